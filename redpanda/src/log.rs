@@ -1,0 +1,216 @@
+//! The log as the rest of Millrace sees it: records, partitions, group membership and whole transactions.
+//!
+//! Nothing here names a Kafka client. [`crate::session`] implements these traits on librdkafka and
+//! [`crate::memory`] implements them in memory, with the same transactional rules; the engine and the
+//! projectors know only what stands in this file.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+/// The name of a topic, shared by all that mention it.
+pub type Topic = Arc<str>;
+
+/// One partition of one topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition's number, from 0.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// The partition `partition` of `topic`.
+    pub fn new(topic: impl Into<Topic>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// A record's headers, in order. A name may stand more than once; the last one counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(pub Vec<(Arc<str>, Bytes)>);
+
+impl Headers {
+    /// The bytes of the last header called `name`.
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.0.iter().rev().find(|(n, _)| &**n == name).map(|(_, v)| v)
+    }
+
+    /// The last header called `name` as text; `None` also where it is not UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|v| std::str::from_utf8(v).ok())
+    }
+
+    /// Adds a header behind those that are there.
+    pub fn push(&mut self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) {
+        self.0.push((name.into(), value.into()));
+    }
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Where it was read.
+    pub topic: Topic,
+    /// The partition's number.
+    pub partition: i32,
+    /// Its place in the partition.
+    pub offset: i64,
+    /// The record's time in milliseconds since the epoch (LogAppendTime on every topic of Millrace).
+    pub timestamp_ms: i64,
+    /// The key, if it has one.
+    pub key: Option<Bytes>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+/// A record to be written. The writer chooses the partition, never the client library.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The topic to write to.
+    pub topic: Topic,
+    /// The partition's number: [`crate::partition_of`] of the key, or the task's for a changelog.
+    pub partition: i32,
+    /// The key.
+    pub key: Option<Bytes>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+/// Everything that one transaction holds: it becomes visible as a whole or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Transaction {
+    /// The records, in the order in which they are written.
+    pub records: Vec<Outgoing>,
+    /// For each input partition the offset of the next record to read. Never empty: sending offsets
+    /// is what fences a zombie (KIP-447).
+    pub offsets: Vec<(TopicPartition, i64)>,
+}
+
+/// A change of what this group member may read. Partition numbers stand for all input topics together:
+/// the topics of one group have one partition count and the `range` assignor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// These partition numbers are now this member's. Nothing of them is read before [`Input::fetch_from`].
+    Assigned(Vec<i32>),
+    /// These are let go in order: a commit in flight has ended, and someone else may start with them now.
+    Revoked(Vec<i32>),
+    /// These were taken away: someone else may already work on them, and nothing may be committed for them.
+    Lost(Vec<i32>),
+}
+
+/// Why the log could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The same call may work later.
+    #[error("{doing}: {cause} (will be tried again)")]
+    Retriable {
+        /// What was tried, and on what.
+        doing: String,
+        /// What the client said.
+        cause: String,
+    },
+    /// The session can't be used any more: throw it away with all positions and state, and rebuild from the log.
+    #[error("{doing}: {cause} (the session must be rebuilt)")]
+    Fatal {
+        /// What was tried, and on what.
+        doing: String,
+        /// What the client said.
+        cause: String,
+    },
+    /// A position is outside of what the log keeps. Never answered by skipping.
+    #[error("offset {offset} of {partition} is out of range: the log keeps {beginning}..{end}")]
+    OutOfRange {
+        /// The partition asked for.
+        partition: TopicPartition,
+        /// The offset asked for.
+        offset: i64,
+        /// The first offset kept.
+        beginning: i64,
+        /// The high watermark.
+        end: i64,
+    },
+}
+
+/// How a transaction failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactionError {
+    /// It was aborted, and the abort is known to have ended. Rewind, drop the overlay, and go on.
+    #[error("transaction aborted: {0}")]
+    Aborted(String),
+    /// Another producer with the same transactional id has taken over. Rebuild; one that is fenced
+    /// again and again must end.
+    #[error("fenced by another producer with the same transactional id: {0}")]
+    Fenced(String),
+    /// Unclassified, fatal, or the answer was not seen: it may or may not have been committed.
+    /// Throw producer, position and state away and rebuild from the log.
+    #[error("transaction in an unknown state: {0}")]
+    Unknown(String),
+}
+
+/// A group member that reads what is committed. It is polled by one thread.
+pub trait Input: Send {
+    /// Serves the group and appends up to `max` records to `out`, waiting up to `timeout` for the first.
+    /// Returns early, with nothing, when the membership has changed. An empty answer does not mean that
+    /// there is no more to read.
+    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<(), LogError>;
+
+    /// The next change of membership that [`Input::poll`] has met, oldest first. To be drained after every poll.
+    fn membership(&mut self) -> Option<Membership>;
+
+    /// From now on reads exactly these partitions from these offsets; records of other partitions or from
+    /// before this call are not delivered any more. Only assigned partitions may stand here.
+    fn fetch_from(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), LogError>;
+
+    /// The first offset kept and the high watermark (read uncommitted) of a partition.
+    fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError>;
+
+    /// The end of the last committed transaction (last stable offset) of a partition: the lag counts up to here.
+    fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
+        self.watermarks(partition).map(|(_, end)| end)
+    }
+
+    /// The group's committed offsets, asked as stable: waits for transactions that are still to be decided.
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError>;
+}
+
+/// An [`Input`] that also writes, in transactions that hold its offsets.
+pub trait Session: Input {
+    /// Starts to write and commit `transaction` and returns at once; input can be read meanwhile.
+    /// One may be in flight. A revocation waits for it inside [`Input::poll`].
+    fn submit(&mut self, transaction: Transaction) -> Result<(), LogError>;
+
+    /// Waits up to `wait` for the transaction in flight: `None` while it is under way (or there is none),
+    /// then once how it ended.
+    fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>>;
+
+    /// A reader of one changelog partition from its beginning, read committed, apart from the group.
+    fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError>;
+}
+
+/// Reads one changelog partition up to the high watermark that it had when the restore began.
+pub trait Restore: Send {
+    /// Appends up to `max` records to `out`, waiting up to `timeout` for the first.
+    /// `true` when the position has reached the end and nothing more will come.
+    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError>;
+
+    /// How far it is: the position and the end, both offsets.
+    fn progress(&self) -> (i64, i64);
+}
+
+/// Opens sessions: the first one, and a new one whenever the old must be thrown away.
+pub trait Connect: Send + Sync {
+    /// A new member of the group with a new epoch of its transactional id; a former holder of the id is fenced.
+    fn open(&self) -> Result<Box<dyn Session>, LogError>;
+}
