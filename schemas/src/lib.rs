@@ -1,0 +1,24 @@
+//! What Millrace's records look like: Avro schemas, Rust types made from them, and the way to bytes and back.
+//!
+//! - [`generated`](order): a module for each context, with a type for each record and an enum for each place
+//!   where one of several records may come.
+//! - [`Codec`]: the wire format, with resolution of what older writers wrote.
+//! - [`headers`]: the names of the headers that stand beside a value.
+//! - [`compatibility`]: whether what one schema wrote can be read with another.
+//!
+//! There is no I/O in here and no registry: ids come in as values, and a codec says which one it lacks.
+
+#![forbid(unsafe_code)]
+
+mod codec;
+pub mod compatibility;
+mod error;
+mod generated;
+pub mod headers;
+mod parsed;
+mod schema;
+
+pub use codec::{Codec, Datum};
+pub use error::CodecError;
+pub use generated::*;
+pub use schema::{Message, Never, Record, Schema, all, named};

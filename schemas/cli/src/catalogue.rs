@@ -1,0 +1,252 @@
+//! Reads the Avro files of a folder and makes each record self-contained.
+//!
+//! It checks what the generator relies on (one named type a file, names that fit their folder, docs
+//! everywhere); it knows nothing of Rust and writes nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value};
+
+/// A named Avro type: a record or an enum.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    /// Namespace and name, with a dot between.
+    pub(crate) full: String,
+    /// The namespace.
+    pub(crate) namespace: String,
+    /// The definition as it was written.
+    pub(crate) json: Map<String, Value>,
+}
+
+/// A record that stands in a topic by itself, so that it is a subject in the registry.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    /// Its full name.
+    pub(crate) full: String,
+    /// The folder of the context: `order`.
+    pub(crate) context: String,
+    /// The folder below it: `commands`; empty if there is none.
+    pub(crate) kind: String,
+    /// Its schema with every type that it uses inlined at first use.
+    pub(crate) json: Value,
+}
+
+/// Everything that the files say.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    /// All named types, by full name.
+    pub(crate) types: BTreeMap<String, Named>,
+    /// All subjects, by full name.
+    pub(crate) subjects: Vec<Subject>,
+}
+
+/// Folders of types that are only parts of others.
+const PARTS: &str = "types";
+/// Contexts whose records stand directly in their folder.
+const FLAT: [&str; 2] = ["common", "engine"];
+
+impl Catalogue {
+    /// Reads every `*.avsc` below `root`.
+    pub(crate) fn read(root: &Path) -> Result<Self> {
+        let mut files = Vec::new();
+        collect(root, &mut files)?;
+        files.sort();
+        let mut types = BTreeMap::new();
+        let mut found = Vec::new();
+        for path in files {
+            let context = || format!("reading {}", path.display());
+            let text = fs::read_to_string(&path).with_context(context)?;
+            let json: Value = serde_json::from_str(&text).with_context(context)?;
+            let place: Vec<_> = path
+                .strip_prefix(root)
+                .with_context(context)?
+                .iter()
+                .map(|part| part.to_string_lossy().into_owned())
+                .collect();
+            let (full, subject) = file(&json, &place, &mut types).with_context(context)?;
+            if let Some((context, kind)) = subject {
+                found.push((full, context, kind));
+            }
+        }
+        let mut catalogue = Self { types, subjects: Vec::new() };
+        for (full, context, kind) in found {
+            let json = catalogue.self_contained(&full).with_context(|| format!("inlining {full}"))?;
+            catalogue.subjects.push(Subject { full, context, kind, json });
+        }
+        catalogue.subjects.sort_by(|a, b| a.full.cmp(&b.full));
+        Ok(catalogue)
+    }
+
+    /// The schema of `full` with every type that it uses inlined at first use, by full name afterwards.
+    fn self_contained(&self, full: &str) -> Result<Value> {
+        self.inline(&Value::String(full.to_owned()), "", &mut BTreeSet::new(), &mut Vec::new())
+    }
+
+    fn inline(
+        &self,
+        json: &Value,
+        namespace: &str,
+        seen: &mut BTreeSet<String>,
+        within: &mut Vec<String>,
+    ) -> Result<Value> {
+        match json {
+            Value::String(name) if is_primitive(name) => Ok(json.clone()),
+            Value::String(name) => {
+                let full = qualify(name, namespace);
+                ensure!(!within.contains(&full), "{full} contains itself, which no reader could bound");
+                if seen.contains(&full) {
+                    return Ok(Value::String(full));
+                }
+                let named = self.types.get(&full).with_context(|| format!("no file defines {full}"))?;
+                self.inline(&Value::Object(named.json.clone()), &named.namespace, seen, within)
+            }
+            Value::Array(branches) => branches
+                .iter()
+                .map(|branch| self.inline(branch, namespace, seen, within))
+                .collect::<Result<_>>()
+                .map(Value::Array),
+            Value::Object(object) => self.inline_object(object, namespace, seen, within),
+            other => bail!("{other} is no type"),
+        }
+    }
+
+    fn inline_object(
+        &self,
+        object: &Map<String, Value>,
+        namespace: &str,
+        seen: &mut BTreeSet<String>,
+        within: &mut Vec<String>,
+    ) -> Result<Value> {
+        let kind = object.get("type").context("a type has no \"type\"")?;
+        let mut inlined = object.clone();
+        match kind.as_str() {
+            Some("record" | "enum" | "fixed") => {
+                let (full, namespace) = name_of(object, namespace)?;
+                ensure!(!within.contains(&full), "{full} contains itself, which no reader could bound");
+                if !seen.insert(full.clone()) {
+                    return Ok(Value::String(full));
+                }
+                inlined = Map::new();
+                for (key, value) in object {
+                    inlined.insert(key.clone(), value.clone());
+                    if key == "name" {
+                        inlined.insert("namespace".to_owned(), Value::String(namespace.clone()));
+                    }
+                }
+                if let Some(Value::Array(fields)) = inlined.get_mut("fields") {
+                    within.push(full);
+                    for field in fields {
+                        let kind = field.get_mut("type").context("a field has no \"type\"")?;
+                        *kind = self.inline(kind, &namespace, seen, within)?;
+                    }
+                    within.pop();
+                }
+            }
+            Some("array") => {
+                let items = object.get("items").context("an array has no \"items\"")?;
+                inlined["items"] = self.inline(items, namespace, seen, within)?;
+            }
+            Some("map") => {
+                let values = object.get("values").context("a map has no \"values\"")?;
+                inlined["values"] = self.inline(values, namespace, seen, within)?;
+            }
+            Some(name) if is_primitive(name) => {}
+            _ => return self.inline(kind, namespace, seen, within),
+        }
+        Ok(Value::Object(inlined))
+    }
+}
+
+/// Takes in one file. Gives the full name of its type, and context and kind if it is a subject.
+fn file(
+    json: &Value,
+    place: &[String],
+    types: &mut BTreeMap<String, Named>,
+) -> Result<(String, Option<(String, String)>)> {
+    let object = json.as_object().context("a file holds one named type")?;
+    let (full, namespace) = name_of(object, "")?;
+    let (name, folders) = place.split_last().context("a file has a name")?;
+    let expected = format!("{}.avsc", full.rsplit('.').next().unwrap_or(&full));
+    ensure!(*name == expected, "the file of {full} must be called {expected}");
+    let [context, kinds @ ..] = folders else { bail!("files stand in the folder of their context") };
+    let kind = kinds.join("/");
+    let wanted = match (context.as_str(), kind.as_str()) {
+        ("common", _) => "millrace".to_owned(),
+        (context, "state" | "member") => format!("millrace.{context}.state"),
+        (context, _) => format!("millrace.{context}"),
+    };
+    ensure!(namespace == wanted, "the namespace of {full} must be {wanted}");
+    define(json, "", types)?;
+    let is_record = object.get("type").and_then(Value::as_str) == Some("record");
+    let is_part = kind == PARTS || (kind.is_empty() && !FLAT.contains(&context.as_str()));
+    Ok((full, (is_record && !is_part).then(|| (context.clone(), kind))))
+}
+
+/// Takes in the named types that `json` defines, at any depth.
+fn define(json: &Value, namespace: &str, types: &mut BTreeMap<String, Named>) -> Result<()> {
+    match json {
+        Value::Array(branches) => branches.iter().try_for_each(|branch| define(branch, namespace, types)),
+        Value::Object(object) => match object.get("type").and_then(Value::as_str) {
+            Some("record" | "enum") => {
+                let (full, namespace) = name_of(object, namespace)?;
+                ensure!(doc(object).is_some(), "{full} has no doc");
+                for field in object.get("fields").and_then(Value::as_array).into_iter().flatten() {
+                    let name = field["name"].as_str().context("a field has no name")?;
+                    ensure!(field["doc"].is_string(), "field {name} of {full} has no doc");
+                    define(&field["type"], &namespace, types)?;
+                }
+                let named = Named { full: full.clone(), namespace, json: object.clone() };
+                if let Some(other) = types.insert(full.clone(), named) {
+                    ensure!(other.json == *object, "{full} is defined twice, differently");
+                }
+                Ok(())
+            }
+            Some("fixed") => bail!("fixed types are not in use: take bytes or a string"),
+            Some("array") => define(&object["items"], namespace, types),
+            Some("map") => define(&object["values"], namespace, types),
+            _ => object.get("type").map_or(Ok(()), |kind| define(kind, namespace, types)),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// The doc of a type or field.
+pub(crate) fn doc(object: &Map<String, Value>) -> Option<&str> {
+    object.get("doc").and_then(Value::as_str).filter(|doc| !doc.trim().is_empty())
+}
+
+/// Whether `name` is one of Avro's own types.
+pub(crate) fn is_primitive(name: &str) -> bool {
+    matches!(name, "null" | "boolean" | "int" | "long" | "float" | "double" | "bytes" | "string")
+}
+
+/// The full name that `name` means within `namespace`.
+pub(crate) fn qualify(name: &str, namespace: &str) -> String {
+    if name.contains('.') || namespace.is_empty() { name.to_owned() } else { format!("{namespace}.{name}") }
+}
+
+/// Full name and namespace of a definition.
+fn name_of(object: &Map<String, Value>, enclosing: &str) -> Result<(String, String)> {
+    let name = object.get("name").and_then(Value::as_str).context("a named type has no name")?;
+    let namespace = object.get("namespace").and_then(Value::as_str).unwrap_or(enclosing);
+    let full = qualify(name, namespace);
+    let namespace = full.rsplit_once('.').map_or("", |(namespace, _)| namespace).to_owned();
+    Ok((full, namespace))
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "avsc") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

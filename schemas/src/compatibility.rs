@@ -1,0 +1,1 @@
+//! Whether what one schema wrote can be read with another.
