@@ -1,0 +1,26 @@
+//! The engine: deciders and policies over the log, in exactly-once transactions.
+//!
+//! - [`topology`]: the shape of a processor, one value for service, test and benchmark
+//! - [`worker`]: a thread that polls, decides, commits and restores
+//! - `task`: one partition number of a processor; `aggregate`: one kind of aggregate in it
+//! - [`table`]: state whose latest writes can be taken back
+//! - [`changelog`]: the typed keys under which a task remembers itself in the log
+//! - `envelope`, `output`: the headers and records of what goes out
+//! - [`metrics`]: all names of metrics
+//!
+//! **No Kafka client is named here, and nothing blocks but the log's own calls, in the worker's own thread.**
+#![forbid(unsafe_code)]
+
+mod aggregate;
+pub mod changelog;
+mod envelope;
+pub mod metrics;
+mod output;
+pub mod table;
+mod task;
+pub mod topology;
+pub mod worker;
+
+pub use metrics::Metrics;
+pub use topology::Topology;
+pub use worker::{Clock, End, SchemaSource, Settings, Status, Worker};

@@ -1,0 +1,313 @@
+//! One kind of aggregate in one task: a decider, its states and members, with the types rubbed off.
+//!
+//! Everything that the rules of a domain do runs in here, behind a savepoint: a decider that panics leaves
+//! no trace. Messages go in and come out as bytes, so that a task can hold aggregates of any kind.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use bytes::Bytes;
+use domain::decider::{Context, Decider, Decision, Input, Reaction, Verdict};
+use schemas::{Codec, CodecError, Message};
+
+use crate::{
+    changelog::MEMBER_SEPARATOR,
+    table::{Savepoint, Table},
+};
+
+/// What an aggregate is asked, still encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Payload<'a> {
+    Command(&'a [u8]),
+    FollowUp(&'a [u8]),
+    Timer(&'a str),
+}
+
+/// An effect of an input or an event, encoded.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    Send { topic: &'static str, key: String, name: &'static str, value: Option<Bytes> },
+    SetTimer { name: String, due_ms: i64 },
+    CancelTimer { name: String },
+    Conclude(Verdict),
+}
+
+/// An event, encoded, with what follows from it.
+#[derive(Debug)]
+pub(crate) struct Emitted {
+    pub(crate) name: &'static str,
+    pub(crate) value: Bytes,
+    pub(crate) version: i64,
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// What a decider made of an input.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// The full name of the input's record; empty for timers.
+    pub(crate) name: &'static str,
+    pub(crate) events: Vec<Emitted>,
+    /// What follows from the input itself.
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) verdict: Verdict,
+    /// The aggregate's version afterwards.
+    pub(crate) version: i64,
+}
+
+/// Why there is no decision.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The writer's schema has to be learnt first; then the same record can be tried again.
+    UnknownSchema(u32),
+    /// This record will never work.
+    Permanent(String),
+}
+
+impl From<CodecError> for Failure {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::UnknownId(id) => Self::UnknownSchema(id),
+            error => Self::Permanent(error.to_string()),
+        }
+    }
+}
+
+/// A state and the version that its events have brought it to.
+#[derive(Clone, Debug)]
+struct Versioned<S> {
+    version: i64,
+    state: S,
+}
+
+/// A change that the changelog has to carry: key, version (of states) and value.
+pub(crate) type Change<'a> = (&'a str, Option<i64>, Option<Vec<u8>>);
+
+/// The aggregates of one kind, whatever their types.
+pub(crate) trait Aggregates: Send {
+    /// Decides on an input and evolves the state. On a failure nothing has changed.
+    fn decide(
+        &mut self,
+        payload: Payload<'_>,
+        context: &Context<'_>,
+        codec: &Codec,
+    ) -> Result<Decided, Failure>;
+    /// The version of the aggregate at `key`; 0 before its first event.
+    fn version(&self, key: &str) -> i64;
+    /// The places behind the latest writes.
+    fn savepoint(&self) -> [Savepoint; 2];
+    fn roll_back(&mut self, savepoint: [Savepoint; 2]);
+    fn settle(&mut self, savepoint: [Savepoint; 2]);
+    /// Calls `write(is_member, change)` for every key changed since `savepoint`.
+    fn changes(
+        &self,
+        savepoint: [Savepoint; 2],
+        codec: &Codec,
+        write: &mut dyn FnMut(bool, Change<'_>),
+    ) -> Result<(), CodecError>;
+    /// Takes a state or a member back in from the changelog.
+    fn load(
+        &mut self,
+        member: bool,
+        key: &str,
+        version: Option<i64>,
+        value: Option<&[u8]>,
+        codec: &Codec,
+    ) -> Result<(), CodecError>;
+    /// How many states and members there are.
+    fn len(&self) -> usize;
+}
+
+/// The aggregates of one decider in one task.
+pub(crate) struct Kind<D: Decider> {
+    states: Table<Versioned<D::State>>,
+    members: Table<D::Member>,
+    scratch: Vec<u8>,
+}
+
+impl<D: Decider> Default for Kind<D> {
+    fn default() -> Self {
+        Self { states: Table::default(), members: Table::default(), scratch: Vec::new() }
+    }
+}
+
+impl<D: Decider> Kind<D> {
+    fn encode(&mut self, message: &impl Message, codec: &Codec) -> Result<Bytes, Failure> {
+        self.scratch.clear();
+        message.encode(codec, &mut self.scratch)?;
+        Ok(Bytes::copy_from_slice(&self.scratch))
+    }
+
+    fn effects(&mut self, reactions: Vec<Reaction<D::Out>>, codec: &Codec) -> Result<Vec<Effect>, Failure> {
+        let effect = |reaction| {
+            Ok(match reaction {
+                Reaction::Send { topic, key, message } => Effect::Send {
+                    topic,
+                    key,
+                    name: message.as_ref().map_or("", Message::name),
+                    value: message.map(|message| self.encode(&message, codec)).transpose()?,
+                },
+                Reaction::SetTimer { name, due_ms } => Effect::SetTimer { name, due_ms },
+                Reaction::CancelTimer { name } => Effect::CancelTimer { name },
+                Reaction::Conclude(verdict) => Effect::Conclude(verdict),
+            })
+        };
+        reactions.into_iter().map(effect).collect()
+    }
+
+    fn try_decide(
+        &mut self,
+        input: &Input<D::Command, D::FollowUp>,
+        context: &Context<'_>,
+        codec: &Codec,
+    ) -> Result<Decided, Failure> {
+        let key = context.key;
+        let name = match input {
+            Input::Command(command) => command.name(),
+            Input::FollowUp(follow_up) => follow_up.name(),
+            Input::Timer(_) => "",
+        };
+        let member_key = D::member(input).map(|member| member_key(key, member));
+        let member = member_key.as_ref().and_then(|key| self.members.get(key));
+        let state = self.states.get(key);
+        let mut version = state.map_or(0, |row| row.version);
+        let Decision { events, reactions, verdict } =
+            D::decide(state.map(|row| &row.state), member, input, context);
+
+        let mut emitted = Vec::with_capacity(events.len());
+        if !events.is_empty() {
+            let mut state = state.map(|row| row.state.clone());
+            for event in &events {
+                version += 1;
+                state = D::evolve(state, event);
+                if let Some(member) = D::member_of(event) {
+                    let member_key = member_key_of(member_key.as_deref(), key, member)?;
+                    let member = D::evolve_member(self.members.get(member_key).cloned(), event);
+                    self.members.put(member_key, member);
+                }
+                let reactions = D::react(state.as_ref(), event, context);
+                let effects = self.effects(reactions, codec)?;
+                emitted.push(Emitted {
+                    name: event.name(),
+                    value: self.encode(event, codec)?,
+                    version,
+                    effects,
+                });
+            }
+            self.states.put(key, state.map(|state| Versioned { version, state }));
+        }
+        Ok(Decided { name, events: emitted, effects: self.effects(reactions, codec)?, verdict, version })
+    }
+}
+
+fn member_key(key: &str, member: &str) -> String {
+    format!("{key}{MEMBER_SEPARATOR}{member}")
+}
+
+/// The key of the member that an event names: it must be the one that the input named.
+fn member_key_of<'a>(input: Option<&'a str>, key: &str, member: &str) -> Result<&'a str, Failure> {
+    input
+        .filter(|input| {
+            input.strip_prefix(key).and_then(|rest| rest.strip_prefix(MEMBER_SEPARATOR)) == Some(member)
+        })
+        .ok_or_else(|| Failure::Permanent(format!("an event names member {member:?}, its input does not")))
+}
+
+impl<D: Decider> Aggregates for Kind<D> {
+    fn decide(
+        &mut self,
+        payload: Payload<'_>,
+        context: &Context<'_>,
+        codec: &Codec,
+    ) -> Result<Decided, Failure> {
+        let savepoint = self.savepoint();
+        // The tables are put back to the savepoint before anyone looks at them again.
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let input = match payload {
+                Payload::Command(bytes) => Input::Command(D::Command::decode(codec, bytes)?),
+                Payload::FollowUp(bytes) => Input::FollowUp(D::FollowUp::decode(codec, bytes)?),
+                Payload::Timer(name) => Input::Timer(name.to_owned()),
+            };
+            self.try_decide(&input, context, codec)
+        }))
+        .unwrap_or_else(|panic| Err(Failure::Permanent(format!("the decider panicked: {}", said(&*panic)))));
+        if decided.is_err() {
+            self.roll_back(savepoint);
+        }
+        decided
+    }
+
+    fn version(&self, key: &str) -> i64 {
+        self.states.get(key).map_or(0, |row| row.version)
+    }
+
+    fn savepoint(&self) -> [Savepoint; 2] {
+        [self.states.savepoint(), self.members.savepoint()]
+    }
+
+    fn roll_back(&mut self, [states, members]: [Savepoint; 2]) {
+        self.states.roll_back(states);
+        self.members.roll_back(members);
+    }
+
+    fn settle(&mut self, [states, members]: [Savepoint; 2]) {
+        self.states.settle(states);
+        self.members.settle(members);
+    }
+
+    fn changes(
+        &self,
+        [states, members]: [Savepoint; 2],
+        codec: &Codec,
+        write: &mut dyn FnMut(bool, Change<'_>),
+    ) -> Result<(), CodecError> {
+        for (key, row) in self.states.changes(states) {
+            let value = row.map(|row| encoded(&row.state, codec)).transpose()?;
+            write(false, (key, row.map(|row| row.version), value));
+        }
+        for (key, member) in self.members.changes(members) {
+            write(true, (key, None, member.map(|member| encoded(member, codec)).transpose()?));
+        }
+        Ok(())
+    }
+
+    fn load(
+        &mut self,
+        member: bool,
+        key: &str,
+        version: Option<i64>,
+        value: Option<&[u8]>,
+        codec: &Codec,
+    ) -> Result<(), CodecError> {
+        if member {
+            let value = value.map(|bytes| D::Member::decode(codec, bytes)).transpose()?;
+            self.members.load(key, value);
+        } else {
+            let state = value.map(|bytes| D::State::decode(codec, bytes)).transpose()?;
+            let version = version.unwrap_or_default();
+            self.states.load(key, state.map(|state| Versioned { version, state }));
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.states.len() + self.members.len()
+    }
+}
+
+/// `message` in the wire format.
+pub(crate) fn encoded(message: &impl Message, codec: &Codec) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::with_capacity(128);
+    message.encode(codec, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a panic said.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}

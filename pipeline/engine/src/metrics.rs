@@ -1,0 +1,122 @@
+//! The names of all metrics of the engine.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+use schemas::{Outcome, Verdict};
+
+/// The engine's metrics of one processor. Cheap to clone: clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub(crate) records_in: IntCounterVec,
+    pub(crate) records_out: IntCounter,
+    pub(crate) begun: IntCounter,
+    pub(crate) committed: IntCounter,
+    pub(crate) aborted: IntCounterVec,
+    pub(crate) seconds: Histogram,
+    outcomes: IntCounterVec,
+    pub(crate) repeats: IntCounter,
+    dead_letters: IntCounterVec,
+    pub(crate) parked: IntCounter,
+    pub(crate) parked_now: IntGauge,
+    pub(crate) failed_timers: IntCounter,
+    pub(crate) tasks: IntGaugeVec,
+    pub(crate) remembered: IntGauge,
+    pub(crate) restored: IntCounter,
+    pub(crate) restore_remaining: IntGaugeVec,
+    pub(crate) lag: IntGaugeVec,
+    pub(crate) rebuilds: IntCounter,
+}
+
+impl Metrics {
+    /// The metrics of `processor`, registered with `registry`.
+    ///
+    /// # Errors
+    /// When a metric of the same name is registered already.
+    pub fn register(processor: &str, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = |name: &str, help: &str| {
+            Opts::new(format!("millrace_engine_{name}"), help).const_label("processor", processor)
+        };
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::with_opts(opts(name, help))?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let counters = IntCounterVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::with_opts(opts(name, help))?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let gauges = IntGaugeVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(gauges.clone()))?;
+            Ok(gauges)
+        };
+        let seconds = HistogramVec::new(
+            HistogramOpts::from(opts(
+                "transaction_seconds",
+                "Time from handing a transaction over to the answer to its commit.",
+            ))
+            .buckets(vec![0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]),
+            &[],
+        )?;
+        registry.register(Box::new(seconds.clone()))?;
+        Ok(Self {
+            records_in: counters("records_in_total", "Records decided on, by input topic.", &["topic"])?,
+            records_out: counter("records_out_total", "Records handed over in transactions, changelog included.")?,
+            begun: counter("transactions_begun_total", "Transactions handed over.")?,
+            committed: counter("transactions_committed_total", "Transactions whose commit was answered.")?,
+            aborted: counters(
+                "transactions_aborted_total",
+                "Transactions that were aborted, fenced, or whose end is unknown.",
+                &["reason"],
+            )?,
+            seconds: seconds.with_label_values::<&str>(&[]),
+            outcomes: counters(
+                "outcomes_total",
+                "Commands concluded (also in transactions that were aborted later), by type and verdict.",
+                &["command", "verdict"],
+            )?,
+            repeats: counter("commands_repeated_total", "Commands that had been handled before.")?,
+            dead_letters: counters("dead_letters_total", "Records that became dead letters, by topic.", &["topic"])?,
+            parked: counter("records_parked_total", "Records that failed or wait behind a failed one of their key.")?,
+            parked_now: gauge("records_parked", "Records that wait until their key is re-driven.")?,
+            failed_timers: counter("timers_failed_total", "Timers that failed and were dropped.")?,
+            tasks: gauges("tasks", "Tasks of this process, by stage.", &["stage"])?,
+            remembered: gauge("rows", "States, members and commands remembered.")?,
+            restored: counter("restored_records_total", "Changelog records read back.")?,
+            restore_remaining: gauges(
+                "restore_remaining_records",
+                "Offsets of the changelog that are still to be read back.",
+                &["partition"],
+            )?,
+            lag: gauges(
+                "lag_records",
+                "Offsets between the position and the end of the last committed transaction.",
+                &["topic", "partition"],
+            )?,
+            rebuilds: counter("rebuilds_total", "Sessions thrown away and rebuilt from the log.")?,
+        })
+    }
+
+    pub(crate) fn outcome(&self, outcome: &Outcome) {
+        let verdict = match outcome.verdict {
+            Verdict::Accepted => "accepted",
+            Verdict::Refused => "refused",
+            Verdict::Failed => "failed",
+        };
+        // What can't be decoded names its own type: only known names become labels.
+        let known = schemas::all().iter().any(|schema| schema.name == outcome.command_type);
+        let command = if known { outcome.command_type.as_str() } else { "other" };
+        self.outcomes.with_label_values(&[command, verdict]).inc();
+    }
+
+    pub(crate) fn dead_letter(&self, topic: &str) {
+        self.dead_letters.with_label_values(&[topic]).inc();
+    }
+}

@@ -1,0 +1,217 @@
+//! One partition number of a processor: its aggregates, and everything that it has to remember.
+//!
+//! A task turns a record into effects, behind a savepoint of its own, and knows what of its state is committed,
+//! in flight and pending. It never does I/O: the worker polls, commits and restores.
+
+mod apply;
+mod parked;
+mod recall;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use redpanda::log::Topic;
+use schemas::{
+    Codec,
+    engine::{Handled, Parked, Waiting},
+};
+
+use crate::{
+    aggregate::Aggregates,
+    metrics::Metrics,
+    table::{Savepoint, Table},
+    topology::Topology,
+};
+
+/// The queue of a parked key.
+#[derive(Clone, Copy, Debug, Default)]
+struct Queue {
+    count: u32,
+    bytes: u64,
+}
+
+/// How many kinds of aggregates a processor may have: a place in their tables is taken for every record.
+pub(crate) const KINDS_MAX: usize = 4;
+
+/// A place in all the tables of a task.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    kinds: [[Savepoint; 2]; KINDS_MAX],
+    own: [Savepoint; 5],
+}
+
+/// One partition number of a processor.
+pub(crate) struct Task {
+    pub(crate) partition: i32,
+    topology: Arc<Topology>,
+    codec: Arc<Codec>,
+    metrics: Metrics,
+    horizon_ms: i64,
+    kinds: Vec<Box<dyn Aggregates>>,
+    handled: Table<Handled>,
+    waiting: Table<Waiting>,
+    timers: Table<i64>,
+    parked: Table<Parked>,
+    queues: Table<Queue>,
+    /// The next offset of each input topic, by topic; topics that were never read are not here.
+    positions: Vec<(Topic, i64)>,
+    /// Where the transaction in flight ends and the pending one begins.
+    sealed: Place,
+    /// The positions there, and those that are committed.
+    sealed_positions: Vec<(Topic, i64)>,
+    committed_positions: Vec<(Topic, i64)>,
+    /// Timers by the time that they come due. May name some that are gone: the table decides.
+    due: BTreeSet<(i64, Box<str>)>,
+    /// Commands by the time that they were received, to be forgotten.
+    expiry: VecDeque<(i64, Box<str>)>,
+    /// The latest record time that was seen, in milliseconds since the epoch.
+    stream_ms: i64,
+    /// Whether anything was applied since the last seal.
+    touched: bool,
+    /// Whether the changelog has a position for every input: then only changed ones are written.
+    announced: bool,
+}
+
+impl Task {
+    /// An empty task. `horizon_ms` is for how long a command's outcome is remembered.
+    pub(crate) fn new(
+        partition: i32,
+        topology: Arc<Topology>,
+        codec: Arc<Codec>,
+        metrics: Metrics,
+        horizon_ms: i64,
+    ) -> Self {
+        let kinds: Vec<_> = topology.kinds.iter().map(|make| make()).collect();
+        let start = Savepoint::default();
+        let sealed = Place { kinds: [[start; 2]; KINDS_MAX], own: [start; 5] };
+        Self {
+            partition,
+            topology,
+            codec,
+            metrics,
+            horizon_ms,
+            kinds,
+            handled: Table::default(),
+            waiting: Table::default(),
+            timers: Table::default(),
+            parked: Table::default(),
+            queues: Table::default(),
+            positions: Vec::new(),
+            sealed,
+            sealed_positions: Vec::new(),
+            committed_positions: Vec::new(),
+            due: BTreeSet::new(),
+            expiry: VecDeque::new(),
+            stream_ms: 0,
+            touched: false,
+            announced: false,
+        }
+    }
+
+    /// The next offset of each input topic that was ever read, as the state stands now.
+    pub(crate) fn positions(&self) -> &[(Topic, i64)] {
+        &self.positions
+    }
+
+    /// Sets where the inputs are read from: what the group has committed, or the log's beginning.
+    pub(crate) fn start_at(&mut self, positions: Vec<(Topic, i64)>) {
+        self.committed_positions.clone_from(&positions);
+        self.sealed_positions.clone_from(&positions);
+        self.positions = positions;
+    }
+
+    /// Whether anything was applied or fired since the last seal: then a transaction is due.
+    pub(crate) fn touched(&self) -> bool {
+        self.touched
+    }
+
+    /// How many states, members and commands it remembers.
+    pub(crate) fn remembered(&self) -> usize {
+        self.kinds.iter().map(|kind| kind.len()).sum::<usize>() + self.handled.len()
+    }
+
+    /// How many records wait behind a failed one of their key.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// The pending writes become those of the transaction in flight.
+    pub(crate) fn seal(&mut self) {
+        self.sealed = self.place();
+        self.sealed_positions.clone_from(&self.positions);
+        self.touched = false;
+    }
+
+    /// The transaction in flight was committed: what was sealed is final.
+    pub(crate) fn settle(&mut self) {
+        let Place { kinds, own } = self.sealed;
+        for (kind, savepoint) in self.kinds.iter_mut().zip(kinds) {
+            kind.settle(savepoint);
+        }
+        self.handled.settle(own[0]);
+        self.waiting.settle(own[1]);
+        self.timers.settle(own[2]);
+        self.parked.settle(own[3]);
+        self.queues.settle(own[4]);
+        if self.committed_positions != self.sealed_positions {
+            self.committed_positions.clone_from(&self.sealed_positions);
+            self.announced = true;
+        }
+    }
+
+    /// Takes the pending writes back; those of the transaction in flight stay.
+    pub(crate) fn drop_pending(&mut self) {
+        self.roll_back(self.sealed);
+        self.positions.clone_from(&self.sealed_positions);
+        self.touched = false;
+        self.index();
+    }
+
+    /// The transaction in flight was aborted: takes everything back that is not final.
+    pub(crate) fn abort(&mut self) {
+        let start = Savepoint::default();
+        self.roll_back(Place { kinds: [[start; 2]; KINDS_MAX], own: [start; 5] });
+        self.sealed = self.place();
+        self.positions.clone_from(&self.committed_positions);
+        self.sealed_positions.clone_from(&self.committed_positions);
+        self.touched = false;
+        self.index();
+    }
+
+    fn place(&self) -> Place {
+        let mut kinds = [[Savepoint::default(); 2]; KINDS_MAX];
+        for (place, kind) in kinds.iter_mut().zip(&self.kinds) {
+            *place = kind.savepoint();
+        }
+        let own = [
+            self.handled.savepoint(),
+            self.waiting.savepoint(),
+            self.timers.savepoint(),
+            self.parked.savepoint(),
+            self.queues.savepoint(),
+        ];
+        Place { kinds, own }
+    }
+
+    fn roll_back(&mut self, Place { kinds, own }: Place) {
+        for (kind, savepoint) in self.kinds.iter_mut().zip(kinds) {
+            kind.roll_back(savepoint);
+        }
+        self.handled.roll_back(own[0]);
+        self.waiting.roll_back(own[1]);
+        self.timers.roll_back(own[2]);
+        self.parked.roll_back(own[3]);
+        self.queues.roll_back(own[4]);
+    }
+
+    /// Makes the indexes over the tables anew, after a restore or when writes were taken back.
+    fn index(&mut self) {
+        self.due = self.timers.iter().map(|(name, due_ms)| (*due_ms, name.into())).collect();
+        let mut expiry: Vec<_> = self.handled.iter().map(|(id, row)| (row.received_at, id.into())).collect();
+        expiry.sort_unstable();
+        self.stream_ms = self.stream_ms.max(expiry.last().map_or(0, |(at_ms, _)| *at_ms));
+        self.expiry = expiry.into();
+    }
+}

@@ -1,0 +1,148 @@
+//! Records that failed wait here with those behind them of the same key, until they are re-driven.
+//!
+//! Only follow-ups and events are parked: a command fails at once and blocks nobody. The queues are bounded;
+//! what does not fit becomes a dead letter.
+
+use redpanda::log::{Headers, Record};
+use schemas::{
+    Message, Outcome, Verdict,
+    engine::{Header, Parked, Redrive},
+};
+
+use super::{Queue, Task, apply::refused};
+use crate::{aggregate::Failure, changelog::MEMBER_SEPARATOR, envelope::Envelope, output::Output};
+
+/// How many records may wait behind a failed one of the same key.
+const PARKED_MAX: u32 = 1_000;
+/// How many bytes of values these may have.
+const PARKED_BYTES_MAX: u64 = 1 << 20;
+
+impl Task {
+    pub(super) fn is_parked(&self, topic: &str, key: &str) -> bool {
+        !self.queues.is_empty() && self.queues.get(&queue_name(topic, key)).is_some()
+    }
+
+    /// Lets `record` wait behind the others of its key.
+    pub(super) fn park(&mut self, key: &str, record: &Record, error: &str, output: &mut Output) {
+        let name = queue_name(&record.topic, key);
+        let mut queue = self.queues.get(&name).copied().unwrap_or_default();
+        queue.count += 1;
+        queue.bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
+        let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
+        if queue.count > PARKED_MAX || queue.bytes > PARKED_BYTES_MAX {
+            tracing::error!(%topic, partition, offset, key, "the queue of a parked key is full");
+            if let Some(route) = self.topology.route(topic) {
+                let error = format!("the queue of its parked key is full; {error}");
+                self.bury(record, &Envelope::of(record), route, key, &error, output);
+            }
+            return;
+        }
+        tracing::error!(
+            %topic, partition, offset, key, error, waiting = queue.count,
+            "a record is parked until its key is re-driven"
+        );
+        let header = |(name, value): &(std::sync::Arc<str>, bytes::Bytes)| Header {
+            name: name.to_string(),
+            value: value.to_vec(),
+        };
+        let parked = Parked {
+            topic: record.topic.to_string(),
+            partition: record.partition,
+            offset: record.offset,
+            error: error.to_owned(),
+            received_at: record.timestamp_ms,
+            headers: record.headers.0.iter().map(header).collect(),
+            value: record.value.as_ref().map(|value| value.to_vec()),
+        };
+        self.parked.put(&parked_name(&name, record.offset), Some(parked));
+        self.queues.put(&name, Some(queue));
+        self.metrics.parked.inc();
+    }
+
+    /// Tries the parked records of a key again, in order, up to the first that still fails.
+    pub(super) fn redrive(
+        &mut self,
+        key: &str,
+        command: &Record,
+        blank: Outcome,
+        output: &mut Output,
+    ) -> Result<Option<Outcome>, u32> {
+        let value = command.value.as_deref().unwrap_or_default();
+        let Redrive { topic, drop_first } = match Redrive::decode(&self.codec, value).map_err(Failure::from) {
+            Ok(redrive) => redrive,
+            Err(Failure::UnknownSchema(id)) => return Err(id),
+            Err(Failure::Permanent(error)) => return Ok(Some(refused(blank, "malformed", &error))),
+        };
+        let name = queue_name(&topic, key);
+        let prefix = format!("{name}{MEMBER_SEPARATOR}");
+        let mut waiting: Vec<(String, Parked)> = self
+            .parked
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix))
+            .map(|(name, parked)| (name.to_owned(), parked.clone()))
+            .collect();
+        waiting.sort_by_key(|(_, parked)| parked.offset);
+        if waiting.is_empty() {
+            let detail = format!("nothing of key {key:?} in {topic} is parked");
+            return Ok(Some(refused(blank, "nothing_parked", &detail)));
+        }
+        let mut first = true;
+        for (parked_name, parked) in waiting {
+            let record = revived(key, parked);
+            let mut queue = self.queues.get(&name).copied().unwrap_or_default();
+            queue.count = queue.count.saturating_sub(1);
+            queue.bytes = queue.bytes.saturating_sub(record.value.as_ref().map_or(0, |v| v.len() as u64));
+            self.parked.put(&parked_name, None);
+            self.queues.put(&name, Some(queue).filter(|queue| queue.count > 0));
+            if std::mem::take(&mut first) && drop_first {
+                if let Some(route) = self.topology.route(&record.topic) {
+                    let error = "dropped by the command that re-drove its key";
+                    self.bury(&record, &Envelope::of(&record), route, key, error, output);
+                }
+                continue;
+            }
+            self.route(&record, output, false)?;
+            if self.parked.get(&parked_name).is_some() {
+                let detail = format!("the record at offset {} of {topic} still fails", record.offset);
+                return Ok(Some(refused(blank, "still_failing", &detail)));
+            }
+        }
+        Ok(Some(Outcome { verdict: Verdict::Accepted, ..blank }))
+    }
+
+    /// Counts the queues anew, after a restore.
+    pub(super) fn count_queues(&mut self) {
+        let mut queues = std::collections::HashMap::<String, Queue>::new();
+        for (name, parked) in self.parked.iter() {
+            let Some((queue, _)) = name.rsplit_once(MEMBER_SEPARATOR) else { continue };
+            let queue = queues.entry(queue.to_owned()).or_default();
+            queue.count += 1;
+            queue.bytes += parked.value.as_ref().map_or(0, |value| value.len() as u64);
+        }
+        for (name, queue) in queues {
+            self.queues.load(&name, Some(queue));
+        }
+    }
+}
+
+fn queue_name(topic: &str, key: &str) -> String {
+    format!("{topic}/{key}")
+}
+
+fn parked_name(queue: &str, offset: i64) -> String {
+    format!("{queue}{MEMBER_SEPARATOR}{offset:020}")
+}
+
+/// A parked record as it was read.
+fn revived(key: &str, parked: Parked) -> Record {
+    let header = |header: Header| (header.name.into(), header.value.into());
+    Record {
+        topic: parked.topic.into(),
+        partition: parked.partition,
+        offset: parked.offset,
+        timestamp_ms: parked.received_at,
+        key: Some(key.to_owned().into()),
+        value: parked.value.map(Into::into),
+        headers: Headers(parked.headers.into_iter().map(header).collect()),
+    }
+}

@@ -1,0 +1,158 @@
+//! A task's memory in the log: what a transaction has to write of it, and how it is read back.
+
+use bytes::Bytes;
+use redpanda::log::{Headers, Outgoing, Record, Topic};
+use schemas::{
+    CodecError, Message, headers,
+    engine::{Applied, Handled, Parked, Timer, Waiting},
+};
+
+use super::Task;
+use crate::{
+    aggregate::encoded,
+    changelog::Key,
+    envelope::Stamp,
+    output::Output,
+};
+
+/// How many old dedupe records one transaction forgets.
+const FORGET_MAX: usize = 200;
+
+impl Task {
+    /// Writes what has changed since the last seal: each key once, with the value it has now.
+    pub(crate) fn write_changes(&mut self, output: &mut Output) -> Result<(), CodecError> {
+        self.forget();
+        let (codec, sealed) = (self.codec.clone(), self.sealed);
+        let topic = self.topology.changelog.clone();
+        let partition = self.partition;
+        let mut write = |key: Key<'_>, headers: Headers, value: Option<Vec<u8>>| {
+            let key = Some(Bytes::from(key.to_string()));
+            output.push(Outgoing { topic: topic.clone(), partition, key, value: value.map(Bytes::from), headers });
+        };
+        for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(sealed.kinds) {
+            kind.changes(savepoint, &codec, &mut |member, (key, version, value)| {
+                let key = if member { Key::Member(context, key) } else { Key::State(context, key) };
+                write(key, Stamp::version(version), value);
+            })?;
+        }
+        for (id, row) in self.handled.changes(sealed.own[0]) {
+            write(Key::Handled(id), Headers::default(), row.map(|row| encoded(row, &codec)).transpose()?);
+        }
+        for (name, row) in self.waiting.changes(sealed.own[1]) {
+            let Some((context, key)) = name.split_once('/') else { continue };
+            let value = row.map(|row| encoded(row, &codec)).transpose()?;
+            write(Key::Waiting(context, key), Headers::default(), value);
+        }
+        for (name, due_ms) in self.timers.changes(sealed.own[2]) {
+            let Some((context, key)) = name.split_once('/') else { continue };
+            let value = due_ms.map(|due_ms| encoded(&Timer { due_at: *due_ms }, &codec)).transpose()?;
+            write(Key::Timer(context, key), Headers::default(), value);
+        }
+        for (name, row) in self.parked.changes(sealed.own[3]) {
+            let Some((topic, key)) = name.split_once('/') else { continue };
+            let value = row.map(|row| encoded(row, &codec)).transpose()?;
+            write(Key::Parked(topic, key), Headers::default(), value);
+        }
+        for (topic, next_offset) in &self.positions {
+            let sealed = |sealed: &(Topic, i64)| sealed.0 == *topic && sealed.1 == *next_offset;
+            if self.announced && self.sealed_positions.iter().any(sealed) {
+                continue;
+            }
+            let applied = Applied { topic: topic.to_string(), next_offset: *next_offset };
+            write(Key::Applied(topic), Headers::default(), Some(encoded(&applied, &codec)?));
+        }
+        Ok(())
+    }
+
+    /// Forgets commands that are older than the horizon, with a margin for repeats that were sent just before it.
+    fn forget(&mut self) {
+        let before_ms = self.stream_ms - self.horizon_ms - self.horizon_ms / 24;
+        for _ in 0..FORGET_MAX {
+            let Some((_, id)) = self.expiry.front().filter(|(at_ms, _)| *at_ms < before_ms) else { break };
+            // A saga that has not finished keeps its command.
+            if self.handled.get(id).is_some_and(|handled| handled.outcome.is_some()) {
+                self.handled.put(&id.clone(), None);
+            }
+            self.expiry.pop_front();
+        }
+    }
+
+    /// Takes one record of the changelog back in.
+    pub(crate) fn recall(&mut self, record: &Record) -> Result<(), RecallError> {
+        let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+        let parsed = key.and_then(Key::parse);
+        let (Some(text), Some(key)) = (key, parsed) else {
+            return Err(RecallError::Key(String::from_utf8_lossy(record.key.as_deref().unwrap_or(b"")).into()));
+        };
+        let value = record.value.as_deref();
+        let codec = &*self.codec;
+        let place = |context: &str| {
+            let position = self.topology.contexts.iter().position(|c| *c == context);
+            position.ok_or_else(|| RecallError::Key(text.to_owned()))
+        };
+        match key {
+            Key::State(context, key) => {
+                let version = record.headers.text(headers::VERSION).and_then(|version| version.parse().ok());
+                let index = place(context)?;
+                self.kinds[index].load(false, key, version, value, codec)?;
+            }
+            Key::Member(context, key) => {
+                let index = place(context)?;
+                self.kinds[index].load(true, key, None, value, codec)?;
+            }
+            Key::Waiting(context, key) => {
+                let value = value.map(|bytes| Waiting::decode(codec, bytes)).transpose()?;
+                self.waiting.load(&format!("{context}/{key}"), value);
+            }
+            Key::Timer(context, key) => {
+                let value = value.map(|bytes| Timer::decode(codec, bytes)).transpose()?;
+                self.timers.load(&format!("{context}/{key}"), value.map(|timer| timer.due_at));
+            }
+            Key::Handled(id) => {
+                let value = value.map(|bytes| Handled::decode(codec, bytes)).transpose()?;
+                self.handled.load(id, value);
+            }
+            Key::Parked(topic, key) => {
+                let value = value.map(|bytes| Parked::decode(codec, bytes)).transpose()?;
+                self.parked.load(&format!("{topic}/{key}"), value);
+            }
+            Key::Applied(topic) => {
+                let applied = value.map(|bytes| Applied::decode(codec, bytes)).transpose()?;
+                self.positions.retain(|(known, _)| **known != *topic);
+                if let Some(applied) = applied {
+                    self.positions.push((topic.into(), applied.next_offset));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The changelog has been read to its end.
+    pub(crate) fn recalled(&mut self) {
+        let inputs = self.topology.inputs();
+        self.announced = inputs.iter().all(|topic| self.positions.iter().any(|(known, _)| known == topic));
+        self.count_queues();
+        self.index();
+    }
+}
+
+/// Why a record of the changelog could not be taken back in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecallError {
+    /// Its key is none that this processor writes.
+    #[error("{0:?} is not a key of this processor's changelog")]
+    Key(String),
+    /// Its value can't be read.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+impl RecallError {
+    /// The schema that must be learnt before the same record can be tried again.
+    pub(crate) fn unknown_schema(&self) -> Option<u32> {
+        match self {
+            Self::Codec(CodecError::UnknownId(id)) => Some(*id),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,671 @@
+//! A worker: one thread that owns a session and the state of its tasks, and shares nothing with other workers.
+//!
+//! It polls, lets its tasks decide, and hands whole transactions over; while one is being committed, the next
+//! batch is decided with its effects held back. What the tasks hold in memory beyond the committed log can
+//! always be taken back. See ENGINE in the folder's README for the order of things that this rests on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use redpanda::log::{
+    Connect, LogError, Membership, Record, Restore, Session, TopicPartition, Transaction, TransactionError,
+};
+use schemas::Codec;
+
+use crate::{metrics::Metrics, output::Output, task::Task, topology::Topology};
+
+/// How long a poll waits where nothing is to do.
+const IDLE: Duration = Duration::from_millis(100);
+/// How long it waits while a transaction is in flight, so that its end is soon seen.
+const IN_FLIGHT: Duration = Duration::from_millis(10);
+/// How long a full batch waits for the transaction in flight before the group is served again.
+const COMMIT_WAIT: Duration = Duration::from_millis(5);
+/// A commit that is not answered within this is taken for lost. Longer than `transaction.timeout.ms`.
+const COMMIT_MAX: Duration = Duration::from_secs(20);
+/// How long an unreachable registry is waited for before the session is rebuilt; then it is waited for again.
+const REGISTRY_MAX: Duration = Duration::from_secs(60);
+/// How often the lag of one partition is asked for.
+const LAG_EVERY: Duration = Duration::from_millis(500);
+/// When committed offsets are asked for again that a transaction had still to decide.
+const COMMITTED_AGAIN: Duration = Duration::from_millis(200);
+/// How many changelog records are read back in one go, and how many timers fire in one batch.
+const RESTORE_MAX: usize = 10_000;
+const TIMERS_MAX: usize = 1_000;
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Commit at this interval; zero commits as soon as the input drains.
+    pub commit_interval: Duration,
+    /// A transaction has at most about this many input records.
+    pub records_max: usize,
+    /// A transaction has at most about this many bytes of output.
+    pub bytes_max: usize,
+    /// For how long a command's outcome is remembered, so that a repeat is answered without doing it again.
+    pub dedupe_horizon: Duration,
+    /// A process that is fenced this often in a row ends.
+    pub fenced_max: u32,
+    /// The wait before a session is opened anew; doubles up to ten seconds.
+    pub rebuild_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            commit_interval: Duration::ZERO,
+            records_max: 10_000,
+            bytes_max: 8 << 20,
+            dedupe_horizon: Duration::from_secs(25 * 3600),
+            fenced_max: 3,
+            rebuild_wait: Duration::from_millis(200),
+        }
+    }
+}
+
+/// Where the schemas of older or newer writers come from.
+pub trait SchemaSource: Send + Sync {
+    /// The schema registered under `id`, as JSON; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the registry can't be reached: to be tried again, never a reason to give a record up.
+    fn schema_by_id(&self, id: u32) -> Result<Option<String>, String>;
+}
+
+/// Tells the time in milliseconds since the epoch. Only timers look at it, to see whether they are due.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Why a worker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum End {
+    /// Somebody else uses the same transactional id.
+    #[error(
+        "fenced {times} times in a row: another process runs as {processor} with the same MILLRACE_INSTANCE; \
+         give each its own ({detail})"
+    )]
+    Fenced {
+        /// The processor.
+        processor: &'static str,
+        /// How often.
+        times: u32,
+        /// What the log said last.
+        detail: String,
+    },
+}
+
+/// How a worker is, for those who ask from other threads.
+#[derive(Debug, Default)]
+pub struct Status {
+    open: AtomicBool,
+    tasks: AtomicUsize,
+    restoring: AtomicUsize,
+}
+
+impl Status {
+    /// Whether it has a session and all its tasks are restored.
+    pub fn is_ready(&self) -> bool {
+        self.open.load(Ordering::Relaxed) && self.restoring.load(Ordering::Relaxed) == 0
+    }
+
+    /// How many tasks are at work.
+    pub fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
+    }
+}
+
+/// What ends the use of a session.
+#[derive(Debug)]
+enum Trouble {
+    Rebuild(String),
+    Fenced(String),
+}
+
+impl From<LogError> for Trouble {
+    fn from(error: LogError) -> Self {
+        Self::Rebuild(error.to_string())
+    }
+}
+
+/// A task that is being read back from its changelog.
+struct Restoring {
+    task: Task,
+    reader: Box<dyn Restore>,
+    committed: Vec<Option<i64>>,
+    since: Instant,
+}
+
+/// One thread's worth of a processor.
+pub struct Worker {
+    topology: Arc<Topology>,
+    codec: Arc<Codec>,
+    connect: Arc<dyn Connect>,
+    source: Arc<dyn SchemaSource>,
+    clock: Clock,
+    settings: Settings,
+    metrics: Metrics,
+    status: Arc<Status>,
+    session: Option<Box<dyn Session>>,
+    active: BTreeMap<i32, Task>,
+    restoring: BTreeMap<i32, Restoring>,
+    /// Assigned partitions whose offsets were not to be had yet, and when to ask again.
+    unread: BTreeMap<i32, Instant>,
+    output: Output,
+    /// How many records and timers the pending batch has, and since when there is one.
+    pending: usize,
+    pending_since: Option<Instant>,
+    in_flight: Option<Instant>,
+    inbox: Vec<Record>,
+    fenced: u32,
+    rebuild_wait: Duration,
+    lag: (Instant, usize),
+}
+
+impl Worker {
+    /// A worker that has not begun yet.
+    pub fn new(
+        topology: Arc<Topology>,
+        codec: Arc<Codec>,
+        connect: Arc<dyn Connect>,
+        source: Arc<dyn SchemaSource>,
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> Self {
+        let rebuild_wait = settings.rebuild_wait;
+        Self {
+            topology,
+            codec,
+            connect,
+            source,
+            clock,
+            settings,
+            metrics,
+            status: Arc::default(),
+            session: None,
+            active: BTreeMap::new(),
+            restoring: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            output: Output::default(),
+            pending: 0,
+            pending_since: None,
+            in_flight: None,
+            inbox: Vec::new(),
+            fenced: 0,
+            rebuild_wait,
+            lag: (Instant::now(), 0),
+        }
+    }
+
+    /// How it is: to be asked from other threads.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.clone()
+    }
+
+    /// Works until `shutdown` is set, then finishes what it has begun.
+    ///
+    /// # Errors
+    /// When it must not go on: see [`End`].
+    pub fn run(mut self, shutdown: &AtomicBool) -> Result<(), End> {
+        while !shutdown.load(Ordering::Relaxed) {
+            self.step(IDLE)?;
+        }
+        if let Err(trouble) = self.finish() {
+            tracing::warn!(?trouble, "the last transaction did not end in order; the log decides");
+        }
+        Ok(())
+    }
+
+    /// One turn: polls for up to `idle`, decides, commits what is due. `true` where anything was done.
+    ///
+    /// # Errors
+    /// When it must not go on: see [`End`].
+    pub fn step(&mut self, idle: Duration) -> Result<bool, End> {
+        let done = match self.session.take() {
+            None => self.open(),
+            Some(mut session) => {
+                let done = self.turn(&mut *session, idle);
+                if done.is_ok() {
+                    self.session = Some(session);
+                }
+                done
+            }
+        };
+        match done {
+            Ok(worked) => {
+                self.publish();
+                Ok(worked)
+            }
+            Err(trouble) => self.throw_away(trouble).map(|()| true),
+        }
+    }
+
+    fn open(&mut self) -> Result<bool, Trouble> {
+        self.session = Some(self.connect.open()?);
+        Ok(true)
+    }
+
+    /// Forgets session, positions and state; the log has everything.
+    fn throw_away(&mut self, trouble: Trouble) -> Result<(), End> {
+        self.session = None;
+        self.active.clear();
+        self.restoring.clear();
+        self.unread.clear();
+        self.output = Output::default();
+        (self.pending, self.pending_since, self.in_flight) = (0, None, None);
+        self.inbox.clear();
+        self.metrics.rebuilds.inc();
+        self.publish();
+        let processor = self.topology.processor;
+        match trouble {
+            Trouble::Fenced(detail) => {
+                self.fenced += 1;
+                if self.fenced >= self.settings.fenced_max {
+                    return Err(End::Fenced { processor, times: self.fenced, detail });
+                }
+                tracing::warn!(processor, detail, "fenced: the session is rebuilt");
+            }
+            Trouble::Rebuild(reason) => tracing::warn!(processor, reason, "the session is rebuilt from the log"),
+        }
+        std::thread::sleep(self.rebuild_wait);
+        self.rebuild_wait = (self.rebuild_wait * 2).min(Duration::from_secs(10));
+        Ok(())
+    }
+
+    fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, Trouble> {
+        let polled = if self.pending < self.settings.records_max { self.poll(session, idle)? } else { 0 };
+        while let Some(change) = session.membership() {
+            self.change(session, change)?;
+        }
+        self.decide()?;
+        let fired = self.fire();
+        let restored = self.restore(session)?;
+        let ended = self.complete(session, Duration::ZERO)?;
+        let submitted = self.submit_when_due(session, polled == 0)?;
+        if polled == 0 && self.pending == 0 {
+            self.measure_lag(session);
+        }
+        Ok(polled > 0 || fired > 0 || restored || ended || submitted)
+    }
+
+    fn poll(&mut self, session: &mut dyn Session, idle: Duration) -> Result<usize, Trouble> {
+        let wait = if self.pending > 0 || !self.restoring.is_empty() {
+            Duration::ZERO
+        } else if self.in_flight.is_some() {
+            idle.min(IN_FLIGHT)
+        } else {
+            idle.min(self.until_timer())
+        };
+        let wait = match self.settings.commit_interval {
+            // With an interval there is time until the next commit.
+            interval if !interval.is_zero() && self.pending > 0 && self.restoring.is_empty() => {
+                let waited = self.pending_since.map_or(Duration::ZERO, |since| since.elapsed());
+                interval.saturating_sub(waited).min(IN_FLIGHT)
+            }
+            _ => wait,
+        };
+        let max = self.settings.records_max - self.pending;
+        match session.poll(wait, max, &mut self.inbox) {
+            Ok(()) => Ok(self.inbox.len()),
+            Err(LogError::Retriable { doing, cause }) => {
+                tracing::debug!(doing, cause, "a poll is tried again");
+                Ok(self.inbox.len())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn until_timer(&self) -> Duration {
+        let Some(due_ms) = self.active.values().filter_map(Task::next_due).min() else { return IDLE };
+        Duration::from_millis((due_ms - (self.clock)()).max(0).unsigned_abs())
+    }
+
+    /// Lets the tasks decide on what was polled.
+    fn decide(&mut self) -> Result<(), Trouble> {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        for record in inbox.drain(..) {
+            let Some(task) = self.active.get_mut(&record.partition) else {
+                tracing::debug!(topic = %record.topic, partition = record.partition, "a record of no task was left out");
+                continue;
+            };
+            while let Err(id) = task.apply(&record, &mut self.output) {
+                match learn(&*self.source, &self.codec, id)? {
+                    true => {}
+                    false => {
+                        task.fail(&record, &format!("its schema id {id} is not in the registry"), &mut self.output);
+                        break;
+                    }
+                }
+            }
+            self.metrics.records_in.with_label_values(&[&*record.topic]).inc();
+            self.pending += 1;
+        }
+        self.inbox = inbox;
+        if self.pending > 0 && self.pending_since.is_none() {
+            self.pending_since = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn fire(&mut self) -> usize {
+        let now_ms = (self.clock)();
+        let mut fired = 0;
+        for task in self.active.values_mut() {
+            fired += task.fire(now_ms, TIMERS_MAX, &mut self.output);
+        }
+        if fired > 0 {
+            self.pending += fired;
+            self.pending_since.get_or_insert_with(Instant::now);
+        }
+        fired
+    }
+
+    fn submit_when_due(&mut self, session: &mut dyn Session, drained: bool) -> Result<bool, Trouble> {
+        let Some(since) = self.pending_since else { return Ok(false) };
+        let full = self.pending >= self.settings.records_max || self.output.bytes >= self.settings.bytes_max;
+        let interval = self.settings.commit_interval;
+        let due = full || if interval.is_zero() { drained } else { since.elapsed() >= interval };
+        if !due {
+            return Ok(false);
+        }
+        if self.in_flight.is_some() && !self.complete(session, COMMIT_WAIT)? {
+            return Ok(false);
+        }
+        // The end of the one before may have been an abort, which took this batch with it.
+        if self.pending == 0 {
+            return Ok(true);
+        }
+        self.submit(session)?;
+        Ok(true)
+    }
+
+    fn submit(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        let mut offsets = Vec::new();
+        for task in self.active.values_mut().filter(|task| task.touched()) {
+            task.write_changes(&mut self.output)
+                .map_err(|error| Trouble::Rebuild(format!("a state could not be written: {error}")))?;
+            let positions = task.positions().iter();
+            offsets.extend(positions.map(|(topic, next)| {
+                (TopicPartition { topic: topic.clone(), partition: task.partition }, *next)
+            }));
+            task.seal();
+        }
+        let records = self.output.take();
+        self.metrics.begun.inc();
+        self.metrics.records_out.inc_by(records.len() as u64);
+        session.submit(Transaction { records, offsets })?;
+        self.in_flight = Some(Instant::now());
+        (self.pending, self.pending_since) = (0, None);
+        Ok(())
+    }
+
+    /// Sees whether the transaction in flight has ended, and does what follows. `true` when it has.
+    fn complete(&mut self, session: &mut dyn Session, wait: Duration) -> Result<bool, Trouble> {
+        let Some(since) = self.in_flight else { return Ok(false) };
+        match session.completed(wait) {
+            None if since.elapsed() > COMMIT_MAX => {
+                self.metrics.aborted.with_label_values(&["unknown"]).inc();
+                Err(Trouble::Rebuild(format!("a commit was not answered within {COMMIT_MAX:?}")))
+            }
+            None => Ok(false),
+            Some(Ok(())) => {
+                self.in_flight = None;
+                self.active.values_mut().for_each(Task::settle);
+                self.metrics.committed.inc();
+                self.metrics.seconds.observe(since.elapsed().as_secs_f64());
+                self.fenced = 0;
+                self.rebuild_wait = self.settings.rebuild_wait;
+                Ok(true)
+            }
+            Some(Err(TransactionError::Aborted(reason))) => {
+                tracing::warn!(processor = self.topology.processor, reason, "a transaction was aborted; its input is read again");
+                self.metrics.aborted.with_label_values(&["aborted"]).inc();
+                self.in_flight = None;
+                self.active.values_mut().for_each(Task::abort);
+                self.drop_batch();
+                self.fetch(session)?;
+                Ok(true)
+            }
+            Some(Err(TransactionError::Fenced(detail))) => {
+                self.metrics.aborted.with_label_values(&["fenced"]).inc();
+                Err(Trouble::Fenced(detail))
+            }
+            Some(Err(TransactionError::Unknown(detail))) => {
+                self.metrics.aborted.with_label_values(&["unknown"]).inc();
+                Err(Trouble::Rebuild(detail))
+            }
+        }
+    }
+
+    fn drop_batch(&mut self) {
+        self.output.truncate(0);
+        self.inbox.clear();
+        (self.pending, self.pending_since) = (0, None);
+    }
+
+    /// Reads on where the tasks are.
+    fn fetch(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        let positions: Vec<_> = self
+            .active
+            .values()
+            .flat_map(|task| {
+                let partition = task.partition;
+                task.positions()
+                    .iter()
+                    .map(move |(topic, next)| (TopicPartition { topic: topic.clone(), partition }, *next))
+            })
+            .collect();
+        Ok(session.fetch_from(&positions)?)
+    }
+
+    fn change(&mut self, session: &mut dyn Session, change: Membership) -> Result<(), Trouble> {
+        tracing::info!(processor = self.topology.processor, ?change, "the group has changed");
+        match change {
+            Membership::Assigned(partitions) => {
+                self.unread.extend(partitions.into_iter().map(|partition| (partition, Instant::now())));
+            }
+            Membership::Revoked(partitions) | Membership::Lost(partitions) => {
+                // A revocation waits for the transaction in flight; after a loss it can only fail.
+                if self.in_flight.is_some() && !self.complete(session, COMMIT_MAX)? {
+                    return Err(Trouble::Rebuild("a commit was not answered before the tasks had to go".to_owned()));
+                }
+                self.active.values_mut().for_each(Task::drop_pending);
+                self.drop_batch();
+                for partition in partitions {
+                    self.active.remove(&partition);
+                    self.restoring.remove(&partition);
+                    self.unread.remove(&partition);
+                    self.metrics.restore_remaining.with_label_values(&[&partition.to_string()]).set(0);
+                }
+                self.fetch(session)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_restore(&mut self, session: &mut dyn Session, partition: i32) -> Result<(), Trouble> {
+        // First the offsets, then the changelog's end: so the changelog has at least what the offsets say.
+        let inputs: Vec<_> =
+            self.topology.inputs().into_iter().map(|topic| TopicPartition { topic, partition }).collect();
+        let committed = match session.committed(&inputs) {
+            Ok(committed) => committed,
+            Err(LogError::Retriable { doing, cause }) => {
+                tracing::info!(partition, doing, cause, "the committed offsets are still to be decided");
+                self.unread.insert(partition, Instant::now() + COMMITTED_AGAIN);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let changelog = TopicPartition { topic: self.topology.changelog.clone(), partition };
+        let reader = session.restore(&changelog)?;
+        let horizon_ms = i64::try_from(self.settings.dedupe_horizon.as_millis()).unwrap_or(i64::MAX);
+        let task = Task::new(
+            partition,
+            self.topology.clone(),
+            self.codec.clone(),
+            self.metrics.clone(),
+            horizon_ms,
+        );
+        self.restoring.insert(partition, Restoring { task, reader, committed, since: Instant::now() });
+        Ok(())
+    }
+
+    /// Reads some more of the changelogs back; a task that has all of its own begins to work.
+    fn restore(&mut self, session: &mut dyn Session) -> Result<bool, Trouble> {
+        let now = Instant::now();
+        let due: Vec<_> = self.unread.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
+        for partition in due {
+            self.unread.remove(&partition);
+            self.begin_restore(session, partition)?;
+        }
+        if self.restoring.is_empty() {
+            return Ok(false);
+        }
+        let wait = if self.active.is_empty() { IN_FLIGHT } else { Duration::ZERO };
+        let mut records = Vec::new();
+        let mut finished = Vec::new();
+        for (partition, restoring) in &mut self.restoring {
+            let at_end = restoring.reader.poll(wait, RESTORE_MAX, &mut records)?;
+            self.metrics.restored.inc_by(records.len() as u64);
+            for record in records.drain(..) {
+                while let Err(error) = restoring.task.recall(&record) {
+                    let known = match error.unknown_schema() {
+                        Some(id) => learn(&*self.source, &self.codec, id)?,
+                        None => false,
+                    };
+                    if !known {
+                        let (topic, offset) = (&record.topic, record.offset);
+                        let reason = format!("{topic}[{partition}] at {offset} can't be read back: {error}");
+                        return Err(Trouble::Rebuild(reason));
+                    }
+                }
+            }
+            let (position, end) = restoring.reader.progress();
+            let label = partition.to_string();
+            self.metrics.restore_remaining.with_label_values(&[&label]).set((end - position).max(0));
+            if at_end {
+                finished.push(*partition);
+            }
+        }
+        let any = !finished.is_empty();
+        for partition in finished {
+            if let Some(restoring) = self.restoring.remove(&partition) {
+                self.begin_work(session, restoring)?;
+            }
+        }
+        if any {
+            // Reading starts anew everywhere: what was decided but not handed over keeps its place.
+            self.fetch(session)?;
+        }
+        Ok(true)
+    }
+
+    fn begin_work(&mut self, session: &mut dyn Session, restoring: Restoring) -> Result<(), Trouble> {
+        let Restoring { mut task, committed, since, .. } = restoring;
+        task.recalled();
+        let partition = task.partition;
+        let mut positions = Vec::new();
+        for (topic, committed) in self.topology.inputs().into_iter().zip(committed) {
+            let applied = task.positions().iter().find(|(known, _)| *known == topic).map(|(_, next)| *next);
+            let next = match (committed, applied) {
+                (Some(committed), Some(applied)) if committed != applied => {
+                    return Err(Trouble::Rebuild(format!(
+                        "{topic}[{partition}]: the group has committed {committed}, but the changelog has applied \
+                         {applied}; nothing is processed until they agree"
+                    )));
+                }
+                (Some(committed), None) => {
+                    return Err(Trouble::Rebuild(format!(
+                        "{topic}[{partition}]: the group has committed {committed}, but the changelog knows of no \
+                         position: has {} been emptied?",
+                        self.topology.changelog
+                    )));
+                }
+                (Some(committed), Some(_)) => committed,
+                (None, Some(applied)) => applied,
+                (None, None) => session.watermarks(&TopicPartition { topic: topic.clone(), partition })?.0,
+            };
+            positions.push((topic, next));
+        }
+        task.start_at(positions);
+        tracing::info!(
+            processor = self.topology.processor,
+            partition,
+            rows = task.remembered(),
+            seconds = since.elapsed().as_secs_f64(),
+            "a task is restored and begins to work"
+        );
+        self.active.insert(partition, task);
+        Ok(())
+    }
+
+    /// Commits what was decided, as far as that is still possible.
+    fn finish(&mut self) -> Result<(), Trouble> {
+        let Some(mut session) = self.session.take() else { return Ok(()) };
+        if self.in_flight.is_some() {
+            self.complete(&mut *session, COMMIT_MAX)?;
+        }
+        if self.pending > 0 && self.in_flight.is_none() {
+            self.submit(&mut *session)?;
+            self.complete(&mut *session, COMMIT_MAX)?;
+        }
+        Ok(())
+    }
+
+    fn measure_lag(&mut self, session: &mut dyn Session) {
+        let (last, turn) = self.lag;
+        if last.elapsed() < LAG_EVERY {
+            return;
+        }
+        self.lag = (Instant::now(), turn + 1);
+        let all = self.active.values().flat_map(|task| {
+            task.positions().iter().map(|(topic, next)| (topic.clone(), task.partition, *next))
+        });
+        let all: Vec<_> = all.collect();
+        let Some((topic, partition, next)) = all.get(turn % all.len().max(1)).cloned() else { return };
+        let labels = [&*topic, &partition.to_string()];
+        if let Ok(end) = session.stable_end(&TopicPartition { topic: topic.clone(), partition }) {
+            self.metrics.lag.with_label_values(&labels).set((end - next).max(0));
+        }
+    }
+
+    fn publish(&self) {
+        self.status.open.store(self.session.is_some(), Ordering::Relaxed);
+        self.status.tasks.store(self.active.len(), Ordering::Relaxed);
+        self.status.restoring.store(self.restoring.len() + self.unread.len(), Ordering::Relaxed);
+        self.metrics.tasks.with_label_values(&["active"]).set(self.active.len() as i64);
+        self.metrics.tasks.with_label_values(&["restoring"]).set(self.restoring.len() as i64);
+        self.metrics.remembered.set(self.active.values().map(Task::remembered).sum::<usize>() as i64);
+        self.metrics.parked_now.set(self.active.values().map(Task::parked).sum::<usize>() as i64);
+    }
+}
+
+/// Learns a writer's schema, waiting for a registry that can't be reached; `false` where it has no such schema.
+fn learn(source: &dyn SchemaSource, codec: &Codec, id: u32) -> Result<bool, Trouble> {
+    let since = Instant::now();
+    let mut wait = Duration::from_millis(50);
+    loop {
+        match source.schema_by_id(id) {
+            Ok(Some(schema)) => match codec.learn(id, &schema) {
+                Ok(()) => return Ok(true),
+                Err(error) => {
+                    tracing::error!(schema.id = id, %error, "a schema of the registry can't be used");
+                    return Ok(false);
+                }
+            },
+            Ok(None) => return Ok(false),
+            Err(error) if since.elapsed() > REGISTRY_MAX => {
+                return Err(Trouble::Rebuild(format!("schema {id} can't be had from the registry: {error}")));
+            }
+            Err(error) => {
+                tracing::warn!(schema.id = id, error, "the registry can't be reached; waiting");
+                std::thread::sleep(wait);
+                wait = (wait * 2).min(Duration::from_secs(2));
+            }
+        }
+    }
+}
