@@ -1,0 +1,121 @@
+# What integration/up and integration/test share: installing what is missing, fetching the jars, finding a Rust toolchain. Sourced, never
+# run. It never starts a server, never overwrites a policy-rc.d, never disables a unit that was there before, and asks no registry for
+# anything when all is at hand.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+jars=$root/.millrace/jars
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:$HOME/.cargo/bin
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else die "need root or sudo to run: $*"
+    fi
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+java_major() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1; }
+
+# Prints the Debian packages that are missing, by what they are needed for and not by name: a tool from elsewhere is as good.
+missing_packages() {
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
+    have redis-server || echo redis-server
+    have nginx || echo nginx-light
+    { have prometheus && have promtool; } || echo prometheus
+    have kcat || echo kcat
+    [ "$(java_major)" -ge 17 ] 2>/dev/null || echo openjdk-17-jre-headless
+    # Maven and javac are not needed once the jars are there.
+    jars_ready || have mvn || echo maven
+    have gcc || echo gcc
+    have g++ || echo g++
+    have make || echo make
+    have pkg-config || echo pkg-config
+    [ -e /usr/include/zlib.h ] || echo zlib1g-dev
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+    # rustup's toolchain first; Debian's own rustc is too old, its rustc-web is not.
+    rust_ready || rustup_toolchain || printf '%s\n' rustc-web cargo-web "$@"
+}
+
+rust_ready() { (cd "$root" && cargo --version && rustc --version) >/dev/null 2>&1 && rust_new_enough; }
+
+rust_new_enough() {
+    local want found
+    want=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+    found=$(cd "$root" && rustc --version | awk '{print $2}')
+    [ "$(printf '%s\n%s\n' "$want" "$found" | sort -V | head -1)" = "$want" ]
+}
+
+rustup_toolchain() {
+    have rustup || return 1
+    (cd "$root" && rustup toolchain install "$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)" \
+        --profile minimal --component clippy --component rustfmt) >/dev/null 2>&1 && rust_ready
+}
+
+# Debian starts the servers it installs where systemd runs. Ours run as the stack's own processes, so: no start on install, and the units
+# that this install brought are disabled. What the machine had before is left as it was.
+install_missing() {
+    local packages policy=/usr/sbin/policy-rc.d ours=no before unit status=0
+    mapfile -t packages < <(missing_packages "$@")
+    [ ${#packages[@]} -gt 0 ] || return 0
+    have apt-get || die "missing and no apt-get to install it with: ${packages[*]}"
+    say "installing ${packages[*]}"
+    before=$(ls /lib/systemd/system /etc/systemd/system 2>/dev/null || true)
+    if [ ! -e $policy ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+        # shellcheck disable=SC2064
+        trap "as_root rm -f $policy" EXIT INT TERM
+    fi
+    {
+        as_root apt-get update -qq &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
+    } >"$root/.millrace/install.log" 2>&1 || status=$?
+    if [ $ours = yes ]; then
+        as_root rm -f $policy
+        trap - EXIT INT TERM
+    fi
+    [ $status = 0 ] || { tail -20 "$root/.millrace/install.log" >&2; die "apt-get failed, see .millrace/install.log"; }
+    if have systemctl && [ -d /run/systemd/system ]; then
+        for unit in postgresql redis-server nginx prometheus; do
+            grep -qx "$unit.service" <<<"$before" || as_root systemctl disable --quiet "$unit.service" 2>/dev/null || true
+        done
+    fi
+}
+
+jars_stamp() { sha256sum <"$root/integration/pom.xml" | cut -d' ' -f1; }
+jars_ready() { [ "$(cat "$jars/stamp" 2>/dev/null)" = "$(jars_stamp)" ]; }
+
+# One folder a server. The stamp is written last, so an interrupted download starts over.
+fetch_jars() {
+    jars_ready && return 0
+    say "fetching the JVM servers' jars (about 200 MB, once)"
+    rm -rf "$jars" && mkdir -p "$jars"
+    local profile
+    for profile in kafka mongo; do
+        maven $profile dependency:copy-dependencies
+    done
+    maven registry dependency:copy
+    tar -xzf "$jars"/registry/*.tar.gz -C "$jars/registry"
+    rm "$jars"/registry/*.tar.gz
+    jars_stamp >"$jars/stamp"
+}
+
+maven() {
+    mvn -q -B -f "$root/integration/pom.xml" -P "$1" -Djars="$jars/$1" "$2" >"$root/.millrace/maven.log" 2>&1 ||
+        { tail -20 "$root/.millrace/maven.log" >&2; die "Maven could not fetch the jars of '$1', see .millrace/maven.log"; }
+}
+
+# `up` and `test` build alike, so that what one has built the other finds.
+build() { (cd "$root" && cargo build --workspace --bins "$@"); }
+binary() { printf '%s/debug/%s' "${CARGO_TARGET_DIR:-$root/target}" "$1"; }
+
+prepare() {
+    mkdir -p "$root/.millrace"
+    install_missing "$@"
+    fetch_jars
+}

@@ -1,0 +1,28 @@
+// mongo-java-server on an H2 file: MongoDB's wire protocol for the native stack. Run as `java -cp 'jars/*' MongoServer.java PORT FILE`; it
+// binds loopback only and never speaks to anyone else. It has no transactions, no pipeline updates and no bulk API (see ../README.md).
+
+import de.bwaldvogel.mongo.MongoVersion;
+import de.bwaldvogel.mongo.backend.h2.H2Backend;
+import java.util.List;
+
+public final class MongoServer {
+    /** Held here for good: the server object is otherwise collected, and its listener with it. */
+    private static de.bwaldvogel.mongo.MongoServer server;
+
+    /** Drivers ask for the wire version and refuse old ones; 13 is MongoDB 5.0's, the newest whose messages this server knows. */
+    private static final MongoVersion VERSION = new MongoVersion() {
+        @Override public List<Integer> getVersionArray() { return List.of(5, 0, 0); }
+        @Override public int getWireVersion() { return 13; }
+    };
+
+    public static void main(String[] args) throws InterruptedException {
+        int port = Integer.parseInt(args[0]);
+        H2Backend backend = new H2Backend(args[1]);
+        backend.version(VERSION);
+        server = new de.bwaldvogel.mongo.MongoServer(backend);
+        server.bind("127.0.0.1", port);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> server.shutdownNow()));
+        System.out.println("listening on 127.0.0.1:" + port + ", data in " + args[1]);
+        Thread.currentThread().join();
+    }
+}

@@ -1,0 +1,58 @@
+//! `stack`: the whole system as plain processes. `stack up` for people, `stack run -- COMMAND` for tests, `stack ctl REQUEST` to start,
+//! stop or kill parts of a running one. It only parses its arguments; `integration::stack` does the work.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use integration::stack::flow;
+
+/// Wrong settings end every Millrace program with this code.
+const EXIT_USAGE: u8 = 64;
+
+/// The whole system as plain processes, without Docker
+#[derive(Debug, Parser)]
+#[command(name = "stack", version)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything on the well-known ports and stay until Ctrl-C
+    Up(flow::Up),
+    /// Start everything on free ports with fresh data, run a command against it, stop, end as the command ended
+    Run(flow::Run),
+    /// Ask a running stack: status, start NAME, stop NAME, signal NAME SIGNAL, wait NAME [SECONDS]
+    Ctl {
+        /// The data folder of the stack that is asked
+        #[arg(long, default_value = ".millrace/up", value_name = "DIR")]
+        data: PathBuf,
+        /// The request
+        #[arg(required = true)]
+        request: Vec<String>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            // Nothing can be done about a closed terminal.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match options.command {
+        Command::Up(up) => flow::up(up).await,
+        Command::Run(run) => flow::run(run).await,
+        Command::Ctl { data, request } => flow::ctl(&data, &request).await,
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

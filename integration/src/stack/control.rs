@@ -1,0 +1,206 @@
+//! The control socket of a running stack: one request a line (`status`, `start NAME`, `stop NAME`, `signal NAME SIGNAL`, `wait NAME
+//! [SECONDS]`), one JSON line an answer. Tests use it through [`Client`], people through `stack ctl`. It can do nothing that the user who
+//! started the stack could not do with `kill`, and only that user can open it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{StackError, Supervisor};
+
+/// The variable that tells a test where the socket is.
+pub const VARIABLE: &str = "MILLRACE_STACK_CONTROL";
+
+/// What is known of one part.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PartStatus {
+    /// Its name.
+    pub name: String,
+    /// `not started`, `starting`, `ready`, `stopped`, `dead` or, for a one-shot, `done`.
+    pub state: String,
+    /// Its process, while it runs.
+    pub pid: Option<u32>,
+    /// Where it can be reached.
+    pub address: String,
+    /// How often it was started.
+    pub starts: u32,
+    /// How it last ended.
+    pub ended: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Answer {
+    ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parts: Option<Vec<PartStatus>>,
+}
+
+/// Serves requests at `path` until the process ends.
+pub(super) fn serve(path: &Path, supervisor: Arc<Supervisor>) -> Result<(), StackError> {
+    // The lock on the data folder says that whoever listened here is gone.
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).map_err(StackError::file("listen on", path))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(StackError::file("protect", path))?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(converse(stream, supervisor.clone()));
+        }
+    });
+    Ok(())
+}
+
+async fn converse(stream: UnixStream, supervisor: Arc<Supervisor>) {
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = match carry_out(&line, &supervisor).await {
+            Ok(answer) => answer,
+            Err(error) => Answer { error: Some(error.to_string()), ..Answer::default() },
+        };
+        let mut text = serde_json::to_string(&answer).unwrap_or_default();
+        text.push('\n');
+        if writer.write_all(text.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn carry_out(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, StackError> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let mut answer = Answer { ok: true, ..Answer::default() };
+    match words[..] {
+        ["status"] => answer.parts = Some(supervisor.status()),
+        ["start", name] => answer.pid = Some(supervisor.start(name).await?),
+        ["stop", name] => supervisor.stop(name).await?,
+        ["signal", name, signal] => supervisor.signal(name, named(signal)?).await?,
+        ["wait", name] => supervisor.wait(name, Duration::from_secs(60)).await?,
+        ["wait", name, seconds] => {
+            let seconds = seconds
+                .parse()
+                .map_err(|_| StackError::Refused(format!("{seconds} is no number of seconds")))?;
+            supervisor.wait(name, Duration::from_secs(seconds)).await?;
+        }
+        _ => {
+            let known = "status | start NAME | stop NAME | signal NAME SIGNAL | wait NAME [SECONDS]";
+            return Err(StackError::Refused(format!("unknown request {line:?}; known: {known}")));
+        }
+    }
+    Ok(answer)
+}
+
+fn named(signal: &str) -> Result<Signal, StackError> {
+    let full = if signal.starts_with("SIG") { signal.to_owned() } else { format!("SIG{signal}") };
+    Signal::from_str(&full).map_err(|_| StackError::Refused(format!("{signal} is no signal")))
+}
+
+/// What can go wrong when asking a stack.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// No stack was named.
+    #[error(
+        "MILLRACE_STACK_CONTROL is not set: run this under `stack run -- COMMAND`, as integration/test does"
+    )]
+    NoStack,
+    /// The stack does not answer.
+    #[error("no stack answers at {path}: {source}; is it running?")]
+    Silent {
+        /// The socket.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The stack said no.
+    #[error("{request}: {reason}")]
+    Refused {
+        /// What was asked.
+        request: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Asks a running stack; each request opens a connection of its own, so a client can be shared freely.
+#[derive(Clone, Debug)]
+pub struct Client {
+    path: PathBuf,
+}
+
+impl Client {
+    /// The stack whose socket is at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The stack that this process was started under.
+    pub fn from_env() -> Result<Self, ControlError> {
+        std::env::var_os(VARIABLE).map(Self::at).ok_or(ControlError::NoStack)
+    }
+
+    /// Every part's state.
+    pub async fn status(&self) -> Result<Vec<PartStatus>, ControlError> {
+        Ok(self.ask("status").await?.parts.unwrap_or_default())
+    }
+
+    /// One part's state.
+    pub async fn part(&self, name: &str) -> Result<PartStatus, ControlError> {
+        let parts = self.status().await?;
+        parts.into_iter().find(|part| part.name == name).ok_or_else(|| ControlError::Refused {
+            request: "status".into(),
+            reason: format!("no part is called {name}"),
+        })
+    }
+
+    /// Starts a part; returns its process id at once.
+    pub async fn start(&self, name: &str) -> Result<u32, ControlError> {
+        Ok(self.ask(&format!("start {name}")).await?.pid.unwrap_or_default())
+    }
+
+    /// Stops a part in order, and waits for its end.
+    pub async fn stop(&self, name: &str) -> Result<(), ControlError> {
+        self.ask(&format!("stop {name}")).await.map(drop)
+    }
+
+    /// Sends a signal, named `KILL`, `TERM`, `STOP`, `CONT` ...
+    pub async fn signal(&self, name: &str, signal: &str) -> Result<(), ControlError> {
+        self.ask(&format!("signal {name} {signal}")).await.map(drop)
+    }
+
+    /// Kills a part with SIGKILL; it is gone when this returns.
+    pub async fn kill(&self, name: &str) -> Result<(), ControlError> {
+        self.signal(name, "KILL").await
+    }
+
+    /// Waits until a part is ready.
+    pub async fn wait(&self, name: &str, at_most: Duration) -> Result<(), ControlError> {
+        self.ask(&format!("wait {name} {}", at_most.as_secs())).await.map(drop)
+    }
+
+    /// Sends one line and returns the answer as it came.
+    pub async fn raw(&self, request: &str) -> Result<String, ControlError> {
+        let silent = |source| ControlError::Silent { path: self.path.display().to_string(), source };
+        let stream = UnixStream::connect(&self.path).await.map_err(silent)?;
+        let (reader, mut writer) = stream.into_split();
+        writer.write_all(format!("{request}\n").as_bytes()).await.map_err(silent)?;
+        let answer = BufReader::new(reader).lines().next_line().await.map_err(silent)?;
+        answer.ok_or_else(|| silent(std::io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    async fn ask(&self, request: &str) -> Result<Answer, ControlError> {
+        let refused = |reason| ControlError::Refused { request: request.to_owned(), reason };
+        let text = self.raw(request).await?;
+        let answer: Answer = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
+        if answer.ok { Ok(answer) } else { Err(refused(answer.error.unwrap_or_default())) }
+    }
+}

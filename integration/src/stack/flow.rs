@@ -1,0 +1,281 @@
+//! What the commands do. `up`: the well-known ports, a visible journey, then stay until Ctrl-C. `run`: free ports and fresh data, run a
+//! command against them, stop everything, end as the command ended. Both stop in reverse order; a second Ctrl-C kills.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::parts::{self, Context};
+use super::ports::local;
+use super::{Layout, Outer, Policy, Ports, Secrets, StackError, Supervisor, control, process};
+use crate::journey;
+
+/// How long a command that was interrupted gets to end by itself.
+const COMMAND_STOP_MAX: Duration = Duration::from_secs(10);
+
+/// How long killed processes get to be gone.
+const KILL_MAX: Duration = Duration::from_secs(2);
+
+/// What `stack up` is told.
+#[derive(Debug, clap::Args)]
+pub struct Up {
+    /// Start anew: throw all data of an earlier start away
+    #[arg(long)]
+    pub fresh: bool,
+    /// Folder for all data; relative names are below the checkout
+    #[arg(long, default_value = ".millrace/up", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Only the servers: for working on the services outside the stack
+    #[arg(long)]
+    pub servers_only: bool,
+    /// Seed nothing and run no journey
+    #[arg(long)]
+    pub no_journey: bool,
+    /// The ports that people use
+    #[command(flatten)]
+    pub outer: Outer,
+}
+
+/// What `stack run` is told.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Folder for all data, thrown away first
+    #[arg(long, default_value = ".millrace/run", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Only the servers
+    #[arg(long)]
+    pub servers_only: bool,
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Starts the system and stays until told to stop.
+pub async fn up(options: Up) -> Result<ExitCode, StackError> {
+    let mut signals = Signals::new()?;
+    let layout = Layout::find(&options.data)?;
+    let _lock = open(&layout, options.fresh).await?;
+    let context = context(layout, Ports::well_known(options.outer)?)?;
+    let supervisor = supervise(&context, options.servers_only, Policy::Restart)?;
+
+    println!("starting; logs are in {}", context.layout.logs().display());
+    let begin = async {
+        supervisor.start_all().await?;
+        if !options.servers_only && !options.no_journey {
+            journey::show(&journey_target(&context))
+                .await
+                .map_err(|error| StackError::Refused(format!("the journey failed: {error}")))?;
+        }
+        Ok::<(), StackError>(())
+    };
+    let begun = tokio::select! {
+        begun = begin => begun.map(|()| true),
+        () = signals.next() => Ok(false),
+    };
+    if matches!(begun, Ok(true)) {
+        addresses(&context, options.servers_only);
+        signals.next().await;
+    } else if let Err(error) = &begun {
+        eprintln!("error: {error}");
+    }
+    let killed = stop(&supervisor, &mut signals).await;
+    Ok(if killed || begun.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Starts a system of its own, runs the command against it, and returns the command's code.
+pub async fn run(options: Run) -> Result<ExitCode, StackError> {
+    let mut signals = Signals::new()?;
+    let layout = Layout::find(&options.data)?;
+    let _lock = open(&layout, true).await?;
+    let context = context(layout, Ports::anywhere())?;
+    let supervisor = supervise(&context, options.servers_only, Policy::Leave)?;
+
+    println!("starting a stack for {:?} (logs in {})", options.command[0], context.layout.logs().display());
+    let begun = tokio::select! {
+        begun = supervisor.start_all() => begun,
+        () = signals.next() => Err(StackError::Refused("interrupted".into())),
+    };
+    let code = match begun {
+        Ok(()) => follow(&options.command, &context, &mut signals).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &code {
+        eprintln!("error: {error}");
+    }
+    let killed = stop(&supervisor, &mut signals).await;
+    Ok(if killed { ExitCode::FAILURE } else { code.map_or(ExitCode::FAILURE, ExitCode::from) })
+}
+
+/// Asks a running stack one thing and prints its answer.
+pub async fn ctl(data: &Path, request: &[String]) -> Result<ExitCode, StackError> {
+    let layout = Layout::find(data)?;
+    let client = match std::env::var_os(control::VARIABLE) {
+        Some(path) => control::Client::at(path),
+        None => control::Client::at(layout.socket()),
+    };
+    let refused = |error: control::ControlError| StackError::Refused(error.to_string());
+    if request == ["status"] {
+        for part in client.status().await.map_err(refused)? {
+            let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+            println!("{:<16} {:<12} {:>8}  {}", part.name, part.state, pid, part.address);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answer = client.raw(&request.join(" ")).await.map_err(refused)?;
+    println!("{answer}");
+    Ok(if answer.starts_with(r#"{"ok":true"#) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+type Lock = nix::fcntl::Flock<std::fs::File>;
+
+/// Takes the data folder, and stops what an earlier stack left running on it.
+async fn open(layout: &Layout, fresh: bool) -> Result<Lock, StackError> {
+    let lock = layout.lock()?;
+    process::stop_orphans(layout).await;
+    if fresh {
+        layout.clear()?;
+    }
+    layout.make()?;
+    Ok(lock)
+}
+
+fn context(layout: Layout, ports: Ports) -> Result<Context, StackError> {
+    let secrets = Secrets::ready(&layout)?;
+    Ok(Context { layout, ports, secrets })
+}
+
+fn supervise(context: &Context, servers_only: bool, policy: Policy) -> Result<Arc<Supervisor>, StackError> {
+    let supervisor = Supervisor::new(context.layout.clone(), parts::all(context, servers_only)?, policy);
+    control::serve(&context.layout.socket(), supervisor.clone())?;
+    Ok(supervisor)
+}
+
+/// Stops everything; true when a second signal made it kill instead.
+async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
+    let killed = tokio::select! {
+        () = supervisor.stop_all() => false,
+        () = signals.next() => {
+            eprintln!("killing everything");
+            supervisor.kill_all();
+            let _ = tokio::time::timeout(KILL_MAX, supervisor.stop_all()).await;
+            true
+        }
+    };
+    if !killed {
+        println!("stopped");
+    }
+    killed
+}
+
+/// Runs the command in the terminal's foreground, told where everything is.
+async fn follow(words: &[OsString], context: &Context, signals: &mut Signals) -> Result<u8, StackError> {
+    let mut command = process::command(words, None);
+    command.envs(parts::environment(context)).envs(run_environment(context));
+    let program = Path::new(&words[0]);
+    let mut child = command.spawn().map_err(StackError::file("start", program))?;
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = signals.next() => {
+            // The terminal has told the command too, as it is of the same group.
+            let ended = tokio::time::timeout(COMMAND_STOP_MAX, child.wait()).await;
+            if ended.is_err() {
+                let _ = child.start_kill();
+            }
+            child.wait().await
+        }
+    };
+    let status = status.map_err(StackError::file("follow", program))?;
+    let killed_by = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+    Ok(u8::try_from(status.code().unwrap_or(128 + killed_by)).unwrap_or(1))
+}
+
+fn run_environment(context: &Context) -> Vec<(String, OsString)> {
+    let ports = &context.ports;
+    let gateways = ["gateway-0", "gateway-1"];
+    let listed = gateways.map(|name| format!("http://{}", ports.at(name))).join(",");
+    let mut env: Vec<(String, OsString)> = vec![
+        ("MILLRACE_URL".into(), journey_target(context).url.into()),
+        ("MILLRACE_GATEWAYS".into(), listed.into()),
+        ("MILLRACE_PROMETHEUS_URL".into(), format!("http://{}", local(ports.outer.prometheus_port)).into()),
+        (control::VARIABLE.into(), context.layout.socket().into()),
+        ("MILLRACE_DATA".into(), context.layout.data.clone().into()),
+        ("MILLRACE_ADMIN_EMAIL".into(), context.secrets.admin_email.into()),
+        ("MILLRACE_ADMIN_PASSWORD_FILE".into(), context.secrets.admin_password.clone().into()),
+    ];
+    for service in ["user", "order", "notification", "gateway"] {
+        for instance in ["0", "1"] {
+            let variable = format!("MILLRACE_INNER_{}_{instance}", service.to_uppercase());
+            let address = ports.inner_http(&format!("{service}-{instance}"));
+            env.push((variable, format!("http://{address}").into()));
+        }
+    }
+    env
+}
+
+fn journey_target(context: &Context) -> journey::Target {
+    journey::Target {
+        url: format!("http://{}", local(context.ports.outer.http_port)),
+        admin_email: context.secrets.admin_email.to_owned(),
+        admin_password_file: context.secrets.admin_password.clone(),
+    }
+}
+
+fn addresses(context: &Context, servers_only: bool) {
+    let outer = &context.ports.outer;
+    println!();
+    if !servers_only {
+        println!("  HTTP API     http://{}/ (a live page; /openapi.json)", local(outer.http_port));
+    }
+    println!("  broker       {} (kcat -b {0} -L, rpk -X brokers={0})", local(outer.broker_port));
+    println!("  registry     http://{}/subjects", local(outer.registry_port));
+    println!("  Prometheus   http://{}/", local(outer.prometheus_port));
+    for (name, value) in parts::environment(context) {
+        if ["POSTGRES", "MONGO", "REDIS"].iter().any(|store| name.contains(store)) {
+            println!(
+                "  {:<12} {}",
+                name.split('_').nth(1).unwrap_or_default().to_lowercase(),
+                value.to_string_lossy()
+            );
+        }
+    }
+    let secrets = &context.secrets;
+    let word = if secrets.made { "made now" } else { "as before" };
+    println!(
+        "  admin        {}, password in {} ({word})",
+        secrets.admin_email,
+        secrets.admin_password.display()
+    );
+    println!("  keys         {}, {} ({word})", secrets.jwt_keys.display(), secrets.secret.display());
+    println!("  data         {}", context.layout.data.display());
+    println!("\nCtrl-C stops all of it.");
+}
+
+/// The signals that mean stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, StackError> {
+        let listen = |kind| signal(kind).map_err(StackError::file("listen for", Path::new("signals")));
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Where things are: the checkout, the built binaries, and one data folder with everything that a stack writes. It only names and makes
+//! folders; what goes into them is the parts' business.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::User;
+
+use super::StackError;
+
+/// Linux refuses longer socket paths.
+const SOCKET_PATH_MAX: usize = 100;
+
+/// The folders of one stack.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The checkout.
+    pub root: PathBuf,
+    /// What the stack writes, absolute.
+    pub data: PathBuf,
+    /// The folder of the built binaries.
+    pub bins: PathBuf,
+}
+
+impl Layout {
+    /// The checkout above the working directory (else the one this was built from), and `data` made absolute.
+    pub fn find(data: &Path) -> Result<Self, StackError> {
+        let here = std::env::current_dir().map_err(StackError::file("open", Path::new(".")))?;
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
+        let root =
+            here.ancestors().find(|dir| dir.join("integration/pom.xml").exists()).unwrap_or(built_from);
+        let exe = std::env::current_exe().map_err(StackError::file("find", Path::new("this binary")))?;
+        let bins = exe.parent().unwrap_or(Path::new("/"));
+        // Relative names are the checkout's, so that `stack ctl` finds the same stack from any folder below it.
+        Ok(Self { root: root.to_path_buf(), data: root.join(data), bins: bins.to_path_buf() })
+    }
+
+    /// Makes the folders, readable by this user alone where they hold secrets.
+    pub fn make(&self) -> Result<(), StackError> {
+        for dir in [self.data.clone(), self.logs(), self.pids(), self.configs()] {
+            std::fs::create_dir_all(&dir).map_err(StackError::file("make", &dir))?;
+        }
+        for dir in [self.secrets(), self.jwt_keys()] {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&dir)
+                .map_err(StackError::file("make", &dir))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the folder for this process alone, until the lock is dropped.
+    pub fn lock(&self) -> Result<Flock<std::fs::File>, StackError> {
+        std::fs::create_dir_all(&self.data).map_err(StackError::file("make", &self.data))?;
+        let path = self.data.join("lock");
+        let file = std::fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(StackError::file("open", &path))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StackError::Locked {
+            pid: std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned(),
+            data: self.data.display().to_string(),
+        })?;
+        std::fs::write(&path, format!("{}\n", std::process::id()))
+            .map_err(StackError::file("write", &path))?;
+        Ok(lock)
+    }
+
+    /// Removes everything but the lock: what `--fresh` means.
+    pub fn clear(&self) -> Result<(), StackError> {
+        let entries = std::fs::read_dir(&self.data).map_err(StackError::file("read", &self.data))?;
+        for path in entries.flatten().map(|entry| entry.path()).filter(|path| !path.ends_with("lock")) {
+            let removed =
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            removed.map_err(StackError::file("remove", &path))?;
+        }
+        match std::fs::remove_dir_all(self.elsewhere()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StackError::file("remove", &self.elsewhere())(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One log a part.
+    pub fn logs(&self) -> PathBuf {
+        self.data.join("logs")
+    }
+
+    /// The log of `part`.
+    pub fn log(&self, part: &str) -> PathBuf {
+        self.logs().join(format!("{part}.log"))
+    }
+
+    /// One file a running part, for finding orphans.
+    pub fn pids(&self) -> PathBuf {
+        self.data.join("pids")
+    }
+
+    /// Configuration written for the servers at each start.
+    pub fn configs(&self) -> PathBuf {
+        self.data.join("config")
+    }
+
+    /// Keys and passwords.
+    pub fn secrets(&self) -> PathBuf {
+        self.data.join("secrets")
+    }
+
+    /// The gateway's signing keys.
+    pub fn jwt_keys(&self) -> PathBuf {
+        self.secrets().join("jwt")
+    }
+
+    /// The JVM servers' jars; shared by all stacks of a checkout.
+    pub fn jars(&self, server: &str) -> PathBuf {
+        self.root.join(".millrace/jars").join(server)
+    }
+
+    /// A built binary of the workspace.
+    pub fn bin(&self, name: &str) -> Result<PathBuf, StackError> {
+        let path = self.bins.join(name);
+        if path.exists() {
+            return Ok(path);
+        }
+        Err(StackError::Missing {
+            what: path.display().to_string(),
+            hint: "run `cargo build --workspace --bins`".into(),
+        })
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        let path = self.data.join("control.sock");
+        if path.as_os_str().len() <= SOCKET_PATH_MAX {
+            return path;
+        }
+        std::env::temp_dir().join(format!("millrace-{}.sock", self.hash()))
+    }
+
+    /// PostgreSQL's folder and, when this is root, the user it runs as. That user must be able to reach the folder; where the data folder
+    /// is closed to it (below /root, say), the files go under /var/lib/millrace.
+    pub fn postgres(&self) -> Result<(PathBuf, Option<User>), StackError> {
+        let inside = self.data.join("postgres");
+        if !nix::unistd::geteuid().is_root() {
+            std::fs::create_dir_all(&inside).map_err(StackError::file("make", &inside))?;
+            return Ok((inside, None));
+        }
+        let user = User::from_name("postgres").ok().flatten().ok_or_else(|| StackError::Missing {
+            what: "the user postgres".into(),
+            hint: "PostgreSQL refuses to run as root; Debian's package makes that user".into(),
+        })?;
+        let dir = if self.data.ancestors().all(|dir| passable(dir, &user)) {
+            inside
+        } else {
+            self.elsewhere().join("postgres")
+        };
+        std::fs::create_dir_all(&dir).map_err(StackError::file("make", &dir))?;
+        std::os::unix::fs::chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+            .map_err(StackError::file("hand over", &dir))?;
+        Ok((dir, Some(user)))
+    }
+
+    fn elsewhere(&self) -> PathBuf {
+        Path::new("/var/lib/millrace").join(self.hash())
+    }
+
+    fn hash(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.data.hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+}
+
+fn passable(dir: &Path, user: &User) -> bool {
+    let Ok(meta) = std::fs::metadata(dir) else { return false };
+    let bit = match () {
+        () if meta.uid() == user.uid.as_raw() => 0o100,
+        () if meta.gid() == user.gid.as_raw() => 0o010,
+        () => 0o001,
+    };
+    meta.mode() & bit != 0
+}

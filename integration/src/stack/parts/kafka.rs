@@ -1,0 +1,82 @@
+//! Apache Kafka (KRaft, one node) in Redpanda's place: it speaks the same protocol. Topics are never created by use, groups form without
+//! delay, and the internal topics are as small as one node allows.
+
+use nix::sys::signal::Signal;
+
+use super::{Context, java, make, write};
+use crate::stack::ports::local;
+use crate::stack::{Kind, Part, Ready, StackError, Step};
+
+/// Any 16 bytes in base64; there is one node, so there is nobody to tell apart.
+const CLUSTER_ID: &str = "bWlsbHJhY2UtbmF0aXZlMQ";
+
+pub(super) fn part(context: &Context) -> Result<Part, StackError> {
+    let data = context.layout.data.join("kafka");
+    make(&data)?;
+    let config = context.layout.configs().join("kafka.properties");
+    let address = local(context.ports.outer.broker_port);
+    let controller = context.ports.at("controller");
+    write(&config, &properties(&address, &controller, &data.display().to_string()))?;
+
+    let mut base = java(768, &[context.layout.jars("kafka").join("*")])?;
+    base.extend(crate::command![
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-Dorg.slf4j.simpleLogger.log.kafka.server=info",
+    ]);
+    let mut format = base.clone();
+    format.extend(crate::command![
+        "kafka.tools.StorageTool",
+        "format",
+        "--ignore-formatted",
+        "--cluster-id",
+        CLUSTER_ID,
+        "--config",
+        &config,
+    ]);
+    base.extend(crate::command!["kafka.Kafka", &config]);
+
+    let mut part = Part::new("broker", Kind::Server, 1, base, Ready::Tcp(address.clone())).at(address);
+    part.stop = Signal::SIGTERM;
+    part.before = vec![Step {
+        what: "format the broker's storage",
+        unless: Some(data.join("bootstrap.checkpoint")),
+        command: format,
+        stdin: String::new(),
+    }];
+    Ok(part)
+}
+
+fn properties(address: &str, controller: &str, data: &str) -> String {
+    format!(
+        "# Written by the stack at each start.
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://{address},CONTROLLER://{controller}
+advertised.listeners=PLAINTEXT://{address}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+
+# Topics are declared in redpanda/topics.yaml; a name mistyped must not make one.
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=6000
+# Positions of groups outlive a long holiday of the developer.
+offsets.retention.minutes=525600
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+transaction.max.timeout.ms=900000
+default.replication.factor=1
+num.network.threads=2
+num.io.threads=4
+log.cleaner.threads=1
+log.cleaner.dedupe.buffer.size=33554432
+"
+    )
+}

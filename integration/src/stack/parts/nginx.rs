@@ -1,0 +1,59 @@
+//! One nginx for two jobs: the balancer over the gateways, from the same template as compose's, and Apicurio's Confluent API at the root
+//! path of the registry's port. All its files are in the data folder.
+
+use super::{Context, make, program, registry, write};
+use crate::stack::ports::local;
+use crate::stack::{Kind, Part, Ready, StackError};
+
+pub(super) fn part(context: &Context) -> Result<Part, StackError> {
+    let dir = context.layout.data.join("nginx");
+    make(&dir)?;
+    let configs = context.layout.configs();
+    let template = context.layout.root.join("gateway/nginx.conf.template");
+    let balancer = std::fs::read_to_string(&template).map_err(StackError::file("read", &template))?;
+    let http = local(context.ports.outer.http_port);
+    let balancer = balancer
+        .replace("${BALANCER_LISTEN}", &http)
+        .replace("${GATEWAY_0}", &context.ports.at("gateway-0"))
+        .replace("${GATEWAY_1}", &context.ports.at("gateway-1"));
+    write(&configs.join("balancer.conf"), &balancer)?;
+    let main = configs.join("nginx.conf");
+    let registry = local(context.ports.outer.registry_port);
+    let text = format!(
+        "# Written by the stack at each start.
+daemon off;
+worker_processes 2;
+{user}pid {dir}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {dir}/body;
+    proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi;
+    scgi_temp_path {dir}/scgi;
+    include {balancer};
+
+    # Schema registry: Confluent's API at the root, where clients and rpk expect it. The path goes on as it came, escapes and all.
+    server {{
+        listen {registry};
+        client_max_body_size 1m;
+        location / {{
+            proxy_pass http://{apicurio}{api}$request_uri;
+            proxy_set_header Host $http_host;
+        }}
+    }}
+}}
+",
+        user = if nix::unistd::geteuid().is_root() { "user root;\n" } else { "" },
+        dir = dir.display(),
+        balancer = configs.join("balancer.conf").display(),
+        apicurio = context.ports.at("apicurio"),
+        api = registry::API,
+    );
+    write(&main, &text)?;
+    let command = crate::command![program("nginx")?, "-e", "stderr", "-p", &dir, "-c", &main];
+    let shown = format!("http://{http}, registry http://{registry}");
+    Ok(Part::new("nginx", Kind::Server, 2, command, Ready::Tcp(http)).at(shown))
+}

@@ -1,0 +1,84 @@
+//! A PostgreSQL cluster of the stack's own, apart from any that the machine runs: one database for the services, one for the registry. It
+//! listens on loopback without passwords, as its data is a developer's.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use nix::sys::signal::Signal;
+
+use super::{Context, program};
+use crate::stack::{Kind, Part, Ready, StackError, Step};
+
+/// Makes what is not there yet; run at each start.
+const DATABASES: &str = r"
+SELECT 'CREATE ROLE millrace LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'millrace')\gexec
+SELECT format('CREATE DATABASE %I OWNER millrace', name) FROM (VALUES ('millrace'), ('registry')) AS wanted (name)
+ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name)\gexec
+";
+
+pub(super) fn part(context: &Context) -> Result<Part, StackError> {
+    let (data, user) = context.layout.postgres()?;
+    let bin = bin()?;
+    let port = context.ports.of("postgres").to_string();
+    let server = crate::command![
+        bin.join("postgres"),
+        "-D",
+        &data,
+        "-p",
+        &port,
+        "-c",
+        "listen_addresses=127.0.0.1",
+        // Paths of Unix sockets are short, the data folder's may not be.
+        "-c",
+        "unix_socket_directories=",
+        "-c",
+        "shared_buffers=64MB",
+        "-c",
+        "max_connections=200",
+    ];
+    let client = |name: &str| -> Vec<OsString> {
+        crate::command![bin.join(name), "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres"]
+    };
+    let mut psql = client("psql");
+    psql.extend(crate::command!["-X", "-q", "-v", "ON_ERROR_STOP=1"]);
+
+    let address = context.ports.at("postgres");
+    let mut part =
+        Part::new("postgres", Kind::Server, 1, server, Ready::Command(client("pg_isready"))).at(address);
+    part.user = user;
+    // SIGTERM would wait for every client to leave.
+    part.stop = Signal::SIGINT;
+    part.before = vec![Step {
+        what: "make PostgreSQL's files",
+        unless: Some(data.join("PG_VERSION")),
+        command: crate::command![
+            bin.join("initdb"),
+            "-D",
+            &data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        ],
+        stdin: String::new(),
+    }];
+    part.after =
+        vec![Step { what: "make the databases", unless: None, command: psql, stdin: DATABASES.to_owned() }];
+    Ok(part)
+}
+
+/// Debian keeps the servers of each major version apart; the newest one with a client is used.
+fn bin() -> Result<PathBuf, StackError> {
+    let dirs = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = dirs
+        .filter_map(|dir| Some((dir.file_name().to_str()?.parse::<u32>().ok()?, dir.path().join("bin"))))
+        .filter(|(_, bin)| ["postgres", "initdb", "psql"].iter().all(|name| bin.join(name).exists()))
+        .max();
+    match newest {
+        Some((_, bin)) => Ok(bin),
+        None => Ok(program("initdb")?.parent().map(PathBuf::from).unwrap_or_default()),
+    }
+}

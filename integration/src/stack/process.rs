@@ -1,0 +1,193 @@
+//! One process: started in a group of its own with its output in a log, recorded in a pid file together with its start time, stopped with
+//! a bound. The start time is what tells an orphan of a crashed stack from an innocent process that got its number later.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, User};
+use tokio::process::{Child, Command};
+
+use super::{Layout, Part, StackError, Step};
+
+/// A log larger than this is put aside at the next start.
+const LOG_BYTES_MAX: u64 = 20 << 20;
+/// How long an orphan gets to stop by itself.
+const ORPHAN_STOP_MAX: Duration = Duration::from_secs(20);
+
+/// `words` as a command, run as `user` if one is given.
+pub(super) fn command(words: &[OsString], user: Option<&User>) -> Command {
+    let mut command = Command::new(words.first().map_or_else(OsString::new, Clone::clone));
+    command.args(words.iter().skip(1));
+    if let Some(user) = user {
+        // Setting the id drops root's other groups too.
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw()).env("HOME", &user.dir).current_dir("/");
+    }
+    command
+}
+
+/// Starts `part`, its output appended to its log, and records it.
+pub(super) fn spawn(part: &Part, layout: &Layout) -> Result<Child, StackError> {
+    let log = layout.log(&part.name);
+    if std::fs::metadata(&log).is_ok_and(|meta| meta.len() > LOG_BYTES_MAX) {
+        std::fs::rename(&log, log.with_extension("log.1")).map_err(StackError::file("put aside", &log))?;
+    }
+    let out = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(StackError::file("open", &log))?;
+    let err = out.try_clone().map_err(StackError::file("open", &log))?;
+    let program = Path::new(part.command.first().map_or(std::ffi::OsStr::new(""), |word| word));
+    let child = command(&part.command, part.user.as_ref())
+        .envs(part.env.iter().map(|(name, value)| (name, value)))
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .map_err(StackError::file("start", program))?;
+    if let Some(pid) = child.id() {
+        let path = layout.pids().join(&part.name);
+        let record = format!("{pid} {} {}\n", start_time(pid).unwrap_or(0), part.stop as i32);
+        std::fs::write(&path, record).map_err(StackError::file("write", &path))?;
+    }
+    Ok(child)
+}
+
+/// Forgets a process that has ended.
+pub(super) fn forget(part: &str, layout: &Layout) {
+    // Left over it would do no harm: the start time no longer matches.
+    let _ = std::fs::remove_file(layout.pids().join(part));
+}
+
+/// Runs `step` to its end, its output in `part`'s log.
+pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Result<(), StackError> {
+    if step.unless.as_ref().is_some_and(|path| path.exists()) {
+        return Ok(());
+    }
+    let log = layout.log(&part.name);
+    let out = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(StackError::file("open", &log))?;
+    let err = out.try_clone().map_err(StackError::file("open", &log))?;
+    let mut child = command(&step.command, part.user.as_ref())
+        .stdin(Stdio::piped())
+        .stdout(out)
+        .stderr(err)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(StackError::file("start", Path::new(&step.command[0])))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A step that ends without reading its input says by its exit code whether that was well.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, step.stdin.as_bytes()).await;
+    }
+    match child.wait().await {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            Err(failed(layout, &part.name, format!("could not {}: {}", step.what, describe(status))))
+        }
+        Err(error) => Err(failed(layout, &part.name, format!("could not {}: {error}", step.what))),
+    }
+}
+
+/// An error about `part` with the last lines of its log.
+pub(super) fn failed(layout: &Layout, part: &str, why: String) -> StackError {
+    let log = layout.log(part);
+    StackError::Part { name: part.to_owned(), why, tail: tail(&log), log: log.display().to_string() }
+}
+
+/// The last lines of `log`.
+pub(super) fn tail(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(8192)..]).into_owned();
+    let lines: Vec<_> = text.lines().map(|line| format!("    {line}")).collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
+}
+
+/// How a process ended, in words.
+pub(super) fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with code {code}"),
+        (None, Some(signal)) => {
+            format!("was killed by {}", Signal::try_from(signal).map_or("a signal", Signal::as_str))
+        }
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// Sends `signal`: to the process alone where it is to act on it, to its whole group where it can't (it would leave children behind).
+pub(super) fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
+    let pid = Pid::from_raw(pid.cast_signed());
+    match signal {
+        Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGCONT => killpg(pid, signal),
+        _ => kill(pid, signal),
+    }
+}
+
+/// When `pid` was started, in clock ticks after the boot; `None` where there is no such process, or only its corpse.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in brackets and may hold anything; the state is the first field after it, the start time the 20th.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if matches!(fields.next(), Some("Z" | "X")) {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// A process that an earlier stack left behind.
+struct Orphan {
+    name: String,
+    pid: u32,
+    started: u64,
+    stop: Signal,
+}
+
+impl Orphan {
+    fn alive(&self) -> bool {
+        start_time(self.pid) == Some(self.started)
+    }
+}
+
+fn orphans(layout: &Layout) -> Vec<Orphan> {
+    let Ok(entries) = std::fs::read_dir(layout.pids()) else { return Vec::new() };
+    let read = |entry: std::fs::DirEntry| {
+        let record = std::fs::read_to_string(entry.path()).ok()?;
+        let mut fields = record.split_whitespace();
+        let pid = fields.next()?.parse().ok()?;
+        let started = fields.next()?.parse().ok()?;
+        let stop = Signal::try_from(fields.next()?.parse::<i32>().ok()?).ok()?;
+        Some(Orphan { name: entry.file_name().to_string_lossy().into_owned(), pid, started, stop })
+    };
+    entries.flatten().filter_map(read).filter(Orphan::alive).collect()
+}
+
+/// Stops what a crashed stack left behind on this data folder, and says so.
+pub(super) async fn stop_orphans(layout: &Layout) {
+    let left = orphans(layout);
+    if !left.is_empty() {
+        let names: Vec<_> =
+            left.iter().map(|orphan| format!("{} (pid {})", orphan.name, orphan.pid)).collect();
+        eprintln!("an earlier stack left these running, stopping them: {}", names.join(", "));
+    }
+    for orphan in &left {
+        // Frozen processes can't stop; the group of one that is gone already is no error.
+        let _ = signal(orphan.pid, Signal::SIGCONT);
+        let _ = signal(orphan.pid, orphan.stop);
+    }
+    let begun = Instant::now();
+    while left.iter().any(Orphan::alive) && begun.elapsed() < ORPHAN_STOP_MAX {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for orphan in left.iter().filter(|orphan| orphan.alive()) {
+        let _ = signal(orphan.pid, Signal::SIGKILL);
+    }
+    let _ = std::fs::remove_dir_all(layout.pids());
+    let _ = std::fs::create_dir_all(layout.pids());
+}
