@@ -96,7 +96,7 @@ impl Codec {
             return Ok(());
         }
         let writer = Parsed::leak(writer_schema_json).map_err(unresolvable)?;
-        let name = writer.name().ok_or_else(|| unresolvable("it is not a record".to_owned()))?;
+        let name = writer.name().ok_or_else(|| unresolvable("it is not a record".to_owned()))?.to_owned();
         let reader = self.schema_named(&name).map_err(unresolvable)?;
         let learnt = Learnt { name, writer: Box::leak(Box::new(writer)), reader };
         self.learnt.write().unwrap_or_else(PoisonError::into_inner).insert(id, learnt);

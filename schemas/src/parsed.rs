@@ -8,8 +8,14 @@ use std::{
     sync::{LazyLock, OnceLock},
 };
 
-use apache_avro::{Schema as Avro, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
+use apache_avro::{
+    Schema as Avro,
+    reader::datum::GenericDatumReader,
+    schema::{Name, NamesRef, ResolvedSchema},
+    writer::datum::GenericDatumWriter,
+};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value as Json;
 
 use crate::schema::{FOREIGN, Schema, all};
 
@@ -17,32 +23,49 @@ use crate::schema::{FOREIGN, Schema, all};
 /// Records are far smaller: the broker takes 1 MiB, and dead letters a little more.
 const ALLOCATION_BYTES_MAX: usize = 16 << 20;
 
-/// A schema that values can be written and read with directly.
+/// A schema that values can be written and read with.
 pub(crate) struct Parsed {
-    avro: &'static Avro,
+    json: Box<str>,
+    name: Option<String>,
     writer: GenericDatumWriter<'static>,
     reader: GenericDatumReader<'static>,
     /// The canonical form: equal ones mean equal bytes.
     canonical: String,
+    plain: OnceLock<Result<Plain, String>>,
+}
+
+/// The same schema without logical types, for resolution: the bytes are the same, and apache-avro does not
+/// resolve between a logical type and the type below it.
+struct Plain {
+    avro: &'static Avro,
+    names: ResolvedSchema<'static>,
+    writer: GenericDatumWriter<'static>,
+    reader: GenericDatumReader<'static>,
 }
 
 impl Parsed {
     /// Parses `json` for good.
     pub(crate) fn leak(json: &str) -> Result<Self, String> {
         apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
-        let avro = Avro::parse_str(json).map_err(|error| error.to_string())?;
-        bounded(&avro, &mut Vec::new())?;
+        let avro = Avro::parse_str(json).map_err(text)?;
+        let names = ResolvedSchema::try_from(&avro).map_err(text)?;
+        bounded(&avro, names.get_names(), &mut Vec::new())?;
+        drop(names);
         let canonical = avro.canonical_form();
         let avro: &'static Avro = Box::leak(Box::new(avro));
-        // Human readable means that a UUID is written as the string that the schema says it is; nothing else
-        // that is in use here makes a difference of it.
-        let writer = GenericDatumWriter::builder(avro).human_readable(true).build();
-        let reader = GenericDatumReader::builder(avro).human_readable(true).build();
+        let name = match avro {
+            Avro::Record(record) => Some(record.name.fully_qualified_name(None).to_string()),
+            _ => None,
+        };
+        // Human readable means that a UUID is written as the string that the schema says it is; to nothing else
+        // that is in use here does it make a difference.
         Ok(Self {
-            avro,
-            writer: writer.map_err(|error| error.to_string())?,
-            reader: reader.map_err(|error| error.to_string())?,
+            json: json.into(),
+            name,
+            writer: GenericDatumWriter::builder(avro).human_readable(true).build().map_err(text)?,
+            reader: GenericDatumReader::builder(avro).human_readable(true).build().map_err(text)?,
             canonical,
+            plain: OnceLock::new(),
         })
     }
 
@@ -56,12 +79,9 @@ impl Parsed {
         OWN[schema.index].get_or_init(|| Self::leak(schema.json)).as_ref().map_err(Clone::clone)
     }
 
-    /// The full name of the record, if it is one.
-    pub(crate) fn name(&self) -> Option<String> {
-        match self.avro {
-            Avro::Record(record) => Some(record.name.fullname(None)),
-            _ => None,
-        }
+    /// The full name, if it is a record.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// Whether `self` and `other` write the same bytes for the same value.
@@ -71,37 +91,98 @@ impl Parsed {
 
     /// Appends `value`.
     pub(crate) fn write<T: Serialize>(&self, value: &T, out: &mut Vec<u8>) -> Result<(), String> {
-        self.writer.write_ser(out, value).map(drop).map_err(|error| error.to_string())
+        self.writer.write_ser(out, value).map(drop).map_err(text)
     }
 
     /// Reads what this schema wrote; all of `bytes`.
     pub(crate) fn read<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, String> {
         let mut rest = Rest(bytes);
-        let value = self.reader.read_deser(&mut rest).map_err(|error| error.to_string())?;
+        let value = self.reader.read_deser(&mut rest).map_err(text)?;
         rest.end().map(|()| value)
     }
 
     /// Turns what this schema wrote into what `reader` would have written. The outer error is one of the bytes, the
     /// inner one of the schemas.
     pub(crate) fn translate(&self, bytes: &[u8], reader: &Self) -> Result<Result<Vec<u8>, String>, String> {
+        let (from, to) = (self.plain()?, reader.plain()?);
         let mut rest = Rest(bytes);
-        let value = self.reader.read_value(&mut rest).map_err(|error| error.to_string())?;
+        let value = from.reader.read_value(&mut rest).map_err(text)?;
         rest.end()?;
-        let resolved = value.resolve(reader.avro).and_then(|value| reader.writer.write_value_to_vec(value));
-        Ok(resolved.map_err(|error| error.to_string()))
+        let resolved = value.resolve_with_names(to.avro, to.names.get_names());
+        Ok(resolved.and_then(|value| to.writer.write_value_to_vec(value)).map_err(text))
+    }
+
+    fn plain(&self) -> Result<&Plain, String> {
+        self.plain.get_or_init(|| Plain::leak(&self.json)).as_ref().map_err(Clone::clone)
     }
 }
 
-/// Refuses schemas whose values have no bound but the stack or the clock: such as contain themselves, and arrays
+impl Plain {
+    fn leak(json: &str) -> Result<Self, String> {
+        let mut json: Json = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        strip(&mut json);
+        let avro: &'static Avro = Box::leak(Box::new(Avro::parse(&json).map_err(text)?));
+        Ok(Self {
+            avro,
+            names: ResolvedSchema::try_from(avro).map_err(text)?,
+            writer: GenericDatumWriter::builder(avro).build().map_err(text)?,
+            reader: GenericDatumReader::builder(avro).build().map_err(text)?,
+        })
+    }
+}
+
+/// Takes all logical types out.
+fn strip(json: &mut Json) {
+    match json {
+        Json::Object(object) => {
+            object.remove("logicalType");
+            for key in ["type", "items", "values", "fields"] {
+                object.get_mut(key).into_iter().for_each(strip);
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn text(error: apache_avro::Error) -> String {
+    error.to_string()
+}
+
+/// Refuses schemas whose values have no bound but the stack or the clock: those that contain themselves, and arrays
 /// of what takes no bytes.
-fn bounded<'a>(schema: &'a Avro, within: &mut Vec<&'a str>) -> Result<(), String> {
-    let _ = within;
+fn bounded<'a>(schema: &'a Avro, names: &NamesRef<'a>, within: &mut Vec<&'a Name>) -> Result<(), String> {
     match schema {
-        Avro::Ref { name } => {
-            let _ = name;
+        Avro::Ref { name } if within.contains(&name) => Err(format!("{name} contains itself")),
+        Avro::Record(record) => {
+            within.push(&record.name);
+            record.fields.iter().try_for_each(|field| bounded(&field.schema, names, within))?;
+            within.pop();
             Ok(())
         }
+        Avro::Array(array) if is_empty(&array.items, names) => {
+            Err("it has an array whose items take no bytes".to_owned())
+        }
+        Avro::Array(array) => bounded(&array.items, names, within),
+        Avro::Map(map) => bounded(&map.types, names, within),
+        Avro::Union(union) => union.variants().iter().try_for_each(|branch| bounded(branch, names, within)),
         _ => Ok(()),
+    }
+}
+
+/// Whether values of `schema` take no bytes. A schema that contains itself has been refused by then, or takes some.
+fn is_empty(schema: &Avro, names: &NamesRef<'_>) -> bool {
+    match schema {
+        Avro::Null => true,
+        Avro::Fixed(fixed) => fixed.size == 0,
+        Avro::Record(record) => record.fields.iter().all(|field| is_empty(&field.schema, names)),
+        Avro::Ref { name } => match names.get(name) {
+            Some(Avro::Record(record)) => record.fields.is_empty(),
+            Some(Avro::Fixed(fixed)) => fixed.size == 0,
+            _ => false,
+        },
+        _ => false,
     }
 }
 
