@@ -17,6 +17,8 @@ mod generated;
 pub mod headers;
 mod parsed;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 pub use codec::{Codec, Datum};
 pub use error::CodecError;

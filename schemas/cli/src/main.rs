@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod generate;
+mod release;
 mod rust;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -30,6 +31,12 @@ enum Command {
         /// Writes nothing; fails if something would change.
         #[arg(long)]
         check: bool,
+    },
+    /// Keeps each working schema that has changed as its next released version, unless one breaks what was released.
+    Release {
+        /// Writes nothing; says what would be released.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -58,6 +65,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
     };
     match settings.command {
         Command::Generate { check } => generate::run(&folder, check),
+        Command::Release { dry_run } => release::run(&folder, dry_run),
     }
 }
 

@@ -76,24 +76,25 @@ fn index<'a>(catalogue: &Catalogue, modules: impl Iterator<Item = &'a str>) -> R
             writeln!(out, "pub mod {module};")?;
         }
     }
-    out.push_str("\npub use common::*;\n\nuse crate::Schema;\n\n");
+    out.push_str("\npub use common::*;\n\nuse crate::{Record, Schema};\n\n");
+    let count = catalogue.subjects.len();
     out.push_str("/// Every schema that a record on a topic can have, in the order of their names.\n");
-    writeln!(out, "pub(crate) static ALL: [&Schema; {}] = [", catalogue.subjects.len())?;
+    writeln!(out, "pub(crate) static ALL: [&Schema; {count}] = [")?;
     for subject in &catalogue.subjects {
-        writeln!(out, "    {},", path_of_static(&subject.full)?)?;
+        writeln!(out, "    {}::SCHEMA,", path(&subject.full, "")?)?;
     }
     out.push_str("];\n\n/// The names of [`ALL`].\n");
-    writeln!(out, "pub(crate) const NAMES: [&str; {}] = [", catalogue.subjects.len())?;
+    writeln!(out, "pub(crate) const NAMES: [&str; {count}] = [")?;
     for subject in &catalogue.subjects {
         writeln!(out, "    \"{}\",", subject.full)?;
     }
+    out.push_str("];\n\n/// For each of [`ALL`]: reads a value as its type and writes it again.\n#[cfg(test)]\n");
+    writeln!(out, "pub(crate) static AGAIN: [crate::tests::Again; {count}] = [")?;
+    for subject in &catalogue.subjects {
+        writeln!(out, "    crate::tests::again::<{}>,", path(&subject.full, "")?)?;
+    }
     out.push_str("];\n");
     Ok(out)
-}
-
-fn path_of_static(full: &str) -> Result<String> {
-    let path = path(full, "")?;
-    Ok(format!("<{path} as crate::Record>::SCHEMA"))
 }
 
 fn context(catalogue: &Catalogue, name: &str, types: &[&Named]) -> Result<String> {
