@@ -30,7 +30,7 @@ pub struct Codec {
     /// All of these by id, sorted.
     by_id: Vec<(u32, Entry)>,
     /// What other writers write.
-    learnt: RwLock<HashMap<u32, Learnt>>,
+    learnt: RwLock<HashMap<u32, &'static Learnt>>,
 }
 
 /// A schema of this program under the id that it writes with.
@@ -41,11 +41,10 @@ struct Entry {
     parsed: &'static Parsed,
 }
 
-/// A schema that someone else writes with.
-#[derive(Clone)]
+/// A schema that someone else writes with. Kept for ever, as all parsed schemas are.
 struct Learnt {
     name: String,
-    writer: &'static Parsed,
+    writer: Parsed,
     /// What this program reads it as: a record of the same name.
     reader: Option<(&'static Schema, &'static Parsed)>,
 }
@@ -98,7 +97,7 @@ impl Codec {
         let writer = Parsed::leak(writer_schema_json).map_err(unresolvable)?;
         let name = writer.name().ok_or_else(|| unresolvable("it is not a record".to_owned()))?.to_owned();
         let reader = self.schema_named(&name).map_err(unresolvable)?;
-        let learnt = Learnt { name, writer: Box::leak(Box::new(writer)), reader };
+        let learnt = Box::leak(Box::new(Learnt { name, writer, reader }));
         self.learnt.write().unwrap_or_else(PoisonError::into_inner).insert(id, learnt);
         Ok(())
     }
@@ -152,8 +151,8 @@ impl Codec {
         self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok().map(|index| self.by_id[index].1)
     }
 
-    fn read_learnt(&self, id: u32) -> Option<Learnt> {
-        self.learnt.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    fn read_learnt(&self, id: u32) -> Option<&'static Learnt> {
+        self.learnt.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
     }
 
     /// The schema that records named `name` are read with. Reading needs no id of its own.
@@ -184,7 +183,7 @@ pub struct Datum<'a> {
 
 enum Of {
     Known(Entry),
-    Learnt(Learnt),
+    Learnt(&'static Learnt),
 }
 
 impl Datum<'_> {

@@ -20,6 +20,10 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+/// For `messages!`, in crates that do not use serde themselves.
+#[doc(hidden)]
+pub use serde as __serde;
+
 pub use codec::{Codec, Datum};
 pub use error::CodecError;
 pub use generated::*;

@@ -170,7 +170,7 @@ impl Message for Never {
 /// }
 /// ```
 ///
-/// The records must be different ones.
+/// The records must be different ones. Serde writes the record that it is, so that JSON can be made of it for people.
 #[macro_export]
 macro_rules! messages {
     (
@@ -194,6 +194,14 @@ macro_rules! messages {
                 }
             }
         )+
+
+        impl $crate::__serde::Serialize for $name {
+            fn serialize<S: $crate::__serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$variant(record) => $crate::__serde::Serialize::serialize(record, serializer),)+
+                }
+            }
+        }
 
         impl $crate::Message for $name {
             fn schemas() -> &'static [&'static $crate::Schema] {

@@ -65,9 +65,7 @@ fn index<'a>(catalogue: &Catalogue, modules: impl Iterator<Item = &'a str>) -> R
     let mut out = String::from(
         "//! What `schemas generate` made of the files in `avro/`: a module for each context.\n\
          //!\n\
-         //! Never edited by hand.\n\n\
-         // Docs come from Avro files, where other tools read them too.\n\
-         #![allow(clippy::doc_markdown)]\n\n",
+         //! Never edited by hand.\n\n",
     );
     for module in modules {
         if module == "common" {
@@ -88,7 +86,9 @@ fn index<'a>(catalogue: &Catalogue, modules: impl Iterator<Item = &'a str>) -> R
     for subject in &catalogue.subjects {
         writeln!(out, "    \"{}\",", subject.full)?;
     }
-    out.push_str("];\n\n/// For each of [`ALL`]: reads a value as its type and writes it again.\n#[cfg(test)]\n");
+    out.push_str(
+        "];\n\n/// For each of [`ALL`]: reads a value as its type and writes it again.\n#[cfg(test)]\n",
+    );
     writeln!(out, "pub(crate) static AGAIN: [crate::tests::Again; {count}] = [")?;
     for subject in &catalogue.subjects {
         writeln!(out, "    crate::tests::again::<{}>,", path(&subject.full, "")?)?;

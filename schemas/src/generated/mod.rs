@@ -2,9 +2,6 @@
 //!
 //! Never edited by hand.
 
-// Docs come from Avro files, where other tools read them too.
-#![allow(clippy::doc_markdown)]
-
 mod common;
 pub mod engine;
 
