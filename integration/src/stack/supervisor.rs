@@ -14,7 +14,7 @@ use super::{Kind, Layout, Part, StackError, process, ready};
 /// How long a part gets to become ready.
 const READY_MAX: Duration = Duration::from_secs(120);
 /// How long a part gets to stop before it is killed.
-const STOP_MAX: Duration = Duration::from_secs(20);
+const STOP_MAX: Duration = Duration::from_secs(25);
 /// A part that lived this long is restarted without waiting.
 const STEADY_AFTER: Duration = Duration::from_secs(60);
 /// The longest wait before a restart.
@@ -246,7 +246,11 @@ impl Supervisor {
         let pid = slot.state().pid.ok_or_else(|| StackError::Refused(format!("{name} does not run")))?;
         slot.update(|state| state.signalled = Some(signal));
         process::signal(pid, signal)
-            .map_err(|error| StackError::Refused(format!("{signal} to {name}: {error}")))
+            .map_err(|error| StackError::Refused(format!("{signal} to {name}: {error}")))?;
+        if signal == Signal::SIGKILL {
+            self.gone(slot, pid, STOP_MAX).await;
+        }
+        Ok(())
     }
 
     /// Stops a part, killing it when it does not stop in time. One that does not run is left as it is.

@@ -1,8 +1,6 @@
 //! Apache Kafka (KRaft, one node) in Redpanda's place: it speaks the same protocol. Topics are never created by use, groups form without
 //! delay, and the internal topics are as small as one node allows.
 
-use nix::sys::signal::Signal;
-
 use super::{Context, java, make, write};
 use crate::stack::ports::local;
 use crate::stack::{Kind, Part, Ready, StackError, Step};
@@ -37,8 +35,10 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     ]);
     base.extend(crate::command!["kafka.Kafka", &config]);
 
-    let mut part = Part::new("broker", Kind::Server, 1, base, Ready::Tcp(address.clone())).at(address);
-    part.stop = Signal::SIGTERM;
+    // It listens long before it serves: it is ready when it names itself to a client.
+    let question = format!("kcat -b {address} -L -m 2 | grep -q 'broker 1 at'");
+    let ready = Ready::Command(crate::command!["sh", "-c", question]);
+    let mut part = Part::new("broker", Kind::Server, 1, base, ready).at(address);
     part.before = vec![Step {
         what: "format the broker's storage",
         unless: Some(data.join("bootstrap.checkpoint")),
@@ -62,6 +62,9 @@ log.dirs={data}
 
 # Topics are declared in redpanda/topics.yaml; a name mistyped must not make one.
 auto.create.topics.enable=false
+# A killed broker is let in again when its old session is over.
+broker.session.timeout.ms=6000
+broker.heartbeat.interval.ms=1000
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=6000
 # Positions of groups outlive a long holiday of the developer.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Layout, Part, Ports, Secrets, StackError};
 
-pub use services::environment;
+pub use services::{environment, parts as processes};
 
 /// What every part may need to know.
 #[derive(Clone, Debug)]

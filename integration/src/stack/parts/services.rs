@@ -23,7 +23,8 @@ pub fn environment(context: &Context) -> Vec<(String, OsString)> {
     ]
 }
 
-pub(super) fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
+/// Provisioning, the services and the gateways: what compose.yaml is compared with.
+pub fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
     let layout = &context.layout;
     let mut parts = Vec::new();
 

@@ -1,0 +1,82 @@
+//! The supervisor with small shell scripts for parts: order, deaths, restarts, failures at the start. It needs no server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use integration::command;
+use integration::stack::{Kind, Layout, Part, Policy, Ready, StackError, Supervisor};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A part that says in `journal` when it starts and when it is asked to stop, and is ready once it has started.
+fn scribe(dir: &Path, name: &str, stage: u8) -> Part {
+    let script = format!(
+        "trap 'echo {name} stops >> {dir}/journal; exit 0' TERM; echo {name} starts >> {dir}/journal; touch {dir}/{name}; \
+         while :; do sleep 0.05; done",
+        dir = dir.display()
+    );
+    let ready = Ready::Command(command!["test", "-e", dir.join(name)]);
+    Part::new(name, Kind::Server, stage, command!["sh", "-c", script], ready)
+}
+
+fn layout(dir: &Path) -> Layout {
+    let layout = Layout { root: dir.into(), data: dir.join("data"), bins: dir.into() };
+    layout.make().expect("folders");
+    layout
+}
+
+fn journal(dir: &Path) -> Vec<String> {
+    std::fs::read_to_string(dir.join("journal")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn parts_start_stage_by_stage_and_stop_in_reverse() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let parts = vec![scribe(dir.path(), "late", 2), scribe(dir.path(), "early", 1)];
+    let supervisor = Supervisor::new(layout(dir.path()), parts, Policy::Leave);
+
+    supervisor.start_all().await.expect("both start");
+    supervisor.stop_all().await;
+
+    assert_eq!(["early starts", "late starts", "late stops", "early stops"], journal(dir.path())[..]);
+    assert!(supervisor.status().iter().all(|part| part.state == "stopped"));
+}
+
+#[tokio::test]
+async fn a_killed_part_stays_dead_in_tests_and_comes_back_in_up() {
+    for (policy, comes_back) in [(Policy::Leave, false), (Policy::Restart, true)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let supervisor = Supervisor::new(layout(dir.path()), vec![scribe(dir.path(), "mortal", 1)], policy);
+        supervisor.start_all().await.expect("it starts");
+
+        supervisor.signal("mortal", nix::sys::signal::Signal::SIGKILL).await.expect("it is killed");
+
+        let state = supervisor.status().remove(0);
+        assert_eq!((None, "dead"), (state.pid, state.state.as_str()));
+        assert_eq!(comes_back, supervisor.wait("mortal", SOON).await.is_ok());
+        supervisor.stop_all().await;
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_dies_at_its_start_is_reported_with_its_last_words() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let command = command!["sh", "-c", "echo no licence found; exit 3"];
+    let part = Part::new("doomed", Kind::Server, 1, command, Ready::Command(command!["false"]));
+    let supervisor = Supervisor::new(layout(dir.path()), vec![part], Policy::Restart);
+
+    let error = supervisor.start_all().await.expect_err("it can't start").to_string();
+
+    assert!(error.contains("doomed ended with code 3") && error.contains("no licence found"), "{error}");
+}
+
+#[tokio::test]
+async fn a_data_folder_serves_one_stack_at_a_time() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let layout = layout(dir.path());
+    let first = layout.lock().expect("it is free");
+
+    assert!(matches!(layout.lock(), Err(StackError::Locked { .. })));
+    drop(first);
+    assert!(layout.lock().is_ok());
+}
