@@ -7,12 +7,14 @@
 //! - [`changelog`]: the typed keys under which a task remembers itself in the log
 //! - `envelope`, `output`: the headers and records of what goes out
 //! - [`metrics`]: all names of metrics
+//! - [`driver`]: the same workers on an in-memory log, for tests
 //!
 //! **No Kafka client is named here, and nothing blocks but the log's own calls, in the worker's own thread.**
 #![forbid(unsafe_code)]
 
 mod aggregate;
 pub mod changelog;
+pub mod driver;
 mod envelope;
 pub mod metrics;
 mod output;

@@ -1,0 +1,152 @@
+//! A small bank: the aggregate that the engine's tests run. Money moves between accounts by a saga, so every
+//! record that is lost, doubled or torn shows in the sum.
+
+use domain::decider::{Context, Decider, Decision, Input, Reaction, Verdict};
+use schemas::{Message, Record, Schema, messages};
+use serde::{Deserialize, Serialize};
+
+macro_rules! record {
+    ($record:ident { $($field:ident: $kind:ty),* }, $fields:literal) => {
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub struct $record { $(pub $field: $kind),* }
+
+        impl Record for $record {
+            const SCHEMA: &'static Schema = {
+                static SCHEMA: Schema = Schema::foreign(
+                    concat!("bank.", stringify!($record)),
+                    concat!(
+                        r#"{"type":"record","namespace":"bank","name":""#,
+                        stringify!($record), r#"","fields":["#, $fields, "]}"
+                    ),
+                );
+                &SCHEMA
+            };
+        }
+    };
+}
+
+record!(Deposit { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+record!(Transfer { to: String, amount: i64 }, r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#);
+record!(Panic { why: String }, r#"{"name":"why","type":"string"}"#);
+record!(Credit { from: String, amount: i64 }, r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#);
+record!(Acknowledge { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+record!(Deposited { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+record!(Sent { to: String, amount: i64 }, r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#);
+record!(Credited { from: String, amount: i64 }, r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#);
+record!(Arrived { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+record!(Overdue { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+record!(Balance { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+record!(Note { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+
+messages! { pub enum Command { Deposit(Deposit), Transfer(Transfer), Panic(Panic) } }
+messages! { pub enum FollowUp { Credit(Credit), Acknowledge(Acknowledge) } }
+messages! {
+    pub enum Event {
+        Deposited(Deposited), Sent(Sent), Credited(Credited), Arrived(Arrived), Overdue(Overdue),
+    }
+}
+
+/// How long money may be under way before someone is told.
+pub const OVERDUE_MS: i64 = 60_000;
+
+pub struct Account;
+
+impl Decider for Account {
+    const CONTEXT: &'static str = "account";
+    type Command = Command;
+    type FollowUp = FollowUp;
+    type Event = Event;
+    type State = Balance;
+    /// What has come from one other account.
+    type Member = Note;
+    type Out = FollowUp;
+
+    fn member(input: &Input<Command, FollowUp>) -> Option<&str> {
+        match input {
+            Input::FollowUp(FollowUp::Credit(credit)) => Some(&credit.from),
+            _ => None,
+        }
+    }
+
+    fn member_of(event: &Event) -> Option<&str> {
+        match event {
+            Event::Credited(credited) => Some(&credited.from),
+            _ => None,
+        }
+    }
+
+    fn decide(
+        state: Option<&Balance>,
+        _member: Option<&Note>,
+        input: &Input<Command, FollowUp>,
+        _context: &Context<'_>,
+    ) -> Decision<Event, FollowUp> {
+        let balance = state.map_or(0, |state| state.amount);
+        match input {
+            Input::Command(Command::Deposit(Deposit { amount })) => {
+                Decision::accept([Deposited { amount: *amount }.into()])
+            }
+            Input::Command(Command::Transfer(Transfer { amount, .. })) if *amount > balance => {
+                Decision::refuse("overdrawn", format!("there are only {balance}"))
+            }
+            Input::Command(Command::Transfer(Transfer { to, amount })) => {
+                Decision::pending([Sent { to: to.clone(), amount: *amount }.into()])
+            }
+            Input::Command(Command::Panic(Panic { why })) => panic!("{why}"),
+            Input::FollowUp(FollowUp::Credit(Credit { amount, .. })) if *amount == 666 => panic!("unlucky"),
+            Input::FollowUp(FollowUp::Credit(Credit { from, amount })) => {
+                Decision::accept([Credited { from: from.clone(), amount: *amount }.into()])
+            }
+            Input::FollowUp(FollowUp::Acknowledge(Acknowledge { amount })) => {
+                Decision::accept([Arrived { amount: *amount }.into()])
+            }
+            Input::Timer(_) => Decision::accept([Overdue { amount: 0 }.into()]),
+        }
+    }
+
+    fn evolve(state: Option<Balance>, event: &Event) -> Option<Balance> {
+        let amount = state.map_or(0, |state| state.amount);
+        let change = match event {
+            Event::Deposited(Deposited { amount }) | Event::Credited(Credited { amount, .. }) => *amount,
+            Event::Sent(Sent { amount, .. }) => -amount,
+            Event::Arrived(_) | Event::Overdue(_) => 0,
+        };
+        Some(Balance { amount: amount + change })
+    }
+
+    fn evolve_member(member: Option<Note>, event: &Event) -> Option<Note> {
+        let before = member.map_or(0, |note| note.amount);
+        match event {
+            Event::Credited(Credited { amount, .. }) => Some(Note { amount: before + amount }),
+            _ => Some(Note { amount: before }),
+        }
+    }
+
+    fn react(_state: Option<&Balance>, event: &Event, context: &Context<'_>) -> Vec<Reaction<FollowUp>> {
+        let send = |key: &str, message: FollowUp| Reaction::Send {
+            topic: "account.followups",
+            key: key.to_owned(),
+            message: Some(message),
+        };
+        match event {
+            Event::Sent(Sent { to, amount }) => vec![
+                send(to, Credit { from: context.key.to_owned(), amount: *amount }.into()),
+                Reaction::SetTimer { name: "overdue".to_owned(), due_ms: context.at_ms + OVERDUE_MS },
+            ],
+            Event::Credited(Credited { from, amount }) => {
+                vec![send(from, Acknowledge { amount: *amount }.into())]
+            }
+            Event::Arrived(_) => vec![
+                Reaction::CancelTimer { name: "overdue".to_owned() },
+                Reaction::Conclude(Verdict::Accepted),
+            ],
+            Event::Deposited(_) | Event::Overdue(_) => Vec::new(),
+        }
+    }
+}
+
+/// All schemas that the bank's processor writes, for a codec of its own.
+pub fn schemas() -> Vec<&'static Schema> {
+    let own = [Command::schemas(), FollowUp::schemas(), Event::schemas(), Balance::schemas(), Note::schemas()];
+    own.concat()
+}

@@ -1,0 +1,361 @@
+//! The bank on the in-memory log: what the engine promises, and that faults between any two steps do not break it.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod bank;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use bank::{Account, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Transfer};
+use engine::{Topology, driver::Driver};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use redpanda::{
+    log::{Headers, Outgoing},
+    memory::{Fault, MemoryLog},
+    partition_of,
+};
+use schemas::{Codec, Message, Record as _, Verdict, engine::Redrive};
+use uuid::Uuid;
+
+const PARTITIONS: i32 = 4;
+const TOPICS: [&str; 6] = [
+    "account.commands",
+    "account.followups",
+    "account.events",
+    "bank.state",
+    "outcomes",
+    "account.followups.dead",
+];
+
+fn bank(workers: usize) -> Driver {
+    let topics = TOPICS.into_iter().chain(["account.commands.dead"]);
+    let log = MemoryLog::new(topics.clone().map(|topic| (topic, PARTITIONS)));
+    let topology = Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
+    let schemas = schemas::all().iter().copied().chain(bank::schemas());
+    let codec = Codec::of(schemas.zip(1..));
+    Driver::new(log, topology, codec, workers)
+}
+
+fn send(driver: &Driver, key: &str, id: u128, command: impl Into<Command>) -> Uuid {
+    let id = Uuid::from_u128(id);
+    driver.send("account.commands", key, id, "somebody", &command.into());
+    id
+}
+
+/// The balances that the events add up to; versions must count from 1 without a gap.
+fn balances(driver: &Driver) -> BTreeMap<String, i64> {
+    use domain::decider::Decider;
+    let mut accounts = BTreeMap::<String, (i64, Option<Balance>)>::new();
+    for (record, event) in driver.read::<Event>("account.events") {
+        let key = String::from_utf8(record.key.clone().unwrap().to_vec()).unwrap();
+        let (version, state) = accounts.entry(key.clone()).or_default();
+        *version += 1;
+        assert_eq!(record.headers.text(schemas::headers::VERSION), Some(version.to_string().as_str()), "{key}");
+        *state = Account::evolve(state.take(), &event);
+    }
+    accounts.into_iter().map(|(key, (_, state))| (key, state.map_or(0, |state| state.amount))).collect()
+}
+
+/// The balances that the changelog holds.
+fn remembered(driver: &Driver) -> BTreeMap<String, i64> {
+    let mut accounts = BTreeMap::new();
+    for record in driver.log.read_committed("bank.state") {
+        let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+        let Some(account) = key.strip_prefix("state/account/") else { continue };
+        assert_eq!(record.partition, partition_of(account.as_bytes(), PARTITIONS), "{key} is in its task's partition");
+        let codec = Codec::of(schemas::all().iter().copied().chain(bank::schemas()).zip(1..));
+        let balance = Balance::decode(&codec, &record.value.unwrap()).unwrap();
+        accounts.insert(account.to_owned(), balance.amount);
+    }
+    accounts
+}
+
+#[test]
+fn a_transfer_ends_with_one_outcome_and_the_money_elsewhere() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+    let transfer = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+
+    let outcomes = driver.outcomes(transfer);
+    assert_eq!(outcomes.len(), 1);
+    assert_eq!((outcomes[0].verdict, outcomes[0].version), (Verdict::Accepted, 3));
+    assert_eq!(outcomes[0].command_type, "bank.Transfer");
+    assert_eq!(balances(&driver), BTreeMap::from([("ann".into(), 70), ("bob".into(), 30)]));
+    assert_eq!(remembered(&driver), balances(&driver));
+}
+
+#[test]
+fn a_refused_command_says_why_and_changes_nothing() {
+    let mut driver = bank(1);
+    let id = send(&driver, "ann", 1, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+
+    let outcomes = driver.outcomes(id);
+    assert_eq!((outcomes[0].verdict, outcomes[0].code.as_deref()), (Verdict::Refused, Some("overdrawn")));
+    assert!(balances(&driver).is_empty());
+}
+
+#[test]
+fn a_repeated_command_is_answered_again_and_done_once_also_after_a_restart() {
+    let mut driver = bank(1);
+    for _ in 0..10 {
+        send(&driver, "ann", 1, Deposit { amount: 100 });
+    }
+    driver.settle();
+    driver.kill(0);
+    driver.log.compact("bank.state");
+    driver.start(0);
+    let id = send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+
+    let outcomes = driver.outcomes(id);
+    assert_eq!(outcomes.len(), 11);
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "the same answer each time");
+    assert_eq!(balances(&driver)["ann"], 100);
+}
+
+#[test]
+fn a_second_transfer_from_one_account_waits_its_turn_with_a_refusal() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    let first = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    let second = send(&driver, "ann", 3, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+
+    assert_eq!(driver.outcomes(first)[0].verdict, Verdict::Accepted);
+    assert_eq!(driver.outcomes(second)[0].code.as_deref(), Some("in_progress"));
+    assert_eq!(balances(&driver)["ann"], 70);
+}
+
+#[test]
+fn a_decider_that_panics_fails_its_command_and_blocks_nobody() {
+    let mut driver = bank(1);
+    let panic = send(&driver, "ann", 1, Panic { why: "a bug".into() });
+    let deposit = send(&driver, "ann", 2, Deposit { amount: 1 });
+    driver.settle();
+
+    let failed = &driver.outcomes(panic)[0];
+    assert_eq!(failed.verdict, Verdict::Failed);
+    assert!(failed.detail.as_deref().unwrap().contains("a bug"));
+    assert_eq!(driver.outcomes(deposit)[0].verdict, Verdict::Accepted);
+    assert_eq!(driver.log.read_committed("account.commands.dead").len(), 1);
+}
+
+#[test]
+fn poison_becomes_dead_letters_with_failed_outcomes() {
+    let mut driver = bank(1);
+    let place = partition_of(b"ann", PARTITIONS);
+    let poison = |partition, key: Option<&'static str>, value: &'static [u8]| {
+        let key = key.map(|key| key.as_bytes().into());
+        let (topic, value) = ("account.commands".into(), Some(value.into()));
+        driver.log.append_raw(Outgoing { topic, partition, key, value, headers: Headers::default() })
+    };
+    poison(place, Some("ann"), b"not avro");
+    poison(place, Some("ann"), b"\0\0\0\x27\x0f....");
+    poison(place, Some("ann"), b"");
+    poison(place, None, b"\0\0\0\0\x01\x02");
+    poison((place + 1) % PARTITIONS, Some("ann"), b"\0\0\0\0\x01\x02");
+    let deposit = send(&driver, "ann", 1, Deposit { amount: 1 });
+    driver.settle();
+
+    assert_eq!(driver.log.read_committed("account.commands.dead").len(), 5);
+    let failed = driver.read::<schemas::Outcome>("outcomes");
+    assert_eq!(failed.iter().filter(|(_, outcome)| outcome.verdict == Verdict::Failed).count(), 5);
+    assert_eq!(driver.outcomes(deposit)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn a_command_without_headers_works() {
+    let mut driver = bank(1);
+    let value = driver.encode(&Command::from(Deposit { amount: 5 }));
+    driver.log.append("account.commands", "ann", Some(value), Headers::default());
+    driver.settle();
+
+    assert_eq!(balances(&driver)["ann"], 5);
+    let outcomes = driver.read::<schemas::Outcome>("outcomes");
+    assert_eq!((outcomes.len(), outcomes[0].1.principal.as_str()), (1, "operator"));
+}
+
+#[test]
+fn a_failing_follow_up_parks_its_key_alone_until_it_is_re_driven() {
+    let mut driver = bank(1);
+    let credit = |amount| FollowUp::from(Credit { from: "zoe".into(), amount });
+    driver.send("account.followups", "ann", Uuid::from_u128(1), "system", &credit(666));
+    driver.send("account.followups", "ann", Uuid::from_u128(2), "system", &credit(1));
+    driver.send("account.followups", "bob", Uuid::from_u128(3), "system", &credit(1));
+    driver.settle();
+    assert_eq!(balances(&driver).get("bob"), Some(&1), "others go on");
+    assert_eq!(balances(&driver).get("ann"), None);
+
+    driver.kill(0);
+    driver.log.compact("bank.state");
+    driver.start(0);
+    let redrive = |id, drop_first| {
+        let redrive = Redrive { topic: "account.followups".into(), drop_first };
+        driver.send("account.commands", "ann", Uuid::from_u128(id), "operator", &redrive);
+    };
+    redrive(4, false);
+    redrive(5, true);
+    redrive(6, true);
+    driver.settle();
+
+    assert_eq!(driver.outcomes(Uuid::from_u128(4))[0].code.as_deref(), Some("still_failing"));
+    assert_eq!(driver.outcomes(Uuid::from_u128(5))[0].verdict, Verdict::Accepted);
+    assert_eq!(driver.outcomes(Uuid::from_u128(6))[0].code.as_deref(), Some("nothing_parked"));
+    assert_eq!(balances(&driver)["ann"], 1);
+    assert_eq!(driver.log.read_committed("account.followups.dead").len(), 1);
+}
+
+#[test]
+fn a_timer_fires_when_it_is_due_also_after_a_restart_and_not_when_cancelled() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+    // Parked at the other end, so that no acknowledgement comes.
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 66 });
+    driver.settle();
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
+    driver.settle();
+    let overdue = |driver: &Driver| {
+        let events = driver.read::<Event>("account.events");
+        events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
+    };
+    assert_eq!(overdue(&driver), 0, "it arrived in time");
+
+    send(&driver, "ann", 3, Deposit { amount: 1000 });
+    driver.settle();
+    let late = send(&driver, "ann", 4, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+    assert_eq!(overdue(&driver), 0);
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
+    driver.settle();
+    assert_eq!(overdue(&driver), 1);
+    driver.settle();
+    assert_eq!(overdue(&driver), 1, "once");
+    assert!(driver.outcomes(late).is_empty(), "the saga has not finished");
+}
+
+#[test]
+fn old_commands_are_refused_and_old_outcomes_forgotten() {
+    let mut driver = bank(1);
+    let first = send(&driver, "ann", 1, Deposit { amount: 1 });
+    driver.settle();
+    driver.advance(Duration::from_secs(30 * 3600));
+    send(&driver, "ann", 2, Deposit { amount: 1 });
+    driver.settle();
+    send(&driver, "ann", 3, Deposit { amount: 1 });
+    driver.settle();
+    driver.log.compact("bank.state");
+
+    let key = format!("handled/{first}");
+    let rows: Vec<_> = driver.log.read_committed("bank.state");
+    let row = rows.iter().find(|record| record.key.as_deref() == Some(key.as_bytes())).unwrap();
+    assert!(row.value.is_none(), "forgotten: {row:?}");
+}
+
+#[test]
+fn two_workers_share_the_tasks_and_one_takes_over_from_the_other() {
+    let mut driver = bank(2);
+    for account in 0..40 {
+        send(&driver, &format!("account-{account}"), account, Deposit { amount: 1 });
+    }
+    driver.settle();
+    driver.kill(0);
+    for account in 0..40 {
+        send(&driver, &format!("account-{account}"), 100 + account, Deposit { amount: 1 });
+    }
+    driver.settle();
+
+    let balances = balances(&driver);
+    assert_eq!(balances.len(), 40);
+    assert!(balances.values().all(|balance| *balance == 2));
+}
+
+/// Random work under random faults: afterwards every invariant holds.
+fn survive(seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut driver = bank(3);
+    let mut sent = HashMap::<Uuid, (String, Command)>::new();
+    let mut deposited = 0;
+    for _ in 0..300 {
+        let worker = random.random_range(0..3);
+        match random.random_range(0..100) {
+            0..=19 => {
+                let account = format!("account-{}", random.random_range(0..8));
+                let amount = random.random_range(1..50);
+                let to = format!("account-{}", random.random_range(0..8));
+                let command: Command = match random.random_bool(0.5) {
+                    true => {
+                        deposited += amount;
+                        Deposit { amount }.into()
+                    }
+                    false => Transfer { to, amount }.into(),
+                };
+                let id = send(&driver, &account, random.random(), command.clone());
+                sent.insert(id, (account, command));
+            }
+            // The gateway's client may write a record twice.
+            20..=24 => {
+                let ids: Vec<_> = sent.keys().copied().collect();
+                if let Some(id) = ids.choose(&mut random) {
+                    let (account, command) = &sent[id];
+                    driver.send("account.commands", account, *id, "somebody", command);
+                }
+            }
+            25..=29 => {
+                let fault = match random.random_range(0..6) {
+                    0 => Fault::BeforeBegin,
+                    1 => Fault::AfterSend(random.random_range(0..8)),
+                    2 => Fault::BeforeCommit,
+                    3 => Fault::CommitUnseen,
+                    4 => Fault::Abort,
+                    _ => Fault::Fence,
+                };
+                driver.log.fail_next(&driver.transactional_id(worker), fault);
+            }
+            30..=32 => driver.kill(worker),
+            33..=38 => driver.start(worker),
+            39 => driver.log.expire_members("bank"),
+            40 => driver.log.expire_transactions(),
+            41 => driver.log.compact("bank.state"),
+            42..=44 => driver.log.hold_commits(random.random()),
+            _ => drop(driver.step(worker)),
+        }
+    }
+    driver.log.hold_commits(false);
+    driver.log.expire_transactions();
+    (0..3).for_each(|worker| driver.start(worker));
+    driver.settle();
+
+    assert_eq!(driver.log.open_transactions(), 0, "seed {seed}: a transaction is left open");
+    let mut outcomes = HashMap::<Uuid, schemas::Outcome>::new();
+    for (_, outcome) in driver.read::<schemas::Outcome>("outcomes") {
+        assert!(sent.contains_key(&outcome.command_id), "seed {seed}: an outcome without a command");
+        let first = outcomes.entry(outcome.command_id).or_insert_with(|| outcome.clone());
+        assert_eq!(*first, outcome, "seed {seed}: two different outcomes of one command");
+    }
+    assert_eq!(outcomes.len(), sent.len(), "seed {seed}: a command without an outcome");
+    let balances = balances(&driver);
+    assert_eq!(balances.values().sum::<i64>(), deposited, "seed {seed}: money was lost or made");
+    assert!(balances.values().all(|balance| *balance >= 0), "seed {seed}: an account is overdrawn");
+    assert_eq!(remembered(&driver), balances, "seed {seed}: the changelog differs from the events");
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_whatever_fails() {
+    for seed in 0..400 {
+        survive(seed);
+    }
+}
+
+#[test]
+fn the_redrive_command_is_known_by_its_name() {
+    assert_eq!(Redrive::SCHEMA.name, "millrace.engine.Redrive");
+}

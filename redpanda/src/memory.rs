@@ -1,0 +1,588 @@
+//! An in-memory log with the transactional rules of the real one, deterministic, for tests.
+//!
+//! Transactions are open until their marker is written; read-committed readers stop at the first open one and never
+//! see aborted records; a transactional id has one living holder; offsets of an open transaction are unstable;
+//! a group's members get ranges of partitions and let go before others take over. Faults can be ordered for
+//! each step of a transaction. It has no threads and no clock of its own.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use crate::{
+    log::{
+        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic, TopicPartition,
+        Transaction, TransactionError,
+    },
+    partition_of,
+};
+
+/// Where the next transaction of a transactional id goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is written; the session ends.
+    BeforeBegin,
+    /// So many records are written, the transaction stays open, the session ends.
+    AfterSend(usize),
+    /// Everything is written, the transaction stays open, the session ends.
+    BeforeCommit,
+    /// It is committed, but the answer is not seen: the session ends.
+    CommitUnseen,
+    /// It is aborted in order; the session lives on.
+    Abort,
+    /// Somebody else takes the transactional id over.
+    Fence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Committed,
+    Aborted,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// `None` is a control record.
+    record: Option<Record>,
+    transaction: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct PartitionLog {
+    entries: BTreeMap<i64, Entry>,
+    beginning: i64,
+    end: i64,
+}
+
+#[derive(Debug)]
+struct Member {
+    id: u64,
+    assigned: Vec<i32>,
+    must_revoke: bool,
+    news: VecDeque<Membership>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    topics: Vec<Topic>,
+    members: Vec<Member>,
+    unassigned: bool,
+    offsets: HashMap<TopicPartition, i64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    topics: HashMap<Topic, Vec<PartitionLog>>,
+    groups: HashMap<String, Group>,
+    fates: HashMap<u64, Fate>,
+    /// For each open transaction its group, offsets and partitions written to.
+    open: HashMap<u64, Open>,
+    /// The session that holds each transactional id, and its open transaction.
+    holders: HashMap<String, (u64, Option<u64>)>,
+    faults: HashMap<String, Fault>,
+    next: u64,
+    now_ms: i64,
+    hold: bool,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    group: String,
+    offsets: Vec<(TopicPartition, i64)>,
+    partitions: Vec<TopicPartition>,
+}
+
+/// The log. Clones are the same log.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLog(Arc<Mutex<State>>);
+
+impl MemoryLog {
+    /// A log with these topics and partition counts.
+    pub fn new<'a>(topics: impl IntoIterator<Item = (&'a str, i32)>) -> Self {
+        let log = Self::default();
+        let mut state = log.state();
+        for (topic, count) in topics {
+            state.topics.insert(topic.into(), (0..count).map(|_| PartitionLog::default()).collect());
+        }
+        drop(state);
+        log
+    }
+
+    /// Sets the time that records are appended with, in milliseconds since the epoch.
+    pub fn set_time(&self, now_ms: i64) {
+        self.state().now_ms = now_ms;
+    }
+
+    /// Appends a record outside of any transaction, and tells its partition and offset.
+    ///
+    /// # Panics
+    /// If there is no such topic.
+    pub fn append(&self, topic: &str, key: &str, value: Option<Bytes>, headers: Headers) -> (i32, i64) {
+        let mut state = self.state();
+        let count = state.topics[topic].len() as i32;
+        let partition = partition_of(key.as_bytes(), count);
+        let key = Some(Bytes::copy_from_slice(key.as_bytes()));
+        let offset = state.append(None, Outgoing { topic: topic.into(), partition, key, value, headers });
+        (partition, offset)
+    }
+
+    /// Appends a record as it is, where it says.
+    pub fn append_raw(&self, record: Outgoing) -> i64 {
+        self.state().append(None, record)
+    }
+
+    /// Everything that a read-committed reader sees of a topic, partition by partition.
+    pub fn read_committed(&self, topic: &str) -> Vec<Record> {
+        let state = self.state();
+        let count = state.topics.get(topic).map_or(0, Vec::len) as i32;
+        (0..count)
+            .flat_map(|partition| {
+                let place = TopicPartition::new(topic, partition);
+                let mut records = Vec::new();
+                state.read(&place, 0, usize::MAX, &mut records);
+                records
+            })
+            .collect()
+    }
+
+    /// Keeps only the last committed record of each key, as compaction does.
+    pub fn compact(&self, topic: &str) {
+        let mut state = self.state();
+        let State { topics, fates, .. } = &mut *state;
+        for log in topics.get_mut(topic).into_iter().flatten() {
+            let stable = log.stable_end(fates);
+            let mut last = HashMap::new();
+            for (offset, entry) in log.entries.range(..stable) {
+                let aborted = entry.transaction.is_some_and(|id| fates.get(&id) == Some(&Fate::Aborted));
+                if let (Some(record), false) = (&entry.record, aborted) {
+                    last.insert(record.key.clone(), *offset);
+                }
+            }
+            log.entries.retain(|offset, entry| {
+                let newest = |record: &Record| last.get(&record.key) == Some(offset);
+                *offset >= stable || entry.record.as_ref().is_some_and(newest)
+            });
+        }
+    }
+
+    /// Orders a fault for the next transaction of `transactional_id`.
+    pub fn fail_next(&self, transactional_id: &str, fault: Fault) {
+        self.state().faults.insert(transactional_id.to_owned(), fault);
+    }
+
+    /// While `hold`, transactions are written but their commit is not answered.
+    pub fn hold_commits(&self, hold: bool) {
+        self.state().hold = hold;
+    }
+
+    /// Takes every partition of the group from its members, as a missed session timeout does.
+    pub fn expire_members(&self, group: &str) {
+        if let Some(group) = self.state().groups.get_mut(group) {
+            for member in &mut group.members {
+                member.must_revoke = false;
+                let lost = std::mem::take(&mut member.assigned);
+                member.news.push_back(Membership::Lost(lost));
+            }
+            group.unassigned = true;
+        }
+    }
+
+    /// Aborts the open transactions of sessions that are gone, as the transaction timeout does.
+    pub fn expire_transactions(&self) {
+        let mut state = self.state();
+        let open: Vec<_> = state.holders.values().filter_map(|(_, open)| *open).collect();
+        for transaction in open {
+            state.end(transaction, Fate::Aborted);
+        }
+        state.holders.values_mut().for_each(|(_, open)| *open = None);
+    }
+
+    /// How many transactions are open.
+    pub fn open_transactions(&self) -> usize {
+        self.state().open.len()
+    }
+
+    /// Opens sessions of `group` under `transactional_id`.
+    pub fn connect(&self, group: &str, inputs: &[Topic], transactional_id: &str) -> MemoryConnect {
+        MemoryConnect {
+            log: self.clone(),
+            group: group.to_owned(),
+            inputs: inputs.to_vec(),
+            transactional_id: Some(transactional_id.to_owned()),
+        }
+    }
+
+    /// A member of `group` that only reads.
+    pub fn input(&self, group: &str, inputs: &[Topic]) -> Box<dyn Input> {
+        Box::new(self.join(group, inputs, None))
+    }
+
+    fn join(&self, group: &str, inputs: &[Topic], transactional_id: Option<String>) -> MemorySession {
+        let mut state = self.state();
+        state.next += 1;
+        let id = state.next;
+        if let Some(name) = &transactional_id {
+            if let Some((_, Some(open))) = state.holders.insert(name.clone(), (id, None)) {
+                state.end(open, Fate::Aborted);
+            }
+        }
+        let joined = state.groups.entry(group.to_owned()).or_default();
+        joined.topics = inputs.to_vec();
+        joined.members.push(Member { id, assigned: Vec::new(), must_revoke: false, news: VecDeque::new() });
+        joined.rebalance();
+        drop(state);
+        MemorySession {
+            log: self.clone(),
+            group: group.to_owned(),
+            id,
+            transactional_id,
+            positions: Vec::new(),
+            news: VecDeque::new(),
+            turn: 0,
+            in_flight: None,
+            ended: None,
+            broken: false,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PartitionLog {
+    fn stable_end(&self, fates: &HashMap<u64, Fate>) -> i64 {
+        let open = |entry: &Entry| entry.transaction.is_some_and(|id| fates.get(&id) == Some(&Fate::Open));
+        self.entries.iter().find(|(_, entry)| open(entry)).map_or(self.end, |(offset, _)| *offset)
+    }
+}
+
+impl Group {
+    fn rebalance(&mut self) {
+        for member in &mut self.members {
+            member.must_revoke = !member.assigned.is_empty();
+        }
+        self.unassigned = true;
+    }
+}
+
+impl State {
+    fn append(&mut self, transaction: Option<u64>, record: Outgoing) -> i64 {
+        let now_ms = self.now_ms;
+        let Outgoing { topic, partition, key, value, headers } = record;
+        let logs = self.topics.get_mut(&topic).unwrap_or_else(|| panic!("there is no topic {topic}"));
+        let log = &mut logs[partition as usize];
+        let offset = log.end;
+        log.end += 1;
+        let record = Record { topic, partition, offset, timestamp_ms: now_ms, key, value, headers };
+        log.entries.insert(offset, Entry { record: Some(record), transaction });
+        offset
+    }
+
+    /// Writes the markers of a transaction, and with a commit its offsets.
+    fn end(&mut self, transaction: u64, fate: Fate) {
+        let Some(open) = self.open.remove(&transaction) else { return };
+        self.fates.insert(transaction, fate);
+        for place in open.partitions {
+            if let Some(log) = self.topics.get_mut(&place.topic).and_then(|l| l.get_mut(place.partition as usize)) {
+                log.entries.insert(log.end, Entry { record: None, transaction: None });
+                log.end += 1;
+            }
+        }
+        if fate == Fate::Committed {
+            let group = self.groups.entry(open.group).or_default();
+            group.offsets.extend(open.offsets);
+        }
+    }
+
+    /// Appends up to `max` committed records from `from` on; gives back the next position.
+    fn read(&self, place: &TopicPartition, from: i64, max: usize, out: &mut Vec<Record>) -> i64 {
+        let Some(log) = self.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize)) else {
+            return from;
+        };
+        let stable = log.stable_end(&self.fates);
+        let mut taken = 0;
+        for (offset, entry) in log.entries.range(from..stable.max(from)) {
+            let aborted = entry.transaction.is_some_and(|id| self.fates.get(&id) == Some(&Fate::Aborted));
+            if let (Some(record), false) = (&entry.record, aborted) {
+                if taken == max {
+                    return *offset;
+                }
+                taken += 1;
+                out.push(record.clone());
+            }
+        }
+        stable.max(from)
+    }
+
+    /// Lets a member let go, and hands out partitions when all have.
+    fn serve(&mut self, group: &str, id: u64) -> VecDeque<Membership> {
+        let Some(group) = self.groups.get_mut(group) else { return VecDeque::new() };
+        if let Some(member) = group.members.iter_mut().find(|member| member.id == id) {
+            if std::mem::take(&mut member.must_revoke) {
+                let revoked = std::mem::take(&mut member.assigned);
+                member.news.push_back(Membership::Revoked(revoked));
+            }
+        }
+        if group.unassigned && group.members.iter().all(|member| !member.must_revoke) {
+            group.unassigned = false;
+            let count = group.topics.first().and_then(|topic| self.topics.get(topic)).map_or(0, Vec::len);
+            let members = group.members.len();
+            let mut next = 0;
+            for (index, member) in group.members.iter_mut().enumerate() {
+                let share = count / members + usize::from(index < count % members);
+                member.assigned = (next..next + share).map(|partition| partition as i32).collect();
+                next += share;
+                if !member.assigned.is_empty() {
+                    member.news.push_back(Membership::Assigned(member.assigned.clone()));
+                }
+            }
+        }
+        let member = group.members.iter_mut().find(|member| member.id == id);
+        member.map(|member| std::mem::take(&mut member.news)).unwrap_or_default()
+    }
+}
+
+/// Opens sessions on a [`MemoryLog`].
+#[derive(Clone, Debug)]
+pub struct MemoryConnect {
+    log: MemoryLog,
+    group: String,
+    inputs: Vec<Topic>,
+    transactional_id: Option<String>,
+}
+
+impl Connect for MemoryConnect {
+    fn open(&self) -> Result<Box<dyn Session>, LogError> {
+        Ok(Box::new(self.log.join(&self.group, &self.inputs, self.transactional_id.clone())))
+    }
+}
+
+struct MemorySession {
+    log: MemoryLog,
+    group: String,
+    id: u64,
+    transactional_id: Option<String>,
+    positions: Vec<(TopicPartition, i64)>,
+    news: VecDeque<Membership>,
+    turn: usize,
+    in_flight: Option<Result<u64, TransactionError>>,
+    ended: Option<Result<(), TransactionError>>,
+    broken: bool,
+}
+
+impl MemorySession {
+    fn check(&self) -> Result<(), LogError> {
+        match self.broken {
+            true => Err(LogError::Fatal { doing: "using a session".to_owned(), cause: "it has ended".to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    fn holds(&self, state: &State) -> bool {
+        let held = self.transactional_id.as_ref().and_then(|name| state.holders.get(name));
+        held.is_some_and(|(id, _)| *id == self.id)
+    }
+
+    fn write(&mut self, transaction: Transaction) -> Result<u64, TransactionError> {
+        let log = self.log.clone();
+        let mut state = log.state();
+        let name = self.transactional_id.clone().unwrap_or_default();
+        let fault = state.faults.remove(&name);
+        if fault == Some(Fault::Fence) {
+            state.next += 1;
+            let other = state.next;
+            state.holders.insert(name.clone(), (other, None));
+        }
+        if !self.holds(&state) {
+            return Err(TransactionError::Fenced(name));
+        }
+        if fault == Some(Fault::BeforeBegin) {
+            return Err(TransactionError::Unknown("ended before it began".to_owned()));
+        }
+        state.next += 1;
+        let id = state.next;
+        state.fates.insert(id, Fate::Open);
+        state.holders.insert(name.clone(), (self.id, Some(id)));
+        state.open.insert(id, Open { group: self.group.clone(), ..Open::default() });
+        for (number, record) in transaction.records.into_iter().enumerate() {
+            if fault == Some(Fault::AfterSend(number)) {
+                return Err(TransactionError::Unknown(format!("ended after {number} records")));
+            }
+            let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
+            state.append(Some(id), record);
+            if let Some(open) = state.open.get_mut(&id).filter(|open| !open.partitions.contains(&place)) {
+                open.partitions.push(place);
+            }
+        }
+        let assigned = state.groups.get(&self.group).and_then(|group| {
+            let member = group.members.iter().find(|member| member.id == self.id)?;
+            Some(transaction.offsets.iter().all(|(place, _)| member.assigned.contains(&place.partition)))
+        });
+        if assigned != Some(true) || fault == Some(Fault::Abort) {
+            state.end(id, Fate::Aborted);
+            state.holders.insert(name, (self.id, None));
+            return Err(TransactionError::Aborted("stale generation, or a fault that was ordered".to_owned()));
+        }
+        if let Some(open) = state.open.get_mut(&id) {
+            open.offsets = transaction.offsets;
+        }
+        match fault {
+            Some(Fault::BeforeCommit | Fault::AfterSend(_)) => {
+                Err(TransactionError::Unknown("ended before the commit".to_owned()))
+            }
+            Some(Fault::CommitUnseen) => {
+                state.end(id, Fate::Committed);
+                state.holders.insert(name, (self.id, None));
+                Err(TransactionError::Unknown("the answer to the commit was not seen".to_owned()))
+            }
+            _ => Ok(id),
+        }
+    }
+
+    /// Commits what is in flight, unless commits are held.
+    fn settle(&mut self, even_held: bool) -> Option<Result<(), TransactionError>> {
+        let log = self.log.clone();
+        let mut state = log.state();
+        if state.hold && !even_held && matches!(self.in_flight, Some(Ok(_))) {
+            return None;
+        }
+        let ended = match self.in_flight.take()? {
+            Ok(_) if !self.holds(&state) => {
+                Err(TransactionError::Fenced(self.transactional_id.clone().unwrap_or_default()))
+            }
+            Ok(id) if !state.open.contains_key(&id) => {
+                Err(TransactionError::Fenced("the transaction has timed out".to_owned()))
+            }
+            Ok(id) => {
+                state.end(id, Fate::Committed);
+                let name = self.transactional_id.clone().unwrap_or_default();
+                state.holders.insert(name, (self.id, None));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        drop(state);
+        self.broken = matches!(ended, Err(TransactionError::Fenced(_) | TransactionError::Unknown(_)));
+        Some(ended)
+    }
+}
+
+impl Drop for MemorySession {
+    fn drop(&mut self) {
+        let mut state = self.log.state();
+        if let Some(group) = state.groups.get_mut(&self.group) {
+            group.members.retain(|member| member.id != self.id);
+            group.rebalance();
+        }
+    }
+}
+
+impl Input for MemorySession {
+    fn poll(&mut self, _timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<(), LogError> {
+        self.check()?;
+        // A revocation waits for the transaction in flight.
+        let log = self.log.clone();
+        let revoking = {
+            let state = log.state();
+            let group = state.groups.get(&self.group);
+            group.is_some_and(|group| group.members.iter().any(|m| m.id == self.id && m.must_revoke))
+        };
+        if revoking && self.ended.is_none() {
+            self.ended = self.settle(true);
+        }
+        let mut state = log.state();
+        let news = state.serve(&self.group, self.id);
+        if !news.is_empty() {
+            self.news.extend(news);
+            self.positions.clear();
+            return Ok(());
+        }
+        let places = self.positions.len();
+        for step in 0..places {
+            let (place, position) = &mut self.positions[(self.turn + step) % places];
+            if let Some(part) = state.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize)) {
+                if *position < part.beginning || *position > part.end {
+                    let (partition, offset) = (place.clone(), *position);
+                    let (beginning, end) = (part.beginning, part.end);
+                    return Err(LogError::OutOfRange { partition, offset, beginning, end });
+                }
+            }
+            let room = max - out.len();
+            *position = state.read(place, *position, room, out);
+        }
+        self.turn = self.turn.wrapping_add(1);
+        Ok(())
+    }
+
+    fn membership(&mut self) -> Option<Membership> {
+        self.news.pop_front()
+    }
+
+    fn fetch_from(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.check()?;
+        self.positions = positions.to_vec();
+        Ok(())
+    }
+
+    fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError> {
+        let state = self.log.state();
+        let part = state.topics.get(&partition.topic).and_then(|l| l.get(partition.partition as usize));
+        Ok(part.map_or((0, 0), |part| (part.beginning, part.end)))
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+        let state = self.log.state();
+        let unstable = |open: &Open| {
+            open.group == self.group && open.offsets.iter().any(|(place, _)| partitions.contains(place))
+        };
+        if state.open.values().any(unstable) {
+            let doing = format!("reading the committed offsets of {}", self.group);
+            return Err(LogError::Retriable { doing, cause: "a transaction has still to be decided".to_owned() });
+        }
+        let group = state.groups.get(&self.group);
+        Ok(partitions.iter().map(|place| group.and_then(|group| group.offsets.get(place).copied())).collect())
+    }
+}
+
+impl Session for MemorySession {
+    fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
+        self.check()?;
+        assert!(self.in_flight.is_none() && self.ended.is_none(), "one transaction at a time");
+        assert!(!transaction.offsets.is_empty(), "a transaction without offsets fences nobody");
+        self.in_flight = Some(self.write(transaction));
+        Ok(())
+    }
+
+    fn completed(&mut self, _wait: Duration) -> Option<Result<(), TransactionError>> {
+        self.ended.take().or_else(|| self.settle(false))
+    }
+
+    fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError> {
+        let (_, end) = self.watermarks(changelog)?;
+        Ok(Box::new(MemoryRestore { log: self.log.clone(), place: changelog.clone(), position: 0, end }))
+    }
+}
+
+struct MemoryRestore {
+    log: MemoryLog,
+    place: TopicPartition,
+    position: i64,
+    end: i64,
+}
+
+impl Restore for MemoryRestore {
+    fn poll(&mut self, _timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError> {
+        self.position = self.log.state().read(&self.place, self.position, max, out);
+        Ok(self.position >= self.end)
+    }
+
+    fn progress(&self) -> (i64, i64) {
+        (self.position, self.end)
+    }
+}
