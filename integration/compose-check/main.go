@@ -1,12 +1,13 @@
 // Loads a Compose file as Docker's own tools would: interpolation, defaults, and the specification's schema, with every profile on. It
-// starts nothing and needs no Docker; it ends with an error when the file is not valid.
+// starts nothing and needs no Docker; it ends with an error when the file is not valid. Neither the environment nor an .env file is read, so
+// the answer is about the file alone.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log"
-	"os"
 	"path/filepath"
 
 	"github.com/compose-spec/compose-go/v2/cli"
@@ -14,11 +15,14 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 2 {
-		log.Fatal("usage: compose-check FILE")
+	asJSON := flag.Bool("json", false, "print the project as JSON")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		log.Fatal("usage: compose-check [-json] FILE")
 	}
-	options, err := cli.NewProjectOptions(os.Args[1:],
-		cli.WithWorkingDirectory(filepath.Dir(os.Args[1])), cli.WithProfiles([]string{"*"}), cli.WithName("millrace"), cli.WithDotEnv)
+	file := flag.Arg(0)
+	options, err := cli.NewProjectOptions([]string{file},
+		cli.WithWorkingDirectory(filepath.Dir(file)), cli.WithProfiles([]string{"*"}), cli.WithName("millrace"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -26,14 +30,18 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, name := range project.ServiceNames() {
-		service := project.Services[name]
-		if service.HealthCheck == nil {
-			log.Printf("note: %s has no health check", name)
+	if *asJSON {
+		json, err := project.MarshalJSON()
+		if err != nil {
+			log.Fatal(err)
 		}
-		for _, port := range service.Ports {
+		fmt.Println(string(json))
+		return
+	}
+	for _, name := range project.ServiceNames() {
+		for _, port := range project.Services[name].Ports {
 			fmt.Printf("%s publishes %s for its %d\n", name, port.Published, port.Target)
 		}
 	}
-	fmt.Printf("%s: valid, %d services\n", os.Args[1], len(project.Services))
+	fmt.Printf("%s: valid, %d services\n", file, len(project.Services))
 }
