@@ -1,0 +1,139 @@
+//! The dashboard and the rules against the code: every metric they name is exported, every alert has a runbook, every panel says what it
+//! shows. No stack is needed. It does not run the expressions; `promtool` does that for the rules.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout").to_path_buf()
+}
+
+fn files(dir: &str, kind: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join(dir)).unwrap_or_else(|error| panic!("read {dir}: {error}"));
+    let found = entries.flatten().map(|entry| entry.path());
+    found.filter(|path| path.extension().is_some_and(|ends| ends == kind)).collect()
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()))
+}
+
+/// Every `metrics.rs` below the source folders.
+fn metrics_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true if path.ends_with("target") => Vec::new(),
+            true => metrics_files(&path),
+            false if path.ends_with("metrics.rs") => vec![path],
+            false => Vec::new(),
+        })
+        .collect()
+}
+
+/// The names that the code exports: whole ones, and those made of a file's prefix and a short name.
+fn exported() -> BTreeSet<String> {
+    let whole = Regex::new(r#""(millrace_[a-z0-9_]*[a-z0-9])""#).expect("a pattern");
+    let prefix = Regex::new(r#""(millrace_[a-z0-9_]*_)\{"#).expect("a pattern");
+    let short = Regex::new(r#"\(\s*"([a-z][a-z0-9_]+)""#).expect("a pattern");
+    let mut names = BTreeSet::new();
+    for path in ["gateway", "pipeline", "redpanda"].iter().flat_map(|dir| metrics_files(&root().join(dir))) {
+        let source = text(&path);
+        names.extend(whole.captures_iter(&source).map(|found| found[1].to_owned()));
+        for prefix in prefix.captures_iter(&source) {
+            names.extend(short.captures_iter(&source).map(|found| format!("{}{}", &prefix[1], &found[1])));
+        }
+    }
+    names
+}
+
+fn panels() -> Vec<Value> {
+    let boards = files("grafana/dashboards", "json");
+    let boards =
+        boards.iter().map(|path| serde_json::from_str::<Value>(&text(path)).expect("a dashboard is JSON"));
+    boards
+        .flat_map(|board| board["panels"].as_array().expect("panels").clone())
+        .filter(|panel| panel["type"] != "row")
+        .collect()
+}
+
+/// What the dashboards and rules ask Prometheus for.
+fn used() -> BTreeSet<String> {
+    let name = Regex::new(r"\b(millrace_[a-z0-9_]+)\b").expect("a pattern");
+    let mut sources: Vec<String> =
+        files("grafana/prometheus/rules", "yml").iter().map(|path| text(path)).collect();
+    for panel in panels() {
+        for target in panel["targets"].as_array().expect("targets") {
+            sources.push(target["expr"].as_str().expect("an expression").to_owned());
+        }
+    }
+    // What a rule records is named `level:metric:operations`: the metric within is exported, the whole is not.
+    let names = sources.iter().flat_map(|text| name.captures_iter(text).map(|found| found[1].to_owned()));
+    names.collect()
+}
+
+#[test]
+fn every_metric_that_is_watched_is_exported() {
+    let exported = exported();
+    let is_exported = |name: &String| {
+        let parts = ["_bucket", "_sum", "_count"];
+        exported.contains(name)
+            || parts
+                .iter()
+                .any(|part| name.strip_suffix(part).is_some_and(|metric| exported.contains(metric)))
+    };
+    let used = used();
+    assert!(used.len() > 20, "found hardly any metric in the dashboard and the rules: {used:?}");
+    let unknown: Vec<_> = used.iter().filter(|name| !is_exported(name)).collect();
+    assert!(unknown.is_empty(), "no metrics.rs exports {unknown:?}");
+}
+
+#[test]
+fn every_panel_says_what_it_shows_in_which_unit_from_the_provisioned_source() {
+    let provisioned = text(&root().join("grafana/provisioning/datasources/prometheus.yaml"));
+    for panel in panels() {
+        let title = panel["title"].as_str().unwrap_or_default();
+        assert!(!title.is_empty(), "a panel without a title: {}", panel["id"]);
+        assert!(
+            panel["description"].as_str().is_some_and(|text| !text.is_empty()),
+            "{title}: no description"
+        );
+        assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title}: no unit");
+        for target in panel["targets"].as_array().expect("targets") {
+            let uid = target["datasource"]["uid"].as_str().expect("a fixed uid");
+            assert!(
+                provisioned.contains(&format!("uid: {uid}\n")),
+                "{title}: no datasource has the uid {uid}"
+            );
+            let expr = target["expr"].as_str().expect("an expression");
+            assert!(
+                expr.contains("$job") && expr.contains("$instance"),
+                "{title}: does not follow the variables"
+            );
+            assert!(
+                !expr.contains("rate(") || expr.contains("$__rate_interval"),
+                "{title}: a fixed rate interval"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_alert_has_a_runbook() {
+    let name = Regex::new(r"- alert: (\w+)").expect("a pattern");
+    for path in files("grafana/prometheus/rules", "yml") {
+        let rules = text(&path);
+        for alert in name.captures_iter(&rules).map(|found| found[1].to_owned()) {
+            let link = format!("grafana/README.md#{}", alert.to_lowercase());
+            assert!(rules.contains(&link), "{alert} has no runbook link");
+            let readme = text(&root().join("grafana/README.md"));
+            assert!(
+                readme.contains(&format!("\n### {alert}\n")),
+                "grafana/README.md says nothing about {alert}"
+            );
+        }
+    }
+}
