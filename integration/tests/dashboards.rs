@@ -1,8 +1,9 @@
 //! The dashboard and the rules against the code: every metric they name is exported, every alert has a runbook, every panel says what it
-//! shows. No stack is needed. It does not run the expressions; `promtool` does that for the rules.
+//! shows, every expression is one that Prometheus takes. Only the last test needs the stack. None looks at a picture.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use regex::Regex;
 use serde_json::Value;
@@ -58,6 +59,22 @@ fn panels() -> Vec<Value> {
         .flat_map(|board| board["panels"].as_array().expect("panels").clone())
         .filter(|panel| panel["type"] != "row")
         .collect()
+}
+
+/// Title and expression, with Grafana's variables as it would fill them in.
+fn expressions() -> Vec<(String, String)> {
+    let filled = |expr: &str| {
+        let expr = expr.replace("$__rate_interval", "20s").replace("$__range", "30m");
+        expr.replace("$job", ".+").replace("$instance", ".+")
+    };
+    let mut found = Vec::new();
+    for panel in panels() {
+        let title = panel["title"].as_str().unwrap_or_default();
+        for target in panel["targets"].as_array().expect("targets") {
+            found.push((title.to_owned(), filled(target["expr"].as_str().expect("an expression"))));
+        }
+    }
+    found
 }
 
 /// What the dashboards and rules ask Prometheus for.
@@ -136,4 +153,47 @@ fn every_alert_has_a_runbook() {
             );
         }
     }
+}
+
+#[test]
+fn every_expression_is_one_that_prometheus_takes() {
+    let records: Vec<_> = (expressions().into_iter().enumerate())
+        .map(|(number, (title, expr))| {
+            serde_json::json!({ "record": format!("panel:{number}"), "expr": expr, "labels": { "title": title } })
+        })
+        .collect();
+    let rules = serde_json::json!({ "groups": [{ "name": "dashboard", "rules": records }] });
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), rules.to_string()).expect("a file");
+
+    match Command::new("promtool").args(["check", "rules"]).arg(file.path()).output() {
+        Ok(checked) => assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr)),
+        Err(error) => eprintln!("skipped: no promtool on this machine ({error})"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: integration/test"]
+async fn every_expression_is_answered_and_every_process_is_scraped() {
+    let url =
+        std::env::var("MILLRACE_PROMETHEUS_URL").expect("MILLRACE_PROMETHEUS_URL, as the stack sets it");
+    let http = reqwest::Client::new();
+    let ask = async |expr: &str| -> Value {
+        let mut url = reqwest::Url::parse(&format!("{url}/api/v1/query")).expect("an address");
+        url.query_pairs_mut().append_pair("query", expr);
+        http.get(url).send().await.expect("Prometheus answers").json().await.expect("JSON")
+    };
+    for (title, expr) in expressions() {
+        let answer = ask(&expr).await;
+        assert_eq!(answer["status"], "success", "{title}: {expr}: {answer}");
+    }
+    // Three services and two gateways, seen at the next scrape at the latest.
+    for _ in 0..100 {
+        let up = ask(r#"count(up{job=~"user|order|notification|gateway"} == 1)"#).await;
+        if up["data"]["result"][0]["value"][1] == "5" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    panic!("not all are scraped: {}", ask("up").await);
 }
