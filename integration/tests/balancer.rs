@@ -53,8 +53,12 @@ async fn answer(mut stream: TcpStream, manner: Manner, requests: Arc<AtomicUsize
     let seen = String::from_utf8_lossy(&head[..read]).into_owned();
     let text = match manner {
         Manner::HangUp => return,
-        Manner::Echo => format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{seen}", seen.len()),
-        Manner::Stream => "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n".to_owned(),
+        Manner::Echo => {
+            format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{seen}", seen.len())
+        }
+        Manner::Stream => {
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n".to_owned()
+        }
     };
     // The balancer may have left; that is its right.
     let _ = stream.write_all(text.as_bytes()).await;
@@ -92,7 +96,8 @@ async fn balancer(first: &str, second: &str) -> Balancer {
     );
     let config = dir.path().join("nginx.conf");
     std::fs::write(&config, main).expect("a configuration");
-    let nginx = Command::new("nginx").args(["-e", "stderr", "-p"]).arg(dir.path()).arg("-c").arg(&config).spawn();
+    let nginx =
+        Command::new("nginx").args(["-e", "stderr", "-p"]).arg(dir.path()).arg("-c").arg(&config).spawn();
     let nginx = nginx.or_else(|_| {
         let debian = Path::new("/usr/sbin/nginx");
         Command::new(debian).args(["-e", "stderr", "-p"]).arg(dir.path()).arg("-c").arg(&config).spawn()
@@ -118,7 +123,10 @@ async fn a_command_that_may_have_been_taken_is_never_sent_again() {
         let balancer = balancer(&lost.address, &well.address).await;
         let mut failures = 0;
         for _ in 0..6 {
-            let answer = Client::new().request(method.clone(), format!("{}/v1/orders", balancer.url)).body("{}").send();
+            let answer = Client::new()
+                .request(method.clone(), format!("{}/v1/orders", balancer.url))
+                .body("{}")
+                .send();
             let answer = answer.await.expect("an answer");
             if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
                 failures += 1;
@@ -160,7 +168,10 @@ async fn a_command_goes_to_the_other_gateway_when_one_can_not_be_reached() {
 async fn the_clients_address_comes_from_the_socket() {
     let well = gateway(Manner::Echo).await;
     let balancer = balancer(&well.address, &well.address).await;
-    let request = Client::new().get(&balancer.url).header("X-Forwarded-For", "8.8.8.8").header("Forwarded", "for=8.8.8.8");
+    let request = Client::new()
+        .get(&balancer.url)
+        .header("X-Forwarded-For", "8.8.8.8")
+        .header("Forwarded", "for=8.8.8.8");
     let seen = request.send().await.expect("an answer").text().await.expect("a body").to_lowercase();
     assert!(seen.contains("x-forwarded-for: 127.0.0.1\r\n") && !seen.contains("8.8.8.8"), "{seen}");
 }

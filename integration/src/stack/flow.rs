@@ -17,6 +17,8 @@ use crate::journey;
 /// How long a command that was interrupted gets to end by itself.
 const COMMAND_STOP_MAX: Duration = Duration::from_secs(10);
 
+/// Signals closer than this are one.
+const SAME_WISH: Duration = Duration::from_millis(300);
 /// How long killed processes get to be gone.
 const KILL_MAX: Duration = Duration::from_secs(2);
 
@@ -156,9 +158,17 @@ fn supervise(context: &Context, servers_only: bool, policy: Policy) -> Result<Ar
 
 /// Stops everything; true when a second signal made it kill instead.
 async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
+    let again = async {
+        // `timeout` and terminals that close send their signal twice at once: that is one wish.
+        tokio::time::sleep(SAME_WISH).await;
+        if let Ok(fresh) = Signals::new() {
+            *signals = fresh;
+        }
+        signals.next().await;
+    };
     let killed = tokio::select! {
         () = supervisor.stop_all() => false,
-        () = signals.next() => {
+        () = again => {
             eprintln!("killing everything");
             supervisor.kill_all();
             let _ = tokio::time::timeout(KILL_MAX, supervisor.stop_all()).await;
