@@ -216,6 +216,9 @@ fn run_environment(context: &Context) -> Vec<(String, OsString)> {
         ("MILLRACE_ADMIN_EMAIL".into(), context.secrets.admin_email.into()),
         ("MILLRACE_ADMIN_PASSWORD_FILE".into(), context.secrets.admin_password.clone().into()),
     ];
+    if let Some(url) = ports.mail_url() {
+        env.push(("MILLRACE_SMTP_URL".into(), url.into()));
+    }
     for service in ["user", "order", "notification", "gateway"] {
         for instance in ["0", "1"] {
             let variable = format!("MILLRACE_INNER_{}_{instance}", service.to_uppercase());

@@ -75,7 +75,11 @@ impl Ports {
         let mut next = || pick(start, &mut taken);
         let outer =
             Outer { http_port: next(), broker_port: next(), registry_port: next(), prometheus_port: next() };
-        Self::place(outer, taken, start)
+        let mail = next();
+        let mut ports = Self::place(outer, taken, start);
+        // Nothing of the stack listens there: a test that wants mail does.
+        ports.inner.insert("mail", mail);
+        ports
     }
 
     fn place(outer: Outer, mut taken: HashSet<u16>, start: u16) -> Self {
@@ -94,6 +98,11 @@ impl Ports {
     /// The loopback address of the inner server `name`.
     pub fn at(&self, name: &str) -> String {
         local(self.of(name))
+    }
+
+    /// The mail server that the notification service is told of; only in `run`, where tests play it.
+    pub fn mail_url(&self) -> Option<String> {
+        self.inner.get("mail").map(|port| format!("smtp://{}", local(*port)))
     }
 
     /// The inner HTTP listener (metrics, health) of the process `name`.

@@ -38,6 +38,9 @@ pub fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
             let name = format!("{service}-{instance}");
             let mut part = process(context, &name, layout.bin(service)?.into(), 4);
             part.autostart = instance == "0";
+            if let (true, Some(url)) = (service == "notification", context.ports.mail_url()) {
+                part = part.env("MILLRACE_SMTP_URL", url);
+            }
             parts.push(part.env("MILLRACE_INSTANCE", instance));
         }
     }
