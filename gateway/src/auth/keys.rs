@@ -1,0 +1,97 @@
+//! The Ed25519 keys of access tokens: a folder of `<kid>.pem`, of which the newest by name signs and all are
+//! published, so that a key can be brought in before it signs and kept until its last token has ended.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{DecodePrivateKey, EncodePrivateKey},
+};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use serde_json::{Value, json};
+
+/// The keys of this system.
+pub struct SigningKeys {
+    /// The one that signs.
+    pub(super) kid: String,
+    pub(super) signing: EncodingKey,
+    /// All of them, by kid.
+    pub(super) known: BTreeMap<String, DecodingKey>,
+    published: Vec<Value>,
+}
+
+/// Why there is no key to sign with.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The folder or a file in it can't be read.
+    #[error("can't read {path}: {source}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is no such key.
+    #[error("{path} is no Ed25519 private key in PKCS8 PEM: {why}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The folder is empty.
+    #[error("{0} holds no <kid>.pem; make one: openssl genpkey -algorithm ed25519")]
+    None(PathBuf),
+}
+
+impl SigningKeys {
+    /// Reads all keys of `folder`.
+    ///
+    /// # Errors
+    /// When there is none, or one can't be read: a key that is passed over would end its tokens.
+    pub fn load(folder: &Path) -> Result<Self, LoadError> {
+        let file = |path: &Path| {
+            let path = path.to_owned();
+            move |source| LoadError::File { path, source }
+        };
+        let mut keys = BTreeMap::new();
+        for entry in std::fs::read_dir(folder).map_err(file(folder))? {
+            let path = entry.map_err(file(folder))?.path();
+            let kid = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
+            let (Some(kid), Some("pem")) = (kid, path.extension().and_then(|kind| kind.to_str())) else {
+                continue;
+            };
+            let pem = std::fs::read_to_string(&path).map_err(file(&path))?;
+            let key = SigningKey::from_pkcs8_pem(pem.trim())
+                .map_err(|error| LoadError::Key { path, why: error.to_string() })?;
+            keys.insert(kid, key);
+        }
+        Self::of(keys).ok_or_else(|| LoadError::None(folder.to_owned()))
+    }
+
+    /// These keys, by kid; `None` if there is none to sign with.
+    pub fn of(keys: BTreeMap<String, SigningKey>) -> Option<Self> {
+        let (kid, newest) = keys.last_key_value()?;
+        let signing = EncodingKey::from_ed_der(newest.to_pkcs8_der().ok()?.as_bytes());
+        let kid = kid.clone();
+        let mut known = BTreeMap::new();
+        let mut published = Vec::new();
+        for (kid, key) in &keys {
+            let x = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+            known.insert(kid.clone(), DecodingKey::from_ed_components(&x).ok()?);
+            published.push(json!({
+                "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": x,
+            }));
+        }
+        Some(Self { kid, signing, known, published })
+    }
+
+    /// The public keys as a JSON Web Key Set.
+    pub fn jwks(&self) -> Value {
+        json!({ "keys": self.published })
+    }
+}

@@ -1,0 +1,439 @@
+//! One request with what its handler may ask of it: who sends it, its body, its preferences and conditions. A filter
+//! only ever rejects for path and method; everything else is answered by handlers, so that no other route is tried.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+use uuid::Uuid;
+use warp::{
+    Filter, Rejection, Reply,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    reply::Response,
+};
+
+use crate::{
+    auth::{Caller, Role},
+    problem::Problem,
+    reads::ReadError,
+    state::State,
+};
+
+/// The largest body.
+pub const BODY_MAX: usize = 64 * 1024;
+/// The longest that a client may ask to wait.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// The longest body of a request may take.
+const BODY_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a read waits for what it is to come after.
+const READ_AFTER_MAX: Duration = Duration::from_secs(2);
+const READ_AFTER_EVERY: Duration = Duration::from_millis(20);
+/// `Read-After` may name so many.
+const READ_AFTER_COUNT_MAX: usize = 8;
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const READ_AFTER: &str = "read-after";
+const READ_AFTER_SATISFIED: HeaderName = HeaderName::from_static("read-after-satisfied");
+const READ_AFTER_HELD: HeaderName = HeaderName::from_static("read-after-held");
+
+/// An answer that comes before a handler's end.
+#[derive(Debug)]
+pub enum Early {
+    /// A failure.
+    Problem(Problem),
+    /// An answer.
+    Answer(Box<Response>),
+}
+
+/// What a handler answers.
+pub type Answer = Result<Response, Early>;
+
+impl From<Problem> for Early {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<ReadError> for Early {
+    fn from(error: ReadError) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        tracing::error!(%error, "a store did not answer");
+        Problem::unavailable("A store does not answer.")
+    }
+}
+
+/// The handler's answer as a response.
+pub fn settle(answer: Answer) -> Response {
+    match answer {
+        Ok(response) => response,
+        Err(Early::Answer(response)) => *response,
+        Err(Early::Problem(problem)) => problem.into_response(),
+    }
+}
+
+/// A body that has a shape.
+pub trait Body: DeserializeOwned {
+    /// The shape, for someone who sent another.
+    const SHAPE: &'static str;
+}
+
+type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
+
+/// One request.
+pub struct Call {
+    /// What every route has at hand.
+    pub state: Arc<State>,
+    /// Its method.
+    pub method: Method,
+    /// Its path.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    query: String,
+    body: BodyStream,
+}
+
+/// Makes a [`Call`] of a request.
+pub fn call(state: Arc<State>) -> impl Filter<Extract = (Call,), Error = Rejection> + Clone {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::any()
+        .map(move || state.clone())
+        .and(warp::method())
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        .and(query)
+        .and(warp::body::stream())
+        .map(|state, method, path: warp::path::FullPath, headers, query, body| {
+            let body = StreamExt::map(body, |chunk: Result<_, warp::Error>| {
+                chunk.map(|mut chunk| {
+                    let length = Buf::remaining(&chunk);
+                    Buf::copy_to_bytes(&mut chunk, length)
+                })
+            });
+            Call { state, method, path: path.as_str().to_owned(), headers, query, body: Box::pin(body) }
+        })
+}
+
+impl Call {
+    /// A header's text; `None` too if it is no text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Who is logged in.
+    ///
+    /// # Errors
+    /// The problem to answer with, if nobody is.
+    pub fn caller(&self) -> Result<Caller, Problem> {
+        let missing =
+            || Problem::unauthorized("unauthorized", "Log in: send Authorization: Bearer <access_token>.");
+        let mut lines = self.headers.get_all(header::AUTHORIZATION).iter();
+        let value = lines.next().ok_or_else(missing)?;
+        let invalid = || Problem::unauthorized("invalid_token", "The access token is no good, or has ended.");
+        if lines.next().is_some() {
+            return Err(invalid());
+        }
+        let (scheme, token) =
+            value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        self.state.tokens.check(token.trim()).ok_or_else(invalid)
+    }
+
+    /// The admin who is logged in.
+    ///
+    /// # Errors
+    /// The problem to answer with, if none is.
+    pub fn admin(&self) -> Result<Caller, Problem> {
+        let caller = self.caller()?;
+        if caller.role == Role::Admin { Ok(caller) } else { Err(Problem::forbidden()) }
+    }
+
+    /// The body, as JSON of the shape of `T`.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    pub async fn json<T: Body>(&mut self) -> Result<T, Problem> {
+        let kind = self.text("content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            let detail = "Send JSON, with Content-Type: application/json.";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+                .with("expected", json!(T::SHAPE))
+                .header(header::ACCEPT, "application/json"));
+        }
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let detail = format!("The body is not what is expected here: {error}.");
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail).with("expected", json!(T::SHAPE))
+        })
+    }
+
+    async fn bytes(&mut self) -> Result<Bytes, Problem> {
+        let too_large = || {
+            let detail = format!("The body may have {BODY_MAX} bytes at most.");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        };
+        let announced = self.text("content-length").and_then(|length| length.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > BODY_MAX) {
+            return Err(too_large());
+        }
+        let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0));
+        let read = async {
+            while let Some(chunk) = self.body.next().await {
+                let chunk = chunk.map_err(|_| Problem::invalid("The body ended too early."))?;
+                if bytes.len() + chunk.len() > BODY_MAX {
+                    return Err(too_large());
+                }
+                bytes.put(chunk);
+            }
+            Ok(())
+        };
+        let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The body took too long.");
+        tokio::time::timeout(BODY_DEADLINE, read).await.map_err(slow)??;
+        Ok(bytes.freeze())
+    }
+
+    /// A parameter of the query.
+    ///
+    /// # Errors
+    /// The problem to answer with, if it is there twice or unreadable.
+    pub fn parameter(&self, name: &str) -> Result<Option<String>, Problem> {
+        let mut found = None;
+        for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if key != name {
+                continue;
+            }
+            let value = decoded(value).ok_or_else(|| Problem::field(name, "not percent-encoded UTF-8"))?;
+            if found.replace(value).is_some() {
+                return Err(Problem::field(name, "given twice"));
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many things to answer with: `limit`, 1 to 100, 20 if it is not there.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    pub fn page_size(&self) -> Result<usize, Problem> {
+        let Some(limit) = self.parameter("limit")? else { return Ok(20) };
+        limit
+            .parse()
+            .ok()
+            .filter(|limit| (1..=100).contains(limit))
+            .ok_or_else(|| Problem::field("limit", "1 to 100"))
+    }
+
+    /// How long the client would wait for a result: `Prefer: wait=5`.
+    pub fn wait(&self) -> Option<Duration> {
+        let lines = self.headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+        let mut preferences = lines.flat_map(|line| line.split(','));
+        let seconds = preferences.find_map(|preference| {
+            let (name, value) = preference.split(';').next()?.split_once('=')?;
+            let value = value.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>().ok()).flatten()
+        })?;
+        Some(Duration::from_secs(seconds).min(WAIT_MAX))
+    }
+
+    /// The key under which a repeat is the same command.
+    ///
+    /// # Errors
+    /// The problem to answer with, if it can't be one.
+    pub fn idempotency_key(&self) -> Result<Option<String>, Problem> {
+        let Some(value) = self.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        // The draft wants a quoted string; most clients send it bare.
+        let key = value.to_str().ok().map(|key| key.trim().trim_matches('"'));
+        let fine =
+            |key: &&str| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let key = key
+            .filter(fine)
+            .ok_or_else(|| Problem::invalid("Idempotency-Key: 1 to 255 visible characters."))?;
+        Ok(Some(key.to_owned()))
+    }
+
+    /// The version that the client wants to change: `If-Match: "3"`.
+    ///
+    /// # Errors
+    /// The problem to answer with, if it can't be a version.
+    pub fn if_match(&self) -> Result<Option<i64>, Problem> {
+        let Some(value) = self.headers.get(header::IF_MATCH) else { return Ok(None) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(None);
+        }
+        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        // Weak tags never match here, and of several only one could.
+        let version = version.and_then(|version| version.parse::<i64>().ok());
+        version.map(Some).ok_or_else(|| {
+            Problem::precondition_failed(r#"If-Match must be one entity tag of this thing, such as "3"."#)
+        })
+    }
+
+    /// Checks `If-Match` against the read model, for commands that do not carry a version themselves.
+    ///
+    /// # Errors
+    /// The problem to answer with, if it holds another version.
+    pub async fn matches(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
+        let Some(expected) = self.if_match()? else { return Ok(()) };
+        match self.state.reads.version(aggregate, id).await? {
+            Some(held) if held == expected => Ok(()),
+            _ => Err(Problem::precondition_failed("It is of another version.")),
+        }
+    }
+
+    /// A representation; a single thing's `ETag` is its version, and who has that already gets 304.
+    pub fn representation(
+        &self,
+        status: StatusCode,
+        body: &impl Serialize,
+        version: Option<i64>,
+    ) -> Response {
+        let tag = version.map(|version| format!("\"{version}\""));
+        let known = self.text("if-none-match").zip(tag.as_deref()).is_some_and(|(known, tag)| {
+            self.method == Method::GET
+                && known
+                    .split(',')
+                    .any(|known| matches!(known.trim(), "*") || known.trim().trim_start_matches("W/") == tag)
+        });
+        let mut response = match known {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => warp::reply::with_status(warp::reply::json(body), status).into_response(),
+        };
+        if let Some(tag) = tag {
+            set(&mut response, header::ETAG, &tag);
+        }
+        let cached =
+            if self.headers.contains_key(header::AUTHORIZATION) { "private, no-cache" } else { "no-cache" };
+        set(&mut response, header::CACHE_CONTROL, cached);
+        set(&mut response, header::VARY, "Authorization, Read-After");
+        response
+    }
+
+    /// Waits until the read models hold what `Read-After` names, and answers with what came of it. Another's things are
+    /// never held, so that nothing can be learnt of them.
+    ///
+    /// # Errors
+    /// The problem to answer with, if the header can't be read.
+    pub async fn read_after(&self) -> Result<ReadAfter, Problem> {
+        let lines = self.headers.get_all(READ_AFTER).iter();
+        let text: Vec<_> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
+        let mut wanted = Vec::new();
+        for item in text.iter().flat_map(|line| line.split(',')) {
+            wanted.push(Wanted::parse(item.trim()).ok_or_else(|| {
+                Problem::invalid(
+                    "Read-After: <aggregate>/<id>@<version>, such as order/4711@2, or several with commas.",
+                )
+            })?);
+        }
+        if wanted.is_empty() {
+            return Ok(ReadAfter(None));
+        }
+        if wanted.len() > READ_AFTER_COUNT_MAX {
+            return Err(Problem::invalid(format!("Read-After names {READ_AFTER_COUNT_MAX} things at most.")));
+        }
+        let caller = self.caller().ok();
+        let deadline = tokio::time::Instant::now() + READ_AFTER_MAX;
+        loop {
+            let mut stale = Vec::new();
+            for wanted in &wanted {
+                let held = self.held(caller.as_ref(), wanted).await?;
+                if held.is_none_or(|held| held < wanted.version) {
+                    stale.push(format!("{}/{}@{}", wanted.aggregate, wanted.id, held.unwrap_or(0)));
+                }
+            }
+            if stale.is_empty() || tokio::time::Instant::now() >= deadline {
+                let result = if stale.is_empty() { "held" } else { "stale" };
+                self.state.metrics.read_after.with_label_values(&[result]).inc();
+                return Ok(ReadAfter(Some(stale)));
+            }
+            tokio::time::sleep(READ_AFTER_EVERY).await;
+        }
+    }
+
+    async fn held(&self, caller: Option<&Caller>, wanted: &Wanted) -> Result<Option<i64>, ReadError> {
+        let reads = &self.state.reads;
+        let own = |owner: Uuid| caller.is_some_and(|caller| caller.user_id == owner);
+        let id = || Uuid::parse_str(&wanted.id).ok();
+        Ok(match (wanted.aggregate.as_str(), id()) {
+            ("stock", _) => reads.version("stock", &wanted.id).await?,
+            ("user", Some(id)) if own(id) => reads.version("user", &id.to_string()).await?,
+            ("order", Some(id)) => {
+                reads.order(id).await?.filter(|order| own(order.user_id)).map(|o| o.version)
+            }
+            ("notification", Some(id)) => reads
+                .notification(id)
+                .await?
+                .filter(|notification| own(notification.user_id))
+                .map(|n| n.version),
+            _ => None,
+        })
+    }
+}
+
+/// One thing that `Read-After` names.
+struct Wanted {
+    aggregate: String,
+    id: String,
+    version: i64,
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Option<Self> {
+        let (name, version) = text.rsplit_once('@')?;
+        let (aggregate, id) = name.split_once('/')?;
+        let known = ["user", "order", "stock", "notification"].contains(&aggregate);
+        let id_fine = (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let version = version.parse().ok().filter(|version| *version >= 0)?;
+        (known && id_fine).then(|| Self { aggregate: aggregate.into(), id: id.into(), version })
+    }
+}
+
+/// What came of `Read-After`: nothing was asked for, or what the read models do not hold yet.
+pub struct ReadAfter(Option<Vec<String>>);
+
+impl ReadAfter {
+    /// Says so in the answer.
+    pub fn told(self, mut response: Response) -> Response {
+        if let Some(stale) = self.0 {
+            set(&mut response, READ_AFTER_SATISFIED, if stale.is_empty() { "true" } else { "false" });
+            if !stale.is_empty() {
+                set(&mut response, READ_AFTER_HELD, &stale.join(", "));
+            }
+        }
+        response
+    }
+}
+
+/// Sets a header; one that can't be a header is left out.
+pub fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// Percent-decoded, for query values and path segments.
+pub fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            b'+' => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}

@@ -1,0 +1,45 @@
+//! The inbox: a user's own notifications.
+
+use schemas::notification::{Command, MarkRead};
+use serde_json::json;
+use uuid::Uuid;
+use warp::http::StatusCode;
+
+use crate::{
+    call::{Answer, Call},
+    ids::Principal,
+    problem::Problem,
+};
+
+/// GET /v1/notifications
+pub(super) async fn list(call: Call) -> Answer {
+    let caller = call.caller()?;
+    let (limit, cursor) = (call.page_size()?, call.parameter("cursor")?);
+    let read_after = call.read_after().await?;
+    let reads = &call.state.reads;
+    let page = reads.notifications(caller.user_id, cursor.as_deref(), limit).await?;
+    // The number is a convenience: without it the inbox is still there.
+    let unread = reads.unread(caller.user_id).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "unread notifications could not be counted");
+        None
+    });
+    let body = json!({ "items": page.items, "next": page.next, "unread": unread });
+    Ok(read_after.told(call.representation(StatusCode::OK, &body, None)))
+}
+
+/// POST /v1/notifications/{id}/read
+pub(super) async fn mark_read(call: Call, id: String) -> Answer {
+    let caller = call.caller()?;
+    let notification_id = Uuid::parse_str(&id).map_err(|_| Problem::not_found())?;
+    let mut sent = call.begin(Principal::User(caller.user_id), &notification_id).await?;
+    if sent.is_new() {
+        call.matches("notification", &notification_id.to_string()).await?;
+        let command = MarkRead { notification_id, user_id: caller.user_id };
+        sent.write(&call, notification_id.to_string(), Command::from(command)).await?;
+    }
+    let outcome = sent.conclude(&call).await?;
+    let notification = call.state.reads.notification(notification_id).await?;
+    let notification =
+        notification.filter(|it| it.user_id == caller.user_id).ok_or_else(Problem::not_found)?;
+    Ok(sent.result(&call, None, &notification, outcome.version.max(notification.version)))
+}

@@ -1,0 +1,141 @@
+//! Orders: placing, reading, cancelling; always one's own. A price never comes from the client.
+
+use std::collections::BTreeMap;
+
+use schemas::order::{self, CancelOrder, Command, PlaceOrder};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+use warp::http::StatusCode;
+
+use crate::{
+    call::{Answer, Body, Call},
+    ids::{Ids, Principal},
+    input,
+    problem::Problem,
+    reads::Order,
+};
+
+/// Lines in one order, after those of the same SKU have been merged.
+const LINES_MAX: usize = 50;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    lines: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    sku: String,
+    quantity: i64,
+}
+
+impl Body for Place {
+    const SHAPE: &'static str = r#"{"lines": [{"sku": string, "quantity": integer}, ...]}"#;
+}
+
+/// POST /v1/orders
+pub(super) async fn place(mut call: Call) -> Answer {
+    let caller = call.caller()?;
+    let body: Place = call.json().await?;
+    let lines = merged(&body.lines)?;
+    let mut sent = call.begin(Principal::User(caller.user_id), &lines).await?;
+    let order_id = Ids::made_by(sent.id, "order");
+    let lines = lines.into_iter().map(|(sku, quantity)| order::Line { sku, quantity }).collect();
+    let command = PlaceOrder { order_id, user_id: caller.user_id, lines };
+    sent.write(&call, order_id.to_string(), Command::from(command)).await?;
+    let outcome = sent.conclude(&call).await?;
+    let order = own(&call, caller.user_id, order_id).await?;
+    let location = format!("/v1/orders/{order_id}");
+    Ok(sent.result(&call, Some(&location), &order, outcome.version.max(order.version)))
+}
+
+/// Lines of the same SKU are one line.
+fn merged(lines: &[Line]) -> Result<BTreeMap<String, i32>, Problem> {
+    // The sum of what is sent is bounded before anything is added up: the body is, and so is each line.
+    let mut merged: BTreeMap<String, i64> = BTreeMap::new();
+    for line in lines {
+        *merged.entry(input::sku(&line.sku)?).or_default() += i64::from(input::quantity(line.quantity)?);
+    }
+    if !(1..=LINES_MAX).contains(&merged.len()) {
+        return Err(Problem::field("lines", format!("1 to {LINES_MAX} lines")));
+    }
+    merged.into_iter().map(|(sku, pieces)| Ok((sku, input::quantity(pieces)?))).collect()
+}
+
+/// GET /v1/orders
+pub(super) async fn list(call: Call) -> Answer {
+    let caller = call.caller()?;
+    let (limit, cursor) = (call.page_size()?, call.parameter("cursor")?);
+    let read_after = call.read_after().await?;
+    let page = call.state.reads.orders(caller.user_id, cursor.as_deref(), limit).await?;
+    let body = json!({ "items": page.items, "next": page.next });
+    Ok(read_after.told(call.representation(StatusCode::OK, &body, None)))
+}
+
+/// GET /v1/orders/{id}
+pub(super) async fn read(call: Call, id: String) -> Answer {
+    let caller = call.caller()?;
+    let read_after = call.read_after().await?;
+    let order = own(&call, caller.user_id, parsed(&id)?).await?;
+    Ok(read_after.told(call.representation(StatusCode::OK, &order, Some(order.version))))
+}
+
+/// GET /v1/orders/{id}/history
+pub(super) async fn history(call: Call, id: String) -> Answer {
+    let caller = call.caller()?;
+    let read_after = call.read_after().await?;
+    let order = own(&call, caller.user_id, parsed(&id)?).await?;
+    let body = json!({ "items": call.state.reads.history(order.id).await? });
+    Ok(read_after.told(call.representation(StatusCode::OK, &body, Some(order.version))))
+}
+
+/// POST /v1/orders/{id}/cancel
+pub(super) async fn cancel(call: Call, id: String) -> Answer {
+    let caller = call.caller()?;
+    let order_id = parsed(&id)?;
+    let expected_version = call.if_match()?;
+    // Whose order it is the order itself decides, so that one that has only just been placed can be cancelled too.
+    let mut sent = call.begin(Principal::User(caller.user_id), &order_id).await?;
+    let command = CancelOrder { order_id, user_id: caller.user_id, expected_version };
+    sent.write(&call, order_id.to_string(), Command::from(command)).await?;
+    let outcome = sent.conclude(&call).await?;
+    let order = own(&call, caller.user_id, order_id).await?;
+    Ok(sent.result(&call, None, &order, outcome.version.max(order.version)))
+}
+
+fn parsed(id: &str) -> Result<Uuid, Problem> {
+    Uuid::parse_str(id).map_err(|_| Problem::not_found())
+}
+
+/// The order, if it is this user's. Another's is not there.
+async fn own(call: &Call, user_id: Uuid, id: Uuid) -> Result<Order, Problem> {
+    let order = call.state.reads.order(id).await?;
+    order.filter(|order| order.user_id == user_id).ok_or_else(Problem::not_found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(sku: &str, quantity: i64) -> Line {
+        Line { sku: sku.into(), quantity }
+    }
+
+    #[test]
+    fn lines_of_one_sku_are_one_line() {
+        let lines = merged(&[line("b", 1), line("a", 2), line("b", 3)]).expect("lines");
+        assert_eq!(lines, BTreeMap::from([("a".into(), 2), ("b".into(), 4)]));
+    }
+
+    #[test]
+    fn there_are_bounds() {
+        assert!(merged(&[]).is_err());
+        assert!(merged(&[line("a", 600_000), line("a", 600_000)]).is_err());
+        let many: Vec<_> = (0..51).map(|index| line(&format!("sku-{index}"), 1)).collect();
+        assert!(merged(&many).is_err());
+        assert!(merged(&many[..50]).is_ok());
+    }
+}

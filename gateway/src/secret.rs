@@ -1,0 +1,95 @@
+//! The gateway's secret and what is derived from it: one key for each purpose, and keyed hashes with them. Never
+//! shows a key; two purposes never share one.
+
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+
+/// Thirty-two bytes that every gateway of a system shares.
+pub struct Secret(secrecy::SecretBox<[u8; 32]>);
+
+/// A key for one purpose.
+#[derive(Clone)]
+pub struct Key(Hmac<Sha256>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+impl Secret {
+    /// Reads 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// What is expected, if `text` is something else.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| "it must hold 64 hexadecimal digits")?;
+        Ok(Self(secrecy::SecretBox::new(Box::new(bytes))))
+    }
+
+    /// The key for what `label` names.
+    pub fn key(&self, label: &str) -> Key {
+        use secrecy::ExposeSecret;
+        Key::new(&Key::new(self.0.expose_secret()).mac(&[label.as_bytes()]))
+    }
+}
+
+impl Key {
+    fn new(bytes: &[u8; 32]) -> Self {
+        // HMAC takes keys of any length; the error type is for other MACs.
+        Self(
+            <Hmac<Sha256> as Mac>::new_from_slice(bytes)
+                .unwrap_or_else(|_| unreachable!("any length is fine")),
+        )
+    }
+
+    /// The keyed hash of these parts. Each is hashed with its length, so that `["ab", "c"]` differs from `["a", "bc"]`.
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// [`mac`](Self::mac) in hexadecimal digits.
+    pub fn hex(&self, parts: &[&[u8]]) -> String {
+        hex::encode(self.mac(parts))
+    }
+}
+
+/// The hash of something that is already secret and random, such as a token; in hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Whether two byte strings are the same, in a time that tells nothing.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    subtle::ConstantTimeEq::ct_eq(a, b).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purposes_and_parts_are_told_apart() {
+        let secret = Secret::parse(&"07".repeat(32)).expect("a secret");
+        assert_ne!(secret.key("a").mac(&[b"x"]), secret.key("b").mac(&[b"x"]));
+        assert_ne!(secret.key("a").mac(&[b"ab", b"c"]), secret.key("a").mac(&[b"a", b"bc"]));
+        assert_eq!(secret.key("a").mac(&[b"x"]), secret.key("a").mac(&[b"x"]));
+    }
+
+    #[test]
+    fn a_short_secret_is_refused() {
+        assert!(Secret::parse("00").is_err());
+    }
+}

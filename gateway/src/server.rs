@@ -1,0 +1,103 @@
+//! Serves the routes through hyper: with a timeout for headers, a cap on connections, and a graceful end. warp's own
+//! server has none of these.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::{Request, body::Incoming, service::Service};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use prometheus::IntGauge;
+use tokio::{net::TcpListener, sync::Semaphore};
+use warp::{filters::BoxedFilter, http::Method, reply::Response};
+
+use crate::client::Peer;
+
+/// How long a client may take for a request's headers, and be idle before them: longer than a balancer keeps an idle
+/// connection (nginx: 60 s), so that it is never closed under a request that the balancer dares not repeat.
+const HEADERS_MAX: Duration = Duration::from_secs(75);
+const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// After a failed accept, such as one without a free descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What is served, and with which bounds.
+pub struct Server {
+    /// The routes.
+    pub routes: BoxedFilter<(Response,)>,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// How long requests in flight have at the end.
+    pub drain: Duration,
+    /// Open connections, for operators.
+    pub connections: IntGauge,
+}
+
+impl Server {
+    /// Serves until `shutdown` resolves; then accepts no more, and lets what is in flight finish.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let service = TowerToHyperService::new(warp::service(self.routes));
+        let places = Arc::new(Semaphore::new(self.connections_max));
+        let graceful = GracefulShutdown::new();
+        tokio::pin!(shutdown);
+        loop {
+            // Without a free place nothing is accepted: clients wait in the kernel's queue.
+            let accepted = async {
+                let place = places.clone().acquire_owned().await;
+                (place, listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = accepted => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let _ = stream.set_nodelay(true);
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX).max_buf_size(HEADER_BYTES_MAX);
+            let connection =
+                http.serve_connection(TokioIo::new(stream), Prepared { inner: service.clone(), peer });
+            let connection = graceful.watch(connection);
+            let gauge = self.connections.clone();
+            gauge.inc();
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection ended");
+                }
+                gauge.dec();
+                drop(place);
+            });
+        }
+        drop(listener);
+        if tokio::time::timeout(self.drain, graceful.shutdown()).await.is_err() {
+            tracing::warn!(seconds = self.drain.as_secs(), "some requests did not finish in time");
+        }
+    }
+}
+
+/// Tells the routes who is there, and answers HEAD as GET: hyper leaves the body out.
+struct Prepared<S> {
+    inner: S,
+    peer: SocketAddr,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Prepared<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Peer(self.peer.ip()));
+        if request.method() == Method::HEAD {
+            *request.method_mut() = Method::GET;
+        }
+        self.inner.call(request)
+    }
+}

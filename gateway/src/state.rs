@@ -1,0 +1,110 @@
+//! What every route has at hand. Holds nothing that another gateway would need: each request can go to any of them.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    auth::{Backoff, Passwords, RefreshTokens, Tokens},
+    commands::Commands,
+    counters::Counters,
+    ids::Ids,
+    limit::Limit,
+    metrics::Metrics,
+    reads::Reads,
+    secret::Secret,
+};
+
+/// The parts that a gateway is put together from.
+pub struct Parts {
+    /// The gateway's secret.
+    pub secret: Secret,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// Passwords.
+    pub passwords: Passwords,
+    /// Where commands go.
+    pub commands: Arc<dyn Commands>,
+    /// Where answers come from.
+    pub reads: Arc<dyn Reads>,
+    /// Where requests are counted.
+    pub counters: Arc<dyn Counters>,
+    /// The limit of requests.
+    pub limit: Limit,
+    /// Clients of the live stream at once.
+    pub streams_max: usize,
+    /// What is counted for operators.
+    pub metrics: Metrics,
+}
+
+/// What every route has at hand.
+pub struct State {
+    /// Computes ids.
+    pub ids: Ids,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// Refresh tokens.
+    pub refresh_tokens: RefreshTokens,
+    /// Passwords.
+    pub passwords: Passwords,
+    /// Accounts whose passwords are being guessed.
+    pub backoff: Backoff,
+    /// Where commands go.
+    pub commands: Arc<dyn Commands>,
+    /// Where answers come from.
+    pub reads: Arc<dyn Reads>,
+    /// Where requests are counted.
+    pub counters: Arc<dyn Counters>,
+    /// The limit of requests.
+    pub limit: Limit,
+    /// Room for clients of the live stream.
+    pub streams: Arc<Semaphore>,
+    /// What is counted for operators.
+    pub metrics: Metrics,
+    draining: watch::Sender<bool>,
+}
+
+impl State {
+    /// Put together from `parts`.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            ids: Ids::new(&parts.secret),
+            tokens: parts.tokens,
+            refresh_tokens: RefreshTokens::new(parts.secret.key("refresh-token")),
+            passwords: parts.passwords,
+            backoff: Backoff::new(parts.counters.clone(), parts.metrics.clone()),
+            commands: parts.commands,
+            reads: parts.reads,
+            counters: parts.counters,
+            limit: parts.limit,
+            streams: Arc::new(Semaphore::new(parts.streams_max)),
+            metrics: parts.metrics,
+            draining: watch::Sender::new(false),
+        })
+    }
+
+    /// From now on the gateway is not ready: it is about to leave.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Resolves when the gateway is about to leave.
+    pub fn leaving(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut draining = self.draining.subscribe();
+        async move {
+            // The sender is in the state, which may go first.
+            let _ = draining.wait_for(|draining| *draining).await;
+        }
+    }
+
+    /// Everything that the gateway needs, and why it can't be had.
+    pub async fn health(&self) -> crate::reads::Health {
+        let (mut health, log) = tokio::join!(self.reads.health(), self.commands.check());
+        health.insert("log", log);
+        if *self.draining.borrow() {
+            health.insert("gateway", Err("draining".to_owned()));
+        }
+        self.metrics.ready.set(i64::from(health.values().all(Result::is_ok)));
+        health
+    }
+}

@@ -1,0 +1,303 @@
+//! A command's way through the gateway: an id for the request, perhaps an answer that is there already, the write,
+//! and then 202, or the result once its outcome is known and the read model holds it.
+
+use std::{sync::Mutex, time::Duration};
+
+use futures_util::future::BoxFuture;
+use schemas::{Outcome, Verdict};
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
+use warp::{
+    Reply,
+    http::{HeaderName, StatusCode, header},
+    reply::Response,
+};
+
+use crate::{
+    call::{Call, Early, set},
+    commands::{Command, Outgoing},
+    ids::Principal,
+    outcome,
+    problem::Problem,
+};
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// A lost notice costs so much.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+/// How often a read model is asked whether it holds an outcome's version.
+const VIEW_EVERY: Duration = Duration::from_millis(10);
+/// An outcome that came at the last moment still waits so long for its read model.
+const VIEW_MIN: Duration = Duration::from_millis(500);
+/// What is sent in the dark is worth asking for again after so long.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A command that a request makes.
+pub struct Submission {
+    /// The command's id.
+    pub id: Uuid,
+    /// The request's fingerprint.
+    fingerprint: String,
+    principal: Principal,
+    /// What became of it already, if this is a repeat.
+    stored: Option<Outcome>,
+    /// When the client would rather have a 202.
+    deadline: Option<Instant>,
+    asked: Option<Duration>,
+    /// Locked only because a future is not `Sync`.
+    notice: Mutex<Option<BoxFuture<'static, ()>>>,
+    kind: &'static str,
+}
+
+impl Call {
+    /// Begins a command: `canonical` is what the request asks for. A client that asked for it waits.
+    ///
+    /// # Errors
+    /// The problem to answer with, if the idempotency key has been used for another request.
+    pub async fn begin(
+        &self,
+        principal: Principal,
+        canonical: &impl Serialize,
+    ) -> Result<Submission, Problem> {
+        self.begin_for(principal, canonical, self.wait()).await
+    }
+
+    /// Begins a command that is answered with its result or not at all.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn begin_now(
+        &self,
+        principal: Principal,
+        canonical: &impl Serialize,
+        wait: Duration,
+    ) -> Result<Submission, Problem> {
+        let submission = self.begin_for(principal, canonical, Some(wait)).await?;
+        Ok(Submission { asked: None, ..submission })
+    }
+
+    async fn begin_for(
+        &self,
+        principal: Principal,
+        canonical: &impl Serialize,
+        wait: Option<Duration>,
+    ) -> Result<Submission, Problem> {
+        let key = self.idempotency_key()?;
+        let canonical = serde_json::to_vec(&(canonical, self.if_match()?)).map_err(|error| {
+            tracing::error!(%error, "a request has no canonical form");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
+        })?;
+        let ids = &self.state.ids;
+        let id = ids.command(&principal, self.method.as_str(), &self.path, key.as_deref());
+        let mut submission = Submission {
+            id,
+            fingerprint: ids.request(self.method.as_str(), &self.path, &canonical),
+            principal,
+            stored: None,
+            deadline: wait.map(|wait| Instant::now() + wait),
+            asked: wait,
+            notice: Mutex::default(),
+            kind: "",
+        };
+        // First listen, then look: what comes in between is not missed.
+        if wait.is_some() {
+            submission.notice = Mutex::new(Some(self.state.reads.notice(id).await));
+        }
+        if key.is_some() {
+            submission.stored = self.state.reads.outcome(id).await?;
+        }
+        submission.check()?;
+        Ok(submission)
+    }
+
+    /// Sends a command for which there is no request to answer to, such as a better hash of a password.
+    pub async fn send_aside(&self, principal: &Principal, key: String, command: Command) {
+        let id = self.state.ids.command(principal, "ASIDE", command.name(), None);
+        let fingerprint = self.state.ids.request("ASIDE", command.name(), id.as_bytes());
+        let outgoing = Outgoing { id, principal: principal.to_string(), fingerprint, key, command };
+        let _ = write(self, outgoing).await;
+    }
+}
+
+impl Submission {
+    /// Whether there is something to do: the command has not ended yet.
+    pub fn is_new(&self) -> bool {
+        self.stored.is_none()
+    }
+
+    /// A stored outcome must be of the same request.
+    fn check(&self) -> Result<(), Problem> {
+        let Some(stored) = &self.stored else { return Ok(()) };
+        if stored.fingerprint.as_ref().is_none_or(|fingerprint| *fingerprint == self.fingerprint) {
+            return Ok(());
+        }
+        let detail = "This Idempotency-Key has been used for another request.";
+        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail))
+    }
+
+    /// Writes the command, unless it has ended already.
+    ///
+    /// # Errors
+    /// The answer, if the log does not take it in time: 503, with where to ask whether it did after all.
+    pub async fn write(
+        &mut self,
+        call: &Call,
+        key: String,
+        command: impl Into<Command>,
+    ) -> Result<(), Problem> {
+        if !self.is_new() {
+            return Ok(());
+        }
+        let command = command.into();
+        self.kind = command.name();
+        let (id, principal) = (self.id, self.principal.to_string());
+        let fingerprint = self.fingerprint.clone();
+        write(call, Outgoing { id, principal, fingerprint, key, command }).await.map_err(|()| {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not_written",
+                "The log did not confirm the command. It may still be done: ask at Location, or repeat it with an \
+                 Idempotency-Key.",
+            )
+            .header(header::LOCATION, &outcome::location(id))
+            .retry_after(RETRY_AFTER)
+            .with("links", json!({ "self": outcome::location(id) }))
+        })
+    }
+
+    /// The accepted outcome, once the read model holds what it says.
+    ///
+    /// # Errors
+    /// The answer, if there is another: 202 when it is not known yet, or the refusal.
+    pub async fn conclude(&mut self, call: &Call) -> Result<Outcome, Early> {
+        let Some(outcome) = self.outcome(call).await? else {
+            return Err(self.later(&outcome::pending(self.id)));
+        };
+        if outcome.verdict != Verdict::Accepted {
+            return Err(outcome::problem(&outcome).into());
+        }
+        let until = self.deadline.unwrap_or_else(Instant::now).max(Instant::now() + VIEW_MIN);
+        if !self.seen(call, &outcome, until).await? {
+            return Err(self.later(&outcome::ended(&outcome)));
+        }
+        Ok(outcome)
+    }
+
+    /// The accepted outcome, whatever the read model holds.
+    ///
+    /// # Errors
+    /// As [`conclude`](Self::conclude).
+    pub async fn decided(&mut self, call: &Call) -> Result<Outcome, Early> {
+        match self.outcome(call).await? {
+            Some(outcome) if outcome.verdict == Verdict::Accepted => Ok(outcome),
+            Some(outcome) => Err(outcome::problem(&outcome).into()),
+            None => Err(self.later(&outcome::pending(self.id))),
+        }
+    }
+
+    /// The outcome, if it comes before the deadline.
+    ///
+    /// # Errors
+    /// The problem to answer with, if it is of another request.
+    pub async fn outcome(&mut self, call: &Call) -> Result<Option<Outcome>, Problem> {
+        if self.stored.is_some() {
+            return Ok(self.stored.clone());
+        }
+        let Some(deadline) = self.deadline else { return Ok(None) };
+        let begun = Instant::now();
+        self.stored =
+            wait_for(call, self.id, self.notice.get_mut().ok().and_then(Option::take), deadline).await;
+        let verdict = self.stored.as_ref().map_or("none", |outcome| outcome::word(outcome.verdict));
+        call.state.metrics.outcomes.with_label_values(&[self.kind, verdict]).inc();
+        if self.stored.is_some() {
+            call.state.metrics.wait_outcome_seconds.observe(begun.elapsed().as_secs_f64());
+        }
+        self.check()?;
+        Ok(self.stored.clone())
+    }
+
+    async fn seen(&self, call: &Call, outcome: &Outcome, until: Instant) -> Result<bool, Problem> {
+        let begun = Instant::now();
+        loop {
+            let held = call.state.reads.version(&outcome.aggregate, &outcome.aggregate_id).await?;
+            if held.is_some_and(|held| held >= outcome.version) {
+                call.state.metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            sleep(VIEW_EVERY).await;
+        }
+    }
+
+    /// 202: ask again later.
+    fn later(&self, body: &serde_json::Value) -> Early {
+        let location = outcome::location(self.id);
+        let mut response =
+            warp::reply::with_status(warp::reply::json(body), StatusCode::ACCEPTED).into_response();
+        set(&mut response, header::LOCATION, &location);
+        set(&mut response, header::CACHE_CONTROL, "no-store");
+        set(&mut response, header::RETRY_AFTER, "1");
+        Early::Answer(Box::new(self.told(response)))
+    }
+
+    /// Says that the client's wish to wait was followed.
+    pub fn told(&self, mut response: Response) -> Response {
+        if let Some(asked) = self.asked {
+            set(&mut response, PREFERENCE_APPLIED, &format!("wait={}", asked.as_secs()));
+        }
+        response
+    }
+
+    /// The result of a command: what it made or changed.
+    pub fn result(&self, call: &Call, made: Option<&str>, body: &impl Serialize, version: i64) -> Response {
+        let status = if made.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+        let mut response = call.representation(status, body, Some(version));
+        if let Some(location) = made {
+            set(&mut response, header::LOCATION, location);
+        }
+        set(&mut response, header::CACHE_CONTROL, "no-store");
+        self.told(response)
+    }
+}
+
+/// The outcome of a command, if it comes before `deadline`.
+pub async fn wait_for(
+    call: &Call,
+    id: Uuid,
+    notice: Option<BoxFuture<'static, ()>>,
+    deadline: Instant,
+) -> Option<Outcome> {
+    let mut notice = notice.unwrap_or_else(|| Box::pin(std::future::pending()));
+    loop {
+        match call.state.reads.outcome(id).await {
+            Ok(Some(outcome)) => return Some(outcome),
+            Ok(None) => {}
+            // The command is on its way; a store that does not answer now may in a moment.
+            Err(error) => tracing::warn!(%error, "an outcome could not be read"),
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            return None;
+        }
+        if timeout_at(deadline.min(now + ASK_EVERY), &mut notice).await.is_ok() {
+            notice = Box::pin(std::future::pending());
+        }
+    }
+}
+
+/// Writes and counts; a failure is logged here.
+async fn write(call: &Call, outgoing: Outgoing) -> Result<(), ()> {
+    let metrics = &call.state.metrics;
+    let (kind, id) = (outgoing.command.name(), outgoing.id);
+    let begun = Instant::now();
+    let written = call.state.commands.write(outgoing).await;
+    metrics.write_seconds.observe(begun.elapsed().as_secs_f64());
+    let result = if written.is_ok() { "written" } else { "failed" };
+    metrics.commands.with_label_values(&[kind, result]).inc();
+    written.map_err(|error| {
+        tracing::error!(%error, command.id = %id, command.type = kind, "a command was not confirmed by the log");
+    })
+}
