@@ -37,7 +37,12 @@ missing_packages() {
     [ -e /usr/include/zlib.h ] || echo zlib1g-dev
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
     # rustup's toolchain first; Debian's own rustc is too old, its rustc-web is not.
-    rust_ready || rustup_toolchain || printf '%s\n' rustc-web cargo-web "$@"
+    rust_ready || rustup_toolchain || printf '%s\n' rustc-web cargo-web
+    # What only `test` wants; rustup brings its own.
+    local extra
+    for extra in "$@"; do
+        have rustup || dpkg-query -W "$extra" >/dev/null 2>&1 || echo "$extra"
+    done
 }
 
 rust_ready() { (cd "$root" && cargo --version && rustc --version) >/dev/null 2>&1 && rust_new_enough; }
