@@ -152,12 +152,12 @@ impl Answer {
 }
 
 fn print(what: &str, took: Duration, result: &str) {
-    println!("  {what:<44} {:>8.1} ms  {result}", took.as_secs_f64() * 1000.0);
+    say!("  {what:<44} {:>8.1} ms  {result}", took.as_secs_f64() * 1000.0);
 }
 
 /// Goes the whole way and prints it; an error names the first step that a user would have stumbled over.
 pub async fn show(target: &Target) -> Result<(), JourneyError> {
-    println!("\na journey through {}", target.url);
+    say!("\na journey through {}", target.url);
     let traveller = Traveller::new(&target.url)?;
 
     let admin = log_in_admin(&traveller, target).await?;
@@ -192,7 +192,7 @@ pub async fn show(target: &Target) -> Result<(), JourneyError> {
 
     let seen = inbox(&traveller, &token, &id).await?;
     print("inbox (since the order was answered)", seen, "the order's notification is there");
-    println!("done\n");
+    say!("done\n");
     Ok(())
 }
 

@@ -3,6 +3,22 @@
 //! process: it speaks to the system as its users do, over HTTP, topics and signals.
 #![forbid(unsafe_code)]
 
+/// Prints a line, as `println!` does, but goes on when nobody reads it any more: the stack still has processes to stop.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
+/// Prints a line of warning, as `eprintln!` does, but goes on when nobody reads it any more.
+macro_rules! tell {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($line)*);
+    }};
+}
+
 pub mod client;
 pub mod journey;
 pub mod stack;

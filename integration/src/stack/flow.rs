@@ -64,7 +64,7 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
     let context = context(layout, Ports::well_known(options.outer)?)?;
     let supervisor = supervise(&context, options.servers_only, Policy::Restart)?;
 
-    println!("starting; logs are in {}", context.layout.logs().display());
+    say!("starting; logs are in {}", context.layout.logs().display());
     let begin = async {
         supervisor.start_all().await?;
         if !options.servers_only && !options.no_journey {
@@ -82,7 +82,7 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
         addresses(&context, options.servers_only);
         signals.next().await;
     } else if let Err(error) = &begun {
-        eprintln!("error: {error}");
+        tell!("error: {error}");
     }
     let killed = stop(&supervisor, &mut signals).await;
     Ok(if killed || begun.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -96,7 +96,7 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     let context = context(layout, Ports::anywhere())?;
     let supervisor = supervise(&context, options.servers_only, Policy::Leave)?;
 
-    println!("starting a stack for {:?} (logs in {})", options.command[0], context.layout.logs().display());
+    say!("starting a stack for {:?} (logs in {})", options.command[0], context.layout.logs().display());
     let begun = tokio::select! {
         begun = supervisor.start_all() => begun,
         () = signals.next() => Err(StackError::Refused("interrupted".into())),
@@ -106,7 +106,7 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
         Err(error) => Err(error),
     };
     if let Err(error) = &code {
-        eprintln!("error: {error}");
+        tell!("error: {error}");
     }
     let killed = stop(&supervisor, &mut signals).await;
     Ok(if killed { ExitCode::FAILURE } else { code.map_or(ExitCode::FAILURE, ExitCode::from) })
@@ -123,12 +123,12 @@ pub async fn ctl(data: &Path, request: &[String]) -> Result<ExitCode, StackError
     if request == ["status"] {
         for part in client.status().await.map_err(refused)? {
             let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-            println!("{:<16} {:<12} {:>8}  {}", part.name, part.state, pid, part.address);
+            say!("{:<16} {:<12} {:>8}  {}", part.name, part.state, pid, part.address);
         }
         return Ok(ExitCode::SUCCESS);
     }
     let answer = client.raw(&request.join(" ")).await.map_err(refused)?;
-    println!("{answer}");
+    say!("{answer}");
     Ok(if answer.starts_with(r#"{"ok":true"#) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -169,14 +169,14 @@ async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
     let killed = tokio::select! {
         () = supervisor.stop_all() => false,
         () = again => {
-            eprintln!("killing everything");
+            tell!("killing everything");
             supervisor.kill_all();
             let _ = tokio::time::timeout(KILL_MAX, supervisor.stop_all()).await;
             true
         }
     };
     if !killed {
-        println!("stopped");
+        say!("stopped");
     }
     killed
 }
@@ -239,16 +239,16 @@ fn journey_target(context: &Context) -> journey::Target {
 
 fn addresses(context: &Context, servers_only: bool) {
     let outer = &context.ports.outer;
-    println!();
+    say!();
     if !servers_only {
-        println!("  HTTP API     http://{}/ (a live page; /openapi.json)", local(outer.http_port));
+        say!("  HTTP API     http://{}/ (a live page; /openapi.json)", local(outer.http_port));
     }
-    println!("  broker       {} (kcat -b {0} -L, rpk -X brokers={0})", local(outer.broker_port));
-    println!("  registry     http://{}/subjects", local(outer.registry_port));
-    println!("  Prometheus   http://{}/", local(outer.prometheus_port));
+    say!("  broker       {} (kcat -b {0} -L, rpk -X brokers={0})", local(outer.broker_port));
+    say!("  registry     http://{}/subjects", local(outer.registry_port));
+    say!("  Prometheus   http://{}/", local(outer.prometheus_port));
     for (name, value) in parts::environment(context) {
         if ["POSTGRES", "MONGO", "REDIS"].iter().any(|store| name.contains(store)) {
-            println!(
+            say!(
                 "  {:<12} {}",
                 name.split('_').nth(1).unwrap_or_default().to_lowercase(),
                 value.to_string_lossy()
@@ -257,14 +257,10 @@ fn addresses(context: &Context, servers_only: bool) {
     }
     let secrets = &context.secrets;
     let word = if secrets.made { "made now" } else { "as before" };
-    println!(
-        "  admin        {}, password in {} ({word})",
-        secrets.admin_email,
-        secrets.admin_password.display()
-    );
-    println!("  keys         {}, {} ({word})", secrets.jwt_keys.display(), secrets.secret.display());
-    println!("  data         {}", context.layout.data.display());
-    println!("\nCtrl-C stops all of it.");
+    say!("  admin        {}, password in {} ({word})", secrets.admin_email, secrets.admin_password.display());
+    say!("  keys         {}, {} ({word})", secrets.jwt_keys.display(), secrets.secret.display());
+    say!("  data         {}", context.layout.data.display());
+    say!("\nCtrl-C stops all of it.");
 }
 
 /// The signals that mean stop.

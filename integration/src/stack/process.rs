@@ -174,7 +174,7 @@ pub(super) async fn stop_orphans(layout: &Layout) {
     if !left.is_empty() {
         let names: Vec<_> =
             left.iter().map(|orphan| format!("{} (pid {})", orphan.name, orphan.pid)).collect();
-        eprintln!("an earlier stack left these running, stopping them: {}", names.join(", "));
+        tell!("an earlier stack left these running, stopping them: {}", names.join(", "));
     }
     for orphan in &left {
         // Frozen processes can't stop; the group of one that is gone already is no error.

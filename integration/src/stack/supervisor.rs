@@ -106,7 +106,7 @@ impl Supervisor {
                 self.start(&slot.part.name).await?;
                 self.wait(&slot.part.name, READY_MAX).await?;
                 let done = if slot.part.kind == Kind::OneShot { "done" } else { "ready" };
-                println!(
+                say!(
                     "  {:<16} {:<40} {done} in {:.1} s",
                     slot.part.name,
                     slot.part.address,
@@ -171,10 +171,10 @@ impl Supervisor {
         }
         let name = &slot.part.name;
         match before.signalled {
-            Some(signal) => eprintln!("stack: {name} {how} (asked for: {signal})"),
+            Some(signal) => tell!("stack: {name} {how} (asked for: {signal})"),
             None => {
                 let log = self.layout.log(name);
-                eprintln!(
+                tell!(
                     "stack: {name} {how}; its log ends with:\n{}\n  ({})",
                     process::tail(&log),
                     log.display()
@@ -194,11 +194,11 @@ impl Supervisor {
         wait: Duration,
     ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            eprintln!("stack: starting {} again in {} s", slot.part.name, wait.as_secs());
+            tell!("stack: starting {} again in {} s", slot.part.name, wait.as_secs());
             tokio::time::sleep(wait).await;
             let due = { slot.state().wanted && slot.state().pid.is_none() };
             if due && let Err(error) = self.launch(slot).await {
-                eprintln!("stack: {error}");
+                tell!("stack: {error}");
             }
         })
     }
@@ -262,7 +262,7 @@ impl Supervisor {
         let _ = process::signal(pid, Signal::SIGCONT);
         let _ = process::signal(pid, slot.part.stop);
         if !self.gone(slot, pid, STOP_MAX).await {
-            eprintln!("stack: {name} did not stop within {} s, killing it", STOP_MAX.as_secs());
+            tell!("stack: {name} did not stop within {} s, killing it", STOP_MAX.as_secs());
             let _ = process::signal(pid, Signal::SIGKILL);
             self.gone(slot, pid, STOP_MAX).await;
         }
@@ -293,7 +293,7 @@ impl Supervisor {
                 continue;
             }
             let names: Vec<_> = running.iter().map(|slot| slot.part.name.as_str()).collect();
-            println!("stopping {}", names.join(", "));
+            say!("stopping {}", names.join(", "));
             join_all(running.iter().map(|slot| self.stop(&slot.part.name))).await;
         }
     }
