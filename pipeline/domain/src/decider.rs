@@ -14,6 +14,8 @@ pub struct Context<'a> {
     pub at_ms: i64,
     /// The id of the command or follow-up, or one derived from the timer: stable over replays, good to derive others from.
     pub input_id: Uuid,
+    /// The aggregate's version before this input; 0 before its first event.
+    pub version: i64,
     /// Who sent it: a user id, `system`, `operator` (a record without headers), or a fingerprint of an address.
     pub principal: &'a str,
 }
@@ -109,7 +111,11 @@ impl<E, M> Decision<E, M> {
 
     /// Not granted, nothing happens.
     pub fn refuse(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { events: Vec::new(), reactions: Vec::new(), verdict: Verdict::Refused(Refusal::new(code, detail)) }
+        Self {
+            events: Vec::new(),
+            reactions: Vec::new(),
+            verdict: Verdict::Refused(Refusal::new(code, detail)),
+        }
     }
 
     /// Nothing happens, and that is fine.
@@ -152,12 +158,12 @@ pub trait Decider: Send + Sync + 'static {
     type Out: Message;
 
     /// The member that this input is about.
-    fn member(_input: &Input<Self::Command, Self::FollowUp>) -> Option<&str> {
+    fn member(_input: &Input<Self::Command, Self::FollowUp>) -> Option<String> {
         None
     }
 
     /// The member that this event is about. Events of one decision name the input's member or none.
-    fn member_of(_event: &Self::Event) -> Option<&str> {
+    fn member_of(_event: &Self::Event) -> Option<String> {
         None
     }
 

@@ -168,10 +168,11 @@ impl<D: Decider> Kind<D> {
             Input::FollowUp(follow_up) => follow_up.name(),
             Input::Timer(_) => "",
         };
-        let member_key = D::member(input).map(|member| member_key(key, member));
+        let member_key = D::member(input).map(|member| member_key(key, &member));
         let member = member_key.as_ref().and_then(|key| self.members.get(key));
         let state = self.states.get(key);
         let mut version = state.map_or(0, |row| row.version);
+        let context = &Context { version, ..*context };
         let Decision { events, reactions, verdict } =
             D::decide(state.map(|row| &row.state), member, input, context);
 
@@ -182,7 +183,7 @@ impl<D: Decider> Kind<D> {
                 version += 1;
                 state = D::evolve(state, event);
                 if let Some(member) = D::member_of(event) {
-                    let member_key = member_key_of(member_key.as_deref(), key, member)?;
+                    let member_key = member_key_of(member_key.as_deref(), key, &member)?;
                     let member = D::evolve_member(self.members.get(member_key).cloned(), event);
                     self.members.put(member_key, member);
                 }

@@ -42,11 +42,12 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
-        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
-            let counters = IntCounterVec::new(opts(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok(counters)
-        };
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+                let counters = IntCounterVec::new(opts(name, help), labels)?;
+                registry.register(Box::new(counters.clone()))?;
+                Ok(counters)
+            };
         let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
             let gauge = IntGauge::with_opts(opts(name, help))?;
             registry.register(Box::new(gauge.clone()))?;
@@ -68,7 +69,10 @@ impl Metrics {
         registry.register(Box::new(seconds.clone()))?;
         Ok(Self {
             records_in: counters("records_in_total", "Records decided on, by input topic.", &["topic"])?,
-            records_out: counter("records_out_total", "Records handed over in transactions, changelog included.")?,
+            records_out: counter(
+                "records_out_total",
+                "Records handed over in transactions, changelog included.",
+            )?,
             begun: counter("transactions_begun_total", "Transactions handed over.")?,
             committed: counter("transactions_committed_total", "Transactions whose commit was answered.")?,
             aborted: counters(
@@ -83,8 +87,15 @@ impl Metrics {
                 &["command", "verdict"],
             )?,
             repeats: counter("commands_repeated_total", "Commands that had been handled before.")?,
-            dead_letters: counters("dead_letters_total", "Records that became dead letters, by topic.", &["topic"])?,
-            parked: counter("records_parked_total", "Records that failed or wait behind a failed one of their key.")?,
+            dead_letters: counters(
+                "dead_letters_total",
+                "Records that became dead letters, by topic.",
+                &["topic"],
+            )?,
+            parked: counter(
+                "records_parked_total",
+                "Records that failed or wait behind a failed one of their key.",
+            )?,
             parked_now: gauge("records_parked", "Records that wait until their key is re-driven.")?,
             failed_timers: counter("timers_failed_total", "Timers that failed and were dropped.")?,
             tasks: gauges("tasks", "Tasks of this process, by stage.", &["stage"])?,

@@ -87,7 +87,11 @@ impl Topology {
         if D::FOLLOWUPS {
             self.routes.push((format!("{}.followups", D::CONTEXT).into(), Route::FollowUps(index)));
         }
-        self.uses::<D::Command>().uses::<D::FollowUp>().uses::<D::Event>().uses::<D::State>().uses::<D::Member>()
+        self.uses::<D::Command>()
+            .uses::<D::FollowUp>()
+            .uses::<D::Event>()
+            .uses::<D::State>()
+            .uses::<D::Member>()
     }
 
     /// Adds a policy without a state: what follows from each event of another processor's `topic`.

@@ -269,7 +269,9 @@ impl Worker {
                 }
                 tracing::warn!(processor, detail, "fenced: the session is rebuilt");
             }
-            Trouble::Rebuild(reason) => tracing::warn!(processor, reason, "the session is rebuilt from the log"),
+            Trouble::Rebuild(reason) => {
+                tracing::warn!(processor, reason, "the session is rebuilt from the log")
+            }
         }
         std::thread::sleep(self.rebuild_wait);
         self.rebuild_wait = (self.rebuild_wait * 2).min(Duration::from_secs(10));
@@ -336,7 +338,11 @@ impl Worker {
                 match learn(&*self.source, &self.codec, id)? {
                     true => {}
                     false => {
-                        task.fail(&record, &format!("its schema id {id} is not in the registry"), &mut self.output);
+                        task.fail(
+                            &record,
+                            &format!("its schema id {id} is not in the registry"),
+                            &mut self.output,
+                        );
                         break;
                     }
                 }
@@ -422,7 +428,11 @@ impl Worker {
                 Ok(true)
             }
             Some(Err(TransactionError::Aborted(reason))) => {
-                tracing::warn!(processor = self.topology.processor, reason, "a transaction was aborted; its input is read again");
+                tracing::warn!(
+                    processor = self.topology.processor,
+                    reason,
+                    "a transaction was aborted; its input is read again"
+                );
                 self.metrics.aborted.with_label_values(&["aborted"]).inc();
                 self.in_flight = None;
                 self.active.values_mut().for_each(Task::abort);
@@ -471,7 +481,9 @@ impl Worker {
             Membership::Revoked(partitions) | Membership::Lost(partitions) => {
                 // A revocation waits for the transaction in flight; after a loss it can only fail.
                 if self.in_flight.is_some() && !self.complete(session, COMMIT_MAX)? {
-                    return Err(Trouble::Rebuild("a commit was not answered before the tasks had to go".to_owned()));
+                    return Err(Trouble::Rebuild(
+                        "a commit was not answered before the tasks had to go".to_owned(),
+                    ));
                 }
                 self.active.values_mut().for_each(Task::drop_pending);
                 self.drop_batch();
@@ -503,13 +515,8 @@ impl Worker {
         let changelog = TopicPartition { topic: self.topology.changelog.clone(), partition };
         let reader = session.restore(&changelog)?;
         let horizon_ms = i64::try_from(self.settings.dedupe_horizon.as_millis()).unwrap_or(i64::MAX);
-        let task = Task::new(
-            partition,
-            self.topology.clone(),
-            self.codec.clone(),
-            self.metrics.clone(),
-            horizon_ms,
-        );
+        let task =
+            Task::new(partition, self.topology.clone(), self.codec.clone(), self.metrics.clone(), horizon_ms);
         self.restoring.insert(partition, Restoring { task, reader, committed, since: Instant::now() });
         Ok(())
     }

@@ -52,7 +52,11 @@ fn balances(driver: &Driver) -> BTreeMap<String, i64> {
         let key = String::from_utf8(record.key.clone().unwrap().to_vec()).unwrap();
         let (version, state) = accounts.entry(key.clone()).or_default();
         *version += 1;
-        assert_eq!(record.headers.text(schemas::headers::VERSION), Some(version.to_string().as_str()), "{key}");
+        assert_eq!(
+            record.headers.text(schemas::headers::VERSION),
+            Some(version.to_string().as_str()),
+            "{key}"
+        );
         *state = Account::evolve(state.take(), &event);
     }
     accounts.into_iter().map(|(key, (_, state))| (key, state.map_or(0, |state| state.amount))).collect()
@@ -64,7 +68,11 @@ fn remembered(driver: &Driver) -> BTreeMap<String, i64> {
     for record in driver.log.read_committed("bank.state") {
         let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
         let Some(account) = key.strip_prefix("state/account/") else { continue };
-        assert_eq!(record.partition, partition_of(account.as_bytes(), PARTITIONS), "{key} is in its task's partition");
+        assert_eq!(
+            record.partition,
+            partition_of(account.as_bytes(), PARTITIONS),
+            "{key} is in its task's partition"
+        );
         let codec = Codec::of(schemas::all().iter().copied().chain(bank::schemas()).zip(1..));
         let balance = Balance::decode(&codec, &record.value.unwrap()).unwrap();
         accounts.insert(account.to_owned(), balance.amount);

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use domain::decider::{Context, Verdict};
 use redpanda::log::Record;
 use schemas::{
-    Outcome, Record as _, headers,
+    Outcome, Record as _,
     engine::{Handled, Redrive, Waiting},
+    headers,
 };
 use uuid::Uuid;
 
@@ -41,7 +42,9 @@ impl Task {
                 self.bury(record, &envelope, Route::Commands(index), &key, error, output);
             }
             (Ok(key), Some(_)) => self.park(&key, record, error, output),
-            (Err(key), Some(route)) => self.bury(record, &envelope, route, "", &format!("{error}; {key}"), output),
+            (Err(key), Some(route)) => {
+                self.bury(record, &envelope, route, "", &format!("{error}; {key}"), output)
+            }
             (_, None) => {}
         }
         self.applied(record);
@@ -61,7 +64,8 @@ impl Task {
     pub(crate) fn fire(&mut self, now_ms: i64, max: usize, output: &mut Output) -> usize {
         let mut fired = 0;
         while fired < max {
-            let Some((due_ms, name)) = self.due.first().filter(|(due_ms, _)| *due_ms <= now_ms).cloned() else {
+            let Some((due_ms, name)) = self.due.first().filter(|(due_ms, _)| *due_ms <= now_ms).cloned()
+            else {
                 break;
             };
             self.due.pop_first();
@@ -96,7 +100,13 @@ impl Task {
         let (key, timer) = rest.split_once(MEMBER_SEPARATOR).ok_or("it has no name")?;
         let index = self.topology.contexts.iter().position(|c| *c == context).ok_or("no such context")?;
         let envelope = Envelope::of_timer(context, key, timer, due_ms);
-        let asked = Context { key, at_ms: due_ms, input_id: envelope.id, principal: envelope.principal() };
+        let asked = Context {
+            key,
+            at_ms: due_ms,
+            input_id: envelope.id,
+            version: 0,
+            principal: envelope.principal(),
+        };
         match self.kinds[index].decide(Payload::Timer(timer), &asked, &self.codec) {
             Ok(decided) => self.emit(index, key, decided, &envelope, due_ms, output).map(drop),
             Err(Failure::Permanent(error)) => Err(error),
@@ -150,13 +160,23 @@ impl Task {
     ) -> Result<(), Failure> {
         let at_ms = record.timestamp_ms;
         let permanent = |error: &str| Failure::Permanent(error.to_owned());
-        let value = record.value.as_ref().ok_or_else(|| permanent("a tombstone where a record was expected"))?;
+        let value =
+            record.value.as_ref().ok_or_else(|| permanent("a tombstone where a record was expected"))?;
         match route {
             Route::FollowUps(index) => {
-                let asked = Context { key, at_ms, input_id: envelope.id, principal: envelope.principal() };
+                let asked = Context {
+                    key,
+                    at_ms,
+                    input_id: envelope.id,
+                    version: 0,
+                    principal: envelope.principal(),
+                };
                 let decided = self.kinds[index].decide(Payload::FollowUp(value), &asked, &self.codec)?;
                 if let Verdict::Refused(refusal) = &decided.verdict {
-                    return Err(permanent(&format!("refused a follow-up: {}: {}", refusal.code, refusal.detail)));
+                    return Err(permanent(&format!(
+                        "refused a follow-up: {}: {}",
+                        refusal.code, refusal.detail
+                    )));
                 }
                 self.emit(index, key, decided, envelope, at_ms, output).map(drop).map_err(Failure::Permanent)
             }
@@ -240,7 +260,8 @@ impl Task {
         output: &mut Output,
     ) -> Result<Option<Outcome>, Failure> {
         let at_ms = record.timestamp_ms;
-        let asked = Context { key, at_ms, input_id: envelope.id, principal: envelope.principal() };
+        let asked =
+            Context { key, at_ms, input_id: envelope.id, version: 0, principal: envelope.principal() };
         let tombstone = || Failure::Permanent("a tombstone where a command was expected".to_owned());
         let value = record.value.as_ref().ok_or_else(tombstone)?;
         let length = output.records.len();
@@ -304,7 +325,9 @@ impl Task {
             let blank = self.blank(index, key, record, envelope);
             let outcome =
                 Outcome { code: Some("failed".to_owned()), detail: Some(error.to_owned()), ..blank };
-            self.or_log(&outcome, |task| task.conclude(outcome.clone(), envelope, record.timestamp_ms, output));
+            self.or_log(&outcome, |task| {
+                task.conclude(outcome.clone(), envelope, record.timestamp_ms, output)
+            });
         }
     }
 

@@ -3,17 +3,13 @@
 use bytes::Bytes;
 use redpanda::log::{Headers, Outgoing, Record, Topic};
 use schemas::{
-    CodecError, Message, headers,
+    CodecError, Message,
     engine::{Applied, Handled, Parked, Timer, Waiting},
+    headers,
 };
 
 use super::Task;
-use crate::{
-    aggregate::encoded,
-    changelog::Key,
-    envelope::Stamp,
-    output::Output,
-};
+use crate::{aggregate::encoded, changelog::Key, envelope::Stamp, output::Output};
 
 /// How many old dedupe records one transaction forgets.
 const FORGET_MAX: usize = 200;
@@ -27,7 +23,13 @@ impl Task {
         let partition = self.partition;
         let mut write = |key: Key<'_>, headers: Headers, value: Option<Vec<u8>>| {
             let key = Some(Bytes::from(key.to_string()));
-            output.push(Outgoing { topic: topic.clone(), partition, key, value: value.map(Bytes::from), headers });
+            output.push(Outgoing {
+                topic: topic.clone(),
+                partition,
+                key,
+                value: value.map(Bytes::from),
+                headers,
+            });
         };
         for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(sealed.kinds) {
             kind.changes(savepoint, &codec, &mut |member, (key, version, value)| {
@@ -82,7 +84,9 @@ impl Task {
         let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
         let parsed = key.and_then(Key::parse);
         let (Some(text), Some(key)) = (key, parsed) else {
-            return Err(RecallError::Key(String::from_utf8_lossy(record.key.as_deref().unwrap_or(b"")).into()));
+            return Err(RecallError::Key(
+                String::from_utf8_lossy(record.key.as_deref().unwrap_or(b"")).into(),
+            ));
         };
         let value = record.value.as_deref();
         let codec = &*self.codec;

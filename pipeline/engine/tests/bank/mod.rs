@@ -26,13 +26,22 @@ macro_rules! record {
 }
 
 record!(Deposit { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(Transfer { to: String, amount: i64 }, r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#);
+record!(
+    Transfer { to: String, amount: i64 },
+    r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#
+);
 record!(Panic { why: String }, r#"{"name":"why","type":"string"}"#);
-record!(Credit { from: String, amount: i64 }, r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#);
+record!(
+    Credit { from: String, amount: i64 },
+    r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#
+);
 record!(Acknowledge { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 record!(Deposited { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 record!(Sent { to: String, amount: i64 }, r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#);
-record!(Credited { from: String, amount: i64 }, r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#);
+record!(
+    Credited { from: String, amount: i64 },
+    r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#
+);
 record!(Arrived { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 record!(Overdue { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 record!(Balance { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
@@ -61,16 +70,16 @@ impl Decider for Account {
     type Member = Note;
     type Out = FollowUp;
 
-    fn member(input: &Input<Command, FollowUp>) -> Option<&str> {
+    fn member(input: &Input<Command, FollowUp>) -> Option<String> {
         match input {
-            Input::FollowUp(FollowUp::Credit(credit)) => Some(&credit.from),
+            Input::FollowUp(FollowUp::Credit(credit)) => Some(credit.from.clone()),
             _ => None,
         }
     }
 
-    fn member_of(event: &Event) -> Option<&str> {
+    fn member_of(event: &Event) -> Option<String> {
         match event {
-            Event::Credited(credited) => Some(&credited.from),
+            Event::Credited(credited) => Some(credited.from.clone()),
             _ => None,
         }
     }
@@ -147,6 +156,7 @@ impl Decider for Account {
 
 /// All schemas that the bank's processor writes, for a codec of its own.
 pub fn schemas() -> Vec<&'static Schema> {
-    let own = [Command::schemas(), FollowUp::schemas(), Event::schemas(), Balance::schemas(), Note::schemas()];
+    let own =
+        [Command::schemas(), FollowUp::schemas(), Event::schemas(), Balance::schemas(), Note::schemas()];
     own.concat()
 }
