@@ -15,8 +15,8 @@ use bytes::Bytes;
 
 use crate::{
     log::{
-        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic, TopicPartition,
-        Transaction, TransactionError,
+        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic,
+        TopicPartition, Transaction, TransactionError,
     },
     partition_of,
 };
@@ -289,7 +289,9 @@ impl State {
         let Some(open) = self.open.remove(&transaction) else { return };
         self.fates.insert(transaction, fate);
         for place in open.partitions {
-            if let Some(log) = self.topics.get_mut(&place.topic).and_then(|l| l.get_mut(place.partition as usize)) {
+            if let Some(log) =
+                self.topics.get_mut(&place.topic).and_then(|l| l.get_mut(place.partition as usize))
+            {
                 log.entries.insert(log.end, Entry { record: None, transaction: None });
                 log.end += 1;
             }
@@ -379,7 +381,9 @@ struct MemorySession {
 impl MemorySession {
     fn check(&self) -> Result<(), LogError> {
         match self.broken {
-            true => Err(LogError::Fatal { doing: "using a session".to_owned(), cause: "it has ended".to_owned() }),
+            true => {
+                Err(LogError::Fatal { doing: "using a session".to_owned(), cause: "it has ended".to_owned() })
+            }
             false => Ok(()),
         }
     }
@@ -427,7 +431,9 @@ impl MemorySession {
         if assigned != Some(true) || fault == Some(Fault::Abort) {
             state.end(id, Fate::Aborted);
             state.holders.insert(name, (self.id, None));
-            return Err(TransactionError::Aborted("stale generation, or a fault that was ordered".to_owned()));
+            return Err(TransactionError::Aborted(
+                "stale generation, or a fault that was ordered".to_owned(),
+            ));
         }
         if let Some(open) = state.open.get_mut(&id) {
             open.offsets = transaction.offsets;
@@ -543,7 +549,10 @@ impl Input for MemorySession {
         };
         if state.open.values().any(unstable) {
             let doing = format!("reading the committed offsets of {}", self.group);
-            return Err(LogError::Retriable { doing, cause: "a transaction has still to be decided".to_owned() });
+            return Err(LogError::Retriable {
+                doing,
+                cause: "a transaction has still to be decided".to_owned(),
+            });
         }
         let group = state.groups.get(&self.group);
         Ok(partitions.iter().map(|place| group.and_then(|group| group.offsets.get(place).copied())).collect())

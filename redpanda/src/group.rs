@@ -1,0 +1,364 @@
+//! A member of a consumer group on librdkafka: what sessions and readers have in common.
+//!
+//! It reads what is committed, from where it is told to, and commits nothing by itself. Assignments are
+//! acknowledged empty: nothing is fetched before [`GroupConsumer::fetch_from`].
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rdkafka::{
+    ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, Headers as _},
+    types::RDKafkaRespErr,
+};
+
+use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
+
+/// How long a question to the broker may take.
+pub(crate) const ASK: Duration = Duration::from_secs(5);
+
+/// Waits for the transaction in flight, if there is one, before partitions are let go.
+pub(crate) type BeforeRevoke = Box<dyn Fn() + Send + Sync>;
+
+pub(crate) struct Context {
+    inputs: Vec<Topic>,
+    news: Mutex<VecDeque<Membership>>,
+    before_revoke: BeforeRevoke,
+}
+
+impl Context {
+    fn news(&self) -> MutexGuard<'_, VecDeque<Membership>> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partition numbers of which every input topic is in `list`.
+    fn tasks(&self, list: &TopicPartitionList) -> Vec<i32> {
+        let mut found = BTreeMap::<i32, usize>::new();
+        for element in list.elements() {
+            *found.entry(element.partition()).or_default() += 1;
+        }
+        for (partition, topics) in &found {
+            if *topics != self.inputs.len() {
+                tracing::error!(
+                    partition,
+                    topics,
+                    expected = self.inputs.len(),
+                    "not all input topics have this partition: they must have one partition count"
+                );
+            }
+        }
+        found.into_iter().filter(|(_, topics)| *topics == self.inputs.len()).map(|(task, _)| task).collect()
+    }
+}
+
+impl ClientContext for Context {}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let tasks = self.tasks(list);
+        let (news, answered) = match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                (Membership::Assigned(tasks), consumer.assign(&TopicPartitionList::new()))
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                crate::fault::place("in-rebalance");
+                (self.before_revoke)();
+                let news = match consumer.assignment_lost() {
+                    true => Membership::Lost(tasks),
+                    false => Membership::Revoked(tasks),
+                };
+                (news, consumer.unassign())
+            }
+            _ => (Membership::Lost(tasks), consumer.unassign()),
+        };
+        if let Err(error) = answered {
+            tracing::error!(?news, %error, "an assignment could not be acknowledged");
+        }
+        self.news().push_back(news);
+    }
+}
+
+/// A member of a group.
+pub(crate) struct GroupConsumer {
+    consumer: Arc<BaseConsumer<Context>>,
+    /// Asks for high watermarks: what is not committed yet counts too.
+    edges: BaseConsumer,
+    brokers: String,
+    group: String,
+    topics: Vec<Topic>,
+}
+
+impl GroupConsumer {
+    /// Joins `group` to read `inputs`. `extra` are settings beside those that every reader has.
+    pub(crate) fn join(
+        brokers: &str,
+        group: &str,
+        inputs: &[Topic],
+        extra: &[(&str, &str)],
+        before_revoke: BeforeRevoke,
+    ) -> Result<Self, LogError> {
+        let doing = || format!("joining group {group}");
+        let mut config = read_committed(brokers, group);
+        for (name, value) in extra {
+            config.set(*name, *value);
+        }
+        let context = Context { inputs: inputs.to_vec(), news: Mutex::default(), before_revoke };
+        let consumer =
+            BaseConsumer::from_config_and_context(&config, context).map_err(|e| fatal(doing(), &e))?;
+        let edges = config_for(brokers, &format!("{group}.edges"))
+            .set("isolation.level", "read_uncommitted")
+            .create()
+            .map_err(|e| fatal(doing(), &e))?;
+        let names: Vec<&str> = inputs.iter().map(|topic| &**topic).collect();
+        consumer.subscribe(&names).map_err(|e| fatal(doing(), &e))?;
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            edges,
+            brokers: brokers.to_owned(),
+            group: group.to_owned(),
+            topics: inputs.to_vec(),
+        })
+    }
+
+    /// The client, to ask for the group's metadata.
+    pub(crate) fn client(&self) -> Arc<BaseConsumer<Context>> {
+        self.consumer.clone()
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<(), LogError> {
+        let mut wait = timeout;
+        while out.len() < max && self.consumer.context().news().is_empty() {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => out.push(record(&mut self.topics, &message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error)) => return Err(consumption(&self.group, &error)),
+            }
+            wait = Duration::ZERO;
+        }
+        if !out.is_empty() {
+            crate::fault::place("after-poll");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn membership(&mut self) -> Option<Membership> {
+        self.consumer.context().news().pop_front()
+    }
+
+    pub(crate) fn fetch_from(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let doing = || format!("setting the positions of group {}", self.group);
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for (place, offset) in positions {
+            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*offset))
+                .map_err(|e| fatal(doing(), &e))?;
+        }
+        self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))
+    }
+
+    pub(crate) fn watermarks(&mut self, place: &TopicPartition) -> Result<(i64, i64), LogError> {
+        self.edges
+            .fetch_watermarks(&place.topic, place.partition, ASK)
+            .map_err(|e| retriable(format!("asking for the watermarks of {place}"), &e))
+    }
+
+    pub(crate) fn stable_end(&mut self, place: &TopicPartition) -> Result<i64, LogError> {
+        // A read-committed client is told the last stable offset.
+        let (_, end) = self
+            .consumer
+            .fetch_watermarks(&place.topic, place.partition, ASK)
+            .map_err(|e| retriable(format!("asking for the stable end of {place}"), &e))?;
+        Ok(end)
+    }
+
+    pub(crate) fn committed(&mut self, places: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+        let doing = || format!("asking for the committed offsets of group {}", self.group);
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for place in places {
+            list.add_partition(&place.topic, place.partition);
+        }
+        // Read committed: offsets of an open transaction are waited for.
+        let answer = self.consumer.committed_offsets(list, ASK).map_err(|e| retriable(doing(), &e))?;
+        let offset = |place: &TopicPartition| {
+            let element = answer.find_partition(&place.topic, place.partition)?;
+            match (element.error(), element.offset()) {
+                (Err(error), _) => Some(Err(retriable(doing(), &error))),
+                (Ok(()), Offset::Offset(offset)) => Some(Ok(offset)),
+                (Ok(()), _) => None,
+            }
+        };
+        places.iter().map(|place| offset(place).transpose()).collect()
+    }
+
+    /// A reader of one partition, apart from the group.
+    pub(crate) fn restore(&mut self, place: &TopicPartition) -> Result<RestoreReader, LogError> {
+        let (beginning, end) = self.watermarks(place)?;
+        let doing = || format!("reading {place} back");
+        let consumer: BaseConsumer = read_committed(&self.brokers, &format!("{}.restore", self.group))
+            .set("enable.partition.eof", "true")
+            .create()
+            .map_err(|e| fatal(doing(), &e))?;
+        let (place, position) = (place.clone(), beginning);
+        Ok(RestoreReader { consumer, place, position, end, stage: Stage::Waiting })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    /// Until the last stable offset has passed the end: then the first end of the partition is the end.
+    Waiting,
+    Reading,
+    Done,
+}
+
+/// Reads a changelog back up to the high watermark that it had at the start.
+pub(crate) struct RestoreReader {
+    consumer: BaseConsumer,
+    place: TopicPartition,
+    position: i64,
+    end: i64,
+    stage: Stage,
+}
+
+impl crate::log::Restore for RestoreReader {
+    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError> {
+        let doing = || format!("reading {} back", self.place);
+        if self.position >= self.end {
+            self.stage = Stage::Done;
+        }
+        if self.stage == Stage::Waiting {
+            let place = &self.place;
+            let (_, stable) = self
+                .consumer
+                .fetch_watermarks(&place.topic, place.partition, ASK)
+                .map_err(|e| retriable(doing(), &e))?;
+            if stable < self.end {
+                std::thread::sleep(timeout.min(Duration::from_millis(10)));
+                return Ok(false);
+            }
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(self.position))
+                .map_err(|e| fatal(doing(), &e))?;
+            self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
+            self.stage = Stage::Reading;
+        }
+        let mut wait = timeout;
+        let mut topics = vec![self.place.topic.clone()];
+        while self.stage == Stage::Reading && out.len() < max {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    crate::fault::place("during-restore");
+                    // What was written after the end was taken is not ours to know yet, but does no harm.
+                    self.position = message.offset() + 1;
+                    out.push(record(&mut topics, &message));
+                    if self.position >= self.end {
+                        self.stage = Stage::Done;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.position = self.position.max(self.end);
+                    self.stage = Stage::Done;
+                }
+                Some(Err(error)) => return Err(consumption(&self.place.to_string(), &error)),
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(self.stage == Stage::Done)
+    }
+
+    fn progress(&self) -> (i64, i64) {
+        (self.position, self.end)
+    }
+}
+
+fn config_for(brokers: &str, group: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("group.id", group)
+        .set("client.id", "millrace")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("allow.auto.create.topics", "false")
+        .set("topic.metadata.refresh.interval.ms", "60000")
+        .set("reconnect.backoff.max.ms", "1000");
+    config
+}
+
+/// What every reader has; ENGINE's measurements are behind the queue's settings.
+fn read_committed(brokers: &str, group: &str) -> ClientConfig {
+    let mut config = config_for(brokers, group);
+    config
+        .set("isolation.level", "read_committed")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "1000")
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.min.messages", "100000");
+    config
+}
+
+/// A message as a record, with its topic's name shared.
+fn record(topics: &mut Vec<Topic>, message: &BorrowedMessage<'_>) -> Record {
+    let name = message.topic();
+    let topic = match topics.iter().find(|topic| ***topic == *name) {
+        Some(topic) => topic.clone(),
+        None => {
+            let topic: Topic = name.into();
+            topics.push(topic.clone());
+            topic
+        }
+    };
+    let mut headers = Headers::default();
+    if let Some(found) = message.headers() {
+        for header in found.iter() {
+            headers.push(header.key, Bytes::copy_from_slice(header.value.unwrap_or_default()));
+        }
+    }
+    Record {
+        topic,
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers,
+    }
+}
+
+fn consumption(what: &str, error: &KafkaError) -> LogError {
+    let doing = format!("reading {what}");
+    match error {
+        KafkaError::MessageConsumptionFatal(_) => fatal(doing, error),
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::OffsetOutOfRange
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::Fatal,
+        ) => fatal(doing, error),
+        _ => retriable(doing, error),
+    }
+}
+
+pub(crate) fn fatal(doing: String, cause: &KafkaError) -> LogError {
+    LogError::Fatal { doing, cause: cause.to_string() }
+}
+
+pub(crate) fn retriable(doing: String, cause: &KafkaError) -> LogError {
+    LogError::Retriable { doing, cause: cause.to_string() }
+}

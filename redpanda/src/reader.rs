@@ -1,0 +1,48 @@
+//! Group members that only read what is committed: for projectors, whose positions live in their stores.
+
+use std::time::Duration;
+
+use crate::{
+    group::GroupConsumer,
+    log::{Input, LogError, Membership, Record, Topic, TopicPartition},
+};
+
+/// A member of a group without transactions. It commits nothing: [`Input::committed`] knows of nothing.
+pub struct Reader(GroupConsumer);
+
+impl Reader {
+    /// Joins `group` as the static member `member` to read `inputs`.
+    ///
+    /// # Errors
+    /// When the client can't be made.
+    pub fn join(brokers: &str, group: &str, member: &str, inputs: &[Topic]) -> Result<Self, LogError> {
+        let extra = [("group.instance.id", member)];
+        GroupConsumer::join(brokers, group, inputs, &extra, Box::new(|| {})).map(Self)
+    }
+}
+
+impl Input for Reader {
+    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<(), LogError> {
+        self.0.poll(timeout, max, out)
+    }
+
+    fn membership(&mut self) -> Option<Membership> {
+        self.0.membership()
+    }
+
+    fn fetch_from(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.0.fetch_from(positions)
+    }
+
+    fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError> {
+        self.0.watermarks(partition)
+    }
+
+    fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
+        self.0.stable_end(partition)
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+        self.0.committed(partitions)
+    }
+}

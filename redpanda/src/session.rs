@@ -1,0 +1,351 @@
+//! Sessions on librdkafka: a group member and a transactional producer, with every hazard of transactions in one place.
+//!
+//! A transaction is handed over whole to a thread of the session's own, because librdkafka's calls block: begin, write,
+//! send offsets with the group's metadata read afresh (KIP-447), commit. Errors are classed where they occur:
+//! what asks for an abort is aborted and said to be; anything else, and any answer that was not seen, leaves the
+//! session unusable, and its owner rebuilds from the log.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Header, OwnedHeaders},
+    producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
+};
+
+use crate::{
+    fault,
+    group::{Context, GroupConsumer, fatal},
+    log::{
+        Connect, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic, TopicPartition,
+        Transaction, TransactionError,
+    },
+    raw,
+};
+
+/// Bounds recovery: an open transaction of a dead process holds readers up for so long at most.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call may be tried again before its transaction is given up.
+const CALL_MAX: Duration = Duration::from_secs(10);
+/// How long a revocation waits for the transaction in flight.
+const REVOKE_MAX: Duration = Duration::from_secs(20);
+
+type TransactionalProducer = ThreadedProducer<DefaultProducerContext>;
+
+/// Who opens sessions, and on what.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Brokers to begin with, `host:port`, comma separated.
+    pub brokers: String,
+    /// The consumer group: the processor's name.
+    pub group: String,
+    /// The input topics; one partition count.
+    pub inputs: Vec<Topic>,
+    /// `<processor>-<instance>-<worker>`: the transactional id, and the static member's name too. Few and stable.
+    pub transactional_id: String,
+}
+
+impl Connect for Settings {
+    fn open(&self) -> Result<Box<dyn Session>, LogError> {
+        let doing = || format!("opening a session as {}", self.transactional_id);
+        let timeout_ms = TRANSACTION_TIMEOUT.as_millis().to_string();
+        let producer: TransactionalProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "millrace")
+            .set("transactional.id", &self.transactional_id)
+            .set("transaction.timeout.ms", &timeout_ms)
+            .set("acks", "all")
+            .set("linger.ms", "5")
+            .set("retry.backoff.ms", "2")
+            .set("batch.num.messages", "100000")
+            .set("batch.size", "1000000")
+            .set("message.max.bytes", "2000000")
+            .set("queue.buffering.max.messages", "1000000")
+            .set("delivery.report.only.error", "true")
+            .set("reconnect.backoff.max.ms", "1000")
+            .create()
+            .map_err(|e| fatal(doing(), &e))?;
+        // Fences whoever had the id before, and ends their open transaction.
+        producer.init_transactions(Duration::from_secs(30)).map_err(|e| fatal(doing(), &e))?;
+        let gate = Arc::new(Gate::default());
+        let waits = gate.clone();
+        let input = GroupConsumer::join(
+            &self.brokers,
+            &self.group,
+            &self.inputs,
+            &[("group.instance.id", &self.transactional_id)],
+            Box::new(move || waits.wait_idle(REVOKE_MAX)),
+        )?;
+        let (hand_over, handed) = mpsc::channel();
+        let committer = Committer { producer, consumer: input.client(), gate: gate.clone() };
+        let thread = std::thread::Builder::new()
+            .name("commit".to_owned())
+            .spawn(move || committer.run(&handed))
+            .map_err(|error| LogError::Fatal { doing: doing(), cause: error.to_string() })?;
+        Ok(Box::new(KafkaSession { input, hand_over: Some(hand_over), gate, thread: Some(thread) }))
+    }
+}
+
+/// How far the transaction in flight is, for those who wait for it.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<Flight>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+enum Flight {
+    #[default]
+    Idle,
+    Busy,
+    Ended(Result<(), TransactionError>),
+}
+
+impl Gate {
+    fn state(&self) -> MutexGuard<'_, Flight> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, result: Result<(), TransactionError>) {
+        *self.state() = Flight::Ended(result);
+        self.ended.notify_all();
+    }
+
+    fn wait_idle(&self, max: Duration) {
+        let busy = |flight: &mut Flight| matches!(flight, Flight::Busy);
+        drop(self.ended.wait_timeout_while(self.state(), max, busy));
+    }
+
+    fn take(&self, wait: Duration) -> Option<Result<(), TransactionError>> {
+        if !wait.is_zero() {
+            self.wait_idle(wait);
+        }
+        let mut state = self.state();
+        match std::mem::take(&mut *state) {
+            Flight::Ended(result) => Some(result),
+            flight => {
+                *state = flight;
+                None
+            }
+        }
+    }
+}
+
+struct KafkaSession {
+    input: GroupConsumer,
+    hand_over: Option<mpsc::Sender<Transaction>>,
+    gate: Arc<Gate>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for KafkaSession {
+    fn drop(&mut self) {
+        // The thread ends with its channel, after the transaction that it has.
+        self.hand_over = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Input for KafkaSession {
+    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<(), LogError> {
+        self.input.poll(timeout, max, out)
+    }
+
+    fn membership(&mut self) -> Option<Membership> {
+        self.input.membership()
+    }
+
+    fn fetch_from(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.input.fetch_from(positions)
+    }
+
+    fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError> {
+        self.input.watermarks(partition)
+    }
+
+    fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
+        self.input.stable_end(partition)
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+        self.input.committed(partitions)
+    }
+}
+
+impl Session for KafkaSession {
+    fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
+        let broken = |cause: &str| LogError::Fatal {
+            doing: "handing a transaction over".to_owned(),
+            cause: cause.to_owned(),
+        };
+        let mut state = self.gate.state();
+        if !matches!(*state, Flight::Idle) {
+            return Err(broken("another one is in flight"));
+        }
+        *state = Flight::Busy;
+        drop(state);
+        let sent = self.hand_over.as_ref().map(|channel| channel.send(transaction));
+        sent.and_then(Result::ok).ok_or_else(|| broken("the committing thread has ended"))
+    }
+
+    fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>> {
+        self.gate.take(wait)
+    }
+
+    fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError> {
+        Ok(Box::new(self.input.restore(changelog)?))
+    }
+}
+
+/// The thread that talks to the transaction's coordinator.
+struct Committer {
+    producer: TransactionalProducer,
+    consumer: Arc<BaseConsumer<Context>>,
+    gate: Arc<Gate>,
+}
+
+/// What to do about a failed call.
+enum Class {
+    Again,
+    Abort(String),
+    Fenced(String),
+    Unknown(String),
+}
+
+impl Committer {
+    fn run(self, handed: &mpsc::Receiver<Transaction>) {
+        while let Ok(transaction) = handed.recv() {
+            let result = self.commit(&transaction);
+            self.gate.end(result);
+        }
+    }
+
+    fn commit(&self, transaction: &Transaction) -> Result<(), TransactionError> {
+        match self.write(transaction) {
+            Ok(()) => {}
+            Err(Class::Abort(reason)) => return Err(self.abort(reason)),
+            Err(Class::Fenced(reason)) => return Err(TransactionError::Fenced(reason)),
+            Err(Class::Unknown(reason)) => return Err(TransactionError::Unknown(reason)),
+            Err(Class::Again) => return Err(TransactionError::Unknown("a call was given up".to_owned())),
+        }
+        fault::place("before-commit");
+        let since = Instant::now();
+        loop {
+            let Err(error) = raw::commit_transaction(&self.producer, CALL_MAX) else { break };
+            let text = format!("committing: {} ({})", error.text, error.code);
+            if is_fenced(error.code) {
+                return Err(TransactionError::Fenced(text));
+            }
+            if error.requires_abort {
+                return Err(self.abort(text));
+            }
+            if error.fatal || !error.retriable || since.elapsed() > CALL_MAX {
+                return Err(TransactionError::Unknown(text));
+            }
+        }
+        fault::place("after-commit");
+        Ok(())
+    }
+
+    /// Everything before the commit.
+    fn write(&self, transaction: &Transaction) -> Result<(), Class> {
+        self.call("beginning a transaction", || self.producer.begin_transaction())?;
+        fault::place("after-begin");
+        for record in &transaction.records {
+            self.send(record)?;
+            fault::place("after-send");
+        }
+        let mut offsets = TopicPartitionList::with_capacity(transaction.offsets.len());
+        for (place, next) in &transaction.offsets {
+            offsets
+                .add_partition_offset(&place.topic, place.partition, Offset::Offset(*next))
+                .map_err(|e| Class::Abort(format!("offset {next} of {place}: {e}")))?;
+        }
+        self.call("sending offsets", || {
+            // Read afresh for each transaction: a generation that is gone must not commit.
+            let metadata = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
+            self.producer.send_offsets_to_transaction(&offsets, &metadata, CALL_MAX)
+        })?;
+        fault::place("after-offsets");
+        Ok(())
+    }
+
+    fn send(&self, record: &Outgoing) -> Result<(), Class> {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.0.len());
+        for (name, value) in &record.headers.0 {
+            headers = headers.insert(Header { key: name, value: Some(&**value) });
+        }
+        let mut message: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(&record.topic).partition(record.partition).headers(headers);
+        message.key = record.key.as_deref();
+        message.payload = record.value.as_deref();
+        let since = Instant::now();
+        loop {
+            match self.producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), same))
+                    if since.elapsed() < CALL_MAX =>
+                {
+                    // The producer's own thread empties the queue.
+                    std::thread::sleep(Duration::from_millis(1));
+                    message = same;
+                }
+                Err((error, _)) => return Err(class(&format!("writing to {}", record.topic), &error)),
+            }
+        }
+    }
+
+    /// Makes a call until it works, or must be given up.
+    fn call(&self, doing: &str, call: impl Fn() -> Result<(), KafkaError>) -> Result<(), Class> {
+        let since = Instant::now();
+        loop {
+            let Err(error) = call() else { return Ok(()) };
+            match class(doing, &error) {
+                Class::Again if since.elapsed() < CALL_MAX => std::thread::sleep(Duration::from_millis(2)),
+                Class::Again => return Err(Class::Abort(format!("{doing}: {error}"))),
+                class => return Err(class),
+            }
+        }
+    }
+
+    /// Aborts; only an abort that is known to have ended makes the session usable again.
+    fn abort(&self, reason: String) -> TransactionError {
+        match self.producer.abort_transaction(CALL_MAX) {
+            Ok(()) => TransactionError::Aborted(reason),
+            Err(error) => match class("aborting", &error) {
+                Class::Fenced(text) => TransactionError::Fenced(format!("{reason}; {text}")),
+                _ => TransactionError::Unknown(format!("{reason}; the abort failed: {error}")),
+            },
+        }
+    }
+}
+
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch
+    )
+}
+
+fn class(doing: &str, error: &KafkaError) -> Class {
+    let text = format!("{doing}: {error}");
+    match error {
+        KafkaError::Transaction(cause) if is_fenced(cause.code()) => Class::Fenced(text),
+        KafkaError::Transaction(cause) if cause.is_fatal() => Class::Unknown(text),
+        KafkaError::Transaction(cause) if cause.txn_requires_abort() => Class::Abort(text),
+        KafkaError::Transaction(cause) if cause.is_retriable() => Class::Again,
+        // A fatal producer says so only here.
+        KafkaError::MessageProduction(RDKafkaErrorCode::Fatal) => Class::Unknown(text),
+        KafkaError::MessageProduction(code) if is_fenced(*code) => Class::Fenced(text),
+        KafkaError::MessageProduction(_) | KafkaError::Canceled => Class::Abort(text),
+        _ => Class::Unknown(text),
+    }
+}
