@@ -1,0 +1,59 @@
+//! What can go wrong between the log and a store.
+
+/// Why a read model could not be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store did not do what it was asked. The same may work later.
+    #[error("{doing}: {why}")]
+    Failed {
+        /// What was tried, and on what.
+        doing: &'static str,
+        /// What the client said.
+        why: String,
+    },
+    /// The events of a key do not follow each other. Never skipped: the read model or the log has lost something.
+    #[error("{what} holds version {held}, but the log goes on with {came}: rebuild the projection")]
+    Gap {
+        /// Which row, document or key.
+        what: String,
+        /// The version held.
+        held: i64,
+        /// The version that came.
+        came: i64,
+    },
+    /// Someone else has claimed the partition: what was to be written has not been.
+    #[error("someone else has claimed {position}")]
+    Lost {
+        /// The position's name in the store.
+        position: String,
+    },
+    /// A record that this program can't understand. Never skipped either.
+    #[error("{place} can't be projected: {why}")]
+    Record {
+        /// Topic, partition and offset.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn failed(doing: &'static str, error: impl std::error::Error) -> Self {
+        // The cause is often where the news is ("db error").
+        let why = match error.source() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        Self::Failed { doing, why }
+    }
+
+    /// A word for metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Failed { .. } => "store",
+            Self::Gap { .. } => "gap",
+            Self::Lost { .. } => "lost",
+            Self::Record { .. } => "record",
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! MongoDB: orders with their history, products, notifications and mail's recipients. Each document takes only its
+//! next version; the position moves after. Uses nothing that a small server lacks: no transaction over several documents, no
+//! updates by pipeline, no bulk writes.
+
+mod reads;
+
+use std::time::Duration;
+
+use mongodb::{
+    Client, Database, IndexModel,
+    bson::{Document, doc},
+    options::ClientOptions,
+};
+
+pub use reads::{Reads, Recipients};
+
+use crate::StoreError;
+
+/// The database's name.
+pub const DATABASE: &str = "millrace";
+/// How long a server is looked for, and connected to.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+
+pub(crate) const ORDERS: &str = "orders";
+pub(crate) const PRODUCTS: &str = "products";
+pub(crate) const NOTIFICATIONS: &str = "notifications";
+pub(crate) const RECIPIENTS: &str = "recipients";
+
+/// The database. Clones share the connections.
+#[derive(Clone)]
+pub struct Mongo {
+    database: Database,
+}
+
+impl Mongo {
+    /// The database on the server at `url`; connects when it is needed.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub async fn new(url: &str) -> Result<Self, StoreError> {
+        let doing = "reading the URL of MongoDB";
+        let mut options =
+            ClientOptions::parse(url).await.map_err(|error| StoreError::failed(doing, error))?;
+        options.app_name = Some("millrace".to_owned());
+        options.server_selection_timeout.get_or_insert(CONNECT_MAX);
+        options.connect_timeout.get_or_insert(CONNECT_MAX);
+        let client = Client::with_options(options).map_err(|error| StoreError::failed(doing, error))?;
+        Ok(Self { database: client.database(DATABASE) })
+    }
+
+    /// Makes the indexes that are not there yet.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    pub async fn index(&self) -> Result<(), StoreError> {
+        let lists = [
+            (ORDERS, doc! { "user_id": 1, "placed_at": -1, "_id": -1 }),
+            (NOTIFICATIONS, doc! { "user_id": 1, "raised_at": -1, "_id": -1 }),
+        ];
+        for (name, keys) in lists {
+            let index = IndexModel::builder().keys(keys).build();
+            let made = self.database.collection::<Document>(name).create_index(index).await;
+            made.map_err(failed("making indexes in MongoDB"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the server answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.database.run_command(doc! { "ping": 1 }).await.map_err(failed("asking MongoDB"))?;
+        Ok(())
+    }
+
+    pub(crate) fn collection<T: Send + Sync>(&self, name: &str) -> mongodb::Collection<T> {
+        self.database.collection(name)
+    }
+}
+
+pub(crate) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> StoreError {
+    move |error| StoreError::Failed { doing, why: error.kind.to_string() }
+}
