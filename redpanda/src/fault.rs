@@ -17,10 +17,11 @@ pub(crate) fn place(name: &str) {
         let (place, times) = text.split_once(':').unwrap_or((&text, "1"));
         Some((place.to_owned(), AtomicI64::new(times.parse().ok()?)))
     });
-    if let Some((place, left)) = ordered {
-        if place == name && left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            eprintln!("MILLRACE_FAULT: dying at {name}");
-            std::process::abort();
-        }
+    if let Some((place, left)) = ordered
+        && place == name
+        && left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        eprintln!("MILLRACE_FAULT: dying at {name}");
+        std::process::abort();
     }
 }

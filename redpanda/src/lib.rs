@@ -2,6 +2,8 @@
 //!
 //! - [`log`]: records, membership and transactions, as the engine and the projectors see them
 //! - [`session`]: transactions on librdkafka; [`reader`]: group members that only read
+//! - [`writer`]: commands on their way into the log, on rskafka
+//! - [`registry`]: the schema registry; [`topics`]: what `topics.yaml` declares; [`provision`]: brings both about
 //! - [`memory`]: the log in memory, with the same transactional rules, for tests
 //! - [`partition_of`]: which partition a key belongs to
 //!
@@ -13,8 +15,12 @@ mod group;
 pub mod log;
 pub mod memory;
 mod partition;
+pub mod provision;
 mod raw;
 pub mod reader;
+pub mod registry;
 pub mod session;
+pub mod topics;
+pub mod writer;
 
 pub use partition::partition_of;

@@ -226,10 +226,10 @@ impl MemoryLog {
         let mut state = self.state();
         state.next += 1;
         let id = state.next;
-        if let Some(name) = &transactional_id {
-            if let Some((_, Some(open))) = state.holders.insert(name.clone(), (id, None)) {
-                state.end(open, Fate::Aborted);
-            }
+        if let Some(name) = &transactional_id
+            && let Some((_, Some(open))) = state.holders.insert(name.clone(), (id, None))
+        {
+            state.end(open, Fate::Aborted);
         }
         let joined = state.groups.entry(group.to_owned()).or_default();
         joined.topics = inputs.to_vec();
@@ -325,11 +325,11 @@ impl State {
     /// Lets a member let go, and hands out partitions when all have.
     fn serve(&mut self, group: &str, id: u64) -> VecDeque<Membership> {
         let Some(group) = self.groups.get_mut(group) else { return VecDeque::new() };
-        if let Some(member) = group.members.iter_mut().find(|member| member.id == id) {
-            if std::mem::take(&mut member.must_revoke) {
-                let revoked = std::mem::take(&mut member.assigned);
-                member.news.push_back(Membership::Revoked(revoked));
-            }
+        if let Some(member) = group.members.iter_mut().find(|member| member.id == id)
+            && std::mem::take(&mut member.must_revoke)
+        {
+            let revoked = std::mem::take(&mut member.assigned);
+            member.news.push_back(Membership::Revoked(revoked));
         }
         if group.unassigned && group.members.iter().all(|member| !member.must_revoke) {
             group.unassigned = false;
@@ -512,12 +512,12 @@ impl Input for MemorySession {
         let places = self.positions.len();
         for step in 0..places {
             let (place, position) = &mut self.positions[(self.turn + step) % places];
-            if let Some(part) = state.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize)) {
-                if *position < part.beginning || *position > part.end {
-                    let (partition, offset) = (place.clone(), *position);
-                    let (beginning, end) = (part.beginning, part.end);
-                    return Err(LogError::OutOfRange { partition, offset, beginning, end });
-                }
+            if let Some(part) = state.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize))
+                && (*position < part.beginning || *position > part.end)
+            {
+                let (partition, offset) = (place.clone(), *position);
+                let (beginning, end) = (part.beginning, part.end);
+                return Err(LogError::OutOfRange { partition, offset, beginning, end });
             }
             let room = max - out.len();
             *position = state.read(place, *position, room, out);

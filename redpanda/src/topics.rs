@@ -1,0 +1,289 @@
+//! The topics, as `topics.yaml` declares them: read once, checked, and looked up by name. Nothing here asks a broker;
+//! the program `provision` does.
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use serde::Deserialize;
+
+const TEXT: &str = include_str!("../topics.yaml");
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// The declared topics.
+///
+/// # Panics
+/// If `topics.yaml` is wrong: the program was built with it, and a test of it would show.
+pub fn all() -> &'static Topics {
+    static ALL: OnceLock<Topics> = OnceLock::new();
+    ALL.get_or_init(|| match Topics::parse(TEXT) {
+        Ok(topics) => topics,
+        Err(error) => panic!("topics.yaml: {error}"),
+    })
+}
+
+/// What is wrong with a declaration of topics.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicsError {
+    /// It is not what the types below say.
+    #[error(transparent)]
+    Unreadable(#[from] serde_yaml_ng::Error),
+    /// It is readable, but can't be.
+    #[error("{topic}: {why}")]
+    Wrong {
+        /// The topic.
+        topic: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Declared topics, by name.
+#[derive(Clone, Debug)]
+pub struct Topics(BTreeMap<String, Topic>);
+
+/// A declared topic.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has, for ever.
+    pub partitions: i32,
+    /// For how long it keeps what.
+    pub keep: Keep,
+    /// The size of the largest record or batch.
+    pub bytes_max: u32,
+    /// Who writes it.
+    pub owner: String,
+    /// The full names of the records that it may carry; empty on dead letters, which carry what their source did.
+    pub records: Vec<String>,
+    /// One line for people.
+    pub doc: String,
+}
+
+/// For how long a topic keeps what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All records, for ever.
+    Forever,
+    /// All records, for so many days.
+    Days(u32),
+    /// The last record of each key, for ever.
+    Compacted,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    defaults: Defaults,
+    topics: BTreeMap<String, Declared>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Defaults {
+    partitions: i32,
+    bytes_max: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    owner: String,
+    keep: String,
+    records: Vec<String>,
+    doc: String,
+    partitions: Option<i32>,
+    bytes_max: Option<u32>,
+}
+
+impl Topics {
+    /// Reads a declaration in the form of `topics.yaml`.
+    ///
+    /// # Errors
+    /// When it can't be read, or can't be meant.
+    pub fn parse(text: &str) -> Result<Self, TopicsError> {
+        let File { defaults, topics } = serde_yaml_ng::from_str(text)?;
+        let topics = topics.into_iter().map(|(name, declared)| {
+            let wrong = |why: &str| TopicsError::Wrong { topic: name.clone(), why: why.to_owned() };
+            let topic = Topic {
+                name: name.clone(),
+                partitions: declared.partitions.unwrap_or(defaults.partitions),
+                keep: Keep::parse(&declared.keep)
+                    .ok_or_else(|| wrong("`keep` is `forever`, `compacted`, or days as in `7d`"))?,
+                bytes_max: declared.bytes_max.unwrap_or(defaults.bytes_max),
+                owner: declared.owner,
+                records: declared.records,
+                doc: declared.doc,
+            };
+            topic.check().map_err(|why| wrong(&why))?;
+            Ok((name, topic))
+        });
+        let topics = Self(topics.collect::<Result<_, TopicsError>>()?);
+        topics.check()?;
+        Ok(topics)
+    }
+
+    /// The topic called `name`.
+    pub fn get(&self, name: &str) -> Option<&Topic> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Topic> {
+        self.0.values()
+    }
+
+    /// The changelog of a processor.
+    pub fn changelog(&self, processor: &str) -> Option<&Topic> {
+        self.get(&format!("{processor}.state"))
+    }
+
+    /// The topic of dead letters from `source`, where there is one: topics that no processor reads have none.
+    pub fn dead(&self, source: &str) -> Option<&Topic> {
+        self.get(&format!("{source}.dead"))
+    }
+
+    fn check(&self) -> Result<(), TopicsError> {
+        for topic in self.iter() {
+            let wrong = |why: String| Err(TopicsError::Wrong { topic: topic.name.clone(), why });
+            let Some(name) = topic.name.strip_suffix(".dead") else { continue };
+            let Some(source) = self.get(name) else { return wrong(format!("there is no topic {name}")) };
+            if topic.partitions != source.partitions {
+                return wrong(format!("it must have as many partitions as {name}"));
+            }
+            if topic.bytes_max <= source.bytes_max {
+                return wrong(format!("it must take larger records than {name}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Topic {
+    /// Whether records on it are dead letters.
+    pub fn is_dead(&self) -> bool {
+        self.name.ends_with(".dead")
+    }
+
+    /// The broker's settings of this topic: names that Redpanda and Apache Kafka share, each with its value.
+    pub fn settings(&self) -> BTreeMap<&'static str, String> {
+        let mut settings = BTreeMap::from([
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
+            ("max.message.bytes", self.bytes_max.to_string()),
+            ("compression.type", "producer".to_owned()),
+        ]);
+        match self.keep {
+            Keep::Forever => {
+                settings.insert("cleanup.policy", "delete".to_owned());
+                settings.insert("retention.ms", "-1".to_owned());
+                settings.insert("retention.bytes", "-1".to_owned());
+            }
+            Keep::Days(days) => {
+                settings.insert("cleanup.policy", "delete".to_owned());
+                settings.insert("retention.ms", (i64::from(days) * DAY_MS).to_string());
+                settings.insert("retention.bytes", "-1".to_owned());
+                // Only closed segments go: what may be kept for two days must not wait for a week.
+                settings.insert("segment.ms", DAY_MS.to_string());
+            }
+            Keep::Compacted => {
+                settings.insert("cleanup.policy", "compact".to_owned());
+                // Defaults differ between brokers and between their versions.
+                settings.insert("min.cleanable.dirty.ratio", "0.2".to_owned());
+                // Only closed segments are compacted.
+                settings.insert("segment.ms", DAY_MS.to_string());
+                // Tombstones, and the markers of transactions, stay long enough for a reader that was away.
+                settings.insert("delete.retention.ms", (7 * DAY_MS).to_string());
+            }
+        }
+        settings
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let legal = |c: char| c.is_ascii_lowercase() || c == '.';
+        if self.name.is_empty() || self.name.len() > 200 || !self.name.chars().all(legal) {
+            return Err("a name is of small letters and dots".to_owned());
+        }
+        if self.partitions < 1 {
+            return Err("it needs a partition".to_owned());
+        }
+        if self.owner.is_empty() || self.doc.is_empty() {
+            return Err("it needs an owner and a doc".to_owned());
+        }
+        if self.records.is_empty() != self.is_dead() {
+            return Err("records are named for all topics but dead letters".to_owned());
+        }
+        match self.records.iter().find(|record| schemas::named(record).is_none()) {
+            Some(record) => Err(format!("there is no schema {record}")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Keep {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "forever" => Some(Self::Forever),
+            "compacted" => Some(Self::Compacted),
+            days => days.strip_suffix('d')?.parse().ok().filter(|days| *days > 0).map(Self::Days),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_record_has_a_topic() {
+        let named: BTreeSet<_> = all().iter().flat_map(|topic| &topic.records).map(String::as_str).collect();
+        // It describes headers and is never a value.
+        let without = |name: &&str| *name != "millrace.Metadata" && !named.contains(name);
+        let homeless: Vec<_> = schemas::all().iter().map(|schema| schema.name).filter(without).collect();
+        assert!(homeless.is_empty(), "topics.yaml names no topic for {homeless:?}");
+    }
+
+    #[test]
+    fn topics_of_one_processor_have_one_partition_count_and_dead_letters() {
+        for (processor, inputs) in [
+            ("user", vec!["user.commands", "user.followups", "email.followups"]),
+            ("order", vec!["order.commands", "order.followups", "stock.commands", "stock.followups"]),
+            (
+                "notification",
+                vec!["notification.commands", "notification.followups", "user.events", "order.events"],
+            ),
+        ] {
+            let changelog = all().changelog(processor).expect("a changelog");
+            assert_eq!(changelog.keep, Keep::Compacted);
+            for input in inputs {
+                let topic = all().get(input).expect(input);
+                assert_eq!(topic.partitions, changelog.partitions, "{input}");
+                assert!(all().dead(input).is_some(), "{input}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_declaration_that_can_not_be_meant_is_refused() {
+        let declared = |name: &str, rest: &str| {
+            let text = format!(
+                "defaults: {{partitions: 4, bytes_max: 100}}\ntopics:\n  {name}: {{owner: o, doc: d, {rest}}}\n"
+            );
+            Topics::parse(&text).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(declared("a.b", "keep: 7d, records: [millrace.Outcome]"), Ok(()));
+        for (name, rest, expected) in [
+            ("a.b", "keep: 7h, records: [millrace.Outcome]", "`keep`"),
+            ("a.b", "keep: 0d, records: [millrace.Outcome]", "`keep`"),
+            ("a.b", "keep: 7d, records: [millrace.Nothing]", "there is no schema millrace.Nothing"),
+            ("a.b", "keep: 7d, records: []", "records are named"),
+            ("a.b", "keep: 7d, records: [millrace.Outcome], partitions: 0", "partition"),
+            ("a.b", "keep: 7d, records: [millrace.Outcome], surprise: 1", "surprise"),
+            ("A_b", "keep: 7d, records: [millrace.Outcome]", "a name"),
+            ("a.b.dead", "keep: 7d, records: []", "there is no topic a.b"),
+        ] {
+            let error = declared(name, rest).expect_err(rest);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Commands on their way into the log: rskafka, no transaction, acknowledged by all replicas.
+//!
+//! It never reads: rskafka shows aborted records. A write may land twice, or after its deadline; the processor's
+//! memory of command ids is what makes it count once.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rskafka::{
+    BackoffConfig,
+    client::{
+        Client, ClientBuilder,
+        partition::{Compression, PartitionClient, UnknownTopicHandling},
+    },
+    record::Record,
+};
+use tokio::sync::Mutex;
+
+use crate::{log::Headers, partition_of, topics};
+
+/// Why a command is not known to be in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It was not acknowledged in time. It may still be written.
+    #[error("{topic}: not acknowledged within {deadline:?}; it may still be written")]
+    Deadline {
+        /// Where to.
+        topic: String,
+        /// How long it was tried.
+        deadline: Duration,
+    },
+    /// The log refused it.
+    #[error("{topic}: {cause}")]
+    Refused {
+        /// Where to.
+        topic: String,
+        /// What the log said.
+        cause: String,
+    },
+}
+
+/// Writes commands. Clones share their connections.
+#[derive(Clone)]
+pub struct CommandWriter(Arc<Inner>);
+
+struct Inner {
+    brokers: Vec<String>,
+    client: Mutex<Option<Arc<Client>>>,
+    partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
+}
+
+impl CommandWriter {
+    /// A writer for the cluster behind `brokers` (`host:port`, comma separated). It connects at the first write.
+    pub fn new(brokers: &str) -> Self {
+        let brokers = brokers.split(',').map(|broker| broker.trim().to_owned()).collect();
+        Self(Arc::new(Inner { brokers, client: Mutex::default(), partitions: Mutex::default() }))
+    }
+
+    /// Writes one record to the partition of its key, and gives partition and offset.
+    ///
+    /// # Errors
+    /// When it is not acknowledged within `deadline`, or refused.
+    pub async fn write(
+        &self,
+        topic: &str,
+        key: &str,
+        value: Bytes,
+        headers: &Headers,
+        deadline: Duration,
+    ) -> Result<(i32, i64), WriteError> {
+        let refused = |cause: String| WriteError::Refused { topic: topic.to_owned(), cause };
+        let declared =
+            topics::all().get(topic).ok_or_else(|| refused("there is no such topic".to_owned()))?;
+        let partition = partition_of(key.as_bytes(), declared.partitions);
+        let record = Record {
+            key: Some(key.as_bytes().to_vec()),
+            value: Some(value.to_vec()),
+            headers: headers.0.iter().map(|(n, v)| (n.to_string(), v.to_vec())).collect::<BTreeMap<_, _>>(),
+            // The broker sets its own: every topic has LogAppendTime.
+            timestamp: rskafka::chrono::DateTime::default(),
+        };
+        let (inner, name) = (self.0.clone(), topic.to_owned());
+        // A task of its own: what is under way is never torn off in the middle, only not waited for.
+        let writing = tokio::spawn(async move {
+            let client = inner.partition(&name, partition).await?;
+            client.produce(vec![record], Compression::NoCompression).await
+        });
+        match tokio::time::timeout(deadline, writing).await {
+            Err(_) => Err(WriteError::Deadline { topic: topic.to_owned(), deadline }),
+            Ok(Err(error)) => Err(refused(error.to_string())),
+            Ok(Ok(Err(error))) => Err(refused(error.to_string())),
+            Ok(Ok(Ok(offsets))) => Ok((partition, offsets.first().copied().unwrap_or_default())),
+        }
+    }
+
+    /// Whether the cluster answers.
+    ///
+    /// # Errors
+    /// When it does not within `deadline`.
+    pub async fn ping(&self, deadline: Duration) -> Result<(), WriteError> {
+        let refused = |cause: String| WriteError::Refused { topic: "the brokers".to_owned(), cause };
+        let asking = async {
+            let client = self.0.client().await?;
+            client.list_topics().await
+        };
+        match tokio::time::timeout(deadline, asking).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(refused(error.to_string())),
+            Err(_) => Err(refused(format!("no answer within {deadline:?}"))),
+        }
+    }
+}
+
+impl Inner {
+    async fn client(&self) -> Result<Arc<Client>, rskafka::client::error::Error> {
+        let mut client = self.client.lock().await;
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        let backoff = BackoffConfig {
+            init_backoff: Duration::from_millis(20),
+            max_backoff: Duration::from_secs(1),
+            deadline: Some(Duration::from_secs(30)),
+            ..BackoffConfig::default()
+        };
+        let built = ClientBuilder::new(self.brokers.clone())
+            .client_id("millrace")
+            .backoff_config(backoff)
+            .build()
+            .await?;
+        Ok(client.insert(Arc::new(built)).clone())
+    }
+
+    async fn partition(
+        &self,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Arc<PartitionClient>, rskafka::client::error::Error> {
+        let place = (topic.to_owned(), partition);
+        if let Some(client) = self.partitions.lock().await.get(&place) {
+            return Ok(client.clone());
+        }
+        let client = self.client().await?;
+        let client = Arc::new(client.partition_client(topic, partition, UnknownTopicHandling::Retry).await?);
+        Ok(self.partitions.lock().await.entry(place).or_insert(client).clone())
+    }
+}
