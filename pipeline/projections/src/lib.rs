@@ -2,6 +2,9 @@
 //!
 //! - [`postgres`], [`mongo`], [`redis`]: one store each, with its `Reads` for the gateway and its projections
 //! - [`views`]: what a reader gets, as plain data
+//! - [`projector`]: the one loop that brings records from the log into a store
+//! - [`projection`]: what the loop asks of a projection
+//! - [`metrics`]: all names of metrics
 //! - [`sets`]: which projections each service runs
 //!
 //! **The position lives in the store beside the data and moves by compare-and-set.** Nothing here decides
@@ -10,11 +13,18 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod metrics;
 pub mod mongo;
 pub mod postgres;
+mod products;
+pub mod projection;
+pub mod projector;
 pub mod redis;
 pub mod sets;
 mod text;
 pub mod views;
 
 pub use error::StoreError;
+pub use metrics::Metrics;
+pub use projection::Projection;
+pub use sets::{notification, order, user};

@@ -2,6 +2,9 @@
 //! next version; the position moves after. Uses nothing that a small server lacks: no transaction over several documents, no
 //! updates by pipeline, no bulk writes.
 
+mod documents;
+mod folded;
+mod orders;
 mod reads;
 
 use std::time::Duration;
@@ -12,9 +15,10 @@ use mongodb::{
     options::ClientOptions,
 };
 
+use folded::Folded;
 pub use reads::{Reads, Recipients};
 
-use crate::StoreError;
+use crate::{StoreError, projection::Projection};
 
 /// The database's name.
 pub const DATABASE: &str = "millrace";
@@ -72,6 +76,26 @@ impl Mongo {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.database.run_command(doc! { "ping": 1 }).await.map_err(failed("asking MongoDB"))?;
         Ok(())
+    }
+
+    /// Orders with their history.
+    pub(crate) fn orders(&self) -> Box<dyn Projection> {
+        Box::new(Folded::<orders::Orders>::new(self.clone()))
+    }
+
+    /// Products with their stock.
+    pub(crate) fn products(&self) -> Box<dyn Projection> {
+        Box::new(Folded::<documents::Products>::new(self.clone()))
+    }
+
+    /// The inbox.
+    pub(crate) fn notifications(&self) -> Box<dyn Projection> {
+        Box::new(Folded::<documents::Notifications>::new(self.clone()))
+    }
+
+    /// Where mail goes.
+    pub(crate) fn recipients(&self) -> Box<dyn Projection> {
+        Box::new(Folded::<documents::Recipients>::new(self.clone()))
     }
 
     pub(crate) fn collection<T: Send + Sync>(&self, name: &str) -> mongodb::Collection<T> {

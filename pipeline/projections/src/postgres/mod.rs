@@ -1,7 +1,11 @@
 //! PostgreSQL: users, sessions, credentials and outcomes. Rows and position change in one transaction.
 
+mod credentials;
 mod migrations;
+mod outcomes;
+mod position;
 mod reads;
+mod users;
 
 use std::{str::FromStr, time::Duration};
 
@@ -10,7 +14,7 @@ use tokio_postgres::NoTls;
 
 pub use reads::{LoginRow, Reads, SessionRow, UserRow};
 
-use crate::StoreError;
+use crate::{StoreError, projection::Projection, redis::Redis};
 
 /// How long a connection, or a free one of the pool, is waited for.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -63,6 +67,21 @@ impl Postgres {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.get().await?.simple_query("SELECT 1").await.map_err(failed("asking PostgreSQL"))?;
         Ok(())
+    }
+
+    /// Users and their sessions.
+    pub(crate) fn users(&self) -> Box<dyn Projection> {
+        Box::new(users::Users { postgres: self.clone() })
+    }
+
+    /// What passwords are checked against.
+    pub(crate) fn credentials(&self) -> Box<dyn Projection> {
+        Box::new(credentials::Credentials { postgres: self.clone() })
+    }
+
+    /// What became of commands; tells those who wait over `redis`.
+    pub(crate) fn outcomes(&self, redis: &Redis) -> Box<dyn Projection> {
+        Box::new(outcomes::Outcomes { postgres: self.clone(), redis: redis.clone() })
     }
 
     pub(crate) async fn get(&self) -> Result<Object, StoreError> {

@@ -1,9 +1,13 @@
 //! Redis: hot products, counters of unread notifications, the live stream, and notices of outcomes. What is lost here is
 //! rebuilt from the log; nothing is ever trusted to be here.
 
+mod feed;
+mod hot;
 mod live;
 mod notices;
+mod position;
 mod reads;
+mod unread;
 
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ pub use live::{Batch as LiveBatch, Entry as LiveEntry, Live, NotAPosition, Posit
 pub use notices::{Notice, Notices};
 pub use reads::Reads;
 
-use crate::StoreError;
+use crate::{StoreError, projection::Projection};
 
 /// Nobody waits longer for Redis: what it holds can be had, or done without, elsewhere.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -56,6 +60,21 @@ impl Redis {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         redis::cmd("PING").query_async::<()>(&mut self.connection()).await.map_err(failed("asking Redis"))
+    }
+
+    /// Products that are read often.
+    pub(crate) fn hot_products(&self) -> Box<dyn Projection> {
+        Box::new(hot::HotProducts { redis: self.clone() })
+    }
+
+    /// Counters of unread notifications.
+    pub(crate) fn unread(&self) -> Box<dyn Projection> {
+        Box::new(unread::Unread { redis: self.clone() })
+    }
+
+    /// The live stream of some topics.
+    pub(crate) fn live(&self, name: &'static str, topics: &'static [&'static str]) -> Box<dyn Projection> {
+        Box::new(feed::Feed { redis: self.clone(), name, topics })
     }
 
     pub(crate) fn connection(&self) -> ConnectionManager {

@@ -1,0 +1,190 @@
+//! One projection for all documents: loads those that a batch is about, folds the events in, and writes each
+//! back if it still holds the version it had. The position moves after; a batch that is applied again finds its documents done.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+use mongodb::{
+    Collection,
+    bson::{Document, doc},
+    options::ReturnDocument,
+};
+use redpanda::log::TopicPartition;
+use schemas::{Codec, Message};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Mongo, failed};
+use crate::{
+    StoreError,
+    projection::{Batch, Claim, Event, Projection, events, follows},
+};
+
+/// Writes under way at once.
+const WRITES_MAX: usize = 16;
+const POSITIONS: &str = "positions";
+
+/// What a document is made of, and how.
+pub(super) trait Fold: Send + Sync + 'static {
+    /// The projection's name.
+    const NAME: &'static str;
+    /// The topic.
+    const TOPICS: &'static [&'static str];
+    /// The collection.
+    const COLLECTION: &'static str;
+    /// What comes.
+    type Event: Message;
+    /// What it becomes. Has `_id` (the event's key) and `version`.
+    type Document: Clone + Serialize + DeserializeOwned + Send + Sync + Unpin;
+
+    /// The version of a document.
+    fn version(document: &Self::Document) -> i64;
+
+    /// The document after an event that follows it; its version is the event's. `None` where the event can't stand there.
+    fn fold(document: Option<Self::Document>, event: &Event<'_, Self::Event>) -> Option<Self::Document>;
+}
+
+/// The projection of a [`Fold`].
+pub(super) struct Folded<F> {
+    mongo: Mongo,
+    fold: std::marker::PhantomData<F>,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    epoch: i64,
+    next: Option<i64>,
+}
+
+impl<F: Fold> Folded<F> {
+    pub(super) fn new(mongo: Mongo) -> Self {
+        Self { mongo, fold: std::marker::PhantomData }
+    }
+
+    fn documents(&self) -> Collection<F::Document> {
+        self.mongo.collection(F::COLLECTION)
+    }
+
+    async fn advance(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let id = position_id(F::NAME, batch.place);
+        // A missing field equals null in a filter.
+        let filter = doc! { "_id": &id, "epoch": batch.epoch, "next": batch.from };
+        let moved = self.mongo.collection::<Document>(POSITIONS);
+        let moved = moved.update_one(filter, doc! { "$set": { "next": batch.to } }).await;
+        match moved.map_err(failed("moving a position"))?.matched_count {
+            0 => Err(StoreError::Lost { position: id }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn load(&self, keys: Vec<&str>) -> Result<BTreeMap<String, F::Document>, StoreError> {
+        let found =
+            self.mongo.collection::<Document>(F::COLLECTION).find(doc! { "_id": { "$in": keys } }).await;
+        let found: Vec<Document> = found
+            .map_err(failed("loading documents"))?
+            .try_collect()
+            .await
+            .map_err(failed("loading documents"))?;
+        let read = found.into_iter().map(|document| {
+            let key = document.get_str("_id").unwrap_or_default().to_owned();
+            Ok((key, mongodb::bson::from_document(document)?))
+        });
+        read.collect::<Result<_, mongodb::bson::de::Error>>()
+            .map_err(|error| StoreError::failed("reading documents as this program has them", error))
+    }
+
+    async fn write(&self, change: Change<F::Document>) -> Result<(), StoreError> {
+        let filter = doc! { "_id": &change.key, "version": change.held };
+        let written = self.documents().replace_one(filter, &change.document).await;
+        match written.map_err(failed("writing a document"))?.matched_count {
+            0 => Err(StoreError::Failed {
+                doing: "writing a document",
+                why: format!("{} {} is not at version {} any more", F::COLLECTION, change.key, change.held),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+struct Change<D> {
+    key: String,
+    /// 0 where there was no document.
+    held: i64,
+    document: D,
+}
+
+impl<F: Fold> Projection for Folded<F> {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        F::TOPICS
+    }
+
+    fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(async move {
+            let filter = doc! { "_id": position_id(F::NAME, place) };
+            let positions = self.mongo.collection::<Position>(POSITIONS);
+            let claimed = positions
+                .find_one_and_update(filter, doc! { "$inc": { "epoch": 1_i64 } })
+                .upsert(true)
+                .return_document(ReturnDocument::After)
+                .await
+                .map_err(failed("claiming a partition"))?;
+            let lost = || StoreError::Failed { doing: "claiming a partition", why: "no answer".to_owned() };
+            let Position { epoch, next } = claimed.ok_or_else(lost)?;
+            Ok(Claim { epoch, next })
+        })
+    }
+
+    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let events = events::<F::Event>(batch, codec)?;
+            let mut keys: Vec<&str> = events.iter().map(|event| event.key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let held = self.load(keys).await?;
+            let changes = fold_all::<F>(&held, &events)?;
+            let (new, old): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.held == 0);
+            if !new.is_empty() {
+                let new = new.iter().map(|change| &change.document);
+                // One that is there already has been written by someone else just now: it will be loaded next time.
+                self.documents().insert_many(new).ordered(false).await.map_err(failed("adding documents"))?;
+            }
+            stream::iter(old)
+                .map(|change| self.write(change))
+                .buffer_unordered(WRITES_MAX)
+                .try_collect::<()>()
+                .await?;
+            self.advance(batch).await
+        })
+    }
+}
+
+/// What the documents become.
+fn fold_all<F: Fold>(
+    held: &BTreeMap<String, F::Document>,
+    events: &[Event<'_, F::Event>],
+) -> Result<Vec<Change<F::Document>>, StoreError> {
+    let mut changed: BTreeMap<&str, F::Document> = BTreeMap::new();
+    for event in events {
+        let before = changed.get(event.key).or_else(|| held.get(event.key));
+        if !follows(F::COLLECTION, event.key, before.map_or(0, F::version), event.version)? {
+            continue;
+        }
+        let after = F::fold(before.cloned(), event).ok_or_else(|| StoreError::Record {
+            place: format!("{} {}@{}", F::COLLECTION, event.key, event.version),
+            why: format!("{} can't come first", event.message.name()),
+        })?;
+        changed.insert(event.key, after);
+    }
+    let change = |(key, document): (&str, F::Document)| {
+        let held = held.get(key).map_or(0, F::version);
+        Change { key: key.to_owned(), held, document }
+    };
+    Ok(changed.into_iter().map(change).collect())
+}
+
+fn position_id(projection: &str, place: &TopicPartition) -> String {
+    format!("{projection} {place}")
+}

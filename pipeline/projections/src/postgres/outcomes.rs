@@ -1,0 +1,115 @@
+//! What became of commands: the first outcome of each stays. After the commit Redis tells those who wait.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::BoxFuture;
+use redpanda::log::TopicPartition;
+use schemas::{Codec, Outcome};
+use uuid::Uuid;
+
+use super::{Postgres, failed, position};
+use crate::{
+    StoreError,
+    projection::{Batch, Claim, Projection, message, wrong},
+    redis::{Redis, outcome_channel},
+};
+
+/// The projection.
+pub(crate) struct Outcomes {
+    pub(crate) postgres: Postgres,
+    pub(crate) redis: Redis,
+}
+
+impl Projection for Outcomes {
+    fn name(&self) -> &'static str {
+        "outcomes"
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        &["outcomes"]
+    }
+
+    fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(position::claim(&self.postgres, self.name(), place))
+    }
+
+    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let outcomes = first(batch, codec)?;
+            let failed = failed("writing outcomes");
+            let mut client = self.postgres.get().await?;
+            let transaction = client.transaction().await.map_err(&failed)?;
+            position::advance(&transaction, self.name(), batch).await?;
+            insert(&transaction, &outcomes).await.map_err(&failed)?;
+            transaction.commit().await.map_err(&failed)?;
+            drop(client);
+            self.tell(outcomes.into_keys());
+            Ok(())
+        })
+    }
+}
+
+impl Outcomes {
+    /// Tells those who wait, without waiting for Redis: who is not told asks.
+    fn tell(&self, commands: impl Iterator<Item = Uuid>) {
+        let mut pipe = redis::pipe();
+        for command_id in commands {
+            pipe.cmd("PUBLISH").arg(outcome_channel(command_id)).arg("").ignore();
+        }
+        let mut connection = self.redis.connection();
+        tokio::spawn(async move {
+            if let Err(error) = pipe.query_async::<()>(&mut connection).await {
+                tracing::debug!(%error, "nobody was told of outcomes");
+            }
+        });
+    }
+}
+
+fn first(batch: &Batch<'_>, codec: &Codec) -> Result<BTreeMap<Uuid, Outcome>, StoreError> {
+    let mut first = BTreeMap::new();
+    for record in batch.records {
+        let outcome: Option<Outcome> = message(record, codec)?;
+        let outcome = outcome.ok_or_else(|| wrong(record, "it has no value".to_owned()))?;
+        first.entry(outcome.command_id).or_insert(outcome);
+    }
+    Ok(first)
+}
+
+async fn insert(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    outcomes: &BTreeMap<Uuid, Outcome>,
+) -> Result<(), tokio_postgres::Error> {
+    let sql = "INSERT INTO outcomes (command_id, command_type, verdict, code, detail, aggregate, aggregate_id, version,
+                                     principal, fingerprint, decided_at)
+               SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                                    $8::bigint[], $9::text[], $10::text[], $11::bigint[])
+               ON CONFLICT (command_id) DO NOTHING";
+    let statement = transaction.prepare_cached(sql).await?;
+    let ids: Vec<Uuid> = outcomes.keys().copied().collect();
+    let types: Vec<&str> = outcomes.values().map(|outcome| &*outcome.command_type).collect();
+    let verdicts: Vec<&str> = outcomes.values().map(|outcome| outcome.verdict.as_str()).collect();
+    let codes: Vec<Option<&str>> = outcomes.values().map(|outcome| outcome.code.as_deref()).collect();
+    let details: Vec<Option<&str>> = outcomes.values().map(|outcome| outcome.detail.as_deref()).collect();
+    let aggregates: Vec<&str> = outcomes.values().map(|outcome| &*outcome.aggregate).collect();
+    let aggregate_ids: Vec<&str> = outcomes.values().map(|outcome| &*outcome.aggregate_id).collect();
+    let versions: Vec<i64> = outcomes.values().map(|outcome| outcome.version).collect();
+    let principals: Vec<&str> = outcomes.values().map(|outcome| &*outcome.principal).collect();
+    let fingerprints: Vec<Option<&str>> =
+        outcomes.values().map(|outcome| outcome.fingerprint.as_deref()).collect();
+    let times: Vec<i64> = outcomes.values().map(|outcome| outcome.decided_at).collect();
+    let columns: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
+        &ids,
+        &types,
+        &verdicts,
+        &codes,
+        &details,
+        &aggregates,
+        &aggregate_ids,
+        &versions,
+        &principals,
+        &fingerprints,
+        &times,
+    ];
+    transaction.execute(&statement, &columns).await?;
+    Ok(())
+}

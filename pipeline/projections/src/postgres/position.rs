@@ -1,0 +1,47 @@
+//! Positions in PostgreSQL: claimed with a new epoch, and moved in the transaction that writes the rows.
+
+use deadpool_postgres::Transaction;
+use redpanda::log::TopicPartition;
+
+use super::{Postgres, failed};
+use crate::{
+    StoreError,
+    projection::{Batch, Claim},
+};
+
+/// Claims a partition. Waits for a transaction of the former owner that is under way.
+pub(super) async fn claim(
+    postgres: &Postgres,
+    projection: &str,
+    place: &TopicPartition,
+) -> Result<Claim, StoreError> {
+    let failed = failed("claiming a partition");
+    let client = postgres.get().await?;
+    let sql = "INSERT INTO positions (projection, topic, partition, epoch) VALUES ($1, $2, $3, 1)
+               ON CONFLICT (projection, topic, partition) DO UPDATE SET epoch = positions.epoch + 1
+               RETURNING epoch, next";
+    let row =
+        client.query_one(sql, &[&projection, &&*place.topic, &place.partition]).await.map_err(failed)?;
+    Ok(Claim { epoch: row.get(0), next: row.get(1) })
+}
+
+/// Moves the position, first thing in the transaction: its row is locked until the commit.
+pub(super) async fn advance(
+    transaction: &Transaction<'_>,
+    projection: &str,
+    batch: &Batch<'_>,
+) -> Result<(), StoreError> {
+    let failed = failed("moving a position");
+    let sql = "UPDATE positions SET next = $1 WHERE projection = $2 AND topic = $3 AND partition = $4
+               AND epoch = $5 AND next IS NOT DISTINCT FROM $6";
+    let statement = transaction.prepare_cached(sql).await.map_err(&failed)?;
+    let (topic, partition) = (&*batch.place.topic, batch.place.partition);
+    let moved = transaction
+        .execute(&statement, &[&batch.to, &projection, &topic, &partition, &batch.epoch, &batch.from])
+        .await
+        .map_err(&failed)?;
+    if moved == 1 {
+        return Ok(());
+    }
+    Err(StoreError::Lost { position: format!("{projection} {}", batch.place) })
+}

@@ -1,0 +1,60 @@
+//! How a product comes out of the events of its stock: the same for MongoDB and Redis. Every event says the figures
+//! after it, so only name and price are remembered.
+
+use schemas::stock;
+
+use crate::{projection::Event, views::Product};
+
+/// The product after an event; `None` where nothing but its addition can come first.
+pub(crate) fn fold(product: Option<Product>, event: &Event<'_, stock::Event>) -> Option<Product> {
+    use stock::Event as E;
+    let mut product = match (&event.message, product) {
+        (E::ProductAdded(added), _) => Product {
+            sku: added.sku.clone(),
+            name: added.name.clone(),
+            price_minor: added.price.amount_minor,
+            currency: added.price.currency.clone(),
+            received: 0,
+            free: 0,
+            held: 0,
+            version: event.version,
+        },
+        (_, product) => product?,
+    };
+    let (received, free, held) = match &event.message {
+        E::ProductAdded(_) => (0, 0, 0),
+        E::StockReceived(e) => (e.received, e.free, e.held),
+        E::StockRefused(e) => (e.received, e.free, e.held),
+        E::StockReleased(e) => (e.received, e.free, e.held),
+        E::StockReserved(e) => (e.received, e.free, e.held),
+    };
+    (product.received, product.free, product.held) = (received, free, held);
+    product.version = event.version;
+    Some(product)
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{
+        Money,
+        stock::{ProductAdded, StockReceived},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_product_has_the_figures_of_its_last_event() {
+        // given
+        let price = Money { amount_minor: 450, currency: "EUR".to_owned() };
+        let added = ProductAdded { sku: "tea".to_owned(), name: "Tea".to_owned(), price, added_at: 1 };
+        let event = |version, message| Event { key: "tea", version, at: 1, message };
+        let product = fold(None, &event(1, added.into()));
+        // when
+        let received = StockReceived { sku: "tea".to_owned(), quantity: 5, received: 12, free: 8, held: 4 };
+        let product = fold(product, &event(2, received.clone().into())).expect("a product");
+        // then
+        assert_eq!((product.received, product.free, product.held, product.version), (12, 8, 4, 2));
+        assert_eq!((&*product.name, product.price_minor), ("Tea", 450));
+        assert_eq!(fold(None, &event(1, received.into())), None);
+    }
+}

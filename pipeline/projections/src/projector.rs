@@ -1,0 +1,412 @@
+//! The loop that brings records from the log into a store.
+//!
+//! One rule: the position lives in the store beside the data and moves by compare-and-set. A partition that this
+//! member gets is claimed, and read from the claim's position. Whatever goes wrong with it, the answer is the same:
+//! wait, claim it again, and read again from where the store says that it stands. A gap or a record that can't be
+//! understood stops its partition, never skips it; the others go on.
+//!
+//! It owns a thread, because the log's calls block. It never commits an offset to the broker.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use redpanda::log::{Input, LogError, Membership, Record, TopicPartition};
+use schemas::{Codec, CodecError};
+use tokio::runtime::Handle;
+
+use crate::{
+    StoreError,
+    metrics::Metrics,
+    projection::{Batch, Projection, wrong},
+};
+
+/// How long a poll waits where nothing is to do: bounds how long a shutdown takes.
+const IDLE: Duration = Duration::from_millis(100);
+/// Records that are polled at once.
+const RECORDS_MAX: usize = 2_000;
+/// The wait after a failure of the store or the log; doubles up to the longest.
+const WAIT_MIN: Duration = Duration::from_millis(200);
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The wait after what will hardly go away by itself.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// Opens a member of a group that reads topics.
+pub type Open = dyn Fn(&str, &[&str]) -> Result<Box<dyn Input>, LogError> + Send + Sync;
+
+/// Asks the registry for the schema under an id; `None` where there is none. An error says that it can't be reached.
+pub type SchemaById = dyn Fn(u32) -> Result<Option<String>, String> + Send + Sync;
+
+/// What all projectors of a process share.
+#[derive(Clone)]
+pub struct Context {
+    /// Opens the log.
+    pub open: Arc<Open>,
+    /// Reads values.
+    pub codec: Arc<Codec>,
+    /// Knows the schemas of older and newer writers. Called on the projector's thread, and may block.
+    pub schema_by_id: Arc<SchemaById>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where the stores' clients run.
+    pub runtime: Handle,
+    /// Ends the projectors when it becomes true.
+    pub shutdown: Arc<AtomicBool>,
+}
+
+/// The name of the group that shares a projection's work.
+pub fn group(projection: &dyn Projection) -> String {
+    format!("projector.{}", projection.name())
+}
+
+/// Runs a projection on a thread of its own until the shutdown.
+///
+/// # Errors
+/// When the thread can't be started.
+pub fn spawn(projection: Box<dyn Projection>, context: Context) -> std::io::Result<JoinHandle<()>> {
+    // The kernel shows fifteen characters of it.
+    let name = format!("p.{}", projection.name());
+    std::thread::Builder::new().name(name).spawn(move || run(&*projection, &context))
+}
+
+/// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker.
+pub fn run(projection: &dyn Projection, context: &Context) {
+    let group = group(projection);
+    let mut wait = WAIT_MIN;
+    while !context.shutdown.load(Ordering::Relaxed) {
+        let opened = Instant::now();
+        let ended = (context.open)(&group, projection.topics()).and_then(|input| {
+            let mut projector = Projector::new(input, projection, context);
+            while !context.shutdown.load(Ordering::Relaxed) {
+                projector.step()?;
+            }
+            Ok(())
+        });
+        if let Err(error) = ended {
+            if opened.elapsed() > WAIT_MAX {
+                wait = WAIT_MIN;
+            }
+            context.metrics.failed(projection.name(), "log");
+            tracing::warn!(projection = projection.name(), %error, "joining the group anew");
+            pause(wait, &context.shutdown);
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+    }
+}
+
+fn pause(wait: Duration, shutdown: &AtomicBool) {
+    let until = Instant::now() + wait;
+    while Instant::now() < until && !shutdown.load(Ordering::Relaxed) {
+        std::thread::sleep(IDLE.min(wait));
+    }
+}
+
+/// How a partition stands.
+#[derive(Debug)]
+enum Slot {
+    /// It is this member's, but not read: it is claimed when the time has come.
+    Waiting { until: Instant, failures: u32, one_by_one: bool },
+    /// It is read.
+    Claimed { epoch: i64, from: Option<i64>, next: i64, failures: u32, one_by_one: bool },
+}
+
+/// A member of the group with the partitions that it has.
+pub struct Projector<'a> {
+    input: Box<dyn Input>,
+    projection: &'a dyn Projection,
+    context: &'a Context,
+    slots: BTreeMap<TopicPartition, Slot>,
+    /// The input does not read what the slots say.
+    astray: bool,
+    records: Vec<Record>,
+    /// Failures of the log in a row.
+    log_failures: u32,
+}
+
+impl<'a> Projector<'a> {
+    /// A member that has nothing yet.
+    pub fn new(input: Box<dyn Input>, projection: &'a dyn Projection, context: &'a Context) -> Self {
+        context.metrics.begin(projection.name());
+        Self {
+            input,
+            projection,
+            context,
+            slots: BTreeMap::new(),
+            astray: false,
+            records: Vec::new(),
+            log_failures: 0,
+        }
+    }
+
+    /// Serves the group, claims what is to be claimed, and applies what has come.
+    ///
+    /// # Errors
+    /// When the input can't be used any more: throw this away and open another one.
+    pub fn step(&mut self) -> Result<(), LogError> {
+        self.claim()?;
+        if self.astray {
+            let positions = self.slots.iter().filter_map(|(place, slot)| match slot {
+                Slot::Claimed { next, .. } => Some((place.clone(), *next)),
+                Slot::Waiting { .. } => None,
+            });
+            let positions: Vec<_> = positions.collect();
+            let fetched = self.input.fetch_from(&positions);
+            self.survive(fetched)?;
+            self.astray = self.log_failures > 0;
+        }
+        let mut records = std::mem::take(&mut self.records);
+        records.clear();
+        let polled = self.input.poll(self.idle(), RECORDS_MAX, &mut records);
+        let changed = self.serve();
+        self.survive(polled)?;
+        // What came along with a change of membership is read again.
+        if !changed {
+            self.apply(&records);
+        }
+        self.records = records;
+        let waiting = self.slots.values().filter(|slot| matches!(slot, Slot::Waiting { .. })).count();
+        self.context.metrics.waiting(self.projection.name(), waiting);
+        Ok(())
+    }
+
+    /// How many partitions are read, and how many wait.
+    pub fn partitions(&self) -> (usize, usize) {
+        let read = self.slots.values().filter(|slot| matches!(slot, Slot::Claimed { .. })).count();
+        (read, self.slots.len() - read)
+    }
+
+    fn idle(&self) -> Duration {
+        let due = self.slots.values().filter_map(|slot| match slot {
+            Slot::Waiting { until, .. } => Some(until.saturating_duration_since(Instant::now())),
+            Slot::Claimed { .. } => None,
+        });
+        due.min().map_or(IDLE, |due| due.min(IDLE))
+    }
+
+    /// Lets pass what can be tried again.
+    fn survive(&mut self, done: Result<(), LogError>) -> Result<(), LogError> {
+        match done {
+            Ok(()) => self.log_failures = 0,
+            Err(LogError::Retriable { doing, cause }) => {
+                self.context.metrics.failed(self.projection.name(), "log");
+                tracing::debug!(
+                    projection = self.projection.name(),
+                    doing,
+                    cause,
+                    "the log will be asked again"
+                );
+                self.log_failures += 1;
+                pause(wait_after(self.log_failures), &self.context.shutdown);
+            }
+            Err(error @ LogError::OutOfRange { .. }) => {
+                let LogError::OutOfRange { partition, .. } = &error else { return Ok(()) };
+                self.context.metrics.failed(self.projection.name(), "log");
+                tracing::error!(projection = self.projection.name(), %error, "stopped: rebuild the projection");
+                self.wait(&partition.clone(), STUCK, 1, false);
+            }
+            Err(error @ LogError::Fatal { .. }) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Follows the group; tells whether anything has changed.
+    fn serve(&mut self) -> bool {
+        let mut changed = false;
+        while let Some(membership) = self.input.membership() {
+            changed = true;
+            self.astray = true;
+            let (gained, numbers) = match membership {
+                Membership::Assigned(numbers) => (true, numbers),
+                Membership::Revoked(numbers) | Membership::Lost(numbers) => (false, numbers),
+            };
+            tracing::debug!(projection = self.projection.name(), gained, ?numbers, "partitions");
+            for topic in self.projection.topics() {
+                for number in &numbers {
+                    let place = TopicPartition::new(*topic, *number);
+                    if gained {
+                        let slot = Slot::Waiting { until: Instant::now(), failures: 0, one_by_one: false };
+                        self.slots.insert(place, slot);
+                    } else {
+                        self.slots.remove(&place);
+                        self.context.metrics.released(self.projection.name(), &place);
+                    }
+                }
+            }
+        }
+        changed
+    }
+
+    /// Claims what is due. All positions of a new assignment are asked for at once.
+    fn claim(&mut self) -> Result<(), LogError> {
+        let now = Instant::now();
+        let due: Vec<(TopicPartition, u32, bool)> = self
+            .slots
+            .iter()
+            .filter_map(|(place, slot)| match slot {
+                Slot::Waiting { until, failures, one_by_one } if *until <= now => {
+                    Some((place.clone(), *failures, *one_by_one))
+                }
+                _ => None,
+            })
+            .collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let claims = join_all(due.iter().map(|(place, ..)| self.projection.claim(place)));
+        let claims = self.context.runtime.block_on(claims);
+        for ((place, failures, one_by_one), claim) in due.into_iter().zip(claims) {
+            let claim = match claim {
+                Ok(claim) => claim,
+                Err(error) => {
+                    self.failed(&place, error, failures, one_by_one);
+                    continue;
+                }
+            };
+            let next = match claim.next {
+                Some(next) => next,
+                None => match self.input.watermarks(&place) {
+                    Ok((beginning, end)) => {
+                        tracing::info!(projection = self.projection.name(), partition = %place, "building anew");
+                        self.projection.start(beginning, end)
+                    }
+                    Err(error) => {
+                        self.wait(&place, wait_after(failures + 1), failures + 1, one_by_one);
+                        self.survive(Err(error))?;
+                        continue;
+                    }
+                },
+            };
+            self.context.metrics.claimed(self.projection.name(), &place, next);
+            let slot = Slot::Claimed { epoch: claim.epoch, from: claim.next, next, failures, one_by_one };
+            self.slots.insert(place, slot);
+            self.astray = true;
+        }
+        Ok(())
+    }
+
+    /// Applies what was read, the partitions beside each other.
+    fn apply(&mut self, records: &[Record]) {
+        let mut by_place: BTreeMap<TopicPartition, Vec<Record>> = BTreeMap::new();
+        for record in records {
+            let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
+            by_place.entry(place).or_default().push(record.clone());
+        }
+        let learnt: Vec<_> =
+            by_place.into_iter().map(|(place, records)| (self.learn(&records), place, records)).collect();
+        let work = learnt.into_iter().filter_map(|(learnt, place, mut records)| {
+            let Some(Slot::Claimed { epoch, from, next, failures, one_by_one }) = self.slots.get(&place)
+            else {
+                return None;
+            };
+            // What was read before the position moved elsewhere is not for now.
+            records.retain(|record| record.offset >= *next);
+            let claimed = (*epoch, *from, *next, *failures, *one_by_one);
+            (!records.is_empty()).then_some((learnt, place, records, claimed))
+        });
+        let (projection, codec) = (self.projection, &*self.context.codec);
+        let applied = work.map(
+            |(learnt, place, records, (epoch, mut from, mut next, failures, one_by_one))| async move {
+                let size = if one_by_one { 1 } else { records.len() };
+                let mut done = learnt;
+                for chunk in records.chunks(size) {
+                    if done.is_err() {
+                        break;
+                    }
+                    let to = chunk.last().map_or(next, |record| record.offset + 1);
+                    let batch = Batch { place: &place, epoch, from, begin: next, to, records: chunk };
+                    done = projection.apply(&batch, codec).await;
+                    if done.is_ok() {
+                        (from, next) = (Some(to), to);
+                    }
+                }
+                (place, records, next, from, failures, one_by_one, done)
+            },
+        );
+        let applied: Vec<_> = applied.collect();
+        for (place, records, moved_to, now_from, before, singly, done) in
+            self.context.runtime.block_on(join_all(applied))
+        {
+            let last = records.iter().rfind(|record| record.offset < moved_to);
+            if let Some(last) = last {
+                let count = records.iter().filter(|record| record.offset < moved_to).count();
+                self.context.metrics.applied(
+                    self.projection.name(),
+                    &place,
+                    count,
+                    moved_to,
+                    last.timestamp_ms,
+                );
+            }
+            match done {
+                Ok(()) => {
+                    if let Some(Slot::Claimed { from, next, failures, one_by_one, .. }) =
+                        self.slots.get_mut(&place)
+                    {
+                        (*from, *next, *failures, *one_by_one) = (now_from, moved_to, 0, false);
+                    }
+                }
+                Err(error) => self.failed(&place, error, before, singly),
+            }
+        }
+    }
+
+    /// Makes known the schemas of records that others wrote.
+    fn learn(&self, records: &[Record]) -> Result<(), StoreError> {
+        let codec = &self.context.codec;
+        for record in records {
+            let Some(Err(CodecError::UnknownId(id))) = record.value.as_ref().map(|value| codec.open(value))
+            else {
+                continue;
+            };
+            let failed = |why| StoreError::Failed { doing: "asking the registry for a schema", why };
+            let schema = (self.context.schema_by_id)(id).map_err(failed)?;
+            let schema = schema.ok_or_else(|| wrong(record, format!("the registry has no schema {id}")))?;
+            codec.learn(id, &schema).map_err(|error| wrong(record, error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Decides when a partition is tried again.
+    fn failed(&mut self, place: &TopicPartition, error: StoreError, failures: u32, one_by_one: bool) {
+        let name = self.projection.name();
+        self.context.metrics.failed(name, error.kind());
+        let failures = failures.saturating_add(1);
+        match error {
+            StoreError::Failed { .. } => {
+                tracing::warn!(projection = name, partition = %place, %error, "will be tried again");
+                self.wait(place, wait_after(failures), failures, one_by_one);
+            }
+            StoreError::Lost { .. } => {
+                // Its owner has it now, and the group will soon say so; if not, it is claimed back.
+                tracing::info!(projection = name, partition = %place, %error, "let go");
+                self.wait(place, WAIT_MAX, failures, one_by_one);
+            }
+            // What stands before it is applied first.
+            StoreError::Gap { .. } | StoreError::Record { .. } if !one_by_one => {
+                self.wait(place, Duration::ZERO, failures, true);
+            }
+            StoreError::Gap { .. } | StoreError::Record { .. } => {
+                tracing::error!(projection = name, partition = %place, %error, "stopped");
+                self.wait(place, STUCK, failures, true);
+            }
+        }
+    }
+
+    fn wait(&mut self, place: &TopicPartition, wait: Duration, failures: u32, one_by_one: bool) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            *slot = Slot::Waiting { until: Instant::now() + wait, failures, one_by_one };
+            self.astray = true;
+        }
+    }
+}
+
+fn wait_after(failures: u32) -> Duration {
+    WAIT_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(WAIT_MAX)
+}
