@@ -57,7 +57,7 @@ pub async fn register(state: Arc<State>, email: String, password: SecretString) 
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            Verdict::Refused if code == "address_taken" => tracing::info!("the first admin is there already"),
+            Verdict::Refused if ["address_taken", "already_exists"].contains(&code) => tracing::info!("the first admin is there already"),
             _ => tracing::error!(code, "the first admin was refused"),
         }
         return;
@@ -82,6 +82,7 @@ async fn send(state: &State, id: Uuid, principal: &Principal, email: &str, passw
         // Without the password: another one in the file does not make it another request.
         fingerprint: state.ids.request("START", "/first-admin", email.as_bytes()),
         key: user_id.to_string(),
+        trace_parent: None,
         command: command.into(),
     };
     if let Err(error) = state.commands.write(outgoing).await {

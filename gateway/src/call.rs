@@ -126,6 +126,12 @@ impl Call {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The W3C trace context that the request belongs to.
+    pub fn trace_parent(&self) -> Option<String> {
+        let fine = |text: &&str| text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        self.text("traceparent").filter(fine).map(str::to_owned)
+    }
+
     /// Who is logged in.
     ///
     /// # Errors

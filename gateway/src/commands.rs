@@ -4,6 +4,8 @@ use futures_util::future::BoxFuture;
 use schemas::{CodecError, Message};
 use uuid::Uuid;
 
+use crate::reads::Health;
+
 /// A command of any context.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -101,6 +103,8 @@ pub struct Outgoing {
     pub fingerprint: String,
     /// The id of the aggregate.
     pub key: String,
+    /// The W3C trace context that it belongs to.
+    pub trace_parent: Option<String>,
     /// What is wished for.
     pub command: Command,
 }
@@ -120,5 +124,5 @@ pub trait Commands: Send + Sync {
     /// Writes one and returns when it is safe.
     fn write(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<(), Unwritten>>;
     /// Whether commands can be written, and why not.
-    fn check(&self) -> BoxFuture<'_, Result<(), String>>;
+    fn health(&self) -> BoxFuture<'_, Health>;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 /// A counter after a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ return {count, left}";
 
 /// Nobody waits longer for a counter.
 const DEADLINE: Duration = Duration::from_millis(250);
+/// Reconnects no slower than this.
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// Counters in Redis.
 #[derive(Clone)]
@@ -50,9 +52,20 @@ pub struct RedisCounters {
 }
 
 impl RedisCounters {
-    /// Over this connection.
-    pub fn new(redis: ConnectionManager) -> Self {
-        Self { redis, hit: redis::Script::new(HIT) }
+    /// In the server at `url`; connects when it is needed. To be called on a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn new(url: &str) -> Result<Self, CounterError> {
+        let failed = |error: redis::RedisError| CounterError(error.to_string());
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(DEADLINE))
+            .set_response_timeout(Some(DEADLINE))
+            .set_max_delay(RECONNECT_MAX)
+            .set_number_of_retries(1);
+        let client = redis::Client::open(url).map_err(failed)?;
+        let redis = ConnectionManager::new_lazy_with_config(client, config).map_err(failed)?;
+        Ok(Self { redis, hit: redis::Script::new(HIT) })
     }
 }
 

@@ -13,7 +13,7 @@
 
 pub mod admin;
 pub mod auth;
-//BROKER
+pub mod broker;
 pub mod call;
 pub mod client;
 pub mod commands;
@@ -31,6 +31,6 @@ pub mod routes;
 pub mod secret;
 pub mod server;
 pub mod state;
-//STORES
+pub mod stores;
 pub mod submit;
 mod time;

@@ -11,16 +11,10 @@ use crate::problem::Problem;
 /// Codes that are no plain conflict. Everything else is 409.
 const STATUS_BY_CODE: &[(&str, StatusCode)] = &[
     ("not_found", StatusCode::NOT_FOUND),
-    ("unknown_user", StatusCode::NOT_FOUND),
-    ("unknown_order", StatusCode::NOT_FOUND),
-    ("unknown_notification", StatusCode::NOT_FOUND),
-    ("not_yours", StatusCode::NOT_FOUND),
     ("version_mismatch", StatusCode::PRECONDITION_FAILED),
     ("invalid", StatusCode::UNPROCESSABLE_ENTITY),
-    ("stale_credential", StatusCode::CONFLICT),
     ("token_reused", StatusCode::UNAUTHORIZED),
     ("session_ended", StatusCode::UNAUTHORIZED),
-    ("unknown_session", StatusCode::UNAUTHORIZED),
     ("failed", StatusCode::INTERNAL_SERVER_ERROR),
 ];
 

@@ -1,8 +1,11 @@
 //! What every route has at hand. Holds nothing that another gateway would need: each request can go to any of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Mutex, Semaphore, watch},
+    time::Instant,
+};
 
 use crate::{
     auth::{Backoff, Passwords, RefreshTokens, Tokens},
@@ -11,7 +14,7 @@ use crate::{
     ids::Ids,
     limit::Limit,
     metrics::Metrics,
-    reads::Reads,
+    reads::{Health, Reads},
     secret::Secret,
 };
 
@@ -33,6 +36,8 @@ pub struct Parts {
     pub limit: Limit,
     /// Clients of the live stream at once.
     pub streams_max: usize,
+    /// Ready or not is found out at most so often.
+    pub health_every: Duration,
     /// What is counted for operators.
     pub metrics: Metrics,
 }
@@ -62,6 +67,8 @@ pub struct State {
     /// What is counted for operators.
     pub metrics: Metrics,
     draining: watch::Sender<bool>,
+    health_every: Duration,
+    health: Mutex<Option<(Instant, Health)>>,
 }
 
 impl State {
@@ -80,6 +87,8 @@ impl State {
             streams: Arc::new(Semaphore::new(parts.streams_max)),
             metrics: parts.metrics,
             draining: watch::Sender::new(false),
+            health_every: parts.health_every,
+            health: Mutex::default(),
         })
     }
 
@@ -98,9 +107,20 @@ impl State {
     }
 
     /// Everything that the gateway needs, and why it can't be had.
-    pub async fn health(&self) -> crate::reads::Health {
-        let (mut health, log) = tokio::join!(self.reads.health(), self.commands.check());
-        health.insert("log", log);
+    ///
+    /// Anyone may ask, and uncounted: so the parts are asked only now and then, and once for all who wait.
+    pub async fn health(&self) -> Health {
+        let mut known = self.health.lock().await;
+        let mut health = match &*known {
+            Some((at, health)) if at.elapsed() < self.health_every => health.clone(),
+            _ => {
+                let (mut health, commands) = tokio::join!(self.reads.health(), self.commands.health());
+                health.extend(commands);
+                *known = Some((Instant::now(), health.clone()));
+                health
+            }
+        };
+        drop(known);
         if *self.draining.borrow() {
             health.insert("gateway", Err("draining".to_owned()));
         }

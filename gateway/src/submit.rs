@@ -115,7 +115,14 @@ impl Call {
     pub async fn send_aside(&self, principal: &Principal, key: String, command: Command) {
         let id = self.state.ids.command(principal, "ASIDE", command.name(), None);
         let fingerprint = self.state.ids.request("ASIDE", command.name(), id.as_bytes());
-        let outgoing = Outgoing { id, principal: principal.to_string(), fingerprint, key, command };
+        let outgoing = Outgoing {
+            id,
+            principal: principal.to_string(),
+            fingerprint,
+            key,
+            trace_parent: self.trace_parent(),
+            command,
+        };
         let _ = write(self, outgoing).await;
     }
 }
@@ -153,7 +160,8 @@ impl Submission {
         self.kind = command.name();
         let (id, principal) = (self.id, self.principal.to_string());
         let fingerprint = self.fingerprint.clone();
-        write(call, Outgoing { id, principal, fingerprint, key, command }).await.map_err(|()| {
+        let trace_parent = call.trace_parent();
+        write(call, Outgoing { id, principal, fingerprint, key, trace_parent, command }).await.map_err(|()| {
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not_written",

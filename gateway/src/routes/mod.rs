@@ -135,6 +135,8 @@ fn any<const N: usize>(routes: [BoxedFilter<(Response,)>; N]) -> BoxedFilter<(Re
 
 /// The template of a path, and the methods that it takes.
 pub fn template(path: &str) -> Option<(&'static str, &'static [&'static str])> {
+    // warp takes one slash at the end, too.
+    let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
     let fits = |template: &str| {
         let mut parts = path.split('/');
         template.split('/').all(|wanted| match parts.next() {

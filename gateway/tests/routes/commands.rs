@@ -1,0 +1,219 @@
+//! A command's way: 202 or the result, repeats, conditions, reading one's own writes.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+use warp::test::RequestBuilder;
+
+use crate::support::*;
+
+fn order() -> Value {
+    json!({ "lines": [{ "sku": "rye", "quantity": 1 }] })
+}
+
+fn place(token: &str) -> RequestBuilder {
+    with(Some(token), request("POST", "/v1/orders")).json(&order())
+}
+
+#[tokio::test]
+async fn a_write_is_202_with_where_to_ask() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+
+    let response = gateway.send(place(&token)).await;
+
+    assert_eq!(response.status(), 202);
+    let location = header(&response, "location").to_owned();
+    assert_eq!(location, format!("/v1/commands/{}", gateway.world.last().id));
+    assert_eq!(json(&response)["state"], "pending");
+    assert_eq!(json(&response)["links"]["self"], location);
+    assert_eq!(header(&response, "preference-applied"), "");
+    let command = json(&gateway.get(&location, Some(&token)).await);
+    assert_eq!(command["state"], "accepted");
+    assert_eq!(command["links"]["result"], format!("/v1/orders/{}", gateway.world.last().key));
+    assert_eq!(command["aggregate"]["version"], 1);
+}
+
+#[tokio::test]
+async fn a_command_is_shown_to_who_sent_it() {
+    let gateway = gateway();
+    let ada = gateway.someone("ada@example.org").await;
+    let bob = gateway.someone("bob@example.org").await;
+    gateway.world.answers(Answer::Silence);
+    let location = header(&gateway.send(place(&ada)).await, "location").to_owned();
+
+    let pending = gateway.get(&location, Some(&ada)).await;
+    assert_eq!((pending.status().as_u16(), &json(&pending)["state"]), (200, &json!("pending")));
+    assert_eq!(header(&pending, "retry-after"), "1");
+    assert_problem(&gateway.get(&location, Some(&bob)).await, 404, "not_found");
+    assert_problem(&gateway.get(&location, None).await, 404, "not_found");
+    let guessed = format!("/v1/commands/{}", Uuid::new_v4());
+    assert_problem(&gateway.get(&guessed, Some(&ada)).await, 404, "not_found");
+
+    gateway.world.answers(Answer::Refuse("address_taken"));
+    let body = json!({ "email": "c@example.org", "password": "correct horse", "name": "C" });
+    let registered = gateway.send(request("POST", "/v1/users").json(&body)).await;
+    let command = json(&gateway.get(header(&registered, "location"), None).await);
+    assert_eq!((&command["state"], &command["code"]), (&json!("refused"), &json!("address_taken")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_over_is_202() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    for answer in [Answer::Silence, Answer::Lag] {
+        gateway.world.answers(answer);
+        let response = gateway.send(place(&token).header("prefer", "respond-async, wait=2")).await;
+        assert_eq!(response.status(), 202);
+        assert_eq!(header(&response, "preference-applied"), "wait=2");
+        assert!(header(&response, "location").starts_with("/v1/commands/"));
+    }
+    let longest = gateway.send(place(&token).header("prefer", "wait=3600")).await;
+    assert_eq!(header(&longest, "preference-applied"), "wait=30");
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_without_writing() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    let repeat = || place(&token).header("idempotency-key", "\"k-1\"").header("prefer", "wait=5");
+    let first = gateway.send(repeat()).await;
+    let before = gateway.world.written();
+
+    let again = gateway.send(repeat()).await;
+
+    assert_eq!((first.status(), first.body()), (again.status(), again.body()));
+    assert_eq!(header(&first, "location"), header(&again, "location"));
+    assert_eq!(gateway.world.written(), before);
+}
+
+#[tokio::test]
+async fn repeats_before_the_outcome_are_one_command() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    gateway.world.answers(Answer::Silence);
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        gateway.send(place(&token).header("idempotency-key", "k-1")).await;
+        sent.push(gateway.world.last());
+    }
+    assert_eq!(sent[0], sent[1]);
+    assert_eq!(sent[0], sent[2]);
+}
+
+#[tokio::test]
+async fn another_request_under_the_same_key_is_refused() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    gateway.send(place(&token).header("idempotency-key", "k-1")).await;
+    let before = gateway.world.written();
+
+    let other = json!({ "lines": [{ "sku": "rye", "quantity": 2 }] });
+    let request = with(Some(&token), request("POST", "/v1/orders")).json(&other);
+    let response = gateway.send(request.header("idempotency-key", "k-1")).await;
+
+    assert_problem(&response, 422, "idempotency_key_reused");
+    assert_eq!(gateway.world.written(), before);
+}
+
+#[tokio::test]
+async fn keys_are_one_s_own_and_have_bounds() {
+    let gateway = gateway();
+    let ada = gateway.someone("ada@example.org").await;
+    let bob = gateway.someone("bob@example.org").await;
+    gateway.send(place(&ada).header("idempotency-key", "k-1")).await;
+    let adas = gateway.world.last().id;
+    gateway.send(place(&bob).header("idempotency-key", "k-1")).await;
+    assert_ne!(gateway.world.last().id, adas);
+    for key in ["", "with space", &"x".repeat(256)] {
+        let response = gateway.send(place(&ada).header("idempotency-key", key)).await;
+        assert_problem(&response, 400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_does_not_answer_is_503_with_where_to_ask() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    gateway.world.answers(Answer::Unwritten);
+    let response = gateway.send(place(&token)).await;
+    assert_problem(&response, 503, "not_written");
+    assert!(header(&response, "location").starts_with("/v1/commands/"));
+    assert_eq!(header(&response, "retry-after"), "2");
+}
+
+#[tokio::test]
+async fn conditions_are_the_aggregate_s_to_decide() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    let rename = |tag: &str| {
+        with(Some(&token), request("PATCH", "/v1/users/me"))
+            .header("prefer", "wait=5")
+            .header("if-match", tag)
+            .json(&json!({ "name": "A." }))
+    };
+
+    assert_eq!(gateway.send(rename("\"2\"")).await.status(), 200);
+    let written = format!("{:?}", gateway.world.last());
+    assert!(written.contains("expected_version: Some(2)"), "{written}");
+    gateway.world.answers(Answer::Refuse("version_mismatch"));
+    assert_problem(&gateway.send(rename("\"1\"")).await, 412, "version_mismatch");
+    assert_problem(&gateway.send(rename("W/\"1\"")).await, 412, "version_mismatch");
+}
+
+#[tokio::test]
+async fn conditions_hold_where_a_command_carries_no_version() {
+    let gateway = gateway();
+    gateway.product("rye").await;
+    let admin = gateway.admin();
+    let receive = |tag: &str| {
+        with(Some(&admin), request("POST", "/v1/products/rye/stock"))
+            .header("prefer", "wait=5")
+            .header("if-match", tag)
+            .json(&json!({ "quantity": 1 }))
+    };
+    assert_problem(&gateway.send(receive("\"7\"")).await, 412, "version_mismatch");
+    assert_eq!(gateway.send(receive("\"1\"")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn who_has_it_already_gets_304() {
+    let gateway = gateway();
+    gateway.product("rye").await;
+    let known = request("GET", "/v1/products/rye").header("if-none-match", "\"1\"");
+    let response = gateway.send(known).await;
+    assert_eq!((response.status().as_u16(), response.body().len()), (304, 0));
+    assert_eq!(header(&response, "etag"), "\"1\"");
+    let other = request("GET", "/v1/products/rye").header("if-none-match", "\"0\"");
+    assert_eq!(gateway.send(other).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_come_after_what_they_name_or_say_how_stale_they_are() {
+    let gateway = gateway();
+    gateway.product("rye").await;
+    let read = |after: &str| request("GET", "/v1/products").header("read-after", after);
+
+    let held = gateway.send(read("stock/rye@1")).await;
+    assert_eq!(header(&held, "read-after-satisfied"), "true");
+    let stale = gateway.send(read("stock/rye@1, stock/rye@2")).await;
+    assert_eq!((stale.status().as_u16(), header(&stale, "read-after-satisfied")), (200, "false"));
+    assert_eq!(header(&stale, "read-after-held"), "stock/rye@1");
+    for wrong in ["stock/rye", "stock/rye@x", "session/1@1", "rye@1"] {
+        assert_problem(&gateway.send(read(wrong)).await, 400, "invalid_request");
+    }
+    assert_eq!(header(&gateway.get("/v1/products", None).await, "read-after-satisfied"), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn read_after_tells_nothing_of_another_s_things() {
+    let gateway = gateway();
+    let ada = gateway.someone("ada@example.org").await;
+    let bob = gateway.someone("bob@example.org").await;
+    gateway.send(place(&ada)).await;
+    let after = format!("order/{}@1", gateway.world.last().key);
+    let read = |token: &str| with(Some(token), request("GET", "/v1/orders")).header("read-after", &after);
+    assert_eq!(header(&gateway.send(read(&ada)).await, "read-after-satisfied"), "true");
+    let bobs = gateway.send(read(&bob)).await;
+    assert_eq!(header(&bobs, "read-after-satisfied"), "false");
+    assert!(header(&bobs, "read-after-held").ends_with("@0"));
+}

@@ -1,0 +1,73 @@
+//! How much one client address may ask.
+
+use std::net::IpAddr;
+
+use crate::support::*;
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_request_too_many_is_429() {
+    let gateway = limited(2);
+    let first = gateway.get("/v1/products", None).await;
+    assert_eq!(header(&first, "ratelimit-policy"), r#""address";q=2;w=900"#);
+    assert_eq!(header(&first, "ratelimit"), r#""address";r=1;t=900"#);
+    // Failures count and tell too.
+    let second = gateway.get("/nowhere", None).await;
+    assert_problem(&second, 404, "not_found");
+    assert_eq!(header(&second, "ratelimit"), r#""address";r=0;t=900"#);
+
+    let third = gateway.get("/v1/products", None).await;
+
+    assert_problem(&third, 429, "rate_limited");
+    assert_eq!(header(&third, "retry-after"), "900");
+    assert_eq!(header(&third, "ratelimit"), r#""address";r=0;t=900"#);
+    assert_eq!(header(&third, "ratelimit-policy"), r#""address";q=2;w=900"#);
+}
+
+#[tokio::test]
+async fn operations_and_static_things_do_not_count() {
+    let gateway = limited(1);
+    for path in ["/", "/livez", "/readyz", "/openapi.json", "/.well-known/jwks.json"] {
+        let response = gateway.get(path, None).await;
+        assert_eq!((response.status().as_u16(), header(&response, "ratelimit")), (200, ""), "{path}");
+    }
+    assert_eq!(gateway.get("/v1/products", None).await.status(), 200);
+}
+
+#[tokio::test]
+async fn addresses_are_told_apart_and_a_client_can_not_choose_its_own() {
+    let gateway = limited(1);
+    let from = |client: &str, forwarded: Option<&str>| {
+        let request = request("GET", "/v1/products");
+        let request = match forwarded {
+            Some(forwarded) => request.header("x-forwarded-for", forwarded),
+            None => request,
+        };
+        let client = address(client);
+        let gateway = &gateway;
+        async move { gateway.send_from(client, request).await.status().as_u16() }
+    };
+    assert_eq!(from("192.0.2.1", None).await, 200);
+    assert_eq!(from("192.0.2.2", None).await, 200);
+    assert_eq!(from("192.0.2.1", Some("198.51.100.1")).await, 429);
+    // Behind the balancer it is the client's address that counts, whatever stands left of it.
+    assert_eq!(from("10.0.0.1", Some("198.51.100.1")).await, 200);
+    assert_eq!(from("10.0.0.1", Some("6.6.6.6, 198.51.100.1")).await, 429);
+    assert_eq!(from("10.0.0.1", Some("198.51.100.2")).await, 200);
+    assert_eq!(from("2001:db8:0:1::1", None).await, 200);
+    assert_eq!(from("2001:db8:0:1::2", None).await, 429);
+}
+
+#[tokio::test]
+async fn without_redis_requests_are_let_through_and_counted_for_operators() {
+    let gateway = limited(1);
+    gateway.world.inner().counters_down = true;
+    for _ in 0..3 {
+        let response = gateway.get("/v1/products", None).await;
+        assert_eq!((response.status().as_u16(), header(&response, "ratelimit")), (200, ""));
+    }
+    assert_eq!(gateway.state.metrics.counters_unavailable.get(), 3);
+}

@@ -1,0 +1,10 @@
+//! The gateway's routes without a broker and without stores.
+
+mod accounts;
+mod commands;
+mod documents;
+mod limits;
+mod problems;
+mod shop;
+mod stream;
+mod support;

@@ -1,0 +1,128 @@
+//! Every failure is a problem; operations; headers of security.
+
+use serde_json::json;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    let gateway = gateway();
+    for path in ["/nowhere", "/v1", "/v1/users/1", "/v1/orders/1/2/3", "/v1/products//"] {
+        assert_problem(&gateway.get(path, None).await, 404, "not_found");
+    }
+    for (method, path, allowed) in [
+        ("PUT", "/v1/users", "POST"),
+        ("POST", "/v1/users/me", "GET, PATCH, DELETE"),
+        ("DELETE", "/v1/products/rye", "GET"),
+        ("POST", "/livez", "GET"),
+        ("OPTIONS", "/", "GET"),
+    ] {
+        let response = gateway.send(request(method, path)).await;
+        assert_problem(&response, 405, "method_not_allowed");
+        assert_eq!(header(&response, "allow"), allowed);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_is_expected_is_told_what_is() {
+    let gateway = gateway();
+    let send = |kind: &'static str, body: String| {
+        gateway.send(request("POST", "/v1/sessions").header("content-type", kind).body(body))
+    };
+    assert_problem(&send("text/plain", "{}".into()).await, 415, "unsupported_media_type");
+    for body in ["", "{", "[]", "{}", r#"{"email": 1, "password": "x"}"#, r#"{"email": "a", "password": "x", "y": 1}"#] {
+        let response = send("application/json; charset=utf-8", body.into()).await;
+        assert_problem(&response, 400, "invalid_body");
+        assert_eq!(json(&response)["expected"], r#"{"email": string, "password": string}"#);
+    }
+    let large = format!("\"{}\"", "x".repeat(64 * 1024));
+    assert_problem(&send("application/json", large).await, 413, "too_large");
+}
+
+#[tokio::test]
+async fn a_password_in_a_bad_body_is_not_repeated() {
+    let gateway = gateway();
+    let body = json!({ "email": "ada@example.org", "password": ["correct horse"] });
+    let response = gateway.send(request("POST", "/v1/sessions").json(&body)).await;
+    assert_problem(&response, 400, "invalid_body");
+    assert!(!json(&response).to_string().contains("correct horse"));
+}
+
+#[tokio::test]
+async fn lists_take_a_limit() {
+    let gateway = gateway();
+    gateway.product("a").await;
+    gateway.product("b").await;
+    let page = json(&gateway.get("/v1/products?limit=1", None).await);
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    assert_eq!(json(&gateway.get("/v1/products?cursor=a", None).await)["items"][0]["sku"], "b");
+    for query in ["limit=0", "limit=101", "limit=x", "limit=1&limit=2", "cursor=%zz"] {
+        assert_problem(&gateway.get(&format!("/v1/products?{query}"), None).await, 400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_503() {
+    let gateway = gateway();
+    gateway.world.inner().stores_down = true;
+    let response = gateway.get("/v1/products", None).await;
+    assert_problem(&response, 503, "unavailable");
+    assert_eq!(header(&response, "retry-after"), "1");
+}
+
+#[tokio::test]
+async fn outside_one_learns_ready_or_not_and_no_more() {
+    let gateway = gateway();
+    assert_eq!(gateway.get("/livez", None).await.status(), 200);
+    assert_eq!(json(&gateway.get("/readyz", None).await), json!({ "status": "ready" }));
+    gateway.world.inner().stores_down = true;
+    let response = gateway.get("/readyz", None).await;
+    assert_problem(&response, 503, "unavailable");
+    assert!(!json(&response).to_string().contains("10.0.0.7"));
+    gateway.world.inner().stores_down = false;
+    gateway.state.drain();
+    assert_eq!(gateway.get("/readyz", None).await.status(), 503);
+    assert_eq!(gateway.get("/livez", None).await.status(), 200);
+}
+
+#[tokio::test]
+async fn inside_one_learns_why_and_the_metrics() {
+    let gateway = gateway();
+    let registry = prometheus::Registry::new();
+    let metrics = gateway::metrics::Metrics::new(&registry).unwrap();
+    metrics.rate_limited.inc();
+    let inner = gateway::routes::inner(&gateway.state, registry);
+    gateway.world.inner().stores_down = true;
+
+    let ready = request("GET", "/readyz").reply(&inner).await;
+    assert_eq!(ready.status(), 503);
+    assert_eq!(json(&ready)["parts"], json!({ "broker": "ok", "postgres": "down at 10.0.0.7" }));
+    let metrics = request("GET", "/metrics").reply(&inner).await;
+    assert!(String::from_utf8_lossy(metrics.body()).contains("millrace_gateway_rate_limited_total 1"));
+    assert_problem(&gateway.get("/metrics", None).await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn answers_have_headers_of_security() {
+    let gateway = gateway();
+    for path in ["/v1/products", "/nowhere", "/"] {
+        let response = gateway.get(path, None).await;
+        assert_eq!(header(&response, "x-content-type-options"), "nosniff");
+        assert_eq!(header(&response, "x-frame-options"), "DENY");
+        let policy = header(&response, "content-security-policy");
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"));
+    }
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_template_never_by_what_a_client_made_up() {
+    let gateway = gateway();
+    gateway.get("/v1/products/rye", None).await;
+    gateway.send(request("BREW", "/v1/products/rye")).await;
+    gateway.get("/nowhere/1", None).await;
+    let requests = &gateway.state.metrics.requests;
+    assert_eq!(requests.with_label_values(&["/v1/products/{sku}", "GET", "404"]).get(), 1);
+    assert_eq!(requests.with_label_values(&["/v1/products/{sku}", "other", "405"]).get(), 1);
+    assert_eq!(requests.with_label_values(&["unknown", "other", "404"]).get(), 1);
+}

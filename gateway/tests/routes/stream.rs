@@ -1,0 +1,41 @@
+//! The live stream.
+
+use gateway::reads::{Seen, Watch};
+use serde_json::json;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn users_see_their_own_and_admins_all() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    gateway.world.inner().seen = vec![
+        Seen::Reset { position: "3.0".into() },
+        Seen::Event { position: "4.0".into(), kind: "OrderPlaced".into(), data: json!({ "version": 1 }) },
+    ];
+
+    let watch = with(Some(&token), request("GET", "/v1/stream")).header("last-event-id", "1.0");
+    let response = gateway.send(watch).await;
+
+    assert_eq!(response.status(), 200);
+    assert_eq!(header(&response, "content-type"), "text/event-stream");
+    assert_eq!(header(&response, "cache-control"), "no-store");
+    let text = String::from_utf8_lossy(response.body()).into_owned();
+    assert!(text.contains("event:reset\n") && text.contains("id:3.0\n"), "{text}");
+    assert!(text.contains("event:OrderPlaced\ndata:{\"version\":1}\nid:4.0\n"), "{text}");
+    let own = Watch::Own(gateway.user_of(&token));
+    assert_eq!(gateway.world.inner().watched.last(), Some(&(own, Some("1.0".into()))));
+
+    gateway.get("/v1/stream", Some(&gateway.admin())).await;
+    assert_eq!(gateway.world.inner().watched.last(), Some(&(Watch::All, None)));
+}
+
+#[tokio::test]
+async fn only_so_many_may_watch() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    let place = gateway.state.streams.clone().try_acquire_owned().unwrap();
+    assert_problem(&gateway.get("/v1/stream", Some(&admin)).await, 503, "unavailable");
+    drop(place);
+    assert_eq!(gateway.get("/v1/stream", Some(&admin)).await.status(), 200);
+}
