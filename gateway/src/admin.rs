@@ -57,7 +57,9 @@ pub async fn register(state: Arc<State>, email: String, password: SecretString) 
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            Verdict::Refused if ["address_taken", "already_exists"].contains(&code) => tracing::info!("the first admin is there already"),
+            Verdict::Refused if ["address_taken", "already_exists"].contains(&code) => {
+                tracing::info!("the first admin is there already")
+            }
             _ => tracing::error!(code, "the first admin was refused"),
         }
         return;

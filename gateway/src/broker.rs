@@ -72,7 +72,8 @@ impl Commands for Broker {
                 self.codec.get().ok_or_else(|| unwritten("the registry has not answered yet".to_owned()))?;
             let value = outgoing.command.encode(codec).map_err(|error| unwritten(error.to_string()))?;
             let headers = stamped(&outgoing);
-            let written = self.writer.write(topic, &outgoing.key, value.into(), &headers, self.deadline).await;
+            let written =
+                self.writer.write(topic, &outgoing.key, value.into(), &headers, self.deadline).await;
             written.map(|_| ()).map_err(|error| unwritten(error.to_string()))
         }
         .boxed()

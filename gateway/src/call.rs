@@ -128,7 +128,9 @@ impl Call {
 
     /// The W3C trace context that the request belongs to.
     pub fn trace_parent(&self) -> Option<String> {
-        let fine = |text: &&str| text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        let fine = |text: &&str| {
+            text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+        };
         self.text("traceparent").filter(fine).map(str::to_owned)
     }
 

@@ -43,8 +43,8 @@ async fn main() -> anyhow::Result<()> {
     let metrics = Metrics::new(&registry).context("registering metrics")?;
     let Secrets { secret, signing, admin } = secrets;
     let stores = Stores::new(&config.postgres_url, &config.mongo_url, &config.redis_url).await;
-    let schemas =
-        redpanda::registry::Registry::new(&config.registry_url).context("MILLRACE_REGISTRY_URL is of no use")?;
+    let schemas = redpanda::registry::Registry::new(&config.registry_url)
+        .context("MILLRACE_REGISTRY_URL is of no use")?;
     let state = State::new(Parts {
         secret,
         tokens: Tokens::new(signing),

@@ -22,8 +22,8 @@ use uuid::Uuid;
 use crate::{
     auth::Role,
     reads::{
-        Credential, Happened, Health, Line, Notification, Order, Page, Product, Read, ReadError, Reads, Seen, User,
-        Watch,
+        Credential, Happened, Health, Line, Notification, Order, Page, Product, Read, ReadError, Reads, Seen,
+        User, Watch,
     },
     time,
 };
@@ -315,8 +315,11 @@ impl Reads for Stores {
                     Err(_) => Err("no answer".to_owned()),
                 }
             }
-            let (postgres, mongo, redis) =
-                tokio::join!(within(self.postgres.ping()), within(self.mongo.ping()), within(self.redis.ping()));
+            let (postgres, mongo, redis) = tokio::join!(
+                within(self.postgres.ping()),
+                within(self.mongo.ping()),
+                within(self.redis.ping())
+            );
             Health::from([("postgres", postgres), ("mongo", mongo), ("redis", redis)])
         }
         .boxed()

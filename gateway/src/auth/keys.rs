@@ -1,5 +1,6 @@
 //! The Ed25519 keys of access tokens: a folder of `<kid>.pem`, of which the newest by name signs and all are
-//! published, so that a key can be brought in before it signs and kept until its last token has ended.
+//! published. `<kid>.next.pem` is published but does not sign yet, so that every gateway knows a key before the first
+//! one signs with it.
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +14,9 @@ use ed25519_dalek::{
 };
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
+
+/// What the name of a key ends in that does not sign yet.
+const NEXT: &str = ".next";
 
 /// The keys of this system.
 pub struct SigningKeys {
@@ -73,14 +77,15 @@ impl SigningKeys {
         Self::of(keys).ok_or_else(|| LoadError::None(folder.to_owned()))
     }
 
-    /// These keys, by kid; `None` if there is none to sign with.
+    /// These keys, by the name of their file; `None` if there is none to sign with.
     pub fn of(keys: BTreeMap<String, SigningKey>) -> Option<Self> {
-        let (kid, newest) = keys.last_key_value()?;
+        let (kid, newest) = keys.iter().rfind(|(name, _)| !name.ends_with(NEXT))?;
         let signing = EncodingKey::from_ed_der(newest.to_pkcs8_der().ok()?.as_bytes());
         let kid = kid.clone();
         let mut known = BTreeMap::new();
         let mut published = Vec::new();
-        for (kid, key) in &keys {
+        for (name, key) in &keys {
+            let kid = name.strip_suffix(NEXT).unwrap_or(name).to_owned();
             let x = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
             known.insert(kid.clone(), DecodingKey::from_ed_components(&x).ok()?);
             published.push(json!({

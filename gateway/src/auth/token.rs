@@ -175,6 +175,11 @@ mod tests {
         let old = tokens(&[("1", 1)]).issue(Uuid::nil(), Uuid::nil(), Role::User).expect("a token");
         assert!(tokens(&[("1", 1), ("2", 2)]).check(&old).is_some());
         assert!(tokens(&[("2", 2)]).check(&old).is_none());
+        // One that is to come is believed before it signs.
+        let coming = tokens(&[("2", 2)]).issue(Uuid::nil(), Uuid::nil(), Role::User).expect("a token");
+        let told = tokens(&[("1", 1), ("2.next", 2)]);
+        assert!(told.check(&coming).is_some());
+        assert_eq!(told.keys.kid, "1");
         // The same kid with another key is another's.
         assert!(tokens(&[("1", 2)]).check(&old).is_none());
     }

@@ -24,7 +24,9 @@ async fn registering_answers_with_the_new_user() {
     let body = json(&response);
     assert_eq!(body["email"], "ada@example.org");
     assert!(!body.to_string().contains("argon2"));
-    let Command::User(User::RegisterUser(command)) = gateway.world.last().command else { panic!("a registration") };
+    let Command::User(User::RegisterUser(command)) = gateway.world.last().command else {
+        panic!("a registration")
+    };
     assert!(command.password_hash.starts_with("$argon2id$v=19$"));
     assert_eq!(command.role, Granted::User);
     assert_eq!(command.user_id.to_string(), gateway.world.last().key);
@@ -41,7 +43,9 @@ async fn a_taken_address_is_a_conflict() {
 #[tokio::test]
 async fn what_can_not_be_registered_never_becomes_a_command() {
     let gateway = gateway();
-    for (field, value) in [("email", "nobody"), ("password", "short"), ("password", &"x".repeat(129)), ("name", "")] {
+    for (field, value) in
+        [("email", "nobody"), ("password", "short"), ("password", &"x".repeat(129)), ("name", "")]
+    {
         let mut body = registration();
         body[field] = json!(value);
         let response = gateway.command("POST", "/v1/users", None, body).await;
@@ -116,7 +120,11 @@ async fn guessing_costs_more_and_more() {
     gateway.someone("ada@example.org").await;
     let guess = || json!({ "email": "ada@example.org", "password": "battery staple" });
     for _ in 0..5 {
-        assert_problem(&gateway.command("POST", "/v1/sessions", None, guess()).await, 401, "wrong_credentials");
+        assert_problem(
+            &gateway.command("POST", "/v1/sessions", None, guess()).await,
+            401,
+            "wrong_credentials",
+        );
     }
 
     let right = json!({ "email": "ada@example.org", "password": "correct horse" });
@@ -139,7 +147,9 @@ async fn an_old_hash_is_made_anew_at_log_in() {
     let body = json!({ "email": "ada@example.org", "password": "correct horse" });
     assert_eq!(gateway.command("POST", "/v1/sessions", None, body).await.status(), 200);
 
-    let Command::User(User::RehashPassword(command)) = gateway.world.last().command else { panic!("a new hash") };
+    let Command::User(User::RehashPassword(command)) = gateway.world.last().command else {
+        panic!("a new hash")
+    };
     assert!(command.password_hash.contains("m=16,t=1,p=1"));
 }
 
@@ -156,7 +166,9 @@ async fn a_refresh_gives_the_successor_and_a_repeat_the_same() {
 
     assert_ne!(once["refresh_token"], first["refresh_token"]);
     assert_eq!(once["refresh_token"], twice["refresh_token"]);
-    let Command::User(User::RefreshSession(command)) = gateway.world.last().command else { panic!("a refresh") };
+    let Command::User(User::RefreshSession(command)) = gateway.world.last().command else {
+        panic!("a refresh")
+    };
     assert_eq!(command.generation, 0);
     assert_ne!(command.presented_hash, command.successor_hash);
 }
@@ -213,7 +225,8 @@ async fn one_s_own_account_can_be_read_and_changed() {
 
     let me = gateway.get("/v1/users/me", token).await;
     assert_eq!(json(&me)["name"], "Ada L.");
-    let gone = gateway.command("DELETE", "/v1/users/me", token, json!({ "password": "battery staple" })).await;
+    let gone =
+        gateway.command("DELETE", "/v1/users/me", token, json!({ "password": "battery staple" })).await;
     assert_eq!(gone.status(), 204);
     assert_problem(&gateway.get("/v1/users/me", token).await, 404, "not_found");
 }

@@ -18,8 +18,10 @@ fn the_document_names_exactly_the_routes() {
             described.push(format!("{} {path}", method.to_uppercase()));
         }
     }
-    let mut served: Vec<_> =
-        TABLE.iter().flat_map(|(path, methods)| methods.iter().map(move |method| format!("{method} {path}"))).collect();
+    let mut served: Vec<_> = TABLE
+        .iter()
+        .flat_map(|(path, methods)| methods.iter().map(move |method| format!("{method} {path}")))
+        .collect();
     described.sort();
     served.sort();
     assert_eq!(described, served);
@@ -66,7 +68,9 @@ fn every_reference_of_the_document_leads_somewhere() {
 #[test]
 fn every_operation_is_described_with_its_failures() {
     for (path, item) in document()["paths"].as_object().expect("paths") {
-        for (method, operation) in item.as_object().expect("methods").iter().filter(|(name, _)| *name != "parameters") {
+        for (method, operation) in
+            item.as_object().expect("methods").iter().filter(|(name, _)| *name != "parameters")
+        {
             let at = format!("{method} {path}");
             assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{at}");
             let responses = operation["responses"].as_object().expect("responses");

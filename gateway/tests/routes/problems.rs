@@ -30,7 +30,14 @@ async fn a_body_that_is_not_what_is_expected_is_told_what_is() {
         gateway.send(request("POST", "/v1/sessions").header("content-type", kind).body(body))
     };
     assert_problem(&send("text/plain", "{}".into()).await, 415, "unsupported_media_type");
-    for body in ["", "{", "[]", "{}", r#"{"email": 1, "password": "x"}"#, r#"{"email": "a", "password": "x", "y": 1}"#] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        r#"{"email": 1, "password": "x"}"#,
+        r#"{"email": "a", "password": "x", "y": 1}"#,
+    ] {
         let response = send("application/json; charset=utf-8", body.into()).await;
         assert_problem(&response, 400, "invalid_body");
         assert_eq!(json(&response)["expected"], r#"{"email": string, "password": string}"#);
@@ -110,7 +117,10 @@ async fn answers_have_headers_of_security() {
         assert_eq!(header(&response, "x-content-type-options"), "nosniff");
         assert_eq!(header(&response, "x-frame-options"), "DENY");
         let policy = header(&response, "content-security-policy");
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe"));
     }
 }

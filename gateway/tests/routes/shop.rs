@@ -19,7 +19,9 @@ async fn admins_fill_the_shelves_and_anyone_looks() {
     let received =
         gateway.command("POST", "/v1/products/rye/stock", Some(&admin), json!({ "quantity": 7 })).await;
     assert_eq!((received.status().as_u16(), header(&received, "etag")), (200, "\"2\""));
-    let Command::Stock(stock::Command::ReceiveStock(command)) = gateway.world.last().command else { panic!() };
+    let Command::Stock(stock::Command::ReceiveStock(command)) = gateway.world.last().command else {
+        panic!()
+    };
     assert_eq!((command.sku.as_str(), command.quantity), ("rye", 7));
 
     assert_eq!(json(&gateway.get("/v1/products/rye", None).await)["available"], 7);
@@ -36,7 +38,11 @@ async fn shelves_are_not_for_users() {
     let body = json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
     assert_problem(&gateway.command("POST", "/v1/products", Some(&token), body).await, 403, "forbidden");
     let body = json!({ "quantity": 7 });
-    assert_problem(&gateway.command("POST", "/v1/products/rye/stock", Some(&token), body).await, 403, "forbidden");
+    assert_problem(
+        &gateway.command("POST", "/v1/products/rye/stock", Some(&token), body).await,
+        403,
+        "forbidden",
+    );
     assert_eq!(gateway.world.written(), before);
 }
 
@@ -98,12 +104,21 @@ async fn another_s_order_is_not_there() {
     let placed = gateway.command("POST", "/v1/orders", Some(&ada), body).await;
     let path = header(&placed, "location").to_owned();
 
-    for path in [path.clone(), format!("{path}/history"), format!("/v1/orders/{}", Uuid::new_v4()), "/v1/orders/x".into()] {
+    for path in [
+        path.clone(),
+        format!("{path}/history"),
+        format!("/v1/orders/{}", Uuid::new_v4()),
+        "/v1/orders/x".into(),
+    ] {
         assert_problem(&gateway.get(&path, Some(&bob)).await, 404, "not_found");
     }
     assert_eq!(json(&gateway.get("/v1/orders", Some(&bob)).await)["items"], json!([]));
     gateway.world.answers(Answer::Refuse("not_found"));
-    assert_problem(&gateway.command("POST", &format!("{path}/cancel"), Some(&bob), json!({})).await, 404, "not_found");
+    assert_problem(
+        &gateway.command("POST", &format!("{path}/cancel"), Some(&bob), json!({})).await,
+        404,
+        "not_found",
+    );
 }
 
 #[tokio::test]

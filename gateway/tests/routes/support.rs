@@ -20,7 +20,8 @@ use gateway::{
     limit::Limit,
     metrics::Metrics,
     reads::{
-        Credential, Happened, Health, Line, Notification, Order, Page, Product, Read, ReadError, Reads, Seen, User, Watch,
+        Credential, Happened, Health, Line, Notification, Order, Page, Product, Read, ReadError, Reads, Seen,
+        User, Watch,
     },
     routes,
     secret::Secret,
@@ -175,7 +176,9 @@ impl Inner {
                     id: it.order_id,
                     user_id: it.user_id,
                     status: "confirmed".into(),
-                    lines: lines.map(|l| Line { sku: l.sku, quantity: l.quantity, unit_price_minor: Some(100) }).collect(),
+                    lines: lines
+                        .map(|l| Line { sku: l.sku, quantity: l.quantity, unit_price_minor: Some(100) })
+                        .collect(),
                     total_minor: Some(100),
                     currency: Some("EUR".into()),
                     reason: None,
@@ -256,7 +259,10 @@ impl Reads for World {
     }
     fn products<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Read<'a, Page<Product>> {
         self.get(move |inner| {
-            page(inner.products.values().filter(|p| after.is_none_or(|after| p.sku.as_str() > after)).cloned(), limit)
+            page(
+                inner.products.values().filter(|p| after.is_none_or(|after| p.sku.as_str() > after)).cloned(),
+                limit,
+            )
         })
     }
     fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>> {
@@ -285,11 +291,14 @@ impl Reads for World {
         _cursor: Option<&'a str>,
         limit: usize,
     ) -> Read<'a, Page<Notification>> {
-        self.get(move |inner| page(inner.notifications.values().filter(|n| n.user_id == user_id).cloned(), limit))
+        self.get(move |inner| {
+            page(inner.notifications.values().filter(|n| n.user_id == user_id).cloned(), limit)
+        })
     }
     fn unread(&self, user_id: Uuid) -> Read<'_, Option<i64>> {
         self.get(move |inner| {
-            i64::try_from(inner.notifications.values().filter(|n| n.user_id == user_id && !n.read).count()).ok()
+            i64::try_from(inner.notifications.values().filter(|n| n.user_id == user_id && !n.read).count())
+                .ok()
         })
     }
     fn notification(&self, id: Uuid) -> Read<'_, Option<Notification>> {
@@ -388,7 +397,13 @@ impl Gateway {
     }
 
     /// Sends JSON and waits for the result.
-    pub async fn command(&self, method: &str, path: &str, token: Option<&str>, body: Value) -> Response<Bytes> {
+    pub async fn command(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Value,
+    ) -> Response<Bytes> {
         self.send(with(token, request(method, path).header("prefer", "wait=5").json(&body))).await
     }
 
@@ -401,8 +416,9 @@ impl Gateway {
         let body = json!({ "email": email, "password": "correct horse", "name": "Ada" });
         let response = self.command("POST", "/v1/users", None, body).await;
         assert_eq!(response.status(), 201, "{:?}", response.body());
-        let response =
-            self.command("POST", "/v1/sessions", None, json!({ "email": email, "password": "correct horse" })).await;
+        let response = self
+            .command("POST", "/v1/sessions", None, json!({ "email": email, "password": "correct horse" }))
+            .await;
         assert_eq!(response.status(), 200, "{:?}", response.body());
         json(&response)["access_token"].as_str().unwrap().to_owned()
     }
@@ -454,4 +470,3 @@ pub fn assert_problem(response: &Response<Bytes>, status: u16, code: &str) {
     assert_eq!(body["type"], format!("urn:millrace:problem:{code}"));
     assert!(body["title"].is_string() && body["detail"].is_string());
 }
-
