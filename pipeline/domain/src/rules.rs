@@ -13,6 +13,17 @@ fn invalid(detail: impl Into<String>) -> Refusal {
     Refusal::new(INVALID, detail)
 }
 
+/// The id in a command is the one that it is sent to: else one thing's commands would change another.
+///
+/// # Errors
+/// When `value` is not the record's key.
+pub fn key(field: &str, value: &str, key: &str) -> Result<(), Refusal> {
+    match value == key {
+        true => Ok(()),
+        false => Err(invalid(format!("{field}: expected the record's key"))),
+    }
+}
+
 /// A person's or a product's name.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use super::policy;
 use crate::{
     Out,
     decider::{Context, Decider, Decision, Input, Reaction},
-    refusals,
+    refusals, rules,
 };
 
 /// How often a mail is tried.
@@ -38,6 +38,15 @@ impl Decider for Notification {
         context: &Context<'_>,
     ) -> Decision<Event, Out> {
         let raised = state.map(|State::Raised(raised)| raised);
+        if let Input::Command(command) = input {
+            let id = match command {
+                Command::MarkRead(read) => read.notification_id,
+                Command::RecordDelivery(report) => report.notification_id,
+            };
+            if let Err(refusal) = rules::key("notification_id", &id.to_string(), context.key) {
+                return Decision::refuse(refusal.code, refusal.detail);
+            }
+        }
         match (input, raised) {
             (Input::FollowUp(FollowUp::RaiseNotification(raise)), None) => raise_notification(raise, context),
             // Raised already.

@@ -96,8 +96,8 @@ impl Decider for Order {
 }
 
 fn place_order(state: Option<&State>, place: &PlaceOrder, context: &Context<'_>) -> Decision<Event, Out> {
-    if place.order_id.to_string() != context.key {
-        return Decision::refuse(refusals::INVALID, "order_id: expected the record's key");
+    if let Err(refusal) = rules::key("order_id", &place.order_id.to_string(), context.key) {
+        return Decision::refuse(refusal.code, refusal.detail);
     }
     if state.is_some() {
         return Decision::refuse(refusals::ALREADY_EXISTS, "there is an order with this id already");
@@ -128,6 +128,9 @@ fn place_order(state: Option<&State>, place: &PlaceOrder, context: &Context<'_>)
 }
 
 fn cancel_order(state: Option<&State>, cancel: &CancelOrder, context: &Context<'_>) -> Decision<Event, Out> {
+    if let Err(refusal) = rules::key("order_id", &cancel.order_id.to_string(), context.key) {
+        return Decision::refuse(refusal.code, refusal.detail);
+    }
     let owner = match state {
         Some(State::Placed(placed)) => Some(placed.user_id),
         Some(State::Confirmed(confirmed)) => Some(confirmed.user_id),

@@ -100,12 +100,12 @@ impl Decider for Stock {
 }
 
 fn add_product(product: Option<&Product>, add: &AddProduct, context: &Context<'_>) -> Decision<Event, Out> {
-    let valid = rules::sku(&add.sku).and(rules::name(&add.name)).and(rules::price(&add.price));
+    let valid = rules::key("sku", &add.sku, context.key)
+        .and_then(|()| rules::sku(&add.sku))
+        .and_then(|()| rules::name(&add.name))
+        .and_then(|()| rules::price(&add.price));
     if let Err(refusal) = valid {
         return Decision::refuse(refusal.code, refusal.detail);
-    }
-    if add.sku != context.key {
-        return Decision::refuse(refusals::INVALID, "sku: expected the record's key");
     }
     if product.is_some() {
         return Decision::refuse(refusals::ALREADY_EXISTS, format!("there is a product {} already", add.sku));
@@ -122,7 +122,8 @@ fn receive_stock(
     let Some(product) = product else {
         return Decision::refuse(refusals::NOT_FOUND, format!("there is no product {}", context.key));
     };
-    if let Err(refusal) = rules::quantity(receive.quantity) {
+    let valid = rules::key("sku", &receive.sku, context.key).and_then(|()| rules::quantity(receive.quantity));
+    if let Err(refusal) = valid {
         return Decision::refuse(refusal.code, refusal.detail);
     }
     let more = i64::from(receive.quantity);

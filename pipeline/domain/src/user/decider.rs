@@ -12,6 +12,8 @@ use schemas::{
     },
 };
 
+use uuid::Uuid;
+
 use super::{policy, sessions};
 use crate::{
     Out,
@@ -38,6 +40,11 @@ impl Decider for User {
         input: &Input<Command, FollowUp>,
         context: &Context<'_>,
     ) -> Decision<Event, Out> {
+        if let Input::Command(command) = input
+            && let Err(refusal) = rules::key("user_id", &id_of(command).to_string(), context.key)
+        {
+            return Decision::refuse(refusal.code, refusal.detail);
+        }
         match input {
             Input::Command(Command::RegisterUser(register)) => register_user(state, register, context),
             Input::Command(command) => match state {
@@ -108,14 +115,25 @@ impl Decider for User {
     }
 }
 
+fn id_of(command: &Command) -> Uuid {
+    match command {
+        Command::RegisterUser(command) => command.user_id,
+        Command::StartSession(command) => command.user_id,
+        Command::RefreshSession(command) => command.user_id,
+        Command::EndSession(command) => command.user_id,
+        Command::ChangeName(command) => command.user_id,
+        Command::ChangeEmail(command) => command.user_id,
+        Command::ChangePassword(command) => command.user_id,
+        Command::RehashPassword(command) => command.user_id,
+        Command::DeactivateUser(command) => command.user_id,
+    }
+}
+
 fn register_user(
     state: Option<&State>,
     register: &RegisterUser,
     context: &Context<'_>,
 ) -> Decision<Event, Out> {
-    if register.user_id.to_string() != context.key {
-        return Decision::refuse(refusals::INVALID, "user_id: expected the record's key");
-    }
     if state.is_some() {
         return Decision::refuse(refusals::ALREADY_EXISTS, "there is a user with this id already");
     }
@@ -283,6 +301,7 @@ fn refused(state: Option<&State>, fingerprint: &str, reason: &str) -> Decision<E
         Some(State::Registering(registering)) if registering.email_fingerprint == fingerprint => {
             let user_id = registering.user_id;
             Decision::accept([RegistrationRefused { user_id, reason: reason.to_owned() }.into()])
+                .with(policy::stop(fingerprint))
                 .with(policy::forget_credential(user_id))
         }
         Some(State::Active(user)) => match &user.pending_email {

@@ -76,7 +76,8 @@ fn claim(user_id: Uuid, fingerprint: &str, context: &Context<'_>) -> Vec<Reactio
     ]
 }
 
-fn stop(fingerprint: &str) -> Reaction<Out> {
+/// Forgets the timer of a claim.
+pub(super) fn stop(fingerprint: &str) -> Reaction<Out> {
     Reaction::CancelTimer { name: format!("{CLAIM}{fingerprint}") }
 }
 

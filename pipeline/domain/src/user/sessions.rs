@@ -64,7 +64,7 @@ pub(super) fn refresh(
         .into()]);
     }
     // The successor of what was presented is the token that is valid now: it has not been used.
-    let lost_answer = refresh.generation + 1 == session.generation
+    let lost_answer = refresh.generation.checked_add(1) == Some(session.generation)
         && refresh.successor_hash == session.refresh_hash
         && context.at_ms - session.refreshed_at <= GRACE_MS;
     if lost_answer {

@@ -1,0 +1,69 @@
+//! Addresses: at most one user's.
+
+use domain::{Out, email::Email};
+use schemas::{
+    email::{ClaimEmail, EmailClaimed, EmailReleased, Event, ReleaseEmail, State},
+    user::{self, RecordEmailClaim},
+};
+use uuid::Uuid;
+
+use crate::aggregate::Aggregate;
+
+const ANN: Uuid = Uuid::from_u128(1);
+const BOB: Uuid = Uuid::from_u128(2);
+
+fn claim(user_id: Uuid) -> ClaimEmail {
+    ClaimEmail { email_fingerprint: "f1".into(), user_id }
+}
+
+fn release(user_id: Uuid) -> ReleaseEmail {
+    ReleaseEmail { email_fingerprint: "f1".into(), user_id }
+}
+
+fn answer(user_id: Uuid, granted: bool) -> (&'static str, String, Option<Out>) {
+    let answer = RecordEmailClaim { user_id, email_fingerprint: "f1".into(), granted };
+    ("user.followups", user_id.to_string(), Some(Out::User(user::FollowUp::from(answer))))
+}
+
+fn anns() -> Aggregate<Email> {
+    let mut address = Aggregate::new("f1");
+    address.follow_up(claim(ANN));
+    address
+}
+
+#[test]
+fn who_asks_first_gets_it() {
+    let mut address = Aggregate::<Email>::new("f1");
+    let then = address.follow_up(claim(ANN));
+    let claimed = EmailClaimed { email_fingerprint: "f1".into(), user_id: ANN };
+    assert_eq!((then.events, then.sent), (vec![Event::from(claimed)], vec![answer(ANN, true)]));
+
+    let then = address.follow_up(claim(BOB));
+    assert_eq!((then.events, then.sent), (Vec::new(), vec![answer(BOB, false)]));
+}
+
+#[test]
+fn its_owner_may_ask_again() {
+    let then = anns().follow_up(claim(ANN));
+    assert_eq!((then.events, then.sent), (Vec::new(), vec![answer(ANN, true)]));
+}
+
+#[test]
+fn what_is_released_is_free_for_others() {
+    let mut address = anns();
+    let then = address.follow_up(release(ANN));
+    let released = EmailReleased { email_fingerprint: "f1".into(), user_id: ANN };
+    assert_eq!((then.events, then.sent.len()), (vec![Event::from(released)], 0));
+    assert_eq!(address.follow_up(claim(BOB)).sent, [answer(BOB, true)]);
+}
+
+#[test]
+fn only_its_owner_releases_it_and_once() {
+    let mut address = anns();
+    address.follow_up(release(BOB)).nothing();
+    assert!(matches!(address.state, Some(State::Claimed(_))));
+    address.follow_up(release(ANN));
+    address.follow_up(release(ANN)).nothing();
+    Aggregate::<Email>::new("f1").follow_up(release(ANN)).nothing();
+    address.timer("any").nothing();
+}

@@ -1,0 +1,213 @@
+//! Sessions and the rules of refresh tokens.
+
+use domain::{
+    decider::Verdict,
+    refusals,
+    user::{GRACE_MS, SESSIONS_MAX, User},
+};
+use proptest::prelude::*;
+use schemas::user::{
+    ChangePassword, DeactivateUser, EndSession, Event, RefreshSession, RehashPassword, SessionEnd,
+    SessionRefreshed, SessionStarted, StartSession,
+};
+use uuid::Uuid;
+
+use crate::{
+    aggregate::{Aggregate, START_MS},
+    user::{ANN, active, ann, ends},
+};
+
+const DAY_MS: i64 = 86_400_000;
+const EXPIRES_AT: i64 = START_MS + 30 * DAY_MS;
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(100 + number)
+}
+
+fn start(number: u128) -> StartSession {
+    StartSession {
+        user_id: ANN,
+        session_id: id(number),
+        refresh_hash: "r0".into(),
+        credential_version: 1,
+        expires_at: EXPIRES_AT,
+    }
+}
+
+/// Presents the token of `generation` and asks for its successor.
+fn refresh(number: u128, generation: i32) -> RefreshSession {
+    RefreshSession {
+        user_id: ANN,
+        session_id: id(number),
+        generation,
+        presented_hash: format!("r{generation}"),
+        successor_hash: format!("r{}", i64::from(generation) + 1),
+    }
+}
+
+fn logged_in() -> Aggregate<User> {
+    let mut user = ann();
+    user.command(start(1));
+    user
+}
+
+#[test]
+fn a_session_starts_with_its_first_token() {
+    let then = ann().command(start(1));
+    let started = SessionStarted {
+        user_id: ANN,
+        session_id: id(1),
+        refresh_hash: "r0".into(),
+        started_at: START_MS,
+        expires_at: EXPIRES_AT,
+    };
+    assert_eq!((then.events, then.verdict), (vec![Event::from(started)], Verdict::Accepted));
+}
+
+#[test]
+fn a_session_needs_the_password_of_now_and_an_id_of_its_own() {
+    let stale = StartSession { credential_version: 2, ..start(1) };
+    assert_eq!(ann().command(stale).refused(), refusals::STALE_CREDENTIAL);
+    assert_eq!(logged_in().command(start(1)).refused(), refusals::ALREADY_EXISTS);
+}
+
+#[test]
+fn one_more_than_enough_ends_the_oldest() {
+    let mut user = ann();
+    for number in 0..20 {
+        assert!(ends(&user.command(start(number))).is_empty());
+    }
+    assert_eq!(ends(&user.command(start(20))), [(id(0), SessionEnd::Evicted)]);
+    assert_eq!(active(&user).sessions.len(), SESSIONS_MAX);
+}
+
+#[test]
+fn sessions_that_have_expired_take_no_place() {
+    let mut user = ann();
+    for number in 0..20 {
+        user.command(start(number));
+    }
+    user.wait_ms(31 * DAY_MS);
+    let expires_at = user.at_ms + DAY_MS;
+    let then = user.command(StartSession { expires_at, ..start(20) });
+    assert_eq!((ends(&then).len(), active(&user).sessions.len()), (0, 1));
+}
+
+#[test]
+fn a_token_is_good_once() {
+    let mut user = logged_in();
+    user.wait_ms(DAY_MS);
+    let then = user.command(refresh(1, 0));
+    let refreshed = SessionRefreshed {
+        user_id: ANN,
+        session_id: id(1),
+        generation: 1,
+        refresh_hash: "r1".into(),
+        refreshed_at: START_MS + DAY_MS,
+    };
+    assert_eq!((then.events, then.verdict), (vec![Event::from(refreshed)], Verdict::Accepted));
+    assert_eq!(user.command(refresh(1, 1)).verdict, Verdict::Accepted);
+}
+
+#[test]
+fn an_answer_that_was_lost_is_given_again_for_ten_seconds() {
+    let mut user = logged_in();
+    user.command(refresh(1, 0));
+    user.command(refresh(1, 0)).nothing();
+    user.wait_ms(GRACE_MS);
+    user.command(refresh(1, 0)).nothing();
+    user.wait_ms(1);
+    assert_eq!(user.command(refresh(1, 0)).refused(), refusals::TOKEN_REUSED);
+}
+
+#[test]
+fn reuse_ends_the_session() {
+    // Its successor was used.
+    let mut user = logged_in();
+    user.command(refresh(1, 0));
+    user.command(refresh(1, 1));
+    let then = user.command(refresh(1, 0));
+    assert_eq!(then.refused(), refusals::TOKEN_REUSED);
+    assert_eq!(ends(&then), [(id(1), SessionEnd::Reused)]);
+    // Whoever has the newest token is out, too.
+    assert_eq!(user.command(refresh(1, 2)).refused(), refusals::SESSION_ENDED);
+}
+
+#[test]
+fn a_token_that_was_never_given_ends_the_session() {
+    let forged = [
+        RefreshSession { presented_hash: "forged".into(), ..refresh(1, 0) },
+        RefreshSession { generation: 1, ..refresh(1, 0) },
+        RefreshSession { generation: -1, ..refresh(1, 0) },
+        refresh(1, i32::MAX),
+        refresh(1, i32::MIN),
+    ];
+    for forged in forged {
+        let then = logged_in().command(forged);
+        assert_eq!((then.refused(), ends(&then).len()), (refusals::TOKEN_REUSED, 1));
+    }
+}
+
+#[test]
+fn another_successor_within_ten_seconds_is_reuse() {
+    let mut user = logged_in();
+    user.command(refresh(1, 0));
+    let other = RefreshSession { successor_hash: "other".into(), ..refresh(1, 0) };
+    assert_eq!(user.command(other).refused(), refusals::TOKEN_REUSED);
+}
+
+#[test]
+fn a_session_that_ended_or_expired_is_not_refreshed() {
+    assert_eq!(ann().command(refresh(1, 0)).refused(), refusals::SESSION_ENDED);
+    let mut user = logged_in();
+    user.wait_ms(30 * DAY_MS);
+    assert_eq!(user.command(refresh(1, 0)).refused(), refusals::SESSION_ENDED);
+}
+
+#[test]
+fn logging_out_twice_is_fine() {
+    let mut user = logged_in();
+    let end = || EndSession { user_id: ANN, session_id: id(1) };
+    assert_eq!(ends(&user.command(end())), [(id(1), SessionEnd::LoggedOut)]);
+    user.command(end()).nothing();
+}
+
+#[test]
+fn a_new_password_and_leaving_end_all_sessions_but_a_better_hash_none() {
+    let two = || {
+        let mut user = logged_in();
+        user.command(start(2));
+        user
+    };
+    let both = |reason| vec![(id(1), reason), (id(2), reason)];
+    let (user_id, credential_version, password_hash) = (ANN, 1, "h2".to_owned());
+    let change = ChangePassword { user_id, password_hash: password_hash.clone(), credential_version };
+    assert_eq!(ends(&two().command(change)), both(SessionEnd::PasswordChanged));
+    let deactivate = DeactivateUser { user_id, credential_version };
+    assert_eq!(ends(&two().command(deactivate)), both(SessionEnd::Deactivated));
+    let mut user = two();
+    user.command(RehashPassword { user_id, password_hash, credential_version });
+    assert_eq!(active(&user).sessions.len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn sessions_are_bounded_and_have_distinct_ids(
+        steps in prop::collection::vec((0..40_u128, 0..4_i32, -2..30_i64, 0..DAY_MS), 1..200)
+    ) {
+        let mut user = ann();
+        for (number, kind, days, pause_ms) in steps {
+            user.wait_ms(pause_ms);
+            let expires_at = user.at_ms + days * DAY_MS;
+            match kind {
+                0 => drop(user.command(refresh(number, 0))),
+                1 if number < 4 => drop(user.command(EndSession { user_id: ANN, session_id: id(number) })),
+                _ => drop(user.command(StartSession { expires_at, ..start(number) })),
+            }
+            let sessions = &active(&user).sessions;
+            prop_assert!(sessions.len() <= SESSIONS_MAX);
+            let ids: std::collections::BTreeSet<_> = sessions.iter().map(|session| session.session_id).collect();
+            prop_assert_eq!(ids.len(), sessions.len());
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Products and their stock.
+
+use domain::{Out, decider::Verdict, refusals, stock::Stock};
+use schemas::{
+    Money,
+    order::{self, RecordReservation},
+    stock::{
+        AddProduct, Event, Member, ProductAdded, ReceiveStock, ReleaseStock, ReserveStock, Shortage, State,
+        StockReceived, StockRefused, StockReleased, StockReserved,
+    },
+};
+use uuid::Uuid;
+
+use crate::aggregate::{Aggregate, START_MS};
+
+const ORDER: Uuid = Uuid::from_u128(7);
+
+fn price() -> Money {
+    Money { amount_minor: 250, currency: "EUR".into() }
+}
+
+fn add() -> AddProduct {
+    AddProduct { sku: "cup".into(), name: "A cup".into(), price: price() }
+}
+
+fn receive(quantity: i32) -> ReceiveStock {
+    ReceiveStock { sku: "cup".into(), quantity }
+}
+
+fn reserve(order_id: Uuid, quantity: i32) -> ReserveStock {
+    ReserveStock { sku: "cup".into(), order_id, quantity }
+}
+
+fn release(order_id: Uuid) -> ReleaseStock {
+    ReleaseStock { sku: "cup".into(), order_id }
+}
+
+fn cups(quantity: i32) -> Aggregate<Stock> {
+    let mut cup = Aggregate::new("cup");
+    cup.command(add());
+    cup.command(receive(quantity));
+    cup
+}
+
+fn granted(quantity: i32) -> (&'static str, String, Option<Out>) {
+    let unit_price = Some(price());
+    let answer = RecordReservation {
+        order_id: ORDER,
+        sku: "cup".into(),
+        reserved: true,
+        quantity,
+        unit_price,
+        reason: None,
+    };
+    ("order.followups", ORDER.to_string(), Some(Out::Order(order::FollowUp::from(answer))))
+}
+
+fn denied(quantity: i32, reason: &str) -> (&'static str, String, Option<Out>) {
+    let answer = RecordReservation {
+        order_id: ORDER,
+        sku: "cup".into(),
+        reserved: false,
+        quantity,
+        unit_price: None,
+        reason: Some(reason.into()),
+    };
+    ("order.followups", ORDER.to_string(), Some(Out::Order(order::FollowUp::from(answer))))
+}
+
+fn figures(cup: &Aggregate<Stock>) -> (i64, i64, i64) {
+    let Some(State::Product(product)) = &cup.state else { panic!("there is a product") };
+    (product.received, product.free, product.held)
+}
+
+#[test]
+fn a_product_begins_with_nothing_in_stock() {
+    let mut cup = Aggregate::<Stock>::new("cup");
+    let then = cup.command(add());
+    let AddProduct { sku, name, price } = add();
+    assert_eq!(then.events, [Event::from(ProductAdded { sku, name, price, added_at: START_MS })]);
+    assert_eq!(figures(&cup), (0, 0, 0));
+}
+
+#[test]
+fn products_that_make_no_sense_are_refused() {
+    let refused = |change: fn(&mut AddProduct)| {
+        let mut cup = Aggregate::<Stock>::new("cup");
+        let mut add = add();
+        change(&mut add);
+        let then = cup.command(add);
+        assert!(then.events.is_empty());
+        then.refused()
+    };
+    assert_eq!(refused(|add| add.sku = "mug".into()), refusals::INVALID, "not the record's key");
+    assert_eq!(refused(|add| add.sku = "a cup".into()), refusals::INVALID);
+    assert_eq!(refused(|add| add.sku = "c".repeat(65)), refusals::INVALID);
+    assert_eq!(refused(|add| add.name = String::new()), refusals::INVALID);
+    assert_eq!(refused(|add| add.name = " cup".into()), refusals::INVALID);
+    assert_eq!(refused(|add| add.name = "c".repeat(101)), refusals::INVALID);
+    assert_eq!(refused(|add| add.price.amount_minor = -1), refusals::INVALID);
+    assert_eq!(refused(|add| add.price.currency = "eur".into()), refusals::INVALID);
+}
+
+#[test]
+fn a_product_is_added_once() {
+    assert_eq!(cups(1).command(add()).refused(), refusals::ALREADY_EXISTS);
+}
+
+#[test]
+fn what_arrives_is_free() {
+    let then = cups(1).command(receive(4));
+    let received = StockReceived { sku: "cup".into(), quantity: 4, received: 5, free: 5, held: 0 };
+    assert_eq!((then.events, then.verdict), (vec![received.into()], Verdict::Accepted));
+}
+
+#[test]
+fn goods_arrive_only_for_products_and_in_sensible_numbers() {
+    assert_eq!(Aggregate::<Stock>::new("cup").command(receive(1)).refused(), refusals::NOT_FOUND);
+    for quantity in [i32::MIN, -1, 0, 1_000_001, i32::MAX] {
+        assert_eq!(cups(1).command(receive(quantity)).refused(), refusals::INVALID, "{quantity}");
+    }
+    let other = ReceiveStock { sku: "mug".into(), quantity: 1 };
+    assert_eq!(cups(1).command(other).refused(), refusals::INVALID, "not the record's key");
+}
+
+#[test]
+fn a_reservation_holds_and_tells_the_order_the_price() {
+    let mut cup = cups(5);
+    let then = cup.follow_up(reserve(ORDER, 3));
+    let reserved = StockReserved {
+        sku: "cup".into(),
+        order_id: ORDER,
+        quantity: 3,
+        unit_price: price(),
+        received: 5,
+        free: 2,
+        held: 3,
+    };
+    assert_eq!(then.events, [Event::from(reserved)]);
+    assert_eq!(then.sent, [granted(3)]);
+    assert!(matches!(&cup.members[&ORDER.to_string()], Member::Reservation(r) if r.quantity == 3));
+}
+
+#[test]
+fn asking_twice_holds_once_and_answers_twice() {
+    let mut cup = cups(5);
+    cup.follow_up(reserve(ORDER, 3));
+    let again = cup.follow_up(reserve(ORDER, 3));
+    assert_eq!((again.events, again.sent), (Vec::new(), vec![granted(3)]));
+    assert_eq!(figures(&cup), (5, 2, 3));
+}
+
+#[test]
+fn what_is_not_there_is_not_promised() {
+    let mut cup = cups(2);
+    let then = cup.follow_up(reserve(ORDER, 3));
+    let refused = StockRefused {
+        sku: "cup".into(),
+        order_id: ORDER,
+        quantity: 3,
+        reason: Shortage::Insufficient,
+        received: 2,
+        free: 2,
+        held: 0,
+    };
+    assert_eq!(then.events, [Event::from(refused)]);
+    assert_eq!(then.sent, [denied(3, refusals::OUT_OF_STOCK)]);
+    assert!(cup.members.is_empty());
+}
+
+#[test]
+fn a_key_without_a_product_answers_and_keeps_nothing() {
+    let mut cup = Aggregate::<Stock>::new("cup");
+    let then = cup.follow_up(reserve(ORDER, 1));
+    assert_eq!((then.events, then.sent), (Vec::new(), vec![denied(1, refusals::UNKNOWN_PRODUCT)]));
+    cup.follow_up(release(ORDER)).nothing();
+    cup.timer("any").nothing();
+    assert_eq!(cup.state, None);
+}
+
+#[test]
+fn what_is_released_is_free_again_once() {
+    let mut cup = cups(5);
+    cup.follow_up(reserve(ORDER, 3));
+    let then = cup.follow_up(release(ORDER));
+    let released =
+        StockReleased { sku: "cup".into(), order_id: ORDER, quantity: 3, received: 5, free: 5, held: 0 };
+    assert_eq!(then.events, [Event::from(released)]);
+    assert!(cup.members.is_empty());
+    cup.follow_up(release(ORDER)).nothing();
+    assert_eq!(figures(&cup), (5, 5, 0));
+}
+
+#[test]
+fn only_the_order_that_holds_can_release() {
+    let mut cup = cups(5);
+    cup.follow_up(reserve(ORDER, 3));
+    cup.follow_up(release(Uuid::from_u128(8))).nothing();
+    assert_eq!(figures(&cup), (5, 2, 3));
+}

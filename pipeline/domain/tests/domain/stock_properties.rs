@@ -1,0 +1,62 @@
+//! Whatever is asked of a stock, in whatever order: nothing is negative, and nothing is lost or made.
+
+use domain::stock::Stock;
+use proptest::prelude::*;
+use schemas::{
+    Money,
+    stock::{AddProduct, Command, FollowUp, Member, ReceiveStock, ReleaseStock, ReserveStock, State},
+};
+use uuid::Uuid;
+
+use crate::aggregate::Aggregate;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Command(Command),
+    FollowUp(FollowUp),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let sku = || "cup".to_owned();
+    let quantity = || prop_oneof![8 => 1..10, 1 => any::<i32>()];
+    let order = || (0..6_u128).prop_map(Uuid::from_u128);
+    let price = Money { amount_minor: 1, currency: "EUR".into() };
+    let add = Command::from(AddProduct { sku: sku(), name: "cup".into(), price });
+    prop_oneof![
+        1 => Just(Step::Command(add)),
+        3 => quantity().prop_map(move |quantity| Step::Command(ReceiveStock { sku: sku(), quantity }.into())),
+        6 => (order(), quantity()).prop_map(move |(order_id, quantity)| {
+            Step::FollowUp(ReserveStock { sku: sku(), order_id, quantity }.into())
+        }),
+        4 => order().prop_map(move |order_id| Step::FollowUp(ReleaseStock { sku: sku(), order_id }.into())),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn received_is_free_plus_held_and_held_is_what_orders_hold(
+        steps in prop::collection::vec(step(), 1..60)
+    ) {
+        let mut cup = Aggregate::<Stock>::new("cup");
+        for step in steps {
+            let then = match step {
+                Step::Command(command) => cup.command(command),
+                Step::FollowUp(FollowUp::ReserveStock(asked)) => {
+                    let then = cup.follow_up(asked);
+                    prop_assert_eq!(then.sent.len(), 1, "each reservation that is asked for gets an answer");
+                    then
+                }
+                Step::FollowUp(follow_up) => cup.follow_up(follow_up),
+            };
+            let Some(State::Product(product)) = &cup.state else {
+                prop_assert!(then.events.is_empty());
+                continue;
+            };
+            let held: i64 =
+                cup.members.values().map(|Member::Reservation(held)| i64::from(held.quantity)).sum();
+            prop_assert!(product.free >= 0 && product.held >= 0, "{:?}", product);
+            prop_assert_eq!(product.received, product.free + product.held);
+            prop_assert_eq!(product.held, held);
+        }
+    }
+}
