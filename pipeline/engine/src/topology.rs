@@ -28,6 +28,9 @@ pub(crate) enum Route {
 
 type Policy = Box<dyn Fn(&Codec, &[u8], Uuid) -> Result<Vec<Effect>, Failure> + Send + Sync>;
 
+/// How many partitions a topic has.
+type Partitions = Box<dyn Fn(&str) -> Option<i32> + Send + Sync>;
+
 /// The shape of a processor.
 pub struct Topology {
     pub(crate) processor: &'static str,
@@ -40,7 +43,7 @@ pub struct Topology {
     pub(crate) kinds: Vec<fn() -> Box<dyn Aggregates>>,
     pub(crate) policies: Vec<Policy>,
     schemas: Vec<&'static Schema>,
-    partitions: Box<dyn Fn(&str) -> Option<i32> + Send + Sync>,
+    partitions: Partitions,
 }
 
 impl fmt::Debug for Topology {

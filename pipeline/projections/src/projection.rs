@@ -50,6 +50,9 @@ pub trait Projection: Send + Sync {
 
     /// Applies a batch and moves the position, or fails without harm: the same records will come again after a new claim.
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Throws data and positions away. Projectors that are at work notice it, and build everything anew from the log.
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// An event with what stands around it.

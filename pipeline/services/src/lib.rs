@@ -1,0 +1,17 @@
+//! The three services: a processor on the engine, its projections, and an inner listener each.
+//!
+//! - [`topology`]: what each processor consists of
+//! - [`config`]: what a service can be told
+//! - [`inner`]: metrics and health
+//! - [`mail`]: the worker that sends mail, of the notification service alone
+//!
+//! **A service serves nobody from outside: it reads topics, writes topics, and fills read models.**
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod inner;
+pub mod mail;
+mod run;
+pub mod topology;
+
+pub use run::{Projections, Service, Stores, run};

@@ -7,11 +7,10 @@ use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use mongodb::{
     Collection,
     bson::{Document, doc},
-    options::ReturnDocument,
 };
 use redpanda::log::TopicPartition;
 use schemas::{Codec, Message};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Mongo, failed};
 use crate::{
@@ -21,7 +20,6 @@ use crate::{
 
 /// Writes under way at once.
 const WRITES_MAX: usize = 16;
-const POSITIONS: &str = "positions";
 
 /// What a document is made of, and how.
 pub(super) trait Fold: Send + Sync + 'static {
@@ -49,12 +47,6 @@ pub(super) struct Folded<F> {
     fold: std::marker::PhantomData<F>,
 }
 
-#[derive(Deserialize)]
-struct Position {
-    epoch: i64,
-    next: Option<i64>,
-}
-
 impl<F: Fold> Folded<F> {
     pub(super) fn new(mongo: Mongo) -> Self {
         Self { mongo, fold: std::marker::PhantomData }
@@ -62,18 +54,6 @@ impl<F: Fold> Folded<F> {
 
     fn documents(&self) -> Collection<F::Document> {
         self.mongo.collection(F::COLLECTION)
-    }
-
-    async fn advance(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        let id = position_id(F::NAME, batch.place);
-        // A missing field equals null in a filter.
-        let filter = doc! { "_id": &id, "epoch": batch.epoch, "next": batch.from };
-        let moved = self.mongo.collection::<Document>(POSITIONS);
-        let moved = moved.update_one(filter, doc! { "$set": { "next": batch.to } }).await;
-        match moved.map_err(failed("moving a position"))?.matched_count {
-            0 => Err(StoreError::Lost { position: id }),
-            _ => Ok(()),
-        }
     }
 
     async fn load(&self, keys: Vec<&str>) -> Result<BTreeMap<String, F::Document>, StoreError> {
@@ -122,19 +102,11 @@ impl<F: Fold> Projection for Folded<F> {
     }
 
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        Box::pin(async move {
-            let filter = doc! { "_id": position_id(F::NAME, place) };
-            let positions = self.mongo.collection::<Position>(POSITIONS);
-            let claimed = positions
-                .find_one_and_update(filter, doc! { "$inc": { "epoch": 1_i64 } })
-                .upsert(true)
-                .return_document(ReturnDocument::After)
-                .await
-                .map_err(failed("claiming a partition"))?;
-            let lost = || StoreError::Failed { doing: "claiming a partition", why: "no answer".to_owned() };
-            let Position { epoch, next } = claimed.ok_or_else(lost)?;
-            Ok(Claim { epoch, next })
-        })
+        Box::pin(self.mongo.claim(F::NAME, place))
+    }
+
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.mongo.erase(F::NAME, F::COLLECTION))
     }
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -156,7 +128,7 @@ impl<F: Fold> Projection for Folded<F> {
                 .buffer_unordered(WRITES_MAX)
                 .try_collect::<()>()
                 .await?;
-            self.advance(batch).await
+            self.mongo.advance(F::NAME, batch).await
         })
     }
 }
@@ -183,8 +155,4 @@ fn fold_all<F: Fold>(
         Change { key: key.to_owned(), held, document }
     };
     Ok(changed.into_iter().map(change).collect())
-}
-
-fn position_id(projection: &str, place: &TopicPartition) -> String {
-    format!("{projection} {place}")
 }

@@ -5,6 +5,7 @@
 mod documents;
 mod folded;
 mod orders;
+mod position;
 mod reads;
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub use reads::{Reads, Recipients};
 
 use crate::{StoreError, projection::Projection};
 
-/// The database's name.
+/// The database's name, where the URL has none.
 pub const DATABASE: &str = "millrace";
 /// How long a server is looked for, and connected to.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -49,7 +50,8 @@ impl Mongo {
         options.server_selection_timeout.get_or_insert(CONNECT_MAX);
         options.connect_timeout.get_or_insert(CONNECT_MAX);
         let client = Client::with_options(options).map_err(|error| StoreError::failed(doing, error))?;
-        Ok(Self { database: client.database(DATABASE) })
+        let database = client.default_database().unwrap_or_else(|| client.database(DATABASE));
+        Ok(Self { database })
     }
 
     /// Makes the indexes that are not there yet.

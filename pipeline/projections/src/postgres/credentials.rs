@@ -31,6 +31,10 @@ impl Projection for Credentials {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
 
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(position::erase(&self.postgres, self.name(), &["credentials"]))
+    }
+
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let newest = newest(batch, codec)?;

@@ -33,6 +33,10 @@ impl Projection for Outcomes {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
 
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(position::erase(&self.postgres, self.name(), &["outcomes"]))
+    }
+
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let outcomes = first(batch, codec)?;

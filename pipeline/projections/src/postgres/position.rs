@@ -1,4 +1,5 @@
-//! Positions in PostgreSQL: claimed with a new epoch, and moved in the transaction that writes the rows.
+//! Positions in PostgreSQL: claimed with a new epoch, moved in the transaction that writes the rows, and
+//! erased in the one that erases them.
 
 use deadpool_postgres::Transaction;
 use redpanda::log::TopicPartition;
@@ -44,4 +45,18 @@ pub(super) async fn advance(
         return Ok(());
     }
     Err(StoreError::Lost { position: format!("{projection} {}", batch.place) })
+}
+
+/// Throws away the positions of a projection together with `tables`.
+pub(super) async fn erase(postgres: &Postgres, projection: &str, tables: &[&str]) -> Result<(), StoreError> {
+    let failed = failed("erasing a projection");
+    let mut client = postgres.get().await?;
+    let transaction = client.transaction().await.map_err(&failed)?;
+    // First, because it waits for those who write.
+    let sql = "DELETE FROM positions WHERE projection = $1";
+    transaction.execute(sql, &[&projection]).await.map_err(&failed)?;
+    for table in tables {
+        transaction.batch_execute(&format!("DELETE FROM {table}")).await.map_err(&failed)?;
+    }
+    transaction.commit().await.map_err(&failed)
 }

@@ -36,6 +36,10 @@ impl Projection for Users {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
 
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(position::erase(&self.postgres, self.name(), &["sessions", "users"]))
+    }
+
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let events = events::<user::Event>(batch, codec)?;

@@ -94,6 +94,13 @@ impl Projection for Feed {
         Box::pin(position::claim(&self.redis, self.name, place))
     }
 
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let streams: Vec<_> = self.topics.iter().map(|topic| format!("live:{topic}:*")).collect();
+            position::erase(&self.redis, self.name, &streams).await
+        })
+    }
+
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut invocation = position::begin(&WRITE, self.name, batch);

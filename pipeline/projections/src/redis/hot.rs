@@ -48,6 +48,10 @@ impl Projection for HotProducts {
         Box::pin(position::claim(&self.redis, self.name(), place))
     }
 
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { position::erase(&self.redis, self.name(), &[product_key("*")]).await })
+    }
+
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let events = events::<stock::Event>(batch, codec)?;

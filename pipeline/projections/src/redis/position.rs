@@ -80,3 +80,18 @@ pub(super) async fn invoke(
 fn field(place: &TopicPartition) -> String {
     format!("{}:{}", place.topic, place.partition)
 }
+
+/// Throws away the positions of a projection together with all keys that match one of `patterns`, in one step.
+pub(super) async fn erase(redis: &Redis, projection: &str, patterns: &[String]) -> Result<(), StoreError> {
+    let script = Script::new(
+        r"
+for _, pattern in ipairs(ARGV) do
+  for _, key in ipairs(redis.call('KEYS', pattern)) do redis.call('DEL', key) end
+end
+redis.call('DEL', KEYS[1])",
+    );
+    let mut invocation = script.key(positions_key(projection));
+    invocation.arg(patterns);
+    let erased = invocation.invoke_async::<()>(&mut redis.connection()).await;
+    erased.map_err(failed("erasing a projection in Redis"))
+}

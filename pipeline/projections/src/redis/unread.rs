@@ -36,6 +36,10 @@ impl Projection for Unread {
         Box::pin(position::claim(&self.redis, self.name(), place))
     }
 
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { position::erase(&self.redis, self.name(), &["unread:*".to_owned()]).await })
+    }
+
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut changes: BTreeMap<Uuid, i64> = BTreeMap::new();

@@ -1,0 +1,76 @@
+//! Positions beside the documents: one for each projection and partition, moved by compare-and-set.
+
+use mongodb::{
+    bson::{Document, doc},
+    options::ReturnDocument,
+};
+use redpanda::log::TopicPartition;
+use serde::Deserialize;
+
+use super::{Mongo, failed};
+use crate::{
+    StoreError,
+    projection::{Batch, Claim},
+};
+
+const POSITIONS: &str = "positions";
+
+#[derive(Deserialize)]
+struct Position {
+    epoch: i64,
+    next: Option<i64>,
+}
+
+impl Mongo {
+    /// Makes a partition of `projection` the caller's: whoever claimed it before can't move its position any more.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn claim(&self, projection: &str, place: &TopicPartition) -> Result<Claim, StoreError> {
+        let filter = doc! { "_id": position_id(projection, place) };
+        let positions = self.collection::<Position>(POSITIONS);
+        let claimed = positions
+            .find_one_and_update(filter, doc! { "$inc": { "epoch": 1_i64 } })
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .await
+            .map_err(failed("claiming a partition"))?;
+        let lost = || StoreError::Failed { doing: "claiming a partition", why: "no answer".to_owned() };
+        let Position { epoch, next } = claimed.ok_or_else(lost)?;
+        Ok(Claim { epoch, next })
+    }
+
+    /// Moves the position of `projection` behind a batch that is applied.
+    ///
+    /// # Errors
+    /// When it is somebody else's by now, or the server does not answer.
+    pub async fn advance(&self, projection: &str, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let id = position_id(projection, batch.place);
+        // A missing field equals null in a filter.
+        let filter = doc! { "_id": &id, "epoch": batch.epoch, "next": batch.from };
+        let moved = self.collection::<Document>(POSITIONS);
+        let moved = moved.update_one(filter, doc! { "$set": { "next": batch.to } }).await;
+        match moved.map_err(failed("moving a position"))?.matched_count {
+            0 => Err(StoreError::Lost { position: id }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Throws the documents of `projection` away, and its positions. Who works on it is fenced first, so that nothing of
+    /// what they write stays.
+    pub(super) async fn erase(&self, projection: &str, collection: &str) -> Result<(), StoreError> {
+        let positions = self.collection::<Document>(POSITIONS);
+        let own = doc! { "_id": { "$regex": format!("^{projection} ") } };
+        let fence = doc! { "$inc": { "epoch": 1_i64 } };
+        positions.update_many(own.clone(), fence).await.map_err(failed("fencing projectors"))?;
+        let documents = self.collection::<Document>(collection);
+        documents.delete_many(doc! {}).await.map_err(failed("erasing documents"))?;
+        let forget = doc! { "$inc": { "epoch": 1_i64 }, "$unset": { "next": "" } };
+        positions.update_many(own, forget).await.map_err(failed("erasing positions"))?;
+        Ok(())
+    }
+}
+
+fn position_id(projection: &str, place: &TopicPartition) -> String {
+    format!("{projection} {place}")
+}

@@ -1,0 +1,76 @@
+//! What a service can be told: one struct, from arguments or the environment.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Parser;
+
+/// Settings of a service. Wrong ones end it with exit code 64 before it binds anything.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about)]
+pub struct Config {
+    /// Brokers to begin with, `host:port`, comma separated.
+    #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
+    pub brokers: String,
+    /// Base address of the schema registry.
+    #[arg(long, env = "MILLRACE_REGISTRY_URL", default_value = "http://127.0.0.1:8081")]
+    pub registry_url: String,
+    /// This instance's number: each running instance of a service has its own, and keeps it over restarts.
+    #[arg(long, env = "MILLRACE_INSTANCE", default_value_t = 0)]
+    pub instance: u32,
+    /// Worker threads of the engine.
+    #[arg(long, env = "MILLRACE_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: u32,
+    /// Milliseconds between commits; 0 commits as soon as the input drains.
+    #[arg(long, env = "MILLRACE_COMMIT_INTERVAL_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=5000))]
+    pub commit_interval_ms: u64,
+    /// PostgreSQL, as a connection URL.
+    #[arg(
+        long,
+        env = "MILLRACE_POSTGRES_URL",
+        default_value = "postgres://millrace@127.0.0.1:5432/millrace",
+        hide_env_values = true
+    )]
+    pub postgres_url: String,
+    /// MongoDB, as a connection URL; the database is `millrace`.
+    #[arg(
+        long,
+        env = "MILLRACE_MONGO_URL",
+        default_value = "mongodb://127.0.0.1:27017",
+        hide_env_values = true
+    )]
+    pub mongo_url: String,
+    /// Redis, as a connection URL.
+    #[arg(
+        long,
+        env = "MILLRACE_REDIS_URL",
+        default_value = "redis://127.0.0.1:6379",
+        hide_env_values = true
+    )]
+    pub redis_url: String,
+    /// Where /metrics, /livez and /readyz answer; not for the outside.
+    #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
+    pub inner: SocketAddr,
+    /// The mail server, `smtp://` or `smtps://`; without it no mail is sent. Only the notification service uses it.
+    #[arg(long, env = "MILLRACE_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// The sender of mail.
+    #[arg(long, env = "MILLRACE_MAIL_FROM", default_value = "Millrace <no-reply@millrace.invalid>")]
+    pub mail_from: String,
+}
+
+impl Config {
+    /// Reads arguments and environment; on wrong ones says what is wrong and ends with exit code 64
+    /// (0 for `--help` and `--version`).
+    pub fn from_env() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let code = if error.use_stderr() { 64 } else { 0 };
+            let _ = error.print();
+            std::process::exit(code);
+        })
+    }
+
+    /// The interval between commits.
+    pub fn commit_interval(&self) -> Duration {
+        Duration::from_millis(self.commit_interval_ms)
+    }
+}

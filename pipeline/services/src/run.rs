@@ -1,0 +1,237 @@
+//! Starts a service and ends it in order: inner listener, schemas, projectors, workers; and all of it on a signal.
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+use engine::{End, SchemaSource, Settings, Status, Topology, Worker};
+use projections::{Projection, StoreError, mongo::Mongo, postgres::Postgres, projector, redis::Redis};
+use redpanda::{log::Topic, reader::Reader, registry::Registry, session};
+use schemas::Schema;
+use tokio::{
+    runtime::{Handle, Runtime},
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{config::Config, inner};
+
+/// Connections to PostgreSQL: each projector uses one at a time for each partition.
+const POSTGRES_CONNECTIONS_MAX: usize = 8;
+
+/// What a service is made of.
+pub struct Service {
+    /// Its processor.
+    pub topology: Topology,
+    /// The projections that it runs, named once the stores answer.
+    pub projections: Projections,
+    /// The schemas that these read, beside the processor's.
+    pub reads: Vec<&'static Schema>,
+}
+
+/// The read models' stores.
+#[derive(Clone)]
+pub struct Stores {
+    /// Users, credentials, sessions, outcomes.
+    pub postgres: Postgres,
+    /// Orders, products, notifications, recipients.
+    pub mongo: Mongo,
+    /// Hot reads, notices, the live stream.
+    pub redis: Redis,
+}
+
+/// Names the projections of a service.
+pub type Projections = Box<dyn FnOnce(Stores) -> Result<Vec<Box<dyn Projection>>, StoreError> + Send>;
+
+impl Stores {
+    /// Connects, and makes tables and indexes that are not there yet; waits for stores that are not there yet.
+    async fn open(config: &Config) -> anyhow::Result<Self> {
+        let postgres =
+            Postgres::new(&config.postgres_url, POSTGRES_CONNECTIONS_MAX).context("MILLRACE_POSTGRES_URL")?;
+        let mongo = Mongo::new(&config.mongo_url).await.context("MILLRACE_MONGO_URL")?;
+        let redis = Redis::new(&config.redis_url).context("MILLRACE_REDIS_URL")?;
+        let stores = Self { postgres, mongo, redis };
+        while let Err(error) = stores.prepare().await {
+            tracing::warn!(%error, "waiting for the stores");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(stores)
+    }
+
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.postgres.migrate().await?;
+        self.mongo.index().await
+    }
+}
+
+/// Runs a service until it is told to end.
+pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
+    let config = Config::from_env();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let service = match service(&config) {
+        Ok(service) => service,
+        Err(error) => {
+            eprintln!("{error:#}");
+            return ExitCode::from(64);
+        }
+    };
+    let started = Runtime::new().context("starting the runtime").and_then(|runtime| {
+        let ended = runtime.block_on(serve(service, config));
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        ended
+    });
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended");
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
+    let Service { topology, projections, reads } = service;
+    let topology = Arc::new(topology);
+    let metrics = prometheus::Registry::new();
+    metrics.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    let statuses: Arc<OnceLock<Vec<Arc<Status>>>> = Arc::default();
+    let checks = vec![("engine", ready(statuses.clone()))];
+    inner::serve(config.inner, metrics.clone(), checks).await?;
+    let mut stop = Stop::listen()?;
+
+    let registry = Registry::new(&config.registry_url)?;
+    let mut schemas = topology.schemas().to_vec();
+    schemas
+        .extend(reads.into_iter().filter(|read| !topology.schemas().iter().any(|own| own.name == read.name)));
+    let codec = tokio::select! {
+        codec = registry.wait_for_codec(&schemas) => Arc::new(codec),
+        () = stop.asked() => return Ok(()),
+    };
+    let source = Arc::new(Source { registry, runtime: Handle::current() });
+
+    let shutdown = Arc::new(AtomicBool::new(false));
+    let brokers = config.brokers.clone();
+    let member = format!("{}-{}", topology.processor(), config.instance);
+    let schema_by_id = source.clone();
+    let context = projector::Context {
+        open: Arc::new(move |group, topics| {
+            let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
+            Ok(Box::new(Reader::join(&brokers, group, &format!("{group}.{member}"), &topics)?))
+        }),
+        codec: codec.clone(),
+        schema_by_id: Arc::new(move |id| schema_by_id.schema_by_id(id)),
+        metrics: projections::metrics::Metrics::register(&metrics)?,
+        runtime: Handle::current(),
+        shutdown: shutdown.clone(),
+    };
+    let stores = tokio::select! {
+        stores = Stores::open(&config) => stores?,
+        () = stop.asked() => return Ok(()),
+    };
+    let mut projectors = Vec::new();
+    for projection in projections(stores)? {
+        projectors.push(projector::spawn(projection, context.clone())?);
+    }
+
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let engine_metrics = engine::Metrics::register(topology.processor(), &metrics)?;
+    let mut workers = Vec::new();
+    let mut found = Vec::new();
+    for number in 0..config.workers {
+        let connect = session::Settings {
+            brokers: config.brokers.clone(),
+            group: topology.processor().to_owned(),
+            inputs: topology.inputs(),
+            transactional_id: format!("{}-{}-{number}", topology.processor(), config.instance),
+        };
+        let worker = Worker::new(
+            topology.clone(),
+            codec.clone(),
+            Arc::new(connect),
+            source.clone(),
+            Arc::new(now_ms),
+            Settings { commit_interval: config.commit_interval(), ..Settings::default() },
+            engine_metrics.clone(),
+        );
+        found.push(worker.status());
+        let (shutdown, ended) = (shutdown.clone(), ended.clone());
+        workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            // A receiver that is gone means that the service ends anyway.
+            drop(ended.send(worker.run(&shutdown)));
+        })?);
+    }
+    drop(ended);
+    drop(statuses.set(found));
+    tracing::info!(processor = topology.processor(), instance = config.instance, "at work");
+
+    let result: Result<(), End> = tokio::select! {
+        ended = end.recv() => ended.unwrap_or(Ok(())),
+        () = stop.asked() => Ok(()),
+    };
+    tracing::info!(processor = topology.processor(), "ending: finishing what was begun");
+    shutdown.store(true, Ordering::Relaxed);
+    let joined = tokio::task::spawn_blocking(move || {
+        workers.into_iter().chain(projectors).for_each(|thread| drop(thread.join()));
+    });
+    joined.await.context("waiting for the threads")?;
+    Ok(result?)
+}
+
+/// Signals to end.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ready when every worker has its session and all tasks are restored.
+fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
+    Arc::new(move || match statuses.get() {
+        None => Err("waiting for the schemas and the stores".to_owned()),
+        Some(all) if all.iter().all(|status| status.is_ready()) => Ok(()),
+        Some(_) => Err("a session is being opened or a task restored".to_owned()),
+    })
+}
+
+/// Schemas by id, for threads that may block.
+struct Source {
+    registry: Registry,
+    runtime: Handle,
+}
+
+impl SchemaSource for Source {
+    fn schema_by_id(&self, id: u32) -> Result<Option<String>, String> {
+        self.runtime.block_on(self.registry.schema_by_id(id)).map_err(|error| error.to_string())
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
