@@ -48,6 +48,9 @@ pub trait Projection: Send + Sync {
     /// Makes the partition this owner's: whoever claimed it before can't move its position any more.
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>>;
 
+    /// The newest claim of a partition as the store has it; `None` where there is none any more.
+    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>>;
+
     /// Applies a batch and moves the position, or fails without harm: the same records will come again after a new claim.
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>>;
 

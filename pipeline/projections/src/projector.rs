@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use crate::{
     StoreError,
     metrics::Metrics,
-    projection::{Batch, Projection, wrong},
+    projection::{Batch, Claim, Projection, wrong},
 };
 
 /// How long a poll waits where nothing is to do: bounds how long a shutdown takes.
@@ -37,6 +37,9 @@ const WAIT_MIN: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The wait after what will hardly go away by itself.
 const STUCK: Duration = Duration::from_secs(30);
+
+/// How often the positions of a quiet projection are compared with the store's: it may have been emptied or erased.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Opens a member of a group that reads topics.
 pub type Open = dyn Fn(&str, &[&str]) -> Result<Box<dyn Input>, LogError> + Send + Sync;
@@ -128,6 +131,7 @@ pub struct Projector<'a> {
     records: Vec<Record>,
     /// Failures of the log in a row.
     log_failures: u32,
+    looked: Instant,
 }
 
 impl<'a> Projector<'a> {
@@ -142,6 +146,7 @@ impl<'a> Projector<'a> {
             astray: false,
             records: Vec::new(),
             log_failures: 0,
+            looked: Instant::now(),
         }
     }
 
@@ -151,6 +156,10 @@ impl<'a> Projector<'a> {
     /// When the input can't be used any more: throw this away and open another one.
     pub fn step(&mut self) -> Result<(), LogError> {
         self.claim()?;
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.looked = Instant::now();
+            self.look();
+        }
         if self.astray {
             let positions = self.slots.iter().filter_map(|(place, slot)| match slot {
                 Slot::Claimed { next, .. } => Some((place.clone(), *next)),
@@ -289,6 +298,31 @@ impl<'a> Projector<'a> {
             self.astray = true;
         }
         Ok(())
+    }
+
+    /// Claims again what the store no longer has as it was left, without waiting for a record to show it.
+    fn look(&mut self) {
+        let projection = self.projection;
+        let held = join_all(self.slots.iter().filter_map(|(place, slot)| {
+            let Slot::Claimed { epoch, from, .. } = slot else { return None };
+            let left = Claim { epoch: *epoch, next: *from };
+            Some(async move { (place.clone(), left, projection.held(place).await) })
+        }));
+        for (place, left, held) in self.context.runtime.block_on(held) {
+            match held {
+                // It will be noticed when there is something to write.
+                Err(_) => {}
+                Ok(Some(held)) if held == left => {}
+                Ok(Some(held)) if held.epoch > left.epoch => {
+                    let error = StoreError::Lost { position: format!("{} {place}", self.projection.name()) };
+                    self.failed(&place, error, 0, false);
+                }
+                Ok(_) => {
+                    tracing::info!(projection = self.projection.name(), partition = %place, "the position is gone");
+                    self.wait(&place, Duration::ZERO, 0, false);
+                }
+            }
+        }
     }
 
     /// Applies what was read, the partitions beside each other.

@@ -105,6 +105,10 @@ impl<F: Fold> Projection for Folded<F> {
         Box::pin(self.mongo.claim(F::NAME, place))
     }
 
+    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(self.mongo.held(F::NAME, place))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(self.mongo.erase(F::NAME, F::COLLECTION))
     }

@@ -40,6 +40,18 @@ impl Mongo {
         Ok(Claim { epoch, next })
     }
 
+    /// The newest claim of a partition.
+    pub(super) async fn held(
+        &self,
+        projection: &str,
+        place: &TopicPartition,
+    ) -> Result<Option<Claim>, StoreError> {
+        let filter = doc! { "_id": position_id(projection, place) };
+        let found = self.collection::<Position>(POSITIONS).find_one(filter).await;
+        let found = found.map_err(failed("looking at a position"))?;
+        Ok(found.map(|Position { epoch, next }| Claim { epoch, next }))
+    }
+
     /// Moves the position of `projection` behind a batch that is applied.
     ///
     /// # Errors

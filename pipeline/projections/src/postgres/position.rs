@@ -26,6 +26,23 @@ pub(super) async fn claim(
     Ok(Claim { epoch: row.get(0), next: row.get(1) })
 }
 
+/// The newest claim of a partition.
+pub(super) async fn held(
+    postgres: &Postgres,
+    projection: &str,
+    place: &TopicPartition,
+) -> Result<Option<Claim>, StoreError> {
+    let failed = failed("looking at a position");
+    let client = postgres.get().await?;
+    let sql = "SELECT epoch, next FROM positions WHERE projection = $1 AND topic = $2 AND partition = $3";
+    let statement = client.prepare_cached(sql).await.map_err(&failed)?;
+    let row = client
+        .query_opt(&statement, &[&projection, &&*place.topic, &place.partition])
+        .await
+        .map_err(&failed)?;
+    Ok(row.map(|row| Claim { epoch: row.get(0), next: row.get(1) }))
+}
+
 /// Moves the position, first thing in the transaction: its row is locked until the commit.
 pub(super) async fn advance(
     transaction: &Transaction<'_>,

@@ -36,6 +36,10 @@ impl Projection for Users {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
 
+    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(position::held(&self.postgres, self.name(), place))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(position::erase(&self.postgres, self.name(), &["sessions", "users"]))
     }

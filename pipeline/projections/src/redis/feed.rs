@@ -94,6 +94,10 @@ impl Projection for Feed {
         Box::pin(position::claim(&self.redis, self.name, place))
     }
 
+    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(position::held(&self.redis, self.name(), place))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let streams: Vec<_> = self.topics.iter().map(|topic| format!("live:{topic}:*")).collect();

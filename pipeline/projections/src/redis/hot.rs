@@ -48,6 +48,10 @@ impl Projection for HotProducts {
         Box::pin(position::claim(&self.redis, self.name(), place))
     }
 
+    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(position::held(&self.redis, self.name(), place))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { position::erase(&self.redis, self.name(), &[product_key("*")]).await })
     }

@@ -42,6 +42,19 @@ pub(super) async fn claim(
     Ok(Claim { epoch, next })
 }
 
+/// The newest claim of a partition.
+pub(super) async fn held(
+    redis: &Redis,
+    projection: &str,
+    place: &TopicPartition,
+) -> Result<Option<Claim>, StoreError> {
+    let (key, field) = (positions_key(projection), field(place));
+    let fields = [format!("{field}:epoch"), field];
+    let held = redis.connection().hmget::<_, _, (Option<i64>, Option<i64>)>(key, &fields).await;
+    let (epoch, next) = held.map_err(failed("looking at a position in Redis"))?;
+    Ok(epoch.map(|epoch| Claim { epoch, next }))
+}
+
 /// Gives a position up, so that the partition is read from its beginning again.
 pub(super) async fn forget(
     redis: &Redis,

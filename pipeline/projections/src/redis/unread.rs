@@ -36,6 +36,10 @@ impl Projection for Unread {
         Box::pin(position::claim(&self.redis, self.name(), place))
     }
 
+    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(position::held(&self.redis, self.name(), place))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { position::erase(&self.redis, self.name(), &["unread:*".to_owned()]).await })
     }
