@@ -10,13 +10,23 @@ use std::sync::{
 
 static ORDERED: OnceLock<Option<(String, AtomicI64)>> = OnceLock::new();
 
-/// Dies here, if it was ordered.
-pub(crate) fn place(name: &str) {
-    let ordered = ORDERED.get_or_init(|| {
+fn ordered() -> Option<&'static (String, AtomicI64)> {
+    let read = || {
         let text = std::env::var("MILLRACE_FAULT").ok()?;
         let (place, times) = text.split_once(':').unwrap_or((&text, "1"));
         Some((place.to_owned(), AtomicI64::new(times.parse().ok()?)))
-    });
+    };
+    ORDERED.get_or_init(read).as_ref()
+}
+
+/// Whether dying at the place `name` is ordered at all.
+pub(crate) fn is_ordered(name: &str) -> bool {
+    ordered().is_some_and(|(place, _)| place == name)
+}
+
+/// Dies here, if it was ordered.
+pub(crate) fn place(name: &str) {
+    let ordered = ordered();
     if let Some((place, left)) = ordered
         && place == name
         && left.fetch_sub(1, Ordering::Relaxed) == 1

@@ -93,6 +93,8 @@ pub(crate) struct GroupConsumer {
     brokers: String,
     group: String,
     topics: Vec<Topic>,
+    /// What was fetched from last.
+    positions: Vec<(TopicPartition, i64)>,
 }
 
 impl GroupConsumer {
@@ -124,6 +126,7 @@ impl GroupConsumer {
             brokers: brokers.to_owned(),
             group: group.to_owned(),
             topics: inputs.to_vec(),
+            positions: Vec::new(),
         })
     }
 
@@ -138,20 +141,37 @@ impl GroupConsumer {
         max: usize,
         out: &mut Vec<Record>,
     ) -> Result<(), LogError> {
-        let mut wait = timeout;
-        while out.len() < max && self.consumer.context().news().is_empty() {
+        let (mut wait, before) = (timeout, out.len());
+        while out.len() - before < max && self.consumer.context().news().is_empty() {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => out.push(record(&mut self.topics, &message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error)) if is_out_of_range(&error) => {
+                    return Err(self.out_of_range().unwrap_or_else(|| consumption(&self.group, &error)));
+                }
                 Some(Err(error)) => return Err(consumption(&self.group, &error)),
             }
             wait = Duration::ZERO;
         }
-        if !out.is_empty() {
+        if out.len() > before {
             crate::fault::place("after-poll");
         }
         Ok(())
+    }
+
+    /// Which position the log does not keep: the client's error does not say.
+    fn out_of_range(&mut self) -> Option<LogError> {
+        let read = self.consumer.position().ok()?;
+        self.positions.clone().into_iter().find_map(|(partition, from)| {
+            let offset = match read.find_partition(&partition.topic, partition.partition)?.offset() {
+                Offset::Offset(offset) => offset,
+                _ => from,
+            };
+            let (beginning, end) = self.watermarks(&partition).ok()?;
+            let outside = !(beginning..=end).contains(&offset);
+            outside.then_some(LogError::OutOfRange { partition, offset, beginning, end })
+        })
     }
 
     pub(crate) fn membership(&mut self) -> Option<Membership> {
@@ -165,7 +185,9 @@ impl GroupConsumer {
             list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*offset))
                 .map_err(|e| fatal(doing(), &e))?;
         }
-        self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))
+        self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
+        self.positions = positions.to_vec();
+        Ok(())
     }
 
     pub(crate) fn watermarks(&mut self, place: &TopicPartition) -> Result<(i64, i64), LogError> {
@@ -254,9 +276,9 @@ impl crate::log::Restore for RestoreReader {
             self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
             self.stage = Stage::Reading;
         }
-        let mut wait = timeout;
+        let (mut wait, before) = (timeout, out.len());
         let mut topics = vec![self.place.topic.clone()];
-        while self.stage == Stage::Reading && out.len() < max {
+        while self.stage == Stage::Reading && out.len() - before < max {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
@@ -339,6 +361,11 @@ fn record(topics: &mut Vec<Topic>, message: &BorrowedMessage<'_>) -> Record {
         value: message.payload().map(Bytes::copy_from_slice),
         headers,
     }
+}
+
+fn is_out_of_range(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange};
+    matches!(error, KafkaError::MessageConsumption(AutoOffsetReset | OffsetOutOfRange))
 }
 
 fn consumption(what: &str, error: &KafkaError) -> LogError {

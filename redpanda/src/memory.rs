@@ -509,7 +509,7 @@ impl Input for MemorySession {
             self.positions.clear();
             return Ok(());
         }
-        let places = self.positions.len();
+        let (places, before) = (self.positions.len(), out.len());
         for step in 0..places {
             let (place, position) = &mut self.positions[(self.turn + step) % places];
             if let Some(part) = state.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize))
@@ -519,7 +519,7 @@ impl Input for MemorySession {
                 let (beginning, end) = (part.beginning, part.end);
                 return Err(LogError::OutOfRange { partition, offset, beginning, end });
             }
-            let room = max - out.len();
+            let room = max - (out.len() - before);
             *position = state.read(place, *position, room, out);
         }
         self.turn = self.turn.wrapping_add(1);

@@ -15,7 +15,7 @@ use schemas::Schema;
 
 use crate::{
     registry::{Registry, RegistryError},
-    topics::{self, Topic},
+    topics::{self, Topic, Topics},
 };
 
 const ASK: Duration = Duration::from_secs(10);
@@ -49,6 +49,13 @@ pub enum ProvisionError {
     Registry(#[from] RegistryError),
 }
 
+impl ProvisionError {
+    /// Whether the same may work in a moment: a registry that starts beside its broker comes later than it.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Broker { .. } | Self::Registry(RegistryError::Unreachable { .. }))
+    }
+}
+
 /// One thing to do.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -78,6 +85,7 @@ pub struct Provision {
     admin: AdminClient<DefaultClientContext>,
     registry: Registry,
     replication: i32,
+    topics: Topics,
 }
 
 impl Provision {
@@ -86,12 +94,25 @@ impl Provision {
     /// # Errors
     /// When the client can't be made.
     pub fn new(brokers: &str, registry: Registry, replication: i32) -> Result<Self, ProvisionError> {
+        Self::of(brokers, registry, replication, topics::all().clone())
+    }
+
+    /// The same for other topics than those of `topics.yaml`.
+    ///
+    /// # Errors
+    /// When the client can't be made.
+    pub fn of(
+        brokers: &str,
+        registry: Registry,
+        replication: i32,
+        topics: Topics,
+    ) -> Result<Self, ProvisionError> {
         let admin = ClientConfig::new()
             .set("bootstrap.servers", brokers)
             .set("client.id", "millrace-provision")
             .create()
             .map_err(|error| broker("connecting", &error))?;
-        Ok(Self { admin, registry, replication })
+        Ok(Self { admin, registry, replication, topics })
     }
 
     /// What has to be done.
@@ -103,7 +124,7 @@ impl Provision {
         let mut there = Vec::new();
         let metadata =
             self.admin.inner().fetch_metadata(None, ASK).map_err(|error| broker("listing topics", &error))?;
-        for topic in topics::all().iter() {
+        for topic in self.topics.iter() {
             match metadata.topics().iter().find(|found| found.name() == topic.name) {
                 None => steps.push(Step::Create(topic.clone())),
                 Some(found) if found.partitions().len() as i64 != i64::from(topic.partitions) => {
@@ -167,8 +188,10 @@ impl Provision {
                 answered(&doing, answer.map_err(|error| broker(&doing, &error))?)
             }
             Step::Register(schema) => {
+                // The level first: a run that is cut off leaves no subject without one.
+                self.registry.set_full_transitive(schema.name).await?;
                 self.registry.register(schema).await?;
-                Ok(self.registry.set_full_transitive(schema.name).await?)
+                Ok(())
             }
         }
     }
@@ -212,7 +235,7 @@ impl Provision {
                         && found.partitions().iter().all(|partition| partition.leader() >= 0)
                 })
             };
-            let Some(without) = topics::all().iter().find(|topic| !led(topic)) else { return Ok(()) };
+            let Some(without) = self.topics.iter().find(|topic| !led(topic)) else { return Ok(()) };
             if tokio::time::Instant::now() > deadline {
                 return Err(broker(
                     &format!("waiting for the leaders of {}", without.name),

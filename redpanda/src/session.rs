@@ -233,13 +233,16 @@ impl Committer {
             Ok(()) => {}
             Err(Class::Abort(reason)) => return Err(self.abort(reason)),
             Err(Class::Fenced(reason)) => return Err(TransactionError::Fenced(reason)),
-            Err(Class::Unknown(reason)) => return Err(TransactionError::Unknown(reason)),
-            Err(Class::Again) => return Err(TransactionError::Unknown("a call was given up".to_owned())),
+            Err(Class::Unknown(reason)) => return Err(self.lost(reason)),
+            Err(Class::Again) => return Err(self.lost("a call was given up".to_owned())),
+        }
+        if fault::is_ordered("before-commit") {
+            // Otherwise it would die with its records, before the broker has seen any.
+            drop(self.producer.flush(CALL_MAX));
         }
         fault::place("before-commit");
         let since = Instant::now();
-        loop {
-            let Err(error) = raw::commit_transaction(&self.producer, CALL_MAX) else { break };
+        while let Err(error) = raw::commit_transaction(&self.producer, CALL_MAX) {
             let text = format!("committing: {} ({})", error.text, error.code);
             if is_fenced(error.code) {
                 return Err(TransactionError::Fenced(text));
@@ -248,7 +251,7 @@ impl Committer {
                 return Err(self.abort(text));
             }
             if error.fatal || !error.retriable || since.elapsed() > CALL_MAX {
-                return Err(TransactionError::Unknown(text));
+                return Err(self.lost(text));
             }
         }
         fault::place("after-commit");
@@ -322,8 +325,16 @@ impl Committer {
             Ok(()) => TransactionError::Aborted(reason),
             Err(error) => match class("aborting", &error) {
                 Class::Fenced(text) => TransactionError::Fenced(format!("{reason}; {text}")),
-                _ => TransactionError::Unknown(format!("{reason}; the abort failed: {error}")),
+                _ => self.lost(format!("{reason}; the abort failed: {error}")),
             },
+        }
+    }
+
+    /// The session is lost. A producer that was fenced while it wrote says why only here.
+    fn lost(&self, reason: String) -> TransactionError {
+        match self.producer.client().fatal_error() {
+            Some((code, text)) if is_fenced(code) => TransactionError::Fenced(format!("{reason}: {text}")),
+            _ => TransactionError::Unknown(reason),
         }
     }
 }

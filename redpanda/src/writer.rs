@@ -20,7 +20,11 @@ use rskafka::{
 };
 use tokio::sync::Mutex;
 
-use crate::{log::Headers, partition_of, topics};
+use crate::{
+    log::Headers,
+    partition_of,
+    topics::{self, Topics},
+};
 
 /// Why a command is not known to be in the log.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,7 @@ pub struct CommandWriter(Arc<Inner>);
 
 struct Inner {
     brokers: Vec<String>,
+    topics: Topics,
     client: Mutex<Option<Arc<Client>>>,
     partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
 }
@@ -56,8 +61,13 @@ struct Inner {
 impl CommandWriter {
     /// A writer for the cluster behind `brokers` (`host:port`, comma separated). It connects at the first write.
     pub fn new(brokers: &str) -> Self {
+        Self::of(brokers, topics::all().clone())
+    }
+
+    /// The same for other topics than those of `topics.yaml`.
+    pub fn of(brokers: &str, topics: Topics) -> Self {
         let brokers = brokers.split(',').map(|broker| broker.trim().to_owned()).collect();
-        Self(Arc::new(Inner { brokers, client: Mutex::default(), partitions: Mutex::default() }))
+        Self(Arc::new(Inner { brokers, topics, client: Mutex::default(), partitions: Mutex::default() }))
     }
 
     /// Writes one record to the partition of its key, and gives partition and offset.
@@ -74,7 +84,7 @@ impl CommandWriter {
     ) -> Result<(i32, i64), WriteError> {
         let refused = |cause: String| WriteError::Refused { topic: topic.to_owned(), cause };
         let declared =
-            topics::all().get(topic).ok_or_else(|| refused("there is no such topic".to_owned()))?;
+            self.0.topics.get(topic).ok_or_else(|| refused("there is no such topic".to_owned()))?;
         let partition = partition_of(key.as_bytes(), declared.partitions);
         let record = Record {
             key: Some(key.as_bytes().to_vec()),
@@ -90,7 +100,10 @@ impl CommandWriter {
             client.produce(vec![record], Compression::NoCompression).await
         });
         match tokio::time::timeout(deadline, writing).await {
-            Err(_) => Err(WriteError::Deadline { topic: topic.to_owned(), deadline }),
+            Err(_) => {
+                self.0.reconnect().await;
+                Err(WriteError::Deadline { topic: topic.to_owned(), deadline })
+            }
             Ok(Err(error)) => Err(refused(error.to_string())),
             Ok(Ok(Err(error))) => Err(refused(error.to_string())),
             Ok(Ok(Ok(offsets))) => Ok((partition, offsets.first().copied().unwrap_or_default())),
@@ -116,6 +129,16 @@ impl CommandWriter {
 }
 
 impl Inner {
+    /// Forgets all connections: rskafka has no time limit on a request, and would wait on a dead one for as long as the
+    /// kernel does. Writes that are under way keep theirs.
+    async fn reconnect(&self) {
+        self.partitions.lock().await.clear();
+        // Held while somebody connects: then there is nothing to forget.
+        if let Ok(mut client) = self.client.try_lock() {
+            *client = None;
+        }
+    }
+
     async fn client(&self) -> Result<Arc<Client>, rskafka::client::error::Error> {
         let mut client = self.client.lock().await;
         if let Some(client) = &*client {

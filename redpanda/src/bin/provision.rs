@@ -4,10 +4,19 @@
 //! 64 wrong settings.
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
-use redpanda::{provision::Provision, registry::Registry};
+use redpanda::{
+    provision::{Provision, ProvisionError, Step},
+    registry::Registry,
+};
+
+/// How long broker and registry may take to start.
+const STARTING: Duration = Duration::from_secs(60);
 
 /// Makes the topics and registers the schemas that are not there yet.
 #[derive(Parser)]
@@ -46,7 +55,7 @@ async fn main() -> ExitCode {
 async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let registry = Registry::new(&config.registry_url)?;
     let provision = Provision::new(&config.brokers, registry, config.replication)?;
-    let plan = provision.plan().await?;
+    let plan = plan(&provision).await?;
     if plan.is_empty() {
         println!("nothing to do: all topics and schemas are there");
     }
@@ -62,4 +71,18 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     provision.wait_for_leaders().await?;
     println!("all topics have leaders");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The plan, from broker and registry that may still be starting.
+async fn plan(provision: &Provision) -> Result<Vec<Step>, ProvisionError> {
+    let since = Instant::now();
+    loop {
+        match provision.plan().await {
+            Err(error) if error.is_passing() && since.elapsed() < STARTING => {
+                eprintln!("provision: {error}; trying again");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            planned => return planned,
+        }
+    }
 }
