@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use redpanda::{
     log::{
         Connect, Headers, Input, LogError, Membership, Outgoing, Record, Session, TopicPartition,
@@ -105,7 +104,7 @@ impl Place {
             let writer = CommandWriter::of(&brokers(), self.topics.clone());
             for number in 0..count {
                 let key = format!("key {number}");
-                let value = Bytes::from(number.to_string());
+                let value = number.to_string().into_bytes().into();
                 let written = writer
                     .write(&self.topic("in"), &key, value, &Headers::default(), Duration::from_secs(10))
                     .await;
@@ -142,7 +141,7 @@ fn read_back(session: &mut dyn Session, place: &TopicPartition) -> Vec<Record> {
 }
 
 fn outgoing(topic: &str, partition: i32, value: &str) -> Outgoing {
-    let value = Some(Bytes::copy_from_slice(value.as_bytes()));
+    let value = Some(value.as_bytes().to_vec().into());
     Outgoing { topic: topic.into(), partition, key: value.clone(), value, headers: Headers::default() }
 }
 
@@ -478,7 +477,7 @@ fn a_command_that_nobody_takes_is_said_to_be_late() {
     let deadline = Duration::from_millis(300);
     let since = Instant::now();
     let topic = place.topic("in");
-    let error = wait_for(writer.write(&topic, "k", Bytes::new(), &Headers::default(), deadline));
+    let error = wait_for(writer.write(&topic, "k", Vec::new().into(), &Headers::default(), deadline));
     assert!(matches!(error, Err(WriteError::Deadline { .. })), "{error:?}");
     assert!(since.elapsed() < Duration::from_secs(3));
 }
