@@ -2,7 +2,7 @@
 //!
 //! It polls, lets its tasks decide, and hands whole transactions over; while one is being committed, the next
 //! batch is decided with its effects held back. What the tasks hold in memory beyond the committed log can
-//! always be taken back. See ENGINE in the folder's README for the order of things that this rests on.
+//! always be taken back.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ const COMMIT_WAIT: Duration = Duration::from_millis(5);
 const COMMIT_MAX: Duration = Duration::from_secs(20);
 /// How long an unreachable registry is waited for before the session is rebuilt; then it is waited for again.
 const REGISTRY_MAX: Duration = Duration::from_secs(60);
-/// How often the lag of one partition is asked for.
+/// How often the lag of one partition is asked for: it costs the worker a question to the broker.
 const LAG_EVERY: Duration = Duration::from_millis(500);
 /// When committed offsets are asked for again that a transaction had still to decide.
 const COMMITTED_AGAIN: Duration = Duration::from_millis(200);
@@ -288,9 +288,7 @@ impl Worker {
         let restored = self.restore(session)?;
         let ended = self.complete(session, Duration::ZERO)?;
         let submitted = self.submit_when_due(session, polled == 0)?;
-        if polled == 0 && self.pending == 0 {
-            self.measure_lag(session);
-        }
+        self.measure_lag(session);
         Ok(polled > 0 || fired > 0 || restored || ended || submitted)
     }
 
