@@ -81,19 +81,28 @@ pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     drop(rustls::crypto::ring::default_provider().install_default());
-    let service = match service(&config) {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("starting the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // The mail client starts a task of its own as soon as it is made.
+    let made = {
+        let _entered = runtime.enter();
+        service(&config)
+    };
+    let service = match made {
         Ok(service) => service,
         Err(error) => {
             eprintln!("{error:#}");
             return ExitCode::from(64);
         }
     };
-    let started = Runtime::new().context("starting the runtime").and_then(|runtime| {
-        let ended = runtime.block_on(serve(service, config));
-        runtime.shutdown_timeout(Duration::from_secs(5));
-        ended
-    });
-    match started {
+    let ended = runtime.block_on(serve(service, config));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
