@@ -146,6 +146,10 @@ impl Projection for MailWorker {
         Box::pin(self.mongo.claim(self.name(), place))
     }
 
+    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(self.mongo.held(self.name(), place))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         let why = "mail that was sent can't be taken back".to_owned();
         Box::pin(async { Err(StoreError::Failed { doing: "erasing mail", why }) })
