@@ -41,7 +41,7 @@ impl Mongo {
     }
 
     /// The newest claim of a partition.
-    pub(super) async fn held(
+    pub async fn held(
         &self,
         projection: &str,
         place: &TopicPartition,
