@@ -1,0 +1,190 @@
+//! Projectors on an in-memory log over the stack's real stores, each test in a corner of its own: a schema of PostgreSQL, a
+//! database of MongoDB, a database of Redis. What the running services project is not touched.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use projections::{
+    Metrics, Projection,
+    mongo::{self, Mongo},
+    postgres::{self, Postgres},
+    projector::{self, Projector},
+    redis::{Live, Notices, Reads, Redis},
+};
+use redpanda::{
+    log::{Headers, Topic},
+    memory::MemoryLog,
+};
+use schemas::{Codec, Message, headers};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// For a condition to come true.
+const WITHIN: Duration = Duration::from_secs(60);
+
+const TOPICS: [&str; 7] = [
+    "user.events",
+    "user.credentials",
+    "email.events",
+    "order.events",
+    "stock.events",
+    "notification.events",
+    "outcomes",
+];
+
+pub(crate) struct Bench {
+    pub(crate) runtime: Runtime,
+    pub(crate) log: MemoryLog,
+    pub(crate) context: projector::Context,
+    pub(crate) postgres: Postgres,
+    pub(crate) mongo: Mongo,
+    pub(crate) redis: Redis,
+    pub(crate) people: postgres::Reads,
+    pub(crate) documents: mongo::Reads,
+    pub(crate) hot: Reads,
+    pub(crate) live: Live,
+    pub(crate) notices: Notices,
+    redis_url: String,
+    clock: AtomicI64,
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run under `stack run`"))
+}
+
+impl Bench {
+    /// Empty stores and an empty log. `number` is the test's own database in Redis, 1 to 15.
+    pub(crate) fn new(number: u8) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let guard = runtime.enter();
+        let corner = format!("trial_{}", Uuid::new_v4().simple());
+        let postgres_url = variable("MILLRACE_POSTGRES_URL");
+        runtime.block_on(make_schema(&postgres_url, &corner));
+        let postgres =
+            Postgres::new(&format!("{postgres_url}?options=-c%20search_path%3D{corner}"), 8).expect("a URL");
+        let mongo_url = format!("{}/{corner}", variable("MILLRACE_MONGO_URL").trim_end_matches('/'));
+        let mongo = runtime.block_on(Mongo::new(&mongo_url)).expect("a URL");
+        let redis_url = format!("{}/{number}", variable("MILLRACE_REDIS_URL").trim_end_matches('/'));
+        let redis = Redis::new(&redis_url).expect("a URL");
+        runtime.block_on(async {
+            // Several instances start at once.
+            let (one, two) = tokio::join!(postgres.migrate(), postgres.migrate());
+            one.and(two).expect("migrated");
+            postgres.migrate().await.expect("migrated again");
+            mongo.index().await.expect("indexed");
+            mongo.index().await.expect("indexed again");
+        });
+        let notices = Notices::start(&redis);
+        let log = MemoryLog::new(TOPICS.map(|topic| (topic, 2)));
+        let opened = log.clone();
+        let context = projector::Context {
+            open: Arc::new(move |group, topics| Ok(opened.input(group, &owned(topics)))),
+            codec: Arc::new(Codec::local()),
+            schema_by_id: Arc::new(|_| Ok(None)),
+            metrics: Metrics::register(&prometheus::Registry::new()).expect("metrics"),
+            runtime: runtime.handle().clone(),
+            shutdown: Arc::new(AtomicBool::new(false)),
+        };
+        drop(guard);
+        let bench = Self {
+            people: postgres::Reads::new(postgres.clone()),
+            documents: mongo::Reads::new(mongo.clone()),
+            hot: Reads::new(redis.clone()),
+            live: Live::new(redis.clone(), notices.clone()),
+            runtime,
+            log,
+            context,
+            postgres,
+            mongo,
+            redis,
+            notices,
+            redis_url,
+            clock: AtomicI64::new(1_000),
+        };
+        bench.command(&["FLUSHDB"]);
+        bench
+    }
+
+    /// Sends Redis a command behind the projections' back.
+    pub(crate) fn command(&self, words: &[&str]) {
+        self.wait(async {
+            let client = redis::Client::open(&*self.redis_url).expect("a URL");
+            let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+            let mut command = redis::cmd(words[0]);
+            words[1..].iter().for_each(|word| {
+                command.arg(*word);
+            });
+            command.query_async::<redis::Value>(&mut connection).await.expect("an answer");
+        });
+    }
+
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// All projections of all services, each once.
+    pub(crate) fn all(&self) -> Vec<Box<dyn Projection>> {
+        let mut all = projections::user(&self.postgres, &self.redis);
+        all.extend(projections::order(&self.postgres, &self.mongo, &self.redis));
+        all.extend(projections::notification(&self.postgres, &self.mongo, &self.redis));
+        all.sort_by_key(|projection| projection.name());
+        all.dedup_by_key(|projection| projection.name());
+        all
+    }
+
+    pub(crate) fn one(&self, name: &str) -> Box<dyn Projection> {
+        self.all().into_iter().find(|projection| projection.name() == name).expect("a projection")
+    }
+
+    /// A member of `group` for a projection. Members of different groups each believe that they own everything.
+    pub(crate) fn member<'a>(&'a self, group: &str, projection: &'a dyn Projection) -> Projector<'a> {
+        Projector::new(self.log.input(group, &owned(projection.topics())), projection, &self.context)
+    }
+
+    /// Appends an event; each is a millisecond later than the one before.
+    pub(crate) fn append(&self, topic: &str, key: &str, version: i64, message: &impl Message) -> (i32, i64) {
+        let mut value = Vec::new();
+        message.encode(&self.context.codec, &mut value).expect("bytes");
+        let mut with = Headers::default();
+        with.push(headers::VERSION, version.to_string());
+        with.push(headers::ID, Uuid::new_v4().to_string());
+        self.log.set_time(self.clock.fetch_add(1, Ordering::Relaxed));
+        self.log.append(topic, key, Some(value.into()), with)
+    }
+
+    /// Lets the members work until `done` gives something.
+    pub(crate) fn until<T>(
+        &self,
+        members: &mut [Projector<'_>],
+        what: &str,
+        mut done: impl FnMut() -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            for member in &mut *members {
+                member.step().expect("a step");
+            }
+            if let Some(found) = done() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "in vain: {what}");
+        }
+    }
+}
+
+async fn make_schema(url: &str, name: &str) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("PostgreSQL");
+    let connection = tokio::spawn(connection);
+    client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("a schema");
+    drop(client);
+    connection.await.expect("it ends").expect("it ends well");
+}
+
+fn owned(topics: &[&str]) -> Vec<Topic> {
+    topics.iter().map(|topic| (*topic).into()).collect()
+}
