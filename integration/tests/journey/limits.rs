@@ -1,0 +1,63 @@
+//! The request limit: a hundred in fifteen minutes for each client address, over both gateways, whatever a client claims.
+
+use integration::client::{Client, any_address};
+
+use crate::support::{Judge, Send, system};
+
+#[tokio::test]
+#[ignore = "needs the stack"]
+async fn the_hundred_and_first_request_is_too_many() {
+    // Given a client at an address of its own
+    let system = system().await;
+    let address = any_address();
+    let client = Client::at(&system.url, address).expect("a client");
+
+    // When it has asked a hundred times, through a balancer that spreads this over two gateways
+    let mut last = client.get("/v1/products").answer().await;
+    for n in 2..=100 {
+        assert_eq!(200, last.status, "request {n}: {}", last.body);
+        last = client.get("/v1/products").answer().await;
+    }
+
+    // Then it was told all the time how many are left
+    let limit = last.expect(200).header("ratelimit").expect("a header").to_owned();
+    assert!(limit.contains("r=0"), "{limit}");
+    let policy = last.header("ratelimit-policy").expect("a header").to_owned();
+    assert!(policy.contains("q=100") && policy.contains("w=900"), "{policy}");
+
+    // And the next one is too many, whatever address it claims to come from
+    for forwarded in ["", "203.0.113.7", "127.0.0.1"] {
+        let request = client.get("/v1/products");
+        let request = if forwarded.is_empty() {
+            request
+        } else {
+            let header = format!("for={forwarded}");
+            request
+                .header("x-forwarded-for", forwarded)
+                .header("forwarded", &header)
+                .header("x-real-ip", forwarded)
+        };
+        let refused = request.answer().await;
+        refused.problem(429, "rate_limited");
+        let wait: u64 = refused.header("retry-after").expect("a wait").parse().expect("seconds");
+        assert!((1..=900).contains(&wait), "{wait}");
+        assert!(
+            refused.header("ratelimit").is_some_and(|limit| limit.contains("r=0")),
+            "{:?}",
+            refused.headers
+        );
+    }
+
+    // And going to a gateway past the balancer does not help
+    for gateway in &system.gateways {
+        let client = Client::at(gateway, address).expect("a client");
+        let claimed = client.get("/v1/products").header("x-forwarded-for", "203.0.113.7").answer().await;
+        claimed.expect(429);
+    }
+
+    // But health and static files still answer, and so do others
+    for path in ["/livez", "/readyz", "/"] {
+        client.get(path).answer().await.expect(200);
+    }
+    system.visitor().get("/v1/products").answer().await.expect(200);
+}

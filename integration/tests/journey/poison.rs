@@ -1,0 +1,99 @@
+//! Records that should not be: they end as dead letters or refusals and hold nobody up.
+
+use schemas::{
+    Message,
+    order::{Command, PlaceOrder},
+};
+use uuid::Uuid;
+
+use crate::log::{codec, outcomes, read, write};
+use crate::support::{Judge, SEEN_MAX, any, eventually, must, system};
+
+#[tokio::test]
+#[ignore = "needs the stack"]
+async fn poison_is_put_aside_and_blocks_nobody() {
+    // Given a working shop
+    let system = system().await;
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 10).await;
+    let ada = system.user("Ada").await;
+    let before = read("order.commands.dead").await.len();
+
+    // When someone writes what is no command: without a key, garbage, of a schema that nobody knows, and another's record
+    let mark = any();
+    write("order.commands", None, format!("no key {mark}").as_bytes()).await;
+    write("order.commands", Some(&Uuid::new_v4().to_string()), format!("garbage {mark}").as_bytes()).await;
+    let unknown = [&[0, 0x7f, 0xff, 0xff, 0xff][..], format!("unknown {mark}").as_bytes()].concat();
+    write("order.commands", Some(&Uuid::new_v4().to_string()), &unknown).await;
+    let mut outcome = Vec::new();
+    let codec = codec().await;
+    let product =
+        schemas::stock::Command::from(schemas::stock::ReceiveStock { sku: sku.clone(), quantity: 1_000 });
+    product.encode(&codec, &mut outcome).expect("a record");
+    write("order.commands", Some(&sku), &outcome).await;
+
+    // Then orders go on as before
+    for _ in 0..4 {
+        ada.order(&[(&sku, 1)]).await;
+    }
+
+    // And all four are put aside, their bytes kept
+    let dead = eventually("four dead letters", SEEN_MAX, async || {
+        let dead = read("order.commands.dead").await;
+        must(dead.len() >= before + 4, dead.len() - before)?;
+        Ok(dead)
+    })
+    .await;
+    let kept = |bytes: &[u8]| dead.iter().any(|letter| letter.value.as_deref() == Some(bytes));
+    assert!(
+        kept(format!("no key {mark}").as_bytes())
+            && kept(format!("garbage {mark}").as_bytes())
+            && kept(&unknown)
+    );
+    let product = admin.get(&format!("/v1/products/{sku}")).send().await.expect("an answer");
+    assert_eq!(Some(6), product.expect(200).body["available"].as_i64(), "{}", product.body);
+}
+
+#[tokio::test]
+#[ignore = "needs the stack"]
+async fn a_command_without_headers_works_or_is_refused() {
+    // Given something to order, and nothing but the topic
+    let system = system().await;
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 10).await;
+    let ada = system.user("Ada").await;
+    let me = crate::support::Send::answer(ada.client.get("/v1/users/me")).await.string("id");
+    let codec = codec().await;
+    let order_id = Uuid::new_v4();
+
+    // When an operator writes commands for a good and for a bad order, without headers
+    let place = async |order_id: Uuid, sku: &str, quantity: i32| {
+        let lines = vec![schemas::order::Line { sku: sku.to_owned(), quantity }];
+        let command = Command::from(PlaceOrder { order_id, user_id: me.parse().expect("an id"), lines });
+        let mut bytes = Vec::new();
+        command.encode(&codec, &mut bytes).expect("a record");
+        write("order.commands", Some(&order_id.to_string()), &bytes).await;
+    };
+    place(order_id, &sku, 3).await;
+    let bad = Uuid::new_v4();
+    place(bad, "no-such-thing", 1).await;
+
+    // Then one is confirmed for its user
+    let path = format!("/v1/orders/{order_id}");
+    eventually("confirmed", SEEN_MAX, async || {
+        let order = ada.client.get(&path).send().await.map_err(|error| error.to_string())?;
+        must(order.expect_code(200)?.text("status") == Some("confirmed"), &order.body)
+    })
+    .await;
+
+    // And the other is refused with a reason
+    eventually("a refusal", SEEN_MAX, async || {
+        let outcomes = outcomes(&codec).await;
+        let told = outcomes.values().flatten().find(|outcome| outcome.aggregate_id == bad.to_string());
+        let told = told.ok_or("nothing yet")?;
+        assert_eq!(Some("unknown_product"), told.code.as_deref());
+        assert_eq!("operator", told.principal);
+        Ok(())
+    })
+    .await;
+}

@@ -1,0 +1,222 @@
+//! What the tests share: the system under test, users and products of one's own, and waiting for a condition. It checks nothing itself but
+//! what must hold for a test to begin.
+
+use std::time::{Duration, Instant};
+
+use integration::client::{Answer, Client};
+use integration::stack::Control;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// How long a read model may lag behind before a test gives up on it; much longer than it should, as the machine may be busy.
+pub(crate) const SEEN_MAX: Duration = Duration::from_secs(20);
+/// How long the system may take to go on after something was killed.
+pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(60);
+/// Everyone's password, where it does not matter.
+pub(crate) const PASSWORD: &str = "a long enough password";
+
+/// The system under test.
+pub(crate) struct System {
+    /// The balancer.
+    pub(crate) url: String,
+    /// Both gateways, past the balancer.
+    pub(crate) gateways: Vec<String>,
+    /// Starts, stops and kills its parts.
+    pub(crate) control: Control,
+}
+
+/// The system that this test was started under, with everything in it running.
+pub(crate) async fn system() -> System {
+    let control = Control::from_env().expect("a stack");
+    let system = System {
+        url: variable("MILLRACE_URL"),
+        gateways: variable("MILLRACE_GATEWAYS").split(',').map(str::to_owned).collect(),
+        control,
+    };
+    // A test that failed half-way may have left something dead.
+    for part in system.control.status().await.expect("its status") {
+        if part.name.ends_with("-1") && part.name != "gateway-1" {
+            system.control.stop(&part.name).await.expect("stopped");
+        } else if ["dead", "stopped"].contains(&part.state.as_str()) {
+            system.restart(&part.name).await;
+        }
+    }
+    system
+}
+
+/// A variable that the stack sets.
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this under `stack run --`"))
+}
+
+impl System {
+    /// Somebody who is not logged in.
+    pub(crate) fn visitor(&self) -> Client {
+        Client::new(&self.url).expect("a client")
+    }
+
+    /// The admin, logged in.
+    pub(crate) async fn admin(&self) -> Client {
+        let password = std::fs::read_to_string(variable("MILLRACE_ADMIN_PASSWORD_FILE")).expect("a password");
+        let (email, password) = (variable("MILLRACE_ADMIN_EMAIL"), password.trim().to_owned());
+        // The admin is registered by a command that the gateway sends at its start.
+        eventually("the admin can log in", RECOVERY_MAX, async || {
+            let visitor = self.visitor();
+            let session =
+                visitor.log_in(&email, &password).send().await.map_err(|error| error.to_string())?;
+            let token = session.expect_code(200)?.text("access_token").ok_or("no token")?.to_owned();
+            Ok(visitor.with_token(token))
+        })
+        .await
+    }
+
+    /// A new user, logged in.
+    pub(crate) async fn user(&self, name: &str) -> User {
+        let email = any_email(name);
+        let registered = self.visitor().register(&email, PASSWORD, name).wait(10).answer().await;
+        registered.expect(201);
+        self.log_in(&email, PASSWORD).await
+    }
+
+    /// Someone who has registered, logged in.
+    pub(crate) async fn log_in(&self, email: &str, password: &str) -> User {
+        let visitor = self.visitor();
+        let session = visitor.log_in(email, password).answer().await;
+        session.expect(200);
+        User {
+            email: email.to_owned(),
+            refresh_token: session.string("refresh_token"),
+            client: visitor.with_token(session.string("access_token")),
+        }
+    }
+
+    /// A new product with so many pieces of it.
+    pub(crate) async fn product(&self, admin: &Client, price_minor: i64, pieces: i64) -> String {
+        let sku = format!("sku-{}", any());
+        admin.add_product(&sku, "Something", price_minor).wait(10).answer().await.expect(201);
+        if pieces > 0 {
+            admin.receive_stock(&sku, pieces).wait(10).answer().await.expect_one_of(&[200, 201]);
+        }
+        sku
+    }
+
+    /// Starts what does not run, and waits until it is ready.
+    pub(crate) async fn restart(&self, name: &str) {
+        self.control.start(name).await.expect("started");
+        self.control.wait(name, RECOVERY_MAX).await.expect("ready");
+    }
+}
+
+/// Someone who is logged in.
+pub(crate) struct User {
+    pub(crate) email: String,
+    pub(crate) refresh_token: String,
+    pub(crate) client: Client,
+}
+
+impl User {
+    /// Orders and waits for the confirmation; the order's id.
+    pub(crate) async fn order(&self, lines: &[(&str, i64)]) -> String {
+        let placed = self.client.place_order(lines).wait(10).answer().await;
+        placed.expect(201);
+        placed.location_id().expect("the order's address").to_owned()
+    }
+}
+
+/// A short text that nobody else has.
+pub(crate) fn any() -> String {
+    Uuid::new_v4().simple().to_string()[..12].to_owned()
+}
+
+/// An address that nobody else has.
+pub(crate) fn any_email(name: &str) -> String {
+    format!("{}.{}@millrace.example", name.to_lowercase(), any())
+}
+
+/// Asks again until it is so, or fails with the last reason why not.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    at_most: Duration,
+    mut ask: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match ask().await {
+            Ok(seen) => return seen,
+            Err(why) if begun.elapsed() > at_most => panic!("not within {at_most:?}: {what}; at last: {why}"),
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause = (pause * 2).min(Duration::from_millis(500));
+    }
+}
+
+/// `Ok` when it is so.
+pub(crate) fn must(so: bool, why: impl std::fmt::Debug) -> Result<(), String> {
+    if so { Ok(()) } else { Err(format!("{why:?}")) }
+}
+
+/// What tests ask of an answer.
+pub(crate) trait Judge {
+    /// It has this status.
+    fn expect(&self, status: u16) -> &Self;
+    /// It has one of these.
+    fn expect_one_of(&self, statuses: &[u16]) -> &Self;
+    /// It has this status, or why not.
+    fn expect_code(&self, status: u16) -> Result<&Self, String>;
+    /// It is a problem with this status and code.
+    fn problem(&self, status: u16, code: &str) -> &Self;
+    /// A field of the body.
+    fn string(&self, field: &str) -> String;
+    /// The things that a list holds.
+    fn items(&self) -> &[Value];
+}
+
+impl Judge for Answer {
+    #[track_caller]
+    fn expect(&self, status: u16) -> &Self {
+        self.expect_one_of(&[status])
+    }
+
+    #[track_caller]
+    fn expect_one_of(&self, statuses: &[u16]) -> &Self {
+        let told = || format!("{}: {} instead of {statuses:?}: {}", self.what, self.status, self.body);
+        assert!(statuses.contains(&self.status), "{}", told());
+        self
+    }
+
+    fn expect_code(&self, status: u16) -> Result<&Self, String> {
+        must(self.status == status, (&self.what, self.status, &self.body)).map(|()| self)
+    }
+
+    #[track_caller]
+    fn problem(&self, status: u16, code: &str) -> &Self {
+        self.expect(status);
+        assert_eq!(Some("application/problem+json"), self.header("content-type"), "{}", self.body);
+        assert_eq!(Some(code), self.text("code"), "{}: {}", self.what, self.body);
+        assert_eq!(Some(u64::from(status)), self.body["status"].as_u64(), "{}", self.body);
+        self
+    }
+
+    #[track_caller]
+    fn string(&self, field: &str) -> String {
+        self.text(field).unwrap_or_else(|| panic!("{}: no {field} in {}", self.what, self.body)).to_owned()
+    }
+
+    #[track_caller]
+    fn items(&self) -> &[Value] {
+        let items = self.body["items"].as_array();
+        items.unwrap_or_else(|| panic!("{}: no list in {} {}", self.what, self.status, self.body))
+    }
+}
+
+/// Sending without an error of the transport.
+pub(crate) trait Send {
+    async fn answer(self) -> Answer;
+}
+
+impl Send for integration::client::Request {
+    async fn answer(self) -> Answer {
+        self.send().await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
+    }
+}
