@@ -41,11 +41,7 @@ impl Mongo {
     }
 
     /// The newest claim of a partition.
-    pub async fn held(
-        &self,
-        projection: &str,
-        place: &TopicPartition,
-    ) -> Result<Option<Claim>, StoreError> {
+    pub async fn held(&self, projection: &str, place: &TopicPartition) -> Result<Option<Claim>, StoreError> {
         let filter = doc! { "_id": position_id(projection, place) };
         let found = self.collection::<Position>(POSITIONS).find_one(filter).await;
         let found = found.map_err(failed("looking at a position"))?;
