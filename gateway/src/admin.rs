@@ -41,14 +41,15 @@ pub async fn register(state: Arc<State>, email: String, password: SecretString) 
         let key = format!("first-admin-{attempt}");
         let id = state.ids.command(&principal, "START", "/first-admin", Some(&key));
         let outcome = loop {
-            match outcome(&state, id, Duration::ZERO).await {
-                Some(outcome) => break outcome,
-                None => send(&state, id, &principal, &email, &password).await,
+            if let Some(outcome) = outcome(&state, id, Duration::ZERO).await {
+                break outcome;
             }
-            match outcome(&state, id, WAIT).await {
-                Some(outcome) => break outcome,
-                None => tokio::time::sleep(PAUSE).await,
+            if send(&state, id, &principal, &email, &password).await
+                && let Some(outcome) = outcome(&state, id, WAIT).await
+            {
+                break outcome;
             }
+            tokio::time::sleep(PAUSE).await;
         };
         let code = outcome.code.as_deref().unwrap_or_default();
         match outcome.verdict {
@@ -66,8 +67,9 @@ pub async fn register(state: Arc<State>, email: String, password: SecretString) 
     }
 }
 
-async fn send(state: &State, id: Uuid, principal: &Principal, email: &str, password: &SecretString) {
-    let Ok(password_hash) = state.passwords.hash(password).await else { return };
+/// Whether it was written.
+async fn send(state: &State, id: Uuid, principal: &Principal, email: &str, password: &SecretString) -> bool {
+    let Ok(password_hash) = state.passwords.hash(password).await else { return false };
     let user_id = Ids::made_by(id, "user");
     let email_fingerprint = state.ids.email(email);
     let command = schemas::user::Command::from(RegisterUser {
@@ -87,9 +89,11 @@ async fn send(state: &State, id: Uuid, principal: &Principal, email: &str, passw
         trace_parent: None,
         command: command.into(),
     };
-    if let Err(error) = state.commands.write(outgoing).await {
+    let written = state.commands.write(outgoing).await;
+    if let Err(error) = &written {
         tracing::warn!(%error, "the first admin's command was not confirmed; it is sent again");
     }
+    written.is_ok()
 }
 
 async fn outcome(state: &State, id: Uuid, wait: Duration) -> Option<schemas::Outcome> {

@@ -35,6 +35,30 @@ impl FromStr for Network {
     }
 }
 
+/// Some of them, comma separated; none is fine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Vec<Network>);
+
+impl FromStr for Networks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl Networks {
+    /// Whether `address` is in one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
+
 impl Network {
     /// Whether `address` is in it.
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -53,12 +77,12 @@ fn wide(address: IpAddr) -> u128 {
 
 /// The client's address: the peer's, or if that is a balancer of ours the nearest one in `X-Forwarded-For` that is none,
 /// from right to left. What stands left of that is the client's own claim and is not looked at.
-pub fn address(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
+pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     let mut address = peer.to_canonical();
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
     let chain = lines.iter().rev().flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
     for hop in chain {
-        if !trusts(address) {
+        if !trusted.contain(address) {
             break;
         }
         // Something unreadable ends the chain at the last balancer that could be believed.
@@ -84,14 +108,13 @@ mod tests {
     use super::*;
 
     fn seen(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
-        let networks: Vec<Network> = trusted.iter().map(|text| text.parse().expect("a network")).collect();
+        let networks: Networks = trusted.join(",").parse().expect("networks");
         let mut headers = HeaderMap::new();
         for line in forwarded {
             headers.append("x-forwarded-for", line.parse().expect("a header"));
         }
         let peer = peer.parse().expect("an address");
-        address(peer, &headers, |address| networks.iter().any(|network| network.contains(address)))
-            .to_string()
+        address(peer, &headers, &networks).to_string()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! it names, and binds nothing.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use crate::{
     auth::{LoadError, SigningKeys},
-    client::Network,
+    client::Networks,
     secret::Secret,
 };
 
@@ -57,8 +57,8 @@ pub struct Config {
     #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
     pub inner: SocketAddr,
     /// Balancers whose `X-Forwarded-For` is believed: addresses or CIDRs, comma separated.
-    #[arg(long, env = "MILLRACE_TRUSTED_PROXIES", value_delimiter = ',')]
-    pub trusted_proxies: Vec<Network>,
+    #[arg(long, env = "MILLRACE_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: Networks,
     /// A folder of Ed25519 keys, PKCS8 PEM, `<kid>.pem`. The newest by name signs; all are published.
     #[arg(long, env = "MILLRACE_JWT_KEYS")]
     pub jwt_keys: PathBuf,
@@ -179,13 +179,33 @@ impl Config {
     pub fn write_deadline(&self) -> Duration {
         Duration::from_millis(self.write_deadline_ms)
     }
-
-    /// Whether what stands at this address is a balancer of ours.
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(address))
-    }
 }
 
 fn read(variable: &'static str, path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::File { variable, path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Config, clap::Error> {
+        let always = ["gateway", "--jwt-keys", "keys", "--secret-file", "secret"];
+        Config::try_parse_from(always.iter().chain(arguments))
+    }
+
+    #[test]
+    fn wrong_settings_are_told_before_anything_is_bound() {
+        assert!(parsed(&["--rate-limit", "7", "--trusted-proxies", "10.0.0.0/8,::1"]).is_ok());
+        for wrong in [
+            ["--rate-limit", "0"],
+            ["--listen", "nowhere"],
+            ["--trusted-proxies", "example.org"],
+            ["--admin-email", "a@example.org"],
+        ] {
+            assert!(parsed(&wrong).is_err(), "{wrong:?}");
+        }
+        let error = parsed(&[]).expect("settings").secrets().err().expect("no such file");
+        assert!(error.to_string().starts_with("MILLRACE_SECRET_FILE: can't read secret"), "{error}");
+    }
 }

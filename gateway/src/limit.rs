@@ -9,7 +9,7 @@ use warp::{
 };
 
 use crate::{
-    client::{self, Network},
+    client::{self, Networks},
     problem::Problem,
     state::State,
 };
@@ -25,7 +25,7 @@ pub struct Limit {
     /// In so many seconds.
     pub window_s: u32,
     /// Balancers that are believed about addresses.
-    pub trusted: Vec<Network>,
+    pub trusted: Networks,
 }
 
 /// Where a client stands; becomes headers.
@@ -38,7 +38,7 @@ pub struct Standing {
 impl Limit {
     /// The client's address.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        client::address(peer, headers, |address| self.trusted.iter().any(|network| network.contains(address)))
+        client::address(peer, headers, &self.trusted)
     }
 }
 

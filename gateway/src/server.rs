@@ -101,3 +101,116 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Prepared<S> {
         self.inner.call(request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+        sync::Notify,
+    };
+    use warp::{Filter, Reply};
+
+    use super::*;
+
+    struct Running {
+        address: SocketAddr,
+        shutdown: Arc<Notify>,
+        ended: tokio::task::JoinHandle<()>,
+        connections: IntGauge,
+    }
+
+    async fn serve(routes: BoxedFilter<(Response,)>, connections_max: usize) -> Running {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shutdown = Arc::new(Notify::new());
+        let asked = shutdown.clone();
+        let connections = IntGauge::new("connections", "open").expect("a gauge");
+        let server = Server {
+            routes,
+            connections_max,
+            drain: Duration::from_secs(5),
+            connections: connections.clone(),
+        };
+        let ended = tokio::spawn(server.run(listener, async move { asked.notified().await }));
+        Running { address, shutdown, ended, connections }
+    }
+
+    async fn sent(address: SocketAddr, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        stream
+    }
+
+    async fn answer(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("an answer");
+        text
+    }
+
+    #[tokio::test]
+    async fn head_is_get_without_a_body_and_the_peer_is_known() {
+        let routes = warp::get()
+            .and(warp::ext::get::<Peer>())
+            .map(|Peer(address)| format!("you are {address}").into_response())
+            .boxed();
+        let running = serve(routes, 4).await;
+
+        let get =
+            answer(sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await)
+                .await;
+        let head =
+            answer(sent(running.address, "HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await)
+                .await;
+
+        assert!(get.ends_with("you are 127.0.0.1"), "{get}");
+        assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(head.contains("content-length: 17"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn what_is_in_flight_finishes_and_nothing_new_begins() {
+        let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let routes = {
+            let (arrived, go) = (arrived.clone(), go.clone());
+            warp::any()
+                .then(move || {
+                    let (arrived, go) = (arrived.clone(), go.clone());
+                    async move {
+                        arrived.notify_one();
+                        go.notified().await;
+                        "done".into_response()
+                    }
+                })
+                .boxed()
+        };
+        let running = serve(routes, 4).await;
+        let stream = sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        arrived.notified().await;
+        assert_eq!(running.connections.get(), 1);
+
+        running.shutdown.notify_one();
+        while TcpStream::connect(running.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        go.notify_one();
+
+        assert!(answer(stream).await.ends_with("done"));
+        running.ended.await.expect("left");
+    }
+
+    #[tokio::test]
+    async fn connections_are_capped() {
+        let running = serve(warp::any().map(|| "hello".into_response()).boxed(), 1).await;
+        let idle = TcpStream::connect(running.address).await.expect("a connection");
+        while running.connections.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let second = sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert_eq!(running.connections.get(), 1);
+
+        // Its turn comes when the first one leaves.
+        drop(idle);
+        assert!(answer(second).await.ends_with("hello"));
+    }
+}

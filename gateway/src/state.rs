@@ -124,7 +124,24 @@ impl State {
         if *self.draining.borrow() {
             health.insert("gateway", Err("draining".to_owned()));
         }
-        self.metrics.ready.set(i64::from(health.values().all(Result::is_ok)));
+        self.metrics.ready.set(i64::from(is_ready(&health)));
         health
+    }
+}
+
+/// Whether a gateway in this health should get requests. Without Redis they are answered, only slower and uncounted.
+pub fn is_ready(health: &Health) -> bool {
+    health.iter().all(|(part, health)| health.is_ok() || *part == "redis")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redis_is_missed_but_not_needed() {
+        let health = |part| Health::from([(part, Err("no answer".to_owned())), ("log", Ok(()))]);
+        assert!(is_ready(&health("redis")));
+        assert!(!is_ready(&health("postgres")));
     }
 }

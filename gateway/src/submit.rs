@@ -185,23 +185,20 @@ impl Submission {
         if outcome.verdict != Verdict::Accepted {
             return Err(outcome::problem(&outcome).into());
         }
-        let until = self.deadline.unwrap_or_else(Instant::now).max(Instant::now() + VIEW_MIN);
-        if !self.seen(call, &outcome, until).await? {
-            return Err(self.later(&outcome::ended(&outcome)));
+        if !self.seen(call, &outcome, self.patience()).await? {
+            return Err(self.unseen(&outcome));
         }
         Ok(outcome)
     }
 
-    /// The accepted outcome, whatever the read model holds.
-    ///
-    /// # Errors
-    /// As [`conclude`](Self::conclude).
-    pub async fn decided(&mut self, call: &Call) -> Result<Outcome, Early> {
-        match self.outcome(call).await? {
-            Some(outcome) if outcome.verdict == Verdict::Accepted => Ok(outcome),
-            Some(outcome) => Err(outcome::problem(&outcome).into()),
-            None => Err(self.later(&outcome::pending(self.id))),
-        }
+    /// Until when the client would wait for what this has made to be seen.
+    pub fn patience(&self) -> Instant {
+        self.deadline.unwrap_or_else(Instant::now).max(Instant::now() + VIEW_MIN)
+    }
+
+    /// The answer when an accepted outcome is not to be seen in time.
+    pub fn unseen(&self, outcome: &Outcome) -> Early {
+        self.later(&outcome::ended(outcome))
     }
 
     /// The outcome, if it comes before the deadline.

@@ -16,7 +16,7 @@ use warp::{
 use crate::{
     call::{Answer, Call, set},
     problem::Problem,
-    state::State,
+    state::{State, is_ready},
 };
 
 /// GET /livez
@@ -26,7 +26,7 @@ pub(super) async fn live(_call: Call) -> Answer {
 
 /// GET /readyz
 pub(super) async fn ready(call: Call) -> Answer {
-    if call.state.health().await.values().any(Result::is_err) {
+    if !is_ready(&call.state.health().await) {
         return Err(Problem::unavailable("Not ready.").into());
     }
     Ok(plain(&json!({ "status": "ready" })))
@@ -46,7 +46,7 @@ pub fn inner(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)>
         let state = state.clone();
         async move {
             let health = state.health().await;
-            let ready = health.values().all(Result::is_ok);
+            let ready = is_ready(&health);
             let told =
                 |result: Result<(), String>| json!(result.map_or_else(|why| why, |()| "ok".to_owned()));
             let parts: Map<_, _> =

@@ -1,19 +1,28 @@
 //! Users: registering, and a user's own account. What gives an account away or ends it needs the password again.
 
-use schemas::user::{ChangeEmail, ChangeName, ChangePassword, DeactivateUser, RegisterUser, Role};
+use std::time::Duration;
+
+use schemas::{
+    Outcome,
+    user::{ChangeEmail, ChangeName, ChangePassword, DeactivateUser, RegisterUser, Role},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 use warp::{Reply, http::StatusCode};
 
 use crate::{
     auth::{Passwords, Verified},
-    call::{Answer, Body, Call},
+    call::{Answer, Body, Call, Early},
     ids::{Ids, Principal},
     input,
     problem::Problem,
     reads::{Credential, User},
+    submit::Submission,
 };
+
+const CREDENTIAL_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +94,7 @@ pub(super) async fn register(mut call: Call) -> Answer {
         sent.write(&call, user_id.to_string(), schemas::user::Command::from(command)).await?;
     }
     let outcome = sent.conclude(&call).await?;
+    usable(&call, &sent, &outcome, user_id, 1).await?;
     let user = call.state.reads.user(user_id).await?.ok_or_else(Problem::not_found)?;
     Ok(sent.result(&call, Some("/v1/users/me"), &user, outcome.version))
 }
@@ -121,7 +131,7 @@ pub(super) async fn deactivate(mut call: Call) -> Answer {
             DeactivateUser { user_id: caller.user_id, credential_version: credential.credential_version };
         sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
     }
-    sent.decided(&call).await?;
+    sent.conclude(&call).await?;
     Ok(sent.told(StatusCode::NO_CONTENT.into_response()))
 }
 
@@ -154,9 +164,11 @@ pub(super) async fn change_password(mut call: Call) -> Answer {
     Passwords::acceptable("new", &body.new)?;
     let canonical = (body.current.expose_secret(), body.new.expose_secret());
     let mut sent = call.begin(Principal::User(caller.user_id), &canonical).await?;
+    let mut replaced = 0;
     if sent.is_new() {
         call.matches("user", &caller.user_id.to_string()).await?;
         let credential = confirmed(&call, caller.user_id, "current", &body.current).await?;
+        replaced = credential.credential_version;
         let command = ChangePassword {
             user_id: caller.user_id,
             password_hash: call.state.passwords.hash(&body.new).await?,
@@ -164,10 +176,33 @@ pub(super) async fn change_password(mut call: Call) -> Answer {
         };
         sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
     }
+    let outcome = sent.conclude(&call).await?;
+    usable(&call, &sent, &outcome, caller.user_id, replaced + 1).await?;
     changed(&call, sent, caller.user_id).await
 }
 
-async fn changed(call: &Call, mut sent: crate::submit::Submission, user_id: Uuid) -> Answer {
+/// Waits until the user can log in with the password that was just set: it has a way of its own to the read model.
+async fn usable(
+    call: &Call,
+    sent: &Submission,
+    outcome: &Outcome,
+    user_id: Uuid,
+    credential_version: i32,
+) -> Result<(), Early> {
+    let until = sent.patience();
+    loop {
+        let credential = call.state.reads.credential(user_id).await?;
+        if credential.is_some_and(|credential| credential.credential_version >= credential_version) {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            return Err(sent.unseen(outcome));
+        }
+        sleep(CREDENTIAL_EVERY).await;
+    }
+}
+
+async fn changed(call: &Call, mut sent: Submission, user_id: Uuid) -> Answer {
     let outcome = sent.conclude(call).await?;
     let user = me(call, user_id).await?;
     Ok(sent.result(call, None, &user, outcome.version.max(user.version)))

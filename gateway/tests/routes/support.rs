@@ -378,7 +378,7 @@ pub fn limited(requests: u32) -> Gateway {
         commands: shared.clone(),
         reads: shared.clone(),
         counters: shared,
-        limit: Limit { requests, window_s: 900, trusted: vec!["10.0.0.1".parse().unwrap()] },
+        limit: Limit { requests, window_s: 900, trusted: "10.0.0.1".parse().unwrap() },
         streams_max: 1,
         health_every: Duration::ZERO,
         metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
