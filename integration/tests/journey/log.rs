@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
-use std::time::Duration;
 
 use schemas::{Codec, Message, Outcome, Record as _, headers};
 use tokio::io::AsyncWriteExt;
@@ -186,15 +185,4 @@ async fn z_versions_of_every_aggregate_have_no_gaps() {
         assert!(!events.is_empty(), "{topic} is empty");
         println!("{topic}: {} events of {} aggregates", events.len(), versions.len());
     }
-}
-
-/// The sum that nothing may break: what was received is free or held.
-pub(crate) async fn stock_adds_up(client: &integration::client::Client, sku: &str, received: i64, held: i64) {
-    use crate::support::{Judge, Send};
-    eventually("received = free + held", Duration::from_secs(60), async || {
-        let product = client.get(&format!("/v1/products/{sku}")).answer().await;
-        let available = product.expect_code(200)?.body["available"].as_i64();
-        must(available == Some(received - held), (&product.body, received, held))
-    })
-    .await;
 }
