@@ -396,6 +396,24 @@ fn a_session_is_fenced_by_its_successor() {
 
 #[test]
 #[ignore = "needs the stack"]
+fn a_member_can_be_dropped_at_any_moment_of_a_rebalance() {
+    let place = Place::new();
+    for round in 0..60_u64 {
+        let mut member = place.member("a").open().expect("a session");
+        if round % 2 == 0 {
+            // Polled or not, while it joins, is assigned, or has been.
+            member.poll(Duration::from_millis(round * 2), 1, &mut Vec::new()).expect("a poll");
+        } else {
+            std::thread::sleep(Duration::from_millis(round * 2));
+        }
+        let since = Instant::now();
+        drop(member);
+        assert!(since.elapsed() < Duration::from_secs(5), "round {round} took {:?}", since.elapsed());
+    }
+}
+
+#[test]
+#[ignore = "needs the stack"]
 fn input_can_be_read_again_and_a_position_that_is_not_kept_is_an_error() {
     let place = Place::new();
     place.fill(20);

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -62,6 +63,10 @@ impl ClientContext for Context {}
 
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        if consumer.closed() {
+            // The group's part of the client has ended: an answer to what was still queued would wait for ever.
+            return;
+        }
         let tasks = self.tasks(list);
         let (news, answered) = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
@@ -85,9 +90,34 @@ impl ConsumerContext for Context {
     }
 }
 
+/// A client of which the last owner does not wait for its end.
+///
+/// Closing one serves what is still queued, and an answer to an assignment that comes in between can wait for ever.
+/// A worker that rebuilds must not: a thread does the closing, and at worst it is the thread that is lost.
+struct Closing(Option<Arc<BaseConsumer<Context>>>);
+
+impl Deref for Closing {
+    type Target = Arc<BaseConsumer<Context>>;
+
+    fn deref(&self) -> &Self::Target {
+        match &self.0 {
+            Some(consumer) => consumer,
+            None => unreachable!("it is taken when it is dropped"),
+        }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let consumer = self.0.take();
+        // Without a thread it is closed here.
+        drop(std::thread::Builder::new().name("close".to_owned()).spawn(move || drop(consumer)));
+    }
+}
+
 /// A member of a group.
 pub(crate) struct GroupConsumer {
-    consumer: Arc<BaseConsumer<Context>>,
+    consumer: Closing,
     /// Asks for high watermarks: what is not committed yet counts too.
     edges: BaseConsumer,
     brokers: String,
@@ -121,7 +151,7 @@ impl GroupConsumer {
         let names: Vec<&str> = inputs.iter().map(|topic| &**topic).collect();
         consumer.subscribe(&names).map_err(|e| fatal(doing(), &e))?;
         Ok(Self {
-            consumer: Arc::new(consumer),
+            consumer: Closing(Some(Arc::new(consumer))),
             edges,
             brokers: brokers.to_owned(),
             group: group.to_owned(),
@@ -132,7 +162,7 @@ impl GroupConsumer {
 
     /// The client, to ask for the group's metadata.
     pub(crate) fn client(&self) -> Arc<BaseConsumer<Context>> {
-        self.consumer.clone()
+        Arc::clone(&self.consumer)
     }
 
     pub(crate) fn poll(
