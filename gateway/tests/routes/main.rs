@@ -1,5 +1,7 @@
 //! The gateway's routes without a broker and without stores.
 
+#![allow(clippy::unwrap_used)]
+
 mod accounts;
 mod commands;
 mod documents;

@@ -252,7 +252,7 @@ impl Reads for World {
         self.get(move |inner| inner.outcomes.get(&command).cloned())
     }
     fn notice(&self, _command: Uuid) -> BoxFuture<'_, BoxFuture<'static, ()>> {
-        async { std::future::pending().boxed() }.boxed()
+        std::future::ready(std::future::pending().boxed()).boxed()
     }
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>> {
         self.get(move |inner| inner.versions.get(&(aggregate.to_owned(), id.to_owned())).copied())
