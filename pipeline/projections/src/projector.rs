@@ -76,7 +76,12 @@ pub fn group(projection: &dyn Projection) -> String {
 pub fn spawn(projection: Box<dyn Projection>, context: Context) -> std::io::Result<JoinHandle<()>> {
     // The kernel shows fifteen characters of it.
     let name = format!("p.{}", projection.name());
-    std::thread::Builder::new().name(name).spawn(move || run(&*projection, &context))
+    std::thread::Builder::new().name(name).spawn(move || {
+        // A client that is dropped may say good-bye in a task.
+        let _entered = context.runtime.enter();
+        run(&*projection, &context);
+        drop(projection);
+    })
 }
 
 /// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker.
