@@ -3,6 +3,7 @@
 //!
 //! - [`routes`]: every route, handlers in one file for each resource; [`call`] is one request, [`submit`] the way
 //!   of a command from there to its outcome.
+//! - [`read_after`]: reading one's own writes.
 //! - [`problem`]: how every failure looks; [`outcome`]: what a refusal means over HTTP.
 //! - [`auth`]: tokens, passwords; [`limit`]: how much one address may ask; [`client`]: which address that is.
 //! - [`commands`] and [`reads`]: the log and the projections, as traits, so that routes are tested without either;
@@ -26,6 +27,7 @@ pub mod limit;
 pub mod metrics;
 pub mod outcome;
 pub mod problem;
+pub mod read_after;
 pub mod reads;
 pub mod routes;
 pub mod secret;

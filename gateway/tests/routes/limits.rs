@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::support::*;
 
 fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
+    text.parse().expect("an address")
 }
 
 #[tokio::test]
