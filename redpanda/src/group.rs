@@ -25,6 +25,9 @@ use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
 /// How long a question to the broker may take.
 pub(crate) const ASK: Duration = Duration::from_secs(5);
 
+/// How long the partitions that were read before may take to stop.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// Waits for the transaction in flight, if there is one, before partitions are let go.
 pub(crate) type BeforeRevoke = Box<dyn Fn() + Send + Sync>;
 
@@ -216,8 +219,24 @@ impl GroupConsumer {
                 .map_err(|e| fatal(doing(), &e))?;
         }
         self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
-        self.positions = positions.to_vec();
+        let before = std::mem::replace(&mut self.positions, positions.to_vec());
+        self.settle(before);
         Ok(())
+    }
+
+    /// Waits until what was read `before` has stopped. librdkafka keeps no note of a stop that is under way: another change
+    /// of the assignment before its answer stops the same partition twice, and an assertion ends the process
+    /// (confluentinc/librdkafka#5573). A seek waits behind the stop, so its answer, whichever, says that the stop is done.
+    fn settle(&self, before: Vec<(TopicPartition, i64)>) {
+        let mut list = TopicPartitionList::with_capacity(before.len());
+        for (place, was) in before {
+            // One that goes on is on its way to its new position, and a seek to there changes nothing.
+            let now = self.positions.iter().find(|(other, _)| *other == place).map_or(was, |(_, now)| *now);
+            drop(list.add_partition_offset(&place.topic, place.partition, Offset::Offset(now)));
+        }
+        if list.count() > 0 {
+            drop(self.consumer.seek_partitions(list, SETTLE));
+        }
     }
 
     pub(crate) fn watermarks(&mut self, place: &TopicPartition) -> Result<(i64, i64), LogError> {
