@@ -1,4 +1,5 @@
 //! The gateway's process: puts the parts together, serves, and leaves in order. Exit code 64 for wrong settings.
+#![forbid(unsafe_code)]
 
 use std::{sync::Arc, time::Duration};
 
