@@ -1,13 +1,13 @@
-//! What stands in the topics: read as an operator would, with kcat, and judged as a whole. Whatever the other tests did, it must hold.
+//! What stands in the topics, read and written as an operator would, with kcat. It judges nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use schemas::{Codec, Message, Outcome, Record as _, headers};
+use schemas::{Codec, Message, Outcome};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::support::{RECOVERY_MAX, any, eventually, must, system, variable};
+use crate::support::{any, variable};
 
 /// A record as kcat shows it.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ impl Record {
     }
 }
 
-/// Everything that is committed in a topic.
+/// Everything that is committed in a topic. Nothing may be writing to it all the time, or it has no end.
 pub(crate) async fn read(topic: &str) -> Vec<Record> {
     // Lengths stand before what they measure, as values are binary.
     let arguments =
@@ -37,6 +37,18 @@ pub(crate) async fn read(topic: &str) -> Vec<Record> {
     let output = kcat().args(arguments).args(["-f", format]).output().await.expect("kcat runs");
     assert!(output.status.success(), "{topic}: {}", String::from_utf8_lossy(&output.stderr));
     parse(&output.stdout)
+}
+
+/// Where a topic ends, all partitions together: grows with each record, and can be asked for while many are being written.
+pub(crate) async fn end(topic: &str) -> i64 {
+    let mut command = kcat();
+    command.arg("-Q");
+    for partition in 0..4 {
+        command.args(["-t", &format!("{topic}:{partition}:-1")]);
+    }
+    let output = command.output().await.expect("kcat runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<i64>().ok()).sum()
 }
 
 fn kcat() -> Command {
@@ -100,13 +112,16 @@ pub(crate) async fn codec() -> Codec {
 pub(crate) async fn ids_in(registry: &str) -> BTreeMap<String, u32> {
     let get = async |path: String| -> serde_json::Value {
         let answer = reqwest::get(format!("{registry}{path}")).await.expect("the registry answers");
-        answer.json().await.expect("JSON")
+        answer.json().await.unwrap_or_default()
     };
     let subjects = get("/subjects".to_owned()).await;
     let mut ids = BTreeMap::new();
-    for subject in subjects.as_array().expect("subjects").iter().filter_map(|subject| subject.as_str()) {
+    // A registry that is only just there has none to tell of.
+    for subject in subjects.as_array().into_iter().flatten().filter_map(|subject| subject.as_str()) {
         let version = get(format!("/subjects/{subject}/versions/latest")).await;
-        ids.insert(subject.to_owned(), u32::try_from(version["id"].as_u64().expect("an id")).expect("an id"));
+        if let Some(id) = version["id"].as_u64().and_then(|id| u32::try_from(id).ok()) {
+            ids.insert(subject.to_owned(), id);
+        }
     }
     ids
 }
@@ -124,65 +139,4 @@ pub(crate) async fn outcomes(codec: &Codec) -> BTreeMap<String, Vec<Outcome>> {
         }
     }
     outcomes
-}
-
-const COMMANDS: [&str; 4] = ["user.commands", "order.commands", "stock.commands", "notification.commands"];
-const EVENTS: [&str; 5] =
-    ["user.events", "email.events", "order.events", "stock.events", "notification.events"];
-
-#[tokio::test]
-#[ignore = "needs the stack"]
-async fn z_every_command_has_one_outcome() {
-    // Given every command that was ever taken
-    let _system = system().await;
-    let codec = codec().await;
-    assert!(codec.id_of(Outcome::SCHEMA).is_some(), "the registry knows outcomes");
-    let mut commands = BTreeSet::new();
-    for topic in COMMANDS {
-        let records = read(topic).await;
-        commands.extend(records.iter().map(|record| record.header(headers::ID).to_owned()));
-    }
-    // Those without an id are other tests' poison.
-    commands.remove("");
-    assert!(!commands.is_empty(), "there are commands");
-
-    // Then each has an outcome, soon
-    let outcomes = eventually("an outcome for each command", RECOVERY_MAX, async || {
-        let outcomes = outcomes(&codec).await;
-        let without: Vec<_> = commands.iter().filter(|id| !outcomes.contains_key(*id)).collect();
-        must(without.is_empty(), (without.len(), without.first()))?;
-        Ok(outcomes)
-    })
-    .await;
-
-    // And none has two that differ
-    let double: Vec<_> = outcomes.values().filter(|told| told.len() > 1).collect();
-    assert!(double.is_empty(), "{double:?}");
-    println!("{} commands, {} outcomes", commands.len(), outcomes.len());
-}
-
-#[tokio::test]
-#[ignore = "needs the stack"]
-async fn z_versions_of_every_aggregate_have_no_gaps() {
-    let _system = system().await;
-    for topic in EVENTS {
-        let mut versions: BTreeMap<String, i64> = BTreeMap::new();
-        let mut homes: BTreeMap<String, i64> = BTreeMap::new();
-        let mut ids = BTreeSet::new();
-        let events = read(topic).await;
-        for event in &events {
-            let (key, version) =
-                (event.key(), event.header(headers::VERSION).parse::<i64>().expect("a version"));
-            let before = versions.insert(key.clone(), version).unwrap_or(0);
-            assert_eq!(before + 1, version, "{topic} {key}: {version} after {before}");
-            assert_eq!(
-                event.partition,
-                *homes.entry(key.clone()).or_insert(event.partition),
-                "{topic} {key}"
-            );
-            assert!(ids.insert(event.header(headers::ID).to_owned()), "{topic} {key}: an id twice");
-        }
-        assert!(!events.is_empty(), "{topic} is empty");
-        println!("{topic}: {} events of {} aggregates", events.len(), versions.len());
-    }
 }

@@ -1,0 +1,82 @@
+//! The log as a whole: whatever the tests before did, it must hold. The last to run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::{Outcome, Record as _, headers};
+
+use crate::log::{codec, outcomes, read};
+use crate::support::{RECOVERY_MAX, eventually, must, system};
+
+const COMMANDS: [&str; 4] = ["user.commands", "order.commands", "stock.commands", "notification.commands"];
+const EVENTS: [&str; 5] =
+    ["user.events", "email.events", "order.events", "stock.events", "notification.events"];
+
+#[tokio::test]
+#[ignore = "needs the stack"]
+async fn every_command_has_one_outcome() {
+    // Given every command that was ever taken
+    something_happens().await;
+    let codec = codec().await;
+    assert!(codec.id_of(Outcome::SCHEMA).is_some(), "the registry knows outcomes");
+    let mut commands = BTreeSet::new();
+    for topic in COMMANDS {
+        let records = read(topic).await;
+        commands.extend(records.iter().map(|record| record.header(headers::ID).to_owned()));
+    }
+    // Those without an id are other tests' poison.
+    commands.remove("");
+    assert!(!commands.is_empty(), "there are commands");
+
+    // Then each has an outcome, soon
+    let outcomes = eventually("an outcome for each command", RECOVERY_MAX, async || {
+        let outcomes = outcomes(&codec).await;
+        let without: Vec<_> = commands.iter().filter(|id| !outcomes.contains_key(*id)).collect();
+        must(without.is_empty(), (without.len(), without.first()))?;
+        Ok(outcomes)
+    })
+    .await;
+
+    // And none has two that differ
+    let double: Vec<_> = outcomes.values().filter(|told| told.len() > 1).collect();
+    assert!(double.is_empty(), "{double:?}");
+    println!("{} commands, {} outcomes", commands.len(), outcomes.len());
+}
+
+#[tokio::test]
+#[ignore = "needs the stack"]
+async fn versions_of_every_aggregate_have_no_gaps() {
+    something_happens().await;
+    for topic in EVENTS {
+        let mut versions: BTreeMap<String, i64> = BTreeMap::new();
+        let mut homes: BTreeMap<String, i64> = BTreeMap::new();
+        let mut ids = BTreeSet::new();
+        let events = read(topic).await;
+        for event in &events {
+            let (key, version) =
+                (event.key(), event.header(headers::VERSION).parse::<i64>().expect("a version"));
+            let before = versions.insert(key.clone(), version).unwrap_or(0);
+            assert_eq!(before + 1, version, "{topic} {key}: {version} after {before}");
+            assert_eq!(
+                event.partition,
+                *homes.entry(key.clone()).or_insert(event.partition),
+                "{topic} {key}"
+            );
+            assert!(ids.insert(event.header(headers::ID).to_owned()), "{topic} {key}: an id twice");
+        }
+        assert!(!events.is_empty(), "{topic} is empty");
+        println!("{topic}: {} events of {} aggregates", events.len(), versions.len());
+    }
+}
+
+/// Something in each topic.
+async fn something_happens() {
+    let system = system().await;
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 10).await;
+    let ada = system.user("Ada").await;
+    ada.order(&[(&sku, 1)]).await;
+    eventually("a notification", RECOVERY_MAX, async || {
+        must(!read("notification.events").await.is_empty(), "none")
+    })
+    .await;
+}
