@@ -3,12 +3,13 @@
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+use redpanda::log::Topic;
 use schemas::{Outcome, Verdict};
 
 /// The engine's metrics of one processor. Cheap to clone: clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    pub(crate) records_in: IntCounterVec,
+    records_in: IntCounterVec,
     pub(crate) records_out: IntCounter,
     pub(crate) begun: IntCounter,
     pub(crate) committed: IntCounter,
@@ -125,6 +126,13 @@ impl Metrics {
         let known = schemas::all().iter().any(|schema| schema.name == outcome.command_type);
         let command = if known { outcome.command_type.as_str() } else { "other" };
         self.outcomes.with_label_values(&[command, verdict]).inc();
+    }
+
+    /// Counts a run of records of one topic that were decided on.
+    pub(crate) fn decided(&self, run: Option<(Topic, u64)>) {
+        if let Some((topic, count)) = run {
+            self.records_in.with_label_values(&[&*topic]).inc_by(count);
+        }
     }
 
     pub(crate) fn dead_letter(&self, topic: &str) {

@@ -14,7 +14,8 @@ use std::{
 };
 
 use redpanda::log::{
-    Connect, LogError, Membership, Record, Restore, Session, TopicPartition, Transaction, TransactionError,
+    Connect, LogError, Membership, Record, Restore, Session, Topic, TopicPartition, Transaction,
+    TransactionError,
 };
 use schemas::Codec;
 
@@ -327,6 +328,7 @@ impl Worker {
     /// Lets the tasks decide on what was polled.
     fn decide(&mut self) -> Result<(), Trouble> {
         let mut inbox = std::mem::take(&mut self.inbox);
+        let mut run: Option<(Topic, u64)> = None;
         for record in inbox.drain(..) {
             let Some(task) = self.active.get_mut(&record.partition) else {
                 tracing::debug!(topic = %record.topic, partition = record.partition, "a record of no task was left out");
@@ -345,9 +347,14 @@ impl Worker {
                     }
                 }
             }
-            self.metrics.records_in.with_label_values(&[&*record.topic]).inc();
             self.pending += 1;
+            // Records come in runs of one topic: a label is looked up once a run.
+            match &mut run {
+                Some((topic, count)) if *topic == record.topic => *count += 1,
+                run => self.metrics.decided(run.replace((record.topic, 1))),
+            }
         }
+        self.metrics.decided(run);
         self.inbox = inbox;
         if self.pending > 0 && self.pending_since.is_none() {
             self.pending_since = Some(Instant::now());
