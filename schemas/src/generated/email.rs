@@ -14,6 +14,8 @@ pub struct ClaimEmail {
     pub email_fingerprint: String,
     /// Who asks, and is answered.
     pub user_id: Uuid,
+    /// Which claim this is; the answer names it.
+    pub claim_id: Uuid,
 }
 
 record!(ClaimEmail, "millrace.email.ClaimEmail");

@@ -22,6 +22,9 @@ pub enum Kind {
     /// `ORDER_CANCELLED`.
     #[serde(rename = "ORDER_CANCELLED")]
     OrderCancelled,
+    /// `OTHER`.
+    #[serde(rename = "OTHER")]
+    Other,
 }
 
 impl Kind {
@@ -32,6 +35,7 @@ impl Kind {
             Self::OrderConfirmed => "ORDER_CONFIRMED",
             Self::OrderRejected => "ORDER_REJECTED",
             Self::OrderCancelled => "ORDER_CANCELLED",
+            Self::Other => "OTHER",
         }
     }
 }

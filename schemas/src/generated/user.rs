@@ -98,6 +98,8 @@ pub struct EmailChangeStarted {
     pub email: String,
     /// A keyed hash of the address in lower case: what claims are keyed by.
     pub email_fingerprint: String,
+    /// The claim that its answer will name.
+    pub claim_id: Uuid,
 }
 
 record!(EmailChangeStarted, "millrace.user.EmailChangeStarted");
@@ -168,6 +170,8 @@ pub struct PendingEmail {
     pub email: String,
     /// A keyed hash of the address in lower case: what claims are keyed by.
     pub email_fingerprint: String,
+    /// The claim that its answer will name.
+    pub claim_id: Uuid,
 }
 
 /// The answer to a claim of an address.
@@ -177,6 +181,8 @@ pub struct RecordEmailClaim {
     pub user_id: Uuid,
     /// A keyed hash of the address in lower case: what claims are keyed by.
     pub email_fingerprint: String,
+    /// The claim that this answers.
+    pub claim_id: Uuid,
     /// Whether the address is now this user's.
     pub granted: bool,
 }
@@ -318,6 +324,9 @@ pub enum SessionEnd {
     /// `DEACTIVATED`.
     #[serde(rename = "DEACTIVATED")]
     Deactivated,
+    /// `OTHER`.
+    #[serde(rename = "OTHER")]
+    Other,
 }
 
 impl SessionEnd {
@@ -329,6 +338,7 @@ impl SessionEnd {
             Self::Evicted => "EVICTED",
             Self::PasswordChanged => "PASSWORD_CHANGED",
             Self::Deactivated => "DEACTIVATED",
+            Self::Other => "OTHER",
         }
     }
 }

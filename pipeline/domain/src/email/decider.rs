@@ -44,12 +44,10 @@ impl Decider for Email {
                     email_fingerprint: claim.email_fingerprint.clone(),
                     user_id: claim.user_id,
                 }
-                .into()]),
+                .into()])
+                .with(policy::answer(claim, true)),
                 // Asked again by its owner: it is granted, and nothing changes.
-                Some(owner) => {
-                    let granted = owner == claim.user_id;
-                    Decision::nothing().with(policy::answer(claim.user_id, &claim.email_fingerprint, granted))
-                }
+                Some(owner) => Decision::nothing().with(policy::answer(claim, owner == claim.user_id)),
             },
             Input::FollowUp(FollowUp::ReleaseEmail(release)) if owner == Some(release.user_id) => {
                 Decision::accept([EmailReleased {
@@ -74,7 +72,7 @@ impl Decider for Email {
         })
     }
 
-    fn react(_state: Option<&State>, event: &Event, _context: &Context<'_>) -> Vec<Reaction<Out>> {
-        policy::react(event)
+    fn react(_state: Option<&State>, _event: &Event, _context: &Context<'_>) -> Vec<Reaction<Out>> {
+        Vec::new()
     }
 }

@@ -1,24 +1,17 @@
-//! What follows from what happens to an address: the user who asked is answered.
+//! What follows from a claim on an address: the user who asked is answered.
 
 use schemas::{
-    email::Event,
+    email::ClaimEmail,
     user::{self, RecordEmailClaim},
 };
-use uuid::Uuid;
 
 use crate::{Out, decider::Reaction};
 
-/// What follows from `event`.
-pub(super) fn react(event: &Event) -> Vec<Reaction<Out>> {
-    match event {
-        Event::EmailClaimed(claimed) => vec![answer(claimed.user_id, &claimed.email_fingerprint, true)],
-        Event::EmailReleased(_) => Vec::new(),
-    }
-}
-
-/// Tells a user whether an address is theirs.
-pub(super) fn answer(user_id: Uuid, fingerprint: &str, granted: bool) -> Reaction<Out> {
-    let answer = RecordEmailClaim { user_id, email_fingerprint: fingerprint.to_owned(), granted };
+/// Tells a user whether an address is theirs. The answer names its claim: one that comes late is not
+/// taken for the answer to a later claim.
+pub(super) fn answer(claim: &ClaimEmail, granted: bool) -> Reaction<Out> {
+    let ClaimEmail { email_fingerprint, user_id, claim_id } = claim.clone();
+    let answer = RecordEmailClaim { user_id, email_fingerprint, claim_id, granted };
     Reaction::Send {
         topic: "user.followups",
         key: user_id.to_string(),

@@ -200,5 +200,7 @@ fn text(raise: &RaiseNotification) -> (String, String) {
         Kind::OrderCancelled => {
             ("Your order is cancelled".to_owned(), format!("Order {order} was cancelled as you asked."))
         }
+        // A later version's kind, met after a roll-back.
+        Kind::Other => ("News from Millrace".to_owned(), "Something of yours has changed.".to_owned()),
     }
 }

@@ -53,6 +53,7 @@ impl Decider for User {
             },
             Input::FollowUp(FollowUp::RecordEmailClaim(claim)) => match claim.granted {
                 true => granted(state, claim, context),
+                false if is_of_another(state, claim) => Decision::nothing(),
                 false => refused(state, &claim.email_fingerprint, refusals::ADDRESS_TAKEN),
             },
             Input::Timer(name) => match policy::fingerprint_of(name) {
@@ -90,9 +91,15 @@ impl Decider for User {
             (event, Some(State::Active(mut user))) => {
                 match &event {
                     Event::NameChanged(changed) => user.name.clone_from(&changed.name),
-                    Event::EmailChangeStarted(EmailChangeStarted { email, email_fingerprint, .. }) => {
+                    Event::EmailChangeStarted(EmailChangeStarted {
+                        email,
+                        email_fingerprint,
+                        claim_id,
+                        ..
+                    }) => {
                         let (email, email_fingerprint) = (email.clone(), email_fingerprint.clone());
-                        user.pending_email = Some(PendingEmail { email, email_fingerprint });
+                        user.pending_email =
+                            Some(PendingEmail { email, email_fingerprint, claim_id: *claim_id });
                     }
                     Event::EmailChanged(changed) => {
                         user.email.clone_from(&changed.email);
@@ -219,7 +226,8 @@ fn change_email(user: &Active, change: &ChangeEmail, context: &Context<'_>) -> D
             EmailChanged { user_id, email, email_fingerprint, former_fingerprint }.into()
         ]);
     }
-    Decision::pending([EmailChangeStarted { user_id, email, email_fingerprint }.into()])
+    let claim_id = context.input_id;
+    Decision::pending([EmailChangeStarted { user_id, email, email_fingerprint, claim_id }.into()])
 }
 
 fn change_password(user: &Active, change: &ChangePassword, context: &Context<'_>) -> Decision<Event, Out> {
@@ -269,6 +277,12 @@ fn deactivate_user(
     Decision::accept(events)
 }
 
+/// Whether an answer comes to an earlier claim than the one under way on the same address.
+fn is_of_another(state: Option<&State>, claim: &RecordEmailClaim) -> bool {
+    let Some(State::Active(Active { pending_email: Some(pending), .. })) = state else { return false };
+    pending.email_fingerprint == claim.email_fingerprint && pending.claim_id != claim.claim_id
+}
+
 /// An address is this user's.
 fn granted(state: Option<&State>, claim: &RecordEmailClaim, context: &Context<'_>) -> Decision<Event, Out> {
     let fingerprint = &claim.email_fingerprint;
@@ -280,6 +294,7 @@ fn granted(state: Option<&State>, claim: &RecordEmailClaim, context: &Context<'_
             Decision::accept([registered.into()])
         }
         Some(State::Active(user)) if user.email_fingerprint == *fingerprint => Decision::nothing(),
+        Some(State::Active(_)) if is_of_another(state, claim) => Decision::nothing(),
         Some(State::Active(user)) => match &user.pending_email {
             Some(pending) if pending.email_fingerprint == *fingerprint => Decision::accept([EmailChanged {
                 user_id: user.user_id,

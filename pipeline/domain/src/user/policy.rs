@@ -69,7 +69,7 @@ pub(super) fn forget_credential(user_id: Uuid) -> Reaction<Out> {
 }
 
 fn claim(user_id: Uuid, fingerprint: &str, context: &Context<'_>) -> Vec<Reaction<Out>> {
-    let ask = ClaimEmail { email_fingerprint: fingerprint.to_owned(), user_id };
+    let ask = ClaimEmail { email_fingerprint: fingerprint.to_owned(), user_id, claim_id: context.input_id };
     vec![
         to_email(fingerprint, ask.into()),
         Reaction::SetTimer { name: format!("{CLAIM}{fingerprint}"), due_ms: context.at_ms + CLAIM_MS },

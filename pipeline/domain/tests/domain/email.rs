@@ -11,9 +11,10 @@ use crate::aggregate::Aggregate;
 
 const ANN: Uuid = Uuid::from_u128(1);
 const BOB: Uuid = Uuid::from_u128(2);
+const CLAIM: Uuid = Uuid::from_u128(3);
 
 fn claim(user_id: Uuid) -> ClaimEmail {
-    ClaimEmail { email_fingerprint: "f1".into(), user_id }
+    ClaimEmail { email_fingerprint: "f1".into(), user_id, claim_id: CLAIM }
 }
 
 fn release(user_id: Uuid) -> ReleaseEmail {
@@ -21,7 +22,7 @@ fn release(user_id: Uuid) -> ReleaseEmail {
 }
 
 fn answer(user_id: Uuid, granted: bool) -> (&'static str, String, Option<Out>) {
-    let answer = RecordEmailClaim { user_id, email_fingerprint: "f1".into(), granted };
+    let answer = RecordEmailClaim { user_id, email_fingerprint: "f1".into(), claim_id: CLAIM, granted };
     ("user.followups", user_id.to_string(), Some(Out::User(user::FollowUp::from(answer))))
 }
 

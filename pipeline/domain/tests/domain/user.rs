@@ -27,8 +27,15 @@ fn register() -> RegisterUser {
     }
 }
 
+/// The answer to the first claim of an address in these tests.
 pub(crate) fn claim(fingerprint: &str, granted: bool) -> RecordEmailClaim {
-    RecordEmailClaim { user_id: ANN, email_fingerprint: fingerprint.into(), granted }
+    let claim_id = claim_id(fingerprint);
+    RecordEmailClaim { user_id: ANN, email_fingerprint: fingerprint.into(), claim_id, granted }
+}
+
+/// A claim has the id of the command that made it: the first input registers, the third changes the address.
+fn claim_id(fingerprint: &str) -> Uuid {
+    Uuid::from_u128(if fingerprint == "f1" { 1 } else { 3 })
 }
 
 fn change_email() -> ChangeEmail {
@@ -73,7 +80,8 @@ pub(crate) fn active(user: &Aggregate<User>) -> &Active {
 }
 
 fn claims(fingerprint: &str) -> Out {
-    let claim = ClaimEmail { email_fingerprint: fingerprint.into(), user_id: ANN };
+    let claim =
+        ClaimEmail { email_fingerprint: fingerprint.into(), user_id: ANN, claim_id: claim_id(fingerprint) };
     Out::Email(email::FollowUp::from(claim))
 }
 
@@ -290,6 +298,21 @@ fn a_new_address_that_is_granted_too_late_is_let_go() {
     assert_eq!(user.fire().concluded_refused(), refusals::CLAIM_TIMED_OUT);
     assert_eq!(user.follow_up(claim("f2", true)).messages(), [releases("f2")]);
     assert_eq!(active(&user).email_fingerprint, "f1");
+}
+
+#[test]
+fn a_late_answer_to_an_earlier_claim_is_not_taken_for_the_later_ones() {
+    for granted in [true, false] {
+        let mut user = ann();
+        user.command(change_email());
+        user.fire();
+        user.command(change_email());
+        user.follow_up(claim("f2", granted)).nothing();
+        let later = Uuid::from_u128(5);
+        assert_eq!(active(&user).pending_email.as_ref().map(|pending| pending.claim_id), Some(later));
+        let then = user.follow_up(RecordEmailClaim { claim_id: later, ..claim("f2", true) });
+        assert_eq!(then.concluded, Some(Verdict::Accepted));
+    }
 }
 
 #[test]
