@@ -18,6 +18,7 @@ const HOUSE: [(&str, &[&str]); 9] = [
     ("services", &["schemas", "redpanda", "domain", "engine", "projections"]),
     ("gateway", &["schemas", "redpanda", "projections"]),
     ("integration", &["schemas", "redpanda", "domain", "engine", "projections", "services", "gateway"]),
+    ("proof", &["schemas", "redpanda", "domain", "integration"]),
 ];
 
 /// The one crate that may name a Kafka client, and hold `unsafe` code in one file.

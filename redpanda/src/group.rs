@@ -277,14 +277,27 @@ impl GroupConsumer {
     pub(crate) fn restore(&mut self, place: &TopicPartition) -> Result<RestoreReader, LogError> {
         let (beginning, end) = self.watermarks(place)?;
         let doing = || format!("reading {place} back");
-        let consumer: BaseConsumer = read_committed(&self.brokers, &format!("{}.restore", self.group))
+        let consumer = read_committed(&self.brokers, &format!("{}.restore", self.group))
             .set("enable.partition.eof", "true")
-            .create()
+            .create_with_context(Alone)
             .map_err(|e| fatal(doing(), &e))?;
         let (place, position) = (place.clone(), beginning);
         Ok(RestoreReader { consumer, place, position, end, stage: Stage::Waiting })
     }
 }
+
+/// A reader outside of any group, to whom the end of a partition is news and no error.
+pub(crate) struct Alone;
+
+impl ClientContext for Alone {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            tracing::warn!(%error, reason, "a reader's connection");
+        }
+    }
+}
+
+impl ConsumerContext for Alone {}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
@@ -296,7 +309,7 @@ enum Stage {
 
 /// Reads a changelog back up to the high watermark that it had at the start.
 pub(crate) struct RestoreReader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Alone>,
     place: TopicPartition,
     position: i64,
     end: i64,
@@ -355,7 +368,7 @@ impl crate::log::Restore for RestoreReader {
     }
 }
 
-fn config_for(brokers: &str, group: &str) -> ClientConfig {
+pub(crate) fn config_for(brokers: &str, group: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)
@@ -385,7 +398,7 @@ fn read_committed(brokers: &str, group: &str) -> ClientConfig {
 }
 
 /// A message as a record, with its topic's name shared.
-fn record(topics: &mut Vec<Topic>, message: &BorrowedMessage<'_>) -> Record {
+pub(crate) fn record(topics: &mut Vec<Topic>, message: &BorrowedMessage<'_>) -> Record {
     let name = message.topic();
     let topic = match topics.iter().find(|topic| ***topic == *name) {
         Some(topic) => topic.clone(),

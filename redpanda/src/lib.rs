@@ -2,25 +2,30 @@
 //!
 //! - [`log`]: records, membership and transactions, as the engine and the projectors see them
 //! - [`session`]: transactions on librdkafka; [`reader`]: group members that only read
+//! - [`scan`]: topics as they stand, for checks and tools
 //! - [`writer`]: commands on their way into the log, on rskafka
 //! - [`registry`]: the schema registry; [`topics`]: what `topics.yaml` declares; [`provision`]: brings both about
 //! - [`memory`]: the log in memory, with the same transactional rules, for tests
 //! - [`partition_of`]: which partition a key belongs to
 //!
-//! `raw` is the one file with `unsafe`; `fault` has the places where a process can be made to die.
+//! `raw` is the one file with `unsafe`; [`fault`] has the places where a process can be made to
+//! die, and [`planted`] the bugs that a build for proofs can have.
 #![deny(unsafe_code)]
 
-mod fault;
+pub mod fault;
 mod group;
 pub mod log;
 pub mod memory;
 mod partition;
+mod planted;
 pub mod provision;
 mod raw;
 pub mod reader;
 pub mod registry;
+pub mod scan;
 pub mod session;
 pub mod topics;
 pub mod writer;
 
 pub use partition::partition_of;
+pub use planted::planted;

@@ -6,17 +6,22 @@
 //! session unusable, and its owner rebuilds from the log.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    ClientConfig, ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
+    producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
 };
 
 use crate::{
@@ -26,7 +31,7 @@ use crate::{
         Connect, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic, TopicPartition,
         Transaction, TransactionError,
     },
-    raw,
+    planted, raw,
 };
 
 /// Bounds recovery: an open transaction of a dead process holds readers up for so long at most.
@@ -36,7 +41,46 @@ const CALL_MAX: Duration = Duration::from_secs(10);
 /// How long a revocation waits for the transaction in flight.
 const REVOKE_MAX: Duration = Duration::from_secs(20);
 
-type TransactionalProducer = ThreadedProducer<DefaultProducerContext>;
+type TransactionalProducer = ThreadedProducer<Connections>;
+
+/// Counts how often the connection to the transactions' coordinator broke.
+///
+/// librdkafka sends the wish to end a transaction again when the connection breaks under it. The first wish may still be
+/// on its way: a broker without KIP-890's second part takes it, when it comes at last, for the end of whatever this
+/// producer has open then, and commits half a transaction. So an answer that was got over a broken connection is not
+/// enough to go on with. librdkafka tells of it in its log only: the facility `FAIL`, by the thread of this name.
+#[derive(Default)]
+struct Connections {
+    broken: AtomicU64,
+}
+
+const COORDINATOR: &str = "TxnCoordinator";
+
+impl ClientContext for Connections {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" && message.contains(COORDINATOR) {
+            self.broken.fetch_add(1, Ordering::Relaxed);
+        }
+        match level {
+            RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
+            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+                tracing::info!(facility, message, "librdkafka")
+            }
+            _ => tracing::warn!(facility, message, "librdkafka"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "the producer's connection");
+    }
+}
+
+impl ProducerContext for Connections {
+    type DeliveryOpaque = ();
+
+    // What could not be written fails the commit.
+    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
+}
 
 /// Who opens sessions, and on what.
 #[derive(Clone, Debug)]
@@ -69,7 +113,7 @@ impl Connect for Settings {
             .set("queue.buffering.max.messages", "1000000")
             .set("delivery.report.only.error", "true")
             .set("reconnect.backoff.max.ms", "1000")
-            .create()
+            .create_with_context(Connections::default())
             .map_err(|e| fatal(doing(), &e))?;
         // Fences whoever had the id before, and ends their open transaction.
         producer.init_transactions(Duration::from_secs(30)).map_err(|e| fatal(doing(), &e))?;
@@ -83,7 +127,9 @@ impl Connect for Settings {
             Box::new(move || waits.wait_idle(REVOKE_MAX)),
         )?;
         let (hand_over, handed) = mpsc::channel();
-        let committer = Committer { producer, consumer: input.client(), gate: gate.clone() };
+        producer.poll(Duration::ZERO);
+        let broken_before = producer.client().context().broken.load(Ordering::Relaxed);
+        let committer = Committer { producer, consumer: input.client(), gate: gate.clone(), broken_before };
         let thread = std::thread::Builder::new()
             .name("commit".to_owned())
             .spawn(move || committer.run(&handed))
@@ -210,6 +256,8 @@ struct Committer {
     producer: TransactionalProducer,
     consumer: Arc<BaseConsumer<Context>>,
     gate: Arc<Gate>,
+    /// How often the coordinator's connection broke before the producer had its epoch.
+    broken_before: u64,
 }
 
 /// What to do about a failed call.
@@ -236,11 +284,21 @@ impl Committer {
             Err(Class::Unknown(reason)) => return Err(self.lost(reason)),
             Err(Class::Again) => return Err(self.lost("a call was given up".to_owned())),
         }
-        if fault::is_ordered("before-commit") {
+        if fault::is_ordered("before-commit") || fault::is_ordered("end-sent") {
             // Otherwise it would die with its records, before the broker has seen any.
             drop(self.producer.flush(CALL_MAX));
         }
         fault::place("before-commit");
+        if fault::is_due("abort") {
+            return Err(self.abort("it was ordered".to_owned()));
+        }
+        if fault::is_due("end-sent") {
+            // The wish to commit is written in less time than this, and its answer takes longer.
+            std::thread::spawn(|| {
+                std::thread::sleep(Duration::from_micros(300));
+                fault::die("end-sent");
+            });
+        }
         let since = Instant::now();
         while let Err(error) = raw::commit_transaction(&self.producer, CALL_MAX) {
             let text = format!("committing: {} ({})", error.text, error.code);
@@ -255,13 +313,27 @@ impl Committer {
             }
         }
         fault::place("after-commit");
+        if self.is_broken() && !planted("same-epoch") {
+            // Committed, but not to be built on: a new session has a new epoch, which fences the wish that may be late.
+            return Err(self.lost("a connection broke while the transaction was committed".to_owned()));
+        }
         Ok(())
+    }
+
+    /// Whether the coordinator's connection has broken since the producer got its epoch.
+    fn is_broken(&self) -> bool {
+        // What librdkafka has logged before it answered is in its queue by now.
+        self.producer.poll(Duration::ZERO);
+        self.producer.client().context().broken.load(Ordering::Relaxed) != self.broken_before
     }
 
     /// Everything before the commit.
     fn write(&self, transaction: &Transaction) -> Result<(), Class> {
         self.call("beginning a transaction", || self.producer.begin_transaction())?;
         fault::place("after-begin");
+        if planted("offsets-early") {
+            self.commit_early(transaction);
+        }
         for record in &transaction.records {
             self.send(record)?;
             fault::place("after-send");
@@ -279,6 +351,15 @@ impl Committer {
         })?;
         fault::place("after-offsets");
         Ok(())
+    }
+
+    /// The planted bug: offsets first, apart from the transaction.
+    fn commit_early(&self, transaction: &Transaction) {
+        let mut offsets = TopicPartitionList::new();
+        for (place, next) in &transaction.offsets {
+            drop(offsets.add_partition_offset(&place.topic, place.partition, Offset::Offset(*next)));
+        }
+        drop(self.consumer.commit(&offsets, rdkafka::consumer::CommitMode::Sync));
     }
 
     fn send(&self, record: &Outgoing) -> Result<(), Class> {
@@ -322,6 +403,9 @@ impl Committer {
     /// Aborts; only an abort that is known to have ended makes the session usable again.
     fn abort(&self, reason: String) -> TransactionError {
         match self.producer.abort_transaction(CALL_MAX) {
+            Ok(()) if self.is_broken() => {
+                self.lost(format!("{reason}; a connection broke while it was aborted"))
+            }
             Ok(()) => TransactionError::Aborted(reason),
             Err(error) => match class("aborting", &error) {
                 Class::Fenced(text) => TransactionError::Fenced(format!("{reason}; {text}")),

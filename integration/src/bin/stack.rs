@@ -25,7 +25,7 @@ enum Command {
     Up(flow::Up),
     /// Start everything on free ports with fresh data, run a command against it, stop, end as the command ended
     Run(flow::Run),
-    /// Ask a running stack: status, start NAME, stop NAME, signal NAME SIGNAL, wait NAME [SECONDS]
+    /// Ask a running stack: status, start NAME [VARIABLE=VALUE ...], stop NAME, signal NAME SIGNAL, wait NAME [SECONDS]
     Ctl {
         /// The data folder of the stack that is asked
         #[arg(long, default_value = ".millrace/up", value_name = "DIR")]

@@ -1,4 +1,4 @@
-//! The control socket of a running stack: one request a line (`status`, `start NAME`, `stop NAME`, `signal NAME SIGNAL`, `wait NAME
+//! The control socket of a running stack: one request a line (`status`, `start NAME [VARIABLE=VALUE ...]`, `stop NAME`, `signal NAME SIGNAL`, `wait NAME
 //! [SECONDS]`), one JSON line an answer. Tests use it through [`Client`], people through `stack ctl`. It can do nothing that the user who
 //! started the stack could not do with `kill`, and only that user can open it.
 
@@ -82,7 +82,13 @@ async fn carry_out(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, S
     let mut answer = Answer { ok: true, ..Answer::default() };
     match words[..] {
         ["status"] => answer.parts = Some(supervisor.status()),
-        ["start", name] => answer.pid = Some(supervisor.start(name).await?),
+        ["start", name, ref variables @ ..] => {
+            let pairs = variables.iter().map(|pair| {
+                pair.split_once('=')
+                    .ok_or_else(|| StackError::Refused(format!("{pair:?} is not VARIABLE=VALUE")))
+            });
+            answer.pid = Some(supervisor.start_with(name, &pairs.collect::<Result<Vec<_>, _>>()?).await?);
+        }
         ["stop", name] => supervisor.stop(name).await?,
         ["signal", name, signal] => supervisor.signal(name, named(signal)?).await?,
         ["wait", name] => supervisor.wait(name, Duration::from_secs(60)).await?,
@@ -93,7 +99,7 @@ async fn carry_out(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, S
             supervisor.wait(name, Duration::from_secs(seconds)).await?;
         }
         _ => {
-            let known = "status | start NAME | stop NAME | signal NAME SIGNAL | wait NAME [SECONDS]";
+            let known = "status | start NAME [VARIABLE=VALUE ...] | stop NAME | signal NAME SIGNAL | wait NAME [SECONDS]";
             return Err(StackError::Refused(format!("unknown request {line:?}; known: {known}")));
         }
     }
@@ -165,6 +171,12 @@ impl Client {
     /// Starts a part; returns its process id at once.
     pub async fn start(&self, name: &str) -> Result<u32, ControlError> {
         Ok(self.ask(&format!("start {name}")).await?.pid.unwrap_or_default())
+    }
+
+    /// The same with more in its environment, for this one start. No space may stand in a value.
+    pub async fn start_with(&self, name: &str, extra: &[(&str, &str)]) -> Result<u32, ControlError> {
+        let pairs: String = extra.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+        Ok(self.ask(&format!("start {name}{pairs}")).await?.pid.unwrap_or_default())
     }
 
     /// Stops a part in order, and waits for its end.

@@ -219,6 +219,10 @@ fn run_environment(context: &Context) -> Vec<(String, OsString)> {
     if let Some(url) = ports.mail_url() {
         env.push(("MILLRACE_SMTP_URL".into(), url.into()));
     }
+    if let Some((at, proxy)) = ports.proxied() {
+        env.push(("MILLRACE_PROXIED_BROKER".into(), at.into()));
+        env.push(("MILLRACE_PROXY".into(), proxy.into()));
+    }
     for service in ["user", "order", "notification", "gateway"] {
         for instance in ["0", "1"] {
             let variable = format!("MILLRACE_INNER_{}_{instance}", service.to_uppercase());

@@ -20,7 +20,7 @@ pub struct Layout {
     pub root: PathBuf,
     /// What the stack writes, absolute.
     pub data: PathBuf,
-    /// The folder of the built binaries.
+    /// The folder of the built binaries: beside this one, or where `MILLRACE_BINARIES` says.
     pub bins: PathBuf,
 }
 
@@ -32,9 +32,11 @@ impl Layout {
         let root =
             here.ancestors().find(|dir| dir.join("integration/pom.xml").exists()).unwrap_or(built_from);
         let exe = std::env::current_exe().map_err(StackError::file("find", Path::new("this binary")))?;
-        let bins = exe.parent().unwrap_or(Path::new("/"));
+        let beside = exe.parent().unwrap_or(Path::new("/"));
+        let elsewhere = std::env::var_os("MILLRACE_BINARIES").map(PathBuf::from);
+        let bins = elsewhere.unwrap_or_else(|| beside.to_path_buf());
         // Relative names are the checkout's, so that `stack ctl` finds the same stack from any folder below it.
-        Ok(Self { root: root.to_path_buf(), data: root.join(data), bins: bins.to_path_buf() })
+        Ok(Self { root: root.to_path_buf(), data: root.join(data), bins })
     }
 
     /// Makes the folders, readable by this user alone where they hold secrets.

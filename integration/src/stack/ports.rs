@@ -63,9 +63,9 @@ impl Ports {
                 return Err(StackError::PortInUse { port, what, option });
             }
         }
-        let taken =
+        let mut taken =
             HashSet::from([outer.http_port, outer.broker_port, outer.registry_port, outer.prometheus_port]);
-        Ok(Self::place(outer, taken, 0))
+        Ok(Self::place(outer, &mut taken, 0))
     }
 
     /// For `run`: all of them wherever there is room, from a random start so that two runs rarely meet.
@@ -76,16 +76,19 @@ impl Ports {
         let outer =
             Outer { http_port: next(), broker_port: next(), registry_port: next(), prometheus_port: next() };
         let mail = next();
-        let mut ports = Self::place(outer, taken, start);
+        let mut ports = Self::place(outer, &mut taken, start);
         // Nothing of the stack listens there: a test that wants mail does.
         ports.inner.insert("mail", mail);
+        // The broker says of its second listener that it is reached where the proxy of a test listens.
+        ports.inner.insert("proxied", pick(start, &mut taken));
+        ports.inner.insert("proxy", pick(start, &mut taken));
         ports
     }
 
-    fn place(outer: Outer, mut taken: HashSet<u16>, start: u16) -> Self {
+    fn place(outer: Outer, taken: &mut HashSet<u16>, start: u16) -> Self {
         let mut inner = BTreeMap::new();
         for (name, like) in INNER.into_iter().chain([("inner gateway-1", 19107)]) {
-            inner.insert(name, pick(if start == 0 { like } else { start }, &mut taken));
+            inner.insert(name, pick(if start == 0 { like } else { start }, taken));
         }
         Self { outer, inner }
     }
@@ -103,6 +106,11 @@ impl Ports {
     /// The mail server that the notification service is told of; only in `run`, where tests play it.
     pub fn mail_url(&self) -> Option<String> {
         self.inner.get("mail").map(|port| format!("smtp://{}", local(*port)))
+    }
+
+    /// The broker's second listener, and where it says that it is: between them a test puts a proxy. Only in `run`.
+    pub fn proxied(&self) -> Option<(String, String)> {
+        Some((local(*self.inner.get("proxied")?), local(*self.inner.get("proxy")?)))
     }
 
     /// The inner HTTP listener (metrics, health) of the process `name`.

@@ -29,8 +29,8 @@ pub(super) fn command(words: &[OsString], user: Option<&User>) -> Command {
     command
 }
 
-/// Starts `part`, its output appended to its log, and records it.
-pub(super) fn spawn(part: &Part, layout: &Layout) -> Result<Child, StackError> {
+/// Starts `part` with `extra` in its environment, its output appended to its log, and records it.
+pub(super) fn spawn(part: &Part, extra: &[(&str, &str)], layout: &Layout) -> Result<Child, StackError> {
     let log = layout.log(&part.name);
     if std::fs::metadata(&log).is_ok_and(|meta| meta.len() > LOG_BYTES_MAX) {
         std::fs::rename(&log, log.with_extension("log.1")).map_err(StackError::file("put aside", &log))?;
@@ -44,6 +44,7 @@ pub(super) fn spawn(part: &Part, layout: &Layout) -> Result<Child, StackError> {
     let program = Path::new(part.command.first().map_or(std::ffi::OsStr::new(""), |word| word));
     let child = command(&part.command, part.user.as_ref())
         .envs(part.env.iter().map(|(name, value)| (name, value)))
+        .envs(extra.iter().copied())
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(out)

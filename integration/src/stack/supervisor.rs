@@ -121,19 +121,24 @@ impl Supervisor {
 
     /// Starts one part and returns its process id without waiting until it is ready.
     pub async fn start(self: &Arc<Self>, name: &str) -> Result<u32, StackError> {
+        self.start_with(name, &[]).await
+    }
+
+    /// The same with more in its environment, for this one start.
+    pub async fn start_with(self: &Arc<Self>, name: &str, extra: &[(&str, &str)]) -> Result<u32, StackError> {
         let slot = self.slot(name)?;
         if let Some(pid) = slot.state().pid {
             return Err(StackError::Refused(format!("{name} runs already (pid {pid})")));
         }
         slot.update(|state| state.wanted = true);
-        self.launch(slot.clone()).await
+        self.launch(slot.clone(), extra).await
     }
 
-    async fn launch(self: &Arc<Self>, slot: Arc<Slot>) -> Result<u32, StackError> {
+    async fn launch(self: &Arc<Self>, slot: Arc<Slot>, extra: &[(&str, &str)]) -> Result<u32, StackError> {
         for step in &slot.part.before {
             process::run_step(step, &slot.part, &self.layout).await?;
         }
-        let child = process::spawn(&slot.part, &self.layout)?;
+        let child = process::spawn(&slot.part, extra, &self.layout)?;
         let pid = child.id().unwrap_or_default();
         slot.update(|state| {
             let (starts, came_up) = (state.starts + 1, state.came_up);
@@ -197,7 +202,7 @@ impl Supervisor {
             tell!("stack: starting {} again in {} s", slot.part.name, wait.as_secs());
             tokio::time::sleep(wait).await;
             let due = { slot.state().wanted && slot.state().pid.is_none() };
-            if due && let Err(error) = self.launch(slot).await {
+            if due && let Err(error) = self.launch(slot, &[]).await {
                 tell!("stack: {error}");
             }
         })

@@ -14,7 +14,8 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     let config = context.layout.configs().join("kafka.properties");
     let address = local(context.ports.outer.broker_port);
     let controller = context.ports.at("controller");
-    write(&config, &properties(&address, &controller, &data.display().to_string()))?;
+    let proxied = context.ports.proxied();
+    write(&config, &properties(&address, proxied, &controller, &data.display().to_string()))?;
 
     let mut base = java(768, &[context.layout.jars("kafka").join("*")])?;
     base.extend(crate::command![
@@ -48,16 +49,21 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     Ok(part)
 }
 
-fn properties(address: &str, controller: &str, data: &str) -> String {
+fn properties(address: &str, proxied: Option<(String, String)>, controller: &str, data: &str) -> String {
+    let (listener, advertised) = match proxied {
+        Some((at, proxy)) => (format!(",PROXIED://{at}"), format!(",PROXIED://{proxy}")),
+        None => (String::new(), String::new()),
+    };
     format!(
         "# Written by the stack at each start.
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{address},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{address}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://{address},CONTROLLER://{controller}{listener}
+advertised.listeners=PLAINTEXT://{address}{advertised}
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 
 # Topics are declared in redpanda/topics.yaml; a name mistyped must not make one.

@@ -59,6 +59,11 @@ pub(super) async fn advance(
         .await
         .map_err(&failed)?;
     if moved == 1 {
+        if redpanda::planted("position-apart") {
+            // The planted bug: the position is there before the rows are.
+            transaction.batch_execute("COMMIT; BEGIN").await.map_err(&failed)?;
+            redpanda::fault::place("before-store");
+        }
         return Ok(());
     }
     Err(StoreError::Lost { position: format!("{projection} {}", batch.place) })

@@ -1,0 +1,177 @@
+//! The invariants that the ledger is judged by once the system is quiet. What is broken for now only (an outcome that is still to
+//! come) and what is broken for good look alike here: who asks decides how long to wait.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+};
+
+use schemas::{Codec, Verdict, notification, order, stock};
+use uuid::Uuid;
+
+use crate::{
+    ledger::{Damage, Ledger, Violation},
+    load::History,
+};
+
+/// Everything that the topics alone can be asked: A to D, F and I.
+pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violation> {
+    let mut broken = ledger.broken.clone();
+    broken.extend(outcomes(ledger, history));
+    broken.extend(ledger.changelogs(codec));
+    broken.extend(sums(ledger));
+    broken.extend(told_once(ledger));
+    broken
+}
+
+/// A: every acknowledged command has exactly one outcome, and what was accepted is there. B: no outcome without a command.
+fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for id in history.acknowledged() {
+        if !ledger.commands.contains_key(id) {
+            broken.push(Violation::new(
+                'A',
+                Damage::Lost,
+                format!("command {id} was acknowledged and is not in the log"),
+            ));
+        }
+        match ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes) {
+            [] => broken.push(Violation::new('A', Damage::Lost, format!("command {id} has no outcome"))),
+            [_] => {}
+            several => {
+                let what = format!("command {id} has {} outcomes: {several:?}", several.len());
+                broken.push(Violation::new('A', Damage::Doubled, what));
+            }
+        }
+    }
+    for (id, told) in &ledger.outcomes {
+        if !ledger.commands.contains_key(id) {
+            broken.push(Violation::new('B', Damage::Doubled, format!("outcome {id} has no command")));
+        }
+        for outcome in told.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
+            let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
+            let version = match context {
+                "user" => ledger.users.aggregates.get(key).map(|(version, _)| *version),
+                "order" => ledger.orders.aggregates.get(key).map(|(version, _)| *version),
+                "stock" => ledger.stock.aggregates.get(key).map(|(version, _)| *version),
+                "notification" => ledger.notifications.aggregates.get(key).map(|(version, _)| *version),
+                _ => Some(i64::MAX),
+            };
+            if version.unwrap_or(0) < outcome.version {
+                let what = format!(
+                    "{context}/{key}: version {} was accepted, events end at {version:?}",
+                    outcome.version
+                );
+                broken.push(Violation::new('A', Damage::Torn, what));
+            }
+        }
+    }
+    broken
+}
+
+/// F: received = free + held by confirmed orders, nothing below zero, and every saga has ended.
+fn sums(ledger: &Ledger) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    let mut held: HashMap<&str, i64> = HashMap::new();
+    for (key, (_, state)) in &ledger.orders.aggregates {
+        match state {
+            Some(order::State::Confirmed(confirmed)) => {
+                for line in &confirmed.lines {
+                    *held.entry(&line.sku).or_default() += i64::from(line.quantity);
+                }
+            }
+            Some(order::State::Placed(_)) => {
+                broken.push(Violation::new(
+                    'A',
+                    Damage::Lost,
+                    format!("order {key} has neither been confirmed nor rejected"),
+                ));
+            }
+            _ => {}
+        }
+    }
+    for (sku, (_, state)) in &ledger.stock.aggregates {
+        let Some(stock::State::Product(product)) = state else { continue };
+        let received: i64 = ledger.stock.events.get(sku).into_iter().flatten().map(received).sum();
+        let sold = held.get(sku.as_str()).copied().unwrap_or(0);
+        let seen = (product.received, product.free + product.held, product.held);
+        if seen != (received, received, sold) || product.free < 0 {
+            let what = format!("{sku}: {product:?}; received {received}, confirmed orders hold {sold}");
+            broken.push(Violation::new('F', Damage::Torn, what));
+        }
+    }
+    broken
+}
+
+fn received(event: &stock::Event) -> i64 {
+    match event {
+        stock::Event::StockReceived(received) => i64::from(received.quantity),
+        _ => 0,
+    }
+}
+
+/// A, for what follows of itself: each end of an order is told once.
+fn told_once(ledger: &Ledger) -> Vec<Violation> {
+    let mut told: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
+    for event in ledger.notifications.events.values().flatten() {
+        if let notification::Event::NotificationRaised(raised) = event
+            && raised.order_id.is_some()
+        {
+            *told.entry((raised.order_id, raised.kind.as_str())).or_default() += 1;
+        }
+    }
+    let mut broken = Vec::new();
+    for (what, times) in told.iter().filter(|(_, times)| **times > 1) {
+        broken.push(Violation::new('A', Damage::Doubled, format!("{what:?} was told {times} times")));
+    }
+    for event in ledger.orders.events.values().flatten() {
+        let (id, kind) = match event {
+            order::Event::OrderConfirmed(event) => (event.order_id, "ORDER_CONFIRMED"),
+            order::Event::OrderRejected(event) => (event.order_id, "ORDER_REJECTED"),
+            order::Event::OrderCancelled(event) => (event.order_id, "ORDER_CANCELLED"),
+            _ => continue,
+        };
+        if !told.contains_key(&(Some(id), kind)) {
+            broken.push(Violation::new('A', Damage::Lost, format!("{kind} of {id} was not told")));
+        }
+    }
+    broken
+}
+
+/// I: what a reader saw while it happened is what stands in the log; nothing of an aborted transaction, and nothing left out. `seen`
+/// is what kcat wrote: topic, partition, offset, key and headers, a line each.
+pub fn live_reader(ledger: &Ledger, seen: &[PathBuf]) -> Vec<Violation> {
+    let torn = |what: String| Violation::new('I', Damage::Torn, what);
+    let (mut broken, mut read) = (Vec::new(), HashSet::new());
+    for file in seen {
+        // The last line may be half written.
+        let text = std::fs::read(file).unwrap_or_default();
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for line in String::from_utf8_lossy(&text[..whole]).lines() {
+            let mut words = line.splitn(4, '\t');
+            let (Some(topic), Some(Ok(partition)), Some(Ok(offset)), Some(rest)) =
+                (words.next(), words.next().map(str::parse), words.next().map(str::parse), words.next())
+            else {
+                broken.push(torn(format!("{}: {line:?} is no record", file.display())));
+                continue;
+            };
+            let place = (topic.to_owned(), partition, offset);
+            match ledger.places.get(&place) {
+                Some(id) if rest.contains(id.as_str()) => {}
+                Some(id) => broken.push(torn(format!("{place:?}: {rest} was read, and {id} stands there"))),
+                None => broken.push(torn(format!("{place:?}: {rest} was read, and it is not in the log"))),
+            }
+            if !read.insert(place) {
+                broken.push(torn(format!("{line:?} was read twice")));
+            }
+        }
+    }
+    for place in ledger.places.keys().filter(|place| !read.contains(*place)) {
+        broken.push(Violation::new(
+            'I',
+            Damage::Lost,
+            format!("{place:?} stands in the log and was not read"),
+        ));
+    }
+    broken
+}

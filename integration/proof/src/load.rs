@@ -1,0 +1,258 @@
+//! People who order: a steady stream of commands, written to the topics as the gateway writes them, and a history of what was sent and
+//! acknowledged. A command whose acknowledgement was not seen is sent again under the same id, as a client with an idempotency key does.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io::Write,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use rand::{Rng, RngCore, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use redpanda::{log::Headers, writer::CommandWriter};
+use schemas::{
+    Codec, Message, Money, headers,
+    order::{CancelOrder, Line, PlaceOrder},
+    stock::{AddProduct, ReceiveStock},
+    user::{RegisterUser, Role},
+};
+use uuid::Uuid;
+
+/// How long one write may take before it is tried again.
+const WRITE_MAX: Duration = Duration::from_secs(5);
+/// How long a command is tried before it counts as not acknowledged.
+const TRY_MAX: Duration = Duration::from_secs(90);
+/// Products of one round; the last has few pieces, so that orders are rejected too.
+const PRODUCTS: usize = 6;
+
+/// What was sent, and what of it was acknowledged.
+#[derive(Default)]
+pub struct History {
+    acknowledged: HashSet<Uuid>,
+    sent: HashMap<Uuid, Arc<Command>>,
+}
+
+impl History {
+    /// The ids of the commands that are in the log for sure.
+    pub fn acknowledged(&self) -> impl Iterator<Item = &Uuid> {
+        self.acknowledged.iter()
+    }
+
+    /// How many those are.
+    pub fn count(&self) -> usize {
+        self.acknowledged.len()
+    }
+}
+
+/// One command, ready to be written as often as need be.
+pub struct Command {
+    id: Uuid,
+    topic: &'static str,
+    key: String,
+    value: Bytes,
+    headers: Headers,
+}
+
+impl Command {
+    fn new(codec: &Codec, topic: &'static str, key: String, message: &impl Message) -> anyhow::Result<Self> {
+        let id = Uuid::new_v4();
+        let mut value = Vec::new();
+        message.encode(codec, &mut value)?;
+        let mut headers = Headers::default();
+        headers.push(headers::SPEC_VERSION, &b"1.0"[..]);
+        headers.push(headers::ID, id.to_string());
+        headers.push(headers::TYPE, message.name().as_bytes());
+        headers.push(headers::SOURCE, &b"/millrace/faults"[..]);
+        headers.push(headers::PRINCIPAL, &b"faults"[..]);
+        headers.push(headers::FINGERPRINT, id.simple().to_string());
+        Ok(Self { id, topic, key, value: value.into(), headers })
+    }
+}
+
+/// Sends commands until it is told to stop.
+pub struct Load {
+    writer: CommandWriter,
+    codec: Arc<Codec>,
+    history: Arc<Mutex<History>>,
+    log: Mutex<std::fs::File>,
+    stop: AtomicBool,
+    in_flight: AtomicUsize,
+}
+
+impl Load {
+    /// A load on the cluster behind `brokers`, its history written to `file` as it goes, a JSON line a try.
+    pub fn new(brokers: &str, codec: Arc<Codec>, file: &Path) -> anyhow::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            writer: CommandWriter::new(brokers),
+            codec,
+            history: Arc::default(),
+            log: Mutex::new(std::fs::File::create(file)?),
+            stop: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+        }))
+    }
+
+    /// What was sent so far.
+    pub fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many commands are acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.history().count()
+    }
+
+    /// Sends a command until it is acknowledged, or has been tried for too long.
+    pub async fn send(&self, command: Arc<Command>) {
+        let begun = tokio::time::Instant::now();
+        self.history().sent.insert(command.id, command.clone());
+        while begun.elapsed() < TRY_MAX {
+            let Command { topic, key, value, headers, .. } = &*command;
+            let written = self.writer.write(topic, key, value.clone(), headers, WRITE_MAX).await;
+            self.note(&command, &written);
+            match written {
+                Ok(_) => {
+                    self.history().acknowledged.insert(command.id);
+                    return;
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+
+    fn note(&self, command: &Command, written: &Result<(i32, i64), redpanda::writer::WriteError>) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let (place, error) = match written {
+            Ok(place) => (Some(place), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let line = serde_json::json!({
+            "at_ms": u64::try_from(now).unwrap_or(u64::MAX), "command": command.id, "topic": command.topic,
+            "key": command.key, "partition_and_offset": place, "error": error,
+        });
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        // A history that can't be written is missed by who reads it; the proof goes on.
+        drop(writeln!(log, "{line}"));
+    }
+
+    /// Products of a round, with their stock; their SKUs, the scarce one last.
+    pub async fn products(self: &Arc<Self>, round: &str) -> anyhow::Result<Vec<String>> {
+        let mut skus = Vec::new();
+        for number in 0..PRODUCTS {
+            let sku = format!("{round}-{number}");
+            let price = Money { amount_minor: 100, currency: "EUR".to_owned() };
+            let add = AddProduct { sku: sku.clone(), name: "Something".to_owned(), price };
+            self.send(Arc::new(Command::new(&self.codec, "stock.commands", sku.clone(), &add)?)).await;
+            let quantity = if number + 1 == PRODUCTS { 10 } else { 100_000 };
+            let receive = ReceiveStock { sku: sku.clone(), quantity };
+            self.send(Arc::new(Command::new(&self.codec, "stock.commands", sku.clone(), &receive)?)).await;
+            skus.push(sku);
+        }
+        Ok(skus)
+    }
+
+    /// Sends about `per_second` commands a second until [`Load::stop`], never waiting for one before the next.
+    pub async fn run(self: Arc<Self>, skus: Vec<String>, per_second: u32, seed: u64) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
+        let mut orders: Vec<(Uuid, Uuid)> = Vec::new();
+        self.stop.store(false, Ordering::Relaxed);
+        while !self.stop.load(Ordering::Relaxed) {
+            pace.tick().await;
+            let Some(command) = self.next(&mut rng, &skus, &mut orders) else { continue };
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            let load = self.clone();
+            tokio::spawn(async move {
+                load.send(command).await;
+                load.in_flight.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        while self.in_flight.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends [`Load::run`], once what is under way is acknowledged.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn next(
+        &self,
+        rng: &mut StdRng,
+        skus: &[String],
+        orders: &mut Vec<(Uuid, Uuid)>,
+    ) -> Option<Arc<Command>> {
+        let codec = &self.codec;
+        let made = match rng.random_range(0..100) {
+            0..70 => {
+                let (order_id, user_id) = (Uuid::from_u128(rng.random()), Uuid::from_u128(rng.random()));
+                orders.push((order_id, user_id));
+                let mut lines = Vec::new();
+                for _ in 0..rng.random_range(1..=3) {
+                    let sku = skus.choose(rng)?.clone();
+                    lines.push(Line { sku, quantity: rng.random_range(1..=3) });
+                }
+                let place = PlaceOrder { order_id, user_id, lines };
+                Command::new(codec, "order.commands", order_id.to_string(), &place)
+            }
+            70..80 => {
+                let (order_id, user_id) = *orders.choose(rng)?;
+                let cancel = CancelOrder { order_id, user_id, expected_version: None };
+                Command::new(codec, "order.commands", order_id.to_string(), &cancel)
+            }
+            80..87 => {
+                let sku = skus.choose(rng)?.clone();
+                let receive = ReceiveStock { sku: sku.clone(), quantity: rng.random_range(1..=5) };
+                Command::new(codec, "stock.commands", sku, &receive)
+            }
+            87..95 => {
+                let user_id = Uuid::from_u128(rng.random());
+                // Some want an address that others want too.
+                let address = format!("{}-{}", skus.first()?, rng.random_range(0..500));
+                let register = RegisterUser {
+                    user_id,
+                    email: format!("{address}@millrace.example"),
+                    email_fingerprint: address,
+                    name: "Ada".to_owned(),
+                    password_hash: "none".to_owned(),
+                    role: Role::User,
+                };
+                Command::new(codec, "user.commands", user_id.to_string(), &register)
+            }
+            // The same command again, as rskafka may write it twice and people press twice.
+            _ => {
+                let history = self.history();
+                let of_round =
+                    |command: &&Arc<Command>| orders.iter().any(|(id, _)| command.key == id.to_string());
+                return history
+                    .sent
+                    .values()
+                    .find(of_round)
+                    .or_else(|| history.sent.values().next())
+                    .cloned();
+            }
+        };
+        made.ok().map(Arc::new)
+    }
+
+    /// Sends one command that receives stock a hundred times, as a client that never sees an answer would.
+    pub async fn a_hundred_times(&self, sku: &str) -> anyhow::Result<()> {
+        let receive = ReceiveStock { sku: sku.to_owned(), quantity: 1 };
+        let command = Arc::new(Command::new(&self.codec, "stock.commands", sku.to_owned(), &receive)?);
+        for _ in 0..100 {
+            self.send(command.clone()).await;
+        }
+        Ok(())
+    }
+}
+
+/// A seed that nobody chose.
+pub fn any_seed() -> u64 {
+    rand::rng().next_u64()
+}

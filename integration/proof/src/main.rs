@@ -1,0 +1,127 @@
+//! `faults`: breaks the running system in every way that is listed, again and again, and judges what came of it from the topics and the
+//! stores. Run by `integration/faults`, under a stack. Ends with 1 on any violation, 2 where a fault could not be made to happen.
+#![forbid(unsafe_code)]
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+use proof::{
+    faults::{ALL, Fault},
+    load,
+    round::{Options, Suite},
+};
+
+/// Bugs that are planted on purpose, each with the fault that should show it.
+const CONTROLS: [(&str, &str); 5] = [
+    ("offsets-early", "before-commit"),
+    ("no-dedupe", "a-hundred-times"),
+    ("keep-overlay", "abort"),
+    ("position-apart", "before-store"),
+    ("same-epoch", "end-late"),
+];
+
+/// Breaks the running system in every way, and judges what came of it
+#[derive(Debug, Parser)]
+#[command(name = "faults", version)]
+struct Arguments {
+    /// Faults by name; see --list
+    names: Vec<String>,
+    /// All of them, each as often as it should
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// The short part, each once
+    #[arg(long, conflicts_with_all = ["names", "all"])]
+    short: bool,
+    /// Name them and end
+    #[arg(long)]
+    list: bool,
+    /// How often each fault happens
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
+    /// What chance begins with; the one of a run before repeats its choices
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Commands a second
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    rate: u32,
+    /// A planted bug that must be caught (the services must be built with it)
+    #[arg(long)]
+    control: Option<String>,
+    /// Where histories are written
+    #[arg(long, default_value = ".millrace/faults", value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+        }
+    };
+    drop(rustls::crypto::ring::default_provider().install_default());
+    if arguments.list {
+        for fault in ALL {
+            println!(
+                "{:<20} {} ({} runs{})",
+                fault.name,
+                fault.what,
+                fault.runs,
+                if fault.short { ", short" } else { "" }
+            );
+        }
+        for (bug, fault) in CONTROLS {
+            println!("--control {bug:<18} shown by {fault}");
+        }
+        return ExitCode::SUCCESS;
+    }
+    match run(arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let control = match &arguments.control {
+        Some(name) => {
+            let found = CONTROLS.iter().find(|(bug, _)| bug == name);
+            let known = CONTROLS.map(|(bug, _)| bug).join(", ");
+            Some(*found.ok_or_else(|| anyhow::anyhow!("no bug is called {name}; there are {known}"))?)
+        }
+        None => None,
+    };
+    let chosen: Vec<&Fault> = match control {
+        Some((_, fault)) => ALL.iter().filter(|known| known.name == fault).collect(),
+        None if arguments.all => ALL.iter().collect(),
+        None if arguments.short => ALL.iter().filter(|fault| fault.short).collect(),
+        None => {
+            let find = |name: &String| {
+                let found = ALL.iter().find(|fault| fault.name == name);
+                found.ok_or_else(|| anyhow::anyhow!("no fault is called {name}; see --list"))
+            };
+            arguments.names.iter().map(find).collect::<Result<_, _>>()?
+        }
+    };
+    if chosen.is_empty() {
+        anyhow::bail!("name faults, or say --short or --all; --list names them");
+    }
+    let runs = match (arguments.runs, arguments.short || control.is_some()) {
+        (Some(runs), _) => Some(runs),
+        (None, true) => Some(1),
+        (None, false) => None,
+    };
+    let options = Options {
+        runs,
+        seed: arguments.seed.unwrap_or_else(load::any_seed),
+        rate: arguments.rate,
+        plant: control.map(|(bug, _)| bug),
+        out: arguments.out,
+    };
+    Suite::open(options).await?.run(&chosen).await
+}

@@ -1,0 +1,192 @@
+//! E: what the read models hold, against the fold of the events; asked of the stores themselves, not through the code that writes
+//! them. Positions are watched while faults happen: they never go back.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use futures_util::TryStreamExt;
+use mongodb::bson::{Document, doc};
+use schemas::{order, stock, user};
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+use crate::ledger::{Damage, Ledger, Violation};
+
+/// How often positions are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Where the stores are.
+#[derive(Clone)]
+pub struct Stores {
+    /// PostgreSQL's URL.
+    pub postgres: String,
+    /// MongoDB's URL.
+    pub mongo: String,
+}
+
+impl Stores {
+    async fn postgres(&self) -> anyhow::Result<tokio_postgres::Client> {
+        let connecting = tokio_postgres::connect(&self.postgres, NoTls);
+        let (client, connection) = tokio::time::timeout(Duration::from_secs(2), connecting).await??;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    async fn mongo(&self) -> anyhow::Result<mongodb::Database> {
+        let mut options = mongodb::options::ClientOptions::parse(&self.mongo).await?;
+        options.server_selection_timeout = Some(Duration::from_secs(2));
+        Ok(mongodb::Client::with_options(options)?.database("millrace"))
+    }
+
+    /// Compares the stores with the ledger.
+    pub async fn compare(&self, ledger: &Ledger) -> anyhow::Result<Vec<Violation>> {
+        let mut broken = Vec::new();
+        let torn = |what: String| Violation::new('E', Damage::Torn, what);
+        let postgres = self.postgres().await.context("PostgreSQL")?;
+        let rows = postgres.query("SELECT command_id, verdict, version FROM outcomes", &[]).await?;
+        let stored: HashMap<Uuid, (String, i64)> =
+            rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+        for (id, told) in &ledger.outcomes {
+            let first =
+                told.outcomes.first().map(|outcome| (outcome.verdict.as_str().to_owned(), outcome.version));
+            if stored.get(id) != first.as_ref() {
+                broken.push(torn(format!(
+                    "outcome {id}: PostgreSQL has {:?}, the topic {first:?}",
+                    stored.get(id)
+                )));
+            }
+        }
+        let rows = postgres.query("SELECT user_id, status, version FROM users", &[]).await?;
+        let stored: HashMap<String, (String, i64)> =
+            rows.iter().map(|row| (row.get::<_, Uuid>(0).to_string(), (row.get(1), row.get(2)))).collect();
+        for (id, (version, state)) in &ledger.users.aggregates {
+            let last = ledger.users.events.get(id).and_then(|events| events.last());
+            let status = match state {
+                _ if matches!(last, Some(user::Event::RegistrationRefused(_))) => "refused",
+                Some(user::State::Registering(_)) => "registering",
+                Some(user::State::Active(_)) => "active",
+                Some(user::State::Deactivated(_)) => "deactivated",
+                None => "refused",
+            };
+            if stored.get(id) != Some(&(status.to_owned(), *version)) {
+                broken.push(torn(format!(
+                    "user {id}: PostgreSQL has {:?}, the events {status} {version}",
+                    stored.get(id)
+                )));
+            }
+        }
+        let mongo = self.mongo().await?;
+        let stored = documents(&mongo, "orders").await.context("MongoDB")?;
+        for (id, (version, state)) in &ledger.orders.aggregates {
+            let status = match state {
+                Some(order::State::Placed(_)) => "placed",
+                Some(order::State::Confirmed(_)) => "confirmed",
+                Some(order::State::Rejected(_)) => "rejected",
+                Some(order::State::Cancelled(_)) => "cancelled",
+                None => continue,
+            };
+            let found = stored
+                .get(id)
+                .map(|found| (found.get_str("status").unwrap_or_default(), number(found, "version")));
+            if found != Some((status, Some(*version))) {
+                broken
+                    .push(torn(format!("order {id}: MongoDB has {found:?}, the events {status} {version}")));
+            }
+        }
+        let stored = documents(&mongo, "products").await.context("MongoDB")?;
+        for (sku, (version, state)) in &ledger.stock.aggregates {
+            let Some(stock::State::Product(product)) = state else { continue };
+            let found = stored.get(sku).map(|found| (number(found, "free"), number(found, "version")));
+            if found != Some((Some(product.free), Some(*version))) {
+                broken.push(torn(format!(
+                    "product {sku}: MongoDB has {found:?}, the events {} {version}",
+                    product.free
+                )));
+            }
+        }
+        Ok(broken)
+    }
+
+    async fn positions(&self) -> anyhow::Result<BTreeMap<String, i64>> {
+        let mut positions = BTreeMap::new();
+        let postgres = self.postgres().await?;
+        let sql = "SELECT projection, topic, partition, next FROM positions WHERE next IS NOT NULL";
+        for row in postgres.query(sql, &[]).await? {
+            let (projection, topic, partition): (String, String, i32) = (row.get(0), row.get(1), row.get(2));
+            positions.insert(format!("{projection} {topic}[{partition}]"), row.get(3));
+        }
+        let mongo = self.mongo().await?;
+        for (id, document) in documents(&mongo, "positions").await? {
+            positions.extend(number(&document, "next").map(|next| (id, next)));
+        }
+        Ok(positions)
+    }
+
+    /// Watches the positions until the watch is ended.
+    pub fn watch(&self) -> Watch {
+        let (stores, seen) = (self.clone(), Arc::new(Seen::default()));
+        let shared = seen.clone();
+        tokio::spawn(async move {
+            while !shared.end.load(Ordering::Relaxed) {
+                // A store that is away has no position to look at.
+                if let Ok(positions) = stores.positions().await {
+                    shared.add(positions);
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
+        Watch(seen)
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    end: AtomicBool,
+    state: Mutex<(BTreeMap<String, i64>, Vec<Violation>)>,
+}
+
+impl Seen {
+    fn add(&self, positions: BTreeMap<String, i64>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, broken) = &mut *state;
+        for (place, next) in positions {
+            if let Some(before) = last.insert(place.clone(), next).filter(|before| *before > next) {
+                broken.push(Violation::new(
+                    'E',
+                    Damage::Torn,
+                    format!("{place} went back from {before} to {next}"),
+                ));
+            }
+        }
+    }
+}
+
+/// A watch on the positions.
+pub struct Watch(Arc<Seen>);
+
+impl Watch {
+    /// Ends it: the positions that went back.
+    pub fn end(self) -> Vec<Violation> {
+        self.0.end.store(true, Ordering::Relaxed);
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+}
+
+async fn documents(mongo: &mongodb::Database, collection: &str) -> anyhow::Result<HashMap<String, Document>> {
+    let found: Vec<Document> = mongo.collection(collection).find(doc! {}).await?.try_collect().await?;
+    Ok(found
+        .into_iter()
+        .map(|document| (document.get_str("_id").unwrap_or_default().to_owned(), document))
+        .collect())
+}
+
+fn number(document: &Document, field: &str) -> Option<i64> {
+    document.get_i64(field).ok().or_else(|| document.get_i32(field).ok().map(i64::from))
+}

@@ -1,0 +1,103 @@
+//! Reads topics as they stand: from given offsets to the ends, once, apart from any group. For checks and tools; it
+//! shares nothing with what the engine remembers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+
+use crate::{
+    group::{Alone, config_for, fatal, record, retriable},
+    log::{LogError, Record, Topic, TopicPartition},
+};
+
+/// What of an open or aborted transaction is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Nothing: what other readers of Millrace see. The end is the last stable offset.
+    Committed,
+    /// Everything. The end is the high watermark.
+    Uncommitted,
+}
+
+/// Reads `topic` from `positions` (a partition that is not there: from its beginning) to its ends, and moves the
+/// positions behind what was read, aborted records and the marks of transactions included.
+///
+/// # Errors
+/// When the ends are not reached within `at_most`, or the log does not answer; then the positions are as before.
+pub fn scan(
+    brokers: &str,
+    topic: &str,
+    partitions: i32,
+    isolation: Isolation,
+    positions: &mut BTreeMap<i32, i64>,
+    at_most: Duration,
+) -> Result<Vec<Record>, LogError> {
+    let doing = || format!("reading {topic}");
+    let level = match isolation {
+        Isolation::Committed => "read_committed",
+        Isolation::Uncommitted => "read_uncommitted",
+    };
+    let consumer = config_for(brokers, "millrace.scan")
+        .set("isolation.level", level)
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "10")
+        .set("fetch.queue.backoff.ms", "5")
+        .create_with_context::<_, BaseConsumer<Alone>>(Alone)
+        .map_err(|e| fatal(doing(), &e))?;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        let from = positions.get(&partition).map_or(Offset::Beginning, |next| Offset::Offset(*next));
+        list.add_partition_offset(topic, partition, from).map_err(|e| fatal(doing(), &e))?;
+    }
+    consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
+    let (begun, mut records, mut ended) = (Instant::now(), Vec::new(), BTreeSet::new());
+    let mut topics: Vec<Topic> = Vec::new();
+    let mut moved = positions.clone();
+    while ended.len() < usize::try_from(partitions).unwrap_or(0) {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                // What comes after the end of its partition was seen is for the next time.
+                if !ended.contains(&message.partition()) {
+                    moved.insert(message.partition(), message.offset() + 1);
+                    records.push(record(&mut topics, &message));
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                ended.insert(partition);
+            }
+            Some(Err(error)) if begun.elapsed() > at_most => return Err(retriable(doing(), &error)),
+            None if begun.elapsed() > at_most => {
+                let cause = format!("{} of {partitions} ends were reached within {at_most:?}", ended.len());
+                return Err(LogError::Retriable { doing: doing(), cause });
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
+    *positions = moved;
+    Ok(records)
+}
+
+/// The last stable offset and the high watermark of each place: apart while a transaction is open.
+///
+/// # Errors
+/// When the log does not answer.
+pub fn ends(brokers: &str, places: &[TopicPartition]) -> Result<Vec<(i64, i64)>, LogError> {
+    let doing = || "asking for the ends of partitions".to_owned();
+    let client = |level: &str| -> Result<BaseConsumer, LogError> {
+        let mut config = config_for(brokers, "millrace.scan");
+        config.set("isolation.level", level).create().map_err(|e| fatal(doing(), &e))
+    };
+    let (committed, uncommitted) = (client("read_committed")?, client("read_uncommitted")?);
+    let end = |consumer: &BaseConsumer, place: &TopicPartition| {
+        let asked = consumer.fetch_watermarks(&place.topic, place.partition, Duration::from_secs(5));
+        asked.map(|(_, end)| end).map_err(|error| retriable(doing(), &error))
+    };
+    places.iter().map(|place| Ok((end(&committed, place)?, end(&uncommitted, place)?))).collect()
+}
