@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -62,7 +62,11 @@ impl Context {
     }
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tell(&error, reason);
+    }
+}
 
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
@@ -174,12 +178,19 @@ impl GroupConsumer {
         max: usize,
         out: &mut Vec<Record>,
     ) -> Result<(), LogError> {
-        let (mut wait, before) = (timeout, out.len());
+        let (mut wait, before, until) = (timeout, out.len(), Instant::now() + timeout);
         while out.len() - before < max && self.consumer.context().news().is_empty() {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => out.push(record(&mut self.topics, &message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
+                // librdkafka is at it already. There may be hundreds of these after the broker was away.
+                Some(Err(error)) if is_passing(&error) => {
+                    if out.len() == before {
+                        wait = until.saturating_duration_since(Instant::now());
+                        continue;
+                    }
+                }
                 Some(Err(error)) if is_out_of_range(&error) => {
                     return Err(self.out_of_range().unwrap_or_else(|| consumption(&self.group, &error)));
                 }
@@ -291,9 +302,7 @@ pub(crate) struct Alone;
 
 impl ClientContext for Alone {
     fn error(&self, error: KafkaError, reason: &str) {
-        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
-            tracing::warn!(%error, reason, "a reader's connection");
-        }
+        tell(&error, reason);
     }
 }
 
@@ -423,6 +432,22 @@ pub(crate) fn record(topics: &mut Vec<Topic>, message: &BorrowedMessage<'_>) -> 
         value: message.payload().map(Bytes::copy_from_slice),
         headers,
     }
+}
+
+/// Logs what a client says of itself: the end of a partition is no error, and a broken connection is logged as such.
+fn tell(error: &KafkaError, reason: &str) {
+    match error {
+        KafkaError::Global(RDKafkaErrorCode::PartitionEOF) => {}
+        passing if is_passing(passing) => tracing::debug!(%error, reason, "a reader's connection"),
+        _ => tracing::warn!(%error, reason, "a reader"),
+    }
+}
+
+/// News of connections, by which nothing is asked of whoever polls.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
+    let (KafkaError::MessageConsumption(code) | KafkaError::Global(code)) = error else { return false };
+    matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
 }
 
 fn is_out_of_range(error: &KafkaError) -> bool {

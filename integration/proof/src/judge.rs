@@ -1,10 +1,7 @@
 //! The invariants that the ledger is judged by once the system is quiet. What is broken for now only (an outcome that is still to
 //! come) and what is broken for good look alike here: who asks decides how long to wait.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use schemas::{Codec, Verdict, notification, order, stock};
 use uuid::Uuid;
@@ -140,30 +137,25 @@ fn told_once(ledger: &Ledger) -> Vec<Violation> {
 
 /// I: what a reader saw while it happened is what stands in the log; nothing of an aborted transaction, and nothing left out. `seen`
 /// is what kcat wrote: topic, partition, offset, key and headers, a line each.
-pub fn live_reader(ledger: &Ledger, seen: &[PathBuf]) -> Vec<Violation> {
+pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
     let torn = |what: String| Violation::new('I', Damage::Torn, what);
     let (mut broken, mut read) = (Vec::new(), HashSet::new());
-    for file in seen {
-        // The last line may be half written.
-        let text = std::fs::read(file).unwrap_or_default();
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        for line in String::from_utf8_lossy(&text[..whole]).lines() {
-            let mut words = line.splitn(4, '\t');
-            let (Some(topic), Some(Ok(partition)), Some(Ok(offset)), Some(rest)) =
-                (words.next(), words.next().map(str::parse), words.next().map(str::parse), words.next())
-            else {
-                broken.push(torn(format!("{}: {line:?} is no record", file.display())));
-                continue;
-            };
-            let place = (topic.to_owned(), partition, offset);
-            match ledger.places.get(&place) {
-                Some(id) if rest.contains(id.as_str()) => {}
-                Some(id) => broken.push(torn(format!("{place:?}: {rest} was read, and {id} stands there"))),
-                None => broken.push(torn(format!("{place:?}: {rest} was read, and it is not in the log"))),
-            }
-            if !read.insert(place) {
-                broken.push(torn(format!("{line:?} was read twice")));
-            }
+    for line in seen {
+        let mut words = line.splitn(4, '\t');
+        let (Some(topic), Some(Ok(partition)), Some(Ok(offset)), Some(rest)) =
+            (words.next(), words.next().map(str::parse), words.next().map(str::parse), words.next())
+        else {
+            broken.push(torn(format!("{line:?} is no record")));
+            continue;
+        };
+        let place = (topic.to_owned(), partition, offset);
+        match ledger.places.get(&place) {
+            Some(id) if rest.contains(id.as_str()) => {}
+            Some(id) => broken.push(torn(format!("{place:?}: {rest} was read, and {id} stands there"))),
+            None => broken.push(torn(format!("{place:?}: {rest} was read, and it is not in the log"))),
+        }
+        if !read.insert(place) {
+            broken.push(torn(format!("{line:?} was read twice")));
         }
     }
     for place in ledger.places.keys().filter(|place| !read.contains(*place)) {

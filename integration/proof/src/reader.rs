@@ -36,9 +36,16 @@ impl LiveReader {
         Ok(Self { readers, files })
     }
 
-    /// What it has written.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
+    /// What it has written so far, whole lines: topic, partition, offset, key and headers.
+    pub fn seen(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for file in &self.files {
+            let text = std::fs::read(file).unwrap_or_default();
+            // The last line may be half written.
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            lines.extend(String::from_utf8_lossy(&text[..whole]).lines().map(str::to_owned));
+        }
+        lines
     }
 }
 

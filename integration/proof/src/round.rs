@@ -189,9 +189,11 @@ impl Suite {
     async fn look(&mut self) -> anyhow::Result<Vec<Violation>> {
         let (world, ledger) = (&self.world, &mut self.ledger);
         let broken = tokio::task::block_in_place(|| -> anyhow::Result<_> {
+            // What was read by then stands in the log that is read after.
+            let seen = self.reader.seen();
             ledger.read_on(&world.brokers, &world.codec)?;
             let mut broken = judge::topics(ledger, &world.codec, &world.load.history());
-            broken.extend(judge::live_reader(ledger, self.reader.files()));
+            broken.extend(judge::live_reader(ledger, &seen));
             broken.extend(open_transactions(&world.brokers)?);
             Ok(broken)
         })?;

@@ -54,6 +54,7 @@ impl World {
         let client = redpanda::registry::Registry::new(&registry)?;
         let codec = Arc::new(client.codec(schemas::all()).await?);
         let proxy_at = variable("MILLRACE_PROXY")?;
+        crate::mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         Ok(Self {
             control: Control::from_env()?,
