@@ -62,12 +62,11 @@ rustup_toolchain() {
 
 # Debian starts the servers it installs where systemd runs. Ours run as the stack's own processes, so: no start on install, and the units
 # that this install brought are disabled. What the machine had before is left as it was.
-install_missing() {
-    local packages policy=/usr/sbin/policy-rc.d ours=no before unit status=0
-    mapfile -t packages < <(missing_packages "$@")
-    [ ${#packages[@]} -gt 0 ] || return 0
-    have apt-get || die "missing and no apt-get to install it with: ${packages[*]}"
-    say "installing ${packages[*]}"
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d ours=no before unit status=0
+    [ $# -gt 0 ] || return 0
+    have apt-get || die "missing and no apt-get to install it with: $*"
+    say "installing $*"
     before=$(ls /lib/systemd/system /etc/systemd/system 2>/dev/null || true)
     if [ ! -e $policy ]; then
         ours=yes
@@ -78,7 +77,7 @@ install_missing() {
     fi
     {
         as_root apt-get update -qq &&
-            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
     } >"$root/.millrace/install.log" 2>&1 || status=$?
     if [ $ours = yes ]; then
         as_root rm -f $policy
@@ -91,6 +90,16 @@ install_missing() {
         done
     fi
 }
+
+install_missing() {
+    local packages
+    mapfile -t packages < <(missing_packages "$@")
+    install_packages "${packages[@]}"
+}
+
+# The browser is for one test and `test` alone asks for it. Where there is none to be had, the caller goes on without.
+browser_ready() { have chromedriver && { have chromium || have google-chrome; }; }
+install_browser() { browser_ready || { (install_packages chromium chromium-driver) && browser_ready; }; }
 
 jars_stamp() { sha256sum <"$root/integration/pom.xml" | cut -d' ' -f1; }
 jars_ready() { [ "$(cat "$jars/stamp" 2>/dev/null)" = "$(jars_stamp)" ]; }

@@ -171,6 +171,11 @@ pub enum Watch {
 /// What a watcher gets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
+    /// Where a stream without a position begins, so that a client cut off before its first event misses none.
+    Begin {
+        /// The position to go on from.
+        position: String,
+    },
     /// An event.
     Event {
         /// The position after it, to go on from.

@@ -278,8 +278,11 @@ impl Reads for Stores {
     fn watch(&self, watch: Watch, position: Option<String>) -> Read<'_, BoxStream<'static, Seen>> {
         async move {
             let end = self.live.end().await.map_err(failed("the live stream"))?;
-            let (positions, lost) = match position.map(|position| position.parse::<Positions>()) {
-                None => (end, None),
+            let (positions, first) = match position.map(|position| position.parse::<Positions>()) {
+                None => {
+                    let position = end.to_string();
+                    (end, Some(Seen::Begin { position }))
+                }
                 Some(Ok(positions)) => (positions, None),
                 // Not one of ours: what the client knows is unknown.
                 Some(Err(_)) => {
@@ -302,7 +305,7 @@ impl Reads for Stores {
                     Some((stream::iter(seen), batch.positions))
                 }
             });
-            Ok(stream::iter(lost).chain(batches.flatten()).boxed())
+            Ok(stream::iter(first).chain(batches.flatten()).boxed())
         }
         .boxed()
     }

@@ -11,29 +11,32 @@ use warp::{
 
 use crate::call::{Answer, Call, set};
 
-const PAGE: &str = include_str!("../../page/index.html");
+const STYLE: &str = include_str!("../../page/page.css");
+const SCRIPT: &str = include_str!("../../page/page.js");
 /// The API, for programs.
 pub(crate) const OPENAPI: &str = include_str!("../../openapi.json");
 
+/// The page in one piece: it asks for nothing more.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    include_str!("../../page/index.html")
+        .replace("<style></style>", &format!("<style>{STYLE}</style>"))
+        .replace("<script></script>", &format!("<script>{SCRIPT}</script>"))
+});
+
 /// The page may run its own script, use its own style and talk to this server: nothing else.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = |tag: &str| {
-        let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
-        let text =
-            PAGE.split_once(&open).and_then(|(_, rest)| rest.split_once(&close)).map_or("", |(text, _)| text);
-        BASE64_STANDARD.encode(Sha256::digest(text))
-    };
+    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash("script"),
-        hash("style")
+        hash(SCRIPT),
+        hash(STYLE)
     )
 });
 
 /// GET /
 pub(super) async fn show(_call: Call) -> Answer {
-    let mut response = warp::reply::html(PAGE).into_response();
+    let mut response = warp::reply::html(PAGE.as_str()).into_response();
     set(&mut response, header::CONTENT_SECURITY_POLICY, &POLICY);
     set(&mut response, header::CACHE_CONTROL, "no-cache");
     Ok(response)

@@ -90,6 +90,8 @@ async fn pump(
 ) -> bool {
     while let Some(seen) = seen.next().await {
         let event = match seen {
+            // Without data it is no event to anyone, and its id counts all the same.
+            Seen::Begin { position } => Event::default().id(position),
             Seen::Event { position, kind, data } => {
                 metrics.stream_events.inc();
                 Event::default().id(position).event(kind).data(data.to_string())

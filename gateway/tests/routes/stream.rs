@@ -31,6 +31,17 @@ async fn users_see_their_own_and_admins_all() {
 }
 
 #[tokio::test]
+async fn a_stream_says_where_it_begins_before_anything_happens() {
+    let gateway = gateway();
+    gateway.world.inner().seen = vec![Seen::Begin { position: "2.0".into() }];
+
+    let response = gateway.get("/v1/stream", Some(&gateway.admin())).await;
+
+    let text = String::from_utf8_lossy(response.body()).into_owned();
+    assert!(text.contains("\n\nid:2.0\n\n"), "{text}");
+}
+
+#[tokio::test]
 async fn only_so_many_may_watch() {
     let gateway = gateway();
     let admin = gateway.admin();

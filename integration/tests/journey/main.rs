@@ -3,6 +3,7 @@
 //! --test-threads=1`). Every test brings users and products of its own, waits for conditions and never for a fixed time, and leaves a
 //! system behind in which everything runs.
 
+mod browser;
 mod commands;
 mod isolation;
 mod limits;

@@ -1,0 +1,193 @@
+//! The live page in a real browser, used as a person would: headless Chromium, driven over WebDriver. It asks the page alone what there is to
+//! see, and never looks into its script's state.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::process::Stdio;
+
+use fantoccini::{Client, ClientBuilder, Locator, error::CmdError};
+use futures_util::FutureExt;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::support::{
+    Judge, PASSWORD, RECOVERY_MAX, SEEN_MAX, Send, System, User, any, eventually, must, system, variable,
+};
+
+/// What happens to an order that is confirmed, by versions from 1.
+const LIFE: [&str; 3] = ["OrderPlaced", "ReservationRecorded", "OrderConfirmed"];
+/// The events on the page, the oldest first: what happened, and to what.
+const EVENTS: &str = "return [...document.querySelectorAll('#flow li')].reverse()
+    .map(row => ['strong', 'code'].map(part => row.querySelector(part)?.textContent ?? row.textContent))";
+
+/// A browser window, and the driver that it ends with.
+struct Page {
+    window: Client,
+    _driver: Child,
+}
+
+impl Page {
+    async fn open(url: &str) -> Self {
+        // It chooses a free port and says which.
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver (Debian's package chromium-driver)");
+        let mut lines = BufReader::new(driver.stdout.take().expect("piped")).lines();
+        let port = loop {
+            let line = lines.next_line().await.expect("text").expect("a port before it ends");
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        let mut args = vec!["--headless=new", "--disable-dev-shm-usage", "--window-size=1280,900"];
+        if nix::unistd::geteuid().is_root() {
+            // Chromium refuses to run as root with its sandbox.
+            args.push("--no-sandbox");
+        }
+        let mut asked = serde_json::Map::new();
+        asked.insert("goog:chromeOptions".into(), json!({ "args": args }));
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let window = builder.capabilities(asked).connect(&format!("http://127.0.0.1:{port}")).await;
+        let window = window.expect("a browser window");
+        window.goto(url).await.expect("the page");
+        Self { window, _driver: driver }
+    }
+
+    async fn text(&self, css: &str) -> Result<String, String> {
+        let text = async { self.window.find(Locator::Css(css)).await?.text().await };
+        text.await.map_err(|error: CmdError| error.to_string())
+    }
+
+    async fn click(&self, css: &str) {
+        self.window.find(Locator::Css(css)).await.expect(css).click().await.expect(css);
+    }
+
+    async fn log_in(&self, email: &str, password: &str) {
+        for (name, value) in [("email", email), ("password", password)] {
+            let input = self.window.find(Locator::Css(&format!("#log-in input[name={name}]"))).await;
+            let input = input.expect(name);
+            input.clear().await.expect(name);
+            input.send_keys(value).await.expect(name);
+        }
+        self.click("#enter").await;
+    }
+
+    /// Waits until the element says so.
+    async fn says(&self, css: &str, what: &str) {
+        eventually(what, RECOVERY_MAX, async || {
+            let text = self.text(css).await?;
+            must(text.contains(what), text)
+        })
+        .await;
+    }
+
+    async fn events(&self) -> Vec<(String, String)> {
+        let rows = self.window.execute(EVENTS, vec![]).await.expect("the events");
+        serde_json::from_value(rows).expect("pairs")
+    }
+
+    /// Waits until the last of this order's events is there, and checks that they came in order and once.
+    async fn shows_the_life_of(&self, order: &str) {
+        let of = |version| format!("order/{order}@{version}");
+        let events = eventually("the order is confirmed on the page", SEEN_MAX, async || {
+            let events = self.events().await;
+            must(events.iter().any(|(kind, of_what)| kind == LIFE[2] && *of_what == of(3)), &events)?;
+            Ok(events)
+        })
+        .await;
+        let seen: Vec<_> = events.iter().filter(|(_, of_what)| of_what.contains(order)).cloned().collect();
+        let expected: Vec<_> =
+            (1..).zip(LIFE).map(|(version, kind)| (kind.to_owned(), of(version))).collect();
+        assert_eq!(expected, seen, "{events:?}");
+    }
+}
+
+/// Orders one piece, although a gateway may be gone: a repeat under the same key is the same order.
+async fn order(user: &User, sku: &str) -> String {
+    let key = any();
+    eventually("an order is taken", RECOVERY_MAX, async || {
+        let placed = user.client.place_order(&[(sku, 1)]).key(&key).wait(10).answer().await;
+        Ok(placed.expect_code(201)?.location_id().expect("its address").to_owned())
+    })
+    .await
+}
+
+/// How many streams the gateways serve.
+async fn streams() -> Result<f64, String> {
+    let mut sum = 0.0;
+    for instance in ["0", "1"] {
+        let url = format!("{}/metrics", variable(&format!("MILLRACE_INNER_GATEWAY_{instance}")));
+        let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        let line = text.lines().find_map(|line| line.strip_prefix("millrace_gateway_stream_clients "));
+        sum += line.and_then(|value| value.parse::<f64>().ok()).ok_or("no number of streams")?;
+    }
+    Ok(sum)
+}
+
+async fn visit(system: &System, page: &Page) {
+    // Given Ada, and something to order
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 100).await;
+    let ada = system.user("Ada").await;
+
+    // When she mistypes her password, then the page says so, and takes the right one
+    page.log_in(&ada.email, "not her password").await;
+    page.says("#door-say", "The address or the password is wrong.").await;
+    page.log_in(&ada.email, PASSWORD).await;
+    page.says("#who", "Ada").await;
+    page.says("#flow-state", "connected").await;
+    assert_eq!(Vec::<(String, String)>::new(), page.events().await);
+
+    // When each gateway is killed in turn, one of them with the stream and before its first event
+    let mut orders = Vec::new();
+    for gateway in ["gateway-0", "gateway-1"] {
+        system.control.kill(gateway).await.expect("killed");
+        orders.push(order(&ada, &sku).await);
+        // Then what happened meanwhile is there, without a reload
+        page.shows_the_life_of(&orders[orders.len() - 1]).await;
+        system.restart(gateway).await;
+        orders.push(order(&ada, &sku).await);
+        page.shows_the_life_of(&orders[orders.len() - 1]).await;
+    }
+
+    // And nothing is missing, nothing twice, nothing was given up
+    for order in &orders {
+        page.shows_the_life_of(order).await;
+    }
+    let events = page.events().await;
+    let mut once = events.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(events.len(), once.len(), "{events:?}");
+    assert!(!events.iter().any(|(kind, _)| kind.contains("missed")), "{events:?}");
+    page.says("#orders", "confirmed").await;
+
+    // When she logs out, then the page forgets, and the stream has ended
+    eventually("one stream", SEEN_MAX, async || must(streams().await? > 0.0, "none")).await;
+    page.click("#leave").await;
+    page.says("#flow-state", "after logging in").await;
+    assert_eq!(Vec::<(String, String)>::new(), page.events().await);
+    eventually("no stream", SEEN_MAX, async || {
+        let streams = streams().await?;
+        must(streams == 0.0, streams)
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack and a browser"]
+async fn a_visit_in_a_browser() {
+    let system = system().await;
+    let page = Page::open(&system.url).await;
+    let seen = AssertUnwindSafe(visit(&system, &page)).catch_unwind().await;
+    // Its processes outlive the driver unless it is told.
+    page.window.close().await.expect("closed");
+    if let Err(failure) = seen {
+        resume_unwind(failure);
+    }
+}
