@@ -28,7 +28,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How often a read model is asked whether it holds an outcome's version.
 const VIEW_EVERY: Duration = Duration::from_millis(10);
-/// An outcome that came at the last moment still waits so long for its read model.
+/// An outcome that came at the last moment still waits so long for its read model, and so does every refusal.
 const VIEW_MIN: Duration = Duration::from_millis(500);
 /// What is sent in the dark is worth asking for again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -177,12 +177,17 @@ impl Submission {
     /// The accepted outcome, once the read model holds what it says.
     ///
     /// # Errors
-    /// The answer, if there is another: 202 when it is not known yet, or the refusal.
+    /// The answer, if there is another: 202 when it is not known yet, or the refusal. A refusal too is told when the read
+    /// model holds the version that it was decided on, if that is soon: who reads next sees a rejected order, or the
+    /// version that did not match.
     pub async fn conclude(&mut self, call: &Call) -> Result<Outcome, Early> {
         let Some(outcome) = self.outcome(call).await? else {
             return Err(self.later(&outcome::pending(self.id)));
         };
         if outcome.verdict != Verdict::Accepted {
+            if outcome.version > 0 {
+                self.seen(call, &outcome, Instant::now() + VIEW_MIN).await?;
+            }
             return Err(outcome::problem(&outcome).into());
         }
         if !self.seen(call, &outcome, self.patience()).await? {
