@@ -164,6 +164,28 @@ async fn refusals_of_the_domain_have_statuses() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_told_when_the_read_model_shows_it() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    gateway.world.answers(Answer::Refuse("out_of_stock"));
+    let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
+    let refused = async {
+        let response = gateway.command("POST", "/v1/orders", Some(&token), body).await;
+        let key = gateway.world.last().key;
+        let shown = gateway.world.inner().versions.contains_key(&("order".to_owned(), key));
+        (response, shown)
+    };
+    let shows = async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let key = gateway.world.last().key;
+        gateway.world.inner().versions.insert(("order".into(), key), 1);
+    };
+    let ((response, shown), ()) = tokio::join!(refused, shows);
+    assert_problem(&response, 409, "out_of_stock");
+    assert!(shown, "it was told before the read model showed it");
+}
+
+#[tokio::test]
 async fn the_inbox_is_one_s_own() {
     let gateway = gateway();
     let ada = gateway.someone("ada@example.org").await;
