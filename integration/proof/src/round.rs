@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// H: within this long after the fault has ended, everything that was acknowledged is done, told and projected.
-const RECOVERY_MAX: Duration = Duration::from_secs(60);
+const RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// A planted bug has shown itself within this long, or is not seen.
 const CONTROL_MAX: Duration = Duration::from_secs(25);
 /// How often it is told what is waited for.
