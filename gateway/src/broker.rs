@@ -46,7 +46,7 @@ impl Broker {
 fn stamped(outgoing: &Outgoing) -> Headers {
     let id = outgoing.id.to_string();
     let mut stamped = Headers::default();
-    let mut put = |name: &'static str, value: &str| stamped.push(name, value.as_bytes().to_vec());
+    let mut put = |name: &'static str, value: &str| stamped.push(name, value);
     put(headers::SPEC_VERSION, headers::CLOUD_EVENTS);
     put(headers::ID, &id);
     put(headers::TYPE, outgoing.command.name());
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(stamped.text(headers::ID), Some(id.to_string().as_str()));
         assert_eq!(stamped.text(headers::TYPE), Some("millrace.user.EndSession"));
         assert_eq!(stamped.text(headers::SUBJECT), Some(user_id.to_string().as_str()));
-        assert!(stamped.0.iter().all(|(name, _)| headers::ALL.contains(&&**name)));
+        assert!(stamped.iter().all(|(name, _)| headers::ALL.contains(&name)));
         assert!(outgoing.command.encode(&Codec::local()).is_ok());
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use rdkafka::{
-    ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList,
+    ClientConfig, ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
@@ -34,12 +34,17 @@ pub(crate) type BeforeRevoke = Box<dyn Fn() + Send + Sync>;
 pub(crate) struct Context {
     inputs: Vec<Topic>,
     news: Mutex<VecDeque<Membership>>,
+    lag: Mutex<Vec<(TopicPartition, i64)>>,
     before_revoke: BeforeRevoke,
 }
 
 impl Context {
     fn news(&self) -> MutexGuard<'_, VecDeque<Membership>> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lag(&self) -> MutexGuard<'_, Vec<(TopicPartition, i64)>> {
+        self.lag.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The partition numbers of which every input topic is in `list`.
@@ -63,6 +68,24 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    /// What was fetched last may be the mark of a transaction, which is given to nobody: so this counts from where librdkafka has
+    /// fetched to, not from the last record that was seen.
+    fn stats(&self, statistics: Statistics) {
+        let of_topic = |topic: &Topic| {
+            let partitions = statistics.topics.get(&**topic).map(|found| found.partitions.values());
+            let lag = partitions
+                .into_iter()
+                .flatten()
+                .filter(|found| found.next_offset >= 0 && found.ls_offset >= 0)
+                .map(|found| {
+                    let place = TopicPartition { topic: topic.clone(), partition: found.partition };
+                    (place, found.fetchq_cnt + (found.ls_offset - found.next_offset).max(0))
+                });
+            lag.collect::<Vec<_>>()
+        };
+        *self.lag() = self.inputs.iter().flat_map(of_topic).collect();
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tell(&error, reason);
     }
@@ -148,7 +171,8 @@ impl GroupConsumer {
         for (name, value) in extra {
             config.set(*name, *value);
         }
-        let context = Context { inputs: inputs.to_vec(), news: Mutex::default(), before_revoke };
+        let context =
+            Context { inputs: inputs.to_vec(), news: Mutex::default(), lag: Mutex::default(), before_revoke };
         let consumer =
             BaseConsumer::from_config_and_context(&config, context).map_err(|e| fatal(doing(), &e))?;
         let edges = config_for(brokers, &format!("{group}.edges"))
@@ -256,13 +280,8 @@ impl GroupConsumer {
             .map_err(|e| retriable(format!("asking for the watermarks of {place}"), &e))
     }
 
-    pub(crate) fn stable_end(&mut self, place: &TopicPartition) -> Result<i64, LogError> {
-        // A read-committed client is told the last stable offset.
-        let (_, end) = self
-            .consumer
-            .fetch_watermarks(&place.topic, place.partition, ASK)
-            .map_err(|e| retriable(format!("asking for the stable end of {place}"), &e))?;
-        Ok(end)
+    pub(crate) fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+        std::mem::take(&mut *self.consumer.context().lag())
     }
 
     pub(crate) fn committed(&mut self, places: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
@@ -290,6 +309,8 @@ impl GroupConsumer {
         let doing = || format!("reading {place} back");
         let consumer = read_committed(&self.brokers, &format!("{}.restore", self.group))
             .set("enable.partition.eof", "true")
+            // The mark of the last transaction is behind the last record: only an empty answer tells of it.
+            .set("fetch.wait.max.ms", "10")
             .create_with_context(Alone)
             .map_err(|e| fatal(doing(), &e))?;
         let (place, position) = (place.clone(), beginning);
@@ -401,8 +422,8 @@ fn read_committed(brokers: &str, group: &str) -> ClientConfig {
         .set("session.timeout.ms", "10000")
         .set("heartbeat.interval.ms", "1000")
         .set("fetch.queue.backoff.ms", "5")
-        .set("fetch.wait.max.ms", "100")
-        .set("queued.min.messages", "100000");
+        .set("queued.min.messages", "10000")
+        .set("queued.max.messages.kbytes", "16384");
     config
 }
 
@@ -420,7 +441,7 @@ pub(crate) fn record(topics: &mut Vec<Topic>, message: &BorrowedMessage<'_>) -> 
     let mut headers = Headers::default();
     if let Some(found) = message.headers() {
         for header in found.iter() {
-            headers.push(header.key, Bytes::copy_from_slice(header.value.unwrap_or_default()));
+            headers.push(header.key, header.value.unwrap_or_default());
         }
     }
     Record {

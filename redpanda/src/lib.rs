@@ -19,7 +19,7 @@ pub mod memory;
 mod partition;
 mod planted;
 pub mod provision;
-mod raw;
+pub mod raw;
 pub mod reader;
 pub mod registry;
 pub mod scan;
@@ -29,3 +29,8 @@ pub mod writer;
 
 pub use partition::partition_of;
 pub use planted::planted;
+
+/// For every program that links this crate, and for librdkafka in it: what goes through a log is allocated by one thread and freed by
+/// another, record by record, which the C library's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -34,23 +34,69 @@ impl fmt::Display for TopicPartition {
 }
 
 /// A record's headers, in order. A name may stand more than once; the last one counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(pub Vec<(Arc<str>, Bytes)>);
+///
+/// They are one run of bytes (lengths of name and value, name, value), because a record has a dozen short ones.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    count: usize,
+    bytes: Vec<u8>,
+}
 
 impl Headers {
+    /// None yet, with room for `bytes` bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { count: 0, bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut rest = &*self.bytes;
+        std::iter::from_fn(move || {
+            let (name, behind) = rest.split_first_chunk()?;
+            let (value, behind) = behind.split_first_chunk()?;
+            let (name, behind) = behind.split_at_checked(u32::from_le_bytes(*name) as usize)?;
+            let (value, behind) = behind.split_at_checked(u32::from_le_bytes(*value) as usize)?;
+            rest = behind;
+            Some((std::str::from_utf8(name).unwrap_or_default(), value))
+        })
+    }
+
     /// The bytes of the last header called `name`.
-    pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.0.iter().rev().find(|(n, _)| &**n == name).map(|(_, v)| v)
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().filter(|(found, _)| *found == name).last().map(|(_, value)| value)
     }
 
     /// The last header called `name` as text; `None` also where it is not UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(|v| std::str::from_utf8(v).ok())
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Adds a header behind those that are there.
-    pub fn push(&mut self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) {
-        self.0.push((name.into(), value.into()));
+    /// Adds a header behind those that are there. The broker's limit on a record is far below the 4 GiB of a length.
+    pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let value = value.as_ref();
+        self.count += 1;
+        self.bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(value);
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .finish()
     }
 }
 
@@ -176,9 +222,10 @@ pub trait Input: Send {
     /// The first offset kept and the high watermark (read uncommitted) of a partition.
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError>;
 
-    /// The end of the last committed transaction (last stable offset) of a partition: the lag counts up to here.
-    fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
-        self.watermarks(partition).map(|(_, end)| end)
+    /// How many records of each partition that is read are still to be polled: those that were fetched, and the offsets from there to
+    /// the last stable one. It asks nobody, so it may be some seconds old; empty where nothing new is known.
+    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+        Vec::new()
     }
 
     /// The group's committed offsets, asked as stable: waits for transactions that are still to be decided.

@@ -1,4 +1,4 @@
-//! The one file with `unsafe`: librdkafka's commit, called without the detour of the crate.
+//! The one file with `unsafe`: librdkafka's commit and flush, called without the detour of the crate.
 //!
 //! rdkafka's `commit_transaction` flushes first, in fixed steps of 100 ms, so a transaction of ten records takes 101 ms
 //! instead of 4. librdkafka flushes by itself inside its commit; all that is needed is to call it.
@@ -8,24 +8,31 @@ use std::{ffi::CStr, time::Duration};
 
 use rdkafka::{
     error::RDKafkaErrorCode,
-    producer::{Producer, ProducerContext, ThreadedProducer},
+    producer::{Producer, ProducerContext},
 };
 use rdkafka_sys as sys;
 
 /// How a commit failed, as librdkafka classifies it.
 #[derive(Debug)]
-pub(crate) struct CommitError {
-    pub(crate) code: RDKafkaErrorCode,
-    pub(crate) text: String,
-    pub(crate) fatal: bool,
-    pub(crate) retriable: bool,
-    pub(crate) requires_abort: bool,
+pub struct CommitError {
+    /// Its code.
+    pub code: RDKafkaErrorCode,
+    /// What it says.
+    pub text: String,
+    /// The producer can't be used any more.
+    pub fatal: bool,
+    /// The same call may work.
+    pub retriable: bool,
+    /// The transaction must be aborted; then the next may begin.
+    pub requires_abort: bool,
 }
 
-/// Commits the open transaction of `producer`, which must be polled by another thread meanwhile (a
-/// `ThreadedProducer` is). Blocks for up to `timeout`.
-pub(crate) fn commit_transaction<C: ProducerContext + 'static>(
-    producer: &ThreadedProducer<C>,
+/// Commits the open transaction of `producer`, which must be polled by another thread meanwhile. Blocks for up to `timeout`.
+///
+/// # Errors
+/// As librdkafka says; what is to be done then stands in the error's flags.
+pub fn commit_transaction<C: ProducerContext>(
+    producer: &impl Producer<C>,
     timeout: Duration,
 ) -> Result<(), CommitError> {
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
@@ -47,4 +54,13 @@ pub(crate) fn commit_transaction<C: ProducerContext + 'static>(
         sys::rd_kafka_error_destroy(error);
         Err(result)
     }
+}
+
+/// Waits until the broker has answered to all that `producer` was given, for up to `timeout`; whether it has. Another thread
+/// must poll meanwhile.
+pub(crate) fn flush<C: ProducerContext>(producer: &impl Producer<C>, timeout: Duration) -> bool {
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: as above; the answer is a plain number.
+    let code = unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), timeout_ms) };
+    code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }

@@ -38,10 +38,6 @@ impl Input for Reader {
         self.0.watermarks(partition)
     }
 
-    fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
-        self.0.stable_end(partition)
-    }
-
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
         self.0.committed(partitions)
     }

@@ -13,7 +13,7 @@ use rdkafka::{
 };
 
 use crate::{
-    group::{Alone, config_for, fatal, record, retriable},
+    group::{ASK, Alone, config_for, fatal, record, retriable},
     log::{LogError, Record, Topic, TopicPartition},
 };
 
@@ -39,6 +39,24 @@ pub fn scan(
     positions: &mut BTreeMap<i32, i64>,
     at_most: Duration,
 ) -> Result<Vec<Record>, LogError> {
+    let mut records = Vec::new();
+    visit(brokers, topic, partitions, isolation, positions, at_most, |record| records.push(record))?;
+    Ok(records)
+}
+
+/// The same for topics that are larger than memory: shows each record to `see`, in the order of its partition.
+///
+/// # Errors
+/// As [`scan`].
+pub fn visit(
+    brokers: &str,
+    topic: &str,
+    partitions: i32,
+    isolation: Isolation,
+    positions: &mut BTreeMap<i32, i64>,
+    at_most: Duration,
+    mut see: impl FnMut(Record),
+) -> Result<(), LogError> {
     let doing = || format!("reading {topic}");
     let level = match isolation {
         Isolation::Committed => "read_committed",
@@ -57,7 +75,7 @@ pub fn scan(
         list.add_partition_offset(topic, partition, from).map_err(|e| fatal(doing(), &e))?;
     }
     consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
-    let (begun, mut records, mut ended) = (Instant::now(), Vec::new(), BTreeSet::new());
+    let (begun, mut ended) = (Instant::now(), BTreeSet::new());
     let mut topics: Vec<Topic> = Vec::new();
     let mut moved = positions.clone();
     while ended.len() < usize::try_from(partitions).unwrap_or(0) {
@@ -66,7 +84,7 @@ pub fn scan(
                 // What comes after the end of its partition was seen is for the next time.
                 if !ended.contains(&message.partition()) {
                     moved.insert(message.partition(), message.offset() + 1);
-                    records.push(record(&mut topics, &message));
+                    see(record(&mut topics, &message));
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -81,7 +99,35 @@ pub fn scan(
         }
     }
     *positions = moved;
-    Ok(records)
+    Ok(())
+}
+
+/// What a group has committed, asked from outside of it.
+pub struct Group(BaseConsumer);
+
+impl Group {
+    /// Looks at `group` without joining it.
+    ///
+    /// # Errors
+    /// When the client can't be made.
+    pub fn open(brokers: &str, group: &str) -> Result<Self, LogError> {
+        let consumer = config_for(brokers, group).create();
+        consumer.map(Self).map_err(|e| fatal(format!("looking at group {group}"), &e))
+    }
+
+    /// The offset of the next record that it will read of each partition of `topic`; 0 where it has committed none.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub fn committed(&self, topic: &str, partitions: i32) -> Result<Vec<i64>, LogError> {
+        let doing = || format!("asking what was committed of {topic}");
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition(topic, partition);
+        }
+        let found = self.0.committed_offsets(list, ASK).map_err(|e| retriable(doing(), &e))?;
+        Ok(found.elements().iter().map(|place| place.offset().to_raw().unwrap_or(0).max(0)).collect())
+    }
 }
 
 /// The last stable offset and the high watermark of each place: apart while a transaction is open.

@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread::JoinHandle,
@@ -18,10 +18,10 @@ use std::{
 use rdkafka::{
     ClientConfig, ClientContext, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
 };
 
 use crate::{
@@ -41,9 +41,17 @@ const CALL_MAX: Duration = Duration::from_secs(10);
 /// How long a revocation waits for the transaction in flight.
 const REVOKE_MAX: Duration = Duration::from_secs(20);
 
-type TransactionalProducer = ThreadedProducer<Connections>;
+/// How long one wait for a producer's news lasts. It sees them at once; the crate's own thread asks ten times a second, and
+/// every time spins for up to a millisecond before it gives up.
+const NEWS: Duration = Duration::from_secs(1);
 
-/// Counts how often the connection to the transactions' coordinator broke.
+/// How often the lag is taken from librdkafka's statistics.
+const LAG_EVERY_MS: &str = "5000";
+
+type TransactionalProducer = BaseProducer<Connections>;
+
+/// What happened to a producer beside its calls: how often the connection to the transactions' coordinator broke, and how
+/// many records could not be delivered.
 ///
 /// librdkafka sends the wish to end a transaction again when the connection breaks under it. The first wish may still be
 /// on its way: a broker without KIP-890's second part takes it, when it comes at last, for the end of whatever this
@@ -52,6 +60,7 @@ type TransactionalProducer = ThreadedProducer<Connections>;
 #[derive(Default)]
 struct Connections {
     broken: AtomicU64,
+    undelivered: AtomicU64,
 }
 
 const COORDINATOR: &str = "TxnCoordinator";
@@ -78,8 +87,23 @@ impl ClientContext for Connections {
 impl ProducerContext for Connections {
     type DeliveryOpaque = ();
 
-    // What could not be written fails the commit.
-    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
+    // It fails the commit of a transaction by itself.
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_err() {
+            self.undelivered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How often what is decided shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Once, whatever fails: outputs, state and offsets are one transaction.
+    #[default]
+    ExactlyOnce,
+    /// Once, or more often after a failure, which the state counts too: records are written, then offsets committed. There to be
+    /// measured against; no service of Millrace runs so.
+    AtLeastOnce,
 }
 
 /// Who opens sessions, and on what.
@@ -93,17 +117,18 @@ pub struct Settings {
     pub inputs: Vec<Topic>,
     /// `<processor>-<instance>-<worker>`: the transactional id, and the static member's name too. Few and stable.
     pub transactional_id: String,
+    /// How often what is decided shows.
+    pub delivery: Delivery,
 }
 
 impl Connect for Settings {
     fn open(&self) -> Result<Box<dyn Session>, LogError> {
         let doing = || format!("opening a session as {}", self.transactional_id);
         let timeout_ms = TRANSACTION_TIMEOUT.as_millis().to_string();
-        let producer: TransactionalProducer = ClientConfig::new()
+        let mut config = ClientConfig::new();
+        config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "millrace")
-            .set("transactional.id", &self.transactional_id)
-            .set("transaction.timeout.ms", &timeout_ms)
             .set("acks", "all")
             .set("linger.ms", "5")
             .set("retry.backoff.ms", "2")
@@ -112,24 +137,38 @@ impl Connect for Settings {
             .set("message.max.bytes", "2000000")
             .set("queue.buffering.max.messages", "1000000")
             .set("delivery.report.only.error", "true")
-            .set("reconnect.backoff.max.ms", "1000")
-            .create_with_context(Connections::default())
-            .map_err(|e| fatal(doing(), &e))?;
-        // Fences whoever had the id before, and ends their open transaction.
-        producer.init_transactions(Duration::from_secs(30)).map_err(|e| fatal(doing(), &e))?;
+            .set("reconnect.backoff.max.ms", "1000");
+        if self.delivery == Delivery::ExactlyOnce {
+            config.set("transactional.id", &self.transactional_id).set("transaction.timeout.ms", &timeout_ms);
+        }
+        let producer: TransactionalProducer =
+            config.create_with_context(Connections::default()).map_err(|e| fatal(doing(), &e))?;
+        let (producer, news) = News::listen(producer)
+            .map_err(|error| LogError::Fatal { doing: doing(), cause: error.to_string() })?;
+        if self.delivery == Delivery::ExactlyOnce {
+            // Fences whoever had the id before, and ends their open transaction.
+            producer.init_transactions(Duration::from_secs(30)).map_err(|e| fatal(doing(), &e))?;
+        }
         let gate = Arc::new(Gate::default());
         let waits = gate.clone();
         let input = GroupConsumer::join(
             &self.brokers,
             &self.group,
             &self.inputs,
-            &[("group.instance.id", &self.transactional_id)],
+            &[("group.instance.id", &self.transactional_id), ("statistics.interval.ms", LAG_EVERY_MS)],
             Box::new(move || waits.wait_idle(REVOKE_MAX)),
         )?;
         let (hand_over, handed) = mpsc::channel();
         producer.poll(Duration::ZERO);
         let broken_before = producer.client().context().broken.load(Ordering::Relaxed);
-        let committer = Committer { producer, consumer: input.client(), gate: gate.clone(), broken_before };
+        let committer = Committer {
+            producer,
+            consumer: input.client(),
+            gate: gate.clone(),
+            broken_before,
+            delivery: self.delivery,
+            _news: news,
+        };
         let thread = std::thread::Builder::new()
             .name("commit".to_owned())
             .spawn(move || committer.run(&handed))
@@ -217,8 +256,8 @@ impl Input for KafkaSession {
         self.input.watermarks(partition)
     }
 
-    fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
-        self.input.stable_end(partition)
+    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.input.lag()
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
@@ -251,13 +290,38 @@ impl Session for KafkaSession {
     }
 }
 
+/// The thread that hears what librdkafka has to tell of a producer, without which flush, commit and abort do not end. It ends
+/// within [`NEWS`] after this is dropped, and the producer with it.
+struct News(Arc<AtomicBool>);
+
+impl News {
+    fn listen(producer: TransactionalProducer) -> std::io::Result<(Arc<TransactionalProducer>, Self)> {
+        let (producer, ended) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
+        let (polled, end) = (producer.clone(), ended.clone());
+        std::thread::Builder::new().name("news".to_owned()).spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                polled.poll(NEWS);
+            }
+        })?;
+        Ok((producer, Self(ended)))
+    }
+}
+
+impl Drop for News {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The thread that talks to the transaction's coordinator.
 struct Committer {
-    producer: TransactionalProducer,
+    producer: Arc<TransactionalProducer>,
     consumer: Arc<BaseConsumer<Context>>,
     gate: Arc<Gate>,
     /// How often the coordinator's connection broke before the producer had its epoch.
     broken_before: u64,
+    delivery: Delivery,
+    _news: News,
 }
 
 /// What to do about a failed call.
@@ -271,12 +335,15 @@ enum Class {
 impl Committer {
     fn run(self, handed: &mpsc::Receiver<Transaction>) {
         while let Ok(transaction) = handed.recv() {
-            let result = self.commit(&transaction);
+            let result = match self.delivery {
+                Delivery::ExactlyOnce => self.commit(transaction),
+                Delivery::AtLeastOnce => self.deliver(transaction),
+            };
             self.gate.end(result);
         }
     }
 
-    fn commit(&self, transaction: &Transaction) -> Result<(), TransactionError> {
+    fn commit(&self, transaction: Transaction) -> Result<(), TransactionError> {
         match self.write(transaction) {
             Ok(()) => {}
             Err(Class::Abort(reason)) => return Err(self.abort(reason)),
@@ -300,7 +367,7 @@ impl Committer {
             });
         }
         let since = Instant::now();
-        while let Err(error) = raw::commit_transaction(&self.producer, CALL_MAX) {
+        while let Err(error) = raw::commit_transaction(&*self.producer, CALL_MAX) {
             let text = format!("committing: {} ({})", error.text, error.code);
             if is_fenced(error.code) {
                 return Err(TransactionError::Fenced(text));
@@ -328,21 +395,16 @@ impl Committer {
     }
 
     /// Everything before the commit.
-    fn write(&self, transaction: &Transaction) -> Result<(), Class> {
+    fn write(&self, transaction: Transaction) -> Result<(), Class> {
         self.call("beginning a transaction", || self.producer.begin_transaction())?;
         fault::place("after-begin");
         if planted("offsets-early") {
-            self.commit_early(transaction);
+            self.commit_early(&transaction);
         }
-        for record in &transaction.records {
-            self.send(record)?;
+        let offsets = listed(&transaction)?;
+        for record in transaction.records {
+            self.send(&record)?;
             fault::place("after-send");
-        }
-        let mut offsets = TopicPartitionList::with_capacity(transaction.offsets.len());
-        for (place, next) in &transaction.offsets {
-            offsets
-                .add_partition_offset(&place.topic, place.partition, Offset::Offset(*next))
-                .map_err(|e| Class::Abort(format!("offset {next} of {place}: {e}")))?;
         }
         self.call("sending offsets", || {
             // Read afresh for each transaction: a generation that is gone must not commit.
@@ -355,20 +417,46 @@ impl Committer {
 
     /// The planted bug: offsets first, apart from the transaction.
     fn commit_early(&self, transaction: &Transaction) {
-        let mut offsets = TopicPartitionList::new();
-        for (place, next) in &transaction.offsets {
-            drop(offsets.add_partition_offset(&place.topic, place.partition, Offset::Offset(*next)));
+        if let Ok(offsets) = listed(transaction) {
+            drop(self.consumer.commit(&offsets, CommitMode::Sync));
         }
-        drop(self.consumer.commit(&offsets, rdkafka::consumer::CommitMode::Sync));
+    }
+
+    /// Writes at least once: the offsets follow when all records are there.
+    fn deliver(&self, transaction: Transaction) -> Result<(), TransactionError> {
+        let before = self.undelivered();
+        let offsets = listed(&transaction);
+        let written = transaction.records.into_iter().try_for_each(|record| self.send(&record));
+        let offsets = written.and(offsets);
+        let lost = |reason| Err(TransactionError::Unknown(reason));
+        match offsets {
+            Ok(_) if !raw::flush(&*self.producer, CALL_MAX) => {
+                lost("records were not answered in time".to_owned())
+            }
+            Ok(_) if self.undelivered() != before => lost("a record was not delivered".to_owned()),
+            Ok(offsets) => self
+                .consumer
+                .commit(&offsets, CommitMode::Sync)
+                .or_else(|error| lost(format!("committing offsets: {error}"))),
+            Err(Class::Abort(reason) | Class::Fenced(reason) | Class::Unknown(reason)) => lost(reason),
+            Err(Class::Again) => lost("a call was given up".to_owned()),
+        }
+    }
+
+    fn undelivered(&self) -> u64 {
+        self.producer.client().context().undelivered.load(Ordering::Relaxed)
     }
 
     fn send(&self, record: &Outgoing) -> Result<(), Class> {
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.0.len());
-        for (name, value) in &record.headers.0 {
-            headers = headers.insert(Header { key: name, value: Some(&**value) });
-        }
         let mut message: BaseRecord<'_, [u8], [u8]> =
-            BaseRecord::to(&record.topic).partition(record.partition).headers(headers);
+            BaseRecord::to(&record.topic).partition(record.partition);
+        if !record.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            for (key, value) in record.headers.iter() {
+                headers = headers.insert(Header { key, value: Some(value) });
+            }
+            message.headers = Some(headers);
+        }
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
         let since = Instant::now();
@@ -421,6 +509,17 @@ impl Committer {
             _ => TransactionError::Unknown(reason),
         }
     }
+}
+
+/// A transaction's offsets, as librdkafka wants them.
+fn listed(transaction: &Transaction) -> Result<TopicPartitionList, Class> {
+    let mut offsets = TopicPartitionList::with_capacity(transaction.offsets.len());
+    for (place, next) in &transaction.offsets {
+        offsets
+            .add_partition_offset(&place.topic, place.partition, Offset::Offset(*next))
+            .map_err(|e| Class::Abort(format!("offset {next} of {place}: {e}")))?;
+    }
+    Ok(offsets)
 }
 
 fn is_fenced(code: RDKafkaErrorCode) -> bool {

@@ -5,6 +5,7 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -82,7 +83,7 @@ struct Versioned<S> {
 }
 
 /// A change that the changelog has to carry: key, version (of states) and value.
-pub(crate) type Change<'a> = (&'a str, Option<i64>, Option<Vec<u8>>);
+pub(crate) type Change<'a> = (&'a str, Option<i64>, Option<Bytes>);
 
 /// The aggregates of one kind, whatever their types.
 pub(crate) trait Aggregates: Send {
@@ -123,30 +124,23 @@ pub(crate) trait Aggregates: Send {
 pub(crate) struct Kind<D: Decider> {
     states: Table<Versioned<D::State>>,
     members: Table<D::Member>,
-    scratch: Vec<u8>,
 }
 
 impl<D: Decider> Default for Kind<D> {
     fn default() -> Self {
-        Self { states: Table::default(), members: Table::default(), scratch: Vec::new() }
+        Self { states: Table::default(), members: Table::default() }
     }
 }
 
 impl<D: Decider> Kind<D> {
-    fn encode(&mut self, message: &impl Message, codec: &Codec) -> Result<Bytes, Failure> {
-        self.scratch.clear();
-        message.encode(codec, &mut self.scratch)?;
-        Ok(Bytes::copy_from_slice(&self.scratch))
-    }
-
-    fn effects(&mut self, reactions: Vec<Reaction<D::Out>>, codec: &Codec) -> Result<Vec<Effect>, Failure> {
+    fn effects(reactions: Vec<Reaction<D::Out>>, codec: &Codec) -> Result<Vec<Effect>, Failure> {
         let effect = |reaction| {
             Ok(match reaction {
                 Reaction::Send { topic, key, message } => Effect::Send {
                     topic,
                     key,
                     name: message.as_ref().map_or("", Message::name),
-                    value: message.map(|message| self.encode(&message, codec)).transpose()?,
+                    value: message.map(|message| encoded(&message, codec)).transpose()?,
                 },
                 Reaction::SetTimer { name, due_ms } => Effect::SetTimer { name, due_ms },
                 Reaction::CancelTimer { name } => Effect::CancelTimer { name },
@@ -188,17 +182,12 @@ impl<D: Decider> Kind<D> {
                     self.members.put(member_key, member);
                 }
                 let reactions = D::react(state.as_ref(), event, context);
-                let effects = self.effects(reactions, codec)?;
-                emitted.push(Emitted {
-                    name: event.name(),
-                    value: self.encode(event, codec)?,
-                    version,
-                    effects,
-                });
+                let effects = Self::effects(reactions, codec)?;
+                emitted.push(Emitted { name: event.name(), value: encoded(event, codec)?, version, effects });
             }
             self.states.put(key, state.map(|state| Versioned { version, state }));
         }
-        Ok(Decided { name, events: emitted, effects: self.effects(reactions, codec)?, verdict, version })
+        Ok(Decided { name, events: emitted, effects: Self::effects(reactions, codec)?, verdict, version })
     }
 }
 
@@ -297,11 +286,14 @@ impl<D: Decider> Aggregates for Kind<D> {
     }
 }
 
-/// `message` in the wire format.
-pub(crate) fn encoded(message: &impl Message, codec: &Codec) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = Vec::with_capacity(128);
-    message.encode(codec, &mut bytes)?;
-    Ok(bytes)
+/// `message` in the wire format. It is written to a buffer of the thread's first, and so allocated once and as large as it is.
+pub(crate) fn encoded(message: &impl Message, codec: &Codec) -> Result<Bytes, CodecError> {
+    thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        message.encode(codec, buffer)?;
+        Ok(Bytes::copy_from_slice(buffer))
+    })
 }
 
 /// What a panic said.

@@ -134,7 +134,7 @@ impl Driver {
         let mut written = Headers::default();
         written.push(headers::ID, id.to_string());
         written.push(headers::TYPE, message.name());
-        written.push(headers::PRINCIPAL, principal.to_owned());
+        written.push(headers::PRINCIPAL, principal);
         self.log.append(topic, key, Some(self.encode(message)), written);
     }
 

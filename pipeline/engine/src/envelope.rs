@@ -3,8 +3,6 @@
 //! Headers follow the CloudEvents Kafka binding in binary mode. Ids of what an input causes are derived from the
 //! input's id, so that deciding again gives the same ids.
 
-use std::sync::{Arc, LazyLock};
-
 use bytes::Bytes;
 use redpanda::log::{Headers, Record};
 use schemas::headers as name;
@@ -18,8 +16,8 @@ const OPERATOR: &str = "operator";
 pub(crate) struct Envelope {
     /// The record's own id, or one derived from where it stands.
     pub(crate) id: Uuid,
-    /// The id of the request that began it all.
-    pub(crate) correlation: Bytes,
+    /// The id of the request that began it all; `None` where that is this one.
+    correlation: Option<Bytes>,
     /// Who sent it.
     pub(crate) principal: Bytes,
     /// The fingerprint of the request, on commands.
@@ -31,35 +29,45 @@ pub(crate) struct Envelope {
 impl Envelope {
     /// Reads the headers of `record`.
     pub(crate) fn of(record: &Record) -> Self {
-        let id = match record.headers.text(name::ID) {
+        let (mut id, mut correlation, mut principal, mut fingerprint, mut traceparent) =
+            (None, None, None, None, None);
+        for (name, value) in record.headers.iter() {
+            let text = || std::str::from_utf8(value).ok();
+            match name {
+                name::ID => id = text(),
+                name::CORRELATION_ID => correlation = Some(Bytes::copy_from_slice(value)),
+                name::PRINCIPAL => principal = text().map(|_| Bytes::copy_from_slice(value)),
+                name::FINGERPRINT => fingerprint = text().map(str::to_owned),
+                name::TRACE_PARENT => traceparent = Some(Bytes::copy_from_slice(value)),
+                _ => {}
+            }
+        }
+        let id = match id {
             Some(id) => id.parse().unwrap_or_else(|_| derive(&Uuid::NAMESPACE_OID, id)),
             None => derive(
                 &Uuid::NAMESPACE_URL,
                 &format!("{}/{}/{}", record.topic, record.partition, record.offset),
             ),
         };
-        let bytes = |name| record.headers.get(name).cloned();
-        Self {
-            id,
-            correlation: bytes(name::CORRELATION_ID).unwrap_or_else(|| id.to_string().into()),
-            principal: bytes(name::PRINCIPAL)
-                .filter(|principal| std::str::from_utf8(principal).is_ok())
-                .unwrap_or(Bytes::from_static(OPERATOR.as_bytes())),
-            fingerprint: record.headers.text(name::FINGERPRINT).map(str::to_owned),
-            traceparent: bytes(name::TRACE_PARENT),
-        }
+        let principal = principal.unwrap_or(Bytes::from_static(OPERATOR.as_bytes()));
+        Self { id, correlation, principal, fingerprint, traceparent }
     }
 
     /// The envelope of a timer's firing.
     pub(crate) fn of_timer(context: &str, key: &str, timer: &str, due_ms: i64) -> Self {
-        let id = derive(&Uuid::NAMESPACE_OID, &format!("{context}/{key}/{timer}/{due_ms}"));
         Self {
-            id,
-            correlation: id.to_string().into(),
+            id: derive(&Uuid::NAMESPACE_OID, &format!("{context}/{key}/{timer}/{due_ms}")),
+            correlation: None,
             principal: Bytes::from_static(b"system"),
             fingerprint: None,
             traceparent: None,
         }
+    }
+
+    /// The id of the request that began it all, as text.
+    pub(crate) fn correlation(&self) -> String {
+        let own = || self.id.hyphenated().to_string();
+        self.correlation.as_ref().map_or_else(own, |found| String::from_utf8_lossy(found).into_owned())
     }
 
     /// The principal as text.
@@ -73,42 +81,13 @@ pub(crate) fn derive(from: &Uuid, word: &str) -> Uuid {
     Uuid::new_v5(from, word.as_bytes())
 }
 
-/// Writes headers for what one input causes.
-#[derive(Debug)]
+/// Writes headers for what inputs of one moment cause.
+#[derive(Clone, Debug)]
 pub(crate) struct Stamp {
+    at_ms: i64,
     source: Bytes,
     time: Bytes,
 }
-
-struct Names {
-    spec_version: Arc<str>,
-    id: Arc<str>,
-    kind: Arc<str>,
-    source: Arc<str>,
-    time: Arc<str>,
-    subject: Arc<str>,
-    content_type: Arc<str>,
-    correlation: Arc<str>,
-    causation: Arc<str>,
-    version: Arc<str>,
-    principal: Arc<str>,
-    trace: Arc<str>,
-}
-
-static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
-    spec_version: name::SPEC_VERSION.into(),
-    id: name::ID.into(),
-    kind: name::TYPE.into(),
-    source: name::SOURCE.into(),
-    time: name::TIME.into(),
-    subject: name::SUBJECT.into(),
-    content_type: name::CONTENT_TYPE.into(),
-    correlation: name::CORRELATION_ID.into(),
-    causation: name::CAUSATION_ID.into(),
-    version: name::VERSION.into(),
-    principal: name::PRINCIPAL.into(),
-    trace: name::TRACE_PARENT.into(),
-});
 
 /// What one outgoing record says of itself.
 pub(crate) struct About<'a> {
@@ -123,29 +102,41 @@ impl Stamp {
     /// For records of `source` about something that happened at `at_ms`.
     pub(crate) fn new(source: Bytes, at_ms: i64) -> Self {
         let time = jiff::Timestamp::from_millisecond(at_ms).unwrap_or_default();
-        Self { source, time: format!("{time:.3}").into() }
+        Self { at_ms, source, time: format!("{time:.3}").into() }
+    }
+
+    /// The same about another moment. The broker gives a whole batch one time, so it is mostly the same.
+    pub(crate) fn at(&mut self, at_ms: i64) -> Self {
+        if self.at_ms != at_ms {
+            *self = Self::new(self.source.clone(), at_ms);
+        }
+        self.clone()
     }
 
     /// The headers of `about`, caused by the input of `envelope`.
     pub(crate) fn headers(&self, envelope: &Envelope, about: About<'_>) -> Headers {
-        let names = &*NAMES;
-        let text = |uuid: Uuid| Bytes::from(uuid.hyphenated().to_string());
-        let mut headers = Headers(Vec::with_capacity(12));
-        headers.push(names.spec_version.clone(), &b"1.0"[..]);
-        headers.push(names.id.clone(), text(about.id));
-        headers.push(names.kind.clone(), about.kind.as_bytes());
-        headers.push(names.source.clone(), self.source.clone());
-        headers.push(names.time.clone(), self.time.clone());
-        headers.push(names.subject.clone(), about.key.clone());
-        headers.push(names.content_type.clone(), name::AVRO.as_bytes());
-        headers.push(names.correlation.clone(), envelope.correlation.clone());
-        headers.push(names.causation.clone(), text(about.causation));
-        headers.push(names.principal.clone(), envelope.principal.clone());
+        let mut headers = Headers::with_capacity(512);
+        let push_id = |headers: &mut Headers, name, id: &Uuid| {
+            headers.push(name, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+        };
+        headers.push(name::SPEC_VERSION, name::CLOUD_EVENTS);
+        push_id(&mut headers, name::ID, &about.id);
+        headers.push(name::TYPE, about.kind);
+        headers.push(name::SOURCE, &self.source);
+        headers.push(name::TIME, &self.time);
+        headers.push(name::SUBJECT, about.key);
+        headers.push(name::CONTENT_TYPE, name::AVRO);
+        match &envelope.correlation {
+            Some(correlation) => headers.push(name::CORRELATION_ID, correlation),
+            None => push_id(&mut headers, name::CORRELATION_ID, &envelope.id),
+        }
+        push_id(&mut headers, name::CAUSATION_ID, &about.causation);
+        headers.push(name::PRINCIPAL, &envelope.principal);
         if let Some(version) = about.version {
-            headers.push(names.version.clone(), version.to_string());
+            headers.push(name::VERSION, version.to_string());
         }
         if let Some(trace) = &envelope.traceparent {
-            headers.push(names.trace.clone(), trace.clone());
+            headers.push(name::TRACE_PARENT, trace);
         }
         headers
     }
@@ -154,7 +145,7 @@ impl Stamp {
     pub(crate) fn version(version: Option<i64>) -> Headers {
         let mut headers = Headers::default();
         if let Some(version) = version {
-            headers.push(NAMES.version.clone(), version.to_string());
+            headers.push(name::VERSION, version.to_string());
         }
         headers
     }

@@ -109,7 +109,7 @@ impl Metrics {
             )?,
             lag: gauges(
                 "lag_records",
-                "Offsets between the position and the end of the last committed transaction.",
+                "Committed records that are still to be polled, as of some seconds ago.",
                 &["topic", "partition"],
             )?,
             rebuilds: counter("rebuilds_total", "Sessions thrown away and rebuilt from the log.")?,

@@ -51,10 +51,10 @@ impl Output {
     ) -> Result<(), String> {
         let (topic, count) = self.topic(topology, &format!("{}.dead", record.topic))?;
         let mut headers = record.headers.clone();
-        headers.push("dead_topic", record.topic.as_bytes().to_vec());
+        headers.push("dead_topic", &*record.topic);
         headers.push("dead_partition", record.partition.to_string());
         headers.push("dead_offset", record.offset.to_string());
-        headers.push("dead_error", error.to_owned());
+        headers.push("dead_error", error);
         // Commands of users hold personal data and password hashes: nothing of them stays here.
         let secret = &*record.topic == "user.commands";
         let value = record.value.clone().filter(|_| !secret);
@@ -73,7 +73,8 @@ impl Output {
     /// Takes the records out, and begins anew.
     pub(crate) fn take(&mut self) -> Vec<Outgoing> {
         self.bytes = 0;
-        std::mem::take(&mut self.records)
+        let room = self.records.len();
+        std::mem::replace(&mut self.records, Vec::with_capacity(room))
     }
 
     fn topic(&mut self, topology: &Topology, name: &str) -> Result<(Topic, i32), String> {

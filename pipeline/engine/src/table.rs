@@ -128,7 +128,7 @@ impl<V: Clone> Table<V> {
     /// The keys written since `savepoint`, each once, with the value they have now.
     pub fn changes(&self, savepoint: Savepoint) -> impl Iterator<Item = (&str, Option<&V>)> {
         let from = savepoint.0.saturating_sub(self.settled) as usize;
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::<_, BuildHasherDefault<Fx>>::default();
         self.journal
             .range(from.min(self.journal.len())..)
             .filter(move |(key, _)| seen.insert(&**key))

@@ -44,6 +44,7 @@ pub struct Topology {
     pub(crate) policies: Vec<Policy>,
     schemas: Vec<&'static Schema>,
     partitions: Partitions,
+    pub(crate) plain: bool,
 }
 
 impl fmt::Debug for Topology {
@@ -73,7 +74,16 @@ impl Topology {
             policies: Vec::new(),
             schemas: engine_schemas(),
             partitions: Box::new(partitions),
+            plain: false,
         }
+    }
+
+    /// Events carry no headers: for topics of which nobody asks who, when and why, and where a dozen headers would be more than the
+    /// value. Such an event has no version and no id, so that no projection can hold on to it, and what follows from it is not traced.
+    #[must_use]
+    pub fn plain_events(mut self) -> Self {
+        self.plain = true;
+        self
     }
 
     /// Adds the aggregates of decider `D`, fed by its context's commands and follow-ups.
@@ -115,7 +125,7 @@ impl Topology {
                     topic,
                     key,
                     name: message.as_ref().map_or("", Message::name),
-                    value: message.map(|message| encoded(&message, codec)).transpose()?.map(Bytes::from),
+                    value: message.map(|message| encoded(&message, codec)).transpose()?,
                 }),
                 _ => Err(Failure::Permanent("a policy without a state can only send".to_owned())),
             };

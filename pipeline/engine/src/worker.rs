@@ -22,7 +22,7 @@ use schemas::Codec;
 use crate::{metrics::Metrics, output::Output, task::Task, topology::Topology};
 
 /// How long a poll waits where nothing is to do.
-const IDLE: Duration = Duration::from_millis(100);
+const IDLE: Duration = Duration::from_millis(500);
 /// How long it waits while a transaction is in flight, so that its end is soon seen.
 const IN_FLIGHT: Duration = Duration::from_millis(10);
 /// How long a full batch waits for the transaction in flight before the group is served again.
@@ -31,10 +31,10 @@ const COMMIT_WAIT: Duration = Duration::from_millis(5);
 const COMMIT_MAX: Duration = Duration::from_secs(20);
 /// How long an unreachable registry is waited for before the session is rebuilt; then it is waited for again.
 const REGISTRY_MAX: Duration = Duration::from_secs(60);
-/// How often the lag of one partition is asked for: it costs the worker a question to the broker.
-const LAG_EVERY: Duration = Duration::from_millis(500);
 /// When committed offsets are asked for again that a transaction had still to decide.
 const COMMITTED_AGAIN: Duration = Duration::from_millis(200);
+/// How many records are polled in one turn: few enough to be still in the processor's cache when they are decided on.
+const POLL_MAX: usize = 256;
 /// How many changelog records are read back in one go, and how many timers fire in one batch.
 const RESTORE_MAX: usize = 10_000;
 const TIMERS_MAX: usize = 1_000;
@@ -60,8 +60,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             commit_interval: Duration::ZERO,
-            records_max: 10_000,
-            bytes_max: 8 << 20,
+            records_max: 25_000,
+            bytes_max: 16 << 20,
             dedupe_horizon: Duration::from_secs(25 * 3600),
             fenced_max: 3,
             rebuild_wait: Duration::from_millis(200),
@@ -111,6 +111,11 @@ impl Status {
     /// Whether it has a session and all its tasks are restored.
     pub fn is_ready(&self) -> bool {
         self.open.load(Ordering::Relaxed) && self.restoring.load(Ordering::Relaxed) == 0
+    }
+
+    /// How many tasks are being read back, or are about to be.
+    pub fn restoring(&self) -> usize {
+        self.restoring.load(Ordering::Relaxed)
     }
 
     /// How many tasks are at work.
@@ -163,7 +168,6 @@ pub struct Worker {
     inbox: Vec<Record>,
     fenced: u32,
     rebuild_wait: Duration,
-    lag: (Instant, usize),
 }
 
 impl Worker {
@@ -198,7 +202,6 @@ impl Worker {
             inbox: Vec::new(),
             fenced: 0,
             rebuild_wait,
-            lag: (Instant::now(), 0),
         }
     }
 
@@ -309,7 +312,7 @@ impl Worker {
             }
             _ => wait,
         };
-        let max = self.settings.records_max - self.pending;
+        let max = POLL_MAX.min(self.settings.records_max - self.pending);
         match session.poll(wait, max, &mut self.inbox) {
             Ok(()) => Ok(self.inbox.len()),
             Err(LogError::Retriable { doing, cause }) => {
@@ -628,20 +631,11 @@ impl Worker {
         Ok(())
     }
 
-    fn measure_lag(&mut self, session: &mut dyn Session) {
-        let (last, turn) = self.lag;
-        if last.elapsed() < LAG_EVERY {
-            return;
-        }
-        self.lag = (Instant::now(), turn + 1);
-        let all = self.active.values().flat_map(|task| {
-            task.positions().iter().map(|(topic, next)| (topic.clone(), task.partition, *next))
-        });
-        let all: Vec<_> = all.collect();
-        let Some((topic, partition, next)) = all.get(turn % all.len().max(1)).cloned() else { return };
-        let labels = [&*topic, &partition.to_string()];
-        if let Ok(end) = session.stable_end(&TopicPartition { topic: topic.clone(), partition }) {
-            self.metrics.lag.with_label_values(&labels).set((end - next).max(0));
+    fn measure_lag(&self, session: &mut dyn Session) {
+        for (place, lag) in session.lag() {
+            if self.active.contains_key(&place.partition) {
+                self.metrics.lag.with_label_values(&[&*place.topic, &place.partition.to_string()]).set(lag);
+            }
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long a poll waits where nothing is to do: bounds how long a shutdown takes.
-const IDLE: Duration = Duration::from_millis(100);
+const IDLE: Duration = Duration::from_millis(500);
 /// Records that are polled at once.
 const RECORDS_MAX: usize = 2_000;
 /// The wait after a failure of the store or the log; doubles up to the longest.

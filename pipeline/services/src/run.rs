@@ -166,6 +166,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
             group: topology.processor().to_owned(),
             inputs: topology.inputs(),
             transactional_id: format!("{}-{}-{number}", topology.processor(), config.instance),
+            delivery: session::Delivery::ExactlyOnce,
         };
         let worker = Worker::new(
             topology.clone(),

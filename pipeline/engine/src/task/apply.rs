@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use domain::decider::{Context, Verdict};
-use redpanda::log::Record;
+use redpanda::log::{Headers, Record};
 use schemas::{
     Outcome, Record as _,
     engine::{Handled, Redrive, Waiting},
@@ -14,7 +14,7 @@ use super::Task;
 use crate::{
     aggregate::{Decided, Effect, Failure, Payload, encoded},
     changelog::MEMBER_SEPARATOR,
-    envelope::{About, Envelope, Stamp, derive},
+    envelope::{About, Envelope, derive},
     output::Output,
     topology::Route,
 };
@@ -338,7 +338,7 @@ impl Task {
             command_id: blank.command_id,
             command_type: blank.command_type,
             fingerprint: blank.fingerprint.clone(),
-            correlation_id: String::from_utf8_lossy(&envelope.correlation).into_owned(),
+            correlation_id: envelope.correlation(),
             principal: blank.principal,
             since_at: at_ms,
         };
@@ -385,9 +385,9 @@ impl Task {
             causation: envelope.id,
             version: None,
         };
-        let headers = Stamp::new(self.topology.source.clone(), at_ms).headers(envelope, about);
+        let headers = self.stamp.at(at_ms).headers(envelope, about);
         let value = encoded(outcome, &self.codec).map_err(|error| error.to_string())?;
-        output.keyed(&self.topology, &self.topology.outcomes, key, Some(value.into()), headers)
+        output.keyed(&self.topology, &self.topology.outcomes, key, Some(value), headers)
     }
 
     /// Writing an outcome can only fail where the topology is wrong: then people have to know.
@@ -410,18 +410,17 @@ impl Task {
         let Decided { name, events, effects, verdict, version } = decided;
         let topology = self.topology.clone();
         let cause = Cause { context: topology.contexts[index], key, envelope, at_ms };
-        let stamp = Stamp::new(topology.source.clone(), at_ms);
+        let stamp = self.stamp.at(at_ms);
         let subject = Bytes::copy_from_slice(key.as_bytes());
         for (number, event) in events.into_iter().enumerate() {
+            let version = Some(event.version);
             let id = derive(&envelope.id, &format!("event {number}"));
-            let about = About {
-                id,
-                kind: event.name,
-                key: &subject,
-                causation: envelope.id,
-                version: Some(event.version),
+            let headers = if topology.plain {
+                Headers::default()
+            } else {
+                let about = About { id, kind: event.name, key: &subject, causation: envelope.id, version };
+                stamp.headers(envelope, about)
             };
-            let headers = stamp.headers(envelope, about);
             let topic = &topology.events[index];
             output.keyed(&topology, topic, subject.clone(), Some(event.value), headers)?;
             self.effects(&cause, event.effects, id, event.version, output)?;
@@ -446,8 +445,7 @@ impl Task {
                     let key = Bytes::from(key);
                     let id = derive(&from, &format!("effect {number}"));
                     let about = About { id, kind: name, key: &key, causation: from, version: None };
-                    let stamp = Stamp::new(self.topology.source.clone(), at_ms);
-                    let headers = stamp.headers(envelope, about);
+                    let headers = self.stamp.at(at_ms).headers(envelope, about);
                     output.keyed(&self.topology, topic, key, value, headers)?;
                 }
                 Effect::SetTimer { name, due_ms } => {

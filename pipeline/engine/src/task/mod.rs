@@ -20,6 +20,7 @@ use schemas::{
 
 use crate::{
     aggregate::Aggregates,
+    envelope::Stamp,
     metrics::Metrics,
     table::{Savepoint, Table},
     topology::Topology,
@@ -48,6 +49,7 @@ pub(crate) struct Task {
     topology: Arc<Topology>,
     codec: Arc<Codec>,
     metrics: Metrics,
+    stamp: Stamp,
     horizon_ms: i64,
     kinds: Vec<Box<dyn Aggregates>>,
     handled: Table<Handled>,
@@ -84,6 +86,7 @@ impl Task {
         horizon_ms: i64,
     ) -> Self {
         let kinds: Vec<_> = topology.kinds.iter().map(|make| make()).collect();
+        let stamp = Stamp::new(topology.source.clone(), 0);
         let start = Savepoint::default();
         let sealed = Place { kinds: [[start; 2]; KINDS_MAX], own: [start; 5] };
         Self {
@@ -91,6 +94,7 @@ impl Task {
             topology,
             codec,
             metrics,
+            stamp,
             horizon_ms,
             kinds,
             handled: Table::default(),

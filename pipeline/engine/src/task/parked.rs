@@ -41,17 +41,17 @@ impl Task {
             %topic, partition, offset, key, error, waiting = queue.count,
             "a record is parked until its key is re-driven"
         );
-        let header = |(name, value): &(std::sync::Arc<str>, bytes::Bytes)| Header {
-            name: name.to_string(),
-            value: value.to_vec(),
-        };
         let parked = Parked {
             topic: record.topic.to_string(),
             partition: record.partition,
             offset: record.offset,
             error: error.to_owned(),
             received_at: record.timestamp_ms,
-            headers: record.headers.0.iter().map(header).collect(),
+            headers: record
+                .headers
+                .iter()
+                .map(|(name, value)| Header { name: name.to_owned(), value: value.to_vec() })
+                .collect(),
             value: record.value.as_ref().map(|value| value.to_vec()),
         };
         self.parked.put(&parked_name(&name, record.offset), Some(parked));
@@ -135,7 +135,10 @@ fn parked_name(queue: &str, offset: i64) -> String {
 
 /// A parked record as it was read.
 fn revived(key: &str, parked: Parked) -> Record {
-    let header = |header: Header| (header.name.into(), header.value.into());
+    let mut headers = Headers::default();
+    for header in parked.headers {
+        headers.push(&header.name, header.value);
+    }
     Record {
         topic: parked.topic.into(),
         partition: parked.partition,
@@ -143,6 +146,6 @@ fn revived(key: &str, parked: Parked) -> Record {
         timestamp_ms: parked.received_at,
         key: Some(key.to_owned().into()),
         value: parked.value.map(Into::into),
-        headers: Headers(parked.headers.into_iter().map(header).collect()),
+        headers,
     }
 }

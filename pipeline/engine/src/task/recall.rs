@@ -1,5 +1,7 @@
 //! A task's memory in the log: what a transaction has to write of it, and how it is read back.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use redpanda::log::{Headers, Outgoing, Record, Topic};
 use schemas::{
@@ -21,15 +23,13 @@ impl Task {
         let (codec, sealed) = (self.codec.clone(), self.sealed);
         let topic = self.topology.changelog.clone();
         let partition = self.partition;
-        let mut write = |key: Key<'_>, headers: Headers, value: Option<Vec<u8>>| {
-            let key = Some(Bytes::from(key.to_string()));
-            output.push(Outgoing {
-                topic: topic.clone(),
-                partition,
-                key,
-                value: value.map(Bytes::from),
-                headers,
-            });
+        let mut text = String::new();
+        let mut write = |key: Key<'_>, headers: Headers, value: Option<Bytes>| {
+            text.clear();
+            // Nothing goes wrong on the way into a string.
+            let _ = write!(text, "{key}");
+            let key = Some(Bytes::copy_from_slice(text.as_bytes()));
+            output.push(Outgoing { topic: topic.clone(), partition, key, value, headers });
         };
         for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(sealed.kinds) {
             kind.changes(savepoint, &codec, &mut |member, (key, version, value)| {
