@@ -109,9 +109,9 @@ fetch_jars() {
     jars_ready && return 0
     say "fetching the JVM servers' jars (about 200 MB, once)"
     rm -rf "$jars" && mkdir -p "$jars"
-    local profile
-    for profile in kafka mongo; do
-        maven $profile dependency:copy-dependencies
+    local server
+    for server in kafka mongo; do
+        maven $server dependency:copy-dependencies
     done
     maven registry dependency:copy
     tar -xzf "$jars"/registry/*.tar.gz -C "$jars/registry"
@@ -124,9 +124,14 @@ maven() {
         { tail -20 "$root/.millrace/maven.log" >&2; die "Maven could not fetch the jars of '$1', see .millrace/maven.log"; }
 }
 
-# `up` and `test` build alike, so that what one has built the other finds.
-build() { (cd "$root" && cargo build --workspace --bins "$@"); }
-binary() { printf '%s/debug/%s' "${CARGO_TARGET_DIR:-$root/target}" "$1"; }
+# `up` and `test` build alike, so that what one has built the other finds. MILLRACE_PROFILE=release builds as one deploys.
+profile=${MILLRACE_PROFILE:-dev}
+build() { (cd "$root" && cargo build --workspace --profile "$profile" --bins "$@"); }
+binary() {
+    local folder=$profile
+    [ "$profile" != dev ] || folder=debug
+    printf '%s/%s/%s' "${CARGO_TARGET_DIR:-$root/target}" "$folder" "$1"
+}
 
 prepare() {
     mkdir -p "$root/.millrace"

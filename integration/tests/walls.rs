@@ -19,6 +19,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("gateway", &["schemas", "redpanda", "projections"]),
     ("integration", &["schemas", "redpanda", "domain", "engine", "projections", "services", "gateway"]),
     ("proof", &["schemas", "redpanda", "domain", "integration"]),
+    ("speed", &["schemas", "redpanda", "domain", "engine", "integration"]),
 ];
 
 /// The one crate that may name a Kafka client, and hold `unsafe` code in one file.

@@ -51,6 +51,9 @@ pub struct Run {
     /// Only the servers
     #[arg(long)]
     pub servers_only: bool,
+    /// Only these parts, which must need no others
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -62,7 +65,7 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
     let layout = Layout::find(&options.data)?;
     let _lock = open(&layout, options.fresh).await?;
     let context = context(layout, Ports::well_known(options.outer)?)?;
-    let supervisor = supervise(&context, options.servers_only, Policy::Restart)?;
+    let supervisor = supervise(&context, options.servers_only, &[], Policy::Restart)?;
 
     say!("starting; logs are in {}", context.layout.logs().display());
     let begin = async {
@@ -94,7 +97,7 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     let layout = Layout::find(&options.data)?;
     let _lock = open(&layout, true).await?;
     let context = context(layout, Ports::anywhere())?;
-    let supervisor = supervise(&context, options.servers_only, Policy::Leave)?;
+    let supervisor = supervise(&context, options.servers_only, &options.only, Policy::Leave)?;
 
     say!("starting a stack for {:?} (logs in {})", options.command[0], context.layout.logs().display());
     let begun = tokio::select! {
@@ -150,8 +153,19 @@ fn context(layout: Layout, ports: Ports) -> Result<Context, StackError> {
     Ok(Context { layout, ports, secrets })
 }
 
-fn supervise(context: &Context, servers_only: bool, policy: Policy) -> Result<Arc<Supervisor>, StackError> {
-    let supervisor = Supervisor::new(context.layout.clone(), parts::all(context, servers_only)?, policy);
+fn supervise(
+    context: &Context,
+    servers_only: bool,
+    only: &[String],
+    policy: Policy,
+) -> Result<Arc<Supervisor>, StackError> {
+    let mut parts = parts::all(context, servers_only)?;
+    if let Some(unknown) = only.iter().find(|name| parts.iter().all(|part| part.name != **name)) {
+        let known = parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(StackError::Refused(format!("no part is called {unknown}; there are {known}")));
+    }
+    parts.retain(|part| only.is_empty() || only.contains(&part.name));
+    let supervisor = Supervisor::new(context.layout.clone(), parts, policy);
     control::serve(&context.layout.socket(), supervisor.clone())?;
     Ok(supervisor)
 }

@@ -58,7 +58,8 @@ fn program(name: &str) -> Result<PathBuf, StackError> {
     })
 }
 
-/// The start of a Java command line: a small heap, and a compiler that is quick rather than clever.
+/// The start of a Java command line: a small heap, and a compiler that is quick rather than clever, unless `MILLRACE_JVM` has other
+/// options in place of the latter.
 fn java(heap_mb: u32, class_path: &[PathBuf]) -> Result<Vec<OsString>, StackError> {
     for entry in class_path {
         let dir = entry.parent().unwrap_or(entry);
@@ -68,14 +69,12 @@ fn java(heap_mb: u32, class_path: &[PathBuf]) -> Result<Vec<OsString>, StackErro
         }
     }
     let class_path = class_path.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
-    Ok(crate::command![
-        program("java")?,
-        format!("-Xmx{heap_mb}m"),
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-cp",
-        class_path,
-    ])
+    let options = std::env::var("MILLRACE_JVM");
+    let options = options.as_deref().unwrap_or("-XX:+UseSerialGC -XX:TieredStopAtLevel=1");
+    let mut command = crate::command![program("java")?, format!("-Xmx{heap_mb}m")];
+    command.extend(options.split_whitespace().map(OsString::from));
+    command.extend(crate::command!["-cp", class_path]);
+    Ok(command)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), StackError> {

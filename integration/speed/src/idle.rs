@@ -1,0 +1,38 @@
+//! `bench idle`: the CPU that the three services of the stack use while nothing happens, projectors and inner listeners included.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::{
+    rig::{pids, usage},
+    table::save,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// How long they are watched
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How long they are left alone first
+    #[arg(long, default_value_t = 20)]
+    settle: u64,
+    /// The file for the result as JSON
+    #[arg(long, default_value = ".millrace/bench/idle.json")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let pids = pids(&["user-0", "order-0", "notification-0", "gateway-0"])?;
+    std::thread::sleep(Duration::from_secs(options.settle));
+    let used =
+        || -> anyhow::Result<Vec<Duration>> { pids.values().map(|pid| Ok(usage(*pid)?.cpu)).collect() };
+    let before = used()?;
+    println!("watching for {} s", options.seconds);
+    std::thread::sleep(Duration::from_secs(options.seconds));
+    let mut shares = BTreeMap::new();
+    for ((name, before), after) in pids.keys().zip(before).zip(used()?) {
+        let share = (after - before).as_secs_f64() / options.seconds as f64 * 100.0;
+        println!("{name:<16} {share:.2}% of a core");
+        shares.insert(name, share);
+    }
+    save(&options.out, &serde_json::json!({ "seconds": options.seconds, "percent_of_a_core": shares }))
+}

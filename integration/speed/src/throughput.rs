@@ -1,0 +1,159 @@
+//! `bench engine`: all contenders in turn, over and over, each with fresh topics and the same inputs; what each wrote is checked.
+
+use std::{collections::HashMap, path::PathBuf, time::Duration};
+
+use anyhow::ensure;
+use redpanda::scan::{Isolation, visit};
+use schemas::Message as _;
+use serde::Serialize;
+
+use crate::{
+    rig::{Contender, Rig},
+    table::{Summary, rows, save},
+    work::{self, Event, KEYS, OUTPUTS, PARTITIONS},
+};
+
+/// How long the check of one run may take.
+const CHECK_MAX: Duration = Duration::from_secs(120);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Inputs of a run
+    #[arg(long, default_value_t = 4_000_000)]
+    records: u64,
+    /// How often each contender runs
+    #[arg(long, default_value_t = 10)]
+    rounds: usize,
+    /// Milliseconds between commits
+    #[arg(long, default_value_t = 100)]
+    commit_ms: u64,
+    /// Who takes part
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [
+        Contender::Plain, Contender::Streams, Contender::BareLoop, Contender::AtLeastOnce, Contender::Engine, Contender::StreamsRocksdb,
+    ])]
+    contenders: Vec<Contender>,
+    /// The file for the result as JSON
+    #[arg(long, default_value = ".millrace/bench/engine.json")]
+    out: PathBuf,
+}
+
+/// What one run came to.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Run {
+    records_per_second: f64,
+    cpu_us_per_record: f64,
+    broker_us_per_record: f64,
+    memory_mb: f64,
+    commit_ms: Option<f64>,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let rig = Rig::from_env()?;
+    println!("writing {} inputs of {KEYS} keys", options.records);
+    rig.fill(options.records, KEYS)?;
+    let mut runs: Vec<Vec<Run>> = vec![Vec::new(); options.contenders.len()];
+    for round in 0..options.rounds {
+        // Each round begins with another one, so that nobody always comes after the same.
+        for turn in 0..options.contenders.len() {
+            let index = (round + turn) % options.contenders.len();
+            let contender = options.contenders[index];
+            let name = format!("speed-{round}-{index}");
+            let run = once(&rig, contender, &name, options)?;
+            println!(
+                "{:>2}/{} {:<24} {:>9.0} records/s {:>6.2} us CPU ({:.2} the broker's) {:>6.0} MB, commits {}",
+                round + 1,
+                options.rounds,
+                contender.name(),
+                run.records_per_second,
+                run.cpu_us_per_record,
+                run.broker_us_per_record,
+                run.memory_mb,
+                run.commit_ms.map_or("?".to_owned(), |mean| format!("{mean:.1} ms")),
+            );
+            runs[index].push(run);
+        }
+    }
+    tell(options, &runs)
+}
+
+fn once(rig: &Rig, contender: Contender, name: &str, options: &Options) -> anyhow::Result<Run> {
+    let mut running = rig.begin(contender, name, options.commit_ms)?;
+    let changelog = running.changelog.clone();
+    let (usage, broker) = running.wait_for(options.records)?;
+    let commit_ms = running.end()?;
+    let seconds = check(rig, options.records)?;
+    rig.delete(&[OUTPUTS, &changelog])?;
+    Ok(Run {
+        records_per_second: options.records as f64 / seconds,
+        cpu_us_per_record: usage.cpu.as_secs_f64() * 1e6 / options.records as f64,
+        broker_us_per_record: broker.as_secs_f64() * 1e6 / options.records as f64,
+        memory_mb: usage.memory_mb,
+        commit_ms,
+    })
+}
+
+/// Every output is there once and in order: the counts of each key go up by one, and together they are all inputs. Gives the seconds from
+/// the first output to the last by the broker's clock.
+fn check(rig: &Rig, records: u64) -> anyhow::Result<f64> {
+    let codec = work::codec();
+    let (mut counts, mut all, mut wrong) = (HashMap::<_, i64>::new(), 0, None);
+    let (mut first, mut last) = (i64::MAX, i64::MIN);
+    let see = |record: redpanda::log::Record| {
+        (first, last, all) = (first.min(record.timestamp_ms), last.max(record.timestamp_ms), all + 1);
+        let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+        let count = counts.entry(key).or_default();
+        *count += 1;
+        match Event::decode(&codec, &value) {
+            Ok(Event::Counted(counted)) if counted.count == *count => {}
+            found => drop(wrong.get_or_insert_with(|| format!("expected count {count}, found {found:?}"))),
+        }
+    };
+    visit(&rig.brokers, OUTPUTS, PARTITIONS, Isolation::Committed, &mut Default::default(), CHECK_MAX, see)?;
+    ensure!(wrong.is_none(), "a wrong output: {}", wrong.unwrap_or_default());
+    ensure!(all == records, "{all} outputs of {records} inputs");
+    Ok((last - first).max(1) as f64 / 1000.0)
+}
+
+fn tell(options: &Options, runs: &[Vec<Run>]) -> anyhow::Result<()> {
+    let of = |index: usize, value: fn(&Run) -> f64| Summary::of(runs[index].iter().map(value));
+    let mut table = vec![vec![
+        format!("{} records, commits every {} ms", options.records, options.commit_ms),
+        "records/s: min, median, max".into(),
+        "CPU us/record".into(),
+        "the broker's".into(),
+        "memory MB".into(),
+        "commit ms, mean".into(),
+        "engine's rate to its (95% of the median)".into(),
+    ]];
+    let engine = options.contenders.iter().position(|contender| *contender == Contender::Plain);
+    let mut json = Vec::new();
+    for (index, contender) in options.contenders.iter().enumerate() {
+        let rate = of(index, |run| run.records_per_second);
+        let (cpu, memory) = (of(index, |run| run.cpu_us_per_record), of(index, |run| run.memory_mb));
+        let broker = of(index, |run| run.broker_us_per_record);
+        let commits = runs[index].iter().filter_map(|run| run.commit_ms).collect::<Vec<_>>();
+        let commits = (!commits.is_empty()).then(|| Summary::of(commits));
+        let ratio = engine.map(|engine| {
+            let pairs = runs[engine].iter().zip(&runs[index]);
+            Summary::of(pairs.map(|(ours, theirs)| ours.records_per_second / theirs.records_per_second))
+        });
+        table.push(vec![
+            contender.name().to_owned(),
+            format!("{:.0}, {:.0}, {:.0} k", rate.min / 1e3, rate.median / 1e3, rate.max / 1e3),
+            format!("{:.2}", cpu.median),
+            format!("{:.2}", broker.median),
+            format!("{:.0}", memory.median),
+            commits.as_ref().map_or("-".into(), |commits| format!("{:.1}", commits.median)),
+            ratio.as_ref().map_or("-".into(), |r| format!("{:.2} ({:.2} to {:.2})", r.median, r.low, r.high)),
+        ]);
+        json.push(serde_json::json!({
+            "contender": contender.name(), "runs": runs[index], "rate": rate, "cpu_us": cpu, "memory_mb": memory, "commit_ms": commits,
+            "engine_rate_ratio": ratio,
+        }));
+    }
+    print!("\n{}", rows(&table));
+    save(
+        &options.out,
+        &serde_json::json!({ "records": options.records, "commit_ms": options.commit_ms, "contenders": json }),
+    )
+}
