@@ -387,8 +387,11 @@ fn nothing_is_lost_or_doubled_whatever_fails() {
     }
 }
 
+/// Chooses a fault of one kind.
+type Choose = fn(&mut StdRng) -> Fault;
+
 /// Each step at which a worker can die or be refused.
-const STEPS: [(&str, fn(&mut StdRng) -> Fault); 12] = [
+const STEPS: [(&str, Choose); 12] = [
     ("after a poll", |_| Fault::AfterPoll),
     ("before a transaction", |_| Fault::BeforeBegin),
     ("after its begin", |_| Fault::AfterBegin),
@@ -405,7 +408,7 @@ const STEPS: [(&str, fn(&mut StdRng) -> Fault); 12] = [
 
 /// Amid work one worker comes to `fault`, and is killed there; another is at work too, and comes and goes, so that there is
 /// somebody to take over.
-fn die(step: &str, fault: fn(&mut StdRng) -> Fault, seed: u64) {
+fn die(step: &str, fault: Choose, seed: u64) {
     let mut work = Work::new(seed, 2);
     let what = format!("{step}, seed {seed}");
     let id = work.driver.transactional_id(0);
