@@ -21,17 +21,29 @@ use crate::{
     partition_of,
 };
 
-/// Where the next transaction of a transactional id goes wrong.
+/// Where a session of a transactional id goes wrong, as soon as it comes there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// Records were polled; the session ends before anything came of them.
+    AfterPoll,
     /// Nothing is written; the session ends.
     BeforeBegin,
-    /// So many records are written, the transaction stays open, the session ends.
+    /// The transaction is open and has nothing in it; the session ends.
+    AfterBegin,
+    /// So many records are written, the transaction stays open, the session ends. Waits for one that has so many.
     AfterSend(usize),
-    /// Everything is written, the transaction stays open, the session ends.
+    /// Everything is written, offsets too, the transaction stays open, the session ends.
+    AfterOffsets,
+    /// The same, when the next batch may be decided on already: the session ends where it was to commit.
     BeforeCommit,
     /// It is committed, but the answer is not seen: the session ends.
     CommitUnseen,
+    /// It is committed and the answer is seen; then the session ends.
+    AfterCommit,
+    /// So many records of a changelog were read back; the session ends. Waits for one that has so many.
+    DuringRestore(usize),
+    /// The session ends when it is to let partitions go.
+    InRebalance,
     /// It is aborted in order; the session lives on.
     Abort,
     /// Somebody else takes the transactional id over.
@@ -170,9 +182,14 @@ impl MemoryLog {
         }
     }
 
-    /// Orders a fault for the next transaction of `transactional_id`.
+    /// Orders a fault for `transactional_id`, in place of one that has not happened yet.
     pub fn fail_next(&self, transactional_id: &str, fault: Fault) {
         self.state().faults.insert(transactional_id.to_owned(), fault);
+    }
+
+    /// The fault that is ordered for `transactional_id` and has not happened yet.
+    pub fn awaited(&self, transactional_id: &str) -> Option<Fault> {
+        self.state().faults.get(transactional_id).copied()
     }
 
     /// While `hold`, transactions are written but their commit is not answered.
@@ -302,6 +319,15 @@ impl State {
         }
     }
 
+    /// Whether `fault` is ordered for `name`; then it happens now.
+    fn comes(&mut self, name: Option<&str>, fault: Fault) -> bool {
+        let ordered = name.is_some_and(|name| self.faults.get(name) == Some(&fault));
+        if let (true, Some(name)) = (ordered, name) {
+            self.faults.remove(name);
+        }
+        ordered
+    }
+
     /// Appends up to `max` committed records from `from` on; gives back the next position.
     fn read(&self, place: &TopicPartition, from: i64, max: usize, out: &mut Vec<Record>) -> i64 {
         let Some(log) = self.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize)) else {
@@ -397,8 +423,8 @@ impl MemorySession {
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.transactional_id.clone().unwrap_or_default();
-        let fault = state.faults.remove(&name);
-        if fault == Some(Fault::Fence) {
+        let id = Some(&*name);
+        if state.comes(id, Fault::Fence) {
             state.next += 1;
             let other = state.next;
             state.holders.insert(name.clone(), (other, None));
@@ -406,49 +432,51 @@ impl MemorySession {
         if !self.holds(&state) {
             return Err(TransactionError::Fenced(name));
         }
-        if fault == Some(Fault::BeforeBegin) {
-            return Err(TransactionError::Unknown("ended before it began".to_owned()));
+        let ended = |at: &str| Err(TransactionError::Unknown(format!("ended {at}")));
+        if state.comes(id, Fault::BeforeBegin) {
+            return ended("before it began");
         }
         state.next += 1;
-        let id = state.next;
-        state.fates.insert(id, Fate::Open);
-        state.holders.insert(name.clone(), (self.id, Some(id)));
-        state.open.insert(id, Open { group: self.group.clone(), ..Open::default() });
-        for (number, record) in transaction.records.into_iter().enumerate() {
-            if fault == Some(Fault::AfterSend(number)) {
-                return Err(TransactionError::Unknown(format!("ended after {number} records")));
-            }
+        let number = state.next;
+        state.fates.insert(number, Fate::Open);
+        state.holders.insert(name.clone(), (self.id, Some(number)));
+        state.open.insert(number, Open { group: self.group.clone(), ..Open::default() });
+        if state.comes(id, Fault::AfterBegin) {
+            return ended("after it had begun");
+        }
+        for (before, record) in transaction.records.into_iter().enumerate() {
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
-            state.append(Some(id), record);
-            if let Some(open) = state.open.get_mut(&id).filter(|open| !open.partitions.contains(&place)) {
+            state.append(Some(number), record);
+            if let Some(open) = state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place)) {
                 open.partitions.push(place);
+            }
+            if state.comes(id, Fault::AfterSend(before + 1)) {
+                return ended("amid its records");
             }
         }
         let assigned = state.groups.get(&self.group).and_then(|group| {
             let member = group.members.iter().find(|member| member.id == self.id)?;
             Some(transaction.offsets.iter().all(|(place, _)| member.assigned.contains(&place.partition)))
         });
-        if assigned != Some(true) || fault == Some(Fault::Abort) {
-            state.end(id, Fate::Aborted);
+        if assigned != Some(true) || state.comes(id, Fault::Abort) {
+            state.end(number, Fate::Aborted);
             state.holders.insert(name, (self.id, None));
             return Err(TransactionError::Aborted(
                 "stale generation, or a fault that was ordered".to_owned(),
             ));
         }
-        if let Some(open) = state.open.get_mut(&id) {
+        if let Some(open) = state.open.get_mut(&number) {
             open.offsets = transaction.offsets;
         }
-        match fault {
-            Some(Fault::BeforeCommit | Fault::AfterSend(_)) => {
-                Err(TransactionError::Unknown("ended before the commit".to_owned()))
-            }
-            Some(Fault::CommitUnseen) => {
-                state.end(id, Fate::Committed);
-                state.holders.insert(name, (self.id, None));
-                Err(TransactionError::Unknown("the answer to the commit was not seen".to_owned()))
-            }
-            _ => Ok(id),
+        if state.comes(id, Fault::AfterOffsets) {
+            return ended("after its offsets");
         }
+        if state.comes(id, Fault::CommitUnseen) {
+            state.end(number, Fate::Committed);
+            state.holders.insert(name, (self.id, None));
+            return ended("before the answer to its commit");
+        }
+        Ok(number)
     }
 
     /// Commits what is in flight, unless commits are held.
@@ -458,6 +486,8 @@ impl MemorySession {
         if state.hold && !even_held && matches!(self.in_flight, Some(Ok(_))) {
             return None;
         }
+        let name = self.transactional_id.clone();
+        let mut over = false;
         let ended = match self.in_flight.take()? {
             Ok(_) if !self.holds(&state) => {
                 Err(TransactionError::Fenced(self.transactional_id.clone().unwrap_or_default()))
@@ -465,16 +495,20 @@ impl MemorySession {
             Ok(id) if !state.open.contains_key(&id) => {
                 Err(TransactionError::Fenced("the transaction has timed out".to_owned()))
             }
+            Ok(_) if state.comes(name.as_deref(), Fault::BeforeCommit) => {
+                Err(TransactionError::Unknown("ended before its commit".to_owned()))
+            }
             Ok(id) => {
                 state.end(id, Fate::Committed);
-                let name = self.transactional_id.clone().unwrap_or_default();
-                state.holders.insert(name, (self.id, None));
+                state.holders.insert(name.clone().unwrap_or_default(), (self.id, None));
+                over = state.comes(name.as_deref(), Fault::AfterCommit);
                 Ok(())
             }
             Err(error) => Err(error),
         };
         drop(state);
-        self.broken = matches!(ended, Err(TransactionError::Fenced(_) | TransactionError::Unknown(_)));
+        self.broken =
+            over || matches!(ended, Err(TransactionError::Fenced(_) | TransactionError::Unknown(_)));
         Some(ended)
     }
 }
@@ -499,6 +533,10 @@ impl Input for MemorySession {
             let group = state.groups.get(&self.group);
             group.is_some_and(|group| group.members.iter().any(|m| m.id == self.id && m.must_revoke))
         };
+        if revoking && log.state().comes(self.transactional_id.as_deref(), Fault::InRebalance) {
+            self.broken = true;
+            return self.check();
+        }
         if revoking && self.ended.is_none() {
             self.ended = self.settle(true);
         }
@@ -523,6 +561,10 @@ impl Input for MemorySession {
             *position = state.read(place, *position, room, out);
         }
         self.turn = self.turn.wrapping_add(1);
+        if out.len() > before && state.comes(self.transactional_id.as_deref(), Fault::AfterPoll) {
+            self.broken = true;
+            return self.check();
+        }
         Ok(())
     }
 
@@ -574,20 +616,31 @@ impl Session for MemorySession {
 
     fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError> {
         let (_, end) = self.watermarks(changelog)?;
-        Ok(Box::new(MemoryRestore { log: self.log.clone(), place: changelog.clone(), position: 0, end }))
+        let (log, place, name) = (self.log.clone(), changelog.clone(), self.transactional_id.clone());
+        Ok(Box::new(MemoryRestore { log, name, place, position: 0, end, read: 0 }))
     }
 }
 
 struct MemoryRestore {
     log: MemoryLog,
+    name: Option<String>,
     place: TopicPartition,
     position: i64,
     end: i64,
+    read: usize,
 }
 
 impl Restore for MemoryRestore {
     fn poll(&mut self, _timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError> {
-        self.position = self.log.state().read(&self.place, self.position, max, out);
+        let (mut state, before) = (self.log.state(), out.len());
+        self.position = state.read(&self.place, self.position, max, out);
+        for _ in before..out.len() {
+            self.read += 1;
+            if state.comes(self.name.as_deref(), Fault::DuringRestore(self.read)) {
+                let doing = format!("reading {} back", self.place);
+                return Err(LogError::Fatal { doing, cause: "the session has ended".to_owned() });
+            }
+        }
         Ok(self.position >= self.end)
     }
 

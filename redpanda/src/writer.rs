@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -56,6 +59,8 @@ struct Inner {
     topics: Topics,
     client: Mutex<Option<Arc<Client>>>,
     partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
+    /// How often the connections were forgotten.
+    forgotten: AtomicU64,
 }
 
 impl CommandWriter {
@@ -67,7 +72,8 @@ impl CommandWriter {
     /// The same for other topics than those of `topics.yaml`.
     pub fn of(brokers: &str, topics: Topics) -> Self {
         let brokers = brokers.split(',').map(|broker| broker.trim().to_owned()).collect();
-        Self(Arc::new(Inner { brokers, topics, client: Mutex::default(), partitions: Mutex::default() }))
+        let (client, partitions) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { brokers, topics, client, partitions, forgotten: AtomicU64::new(0) }))
     }
 
     /// Writes one record to the partition of its key, and gives partition and offset.
@@ -94,6 +100,7 @@ impl CommandWriter {
             timestamp: rskafka::chrono::DateTime::default(),
         };
         let (inner, name) = (self.0.clone(), topic.to_owned());
+        let forgotten = inner.forgotten.load(Ordering::Relaxed);
         // A task of its own: what is under way is never torn off in the middle, only not waited for.
         let writing = tokio::spawn(async move {
             let client = inner.partition(&name, partition).await?;
@@ -101,7 +108,7 @@ impl CommandWriter {
         });
         match tokio::time::timeout(deadline, writing).await {
             Err(_) => {
-                self.0.reconnect().await;
+                self.0.reconnect(forgotten).await;
                 Err(WriteError::Deadline { topic: topic.to_owned(), deadline })
             }
             Ok(Err(error)) => Err(refused(error.to_string())),
@@ -130,8 +137,13 @@ impl CommandWriter {
 
 impl Inner {
     /// Forgets all connections: rskafka has no time limit on a request, and would wait on a dead one for as long as the
-    /// kernel does. Writes that are under way keep theirs.
-    async fn reconnect(&self) {
+    /// kernel does. Writes that are under way keep theirs. `before` says how often that had happened when the write began: of
+    /// thousands that miss their deadlines together one forgets, and the others leave the new connections alone.
+    async fn reconnect(&self, before: u64) {
+        let first = self.forgotten.compare_exchange(before, before + 1, Ordering::Relaxed, Ordering::Relaxed);
+        if first.is_err() {
+            return;
+        }
         self.partitions.lock().await.clear();
         // Held while somebody connects: then there is nothing to forget.
         if let Ok(mut client) = self.client.try_lock() {

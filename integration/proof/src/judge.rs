@@ -15,6 +15,7 @@ use crate::{
 pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violation> {
     let mut broken = ledger.broken.clone();
     broken.extend(outcomes(ledger, history));
+    broken.extend(failures(ledger, history));
     broken.extend(ledger.changelogs(codec));
     broken.extend(sums(ledger));
     broken.extend(told_once(ledger));
@@ -60,6 +61,30 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
                     outcome.version
                 );
                 broken.push(Violation::new('A', Damage::Torn, what));
+            }
+        }
+    }
+    broken
+}
+
+/// A, for what can't be worked on: it fails, and is kept once as a dead letter; nothing else fails.
+fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for id in history.acknowledged() {
+        let outcomes = ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes);
+        let doomed = history.is_doomed(id);
+        for outcome in outcomes.iter().filter(|outcome| (outcome.verdict == Verdict::Failed) != doomed) {
+            let wanted = if doomed { "to fail" } else { "to be decided on" };
+            broken.push(Violation::new('A', Damage::Torn, format!("{id} was {wanted}: {outcome:?}")));
+        }
+        match (doomed, ledger.dead.get(id).copied().unwrap_or(0)) {
+            (true, 1) | (false, 0) => {}
+            (true, 0) => {
+                broken.push(Violation::new('A', Damage::Lost, format!("{id} failed and is no dead letter")));
+            }
+            (_, letters) => {
+                let what = format!("{id} became {letters} dead letters");
+                broken.push(Violation::new('A', Damage::Doubled, what));
             }
         }
     }

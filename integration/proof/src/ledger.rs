@@ -183,13 +183,15 @@ pub struct Ledger {
     pub stock: Fold<Stock>,
     /// Notifications.
     pub notifications: Fold<Notification>,
+    /// How many dead letters there are of a command.
+    pub dead: HashMap<Uuid, usize>,
     changelog: HashMap<String, (Option<i64>, Vec<u8>)>,
     /// What can never be right any more.
     pub broken: Vec<Violation>,
 }
 
 /// The topics that are read, by the last word of their names.
-const KINDS: [&str; 4] = ["commands", "events", "outcomes", "state"];
+const KINDS: [&str; 5] = ["commands", "events", "outcomes", "state", "dead"];
 
 impl Ledger {
     /// Reads on to the ends of all topics.
@@ -262,6 +264,11 @@ impl Ledger {
                 }
                 if !told.outcomes.contains(&outcome) {
                     told.outcomes.push(outcome);
+                }
+            }
+            "dead" => {
+                if let Ok(id) = id.parse() {
+                    *self.dead.entry(id).or_default() += 1;
                 }
             }
             _ => {

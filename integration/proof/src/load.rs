@@ -27,6 +27,8 @@ use uuid::Uuid;
 const WRITE_MAX: Duration = Duration::from_secs(5);
 /// How long a command is tried before it counts as not acknowledged.
 const TRY_MAX: Duration = Duration::from_secs(90);
+/// Commands that wait for their acknowledgement at once; whoever comes then leaves again, as more would only be in each other's way.
+const IN_FLIGHT_MAX: usize = 300;
 /// Products of one round; the last has few pieces, so that orders are rejected too.
 const PRODUCTS: usize = 6;
 
@@ -35,12 +37,19 @@ const PRODUCTS: usize = 6;
 pub struct History {
     acknowledged: HashSet<Uuid>,
     sent: HashMap<Uuid, Arc<Command>>,
+    /// What nobody can work on: it must fail.
+    doomed: HashSet<Uuid>,
 }
 
 impl History {
     /// The ids of the commands that are in the log for sure.
     pub fn acknowledged(&self) -> impl Iterator<Item = &Uuid> {
         self.acknowledged.iter()
+    }
+
+    /// Whether a command must fail.
+    pub fn is_doomed(&self, id: &Uuid) -> bool {
+        self.doomed.contains(id)
     }
 
     /// How many those are.
@@ -60,17 +69,22 @@ pub struct Command {
 
 impl Command {
     fn new(codec: &Codec, topic: &'static str, key: String, message: &impl Message) -> anyhow::Result<Self> {
-        let id = Uuid::new_v4();
         let mut value = Vec::new();
         message.encode(codec, &mut value)?;
+        Ok(Self::raw(topic, key, message.name(), value.into()))
+    }
+
+    /// A command that says of itself that it is a `name`.
+    fn raw(topic: &'static str, key: String, name: &str, value: Bytes) -> Self {
+        let id = Uuid::new_v4();
         let mut headers = Headers::default();
         headers.push(headers::SPEC_VERSION, &b"1.0"[..]);
         headers.push(headers::ID, id.to_string());
-        headers.push(headers::TYPE, message.name().as_bytes());
+        headers.push(headers::TYPE, name.as_bytes().to_vec());
         headers.push(headers::SOURCE, &b"/millrace/faults"[..]);
         headers.push(headers::PRINCIPAL, &b"faults"[..]);
         headers.push(headers::FINGERPRINT, id.simple().to_string());
-        Ok(Self { id, topic, key, value: value.into(), headers })
+        Self { id, topic, key, value, headers }
     }
 }
 
@@ -164,6 +178,9 @@ impl Load {
         self.stop.store(false, Ordering::Relaxed);
         while !self.stop.load(Ordering::Relaxed) {
             pace.tick().await;
+            if self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX {
+                continue;
+            }
             let Some(command) = self.next(&mut rng, &skus, &mut orders) else { continue };
             self.in_flight.fetch_add(1, Ordering::Relaxed);
             let load = self.clone();
@@ -239,6 +256,39 @@ impl Load {
             }
         };
         made.ok().map(Arc::new)
+    }
+
+    /// Sends what nobody can work on, as an acknowledged command that must fail.
+    pub async fn doom(&self, topic: &'static str, key: String, value: Bytes) {
+        let command = Command::raw(topic, key, "millrace.Poison", value);
+        self.history().doomed.insert(command.id);
+        self.send(Arc::new(command)).await;
+    }
+
+    /// An order that can be placed: its key and its value.
+    ///
+    /// # Errors
+    /// When the codec does not know its schema.
+    pub fn order(&self, sku: &str) -> anyhow::Result<(String, Vec<u8>)> {
+        let order_id = Uuid::new_v4();
+        let lines = vec![Line { sku: sku.to_owned(), quantity: 1 }];
+        let mut value = Vec::new();
+        PlaceOrder { order_id, user_id: Uuid::new_v4(), lines }.encode(&self.codec, &mut value)?;
+        Ok((order_id.to_string(), value))
+    }
+
+    /// Places an order as a newer program does, whose schema `id` has one more field at its end, null here.
+    ///
+    /// # Errors
+    /// When the codec does not know the schema of today.
+    pub async fn place_as(&self, id: u32, sku: &str) -> anyhow::Result<()> {
+        let (key, mut value) = self.order(sku)?;
+        value[1..5].copy_from_slice(&id.to_be_bytes());
+        // The first branch of a union.
+        value.push(0);
+        let name = <PlaceOrder as schemas::Record>::SCHEMA.name;
+        self.send(Arc::new(Command::raw("order.commands", key, name, value.into()))).await;
+        Ok(())
     }
 
     /// Sends one command that receives stock a hundred times, as a client that never sees an answer would.

@@ -13,12 +13,13 @@ use proof::{
 };
 
 /// Bugs that are planted on purpose, each with the fault that should show it.
-const CONTROLS: [(&str, &str); 5] = [
+const CONTROLS: [(&str, &str); 6] = [
     ("offsets-early", "before-commit"),
     ("no-dedupe", "a-hundred-times"),
     ("keep-overlay", "abort"),
     ("position-apart", "before-store"),
     ("same-epoch", "end-late"),
+    ("no-fence", "zombie"),
 ];
 
 /// Breaks the running system in every way, and judges what came of it
@@ -66,7 +67,7 @@ async fn main() -> ExitCode {
     if arguments.list {
         for fault in ALL {
             println!(
-                "{:<20} {} ({} runs{})",
+                "{:<22} {} ({} runs{})",
                 fault.name,
                 fault.what,
                 fault.runs,

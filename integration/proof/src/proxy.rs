@@ -1,5 +1,6 @@
-//! A proxy between one service and the broker that understands just enough of Kafka's protocol to know a wish to end a transaction
-//! (EndTxn, key 26) and its answer. It cuts, delays, drops that answer, or lets the wish arrive when nobody waits for it any more.
+//! A proxy between a program and a server that understands just enough of the server's protocol to know when something is committed:
+//! Kafka's EndTxn, PostgreSQL's COMMIT, a write of MongoDB's, a script of Redis' that has written. It cuts, delays, drops or keeps that
+//! answer, or lets what asks for it arrive when nobody waits for it any more.
 
 use std::{
     collections::HashSet,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -19,26 +20,48 @@ use tokio::{
     sync::{broadcast, watch},
 };
 
-/// The protocol's number of EndTxn.
+/// The number of EndTxn in Kafka's protocol.
 const END_TXN: i16 = 26;
-/// Frames above this are no Kafka.
-const FRAME_MAX: usize = 100 << 20;
+/// The number of OP_MSG in MongoDB's.
+const OP_MSG: i32 = 2013;
+/// Messages above this are of no protocol that is known here.
+const MESSAGE_MAX: usize = 100 << 20;
+/// What is read at once of a protocol whose messages need not be told apart.
+const CHUNK: usize = 16 << 10;
+/// What a script answers, in Redis' protocol, that has written and moved its position.
+const SCRIPT_OK: &[u8] = b"$2\r\nok\r\n";
+
+/// What is spoken between program and server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Kafka's: a commit is what EndTxn asks for.
+    Kafka,
+    /// PostgreSQL's, without TLS: a commit is what is answered with `COMMIT`.
+    Postgres,
+    /// MongoDB's: an insert or an update.
+    Mongo,
+    /// Redis': a script that answers `ok`.
+    Redis,
+}
 
 /// What the proxy does to what passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing.
     Pass,
-    /// Every frame waits so long.
+    /// Every message waits so long.
     Delay(Duration),
-    /// The connection breaks where an answer to EndTxn should pass.
-    DropEndAnswer,
-    /// EndTxn is held back and the client's connection broken; the broker gets it after so long.
+    /// The connection breaks where the answer to a commit should pass.
+    DropAnswer,
+    /// The answer to a commit is kept back, and all that comes after it, until the server's side ends.
+    KeepAnswer,
+    /// What asks Kafka for a commit is held back and the client's connection broken; the broker gets it after so long.
     LateEnd(Duration),
 }
 
 /// A running proxy.
 pub struct Proxy {
+    at: String,
     mode: watch::Sender<Mode>,
     cut: broadcast::Sender<()>,
     harmed: Arc<AtomicUsize>,
@@ -47,23 +70,26 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens at `at` for a service, on behalf of the broker's listener `broker`.
-    pub async fn start(at: &str, broker: &str) -> anyhow::Result<Self> {
+    /// Listens at `at` on behalf of `server`, both `host:port`.
+    pub async fn start(at: &str, server: &str, protocol: Protocol) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(at).await?;
         let proxy = Self {
+            at: listener.local_addr()?.to_string(),
             mode: watch::Sender::new(Mode::Pass),
             cut: broadcast::Sender::new(4),
             harmed: Arc::default(),
             left: Arc::default(),
         };
-        let (mode, cut, broker) = (proxy.mode.clone(), proxy.cut.clone(), broker.to_owned());
+        let (mode, cut, server) = (proxy.mode.clone(), proxy.cut.clone(), server.to_owned());
         let (harmed, left) = (proxy.harmed.clone(), proxy.left.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let Ok(server) = TcpStream::connect(&broker).await else { continue };
+                // Who connects to a server that is away is told so by the end of the connection.
+                let Ok(server) = TcpStream::connect(&server).await else { continue };
                 let link = Link {
+                    protocol,
                     mode: mode.subscribe(),
-                    ends: Arc::default(),
+                    wishes: Mutex::default(),
                     harmed: harmed.clone(),
                     left: left.clone(),
                 };
@@ -73,7 +99,12 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// From now on does this, to at most `times` transactions.
+    /// Where it listens, `host:port`.
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// From now on does this, to at most `times` commits.
     pub fn set(&self, mode: Mode, times: u64) {
         self.left.store(times, Ordering::Relaxed);
         self.mode.send_replace(mode);
@@ -85,17 +116,28 @@ impl Proxy {
         drop(self.cut.send(()));
     }
 
-    /// How many ends of transactions were harmed.
+    /// How many commits were harmed.
     pub fn harmed(&self) -> usize {
         self.harmed.load(Ordering::Relaxed)
+    }
+
+    /// Waits until more than `before` commits were harmed; tells whether that came within `at_most`.
+    pub async fn harms(&self, before: usize, at_most: Duration) -> bool {
+        let waiting = async {
+            while self.harmed() <= before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(at_most, waiting).await.is_ok()
     }
 }
 
 /// One connection.
 struct Link {
+    protocol: Protocol,
     mode: watch::Receiver<Mode>,
-    /// The correlation ids of the wishes to end a transaction that are not answered.
-    ends: Arc<Mutex<HashSet<i32>>>,
+    /// The ids of requests for a commit that are not answered.
+    wishes: Mutex<HashSet<i32>>,
     harmed: Arc<AtomicUsize>,
     left: Arc<AtomicU64>,
 }
@@ -111,9 +153,9 @@ impl Link {
             _ = cut.recv() => None,
         };
         // The client's side is closed by now; what was held back still arrives.
-        if let Some((mut to_server, frame, after)) = late {
+        if let Some((mut to_server, message, after)) = late {
             tokio::time::sleep(after).await;
-            drop(to_server.write_all(&frame).await);
+            drop(to_server.write_all(&message).await);
             // Time to be read before the connection ends.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -130,51 +172,160 @@ impl Link {
 
     async fn requests(
         &self,
-        mut from: OwnedReadHalf,
+        from: OwnedReadHalf,
         mut to: OwnedWriteHalf,
     ) -> Option<(OwnedWriteHalf, Vec<u8>, Duration)> {
-        while let Some(frame) = read(&mut from).await {
+        let mut from = BufReader::new(from);
+        while let Some(message) = self.protocol.request(&mut from).await {
             let mode = *self.mode.borrow();
-            let key = i16::from_be_bytes([*frame.get(4)?, *frame.get(5)?]);
-            if key == END_TXN {
-                let id = i32::from_be_bytes(frame.get(8..12)?.try_into().ok()?);
-                self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            let wish = self.protocol.wish(&message);
+            if let Some(id) = wish {
+                self.wishes.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             }
             match mode {
                 Mode::Delay(by) => tokio::time::sleep(by).await,
-                Mode::LateEnd(after) if key == END_TXN && self.take() => return Some((to, frame, after)),
+                Mode::LateEnd(after) if wish.is_some() && self.take() => return Some((to, message, after)),
                 _ => {}
             }
-            to.write_all(&frame).await.ok()?;
+            to.write_all(&message).await.ok()?;
         }
         None
     }
 
-    async fn answers(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-        while let Some(frame) = read(&mut from).await {
+    async fn answers(&self, from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut from = BufReader::new(from);
+        while let Some(message) = self.protocol.answer(&mut from).await {
             let mode = *self.mode.borrow();
-            let id = frame.get(4..8).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes);
-            let end =
-                id.is_some_and(|id| self.ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&id));
+            let committed = self.is_commit(&message);
             match mode {
                 Mode::Delay(by) => tokio::time::sleep(by).await,
-                Mode::DropEndAnswer if end && self.take() => return,
+                Mode::DropAnswer if committed && self.take() => return,
+                Mode::KeepAnswer if committed && self.take() => {
+                    while self.protocol.answer(&mut from).await.is_some() {}
+                    return;
+                }
                 _ => {}
             }
-            if to.write_all(&frame).await.is_err() {
+            if to.write_all(&message).await.is_err() {
                 return;
             }
         }
     }
+
+    /// Whether an answer says that something is committed.
+    fn is_commit(&self, message: &[u8]) -> bool {
+        let answers = |id: Option<i32>| {
+            let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+            id.is_some_and(|id| wishes.remove(&id))
+        };
+        match self.protocol {
+            Protocol::Kafka => answers(word(message, 4).map(i32::from_be_bytes)),
+            Protocol::Mongo => answers(word(message, 8).map(i32::from_le_bytes)),
+            Protocol::Postgres => message.first() == Some(&b'C') && message.get(5..) == Some(b"COMMIT\0"),
+            Protocol::Redis => message.windows(SCRIPT_OK.len()).any(|part| part == SCRIPT_OK),
+        }
+    }
 }
 
-/// A frame with its length in front.
-async fn read(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
-    let mut length = [0; 4];
-    from.read_exact(&mut length).await.ok()?;
-    let size = usize::try_from(i32::from_be_bytes(length)).ok().filter(|size| *size < FRAME_MAX)?;
-    let mut frame = vec![0; 4 + size];
-    frame[..4].copy_from_slice(&length);
-    from.read_exact(&mut frame[4..]).await.ok()?;
-    Some(frame)
+type Reading = BufReader<OwnedReadHalf>;
+
+impl Protocol {
+    /// The next message from a client; of a protocol whose requests need not be understood, what there is.
+    async fn request(self, from: &mut Reading) -> Option<Vec<u8>> {
+        match self {
+            Self::Kafka | Self::Mongo => self.answer(from).await,
+            Self::Postgres | Self::Redis => chunk(from).await,
+        }
+    }
+
+    /// The next message from the server.
+    async fn answer(self, from: &mut Reading) -> Option<Vec<u8>> {
+        match self {
+            Self::Kafka => whole(from, 0, |length| i32::from_be_bytes(length).try_into().ok()).await,
+            // These lengths count themselves.
+            Self::Mongo => whole(from, 0, |length| (i32::from_le_bytes(length) - 4).try_into().ok()).await,
+            Self::Postgres => whole(from, 1, |length| (i32::from_be_bytes(length) - 4).try_into().ok()).await,
+            Self::Redis => chunk(from).await,
+        }
+    }
+
+    /// The id of a request whose answer says that something is committed. PostgreSQL's and Redis' answers say so themselves.
+    fn wish(self, message: &[u8]) -> Option<i32> {
+        match self {
+            Self::Kafka => {
+                let key = i16::from_be_bytes(message.get(4..6)?.try_into().ok()?);
+                (key == END_TXN).then(|| word(message, 8).map(i32::from_be_bytes))?
+            }
+            Self::Mongo => {
+                // Header, flags, the section's kind, its document's length, and a type; then the first field names the command.
+                let is_message = word(message, 12).map(i32::from_le_bytes) == Some(OP_MSG);
+                let name = message.get(26..)?.split(|byte| *byte == 0).next()?;
+                (is_message && [&b"insert"[..], b"update"].contains(&name))
+                    .then(|| word(message, 4).map(i32::from_le_bytes))?
+            }
+            Self::Postgres | Self::Redis => None,
+        }
+    }
+}
+
+fn word(message: &[u8], at: usize) -> Option<[u8; 4]> {
+    message.get(at..at + 4)?.try_into().ok()
+}
+
+/// A message: `ahead` bytes, four that say how many follow, and those.
+async fn whole(from: &mut Reading, ahead: usize, follow: fn([u8; 4]) -> Option<usize>) -> Option<Vec<u8>> {
+    let mut message = vec![0; ahead + 4];
+    from.read_exact(&mut message).await.ok()?;
+    let more = follow(word(&message, ahead)?).filter(|more| *more < MESSAGE_MAX)?;
+    message.resize(ahead + 4 + more, 0);
+    from.read_exact(&mut message[ahead + 4..]).await.ok()?;
+    Some(message)
+}
+
+async fn chunk(from: &mut Reading) -> Option<Vec<u8>> {
+    let mut chunk = vec![0; CHUNK];
+    let length = from.read(&mut chunk).await.ok().filter(|length| *length > 0)?;
+    chunk.truncate(length);
+    Some(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(protocol: Protocol) -> Link {
+        Link {
+            protocol,
+            mode: watch::Sender::new(Mode::Pass).subscribe(),
+            wishes: Mutex::default(),
+            harmed: Arc::default(),
+            left: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn a_commit_is_known_by_its_answer_in_postgres_and_redis() {
+        assert!(link(Protocol::Postgres).is_commit(b"C\0\0\0\x0bCOMMIT\0"));
+        assert!(!link(Protocol::Postgres).is_commit(b"C\0\0\0\x0aBEGIN\0"));
+        assert!(link(Protocol::Redis).is_commit(b":1\r\n$2\r\nok\r\n"));
+        assert!(!link(Protocol::Redis).is_commit(b"$4\r\nlost\r\n"));
+    }
+
+    #[test]
+    fn a_commit_is_known_by_its_request_in_kafka_and_mongo() {
+        // Length, key 26, version 3, correlation id 7; the answer has the id behind its length.
+        let end = b"\0\0\0\x08\0\x1a\0\x03\0\0\0\x07";
+        assert_eq!(Protocol::Kafka.wish(end), Some(7));
+        assert_eq!(Protocol::Kafka.wish(b"\0\0\0\x08\0\x00\0\x03\0\0\0\x07"), None);
+        let asked = link(Protocol::Kafka);
+        asked.wishes.lock().expect("a lock").insert(7);
+        assert!(asked.is_commit(b"\0\0\0\x04\0\0\0\x07") && !asked.is_commit(b"\0\0\0\x04\0\0\0\x07"));
+
+        let mongo = |name: &[u8]| {
+            let header = [&40_i32, &9, &0, &OP_MSG, &0].map(|word| word.to_le_bytes()).concat();
+            [&header[..], b"\0\x13\0\0\0\x02", name, b"\0..."].concat()
+        };
+        assert_eq!(Protocol::Mongo.wish(&mongo(b"update")), Some(9));
+        assert_eq!(Protocol::Mongo.wish(&mongo(b"find")), None);
+    }
 }

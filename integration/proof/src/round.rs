@@ -92,7 +92,7 @@ impl Suite {
             let mut row = Row { fault: fault.name, not_run: (fault.cannot)(), ..Row::default() };
             let runs = if row.not_run.is_some() { 0 } else { self.options.runs.unwrap_or(fault.runs) };
             for run in 0..runs {
-                print!("{:>5} s  {:<20} {:>2}/{runs}  ", begun.elapsed().as_secs(), fault.name, run + 1);
+                print!("{:>5} s  {:<22} {:>2}/{runs}  ", begun.elapsed().as_secs(), fault.name, run + 1);
                 self.round(fault, run, &mut row).await?;
             }
             rows.push(row);
@@ -125,9 +125,10 @@ impl Suite {
         }
         world.load.stop();
         load.await?;
-        let violations = self.judge(mended).await?;
+        let mut violations = self.judge(mended).await?;
         let recovered = mended.elapsed();
-        row.violations.extend(watch.end());
+        violations.extend(self.world.reported());
+        violations.extend(watch.end().await?);
         row.runs += 1;
         let acknowledged = self.world.load.acknowledged() - before;
         row.acknowledged += acknowledged;

@@ -1,5 +1,5 @@
 //! E: what the read models hold, against the fold of the events; asked of the stores themselves, not through the code that writes
-//! them. Positions are watched while faults happen: they never go back.
+//! them. Positions are watched while faults happen: they never go back. Redis' are not, because it may be emptied.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +13,8 @@ use std::{
 use anyhow::Context as _;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
-use schemas::{order, stock, user};
+use redis::AsyncCommands;
+use schemas::{notification, order, stock, user};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
@@ -29,7 +30,22 @@ pub struct Stores {
     pub postgres: String,
     /// MongoDB's URL.
     pub mongo: String,
+    /// Redis' URL.
+    pub redis: String,
 }
+
+/// Notes in PostgreSQL itself what must never happen there, so that none is missed between two looks.
+const AUDIT: &str = "
+CREATE TABLE IF NOT EXISTS proof_went_back (what text NOT NULL);
+CREATE OR REPLACE FUNCTION proof_went_back() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO proof_went_back VALUES (format('%s %s[%s] went back from %s (epoch %s) to %s (epoch %s)',
+        NEW.projection, NEW.topic, NEW.partition, OLD.next, OLD.epoch, NEW.next, NEW.epoch));
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER proof_went_back AFTER UPDATE ON positions FOR EACH ROW
+    WHEN (NEW.next < OLD.next OR NEW.epoch < OLD.epoch OR (NEW.next IS NULL AND OLD.next IS NOT NULL))
+    EXECUTE FUNCTION proof_went_back();";
 
 impl Stores {
     async fn postgres(&self) -> anyhow::Result<tokio_postgres::Client> {
@@ -43,6 +59,38 @@ impl Stores {
         let mut options = mongodb::options::ClientOptions::parse(&self.mongo).await?;
         options.server_selection_timeout = Some(Duration::from_secs(2));
         Ok(mongodb::Client::with_options(options)?.database("millrace"))
+    }
+
+    async fn redis(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
+        let connecting = redis::Client::open(&*self.redis)?;
+        let connecting = connecting.get_multiplexed_async_connection();
+        Ok(tokio::time::timeout(Duration::from_secs(2), connecting).await??)
+    }
+
+    /// Prepares PostgreSQL to note positions that go back.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub async fn audit(&self) -> anyhow::Result<()> {
+        Ok(self.postgres().await?.batch_execute(AUDIT).await?)
+    }
+
+    /// Where the projection of outcomes stands, partition by partition.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn outcomes_at(&self) -> anyhow::Result<Vec<i64>> {
+        let sql = "SELECT coalesce(next, 0) FROM positions WHERE projection = 'outcomes' ORDER BY partition";
+        let rows = self.postgres().await?.query(sql, &[]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Empties Redis.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn empty_redis(&self) -> anyhow::Result<()> {
+        Ok(redis::cmd("FLUSHALL").query_async(&mut self.redis().await?).await?)
     }
 
     /// Compares the stores with the ledger.
@@ -111,17 +159,55 @@ impl Stores {
                 )));
             }
         }
+        broken.extend(self.compare_redis(ledger).await.context("Redis")?);
+        Ok(broken)
+    }
+
+    async fn compare_redis(&self, ledger: &Ledger) -> anyhow::Result<Vec<Violation>> {
+        let mut broken = Vec::new();
+        let torn = |what: String| Violation::new('E', Damage::Torn, what);
+        let mut redis = self.redis().await?;
+        let mut pipe = redis::pipe();
+        let products: Vec<_> =
+            ledger.stock.aggregates.iter().filter(|(_, (_, state))| state.is_some()).collect();
+        for (sku, _) in &products {
+            pipe.hget(format!("product:{sku}"), "json");
+        }
+        let stored: Vec<Option<String>> = pipe.query_async(&mut redis).await?;
+        for ((sku, (version, state)), json) in products.into_iter().zip(stored) {
+            let Some(stock::State::Product(product)) = state else { continue };
+            let found: Option<serde_json::Value> = json.as_deref().map(serde_json::from_str).transpose()?;
+            let found = found.map(|found| (found["free"].as_i64(), found["version"].as_i64()));
+            if found != Some((Some(product.free), Some(*version))) {
+                let folded = format!("the events {} {version}", product.free);
+                broken.push(torn(format!("product {sku}: Redis has {found:?}, {folded}")));
+            }
+        }
+        let mut unread: BTreeMap<Uuid, i64> = BTreeMap::new();
+        for event in ledger.notifications.events.values().flatten() {
+            match event {
+                notification::Event::NotificationRaised(raised) => {
+                    *unread.entry(raised.user_id).or_default() += 1
+                }
+                notification::Event::NotificationRead(read) => *unread.entry(read.user_id).or_default() -= 1,
+                _ => {}
+            }
+        }
+        if unread.is_empty() {
+            return Ok(broken);
+        }
+        let keys: Vec<_> = unread.keys().map(|user| format!("unread:{user}")).collect();
+        let stored: Vec<Option<i64>> = redis.mget(&keys).await?;
+        for ((user, counted), stored) in unread.into_iter().zip(stored) {
+            if stored.unwrap_or(0) != counted {
+                broken.push(torn(format!("unread of {user}: Redis has {stored:?}, the events {counted}")));
+            }
+        }
         Ok(broken)
     }
 
     async fn positions(&self) -> anyhow::Result<BTreeMap<String, i64>> {
         let mut positions = BTreeMap::new();
-        let postgres = self.postgres().await?;
-        let sql = "SELECT projection, topic, partition, next FROM positions WHERE next IS NOT NULL";
-        for row in postgres.query(sql, &[]).await? {
-            let (projection, topic, partition): (String, String, i32) = (row.get(0), row.get(1), row.get(2));
-            positions.insert(format!("{projection} {topic}[{partition}]"), row.get(3));
-        }
         let mongo = self.mongo().await?;
         for (id, document) in documents(&mongo, "positions").await? {
             positions.extend(number(&document, "next").map(|next| (id, next)));
@@ -129,7 +215,7 @@ impl Stores {
         Ok(positions)
     }
 
-    /// Watches the positions until the watch is ended.
+    /// Watches the positions in MongoDB until the watch is ended.
     pub fn watch(&self) -> Watch {
         let (stores, seen) = (self.clone(), Arc::new(Seen::default()));
         let shared = seen.clone();
@@ -142,7 +228,7 @@ impl Stores {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         });
-        Watch(seen)
+        Watch { stores: self.clone(), seen }
     }
 }
 
@@ -169,13 +255,24 @@ impl Seen {
 }
 
 /// A watch on the positions.
-pub struct Watch(Arc<Seen>);
+pub struct Watch {
+    stores: Stores,
+    seen: Arc<Seen>,
+}
 
 impl Watch {
-    /// Ends it: the positions that went back.
-    pub fn end(self) -> Vec<Violation> {
-        self.0.end.store(true, Ordering::Relaxed);
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+    /// Ends it: the positions that went back, of PostgreSQL all, of MongoDB those that were seen to.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn end(self) -> anyhow::Result<Vec<Violation>> {
+        self.seen.end.store(true, Ordering::Relaxed);
+        let mut broken = self.seen.state.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
+        let postgres = self.stores.postgres().await.context("PostgreSQL")?;
+        for row in postgres.query("DELETE FROM proof_went_back RETURNING what", &[]).await? {
+            broken.push(Violation::new('E', Damage::Torn, row.get::<_, String>(0)));
+        }
+        Ok(broken)
     }
 }
 

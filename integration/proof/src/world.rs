@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,12 @@ use anyhow::{Context as _, bail};
 use integration::stack::Control;
 use schemas::Codec;
 
-use crate::{load::Load, proxy::Proxy, stores::Stores};
+use crate::{
+    ledger::{Damage, Violation},
+    load::Load,
+    proxy::{Protocol, Proxy},
+    stores::Stores,
+};
 
 /// How long a part may take to be ready, or to die where it was told to.
 const PART_MAX: Duration = Duration::from_secs(60);
@@ -23,22 +28,43 @@ pub struct World {
     pub brokers: String,
     /// The registry.
     pub registry: String,
-    /// Redis.
-    pub redis: String,
-    /// The databases.
+    /// The stores, past any proxy.
     pub stores: Stores,
     /// Knows the registry's ids.
     pub codec: Arc<Codec>,
     /// Who sends commands.
     pub load: Arc<Load>,
-    /// Between a service and the broker, for those that are started so.
-    pub proxy: Proxy,
-    /// Where the proxy listens.
-    pub proxy_at: String,
+    proxies: Vec<Proxied>,
+    found: Mutex<Vec<Violation>>,
     /// The bug that the services are started with, in a control.
     pub plant: Option<&'static str>,
     /// Where histories go.
     pub out: PathBuf,
+}
+
+/// A server with a proxy before it, for services that are started so.
+pub struct Proxied {
+    /// The server's name in the stack.
+    pub server: &'static str,
+    /// The proxy.
+    pub proxy: Proxy,
+    /// The variable by which a service finds the server, and what it is to be for one that shall find the proxy.
+    pub through: (&'static str, String),
+}
+
+impl Proxied {
+    async fn store(
+        server: &'static str,
+        variable: &'static str,
+        url: &str,
+        protocol: Protocol,
+    ) -> anyhow::Result<Self> {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let at = rest.split(['/', '?']).next().unwrap_or(rest).rsplit('@').next().unwrap_or(rest);
+        let proxy = Proxy::start("127.0.0.1:0", at, protocol).await?;
+        let through = (variable, url.replace(at, proxy.at()));
+        Ok(Self { server, proxy, through })
+    }
 }
 
 /// A variable that the stack sets.
@@ -53,25 +79,69 @@ impl World {
         let registry = variable("MILLRACE_REGISTRY_URL")?;
         let client = redpanda::registry::Registry::new(&registry)?;
         let codec = Arc::new(client.codec(schemas::all()).await?);
-        let proxy_at = variable("MILLRACE_PROXY")?;
+        let (postgres, mongo, redis) = (
+            variable("MILLRACE_POSTGRES_URL")?,
+            variable("MILLRACE_MONGO_URL")?,
+            variable("MILLRACE_REDIS_URL")?,
+        );
+        // The broker says itself where it is found, so that this one listens where the stack has told it.
+        let (at, broker) = (variable("MILLRACE_PROXY")?, variable("MILLRACE_PROXIED_BROKER")?);
+        let proxies = vec![
+            Proxied {
+                server: "broker",
+                proxy: Proxy::start(&at, &broker, Protocol::Kafka).await?,
+                through: ("MILLRACE_BROKERS", at),
+            },
+            Proxied::store("postgres", "MILLRACE_POSTGRES_URL", &postgres, Protocol::Postgres).await?,
+            Proxied::store("mongo", "MILLRACE_MONGO_URL", &mongo, Protocol::Mongo).await?,
+            Proxied::store("redis", "MILLRACE_REDIS_URL", &redis, Protocol::Redis).await?,
+        ];
+        let stores = Stores { postgres, mongo, redis };
+        stores.audit().await.context("preparing PostgreSQL")?;
         crate::mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         Ok(Self {
             control: Control::from_env()?,
             registry,
-            redis: variable("MILLRACE_REDIS_URL")?,
-            stores: Stores {
-                postgres: variable("MILLRACE_POSTGRES_URL")?,
-                mongo: variable("MILLRACE_MONGO_URL")?,
-            },
+            stores,
             codec,
             load,
-            proxy: Proxy::start(&proxy_at, &variable("MILLRACE_PROXIED_BROKER")?).await?,
-            proxy_at,
+            proxies,
+            found: Mutex::default(),
             brokers,
             plant,
             out,
         })
+    }
+
+    /// The server and its proxy.
+    pub fn proxied(&self, server: &str) -> anyhow::Result<&Proxied> {
+        let found = self.proxies.iter().find(|proxied| proxied.server == server);
+        found.with_context(|| format!("there is no proxy before {server}"))
+    }
+
+    /// Notes something that a fault has seen and that must never be.
+    pub fn report(&self, invariant: char, damage: Damage, what: impl Into<String>) {
+        let violation = Violation::new(invariant, damage, what);
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(violation);
+    }
+
+    /// What was reported since this was asked last.
+    pub fn reported(&self) -> Vec<Violation> {
+        std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A metric of a service, added up over the series that have all of `labels` (`name="value"`); `None` where it does not answer.
+    pub async fn metric(&self, service: &str, name: &str, labels: &[&str]) -> Option<f64> {
+        let variable = format!("MILLRACE_INNER_{}", service.to_uppercase().replace('-', "_"));
+        let url = format!("{}/metrics", std::env::var(variable).ok()?);
+        let asking = reqwest::Client::new().get(url).timeout(Duration::from_secs(2)).send();
+        let text = asking.await.ok()?.text().await.ok()?;
+        let series = text.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        });
+        Some(series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
     /// Starts a part that does not run, with more in its environment, and waits until it is ready.
@@ -101,6 +171,37 @@ impl World {
     pub async fn again(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
         self.kill(name).await?;
         self.start(name, extra).await
+    }
+
+    /// Kills parts and starts them again, beside each other, with more in their environment.
+    pub async fn all_again(&self, names: &[&str], extra: &[(&str, &str)]) -> anyhow::Result<()> {
+        for name in names {
+            self.kill(name).await?;
+            self.begin(name, extra).await?;
+        }
+        for name in names {
+            self.control.wait(name, PART_MAX).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a part has stopped by itself, as with SIGSTOP.
+    pub async fn stop_of(&self, name: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let Some(pid) = self.control.part(name).await?.pid else {
+                bail!("{name} was to stop and has ended: the fault did not happen");
+            };
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // The state stands behind the name, which is in brackets and may hold anything.
+            if stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T')) {
+                return Ok(());
+            }
+            if begun.elapsed() > PART_MAX {
+                bail!("{name} was to stop and did not within {PART_MAX:?}: the fault did not happen");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until a part has died by itself.

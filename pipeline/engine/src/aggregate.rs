@@ -219,6 +219,7 @@ impl<D: Decider> Aggregates for Kind<D> {
                 Payload::FollowUp(bytes) => Input::FollowUp(D::FollowUp::decode(codec, bytes)?),
                 Payload::Timer(name) => Input::Timer(name.to_owned()),
             };
+            assert!(!redpanda::fault::is_about("panic", context.key), "MILLRACE_FAULT: a panic was ordered");
             self.try_decide(&input, context, codec)
         }))
         .unwrap_or_else(|panic| Err(Failure::Permanent(format!("the decider panicked: {}", said(&*panic)))));

@@ -65,6 +65,11 @@ impl Driver {
         driver
     }
 
+    /// How many workers there are, running or not.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
     /// The transactional id of a worker.
     pub fn transactional_id(&self, worker: usize) -> String {
         format!("{}-0-{worker}", self.topology.processor())

@@ -286,80 +286,165 @@ fn two_workers_share_the_tasks_and_one_takes_over_from_the_other() {
     assert!(balances.values().all(|balance| *balance == 2));
 }
 
-/// Random work under random faults: afterwards every invariant holds.
-fn survive(seed: u64) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut driver = bank(3);
-    let mut sent = HashMap::<Uuid, (String, Command)>::new();
-    let mut deposited = 0;
-    for _ in 0..300 {
-        let worker = random.random_range(0..3);
-        match random.random_range(0..100) {
-            0..=19 => {
-                let account = format!("account-{}", random.random_range(0..8));
-                let amount = random.random_range(1..50);
-                let to = format!("account-{}", random.random_range(0..8));
-                let command: Command = match random.random_bool(0.5) {
-                    true => {
-                        deposited += amount;
-                        Deposit { amount }.into()
-                    }
-                    false => Transfer { to, amount }.into(),
-                };
-                let id = send(&driver, &account, random.random(), command.clone());
-                sent.insert(id, (account, command));
-            }
-            // The gateway's client may write a record twice.
-            20..=24 => {
-                let ids: Vec<_> = sent.keys().copied().collect();
-                if let Some(id) = ids.choose(&mut random) {
-                    let (account, command) = &sent[id];
-                    driver.send("account.commands", account, *id, "somebody", command);
-                }
-            }
-            25..=29 => {
-                let fault = match random.random_range(0..6) {
-                    0 => Fault::BeforeBegin,
-                    1 => Fault::AfterSend(random.random_range(0..8)),
-                    2 => Fault::BeforeCommit,
-                    3 => Fault::CommitUnseen,
-                    4 => Fault::Abort,
-                    _ => Fault::Fence,
-                };
-                driver.log.fail_next(&driver.transactional_id(worker), fault);
-            }
-            30..=32 => driver.kill(worker),
-            33..=38 => driver.start(worker),
-            39 => driver.log.expire_members("bank"),
-            40 => driver.log.expire_transactions(),
-            41 => driver.log.compact("bank.state"),
-            42..=44 => driver.log.hold_commits(random.random()),
-            _ => drop(driver.step(worker)),
+/// A bank amid random work, and what was asked of it.
+struct Work {
+    random: StdRng,
+    driver: Driver,
+    sent: HashMap<Uuid, (String, Command)>,
+    deposited: i64,
+}
+
+impl Work {
+    fn new(seed: u64, workers: usize) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            driver: bank(workers),
+            sent: HashMap::new(),
+            deposited: 0,
         }
     }
-    driver.log.hold_commits(false);
-    driver.log.expire_transactions();
-    (0..3).for_each(|worker| driver.start(worker));
-    driver.settle();
 
-    assert_eq!(driver.log.open_transactions(), 0, "seed {seed}: a transaction is left open");
-    let mut outcomes = HashMap::<Uuid, schemas::Outcome>::new();
-    for (_, outcome) in driver.read::<schemas::Outcome>("outcomes") {
-        assert!(sent.contains_key(&outcome.command_id), "seed {seed}: an outcome without a command");
-        let first = outcomes.entry(outcome.command_id).or_insert_with(|| outcome.clone());
-        assert_eq!(*first, outcome, "seed {seed}: two different outcomes of one command");
+    /// Somebody deposits or transfers money.
+    fn send(&mut self) {
+        let random = &mut self.random;
+        let account = format!("account-{}", random.random_range(0..8));
+        let amount = random.random_range(1..50);
+        let to = format!("account-{}", random.random_range(0..8));
+        let command: Command = match random.random_bool(0.5) {
+            true => {
+                self.deposited += amount;
+                Deposit { amount }.into()
+            }
+            false => Transfer { to, amount }.into(),
+        };
+        let id = send(&self.driver, &account, self.random.random(), command.clone());
+        self.sent.insert(id, (account, command));
     }
-    assert_eq!(outcomes.len(), sent.len(), "seed {seed}: a command without an outcome");
-    let balances = balances(&driver);
-    assert_eq!(balances.values().sum::<i64>(), deposited, "seed {seed}: money was lost or made");
-    assert!(balances.values().all(|balance| *balance >= 0), "seed {seed}: an account is overdrawn");
-    assert_eq!(remembered(&driver), balances, "seed {seed}: the changelog differs from the events");
+
+    /// The gateway's client may write a record twice.
+    fn send_again(&mut self) {
+        let mut ids: Vec<_> = self.sent.keys().copied().collect();
+        // A map's order is no seed's.
+        ids.sort_unstable();
+        if let Some(id) = ids.choose(&mut self.random) {
+            let (account, command) = &self.sent[id];
+            self.driver.send("account.commands", account, *id, "somebody", command);
+        }
+    }
+
+    /// Lets everybody finish, and looks at what came of it.
+    fn judge(mut self, what: &str) {
+        let Self { driver, sent, deposited, .. } = &mut self;
+        driver.log.hold_commits(false);
+        driver.log.expire_transactions();
+        (0..driver.workers()).for_each(|worker| driver.start(worker));
+        driver.settle();
+
+        assert_eq!(driver.log.open_transactions(), 0, "{what}: a transaction is left open");
+        let mut outcomes = HashMap::<Uuid, schemas::Outcome>::new();
+        for (_, outcome) in driver.read::<schemas::Outcome>("outcomes") {
+            assert!(sent.contains_key(&outcome.command_id), "{what}: an outcome without a command");
+            let first = outcomes.entry(outcome.command_id).or_insert_with(|| outcome.clone());
+            assert_eq!(*first, outcome, "{what}: two different outcomes of one command");
+        }
+        assert_eq!(outcomes.len(), sent.len(), "{what}: a command without an outcome");
+        let balances = balances(driver);
+        assert_eq!(balances.values().sum::<i64>(), *deposited, "{what}: money was lost or made");
+        assert!(balances.values().all(|balance| *balance >= 0), "{what}: an account is overdrawn");
+        assert_eq!(remembered(driver), balances, "{what}: the changelog differs from the events");
+    }
+}
+
+/// Random work under random faults: afterwards every invariant holds.
+fn survive(seed: u64) {
+    let mut work = Work::new(seed, 3);
+    for _ in 0..300 {
+        let worker = work.random.random_range(0..3);
+        match work.random.random_range(0..100) {
+            0..=19 => work.send(),
+            20..=24 => work.send_again(),
+            25..=29 => {
+                let (_, fault) = STEPS[work.random.random_range(0..STEPS.len())];
+                let fault = fault(&mut work.random);
+                work.driver.log.fail_next(&work.driver.transactional_id(worker), fault);
+            }
+            30..=32 => work.driver.kill(worker),
+            33..=38 => work.driver.start(worker),
+            39 => work.driver.log.expire_members("bank"),
+            40 => work.driver.log.expire_transactions(),
+            41 => work.driver.log.compact("bank.state"),
+            42..=44 => work.driver.log.hold_commits(work.random.random()),
+            _ => drop(work.driver.step(worker)),
+        }
+    }
+    work.judge(&format!("seed {seed}"));
 }
 
 #[test]
 fn nothing_is_lost_or_doubled_whatever_fails() {
     for seed in 0..400 {
         survive(seed);
+    }
+}
+
+/// Chooses a fault of one kind.
+type Choose = fn(&mut StdRng) -> Fault;
+
+/// Each step at which a worker can die or be refused.
+const STEPS: [(&str, Choose); 12] = [
+    ("after a poll", |_| Fault::AfterPoll),
+    ("before a transaction", |_| Fault::BeforeBegin),
+    ("after its begin", |_| Fault::AfterBegin),
+    ("after each record", |random| Fault::AfterSend(random.random_range(1..12))),
+    ("after the offsets", |_| Fault::AfterOffsets),
+    ("before EndTxn", |_| Fault::BeforeCommit),
+    ("before the answer to EndTxn", |_| Fault::CommitUnseen),
+    ("after the commit", |_| Fault::AfterCommit),
+    ("during a restore", |random| Fault::DuringRestore(random.random_range(1..20))),
+    ("in a rebalance", |_| Fault::InRebalance),
+    ("at an abort", |_| Fault::Abort),
+    ("fenced", |_| Fault::Fence),
+];
+
+/// Amid work one worker comes to `fault`, and is killed there; another is at work too, and comes and goes, so that there is
+/// somebody to take over.
+fn die(step: &str, fault: Choose, seed: u64) {
+    let mut work = Work::new(seed, 2);
+    let what = format!("{step}, seed {seed}");
+    let id = work.driver.transactional_id(0);
+    let before = work.random.random_range(0..100);
+    for turn in 0..5000 {
+        if turn == before {
+            let fault = fault(&mut work.random);
+            work.driver.log.fail_next(&id, fault);
+        }
+        if turn > before && work.driver.log.awaited(&id).is_none() {
+            work.driver.kill(0);
+            // The other one goes on without it for a while.
+            for _ in 0..work.random.random_range(0..20) {
+                drop(work.driver.step(1));
+            }
+            return work.judge(&what);
+        }
+        match work.random.random_range(0..100) {
+            0..=24 => work.send(),
+            25..=29 => work.send_again(),
+            30 => work.driver.kill(1),
+            31..=34 => work.driver.start(1),
+            35 => work.driver.log.compact("bank.state"),
+            36..=70 => drop(work.driver.step(1)),
+            _ => drop(work.driver.step(0)),
+        }
+    }
+    panic!("{what}: the worker never came there");
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_at_whichever_step_a_worker_dies() {
+    for (step, fault) in STEPS {
+        for seed in 0..60 {
+            die(step, fault, seed);
+        }
     }
 }
 

@@ -225,7 +225,7 @@ impl Millrace {
             0..=5 => {
                 let fault = match random.random_range(0..6) {
                     0 => Fault::BeforeBegin,
-                    1 => Fault::AfterSend(random.random_range(0..8)),
+                    1 => Fault::AfterSend(random.random_range(1..=8)),
                     2 => Fault::BeforeCommit,
                     3 => Fault::CommitUnseen,
                     4 => Fault::Abort,

@@ -20,6 +20,9 @@ use crate::{StoreError, projection::Projection, redis::Redis};
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The server gives up a statement after this long.
 const STATEMENT_MS_MAX: u32 = 10_000;
+/// And ends a transaction in which nobody has said anything for so long: an owner that is paused, or whose machine is gone, holds
+/// the rows of its positions, and whoever is to take over waits for them.
+const SILENT_MS_MAX: u32 = 10_000;
 
 /// A pool of connections. Clones share it.
 #[derive(Clone)]
@@ -37,7 +40,9 @@ impl Postgres {
         let mut config =
             tokio_postgres::Config::from_str(url).map_err(|error| StoreError::failed(doing, error))?;
         if config.get_options().is_none() {
-            config.options(format!("-c statement_timeout={STATEMENT_MS_MAX}"));
+            config.options(format!(
+                "-c statement_timeout={STATEMENT_MS_MAX} -c idle_in_transaction_session_timeout={SILENT_MS_MAX}"
+            ));
         }
         config.connect_timeout(CONNECT_MAX);
         config.application_name("millrace");

@@ -45,9 +45,11 @@ impl Projection for Outcomes {
         Box::pin(async move {
             let outcomes = first(batch, codec)?;
             let failed = failed("writing outcomes");
+            redpanda::fault::place("before-outcomes");
             let mut client = self.postgres.get().await?;
             let transaction = client.transaction().await.map_err(&failed)?;
             position::advance(&transaction, self.name(), batch).await?;
+            redpanda::fault::place("in-outcomes");
             insert(&transaction, &outcomes).await.map_err(&failed)?;
             transaction.commit().await.map_err(&failed)?;
             drop(client);

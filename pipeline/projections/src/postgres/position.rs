@@ -43,6 +43,14 @@ pub(super) async fn held(
     Ok(row.map(|row| Claim { epoch: row.get(0), next: row.get(1) }))
 }
 
+/// Moves a position, if it is still the batch's.
+const FENCED: &str = "UPDATE positions SET next = $1 WHERE projection = $2 AND topic = $3 AND partition = $4
+                      AND epoch = $5 AND next IS NOT DISTINCT FROM $6";
+/// The planted bug: moves it, whoever's it is.
+const UNFENCED: &str =
+    "UPDATE positions SET next = $1 WHERE projection = $2 AND topic = $3 AND partition = $4
+                        AND (true OR epoch = $5 AND next IS NOT DISTINCT FROM $6)";
+
 /// Moves the position, first thing in the transaction: its row is locked until the commit.
 pub(super) async fn advance(
     transaction: &Transaction<'_>,
@@ -50,8 +58,7 @@ pub(super) async fn advance(
     batch: &Batch<'_>,
 ) -> Result<(), StoreError> {
     let failed = failed("moving a position");
-    let sql = "UPDATE positions SET next = $1 WHERE projection = $2 AND topic = $3 AND partition = $4
-               AND epoch = $5 AND next IS NOT DISTINCT FROM $6";
+    let sql = if redpanda::planted("no-fence") { UNFENCED } else { FENCED };
     let statement = transaction.prepare_cached(sql).await.map_err(&failed)?;
     let (topic, partition) = (&*batch.place.topic, batch.place.partition);
     let moved = transaction

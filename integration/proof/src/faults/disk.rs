@@ -1,0 +1,198 @@
+//! A disk that is full: the folder of a server is put on a small disk of its own (tmpfs) and filled. Afterwards there is room again,
+//! and the server goes back to where it was.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use tokio_postgres::error::SqlState;
+
+use super::secs;
+use crate::world::World;
+
+/// What is left for a server to begin with, in bytes.
+const ROOM: u64 = 96 << 20;
+
+/// Why it can't be had here, if so.
+pub(super) fn cannot() -> Option<&'static str> {
+    let at = std::env::temp_dir().join(format!("millrace-disk-{}", std::process::id()));
+    let made = std::fs::create_dir(&at).is_ok()
+        && run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"], &[&at]).is_ok();
+    let gone = !made || run("umount", &[], &[&at]).is_ok();
+    // Left there it does no harm.
+    drop(std::fs::remove_dir(&at));
+    (!made || !gone).then_some("this machine forbids to mount a tmpfs")
+}
+
+/// The broker dies of it, or takes nothing any more.
+pub(super) async fn broker_full(world: &World) -> anyhow::Result<()> {
+    let folder =
+        PathBuf::from(std::env::var_os("MILLRACE_DATA").context("MILLRACE_DATA is not set")?).join("kafka");
+    on_small_disk(world, "broker", &folder, async |disk| {
+        disk.fill()?;
+        let full = Instant::now();
+        let mut acknowledged = (world.load.acknowledged(), Instant::now());
+        // Until it is dead, or nothing was acknowledged for a while, which is how long a write may take and more.
+        while world.control.part("broker").await?.pid.is_some() && acknowledged.1.elapsed() < secs(8) {
+            if world.load.acknowledged() > acknowledged.0 {
+                acknowledged = (world.load.acknowledged(), Instant::now());
+            }
+            if full.elapsed() > secs(120) {
+                bail!("the broker does not mind a full disk: the fault did not happen");
+            }
+            // What it has set free is taken too.
+            disk.fill()?;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        disk.empty()
+    })
+    .await
+}
+
+/// PostgreSQL refuses to write, or dies of it; commands and events go on without it.
+pub(super) async fn postgres_full(world: &World) -> anyhow::Result<()> {
+    let owner = world.stores.postgres.replacen("millrace@", "postgres@", 1);
+    let (client, connection) = tokio_postgres::connect(&owner, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    let folder: String = client.query_one("SHOW data_directory", &[]).await?.get(0);
+    drop(client);
+    on_small_disk(world, "postgres", Path::new(&folder), async |disk| {
+        disk.fill()?;
+        let full = Instant::now();
+        while !refuses(&owner).await {
+            if full.elapsed() > secs(120) {
+                bail!("PostgreSQL does not mind a full disk: the fault did not happen");
+            }
+            disk.fill()?;
+        }
+        world.amid(200).await?;
+        disk.empty()
+    })
+    .await
+}
+
+/// Whether PostgreSQL can't be written to.
+async fn refuses(url: &str) -> bool {
+    let Ok((client, connection)) = tokio_postgres::connect(url, tokio_postgres::NoTls).await else {
+        return true;
+    };
+    tokio::spawn(connection);
+    let rows = "CREATE TEMPORARY TABLE filler AS SELECT repeat(md5(n::text), 100) FROM generate_series(1, 2000) AS n";
+    let written = client.batch_execute(rows).await;
+    written.is_err_and(|error| error.is_closed() || error.code() == Some(&SqlState::DISK_FULL))
+}
+
+/// Moves a server's folder to a small disk and the server with it, does `harm`, and moves both back, whatever came of it.
+async fn on_small_disk(
+    world: &World,
+    server: &str,
+    folder: &Path,
+    harm: impl AsyncFnOnce(&SmallDisk) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    world.kill(server).await?;
+    let disk = SmallDisk::under(folder)?;
+    let harmed = async {
+        world.start(server, &[]).await?;
+        world.amid(50).await?;
+        harm(&disk).await?;
+        world.kill(server).await?;
+        // With room again it must come back by itself.
+        world.start(server, &[]).await?;
+        world.amid(50).await
+    }
+    .await;
+    world.kill(server).await?;
+    disk.back().await?;
+    world.start(server, &[]).await?;
+    harmed
+}
+
+/// A tmpfs mounted over a folder, with the folder's files on it.
+struct SmallDisk {
+    folder: PathBuf,
+    /// The same disk by another name, by which it is reached when it is not over the folder.
+    beside: PathBuf,
+}
+
+impl SmallDisk {
+    fn under(folder: &Path) -> anyhow::Result<Self> {
+        let beside = folder.with_extension("small");
+        std::fs::create_dir_all(&beside)?;
+        let size = format!("size={}", used(folder)? + ROOM);
+        run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs"], &[&beside])?;
+        let disk = Self { folder: folder.to_owned(), beside };
+        // From here on it is unmounted when this is dropped.
+        copy(&disk.folder, &disk.beside)?;
+        run("mount", &["--bind"], &[&disk.beside, &disk.folder])?;
+        Ok(disk)
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.join("filler")
+    }
+
+    /// Takes all the room that there is.
+    fn fill(&self) -> anyhow::Result<()> {
+        let mut filler = std::fs::File::options().create(true).append(true).open(self.filler())?;
+        for size in [1 << 20, 4 << 10] {
+            while filler.write_all(&vec![b'x'; size]).is_ok() {}
+        }
+        Ok(())
+    }
+
+    fn empty(&self) -> anyhow::Result<()> {
+        std::fs::remove_file(self.filler()).context("removing the filler")
+    }
+
+    /// Takes the files back to where they were. Nobody may use them.
+    async fn back(self) -> anyhow::Result<()> {
+        let killed = Instant::now();
+        // The children of a server that was killed notice it in their own time.
+        while let Err(error) = run("umount", &[], &[&self.folder]) {
+            if killed.elapsed() > secs(30) {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for entry in std::fs::read_dir(&self.folder)?.flatten().map(|entry| entry.path()) {
+            if entry.is_dir() { std::fs::remove_dir_all(&entry)? } else { std::fs::remove_file(&entry)? }
+        }
+        // Where the fault did not get that far, the filler is none of the server's.
+        drop(std::fs::remove_file(self.beside.join("filler")));
+        copy(&self.beside, &self.folder)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily, as somebody may use them; the first is gone already where the files were taken back.
+        drop(Command::new("umount").args(["-l", "-q"]).arg(&self.folder).status());
+        drop(Command::new("umount").args(["-l", "-q"]).arg(&self.beside).status());
+        drop(std::fs::remove_dir(&self.beside));
+    }
+}
+
+/// The bytes that a folder's files take on their disk.
+fn used(folder: &Path) -> anyhow::Result<u64> {
+    let answer = Command::new("du").args(["-s", "--block-size=1"]).arg(folder).output().context("du")?;
+    let text = String::from_utf8_lossy(&answer.stdout);
+    text.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).context("du does not say how much")
+}
+
+/// Copies what is in a folder, with owners, modes and holes, and the folder's own owner and mode.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    run("cp", &["-a", "--sparse=always", "-T"], &[from, to])
+}
+
+fn run(program: &str, options: &[&str], paths: &[&Path]) -> anyhow::Result<()> {
+    let answer =
+        Command::new(program).args(options).args(paths).output().with_context(|| program.to_owned())?;
+    if !answer.status.success() {
+        bail!("{program} {options:?} {paths:?}: {}", String::from_utf8_lossy(&answer.stderr).trim());
+    }
+    Ok(())
+}

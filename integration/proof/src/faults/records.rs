@@ -1,0 +1,85 @@
+//! What comes in: the same again, what can't be read or worked on, and what newer programs write.
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use rand::{RngCore, rngs::StdRng};
+use redpanda::{log::Headers, writer::CommandWriter};
+
+use super::secs;
+use crate::world::World;
+
+/// The largest value that a topic of commands takes, with room for its key, its headers and the batch around it.
+const LARGE: usize = 1_040_000;
+/// More than it takes.
+const TOO_LARGE: usize = 2 << 20;
+
+pub(super) async fn a_hundred_times(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+    world.load.a_hundred_times(sku).await
+}
+
+/// Every record here is an acknowledged command, and must end as failed, and as a dead letter.
+pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+    let mut unknown = vec![0];
+    unknown.extend(99_999_999_u32.to_be_bytes());
+    unknown.extend(*b"whatever");
+    // An order that ends in its middle, one with something behind its end, and an id with nothing behind it.
+    let (panics, order) = world.load.order(sku)?;
+    let truncated = order[..order.len() / 2].to_vec();
+    let longer = [&order[..], b"more"].concat();
+    let empty_record = order[..5].to_vec();
+    let mut large = empty_record.clone();
+    large.resize(LARGE, 7);
+    let poisons = [b"not Avro".to_vec(), unknown, truncated, longer, empty_record, large, Vec::new()];
+    for topic in ["order.commands", "stock.commands", "user.commands"] {
+        for value in &poisons {
+            let key = format!("poison-{}", rng.next_u32());
+            world.load.doom(topic, key, Bytes::copy_from_slice(value)).await;
+        }
+    }
+    let writer = CommandWriter::new(&world.brokers);
+    let over = writer
+        .write("order.commands", "poison", vec![0; TOO_LARGE].into(), &Headers::default(), secs(10))
+        .await;
+    if over.is_ok() {
+        bail!("a record above the topic's limit was taken");
+    }
+    // A decider that panics: one that decides on this order.
+    world.again("order-0", &[("MILLRACE_FAULT", &format!("panic:{panics}"))]).await?;
+    world.load.doom("order.commands", panics, order.into()).await;
+    world.amid(100).await?;
+    world.again("order-0", &[]).await
+}
+
+pub(super) async fn registry_killed(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    world.kill("apicurio").await?;
+    world.kill("order-0").await?;
+    world.begin("order-0", &[]).await?;
+    world.amid(100).await?;
+    world.start("apicurio", &[]).await?;
+    Ok(world.control.wait("order-0", secs(60)).await?)
+}
+
+/// Adds a field to a command and sends commands that have it, while services that do not know it are restarted one after the other.
+pub(super) async fn rolling_restart(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+    let schema = <schemas::order::PlaceOrder as schemas::Record>::SCHEMA;
+    let mut json: serde_json::Value = serde_json::from_str(schema.json)?;
+    let field = serde_json::json!({ "name": "channel", "type": ["null", "string"], "default": null, "doc": "Where from." });
+    json["fields"].as_array_mut().context("a record has fields")?.push(field);
+    let url = format!("{}/subjects/{}/versions", world.registry, schema.name);
+    let body = serde_json::json!({ "schema": json.to_string() });
+    let answer = reqwest::Client::new().post(url).json(&body).send().await?;
+    if !answer.status().is_success() {
+        bail!("the registry did not take a compatible schema: {} {}", answer.status(), answer.text().await?);
+    }
+    let answer: serde_json::Value = answer.json().await?;
+    let id =
+        answer["id"].as_u64().and_then(|id| u32::try_from(id).ok()).context("the registry names no id")?;
+    for name in ["user-0", "order-0", "notification-0", "gateway-0", "gateway-1"] {
+        world.load.place_as(id, sku).await?;
+        world.control.stop(name).await?;
+        world.load.place_as(id, sku).await?;
+        world.start(name, &[]).await?;
+        world.amid(50).await?;
+    }
+    Ok(())
+}
