@@ -7,11 +7,16 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use redpanda::{log::Headers, registry::Registry, writer::CommandWriter};
+use redpanda::{
+    log::Headers,
+    registry::{self, Registry},
+    writer::CommandWriter,
+};
 use schemas::{Codec, headers};
 
 use crate::{
     commands::{Command, Commands, Outgoing, Unwritten},
+    metrics::Metrics,
     reads::Health,
     time,
 };
@@ -32,11 +37,14 @@ pub struct Broker {
 impl Broker {
     /// Writes to the cluster behind `brokers`, with schemas that `registry` knows; each write may take `deadline`. To be
     /// called on a Tokio runtime.
-    pub fn new(brokers: &str, registry: Registry, deadline: Duration) -> Self {
+    pub fn new(brokers: &str, registry: Registry, deadline: Duration, metrics: &Metrics) -> Self {
         let codec = Arc::new(OnceLock::new());
-        let known = codec.clone();
+        let (known, deprecated) = (codec.clone(), metrics.deprecated.clone());
         tokio::spawn(async move {
-            let _ = known.set(registry.wait_for_codec(&Command::schemas()).await);
+            let found = registry.wait_for_codec(&Command::schemas()).await;
+            // It reads no records.
+            let count = move |schema: &str, _| deprecated.with_label_values(&[schema]).inc();
+            let _ = known.set(registry::watched(found, count));
             tracing::info!("the registry knows all commands");
         });
         Self { writer: CommandWriter::new(brokers), codec, deadline }

@@ -51,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
         tokens: Tokens::new(signing),
         passwords: Passwords::new(config.hashers as usize)
             .map_err(|error| anyhow::anyhow!("preparing to hash passwords: {error}"))?,
-        commands: Arc::new(Broker::new(&config.brokers, schemas, config.write_deadline())),
+        commands: Arc::new(Broker::new(&config.brokers, schemas, config.write_deadline(), &metrics)),
         reads: Arc::new(stores.context("a store's URL is of no use")?),
         counters: Arc::new(RedisCounters::new(&config.redis_url).context("MILLRACE_REDIS_URL is of no use")?),
         limit: Limit {

@@ -19,6 +19,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// Commands by type and what became of the writing: written, failed.
     pub commands: IntCounterVec,
+    /// Commands written with a deprecated schema, by schema.
+    pub deprecated: IntCounterVec,
     /// How long the log took for a command.
     pub write_seconds: Histogram,
     /// Outcomes that a request waited for, by command type and verdict: accepted, refused, failed, none.
@@ -91,6 +93,11 @@ impl Metrics {
                 "millrace_gateway_commands_total",
                 "Commands by type and what became of the writing.",
                 &["type", "result"],
+            )?,
+            deprecated: counters(
+                "millrace_gateway_deprecated_records_total",
+                "Commands written with a deprecated schema, by schema.",
+                &["schema"],
             )?,
             write_seconds: seconds(
                 "millrace_gateway_command_write_seconds",

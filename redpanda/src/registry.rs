@@ -3,14 +3,21 @@
 //! Nothing here registers on the quiet: that is [`Registry::register`], which only `provision` calls. An unreachable
 //! registry is an error that says so, never an answer.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use schema_registry_converter::{
     async_impl::schema_registry::{self, SrSettings},
     error::SRCError,
     schema_registry_common::{SchemaType, SrCall, SuppliedSchema},
 };
-use schemas::{Codec, Schema};
+use schemas::{Codec, Schema, Use};
+
+/// The level that every subject has: no version breaks readers or writers of any other.
+pub const FULL_TRANSITIVE: &str = "FULL_TRANSITIVE";
 
 /// What went wrong between here and the registry.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +41,26 @@ pub enum RegistryError {
         /// What it said.
         cause: String,
     },
+}
+
+/// A schema as a registry has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The schema.
+    pub schema: String,
+    /// The schemas of other subjects that it refers to, directly or through others.
+    pub references: Vec<String>,
+}
+
+/// A version of a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number among the subject's versions, from 1.
+    pub number: u32,
+    /// Its schema's id.
+    pub id: u32,
+    /// The schema.
+    pub schema: String,
 }
 
 /// A client of the registry.
@@ -78,7 +105,31 @@ impl Registry {
         }
     }
 
-    /// The id under which `schema` is registered, found by its content; `None` where it is not.
+    /// The schema registered under `id`, with the types of other subjects that it refers to; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the registry can't be reached.
+    pub async fn registered(&self, id: u32) -> Result<Option<Registered>, RegistryError> {
+        let found = match schema_registry::get_schema_by_id(id, &self.settings).await {
+            Ok(found) => found,
+            Err(error) if is_status(&error, 404) => return Ok(None),
+            Err(error) => return Err(self.unreachable(&error)),
+        };
+        let (mut references, mut open) = (Vec::new(), found.references);
+        while let Some(reference) = open.pop() {
+            let referred = schema_registry::get_referenced_schema(&self.settings, &reference).await;
+            let referred = referred.map_err(|error| self.unreachable(&error))?;
+            // Two may refer to the same third one.
+            if !references.contains(&referred.schema) {
+                open.extend(referred.references);
+                references.push(referred.schema);
+            }
+        }
+        Ok(Some(Registered { schema: found.schema, references }))
+    }
+
+    /// The id under which `schema` is registered, found by its content; `None` where it is not. Registries differ in
+    /// what they take for the same content: one that says no is asked for all versions, which are compared here.
     ///
     /// # Errors
     /// When the registry can't be reached.
@@ -88,8 +139,57 @@ impl Registry {
             .await
         {
             Ok(registered) => Ok(registered.id),
-            Err(error) if is_status(&error, 404) => Ok(None),
+            Err(error) if is_status(&error, 404) => {
+                let versions = self.versions(schema.name).await?;
+                let same = versions.iter().rev().find(|version| schemas::same(&version.schema, schema.json));
+                Ok(same.map(|version| version.id))
+            }
             Err(error) => Err(self.unreachable(&error)),
+        }
+    }
+
+    /// All versions of `subject`, oldest first; none where there is no such subject.
+    ///
+    /// # Errors
+    /// When the registry can't be reached.
+    pub async fn versions(&self, subject: &str) -> Result<Vec<Version>, RegistryError> {
+        let mut numbers = match schema_registry::get_all_versions(&self.settings, subject.to_owned()).await {
+            Ok(numbers) => numbers,
+            Err(error) if is_status(&error, 404) => return Ok(Vec::new()),
+            Err(error) => return Err(self.unreachable(&error)),
+        };
+        numbers.sort_unstable();
+        let mut versions = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let call =
+                schema_registry::get_schema_by_subject_and_version(&self.settings, subject, Some(number));
+            let found = call.await.map_err(|error| self.unreachable(&error))?;
+            versions.push(Version { number, id: found.id, schema: found.schema });
+        }
+        Ok(versions)
+    }
+
+    /// The compatibility level of `subject`; `None` where it has none of its own.
+    ///
+    /// # Errors
+    /// When the registry can't be reached.
+    pub async fn level_of(&self, subject: &str) -> Result<Option<String>, RegistryError> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            // Redpanda and Confluent have the one name, and took the other in requests and older versions.
+            #[serde(rename = "compatibilityLevel", alias = "compatibility")]
+            level: String,
+        }
+        let unreachable = |cause: String| RegistryError::Unreachable { url: self.url.clone(), cause };
+        let url = format!("{}/config/{subject}?defaultToGlobal=false", self.url);
+        let answer = self.http.get(url).send().await.map_err(|error| unreachable(error.to_string()))?;
+        match answer.status() {
+            status if status.as_u16() == 404 => Ok(None),
+            status if status.is_success() => {
+                let answer = answer.json::<Answer>().await;
+                answer.map(|answer| Some(answer.level)).map_err(|error| unreachable(error.to_string()))
+            }
+            status => Err(unreachable(format!("asking for the level of {subject} was answered {status}"))),
         }
     }
 
@@ -143,7 +243,7 @@ impl Registry {
     /// When the registry refuses, or can't be reached.
     pub async fn set_full_transitive(&self, subject: &'static str) -> Result<(), RegistryError> {
         let url = format!("{}/config/{subject}", self.url);
-        let body = r#"{"compatibility":"FULL_TRANSITIVE"}"#;
+        let body = format!(r#"{{"compatibility":"{FULL_TRANSITIVE}"}}"#);
         let request =
             self.http.put(url).header("content-type", "application/vnd.schemaregistry.v1+json").body(body);
         let answer = request.send().await.map_err(|error| RegistryError::Unreachable {
@@ -164,6 +264,23 @@ impl Registry {
     }
 }
 
+/// The same codec, which logs a warning when it first writes or reads a record of a deprecated schema, and hands each such
+/// use to `count`: the schema's name, and whether it was written.
+pub fn watched(codec: Codec, count: impl Fn(&'static str, Use) + Send + Sync + 'static) -> Codec {
+    let warned = Mutex::new(BTreeSet::new());
+    codec.watched(move |schema, deprecated, what| {
+        if warned.lock().unwrap_or_else(PoisonError::into_inner).insert(schema.name) {
+            tracing::warn!(
+                schema.name,
+                schema.since = deprecated.since,
+                schema.successor = deprecated.successor,
+                "a deprecated schema is still in use"
+            );
+        }
+        count(schema.name, what);
+    })
+}
+
 /// Whether the registry answered with this status. The converter keeps it in its text only.
 fn is_status(error: &SRCError, status: u16) -> bool {
     error.error.contains(&format!("failed with status {status}"))
@@ -173,5 +290,70 @@ fn describe(error: &SRCError) -> String {
     match &error.cause {
         Some(cause) => format!("{}: {cause}", error.error),
         None => error.error.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use schemas::{Message as _, Record, Schema};
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    struct Old {}
+
+    impl Record for Old {
+        const SCHEMA: &'static Schema = {
+            static SCHEMA: Schema = Schema::foreign(
+                "test.Old",
+                r#"{"type":"record","name":"Old","namespace":"test","fields":[],
+                    "deprecated":{"since":"2026-11-25","successor":"test.New"}}"#,
+            );
+            &SCHEMA
+        };
+    }
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panicked").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_use_of_a_deprecated_schema_is_counted_and_the_first_is_logged() {
+        let (log, uses) = (Log::default(), Arc::new(Mutex::new(Vec::new())));
+        let (writer, told) = (log.clone(), uses.clone());
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        let codec =
+            watched(Codec::of([(Old::SCHEMA, 1), (schemas::Outcome::SCHEMA, 2)]), move |name, what| {
+                told.lock().expect("nobody panicked").push((name, what));
+            });
+
+        tracing::subscriber::with_default(subscriber, || {
+            let mut bytes = Vec::new();
+            Old {}.encode(&codec, &mut bytes).expect("written");
+            Old::decode(&codec, &bytes).expect("read");
+        });
+
+        let uses = uses.lock().expect("nobody panicked").clone();
+        assert_eq!(uses, [("test.Old", Use::Written), ("test.Old", Use::Read)]);
+        let text = String::from_utf8(log.0.lock().expect("nobody panicked").clone()).expect("text");
+        assert_eq!(text.matches("a deprecated schema is still in use").count(), 1, "{text}");
+        assert!(text.contains("test.New"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
@@ -58,17 +59,7 @@ pub fn visit(
     mut see: impl FnMut(Record),
 ) -> Result<(), LogError> {
     let doing = || format!("reading {topic}");
-    let level = match isolation {
-        Isolation::Committed => "read_committed",
-        Isolation::Uncommitted => "read_uncommitted",
-    };
-    let consumer = config_for(brokers, "millrace.scan")
-        .set("isolation.level", level)
-        .set("enable.partition.eof", "true")
-        .set("fetch.wait.max.ms", "10")
-        .set("fetch.queue.backoff.ms", "5")
-        .create_with_context::<_, BaseConsumer<Alone>>(Alone)
-        .map_err(|e| fatal(doing(), &e))?;
+    let consumer = consumer(brokers, isolation).map_err(|e| fatal(doing(), &e))?;
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         let from = positions.get(&partition).map_or(Offset::Beginning, |next| Offset::Offset(*next));
@@ -128,6 +119,91 @@ impl Group {
         let found = self.0.committed_offsets(list, ASK).map_err(|e| retriable(doing(), &e))?;
         Ok(found.elements().iter().map(|place| place.offset().to_raw().unwrap_or(0).max(0)).collect())
     }
+}
+
+/// Hands each record of `topic` that is committed now to `visit`, partitions mixed, until it says to stop. Nothing is kept, so
+/// that a topic may be of any size; what is written meanwhile is left out. `spans` are those of [`spans`].
+///
+/// # Errors
+/// When nothing is read for `idle_max`, or the log does not answer.
+pub fn each(
+    brokers: &str,
+    topic: &str,
+    spans: &[(i64, i64)],
+    idle_max: Duration,
+    mut visit: impl FnMut(Record) -> ControlFlow<()>,
+) -> Result<(), LogError> {
+    let doing = || format!("reading {topic}");
+    let consumer = consumer(brokers, Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
+    let (mut list, mut open) = (TopicPartitionList::new(), BTreeMap::new());
+    for (partition, (begin, end)) in (0..).zip(spans) {
+        if begin < end {
+            open.insert(partition, *end);
+            list.add_partition_offset(topic, partition, Offset::Offset(*begin))
+                .map_err(|e| fatal(doing(), &e))?;
+        }
+    }
+    consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
+    let (mut moved, mut topics): (_, Vec<Topic>) = (Instant::now(), Vec::new());
+    while !open.is_empty() {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                moved = Instant::now();
+                let (partition, next) = (message.partition(), message.offset() + 1);
+                let Some(end) = open.get(&partition).copied() else { continue };
+                if next <= end && visit(record(&mut topics, &message)).is_break() {
+                    return Ok(());
+                }
+                if next >= end {
+                    open.remove(&partition);
+                }
+            }
+            // Its last records may be aborted ones and marks of transactions, which are not handed over.
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                moved = Instant::now();
+                open.remove(&partition);
+            }
+            Some(Err(error)) if moved.elapsed() > idle_max => return Err(retriable(doing(), &error)),
+            None if moved.elapsed() > idle_max => {
+                let cause =
+                    format!("nothing came for {idle_max:?}; {} partitions are not read yet", open.len());
+                return Err(LogError::Retriable { doing: doing(), cause });
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
+    Ok(())
+}
+
+/// For each partition of `topic` the first offset kept and the last stable offset; `None` where there is no such topic.
+///
+/// # Errors
+/// When the log does not answer.
+pub fn spans(brokers: &str, topic: &str) -> Result<Option<Vec<(i64, i64)>>, LogError> {
+    const ASK: Duration = Duration::from_secs(10);
+    let doing = || format!("asking for the ends of {topic}");
+    let consumer = consumer(brokers, Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
+    // Of all topics: asked for one alone, some brokers would make it.
+    let metadata = consumer.fetch_metadata(None, ASK).map_err(|error| retriable(doing(), &error))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+    let mut partitions: Vec<_> = found.partitions().iter().map(|partition| partition.id()).collect();
+    partitions.sort_unstable();
+    let span = |partition| consumer.fetch_watermarks(topic, partition, ASK);
+    let spans = partitions.into_iter().map(span).collect::<Result<_, _>>();
+    spans.map(Some).map_err(|error| retriable(doing(), &error))
+}
+
+fn consumer(brokers: &str, isolation: Isolation) -> Result<BaseConsumer<Alone>, KafkaError> {
+    let level = match isolation {
+        Isolation::Committed => "read_committed",
+        Isolation::Uncommitted => "read_uncommitted",
+    };
+    config_for(brokers, "millrace.scan")
+        .set("isolation.level", level)
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "10")
+        .set("fetch.queue.backoff.ms", "5")
+        .create_with_context::<_, BaseConsumer<Alone>>(Alone)
 }
 
 /// The last stable offset and the high watermark of each place: apart while a transaction is open.

@@ -55,6 +55,8 @@ pub struct Topic {
     pub owner: String,
     /// The full names of the records that it may carry; empty on dead letters, which carry what their source did.
     pub records: Vec<String>,
+    /// What its records are keyed by, for people; empty where nobody has said.
+    pub key: String,
     /// One line for people.
     pub doc: String,
 }
@@ -90,6 +92,8 @@ struct Declared {
     owner: String,
     keep: String,
     records: Vec<String>,
+    #[serde(default)]
+    key: String,
     doc: String,
     partitions: Option<i32>,
     bytes_max: Option<u32>,
@@ -101,6 +105,14 @@ impl Topics {
     /// # Errors
     /// When it can't be read, or can't be meant.
     pub fn parse(text: &str) -> Result<Self, TopicsError> {
+        Self::parse_for(text, |name| schemas::named(name).is_some())
+    }
+
+    /// The same where other records may be named than those that this program was built with.
+    ///
+    /// # Errors
+    /// When it can't be read, or can't be meant.
+    pub fn parse_for(text: &str, is_record: impl Fn(&str) -> bool) -> Result<Self, TopicsError> {
         let File { defaults, topics } = serde_yaml_ng::from_str(text)?;
         let topics = topics.into_iter().map(|(name, declared)| {
             let wrong = |why: &str| TopicsError::Wrong { topic: name.clone(), why: why.to_owned() };
@@ -112,9 +124,10 @@ impl Topics {
                 bytes_max: declared.bytes_max.unwrap_or(defaults.bytes_max),
                 owner: declared.owner,
                 records: declared.records,
+                key: declared.key,
                 doc: declared.doc,
             };
-            topic.check().map_err(|why| wrong(&why))?;
+            topic.check(&is_record).map_err(|why| wrong(&why))?;
             Ok((name, topic))
         });
         let topics = Self(topics.collect::<Result<_, TopicsError>>()?);
@@ -197,7 +210,7 @@ impl Topic {
         settings
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self, is_record: impl Fn(&str) -> bool) -> Result<(), String> {
         let legal = |c: char| c.is_ascii_lowercase() || c == '.';
         if self.name.is_empty() || self.name.len() > 200 || !self.name.chars().all(legal) {
             return Err("a name is of small letters and dots".to_owned());
@@ -211,7 +224,7 @@ impl Topic {
         if self.records.is_empty() != self.is_dead() {
             return Err("records are named for all topics but dead letters".to_owned());
         }
-        match self.records.iter().find(|record| schemas::named(record).is_none()) {
+        match self.records.iter().find(|record| !is_record(record)) {
             Some(record) => Err(format!("there is no schema {record}")),
             None => Ok(()),
         }

@@ -11,15 +11,31 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     error::CodecError,
     parsed::Parsed,
-    schema::{FOREIGN, Schema, all, named},
+    schema::{Deprecated, FOREIGN, Schema, all, named},
 };
 
 /// The bytes before Avro's.
 const PREFIX: usize = 5;
+
+/// The schema id and the Avro bytes of a value in the wire format.
+///
+/// # Errors
+/// When it does not begin as such a value does.
+pub fn split(bytes: &[u8]) -> Result<(u32, &[u8]), CodecError> {
+    let Some((&[magic, a, b, c, d], avro)) = bytes.split_first_chunk::<PREFIX>() else {
+        let length = bytes.len();
+        return Err(CodecError::Malformed(format!("{length} bytes are too few for a schema id")));
+    };
+    if magic != 0 {
+        return Err(CodecError::Malformed(format!("it begins with byte {magic} instead of 0")));
+    }
+    Ok((u32::from_be_bytes([a, b, c, d]), avro))
+}
 
 /// Writes and reads values. One serves a whole process, in an `Arc`.
 pub struct Codec {
@@ -29,9 +45,24 @@ pub struct Codec {
     foreign: Vec<Entry>,
     /// All of these by id, sorted.
     by_id: Vec<(u32, Entry)>,
+    /// What records of these names are read as, whatever this program would read them as.
+    readers: Vec<(&'static Schema, &'static Parsed)>,
     /// What other writers write.
     learnt: RwLock<HashMap<u32, &'static Learnt>>,
+    /// Who wants to know of records that should not be any more.
+    watch: Option<Box<Watch>>,
 }
+
+/// What was done with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It was written.
+    Written,
+    /// It was read.
+    Read,
+}
+
+type Watch = dyn Fn(&'static Schema, &'static Deprecated, Use) + Send + Sync;
 
 /// A schema of this program under the id that it writes with.
 #[derive(Clone, Copy)]
@@ -65,7 +96,9 @@ impl Codec {
             own: vec![None; all().len()],
             foreign: Vec::new(),
             by_id: Vec::new(),
+            readers: Vec::new(),
             learnt: RwLock::default(),
+            watch: None,
         };
         for (schema, id) in ids {
             let parsed = match Parsed::of(schema) {
@@ -81,6 +114,27 @@ impl Codec {
         }
         codec.by_id.sort_by_key(|(id, _)| *id);
         codec
+    }
+
+    /// A codec that writes nothing, and reads records as these schemas say. It has to [learn](Self::learn) every id.
+    ///
+    /// # Errors
+    /// When one of them can't be used.
+    pub fn reading(schemas: &[&'static Schema]) -> Result<Self, CodecError> {
+        let reader = |schema: &&'static Schema| match Parsed::of(schema) {
+            Ok(parsed) => Ok((*schema, parsed)),
+            Err(why) => Err(CodecError::Unresolvable { name: schema.name.to_owned(), why }),
+        };
+        Ok(Self { readers: schemas.iter().map(reader).collect::<Result<_, _>>()?, ..Self::of([]) })
+    }
+
+    /// The same codec, which tells `watch` of each record of a deprecated schema that it has written or read.
+    #[must_use]
+    pub fn watched(
+        self,
+        watch: impl Fn(&'static Schema, &'static Deprecated, Use) + Send + Sync + 'static,
+    ) -> Self {
+        Self { watch: Some(Box::new(watch)), ..self }
     }
 
     /// A codec of all schemas of this crate with made-up ids from 1, for tests without a registry.
@@ -108,20 +162,13 @@ impl Codec {
     }
 
     /// Looks up the writer's schema of a value, so that one can see which record it is before reading it.
-    pub fn open<'a>(&self, bytes: &'a [u8]) -> Result<Datum<'a>, CodecError> {
-        let Some((&[magic, a, b, c, d], avro)) = bytes.split_first_chunk::<PREFIX>() else {
-            let length = bytes.len();
-            return Err(CodecError::Malformed(format!("{length} bytes are too few for a schema id")));
-        };
-        if magic != 0 {
-            return Err(CodecError::Malformed(format!("it begins with byte {magic} instead of 0")));
-        }
-        let id = u32::from_be_bytes([a, b, c, d]);
+    pub fn open<'a>(&'a self, bytes: &'a [u8]) -> Result<Datum<'a>, CodecError> {
+        let ((id, avro), watch) = (split(bytes)?, self.watch.as_deref());
         if let Some(entry) = self.entry_by_id(id) {
-            return Ok(Datum { id, avro, of: Of::Known(entry) });
+            return Ok(Datum { id, avro, of: Of::Known(entry), watch });
         }
         let learnt = self.read_learnt(id).ok_or(CodecError::UnknownId(id))?;
-        Ok(Datum { id, avro, of: Of::Learnt(learnt) })
+        Ok(Datum { id, avro, of: Of::Learnt(learnt), watch })
     }
 
     pub(crate) fn write<T: Serialize>(
@@ -137,7 +184,9 @@ impl Codec {
         entry.parsed.write(value, out).map_err(|why| {
             out.truncate(start);
             CodecError::Unwritable { name: schema.name, why }
-        })
+        })?;
+        tell(self.watch.as_deref(), schema, entry.parsed, Use::Written);
+        Ok(())
     }
 
     fn entry(&self, schema: &Schema) -> Option<Entry> {
@@ -157,6 +206,9 @@ impl Codec {
 
     /// The schema that records named `name` are read with. Reading needs no id of its own.
     fn schema_named(&self, name: &str) -> Result<Option<(&'static Schema, &'static Parsed)>, String> {
+        if let Some(reader) = self.readers.iter().find(|(schema, _)| schema.name == name) {
+            return Ok(Some(*reader));
+        }
         if let Some(entry) = self.foreign.iter().find(|entry| entry.schema.name == name) {
             return Ok(Some((entry.schema, entry.parsed)));
         }
@@ -179,6 +231,7 @@ pub struct Datum<'a> {
     id: u32,
     avro: &'a [u8],
     of: Of,
+    watch: Option<&'a Watch>,
 }
 
 enum Of {
@@ -211,6 +264,51 @@ impl Datum<'_> {
 
     /// Reads it as the record that [`is`](Self::is) says it is.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
+        let value = self.value()?;
+        match &self.of {
+            Of::Known(Entry { schema, parsed, .. })
+            | Of::Learnt(Learnt { reader: Some((schema, parsed)), .. }) => {
+                tell(self.watch, schema, parsed, Use::Read);
+            }
+            Of::Learnt(_) => {}
+        }
+        Ok(value)
+    }
+
+    /// What it says as JSON, once it is read as this program's record of its name, without a type for it.
+    pub fn json(&self) -> Result<Value, CodecError> {
+        let malformed = |why| CodecError::Malformed(format!("{}: {why}", self.name()));
+        let unresolvable = |why| CodecError::Unresolvable { name: self.name().to_owned(), why };
+        let (reader, translated) = match &self.of {
+            Of::Known(entry) => (entry.parsed, None),
+            Of::Learnt(Learnt { reader: None, .. }) => {
+                return Err(unresolvable("no record of this name is known here".to_owned()));
+            }
+            Of::Learnt(Learnt { writer, reader: Some((_, reader)), .. }) if writer.same_bytes(reader) => {
+                (*reader, None)
+            }
+            Of::Learnt(Learnt { writer, reader: Some((_, reader)), .. }) => {
+                // It knows the place where bytes are wrong.
+                let sound = writer.converter().map_err(unresolvable)?.to_json(self.avro);
+                sound.map_err(|error| malformed(error.to_string()))?;
+                let bytes = writer.translate(self.avro, reader).map_err(malformed)?.map_err(unresolvable)?;
+                (*reader, Some(bytes))
+            }
+        };
+        let converter = reader.converter().map_err(unresolvable)?;
+        let json = converter.to_json(translated.as_deref().unwrap_or(self.avro));
+        let json = json.map_err(|error| malformed(error.to_string()))?;
+        // What may not be written is not sound either: a string that should be a UUID.
+        match converter.to_avro(&json) {
+            Ok(_) => Ok(json),
+            Err(misfits) => {
+                let misfits: Vec<_> = misfits.iter().map(ToString::to_string).collect();
+                Err(malformed(misfits.join("; ")))
+            }
+        }
+    }
+
+    fn value<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
         let malformed = |why| CodecError::Malformed(format!("{}: {why}", self.name()));
         match &self.of {
             Of::Known(entry) => entry.parsed.read(self.avro).map_err(malformed),
@@ -234,6 +332,12 @@ impl Datum<'_> {
             expected: expected.iter().map(|schema| schema.name).collect(),
             found: self.name().to_owned(),
         }
+    }
+}
+
+fn tell(watch: Option<&Watch>, schema: &'static Schema, parsed: &'static Parsed, what: Use) {
+    if let (Some(watch), Some(deprecated)) = (watch, &parsed.deprecated) {
+        watch(schema, deprecated, what);
     }
 }
 

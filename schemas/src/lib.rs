@@ -4,17 +4,20 @@
 //!   where one of several records may come.
 //! - [`Codec`]: the wire format, with resolution of what older writers wrote.
 //! - [`headers`]: the names of the headers that stand beside a value.
+//! - [`json`]: a record as JSON for people, and back.
 //! - [`compatibility`]: whether what one schema wrote can be read with another.
 //!
 //! There is no I/O in here and no registry: ids come in as values, and a codec says which one it lacks.
 
 #![forbid(unsafe_code)]
 
+mod canonical;
 mod codec;
 pub mod compatibility;
 mod error;
 mod generated;
 pub mod headers;
+pub mod json;
 mod parsed;
 mod schema;
 #[cfg(test)]
@@ -24,7 +27,8 @@ mod tests;
 #[doc(hidden)]
 pub use serde as __serde;
 
-pub use codec::{Codec, Datum};
+pub use canonical::same;
+pub use codec::{Codec, Datum, Use, split};
 pub use error::CodecError;
 pub use generated::*;
-pub use schema::{Message, Never, Record, Schema, all, named};
+pub use schema::{Deprecated, Message, Never, Record, Schema, all, named};

@@ -17,7 +17,10 @@ use apache_avro::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
-use crate::schema::{FOREIGN, Schema, all};
+use crate::{
+    json::Converter,
+    schema::{Deprecated, FOREIGN, Schema, all},
+};
 
 /// The longest string, byte string or array that is allocated because a record's bytes claim that it is there.
 /// Records are far smaller: the broker takes 1 MiB, and dead letters a little more.
@@ -31,7 +34,10 @@ pub(crate) struct Parsed {
     reader: GenericDatumReader<'static>,
     /// The canonical form: equal ones mean equal bytes.
     canonical: String,
+    /// What it says of its end.
+    pub(crate) deprecated: Option<Deprecated>,
     plain: OnceLock<Result<Plain, String>>,
+    converter: OnceLock<Result<Converter, String>>,
 }
 
 /// The same schema without logical types, for resolution: the bytes are the same, and apache-avro does not
@@ -65,7 +71,9 @@ impl Parsed {
             writer: GenericDatumWriter::builder(avro).human_readable(true).build().map_err(text)?,
             reader: GenericDatumReader::builder(avro).human_readable(true).build().map_err(text)?,
             canonical,
+            deprecated: Deprecated::of(json),
             plain: OnceLock::new(),
+            converter: OnceLock::new(),
         })
     }
 
@@ -110,6 +118,12 @@ impl Parsed {
         rest.end()?;
         let resolved = value.resolve_with_names(to.avro, to.names.get_names());
         Ok(resolved.and_then(|value| to.writer.write_value_to_vec(value)).map_err(text))
+    }
+
+    /// For values as JSON.
+    pub(crate) fn converter(&self) -> Result<&Converter, String> {
+        let converter = || Converter::new(&self.json, &[]).map_err(|error| error.to_string());
+        self.converter.get_or_init(converter).as_ref().map_err(Clone::clone)
     }
 
     fn plain(&self) -> Result<&Plain, String> {

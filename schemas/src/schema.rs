@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     codec::{Codec, Datum},
@@ -22,6 +22,28 @@ pub struct Schema {
     pub json: &'static str,
     /// Its place in [`all`], so that a codec finds it without hashing.
     pub(crate) index: usize,
+}
+
+/// What a schema says of its end: `"deprecated": {"since": "2026-11-25", "successor": "millrace.order.Placed"}`. Records of it
+/// can be written and read as before; whoever still does is told where to go.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deprecated {
+    /// From which day on it should not be used any more, `YYYY-MM-DD`.
+    pub since: String,
+    /// The full name of the record that takes its place.
+    pub successor: String,
+}
+
+impl Deprecated {
+    /// What the attribute of `schema` says; `None` where it has none that can be read.
+    pub(crate) fn of(schema: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Marked {
+            deprecated: Option<Deprecated>,
+        }
+        serde_json::from_str::<Marked>(schema).ok()?.deprecated
+    }
 }
 
 /// The place of schemas that are not in [`all`].

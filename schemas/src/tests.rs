@@ -9,7 +9,7 @@ use apache_avro::{Schema as Avro, schema::ResolvedSchema, types::Value, writer::
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::{Codec, CodecError, Message, Schema, all, generated::AGAIN, named};
+use crate::{Codec, CodecError, Message, Schema, all, generated::AGAIN, json::Converter, named};
 
 pub(crate) type Again = fn(&Codec, &[u8]) -> Result<Vec<u8>, CodecError>;
 
@@ -135,6 +135,21 @@ proptest! {
             let again = again_of(schema)(&codec, &bytes);
 
             prop_assert!(again.is_ok(), "{path}: {again:?}");
+            let json = codec.open(&bytes).and_then(|datum| datum.json());
+            prop_assert!(json.is_ok(), "{path}: {json:?}");
+        }
+    }
+
+    #[test]
+    fn as_json_every_record_is_read_and_written_again_as_the_same_bytes(seed in 1..u64::MAX) {
+        let mut numbers = Numbers(seed);
+        for schema in all() {
+            let bytes = numbers.record(schema.json, 1);
+            let converter = Converter::new(schema.json, &[]).expect("a schema");
+
+            let json = converter.to_json(&bytes[5..]).expect("sound");
+
+            prop_assert_eq!(converter.to_avro(&json), Ok(bytes[5..].to_vec()), "{}: {}", schema.name, json);
         }
     }
 

@@ -440,3 +440,30 @@ proptest! {
         }
     }
 }
+
+const OLD: &str = r#"{"type":"record","name":"Kept","namespace":"test","fields":[
+    {"name":"id","type":{"type":"string","logicalType":"uuid"}}, {"name":"gone","type":"int"}]}"#;
+static NEW: Schema = Schema::foreign(
+    "test.Kept",
+    r#"{"type":"record","name":"Kept","namespace":"test","fields":[
+        {"name":"id","type":{"type":"string","logicalType":"uuid"}}, {"name":"size","type":"int","default":7}]}"#,
+);
+
+#[test]
+fn a_codec_that_only_reads_gives_what_todays_record_says() {
+    let codec = Codec::reading(&[&NEW]).expect("a schema");
+    codec.learn(5, OLD).expect("a schema");
+    let id = "01900000-0000-7000-8000-000000000001";
+    let written = |id: &str| [b"\0\0\0\0\x05", &[72][..], id.as_bytes(), &[2]].concat();
+
+    let json = codec.open(&written(id)).and_then(|datum| datum.json());
+    assert_eq!(json, Ok(serde_json::json!({ "id": id, "size": 7 })));
+
+    let no_uuid = codec.open(&written(&id.replace('-', "_"))).and_then(|datum| datum.json());
+    let error = no_uuid.expect_err("no UUID").to_string();
+    assert!(error.contains("test.Kept: id: a UUID such as"), "{error}");
+    let bytes = written(id);
+    let cut_off = codec.open(&bytes[..20]).and_then(|datum| datum.json());
+    let error = cut_off.expect_err("cut off").to_string();
+    assert!(error.contains("test.Kept: id: byte 1: the record ends too soon"), "{error}");
+}

@@ -4,7 +4,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use redpanda::log::Topic;
-use schemas::{Outcome, Verdict};
+use schemas::{Outcome, Use, Verdict};
 
 /// The engine's metrics of one processor. Cheap to clone: clones count together.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ pub struct Metrics {
     pub(crate) restore_remaining: IntGaugeVec,
     pub(crate) lag: IntGaugeVec,
     pub(crate) rebuilds: IntCounter,
+    deprecated: IntCounterVec,
 }
 
 impl Metrics {
@@ -113,6 +114,11 @@ impl Metrics {
                 &["topic", "partition"],
             )?,
             rebuilds: counter("rebuilds_total", "Sessions thrown away and rebuilt from the log.")?,
+            deprecated: counters(
+                "deprecated_records_total",
+                "Records of deprecated schemas that the service, its projections included, has written or read.",
+                &["schema", "use"],
+            )?,
         })
     }
 
@@ -133,6 +139,15 @@ impl Metrics {
         if let Some((topic, count)) = run {
             self.records_in.with_label_values(&[&*topic]).inc_by(count);
         }
+    }
+
+    /// Counts a record of a deprecated schema.
+    pub fn deprecated(&self, schema: &str, what: Use) {
+        let what = match what {
+            Use::Written => "written",
+            Use::Read => "read",
+        };
+        self.deprecated.with_label_values(&[schema, what]).inc();
     }
 
     pub(crate) fn dead_letter(&self, topic: &str) {

@@ -12,7 +12,12 @@ use std::{
 use anyhow::Context as _;
 use engine::{End, SchemaSource, Settings, Status, Topology, Worker};
 use projections::{Projection, StoreError, mongo::Mongo, postgres::Postgres, projector, redis::Redis};
-use redpanda::{log::Topic, reader::Reader, registry::Registry, session};
+use redpanda::{
+    log::Topic,
+    reader::Reader,
+    registry::{self, Registry},
+    session,
+};
 use schemas::Schema;
 use tokio::{
     runtime::{Handle, Runtime},
@@ -126,10 +131,13 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     let mut schemas = topology.schemas().to_vec();
     schemas
         .extend(reads.into_iter().filter(|read| !topology.schemas().iter().any(|own| own.name == read.name)));
+    let engine_metrics = engine::Metrics::register(topology.processor(), &metrics)?;
     let codec = tokio::select! {
-        codec = registry.wait_for_codec(&schemas) => Arc::new(codec),
+        codec = registry.wait_for_codec(&schemas) => codec,
         () = stop.asked() => return Ok(()),
     };
+    let counted = engine_metrics.clone();
+    let codec = Arc::new(registry::watched(codec, move |schema, what| counted.deprecated(schema, what)));
     let source = Arc::new(Source { registry, runtime: Handle::current() });
 
     let shutdown = Arc::new(AtomicBool::new(false));
@@ -157,7 +165,6 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     }
 
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
-    let engine_metrics = engine::Metrics::register(topology.processor(), &metrics)?;
     let mut workers = Vec::new();
     let mut found = Vec::new();
     for number in 0..config.workers {

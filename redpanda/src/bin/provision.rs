@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use redpanda::{
-    provision::{Provision, ProvisionError, Step},
+    provision::{Plan, Provision, ProvisionError},
     registry::Registry,
 };
 
@@ -59,7 +59,11 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     if plan.is_empty() {
         println!("nothing to do: all topics and schemas are there");
     }
-    for step in &plan {
+    if let [first, others @ ..] = plan.breaks.as_slice() {
+        let others: Vec<_> = others.iter().map(|other| format!("; {other}")).collect();
+        anyhow::bail!("nothing is done: {first}{}", others.concat());
+    }
+    for step in &plan.steps {
         println!("{step}");
         if !config.dry_run {
             provision.apply(step).await?;
@@ -74,7 +78,7 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// The plan, from broker and registry that may still be starting.
-async fn plan(provision: &Provision) -> Result<Vec<Step>, ProvisionError> {
+async fn plan(provision: &Provision) -> Result<Plan, ProvisionError> {
     let since = Instant::now();
     loop {
         match provision.plan().await {

@@ -10,6 +10,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use schemas::Deprecated;
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 /// A named Avro type: a record or an enum.
@@ -79,7 +81,34 @@ impl Catalogue {
             catalogue.subjects.push(Subject { full, context, kind, json });
         }
         catalogue.subjects.sort_by(|a, b| a.full.cmp(&b.full));
+        catalogue.subjects.iter().try_for_each(|subject| catalogue.check_end(subject))?;
         Ok(catalogue)
+    }
+
+    /// Checks what a subject says of its end, if it does.
+    fn check_end(&self, subject: &Subject) -> Result<()> {
+        let Some(deprecated) = subject.json.get("deprecated") else { return Ok(()) };
+        let form = || {
+            let form = r#""deprecated": {"since": "YYYY-MM-DD", "successor": "<full name>"}"#;
+            format!("{} has to say {form}", subject.full)
+        };
+        let Deprecated { since, successor } = Deprecated::deserialize(deprecated).with_context(form)?;
+        let is_date = since.len() == 10
+            && since.bytes().enumerate().all(|(index, byte)| match index {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        ensure!(is_date, form());
+        let found = self.subjects.iter().find(|other| other.full == successor);
+        let found = found.with_context(|| {
+            format!("{}: its successor {successor} is no record of these files", subject.full)
+        })?;
+        ensure!(
+            found.json.get("deprecated").is_none(),
+            "{}: its successor {successor} is deprecated itself",
+            subject.full
+        );
+        Ok(())
     }
 
     /// The schema of `full` with every type that it uses inlined at first use, by full name afterwards.
@@ -215,6 +244,12 @@ fn define(json: &Value, namespace: &str, types: &mut BTreeMap<String, Named>) ->
     }
 }
 
+/// What a type says of its end, in words for people.
+pub(crate) fn end(object: &Map<String, Value>) -> Option<String> {
+    let Deprecated { since, successor } = Deprecated::deserialize(object.get("deprecated")?).ok()?;
+    Some(format!("Deprecated since {since}; `{successor}` takes its place."))
+}
+
 /// The doc of a type or field.
 pub(crate) fn doc(object: &Map<String, Value>) -> Option<&str> {
     object.get("doc").and_then(Value::as_str).filter(|doc| !doc.trim().is_empty())
@@ -249,4 +284,47 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::Catalogue;
+
+    /// The error of a catalogue in which `Old` says this of its end.
+    fn error(end: &str) -> Option<String> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let events = dir.path().join("test/events");
+        fs::create_dir_all(&events).expect("a folder");
+        for (name, end) in [
+            ("Old", end),
+            ("New", ""),
+            ("Gone", r#","deprecated":{"since":"2026-01-01","successor":"millrace.test.New"}"#),
+        ] {
+            let schema = format!(
+                r#"{{"type":"record","name":"{name}","namespace":"millrace.test","doc":"D.","fields":[]{end}}}"#
+            );
+            fs::write(events.join(format!("{name}.avsc")), schema).expect("written");
+        }
+        Catalogue::read(dir.path()).err().map(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_deprecated_record_names_a_day_and_a_record_that_takes_its_place() {
+        let end = |since: &str, successor: &str| {
+            format!(r#","deprecated":{{"since":"{since}","successor":"millrace.test.{successor}"}}"#)
+        };
+        assert_eq!(error(&end("2026-11-25", "New")), None);
+        for (end, expected) in [
+            (end("soon", "New"), "YYYY-MM-DD"),
+            (end("2026-11-25", "None"), "its successor millrace.test.None is no record"),
+            (end("2026-11-25", "Gone"), "its successor millrace.test.Gone is deprecated itself"),
+            (r#","deprecated":true"#.to_owned(), "YYYY-MM-DD"),
+            (r#","deprecated":{"since":"2026-11-25"}"#.to_owned(), "missing field `successor`"),
+        ] {
+            let error = error(&end).expect(&end);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

@@ -1,26 +1,39 @@
-//! `schemas generate`: brings `src/generated` up to date with `avro`, or says what is not.
+//! `schemas generate`: brings `src/generated` and `docs` up to date with `avro` and the topics, or says what is not.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::{catalogue::Catalogue, rust};
+use crate::{catalogue::Catalogue, docs, rust, source, stop::Stop};
 
 /// Writes what has changed; with `check`, fails if something would.
 pub(crate) fn run(folder: &Path, check: bool) -> Result<()> {
-    let generated = folder.join("src/generated");
     let catalogue = Catalogue::read(&folder.join("avro"))?;
-    let wanted = rust::files(&catalogue)?;
-    let stale = stale(&generated, &wanted)?;
-    if check {
-        ensure!(stale.is_empty(), "not up to date: {}; run `schemas generate`", stale.join(", "));
-        return Ok(());
+    let topics = source::topics(folder, None, &catalogue)?;
+    let made = [("src/generated", rust::files(&catalogue)?), ("docs", docs::files(&catalogue, &topics)?)];
+    let mut old = Vec::new();
+    for (place, wanted) in &made {
+        let root = folder.join(place);
+        let stale = stale(&root, wanted)?;
+        if !check {
+            bring(&root, wanted, &stale)?;
+        }
+        old.extend(stale.into_iter().map(|name| format!("{place}/{name}")));
     }
-    for name in &stale {
-        let path = generated.join(name);
+    if check && !old.is_empty() {
+        let why = format!("not up to date: {}; run `schemas generate`", old.join(", "));
+        return Err(Stop::Pending(why).into());
+    }
+    println!("{} subjects, {} types", catalogue.subjects.len(), catalogue.types.len());
+    Ok(())
+}
+
+fn bring(root: &Path, wanted: &BTreeMap<String, String>, stale: &[String]) -> Result<()> {
+    for name in stale {
+        let path = root.join(name);
         match wanted.get(name) {
             Some(text) => {
-                fs::create_dir_all(path.parent().unwrap_or(&generated))?;
+                fs::create_dir_all(path.parent().unwrap_or(root))?;
                 fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
                 println!("wrote {name}");
             }
@@ -30,18 +43,17 @@ pub(crate) fn run(folder: &Path, check: bool) -> Result<()> {
             }
         }
     }
-    println!("{} subjects, {} types", catalogue.subjects.len(), catalogue.types.len());
     Ok(())
 }
 
 /// The files that are missing, different, or too many.
-fn stale(generated: &Path, wanted: &BTreeMap<String, String>) -> Result<Vec<String>> {
+fn stale(root: &Path, wanted: &BTreeMap<String, String>) -> Result<Vec<String>> {
     let mut stale: Vec<String> = wanted
         .iter()
-        .filter(|(name, text)| fs::read_to_string(generated.join(name)).ok().as_ref() != Some(text))
+        .filter(|(name, text)| fs::read_to_string(root.join(name)).ok().as_ref() != Some(text))
         .map(|(name, _)| name.clone())
         .collect();
-    for (folder, prefix) in [(generated.to_owned(), ""), (generated.join("json"), "json/")] {
+    for (folder, prefix) in [(root.to_owned(), ""), (root.join("json"), "json/")] {
         if !folder.is_dir() {
             continue;
         }

@@ -1,17 +1,26 @@
 //! `schemas`: keeps the Avro files, the Rust types made from them, and what was released of them together.
 //!
-//! It works on the files of this crate alone: it never talks to a registry or a broker.
+//! Registry and brokers are asked by those commands alone that name one, and changed by `apply` alone.
 
 #![forbid(unsafe_code)]
 
+mod apply;
 mod catalogue;
+mod decode;
+mod docs;
+mod encode;
 mod generate;
+mod plan;
 mod release;
+mod replay;
 mod rust;
+mod source;
+mod stop;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 /// Keeps schemas, generated types and released history together.
 #[derive(Debug, Parser)]
@@ -26,7 +35,7 @@ struct Settings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Writes the Rust types and the self-contained schemas to src/generated.
+    /// Writes the Rust types and the self-contained schemas to src/generated, and what people read to docs.
     Generate {
         /// Writes nothing; fails if something would change.
         #[arg(long)]
@@ -38,6 +47,16 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Prints one record of the Confluent wire format as JSON, the way rpk does.
+    Decode(decode::Arguments),
+    /// Writes one record in the Confluent wire format, from JSON the way rpk takes it.
+    Encode(encode::Arguments),
+    /// Shows what registry and topics lack of what the files say.
+    Plan(plan::Arguments),
+    /// Brings registry and topics to what the files say.
+    Apply(apply::Arguments),
+    /// Reads every record that the topics hold with the working schemas, and counts them by version.
+    Replay(replay::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,23 +69,32 @@ fn main() -> ExitCode {
         }
     };
     match run(settings) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("schemas: {error:#}");
-            ExitCode::FAILURE
+            stop::code_of(&error)
         }
     }
 }
 
-fn run(settings: Settings) -> anyhow::Result<()> {
-    let folder = match settings.folder {
-        Some(folder) => folder,
-        None => locate()?,
-    };
+fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let folder = || settings.folder.map_or_else(locate, Ok);
+    let done = |()| ExitCode::SUCCESS;
     match settings.command {
-        Command::Generate { check } => generate::run(&folder, check),
-        Command::Release { dry_run } => release::run(&folder, dry_run),
+        Command::Generate { check } => generate::run(&folder()?, check).map(done),
+        Command::Release { dry_run } => release::run(&folder()?, dry_run).map(done),
+        Command::Decode(arguments) => online()?.block_on(decode::run(folder, arguments)).map(done),
+        Command::Encode(arguments) => online()?.block_on(encode::run(folder, arguments)).map(done),
+        Command::Plan(arguments) => online()?.block_on(plan::run(folder, arguments)),
+        Command::Apply(arguments) => online()?.block_on(apply::run(folder, arguments)).map(done),
+        Command::Replay(arguments) => replay::run(&online()?, folder, arguments),
     }
+}
+
+/// What a command needs that may ask a registry.
+fn online() -> anyhow::Result<Runtime> {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 /// The schemas crate, seen from the working folder.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-use crate::catalogue::{Catalogue, Named, doc, is_primitive, qualify};
+use crate::catalogue::{Catalogue, Named, doc, end, is_primitive, qualify};
 
 /// The enum of a folder's records, with what stands before it in the docs.
 const ENUMS: [(&str, &str, &str); 5] = [
@@ -187,6 +187,10 @@ fn define(catalogue: &Catalogue, named: &Named, indent: &str, out: &mut String) 
     let context = || format!("generating {}", named.full);
     out.push('\n');
     docs(doc(&named.json).unwrap_or_default(), indent, out);
+    if let Some(end) = end(&named.json) {
+        writeln!(out, "{indent}///")?;
+        docs(&end, indent, out);
+    }
     if named.json["type"] == "enum" {
         enumeration(named, indent, out).with_context(context)
     } else {

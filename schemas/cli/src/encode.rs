@@ -1,0 +1,70 @@
+//! `schemas encode`: one record from JSON into the Confluent wire format.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use redpanda::registry::{Registry, RegistryError};
+
+use crate::{decode, source, stop::Stop};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A file with the record as JSON; standard input where none is named.
+    file: Option<PathBuf>,
+    /// The schema to write with: NAME is the working one, NAME@2 the second released one.
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    schema: Option<String>,
+    /// The schema's id; without --schema also which schema of the registry it is.
+    #[arg(long)]
+    id: Option<u32>,
+    /// The registry that knows the id of --schema, or the schema of --id.
+    #[arg(long, env = "MILLRACE_REGISTRY_URL", value_name = "URL")]
+    registry: Option<String>,
+    /// Writes hexadecimal digits and not bytes, as it always does to a terminal.
+    #[arg(long)]
+    hex: bool,
+}
+
+pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<()> {
+    let registry = arguments.registry.as_deref().map(Registry::new).transpose()?;
+    let (id, converter) = match (arguments.schema, arguments.id, registry) {
+        (Some(name), id, registry) => {
+            let schema = source::local(&folder()?, &name)?;
+            let id = match (id, registry) {
+                (Some(id), _) => id,
+                (None, Some(registry)) => {
+                    registry.id_of(schema).await?.ok_or(RegistryError::Missing(schema.name))?
+                }
+                (None, None) => {
+                    let why = "which id the schema has: name it with --id, or a registry that knows it";
+                    return Err(Stop::Usage(why.to_owned()).into());
+                }
+            };
+            (id, source::converter(schema)?)
+        }
+        (None, Some(id), Some(registry)) => (id, source::registered(&registry, id).await?),
+        _ => {
+            let why = "which schema: name it with --schema, or with --id and a registry that knows it";
+            return Err(Stop::Usage(why.to_owned()).into());
+        }
+    };
+    let text = decode::input(arguments.file.as_deref())?;
+    let json = serde_json::from_slice(&text).map_err(|error| Stop::Invalid(format!("not JSON: {error}")))?;
+    let avro = converter.to_avro(&json).map_err(|misfits| {
+        let misfits: Vec<_> = misfits.iter().map(|misfit| format!("\n  {misfit}")).collect();
+        let name = converter.name().unwrap_or_default();
+        Stop::Invalid(format!("this is no {name}:{}", misfits.concat()))
+    })?;
+    let bytes = [&[0], &id.to_be_bytes()[..], &avro].concat();
+    let mut out = io::stdout();
+    let written = if arguments.hex || out.is_terminal() {
+        writeln!(out, "{}", hex::encode(bytes))
+    } else {
+        out.write_all(&bytes).and_then(|()| out.flush())
+    };
+    written.context("writing")
+}

@@ -1,0 +1,75 @@
+//! `schemas plan`: what registry and topics lack of what the files say. It changes nothing.
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use redpanda::{
+    provision::{Plan, Provision},
+    registry::Registry,
+};
+
+use crate::{catalogue::Catalogue, source};
+
+/// The cluster, and what it shall have.
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    /// Brokers to begin with, `host:port`, comma separated.
+    #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
+    brokers: String,
+    /// Base address of the schema registry.
+    #[arg(long, env = "MILLRACE_REGISTRY_URL", default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    registry: String,
+    /// How many replicas new topics get.
+    #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
+    replication: i32,
+    /// The declared topics, where they are not in ../redpanda/topics.yaml beside the schemas' folder.
+    #[arg(long, value_name = "FILE")]
+    topics_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    cluster: Cluster,
+    /// Keeps the plan for `schemas apply FILE`; not if it would break something.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Cluster {
+    /// Compares the files below `folder` with the cluster.
+    pub(crate) fn provision(self, folder: &std::path::Path) -> Result<Provision> {
+        let catalogue = Catalogue::read(&folder.join("avro"))?;
+        let topics = source::topics(folder, self.topics_file, &catalogue)?;
+        let registry = Registry::new(&self.registry)?;
+        let provision = Provision::of(&self.brokers, registry, self.replication, topics)?;
+        Ok(provision.with_schemas(source::working(&catalogue)))
+    }
+}
+
+/// Prints the plan. Exit codes: 0 nothing to do, 1 changes pending, 2 something would break.
+pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<ExitCode> {
+    let plan = arguments.cluster.provision(&folder()?)?.plan().await?;
+    show(&plan);
+    if !plan.breaks.is_empty() {
+        println!("problems: {}; as it is, nothing will be applied", plan.breaks.len());
+        return Ok(ExitCode::from(2));
+    }
+    if let Some(file) = arguments.out {
+        let text = format!("{}\n", serde_json::to_string_pretty(&plan.to_json())?);
+        fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+    }
+    if plan.is_empty() {
+        println!("nothing to do: all topics and schemas are as the files say");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("changes pending: {}", plan.steps.len());
+    Ok(ExitCode::from(1))
+}
+
+/// Prints steps and breaks, one a line.
+pub(crate) fn show(plan: &Plan) {
+    plan.steps.iter().for_each(|step| println!("{step}"));
+    plan.breaks.iter().for_each(|problem| println!("breaks   {problem}"));
+}
