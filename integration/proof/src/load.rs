@@ -80,7 +80,7 @@ impl Command {
         let mut headers = Headers::default();
         headers.push(headers::SPEC_VERSION, &b"1.0"[..]);
         headers.push(headers::ID, id.to_string());
-        headers.push(headers::TYPE, name.as_bytes().to_vec());
+        headers.push(headers::TYPE, name);
         headers.push(headers::SOURCE, &b"/millrace/faults"[..]);
         headers.push(headers::PRINCIPAL, &b"faults"[..]);
         headers.push(headers::FINGERPRINT, id.simple().to_string());
