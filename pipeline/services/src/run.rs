@@ -157,7 +157,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     }
 
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
-    let engine_metrics = engine::Metrics::register(topology.processor(), &metrics)?;
+    let engine_metrics = engine::Metrics::register(&topology, &metrics)?;
     let mut workers = Vec::new();
     let mut found = Vec::new();
     for number in 0..config.workers {
