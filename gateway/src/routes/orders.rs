@@ -68,9 +68,10 @@ fn merged(lines: &[Line]) -> Result<BTreeMap<String, i32>, Problem> {
 /// GET /v1/orders
 pub(super) async fn list(call: Call) -> Answer {
     let caller = call.caller()?;
-    let (limit, cursor) = (call.page_size()?, call.parameter("cursor")?);
+    let limit = call.page_size()?;
+    let cursor = call.parameter("cursor")?.as_deref().map(input::cursor).transpose()?;
     let read_after = call.read_after().await?;
-    let page = call.state.reads.orders(caller.user_id, cursor.as_deref(), limit).await?;
+    let page = call.state.reads.orders(caller.user_id, cursor, limit).await?;
     let body = json!({ "items": page.items, "next": page.next });
     Ok(read_after.told(call.representation(StatusCode::OK, &body, None)))
 }

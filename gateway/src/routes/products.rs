@@ -81,10 +81,8 @@ async fn changed(call: &Call, mut sent: Submission, sku: &str, made: bool) -> An
 
 /// GET /v1/products
 pub(super) async fn list(call: Call) -> Answer {
-    let (limit, cursor) = (call.page_size()?, call.parameter("cursor")?);
-    if cursor.as_ref().is_some_and(|cursor| !input::is_sku(cursor)) {
-        return Err(Problem::field("cursor", "not one of ours").into());
-    }
+    let limit = call.page_size()?;
+    let cursor = call.parameter("cursor")?.map(input::product_cursor).transpose()?;
     let read_after = call.read_after().await?;
     let page = call.state.reads.products(cursor.as_deref(), limit).await?;
     let body = json!({ "items": page.items, "next": page.next });
