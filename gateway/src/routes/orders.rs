@@ -41,6 +41,7 @@ pub(super) async fn place(mut call: Call) -> Answer {
     let caller = call.caller()?;
     let body: Place = call.json().await?;
     let lines = merged(&body.lines)?;
+    call.still_there(&caller).await?;
     let mut sent = call.begin(Principal::User(caller.user_id), &lines).await?;
     let order_id = Ids::made_by(sent.id, "order");
     let lines = lines.into_iter().map(|(sku, quantity)| order::Line { sku, quantity }).collect();

@@ -425,7 +425,10 @@ impl Gateway {
 
     /// An admin's access token.
     pub fn admin(&self) -> String {
-        self.state.tokens.issue(Uuid::from_u128(1), Uuid::from_u128(2), Role::Admin).unwrap()
+        let id = Uuid::from_u128(1);
+        let (email, name) = ("admin@example.org".to_owned(), "Admin".to_owned());
+        self.world.inner().users.insert(id, User { id, email, name, role: Role::Admin, version: 1 });
+        self.state.tokens.issue(id, Uuid::from_u128(2), Role::Admin).unwrap()
     }
 
     /// Who a token is for.

@@ -179,7 +179,10 @@ async fn who_leaves_is_gone_and_the_address_is_free() {
     leave("not my password").answer().await.problem(403, "wrong_password");
     leave(PASSWORD).answer().await.expect(204);
 
-    // Then nothing of hers works any more, and the address can be taken by another
+    // Then she orders nothing with the token that she still has
+    ada.client.place_order(&[("anything", 1)]).wait(10).answer().await.problem(401, "invalid_token");
+
+    // And nothing of hers works any more, and the address can be taken by another
     system.visitor().log_in(&ada.email, PASSWORD).answer().await.problem(401, "wrong_credentials");
     system.visitor().refresh(&ada.refresh_token).answer().await.expect(401);
     eventually("the address is free", SEEN_MAX, async || {
