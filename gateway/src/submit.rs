@@ -61,7 +61,7 @@ impl Call {
         canonical: &impl Serialize,
     ) -> Result<Submission, Problem> {
         let key = self.idempotency_key()?;
-        let canonical = serde_json::to_vec(&(canonical, self.if_match()?)).map_err(|error| {
+        let canonical = serde_json::to_vec(&(canonical, self.text("if-match"))).map_err(|error| {
             tracing::error!(%error, "a request has no canonical form");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
         })?;
