@@ -26,6 +26,8 @@ pub const BODY_MAX: usize = 64 * 1024;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// The longest body of a request may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(15);
+/// A store that takes longer is not asked whether a caller is still there.
+const USER_MAX: Duration = Duration::from_millis(500);
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// An answer that comes before a handler's end.
@@ -153,6 +155,26 @@ impl Call {
     pub fn admin(&self) -> Result<Caller, Problem> {
         let caller = self.caller()?;
         if caller.role == Role::Admin { Ok(caller) } else { Err(Problem::forbidden()) }
+    }
+
+    /// Refuses a caller who has been deactivated since the access token was given: what lasts is not made with it any
+    /// more. If the store does not answer, the token is believed, because commands are taken without any store.
+    ///
+    /// # Errors
+    /// The problem to answer with, if the caller is gone.
+    pub async fn still_there(&self, caller: &Caller) -> Result<(), Problem> {
+        let late = |_| Err(ReadError { what: "a user", why: format!("no answer within {USER_MAX:?}") });
+        let user = tokio::time::timeout(USER_MAX, self.state.reads.user(caller.user_id));
+        match user.await.unwrap_or_else(late) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => {
+                Err(Problem::unauthorized("invalid_token", "The access token's user has been deactivated."))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a caller is taken to be there");
+                Ok(())
+            }
+        }
     }
 
     /// The body, as JSON of the shape of `T`.

@@ -1,6 +1,6 @@
 //! What people type, brought into one form and held to bounds before it goes anywhere.
 
-use crate::problem::Problem;
+use crate::{problem::Problem, reads::Cursor};
 
 /// The longest e-mail address, RFC 5321.
 const EMAIL_MAX: usize = 254;
@@ -54,6 +54,26 @@ pub fn is_sku(text: &str) -> bool {
 pub fn sku(text: &str) -> Result<String, Problem> {
     let wrong = || Problem::field("sku", format!("1 to {SKU_MAX} of A-Z a-z 0-9 - _ ."));
     is_sku(text).then(|| text.to_owned()).ok_or_else(wrong)
+}
+
+/// Where a list of orders or notifications goes on: `next` of the page before.
+///
+/// # Errors
+/// The problem to answer with, if it was never given out.
+pub fn cursor(text: &str) -> Result<Cursor, Problem> {
+    text.parse().map_err(|_| not_ours())
+}
+
+/// Where the list of products goes on: a SKU.
+///
+/// # Errors
+/// The problem to answer with, if it was never given out.
+pub fn product_cursor(text: String) -> Result<String, Problem> {
+    if is_sku(&text) { Ok(text) } else { Err(not_ours()) }
+}
+
+fn not_ours() -> Problem {
+    Problem::field("cursor", "`next` of the page before")
 }
 
 /// A number of pieces.

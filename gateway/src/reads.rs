@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use crate::auth::Role;
 
+pub use projections::views::Cursor;
+
 /// A store did not answer, or not with what was expected.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("reading {what}: {why}")]
@@ -214,18 +216,18 @@ pub trait Reads: Send + Sync {
     /// A product.
     fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>>;
     /// A user's orders, newest first.
-    fn orders<'a>(&'a self, user_id: Uuid, cursor: Option<&'a str>, limit: usize) -> Read<'a, Page<Order>>;
+    fn orders(&self, user_id: Uuid, cursor: Option<Cursor>, limit: usize) -> Read<'_, Page<Order>>;
     /// An order.
     fn order(&self, id: Uuid) -> Read<'_, Option<Order>>;
     /// The events of an order, oldest first.
     fn history(&self, order_id: Uuid) -> Read<'_, Vec<Happened>>;
     /// A user's notifications, newest first.
-    fn notifications<'a>(
-        &'a self,
+    fn notifications(
+        &self,
         user_id: Uuid,
-        cursor: Option<&'a str>,
+        cursor: Option<Cursor>,
         limit: usize,
-    ) -> Read<'a, Page<Notification>>;
+    ) -> Read<'_, Page<Notification>>;
     /// How many of them are unread.
     fn unread(&self, user_id: Uuid) -> Read<'_, Option<i64>>;
     /// A notification.

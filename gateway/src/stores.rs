@@ -22,8 +22,8 @@ use uuid::Uuid;
 use crate::{
     auth::Role,
     reads::{
-        Credential, Happened, Health, Line, Notification, Order, Page, Product, Read, ReadError, Reads, Seen,
-        User, Watch,
+        Credential, Cursor, Happened, Health, Line, Notification, Order, Page, Product, Read, ReadError,
+        Reads, Seen, User, Watch,
     },
     time,
 };
@@ -141,11 +141,6 @@ fn page<T, U, C: ToString>(page: views::Page<T, C>, each: impl Fn(T) -> U) -> Pa
     Page { items: page.items.into_iter().map(each).collect(), next: page.next.map(|next| next.to_string()) }
 }
 
-/// A cursor that is none of ours is the beginning: it can only come from a client that made it up.
-fn before(cursor: Option<&str>) -> Option<views::Cursor> {
-    cursor.and_then(|cursor| cursor.parse().ok())
-}
-
 impl Reads for Stores {
     fn user(&self, id: Uuid) -> Read<'_, Option<User>> {
         async move {
@@ -225,9 +220,9 @@ impl Reads for Stores {
         .boxed()
     }
 
-    fn orders<'a>(&'a self, user_id: Uuid, cursor: Option<&'a str>, limit: usize) -> Read<'a, Page<Order>> {
+    fn orders(&self, user_id: Uuid, cursor: Option<Cursor>, limit: usize) -> Read<'_, Page<Order>> {
         async move {
-            let found = self.mongo.orders(user_id, before(cursor), limit).await.map_err(failed("orders"))?;
+            let found = self.mongo.orders(user_id, cursor, limit).await.map_err(failed("orders"))?;
             Ok(page(found, order))
         }
         .boxed()
@@ -251,14 +246,14 @@ impl Reads for Stores {
         .boxed()
     }
 
-    fn notifications<'a>(
-        &'a self,
+    fn notifications(
+        &self,
         user_id: Uuid,
-        cursor: Option<&'a str>,
+        cursor: Option<Cursor>,
         limit: usize,
-    ) -> Read<'a, Page<Notification>> {
+    ) -> Read<'_, Page<Notification>> {
         async move {
-            let found = self.mongo.notifications(user_id, before(cursor), limit).await;
+            let found = self.mongo.notifications(user_id, cursor, limit).await;
             Ok(page(found.map_err(failed("notifications"))?, notification))
         }
         .boxed()

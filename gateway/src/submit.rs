@@ -60,55 +60,51 @@ impl Call {
         principal: Principal,
         canonical: &impl Serialize,
     ) -> Result<Submission, Problem> {
-        self.begin_for(principal, canonical, self.wait()).await
-    }
-
-    /// Begins a command that is answered with its result or not at all.
-    ///
-    /// # Errors
-    /// As [`begin`](Self::begin).
-    pub async fn begin_now(
-        &self,
-        principal: Principal,
-        canonical: &impl Serialize,
-        wait: Duration,
-    ) -> Result<Submission, Problem> {
-        let submission = self.begin_for(principal, canonical, Some(wait)).await?;
-        Ok(Submission { asked: None, ..submission })
-    }
-
-    async fn begin_for(
-        &self,
-        principal: Principal,
-        canonical: &impl Serialize,
-        wait: Option<Duration>,
-    ) -> Result<Submission, Problem> {
         let key = self.idempotency_key()?;
-        let canonical = serde_json::to_vec(&(canonical, self.if_match()?)).map_err(|error| {
+        let canonical = serde_json::to_vec(&(canonical, self.text("if-match"))).map_err(|error| {
             tracing::error!(%error, "a request has no canonical form");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
         })?;
-        let ids = &self.state.ids;
-        let id = ids.command(&principal, self.method.as_str(), &self.path, key.as_deref());
-        let mut submission = Submission {
-            id,
-            fingerprint: ids.request(self.method.as_str(), &self.path, &canonical),
-            principal,
-            stored: None,
-            deadline: wait.map(|wait| Instant::now() + wait),
-            asked: wait,
-            notice: Mutex::default(),
-            kind: "",
-        };
-        // First listen, then look: what comes in between is not missed.
-        if wait.is_some() {
-            submission.notice = Mutex::new(Some(self.state.reads.notice(id).await));
-        }
+        let id = self.state.ids.command(&principal, self.method.as_str(), &self.path, key.as_deref());
+        let asked = self.wait();
+        let mut submission = self.listening(id, principal, &canonical, asked).await;
+        submission.asked = asked;
         if key.is_some() {
             submission.stored = self.state.reads.outcome(id).await?;
         }
         submission.check()?;
         Ok(submission)
+    }
+
+    /// Begins a command that is answered with its result or not at all. It is a new one each time, whatever
+    /// `Idempotency-Key` the request has: what is accepted once, such as a session, may have ended since.
+    pub async fn begin_now(&self, principal: Principal, wait: Duration) -> Submission {
+        let id = self.state.ids.command(&principal, self.method.as_str(), &self.path, None);
+        self.listening(id, principal, id.as_bytes(), Some(wait)).await
+    }
+
+    /// First listen, then look: what comes in between is not missed.
+    async fn listening(
+        &self,
+        id: Uuid,
+        principal: Principal,
+        canonical: &[u8],
+        wait: Option<Duration>,
+    ) -> Submission {
+        let notice = match wait {
+            Some(_) => Some(self.state.reads.notice(id).await),
+            None => None,
+        };
+        Submission {
+            id,
+            fingerprint: self.state.ids.request(self.method.as_str(), &self.path, canonical),
+            principal,
+            stored: None,
+            deadline: wait.map(|wait| Instant::now() + wait),
+            asked: None,
+            notice: Mutex::new(notice),
+            kind: "",
+        }
     }
 
     /// Sends a command for which there is no request to answer to, such as a better hash of a password.
@@ -165,8 +161,8 @@ impl Submission {
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not_written",
-                "The log did not confirm the command. It may still be done: ask at Location, or repeat it with an \
-                 Idempotency-Key.",
+                "The log did not confirm the command. It may still be done: ask at Location, or repeat it, with its \
+                 Idempotency-Key if it had one.",
             )
             .header(header::LOCATION, &outcome::location(id))
             .retry_after(RETRY_AFTER)

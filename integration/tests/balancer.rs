@@ -186,13 +186,62 @@ async fn a_stream_is_passed_on_as_it_comes() {
     assert_eq!(Some(&b"data: first\n\n"[..]), first.expect("a chunk").as_deref());
 }
 
+/// The answer to these bytes, which end the connection.
+async fn raw(balancer: &Balancer, request: &str) -> String {
+    let address = balancer.url.strip_prefix("http://").expect("an address");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an answer");
+    String::from_utf8(answer).expect("text")
+}
+
 #[tokio::test]
 #[ignore = "needs nginx: integration/test runs it"]
-async fn a_body_too_large_is_refused_as_a_problem() {
+async fn what_the_balancer_refuses_is_a_problem_as_the_gateway_writes_them() {
     let well = gateway(Manner::Echo).await;
     let balancer = balancer(&well.address, &well.address).await;
-    let request = Client::new().post(format!("{}/v1/orders", balancer.url)).body(vec![b'x'; 70_000]);
-    let answer = request.send().await.expect("an answer");
-    assert_eq!(StatusCode::PAYLOAD_TOO_LARGE, answer.status());
-    assert_eq!("application/problem+json", answer.headers()["content-type"]);
+    let head = "HTTP/1.1\r\nHost: millrace.example\r\nConnection: close\r\n";
+    let long = "x".repeat(9_000);
+    for (request, status, code) in [
+        (format!("TRACE / {head}\r\n"), 405, "method_not_allowed"),
+        (format!("GET / {head}X-Long: {long}\r\n\r\n"), 431, "headers_too_large"),
+        (format!("GET /{long} {head}\r\n"), 414, "uri_too_long"),
+        (format!("GET /%zz {head}\r\n"), 400, "invalid_request"),
+        (format!("POST /v1/orders {head}Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 400, "invalid_request"),
+        (format!("PUT /v1/orders {head}Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 400, "invalid_request"),
+        (format!("POST /v1/orders {head}Transfer-Encoding: gzip\r\n\r\n"), 501, "not_implemented"),
+        (format!("POST /v1/orders {head}Content-Length: 70000\r\n\r\n"), 413, "too_large"),
+        (format!("DELETE /v1/users/me {head}Content-Length: 70000\r\n\r\n"), 413, "too_large"),
+        ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(), 400, "invalid_request"),
+        ("GET / HTTP/3.0\r\nHost: millrace.example\r\n\r\n".to_owned(), 505, "http_version"),
+        ("no request\r\n\r\n".to_owned(), 400, "invalid_request"),
+        (format!("GET /.problem {head}\r\n"), 404, "not_found"),
+    ] {
+        let answer = raw(&balancer, &request).await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert_problem(&request, head, body, status, code);
+    }
+    assert_eq!(0, well.requests.load(Ordering::SeqCst), "none of it reaches a gateway");
+
+    let nobody = closed_port();
+    let balancer = self::balancer(&nobody, &nobody).await;
+    for method in ["GET", "POST", "DELETE"] {
+        let answer = raw(&balancer, &format!("{method} /v1/orders {head}\r\n")).await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert_problem(method, head, body, 503, "unavailable");
+        assert!(head.contains("\r\nRetry-After: 2"), "{method}: {head}");
+    }
+}
+
+#[track_caller]
+fn assert_problem(request: &str, head: &str, body: &str, status: u16, code: &str) {
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {head}");
+    assert!(head.contains("\r\nContent-Type: application/problem+json\r\n"), "{request}: {head}");
+    assert!(head.contains("\r\nCache-Control: no-store"), "{request}: {head}");
+    let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(status, problem["status"], "{request}: {problem}");
+    assert_eq!(code, problem["code"], "{request}: {problem}");
+    assert_eq!(format!("urn:millrace:problem:{code}"), problem["type"], "{request}: {problem}");
+    assert!(problem["title"].is_string() && problem["detail"].is_string(), "{request}: {problem}");
 }

@@ -8,16 +8,18 @@ use warp::http::StatusCode;
 use crate::{
     call::{Answer, Call},
     ids::Principal,
+    input,
     problem::Problem,
 };
 
 /// GET /v1/notifications
 pub(super) async fn list(call: Call) -> Answer {
     let caller = call.caller()?;
-    let (limit, cursor) = (call.page_size()?, call.parameter("cursor")?);
+    let limit = call.page_size()?;
+    let cursor = call.parameter("cursor")?.as_deref().map(input::cursor).transpose()?;
     let read_after = call.read_after().await?;
     let reads = &call.state.reads;
-    let page = reads.notifications(caller.user_id, cursor.as_deref(), limit).await?;
+    let page = reads.notifications(caller.user_id, cursor, limit).await?;
     // The number is a convenience: without it the inbox is still there.
     let unread = reads.unread(caller.user_id).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "unread notifications could not be counted");

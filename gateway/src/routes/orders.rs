@@ -41,6 +41,7 @@ pub(super) async fn place(mut call: Call) -> Answer {
     let caller = call.caller()?;
     let body: Place = call.json().await?;
     let lines = merged(&body.lines)?;
+    call.still_there(&caller).await?;
     let mut sent = call.begin(Principal::User(caller.user_id), &lines).await?;
     let order_id = Ids::made_by(sent.id, "order");
     let lines = lines.into_iter().map(|(sku, quantity)| order::Line { sku, quantity }).collect();
@@ -68,9 +69,10 @@ fn merged(lines: &[Line]) -> Result<BTreeMap<String, i32>, Problem> {
 /// GET /v1/orders
 pub(super) async fn list(call: Call) -> Answer {
     let caller = call.caller()?;
-    let (limit, cursor) = (call.page_size()?, call.parameter("cursor")?);
+    let limit = call.page_size()?;
+    let cursor = call.parameter("cursor")?.as_deref().map(input::cursor).transpose()?;
     let read_after = call.read_after().await?;
-    let page = call.state.reads.orders(caller.user_id, cursor.as_deref(), limit).await?;
+    let page = call.state.reads.orders(caller.user_id, cursor, limit).await?;
     let body = json!({ "items": page.items, "next": page.next });
     Ok(read_after.told(call.representation(StatusCode::OK, &body, None)))
 }

@@ -48,6 +48,7 @@ pub(super) async fn add(mut call: Call) -> Answer {
     let (sku, name) = (input::sku(&body.sku)?, input::name(&body.name)?);
     let price =
         Money { amount_minor: input::price(body.price_minor)?, currency: input::currency(&body.currency)? };
+    call.still_there(&caller).await?;
     let canonical = (&sku, &name, price.amount_minor, &price.currency);
     let mut sent = call.begin(Principal::User(caller.user_id), &canonical).await?;
     let command = AddProduct { sku: sku.clone(), name, price };
@@ -63,6 +64,7 @@ pub(super) async fn receive(mut call: Call, sku: String) -> Answer {
         return Err(Problem::not_found().into());
     }
     let quantity = input::quantity(body.quantity)?;
+    call.still_there(&caller).await?;
     let mut sent = call.begin(Principal::User(caller.user_id), &quantity).await?;
     if sent.is_new() {
         call.matches("stock", &sku).await?;
@@ -81,10 +83,8 @@ async fn changed(call: &Call, mut sent: Submission, sku: &str, made: bool) -> An
 
 /// GET /v1/products
 pub(super) async fn list(call: Call) -> Answer {
-    let (limit, cursor) = (call.page_size()?, call.parameter("cursor")?);
-    if cursor.as_ref().is_some_and(|cursor| !input::is_sku(cursor)) {
-        return Err(Problem::field("cursor", "not one of ours").into());
-    }
+    let limit = call.page_size()?;
+    let cursor = call.parameter("cursor")?.map(input::product_cursor).transpose()?;
     let read_after = call.read_after().await?;
     let page = call.state.reads.products(cursor.as_deref(), limit).await?;
     let body = json!({ "items": page.items, "next": page.next });

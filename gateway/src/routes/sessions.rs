@@ -1,5 +1,6 @@
 //! Sessions: logging in, going on, logging out. These are answered with their result or not at all: a token is
-//! given only after the outcome, in an answer that nobody keeps.
+//! given only after the outcome, in an answer that nobody keeps. An `Idempotency-Key` means nothing here: whether a
+//! session still lives is decided anew each time, and the domain gives a lost answer again.
 
 use std::time::Duration;
 
@@ -59,8 +60,7 @@ pub(super) async fn log_in(mut call: Call) -> Answer {
     let principal = Principal::Anonymous(account.clone());
     let (credential, outdated) = verified(&call, &account, &body.password).await?;
 
-    let canonical = (&email, body.password.expose_secret());
-    let mut sent = call.begin_now(principal.clone(), &canonical, WAIT).await?;
+    let mut sent = call.begin_now(principal.clone(), WAIT).await;
     let first = RefreshToken {
         user_id: credential.user_id,
         session_id: Ids::made_by(sent.id, "session"),
@@ -104,7 +104,7 @@ pub(super) async fn refresh(mut call: Call) -> Answer {
     let presented_hash = call.state.refresh_tokens.hash(presented);
 
     let principal = Principal::Anonymous(presented_hash.clone());
-    let mut sent = call.begin_now(principal, &presented_hash, WAIT).await?;
+    let mut sent = call.begin_now(principal, WAIT).await;
     let command = RefreshSession {
         user_id: presented.user_id,
         session_id: presented.session_id,
@@ -130,7 +130,7 @@ pub(super) async fn refresh(mut call: Call) -> Answer {
 /// DELETE /v1/sessions/current
 pub(super) async fn log_out(call: Call) -> Answer {
     let caller = call.caller()?;
-    let mut sent = call.begin_now(Principal::User(caller.user_id), &caller.session_id, WAIT).await?;
+    let mut sent = call.begin_now(Principal::User(caller.user_id), WAIT).await;
     let command = EndSession { user_id: caller.user_id, session_id: caller.session_id };
     sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
     let outcome = decided(&call, &mut sent).await?;

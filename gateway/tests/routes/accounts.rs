@@ -174,6 +174,35 @@ async fn a_refresh_gives_the_successor_and_a_repeat_the_same() {
 }
 
 #[tokio::test]
+async fn under_a_repeated_key_too_a_token_is_given_only_if_the_session_lives() {
+    let gateway = gateway();
+    gateway.someone("ada@example.org").await;
+    let send = |path: &str, body: &Value| {
+        gateway.send(request("POST", path).header("idempotency-key", "k-1").json(body))
+    };
+    let log_in = json!({ "email": "ada@example.org", "password": "correct horse" });
+    let first = json(&send("/v1/sessions", &log_in).await);
+    let refresh = json!({ "refresh_token": first["refresh_token"] });
+    assert_eq!(send("/v1/sessions/refresh", &refresh).await.status(), 200);
+
+    // The session has ended.
+    gateway.world.answers(Answer::Refuse("session_ended"));
+    assert_problem(&send("/v1/sessions/refresh", &refresh).await, 401, "invalid_refresh_token");
+
+    // Logging in again is another session.
+    gateway.world.answers(Answer::Accept);
+    let second = json(&send("/v1/sessions", &log_in).await);
+    let session = |tokens: &Value| {
+        gateway.state.tokens.check(tokens["access_token"].as_str().unwrap()).unwrap().session_id
+    };
+    assert_ne!(session(&first), session(&second));
+
+    // The password is another by now.
+    gateway.world.answers(Answer::Refuse("stale_credential"));
+    assert_problem(&send("/v1/sessions", &log_in).await, 401, "wrong_credentials");
+}
+
+#[tokio::test]
 async fn a_refresh_token_that_is_not_ours_never_becomes_a_command() {
     let gateway = gateway();
     let body = json!({ "refresh_token": "bm9wZQ" });

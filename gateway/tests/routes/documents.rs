@@ -81,6 +81,50 @@ fn every_operation_is_described_with_its_failures() {
     }
 }
 
+#[test]
+fn what_an_operation_takes_tells_how_it_can_fail() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            let takes = |parameter: &str| {
+                let reference = json!({ "$ref": format!("#/components/parameters/{parameter}") });
+                operation["parameters"].as_array().is_some_and(|all| all.contains(&reference))
+            };
+            for (so, statuses) in [
+                (method != "get" && method != "parameters", "500 503"),
+                (takes("Prefer") && method != "get", "202"),
+                (takes("IdempotencyKey"), "400 409 422"),
+                (takes("IfMatch"), "412"),
+                (takes("ReadAfter") || takes("Limit") || takes("Cursor"), "400 503"),
+                (operation["requestBody"].is_object(), "400 408 413 415"),
+                (operation["security"].is_array(), "401"),
+            ] {
+                for status in statuses.split(' ').filter(|_| so) {
+                    assert!(operation["responses"][status].is_object(), "{method} {path}: {status}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_logging_out_answers_is_in_the_document() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    let described = &document()["paths"]["/v1/sessions/current"]["delete"]["responses"];
+    let log_out = || with(Some(&token), request("DELETE", "/v1/sessions/current"));
+    let mut statuses = vec![gateway.send(log_out().header("idempotency-key", "no key")).await.status()];
+    statuses.push(gateway.send(request("DELETE", "/v1/sessions/current")).await.status());
+    for answer in [Answer::Refuse("not_found"), Answer::Fail, Answer::Unwritten] {
+        gateway.world.answers(answer);
+        statuses.push(gateway.send(log_out()).await.status());
+    }
+    assert_eq!(statuses, [204, 401, 204, 500, 503]);
+    for status in statuses {
+        assert!(described[status.as_str()].is_object(), "{status}");
+    }
+}
+
 #[tokio::test]
 async fn documents_are_served() {
     let gateway = gateway();

@@ -69,6 +69,28 @@ async fn lists_take_a_limit() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_was_never_given_out_is_no_beginning() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    for (path, wrong) in [
+        ("/v1/products", ["", "a%20b", "a/b"]),
+        ("/v1/orders", ["", "1700000000000", "1700000000000_x"]),
+        ("/v1/notifications", ["", "1700000000000", "1700000000000_x"]),
+    ] {
+        for wrong in wrong {
+            let response = gateway.get(&format!("{path}?cursor={wrong}"), Some(&token)).await;
+            assert_problem(&response, 400, "invalid_request");
+            assert_eq!(json(&response)["field"], "cursor");
+        }
+    }
+    let given = "1700000000000_c0ffee00-0000-4000-8000-000000000000";
+    for path in ["/v1/orders", "/v1/notifications"] {
+        let response = gateway.get(&format!("{path}?cursor={given}"), Some(&token)).await;
+        assert_eq!(response.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_is_down_is_503() {
     let gateway = gateway();
     gateway.world.inner().stores_down = true;

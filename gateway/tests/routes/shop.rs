@@ -96,6 +96,38 @@ async fn an_order_is_answered_with_the_order() {
 }
 
 #[tokio::test]
+async fn who_has_left_makes_nothing_any_more() {
+    let gateway = gateway();
+    let (ada, admin) = (gateway.someone("ada@example.org").await, gateway.admin());
+    let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
+    let product = json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
+    let password = json!({ "password": "correct horse" });
+    assert_eq!(gateway.command("DELETE", "/v1/users/me", Some(&ada), password).await.status(), 204);
+    gateway.world.inner().users.remove(&gateway.user_of(&admin));
+    let before = gateway.world.written();
+
+    for (path, token, body) in [
+        ("/v1/orders", &ada, &order),
+        ("/v1/products", &admin, &product),
+        ("/v1/products/rye/stock", &admin, &json!({ "quantity": 1 })),
+    ] {
+        let response = gateway.command("POST", path, Some(token), body.clone()).await;
+        assert_problem(&response, 401, "invalid_token");
+    }
+    assert_eq!(gateway.world.written(), before);
+}
+
+#[tokio::test]
+async fn orders_are_taken_without_any_store() {
+    let gateway = gateway();
+    let token = gateway.someone("ada@example.org").await;
+    gateway.world.inner().stores_down = true;
+    let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
+    let response = gateway.send(with(Some(&token), request("POST", "/v1/orders")).json(&order)).await;
+    assert_eq!(response.status(), 202);
+}
+
+#[tokio::test]
 async fn another_s_order_is_not_there() {
     let gateway = gateway();
     let ada = gateway.someone("ada@example.org").await;

@@ -20,8 +20,8 @@ use gateway::{
     limit::Limit,
     metrics::Metrics,
     reads::{
-        Credential, Happened, Health, Line, Notification, Order, Page, Product, Read, ReadError, Reads, Seen,
-        User, Watch,
+        Credential, Cursor, Happened, Health, Line, Notification, Order, Page, Product, Read, ReadError,
+        Reads, Seen, User, Watch,
     },
     routes,
     secret::Secret,
@@ -268,7 +268,7 @@ impl Reads for World {
     fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>> {
         self.get(move |inner| inner.products.get(sku).cloned())
     }
-    fn orders<'a>(&'a self, user_id: Uuid, _cursor: Option<&'a str>, limit: usize) -> Read<'a, Page<Order>> {
+    fn orders(&self, user_id: Uuid, _cursor: Option<Cursor>, limit: usize) -> Read<'_, Page<Order>> {
         self.get(move |inner| page(inner.orders.values().filter(|o| o.user_id == user_id).cloned(), limit))
     }
     fn order(&self, id: Uuid) -> Read<'_, Option<Order>> {
@@ -285,12 +285,12 @@ impl Reads for World {
             inner.orders.get(&order_id).map(happened).into_iter().collect()
         })
     }
-    fn notifications<'a>(
-        &'a self,
+    fn notifications(
+        &self,
         user_id: Uuid,
-        _cursor: Option<&'a str>,
+        _cursor: Option<Cursor>,
         limit: usize,
-    ) -> Read<'a, Page<Notification>> {
+    ) -> Read<'_, Page<Notification>> {
         self.get(move |inner| {
             page(inner.notifications.values().filter(|n| n.user_id == user_id).cloned(), limit)
         })
@@ -425,7 +425,10 @@ impl Gateway {
 
     /// An admin's access token.
     pub fn admin(&self) -> String {
-        self.state.tokens.issue(Uuid::from_u128(1), Uuid::from_u128(2), Role::Admin).unwrap()
+        let id = Uuid::from_u128(1);
+        let (email, name) = ("admin@example.org".to_owned(), "Admin".to_owned());
+        self.world.inner().users.insert(id, User { id, email, name, role: Role::Admin, version: 1 });
+        self.state.tokens.issue(id, Uuid::from_u128(2), Role::Admin).unwrap()
     }
 
     /// Who a token is for.

@@ -79,6 +79,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         transactional_id: format!("{name}-0-0"),
         delivery: if options.at_least_once { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce },
     };
+    let metrics = Metrics::register(&topology, &registry)?;
     let worker = Worker::new(
         topology,
         Arc::new(work::codec()),
@@ -86,7 +87,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         Arc::new(NoSource),
         Arc::new(now_ms),
         Settings { commit_interval: Duration::from_millis(options.commit_ms), ..Settings::default() },
-        Metrics::register(name, &registry)?,
+        metrics,
     );
     let status = worker.status();
     let shutdown = Arc::new(AtomicBool::new(false));

@@ -105,6 +105,34 @@ async fn who_logs_out_is_out() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
+async fn a_repeated_key_gives_no_token_of_a_session_that_has_ended() {
+    // Given a session that was begun and refreshed under a key
+    let system = system().await;
+    let ada = system.user("Ada").await;
+    let (visitor, key) = (system.visitor(), any());
+    let log_in = async || visitor.log_in(&ada.email, PASSWORD).key(&key).answer().await;
+    let refresh = async |token: &str| visitor.refresh(token).key(&key).answer().await;
+    let first = log_in().await.expect(200).string("refresh_token");
+    let refreshed = refresh(&first).await;
+    let access = refreshed.expect(200).string("access_token");
+
+    // When it has ended, then the same request gives nothing any more
+    system.visitor().with_token(access).log_out().answer().await.expect(204);
+    refresh(&first).await.problem(401, "invalid_refresh_token");
+
+    // And logging in again under the same key is another session, which lives
+    let second = log_in().await.expect(200).string("refresh_token");
+    refresh(&second).await.expect(200);
+
+    // When the password has been changed, then neither request gives a token
+    let change = json!({ "current": PASSWORD, "new": "an entirely new one" });
+    ada.client.put("/v1/users/me/password", &change).wait(10).answer().await.expect(200);
+    refresh(&second).await.problem(401, "invalid_refresh_token");
+    log_in().await.problem(401, "wrong_credentials");
+}
+
+#[tokio::test]
+#[ignore = "needs the stack"]
 async fn an_address_can_be_changed_and_is_free_then() {
     // Given two users
     let system = system().await;
@@ -151,7 +179,10 @@ async fn who_leaves_is_gone_and_the_address_is_free() {
     leave("not my password").answer().await.problem(403, "wrong_password");
     leave(PASSWORD).answer().await.expect(204);
 
-    // Then nothing of hers works any more, and the address can be taken by another
+    // Then she orders nothing with the token that she still has
+    ada.client.place_order(&[("anything", 1)]).wait(10).answer().await.problem(401, "invalid_token");
+
+    // And nothing of hers works any more, and the address can be taken by another
     system.visitor().log_in(&ada.email, PASSWORD).answer().await.problem(401, "wrong_credentials");
     system.visitor().refresh(&ada.refresh_token).answer().await.expect(401);
     eventually("the address is free", SEEN_MAX, async || {

@@ -83,7 +83,7 @@ impl Driver {
         let processor = self.topology.processor();
         let connect = self.log.connect(processor, &self.topology.inputs(), &self.transactional_id(worker));
         let now_ms = self.now_ms.clone();
-        let metrics = Metrics::register(processor, &prometheus::Registry::new());
+        let metrics = Metrics::register(&self.topology, &prometheus::Registry::new());
         self.workers[worker] = Some(Worker::new(
             self.topology.clone(),
             self.codec.clone(),

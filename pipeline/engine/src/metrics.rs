@@ -6,6 +6,8 @@ use prometheus::{
 use redpanda::log::Topic;
 use schemas::{Outcome, Use, Verdict};
 
+use crate::topology::Topology;
+
 /// The engine's metrics of one processor. Cheap to clone: clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -31,13 +33,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The metrics of `processor`, registered with `registry`.
+    /// The metrics of a processor, registered with `registry`.
     ///
     /// # Errors
     /// When a metric of the same name is registered already.
-    pub fn register(processor: &str, registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn register(topology: &Topology, registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = |name: &str, help: &str| {
-            Opts::new(format!("millrace_engine_{name}"), help).const_label("processor", processor)
+            Opts::new(format!("millrace_engine_{name}"), help).const_label("processor", topology.processor())
         };
         let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
             let counter = IntCounter::with_opts(opts(name, help))?;
@@ -69,7 +71,7 @@ impl Metrics {
             &[],
         )?;
         registry.register(Box::new(seconds.clone()))?;
-        Ok(Self {
+        let metrics = Self {
             records_in: counters("records_in_total", "Records decided on, by input topic.", &["topic"])?,
             records_out: counter(
                 "records_out_total",
@@ -119,7 +121,19 @@ impl Metrics {
                 "Records of deprecated schemas that the service, its projections included, has written or read.",
                 &["schema", "use"],
             )?,
-        })
+        };
+        metrics.begin(&topology.inputs());
+        Ok(metrics)
+    }
+
+    /// Makes failures show as zero before there is one: to Prometheus a series that is born at one has not increased.
+    fn begin(&self, inputs: &[Topic]) {
+        for topic in inputs {
+            self.dead_letters.with_label_values(&[&**topic]);
+        }
+        for reason in ["aborted", "fenced", "unknown"] {
+            self.aborted.with_label_values(&[reason]);
+        }
     }
 
     pub(crate) fn outcome(&self, outcome: &Outcome) {
@@ -152,5 +166,34 @@ impl Metrics {
 
     pub(crate) fn dead_letter(&self, topic: &str) {
         self.dead_letters.with_label_values(&[topic]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{order::Order, stock::Stock};
+    use prometheus::TextEncoder;
+
+    use super::*;
+
+    #[test]
+    fn failures_show_before_there_is_one() {
+        let topology = Topology::new("order", |_| Some(1)).aggregate::<Order>().aggregate::<Stock>();
+        let registry = Registry::new();
+        let metrics = Metrics::register(&topology, &registry).expect("metrics");
+        metrics.dead_letter("order.commands");
+
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).expect("text");
+        for line in [
+            r#"dead_letters_total{processor="order",topic="order.commands"} 1"#,
+            r#"dead_letters_total{processor="order",topic="order.followups"} 0"#,
+            r#"dead_letters_total{processor="order",topic="stock.commands"} 0"#,
+            r#"dead_letters_total{processor="order",topic="stock.followups"} 0"#,
+            r#"transactions_aborted_total{processor="order",reason="aborted"} 0"#,
+            r#"transactions_aborted_total{processor="order",reason="fenced"} 0"#,
+            r#"transactions_aborted_total{processor="order",reason="unknown"} 0"#,
+        ] {
+            assert!(text.contains(&format!("\nmillrace_engine_{line}\n")), "{line} is not in {text}");
+        }
     }
 }

@@ -131,7 +131,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     let mut schemas = topology.schemas().to_vec();
     schemas
         .extend(reads.into_iter().filter(|read| !topology.schemas().iter().any(|own| own.name == read.name)));
-    let engine_metrics = engine::Metrics::register(topology.processor(), &metrics)?;
+    let engine_metrics = engine::Metrics::register(&topology, &metrics)?;
     let codec = tokio::select! {
         codec = registry.wait_for_codec(&schemas) => codec,
         () = stop.asked() => return Ok(()),
