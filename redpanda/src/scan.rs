@@ -40,24 +40,6 @@ pub fn scan(
     positions: &mut BTreeMap<i32, i64>,
     at_most: Duration,
 ) -> Result<Vec<Record>, LogError> {
-    let mut records = Vec::new();
-    visit(brokers, topic, partitions, isolation, positions, at_most, |record| records.push(record))?;
-    Ok(records)
-}
-
-/// The same for topics that are larger than memory: shows each record to `see`, in the order of its partition.
-///
-/// # Errors
-/// As [`scan`].
-pub fn visit(
-    brokers: &str,
-    topic: &str,
-    partitions: i32,
-    isolation: Isolation,
-    positions: &mut BTreeMap<i32, i64>,
-    at_most: Duration,
-    mut see: impl FnMut(Record),
-) -> Result<(), LogError> {
     let doing = || format!("reading {topic}");
     let consumer = consumer(brokers, isolation).map_err(|e| fatal(doing(), &e))?;
     let mut list = TopicPartitionList::new();
@@ -67,7 +49,7 @@ pub fn visit(
     }
     consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
     let (begun, mut ended) = (Instant::now(), BTreeSet::new());
-    let mut topics: Vec<Topic> = Vec::new();
+    let (mut topics, mut records): (Vec<Topic>, _) = (Vec::new(), Vec::new());
     let mut moved = positions.clone();
     while ended.len() < usize::try_from(partitions).unwrap_or(0) {
         match consumer.poll(Duration::from_millis(100)) {
@@ -75,7 +57,7 @@ pub fn visit(
                 // What comes after the end of its partition was seen is for the next time.
                 if !ended.contains(&message.partition()) {
                     moved.insert(message.partition(), message.offset() + 1);
-                    see(record(&mut topics, &message));
+                    records.push(record(&mut topics, &message));
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -90,7 +72,7 @@ pub fn visit(
         }
     }
     *positions = moved;
-    Ok(())
+    Ok(records)
 }
 
 /// What a group has committed, asked from outside of it.

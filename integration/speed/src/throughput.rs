@@ -1,20 +1,20 @@
 //! `bench engine`: all contenders in turn, over and over, each with fresh topics and the same inputs; what each wrote is checked.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{collections::HashMap, ops::ControlFlow, path::PathBuf, time::Duration};
 
-use anyhow::ensure;
-use redpanda::scan::{Isolation, visit};
+use anyhow::{Context as _, ensure};
+use redpanda::scan;
 use schemas::Message as _;
 use serde::Serialize;
 
 use crate::{
     rig::{Contender, Rig},
     table::{Summary, rows, save},
-    work::{self, Event, KEYS, OUTPUTS, PARTITIONS},
+    work::{self, Event, KEYS, OUTPUTS},
 };
 
-/// How long the check of one run may take.
-const CHECK_MAX: Duration = Duration::from_secs(120);
+/// How long nothing may come while outputs are read back.
+const SILENT_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -107,8 +107,10 @@ fn check(rig: &Rig, records: u64) -> anyhow::Result<f64> {
             Ok(Event::Counted(counted)) if counted.count == *count => {}
             found => drop(wrong.get_or_insert_with(|| format!("expected count {count}, found {found:?}"))),
         }
+        ControlFlow::Continue(())
     };
-    visit(&rig.brokers, OUTPUTS, PARTITIONS, Isolation::Committed, &mut Default::default(), CHECK_MAX, see)?;
+    let spans = scan::spans(&rig.brokers, OUTPUTS)?.with_context(|| format!("{OUTPUTS} is not there"))?;
+    scan::each(&rig.brokers, OUTPUTS, &spans, SILENT_MAX, see)?;
     ensure!(wrong.is_none(), "a wrong output: {}", wrong.unwrap_or_default());
     ensure!(all == records, "{all} outputs of {records} inputs");
     Ok((last - first).max(1) as f64 / 1000.0)
