@@ -4,12 +4,14 @@
 //!   where one of several records may come.
 //! - [`Codec`]: the wire format, with resolution of what older writers wrote.
 //! - [`headers`]: the names of the headers that stand beside a value.
+//! - [`avro`]: schemas, read strictly, with every problem and its place.
 //! - [`compatibility`]: whether what one schema wrote can be read with another.
 //!
 //! There is no I/O in here and no registry: ids come in as values, and a codec says which one it lacks.
 
 #![forbid(unsafe_code)]
 
+pub mod avro;
 mod codec;
 pub mod compatibility;
 mod error;
