@@ -217,7 +217,7 @@ fn a_break_is_named_and_keeps_everything_from_being_applied() {
     let plan = project.bring(&["plan", "--out", &kept]);
     assert_eq!(plan.code, 2, "{}", plan.text);
     let what =
-        format!("breaks   {}: what version 1 wrote can't be read any more: title: ", project.subject());
+        format!("breaks   {}, version 1: title: this field is new, and has no default", project.subject());
     assert!(plan.text.contains(&what), "{}", plan.text);
     assert!(!Path::new(&kept).exists());
 

@@ -14,7 +14,7 @@ use rdkafka::{
     client::DefaultClientContext,
     error::RDKafkaErrorCode,
 };
-use schemas::{Schema, compatibility};
+use schemas::{Schema, avro::Invalid, compatibility};
 use serde_json::{Value, json};
 
 use crate::{
@@ -64,7 +64,7 @@ pub enum Break {
         declared: i32,
     },
     /// A schema can't stand beside a version that the registry has.
-    #[error("{subject}: {cause}")]
+    #[error("{subject}, {}: {cause}", cause.release)]
     Incompatible {
         /// The subject.
         subject: &'static str,
@@ -77,7 +77,7 @@ pub enum Break {
         /// The subject.
         subject: &'static str,
         /// What is wrong with it.
-        cause: compatibility::Invalid,
+        cause: Invalid,
     },
 }
 
@@ -296,14 +296,19 @@ impl Provision {
         let mut after = Vec::new();
         if !is_there {
             let versions = self.registry.versions(schema.name).await?;
-            let texts = versions.iter().map(|version| (version.number, version.schema.as_str()));
+            let texts: Vec<_> = versions
+                .iter()
+                .map(|version| (format!("version {}", version.number), version.schema.as_str()))
+                .collect();
             let subject = schema.name;
-            match compatibility::breaks(schema.json, texts) {
+            match compatibility::breaks(schema.json, &texts) {
                 Ok(breaks) => {
                     let broken = breaks.into_iter().map(|cause| Break::Incompatible { subject, cause });
                     plan.breaks.extend(broken);
                 }
-                Err(cause) => plan.breaks.push(Break::Unreadable { subject, cause }),
+                Err(wrong) => {
+                    plan.breaks.extend(wrong.into_iter().map(|cause| Break::Unreadable { subject, cause }));
+                }
             }
             after.extend(versions.iter().map(|version| version.number));
         }

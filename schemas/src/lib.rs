@@ -4,6 +4,7 @@
 //!   where one of several records may come.
 //! - [`Codec`]: the wire format, with resolution of what older writers wrote.
 //! - [`headers`]: the names of the headers that stand beside a value.
+//! - [`avro`]: schemas, read strictly, with every problem and its place.
 //! - [`json`]: a record as JSON for people, and back.
 //! - [`compatibility`]: whether what one schema wrote can be read with another.
 //!
@@ -11,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod avro;
 mod canonical;
 mod codec;
 pub mod compatibility;

@@ -6,13 +6,20 @@
 
 mod apply;
 mod catalogue;
+mod check;
+mod config;
+mod conform;
 mod decode;
+mod diff;
 mod docs;
 mod encode;
+mod files;
 mod generate;
+mod lint;
 mod plan;
 mod release;
 mod replay;
+mod report;
 mod rust;
 mod source;
 mod stop;
@@ -22,30 +29,38 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 
-/// Keeps schemas, generated types and released history together.
+use report::{Format, Outcome};
+
+/// Keeps schemas, generated types and released history together. Exit codes: 0 nothing to do or fine, 1 changes pending,
+/// 2 breaking or invalid, 64 wrong usage, 69 broker or registry unreachable.
 #[derive(Debug, Parser)]
 #[command(name = "schemas", version)]
 struct Settings {
-    /// The folder of the schemas crate; found by itself from the project's folder or below.
+    /// The folder of the schemas, with `avro` in it; found by itself from the project's folder or below.
     #[arg(long, env = "MILLRACE_SCHEMAS", global = true)]
     folder: Option<PathBuf>,
+    /// How findings are written.
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
+    format: Format,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Checks that the files are valid and keep to the house's rules, or explains a rule.
+    Lint(lint::Lint),
+    /// Checks every schema against all that was released of it; tells every problem, who breaks, and a fix.
+    Check(check::Check),
+    /// Tells what has changed since the latest release, and what of it breaks.
+    Diff(diff::Diff),
+    /// Keeps each working schema that has changed as its next released version, unless one breaks what was released.
+    Release(release::Release),
     /// Writes the Rust types and the self-contained schemas to src/generated, and what people read to docs.
     Generate {
         /// Writes nothing; fails if something would change.
         #[arg(long)]
         check: bool,
-    },
-    /// Keeps each working schema that has changed as its next released version, unless one breaks what was released.
-    Release {
-        /// Writes nothing; says what would be released.
-        #[arg(long)]
-        dry_run: bool,
     },
     /// Prints one record of the Confluent wire format as JSON, the way rpk does.
     Decode(decode::Arguments),
@@ -57,19 +72,24 @@ enum Command {
     Apply(apply::Arguments),
     /// Reads every record that the topics hold with the working schemas, and counts them by version.
     Replay(replay::Arguments),
+    /// Gives this checker's verdicts on a file of cases, one JSON object a line.
+    Conform(conform::Conform),
 }
+
+/// Wrong usage, EX_USAGE.
+const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let settings = match Settings::try_parse() {
         Ok(settings) => settings,
         Err(error) => {
             let _ = error.print();
-            // Wrong settings are 64 (EX_USAGE) everywhere; help and version are no errors.
-            return if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+            // Help and version are no errors.
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
     match run(settings) {
-        Ok(code) => code,
+        Ok(outcome) => ExitCode::from(outcome as u8),
         Err(error) => {
             eprintln!("schemas: {error:#}");
             stop::code_of(&error)
@@ -77,16 +97,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let folder = || settings.folder.map_or_else(locate, Ok);
-    let done = |()| ExitCode::SUCCESS;
-    match settings.command {
-        Command::Generate { check } => generate::run(&folder()?, check).map(done),
-        Command::Release { dry_run } => release::run(&folder()?, dry_run).map(done),
-        Command::Decode(arguments) => online()?.block_on(decode::run(folder, arguments)).map(done),
-        Command::Encode(arguments) => online()?.block_on(encode::run(folder, arguments)).map(done),
+fn run(Settings { folder, format, command }: Settings) -> anyhow::Result<Outcome> {
+    let folder = || folder.map_or_else(locate, Ok);
+    match command {
+        Command::Lint(lint) => lint.run(folder, format),
+        Command::Check(check) => check.run(&folder()?, format),
+        Command::Diff(diff) => diff.run(folder, format),
+        Command::Release(release) => release.run(&folder()?, format),
+        Command::Generate { check } => generate::run(&folder()?, check).map(|()| Outcome::Fine),
+        Command::Conform(conform) => conform.run(),
+        Command::Decode(arguments) => {
+            online()?.block_on(decode::run(folder, arguments)).map(|()| Outcome::Fine)
+        }
+        Command::Encode(arguments) => {
+            online()?.block_on(encode::run(folder, arguments)).map(|()| Outcome::Fine)
+        }
         Command::Plan(arguments) => online()?.block_on(plan::run(folder, arguments)),
-        Command::Apply(arguments) => online()?.block_on(apply::run(folder, arguments)).map(done),
+        Command::Apply(arguments) => {
+            online()?.block_on(apply::run(folder, arguments)).map(|()| Outcome::Fine)
+        }
         Command::Replay(arguments) => replay::run(&online()?, folder, arguments),
     }
 }
@@ -103,5 +132,7 @@ fn locate() -> anyhow::Result<PathBuf> {
     here.ancestors()
         .flat_map(|folder| [folder.to_owned(), folder.join("schemas")])
         .find(|folder| folder.join("avro").is_dir())
-        .ok_or_else(|| anyhow::anyhow!("no folder `avro` here or above: name it with --folder"))
+        .ok_or_else(|| {
+            stop::Stop::Usage("no folder `avro` here or above: name it with --folder".to_owned()).into()
+        })
 }

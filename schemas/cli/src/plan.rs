@@ -1,6 +1,6 @@
 //! `schemas plan`: what registry and topics lack of what the files say. It changes nothing.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -9,7 +9,7 @@ use redpanda::{
     registry::Registry,
 };
 
-use crate::{catalogue::Catalogue, source};
+use crate::{catalogue::Catalogue, report::Outcome, source};
 
 /// The cluster, and what it shall have.
 #[derive(Debug, Args)]
@@ -49,12 +49,12 @@ impl Cluster {
 }
 
 /// Prints the plan. Exit codes: 0 nothing to do, 1 changes pending, 2 something would break.
-pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<ExitCode> {
+pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<Outcome> {
     let plan = arguments.cluster.provision(&folder()?)?.plan().await?;
     show(&plan);
     if !plan.breaks.is_empty() {
         println!("problems: {}; as it is, nothing will be applied", plan.breaks.len());
-        return Ok(ExitCode::from(2));
+        return Ok(Outcome::Broken);
     }
     if let Some(file) = arguments.out {
         let text = format!("{}\n", serde_json::to_string_pretty(&plan.to_json())?);
@@ -62,10 +62,10 @@ pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arg
     }
     if plan.is_empty() {
         println!("nothing to do: all topics and schemas are as the files say");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Outcome::Fine);
     }
     println!("changes pending: {}", plan.steps.len());
-    Ok(ExitCode::from(1))
+    Ok(Outcome::Pending)
 }
 
 /// Prints steps and breaks, one a line.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use redpanda::{registry::Registry, topics::Topics};
 use schemas::{Schema, json::Converter};
 
-use crate::{catalogue::Catalogue, release, stop::Stop};
+use crate::{catalogue::Catalogue, files::Baseline, stop::Stop};
 
 /// The declared topics: those of `file`, or of the `redpanda` folder beside that of the schemas.
 pub(crate) fn topics(folder: &Path, file: Option<PathBuf>, catalogue: &Catalogue) -> Result<Topics> {
@@ -39,10 +39,11 @@ pub(crate) fn local(folder: &Path, name: &str) -> Result<&'static Schema> {
             found.map(|found| found.json.to_string())
         }
         Some(version) => {
-            let histories = release::read(&folder.join("released"))?;
-            let history = histories.get(subject).map(Vec::as_slice).unwrap_or_default();
+            let baseline = Baseline::released(&folder.join("released"))?;
+            let history = baseline.of(subject);
             let index = version.parse::<usize>().ok().and_then(|version| version.checked_sub(1));
-            let found = index.and_then(|index| history.get(index)).cloned();
+            let found = index.and_then(|index| history.get(index));
+            let found = found.map(|(_, texts, _)| texts.files[0].text.clone());
             if found.is_none() && !history.is_empty() {
                 let last = history.len();
                 let why = format!("{subject} has no released version {version}, but 1 to {last}");

@@ -1,0 +1,207 @@
+//! `schemas check`: whether every schema gets on with what was released of it.
+//!
+//! All problems are told, each with who breaks, in which order to deploy, and a fix.
+
+use std::{collections::HashMap, path::Path};
+
+use anyhow::Result;
+use clap::Args;
+use schemas::{
+    avro,
+    compatibility::{Break, Direction, Kind, Level, Severity, check},
+};
+
+use crate::{
+    config::Config,
+    files::{Baseline, Texts},
+    report::{Finding, Format, Outcome, Place, Report, Weight, count},
+};
+
+/// What to compare with.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions. Without it, the folder
+    /// `released`.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) against: Option<String>,
+    /// The level for every subject, instead of what schemas.toml says.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) level: Option<Level>,
+}
+
+impl Check {
+    pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
+        let avro = folder.join("avro");
+        let texts = Texts::read(&avro)?;
+        let baseline = match &self.against {
+            Some(against) => Baseline::read(against, &avro)?,
+            None => Baseline::released(&folder.join("released"))?,
+        };
+        Ok(compare(&texts, &baseline, &Config::read(folder)?, self.level).tell(format))
+    }
+}
+
+/// The id and explanation of a subject that is gone.
+pub(crate) const SUBJECT_REMOVED: (&str, &str) = (
+    "subject-removed",
+    "A schema was released, and no file defines it any more. Records of it may still be on topics, and nobody could read them.",
+);
+
+/// Compares every schema with what was released of it.
+pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level: Option<Level>) -> Report {
+    let roots = texts.roots();
+    let mut checked: Vec<String> = Vec::new();
+    let mut findings: Vec<Finding> =
+        texts.problems.iter().map(|problem| Finding::invalid(texts, problem)).collect();
+    findings.extend(baseline.invalid().map(|(texts, problem)| Finding::invalid(texts, problem)));
+    let (mut versions, mut fresh) = (0, 0);
+    if findings.is_empty() {
+        let shared = texts.shared();
+        for (subject, root) in &roots {
+            let released = baseline.of(subject);
+            let is_part = shared.contains(&root.at.id) || !matches!(root.kind(), avro::Kind::Record(_));
+            if released.is_empty() && is_part {
+                // It is checked, and released, with the schemas that use it.
+                continue;
+            }
+            checked.push((*subject).to_owned());
+            versions += released.len();
+            fresh += usize::from(released.is_empty());
+            let names: Vec<_> = released.iter().map(|(name, _, root)| (name.as_str(), *root)).collect();
+            let level = level.unwrap_or_else(|| config.level(subject));
+            for group in grouped(check(level, &names, *root)) {
+                let last = group.last().map(|found| found.release.clone()).unwrap_or_default();
+                let old = released.iter().find(|(name, ..)| *name == last).map(|(_, old, _)| *old);
+                if !is_allowed(config, subject, &group[0]) {
+                    findings.push(finding(subject, &group, texts, old));
+                }
+            }
+        }
+        findings.extend(removed(&roots.into_keys().collect::<Vec<_>>(), baseline));
+    }
+    let mut report = Report { command: "check", checked, findings, summary: String::new() };
+    let (errors, warnings) = (report.errors(), report.warnings());
+    let is_new = if fresh == 0 { String::new() } else { format!(" ({fresh} of them new)") };
+    report.summary = format!(
+        "{}{is_new} against {}: {}",
+        count(report.checked.len(), "schema"),
+        count(versions, "released version"),
+        match (errors, warnings) {
+            (0, 0) => "fine".to_owned(),
+            (0, warnings) => format!("fine, {}", count(warnings, "warning")),
+            (errors, 0) => count(errors, "error"),
+            (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
+        }
+    );
+    report
+}
+
+/// Whether schemas.toml makes an exception. There is none for a break: its records would fail all the same.
+pub(crate) fn is_allowed(config: &Config, subject: &str, found: &Break) -> bool {
+    found.problem.kind.severity() != Severity::Break
+        && config
+            .allow
+            .iter()
+            .any(|allow| allow.covers(found.problem.kind.id(), subject, &found.problem.path))
+}
+
+/// The same change is told once, whatever releases it breaks and in whichever direction.
+fn grouped(found: Vec<Break>) -> Vec<Vec<Break>> {
+    let mut groups: Vec<Vec<Break>> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for one in found {
+        let kind = one.problem.kind;
+        // The sides of a union differ by direction.
+        let sides = if kind == Kind::BranchUnknown { Some(one.direction) } else { None };
+        let symbol = if kind == Kind::SymbolUnknown {
+            one.what()
+        } else {
+            format!("{:?} {:?}", one.before(), one.after())
+        };
+        let key = format!("{kind:?} {} {sides:?} {symbol}", one.problem.path);
+        let index = *known.entry(key).or_insert(groups.len());
+        if index == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[index].push(one);
+    }
+    groups
+}
+
+fn finding(subject: &str, group: &[Break], new: &Texts, old: Option<&Texts>) -> Finding {
+    let there = |text: Option<&str>| text.unwrap_or("not there").to_owned();
+    let of = |direction| {
+        let found: Vec<&Break> = group.iter().filter(|one| one.direction == direction).collect();
+        let names: Vec<&str> = found.iter().map(|one| one.release.as_str()).collect();
+        found.first().map(|first| Break { release: releases(&names), ..(*first).clone() })
+    };
+    let ways: Vec<Break> = [Direction::Backward, Direction::Forward].into_iter().filter_map(of).collect();
+    let (first, last) = (&ways[0], &group[group.len() - 1]);
+    let kind = first.problem.kind;
+    let is_mutual = ways.len() > 1 && kind.severity() == Severity::Break;
+    let who: Vec<String> = ways.iter().map(Break::who).collect();
+    Finding {
+        id: kind.id(),
+        weight: weight(first),
+        subject: subject.to_owned(),
+        path: first.problem.path.clone(),
+        message: format!("{}{}", first.what(), if is_mutual { ", nor the other way round" } else { "" }),
+        place: last.after_at().map(|at| Place::new(new, at, "now")),
+        other: last.before_at().zip(old).map(|(at, old)| Place::new(old, at, last.release.clone())),
+        notes: vec![
+            ("old", there(last.before())),
+            ("new", there(last.after())),
+            ("breaks", who.join("; ")),
+            ("deploy", first.deploy().to_owned()),
+            ("fix", first.fix()),
+        ],
+    }
+}
+
+/// `version 1`, `versions 1 to 3, 5`, or the names as they are.
+fn releases(names: &[&str]) -> String {
+    let numbers: Option<Vec<u32>> =
+        names.iter().map(|name| name.strip_prefix("version ")?.parse().ok()).collect();
+    let Some(numbers) = numbers.filter(|numbers| numbers.len() > 1) else { return names.join(", ") };
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, end)) if *end + 1 == number => *end = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let told = runs
+        .into_iter()
+        .map(|(start, end)| if start == end { start.to_string() } else { format!("{start} to {end}") });
+    format!("versions {}", told.collect::<Vec<_>>().join(", "))
+}
+
+/// A change of meaning is as bad as a break: nobody notices it.
+pub(crate) fn weight(found: &Break) -> Weight {
+    match found.problem.kind.severity() {
+        Severity::Break | Severity::Meaning => Weight::Error,
+        Severity::Warning => Weight::Warning,
+    }
+}
+
+/// The subjects that are gone.
+pub(crate) fn removed(subjects: &[&str], baseline: &Baseline) -> Vec<Finding> {
+    let gone = baseline.subjects().into_iter().filter(|name| !subjects.contains(name));
+    gone.map(|name| Finding {
+        id: SUBJECT_REMOVED.0,
+        weight: Weight::Error,
+        subject: name.to_owned(),
+        path: String::new(),
+        message: "it was released and is gone, but records of it may be on topics".to_owned(),
+        place: None,
+        other: baseline
+            .of(name)
+            .last()
+            .map(|(release, texts, root)| Place::new(texts, root.at.span, release.clone())),
+        notes: vec![
+            ("breaks", "new readers know nothing of such records".to_owned()),
+            ("fix", "keep the file for as long as a topic may hold such records".to_owned()),
+        ],
+    })
+    .collect()
+}

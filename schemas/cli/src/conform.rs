@@ -1,0 +1,128 @@
+//! `schemas conform`: this checker's verdicts on a file of cases, one JSON object a line.
+//!
+//! Lines `{name, old | history, new, level}` ask whether `new` gets on with what was before, lines `{name, schema}`
+//! whether the schema is valid. Where a line says what it expects (`compatible` or `valid`), it is compared.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use schemas::{
+    avro::{Root, Schemas, parse_one},
+    compatibility::{Direction, Level, Severity, check},
+};
+use serde_json::{Map, Value, json};
+
+use crate::report::Outcome;
+
+/// The cases.
+#[derive(Debug, Args)]
+pub(crate) struct Conform {
+    /// A file of cases, one JSON object a line.
+    file: PathBuf,
+}
+
+impl Conform {
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        let text =
+            fs::read_to_string(&self.file).with_context(|| format!("reading {}", self.file.display()))?;
+        let (mut cases, mut expected, mut disagreed) = (0, 0, Vec::new());
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let context = || format!("{}:{number}", self.file.display());
+            let case: Map<String, Value> = serde_json::from_str(line).with_context(context)?;
+            let verdict = judge(&case).with_context(context)?;
+            let key = if verdict.get("valid").is_some() { "valid" } else { "compatible" };
+            cases += 1;
+            if let Some(wanted) = case.get(key) {
+                expected += 1;
+                if *wanted != verdict[key] {
+                    disagreed.push(format!("{number}: {} should be {key}: {wanted}", verdict["name"]));
+                }
+            }
+            println!("{verdict}");
+        }
+        for one in &disagreed {
+            eprintln!("schemas: line {one}");
+        }
+        let agreed = expected - disagreed.len();
+        eprintln!("schemas: {cases} cases, {agreed} of {expected} expected verdicts agree");
+        Ok(if disagreed.is_empty() { Outcome::Fine } else { Outcome::Broken })
+    }
+}
+
+/// The verdict on one case.
+fn judge(case: &Map<String, Value>) -> Result<Value> {
+    let name = case.get("name").cloned().unwrap_or_default();
+    let mut problems = Vec::new();
+    if let Some(schema) = case.get("schema") {
+        read(schema, "schema", &mut problems);
+        return Ok(json!({ "name": name, "valid": problems.is_empty(), "problems": problems }));
+    }
+    let new = case.get("new").context("a case has \"schema\", or \"new\" and \"old\" or \"history\"")?;
+    let level: Level = match case.get("level") {
+        Some(Value::String(level)) => level.parse().map_err(anyhow::Error::msg)?,
+        _ => bail!("a case with \"new\" has a \"level\""),
+    };
+    let history: Vec<&Value> = match (case.get("old"), case.get("history")) {
+        (Some(old), None) => vec![old],
+        (None, Some(Value::Array(history))) => history.iter().collect(),
+        _ => bail!("a case with \"new\" has either \"old\", or \"history\", a list"),
+    };
+    let new = read(new, "new", &mut problems);
+    let history: Vec<(String, Option<Schemas>)> = (1..)
+        .zip(history)
+        .map(|(version, text)| {
+            (format!("version {version}"), read(text, &format!("version {version}"), &mut problems))
+        })
+        .collect();
+    let mut is_compatible = problems.is_empty();
+    if let (true, Some(new)) = (is_compatible, new.as_ref().and_then(|new| new.root(0))) {
+        let history: Vec<(&str, Root<'_>)> = history
+            .iter()
+            .filter_map(|(release, old)| Some((release.as_str(), old.as_ref()?.root(0)?)))
+            .collect();
+        for found in check(level, &history, new) {
+            let severity = match found.problem.kind.severity() {
+                Severity::Break => "break",
+                Severity::Meaning => "meaning",
+                Severity::Warning => "warning",
+            };
+            is_compatible &= severity != "break";
+            problems.push(json!({
+                "id": found.problem.kind.id(),
+                "severity": severity,
+                "path": found.problem.path,
+                "message": found.problem.why(),
+                "direction": match found.direction {
+                    Direction::Backward => "backward",
+                    Direction::Forward => "forward",
+                },
+                "with": found.release,
+                "old": found.before(),
+                "new": found.after(),
+                "fix": found.fix(),
+            }));
+        }
+    }
+    Ok(json!({ "name": name, "compatible": is_compatible, "problems": problems }))
+}
+
+/// Parses a schema that stands in a case as JSON, or as a string that holds JSON.
+fn read(schema: &Value, what: &str, problems: &mut Vec<Value>) -> Option<Schemas> {
+    let text = match schema {
+        Value::String(text) if text.trim_start().starts_with(['{', '[', '"']) => text.clone(),
+        schema => schema.to_string(),
+    };
+    match parse_one(&text) {
+        Ok(schemas) => Some(schemas),
+        Err(invalid) => {
+            problems.extend(invalid.iter().map(|one| {
+                json!({ "id": one.rule.id(), "in": what, "path": one.path, "message": one.message, "help": one.help })
+            }));
+            None
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether a field's default is a value of its type.
+
+use serde_json::Value;
+
+use super::{
+    model::{Kind, Schemas, TypeId},
+    rule::{Invalid, Rule},
+};
+
+/// Reports every default that does not fit.
+pub(super) fn check(schemas: &Schemas, problems: &mut Vec<Invalid>) {
+    for one in &schemas.types {
+        let Kind::Record(record) = &one.kind else { continue };
+        for field in &record.fields {
+            let Some(default) = &field.default else { continue };
+            if let Err(why) = schemas.fits(field.kind.id, &default.json) {
+                problems.push(Invalid {
+                    rule: Rule::Default,
+                    path: field.name.clone(),
+                    span: default.span,
+                    message: format!("the default of {} is no value of its type: {why}", field.name),
+                    help: None,
+                });
+            }
+        }
+    }
+}
+
+impl Schemas {
+    /// Whether `json` is a default of the type, and if not, why.
+    pub fn fits(&self, id: TypeId, json: &Value) -> Result<(), String> {
+        fits(self, id, json, 0)
+    }
+}
+
+/// A default inside itself would never end.
+const DEPTH_MAX: usize = 64;
+
+fn fits(schemas: &Schemas, id: TypeId, json: &Value, depth: usize) -> Result<(), String> {
+    if depth > DEPTH_MAX {
+        return Err("it holds itself without end".to_owned());
+    }
+    let expected = |what: &str| Err(format!("{} is not {what}", short(json)));
+    match (&schemas.get(id).kind, json) {
+        (Kind::Null, Value::Null)
+        | (Kind::Boolean, Value::Bool(_))
+        | (Kind::Float | Kind::Double, Value::Number(_))
+        | (Kind::String, Value::String(_)) => Ok(()),
+        (Kind::Null, _) => expected("null"),
+        (Kind::Boolean, _) => expected("true or false"),
+        (Kind::Float | Kind::Double, _) => expected("a number"),
+        (Kind::String, _) => expected("a string"),
+        (Kind::Int, json) => match json.as_i64() {
+            Some(number) if i32::try_from(number).is_ok() => Ok(()),
+            _ => expected("a whole number of 32 bits"),
+        },
+        (Kind::Long, json) => match json.as_i64() {
+            Some(_) => Ok(()),
+            None => expected("a whole number of 64 bits"),
+        },
+        (Kind::Bytes, json) => match bytes(json) {
+            Some(_) => Ok(()),
+            None => expected("a string of characters up to U+00FF, one a byte"),
+        },
+        (Kind::Fixed(fixed), json) => match bytes(json) {
+            Some(count) if count as u64 == fixed.size => Ok(()),
+            _ => expected(&format!("a string of {} characters up to U+00FF, one a byte", fixed.size)),
+        },
+        (Kind::Enum(one), json) => match json.as_str() {
+            Some(symbol) if one.symbols.iter().any(|(known, _)| known == symbol) => Ok(()),
+            _ => expected(&format!("a symbol of {}", one.name)),
+        },
+        (Kind::Array(items), json) => match json {
+            Value::Array(values) => {
+                values.iter().try_for_each(|value| fits(schemas, items.id, value, depth + 1))
+            }
+            _ => expected("an array"),
+        },
+        (Kind::Map(values), json) => match json {
+            Value::Object(entries) => {
+                entries.values().try_for_each(|value| fits(schemas, values.id, value, depth + 1))
+            }
+            _ => expected("an object"),
+        },
+        (Kind::Union(branches), json) => {
+            if branches.iter().any(|branch| fits(schemas, branch.id, json, depth + 1).is_ok()) {
+                return Ok(());
+            }
+            let told: Vec<_> = branches.iter().map(|branch| schemas.describe(branch.id)).collect();
+            expected(&format!("one of {}", told.join(", ")))
+        }
+        (Kind::Record(record), json) => {
+            let Value::Object(entries) = json else {
+                return expected(&format!("an object, as {} is", record.name));
+            };
+            for field in &record.fields {
+                let value = entries.get(&field.name).or(field.default.as_ref().map(|default| &default.json));
+                match value {
+                    Some(value) => fits(schemas, field.kind.id, value, depth + 1)
+                        .map_err(|why| format!("in {}, {why}", field.name))?,
+                    None => {
+                        return Err(format!("{} is missing in it, and has no default itself", field.name));
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// How many bytes a string of the characters U+0000 to U+00FF stands for.
+fn bytes(json: &Value) -> Option<usize> {
+    let text = json.as_str()?;
+    text.chars().all(|one| u32::from(one) <= 0xFF).then(|| text.chars().count())
+}
+
+/// A value, cut to what fits in a sentence.
+fn short(json: &Value) -> String {
+    let text = json.to_string();
+    match text.char_indices().nth(40) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text,
+    }
+}

@@ -1,0 +1,112 @@
+//! JSON with the place of each part.
+//!
+//! serde_json judges whether a text is JSON; jsonc-parser tells where each part of it stands.
+
+use std::fmt::Write as _;
+
+use jsonc_parser::{
+    CollectOptions, ParseOptions,
+    ast::{Object, ObjectProp, ObjectPropName, Value},
+    common::{Range, Ranged},
+};
+
+/// What is no JSON: where, and why.
+pub(super) struct NoJson {
+    pub(super) at: Range,
+    pub(super) why: String,
+}
+
+/// Reads a text.
+pub(super) fn read(text: &str) -> Result<Option<Value<'_>>, NoJson> {
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
+        let at = offset(text, error.line(), error.column());
+        let why = error.to_string();
+        let why = why.split(" at line ").next().unwrap_or(&why).to_owned();
+        return Err(NoJson { at: Range::new(at, (at + 1).min(text.len())), why });
+    }
+    match jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &OPTIONS) {
+        Ok(parsed) => Ok(parsed.value),
+        Err(error) => Err(NoJson { at: error.range(), why: error.kind().to_string() }),
+    }
+}
+
+const OPTIONS: ParseOptions = ParseOptions {
+    allow_comments: false,
+    allow_loose_object_property_names: false,
+    allow_trailing_commas: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// The way to a place in a text, as `$.fields[2].type`: the innermost value that holds the byte. `$` for what is no JSON.
+pub fn json_path(text: &str, byte: usize) -> String {
+    let mut path = "$".to_owned();
+    let Ok(parsed) = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &OPTIONS) else {
+        return path;
+    };
+    let mut value = parsed.value.as_ref();
+    let holds = |range: Range| range.start <= byte && byte < range.end;
+    while let Some(outer) = value {
+        value = match outer {
+            Value::Object(object) => {
+                let inner = object.properties.iter().find(|property| holds(property.range));
+                if let Some(property) = inner {
+                    let _ = write!(path, ".{}", property.name.as_str());
+                }
+                inner.map(|property| &property.value)
+            }
+            Value::Array(array) => {
+                let inner = array.elements.iter().position(|element| holds(element.range()));
+                if let Some(index) = inner {
+                    let _ = write!(path, "[{index}]");
+                }
+                inner.map(|index| &array.elements[index])
+            }
+            _ => None,
+        };
+    }
+    path
+}
+
+/// An attribute's value, if it is a string.
+pub(super) fn text<'a>(object: &'a Object<'_>, attribute: &str) -> Option<&'a str> {
+    match &object.get(attribute)?.value {
+        Value::StringLit(text) => Some(&text.value),
+        _ => None,
+    }
+}
+
+/// Where an attribute's name stands.
+pub(super) fn name_range(property: &ObjectProp<'_>) -> Range {
+    match &property.name {
+        ObjectPropName::String(name) => name.range,
+        ObjectPropName::Word(name) => name.range,
+    }
+}
+
+/// The kind of value, in words.
+pub(super) fn kind(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::StringLit(_) => "a string",
+        Value::NumberLit(_) => "a number",
+        Value::BooleanLit(_) => "a boolean",
+        Value::Object(_) => "an object",
+        Value::Array(_) => "an array",
+        Value::NullKeyword(_) => "null",
+    }
+}
+
+/// The byte at a line and column of serde_json's errors, both from 1, the column in bytes.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let mut at = (start + column.saturating_sub(1)).min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
