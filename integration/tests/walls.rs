@@ -29,7 +29,7 @@ const LOG: &str = "redpanda";
 const KAFKA_CLIENTS: [&str; 6] = ["rdkafka", "rskafka", "krafka", "kafka", "kafka-rust", "samsa"];
 
 /// Every crate that code of the domain can reach. None opens a file or a socket, starts a thread or reads a clock for it.
-const DOMAIN_TREE: [&str; 46] = [
+const DOMAIN_TREE: [&str; 48] = [
     "adler2",
     "aliasable",
     "apache-avro",
@@ -49,6 +49,7 @@ const DOMAIN_TREE: [&str; 46] = [
     "hybrid-array",
     "indexmap",
     "itoa",
+    "jsonc-parser",
     "libc",
     "libm",
     "log",
@@ -68,6 +69,7 @@ const DOMAIN_TREE: [&str; 46] = [
     "serde_json",
     "sha1_smol",
     "static_assertions",
+    "strsim",
     "strum",
     "thiserror",
     "typenum",

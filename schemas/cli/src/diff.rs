@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 use schemas::{
-    avro::{Field, Kind, Name, Root, Schemas, Span, TypeId, Use, json_path},
+    avro::{Field, Kind, Name, Root, Schemas, Span, Type, TypeId, Use, json_path},
     compatibility::{self, Break, Level},
 };
 
@@ -58,9 +58,9 @@ impl Diff {
         invalid.extend(baseline.invalid().map(|(texts, one)| Finding::invalid(texts, one)));
         let shared = texts.shared();
         for (subject, root) in texts.roots() {
-            report.checked.push(subject.to_owned());
             match baseline.of(subject).last() {
                 Some((release, old, before)) => {
+                    report.checked.push(subject.to_owned());
                     let sides = Sides {
                         subject,
                         release,
@@ -73,16 +73,19 @@ impl Diff {
                 }
                 // A part of others is released with them.
                 None if shared.contains(&root.at.id) || !matches!(root.kind(), Kind::Record(_)) => {}
-                None => report.findings.push(Finding {
-                    id: "schema-added",
-                    weight: Weight::Note,
-                    subject: subject.to_owned(),
-                    path: String::new(),
-                    message: "this schema is new".to_owned(),
-                    place: Some(Place::new(&texts, root.at.span, "")),
-                    other: None,
-                    notes: Vec::new(),
-                }),
+                None => {
+                    report.checked.push(subject.to_owned());
+                    report.findings.push(Finding {
+                        id: "schema-added",
+                        weight: Weight::Note,
+                        subject: subject.to_owned(),
+                        path: String::new(),
+                        message: "this schema is new".to_owned(),
+                        place: Some(Place::new(&texts, root.at.span, "")),
+                        other: None,
+                        notes: Vec::new(),
+                    });
+                }
             }
         }
         let subjects: Vec<&str> = texts.roots().into_keys().collect();
@@ -311,6 +314,12 @@ impl Walk<'_> {
         if aliases(&before.kind) != aliases(&after.kind) {
             self.say("aliases-changed", path, "its aliases have changed".to_owned(), at, &[]);
         }
+        let extra = |one: &Type| {
+            let known = |name: &str| matches!(name, "logicalType" | "precision" | "scale");
+            let told = one.extra.iter().filter(|(name, _)| !known(name));
+            told.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
+        };
+        self.attributes(extra(before), extra(after), at, path);
         match (&before.kind, &after.kind) {
             (Kind::Record(old), Kind::Record(new)) => self.fields(&old.fields, &new.fields, path),
             (Kind::Enum(old), Kind::Enum(new)) => {
@@ -424,16 +433,14 @@ impl Walk<'_> {
             }
             self.texts(other.doc.as_deref(), field.doc.as_deref(), at, &path);
             let extra = |field: &Field| {
-                field.extra.iter().map(|(name, value, _)| format!("{name}: {value}")).collect::<Vec<_>>()
+                field
+                    .extra
+                    .iter()
+                    .map(|(name, value, _)| format!("{name}: {value}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             };
-            if extra(other) != extra(field) {
-                let told = |field| {
-                    let told = extra(field).join(", ");
-                    if told.is_empty() { "none".to_owned() } else { told }
-                };
-                let message = format!("other attributes were {}, and are now {}", told(other), told(field));
-                self.say("attributes-changed", &path, message, at, &[]);
-            }
+            self.attributes(extra(other), extra(field), at, &path);
         }
         if !kept.is_sorted() {
             let at = (old.first().map(|field| field.name_span), new.first().map(|field| field.name_span));
@@ -445,6 +452,14 @@ impl Walk<'_> {
                 let kinds = &[Problem::FieldWithoutDefault, Problem::NullFieldAdded];
                 self.say("field-removed", &step(&field.name), message, (Some(field.name_span), None), kinds);
             }
+        }
+    }
+
+    fn attributes(&mut self, old: String, new: String, at: (Option<Span>, Option<Span>), path: &str) {
+        if old != new {
+            let told = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+            let message = format!("other attributes were {}, and are now {}", told(old), told(new));
+            self.say("attributes-changed", path, message, at, &[]);
         }
     }
 

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use schemas::{avro, compatibility::Kind};
+use schemas::{
+    avro,
+    compatibility::{Kind, Severity},
+};
 
 use crate::{
-    config::Config,
+    config::{Allow, Config},
     files::Texts,
     report::{Finding, Format, Outcome, Report, count},
     stop::Stop,
@@ -36,18 +39,17 @@ impl Lint {
 
 /// Everything that is wrong with the files and is not allowed.
 pub(crate) fn lint(texts: &Texts, config: &Config) -> Report {
+    // What is invalid can't be allowed: readers would fail all the same.
     let mut findings: Vec<Finding> =
         texts.problems.iter().map(|problem| Finding::invalid(texts, problem)).collect();
-    findings.extend(rules::find(texts));
     let mut is_used = vec![false; config.allow.len()];
-    findings.retain(|finding| {
-        let covers = |allow: &crate::config::Allow| allow.covers(finding.id, &finding.subject, &finding.path);
-        let found = config.allow.iter().position(covers);
-        if let Some(index) = found {
-            is_used[index] = true;
+    for finding in rules::find(texts) {
+        let covers = |allow: &Allow| allow.covers(finding.id, &finding.subject, &finding.path);
+        match config.allow.iter().position(covers) {
+            Some(index) => is_used[index] = true,
+            None => findings.push(finding),
         }
-        found.is_none()
-    });
+    }
     let is_compatibility = |rule: &str| Kind::ALL.iter().any(|kind| kind.id() == rule);
     for (allow, is_used) in config.allow.iter().zip(is_used) {
         // Whether exceptions of `check` are used, only `check` knows.
@@ -68,36 +70,49 @@ pub(crate) fn lint(texts: &Texts, config: &Config) -> Report {
     Report { command: "lint", checked, findings, summary }
 }
 
-/// Every rule of `lint` and kind of `check`, with its explanation.
-fn explanations() -> Vec<(&'static str, &'static str, &'static str)> {
-    let valid = avro::Rule::ALL.iter().map(|rule| (rule.id(), "lint, validity", rule.explanation()));
-    let house = rules::ALL.iter().map(|rule| (rule.id, "lint, house", rule.explanation));
-    let kinds = Kind::ALL.iter().map(|kind| (kind.id(), "check", kind.explanation()));
-    let gone = crate::check::SUBJECT_REMOVED;
-    valid.chain(house).chain(kinds).chain([(gone.0, "check", gone.1)]).collect()
+/// A rule or kind as it is explained.
+struct Explained {
+    id: &'static str,
+    /// The command that finds it.
+    command: &'static str,
+    text: &'static str,
+    /// Whether schemas.toml may make exceptions.
+    is_allowable: bool,
+}
+
+/// Every rule of `lint` and kind of `check`.
+fn explained() -> Vec<Explained> {
+    let of = |id, command, text, is_allowable| Explained { id, command, text, is_allowable };
+    let valid = avro::Rule::ALL.iter().map(|rule| of(rule.id(), "lint, validity", rule.explanation(), false));
+    let house = rules::ALL.iter().map(|rule| of(rule.id, "lint, house", rule.explanation, true));
+    let kinds = Kind::ALL
+        .iter()
+        .map(|kind| of(kind.id(), "check", kind.explanation(), kind.severity() != Severity::Break));
+    let (id, text) = crate::check::SUBJECT_REMOVED;
+    valid.chain(house).chain(kinds).chain([of(id, "check", text, false)]).collect()
 }
 
 fn explain(id: &str) -> Result<Outcome> {
-    let all = explanations();
+    let all = explained();
     if id.is_empty() {
-        for (id, command, text) in all {
+        for Explained { id, command, text, .. } in all {
             let whole = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
             let end = [". ", ": "].iter().filter_map(|end| whole.find(end)).min().unwrap_or(whole.len());
             println!("{id:24} {command:14} {}", whole[..end].trim_end_matches('.'));
         }
         return Ok(Outcome::Fine);
     }
-    let (id, command, text) = all.into_iter().find(|(known, ..)| *known == id).ok_or_else(|| {
+    let found = all.into_iter().find(|known| known.id == id);
+    let Explained { command, text, is_allowable, .. } = found.ok_or_else(|| {
         Stop::Usage(format!("no rule is called {id:?}: `schemas lint --explain` lists all"))
     })?;
     println!("{id} ({command})\n");
     for line in text.lines() {
         println!("{}", line.trim());
     }
-    if command != "lint, validity" {
-        println!(
-            "\nTo allow it in one place, write into schemas.toml:\n\n[[allow]]\nrule = \"{id}\"\nat = \"<type>.<field>\"\nreason = \"...\""
-        );
+    if is_allowable {
+        println!("\nWhere it is no problem, schemas.toml says so:\n");
+        println!("[[allow]]\nrule = \"{id}\"\nat = \"<type>.<field>\"\nreason = \"...\"");
     }
     Ok(Outcome::Fine)
 }
