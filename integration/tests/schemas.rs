@@ -338,7 +338,10 @@ fn a_replay_counts_by_version_and_tells_where_it_can_not_read() {
 fn everything_that_the_services_have_written_is_readable() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
 
-    let read = schemas(&own, &["replay"], &[]);
+    // Commands come from people too, and other tests have sent some that nobody can read.
+    let topics = redpanda::topics::all().iter().map(|topic| topic.name.as_str());
+    let topics: Vec<_> = topics.filter(|name| !name.ends_with(".commands")).collect();
+    let read = schemas(&own, &["replay", "--topics", &topics.join(",")], &[]);
 
     assert_eq!(read.code, 0, "{}{}", read.text, read.error);
     assert!(read.text.ends_with("unreadable: 0\n"), "{}", read.text);
