@@ -22,6 +22,8 @@ use crate::{
     work::{self, Event, INPUTS, KEYS, OUTPUTS, PARTITIONS},
 };
 
+/// What takes longer counts as this: microseconds.
+const LATENCY_US_MAX: u64 = 60_000_000;
 /// After the last input, outputs are waited for so long.
 const REST_MAX: Duration = Duration::from_secs(30);
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
@@ -96,7 +98,7 @@ fn once(
     let mut generator = rig.pace(options.rate, options.warm_up + options.seconds, KEYS)?;
     let expected = options.rate * (options.warm_up + options.seconds);
     let from_us = now_us() + options.warm_up * 1_000_000;
-    let (mut found, mut seen) = (Histogram::<u64>::new(3)?, 0);
+    let (mut found, mut seen) = (Histogram::<u64>::new_with_max(LATENCY_US_MAX, 3)?, 0);
     let until = Instant::now() + Duration::from_secs(options.warm_up + options.seconds) + REST_MAX;
     while seen < expected {
         ensure!(Instant::now() < until, "{name}: {seen} of {expected} outputs were there in time");

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use integration::stack::control;
-use redpanda::scan::Group;
+use redpanda::{log::LogError, scan::Group};
 
 use crate::{
     contender::Said,
@@ -244,7 +244,12 @@ impl Running {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended: {status}", self.name);
             }
-            let committed = self.committed()?;
+            let committed = match self.committed() {
+                Ok(committed) => committed,
+                // A coordinator may have to be found first; for how long, is bounded below.
+                Err(error) if matches!(error.downcast_ref(), Some(LogError::Retriable { .. })) => last,
+                Err(error) => return Err(error),
+            };
             if committed > last {
                 (last, since) = (committed, Instant::now());
                 first.get_or_insert((self.usage()?, usage(self.broker)?));
