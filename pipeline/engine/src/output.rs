@@ -1,7 +1,5 @@
 //! What a transaction will hold, gathered while records are decided on: it can be cut back to a savepoint.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use redpanda::{
     log::{Headers, Outgoing, Record, Topic},
@@ -16,8 +14,8 @@ pub(crate) struct Output {
     pub(crate) records: Vec<Outgoing>,
     /// The bytes of keys and values in `records`.
     pub(crate) bytes: usize,
-    /// Topics that were written to, by name, so that each name is allocated once.
-    topics: HashMap<Box<str>, (Topic, i32)>,
+    /// Topics that were written to and their partition counts, so that each name is allocated once. They are few.
+    topics: Vec<(Topic, i32)>,
 }
 
 impl Output {
@@ -78,13 +76,13 @@ impl Output {
     }
 
     fn topic(&mut self, topology: &Topology, name: &str) -> Result<(Topic, i32), String> {
-        if let Some((topic, count)) = self.topics.get(name) {
-            return Ok((topic.clone(), *count));
+        if let Some(known) = self.topics.iter().find(|(topic, _)| **topic == *name) {
+            return Ok(known.clone());
         }
         let count = topology.partitions(name).ok_or_else(|| format!("there is no topic {name:?}"))?;
-        let topic: Topic = name.into();
-        self.topics.insert(name.into(), (topic.clone(), count));
-        Ok((topic, count))
+        let known = (Topic::from(name), count);
+        self.topics.push(known.clone());
+        Ok(known)
     }
 }
 
