@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use rdkafka::{
     ClientConfig, ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
     config::FromClientConfigAndContext,
@@ -20,6 +19,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
+use crate::arena::Arena;
 use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
 
 /// How long a question to the broker may take.
@@ -152,7 +152,7 @@ pub(crate) struct GroupConsumer {
     edges: BaseConsumer,
     brokers: String,
     group: String,
-    topics: Vec<Topic>,
+    copier: Copier,
     /// What was fetched from last.
     positions: Vec<(TopicPartition, i64)>,
 }
@@ -186,7 +186,7 @@ impl GroupConsumer {
             edges,
             brokers: brokers.to_owned(),
             group: group.to_owned(),
-            topics: inputs.to_vec(),
+            copier: Copier { topics: inputs.to_vec(), arena: Arena::default() },
             positions: Vec::new(),
         })
     }
@@ -206,7 +206,7 @@ impl GroupConsumer {
         while out.len() - before < max && self.consumer.context().news().is_empty() {
             match self.consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => out.push(record(&mut self.topics, &message)),
+                Some(Ok(message)) => out.push(self.copier.record(&message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
                 // librdkafka is at it already. There may be hundreds of these after the broker was away.
                 Some(Err(error)) if is_passing(&error) => {
@@ -314,7 +314,7 @@ impl GroupConsumer {
             .create_with_context(Alone)
             .map_err(|e| fatal(doing(), &e))?;
         let (place, position) = (place.clone(), beginning);
-        Ok(RestoreReader { consumer, place, position, end, stage: Stage::Waiting })
+        Ok(RestoreReader { consumer, copier: Copier::default(), place, position, end, stage: Stage::Waiting })
     }
 }
 
@@ -340,6 +340,7 @@ enum Stage {
 /// Reads a changelog back up to the high watermark that it had at the start.
 pub(crate) struct RestoreReader {
     consumer: BaseConsumer<Alone>,
+    copier: Copier,
     place: TopicPartition,
     position: i64,
     end: i64,
@@ -369,7 +370,6 @@ impl crate::log::Restore for RestoreReader {
             self.stage = Stage::Reading;
         }
         let (mut wait, before) = (timeout, out.len());
-        let mut topics = vec![self.place.topic.clone()];
         while self.stage == Stage::Reading && out.len() - before < max {
             match self.consumer.poll(wait) {
                 None => break,
@@ -377,7 +377,7 @@ impl crate::log::Restore for RestoreReader {
                     crate::fault::place("during-restore");
                     // What was written after the end was taken is not ours to know yet, but does no harm.
                     self.position = message.offset() + 1;
-                    out.push(record(&mut topics, &message));
+                    out.push(self.copier.record(&message));
                     if self.position >= self.end {
                         self.stage = Stage::Done;
                     }
@@ -427,31 +427,39 @@ fn read_committed(brokers: &str, group: &str) -> ClientConfig {
     config
 }
 
-/// A message as a record, with its topic's name shared.
-pub(crate) fn record(topics: &mut Vec<Topic>, message: &BorrowedMessage<'_>) -> Record {
-    let name = message.topic();
-    let topic = match topics.iter().find(|topic| ***topic == *name) {
-        Some(topic) => topic.clone(),
-        None => {
-            let topic: Topic = name.into();
-            topics.push(topic.clone());
-            topic
+/// Makes records of messages: names of topics are shared, keys and values stand in an arena.
+#[derive(Default)]
+pub(crate) struct Copier {
+    topics: Vec<Topic>,
+    arena: Arena,
+}
+
+impl Copier {
+    pub(crate) fn record(&mut self, message: &BorrowedMessage<'_>) -> Record {
+        let name = message.topic();
+        let topic = match self.topics.iter().find(|topic| ***topic == *name) {
+            Some(topic) => topic.clone(),
+            None => {
+                let topic: Topic = name.into();
+                self.topics.push(topic.clone());
+                topic
+            }
+        };
+        let mut headers = Headers::default();
+        if let Some(found) = message.headers() {
+            for header in found.iter() {
+                headers.push(header.key, header.value.unwrap_or_default());
+            }
         }
-    };
-    let mut headers = Headers::default();
-    if let Some(found) = message.headers() {
-        for header in found.iter() {
-            headers.push(header.key, header.value.unwrap_or_default());
+        Record {
+            topic,
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+            key: message.key().map(|key| self.arena.copy(key)),
+            value: message.payload().map(|value| self.arena.copy(value)),
+            headers,
         }
-    }
-    Record {
-        topic,
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
-        key: message.key().map(Bytes::copy_from_slice),
-        value: message.payload().map(Bytes::copy_from_slice),
-        headers,
     }
 }
 

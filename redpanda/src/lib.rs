@@ -12,6 +12,7 @@
 //! die, and [`planted`] the bugs that a build for proofs can have.
 #![deny(unsafe_code)]
 
+pub mod arena;
 pub mod fault;
 mod group;
 pub mod log;

@@ -14,8 +14,8 @@ use rdkafka::{
 };
 
 use crate::{
-    group::{ASK, Alone, config_for, fatal, record, retriable},
-    log::{LogError, Record, Topic, TopicPartition},
+    group::{ASK, Alone, Copier, config_for, fatal, retriable},
+    log::{LogError, Record, TopicPartition},
 };
 
 /// What of an open or aborted transaction is seen.
@@ -49,7 +49,7 @@ pub fn scan(
     }
     consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
     let (begun, mut ended) = (Instant::now(), BTreeSet::new());
-    let (mut topics, mut records): (Vec<Topic>, _) = (Vec::new(), Vec::new());
+    let (mut copier, mut records) = (Copier::default(), Vec::new());
     let mut moved = positions.clone();
     while ended.len() < usize::try_from(partitions).unwrap_or(0) {
         match consumer.poll(Duration::from_millis(100)) {
@@ -57,7 +57,7 @@ pub fn scan(
                 // What comes after the end of its partition was seen is for the next time.
                 if !ended.contains(&message.partition()) {
                     moved.insert(message.partition(), message.offset() + 1);
-                    records.push(record(&mut topics, &message));
+                    records.push(copier.record(&message));
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -126,14 +126,14 @@ pub fn each(
         }
     }
     consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
-    let (mut moved, mut topics): (_, Vec<Topic>) = (Instant::now(), Vec::new());
+    let (mut moved, mut copier) = (Instant::now(), Copier::default());
     while !open.is_empty() {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 moved = Instant::now();
                 let (partition, next) = (message.partition(), message.offset() + 1);
                 let Some(end) = open.get(&partition).copied() else { continue };
-                if next <= end && visit(record(&mut topics, &message)).is_break() {
+                if next <= end && visit(copier.record(&message)).is_break() {
                     return Ok(());
                 }
                 if next >= end {

@@ -459,12 +459,12 @@ impl Committer {
         }
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
-        let since = Instant::now();
+        let mut since = None;
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), same))
-                    if since.elapsed() < CALL_MAX =>
+                    if since.get_or_insert_with(Instant::now).elapsed() < CALL_MAX =>
                 {
                     // The producer's own thread empties the queue.
                     std::thread::sleep(Duration::from_millis(1));

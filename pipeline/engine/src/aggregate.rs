@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use domain::decider::{Context, Decider, Decision, Input, Reaction, Verdict};
+use redpanda::arena::Arena;
 use schemas::{Codec, CodecError, Message};
 
 use crate::{
@@ -287,13 +288,13 @@ impl<D: Decider> Aggregates for Kind<D> {
     }
 }
 
-/// `message` in the wire format. It is written to a buffer of the thread's first, and so allocated once and as large as it is.
+/// `message` in the wire format.
 pub(crate) fn encoded(message: &impl Message, codec: &Codec) -> Result<Bytes, CodecError> {
-    thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
-    BUFFER.with_borrow_mut(|buffer| {
+    thread_local!(static BUFFER: RefCell<(Vec<u8>, Arena)> = RefCell::default());
+    BUFFER.with_borrow_mut(|(buffer, arena)| {
         buffer.clear();
         message.encode(codec, buffer)?;
-        Ok(Bytes::copy_from_slice(buffer))
+        Ok(arena.copy(buffer))
     })
 }
 

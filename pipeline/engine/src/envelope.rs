@@ -106,11 +106,11 @@ impl Stamp {
     }
 
     /// The same about another moment. The broker gives a whole batch one time, so it is mostly the same.
-    pub(crate) fn at(&mut self, at_ms: i64) -> Self {
+    pub(crate) fn at(&mut self, at_ms: i64) -> &Self {
         if self.at_ms != at_ms {
             *self = Self::new(self.source.clone(), at_ms);
         }
-        self.clone()
+        self
     }
 
     /// The headers of `about`, caused by the input of `envelope`.

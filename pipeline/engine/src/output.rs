@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use redpanda::{
+    arena::Arena,
     log::{Headers, Outgoing, Record, Topic},
     partition_of,
 };
@@ -14,6 +15,8 @@ pub(crate) struct Output {
     pub(crate) records: Vec<Outgoing>,
     /// The bytes of keys and values in `records`.
     pub(crate) bytes: usize,
+    /// Keys stand in it.
+    pub(crate) arena: Arena,
     /// Topics that were written to and their partition counts, so that each name is allocated once. They are few.
     topics: Vec<(Topic, i32)>,
 }

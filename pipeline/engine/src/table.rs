@@ -60,13 +60,7 @@ struct Write<V> {
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
-        Self {
-            index: HashTable::new(),
-            rows: Slab::new(),
-            len: 0,
-            journal: VecDeque::new(),
-            settled: 0,
-        }
+        Self { index: HashTable::new(), rows: Slab::new(), len: 0, journal: VecDeque::new(), settled: 0 }
     }
 }
 
@@ -275,7 +269,8 @@ mod tests {
                         written.push(key);
                     }
                 }
-                let found: BTreeMap<_, _> = table.iter().map(|(key, value)| (key.to_owned(), *value)).collect();
+                let found: BTreeMap<_, _> =
+                    table.iter().map(|(key, value)| (key.to_owned(), *value)).collect();
                 assert_eq!(found, model, "seed {seed}, step {step}");
                 assert_eq!((table.len(), table.is_empty()), (model.len(), model.is_empty()));
                 for (savepoint, _, length) in &copies {

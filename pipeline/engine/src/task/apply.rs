@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Task;
 use crate::{
-    aggregate::{Decided, Effect, Failure, Payload, encoded},
+    aggregate::{Decided, Effect, Emitted, Failure, Payload, encoded},
     changelog::MEMBER_SEPARATOR,
     envelope::{About, Envelope, derive},
     output::Output,
@@ -410,20 +410,24 @@ impl Task {
         let Decided { name, events, effects, verdict, version } = decided;
         let topology = self.topology.clone();
         let cause = Cause { context: topology.contexts[index], key, envelope, at_ms };
-        let stamp = self.stamp.at(at_ms);
-        let subject = Bytes::copy_from_slice(key.as_bytes());
+        let subject = output.arena.copy(key.as_bytes());
         for (number, event) in events.into_iter().enumerate() {
-            let version = Some(event.version);
-            let id = derive(&envelope.id, &format!("event {number}"));
-            let headers = if topology.plain {
-                Headers::default()
-            } else {
-                let about = About { id, kind: event.name, key: &subject, causation: envelope.id, version };
-                stamp.headers(envelope, about)
+            let Emitted { name, value, version, effects } = event;
+            // Nobody learns the id of an event that has neither headers nor effects.
+            let id = match topology.plain && effects.is_empty() {
+                true => Uuid::nil(),
+                false => derive(&envelope.id, &format!("event {number}")),
             };
-            let topic = &topology.events[index];
-            output.keyed(&topology, topic, subject.clone(), Some(event.value), headers)?;
-            self.effects(&cause, event.effects, id, event.version, output)?;
+            let headers = match topology.plain {
+                true => Headers::default(),
+                false => {
+                    let version = Some(version);
+                    let about = About { id, kind: name, key: &subject, causation: envelope.id, version };
+                    self.stamp.at(at_ms).headers(envelope, about)
+                }
+            };
+            output.keyed(&topology, &topology.events[index], subject.clone(), Some(value), headers)?;
+            self.effects(&cause, effects, id, version, output)?;
         }
         self.effects(&cause, effects, envelope.id, version, output)?;
         Ok((name, verdict, version))

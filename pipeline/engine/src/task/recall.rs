@@ -28,7 +28,7 @@ impl Task {
             text.clear();
             // Nothing goes wrong on the way into a string.
             let _ = write!(text, "{key}");
-            let key = Some(Bytes::copy_from_slice(text.as_bytes()));
+            let key = Some(output.arena.copy(text.as_bytes()));
             output.push(Outgoing { topic: topic.clone(), partition, key, value, headers });
         };
         for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(sealed.kinds) {
