@@ -234,12 +234,19 @@ pub trait Input: Send {
 
 /// An [`Input`] that also writes, in transactions that hold its offsets.
 pub trait Session: Input {
-    /// Starts to write and commit `transaction` and returns at once; input can be read meanwhile.
-    /// One may be in flight. A revocation waits for it inside [`Input::poll`].
+    /// Starts to write `records` as the first ones of the transaction that is submitted next, and returns at once. None may
+    /// be in flight. If it fails, that is how the transaction has ended.
+    fn write(&mut self, records: Vec<Outgoing>) -> Result<(), LogError>;
+
+    /// Starts to write and commit `transaction`, with what was written for it before, and returns at once; input can be
+    /// read meanwhile. One may be in flight. A revocation waits for it inside [`Input::poll`].
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError>;
 
+    /// Starts to abort what was written and not submitted, and returns at once: it is in flight then, and ends as aborted.
+    fn abandon(&mut self) -> Result<(), LogError>;
+
     /// Waits up to `wait` for the transaction in flight: `None` while it is under way (or there is none),
-    /// then once how it ended.
+    /// then once how it ended. One that is not submitted yet can only end by failing.
     fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>>;
 
     /// A reader of one changelog partition from its beginning, read committed, apart from the group.

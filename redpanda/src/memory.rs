@@ -261,6 +261,7 @@ impl MemoryLog {
             positions: Vec::new(),
             news: VecDeque::new(),
             turn: 0,
+            open: None,
             in_flight: None,
             ended: None,
             broken: false,
@@ -399,6 +400,8 @@ struct MemorySession {
     positions: Vec<(TopicPartition, i64)>,
     news: VecDeque<Membership>,
     turn: usize,
+    /// What was written and not submitted: the transaction, and how many records it has.
+    open: Option<(u64, usize)>,
     in_flight: Option<Result<u64, TransactionError>>,
     ended: Option<Result<(), TransactionError>>,
     broken: bool,
@@ -419,7 +422,8 @@ impl MemorySession {
         held.is_some_and(|(id, _)| *id == self.id)
     }
 
-    fn write(&mut self, transaction: Transaction) -> Result<u64, TransactionError> {
+    /// Writes into the open transaction, or begins one; gives its number and how many records it has.
+    fn append(&mut self, records: Vec<Outgoing>) -> Result<(u64, usize), TransactionError> {
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.transactional_id.clone().unwrap_or_default();
@@ -427,33 +431,56 @@ impl MemorySession {
         if state.comes(id, Fault::Fence) {
             state.next += 1;
             let other = state.next;
-            state.holders.insert(name.clone(), (other, None));
+            if let Some((_, Some(open))) = state.holders.insert(name.clone(), (other, None)) {
+                state.end(open, Fate::Aborted);
+            }
         }
         if !self.holds(&state) {
             return Err(TransactionError::Fenced(name));
         }
         let ended = |at: &str| Err(TransactionError::Unknown(format!("ended {at}")));
-        if state.comes(id, Fault::BeforeBegin) {
-            return ended("before it began");
-        }
-        state.next += 1;
-        let number = state.next;
-        state.fates.insert(number, Fate::Open);
-        state.holders.insert(name.clone(), (self.id, Some(number)));
-        state.open.insert(number, Open { group: self.group.clone(), ..Open::default() });
-        if state.comes(id, Fault::AfterBegin) {
-            return ended("after it had begun");
-        }
-        for (before, record) in transaction.records.into_iter().enumerate() {
+        let (number, mut count) = match self.open.take() {
+            Some((number, _)) if !state.open.contains_key(&number) => {
+                return Err(TransactionError::Fenced("the transaction has timed out".to_owned()));
+            }
+            Some(open) => open,
+            None => {
+                if state.comes(id, Fault::BeforeBegin) {
+                    return ended("before it began");
+                }
+                state.next += 1;
+                let number = state.next;
+                state.fates.insert(number, Fate::Open);
+                state.holders.insert(name.clone(), (self.id, Some(number)));
+                state.open.insert(number, Open { group: self.group.clone(), ..Open::default() });
+                if state.comes(id, Fault::AfterBegin) {
+                    return ended("after it had begun");
+                }
+                (number, 0)
+            }
+        };
+        for record in records {
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
             state.append(Some(number), record);
             if let Some(open) = state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place)) {
                 open.partitions.push(place);
             }
-            if state.comes(id, Fault::AfterSend(before + 1)) {
+            count += 1;
+            if state.comes(id, Fault::AfterSend(count)) {
                 return ended("amid its records");
             }
         }
+        Ok((number, count))
+    }
+
+    /// Everything before the commit.
+    fn prepare(&mut self, transaction: Transaction) -> Result<u64, TransactionError> {
+        let (number, _) = self.append(transaction.records)?;
+        let log = self.log.clone();
+        let mut state = log.state();
+        let name = self.transactional_id.clone().unwrap_or_default();
+        let id = Some(&*name);
+        let ended = |at: &str| Err(TransactionError::Unknown(format!("ended {at}")));
         let assigned = state.groups.get(&self.group).and_then(|group| {
             let member = group.members.iter().find(|member| member.id == self.id)?;
             Some(transaction.offsets.iter().all(|(place, _)| member.assigned.contains(&place.partition)))
@@ -507,10 +534,13 @@ impl MemorySession {
             Err(error) => Err(error),
         };
         drop(state);
-        self.broken =
-            over || matches!(ended, Err(TransactionError::Fenced(_) | TransactionError::Unknown(_)));
+        self.broken = over || is_fatal(&ended);
         Some(ended)
     }
+}
+
+fn is_fatal(ended: &Result<(), TransactionError>) -> bool {
+    matches!(ended, Err(TransactionError::Fenced(_) | TransactionError::Unknown(_)))
 }
 
 impl Drop for MemorySession {
@@ -602,16 +632,50 @@ impl Input for MemorySession {
 }
 
 impl Session for MemorySession {
+    fn write(&mut self, records: Vec<Outgoing>) -> Result<(), LogError> {
+        self.check()?;
+        assert!(self.in_flight.is_none(), "a transaction is written while another one is in flight");
+        if self.ended.is_none() {
+            match self.append(records) {
+                Ok(open) => self.open = Some(open),
+                Err(error) => self.ended = Some(Err(error)),
+            }
+        }
+        Ok(())
+    }
+
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
         self.check()?;
-        assert!(self.in_flight.is_none() && self.ended.is_none(), "one transaction at a time");
+        assert!(self.in_flight.is_none() && !matches!(self.ended, Some(Ok(()))), "one transaction at a time");
         assert!(!transaction.offsets.is_empty(), "a transaction without offsets fences nobody");
-        self.in_flight = Some(self.write(transaction));
+        // Where it has failed already, that is still to be told.
+        if self.ended.is_none() {
+            self.in_flight = Some(self.prepare(transaction));
+        }
+        Ok(())
+    }
+
+    fn abandon(&mut self) -> Result<(), LogError> {
+        self.check()?;
+        if let Some((number, _)) = self.open.take() {
+            let mut state = self.log.state();
+            state.end(number, Fate::Aborted);
+            if let Some((id, open)) =
+                self.transactional_id.as_ref().and_then(|name| state.holders.get_mut(name))
+                && *id == self.id
+            {
+                *open = None;
+            }
+            drop(state);
+            self.in_flight = Some(Err(TransactionError::Aborted("it is not wanted any more".to_owned())));
+        }
         Ok(())
     }
 
     fn completed(&mut self, _wait: Duration) -> Option<Result<(), TransactionError>> {
-        self.ended.take().or_else(|| self.settle(false))
+        let ended = self.ended.take().or_else(|| self.settle(false));
+        self.broken |= ended.as_ref().is_some_and(is_fatal);
+        ended
     }
 
     fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError> {

@@ -167,6 +167,7 @@ impl Connect for Settings {
             gate: gate.clone(),
             broken_before,
             delivery: self.delivery,
+            is_open: false,
             _news: news,
         };
         let thread = std::thread::Builder::new()
@@ -224,9 +225,45 @@ impl Gate {
 
 struct KafkaSession {
     input: GroupConsumer,
-    hand_over: Option<mpsc::Sender<Transaction>>,
+    hand_over: Option<mpsc::Sender<Handed>>,
     gate: Arc<Gate>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the committing thread is given.
+enum Handed {
+    /// The first records of a transaction.
+    Records(Vec<Outgoing>),
+    /// Its last records, and its offsets.
+    Commit(Transaction),
+    /// It is not wanted any more.
+    Abort,
+    /// How it has failed is known: what follows belongs to another one.
+    Anew,
+}
+
+impl KafkaSession {
+    fn hand_over(&self, handed: Handed) -> Result<(), LogError> {
+        let sent = self.hand_over.as_ref().map(|channel| channel.send(handed));
+        sent.and_then(Result::ok).ok_or_else(|| broken("the committing thread has ended"))
+    }
+
+    /// Hands over what ends a transaction.
+    fn end(&self, handed: Handed) -> Result<(), LogError> {
+        let mut state = self.gate.state();
+        match *state {
+            Flight::Idle => *state = Flight::Busy,
+            // It has failed while its first records were written, and that is still to be told.
+            Flight::Ended(Err(_)) => return Ok(()),
+            Flight::Busy | Flight::Ended(Ok(())) => return Err(broken("another one is in flight")),
+        }
+        drop(state);
+        self.hand_over(handed)
+    }
+}
+
+fn broken(cause: &str) -> LogError {
+    LogError::Fatal { doing: "handing a transaction over".to_owned(), cause: cause.to_owned() }
 }
 
 impl Drop for KafkaSession {
@@ -266,23 +303,25 @@ impl Input for KafkaSession {
 }
 
 impl Session for KafkaSession {
+    fn write(&mut self, records: Vec<Outgoing>) -> Result<(), LogError> {
+        self.hand_over(Handed::Records(records))
+    }
+
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
-        let broken = |cause: &str| LogError::Fatal {
-            doing: "handing a transaction over".to_owned(),
-            cause: cause.to_owned(),
-        };
-        let mut state = self.gate.state();
-        if !matches!(*state, Flight::Idle) {
-            return Err(broken("another one is in flight"));
-        }
-        *state = Flight::Busy;
-        drop(state);
-        let sent = self.hand_over.as_ref().map(|channel| channel.send(transaction));
-        sent.and_then(Result::ok).ok_or_else(|| broken("the committing thread has ended"))
+        self.end(Handed::Commit(transaction))
+    }
+
+    fn abandon(&mut self) -> Result<(), LogError> {
+        self.end(Handed::Abort)
     }
 
     fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>> {
-        self.gate.take(wait)
+        let ended = self.gate.take(wait)?;
+        if ended.is_err() {
+            // A thread that has ended needs no word.
+            drop(self.hand_over(Handed::Anew));
+        }
+        Some(ended)
     }
 
     fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError> {
@@ -321,6 +360,8 @@ struct Committer {
     /// How often the coordinator's connection broke before the producer had its epoch.
     broken_before: u64,
     delivery: Delivery,
+    /// Whether something was written that is neither committed nor aborted.
+    is_open: bool,
     _news: News,
 }
 
@@ -333,24 +374,44 @@ enum Class {
 }
 
 impl Committer {
-    fn run(self, handed: &mpsc::Receiver<Transaction>) {
-        while let Ok(transaction) = handed.recv() {
-            let result = match self.delivery {
-                Delivery::ExactlyOnce => self.commit(transaction),
-                Delivery::AtLeastOnce => self.deliver(transaction),
+    fn run(mut self, handed: &mpsc::Receiver<Handed>) {
+        let mut failed = false;
+        while let Ok(handed) = handed.recv() {
+            let result = match handed {
+                Handed::Anew => {
+                    failed = false;
+                    continue;
+                }
+                // It was on its way when the transaction failed, and belongs to it.
+                _ if failed => continue,
+                Handed::Records(records) => match self.write(records) {
+                    Ok(()) => continue,
+                    Err(class) => Err(self.failure(class)),
+                },
+                Handed::Commit(transaction) => match self.delivery {
+                    Delivery::ExactlyOnce => self.commit(transaction),
+                    Delivery::AtLeastOnce => self.deliver(transaction),
+                },
+                Handed::Abort => Err(self.abort("it is not wanted any more".to_owned())),
             };
+            self.is_open = false;
+            failed = result.is_err();
             self.gate.end(result);
         }
     }
 
-    fn commit(&self, transaction: Transaction) -> Result<(), TransactionError> {
-        match self.write(transaction) {
-            Ok(()) => {}
-            Err(Class::Abort(reason)) => return Err(self.abort(reason)),
-            Err(Class::Fenced(reason)) => return Err(TransactionError::Fenced(reason)),
-            Err(Class::Unknown(reason)) => return Err(self.lost(reason)),
-            Err(Class::Again) => return Err(self.lost("a call was given up".to_owned())),
+    /// How a transaction ends of which a call has failed.
+    fn failure(&self, class: Class) -> TransactionError {
+        match class {
+            Class::Abort(reason) => self.abort(reason),
+            Class::Fenced(reason) => TransactionError::Fenced(reason),
+            Class::Unknown(reason) => self.lost(reason),
+            Class::Again => self.lost("a call was given up".to_owned()),
         }
+    }
+
+    fn commit(&mut self, transaction: Transaction) -> Result<(), TransactionError> {
+        self.prepare(transaction).map_err(|class| self.failure(class))?;
         if fault::is_ordered("before-commit") || fault::is_ordered("end-sent") {
             // Otherwise it would die with its records, before the broker has seen any.
             drop(self.producer.flush(CALL_MAX));
@@ -394,18 +455,27 @@ impl Committer {
         self.producer.client().context().broken.load(Ordering::Relaxed) != self.broken_before
     }
 
+    /// Writes records into the transaction that is open, or begins one.
+    fn write(&mut self, records: Vec<Outgoing>) -> Result<(), Class> {
+        if !self.is_open && self.delivery == Delivery::ExactlyOnce {
+            self.call("beginning a transaction", || self.producer.begin_transaction())?;
+            fault::place("after-begin");
+        }
+        self.is_open = true;
+        for record in records {
+            self.send(&record)?;
+            fault::place("after-send");
+        }
+        Ok(())
+    }
+
     /// Everything before the commit.
-    fn write(&self, transaction: Transaction) -> Result<(), Class> {
-        self.call("beginning a transaction", || self.producer.begin_transaction())?;
-        fault::place("after-begin");
+    fn prepare(&mut self, transaction: Transaction) -> Result<(), Class> {
         if planted("offsets-early") {
             self.commit_early(&transaction);
         }
         let offsets = listed(&transaction)?;
-        for record in transaction.records {
-            self.send(&record)?;
-            fault::place("after-send");
-        }
+        self.write(transaction.records)?;
         self.call("sending offsets", || {
             // Read afresh for each transaction: a generation that is gone must not commit.
             let metadata = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
@@ -423,17 +493,15 @@ impl Committer {
     }
 
     /// Writes at least once: the offsets follow when all records are there.
-    fn deliver(&self, transaction: Transaction) -> Result<(), TransactionError> {
-        let before = self.undelivered();
+    fn deliver(&mut self, transaction: Transaction) -> Result<(), TransactionError> {
         let offsets = listed(&transaction);
-        let written = transaction.records.into_iter().try_for_each(|record| self.send(&record));
-        let offsets = written.and(offsets);
+        let offsets = self.write(transaction.records).and(offsets);
         let lost = |reason| Err(TransactionError::Unknown(reason));
         match offsets {
             Ok(_) if !raw::flush(&*self.producer, CALL_MAX) => {
                 lost("records were not answered in time".to_owned())
             }
-            Ok(_) if self.undelivered() != before => lost("a record was not delivered".to_owned()),
+            Ok(_) if self.undelivered() > 0 => lost("a record was not delivered".to_owned()),
             Ok(offsets) => self
                 .consumer
                 .commit(&offsets, CommitMode::Sync)
@@ -490,6 +558,9 @@ impl Committer {
 
     /// Aborts; only an abort that is known to have ended makes the session usable again.
     fn abort(&self, reason: String) -> TransactionError {
+        if self.delivery == Delivery::AtLeastOnce {
+            return TransactionError::Aborted(reason);
+        }
         match self.producer.abort_transaction(CALL_MAX) {
             Ok(()) if self.is_broken() => {
                 self.lost(format!("{reason}; a connection broke while it was aborted"))

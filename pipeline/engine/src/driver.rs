@@ -29,6 +29,8 @@ use crate::{
 pub const START_MS: i64 = 1_700_000_000_000;
 /// A system that still works after so many turns will never rest.
 const TURNS_MAX: usize = 100_000;
+/// Small, so that tests write in pieces too.
+const WRITE_MIN: usize = 4;
 
 struct NoRegistry;
 
@@ -58,7 +60,12 @@ impl Driver {
             codec: Arc::new(codec),
             now_ms: Arc::new(AtomicI64::new(START_MS)),
             workers: (0..workers).map(|_| None).collect(),
-            settings: Settings { rebuild_wait: Duration::ZERO, fenced_max: u32::MAX, ..Settings::default() },
+            settings: Settings {
+                rebuild_wait: Duration::ZERO,
+                fenced_max: u32::MAX,
+                write_min: WRITE_MIN,
+                ..Settings::default()
+            },
         };
         driver.log.set_time(START_MS);
         (0..workers).for_each(|worker| driver.start(worker));

@@ -1,8 +1,8 @@
 //! A worker: one thread that owns a session and the state of its tasks, and shares nothing with other workers.
 //!
-//! It polls, lets its tasks decide, and hands whole transactions over; while one is being committed, the next
-//! batch is decided with its effects held back. What the tasks hold in memory beyond the committed log can
-//! always be taken back.
+//! It polls, lets its tasks decide, and hands over what follows, piece by piece, and at last the offsets; while a transaction
+//! is being committed, the next batch is decided with its effects held back. What the tasks hold in memory beyond
+//! the committed log can always be taken back.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use redpanda::log::{
     Connect, LogError, Membership, Record, Restore, Session, Topic, TopicPartition, Transaction,
     TransactionError,
 };
-use schemas::Codec;
+use schemas::{Codec, CodecError};
 
 use crate::{metrics::Metrics, output::Output, task::Task, topology::Topology};
 
@@ -48,6 +48,8 @@ pub struct Settings {
     pub records_max: usize,
     /// A transaction has at most about this many bytes of output.
     pub bytes_max: usize,
+    /// So many records of output are written before their transaction is due: the log has something to do meanwhile.
+    pub write_min: usize,
     /// For how long a command's outcome is remembered, so that a repeat is answered without doing it again.
     pub dedupe_horizon: Duration,
     /// A process that is fenced this often in a row ends.
@@ -62,6 +64,7 @@ impl Default for Settings {
             commit_interval: Duration::ZERO,
             records_max: 25_000,
             bytes_max: 16 << 20,
+            write_min: 2_000,
             dedupe_horizon: Duration::from_secs(25 * 3600),
             fenced_max: 3,
             rebuild_wait: Duration::from_millis(200),
@@ -164,6 +167,8 @@ pub struct Worker {
     /// How many records and timers the pending batch has, and since when there is one.
     pending: usize,
     pending_since: Option<Instant>,
+    /// How many bytes of it are written already.
+    written: Option<usize>,
     in_flight: Option<Instant>,
     inbox: Vec<Record>,
     fenced: u32,
@@ -198,6 +203,7 @@ impl Worker {
             output: Output::default(),
             pending: 0,
             pending_since: None,
+            written: None,
             in_flight: None,
             inbox: Vec::new(),
             fenced: 0,
@@ -260,7 +266,7 @@ impl Worker {
         self.restoring.clear();
         self.unread.clear();
         self.output = Output::default();
-        (self.pending, self.pending_since, self.in_flight) = (0, None, None);
+        (self.pending, self.pending_since, self.written, self.in_flight) = (0, None, None, None);
         self.inbox.clear();
         self.metrics.rebuilds.inc();
         self.publish();
@@ -287,7 +293,7 @@ impl Worker {
         while let Some(change) = session.membership() {
             self.change(session, change)?;
         }
-        self.decide()?;
+        self.decide(session)?;
         let fired = self.fire();
         let restored = self.restore(session)?;
         let ended = self.complete(session, Duration::ZERO)?;
@@ -329,25 +335,33 @@ impl Worker {
     }
 
     /// Lets the tasks decide on what was polled.
-    fn decide(&mut self) -> Result<(), Trouble> {
+    fn decide(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
         let mut inbox = std::mem::take(&mut self.inbox);
         let mut run: Option<(Topic, u64)> = None;
-        for record in inbox.drain(..) {
-            let Some(task) = self.active.get_mut(&record.partition) else {
-                tracing::debug!(topic = %record.topic, partition = record.partition, "a record of no task was left out");
-                continue;
-            };
-            while let Err(id) = task.apply(&record, &mut self.output) {
-                match learn(&*self.source, &self.codec, id)? {
-                    true => {}
-                    false => {
-                        task.fail(
-                            &record,
-                            &format!("its schema id {id} is not in the registry"),
-                            &mut self.output,
-                        );
-                        break;
+        'records: for record in inbox.drain(..) {
+            loop {
+                let Some(task) = self.active.get_mut(&record.partition) else {
+                    tracing::debug!(topic = %record.topic, partition = record.partition, "a record of no task was left out");
+                    continue 'records;
+                };
+                let Err(id) = task.apply(&record, &mut self.output) else { break };
+                // The registry may have to be waited for, and no transaction may stay open so long.
+                if self.written.is_some() {
+                    self.submit(session)?;
+                    match self.ended(session, COMMIT_MAX)? {
+                        Some(Ended::Committed) => continue,
+                        // All of this is read again.
+                        Some(Ended::Aborted) => {
+                            self.metrics.decided(run);
+                            return self.fetch(session);
+                        }
+                        None => return Err(unanswered("a schema was asked for")),
                     }
+                }
+                if !learn(&*self.source, &self.codec, id)? {
+                    let error = format!("its schema id {id} is not in the registry");
+                    task.fail(&record, &error, &mut self.output);
+                    break;
                 }
             }
             self.pending += 1;
@@ -380,10 +394,14 @@ impl Worker {
 
     fn submit_when_due(&mut self, session: &mut dyn Session, drained: bool) -> Result<bool, Trouble> {
         let Some(since) = self.pending_since else { return Ok(false) };
-        let full = self.pending >= self.settings.records_max || self.output.bytes >= self.settings.bytes_max;
+        let bytes = self.written.unwrap_or(0) + self.output.bytes;
+        let full = self.pending >= self.settings.records_max || bytes >= self.settings.bytes_max;
         let interval = self.settings.commit_interval;
         let due = full || if interval.is_zero() { drained } else { since.elapsed() >= interval };
         if !due {
+            if self.in_flight.is_none() && self.output.records.len() >= self.settings.write_min {
+                self.write(session)?;
+            }
             return Ok(false);
         }
         if self.in_flight.is_some() && !self.complete(session, COMMIT_WAIT)? {
@@ -397,11 +415,22 @@ impl Worker {
         Ok(true)
     }
 
+    /// Hands over what was decided, as the first part of its transaction.
+    fn write(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        for task in self.active.values_mut().filter(|task| task.touched()) {
+            task.write_changes(&mut self.output).map_err(unwritten)?;
+        }
+        self.written = Some(self.written.unwrap_or(0) + self.output.bytes);
+        let records = self.output.take();
+        self.metrics.records_out.inc_by(records.len() as u64);
+        Ok(session.write(records)?)
+    }
+
     fn submit(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
         let mut offsets = Vec::new();
         for task in self.active.values_mut().filter(|task| task.touched()) {
-            task.write_changes(&mut self.output)
-                .map_err(|error| Trouble::Rebuild(format!("a state could not be written: {error}")))?;
+            task.write_changes(&mut self.output).map_err(unwritten)?;
+            task.write_positions(&mut self.output).map_err(unwritten)?;
             let positions = task.positions().iter();
             offsets.extend(positions.map(|(topic, next)| {
                 (TopicPartition { topic: topic.clone(), partition: task.partition }, *next)
@@ -413,27 +442,39 @@ impl Worker {
         self.metrics.records_out.inc_by(records.len() as u64);
         session.submit(Transaction { records, offsets })?;
         self.in_flight = Some(Instant::now());
-        (self.pending, self.pending_since) = (0, None);
+        (self.pending, self.pending_since, self.written) = (0, None, None);
         Ok(())
     }
 
-    /// Sees whether the transaction in flight has ended, and does what follows. `true` when it has.
+    /// Sees whether the transaction in flight, or what was written of the next one, has ended, and does what follows.
+    /// `true` when it has.
     fn complete(&mut self, session: &mut dyn Session, wait: Duration) -> Result<bool, Trouble> {
-        let Some(since) = self.in_flight else { return Ok(false) };
+        let ended = self.ended(session, wait)?;
+        if ended == Some(Ended::Aborted) {
+            self.fetch(session)?;
+        }
+        Ok(ended.is_some())
+    }
+
+    fn ended(&mut self, session: &mut dyn Session, wait: Duration) -> Result<Option<Ended>, Trouble> {
+        if self.in_flight.is_none() && self.written.is_none() {
+            return Ok(None);
+        }
+        let taken = self.in_flight.map_or(Duration::ZERO, |since| since.elapsed());
         match session.completed(wait) {
-            None if since.elapsed() > COMMIT_MAX => {
+            None if taken > COMMIT_MAX => {
                 self.metrics.aborted.with_label_values(&["unknown"]).inc();
                 Err(Trouble::Rebuild(format!("a commit was not answered within {COMMIT_MAX:?}")))
             }
-            None => Ok(false),
+            None => Ok(None),
             Some(Ok(())) => {
                 self.in_flight = None;
                 self.active.values_mut().for_each(Task::settle);
                 self.metrics.committed.inc();
-                self.metrics.seconds.observe(since.elapsed().as_secs_f64());
+                self.metrics.seconds.observe(taken.as_secs_f64());
                 self.fenced = 0;
                 self.rebuild_wait = self.settings.rebuild_wait;
-                Ok(true)
+                Ok(Some(Ended::Committed))
             }
             Some(Err(TransactionError::Aborted(reason))) => {
                 tracing::warn!(
@@ -445,8 +486,7 @@ impl Worker {
                 self.in_flight = None;
                 self.active.values_mut().for_each(Task::abort);
                 self.drop_batch();
-                self.fetch(session)?;
-                Ok(true)
+                Ok(Some(Ended::Aborted))
             }
             Some(Err(TransactionError::Fenced(detail))) => {
                 self.metrics.aborted.with_label_values(&["fenced"]).inc();
@@ -462,7 +502,7 @@ impl Worker {
     fn drop_batch(&mut self) {
         self.output.truncate(0);
         self.inbox.clear();
-        (self.pending, self.pending_since) = (0, None);
+        (self.pending, self.pending_since, self.written) = (0, None, None);
     }
 
     /// Reads on where the tasks are.
@@ -487,11 +527,14 @@ impl Worker {
                 self.unread.extend(partitions.into_iter().map(|partition| (partition, Instant::now())));
             }
             Membership::Revoked(partitions) | Membership::Lost(partitions) => {
-                // A revocation waits for the transaction in flight; after a loss it can only fail.
-                if self.in_flight.is_some() && !self.complete(session, COMMIT_MAX)? {
-                    return Err(Trouble::Rebuild(
-                        "a commit was not answered before the tasks had to go".to_owned(),
-                    ));
+                // A revocation waits for the transaction in flight; after a loss it can only fail. What is written of the next
+                // one must not stay open: whoever has the tasks next waits for it.
+                if self.in_flight.is_none() && self.written.is_some() {
+                    session.abandon()?;
+                    self.in_flight = Some(Instant::now());
+                }
+                if self.in_flight.is_some() && self.ended(session, COMMIT_MAX)?.is_none() {
+                    return Err(unanswered("the tasks had to go"));
                 }
                 self.active.values_mut().for_each(Task::drop_pending);
                 self.drop_batch();
@@ -648,6 +691,21 @@ impl Worker {
         self.metrics.remembered.set(self.active.values().map(Task::remembered).sum::<usize>() as i64);
         self.metrics.parked_now.set(self.active.values().map(Task::parked).sum::<usize>() as i64);
     }
+}
+
+/// How a transaction has ended that the session survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Committed,
+    Aborted,
+}
+
+fn unanswered(before: &str) -> Trouble {
+    Trouble::Rebuild(format!("a commit was not answered before {before}"))
+}
+
+fn unwritten(error: CodecError) -> Trouble {
+    Trouble::Rebuild(format!("a state could not be written: {error}"))
 }
 
 /// Learns a writer's schema, waiting for a registry that can't be reached; `false` where it has no such schema.

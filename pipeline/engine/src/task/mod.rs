@@ -61,6 +61,8 @@ pub(crate) struct Task {
     positions: Vec<(Topic, i64)>,
     /// Where the transaction in flight ends and the pending one begins.
     sealed: Place,
+    /// How far the pending writes have been written already.
+    written: Place,
     /// The positions there, and those that are committed.
     sealed_positions: Vec<(Topic, i64)>,
     committed_positions: Vec<(Topic, i64)>,
@@ -104,6 +106,7 @@ impl Task {
             queues: Table::default(),
             positions: Vec::new(),
             sealed,
+            written: sealed,
             sealed_positions: Vec::new(),
             committed_positions: Vec::new(),
             due: BTreeSet::new(),
@@ -144,6 +147,7 @@ impl Task {
     /// The pending writes become those of the transaction in flight.
     pub(crate) fn seal(&mut self) {
         self.sealed = self.place();
+        self.written = self.sealed;
         self.sealed_positions.clone_from(&self.positions);
         self.touched = false;
     }
@@ -168,6 +172,7 @@ impl Task {
     /// Takes the pending writes back; those of the transaction in flight stay.
     pub(crate) fn drop_pending(&mut self) {
         self.roll_back(self.sealed);
+        self.written = self.sealed;
         self.positions.clone_from(&self.sealed_positions);
         self.touched = false;
         self.index();
@@ -187,6 +192,7 @@ impl Task {
         }
         self.roll_back(Place { kinds: [[start; 2]; KINDS_MAX], own: [start; 5] });
         self.sealed = self.place();
+        self.written = self.sealed;
         self.positions.clone_from(&self.committed_positions);
         self.sealed_positions.clone_from(&self.committed_positions);
         self.touched = false;

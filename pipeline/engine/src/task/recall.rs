@@ -13,57 +13,68 @@ use schemas::{
 use super::Task;
 use crate::{aggregate::encoded, changelog::Key, envelope::Stamp, output::Output};
 
-/// How many old dedupe records one transaction forgets.
+/// How many old dedupe records are forgotten at a time.
 const FORGET_MAX: usize = 200;
 
 impl Task {
-    /// Writes what has changed since the last seal: each key once, with the value it has now.
+    /// Writes what has changed since this was last called, or since the last seal: each key once, with the value it has now.
     pub(crate) fn write_changes(&mut self, output: &mut Output) -> Result<(), CodecError> {
         self.forget();
-        let (codec, sealed) = (self.codec.clone(), self.sealed);
-        let topic = self.topology.changelog.clone();
-        let partition = self.partition;
-        let mut text = String::new();
-        let mut write = |key: Key<'_>, headers: Headers, value: Option<Bytes>| {
-            text.clear();
-            // Nothing goes wrong on the way into a string.
-            let _ = write!(text, "{key}");
-            let key = Some(output.arena.copy(text.as_bytes()));
-            output.push(Outgoing { topic: topic.clone(), partition, key, value, headers });
-        };
-        for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(sealed.kinds) {
+        let (codec, from) = (self.codec.clone(), self.written);
+        let mut write = self.writer(output);
+        for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(from.kinds) {
             kind.changes(savepoint, &codec, &mut |member, (key, version, value)| {
                 let key = if member { Key::Member(context, key) } else { Key::State(context, key) };
                 write(key, Stamp::version(version), value);
             })?;
         }
-        for (id, row) in self.handled.changes(sealed.own[0]) {
+        for (id, row) in self.handled.changes(from.own[0]) {
             write(Key::Handled(id), Headers::default(), row.map(|row| encoded(row, &codec)).transpose()?);
         }
-        for (name, row) in self.waiting.changes(sealed.own[1]) {
+        for (name, row) in self.waiting.changes(from.own[1]) {
             let Some((context, key)) = name.split_once('/') else { continue };
             let value = row.map(|row| encoded(row, &codec)).transpose()?;
             write(Key::Waiting(context, key), Headers::default(), value);
         }
-        for (name, due_ms) in self.timers.changes(sealed.own[2]) {
+        for (name, due_ms) in self.timers.changes(from.own[2]) {
             let Some((context, key)) = name.split_once('/') else { continue };
             let value = due_ms.map(|due_ms| encoded(&Timer { due_at: *due_ms }, &codec)).transpose()?;
             write(Key::Timer(context, key), Headers::default(), value);
         }
-        for (name, row) in self.parked.changes(sealed.own[3]) {
+        for (name, row) in self.parked.changes(from.own[3]) {
             let Some((topic, key)) = name.split_once('/') else { continue };
             let value = row.map(|row| encoded(row, &codec)).transpose()?;
             write(Key::Parked(topic, key), Headers::default(), value);
         }
+        self.written = self.place();
+        Ok(())
+    }
+
+    /// Writes how far the inputs have been applied, where that has changed since the last seal.
+    pub(crate) fn write_positions(&self, output: &mut Output) -> Result<(), CodecError> {
+        let mut write = self.writer(output);
         for (topic, next_offset) in &self.positions {
             let sealed = |sealed: &(Topic, i64)| sealed.0 == *topic && sealed.1 == *next_offset;
             if self.announced && self.sealed_positions.iter().any(sealed) {
                 continue;
             }
             let applied = Applied { topic: topic.to_string(), next_offset: *next_offset };
-            write(Key::Applied(topic), Headers::default(), Some(encoded(&applied, &codec)?));
+            write(Key::Applied(topic), Headers::default(), Some(encoded(&applied, &self.codec)?));
         }
         Ok(())
+    }
+
+    /// Writes records of the changelog.
+    fn writer<'o>(&self, output: &'o mut Output) -> impl FnMut(Key<'_>, Headers, Option<Bytes>) + use<'o> {
+        let (topic, partition) = (self.topology.changelog.clone(), self.partition);
+        let mut text = String::new();
+        move |key, headers, value| {
+            text.clear();
+            // Nothing goes wrong on the way into a string.
+            let _ = write!(text, "{key}");
+            let key = Some(output.arena.copy(text.as_bytes()));
+            output.push(Outgoing { topic: topic.clone(), partition, key, value, headers });
+        }
     }
 
     /// Forgets commands that are older than the horizon, with a margin for repeats that were sent just before it.
