@@ -224,7 +224,7 @@ fn copy(settings: &Settings, out: &str) -> ! {
             let mut transaction = Transaction::default();
             for record in records {
                 positions.insert(record.partition, record.offset + 1);
-                transaction.records.push(outgoing(out, record.partition, &text(&record)));
+                transaction.records.extend([outgoing(out, record.partition, &text(&record))]);
             }
             transaction.offsets.extend(
                 positions
@@ -373,7 +373,7 @@ fn a_session_is_fenced_by_its_successor() {
     let mut old = place.member("a").open().expect("a session");
     let partitions = assigned(&mut *old, &topic);
     let write = |value: &str| Transaction {
-        records: vec![outgoing(&place.topic("out"), 0, value)],
+        records: [outgoing(&place.topic("out"), 0, value)].into_iter().collect(),
         offsets: partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 1)).collect(),
     };
     old.submit(write("first")).expect("submitted");

@@ -13,6 +13,7 @@
 #![deny(unsafe_code)]
 
 pub mod arena;
+pub mod batch;
 pub mod fault;
 mod group;
 pub mod log;

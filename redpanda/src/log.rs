@@ -8,6 +8,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
+use crate::batch::Batch;
+
 /// The name of a topic, shared by all that mention it.
 pub type Topic = Arc<str>;
 
@@ -60,15 +62,18 @@ impl Headers {
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let mut rest = &*self.bytes;
-        std::iter::from_fn(move || {
-            let (name, behind) = rest.split_first_chunk()?;
-            let (value, behind) = behind.split_first_chunk()?;
-            let (name, behind) = behind.split_at_checked(u32::from_le_bytes(*name) as usize)?;
-            let (value, behind) = behind.split_at_checked(u32::from_le_bytes(*value) as usize)?;
-            rest = behind;
-            Some((std::str::from_utf8(name).unwrap_or_default(), value))
-        })
+        headers_in(&self.bytes)
+    }
+
+    /// The run of bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Forgets all headers.
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.bytes.clear();
     }
 
     /// The bytes of the last header called `name`.
@@ -90,6 +95,18 @@ impl Headers {
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(value);
     }
+}
+
+/// Names and values in a run of bytes.
+pub(crate) fn headers_in(mut rest: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    std::iter::from_fn(move || {
+        let (name, behind) = rest.split_first_chunk()?;
+        let (value, behind) = behind.split_first_chunk()?;
+        let (name, behind) = behind.split_at_checked(u32::from_le_bytes(*name) as usize)?;
+        let (value, behind) = behind.split_at_checked(u32::from_le_bytes(*value) as usize)?;
+        rest = behind;
+        Some((std::str::from_utf8(name).unwrap_or_default(), value))
+    })
 }
 
 impl fmt::Debug for Headers {
@@ -138,7 +155,7 @@ pub struct Outgoing {
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
     /// The records, in the order in which they are written.
-    pub records: Vec<Outgoing>,
+    pub records: Batch,
     /// For each input partition the offset of the next record to read. Never empty: sending offsets
     /// is what fences a zombie (KIP-447).
     pub offsets: Vec<(TopicPartition, i64)>,
@@ -236,7 +253,7 @@ pub trait Input: Send {
 pub trait Session: Input {
     /// Starts to write `records` as the first ones of the transaction that is submitted next, and returns at once. None may
     /// be in flight. If it fails, that is how the transaction has ended.
-    fn write(&mut self, records: Vec<Outgoing>) -> Result<(), LogError>;
+    fn write(&mut self, records: Batch) -> Result<(), LogError>;
 
     /// Starts to write and commit `transaction`, with what was written for it before, and returns at once; input can be
     /// read meanwhile. One may be in flight. A revocation waits for it inside [`Input::poll`].

@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    batch::Batch,
     log::{
         Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic,
         TopicPartition, Transaction, TransactionError,
@@ -423,7 +424,7 @@ impl MemorySession {
     }
 
     /// Writes into the open transaction, or begins one; gives its number and how many records it has.
-    fn append(&mut self, records: Vec<Outgoing>) -> Result<(u64, usize), TransactionError> {
+    fn append(&mut self, records: &Batch) -> Result<(u64, usize), TransactionError> {
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.transactional_id.clone().unwrap_or_default();
@@ -459,9 +460,9 @@ impl MemorySession {
                 (number, 0)
             }
         };
-        for record in records {
+        for record in records.iter() {
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
-            state.append(Some(number), record);
+            state.append(Some(number), record.to_outgoing());
             if let Some(open) = state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place)) {
                 open.partitions.push(place);
             }
@@ -475,7 +476,7 @@ impl MemorySession {
 
     /// Everything before the commit.
     fn prepare(&mut self, transaction: Transaction) -> Result<u64, TransactionError> {
-        let (number, _) = self.append(transaction.records)?;
+        let (number, _) = self.append(&transaction.records)?;
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.transactional_id.clone().unwrap_or_default();
@@ -632,11 +633,11 @@ impl Input for MemorySession {
 }
 
 impl Session for MemorySession {
-    fn write(&mut self, records: Vec<Outgoing>) -> Result<(), LogError> {
+    fn write(&mut self, records: Batch) -> Result<(), LogError> {
         self.check()?;
         assert!(self.in_flight.is_none(), "a transaction is written while another one is in flight");
         if self.ended.is_none() {
-            match self.append(records) {
+            match self.append(&records) {
                 Ok(open) => self.open = Some(open),
                 Err(error) => self.ended = Some(Err(error)),
             }

@@ -1,16 +1,25 @@
-//! The one file with `unsafe`: librdkafka's commit and flush, called without the detour of the crate.
+//! The one file with `unsafe`: librdkafka's commit, flush and send, called without the detour of the crate.
 //!
 //! rdkafka's `commit_transaction` flushes first, in fixed steps of 100 ms, so a transaction of ten records takes 101 ms
-//! instead of 4. librdkafka flushes by itself inside its commit; all that is needed is to call it.
+//! instead of 4. librdkafka flushes by itself inside its commit; all that is needed is to call it. The crate's `send` has a
+//! topic looked up by its name, which it copies, and each header allocated twice.
 #![allow(unsafe_code)]
 
-use std::{ffi::CStr, time::Duration};
+use std::{
+    ffi::{CStr, CString},
+    ptr,
+    sync::Arc,
+    time::Duration,
+};
 
 use rdkafka::{
-    error::RDKafkaErrorCode,
-    producer::{Producer, ProducerContext},
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseProducer, Producer, ProducerContext},
 };
 use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_vtype_t as vtype;
+
+use crate::batch::Written;
 
 /// How a commit failed, as librdkafka classifies it.
 #[derive(Debug)]
@@ -63,4 +72,91 @@ pub(crate) fn flush<C: ProducerContext>(producer: &impl Producer<C>, timeout: Du
     // SAFETY: as above; the answer is a plain number.
     let code = unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), timeout_ms) };
     code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// A topic as a producer knows it.
+pub(crate) struct ProducerTopic<C: ProducerContext<DeliveryOpaque = ()> + 'static> {
+    producer: Arc<BaseProducer<C>>,
+    topic: *mut sys::rd_kafka_topic_t,
+}
+
+// SAFETY: librdkafka's topics may be used by any thread, as its clients may; the pointer is this value's alone.
+unsafe impl<C: ProducerContext<DeliveryOpaque = ()>> Send for ProducerTopic<C> {}
+
+impl<C: ProducerContext<DeliveryOpaque = ()>> ProducerTopic<C> {
+    /// The topic `name` of `producer`.
+    pub(crate) fn new(producer: Arc<BaseProducer<C>>, name: &str) -> Result<Self, KafkaError> {
+        let name = CString::new(name).map_err(KafkaError::Nul)?;
+        // SAFETY: the producer lives as long as the value does, and the name as long as the call, which copies it. No
+        // configuration is handed over.
+        let topic = unsafe {
+            sys::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut())
+        };
+        match topic.is_null() {
+            true => Err(KafkaError::MessageProduction(RDKafkaErrorCode::UnknownTopic)),
+            false => Ok(Self { producer, topic }),
+        }
+    }
+
+    /// Queues a copy of `record`, whose topic this must be.
+    pub(crate) fn send(&self, record: &Written<'_>) -> Result<(), RDKafkaErrorCode> {
+        let part =
+            |bytes: Option<&[u8]>| bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
+        let ((key, key_length), (value, length)) = (part(record.key), part(record.value));
+        // SAFETY: every argument has the type that stands behind its tag in rdkafka.h, and the list ends with the tag for
+        // that. Keys, values and headers are copied before the calls return (`RD_KAFKA_MSG_F_COPY`). The headers belong to librdkafka
+        // when the call has succeeded, and to us, who destroy them, when it has not. The opaque pointer is null, which is
+        // what the crate has for `()`.
+        unsafe {
+            let mut headers: *mut sys::rd_kafka_headers_t = ptr::null_mut();
+            for (name, value) in record.headers() {
+                if headers.is_null() {
+                    headers = sys::rd_kafka_headers_new(16);
+                }
+                let code = sys::rd_kafka_header_add(
+                    headers,
+                    name.as_ptr().cast(),
+                    name.len() as isize,
+                    value.as_ptr().cast(),
+                    value.len() as isize,
+                );
+                if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    sys::rd_kafka_headers_destroy(headers);
+                    return Err(code.into());
+                }
+            }
+            let code = sys::rd_kafka_producev(
+                self.producer.client().native_ptr(),
+                vtype::RD_KAFKA_VTYPE_RKT,
+                self.topic,
+                vtype::RD_KAFKA_VTYPE_PARTITION,
+                record.partition,
+                vtype::RD_KAFKA_VTYPE_MSGFLAGS,
+                sys::RD_KAFKA_MSG_F_COPY,
+                vtype::RD_KAFKA_VTYPE_VALUE,
+                value,
+                length,
+                vtype::RD_KAFKA_VTYPE_KEY,
+                key,
+                key_length,
+                vtype::RD_KAFKA_VTYPE_HEADERS,
+                headers,
+                vtype::RD_KAFKA_VTYPE_END,
+            );
+            if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return Ok(());
+            }
+            if !headers.is_null() {
+                sys::rd_kafka_headers_destroy(headers);
+            }
+            Err(code.into())
+        }
+    }
+}
+
+impl<C: ProducerContext<DeliveryOpaque = ()>> Drop for ProducerTopic<C> {
+    fn drop(&mut self) {
+        // SAFETY: it was made in `new`, is destroyed once, and its producer lives.
+        unsafe { sys::rd_kafka_topic_destroy(self.topic) }
+    }
 }

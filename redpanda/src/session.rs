@@ -20,16 +20,16 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
+    producer::{BaseProducer, DeliveryResult, Producer, ProducerContext},
 };
 
 use crate::{
+    batch::{Batch, Written},
     fault,
     group::{Context, GroupConsumer, fatal},
     log::{
-        Connect, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic, TopicPartition,
-        Transaction, TransactionError,
+        Connect, Input, LogError, Membership, Record, Restore, Session, Topic, TopicPartition, Transaction,
+        TransactionError,
     },
     planted, raw,
 };
@@ -167,6 +167,7 @@ impl Connect for Settings {
             gate: gate.clone(),
             broken_before,
             delivery: self.delivery,
+            topics: Vec::new(),
             is_open: false,
             _news: news,
         };
@@ -233,7 +234,7 @@ struct KafkaSession {
 /// What the committing thread is given.
 enum Handed {
     /// The first records of a transaction.
-    Records(Vec<Outgoing>),
+    Records(Batch),
     /// Its last records, and its offsets.
     Commit(Transaction),
     /// It is not wanted any more.
@@ -303,7 +304,7 @@ impl Input for KafkaSession {
 }
 
 impl Session for KafkaSession {
-    fn write(&mut self, records: Vec<Outgoing>) -> Result<(), LogError> {
+    fn write(&mut self, records: Batch) -> Result<(), LogError> {
         self.hand_over(Handed::Records(records))
     }
 
@@ -360,6 +361,8 @@ struct Committer {
     /// How often the coordinator's connection broke before the producer had its epoch.
     broken_before: u64,
     delivery: Delivery,
+    /// Those that were written to. They are few, and mostly known by the address of their names.
+    topics: Vec<(Topic, raw::ProducerTopic<Connections>)>,
     /// Whether something was written that is neither committed nor aborted.
     is_open: bool,
     _news: News,
@@ -384,7 +387,7 @@ impl Committer {
                 }
                 // It was on its way when the transaction failed, and belongs to it.
                 _ if failed => continue,
-                Handed::Records(records) => match self.write(records) {
+                Handed::Records(records) => match self.write(&records) {
                     Ok(()) => continue,
                     Err(class) => Err(self.failure(class)),
                 },
@@ -456,14 +459,14 @@ impl Committer {
     }
 
     /// Writes records into the transaction that is open, or begins one.
-    fn write(&mut self, records: Vec<Outgoing>) -> Result<(), Class> {
+    fn write(&mut self, records: &Batch) -> Result<(), Class> {
         if !self.is_open && self.delivery == Delivery::ExactlyOnce {
             self.call("beginning a transaction", || self.producer.begin_transaction())?;
             fault::place("after-begin");
         }
         self.is_open = true;
-        for record in records {
-            self.send(&record)?;
+        for record in records.iter() {
+            self.send(record)?;
             fault::place("after-send");
         }
         Ok(())
@@ -475,7 +478,7 @@ impl Committer {
             self.commit_early(&transaction);
         }
         let offsets = listed(&transaction)?;
-        self.write(transaction.records)?;
+        self.write(&transaction.records)?;
         self.call("sending offsets", || {
             // Read afresh for each transaction: a generation that is gone must not commit.
             let metadata = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
@@ -495,7 +498,7 @@ impl Committer {
     /// Writes at least once: the offsets follow when all records are there.
     fn deliver(&mut self, transaction: Transaction) -> Result<(), TransactionError> {
         let offsets = listed(&transaction);
-        let offsets = self.write(transaction.records).and(offsets);
+        let offsets = self.write(&transaction.records).and(offsets);
         let lost = |reason| Err(TransactionError::Unknown(reason));
         match offsets {
             Ok(_) if !raw::flush(&*self.producer, CALL_MAX) => {
@@ -515,30 +518,34 @@ impl Committer {
         self.producer.client().context().undelivered.load(Ordering::Relaxed)
     }
 
-    fn send(&self, record: &Outgoing) -> Result<(), Class> {
-        let mut message: BaseRecord<'_, [u8], [u8]> =
-            BaseRecord::to(&record.topic).partition(record.partition);
-        if !record.headers.is_empty() {
-            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            for (key, value) in record.headers.iter() {
-                headers = headers.insert(Header { key, value: Some(value) });
+    fn send(&mut self, record: Written<'_>) -> Result<(), Class> {
+        let known = self
+            .topics
+            .iter()
+            .position(|(name, _)| Topic::ptr_eq(name, record.topic) || name == record.topic);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let topic = raw::ProducerTopic::new(self.producer.clone(), record.topic)
+                    .map_err(|error| class(&format!("writing to {}", record.topic), &error))?;
+                self.topics.push((record.topic.clone(), topic));
+                self.topics.len() - 1
             }
-            message.headers = Some(headers);
-        }
-        message.key = record.key.as_deref();
-        message.payload = record.value.as_deref();
+        };
         let mut since = None;
         loop {
-            match self.producer.send(message) {
+            match self.topics[index].1.send(&record) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), same))
+                Err(RDKafkaErrorCode::QueueFull)
                     if since.get_or_insert_with(Instant::now).elapsed() < CALL_MAX =>
                 {
                     // The producer's own thread empties the queue.
                     std::thread::sleep(Duration::from_millis(1));
-                    message = same;
                 }
-                Err((error, _)) => return Err(class(&format!("writing to {}", record.topic), &error)),
+                Err(code) => {
+                    let error = KafkaError::MessageProduction(code);
+                    return Err(class(&format!("writing to {}", record.topic), &error));
+                }
             }
         }
     }

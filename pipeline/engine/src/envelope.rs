@@ -93,7 +93,7 @@ pub(crate) struct Stamp {
 pub(crate) struct About<'a> {
     pub(crate) id: Uuid,
     pub(crate) kind: &'static str,
-    pub(crate) key: &'a Bytes,
+    pub(crate) key: &'a str,
     pub(crate) causation: Uuid,
     pub(crate) version: Option<i64>,
 }
@@ -137,15 +137,6 @@ impl Stamp {
         }
         if let Some(trace) = &envelope.traceparent {
             headers.push(name::TRACE_PARENT, trace);
-        }
-        headers
-    }
-
-    /// The one header of a changelog record that is not in its payload.
-    pub(crate) fn version(version: Option<i64>) -> Headers {
-        let mut headers = Headers::default();
-        if let Some(version) = version {
-            headers.push(name::VERSION, version.to_string());
         }
         headers
     }

@@ -1,9 +1,8 @@
 //! What a transaction will hold, gathered while records are decided on: it can be cut back to a savepoint.
 
-use bytes::Bytes;
 use redpanda::{
-    arena::Arena,
-    log::{Headers, Outgoing, Record, Topic},
+    batch::Batch,
+    log::{Headers, Record, Topic},
     partition_of,
 };
 
@@ -12,11 +11,7 @@ use crate::topology::Topology;
 /// The records of a transaction to be.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    pub(crate) records: Vec<Outgoing>,
-    /// The bytes of keys and values in `records`.
-    pub(crate) bytes: usize,
-    /// Keys stand in it.
-    pub(crate) arena: Arena,
+    pub(crate) records: Batch,
     /// Topics that were written to and their partition counts, so that each name is allocated once. They are few.
     topics: Vec<(Topic, i32)>,
 }
@@ -27,20 +22,13 @@ impl Output {
         &mut self,
         topology: &Topology,
         topic: &str,
-        key: Bytes,
-        value: Option<Bytes>,
-        headers: Headers,
+        key: &[u8],
+        value: Option<&[u8]>,
+        headers: &Headers,
     ) -> Result<(), String> {
-        let (topic, count) = self.topic(topology, topic)?;
-        let partition = partition_of(&key, count);
-        self.push(Outgoing { topic, partition, key: Some(key), value, headers });
+        let (topic, count) = topic_of(&mut self.topics, topology, topic)?;
+        self.records.push(topic, partition_of(key, *count), Some(key), value, headers);
         Ok(())
-    }
-
-    /// Adds a record to a partition that is given.
-    pub(crate) fn push(&mut self, record: Outgoing) {
-        self.bytes += size(&record);
-        self.records.push(record);
     }
 
     /// Adds a dead letter for `record`: its bytes and headers, and why it could not be worked on.
@@ -50,7 +38,7 @@ impl Output {
         record: &Record,
         error: &str,
     ) -> Result<(), String> {
-        let (topic, count) = self.topic(topology, &format!("{}.dead", record.topic))?;
+        let (topic, count) = topic_of(&mut self.topics, topology, &format!("{}.dead", record.topic))?;
         let mut headers = record.headers.clone();
         headers.push("dead_topic", &*record.topic);
         headers.push("dead_partition", record.partition.to_string());
@@ -58,37 +46,26 @@ impl Output {
         headers.push("dead_error", error);
         // Commands of users hold personal data and password hashes: nothing of them stays here.
         let secret = &*record.topic == "user.commands";
-        let value = record.value.clone().filter(|_| !secret);
-        let partition = record.partition.rem_euclid(count);
-        self.push(Outgoing { topic, partition, key: record.key.clone(), value, headers });
+        let value = record.value.as_deref().filter(|_| !secret);
+        let partition = record.partition.rem_euclid(*count);
+        self.records.push(topic, partition, record.key.as_deref(), value, &headers);
         Ok(())
-    }
-
-    /// Forgets all records behind the first `length`.
-    pub(crate) fn truncate(&mut self, length: usize) {
-        for record in self.records.drain(length..) {
-            self.bytes -= size(&record);
-        }
-    }
-
-    /// Takes the records out, and begins anew.
-    pub(crate) fn take(&mut self) -> Vec<Outgoing> {
-        self.bytes = 0;
-        let room = self.records.len();
-        std::mem::replace(&mut self.records, Vec::with_capacity(room))
-    }
-
-    fn topic(&mut self, topology: &Topology, name: &str) -> Result<(Topic, i32), String> {
-        if let Some(known) = self.topics.iter().find(|(topic, _)| **topic == *name) {
-            return Ok(known.clone());
-        }
-        let count = topology.partitions(name).ok_or_else(|| format!("there is no topic {name:?}"))?;
-        let known = (Topic::from(name), count);
-        self.topics.push(known.clone());
-        Ok(known)
     }
 }
 
-fn size(record: &Outgoing) -> usize {
-    record.key.as_ref().map_or(0, Bytes::len) + record.value.as_ref().map_or(0, Bytes::len)
+/// A topic by its name, and how many partitions it has.
+fn topic_of<'a>(
+    known: &'a mut Vec<(Topic, i32)>,
+    topology: &Topology,
+    name: &str,
+) -> Result<&'a (Topic, i32), String> {
+    let index = match known.iter().position(|(topic, _)| **topic == *name) {
+        Some(index) => index,
+        None => {
+            let count = topology.partitions(name).ok_or_else(|| format!("there is no topic {name:?}"))?;
+            known.push((name.into(), count));
+            known.len() - 1
+        }
+    };
+    Ok(&known[index])
 }

@@ -394,7 +394,7 @@ impl Worker {
 
     fn submit_when_due(&mut self, session: &mut dyn Session, drained: bool) -> Result<bool, Trouble> {
         let Some(since) = self.pending_since else { return Ok(false) };
-        let bytes = self.written.unwrap_or(0) + self.output.bytes;
+        let bytes = self.written.unwrap_or(0) + self.output.records.bytes();
         let full = self.pending >= self.settings.records_max || bytes >= self.settings.bytes_max;
         let interval = self.settings.commit_interval;
         let due = full || if interval.is_zero() { drained } else { since.elapsed() >= interval };
@@ -420,8 +420,8 @@ impl Worker {
         for task in self.active.values_mut().filter(|task| task.touched()) {
             task.write_changes(&mut self.output).map_err(unwritten)?;
         }
-        self.written = Some(self.written.unwrap_or(0) + self.output.bytes);
-        let records = self.output.take();
+        self.written = Some(self.written.unwrap_or(0) + self.output.records.bytes());
+        let records = self.output.records.take();
         self.metrics.records_out.inc_by(records.len() as u64);
         Ok(session.write(records)?)
     }
@@ -437,7 +437,7 @@ impl Worker {
             }));
             task.seal();
         }
-        let records = self.output.take();
+        let records = self.output.records.take();
         self.metrics.begun.inc();
         self.metrics.records_out.inc_by(records.len() as u64);
         session.submit(Transaction { records, offsets })?;
@@ -500,7 +500,7 @@ impl Worker {
     }
 
     fn drop_batch(&mut self) {
-        self.output.truncate(0);
+        self.output.records.truncate(0);
         self.inbox.clear();
         (self.pending, self.pending_since, self.written) = (0, None, None);
     }

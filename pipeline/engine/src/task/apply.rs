@@ -1,6 +1,5 @@
 //! How a task works on one record or timer: decide, and write down what follows. It never does I/O.
 
-use bytes::Bytes;
 use domain::decider::{Context, Verdict};
 use redpanda::log::{Headers, Record};
 use schemas::{
@@ -27,7 +26,7 @@ impl Task {
         let before = self.place();
         if let Err(id) = self.route(record, output, true) {
             self.roll_back(before);
-            output.truncate(length);
+            output.records.truncate(length);
             return Err(id);
         }
         self.applied(record);
@@ -81,7 +80,7 @@ impl Task {
             if let Err(error) = self.fire_one(&name, due_ms, output) {
                 // There is no record to park: the timer is gone, and people are told.
                 self.roll_back(before);
-                output.truncate(length);
+                output.records.truncate(length);
                 self.metrics.failed_timers.inc();
                 let timer = name.escape_debug();
                 tracing::error!(partition = self.partition, %timer, error, "a timer failed and was dropped");
@@ -142,7 +141,7 @@ impl Task {
             Err(Failure::UnknownSchema(id)) => Err(id),
             Err(Failure::Permanent(error)) => {
                 self.roll_back(before);
-                output.truncate(length);
+                output.records.truncate(length);
                 self.park(key, record, &error, output);
                 Ok(())
             }
@@ -237,7 +236,7 @@ impl Task {
                 Err(Failure::UnknownSchema(id)) => return Err(id),
                 Err(Failure::Permanent(error)) => {
                     self.roll_back(before);
-                    output.truncate(length);
+                    output.records.truncate(length);
                     self.bury(record, envelope, Route::Commands(index), key, &error, output);
                     return Ok(());
                 }
@@ -280,7 +279,7 @@ impl Task {
                     return Ok(None);
                 }
                 self.roll_back(before);
-                output.truncate(length);
+                output.records.truncate(length);
                 let version = self.kinds[index].version(key);
                 let blank = Outcome { version, ..blank };
                 Some(refused(blank, "in_progress", "another command of this kind is still under way"))
@@ -377,7 +376,7 @@ impl Task {
         at_ms: i64,
         output: &mut Output,
     ) -> Result<(), String> {
-        let key: Bytes = outcome.command_id.hyphenated().to_string().into();
+        let key = outcome.command_id.hyphenated().to_string();
         let about = About {
             id: derive(&outcome.command_id, "outcome"),
             kind: Outcome::SCHEMA.name,
@@ -387,7 +386,7 @@ impl Task {
         };
         let headers = self.stamp.at(at_ms).headers(envelope, about);
         let value = encoded(outcome, &self.codec).map_err(|error| error.to_string())?;
-        output.keyed(&self.topology, &self.topology.outcomes, key, Some(value), headers)
+        output.keyed(&self.topology, &self.topology.outcomes, key.as_bytes(), Some(&value), &headers)
     }
 
     /// Writing an outcome can only fail where the topology is wrong: then people have to know.
@@ -410,7 +409,6 @@ impl Task {
         let Decided { name, events, effects, verdict, version } = decided;
         let topology = self.topology.clone();
         let cause = Cause { context: topology.contexts[index], key, envelope, at_ms };
-        let subject = output.arena.copy(key.as_bytes());
         for (number, event) in events.into_iter().enumerate() {
             let Emitted { name, value, version, effects } = event;
             // Nobody learns the id of an event that has neither headers nor effects.
@@ -422,11 +420,11 @@ impl Task {
                 true => Headers::default(),
                 false => {
                     let version = Some(version);
-                    let about = About { id, kind: name, key: &subject, causation: envelope.id, version };
+                    let about = About { id, kind: name, key, causation: envelope.id, version };
                     self.stamp.at(at_ms).headers(envelope, about)
                 }
             };
-            output.keyed(&topology, &topology.events[index], subject.clone(), Some(value), headers)?;
+            output.keyed(&topology, &topology.events[index], key.as_bytes(), Some(&value), &headers)?;
             self.effects(&cause, effects, id, version, output)?;
         }
         self.effects(&cause, effects, envelope.id, version, output)?;
@@ -446,11 +444,10 @@ impl Task {
         for (number, effect) in effects.into_iter().enumerate() {
             match effect {
                 Effect::Send { topic, key, name, value } => {
-                    let key = Bytes::from(key);
                     let id = derive(&from, &format!("effect {number}"));
                     let about = About { id, kind: name, key: &key, causation: from, version: None };
                     let headers = self.stamp.at(at_ms).headers(envelope, about);
-                    output.keyed(&self.topology, topic, key, value, headers)?;
+                    output.keyed(&self.topology, topic, key.as_bytes(), value.as_deref(), &headers)?;
                 }
                 Effect::SetTimer { name, due_ms } => {
                     let name = format!("{context}/{key}{MEMBER_SEPARATOR}{name}");

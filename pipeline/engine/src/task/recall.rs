@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use redpanda::log::{Headers, Outgoing, Record, Topic};
+use redpanda::log::{Headers, Record, Topic};
 use schemas::{
     CodecError, Message,
     engine::{Applied, Handled, Parked, Timer, Waiting},
@@ -11,7 +11,7 @@ use schemas::{
 };
 
 use super::Task;
-use crate::{aggregate::encoded, changelog::Key, envelope::Stamp, output::Output};
+use crate::{aggregate::encoded, changelog::Key, output::Output};
 
 /// How many old dedupe records are forgotten at a time.
 const FORGET_MAX: usize = 200;
@@ -25,26 +25,26 @@ impl Task {
         for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(from.kinds) {
             kind.changes(savepoint, &codec, &mut |member, (key, version, value)| {
                 let key = if member { Key::Member(context, key) } else { Key::State(context, key) };
-                write(key, Stamp::version(version), value);
+                write(key, version, value);
             })?;
         }
         for (id, row) in self.handled.changes(from.own[0]) {
-            write(Key::Handled(id), Headers::default(), row.map(|row| encoded(row, &codec)).transpose()?);
+            write(Key::Handled(id), None, row.map(|row| encoded(row, &codec)).transpose()?);
         }
         for (name, row) in self.waiting.changes(from.own[1]) {
             let Some((context, key)) = name.split_once('/') else { continue };
             let value = row.map(|row| encoded(row, &codec)).transpose()?;
-            write(Key::Waiting(context, key), Headers::default(), value);
+            write(Key::Waiting(context, key), None, value);
         }
         for (name, due_ms) in self.timers.changes(from.own[2]) {
             let Some((context, key)) = name.split_once('/') else { continue };
             let value = due_ms.map(|due_ms| encoded(&Timer { due_at: *due_ms }, &codec)).transpose()?;
-            write(Key::Timer(context, key), Headers::default(), value);
+            write(Key::Timer(context, key), None, value);
         }
         for (name, row) in self.parked.changes(from.own[3]) {
             let Some((topic, key)) = name.split_once('/') else { continue };
             let value = row.map(|row| encoded(row, &codec)).transpose()?;
-            write(Key::Parked(topic, key), Headers::default(), value);
+            write(Key::Parked(topic, key), None, value);
         }
         self.written = self.place();
         Ok(())
@@ -59,21 +59,29 @@ impl Task {
                 continue;
             }
             let applied = Applied { topic: topic.to_string(), next_offset: *next_offset };
-            write(Key::Applied(topic), Headers::default(), Some(encoded(&applied, &self.codec)?));
+            write(Key::Applied(topic), None, Some(encoded(&applied, &self.codec)?));
         }
         Ok(())
     }
 
-    /// Writes records of the changelog.
-    fn writer<'o>(&self, output: &'o mut Output) -> impl FnMut(Key<'_>, Headers, Option<Bytes>) + use<'o> {
+    /// Writes records of the changelog: a key, the version of a state, which is the one thing that is not in the value, and the value.
+    fn writer<'o>(
+        &self,
+        output: &'o mut Output,
+    ) -> impl FnMut(Key<'_>, Option<i64>, Option<Bytes>) + use<'o> {
         let (topic, partition) = (self.topology.changelog.clone(), self.partition);
-        let mut text = String::new();
-        move |key, headers, value| {
+        let (mut text, mut written) = (String::new(), Headers::default());
+        move |key, version, value| {
+            written.clear();
             text.clear();
             // Nothing goes wrong on the way into a string.
+            if let Some(version) = version {
+                let _ = write!(text, "{version}");
+                written.push(headers::VERSION, &text);
+                text.clear();
+            }
             let _ = write!(text, "{key}");
-            let key = Some(output.arena.copy(text.as_bytes()));
-            output.push(Outgoing { topic: topic.clone(), partition, key, value, headers });
+            output.records.push(&topic, partition, Some(text.as_bytes()), value.as_deref(), &written);
         }
     }
 

@@ -1,0 +1,209 @@
+//! Records on their way into the log, in one run of bytes.
+
+use crate::log::{Headers, Outgoing, Topic, headers_in};
+
+/// What stands for the length of a key or a value that is not there.
+const NONE: u32 = u32::MAX;
+
+/// Records to be written, in order. Their keys, values and headers stand one behind the other, and a topic's name once: many small
+/// records cost two allocations, and one thread can make them and another write them without sharing anything.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    topics: Vec<Topic>,
+    bytes: Vec<u8>,
+    records: Vec<Place>,
+}
+
+/// Where a record stands: its key, its value and its headers follow each other from `start`.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    topic: u32,
+    partition: i32,
+    key: u32,
+    value: u32,
+    headers: u32,
+}
+
+/// One record of a [`Batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// The topic to write to.
+    pub topic: &'a Topic,
+    /// The partition's number.
+    pub partition: i32,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    headers: &'a [u8],
+}
+
+impl<'a> Written<'a> {
+    /// Names and values of the headers, in order.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        headers_in(self.headers)
+    }
+
+    /// The record, apart from its batch.
+    pub fn to_outgoing(&self) -> Outgoing {
+        let mut headers = Headers::default();
+        self.headers().for_each(|(name, value)| headers.push(name, value));
+        Outgoing {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            key: self.key.map(|key| key.to_vec().into()),
+            value: self.value.map(|value| value.to_vec().into()),
+            headers,
+        }
+    }
+}
+
+impl Batch {
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The bytes of all keys, values and headers.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds a record. The broker's limit on one is far below the 4 GiB of a length.
+    pub fn push(
+        &mut self,
+        topic: &Topic,
+        partition: i32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) {
+        let start = self.bytes.len();
+        let length = |bytes: Option<&[u8]>| bytes.map_or(NONE, |bytes| bytes.len() as u32);
+        let topic = self.topic(topic);
+        self.bytes.extend_from_slice(key.unwrap_or_default());
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.bytes.extend_from_slice(headers.as_bytes());
+        let headers = headers.as_bytes().len() as u32;
+        self.records.push(Place { start, topic, partition, key: length(key), value: length(value), headers });
+    }
+
+    /// Forgets all records behind the first `length`.
+    pub fn truncate(&mut self, length: usize) {
+        if let Some(first) = self.records.get(length) {
+            self.bytes.truncate(first.start);
+            self.records.truncate(length);
+        }
+    }
+
+    /// The records, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Written<'_>> {
+        self.records.iter().map(|place| {
+            let mut rest = &self.bytes[place.start..];
+            let mut next = |length: u32| {
+                let (bytes, behind) = rest.split_at(length as usize);
+                rest = behind;
+                bytes
+            };
+            let mut some = |length: u32| (length != NONE).then(|| next(length));
+            let (key, value) = (some(place.key), some(place.value));
+            let headers = next(place.headers);
+            Written {
+                topic: &self.topics[place.topic as usize],
+                partition: place.partition,
+                key,
+                value,
+                headers,
+            }
+        })
+    }
+
+    /// Takes all records out; there is room for as many again.
+    pub fn take(&mut self) -> Self {
+        let next = Self {
+            topics: self.topics.clone(),
+            bytes: Vec::with_capacity(self.bytes.len()),
+            records: Vec::with_capacity(self.records.len()),
+        };
+        std::mem::replace(self, next)
+    }
+
+    /// The number of a topic here. They are few, and mostly known by their address.
+    fn topic(&mut self, topic: &Topic) -> u32 {
+        let known = self.topics.iter().position(|known| Topic::ptr_eq(known, topic) || known == topic);
+        known.unwrap_or_else(|| {
+            self.topics.push(topic.clone());
+            self.topics.len() - 1
+        }) as u32
+    }
+}
+
+impl Extend<Outgoing> for Batch {
+    fn extend<T: IntoIterator<Item = Outgoing>>(&mut self, records: T) {
+        for Outgoing { topic, partition, key, value, headers } in records {
+            self.push(&topic, partition, key.as_deref(), value.as_deref(), &headers);
+        }
+    }
+}
+
+impl FromIterator<Outgoing> for Batch {
+    fn from_iter<T: IntoIterator<Item = Outgoing>>(records: T) -> Self {
+        let mut batch = Self::default();
+        batch.extend(records);
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records() -> Vec<Outgoing> {
+        let mut headers = Headers::default();
+        headers.push("id", "1");
+        headers.push("empty", "");
+        let record =
+            |topic: &str, partition, key: Option<&str>, value: Option<&str>, headers: &Headers| Outgoing {
+                topic: topic.into(),
+                partition,
+                key: key.map(|key| key.to_owned().into()),
+                value: value.map(|value| value.to_owned().into()),
+                headers: headers.clone(),
+            };
+        vec![
+            record("a", 0, Some("key"), Some("value"), &headers),
+            record("b", 1, None, None, &Headers::default()),
+            record("a", 2, Some(""), Some(""), &headers),
+            record("b", 3, Some("key"), None, &headers),
+        ]
+    }
+
+    fn told(records: impl IntoIterator<Item = Outgoing>) -> Vec<String> {
+        records.into_iter().map(|record| format!("{record:?}")).collect()
+    }
+
+    #[test]
+    fn records_come_out_as_they_went_in() {
+        let batch: Batch = records().into_iter().collect();
+        assert_eq!(told(batch.iter().map(|record| record.to_outgoing())), told(records()));
+    }
+
+    #[test]
+    fn what_is_cut_off_leaves_nothing_behind() {
+        let mut batch: Batch = records().into_iter().collect();
+        batch.truncate(9);
+        assert_eq!(batch.len(), 4);
+        batch.truncate(1);
+        batch.extend(records().pop());
+        let expected = [records().remove(0), records().remove(3)];
+        assert_eq!(told(batch.iter().map(|record| record.to_outgoing())), told(expected));
+        let taken = batch.take();
+        assert_eq!((taken.len(), batch.len(), batch.bytes()), (2, 0, 0));
+    }
+}
