@@ -125,15 +125,15 @@ pub(crate) trait Aggregates: Send {
 pub(crate) struct Kind<D: Decider> {
     states: Table<Versioned<D::State>>,
     members: Table<D::Member>,
-}
-
-impl<D: Decider> Default for Kind<D> {
-    fn default() -> Self {
-        Self { states: Table::default(), members: Table::default() }
-    }
+    /// Whether events are counted; otherwise everything is of version 0.
+    versioned: bool,
 }
 
 impl<D: Decider> Kind<D> {
+    pub(crate) fn new(versioned: bool) -> Self {
+        Self { states: Table::default(), members: Table::default(), versioned }
+    }
+
     fn effects(reactions: Vec<Reaction<D::Out>>, codec: &Codec) -> Result<Vec<Effect>, Failure> {
         let effect = |reaction| {
             Ok(match reaction {
@@ -175,7 +175,7 @@ impl<D: Decider> Kind<D> {
         if !events.is_empty() {
             let mut state = state.map(|row| row.state.clone());
             for event in &events {
-                version += 1;
+                version += i64::from(self.versioned);
                 state = D::evolve(state, event);
                 if let Some(member) = D::member_of(event) {
                     let member_key = member_key_of(member_key.as_deref(), key, &member)?;
@@ -256,7 +256,7 @@ impl<D: Decider> Aggregates for Kind<D> {
     ) -> Result<(), CodecError> {
         for (key, row) in self.states.changes(states) {
             let value = row.map(|row| encoded(&row.state, codec)).transpose()?;
-            write(false, (key, row.map(|row| row.version), value));
+            write(false, (key, row.map(|row| row.version).filter(|_| self.versioned), value));
         }
         for (key, member) in self.members.changes(members) {
             write(true, (key, None, member.map(|member| encoded(member, codec)).transpose()?));

@@ -40,7 +40,7 @@ pub struct Topology {
     pub(crate) routes: Vec<(Topic, Route)>,
     pub(crate) contexts: Vec<&'static str>,
     pub(crate) events: Vec<Topic>,
-    pub(crate) kinds: Vec<fn() -> Box<dyn Aggregates>>,
+    pub(crate) kinds: Vec<fn(bool) -> Box<dyn Aggregates>>,
     pub(crate) policies: Vec<Policy>,
     schemas: Vec<&'static Schema>,
     partitions: Partitions,
@@ -78,8 +78,9 @@ impl Topology {
         }
     }
 
-    /// Events carry no headers: for topics of which nobody asks who, when and why, and where a dozen headers would be more than the
-    /// value. Such an event has no version and no id, so that no projection can hold on to it, and what follows from it is not traced.
+    /// Events carry no headers, and states no version: for topics of which nobody asks who, when and why, and where a dozen headers
+    /// would be more than the value. Such an event has no id and stays at version 0, so that no projection can hold on to it, and what
+    /// follows from it is not traced.
     #[must_use]
     pub fn plain_events(mut self) -> Self {
         self.plain = true;
@@ -93,7 +94,7 @@ impl Topology {
         assert!(index < KINDS_MAX, "a processor has at most {KINDS_MAX} kinds of aggregates");
         self.contexts.push(D::CONTEXT);
         self.events.push(format!("{}.events", D::CONTEXT).into());
-        self.kinds.push(|| Box::new(Kind::<D>::default()));
+        self.kinds.push(|versioned| Box::new(Kind::<D>::new(versioned)));
         if D::COMMANDS {
             self.routes.push((format!("{}.commands", D::CONTEXT).into(), Route::Commands(index)));
         }

@@ -44,7 +44,7 @@ const TIMERS_MAX: usize = 1_000;
 pub struct Settings {
     /// Commit at this interval; zero commits as soon as the input drains.
     pub commit_interval: Duration,
-    /// A transaction has at most about this many input records.
+    /// A transaction is due when it has this many input records, and has at most about twice as many.
     pub records_max: usize,
     /// A transaction has at most about this many bytes of output.
     pub bytes_max: usize,
@@ -289,7 +289,9 @@ impl Worker {
     }
 
     fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, Trouble> {
-        let polled = if self.pending < self.settings.records_max { self.poll(session, idle)? } else { 0 };
+        // While a transaction is in flight, the next one may become twice as large as it has to: better than to wait.
+        let room = self.settings.records_max * if self.in_flight.is_some() { 2 } else { 1 };
+        let polled = if self.pending < room { self.poll(session, idle)? } else { 0 };
         while let Some(change) = session.membership() {
             self.change(session, change)?;
         }

@@ -87,7 +87,7 @@ impl Task {
         metrics: Metrics,
         horizon_ms: i64,
     ) -> Self {
-        let kinds: Vec<_> = topology.kinds.iter().map(|make| make()).collect();
+        let kinds: Vec<_> = topology.kinds.iter().map(|make| make(!topology.plain)).collect();
         let stamp = Stamp::new(topology.source.clone(), 0);
         let start = Savepoint::default();
         let sealed = Place { kinds: [[start; 2]; KINDS_MAX], own: [start; 5] };
