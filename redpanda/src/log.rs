@@ -251,9 +251,9 @@ pub trait Input: Send {
 
 /// An [`Input`] that also writes, in transactions that hold its offsets.
 pub trait Session: Input {
-    /// Starts to write `records` as the first ones of the transaction that is submitted next, and returns at once. None may
-    /// be in flight. If it fails, that is how the transaction has ended.
-    fn write(&mut self, records: Batch) -> Result<(), LogError>;
+    /// Starts to write a first part of the transaction that is submitted next, and returns at once. None may be in flight. Its
+    /// offsets are how far it goes; those of later parts take their place. If it fails, that is how the transaction has ended.
+    fn write(&mut self, part: Transaction) -> Result<(), LogError>;
 
     /// Starts to write and commit `transaction`, with what was written for it before, and returns at once; input can be
     /// read meanwhile. One may be in flight. A revocation waits for it inside [`Input::poll`].

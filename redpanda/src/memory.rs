@@ -14,7 +14,6 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    batch::Batch,
     log::{
         Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic,
         TopicPartition, Transaction, TransactionError,
@@ -321,6 +320,13 @@ impl State {
         }
     }
 
+    /// Aborts a transaction of the session that holds `name`.
+    fn abort(&mut self, transaction: u64, name: String, session: u64) -> TransactionError {
+        self.end(transaction, Fate::Aborted);
+        self.holders.insert(name, (session, None));
+        TransactionError::Aborted("stale generation, or a fault that was ordered".to_owned())
+    }
+
     /// Whether `fault` is ordered for `name`; then it happens now.
     fn comes(&mut self, name: Option<&str>, fault: Fault) -> bool {
         let ordered = name.is_some_and(|name| self.faults.get(name) == Some(&fault));
@@ -423,8 +429,8 @@ impl MemorySession {
         held.is_some_and(|(id, _)| *id == self.id)
     }
 
-    /// Writes into the open transaction, or begins one; gives its number and how many records it has.
-    fn append(&mut self, records: &Batch) -> Result<(u64, usize), TransactionError> {
+    /// Writes a part into the open transaction, or begins one; gives its number and how many records it has.
+    fn append(&mut self, part: &Transaction) -> Result<(u64, usize), TransactionError> {
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.transactional_id.clone().unwrap_or_default();
@@ -460,7 +466,7 @@ impl MemorySession {
                 (number, 0)
             }
         };
-        for record in records.iter() {
+        for record in part.records.iter() {
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
             state.append(Some(number), record.to_outgoing());
             if let Some(open) = state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place)) {
@@ -471,30 +477,29 @@ impl MemorySession {
                 return ended("amid its records");
             }
         }
+        let assigned = state.groups.get(&self.group).and_then(|group| {
+            let member = group.members.iter().find(|member| member.id == self.id)?;
+            Some(part.offsets.iter().all(|(place, _)| member.assigned.contains(&place.partition)))
+        });
+        if assigned != Some(true) {
+            return Err(state.abort(number, name, self.id));
+        }
+        if let Some(open) = state.open.get_mut(&number) {
+            open.offsets.clone_from(&part.offsets);
+        }
         Ok((number, count))
     }
 
     /// Everything before the commit.
-    fn prepare(&mut self, transaction: Transaction) -> Result<u64, TransactionError> {
-        let (number, _) = self.append(&transaction.records)?;
+    fn prepare(&mut self, transaction: &Transaction) -> Result<u64, TransactionError> {
+        let (number, _) = self.append(transaction)?;
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.transactional_id.clone().unwrap_or_default();
         let id = Some(&*name);
         let ended = |at: &str| Err(TransactionError::Unknown(format!("ended {at}")));
-        let assigned = state.groups.get(&self.group).and_then(|group| {
-            let member = group.members.iter().find(|member| member.id == self.id)?;
-            Some(transaction.offsets.iter().all(|(place, _)| member.assigned.contains(&place.partition)))
-        });
-        if assigned != Some(true) || state.comes(id, Fault::Abort) {
-            state.end(number, Fate::Aborted);
-            state.holders.insert(name, (self.id, None));
-            return Err(TransactionError::Aborted(
-                "stale generation, or a fault that was ordered".to_owned(),
-            ));
-        }
-        if let Some(open) = state.open.get_mut(&number) {
-            open.offsets = transaction.offsets;
+        if state.comes(id, Fault::Abort) {
+            return Err(state.abort(number, name, self.id));
         }
         if state.comes(id, Fault::AfterOffsets) {
             return ended("after its offsets");
@@ -633,11 +638,11 @@ impl Input for MemorySession {
 }
 
 impl Session for MemorySession {
-    fn write(&mut self, records: Batch) -> Result<(), LogError> {
+    fn write(&mut self, part: Transaction) -> Result<(), LogError> {
         self.check()?;
         assert!(self.in_flight.is_none(), "a transaction is written while another one is in flight");
         if self.ended.is_none() {
-            match self.append(&records) {
+            match self.append(&part) {
                 Ok(open) => self.open = Some(open),
                 Err(error) => self.ended = Some(Err(error)),
             }
@@ -651,7 +656,7 @@ impl Session for MemorySession {
         assert!(!transaction.offsets.is_empty(), "a transaction without offsets fences nobody");
         // Where it has failed already, that is still to be told.
         if self.ended.is_none() {
-            self.in_flight = Some(self.prepare(transaction));
+            self.in_flight = Some(self.prepare(&transaction));
         }
         Ok(())
     }

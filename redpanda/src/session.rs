@@ -24,7 +24,7 @@ use rdkafka::{
 };
 
 use crate::{
-    batch::{Batch, Written},
+    batch::Written,
     fault,
     group::{Context, GroupConsumer, fatal},
     log::{
@@ -233,9 +233,9 @@ struct KafkaSession {
 
 /// What the committing thread is given.
 enum Handed {
-    /// The first records of a transaction.
-    Records(Batch),
-    /// Its last records, and its offsets.
+    /// A first part of a transaction.
+    Part(Transaction),
+    /// Its last part.
     Commit(Transaction),
     /// It is not wanted any more.
     Abort,
@@ -304,8 +304,8 @@ impl Input for KafkaSession {
 }
 
 impl Session for KafkaSession {
-    fn write(&mut self, records: Batch) -> Result<(), LogError> {
-        self.hand_over(Handed::Records(records))
+    fn write(&mut self, part: Transaction) -> Result<(), LogError> {
+        self.hand_over(Handed::Part(part))
     }
 
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
@@ -387,13 +387,13 @@ impl Committer {
                 }
                 // It was on its way when the transaction failed, and belongs to it.
                 _ if failed => continue,
-                Handed::Records(records) => match self.write(&records) {
+                Handed::Part(part) => match self.write(&part, false) {
                     Ok(()) => continue,
                     Err(class) => Err(self.failure(class)),
                 },
                 Handed::Commit(transaction) => match self.delivery {
-                    Delivery::ExactlyOnce => self.commit(transaction),
-                    Delivery::AtLeastOnce => self.deliver(transaction),
+                    Delivery::ExactlyOnce => self.commit(&transaction),
+                    Delivery::AtLeastOnce => self.deliver(&transaction),
                 },
                 Handed::Abort => Err(self.abort("it is not wanted any more".to_owned())),
             };
@@ -413,8 +413,11 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, transaction: Transaction) -> Result<(), TransactionError> {
-        self.prepare(transaction).map_err(|class| self.failure(class))?;
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), TransactionError> {
+        if planted("offsets-early") {
+            self.commit_early(transaction);
+        }
+        self.write(transaction, true).map_err(|class| self.failure(class))?;
         if fault::is_ordered("before-commit") || fault::is_ordered("end-sent") {
             // Otherwise it would die with its records, before the broker has seen any.
             drop(self.producer.flush(CALL_MAX));
@@ -458,31 +461,34 @@ impl Committer {
         self.producer.client().context().broken.load(Ordering::Relaxed) != self.broken_before
     }
 
-    /// Writes records into the transaction that is open, or begins one.
-    fn write(&mut self, records: &Batch) -> Result<(), Class> {
-        if !self.is_open && self.delivery == Delivery::ExactlyOnce {
+    /// Writes a part of a transaction: into the one that is open, or begins one.
+    ///
+    /// The first part's offsets go first. A coordinator that is still at the end of the transaction before refuses the next
+    /// one for a moment: librdkafka asks again after `retry.backoff.ms` for offsets, but after 20 ms for partitions.
+    fn write(&mut self, part: &Transaction, is_last: bool) -> Result<(), Class> {
+        let (offsets, is_first) = (listed(part)?, !self.is_open);
+        let exactly_once = self.delivery == Delivery::ExactlyOnce;
+        if is_first && exactly_once {
             self.call("beginning a transaction", || self.producer.begin_transaction())?;
             fault::place("after-begin");
+            self.send_offsets(&offsets)?;
         }
         self.is_open = true;
-        for record in records.iter() {
+        for record in part.records.iter() {
             self.send(record)?;
             fault::place("after-send");
+        }
+        if is_last && !is_first && exactly_once {
+            self.send_offsets(&offsets)?;
         }
         Ok(())
     }
 
-    /// Everything before the commit.
-    fn prepare(&mut self, transaction: Transaction) -> Result<(), Class> {
-        if planted("offsets-early") {
-            self.commit_early(&transaction);
-        }
-        let offsets = listed(&transaction)?;
-        self.write(&transaction.records)?;
+    fn send_offsets(&self, offsets: &TopicPartitionList) -> Result<(), Class> {
         self.call("sending offsets", || {
             // Read afresh for each transaction: a generation that is gone must not commit.
             let metadata = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
-            self.producer.send_offsets_to_transaction(&offsets, &metadata, CALL_MAX)
+            self.producer.send_offsets_to_transaction(offsets, &metadata, CALL_MAX)
         })?;
         fault::place("after-offsets");
         Ok(())
@@ -496,9 +502,8 @@ impl Committer {
     }
 
     /// Writes at least once: the offsets follow when all records are there.
-    fn deliver(&mut self, transaction: Transaction) -> Result<(), TransactionError> {
-        let offsets = listed(&transaction);
-        let offsets = self.write(&transaction.records).and(offsets);
+    fn deliver(&mut self, transaction: &Transaction) -> Result<(), TransactionError> {
+        let offsets = self.write(transaction, true).and_then(|()| listed(transaction));
         let lost = |reason| Err(TransactionError::Unknown(reason));
         match offsets {
             Ok(_) if !raw::flush(&*self.producer, CALL_MAX) => {

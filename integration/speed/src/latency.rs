@@ -58,9 +58,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let head = PERCENTILES.map(|percentile| format!("p{percentile} ms")).join(" | ");
     println!("{} inputs a second: {head}, greatest", options.rate);
     let mut all = BTreeMap::<(u64, usize), Vec<Histogram<u64>>>::new();
+    // A young broker is slower, for whoever comes first.
+    for (contender, commit_ms) in options.contenders.iter().zip(&options.commit_ms) {
+        once(&rig, *contender, &format!("early-{commit_ms}"), *commit_ms, options)?;
+    }
     for round in 0..options.rounds {
         for commit_ms in &options.commit_ms {
-            for (index, contender) in options.contenders.iter().enumerate() {
+            for turn in 0..options.contenders.len() {
+                // Each round begins with another one, so that nobody always comes after the same.
+                let index = (round + turn) % options.contenders.len();
+                let contender = &options.contenders[index];
                 let name = format!("late-{round}-{commit_ms}-{index}");
                 let found = once(&rig, *contender, &name, *commit_ms, options)?;
                 let told =

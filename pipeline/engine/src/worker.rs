@@ -417,35 +417,42 @@ impl Worker {
         Ok(true)
     }
 
-    /// Hands over what was decided, as the first part of its transaction.
+    /// Hands over what was decided, as a first part of its transaction.
     fn write(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
-        for task in self.active.values_mut().filter(|task| task.touched()) {
-            task.write_changes(&mut self.output).map_err(unwritten)?;
-        }
-        self.written = Some(self.written.unwrap_or(0) + self.output.records.bytes());
-        let records = self.output.records.take();
-        self.metrics.records_out.inc_by(records.len() as u64);
-        Ok(session.write(records)?)
+        let written = self.written.unwrap_or(0);
+        let part = self.gather(false)?;
+        self.written = Some(written + part.records.bytes());
+        Ok(session.write(part)?)
     }
 
     fn submit(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        let transaction = self.gather(true)?;
+        self.active.values_mut().filter(|task| task.touched()).for_each(Task::seal);
+        self.metrics.begun.inc();
+        session.submit(transaction)?;
+        self.in_flight = Some(Instant::now());
+        (self.pending, self.pending_since, self.written) = (0, None, None);
+        Ok(())
+    }
+
+    /// What was decided since this was last called, and how far that goes.
+    fn gather(&mut self, is_last: bool) -> Result<Transaction, Trouble> {
+        let unwritten =
+            |error: CodecError| Trouble::Rebuild(format!("a state could not be written: {error}"));
         let mut offsets = Vec::new();
         for task in self.active.values_mut().filter(|task| task.touched()) {
             task.write_changes(&mut self.output).map_err(unwritten)?;
-            task.write_positions(&mut self.output).map_err(unwritten)?;
+            if is_last {
+                task.write_positions(&mut self.output).map_err(unwritten)?;
+            }
             let positions = task.positions().iter();
             offsets.extend(positions.map(|(topic, next)| {
                 (TopicPartition { topic: topic.clone(), partition: task.partition }, *next)
             }));
-            task.seal();
         }
         let records = self.output.records.take();
-        self.metrics.begun.inc();
         self.metrics.records_out.inc_by(records.len() as u64);
-        session.submit(Transaction { records, offsets })?;
-        self.in_flight = Some(Instant::now());
-        (self.pending, self.pending_since, self.written) = (0, None, None);
-        Ok(())
+        Ok(Transaction { records, offsets })
     }
 
     /// Sees whether the transaction in flight, or what was written of the next one, has ended, and does what follows.
@@ -704,10 +711,6 @@ enum Ended {
 
 fn unanswered(before: &str) -> Trouble {
     Trouble::Rebuild(format!("a commit was not answered before {before}"))
-}
-
-fn unwritten(error: CodecError) -> Trouble {
-    Trouble::Rebuild(format!("a state could not be written: {error}"))
 }
 
 /// Learns a writer's schema, waiting for a registry that can't be reached; `false` where it has no such schema.
