@@ -77,7 +77,7 @@ pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level
                 }
             }
         }
-        findings.extend(removed(&roots.into_keys().collect::<Vec<_>>(), baseline));
+        findings.extend(removed(&roots.into_keys().collect::<Vec<_>>(), baseline, config));
     }
     let mut report = Report { command: "check", checked, findings, summary: String::new() };
     let (errors, warnings) = (report.errors(), report.warnings());
@@ -184,9 +184,13 @@ pub(crate) fn weight(found: &Break) -> Weight {
     }
 }
 
-/// The subjects that are gone.
-pub(crate) fn removed(subjects: &[&str], baseline: &Baseline) -> Vec<Finding> {
-    let gone = baseline.subjects().into_iter().filter(|name| !subjects.contains(name));
+/// The subjects that are gone, but for those of which schemas.toml says why that is no problem.
+pub(crate) fn removed(subjects: &[&str], baseline: &Baseline, config: &Config) -> Vec<Finding> {
+    let is_retired = |name: &str| {
+        // Each by its full name, never a whole namespace.
+        config.allow.iter().any(|allow| allow.rule == SUBJECT_REMOVED.0 && allow.at == name)
+    };
+    let gone = baseline.subjects().into_iter().filter(|name| !subjects.contains(name) && !is_retired(name));
     gone.map(|name| Finding {
         id: SUBJECT_REMOVED.0,
         weight: Weight::Error,
@@ -200,7 +204,11 @@ pub(crate) fn removed(subjects: &[&str], baseline: &Baseline) -> Vec<Finding> {
             .map(|(release, texts, root)| Place::new(texts, root.at.span, release.clone())),
         notes: vec![
             ("breaks", "new readers know nothing of such records".to_owned()),
-            ("fix", "keep the file for as long as a topic may hold such records".to_owned()),
+            (
+                "fix",
+                "keep the file for as long as a topic may hold such records; then allow it in schemas.toml"
+                    .to_owned(),
+            ),
         ],
     })
     .collect()

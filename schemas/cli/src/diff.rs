@@ -89,7 +89,7 @@ impl Diff {
             }
         }
         let subjects: Vec<&str> = texts.roots().into_keys().collect();
-        report.findings.extend(check::removed(&subjects, &baseline));
+        report.findings.extend(check::removed(&subjects, &baseline, &config));
         if !invalid.is_empty() {
             report.findings = invalid;
         }
