@@ -124,8 +124,8 @@ fn sales() -> BTreeMap<String, Vec<(String, i32, i64)>> {
     let mut read = |record: &Record| {
         let (id, avro) = schemas::split(record.value.as_ref().expect("a value")).expect("the wire format");
         let converter = converters.entry(id).or_insert_with(|| {
-            let found = wait_for(registry.registered(id)).expect("an answer").expect("a schema");
-            Converter::new(&found.schema, &found.references).expect("a schema")
+            let schema = wait_for(registry.schema_by_id(id)).expect("an answer").expect("a schema");
+            Converter::new(&schema, &[]).expect("a schema")
         });
         let sale = converter.to_json(avro).expect("a sale");
         let name = converter.name().expect("a name");

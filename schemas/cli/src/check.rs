@@ -6,6 +6,7 @@ use std::{collections::HashMap, path::Path};
 
 use anyhow::Result;
 use clap::Args;
+use redpanda::registry::Registry;
 use schemas::{
     avro,
     compatibility::{Break, Direction, Kind, Level, Severity, check},
@@ -14,7 +15,9 @@ use schemas::{
 use crate::{
     config::Config,
     files::{Baseline, Texts},
+    online,
     report::{Finding, Format, Outcome, Place, Report, Weight, count},
+    source,
 };
 
 /// What to compare with.
@@ -24,6 +27,9 @@ pub(crate) struct Check {
     /// `released`.
     #[arg(long, value_name = "WHAT")]
     pub(crate) against: Option<String>,
+    /// Compares with all versions that the registry at this address has of each schema.
+    #[arg(long, value_name = "URL", conflicts_with = "against")]
+    pub(crate) registry: Option<String>,
     /// The level for every subject, instead of what schemas.toml says.
     #[arg(long, value_name = "LEVEL")]
     pub(crate) level: Option<Level>,
@@ -33,9 +39,13 @@ impl Check {
     pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
         let avro = folder.join("avro");
         let texts = Texts::read(&avro)?;
-        let baseline = match &self.against {
-            Some(against) => Baseline::read(against, &avro)?,
-            None => Baseline::released(&folder.join("released"))?,
+        let baseline = match (&self.against, &self.registry) {
+            (Some(against), _) => Baseline::read(against, &avro)?,
+            (None, Some(url)) => {
+                let (registry, names) = (Registry::new(url)?, texts.roots().into_keys());
+                online()?.block_on(source::history(&registry, names.map(str::to_owned).collect()))?
+            }
+            (None, None) => Baseline::released(&folder.join("released"))?,
         };
         Ok(compare(&texts, &baseline, &Config::read(folder)?, self.level).tell(format))
     }

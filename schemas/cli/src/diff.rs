@@ -99,7 +99,8 @@ impl Diff {
 }
 
 fn two(old: &Path, new: &Path) -> Result<Report> {
-    let (old, new) = (Texts::new(vec![File::read(old)?]), Texts::new(vec![File::read(new)?]));
+    let read = |path| File::read(path).map_err(|error| Stop::Usage(format!("{error:#}")));
+    let (old, new) = (Texts::new(vec![read(old)?]), Texts::new(vec![read(new)?]));
     let mut findings: Vec<Finding> = old.problems.iter().map(|one| Finding::invalid(&old, one)).collect();
     findings.extend(new.problems.iter().map(|one| Finding::invalid(&new, one)));
     let mut checked = Vec::new();
