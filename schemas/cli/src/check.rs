@@ -54,7 +54,8 @@ impl Check {
 /// The id and explanation of a subject that is gone.
 pub(crate) const SUBJECT_REMOVED: (&str, &str) = (
     "subject-removed",
-    "A schema was released, and no file defines it any more. Records of it may still be on topics, and nobody could read them.",
+    "A schema was released, and no file defines it any more. Records of it may still be on topics, and nobody could read them.\n\
+     Once `schemas replay` finds none, its file may go.",
 );
 
 /// Compares every schema with what was released of it.
