@@ -88,6 +88,16 @@ impl Document {
     }
 }
 
+/// Nothing depends on programs: they are built apart from their tests.
+fn are_built(programs: &[&str]) {
+    let tests = std::env::current_exe().expect("this test");
+    let folder = tests.parent().and_then(Path::parent).expect("a folder");
+    for program in programs.iter().map(|name| folder.join(name)) {
+        let how = "cargo build --workspace --bins --examples";
+        assert!(program.is_file(), "{} is not built: `{how}`", program.display());
+    }
+}
+
 /// Where the topics of dead letters end.
 fn dead_letters() -> i64 {
     let dead = redpanda::topics::all().iter().filter(|topic| topic.is_dead());
@@ -142,12 +152,7 @@ fn sales() -> BTreeMap<String, Vec<(String, i32, i64)>> {
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration --test printed -- --ignored`"]
 fn the_walkthrough_is_as_printed_and_nobody_notices() {
-    for program in ["schemas", "examples/sales", "examples/takings", "examples/orders"] {
-        let tests = std::env::current_exe().expect("this test");
-        let program = tests.parent().and_then(Path::parent).expect("a folder").join(program);
-        let how = "cargo build --workspace --bins --examples";
-        assert!(program.is_file(), "{} is not built: `{how}`", program.display());
-    }
+    are_built(&["schemas", "examples/sales", "examples/takings", "examples/orders"]);
     let scratch = tempfile::tempdir().expect("a folder");
     let inner =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
@@ -194,4 +199,21 @@ fn the_walkthrough_is_as_printed_and_nobody_notices() {
     assert_eq!(dead_letters(), dead, "dead letters were written");
     assert_eq!(processes(), running, "the stack's processes are others");
     document.step(last, &mut session, scratch.path());
+}
+
+#[test]
+#[ignore = "needs the stack"]
+fn the_readme_of_the_schemas_is_as_printed() {
+    are_built(&["schemas"]);
+    let scratch = tempfile::tempdir().expect("a folder");
+    let mut session = Session::new(&root(), scratch.path(), &[]);
+    let copy =
+        "cp -r schemas redpanda $TMPDIR && cd $TMPDIR && git init -q && git add . && git commit -qm copy";
+    let refused = session.run(copy);
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+    let (mut document, steps) = Document::read(root().join("schemas/README.md"));
+    assert!(!steps.is_empty());
+    for step in &steps {
+        document.step(step, &mut session, scratch.path());
+    }
 }
