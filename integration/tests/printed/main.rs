@@ -98,6 +98,13 @@ fn are_built(programs: &[&str]) {
     }
 }
 
+/// A loopback address that nobody listens at, below the ports that outgoing connections get.
+fn free_address() -> String {
+    let mut addresses =
+        std::iter::repeat_with(|| format!("127.0.0.1:{}", rand::random_range(10_000..20_000)));
+    addresses.find(|address| std::net::TcpListener::bind(address).is_ok()).expect("a free port")
+}
+
 /// Where the topics of dead letters end.
 fn dead_letters() -> i64 {
     let dead = redpanda::topics::all().iter().filter(|topic| topic.is_dead());
@@ -154,9 +161,7 @@ fn sales() -> BTreeMap<String, Vec<(String, i32, i64)>> {
 fn the_walkthrough_is_as_printed_and_nobody_notices() {
     are_built(&["schemas", "examples/sales", "examples/takings", "examples/orders"]);
     let scratch = tempfile::tempdir().expect("a folder");
-    let inner =
-        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
-    let mut session = Session::new(&root(), scratch.path(), &[("MILLRACE_INNER", &inner.to_string())]);
+    let mut session = Session::new(&root(), scratch.path(), &[("MILLRACE_INNER", &free_address())]);
     let (mut document, steps) = Document::read(root().join("schemas/EVOLUTION.md"));
     let (dead, running) = (dead_letters(), processes());
 
@@ -196,6 +201,13 @@ fn the_walkthrough_is_as_printed_and_nobody_notices() {
     }
     let (old, new) = ("millrace.sales.SaleMade", "millrace.sales.SaleMadeV2");
     assert_eq!(kinds, BTreeSet::from([vec![old], vec![old, new], vec![new]]));
+    // Readers of either build have seen all that is for them, each sale once.
+    let mut takings = |build: &str| session.run(&format!("takings {build}")).join("\n");
+    let of_old = sales.values().filter(|written| written[0].0 == old).count();
+    for (build, count) in [("old", of_old), ("new", sales.len())] {
+        let told = takings(build);
+        assert!(told.starts_with(&format!("{count} sales, ")), "{build}: {count}, not {told}");
+    }
     assert_eq!(dead_letters(), dead, "dead letters were written");
     assert_eq!(processes(), running, "the stack's processes are others");
     document.step(last, &mut session, scratch.path());

@@ -37,6 +37,7 @@ impl Session {
         command.args(["--noprofile", "--norc"]).current_dir(folder).process_group(0);
         command.env("PATH", format!("{}:{}/examples:{path}", programs.display(), programs.display()));
         command.env("TMPDIR", scratch).env("LC_ALL", "C.UTF-8").envs(extra.iter().copied());
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null");
         for name in ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"] {
             command.env(name, "walkthrough");
         }

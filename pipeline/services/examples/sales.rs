@@ -3,6 +3,7 @@
 //! order is in one transaction. `schemas/EVOLUTION.md` runs it.
 #![forbid(unsafe_code)]
 
+// Each of the two examples uses a part of it.
 #[allow(dead_code)]
 mod records;
 

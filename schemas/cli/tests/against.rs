@@ -37,7 +37,9 @@ impl Project {
     }
 
     fn git(&self, arguments: &[&str]) {
-        let git = Command::new("git").args(arguments).current_dir(self.0.path()).output().expect("git runs");
+        let mut git = Command::new("git");
+        git.args(arguments).current_dir(self.0.path()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        let git = git.output().expect("git runs");
         assert!(git.status.success(), "{}", String::from_utf8_lossy(&git.stderr));
     }
 
