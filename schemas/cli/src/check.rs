@@ -6,7 +6,6 @@ use std::{collections::HashMap, path::Path};
 
 use anyhow::Result;
 use clap::Args;
-use redpanda::registry::Registry;
 use schemas::{
     avro,
     compatibility::{Break, Direction, Kind, Level, Severity, check},
@@ -15,38 +14,24 @@ use schemas::{
 use crate::{
     config::Config,
     files::{Baseline, Texts},
-    online,
     report::{Finding, Format, Outcome, Place, Report, Weight, count},
-    source,
+    source::Against,
 };
 
 /// What to compare with.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions. Without it, the folder
-    /// `released`.
-    #[arg(long, value_name = "WHAT")]
-    pub(crate) against: Option<String>,
-    /// Compares with all versions that the registry at this address has of each schema.
-    #[arg(long, value_name = "URL", conflicts_with = "against")]
-    pub(crate) registry: Option<String>,
+    #[command(flatten)]
+    against: Against,
     /// The level for every subject, instead of what schemas.toml says.
     #[arg(long, value_name = "LEVEL")]
-    pub(crate) level: Option<Level>,
+    level: Option<Level>,
 }
 
 impl Check {
     pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
-        let avro = folder.join("avro");
-        let texts = Texts::read(&avro)?;
-        let baseline = match (&self.against, &self.registry) {
-            (Some(against), _) => Baseline::read(against, &avro)?,
-            (None, Some(url)) => {
-                let (registry, names) = (Registry::new(url)?, texts.roots().into_keys());
-                online()?.block_on(source::history(&registry, names.map(str::to_owned).collect()))?
-            }
-            (None, None) => Baseline::released(&folder.join("released"))?,
-        };
+        let texts = Texts::read(&folder.join("avro"))?;
+        let baseline = self.against.read(folder, &texts)?;
         Ok(compare(&texts, &baseline, &Config::read(folder)?, self.level).tell(format))
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use redpanda::{
     registry::{Registry, RegistryError, Version},
@@ -18,11 +19,43 @@ use serde_json::Value;
 use crate::{
     catalogue::Catalogue,
     files::{Baseline, File, Texts},
+    online,
     stop::Stop,
 };
 
 /// How many subjects a registry is asked for at a time.
 const AT_ONCE: usize = 8;
+
+/// What the working schemas are compared with.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Against {
+    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions. Without it, the folder
+    /// `released`.
+    #[arg(long, value_name = "WHAT")]
+    against: Option<String>,
+    /// Compares with what the registry at this address has of each schema.
+    #[arg(long, value_name = "URL", conflicts_with = "against")]
+    registry: Option<String>,
+}
+
+impl Against {
+    /// Whether something else is named than what was released.
+    pub(crate) fn is_named(&self) -> bool {
+        self.against.is_some() || self.registry.is_some()
+    }
+
+    /// Reads it, for these schemas of this folder.
+    pub(crate) fn read(&self, folder: &Path, texts: &Texts) -> Result<Baseline> {
+        match (&self.against, &self.registry) {
+            (Some(against), _) => Baseline::read(against, &folder.join("avro")),
+            (None, Some(url)) => {
+                let (registry, names) = (Registry::new(url)?, texts.roots().into_keys());
+                online()?.block_on(history(&registry, names.map(str::to_owned).collect()))
+            }
+            (None, None) => Baseline::released(&folder.join("released")),
+        }
+    }
+}
 
 /// The declared topics: those of `file`, or of the `redpanda` folder beside that of the schemas.
 pub(crate) fn topics(folder: &Path, file: Option<PathBuf>, catalogue: &Catalogue) -> Result<Topics> {
@@ -79,7 +112,7 @@ pub(crate) fn kept(name: String, json: String) -> &'static Schema {
 }
 
 /// What `registry` has of the subjects that are called `names`. Of the others it may have, nothing is said.
-pub(crate) async fn history(registry: &Registry, names: Vec<String>) -> Result<Baseline> {
+async fn history(registry: &Registry, names: Vec<String>) -> Result<Baseline> {
     let asked = stream::iter(names).map(async |name| Ok((registry.versions(&name).await?, name)));
     let asked: Vec<Result<_, RegistryError>> = asked.buffer_unordered(AT_ONCE).collect().await;
     let mut histories = BTreeMap::new();

@@ -153,13 +153,20 @@ fn what_is_not_there_is_wrong_usage_and_an_absent_registry_69() {
         (&["check", "--against", "nowhere"], "nowhere is neither a folder nor git:COMMIT"),
         (&["check", "--against", "git:HEAD", "--registry", "http://127.0.0.1:1"], "cannot be used with"),
         (&["diff", "a.avsc", "b.avsc"], "reading a.avsc"),
+        (
+            &["diff", "a.avsc", "b.avsc", "--against", "git:HEAD"],
+            "diff compares two files with each other, or",
+        ),
+        (&["diff", "a.avsc"], "diff compares two files with each other, or"),
     ] {
         let (code, printed) = project.schemas(arguments);
         assert_eq!(code, 64, "{printed}");
         assert!(printed.contains(expected), "{printed}");
     }
     // Nothing listens at port 1.
-    let (code, printed) = project.schemas(&["check", "--registry", "http://127.0.0.1:1"]);
-    assert_eq!(code, 69, "{printed}");
-    assert!(printed.contains("the registry at http://127.0.0.1:1 can't be used"), "{printed}");
+    for command in ["check", "diff"] {
+        let (code, printed) = project.schemas(&[command, "--registry", "http://127.0.0.1:1"]);
+        assert_eq!(code, 69, "{printed}");
+        assert!(printed.contains("the registry at http://127.0.0.1:1 can't be used"), "{printed}");
+    }
 }
