@@ -258,6 +258,67 @@ fn a_level_that_has_drifted_is_set_again_and_another_spelling_is_no_difference()
 
 #[test]
 #[ignore = "needs the stack"]
+fn versions_that_refer_to_other_subjects_are_compared_and_read_with_what_they_refer_to() {
+    let project = Project::new();
+    let url = setting("MILLRACE_REGISTRY_URL");
+    let part = |size: &str| {
+        format!(
+            r#"{{"type":"record","name":"{}Part","namespace":"millrace.trial","doc":"A part.","fields":[{{"name":"size","type":"{size}","doc":"A."}}]}}"#,
+            project.record
+        )
+    };
+    let whole = |part: &str| format!(r#"{{"name":"part","type":{part},"doc":"A."}}"#);
+    project.fields(&whole(&part("long")));
+    let name = format!("{}Part", project.subject());
+    ask(reqwest::Method::POST, &format!("/subjects/{name}/versions"), &json!({ "schema": part("long") }));
+    let referring = format!(
+        r#"{{"type":"record","name":"{}","namespace":"millrace.trial","doc":"A trial.","fields":[{}]}}"#,
+        project.record,
+        whole(&format!("\"{name}\""))
+    );
+    let references = json!([{ "name": name, "subject": name, "version": 1 }]);
+    let body = json!({ "schema": referring, "references": references });
+    ask(reqwest::Method::POST, &format!("/subjects/{}/versions", project.subject()), &body);
+
+    // The files have the part within the whole: that is no difference.
+    let check = || project.run(&["check", "--registry", &url], &[]);
+    let same = check();
+    assert_eq!(
+        (same.code, same.text.as_str()),
+        (0, "1 schema against 1 released version: fine\n"),
+        "{}",
+        same.error
+    );
+    let plan = project.bring(&["plan"]);
+    assert!(plan.code == 1 && !plan.text.contains("register"), "{}{}", plan.text, plan.error);
+    let bytes = project.encoded(&json!({ "part": { "size": 3 } }));
+    let decoded = project.run(&["decode"], &bytes);
+    assert_eq!(decoded.code, 0, "{}", decoded.error);
+
+    project.fields(&whole(&part("string")));
+    let broken = check();
+    assert_eq!(broken.code, 2, "{}{}", broken.text, broken.error);
+    let what = format!("error[type-changed]: {}: part.size: long can't be read as string", project.subject());
+    assert!(broken.text.contains(&what), "{}", broken.text);
+    assert!(broken.text.contains(&format!("registry:{}@1:", project.subject())), "{}", broken.text);
+    let plan = project.bring(&["plan"]);
+    assert_eq!(plan.code, 2, "{}{}", plan.text, plan.error);
+    let what = format!("breaks   {}, version 1: part.size: long can't be read as string", project.subject());
+    assert!(plan.text.contains(&what), "{}", plan.text);
+    assert_eq!(project.versions(), [1]);
+}
+
+#[test]
+#[ignore = "needs the stack"]
+fn the_projects_own_schemas_get_on_with_what_the_registry_has() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
+    let checked = schemas(&own, &["check", "--registry", &setting("MILLRACE_REGISTRY_URL")], &[]);
+    assert_eq!(checked.code, 0, "{}{}", checked.text, checked.error);
+    assert!(!checked.text.contains("of them new") && checked.text.ends_with(": fine\n"), "{}", checked.text);
+}
+
+#[test]
+#[ignore = "needs the stack"]
 fn what_was_set_on_a_topic_besides_stays() {
     let project = Project::new();
     assert_eq!(project.bring(&["apply"]).code, 0);

@@ -12,7 +12,7 @@ use std::{
 use schema_registry_converter::{
     async_impl::schema_registry::{self, SrSettings},
     error::SRCError,
-    schema_registry_common::{SchemaType, SrCall, SuppliedSchema},
+    schema_registry_common::{RegisteredSchema, SchemaType, SrCall, SuppliedSchema},
 };
 use schemas::{Codec, Schema, Use};
 
@@ -43,15 +43,6 @@ pub enum RegistryError {
     },
 }
 
-/// A schema as a registry has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registered {
-    /// The schema.
-    pub schema: String,
-    /// The schemas of other subjects that it refers to, directly or through others.
-    pub references: Vec<String>,
-}
-
 /// A version of a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -59,7 +50,7 @@ pub struct Version {
     pub number: u32,
     /// Its schema's id.
     pub id: u32,
-    /// The schema.
+    /// The schema, with the types of other subjects that it refers to put in.
     pub schema: String,
 }
 
@@ -93,28 +84,20 @@ impl Registry {
         Ok(Self { url, settings, http })
     }
 
-    /// The schema registered under `id`; `None` where there is none.
+    /// The schema registered under `id`, with the types of other subjects that it refers to put in; `None` where there is none.
     ///
     /// # Errors
     /// When the registry can't be reached.
     pub async fn schema_by_id(&self, id: u32) -> Result<Option<String>, RegistryError> {
         match schema_registry::get_schema_by_id(id, &self.settings).await {
-            Ok(registered) => Ok(Some(registered.schema)),
+            Ok(found) => self.whole(found).await.map(Some),
             Err(error) if is_status(&error, 404) => Ok(None),
             Err(error) => Err(self.unreachable(&error)),
         }
     }
 
-    /// The schema registered under `id`, with the types of other subjects that it refers to; `None` where there is none.
-    ///
-    /// # Errors
-    /// When the registry can't be reached.
-    pub async fn registered(&self, id: u32) -> Result<Option<Registered>, RegistryError> {
-        let found = match schema_registry::get_schema_by_id(id, &self.settings).await {
-            Ok(found) => found,
-            Err(error) if is_status(&error, 404) => return Ok(None),
-            Err(error) => return Err(self.unreachable(&error)),
-        };
+    /// The text of a schema that stands by itself.
+    async fn whole(&self, found: RegisteredSchema) -> Result<String, RegistryError> {
         let (mut references, mut open) = (Vec::new(), found.references);
         while let Some(reference) = open.pop() {
             let referred = schema_registry::get_referenced_schema(&self.settings, &reference).await;
@@ -125,7 +108,7 @@ impl Registry {
                 references.push(referred.schema);
             }
         }
-        Ok(Some(Registered { schema: found.schema, references }))
+        Ok(schemas::self_contained(&found.schema, &references))
     }
 
     /// The id under which `schema` is registered, found by its content; `None` where it is not. Registries differ in
@@ -164,7 +147,8 @@ impl Registry {
             let call =
                 schema_registry::get_schema_by_subject_and_version(&self.settings, subject, Some(number));
             let found = call.await.map_err(|error| self.unreachable(&error))?;
-            versions.push(Version { number, id: found.id, schema: found.schema });
+            let id = found.id;
+            versions.push(Version { number, id, schema: self.whole(found).await? });
         }
         Ok(versions)
     }

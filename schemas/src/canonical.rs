@@ -1,4 +1,6 @@
-//! Whether two texts are one schema, however they are spelled.
+//! Whether two texts are one schema, however they are spelled, and one text out of several.
+
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -8,6 +10,89 @@ use serde_json::{Map, Value};
 pub fn same(a: &str, b: &str) -> bool {
     let of = |text: &str| serde_json::from_str::<Value>(text).ok().map(|json| schema(&json, ""));
     matches!((of(a), of(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// `schema` with the types that `references` define put in where each is first used, so that it stands by itself. A text that is
+/// no JSON is left as it is, for a parser to tell of.
+pub fn self_contained(schema: &str, references: &[String]) -> String {
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok().map(|json| self::schema(&json, ""));
+    if references.is_empty() {
+        return schema.to_owned();
+    }
+    let mut inlining = Inlining::default();
+    for reference in references.iter().filter_map(|text| parsed(text)) {
+        inlining.learn(&reference);
+    }
+    parsed(schema).map_or_else(|| schema.to_owned(), |json| inlining.inline(&json).to_string())
+}
+
+/// Named types in their one spelling, to be put in.
+#[derive(Default)]
+struct Inlining {
+    types: HashMap<String, Value>,
+    /// Those that stand in the text already.
+    defined: HashSet<String>,
+}
+
+impl Inlining {
+    /// Takes in the named types in `json`, at any depth.
+    fn learn(&mut self, json: &Value) {
+        match json {
+            Value::Array(branches) => branches.iter().for_each(|branch| self.learn(branch)),
+            Value::Object(object) => {
+                if let Some(name) = named(object) {
+                    self.types.insert(name.to_owned(), json.clone());
+                }
+                parts(object).for_each(|part| self.learn(part));
+            }
+            _ => {}
+        }
+    }
+
+    fn inline(&mut self, json: &Value) -> Value {
+        match json {
+            Value::String(name) if !self.defined.contains(name) => match self.types.get(name).cloned() {
+                Some(definition) => self.inline(&definition),
+                None => json.clone(),
+            },
+            Value::Array(branches) => branches.iter().map(|branch| self.inline(branch)).collect(),
+            Value::Object(object) => {
+                if let Some(name) = named(object)
+                    && !self.defined.insert(name.to_owned())
+                {
+                    return Value::String(name.to_owned());
+                }
+                let mut inlined = object.clone();
+                parts_mut(&mut inlined).for_each(|part| *part = self.inline(part));
+                Value::Object(inlined)
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// The name of a named type in its one spelling.
+fn named(object: &Map<String, Value>) -> Option<&str> {
+    let kind = object.get("type")?.as_str()?;
+    matches!(kind, "record" | "error" | "enum" | "fixed").then(|| object.get("name")?.as_str()).flatten()
+}
+
+/// The types that a type uses directly.
+fn parts(object: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    let fields = object.get("fields").and_then(Value::as_array).into_iter().flatten();
+    let whole = ["type", "items", "values"].into_iter().filter_map(|part| object.get(part));
+    whole.chain(fields.filter_map(|field| field.get("type")))
+}
+
+fn parts_mut(object: &mut Map<String, Value>) -> impl Iterator<Item = &mut Value> {
+    object.iter_mut().flat_map(|(key, value)| match key.as_str() {
+        "type" | "items" | "values" => vec![value],
+        "fields" => {
+            let fields = value.as_array_mut().into_iter().flatten();
+            fields.filter_map(|field| field.get_mut("type")).collect()
+        }
+        _ => Vec::new(),
+    })
 }
 
 /// The one spelling of a schema that stands within `namespace`.
@@ -77,7 +162,7 @@ fn full(name: &str, namespace: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::same;
+    use super::{same, self_contained};
 
     const HERE: &str = r#"{"type":"record","name":"R","namespace":"a","doc":"D.","fields":[
         {"name":"x","type":"int","doc":"X.","default":0},
@@ -104,5 +189,26 @@ mod tests {
             assert!(!same(HERE, &HERE.replace(from, to)), "{from}");
         }
         assert!(!same("{", "{"));
+    }
+
+    #[test]
+    fn references_are_put_in_where_they_are_first_used() {
+        let whole = r#"{"type":"record","name":"Whole","namespace":"a","fields":[
+            {"name":"one","type":["null","b.Part"]},{"name":"more","type":{"type":"array","items":"b.Part"}}]}"#;
+        let part = r#"{"type":"record","name":"Part","namespace":"b","fields":[
+            {"name":"kind","type":"Kind"},{"name":"next","type":["null","Part"]}]}"#;
+        let kind = r#"{"type":"enum","name":"b.Kind","symbols":["A"]}"#;
+        let expected = r#"{"type":"record","name":"a.Whole","fields":[
+            {"name":"one","type":["null",{"type":"record","name":"b.Part","fields":[
+                {"name":"kind","type":{"type":"enum","name":"b.Kind","symbols":["A"]}},
+                {"name":"next","type":["null","b.Part"]}]}]},
+            {"name":"more","type":{"type":"array","items":"b.Part"}}]}"#;
+
+        let one = self_contained(whole, &[part.to_owned(), kind.to_owned()]);
+
+        assert!(same(&one, expected), "{one}");
+        assert!(crate::avro::parse_one(&one).is_ok(), "{one}");
+        assert_eq!(self_contained(whole, &[]), whole);
+        assert_eq!(self_contained("{", &[part.to_owned()]), "{");
     }
 }

@@ -29,7 +29,7 @@ mod tests;
 #[doc(hidden)]
 pub use serde as __serde;
 
-pub use canonical::same;
+pub use canonical::{same, self_contained};
 pub use codec::{Codec, Datum, Use, split};
 pub use error::CodecError;
 pub use generated::*;

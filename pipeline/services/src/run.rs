@@ -33,8 +33,8 @@ const POSTGRES_CONNECTIONS_MAX: usize = 8;
 pub struct Service {
     /// Its processor.
     pub topology: Topology,
-    /// The projections that it runs, named once the stores answer.
-    pub projections: Projections,
+    /// The projections that it runs, named once the stores answer; one that has none asks for no store.
+    pub projections: Option<Projections>,
     /// The schemas that these read, beside the processor's.
     pub reads: Vec<&'static Schema>,
 }
@@ -155,13 +155,15 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
         runtime: Handle::current(),
         shutdown: shutdown.clone(),
     };
-    let stores = tokio::select! {
-        stores = Stores::open(&config) => stores?,
-        () = stop.asked() => return Ok(()),
-    };
     let mut projectors = Vec::new();
-    for projection in projections(stores)? {
-        projectors.push(projector::spawn(projection, context.clone())?);
+    if let Some(projections) = projections {
+        let stores = tokio::select! {
+            stores = Stores::open(&config) => stores?,
+            () = stop.asked() => return Ok(()),
+        };
+        for projection in projections(stores)? {
+            projectors.push(projector::spawn(projection, context.clone())?);
+        }
     }
 
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();

@@ -15,28 +15,23 @@ use crate::{
     config::Config,
     files::{Baseline, Texts},
     report::{Finding, Format, Outcome, Place, Report, Weight, count},
+    source::Against,
 };
 
 /// What to compare with.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions. Without it, the folder
-    /// `released`.
-    #[arg(long, value_name = "WHAT")]
-    pub(crate) against: Option<String>,
+    #[command(flatten)]
+    against: Against,
     /// The level for every subject, instead of what schemas.toml says.
     #[arg(long, value_name = "LEVEL")]
-    pub(crate) level: Option<Level>,
+    level: Option<Level>,
 }
 
 impl Check {
     pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
-        let avro = folder.join("avro");
-        let texts = Texts::read(&avro)?;
-        let baseline = match &self.against {
-            Some(against) => Baseline::read(against, &avro)?,
-            None => Baseline::released(&folder.join("released"))?,
-        };
+        let texts = Texts::read(&folder.join("avro"))?;
+        let baseline = self.against.read(folder, &texts)?;
         Ok(compare(&texts, &baseline, &Config::read(folder)?, self.level).tell(format))
     }
 }
@@ -44,7 +39,8 @@ impl Check {
 /// The id and explanation of a subject that is gone.
 pub(crate) const SUBJECT_REMOVED: (&str, &str) = (
     "subject-removed",
-    "A schema was released, and no file defines it any more. Records of it may still be on topics, and nobody could read them.",
+    "A schema was released, and no file defines it any more. Records of it may still be on topics, and nobody could read them.\n\
+     Once `schemas replay` finds none, its file may go.",
 );
 
 /// Compares every schema with what was released of it.
@@ -77,7 +73,7 @@ pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level
                 }
             }
         }
-        findings.extend(removed(&roots.into_keys().collect::<Vec<_>>(), baseline));
+        findings.extend(removed(&roots.into_keys().collect::<Vec<_>>(), baseline, config));
     }
     let mut report = Report { command: "check", checked, findings, summary: String::new() };
     let (errors, warnings) = (report.errors(), report.warnings());
@@ -184,9 +180,13 @@ pub(crate) fn weight(found: &Break) -> Weight {
     }
 }
 
-/// The subjects that are gone.
-pub(crate) fn removed(subjects: &[&str], baseline: &Baseline) -> Vec<Finding> {
-    let gone = baseline.subjects().into_iter().filter(|name| !subjects.contains(name));
+/// The subjects that are gone, but for those of which schemas.toml says why that is no problem.
+pub(crate) fn removed(subjects: &[&str], baseline: &Baseline, config: &Config) -> Vec<Finding> {
+    let is_retired = |name: &str| {
+        // Each by its full name, never a whole namespace.
+        config.allow.iter().any(|allow| allow.rule == SUBJECT_REMOVED.0 && allow.at == name)
+    };
+    let gone = baseline.subjects().into_iter().filter(|name| !subjects.contains(name) && !is_retired(name));
     gone.map(|name| Finding {
         id: SUBJECT_REMOVED.0,
         weight: Weight::Error,
@@ -200,7 +200,11 @@ pub(crate) fn removed(subjects: &[&str], baseline: &Baseline) -> Vec<Finding> {
             .map(|(release, texts, root)| Place::new(texts, root.at.span, release.clone())),
         notes: vec![
             ("breaks", "new readers know nothing of such records".to_owned()),
-            ("fix", "keep the file for as long as a topic may hold such records".to_owned()),
+            (
+                "fix",
+                "keep the file for as long as a topic may hold such records; then allow it in schemas.toml"
+                    .to_owned(),
+            ),
         ],
     })
     .collect()

@@ -15,8 +15,9 @@ use schemas::{
 use crate::{
     check::{self, is_allowed},
     config::Config,
-    files::{Baseline, File, Texts},
+    files::{File, Texts},
     report::{Finding, Format, Outcome, Place, Report, Weight, count},
+    source::Against,
     stop::Stop,
 };
 
@@ -26,18 +27,20 @@ pub(crate) struct Diff {
     /// Two files, the older one first; without them, every schema is compared with its latest release.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions. Without it, the folder
-    /// `released`.
-    #[arg(long, value_name = "WHAT", conflicts_with = "files")]
-    against: Option<String>,
+    #[command(flatten)]
+    against: Against,
 }
 
 impl Diff {
     pub(crate) fn run(&self, folder: impl FnOnce() -> Result<PathBuf>, format: Format) -> Result<Outcome> {
         let report = match self.files.as_slice() {
             [] => self.all(&folder()?)?,
-            [old, new] => two(old, new)?,
-            _ => return Err(Stop::Usage("diff compares two files, or none".to_owned()).into()),
+            [old, new] if !self.against.is_named() => two(old, new)?,
+            _ => {
+                let why =
+                    "diff compares two files with each other, or, without files, all with what is named";
+                return Err(Stop::Usage(why.to_owned()).into());
+            }
         };
         let is_changed = !report.findings.is_empty();
         let outcome = if format == Format::Text { text(&report) } else { report.tell(format) };
@@ -45,12 +48,8 @@ impl Diff {
     }
 
     fn all(&self, folder: &Path) -> Result<Report> {
-        let avro = folder.join("avro");
-        let texts = Texts::read(&avro)?;
-        let baseline = match &self.against {
-            Some(against) => Baseline::read(against, &avro)?,
-            None => Baseline::released(&folder.join("released"))?,
-        };
+        let texts = Texts::read(&folder.join("avro"))?;
+        let baseline = self.against.read(folder, &texts)?;
         let config = Config::read(folder)?;
         let mut report =
             Report { command: "diff", checked: Vec::new(), findings: Vec::new(), summary: String::new() };
@@ -89,7 +88,7 @@ impl Diff {
             }
         }
         let subjects: Vec<&str> = texts.roots().into_keys().collect();
-        report.findings.extend(check::removed(&subjects, &baseline));
+        report.findings.extend(check::removed(&subjects, &baseline, &config));
         if !invalid.is_empty() {
             report.findings = invalid;
         }
@@ -99,7 +98,8 @@ impl Diff {
 }
 
 fn two(old: &Path, new: &Path) -> Result<Report> {
-    let (old, new) = (Texts::new(vec![File::read(old)?]), Texts::new(vec![File::read(new)?]));
+    let read = |path| File::read(path).map_err(|error| Stop::Usage(format!("{error:#}")));
+    let (old, new) = (Texts::new(vec![read(old)?]), Texts::new(vec![read(new)?]));
     let mut findings: Vec<Finding> = old.problems.iter().map(|one| Finding::invalid(&old, one)).collect();
     findings.extend(new.problems.iter().map(|one| Finding::invalid(&new, one)));
     let mut checked = Vec::new();

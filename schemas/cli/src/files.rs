@@ -13,6 +13,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use schemas::avro::{Invalid, Kind, Root, Schemas, TypeId, Use, parse};
 
+use crate::stop::Stop;
+
 /// A text and where it is from.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct File {
@@ -74,11 +76,15 @@ impl Texts {
         let git = |arguments: &[&str]| -> Result<String> {
             let output = Command::new("git").arg("-C").arg(folder).args(arguments).output();
             let output = output.context("running git")?;
-            let why = String::from_utf8_lossy(&output.stderr);
-            ensure!(output.status.success(), "git {}: {}", arguments.join(" "), why.trim());
+            if !output.status.success() {
+                let why = String::from_utf8_lossy(&output.stderr);
+                return Err(Stop::Usage(format!("git {}: {}", arguments.join(" "), why.trim())).into());
+            }
             Ok(String::from_utf8(output.stdout)?)
         };
-        ensure!(!commit.is_empty() && !commit.starts_with('-'), "{commit:?} is no commit: write git:main");
+        if commit.is_empty() || commit.starts_with('-') {
+            return Err(Stop::Usage(format!("{commit:?} is no commit: write git:main")).into());
+        }
         let listed = git(&["ls-tree", "-r", "--name-only", "-z", commit, "."])?;
         let mut files = Vec::new();
         for path in listed.split('\0').filter(|path| path.ends_with(".avsc")) {
@@ -130,7 +136,7 @@ pub(crate) fn uses(kind: &Kind) -> Vec<Use> {
 #[derive(Debug)]
 pub(crate) enum Baseline {
     /// Numbered versions of each subject, each standing by itself.
-    History(BTreeMap<String, Vec<Texts>>),
+    History(BTreeMap<String, Vec<(u32, Texts)>>),
     /// One state of all files.
     State {
         /// What people call it.
@@ -147,7 +153,9 @@ impl Baseline {
             return Ok(Self::State { name: against.to_owned(), texts: Texts::at_commit(working, commit)? });
         }
         let folder = Path::new(against);
-        ensure!(folder.is_dir(), "{against} is neither a folder nor git:COMMIT");
+        if !folder.is_dir() {
+            return Err(Stop::Usage(format!("{against} is neither a folder nor git:COMMIT")).into());
+        }
         let has_versions = fs::read_dir(folder)?.flatten().any(|entry| entry.path().join("1.avsc").is_file());
         if has_versions {
             return Self::released(folder);
@@ -164,7 +172,7 @@ impl Baseline {
                 if folder.is_dir() {
                     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
                     let files = history(&folder)?.into_iter().map(|file| Texts::new(vec![file]));
-                    histories.insert(name, files.collect());
+                    histories.insert(name, (1..).zip(files).collect());
                 }
             }
         }
@@ -174,7 +182,7 @@ impl Baseline {
     /// What is wrong with the files themselves.
     pub(crate) fn invalid(&self) -> impl Iterator<Item = (&Texts, &Invalid)> {
         let all: Vec<&Texts> = match self {
-            Self::History(histories) => histories.values().flatten().collect(),
+            Self::History(histories) => histories.values().flatten().map(|(_, texts)| texts).collect(),
             Self::State { texts, .. } => vec![texts],
         };
         all.into_iter().flat_map(|texts| texts.problems.iter().map(move |problem| (texts, problem)))
@@ -183,8 +191,10 @@ impl Baseline {
     /// What was released of a subject, oldest first, each with what it is called and its texts.
     pub(crate) fn of(&self, subject: &str) -> Vec<(String, &Texts, Root<'_>)> {
         match self {
-            Self::History(histories) => (1..)
-                .zip(histories.get(subject).into_iter().flatten())
+            Self::History(histories) => histories
+                .get(subject)
+                .into_iter()
+                .flatten()
                 .filter_map(|(version, texts)| {
                     Some((format!("version {version}"), texts, texts.schemas.root(0)?))
                 })

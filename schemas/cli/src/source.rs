@@ -1,15 +1,61 @@
 //! Where commands have schemas and topics from: the working files, the released history, or a registry.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
-use redpanda::{registry::Registry, topics::Topics};
+use clap::Args;
+use futures_util::{StreamExt as _, stream};
+use redpanda::{
+    registry::{Registry, RegistryError, Version},
+    topics::Topics,
+};
 use schemas::{Schema, json::Converter};
+use serde_json::Value;
 
-use crate::{catalogue::Catalogue, files::Baseline, stop::Stop};
+use crate::{
+    catalogue::Catalogue,
+    files::{Baseline, File, Texts},
+    online,
+    stop::Stop,
+};
+
+/// How many subjects a registry is asked for at a time.
+const AT_ONCE: usize = 8;
+
+/// What the working schemas are compared with.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Against {
+    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions. Without it, the folder
+    /// `released`.
+    #[arg(long, value_name = "WHAT")]
+    against: Option<String>,
+    /// Compares with what the registry at this address has of each schema.
+    #[arg(long, value_name = "URL", conflicts_with = "against")]
+    registry: Option<String>,
+}
+
+impl Against {
+    /// Whether something else is named than what was released.
+    pub(crate) fn is_named(&self) -> bool {
+        self.against.is_some() || self.registry.is_some()
+    }
+
+    /// Reads it, for these schemas of this folder.
+    pub(crate) fn read(&self, folder: &Path, texts: &Texts) -> Result<Baseline> {
+        match (&self.against, &self.registry) {
+            (Some(against), _) => Baseline::read(against, &folder.join("avro")),
+            (None, Some(url)) => {
+                let (registry, names) = (Registry::new(url)?, texts.roots().into_keys());
+                online()?.block_on(history(&registry, names.map(str::to_owned).collect()))
+            }
+            (None, None) => Baseline::released(&folder.join("released")),
+        }
+    }
+}
 
 /// The declared topics: those of `file`, or of the `redpanda` folder beside that of the schemas.
 pub(crate) fn topics(folder: &Path, file: Option<PathBuf>, catalogue: &Catalogue) -> Result<Topics> {
@@ -65,16 +111,97 @@ pub(crate) fn kept(name: String, json: String) -> &'static Schema {
     Box::leak(Box::new(Schema::foreign(name.leak(), json.leak())))
 }
 
+/// What `registry` has of the subjects that are called `names`. Of the others it may have, nothing is said.
+async fn history(registry: &Registry, names: Vec<String>) -> Result<Baseline> {
+    let asked = stream::iter(names).map(async |name| Ok((registry.versions(&name).await?, name)));
+    let asked: Vec<Result<_, RegistryError>> = asked.buffer_unordered(AT_ONCE).collect().await;
+    let mut histories = BTreeMap::new();
+    for answer in asked {
+        let (versions, name) = answer?;
+        if !versions.is_empty() {
+            let texts = versions.iter().map(|version| (version.number, text(&name, version))).collect();
+            histories.insert(name, texts);
+        }
+    }
+    Ok(Baseline::History(histories))
+}
+
+/// A version as a file, with lines to point at.
+fn text(subject: &str, version: &Version) -> Texts {
+    let json = serde_json::from_str::<Value>(&version.schema).ok();
+    let lines = json.and_then(|json| serde_json::to_string_pretty(&json).ok());
+    let text = lines.unwrap_or_else(|| version.schema.clone());
+    Texts::new(vec![File { path: format!("registry:{subject}@{}", version.number), text }])
+}
+
 /// A converter for the schema that `registry` knows under `id`.
 pub(crate) async fn registered(registry: &Registry, id: u32) -> Result<Converter> {
-    let found = registry.registered(id).await?;
+    let found = registry.schema_by_id(id).await?;
     let found = found.ok_or_else(|| Stop::Invalid(format!("the registry has no schema {id}")))?;
     let unusable = |error| Stop::Invalid(format!("schema {id} of the registry: {error}"));
-    Ok(Converter::new(&found.schema, &found.references).map_err(unusable)?)
+    Ok(Converter::new(&found, &[]).map_err(unusable)?)
 }
 
 /// A converter for a schema of the files.
 pub(crate) fn converter(schema: &Schema) -> Result<Converter> {
     let unusable = |error| Stop::Invalid(format!("{}: {error}", schema.name));
     Ok(Converter::new(schema.json, &[]).map_err(unusable)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{check::compare, config::Config, report::Report};
+
+    const PART: &str = r#"{"type":"record","name":"Part","namespace":"shop","doc":"D.","fields":[
+        {"name":"size","type":"long","doc":"D."}]}"#;
+
+    /// What is found of `Whole` with a part of this kind, of which the registry has these versions.
+    fn found(part: &str, versions: &[(u32, &str, &[&str])]) -> Report {
+        let whole = r#"{"type":"record","name":"Whole","namespace":"shop","doc":"D.","fields":[
+            {"name":"part","type":"Part","doc":"D."}]}"#;
+        let file = |text: &str| File { path: "a.avsc".to_owned(), text: text.to_owned() };
+        let versions = versions.iter().map(|(number, schema, references)| {
+            let references: Vec<_> = references.iter().map(|text| (*text).to_owned()).collect();
+            let schema = schemas::self_contained(schema, &references);
+            (*number, text("shop.Whole", &Version { number: *number, id: 1, schema }))
+        });
+        let baseline = Baseline::History(BTreeMap::from([("shop.Whole".to_owned(), versions.collect())]));
+        compare(&Texts::new(vec![file(whole), file(part)]), &baseline, &Config::default(), None)
+    }
+
+    const WHOLE: &str =
+        r#"{"type":"record","name":"shop.Whole","fields":[{"name":"part","type":"shop.Part"}]}"#;
+
+    #[test]
+    fn versions_that_refer_to_other_subjects_are_compared_with_what_they_refer_to() {
+        let same = found(PART, &[(1, WHOLE, &[PART])]);
+        assert!(same.findings.is_empty(), "{same:?}");
+        assert_eq!(same.summary, "1 schema against 1 released version: fine");
+
+        let changed = found(&PART.replace("long", "string"), &[(1, WHOLE, &[PART])]);
+        let [only] = changed.findings.as_slice() else { panic!("{changed:?}") };
+        assert_eq!((only.id, only.path.as_str()), ("type-changed", "part.size"));
+        assert!(only.notes.iter().any(|(word, what)| *word == "breaks" && what.contains("version 1")));
+    }
+
+    #[test]
+    fn versions_keep_the_numbers_that_the_registry_gave_them() {
+        // What was deleted in a registry leaves a gap.
+        let found = found(&PART.replace("long", "string"), &[(2, WHOLE, &[PART]), (5, WHOLE, &[PART])]);
+        let breaks = found.findings[0].notes.iter().find(|(word, _)| *word == "breaks");
+        assert!(breaks.is_some_and(|(_, what)| what.contains("versions 2, 5")), "{breaks:?}");
+        assert_eq!(
+            found.findings[0].other.as_ref().map(|place| place.file.path.as_str()),
+            Some("registry:shop.Whole@5")
+        );
+    }
+
+    #[test]
+    fn a_version_that_is_no_schema_is_told_of_and_where_it_is() {
+        let found = found(PART, &[(1, WHOLE, &[])]);
+        assert_eq!(found.findings[0].id, "unknown-type", "{found:?}");
+        let place = found.findings[0].place.as_ref().expect("a place");
+        assert_eq!(place.file.path, "registry:shop.Whole@1");
+    }
 }

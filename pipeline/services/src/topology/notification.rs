@@ -43,5 +43,5 @@ pub fn service(config: &Config) -> anyhow::Result<Service> {
         }
         Ok(all)
     };
-    Ok(Service { topology, projections: Box::new(open), reads })
+    Ok(Service { topology, projections: Some(Box::new(open)), reads })
 }

@@ -18,5 +18,5 @@ pub fn topology() -> Topology {
 pub fn service(_config: &Config) -> anyhow::Result<Service> {
     let reads = [user::Event::schemas(), email::Event::schemas(), user::Credential::schemas()].concat();
     let open = |stores: Stores| Ok(projections::user(&stores.postgres, &stores.redis));
-    Ok(Service { topology: topology(), projections: Box::new(open), reads })
+    Ok(Service { topology: topology(), projections: Some(Box::new(open)), reads })
 }

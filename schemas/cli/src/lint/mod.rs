@@ -12,6 +12,7 @@ use schemas::{
 };
 
 use crate::{
+    check::SUBJECT_REMOVED,
     config::{Allow, Config},
     files::Texts,
     report::{Finding, Format, Outcome, Report, count},
@@ -50,7 +51,8 @@ pub(crate) fn lint(texts: &Texts, config: &Config) -> Report {
             None => findings.push(finding),
         }
     }
-    let is_compatibility = |rule: &str| Kind::ALL.iter().any(|kind| kind.id() == rule);
+    let is_compatibility =
+        |rule: &str| rule == SUBJECT_REMOVED.0 || Kind::ALL.iter().any(|kind| kind.id() == rule);
     for (allow, is_used) in config.allow.iter().zip(is_used) {
         // Whether exceptions of `check` are used, only `check` knows.
         if !is_used && !is_compatibility(&allow.rule) {
@@ -76,20 +78,22 @@ struct Explained {
     /// The command that finds it.
     command: &'static str,
     text: &'static str,
-    /// Whether schemas.toml may make exceptions.
-    is_allowable: bool,
+    /// What an exception in schemas.toml names, where there may be one.
+    at: Option<&'static str>,
 }
 
 /// Every rule of `lint` and kind of `check`.
 fn explained() -> Vec<Explained> {
-    let of = |id, command, text, is_allowable| Explained { id, command, text, is_allowable };
-    let valid = avro::Rule::ALL.iter().map(|rule| of(rule.id(), "lint, validity", rule.explanation(), false));
-    let house = rules::ALL.iter().map(|rule| of(rule.id, "lint, house", rule.explanation, true));
-    let kinds = Kind::ALL
-        .iter()
-        .map(|kind| of(kind.id(), "check", kind.explanation(), kind.severity() != Severity::Break));
-    let (id, text) = crate::check::SUBJECT_REMOVED;
-    valid.chain(house).chain(kinds).chain([of(id, "check", text, false)]).collect()
+    const FIELD: Option<&str> = Some("<type>.<field>");
+    let of = |id, command, text, at| Explained { id, command, text, at };
+    let valid = avro::Rule::ALL.iter().map(|rule| of(rule.id(), "lint, validity", rule.explanation(), None));
+    let house = rules::ALL.iter().map(|rule| of(rule.id, "lint, house", rule.explanation, FIELD));
+    let kinds = Kind::ALL.iter().map(|kind| {
+        let is_allowable = kind.severity() != Severity::Break;
+        of(kind.id(), "check", kind.explanation(), FIELD.filter(|_| is_allowable))
+    });
+    let (id, text) = SUBJECT_REMOVED;
+    valid.chain(house).chain(kinds).chain([of(id, "check", text, Some("<type>"))]).collect()
 }
 
 fn explain(id: &str) -> Result<Outcome> {
@@ -103,16 +107,16 @@ fn explain(id: &str) -> Result<Outcome> {
         return Ok(Outcome::Fine);
     }
     let found = all.into_iter().find(|known| known.id == id);
-    let Explained { command, text, is_allowable, .. } = found.ok_or_else(|| {
+    let Explained { command, text, at, .. } = found.ok_or_else(|| {
         Stop::Usage(format!("no rule is called {id:?}: `schemas lint --explain` lists all"))
     })?;
     println!("{id} ({command})\n");
     for line in text.lines() {
         println!("{}", line.trim());
     }
-    if is_allowable {
+    if let Some(at) = at {
         println!("\nWhere it is no problem, schemas.toml says so:\n");
-        println!("[[allow]]\nrule = \"{id}\"\nat = \"<type>.<field>\"\nreason = \"...\"");
+        println!("[[allow]]\nrule = \"{id}\"\nat = \"{at}\"\nreason = \"...\"");
     }
     Ok(Outcome::Fine)
 }
