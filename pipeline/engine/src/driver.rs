@@ -30,7 +30,7 @@ pub const START_MS: i64 = 1_700_000_000_000;
 /// A system that still works after so many turns will never rest.
 const TURNS_MAX: usize = 100_000;
 /// Small, so that tests write in pieces too.
-const WRITE_MIN: usize = 4;
+const PART_MIN: usize = 4;
 
 struct NoRegistry;
 
@@ -63,7 +63,7 @@ impl Driver {
             settings: Settings {
                 rebuild_wait: Duration::ZERO,
                 fenced_max: u32::MAX,
-                write_min: WRITE_MIN,
+                part_min: PART_MIN,
                 ..Settings::default()
             },
         };

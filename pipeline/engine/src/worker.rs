@@ -49,7 +49,7 @@ pub struct Settings {
     /// A transaction has at most about this many bytes of output.
     pub bytes_max: usize,
     /// So many records of output are written before their transaction is due: the log has something to do meanwhile.
-    pub write_min: usize,
+    pub part_min: usize,
     /// For how long a command's outcome is remembered, so that a repeat is answered without doing it again.
     pub dedupe_horizon: Duration,
     /// A process that is fenced this often in a row ends.
@@ -64,7 +64,7 @@ impl Default for Settings {
             commit_interval: Duration::ZERO,
             records_max: 25_000,
             bytes_max: 16 << 20,
-            write_min: 2_000,
+            part_min: 2_000,
             dedupe_horizon: Duration::from_secs(25 * 3600),
             fenced_max: 3,
             rebuild_wait: Duration::from_millis(200),
@@ -401,7 +401,7 @@ impl Worker {
         let interval = self.settings.commit_interval;
         let due = full || if interval.is_zero() { drained } else { since.elapsed() >= interval };
         if !due {
-            if self.in_flight.is_none() && self.output.records.len() >= self.settings.write_min {
+            if self.in_flight.is_none() && self.output.records.len() >= self.settings.part_min {
                 self.write(session)?;
             }
             return Ok(false);

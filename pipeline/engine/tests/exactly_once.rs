@@ -286,6 +286,31 @@ fn two_workers_share_the_tasks_and_one_takes_over_from_the_other() {
     assert!(balances.values().all(|balance| *balance == 2));
 }
 
+#[test]
+fn a_transaction_is_written_while_it_is_decided_on_and_aborted_when_its_tasks_go() {
+    let mut driver = bank(2);
+    driver.kill(1);
+    driver.settle();
+    for account in 0..40 {
+        send(&driver, &format!("account-{account}"), account, Deposit { amount: 1 });
+    }
+    while driver.log.open_transactions() == 0 {
+        assert!(driver.step(0).expect("it goes on"), "nothing is written before the input drains");
+    }
+    assert!(driver.log.read_committed("account.events").is_empty(), "nobody sees it");
+
+    driver.start(1);
+    assert!(driver.step(1).expect("it joins"));
+    while driver.log.open_transactions() > 0 {
+        assert!(driver.step(0).expect("it goes on"), "what was written stays open when its tasks have gone");
+    }
+    assert!(driver.log.read_committed("account.events").is_empty(), "it was aborted");
+    driver.settle();
+    let balances = balances(&driver);
+    assert_eq!(balances.len(), 40);
+    assert!(balances.values().all(|balance| *balance == 1));
+}
+
 /// A bank amid random work, and what was asked of it.
 struct Work {
     random: StdRng,

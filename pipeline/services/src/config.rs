@@ -23,6 +23,9 @@ pub struct Config {
     /// Milliseconds between commits; 0 commits as soon as the input drains.
     #[arg(long, env = "MILLRACE_COMMIT_INTERVAL_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=5000))]
     pub commit_interval_ms: u64,
+    /// So many records of output are written before their transaction is due. For tests: small, so that every transaction has parts.
+    #[arg(long, env = "MILLRACE_PART_MIN", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub part_min: u32,
     /// PostgreSQL, as a connection URL.
     #[arg(
         long,

@@ -183,7 +183,11 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
             Arc::new(connect),
             source.clone(),
             Arc::new(now_ms),
-            Settings { commit_interval: config.commit_interval(), ..Settings::default() },
+            Settings {
+                commit_interval: config.commit_interval(),
+                part_min: config.part_min as usize,
+                ..Settings::default()
+            },
             engine_metrics.clone(),
         );
         found.push(worker.status());
