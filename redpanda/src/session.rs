@@ -1,7 +1,7 @@
 //! Sessions on librdkafka: a group member and a transactional producer, with every hazard of transactions in one place.
 //!
-//! A transaction is handed over whole to a thread of the session's own, because librdkafka's calls block: begin, write,
-//! send offsets with the group's metadata read afresh (KIP-447), commit. Errors are classed where they occur:
+//! Transactions are handed over in parts to a thread of the session's own, because librdkafka's calls block: begin, send
+//! offsets with the group's metadata read afresh (KIP-447), write, commit. Errors are classed where they occur:
 //! what asks for an abort is aborted and said to be; anything else, and any answer that was not seen, leaves the
 //! session unusable, and its owner rebuilds from the log.
 

@@ -29,7 +29,7 @@ use crate::{
 pub const START_MS: i64 = 1_700_000_000_000;
 /// A system that still works after so many turns will never rest.
 const TURNS_MAX: usize = 100_000;
-/// Small, so that tests write in pieces too.
+/// Small, so that tests write in parts too.
 const PART_MIN: usize = 4;
 
 struct NoRegistry;

@@ -1,6 +1,6 @@
 //! A worker: one thread that owns a session and the state of its tasks, and shares nothing with other workers.
 //!
-//! It polls, lets its tasks decide, and hands over what follows, piece by piece, and at last the offsets; while a transaction
+//! It polls, lets its tasks decide, and hands over what follows, part by part; while a transaction
 //! is being committed, the next batch is decided with its effects held back. What the tasks hold in memory beyond
 //! the committed log can always be taken back.
 
