@@ -3,6 +3,8 @@
 
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
+import de.bwaldvogel.mongo.bson.Document;
+import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import java.util.List;
 
 public final class MongoServer {
@@ -17,7 +19,14 @@ public final class MongoServer {
 
     public static void main(String[] args) throws InterruptedException {
         int port = Integer.parseInt(args[0]);
-        H2Backend backend = new H2Backend(args[1]);
+        H2Backend backend = new H2Backend(args[1]) {
+            /** What is answered stands in the file, as with MongoDB's journal; by itself H2 writes once a second. */
+            @Override public Document handleMessage(MongoMessage message) {
+                Document answer = super.handleMessage(message);
+                commit();
+                return answer;
+            }
+        };
         backend.version(VERSION);
         server = new de.bwaldvogel.mongo.MongoServer(backend);
         server.bind("127.0.0.1", port);
