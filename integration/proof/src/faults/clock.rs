@@ -1,43 +1,96 @@
-//! A wall clock that is off, by libfaketime.
+//! A wall clock that is off, by a library that is loaded before C's. Over libfaketime, whose beginnings and mimalloc's don't go together, and
+//! which leaves the wait out that librdkafka uses.
 
-use anyhow::Context as _;
+use std::{path::Path, process::Command};
+
+use anyhow::{Context as _, ensure};
 use rand::rngs::StdRng;
 
 use crate::world::World;
 
-/// Where libfaketime for programs of several threads is, on Debian.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+/// By how much, either way: seconds.
+const SHIFT_S: i64 = 3600;
 
-/// What libfaketime leaves out: C11's wait, which librdkafka uses, has the other layout's name only. Without it a clock an hour ahead makes
-/// every wait last an hour, which no clock of a real machine does.
-const CND_TIMEDWAIT: &str = "
+/// Every way to ask for the time of day, and the waits whose ends are said in it. The monotonic clock is left alone, as it is when a real
+/// clock is off.
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <threads.h>
-int cnd_timedwait(cnd_t *c, mtx_t *m, const struct timespec *t) {
-    int e = pthread_cond_timedwait((pthread_cond_t *)c, (pthread_mutex_t *)m, t);
-    return e == 0 ? thrd_success : e == ETIMEDOUT ? thrd_timedout : thrd_error;
-}
-";
+#include <time.h>
+#include <unistd.h>
 
-/// Why it can't be had here, if so.
-pub(super) fn cannot() -> Option<&'static str> {
-    (!std::path::Path::new(FAKETIME).exists()).then_some("libfaketime is not installed")
+static long shift;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *seconds = getenv("CLOCK_SHIFT_S");
+    shift = seconds ? atol(seconds) : 0;
 }
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int failed = syscall(SYS_clock_gettime, clock, now);
+    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += shift;
+    return failed;
+}
+
+int timespec_get(struct timespec *now, int base) {
+    return clock_gettime(CLOCK_REALTIME, now) ? 0 : base;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    int failed = syscall(SYS_gettimeofday, now, zone);
+    if (!failed) now->tv_sec += shift;
+    return failed;
+}
+
+time_t time(time_t *out) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (out) *out = now.tv_sec;
+    return now.tv_sec;
+}
+
+int pthread_cond_timedwait(pthread_cond_t *restrict c, pthread_mutex_t *restrict m, const struct timespec *restrict end) {
+    struct timespec real = { end->tv_sec - shift, end->tv_nsec };
+    return pthread_cond_clockwait(c, m, CLOCK_REALTIME, &real);
+}
+
+int cnd_timedwait(cnd_t *restrict c, mtx_t *restrict m, const struct timespec *restrict end) {
+    int failed = pthread_cond_timedwait((pthread_cond_t *)c, (pthread_mutex_t *)m, end);
+    return failed == 0 ? thrd_success : failed == ETIMEDOUT ? thrd_timedout : thrd_error;
+}
+"#;
 
 pub(super) async fn clock_off(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    let (source, shim) = (world.out.join("cnd_timedwait.c"), world.out.join("cnd_timedwait.so"));
-    std::fs::write(&source, CND_TIMEDWAIT)?;
-    let built =
-        std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(&source).status();
-    anyhow::ensure!(built.context("cc")?.success(), "cc could not build {}", source.display());
-    let preload = format!("{FAKETIME}:{}", std::path::absolute(&shim)?.display());
-    for shift in ["+1h", "-1h"] {
-        // A wall clock that is off leaves the monotonic one alone.
-        let clock =
-            [("LD_PRELOAD", preload.as_str()), ("FAKETIME", shift), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let library = std::path::absolute(build(&world.out)?)?;
+    let library = library.to_str().context("the folder's name is no UTF-8")?;
+    for shift in [SHIFT_S, -SHIFT_S] {
+        let shift_s = shift.to_string();
+        let clock = [("LD_PRELOAD", library), ("CLOCK_SHIFT_S", &shift_s)];
+        let seen = off_by(&clock)?;
+        ensure!((seen - shift).abs() < 60, "the clock was to be {shift} s off and is {seen}");
         world.again("order-0", &clock).await?;
         world.amid(200).await?;
     }
     world.again("order-0", &[]).await
+}
+
+fn build(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
+    std::fs::write(&source, CLOCK)?;
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    ensure!(built.context("cc")?.success(), "cc could not build {}", source.display());
+    Ok(library)
+}
+
+/// How far the clock of a program is off that is started so: seconds.
+fn off_by(clock: &[(&str, &str)]) -> anyhow::Result<i64> {
+    let told = Command::new("date").arg("+%s").envs(clock.iter().copied()).output().context("date")?;
+    let told: i64 = String::from_utf8_lossy(&told.stdout).trim().parse().context("what date says")?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    Ok(told - i64::try_from(now)?)
 }

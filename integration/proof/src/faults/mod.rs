@@ -174,10 +174,7 @@ pub const ALL: &[Fault] = &[
             disk::postgres_full(world)
         })
     },
-    Fault {
-        cannot: clock::cannot,
-        ..fault!("clock-off", "a service's clock an hour ahead, then an hour behind", 1, false, clock_off)
-    },
+    fault!("clock-off", "a service's clock an hour ahead, then an hour behind", 1, false, clock_off),
     fault!(
         "rolling-restart",
         "all services restarted in turn, with a schema version added",
