@@ -255,6 +255,10 @@ pub trait Session: Input {
     /// offsets are how far it goes; those of later parts take their place. If it fails, that is how the transaction has ended.
     fn write(&mut self, part: Transaction) -> Result<(), LogError>;
 
+    /// Waits up to `wait` until a first part is with the log; whether it is, and no submission has ended it. What is handed over
+    /// before waits longer than what follows.
+    fn is_open(&mut self, wait: Duration) -> bool;
+
     /// Starts to write and commit `transaction`, with what was written for it before, and returns at once; input can be
     /// read meanwhile. One may be in flight. A revocation waits for it inside [`Input::poll`].
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError>;

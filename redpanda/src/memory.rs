@@ -262,6 +262,7 @@ impl MemoryLog {
             news: VecDeque::new(),
             turn: 0,
             open: None,
+            was_asked: false,
             in_flight: None,
             ended: None,
             broken: false,
@@ -409,6 +410,8 @@ struct MemorySession {
     turn: usize,
     /// What was written and not submitted: the transaction, and how many records it has.
     open: Option<(u64, usize)>,
+    /// Whether anybody has asked since whether it is open.
+    was_asked: bool,
     in_flight: Option<Result<u64, TransactionError>>,
     ended: Option<Result<(), TransactionError>>,
     broken: bool,
@@ -641,6 +644,7 @@ impl Session for MemorySession {
     fn write(&mut self, part: Transaction) -> Result<(), LogError> {
         self.check()?;
         assert!(self.in_flight.is_none(), "a transaction is written while another one is in flight");
+        self.was_asked &= self.open.is_some();
         if self.ended.is_none() {
             match self.append(&part) {
                 Ok(open) => self.open = Some(open),
@@ -648,6 +652,11 @@ impl Session for MemorySession {
             }
         }
         Ok(())
+    }
+
+    /// The log takes its time: not when it is asked first.
+    fn is_open(&mut self, _wait: Duration) -> bool {
+        std::mem::replace(&mut self.was_asked, true) && self.open.is_some()
     }
 
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {

@@ -41,9 +41,9 @@ const CALL_MAX: Duration = Duration::from_secs(10);
 /// How long a revocation waits for the transaction in flight.
 const REVOKE_MAX: Duration = Duration::from_secs(20);
 
-/// How long one wait for a producer's news lasts. It sees them at once; the crate's own thread asks ten times a second, and
-/// every time spins for up to a millisecond before it gives up.
-const NEWS: Duration = Duration::from_secs(1);
+/// How long one wait for a producer's news lasts. It sees them at once; but every wait spins for up to a millisecond before it gives
+/// up, and the crate's own thread waits ten times a second.
+const NEWS: Duration = Duration::from_secs(5);
 
 /// How often the lag is taken from librdkafka's statistics.
 const LAG_EVERY_MS: &str = "5000";
@@ -131,7 +131,9 @@ impl Connect for Settings {
             .set("client.id", "millrace")
             .set("acks", "all")
             .set("linger.ms", "5")
-            .set("retry.backoff.ms", "2")
+            // A coordinator that is still at the end of the transaction before is asked again soon, anything else more and more rarely.
+            .set("retry.backoff.ms", "1")
+            .set("retry.backoff.max.ms", "20")
             .set("batch.num.messages", "100000")
             .set("batch.size", "1000000")
             .set("message.max.bytes", "2000000")
@@ -183,13 +185,15 @@ impl Connect for Settings {
 #[derive(Default)]
 struct Gate {
     state: Mutex<Flight>,
-    ended: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Default)]
 enum Flight {
     #[default]
     Idle,
+    /// What is handed over now goes into a transaction that is open already.
+    Open,
     Busy,
     Ended(Result<(), TransactionError>),
 }
@@ -201,12 +205,27 @@ impl Gate {
 
     fn end(&self, result: Result<(), TransactionError>) {
         *self.state() = Flight::Ended(result);
-        self.ended.notify_all();
+        self.changed.notify_all();
+    }
+
+    fn open(&self) {
+        let mut state = self.state();
+        if matches!(*state, Flight::Idle) {
+            *state = Flight::Open;
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    fn is_open(&self, wait: Duration) -> bool {
+        let idle = |flight: &mut Flight| matches!(flight, Flight::Idle);
+        let waited = self.changed.wait_timeout_while(self.state(), wait, idle);
+        matches!(*waited.unwrap_or_else(PoisonError::into_inner).0, Flight::Open)
     }
 
     fn wait_idle(&self, max: Duration) {
         let busy = |flight: &mut Flight| matches!(flight, Flight::Busy);
-        drop(self.ended.wait_timeout_while(self.state(), max, busy));
+        drop(self.changed.wait_timeout_while(self.state(), max, busy));
     }
 
     fn take(&self, wait: Duration) -> Option<Result<(), TransactionError>> {
@@ -253,7 +272,7 @@ impl KafkaSession {
     fn end(&self, handed: Handed) -> Result<(), LogError> {
         let mut state = self.gate.state();
         match *state {
-            Flight::Idle => *state = Flight::Busy,
+            Flight::Idle | Flight::Open => *state = Flight::Busy,
             // It has failed while its first records were written, and that is still to be told.
             Flight::Ended(Err(_)) => return Ok(()),
             Flight::Busy | Flight::Ended(Ok(())) => return Err(broken("another one is in flight")),
@@ -310,6 +329,10 @@ impl Session for KafkaSession {
 
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
         self.end(Handed::Commit(transaction))
+    }
+
+    fn is_open(&mut self, wait: Duration) -> bool {
+        self.gate.is_open(wait)
     }
 
     fn abandon(&mut self) -> Result<(), LogError> {
@@ -388,7 +411,10 @@ impl Committer {
                 // It was on its way when the transaction failed, and belongs to it.
                 _ if failed => continue,
                 Handed::Part(part) => match self.write(&part, false) {
-                    Ok(()) => continue,
+                    Ok(()) => {
+                        self.gate.open();
+                        continue;
+                    }
                     Err(class) => Err(self.failure(class)),
                 },
                 Handed::Commit(transaction) => match self.delivery {
@@ -464,7 +490,8 @@ impl Committer {
     /// Writes a part of a transaction: into the one that is open, or begins one.
     ///
     /// The first part's offsets go first. A coordinator that is still at the end of the transaction before refuses the next
-    /// one for a moment: librdkafka asks again after `retry.backoff.ms` for offsets, but after 20 ms for partitions.
+    /// one for a moment: librdkafka asks again after `retry.backoff.ms` for offsets, but after 20 ms for partitions. The last part's
+    /// offsets follow its records: they are answered while librdkafka waits for more partitions to register.
     fn write(&mut self, part: &Transaction, is_last: bool) -> Result<(), Class> {
         let (offsets, is_first) = (listed(part)?, !self.is_open);
         let exactly_once = self.delivery == Delivery::ExactlyOnce;

@@ -25,7 +25,7 @@ use crate::{metrics::Metrics, output::Output, task::Task, topology::Topology};
 const IDLE: Duration = Duration::from_millis(500);
 /// How long it waits while a transaction is in flight, so that its end is soon seen.
 const IN_FLIGHT: Duration = Duration::from_millis(10);
-/// How long a full batch waits for the transaction in flight before the group is served again.
+/// How long a batch that is due waits for the log before the group is served again.
 const COMMIT_WAIT: Duration = Duration::from_millis(5);
 /// A commit that is not answered within this is taken for lost. Longer than `transaction.timeout.ms`.
 const COMMIT_MAX: Duration = Duration::from_secs(20);
@@ -400,21 +400,27 @@ impl Worker {
         let full = self.pending >= self.settings.records_max || bytes >= self.settings.bytes_max;
         let interval = self.settings.commit_interval;
         let due = full || if interval.is_zero() { drained } else { since.elapsed() >= interval };
-        if !due {
-            if self.in_flight.is_none() && self.output.records.len() >= self.settings.part_min {
-                self.write(session)?;
-            }
-            return Ok(false);
-        }
-        if self.in_flight.is_some() && !self.complete(session, COMMIT_WAIT)? {
+        if self.in_flight.is_some() && !(due && self.complete(session, COMMIT_WAIT)?) {
             return Ok(false);
         }
         // The end of the one before may have been an abort, which took this batch with it.
         if self.pending == 0 {
             return Ok(true);
         }
-        self.submit(session)?;
-        Ok(true)
+        // It takes the log a while to open a transaction: so it is asked to before there is all of it, and what comes meanwhile is
+        // in it too.
+        let begins = self.written.is_none() && !full;
+        if begins || !due && self.output.records.len() >= self.settings.part_min {
+            self.write(session)?;
+        }
+        if due && (full || session.is_open(Duration::ZERO)) {
+            self.submit(session)?;
+            return Ok(true);
+        }
+        if due && drained {
+            session.is_open(COMMIT_WAIT);
+        }
+        Ok(false)
     }
 
     /// Hands over what was decided, as a first part of its transaction.
