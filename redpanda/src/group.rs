@@ -148,8 +148,8 @@ impl Drop for Closing {
 /// A member of a group.
 pub(crate) struct GroupConsumer {
     consumer: Closing,
-    /// Asks for high watermarks: what is not committed yet counts too.
-    edges: BaseConsumer,
+    /// Asks for high watermarks: what is not committed yet counts too. Rarely needed, so it goes when there is nothing to read.
+    edges: Option<BaseConsumer>,
     brokers: String,
     group: String,
     copier: Copier,
@@ -175,15 +175,11 @@ impl GroupConsumer {
             Context { inputs: inputs.to_vec(), news: Mutex::default(), lag: Mutex::default(), before_revoke };
         let consumer =
             BaseConsumer::from_config_and_context(&config, context).map_err(|e| fatal(doing(), &e))?;
-        let edges = config_for(brokers, &format!("{group}.edges"))
-            .set("isolation.level", "read_uncommitted")
-            .create()
-            .map_err(|e| fatal(doing(), &e))?;
         let names: Vec<&str> = inputs.iter().map(|topic| &**topic).collect();
         consumer.subscribe(&names).map_err(|e| fatal(doing(), &e))?;
         Ok(Self {
             consumer: Closing(Some(Arc::new(consumer))),
-            edges,
+            edges: None,
             brokers: brokers.to_owned(),
             group: group.to_owned(),
             copier: Copier { topics: inputs.to_vec(), arena: Arena::default() },
@@ -222,8 +218,10 @@ impl GroupConsumer {
             }
             wait = Duration::ZERO;
         }
-        if out.len() > before {
-            crate::fault::place("after-poll");
+        match out.len() > before {
+            true => crate::fault::place("after-poll"),
+            false if timeout.is_zero() => {}
+            false => self.edges = None,
         }
         Ok(())
     }
@@ -275,9 +273,17 @@ impl GroupConsumer {
     }
 
     pub(crate) fn watermarks(&mut self, place: &TopicPartition) -> Result<(i64, i64), LogError> {
-        self.edges
-            .fetch_watermarks(&place.topic, place.partition, ASK)
-            .map_err(|e| retriable(format!("asking for the watermarks of {place}"), &e))
+        let doing = || format!("asking for the watermarks of {place}");
+        let edges = match self.edges.take() {
+            Some(edges) => edges,
+            None => config_for(&self.brokers, &format!("{}.edges", self.group))
+                .set("isolation.level", "read_uncommitted")
+                .create()
+                .map_err(|e| fatal(doing(), &e))?,
+        };
+        let found = edges.fetch_watermarks(&place.topic, place.partition, ASK);
+        self.edges = Some(edges);
+        found.map_err(|e| retriable(doing(), &e))
     }
 
     pub(crate) fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
