@@ -31,8 +31,6 @@ const COMMIT_WAIT: Duration = Duration::from_millis(5);
 const COMMIT_MAX: Duration = Duration::from_secs(20);
 /// How long an unreachable registry is waited for before the session is rebuilt; then it is waited for again.
 const REGISTRY_MAX: Duration = Duration::from_secs(60);
-/// When committed offsets are asked for again that a transaction had still to decide.
-const COMMITTED_AGAIN: Duration = Duration::from_millis(200);
 /// How many records are polled in one turn: few enough to be still in the processor's cache when they are decided on.
 const POLL_MAX: usize = 256;
 /// How many changelog records are read back in one go, and how many timers fire in one batch.
@@ -54,7 +52,8 @@ pub struct Settings {
     pub dedupe_horizon: Duration,
     /// A process that is fenced this often in a row ends.
     pub fenced_max: u32,
-    /// The wait before a session is opened anew; doubles up to ten seconds.
+    /// The wait before committed offsets are asked for again that a transaction had still to decide, and before a session is opened
+    /// anew, when it doubles up to ten seconds.
     pub rebuild_wait: Duration,
 }
 
@@ -410,7 +409,8 @@ impl Worker {
         // It takes the log a while to open a transaction: so it is asked to before there is all of it, and what comes meanwhile is
         // in it too.
         let begins = self.written.is_none() && !full;
-        if begins || !due && self.output.records.len() >= self.settings.part_min {
+        let writes = begins || !due && self.output.records.len() >= self.settings.part_min;
+        if writes {
             self.write(session)?;
         }
         if due && (full || session.is_open(Duration::ZERO)) {
@@ -420,7 +420,7 @@ impl Worker {
         if due && drained {
             session.is_open(COMMIT_WAIT);
         }
-        Ok(false)
+        Ok(writes)
     }
 
     /// Hands over what was decided, as a first part of its transaction.
@@ -573,7 +573,7 @@ impl Worker {
             Ok(committed) => committed,
             Err(LogError::Retriable { doing, cause }) => {
                 tracing::info!(partition, doing, cause, "the committed offsets are still to be decided");
-                self.unread.insert(partition, Instant::now() + COMMITTED_AGAIN);
+                self.unread.insert(partition, Instant::now() + self.settings.rebuild_wait);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
