@@ -255,8 +255,8 @@ pub trait Session: Input {
     /// offsets are how far it goes; those of later parts take their place. If it fails, that is how the transaction has ended.
     fn write(&mut self, part: Transaction) -> Result<(), LogError>;
 
-    /// Waits up to `wait` until a first part is with the log; whether it is, and no submission has ended it. What is handed over
-    /// before waits longer than what follows.
+    /// Waits up to `wait` until the first part is with the log; whether it is, and nothing was submitted since. To be asked before a
+    /// submission: what is decided until then joins the same transaction.
     fn is_open(&mut self, wait: Duration) -> bool;
 
     /// Starts to write and commit `transaction`, with what was written for it before, and returns at once; input can be
