@@ -251,16 +251,15 @@ pub trait Input: Send {
 
 /// An [`Input`] that also writes, in transactions that hold its offsets.
 pub trait Session: Input {
-    /// Starts to write a first part of the transaction that is submitted next, and returns at once. None may be in flight. Its
-    /// offsets are how far it goes; those of later parts take their place. If it fails, that is how the transaction has ended.
-    fn write(&mut self, part: Transaction) -> Result<(), LogError>;
+    /// Starts to write the first records of the transaction that is submitted next, and returns at
+    /// once. No transaction may be in flight. If the write fails, the transaction has ended with
+    /// that failure.
+    fn write(&mut self, records: Batch) -> Result<(), LogError>;
 
-    /// Waits up to `wait` until the first part is with the log; whether it is, and nothing was submitted since. To be asked before a
-    /// submission: what is decided until then joins the same transaction.
-    fn is_open(&mut self, wait: Duration) -> bool;
-
-    /// Starts to write and commit `transaction`, with what was written for it before, and returns at once; input can be
-    /// read meanwhile. One may be in flight. A revocation waits for it inside [`Input::poll`].
+    /// Starts to write and commit `transaction`, together with the records that were written for it
+    /// before, and returns at once; input can be read meanwhile. Its offsets are the only ones that
+    /// are sent, because Redpanda refuses a second AddOffsetsToTxn once offsets are staged. One
+    /// transaction may be in flight. A revocation waits for it inside [`Input::poll`].
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError>;
 
     /// Starts to abort what was written and not submitted, and returns at once: it is in flight then, and ends as aborted.

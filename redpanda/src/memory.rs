@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    batch::Batch,
     log::{
         Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic,
         TopicPartition, Transaction, TransactionError,
@@ -100,12 +101,14 @@ struct State {
     next: u64,
     now_ms: i64,
     hold: bool,
+    sends_offsets_twice: bool,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     group: String,
-    offsets: Vec<(TopicPartition, i64)>,
+    /// What was staged for the group. `None` until offsets are sent, which may happen once.
+    offsets: Option<Vec<(TopicPartition, i64)>>,
     partitions: Vec<TopicPartition>,
 }
 
@@ -197,6 +200,11 @@ impl MemoryLog {
         self.state().hold = hold;
     }
 
+    /// Plants a bug in every session while `twice`: it sends the offsets of each transaction twice.
+    pub fn send_offsets_twice(&self, twice: bool) {
+        self.state().sends_offsets_twice = twice;
+    }
+
     /// Takes every partition of the group from its members, as a missed session timeout does.
     pub fn expire_members(&self, group: &str) {
         if let Some(group) = self.state().groups.get_mut(group) {
@@ -262,7 +270,6 @@ impl MemoryLog {
             news: VecDeque::new(),
             turn: 0,
             open: None,
-            was_asked: false,
             in_flight: None,
             ended: None,
             broken: false,
@@ -317,15 +324,41 @@ impl State {
         }
         if fate == Fate::Committed {
             let group = self.groups.entry(open.group).or_default();
-            group.offsets.extend(open.offsets);
+            group.offsets.extend(open.offsets.into_iter().flatten());
         }
     }
 
     /// Aborts a transaction of the session that holds `name`.
-    fn abort(&mut self, transaction: u64, name: String, session: u64) -> TransactionError {
+    fn abort(&mut self, transaction: u64, name: &str, session: u64, reason: &str) -> TransactionError {
         self.end(transaction, Fate::Aborted);
-        self.holders.insert(name, (session, None));
-        TransactionError::Aborted("stale generation, or a fault that was ordered".to_owned())
+        self.holders.insert(name.to_owned(), (session, None));
+        TransactionError::Aborted(reason.to_owned())
+    }
+
+    /// Stages the offsets that take effect with the transaction's commit, by Redpanda's rule: once
+    /// offsets are staged, the next request to add offsets is refused (`group::begin_tx` in
+    /// `src/v/kafka/server/group.cc`).
+    fn stage(
+        &mut self,
+        transaction: u64,
+        session: u64,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), &'static str> {
+        let Some(open) = self.open.get_mut(&transaction) else {
+            return Err("the transaction is not open");
+        };
+        if open.offsets.is_some() {
+            return Err("the transaction has staged offsets already");
+        }
+        let group = self.groups.get(&open.group);
+        let member = group.and_then(|group| group.members.iter().find(|member| member.id == session));
+        let assigned =
+            |place: &TopicPartition| member.is_some_and(|member| member.assigned.contains(&place.partition));
+        if !offsets.iter().all(|(place, _)| assigned(place)) {
+            return Err("the group's generation is stale");
+        }
+        open.offsets = Some(offsets.to_vec());
+        Ok(())
     }
 
     /// Whether `fault` is ordered for `name`; then it happens now.
@@ -410,8 +443,6 @@ struct MemorySession {
     turn: usize,
     /// What was written and not submitted: the transaction, and how many records it has.
     open: Option<(u64, usize)>,
-    /// Whether anybody has asked since whether it is open.
-    was_asked: bool,
     in_flight: Option<Result<u64, TransactionError>>,
     ended: Option<Result<(), TransactionError>>,
     broken: bool,
@@ -432,8 +463,9 @@ impl MemorySession {
         held.is_some_and(|(id, _)| *id == self.id)
     }
 
-    /// Writes a part into the open transaction, or begins one; gives its number and how many records it has.
-    fn append(&mut self, part: &Transaction) -> Result<(u64, usize), TransactionError> {
+    /// Writes records into the open transaction, or begins one. Returns the transaction's number and
+    /// how many records it has.
+    fn append(&mut self, records: &Batch) -> Result<(u64, usize), TransactionError> {
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.transactional_id.clone().unwrap_or_default();
@@ -469,7 +501,7 @@ impl MemorySession {
                 (number, 0)
             }
         };
-        for record in part.records.iter() {
+        for record in records.iter() {
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
             state.append(Some(number), record.to_outgoing());
             if let Some(open) = state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place)) {
@@ -480,29 +512,24 @@ impl MemorySession {
                 return ended("amid its records");
             }
         }
-        let assigned = state.groups.get(&self.group).and_then(|group| {
-            let member = group.members.iter().find(|member| member.id == self.id)?;
-            Some(part.offsets.iter().all(|(place, _)| member.assigned.contains(&place.partition)))
-        });
-        if assigned != Some(true) {
-            return Err(state.abort(number, name, self.id));
-        }
-        if let Some(open) = state.open.get_mut(&number) {
-            open.offsets.clone_from(&part.offsets);
-        }
         Ok((number, count))
     }
 
     /// Everything before the commit.
     fn prepare(&mut self, transaction: &Transaction) -> Result<u64, TransactionError> {
-        let (number, _) = self.append(transaction)?;
+        let (number, _) = self.append(&transaction.records)?;
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.transactional_id.clone().unwrap_or_default();
         let id = Some(&*name);
         let ended = |at: &str| Err(TransactionError::Unknown(format!("ended {at}")));
+        for _ in 0..=usize::from(state.sends_offsets_twice) {
+            if let Err(reason) = state.stage(number, self.id, &transaction.offsets) {
+                return Err(state.abort(number, &name, self.id, reason));
+            }
+        }
         if state.comes(id, Fault::Abort) {
-            return Err(state.abort(number, name, self.id));
+            return Err(state.abort(number, &name, self.id, "a test ordered this abort"));
         }
         if state.comes(id, Fault::AfterOffsets) {
             return ended("after its offsets");
@@ -626,7 +653,8 @@ impl Input for MemorySession {
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
         let state = self.log.state();
         let unstable = |open: &Open| {
-            open.group == self.group && open.offsets.iter().any(|(place, _)| partitions.contains(place))
+            let mut staged = open.offsets.iter().flatten();
+            open.group == self.group && staged.any(|(place, _)| partitions.contains(place))
         };
         if state.open.values().any(unstable) {
             let doing = format!("reading the committed offsets of {}", self.group);
@@ -641,22 +669,16 @@ impl Input for MemorySession {
 }
 
 impl Session for MemorySession {
-    fn write(&mut self, part: Transaction) -> Result<(), LogError> {
+    fn write(&mut self, records: Batch) -> Result<(), LogError> {
         self.check()?;
         assert!(self.in_flight.is_none(), "a transaction is written while another one is in flight");
-        self.was_asked &= self.open.is_some();
         if self.ended.is_none() {
-            match self.append(&part) {
+            match self.append(&records) {
                 Ok(open) => self.open = Some(open),
                 Err(error) => self.ended = Some(Err(error)),
             }
         }
         Ok(())
-    }
-
-    /// The log takes its time: not when it is asked first.
-    fn is_open(&mut self, _wait: Duration) -> bool {
-        std::mem::replace(&mut self.was_asked, true) && self.open.is_some()
     }
 
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {

@@ -3,8 +3,8 @@
 //! They exist only in binaries that are built with the feature `planted`, which no other build asks for; there
 //! `MILLRACE_PLANT=no-dedupe` plants that one. In every other binary this is the constant `false`.
 
-/// Whether the bug `name` is planted: `offsets-early`, `no-dedupe`, `keep-overlay`, `position-apart`,
-/// `same-epoch` or `no-fence`.
+/// Whether the bug `name` is planted: `offsets-early`, `offsets-twice`, `no-dedupe`, `keep-overlay`,
+/// `position-apart`, `same-epoch` or `no-fence`.
 #[cfg(feature = "planted")]
 pub fn planted(name: &str) -> bool {
     static PLANTED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();

@@ -1,9 +1,10 @@
 //! Sessions on librdkafka: a group member and a transactional producer, with every hazard of transactions in one place.
 //!
-//! Transactions are handed over in parts to a thread of the session's own, because librdkafka's calls block: begin, send
-//! offsets with the group's metadata read afresh (KIP-447), write, commit. Errors are classed where they occur:
-//! what asks for an abort is aborted and said to be; anything else, and any answer that was not seen, leaves the
-//! session unusable, and its owner rebuilds from the log.
+//! A thread of the session makes librdkafka's transaction calls, because they block. It receives a
+//! transaction in parts: it begins, writes records, sends the offsets exactly once with the group
+//! metadata of that moment (KIP-447), and commits. It classifies each error where it occurs: a
+//! transaction that must be aborted is aborted and reported as such; any other error, and any answer
+//! that was not seen, makes the session unusable, and its owner rebuilds from the log.
 
 use std::{
     sync::{
@@ -24,7 +25,7 @@ use rdkafka::{
 };
 
 use crate::{
-    batch::Written,
+    batch::{Batch, Written},
     fault,
     group::{Context, GroupConsumer, fatal},
     log::{
@@ -192,8 +193,6 @@ struct Gate {
 enum Flight {
     #[default]
     Idle,
-    /// What is handed over now goes into a transaction that is open already.
-    Open,
     Busy,
     Ended(Result<(), TransactionError>),
 }
@@ -206,21 +205,6 @@ impl Gate {
     fn end(&self, result: Result<(), TransactionError>) {
         *self.state() = Flight::Ended(result);
         self.changed.notify_all();
-    }
-
-    fn open(&self) {
-        let mut state = self.state();
-        if matches!(*state, Flight::Idle) {
-            *state = Flight::Open;
-            drop(state);
-            self.changed.notify_all();
-        }
-    }
-
-    fn is_open(&self, wait: Duration) -> bool {
-        let idle = |flight: &mut Flight| matches!(flight, Flight::Idle);
-        let waited = self.changed.wait_timeout_while(self.state(), wait, idle);
-        matches!(*waited.unwrap_or_else(PoisonError::into_inner).0, Flight::Open)
     }
 
     fn wait_idle(&self, max: Duration) {
@@ -252,13 +236,13 @@ struct KafkaSession {
 
 /// What the committing thread is given.
 enum Handed {
-    /// A first part of a transaction.
-    Part(Transaction),
-    /// Its last part.
+    /// The first records of a transaction.
+    Records(Batch),
+    /// Its last records and its offsets: it is to be committed.
     Commit(Transaction),
-    /// It is not wanted any more.
+    /// The transaction is to be aborted.
     Abort,
-    /// How it has failed is known: what follows belongs to another one.
+    /// The worker has seen how the transaction failed: what follows belongs to the next one.
     Anew,
 }
 
@@ -272,7 +256,7 @@ impl KafkaSession {
     fn end(&self, handed: Handed) -> Result<(), LogError> {
         let mut state = self.gate.state();
         match *state {
-            Flight::Idle | Flight::Open => *state = Flight::Busy,
+            Flight::Idle => *state = Flight::Busy,
             // It has failed while its first records were written, and that is still to be told.
             Flight::Ended(Err(_)) => return Ok(()),
             Flight::Busy | Flight::Ended(Ok(())) => return Err(broken("another one is in flight")),
@@ -323,16 +307,12 @@ impl Input for KafkaSession {
 }
 
 impl Session for KafkaSession {
-    fn write(&mut self, part: Transaction) -> Result<(), LogError> {
-        self.hand_over(Handed::Part(part))
+    fn write(&mut self, records: Batch) -> Result<(), LogError> {
+        self.hand_over(Handed::Records(records))
     }
 
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
         self.end(Handed::Commit(transaction))
-    }
-
-    fn is_open(&mut self, wait: Duration) -> bool {
-        self.gate.is_open(wait)
     }
 
     fn abandon(&mut self) -> Result<(), LogError> {
@@ -410,11 +390,8 @@ impl Committer {
                 }
                 // It was on its way when the transaction failed, and belongs to it.
                 _ if failed => continue,
-                Handed::Part(part) => match self.write(&part, false) {
-                    Ok(()) => {
-                        self.gate.open();
-                        continue;
-                    }
+                Handed::Records(records) => match self.begin().and_then(|()| self.send_all(&records)) {
+                    Ok(()) => continue,
                     Err(class) => Err(self.failure(class)),
                 },
                 Handed::Commit(transaction) => match self.delivery {
@@ -443,7 +420,7 @@ impl Committer {
         if planted("offsets-early") {
             self.commit_early(transaction);
         }
-        self.write(transaction, true).map_err(|class| self.failure(class))?;
+        self.write_last(transaction).map_err(|class| self.failure(class))?;
         if fault::is_ordered("before-commit") || fault::is_ordered("end-sent") {
             // Otherwise it would die with its records, before the broker has seen any.
             drop(self.producer.flush(CALL_MAX));
@@ -487,35 +464,58 @@ impl Committer {
         self.producer.client().context().broken.load(Ordering::Relaxed) != self.broken_before
     }
 
-    /// Writes a part of a transaction: into the one that is open, or begins one.
+    /// Writes the last records of a transaction and sends its offsets, exactly once.
     ///
-    /// The first part's offsets go first. A coordinator that is still at the end of the transaction before refuses the next
-    /// one for a moment: librdkafka asks again after `retry.backoff.ms` for offsets, but after 20 ms for partitions. The last part's
-    /// offsets follow its records: they are answered while librdkafka waits for more partitions to register.
-    fn write(&mut self, part: &Transaction, is_last: bool) -> Result<(), Class> {
-        let (offsets, is_first) = (listed(part)?, !self.is_open);
-        let exactly_once = self.delivery == Delivery::ExactlyOnce;
-        if is_first && exactly_once {
-            self.call("beginning a transaction", || self.producer.begin_transaction())?;
-            fault::place("after-begin");
+    /// A transaction whose records come all at once sends its offsets before them. Apache Kafka
+    /// refuses the first request of a transaction for some milliseconds after the one before, with
+    /// CONCURRENT_TRANSACTIONS; librdkafka repeats AddOffsetsToTxn after `retry.backoff.ms`, but
+    /// AddPartitionsToTxn after a fixed 20 ms. Where records were written before, how far the
+    /// transaction goes is known only now, so its offsets follow them.
+    fn write_last(&mut self, transaction: &Transaction) -> Result<(), Class> {
+        let offsets = listed(transaction)?;
+        let offsets_first = !self.is_open;
+        self.begin()?;
+        if offsets_first || planted("offsets-twice") {
             self.send_offsets(&offsets)?;
         }
-        self.is_open = true;
-        for record in part.records.iter() {
-            self.send(record)?;
-            fault::place("after-send");
-        }
-        if is_last && !is_first && exactly_once {
+        self.send_all(&transaction.records)?;
+        if !offsets_first || planted("offsets-twice") {
             self.send_offsets(&offsets)?;
         }
         Ok(())
     }
 
+    /// Begins a transaction, unless one is open.
+    fn begin(&mut self) -> Result<(), Class> {
+        if !self.is_open && self.delivery == Delivery::ExactlyOnce {
+            self.call("beginning a transaction", || self.producer.begin_transaction())?;
+            fault::place("after-begin");
+        }
+        self.is_open = true;
+        Ok(())
+    }
+
+    fn send_all(&mut self, records: &Batch) -> Result<(), Class> {
+        for record in records.iter() {
+            self.send(record)?;
+            fault::place("after-send");
+        }
+        Ok(())
+    }
+
+    /// Stages the offsets. A call that fails is never repeated, but ends in an abort: it may have
+    /// staged them, and Redpanda refuses AddOffsetsToTxn after that.
     fn send_offsets(&self, offsets: &TopicPartitionList) -> Result<(), Class> {
-        self.call("sending offsets", || {
-            // Read afresh for each transaction: a generation that is gone must not commit.
-            let metadata = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
-            self.producer.send_offsets_to_transaction(offsets, &metadata, CALL_MAX)
+        if self.delivery == Delivery::AtLeastOnce {
+            return Ok(());
+        }
+        // Read for each transaction: a member of an earlier generation must not commit (KIP-447).
+        let metadata = self.consumer.group_metadata().ok_or(KafkaError::Canceled);
+        let sent = metadata
+            .and_then(|metadata| self.producer.send_offsets_to_transaction(offsets, &metadata, CALL_MAX));
+        sent.map_err(|error| match class("sending offsets", &error) {
+            Class::Again => Class::Abort(format!("sending offsets: {error}")),
+            class => class,
         })?;
         fault::place("after-offsets");
         Ok(())
@@ -530,7 +530,7 @@ impl Committer {
 
     /// Writes at least once: the offsets follow when all records are there.
     fn deliver(&mut self, transaction: &Transaction) -> Result<(), TransactionError> {
-        let offsets = self.write(transaction, true).and_then(|()| listed(transaction));
+        let offsets = self.write_last(transaction).and_then(|()| listed(transaction));
         let lost = |reason| Err(TransactionError::Unknown(reason));
         match offsets {
             Ok(_) if !raw::flush(&*self.producer, CALL_MAX) => {

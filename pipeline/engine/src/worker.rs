@@ -13,9 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redpanda::log::{
-    Connect, LogError, Membership, Record, Restore, Session, Topic, TopicPartition, Transaction,
-    TransactionError,
+use redpanda::{
+    batch::Batch,
+    log::{
+        Connect, LogError, Membership, Record, Restore, Session, Topic, TopicPartition, Transaction,
+        TransactionError,
+    },
 };
 use schemas::{Codec, CodecError};
 
@@ -46,7 +49,8 @@ pub struct Settings {
     pub records_max: usize,
     /// A transaction has at most about this many bytes of output.
     pub bytes_max: usize,
-    /// So many records of output are written before their transaction is due: the log has something to do meanwhile.
+    /// Output of at least this many records is written before its transaction is due, so that the
+    /// log works on it while the rest is decided.
     pub part_min: usize,
     /// For how long a command's outcome is remembered, so that a repeat is answered without doing it again.
     pub dedupe_horizon: Duration,
@@ -406,33 +410,29 @@ impl Worker {
         if self.pending == 0 {
             return Ok(true);
         }
-        // It takes the log a while to open a transaction: so it is asked to before there is all of it, and what comes meanwhile is
-        // in it too.
-        let begins = self.written.is_none() && !full;
-        let writes = begins || !due && self.output.records.len() >= self.settings.part_min;
+        // The log works on the first records of a large transaction while the rest is decided.
+        let writes = self.output.records.len() >= self.settings.part_min;
         if writes {
             self.write(session)?;
         }
-        if due && (full || session.is_open(Duration::ZERO)) {
+        if due {
             self.submit(session)?;
-            return Ok(true);
         }
-        if due && drained {
-            session.is_open(COMMIT_WAIT);
-        }
-        Ok(writes)
+        Ok(writes || due)
     }
 
-    /// Hands over what was decided, as a first part of its transaction.
+    /// Hands over the records that were decided so far, as a first part of their transaction.
     fn write(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
-        let written = self.written.unwrap_or(0);
-        let part = self.gather(false)?;
-        self.written = Some(written + part.records.bytes());
-        Ok(session.write(part)?)
+        for task in self.active.values_mut().filter(|task| task.touched()) {
+            task.write_changes(&mut self.output).map_err(unwritten)?;
+        }
+        let records = self.take_output();
+        self.written = Some(self.written.unwrap_or(0) + records.bytes());
+        Ok(session.write(records)?)
     }
 
     fn submit(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
-        let transaction = self.gather(true)?;
+        let transaction = self.gather()?;
         self.active.values_mut().filter(|task| task.touched()).for_each(Task::seal);
         self.metrics.begun.inc();
         session.submit(transaction)?;
@@ -441,24 +441,24 @@ impl Worker {
         Ok(())
     }
 
-    /// What was decided since this was last called, and how far that goes.
-    fn gather(&mut self, is_last: bool) -> Result<Transaction, Trouble> {
-        let unwritten =
-            |error: CodecError| Trouble::Rebuild(format!("a state could not be written: {error}"));
+    /// The records that were decided and not written yet, and the offsets of the whole transaction.
+    fn gather(&mut self) -> Result<Transaction, Trouble> {
         let mut offsets = Vec::new();
         for task in self.active.values_mut().filter(|task| task.touched()) {
             task.write_changes(&mut self.output).map_err(unwritten)?;
-            if is_last {
-                task.write_positions(&mut self.output).map_err(unwritten)?;
-            }
+            task.write_positions(&mut self.output).map_err(unwritten)?;
             let positions = task.positions().iter();
             offsets.extend(positions.map(|(topic, next)| {
                 (TopicPartition { topic: topic.clone(), partition: task.partition }, *next)
             }));
         }
+        Ok(Transaction { records: self.take_output(), offsets })
+    }
+
+    fn take_output(&mut self) -> Batch {
         let records = self.output.records.take();
         self.metrics.records_out.inc_by(records.len() as u64);
-        Ok(Transaction { records, offsets })
+        records
     }
 
     /// Sees whether the transaction in flight, or what was written of the next one, has ended, and does what follows.
@@ -713,6 +713,10 @@ impl Worker {
 enum Ended {
     Committed,
     Aborted,
+}
+
+fn unwritten(error: CodecError) -> Trouble {
+    Trouble::Rebuild(format!("a state could not be encoded: {error}"))
 }
 
 fn unanswered(before: &str) -> Trouble {

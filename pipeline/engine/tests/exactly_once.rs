@@ -473,6 +473,24 @@ fn nothing_is_lost_or_doubled_at_whichever_step_a_worker_dies() {
     }
 }
 
+/// The negative control of Redpanda's rule that offsets are staged once a transaction.
+#[test]
+fn session_that_sends_offsets_twice_commits_nothing_until_it_is_mended() {
+    let mut driver = bank(1);
+    driver.log.send_offsets_twice(true);
+    let id = send(&driver, "ann", 1, Deposit { amount: 100 });
+    for _ in 0..100 {
+        driver.step(0).unwrap();
+    }
+    assert!(driver.outcomes(id).is_empty(), "a transaction was committed");
+    assert!(driver.log.read_committed("bank.state").is_empty());
+
+    driver.log.send_offsets_twice(false);
+    driver.settle();
+    assert_eq!(driver.outcomes(id).len(), 1);
+    assert_eq!(balances(&driver)["ann"], 100);
+}
+
 #[test]
 fn the_redrive_command_is_known_by_its_name() {
     assert_eq!(Redrive::SCHEMA.name, "millrace.engine.Redrive");
