@@ -23,8 +23,13 @@ pub struct Config {
     /// Brokers to begin with, `host:port`, comma separated.
     #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
     pub brokers: String,
-    /// Base address of the schema registry.
-    #[arg(long, env = "MILLRACE_REGISTRY_URL", default_value = "http://127.0.0.1:8081")]
+    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
+    #[arg(
+        long,
+        env = "MILLRACE_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8081",
+        value_parser = redpanda::registry::checked_urls
+    )]
     pub registry_url: String,
     /// PostgreSQL, as a connection URL.
     #[arg(
@@ -34,6 +39,9 @@ pub struct Config {
         hide_env_values = true
     )]
     pub postgres_url: String,
+    /// The password for PostgreSQL, which replaces that of the URL: any characters, no encoding.
+    #[arg(long, env = "MILLRACE_POSTGRES_PASSWORD", hide_env_values = true)]
+    pub postgres_password: Option<SecretString>,
     /// MongoDB, as a connection URL; the database is `millrace`.
     #[arg(
         long,

@@ -43,7 +43,9 @@ async fn main() -> anyhow::Result<()> {
         .context("registering the process's metrics")?;
     let metrics = Metrics::new(&registry).context("registering metrics")?;
     let Secrets { secret, signing, admin } = secrets;
-    let stores = Stores::new(&config.postgres_url, &config.mongo_url, &config.redis_url).await;
+    let (postgres_url, password) = (&config.postgres_url, config.postgres_password.as_ref());
+    let stores = Stores::new(postgres_url, password, &config.mongo_url, &config.redis_url).await;
+    let stores = Arc::new(stores.context("a store's URL is of no use")?);
     let schemas = redpanda::registry::Registry::new(&config.registry_url)
         .context("MILLRACE_REGISTRY_URL is of no use")?;
     let state = State::new(Parts {
@@ -52,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
         passwords: Passwords::new(config.hashers as usize)
             .map_err(|error| anyhow::anyhow!("preparing to hash passwords: {error}"))?,
         commands: Arc::new(Broker::new(&config.brokers, schemas, config.write_deadline(), &metrics)),
-        reads: Arc::new(stores.context("a store's URL is of no use")?),
+        reads: stores.clone(),
         counters: Arc::new(RedisCounters::new(&config.redis_url).context("MILLRACE_REDIS_URL is of no use")?),
         limit: Limit {
             requests: config.rate_limit,
@@ -73,6 +75,13 @@ async fn main() -> anyhow::Result<()> {
         connections: prometheus::IntGauge::new("inner", "not exported").context("a gauge")?,
     };
     tokio::spawn(inner.run(inner_listener, std::future::pending()));
+    tokio::spawn(async move {
+        // The store says so only when it is up, which may be later than this start.
+        if let Err(error) = stores.prove_credentials().await {
+            eprintln!("error: {error}; check MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD");
+            std::process::exit(64);
+        }
+    });
     if let Some((email, password)) = admin {
         tokio::spawn(admin::register(state.clone(), email, password));
     }

@@ -16,6 +16,7 @@ use projections::{
     views,
 };
 use schemas::Outcome;
+use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -51,16 +52,40 @@ impl Stores {
     ///
     /// # Errors
     /// When a URL is malformed.
-    pub async fn new(postgres_url: &str, mongo_url: &str, redis_url: &str) -> Result<Self, StoreError> {
+    pub async fn new(
+        postgres_url: &str,
+        postgres_password: Option<&SecretString>,
+        mongo_url: &str,
+        redis_url: &str,
+    ) -> Result<Self, StoreError> {
         let redis = Redis::new(redis_url)?;
         let notices = Notices::start(&redis);
         Ok(Self {
-            postgres: postgres::Reads::new(Postgres::new(postgres_url, POSTGRES_MAX)?),
+            postgres: postgres::Reads::new(Postgres::with_password(
+                postgres_url,
+                postgres_password,
+                POSTGRES_MAX,
+            )?),
             mongo: mongo::Reads::new(Mongo::new(mongo_url).await?),
             live: Live::new(redis.clone(), notices.clone()),
             redis: redis::Reads::new(redis),
             notices,
         })
+    }
+
+    /// Waits until PostgreSQL has accepted the gateway's credentials.
+    ///
+    /// # Errors
+    /// When it refuses them.
+    pub async fn prove_credentials(&self) -> Result<(), StoreError> {
+        loop {
+            match self.postgres.ping().await {
+                Ok(()) => return Ok(()),
+                Err(error @ StoreError::Credentials { .. }) => return Err(error),
+                Err(error) => tracing::warn!(%error, "waiting for PostgreSQL"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// A product as Redis has it, or nothing: what it can't say, MongoDB can.

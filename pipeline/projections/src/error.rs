@@ -11,6 +11,14 @@ pub enum StoreError {
         /// What the client said.
         why: String,
     },
+    /// The store refuses the credentials of this program. Only other settings help.
+    #[error("{store} refuses the credentials: {why}")]
+    Credentials {
+        /// Which store.
+        store: &'static str,
+        /// What it said.
+        why: String,
+    },
     /// The events of a key do not follow each other. Never skipped: the read model or the log has lost something.
     #[error("{what} holds version {held}, but the log goes on with {came}: rebuild the projection")]
     Gap {
@@ -39,21 +47,31 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn failed(doing: &'static str, error: impl std::error::Error) -> Self {
-        // The cause is often where the news is ("db error").
-        let why = match error.source() {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        };
-        Self::Failed { doing, why }
+        Self::Failed { doing, why: chain(&error) }
     }
 
     /// A word for metrics.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Failed { .. } => "store",
+            Self::Failed { .. } | Self::Credentials { .. } => "store",
             Self::Gap { .. } => "gap",
             Self::Lost { .. } => "lost",
             Self::Record { .. } => "record",
         }
     }
+}
+
+/// The error and its causes. A cause that the text before it already ends with is left out: clients
+/// differ in whether an error's text includes that of its cause.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
 }

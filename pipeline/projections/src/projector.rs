@@ -423,7 +423,7 @@ impl<'a> Projector<'a> {
         self.context.metrics.failed(name, error.kind());
         let failures = failures.saturating_add(1);
         match error {
-            StoreError::Failed { .. } => {
+            StoreError::Failed { .. } | StoreError::Credentials { .. } => {
                 tracing::warn!(projection = name, partition = %place, %error, "will be tried again");
                 self.wait(place, wait_after(failures), failures, one_by_one);
             }

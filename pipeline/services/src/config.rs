@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
+use secrecy::SecretString;
 
 /// Settings of a service. Wrong ones end it with exit code 64 before it binds anything.
 #[derive(Clone, Debug, Parser)]
@@ -11,8 +12,13 @@ pub struct Config {
     /// Brokers to begin with, `host:port`, comma separated.
     #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
     pub brokers: String,
-    /// Base address of the schema registry.
-    #[arg(long, env = "MILLRACE_REGISTRY_URL", default_value = "http://127.0.0.1:8081")]
+    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
+    #[arg(
+        long,
+        env = "MILLRACE_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8081",
+        value_parser = redpanda::registry::checked_urls
+    )]
     pub registry_url: String,
     /// This instance's number: each running instance of a service has its own, and keeps it over restarts.
     #[arg(long, env = "MILLRACE_INSTANCE", default_value_t = 0)]
@@ -34,6 +40,9 @@ pub struct Config {
         hide_env_values = true
     )]
     pub postgres_url: String,
+    /// The password for PostgreSQL, which replaces that of the URL: any characters, no encoding.
+    #[arg(long, env = "MILLRACE_POSTGRES_PASSWORD", hide_env_values = true)]
+    pub postgres_password: Option<SecretString>,
     /// MongoDB, as a connection URL; the database is `millrace`.
     #[arg(
         long,

@@ -53,19 +53,31 @@ pub struct Stores {
 /// Names the projections of a service.
 pub type Projections = Box<dyn FnOnce(Stores) -> Result<Vec<Box<dyn Projection>>, StoreError> + Send>;
 
+/// Settings turned out to be wrong after the start: exit code 64, as for those that are wrong before.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Wrong(String);
+
 impl Stores {
     /// Connects, and makes tables and indexes that are not there yet; waits for stores that are not there yet.
     async fn open(config: &Config) -> anyhow::Result<Self> {
-        let postgres =
-            Postgres::new(&config.postgres_url, POSTGRES_CONNECTIONS_MAX).context("MILLRACE_POSTGRES_URL")?;
+        let (url, password) = (&config.postgres_url, config.postgres_password.as_ref());
+        let postgres = Postgres::with_password(url, password, POSTGRES_CONNECTIONS_MAX)
+            .map_err(|error| Wrong(format!("MILLRACE_POSTGRES_URL: {error}")))?;
         let mongo = Mongo::new(&config.mongo_url).await.context("MILLRACE_MONGO_URL")?;
         let redis = Redis::new(&config.redis_url).context("MILLRACE_REDIS_URL")?;
         let stores = Self { postgres, mongo, redis };
-        while let Err(error) = stores.prepare().await {
-            tracing::warn!(%error, "waiting for the stores");
+        loop {
+            match stores.prepare().await {
+                Ok(()) => return Ok(stores),
+                Err(error @ StoreError::Credentials { .. }) => {
+                    let what = "MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD";
+                    return Err(Wrong(format!("{error}; check {what}")).into());
+                }
+                Err(error) => tracing::warn!(%error, "waiting for the stores"),
+            }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        Ok(stores)
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
@@ -112,7 +124,10 @@ pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
             eprintln!("{error:#}");
-            ExitCode::FAILURE
+            match error.is::<Wrong>() {
+                true => ExitCode::from(64),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -4,19 +4,13 @@
 //! 64 wrong settings.
 #![forbid(unsafe_code)]
 
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use redpanda::{
-    provision::{Plan, Provision, ProvisionError},
-    registry::Registry,
+    provision::{Provision, retry::Patience},
+    registry::{self, Registry},
 };
-
-/// How long broker and registry may take to start.
-const STARTING: Duration = Duration::from_secs(60);
 
 /// Makes the topics and registers the schemas that are not there yet.
 #[derive(Parser)]
@@ -25,12 +19,21 @@ struct Config {
     /// Brokers to begin with, `host:port`, comma separated.
     #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
     brokers: String,
-    /// Base address of the schema registry.
-    #[arg(long, env = "MILLRACE_REGISTRY_URL", default_value = "http://127.0.0.1:8081")]
+    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
+    #[arg(
+        long,
+        env = "MILLRACE_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8081",
+        value_parser = registry::checked_urls
+    )]
     registry_url: String,
     /// How many replicas new topics get.
     #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
     replication: i32,
+    /// Seconds for which each request is repeated while broker and registry start: timeouts, refused
+    /// connections, 5xx answers, partitions without a leader. Other errors end the program at once.
+    #[arg(long, env = "MILLRACE_WAIT_S", default_value_t = 60)]
+    wait_s: u64,
     /// Prints the plan and changes nothing.
     #[arg(long)]
     dry_run: bool,
@@ -54,8 +57,12 @@ async fn main() -> ExitCode {
 
 async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let registry = Registry::new(&config.registry_url)?;
+    let patience = Patience::new(Duration::from_secs(config.wait_s), |failure| {
+        eprintln!("provision: {failure}; trying again");
+    });
     let provision = Provision::new(&config.brokers, registry, config.replication)?;
-    let plan = plan(&provision).await?;
+    let provision = provision.with_patience(patience);
+    let plan = provision.plan().await?;
     if plan.is_empty() {
         println!("nothing to do: all topics and schemas are there");
     }
@@ -75,18 +82,4 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     provision.wait_for_leaders().await?;
     println!("all topics have leaders");
     Ok(ExitCode::SUCCESS)
-}
-
-/// The plan, from broker and registry that may still be starting.
-async fn plan(provision: &Provision) -> Result<Plan, ProvisionError> {
-    let since = Instant::now();
-    loop {
-        match provision.plan().await {
-            Err(error) if error.is_passing() && since.elapsed() < STARTING => {
-                eprintln!("provision: {error}; trying again");
-                tokio::time::sleep(Duration::from_secs(2)).await;
-            }
-            planned => return planned,
-        }
-    }
 }

@@ -22,8 +22,13 @@ pub(crate) struct Arguments {
     /// The schema that it was written with: NAME is the working one, NAME@2 the second released one.
     #[arg(long, value_name = "NAME[@VERSION]")]
     schema: Option<String>,
-    /// Without --schema: the registry that is asked for the schema under the record's id.
-    #[arg(long, env = "MILLRACE_REGISTRY_URL", value_name = "URL")]
+    /// Without --schema: the registry that knows the record's schema id, as base URLs, comma separated.
+    #[arg(
+        long,
+        env = "MILLRACE_REGISTRY_URL",
+        value_name = "URLS",
+        value_parser = redpanda::registry::checked_urls
+    )]
     registry: Option<String>,
 }
 

@@ -21,8 +21,13 @@ pub(crate) struct Arguments {
     /// The schema's id; without --schema also which schema of the registry it is.
     #[arg(long)]
     id: Option<u32>,
-    /// The registry that knows the id of --schema, or the schema of --id.
-    #[arg(long, env = "MILLRACE_REGISTRY_URL", value_name = "URL")]
+    /// The registry that knows the id of --schema, or the schema of --id: base URLs, comma separated.
+    #[arg(
+        long,
+        env = "MILLRACE_REGISTRY_URL",
+        value_name = "URLS",
+        value_parser = redpanda::registry::checked_urls
+    )]
     registry: Option<String>,
     /// Writes hexadecimal digits and not bytes, as it always does to a terminal.
     #[arg(long)]

@@ -1,12 +1,12 @@
 //! `schemas plan`: what registry and topics lack of what the files say. It changes nothing.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use redpanda::{
-    provision::{Plan, Provision},
-    registry::Registry,
+    provision::{Plan, Provision, retry::Patience},
+    registry::{self, Registry},
 };
 
 use crate::{catalogue::Catalogue, report::Outcome, source};
@@ -17,12 +17,22 @@ pub(crate) struct Cluster {
     /// Brokers to begin with, `host:port`, comma separated.
     #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
     brokers: String,
-    /// Base address of the schema registry.
-    #[arg(long, env = "MILLRACE_REGISTRY_URL", default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
+    #[arg(
+        long,
+        env = "MILLRACE_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8081",
+        value_name = "URLS",
+        value_parser = registry::checked_urls
+    )]
     registry: String,
     /// How many replicas new topics get.
     #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
     replication: i32,
+    /// Seconds for which each request is repeated while broker and registry start: timeouts, refused
+    /// connections, 5xx answers, partitions without a leader. Other errors end the command at once.
+    #[arg(long, env = "MILLRACE_WAIT_S", default_value_t = 60)]
+    wait_s: u64,
     /// The declared topics, where they are not in ../redpanda/topics.yaml beside the schemas' folder.
     #[arg(long, value_name = "FILE")]
     topics_file: Option<PathBuf>,
@@ -44,7 +54,10 @@ impl Cluster {
         let topics = source::topics(folder, self.topics_file, &catalogue)?;
         let registry = Registry::new(&self.registry)?;
         let provision = Provision::of(&self.brokers, registry, self.replication, topics)?;
-        Ok(provision.with_schemas(source::working(&catalogue)))
+        let patience = Patience::new(Duration::from_secs(self.wait_s), |failure| {
+            eprintln!("schemas: {failure}; trying again");
+        });
+        Ok(provision.with_schemas(source::working(&catalogue)).with_patience(patience))
     }
 }
 

@@ -31,8 +31,14 @@ pub(crate) struct Arguments {
     /// Brokers to begin with, `host:port`, comma separated.
     #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
     brokers: String,
-    /// Base address of the schema registry.
-    #[arg(long, env = "MILLRACE_REGISTRY_URL", default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
+    #[arg(
+        long,
+        env = "MILLRACE_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8081",
+        value_name = "URLS",
+        value_parser = redpanda::registry::checked_urls
+    )]
     registry: String,
     /// The topics to read, comma separated; all declared ones where none is named.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS")]

@@ -33,8 +33,13 @@ pub(crate) struct Against {
     /// `released`.
     #[arg(long, value_name = "WHAT")]
     against: Option<String>,
-    /// Compares with what the registry at this address has of each schema.
-    #[arg(long, value_name = "URL", conflicts_with = "against")]
+    /// Compares with what the registry has of each schema: base URLs, comma separated.
+    #[arg(
+        long,
+        value_name = "URLS",
+        value_parser = redpanda::registry::checked_urls,
+        conflicts_with = "against"
+    )]
     registry: Option<String>,
 }
 

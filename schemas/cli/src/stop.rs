@@ -31,6 +31,7 @@ pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
         if let Some(error) = cause.downcast_ref() {
             return Some(match error {
                 RegistryError::Unreachable { .. } => 69,
+                RegistryError::Address { .. } => 64,
                 _ => 2,
             });
         }

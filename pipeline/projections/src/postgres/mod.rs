@@ -9,12 +9,13 @@ mod users;
 
 use std::{str::FromStr, time::Duration};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::NoTls;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio_postgres::{NoTls, error::SqlState};
 
 pub use reads::{LoginRow, Reads, SessionRow, UserRow};
 
-use crate::{StoreError, projection::Projection, redis::Redis};
+use crate::{StoreError, error::chain, projection::Projection, redis::Redis};
 
 /// How long a connection, or a free one of the pool, is waited for.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -36,6 +37,18 @@ impl Postgres {
     /// # Errors
     /// When the URL is malformed.
     pub fn new(url: &str, connections_max: usize) -> Result<Self, StoreError> {
+        Self::with_password(url, None, connections_max)
+    }
+
+    /// The same with this password and not that of the URL, in which some characters need an encoding.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn with_password(
+        url: &str,
+        password: Option<&SecretString>,
+        connections_max: usize,
+    ) -> Result<Self, StoreError> {
         let doing = "reading the URL of PostgreSQL";
         let mut config =
             tokio_postgres::Config::from_str(url).map_err(|error| StoreError::failed(doing, error))?;
@@ -43,6 +56,9 @@ impl Postgres {
             config.options(format!(
                 "-c statement_timeout={STATEMENT_MS_MAX} -c idle_in_transaction_session_timeout={SILENT_MS_MAX}"
             ));
+        }
+        if let Some(password) = password {
+            config.password(password.expose_secret());
         }
         config.connect_timeout(CONNECT_MAX);
         config.application_name("millrace");
@@ -90,10 +106,95 @@ impl Postgres {
     }
 
     pub(crate) async fn get(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(|error| StoreError::failed("connecting to PostgreSQL", error))
+        self.pool.get().await.map_err(|error| {
+            let refused = match &error {
+                PoolError::Backend(error) => error.code().is_some_and(is_about_credentials),
+                _ => false,
+            };
+            match refused {
+                true => StoreError::Credentials { store: "PostgreSQL", why: chain(&error) },
+                false => StoreError::failed("connecting to PostgreSQL", error),
+            }
+        })
     }
+}
+
+/// Whether the server refuses the role or its password. It says the same about a role that a starting
+/// server does not have yet, which the official image's health check excludes.
+fn is_about_credentials(code: &SqlState) -> bool {
+    [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code)
 }
 
 pub(crate) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> StoreError {
     move |error| StoreError::failed(doing, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Read as _, Write as _},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    /// One message: its tag, where it has one, and its content.
+    fn message(stream: &mut TcpStream, tagged: bool) -> io::Result<Vec<u8>> {
+        let mut head = vec![0; if tagged { 5 } else { 4 }];
+        stream.read_exact(&mut head)?;
+        let length = head.last_chunk::<4>().map_or(4, |bytes| u32::from_be_bytes(*bytes));
+        let mut content = vec![0; length as usize - 4];
+        stream.read_exact(&mut content)?;
+        Ok(content)
+    }
+
+    /// A server that accepts one password and answers no question. Returns its address.
+    fn server(password: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::spawn(move || {
+            let answer = |mut stream: TcpStream| -> io::Result<()> {
+                message(&mut stream, false)?;
+                // AuthenticationCleartextPassword
+                stream.write_all(b"R\0\0\0\x08\0\0\0\x03")?;
+                let given = message(&mut stream, true)?;
+                let (code, text) = match given.strip_suffix(b"\0") == Some(password.as_bytes()) {
+                    true => ("57P03", "the database system is starting up"),
+                    false => ("28P01", "password authentication failed for user \"millrace\""),
+                };
+                let fields = format!("SFATAL\0VFATAL\0C{code}\0M{text}\0\0");
+                let length = u32::try_from(fields.len() + 4).expect("short").to_be_bytes();
+                stream.write_all(&[&b"E"[..], &length, fields.as_bytes()].concat())
+            };
+            listener.incoming().for_each(|stream| drop(stream.and_then(answer)));
+        });
+        address.to_string()
+    }
+
+    #[tokio::test]
+    async fn password_of_any_characters_reaches_the_server_and_is_never_shown() {
+        let password = "p@ss/wo:rd#?%41 'ä";
+        let url = format!("postgres://millrace:other@{}/millrace", server("p@ss/wo:rd#?%41 'ä"));
+        let secret = SecretString::from(password);
+        let accepted = Postgres::with_password(&url, Some(&secret), 1).expect("a URL");
+
+        let error = accepted.ping().await.expect_err("it is starting").to_string();
+        assert_eq!(
+            error,
+            "connecting to PostgreSQL: Error occurred while creating a new object: db error: \
+             FATAL: the database system is starting up"
+        );
+        assert!(!format!("{secret:?}").contains(password));
+    }
+
+    #[tokio::test]
+    async fn wrong_password_is_told_apart_and_its_whole_cause_is_named() {
+        let url = format!("postgres://millrace:wrong@{}/millrace", server("right"));
+        let error = Postgres::new(&url, 1).expect("a URL").ping().await.expect_err("refused");
+        assert!(matches!(error, StoreError::Credentials { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("PostgreSQL refuses the credentials: "), "{text}");
+        assert!(text.ends_with("FATAL: password authentication failed for user \"millrace\""), "{text}");
+        assert!(!text.contains("wrong"), "{text}");
+    }
 }

@@ -1,9 +1,15 @@
 //! Brings broker and registry to what the files say: plans, applies, and never deletes.
 //!
-//! librdkafka's admin client makes the topics, because rskafka can't give a topic its settings at birth: between its
-//! making and its settings a topic would take records with the wrong clock.
+//! librdkafka's admin client makes the topics, because rskafka can't give a topic its settings at
+//! birth: between its making and its settings a topic would take records with the wrong clock.
+//!
+//! Every request that fails with a passing error is repeated for up to a stated time, and each
+//! failure is reported; see [`retry`]. All requests are idempotent.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+mod plan;
+pub mod retry;
+
+use std::{fmt, time::Duration};
 
 use rdkafka::{
     ClientConfig,
@@ -12,17 +18,25 @@ use rdkafka::{
         TopicReplication,
     },
     client::DefaultClientContext,
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
+    metadata::Metadata,
 };
-use schemas::{Schema, avro::Invalid, compatibility};
-use serde_json::{Value, json};
+use schemas::{Schema, compatibility};
+
+pub use plan::{Break, Plan, Step};
+use retry::Patience;
 
 use crate::{
     registry::{FULL_TRANSITIVE, Registry, RegistryError},
     topics::{self, Topic, Topics},
 };
 
+/// The time that the broker has for one answer.
 const ASK: Duration = Duration::from_secs(10);
+/// The time that new partitions have to elect a leader, at least.
+const LEADERS_MAX: Duration = Duration::from_secs(30);
+/// What Redpanda answers as the cluster's id before it has one (`kafka/server/handlers/metadata.cc`).
+const INITIALIZING: &str = "redpanda.initializing";
 
 /// Why provisioning stopped. What was done before stays, and is found again.
 #[derive(Debug, thiserror::Error)]
@@ -34,156 +48,31 @@ pub enum ProvisionError {
         doing: String,
         /// What the broker said.
         cause: String,
+        /// Whether the same request may succeed later.
+        passing: bool,
     },
     /// The registry did not answer, or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A passing error did not pass in time.
+    #[error("gave up after {after_s} s: {cause}")]
+    GaveUp {
+        /// How long it was tried.
+        after_s: u64,
+        /// The last failure.
+        cause: Box<ProvisionError>,
+    },
 }
 
 impl ProvisionError {
-    /// Whether the same may work in a moment: a registry that starts beside its broker comes later than it.
+    /// Whether the same may work in a moment: a registry that starts beside its broker comes later
+    /// than it, and a partition may have no leader yet.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Broker { .. } | Self::Registry(RegistryError::Unreachable { .. }))
-    }
-}
-
-/// What can't be brought to what the files say, and would break something if it were tried.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Break {
-    /// A topic has another number of partitions than the file says.
-    #[error(
-        "{topic} has {found} partitions, topics.yaml says {declared}: a keyed topic never changes its count, because \
-         its keys would move; make a new topic and copy it over"
-    )]
-    Partitions {
-        /// The topic.
-        topic: String,
-        /// How many it has.
-        found: usize,
-        /// How many it should have.
-        declared: i32,
-    },
-    /// A schema can't stand beside a version that the registry has.
-    #[error("{subject}, {}: {cause}", cause.release)]
-    Incompatible {
-        /// The subject.
-        subject: &'static str,
-        /// What breaks, and which version.
-        cause: compatibility::Break,
-    },
-    /// A schema, or a version that the registry has of it, can't be read.
-    #[error("{subject}: {cause}")]
-    Unreadable {
-        /// The subject.
-        subject: &'static str,
-        /// What is wrong with it.
-        cause: Invalid,
-    },
-}
-
-/// One thing to do.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Make a topic.
-    Create {
-        /// The topic.
-        topic: Topic,
-        /// How many replicas it gets.
-        replication: i32,
-    },
-    /// Change settings of a topic.
-    Alter {
-        /// The topic.
-        topic: Topic,
-        /// Settings to change: name, from, to.
-        changes: Vec<(&'static str, String, String)>,
-        /// What was set on this topic besides, by whomever. It stays.
-        others: BTreeMap<String, String>,
-    },
-    /// Hold a subject that is there to `FULL_TRANSITIVE`.
-    Level {
-        /// Its schema.
-        schema: &'static Schema,
-        /// The level that it has; `None`: the registry's.
-        from: Option<String>,
-    },
-    /// Register a schema, and hold its subject to `FULL_TRANSITIVE`.
-    Register {
-        /// The schema.
-        schema: &'static Schema,
-        /// The versions that its subject has.
-        after: Vec<u32>,
-    },
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Create { topic, .. } => {
-                write!(f, "create   {} ({} partitions)", topic.name, topic.partitions)
-            }
-            Self::Alter { topic, changes, .. } => {
-                write!(f, "alter    {}:", topic.name)?;
-                changes.iter().try_for_each(|(name, from, to)| write!(f, " {name} {from} -> {to}"))
-            }
-            Self::Level { schema, from } => {
-                let from = from.as_deref().unwrap_or("the registry's");
-                write!(f, "level    {}: {from} -> {FULL_TRANSITIVE}", schema.name)
-            }
-            Self::Register { schema, after } => match after.last() {
-                None => write!(f, "register {}", schema.name),
-                Some(last) => write!(f, "register {} after version {last}", schema.name),
-            },
+            Self::Broker { passing, .. } => *passing,
+            Self::Registry(error) => matches!(error, RegistryError::Unreachable { .. }),
+            Self::GaveUp { .. } => true,
         }
-    }
-}
-
-impl Step {
-    /// Everything that the step depends on and does, to be kept and compared.
-    fn to_json(&self) -> Value {
-        match self {
-            Self::Create { topic, replication } => json!({
-                "do": "create", "topic": topic.name, "partitions": topic.partitions, "replication": replication,
-                "settings": topic.settings(),
-            }),
-            Self::Alter { topic, changes, others } => {
-                let changes: BTreeMap<_, _> = changes
-                    .iter()
-                    .map(|(name, from, to)| (*name, json!({ "from": from, "to": to })))
-                    .collect();
-                json!({ "do": "alter", "topic": topic.name, "settings": changes, "others": others })
-            }
-            Self::Level { schema, from } => {
-                json!({ "do": "level", "subject": schema.name, "from": from, "to": FULL_TRANSITIVE })
-            }
-            Self::Register { schema, after } => {
-                json!({ "do": "register", "subject": schema.name, "after": after, "schema": schema.json })
-            }
-        }
-    }
-}
-
-/// What has to be done, and what keeps it from being done.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// What has to be done, in this order.
-    pub steps: Vec<Step>,
-    /// What would break. While there is one, nothing is done at all.
-    pub breaks: Vec<Break>,
-    /// The cluster's own id, where it has one.
-    pub cluster: Option<String>,
-}
-
-impl Plan {
-    /// Whether all is as the files say.
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.breaks.is_empty()
-    }
-
-    /// The plan, to be kept and compared: equal ones were made of the same state and do the same.
-    pub fn to_json(&self) -> Value {
-        let steps: Vec<_> = self.steps.iter().map(Step::to_json).collect();
-        json!({ "millrace": "plan 1", "cluster": self.cluster, "steps": steps })
     }
 }
 
@@ -194,6 +83,7 @@ pub struct Provision {
     replication: i32,
     topics: Topics,
     schemas: Vec<&'static Schema>,
+    patience: Patience,
 }
 
 impl Provision {
@@ -219,8 +109,9 @@ impl Provision {
             .set("bootstrap.servers", brokers)
             .set("client.id", "millrace-provision")
             .create()
-            .map_err(|error| broker("connecting", &error))?;
-        Ok(Self { admin, registry, replication, topics, schemas: schemas::all().to_vec() })
+            .map_err(|error| broker("making a client of the broker", &error, false))?;
+        let (schemas, patience) = (schemas::all().to_vec(), Patience::default());
+        Ok(Self { admin, registry, replication, topics, schemas, patience })
     }
 
     /// The same for other schemas than those that this program was built with.
@@ -229,16 +120,21 @@ impl Provision {
         Self { schemas, ..self }
     }
 
+    /// The same with another patience than the default one, which is none.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
     /// What has to be done.
     ///
     /// # Errors
-    /// When broker or registry do not answer.
+    /// When broker or registry refuse, or do not answer in time.
     pub async fn plan(&self) -> Result<Plan, ProvisionError> {
-        let cluster = self.admin.inner().fetch_cluster_id(ASK);
-        let mut plan = Plan { steps: Vec::new(), breaks: Vec::new(), cluster };
+        let cluster = self.patience.wait(async || self.cluster_id()).await?;
+        let mut plan = Plan { steps: Vec::new(), breaks: Vec::new(), cluster: Some(cluster) };
         let mut there = Vec::new();
-        let metadata =
-            self.admin.inner().fetch_metadata(None, ASK).map_err(|error| broker("listing topics", &error))?;
+        let metadata = self.patience.wait(async || self.complete_metadata()).await?;
         for topic in self.topics.iter() {
             match metadata.topics().iter().find(|found| found.name() == topic.name) {
                 None => {
@@ -252,12 +148,38 @@ impl Provision {
             }
         }
         for topic in there {
-            plan.steps.extend(self.altered(topic).await?);
+            plan.steps.extend(self.patience.wait(async || self.altered(topic).await).await?);
         }
         for schema in &self.schemas {
             self.plan_schema(schema, &mut plan).await?;
         }
         Ok(plan)
+    }
+
+    /// The cluster's own id. A cluster that starts has none for some seconds, and a plan made then
+    /// would name another cluster than the one that it is applied to.
+    fn cluster_id(&self) -> Result<String, ProvisionError> {
+        // Each answer to a metadata request brings the id; the client keeps the newest one.
+        self.metadata("asking for the cluster's id")?;
+        let id = self.admin.inner().fetch_cluster_id(Duration::from_secs(1));
+        id.filter(|id| id != INITIALIZING)
+            .ok_or_else(|| broker("asking for the cluster's id", &"it has none yet", true))
+    }
+
+    /// The topics. If some have to be created, the cluster has enough brokers for their replicas.
+    fn complete_metadata(&self) -> Result<Metadata, ProvisionError> {
+        let metadata = self.metadata("listing topics")?;
+        let is_there = |topic: &Topic| metadata.topics().iter().any(|found| found.name() == topic.name);
+        let (brokers, replicas) = (metadata.brokers().len() as i64, i64::from(self.replication));
+        if brokers < replicas && !self.topics.iter().all(is_there) {
+            let cause = format!("new topics need {replicas} brokers, {brokers} are there");
+            return Err(broker("listing topics", &cause, true));
+        }
+        Ok(metadata)
+    }
+
+    fn metadata(&self, doing: &str) -> Result<Metadata, ProvisionError> {
+        self.admin.inner().fetch_metadata(None, ASK).map_err(|error| client(doing, &error))
     }
 
     /// How the settings of `topic` have to change, if they have to.
@@ -286,16 +208,19 @@ impl Provision {
             .admin
             .describe_configs(&[ResourceSpecifier::Topic(&topic.name)], &options())
             .await
-            .map_err(|error| broker(&doing, &error))?;
+            .map_err(|error| client(&doing, &error))?;
         let found = described.into_iter().next();
-        found.ok_or_else(|| broker(&doing, &"no answer"))?.map_err(|code| broker(&doing, &code))
+        found.ok_or_else(|| broker(&doing, &"no answer", true))?.map_err(|code| refused(&doing, code))
     }
 
     async fn plan_schema(&self, schema: &'static Schema, plan: &mut Plan) -> Result<(), ProvisionError> {
-        let is_there = self.registry.id_of(schema).await?.is_some();
+        let registry = &self.registry;
+        let id = self.patience.wait(async || Ok(registry.id_of(schema).await?)).await?;
+        let is_there = id.is_some();
         let mut after = Vec::new();
         if !is_there {
-            let versions = self.registry.versions(schema.name).await?;
+            let versions = async || Ok(registry.versions(schema.name).await?);
+            let versions = self.patience.wait(versions).await?;
             let texts: Vec<_> = versions
                 .iter()
                 .map(|version| (format!("version {}", version.number), version.schema.as_str()))
@@ -313,7 +238,7 @@ impl Provision {
             after.extend(versions.iter().map(|version| version.number));
         }
         if is_there || !after.is_empty() {
-            let from = self.registry.level_of(schema.name).await?;
+            let from = self.patience.wait(async || Ok(registry.level_of(schema.name).await?)).await?;
             if from.as_deref() != Some(FULL_TRANSITIVE) {
                 plan.steps.push(Step::Level { schema, from });
             }
@@ -327,8 +252,12 @@ impl Provision {
     /// Does one thing.
     ///
     /// # Errors
-    /// When broker or registry refuse or do not answer.
+    /// When broker or registry refuse, or do not answer in time.
     pub async fn apply(&self, step: &Step) -> Result<(), ProvisionError> {
+        self.patience.wait(async || self.apply_once(step).await).await
+    }
+
+    async fn apply_once(&self, step: &Step) -> Result<(), ProvisionError> {
         match step {
             Step::Create { topic, replication } => self.create(topic, *replication).await,
             Step::Alter { topic, others, .. } => {
@@ -343,7 +272,7 @@ impl Provision {
                 }
                 let doing = format!("altering {}", topic.name);
                 let answer = self.admin.alter_configs(&[change], &options()).await;
-                answered(&doing, answer.map_err(|error| broker(&doing, &error))?)
+                answered(&doing, answer.map_err(|error| client(&doing, &error))?)
             }
             Step::Level { schema, .. } => Ok(self.registry.set_full_transitive(schema.name).await?),
             Step::Register { schema, .. } => {
@@ -363,7 +292,7 @@ impl Provision {
             new = new.set(name, value);
         }
         let answer =
-            self.admin.create_topics(&[new], &options()).await.map_err(|error| broker(&doing, &error))?;
+            self.admin.create_topics(&[new], &options()).await.map_err(|error| client(&doing, &error))?;
         let answer = answer
             .into_iter()
             .map(|one| match one {
@@ -378,15 +307,11 @@ impl Provision {
     /// Waits until every partition has a leader.
     ///
     /// # Errors
-    /// When one has none for half a minute.
+    /// When one has none for half a minute, and for as long as the patience lasts.
     pub async fn wait_for_leaders(&self) -> Result<(), ProvisionError> {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            let metadata = self
-                .admin
-                .inner()
-                .fetch_metadata(None, ASK)
-                .map_err(|error| broker("asking for leaders", &error))?;
+        let patience = self.patience.at_least(LEADERS_MAX);
+        let led = async || {
+            let metadata = self.metadata("asking for leaders")?;
             let led = |topic: &Topic| {
                 let found = metadata.topics().iter().find(|found| found.name() == topic.name);
                 found.is_some_and(|found| {
@@ -394,15 +319,15 @@ impl Provision {
                         && found.partitions().iter().all(|partition| partition.leader() >= 0)
                 })
             };
-            let Some(without) = self.topics.iter().find(|topic| !led(topic)) else { return Ok(()) };
-            if tokio::time::Instant::now() > deadline {
-                return Err(broker(
-                    &format!("waiting for the leaders of {}", without.name),
-                    &"there is none",
-                ));
+            match self.topics.iter().find(|topic| !led(topic)) {
+                None => Ok(()),
+                Some(topic) => {
+                    let doing = format!("waiting for the leaders of {}", topic.name);
+                    Err(broker(&doing, &"a partition has none", true))
+                }
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        };
+        patience.wait(led).await
     }
 }
 
@@ -410,8 +335,24 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK))
 }
 
-fn broker(doing: &str, cause: &dyn fmt::Display) -> ProvisionError {
-    ProvisionError::Broker { doing: doing.to_owned(), cause: cause.to_string() }
+fn broker(doing: &str, cause: &dyn fmt::Display, passing: bool) -> ProvisionError {
+    ProvisionError::Broker { doing: doing.to_owned(), cause: cause.to_string(), passing }
+}
+
+/// A request that the client could not bring to an answer.
+fn client(doing: &str, error: &KafkaError) -> ProvisionError {
+    // Without a code it is about the client itself or about the arguments.
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        error => error.rdkafka_error_code(),
+    };
+    let passing = code.is_some_and(retry::is_passing);
+    broker(doing, error, passing)
+}
+
+/// An answer that is an error.
+fn refused(doing: &str, code: RDKafkaErrorCode) -> ProvisionError {
+    broker(doing, &code, retry::is_passing(code))
 }
 
 fn answered<T, N: fmt::Debug>(
@@ -419,7 +360,7 @@ fn answered<T, N: fmt::Debug>(
     answer: Vec<Result<T, (N, RDKafkaErrorCode)>>,
 ) -> Result<(), ProvisionError> {
     match answer.into_iter().find_map(Result::err) {
-        Some((_, code)) => Err(broker(doing, &code)),
+        Some((_, code)) => Err(refused(doing, code)),
         None => Ok(()),
     }
 }

@@ -1,7 +1,10 @@
 //! The schema registry: subjects are record names, and ids are found by content.
 //!
-//! Nothing here registers on the quiet: that is [`Registry::register`], which only `provision` calls. An unreachable
-//! registry is an error that says so, never an answer.
+//! Nothing here registers on the quiet: that is [`Registry::register`], which only `provision` calls.
+//! A registry has one or several addresses, and a request fails over to the next one. A registry that
+//! no address answers for is an error that says so, never an answer.
+
+mod addresses;
 
 use std::{
     collections::BTreeSet,
@@ -10,11 +13,13 @@ use std::{
 };
 
 use schema_registry_converter::{
-    async_impl::schema_registry::{self, SrSettings},
-    error::SRCError,
+    async_impl::schema_registry,
     schema_registry_common::{RegisteredSchema, SchemaType, SrCall, SuppliedSchema},
 };
 use schemas::{Codec, Schema, Use};
+
+pub use addresses::checked_urls;
+use addresses::{Addresses, Failure};
 
 /// The level that every subject has: no version breaks readers or writers of any other.
 pub const FULL_TRANSITIVE: &str = "FULL_TRANSITIVE";
@@ -22,12 +27,28 @@ pub const FULL_TRANSITIVE: &str = "FULL_TRANSITIVE";
 /// What went wrong between here and the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// It did not answer, or not like a registry: to be tried again.
+    /// One of the configured addresses is not a URL of a registry.
+    #[error("'{url}' can't be the address of a schema registry: {cause}")]
+    Address {
+        /// The item of the list.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// No address answered like a registry. The same request may succeed later.
     #[error("the registry at {url} can't be used: {cause}")]
     Unreachable {
-        /// Where.
+        /// All addresses that were tried.
         url: String,
-        /// What happened.
+        /// What happened at each.
+        cause: String,
+    },
+    /// The registry rejected a request, for example for lack of rights. A retry does not help.
+    #[error("the registry at {url} rejected a request: {cause}")]
+    Rejected {
+        /// Its addresses.
+        url: String,
+        /// What it answered.
         cause: String,
     },
     /// A schema that this program needs is not registered.
@@ -54,34 +75,20 @@ pub struct Version {
     pub schema: String,
 }
 
-/// A client of the registry.
+/// A client of the registry. Clones share the address that answered last.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    url: String,
-    settings: SrSettings,
-    http: reqwest::Client,
+    addresses: Addresses,
 }
 
 impl Registry {
-    /// A client of the registry at `url`. It connects when it is asked for something.
+    /// A client of the registry at `urls`, one address or several, comma separated. It connects when
+    /// it is asked for something.
     ///
     /// # Errors
-    /// When the client can't be made.
-    pub fn new(url: &str) -> Result<Self, RegistryError> {
-        let url = url.trim_end_matches('/').to_owned();
-        let unusable = |cause: String| RegistryError::Unreachable { url: url.clone(), cause };
-        let timeout = Duration::from_secs(5);
-        let settings = SrSettings::new_builder(url.clone())
-            .no_proxy()
-            .set_timeout(timeout)
-            .build()
-            .map_err(|error| unusable(error.to_string()))?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(timeout)
-            .build()
-            .map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { url, settings, http })
+    /// When an address is malformed, or the client can't be made.
+    pub fn new(urls: &str) -> Result<Self, RegistryError> {
+        Ok(Self { addresses: Addresses::new(urls)? })
     }
 
     /// The schema registered under `id`, with the types of other subjects that it refers to put in; `None` where there is none.
@@ -89,10 +96,13 @@ impl Registry {
     /// # Errors
     /// When the registry can't be reached.
     pub async fn schema_by_id(&self, id: u32) -> Result<Option<String>, RegistryError> {
-        match schema_registry::get_schema_by_id(id, &self.settings).await {
+        let found = self.addresses.first(|address| async move {
+            Ok(schema_registry::get_schema_by_id(id, &address.settings).await?)
+        });
+        match found.await {
             Ok(found) => self.whole(found).await.map(Some),
-            Err(error) if is_status(&error, 404) => Ok(None),
-            Err(error) => Err(self.unreachable(&error)),
+            Err(failure) if failure.is(404) => Ok(None),
+            Err(failure) => Err(self.error(&failure)),
         }
     }
 
@@ -100,8 +110,11 @@ impl Registry {
     async fn whole(&self, found: RegisteredSchema) -> Result<String, RegistryError> {
         let (mut references, mut open) = (Vec::new(), found.references);
         while let Some(reference) = open.pop() {
-            let referred = schema_registry::get_referenced_schema(&self.settings, &reference).await;
-            let referred = referred.map_err(|error| self.unreachable(&error))?;
+            let reference = &reference;
+            let referred = self.addresses.first(|address| async move {
+                Ok(schema_registry::get_referenced_schema(&address.settings, reference).await?)
+            });
+            let referred = referred.await.map_err(|failure| self.error(&failure))?;
             // Two may refer to the same third one.
             if !references.contains(&referred.schema) {
                 open.extend(referred.references);
@@ -118,16 +131,19 @@ impl Registry {
     /// When the registry can't be reached.
     pub async fn id_of(&self, schema: &Schema) -> Result<Option<u32>, RegistryError> {
         let body = serde_json::json!({ "schema": schema.json, "schemaType": "AVRO" }).to_string();
-        match schema_registry::perform_sr_call(&self.settings, SrCall::PostForVersion(schema.name, &body))
-            .await
-        {
+        let body = &body;
+        let registered = self.addresses.first(|address| async move {
+            let call = SrCall::PostForVersion(schema.name, body);
+            Ok(schema_registry::perform_sr_call(&address.settings, call).await?)
+        });
+        match registered.await {
             Ok(registered) => Ok(registered.id),
-            Err(error) if is_status(&error, 404) => {
+            Err(failure) if failure.is(404) => {
                 let versions = self.versions(schema.name).await?;
                 let same = versions.iter().rev().find(|version| schemas::same(&version.schema, schema.json));
                 Ok(same.map(|version| version.id))
             }
-            Err(error) => Err(self.unreachable(&error)),
+            Err(failure) => Err(self.error(&failure)),
         }
     }
 
@@ -136,17 +152,23 @@ impl Registry {
     /// # Errors
     /// When the registry can't be reached.
     pub async fn versions(&self, subject: &str) -> Result<Vec<Version>, RegistryError> {
-        let mut numbers = match schema_registry::get_all_versions(&self.settings, subject.to_owned()).await {
+        let numbers = self.addresses.first(|address| async move {
+            Ok(schema_registry::get_all_versions(&address.settings, subject.to_owned()).await?)
+        });
+        let mut numbers = match numbers.await {
             Ok(numbers) => numbers,
-            Err(error) if is_status(&error, 404) => return Ok(Vec::new()),
-            Err(error) => return Err(self.unreachable(&error)),
+            Err(failure) if failure.is(404) => return Ok(Vec::new()),
+            Err(failure) => return Err(self.error(&failure)),
         };
         numbers.sort_unstable();
         let mut versions = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let call =
-                schema_registry::get_schema_by_subject_and_version(&self.settings, subject, Some(number));
-            let found = call.await.map_err(|error| self.unreachable(&error))?;
+            let found = self.addresses.first(|address| async move {
+                let number = Some(number);
+                let settings = &address.settings;
+                Ok(schema_registry::get_schema_by_subject_and_version(settings, subject, number).await?)
+            });
+            let found = found.await.map_err(|failure| self.error(&failure))?;
             let id = found.id;
             versions.push(Version { number, id, schema: self.whole(found).await? });
         }
@@ -164,16 +186,14 @@ impl Registry {
             #[serde(rename = "compatibilityLevel", alias = "compatibility")]
             level: String,
         }
-        let unreachable = |cause: String| RegistryError::Unreachable { url: self.url.clone(), cause };
-        let url = format!("{}/config/{subject}?defaultToGlobal=false", self.url);
-        let answer = self.http.get(url).send().await.map_err(|error| unreachable(error.to_string()))?;
-        match answer.status() {
-            status if status.as_u16() == 404 => Ok(None),
-            status if status.is_success() => {
-                let answer = answer.json::<Answer>().await;
-                answer.map(|answer| Some(answer.level)).map_err(|error| unreachable(error.to_string()))
-            }
-            status => Err(unreachable(format!("asking for the level of {subject} was answered {status}"))),
+        let answer = self.addresses.first(|address| async move {
+            let url = format!("{}/config/{subject}?defaultToGlobal=false", address.url);
+            Ok(address.http.get(url).send().await?.error_for_status()?.json::<Answer>().await?)
+        });
+        match answer.await {
+            Ok(answer) => Ok(Some(answer.level)),
+            Err(failure) if failure.is(404) => Ok(None),
+            Err(failure) => Err(self.error(&failure)),
         }
     }
 
@@ -208,14 +228,17 @@ impl Registry {
     /// # Errors
     /// When the registry refuses it, or can't be reached.
     pub async fn register(&self, schema: &'static Schema) -> Result<u32, RegistryError> {
-        let supplied =
-            SuppliedSchema::new(Some(schema.name.to_owned()), SchemaType::Avro, schema.json.to_owned());
-        match schema_registry::post_schema(&self.settings, schema.name.to_owned(), supplied).await {
+        let registered = self.addresses.first(|address| async move {
+            let (name, json) = (schema.name.to_owned(), schema.json.to_owned());
+            let supplied = SuppliedSchema::new(Some(name.clone()), SchemaType::Avro, json);
+            Ok(schema_registry::post_schema(&address.settings, name, supplied).await?)
+        });
+        match registered.await {
             Ok(registered) => Ok(registered.id),
-            Err(error) if is_status(&error, 409) || is_status(&error, 422) => {
-                Err(RegistryError::Refused { name: schema.name, cause: describe(&error) })
+            Err(failure) if failure.is(409) || failure.is(422) => {
+                Err(RegistryError::Refused { name: schema.name, cause: failure.cause().to_owned() })
             }
-            Err(error) => Err(self.unreachable(&error)),
+            Err(failure) => Err(self.error(&failure)),
         }
     }
 
@@ -226,25 +249,24 @@ impl Registry {
     /// # Errors
     /// When the registry refuses, or can't be reached.
     pub async fn set_full_transitive(&self, subject: &'static str) -> Result<(), RegistryError> {
-        let url = format!("{}/config/{subject}", self.url);
-        let body = format!(r#"{{"compatibility":"{FULL_TRANSITIVE}"}}"#);
-        let request =
-            self.http.put(url).header("content-type", "application/vnd.schemaregistry.v1+json").body(body);
-        let answer = request.send().await.map_err(|error| RegistryError::Unreachable {
-            url: self.url.clone(),
-            cause: error.to_string(),
-        })?;
-        match answer.status().is_success() {
-            true => Ok(()),
-            false => Err(RegistryError::Refused {
-                name: subject,
-                cause: format!("setting its compatibility level was answered {}", answer.status()),
-            }),
-        }
+        let answer = self.addresses.first(|address| async move {
+            let url = format!("{}/config/{subject}", address.url);
+            let body = format!(r#"{{"compatibility":"{FULL_TRANSITIVE}"}}"#);
+            let request = address.http.put(url).body(body);
+            let request = request.header("content-type", "application/vnd.schemaregistry.v1+json");
+            request.send().await?.error_for_status()?;
+            Ok(())
+        });
+        answer.await.map_err(|failure| self.error(&failure))
     }
 
-    fn unreachable(&self, error: &SRCError) -> RegistryError {
-        RegistryError::Unreachable { url: self.url.clone(), cause: describe(error) }
+    /// What a failed request means to whoever made it.
+    fn error(&self, failure: &Failure) -> RegistryError {
+        let (url, cause) = (self.addresses.text(), failure.cause().to_owned());
+        match failure.is_passing() {
+            true => RegistryError::Unreachable { url, cause },
+            false => RegistryError::Rejected { url, cause },
+        }
     }
 }
 
@@ -263,18 +285,6 @@ pub fn watched(codec: Codec, count: impl Fn(&'static str, Use) + Send + Sync + '
         }
         count(schema.name, what);
     })
-}
-
-/// Whether the registry answered with this status. The converter keeps it in its text only.
-fn is_status(error: &SRCError, status: u16) -> bool {
-    error.error.contains(&format!("failed with status {status}"))
-}
-
-fn describe(error: &SRCError) -> String {
-    match &error.cause {
-        Some(cause) => format!("{}: {cause}", error.error),
-        None => error.error.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,166 @@
+//! The registry's addresses: any of them may answer, and a request fails over to the next one.
+//!
+//! An answer that another address would give as well (`404`, a refused schema) never fails over: only
+//! a connection that fails, a timeout, `408`, `425`, `429` or a `5xx` status does.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::{Client, Url};
+use schema_registry_converter::{async_impl::schema_registry::SrSettings, error::SRCError};
+
+use super::RegistryError;
+
+/// The time that one address has for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// The time that one address has to accept a connection.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// One address of the registry.
+#[derive(Debug)]
+pub(super) struct Address {
+    pub(super) url: String,
+    /// For requests that the converter has.
+    pub(super) settings: SrSettings,
+    /// For those that it lacks.
+    pub(super) http: Client,
+}
+
+/// A request that got no answer or not the one that was hoped for.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The status of the answer; `None` when there was none that could be read.
+    status: Option<u16>,
+    cause: String,
+}
+
+impl Failure {
+    pub(super) fn is(&self, status: u16) -> bool {
+        self.status == Some(status)
+    }
+
+    /// The answer's text, or what went wrong.
+    pub(super) fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// Whether the same request may succeed later, or at another address now.
+    pub(super) fn is_passing(&self) -> bool {
+        self.status.is_none_or(|status| matches!(status, 408 | 425 | 429 | 500..))
+    }
+}
+
+impl From<SRCError> for Failure {
+    fn from(error: SRCError) -> Self {
+        // The converter keeps the status in its text only: "... failed with status 404 Not Found".
+        let status = error
+            .error
+            .split_once("failed with status ")
+            .and_then(|(_, rest)| rest.split_whitespace().next().and_then(|number| number.parse().ok()));
+        let mut cause = error.error.clone();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            cause.push_str(&format!(": {error}"));
+            source = error.source();
+        }
+        Self { status, cause }
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        let mut cause = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            cause.push_str(&format!(": {error}"));
+            source = error.source();
+        }
+        Self { status: error.status().map(|status| status.as_u16()), cause }
+    }
+}
+
+/// All addresses of the registry. Clones share which one answered last.
+#[derive(Clone, Debug)]
+pub(super) struct Addresses {
+    all: Arc<[Arc<Address>]>,
+    /// The index of the address that answered last: the next request starts with it, so that a dead
+    /// address costs one timeout and not one for each request.
+    preferred: Arc<AtomicUsize>,
+}
+
+impl Addresses {
+    pub(super) fn new(urls: &str) -> Result<Self, RegistryError> {
+        let mut all = Vec::new();
+        for url in super::checked_urls(urls)?.split(',') {
+            let url = url.to_owned();
+            let unusable = |cause: String| RegistryError::Address { url: url.clone(), cause };
+            let client = || Client::builder().no_proxy().connect_timeout(CONNECT_MAX);
+            let settings = SrSettings::new_builder(url.clone())
+                .set_timeout(ANSWER_MAX)
+                .build_with(client())
+                .map_err(|error| unusable(error.to_string()))?;
+            let http = client().timeout(ANSWER_MAX).build();
+            let http = http.map_err(|error| unusable(error.to_string()))?;
+            all.push(Arc::new(Address { url, settings, http }));
+        }
+        Ok(Self { all: all.into(), preferred: Arc::default() })
+    }
+
+    /// The addresses as they were configured, for messages.
+    pub(super) fn text(&self) -> String {
+        let urls: Vec<_> = self.all.iter().map(|address| address.url.as_str()).collect();
+        urls.join(", ")
+    }
+
+    /// The first answer of an address to `request`, beginning with the one that answered last.
+    pub(super) async fn first<T, F>(&self, request: impl Fn(Arc<Address>) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let (count, preferred) = (self.all.len(), self.preferred.load(Ordering::Relaxed));
+        let mut causes = Vec::new();
+        let mut status = None;
+        for index in (0..count).map(|step| (preferred + step) % count) {
+            let address = &self.all[index];
+            match request(address.clone()).await {
+                Err(failure) if failure.is_passing() => {
+                    status = failure.status;
+                    causes.push(match count {
+                        1 => failure.cause,
+                        _ => format!("{}: {}", address.url, failure.cause),
+                    });
+                }
+                answer => {
+                    self.preferred.store(index, Ordering::Relaxed);
+                    return answer;
+                }
+            }
+        }
+        Err(Failure { status, cause: causes.join("; ") })
+    }
+}
+
+/// Checks a list of registry URLs and returns it in its normal form: no spaces, no trailing slashes.
+///
+/// # Errors
+/// When the list is empty or one of its items is not an `http` or `https` URL.
+pub fn checked_urls(urls: &str) -> Result<String, RegistryError> {
+    let checked: Result<Vec<_>, _> = urls
+        .split(',')
+        .map(|url| {
+            let url = url.trim().trim_end_matches('/');
+            let wrong = |cause: String| RegistryError::Address { url: url.to_owned(), cause };
+            let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
+            match parsed.scheme() {
+                "http" | "https" => Ok(url.to_owned()),
+                other => Err(wrong(format!("{other} is neither http nor https"))),
+            }
+        })
+        .collect();
+    Ok(checked?.join(","))
+}

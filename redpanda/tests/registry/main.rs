@@ -1,0 +1,167 @@
+//! The registry's client and `provision` against registries that are absent, slow or unwilling at first.
+
+mod fake;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use fake::{Answer, Fake};
+use rdkafka::mocking::MockCluster;
+use redpanda::{
+    provision::{Provision, ProvisionError, retry::Patience},
+    registry::{Registry, RegistryError, checked_urls},
+    topics::Topics,
+};
+use schemas::{Record as _, Schema};
+
+/// Nothing listens at port 1.
+const DEAD: &str = "http://127.0.0.1:1";
+
+fn schema() -> &'static Schema {
+    schemas::Outcome::SCHEMA
+}
+
+/// A registry that knows no schema, takes every one, and has no level for any subject.
+fn empty(request: &str) -> Answer {
+    match request {
+        request if request.starts_with("PUT /config/") => {
+            Answer::Status(200, r#"{"compatibility":"FULL_TRANSITIVE"}"#.to_owned())
+        }
+        request if request.starts_with("POST") && request.ends_with("/versions") => {
+            Answer::Status(200, r#"{"id":7}"#.to_owned())
+        }
+        _ => Answer::Status(404, r#"{"error_code":40401,"message":"not found"}"#.to_owned()),
+    }
+}
+
+fn unavailable() -> Answer {
+    Answer::Status(503, r#"{"error_code":50003,"message":"no leader"}"#.to_owned())
+}
+
+/// A cluster with the topics that it needs, which are none, and this registry.
+fn provision(cluster: &MockCluster<'_, impl rdkafka::ClientContext>, urls: &str) -> Provision {
+    let registry = Registry::new(urls).expect("addresses");
+    let none = Topics::parse("{defaults: {partitions: 1, bytes_max: 1}, topics: {}}").expect("no topics");
+    let made = Provision::of(&cluster.bootstrap_servers(), registry, 1, none).expect("a client");
+    made.with_schemas(vec![schema()])
+}
+
+/// A patience, and what it was told.
+fn patience(longest: Duration) -> (Patience, Arc<Mutex<Vec<String>>>) {
+    let reports = Arc::<Mutex<Vec<String>>>::default();
+    let told = reports.clone();
+    let report = move |failure: &ProvisionError| {
+        told.lock().expect("nobody panicked").push(failure.to_string());
+    };
+    (Patience::new(longest, report), reports)
+}
+
+#[tokio::test]
+async fn request_fails_over_and_the_next_one_starts_with_the_address_that_answered() {
+    let (failing, living) = (Fake::start(|_, _| unavailable()).await, Fake::start(|_, to| empty(to)).await);
+    let registry = Registry::new(&format!("{DEAD}, {}/,{}", failing.url, living.url)).expect("addresses");
+
+    assert_eq!(registry.versions("a").await.expect("an answer"), []);
+    assert_eq!(registry.register(schema()).await.expect("an answer"), 7);
+    registry.set_full_transitive("a").await.expect("an answer");
+    assert_eq!(registry.clone().level_of("a").await.expect("an answer"), None);
+
+    assert_eq!(failing.requests(), ["GET /subjects/a/versions"]);
+    assert_eq!(living.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn definite_answer_of_one_address_is_not_asked_for_again_at_a_dead_one() {
+    let living = Fake::start(|_, request| empty(request)).await;
+    let registry = Registry::new(&format!("{},{DEAD}", living.url)).expect("addresses");
+    assert_eq!(registry.schema_by_id(1).await.expect("an answer"), None);
+    assert_eq!(registry.versions("a").await.expect("an answer"), []);
+}
+
+#[tokio::test]
+async fn failure_of_all_addresses_names_each_and_a_rejection_is_permanent() {
+    let failing = Fake::start(|_, _| unavailable()).await;
+    let registry = Registry::new(&format!("{DEAD},{}", failing.url)).expect("addresses");
+    let error = registry.versions("a").await.expect_err("nobody answers");
+    assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&format!("{DEAD}: ")) && text.contains("503"), "{text}");
+
+    let refusing = Fake::start(|_, _| Answer::Status(401, "{}".to_owned())).await;
+    let registry = Registry::new(&refusing.url).expect("an address");
+    let error = registry.set_full_transitive("a").await.expect_err("no rights");
+    assert!(matches!(error, RegistryError::Rejected { .. }), "{error}");
+}
+
+#[test]
+fn list_of_addresses_is_checked() {
+    assert_eq!(checked_urls(" http://a:1/ ,https://b").expect("a list"), "http://a:1,https://b");
+    for wrong in ["", "http://a:1,", "a:8081", "ftp://a", "http://"] {
+        let error = checked_urls(wrong).expect_err(wrong).to_string();
+        assert!(error.contains("can't be the address of a schema registry"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn provision_outlasts_a_registry_that_is_unavailable_at_first() {
+    // Each request fails twice before it is answered.
+    let counts = Mutex::new(HashMap::<String, u32>::new());
+    let fake = Fake::start(move |_, request| {
+        let mut counts = counts.lock().expect("nobody panicked");
+        let count = counts.entry(request.to_owned()).or_default();
+        *count += 1;
+        if *count > 2 { empty(request) } else { unavailable() }
+    });
+    let (fake, cluster) = (fake.await, MockCluster::new(1).expect("a cluster"));
+    let (patience, reports) = patience(Duration::from_secs(60));
+    let provision = provision(&cluster, &fake.url).with_patience(patience);
+
+    let plan = provision.plan().await.expect("a plan");
+    assert_eq!(plan.steps.len(), 1, "{plan:?}");
+    assert!(plan.cluster.is_some_and(|id| !id.is_empty()));
+    for step in &plan.steps {
+        provision.apply(step).await.expect("applied");
+    }
+    provision.wait_for_leaders().await.expect("there are no topics");
+
+    assert!(
+        fake.requests().iter().any(|request| request.starts_with("POST") && request.ends_with("versions"))
+    );
+    let reports = reports.lock().expect("nobody panicked").clone();
+    assert!(reports.iter().any(|report| report.contains("503")), "{reports:?}");
+}
+
+#[tokio::test]
+async fn provision_outlasts_a_registry_whose_first_answer_never_comes() {
+    let fake = Fake::start(|number, request| match number {
+        0 => Answer::Silence,
+        _ => empty(request),
+    });
+    let (fake, cluster) = (fake.await, MockCluster::new(1).expect("a cluster"));
+    let (patience, reports) = patience(Duration::from_secs(60));
+    let plan = provision(&cluster, &fake.url).with_patience(patience).plan().await.expect("a plan");
+    assert_eq!(plan.steps.len(), 1, "{plan:?}");
+    assert_eq!(reports.lock().expect("nobody panicked").len(), 1);
+}
+
+#[tokio::test]
+async fn provision_gives_up_after_its_patience_and_at_once_on_a_permanent_error() {
+    let cluster = MockCluster::new(1).expect("a cluster");
+    let (short, _) = patience(Duration::from_millis(300));
+    let error = provision(&cluster, DEAD).with_patience(short).plan().await.expect_err("no registry");
+    assert!(matches!(error, ProvisionError::GaveUp { .. }), "{error}");
+    assert!(error.is_passing() && error.to_string().contains(DEAD), "{error}");
+
+    let refusing = Fake::start(|_, _| Answer::Status(403, "{}".to_owned())).await;
+    let (long, reports) = patience(Duration::from_secs(600));
+    let since = Instant::now();
+    let error = provision(&cluster, &refusing.url).with_patience(long).plan().await.expect_err("no rights");
+    assert!(!error.is_passing() && error.to_string().contains("403"), "{error}");
+    assert!(
+        since.elapsed() < Duration::from_secs(300) && reports.lock().expect("nobody panicked").is_empty()
+    );
+    assert_eq!(refusing.requests().len(), 1);
+}
