@@ -20,5 +20,6 @@ macro_rules! tell {
 }
 
 pub mod client;
+pub mod gate;
 pub mod journey;
 pub mod stack;

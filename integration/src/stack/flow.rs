@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::parts::{self, Context};
 use super::ports::local;
-use super::{Layout, Outer, Policy, Ports, Secrets, StackError, Supervisor, control, process};
+use super::{Layout, Outer, Part, Policy, Ports, Secrets, StackError, Supervisor, control, process};
 use crate::journey;
 
 /// How long a command that was interrupted gets to end by itself.
@@ -34,6 +34,9 @@ pub struct Up {
     /// Only the servers: for working on the services outside the stack
     #[arg(long)]
     pub servers_only: bool,
+    /// Put the gate before the broker, which makes Kafka answer as Redpanda does
+    #[arg(long)]
+    pub redpanda_rules: bool,
     /// Seed nothing and run no journey
     #[arg(long)]
     pub no_journey: bool,
@@ -51,9 +54,12 @@ pub struct Run {
     /// Only the servers
     #[arg(long)]
     pub servers_only: bool,
-    /// Only these parts, which must need no others
+    /// Only these parts, which must need no others; the broker brings its gate
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
+    /// Leave out the gate that makes Kafka answer as Redpanda does
+    #[arg(long)]
+    pub without_redpanda_rules: bool,
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -65,7 +71,8 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
     let layout = Layout::find(&options.data)?;
     let _lock = open(&layout, options.fresh).await?;
     let context = context(layout, Ports::well_known(options.outer)?)?;
-    let supervisor = supervise(&context, options.servers_only, &[], Policy::Restart)?;
+    let parts = parts::all(&context, options.servers_only, options.redpanda_rules)?;
+    let supervisor = supervise(&context, parts, Policy::Restart)?;
 
     say!("starting; logs are in {}", context.layout.logs().display());
     let begin = async {
@@ -97,7 +104,8 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     let layout = Layout::find(&options.data)?;
     let _lock = open(&layout, true).await?;
     let context = context(layout, Ports::anywhere())?;
-    let supervisor = supervise(&context, options.servers_only, &options.only, Policy::Leave)?;
+    let parts = parts::all(&context, options.servers_only, !options.without_redpanda_rules)?;
+    let supervisor = supervise(&context, only(parts, &options.only)?, Policy::Leave)?;
 
     say!("starting a stack for {:?} (logs in {})", options.command[0], context.layout.logs().display());
     let begun = tokio::select! {
@@ -153,18 +161,18 @@ fn context(layout: Layout, ports: Ports) -> Result<Context, StackError> {
     Ok(Context { layout, ports, secrets })
 }
 
-fn supervise(
-    context: &Context,
-    servers_only: bool,
-    only: &[String],
-    policy: Policy,
-) -> Result<Arc<Supervisor>, StackError> {
-    let mut parts = parts::all(context, servers_only)?;
-    if let Some(unknown) = only.iter().find(|name| parts.iter().all(|part| part.name != **name)) {
+/// The parts that `names` chooses, or all. Clients reach the broker through its gate, so whoever chooses it gets both.
+fn only(mut parts: Vec<Part>, names: &[String]) -> Result<Vec<Part>, StackError> {
+    if let Some(unknown) = names.iter().find(|name| parts.iter().all(|part| part.name != **name)) {
         let known = parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(StackError::Refused(format!("no part is called {unknown}; there are {known}")));
     }
-    parts.retain(|part| only.is_empty() || only.contains(&part.name));
+    let chosen = |name: &str| names.iter().any(|chosen| chosen == name);
+    parts.retain(|part| names.is_empty() || chosen(&part.name) || (part.name == "gate" && chosen("broker")));
+    Ok(parts)
+}
+
+fn supervise(context: &Context, parts: Vec<Part>, policy: Policy) -> Result<Arc<Supervisor>, StackError> {
     let supervisor = Supervisor::new(context.layout.clone(), parts, policy);
     control::serve(&context.layout.socket(), supervisor.clone())?;
     Ok(supervisor)

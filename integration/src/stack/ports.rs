@@ -25,7 +25,10 @@ pub struct Outer {
 }
 
 /// Inner ports and where each would like to be.
-const INNER: [(&str, u16); 14] = [
+const INNER: [(&str, u16); 16] = [
+    // The broker's own ports: one behind the gate, one for itself and the stack's questions.
+    ("broker behind gate", 19092),
+    ("broker inner", 19091),
     ("postgres", 15432),
     ("redis", 16379),
     ("mongo", 17017),
@@ -79,8 +82,9 @@ impl Ports {
         let mut ports = Self::place(outer, &mut taken, start);
         // Nothing of the stack listens there: a test that wants mail does.
         ports.inner.insert("mail", mail);
-        // The broker says of its second listener that it is reached where the proxy of a test listens.
+        // The broker advertises the proxy of a test for its second listener; the test forwards to "proxied".
         ports.inner.insert("proxied", pick(start, &mut taken));
+        ports.inner.insert("proxied behind gate", pick(start, &mut taken));
         ports.inner.insert("proxy", pick(start, &mut taken));
         ports
     }
@@ -108,9 +112,14 @@ impl Ports {
         self.inner.get("mail").map(|port| format!("smtp://{}", local(*port)))
     }
 
-    /// The broker's second listener, and where it says that it is: between them a test puts a proxy. Only in `run`.
+    /// Where a test's proxy forwards to, and where it listens, which is what the broker advertises there. Only in `run`.
     pub fn proxied(&self) -> Option<(String, String)> {
         Some((local(*self.inner.get("proxied")?), local(*self.inner.get("proxy")?)))
+    }
+
+    /// The broker's listener behind the gate's at [`Ports::proxied`]. Only in `run`.
+    pub fn proxied_behind_gate(&self) -> Option<String> {
+        self.inner.get("proxied behind gate").copied().map(local)
     }
 
     /// The inner HTTP listener (metrics, health) of the process `name`.

@@ -1,5 +1,6 @@
-//! Apache Kafka (KRaft, one node) in Redpanda's place: it speaks the same protocol. Topics are never created by use, groups form without
-//! delay, and the internal topics are as small as one node allows.
+//! Apache Kafka (KRaft, one node) in Redpanda's place: it speaks the same protocol. Topics are never created by use, groups form
+//! without delay, and the internal topics are as small as one node allows. Behind the gate it listens on an inner port and
+//! advertises the gate's; what it asks of itself never goes through the gate.
 
 use super::{Context, java, make, write};
 use crate::stack::ports::local;
@@ -8,14 +9,20 @@ use crate::stack::{Kind, Part, Ready, StackError, Step};
 /// Any 16 bytes in base64; there is one node, so there is nobody to tell apart.
 const CLUSTER_ID: &str = "bWlsbHJhY2UtbmF0aXZlMQ";
 
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
+/// The broker, behind the gate when `gated`.
+pub(super) fn part(context: &Context, gated: bool) -> Result<Part, StackError> {
     let data = context.layout.data.join("kafka");
     make(&data)?;
     let config = context.layout.configs().join("kafka.properties");
-    let address = local(context.ports.outer.broker_port);
-    let controller = context.ports.at("controller");
-    let proxied = context.ports.proxied();
-    write(&config, &properties(&address, proxied, &controller, &data.display().to_string()))?;
+    let ports = &context.ports;
+    let advertised = local(ports.outer.broker_port);
+    let address = if gated { ports.at("broker behind gate") } else { advertised.clone() };
+    let proxied = ports
+        .proxied()
+        .map(|(at, proxy)| (ports.proxied_behind_gate().filter(|_| gated).unwrap_or(at), proxy));
+    let inner = ports.at("broker inner");
+    let listeners = Listeners { address: &address, advertised: &advertised, inner: &inner, proxied };
+    write(&config, &properties(&listeners, &ports.at("controller"), &data.display().to_string()))?;
 
     let mut base = java(768, &[context.layout.jars("kafka").join("*")])?;
     base.extend(crate::command![
@@ -36,8 +43,8 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     ]);
     base.extend(crate::command!["kafka.Kafka", &config]);
 
-    // It listens long before it serves: it is ready when it names itself to a client.
-    let question = format!("kcat -b {address} -L -m 2 | grep -q 'broker 1 at'");
+    // It listens long before it serves: it is ready when it names itself to a client, past the gate.
+    let question = format!("kcat -b {inner} -L -m 2 | grep -q 'broker 1 at'");
     let ready = Ready::Command(crate::command!["sh", "-c", question]);
     let mut part = Part::new("broker", Kind::Server, 1, base, ready).at(address);
     part.before = vec![Step {
@@ -49,8 +56,18 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     Ok(part)
 }
 
-fn properties(address: &str, proxied: Option<(String, String)>, controller: &str, data: &str) -> String {
-    let (listener, advertised) = match proxied {
+/// Where the broker listens, and what it advertises.
+struct Listeners<'a> {
+    address: &'a str,
+    advertised: &'a str,
+    /// For the broker itself and for asking whether it serves.
+    inner: &'a str,
+    proxied: Option<(String, String)>,
+}
+
+fn properties(listeners: &Listeners, controller: &str, data: &str) -> String {
+    let Listeners { address, advertised, inner, proxied } = listeners;
+    let (proxied_listener, proxied_advertised) = match proxied {
         Some((at, proxy)) => (format!(",PROXIED://{at}"), format!(",PROXIED://{proxy}")),
         None => (String::new(), String::new()),
     };
@@ -60,10 +77,10 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{address},CONTROLLER://{controller}{listener}
-advertised.listeners=PLAINTEXT://{address}{advertised}
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+listeners=PLAINTEXT://{address},INNER://{inner},CONTROLLER://{controller}{proxied_listener}
+advertised.listeners=PLAINTEXT://{advertised},INNER://{inner}{proxied_advertised}
+inter.broker.listener.name=INNER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 
 # Topics are declared in redpanda/topics.yaml; a name mistyped must not make one.

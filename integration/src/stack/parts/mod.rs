@@ -1,6 +1,7 @@
 //! All parts of the stack, in the order in which they start. Each file knows one program; what it writes into the data folder's `config/`
 //! is written anew at each start, so nothing there is worth editing.
 
+mod gate;
 mod kafka;
 mod mongo;
 mod nginx;
@@ -28,17 +29,20 @@ pub struct Context {
     pub secrets: Secrets,
 }
 
-/// The servers, and unless `servers_only` the services too.
-pub fn all(context: &Context, servers_only: bool) -> Result<Vec<Part>, StackError> {
+/// The servers, and unless `servers_only` the services too. With `redpanda_rules` the gate stands before the broker.
+pub fn all(context: &Context, servers_only: bool, redpanda_rules: bool) -> Result<Vec<Part>, StackError> {
     let mut parts = vec![
         postgres::part(context)?,
         redis::part(context)?,
         mongo::part(context)?,
-        kafka::part(context)?,
+        kafka::part(context, redpanda_rules)?,
         registry::part(context)?,
         nginx::part(context)?,
         prometheus::part(context)?,
     ];
+    if redpanda_rules {
+        parts.push(gate::part(context)?);
+    }
     if !servers_only {
         parts.extend(services::parts(context)?);
     }

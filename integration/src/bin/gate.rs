@@ -1,0 +1,40 @@
+//! `gate`: stands before Apache Kafka and makes it answer as Redpanda does. It only parses its arguments; `integration::gate`
+//! does the work.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use integration::gate::{Gate, Listener};
+
+/// Wrong settings end every Millrace program with this code.
+const EXIT_USAGE: u8 = 64;
+
+/// A proxy before Apache Kafka that makes it answer as Redpanda does
+#[derive(Debug, Parser)]
+#[command(name = "gate", version)]
+struct Options {
+    /// An address for clients and the broker behind it, which must advertise that address; once for each broker
+    #[arg(long = "listen", required = true, value_name = "LISTEN=UPSTREAM")]
+    listeners: Vec<Listener>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            // Nothing can be done about a closed terminal.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match Arc::new(Gate::default()).serve(&options.listeners).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

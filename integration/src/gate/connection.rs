@@ -1,0 +1,136 @@
+//! One client's connection and the one to Kafka behind it. Requests go to Kafka and responses to the client in the order in which
+//! they came; what Kafka closes is closed to the client too, and a client that cannot be connected to Kafka is closed at once. It
+//! knows no rule: [`Gate::plan`] says what is done with a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::wire::{self, Request};
+use super::{Exchange, Gate, Next, Plan};
+
+/// Requests of one connection that may wait for their responses; further ones are not read.
+const IN_FLIGHT_MAX: usize = 1000;
+/// How long responses are awaited that a client who is gone has asked for: the rules want to see them.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// What comes next on the way back to the client.
+enum Expected {
+    /// Kafka's next response, as it comes.
+    Pass,
+    /// A response of the gate's own.
+    Own(Bytes),
+    /// Kafka's next response, shown to a rule. `done` is told when the client has its response.
+    Exchange { exchange: Box<dyn Exchange>, done: oneshot::Sender<()> },
+}
+
+type ToKafka = Mutex<OwnedWriteHalf>;
+
+/// Serves `client` until either side closes.
+pub(super) async fn serve(gate: Arc<Gate>, client: TcpStream, upstream: &str) -> anyhow::Result<()> {
+    let kafka = TcpStream::connect(upstream).await?;
+    client.set_nodelay(true)?;
+    kafka.set_nodelay(true)?;
+    let (from_client, to_client) = client.into_split();
+    let (from_kafka, to_kafka) = kafka.into_split();
+    let to_kafka = ToKafka::new(to_kafka);
+    let (expected, expecting) = mpsc::channel(IN_FLIGHT_MAX);
+    let requests = requests(&gate, BufReader::new(from_client), &to_kafka, expected);
+    let responses = responses(BufReader::new(from_kafka), &to_kafka, to_client, expecting);
+    tokio::pin!(requests, responses);
+    tokio::select! {
+        ended = &mut responses => ended,
+        ended = &mut requests => {
+            // What was asked for before is still answered.
+            let _ = tokio::time::timeout(DRAIN_MAX, &mut responses).await;
+            ended
+        }
+    }
+}
+
+/// Reads requests and does with each what the rules say, until the client closes or a rule does.
+async fn requests(
+    gate: &Gate,
+    mut from_client: BufReader<OwnedReadHalf>,
+    to_kafka: &ToKafka,
+    expected: mpsc::Sender<Expected>,
+) -> anyhow::Result<()> {
+    while let Some(frame) = wire::read(&mut from_client).await? {
+        let request = Request::of(frame)?;
+        match gate.plan(&request)? {
+            Plan::Pass => {
+                if request.is_answered()? {
+                    expected.send(Expected::Pass).await?;
+                }
+                to_kafka.lock().await.write_all(&request.frame()).await?;
+            }
+            Plan::Answer(response) => expected.send(Expected::Own(response)).await?,
+            Plan::Exchange { request, exchange, alone } => {
+                let (done, is_done) = oneshot::channel();
+                expected.send(Expected::Exchange { exchange, done }).await?;
+                to_kafka.lock().await.write_all(&request).await?;
+                if alone {
+                    is_done.await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes responses in the order of their requests, until Kafka closes or all requests that will ever come are answered.
+async fn responses(
+    mut from_kafka: BufReader<OwnedReadHalf>,
+    to_kafka: &ToKafka,
+    mut to_client: OwnedWriteHalf,
+    mut expecting: mpsc::Receiver<Expected>,
+) -> anyhow::Result<()> {
+    loop {
+        let expected = tokio::select! {
+            biased;
+            expected = expecting.recv() => expected,
+            // Kafka may close while nothing is asked of it.
+            ready = from_kafka.fill_buf() => match ready?.is_empty() {
+                true => None,
+                false => expecting.recv().await,
+            },
+        };
+        let (response, done) = match expected {
+            None => return Ok(()),
+            Some(Expected::Own(response)) => (Some(response), None),
+            Some(Expected::Pass) => (wire::read(&mut from_kafka).await?, None),
+            Some(Expected::Exchange { mut exchange, done }) => {
+                (converse(&mut *exchange, &mut from_kafka, to_kafka).await?, Some(done))
+            }
+        };
+        let Some(response) = response else { return Ok(()) };
+        // A client that is gone needs no response, but rules want to see the ones that are still to come.
+        let _ = to_client.write_all(&response).await;
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Shows Kafka's response to a rule, and asks again as long as the rule wants it.
+async fn converse(
+    exchange: &mut dyn Exchange,
+    from_kafka: &mut BufReader<OwnedReadHalf>,
+    to_kafka: &ToKafka,
+) -> anyhow::Result<Option<Bytes>> {
+    loop {
+        let Some(response) = wire::read(from_kafka).await? else { return Ok(None) };
+        match exchange.answered(response)? {
+            Next::Respond(response) => return Ok(Some(response)),
+            Next::Ask { request, after } => {
+                tokio::time::sleep(after).await;
+                to_kafka.lock().await.write_all(&request).await?;
+            }
+        }
+    }
+}
