@@ -77,9 +77,33 @@ fn expressions() -> Vec<(String, String)> {
     found
 }
 
+/// The metrics of Redpanda that are watched. No Redpanda runs here, so that each name was looked up: those
+/// with `redpanda_` in the reference of public metrics in Redpanda's documentation (and the lag in
+/// that of 25.1 and later), those with `vectorized_` in its source.
+const OF_REDPANDA: [&str; 15] = [
+    "redpanda_cluster_unavailable_partitions",
+    "redpanda_kafka_consumer_group_consumers",
+    // With `consumer_lag` in `enable_consumer_group_metrics`: redpanda/broker.yaml.
+    "redpanda_kafka_consumer_group_lag_max",
+    "redpanda_kafka_consumer_group_lag_sum",
+    "redpanda_kafka_request_bytes_total",
+    "redpanda_kafka_request_latency_seconds",
+    "redpanda_kafka_under_replicated_replicas",
+    "redpanda_raft_leadership_changes",
+    "redpanda_schema_registry_request_errors_total",
+    "redpanda_storage_disk_free_bytes",
+    "redpanda_storage_disk_free_space_alert",
+    "redpanda_storage_disk_total_bytes",
+    // src/v/cluster/partition_probe.cc
+    "vectorized_cluster_partition_high_watermark",
+    "vectorized_cluster_partition_last_stable_offset",
+    // src/v/cluster/producer_state_manager.cc
+    "vectorized_cluster_producer_state_manager_evicted_producers",
+];
+
 /// What the dashboards and rules ask Prometheus for.
 fn used() -> BTreeSet<String> {
-    let name = Regex::new(r"\b(millrace_[a-z0-9_]+)\b").expect("a pattern");
+    let name = Regex::new(r"\b((?:millrace|redpanda|vectorized)_[a-z0-9_]+)\b").expect("a pattern");
     let mut sources: Vec<String> =
         files("grafana/prometheus/rules", "yml").iter().map(|path| text(path)).collect();
     for panel in panels() {
@@ -89,12 +113,15 @@ fn used() -> BTreeSet<String> {
     }
     // What a rule records is named `level:metric:operations`: the metric within is exported, the whole is not.
     let names = sources.iter().flat_map(|text| name.captures_iter(text).map(|found| found[1].to_owned()));
-    names.collect()
+    // Labels of Redpanda's metrics.
+    let labels = ["redpanda_group", "redpanda_request", "redpanda_status", "redpanda_topic"];
+    names.filter(|name| !labels.contains(&name.as_str())).collect()
 }
 
 #[test]
 fn every_metric_that_is_watched_is_exported() {
-    let exported = exported();
+    let mut exported = exported();
+    exported.extend(OF_REDPANDA.map(str::to_owned));
     let is_exported = |name: &String| {
         let parts = ["_bucket", "_sum", "_count"];
         exported.contains(name)
@@ -105,7 +132,10 @@ fn every_metric_that_is_watched_is_exported() {
     let used = used();
     assert!(used.len() > 20, "found hardly any metric in the dashboard and the rules: {used:?}");
     let unknown: Vec<_> = used.iter().filter(|name| !is_exported(name)).collect();
-    assert!(unknown.is_empty(), "no metrics.rs exports {unknown:?}");
+    assert!(unknown.is_empty(), "neither a metrics.rs nor Redpanda exports {unknown:?}");
+    let whole = |metric: &str| used.iter().any(|name| name.starts_with(metric));
+    let unused: Vec<_> = OF_REDPANDA.iter().filter(|metric| !whole(metric)).collect();
+    assert!(unused.is_empty(), "nobody watches {unused:?}");
 }
 
 #[test]
@@ -135,6 +165,19 @@ fn every_panel_says_what_it_shows_in_which_unit_from_the_provisioned_source() {
                 "{title}: a fixed rate interval"
             );
         }
+    }
+}
+
+#[test]
+fn every_internal_metric_that_is_watched_is_kept_by_the_scrape_that_brings_it() {
+    let config: Value =
+        serde_yaml_ng::from_str(&text(&root().join("grafana/prometheus/prometheus.yml"))).expect("YAML");
+    let scrapes = config["scrape_configs"].as_array().expect("scrapes");
+    let internal = scrapes.iter().find(|scrape| scrape["job_name"] == "redpanda-internal");
+    let kept = internal.expect("a scrape")["metric_relabel_configs"][0]["regex"].as_str().expect("a pattern");
+    let kept = Regex::new(&format!("^(?:{kept})$")).expect("a pattern");
+    for metric in used().iter().filter(|name| name.starts_with("vectorized_")) {
+        assert!(kept.is_match(metric), "prometheus.yml drops {metric}");
     }
 }
 
