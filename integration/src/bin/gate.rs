@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use integration::gate::{Gate, Listener};
+use integration::gate::{Gate, Listener, Settings};
 
 /// Wrong settings end every Millrace program with this code.
 const EXIT_USAGE: u8 = 64;
@@ -18,6 +18,9 @@ struct Options {
     /// An address for clients and the broker behind it, which must advertise that address; once for each broker
     #[arg(long = "listen", required = true, value_name = "LISTEN=UPSTREAM")]
     listeners: Vec<Listener>,
+    /// Redpanda's cluster settings
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[tokio::main]
@@ -30,7 +33,7 @@ async fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    match Arc::new(Gate::default()).serve(&options.listeners).await {
+    match Arc::new(Gate::new(options.settings)).serve(&options.listeners).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -134,3 +134,139 @@ async fn converse(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use kafka_protocol::error::ResponseError;
+    use kafka_protocol::messages::{
+        AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, ApiKey, JoinGroupRequest, MetadataRequest,
+        MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader,
+    };
+    use kafka_protocol::protocol::{Encodable, HeaderVersion};
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn frame<T: Encodable + HeaderVersion>(
+        api: ApiKey,
+        version: i16,
+        correlation_id: i32,
+        body: &T,
+    ) -> Bytes {
+        let header = RequestHeader::default()
+            .with_request_api_key(api as i16)
+            .with_request_api_version(version)
+            .with_correlation_id(correlation_id);
+        wire::frame(&header, T::header_version(version), body, version).expect("a frame")
+    }
+
+    async fn bound() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        (listener, address)
+    }
+
+    /// A client of a gate before `kafka`.
+    async fn client(kafka: SocketAddr) -> TcpStream {
+        let (listener, address) = bound().await;
+        tokio::spawn(Arc::new(Gate::default()).accept(listener, kafka.to_string()));
+        TcpStream::connect(address).await.expect("the gate listens")
+    }
+
+    /// Waits until the gate has closed the connection.
+    async fn closed(mut client: TcpStream) {
+        let read = tokio::time::timeout(PATIENCE, client.read_u8()).await;
+        assert!(read.expect("the gate closes the connection").is_err());
+    }
+
+    /// Answers in order, each AddOffsetsToTxn twice: first that the transaction before has not ended.
+    async fn fake_kafka(listener: TcpListener) {
+        let (mut stream, _) = listener.accept().await.expect("the gate connects");
+        let mut ended = false;
+        while let Some(frame) = wire::read(&mut stream).await.expect("a request") {
+            let request = Request::of(frame).expect("a header");
+            let response = if request.is(ApiKey::AddOffsetsToTxn) {
+                let error = if ended { 0 } else { ResponseError::ConcurrentTransactions.code() };
+                ended = true;
+                request.response(&AddOffsetsToTxnResponse::default().with_error_code(error))
+            } else if request.is(ApiKey::Produce) {
+                if !request.is_answered().expect("a produce request") {
+                    continue;
+                }
+                request.response(&ProduceResponse::default())
+            } else {
+                request.response(&MetadataResponse::default())
+            };
+            stream.write_all(&response.expect("a response")).await.expect("the gate reads");
+        }
+    }
+
+    #[tokio::test]
+    async fn pipelined_requests_are_answered_in_order() {
+        let (listener, kafka) = bound().await;
+        tokio::spawn(fake_kafka(listener));
+        let mut client = client(kafka).await;
+        let metadata = |id| frame(ApiKey::Metadata, 8, id, &MetadataRequest::default());
+        let produce = |id, acks| frame(ApiKey::Produce, 7, id, &ProduceRequest::default().with_acks(acks));
+        let all = [
+            metadata(1),
+            // The gate refuses it by itself: no session is that short.
+            frame(ApiKey::JoinGroup, 5, 2, &JoinGroupRequest::default()),
+            metadata(3),
+            // Never answered.
+            produce(4, 0),
+            produce(5, -1),
+            frame(ApiKey::AddOffsetsToTxn, 1, 6, &AddOffsetsToTxnRequest::default()),
+            metadata(7),
+        ]
+        .concat();
+        client.write_all(&all).await.expect("the gate reads");
+
+        for expected in [1, 2, 3, 5, 6, 7] {
+            let read = tokio::time::timeout(PATIENCE, wire::read(&mut client)).await.expect("a response");
+            let response = read.expect("a connection").expect("a response");
+            let id = response.slice(4..8);
+            assert_eq!(i32::from_be_bytes(id.as_ref().try_into().expect("four bytes")), expected);
+            if expected == 6 {
+                let response: AddOffsetsToTxnResponse =
+                    wire::read_response(1, &response).expect("a response");
+                assert_eq!(response.error_code, 0, "the transaction before had not ended");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn client_is_closed_when_kafka_cannot_be_reached() {
+        let (listener, kafka) = bound().await;
+        drop(listener);
+        closed(client(kafka).await).await;
+    }
+
+    #[tokio::test]
+    async fn client_is_closed_when_kafka_closes() {
+        let (listener, kafka) = bound().await;
+        let client = client(kafka).await;
+        let (stream, _) = listener.accept().await.expect("the gate connects");
+        drop(stream);
+        closed(client).await;
+    }
+
+    #[tokio::test]
+    async fn client_is_closed_after_a_request_that_redpanda_does_not_serve() {
+        let (listener, kafka) = bound().await;
+        tokio::spawn(fake_kafka(listener));
+        let mut client = client(kafka).await;
+        let before = frame(ApiKey::Metadata, 8, 1, &MetadataRequest::default());
+        let unserved = frame(ApiKey::Metadata, 13, 2, &MetadataRequest::default());
+        client.write_all(&[before, unserved].concat()).await.expect("the gate reads");
+
+        let read = tokio::time::timeout(PATIENCE, wire::read(&mut client)).await.expect("a response");
+        assert!(read.expect("a connection").is_some(), "the request before is answered");
+        closed(client).await;
+    }
+}

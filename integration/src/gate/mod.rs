@@ -78,13 +78,47 @@ pub enum Next {
     },
 }
 
+/// What Redpanda has as cluster settings, with its defaults, and what the gate imitates only when asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Settings {
+    /// Longest transaction timeout that a producer may ask for
+    #[arg(long, value_name = "MS", default_value_t = 900_000)]
+    pub transaction_max_timeout_ms: i32,
+    /// Shortest session timeout of a member of a group
+    #[arg(long, value_name = "MS", default_value_t = 6000)]
+    pub group_min_session_timeout_ms: i32,
+    /// Longest session timeout of a member of a group
+    #[arg(long, value_name = "MS", default_value_t = 300_000)]
+    pub group_max_session_timeout_ms: i32,
+    /// Let each fetch of committed records that finds none wait for its whole maximum wait
+    #[arg(long, env = "MILLRACE_COMMITTED_FETCH_WAIT")]
+    pub committed_fetch_wait: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            transaction_max_timeout_ms: 900_000,
+            group_min_session_timeout_ms: 6000,
+            group_max_session_timeout_ms: 300_000,
+            committed_fetch_wait: false,
+        }
+    }
+}
+
 /// The state that all listeners of one cluster share.
 #[derive(Debug, Default)]
 pub struct Gate {
+    settings: Settings,
     transactions: rules::Transactions,
 }
 
 impl Gate {
+    /// A gate that has seen no transaction.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
     /// Decides what is done with a request. An error closes the client's connection, as Redpanda does.
     pub fn plan(&self, request: &Request) -> anyhow::Result<Plan> {
         rules::plan(self, request)

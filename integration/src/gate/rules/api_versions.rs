@@ -123,7 +123,10 @@ mod tests {
 
     #[test]
     fn later_version_of_api_versions_is_answered_in_version_0_with_the_error() {
-        let request = request(ApiKey::ApiVersions, 4, &ApiVersionsRequest::default());
+        // No library encodes a version that is not there yet; only its header is read.
+        let mut frame = request(ApiKey::ApiVersions, 4, &ApiVersionsRequest::default()).frame().to_vec();
+        frame[7] = 5;
+        let request = Request::of(frame.into()).expect("a request");
         let (frame, mut exchange) = asked(Gate::default().plan(&request).expect("a plan"));
         let of_kafka = Request::of(frame).expect("a request");
         assert_eq!((of_kafka.version, of_kafka.correlation_id), (0, request.correlation_id));
@@ -142,7 +145,7 @@ mod tests {
         let unknown = request(ApiKey::ConsumerGroupHeartbeat, 0, &FindCoordinatorRequest::default());
         assert!(gate.plan(&unknown).is_err_and(|error| error.to_string().contains("Unsupported API 68")));
         assert!(matches!(
-            gate.plan(&request(ApiKey::Metadata, 8, &MetadataRequest::default())).expect("a plan"),
+            gate.plan(&request(ApiKey::Metadata, 12, &MetadataRequest::default())).expect("a plan"),
             Plan::Pass
         ));
     }

@@ -2,6 +2,9 @@
 //! A rule sees decoded requests and responses only, never a socket.
 
 mod api_versions;
+mod fetch;
+mod limits;
+mod topics;
 mod transactions;
 
 use kafka_protocol::messages::ApiKey;
@@ -22,17 +25,32 @@ pub struct Rule {
 }
 
 /// Every rule of the gate.
-pub const RULES: &[Rule] = &[api_versions::RULE, transactions::STAGED_ONCE];
+pub const RULES: &[Rule] = &[
+    api_versions::RULE,
+    transactions::STAGED_ONCE,
+    transactions::WAITS_FOR_END,
+    topics::RULE,
+    limits::TRANSACTION_TIMEOUT,
+    limits::TRANSACTIONAL_ID,
+    limits::SESSION_TIMEOUT,
+    fetch::RULE,
+];
 
 /// Decides what is done with `request`.
 pub(super) fn plan(gate: &Gate, request: &Request) -> anyhow::Result<Plan> {
     let Some(api) = api_versions::admitted(request)? else { return api_versions::plan(request) };
     match api {
         ApiKey::ApiVersions => api_versions::plan(request),
+        ApiKey::AddPartitionsToTxn => transactions::add_partitions(request),
         ApiKey::AddOffsetsToTxn => gate.transactions.add_offsets(request),
         ApiKey::TxnOffsetCommit => gate.transactions.commit_offsets(request),
         ApiKey::EndTxn => gate.transactions.end(request),
-        ApiKey::InitProducerId => gate.transactions.init_producer(request),
+        ApiKey::InitProducerId => gate.transactions.init_producer(&gate.settings, request),
+        ApiKey::JoinGroup => limits::join_group(&gate.settings, request),
+        ApiKey::CreateTopics => topics::create(request),
+        ApiKey::AlterConfigs => topics::alter(request),
+        ApiKey::IncrementalAlterConfigs => topics::alter_incrementally(request),
+        ApiKey::Fetch => fetch::fetch(&gate.settings, request),
         _ => Ok(Plan::Pass),
     }
 }

@@ -3,16 +3,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, EndTxnRequest, EndTxnResponse, InitProducerIdRequest,
-    InitProducerIdResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, EndTxnRequest,
+    EndTxnResponse, InitProducerIdRequest, InitProducerIdResponse, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
+use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
-use super::super::{Exchange, Next, Plan, Request};
-use super::Rule;
+use super::super::{Exchange, Next, Plan, Request, Settings};
+use super::{Rule, limits};
 
 pub(super) const STAGED_ONCE: Rule = Rule {
     name: "offsets-staged-once",
@@ -20,6 +23,20 @@ pub(super) const STAGED_ONCE: Rule = Rule {
            is sent again.",
     source: "src/v/kafka/server/group.cc, group::begin_tx",
 };
+
+pub(super) const WAITS_FOR_END: Rule = Rule {
+    name: "add-waits-for-end",
+    does: "AddPartitionsToTxn, AddOffsetsToTxn, EndTxn and InitProducerId wait while an earlier request of the transactional id \
+           ends its transaction; Kafka answers CONCURRENT_TRANSACTIONS.",
+    source: "src/v/cluster/tx_gateway_frontend.cc, with, which holds tm_stm::lock_tx over each of these requests",
+};
+
+/// Redpanda's lock has no bound of its own; what holds it ends within a few calls of create_topic_timeout_ms (2 s).
+const AGAIN_MAX: Duration = Duration::from_secs(30);
+/// Kafka ends a transaction in milliseconds.
+const AGAIN_AFTER_MIN: Duration = Duration::from_millis(1);
+/// A transaction whose end needs longer is looked at more seldom.
+const AGAIN_AFTER_MAX: Duration = Duration::from_millis(10);
 
 /// One incarnation of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +91,7 @@ impl Transactions {
         let body: AddOffsetsToTxnRequest = request.decode()?;
         let producer = Producer { id: body.producer_id.0, epoch: body.producer_epoch };
         if !self.has_staged(&body.transactional_id, producer, &body.group_id) {
-            return Ok(Plan::Pass);
+            return when_ended(request, |response: &AddOffsetsToTxnResponse| response.error_code, |_| {});
         }
         tell!(
             "gate: {}: {} has staged offsets of {} before",
@@ -94,67 +111,113 @@ impl Transactions {
         let (id, group) = (body.transactional_id.to_string(), body.group_id.to_string());
         let first = self.stage(&id, producer, &group);
         let transactions = self.clone();
-        look(request, move |request, response| {
+        let look = move |request: &Request, response: &Bytes| {
             let response: TxnOffsetCommitResponse = request.read_response(response)?;
             let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
             if first && partitions.all(|partition| partition.error_code != 0) {
                 transactions.unstage(&id, producer, &group);
             }
-            Ok(())
-        })
+            Ok(None)
+        };
+        let exchange = Box::new(Look(request.clone(), look));
+        Ok(Plan::Exchange { request: request.frame(), exchange, alone: false })
     }
 
     pub(super) fn end(&self, request: &Request) -> anyhow::Result<Plan> {
         let body: EndTxnRequest = request.decode()?;
         let (transactions, id) = (self.clone(), body.transactional_id.to_string());
-        look(request, move |request, response| {
-            let response: EndTxnResponse = request.read_response(response)?;
-            if response.error_code == 0 {
-                transactions.forget(&id);
-            }
-            Ok(())
-        })
+        when_ended(
+            request,
+            |response: &EndTxnResponse| response.error_code,
+            move |error_code| {
+                if error_code == 0 {
+                    transactions.forget(&id);
+                }
+            },
+        )
     }
 
-    pub(super) fn init_producer(&self, request: &Request) -> anyhow::Result<Plan> {
+    pub(super) fn init_producer(&self, settings: &Settings, request: &Request) -> anyhow::Result<Plan> {
         let body: InitProducerIdRequest = request.decode()?;
-        let Some(id) = body.transactional_id else { return Ok(Plan::Pass) };
+        let Some(id) = &body.transactional_id else { return Ok(Plan::Pass) };
+        if let Some(refused) = limits::refuse_producer(settings, request, &body)? {
+            return Ok(refused);
+        }
         let (transactions, id) = (self.clone(), id.to_string());
-        look(request, move |request, response| {
-            let response: InitProducerIdResponse = request.read_response(response)?;
-            if response.error_code == 0 {
-                transactions.forget(&id);
-            }
-            Ok(())
-        })
+        when_ended(
+            request,
+            |response: &InitProducerIdResponse| response.error_code,
+            move |error_code| {
+                if error_code == 0 {
+                    transactions.forget(&id);
+                }
+            },
+        )
     }
 }
 
-/// Passes a request and its response, and lets a rule look at the response before the client has it.
-fn look(
+pub(super) fn add_partitions(request: &Request) -> anyhow::Result<Plan> {
+    let waits = |response: &AddPartitionsToTxnResponse| {
+        let topics = &response.results_by_topic_v3_and_below;
+        let mut partitions = topics.iter().flat_map(|topic| &topic.results_by_partition);
+        let waits = partitions.any(|partition| partition.partition_error_code == CONCURRENT);
+        if waits { CONCURRENT } else { 0 }
+    };
+    when_ended(request, waits, |_| {})
+}
+
+const CONCURRENT: i16 = ResponseError::ConcurrentTransactions.code();
+
+/// Repeats a request to the transaction coordinator while the transaction before ends, then shows its error code to `seen`.
+fn when_ended<T: Decodable + HeaderVersion + 'static>(
     request: &Request,
-    look: impl FnMut(&Request, &Bytes) -> anyhow::Result<()> + Send + Sync + 'static,
+    error_code: impl Fn(&T) -> i16 + Send + Sync + 'static,
+    mut seen: impl FnMut(i16) + Send + Sync + 'static,
 ) -> anyhow::Result<Plan> {
-    struct Look<F>(Request, F);
-    impl<F: FnMut(&Request, &Bytes) -> anyhow::Result<()> + Send + Sync> Exchange for Look<F> {
-        fn answered(&mut self, response: Bytes) -> anyhow::Result<Next> {
-            (self.1)(&self.0, &response)?;
-            Ok(Next::Respond(response))
+    let begun = Instant::now();
+    let mut pause = AGAIN_AFTER_MIN;
+    let look = move |request: &Request, response: &Bytes| {
+        let error_code = error_code(&request.read_response::<T>(response)?);
+        if error_code == CONCURRENT && begun.elapsed() < AGAIN_MAX {
+            let after = pause;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+            return Ok(Some(after));
         }
-    }
+        seen(error_code);
+        Ok(None)
+    };
     let exchange = Box::new(Look(request.clone(), look));
-    Ok(Plan::Exchange { request: request.frame(), exchange, alone: false })
+    Ok(Plan::Exchange { request: request.frame(), exchange, alone: true })
+}
+
+/// Passes a request and its response, and lets a rule look at the response before the client has it. The rule may want the
+/// request to be sent again, after a while that it returns.
+struct Look<F>(Request, F);
+
+impl<F> Exchange for Look<F>
+where
+    F: FnMut(&Request, &Bytes) -> anyhow::Result<Option<Duration>> + Send + Sync,
+{
+    fn answered(&mut self, response: Bytes) -> anyhow::Result<Next> {
+        Ok(match (self.1)(&self.0, &response)? {
+            Some(after) => Next::Ask { request: self.0.frame(), after },
+            None => Next::Respond(response),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use kafka_protocol::messages::add_partitions_to_txn_response::{
+        AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
+    };
     use kafka_protocol::messages::txn_offset_commit_response::{
         TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
     };
-    use kafka_protocol::messages::{ApiKey, GroupId, ProducerId, TransactionalId};
+    use kafka_protocol::messages::{AddPartitionsToTxnRequest, ApiKey, GroupId, ProducerId, TransactionalId};
     use kafka_protocol::protocol::StrBytes;
 
-    use super::super::tests::{answered, asked, request};
+    use super::super::tests::{answered, asked, request, responded};
     use super::*;
     use crate::gate::Gate;
 
@@ -200,7 +263,7 @@ mod tests {
     }
 
     fn refused(plan: Plan) -> bool {
-        if matches!(plan, Plan::Pass) {
+        if matches!(plan, Plan::Exchange { .. }) {
             return false;
         }
         let response: AddOffsetsToTxnResponse = answered(plan, 1);
@@ -234,7 +297,7 @@ mod tests {
     fn ended_transaction_has_staged_nothing_and_a_failed_end_ends_nothing() {
         let gate = Gate::default();
         commit_offsets(&gate, 1, Some(0));
-        end(&gate, ResponseError::ConcurrentTransactions.code());
+        end(&gate, ResponseError::CoordinatorNotAvailable.code());
         assert!(refused(add_offsets(&gate, 1)));
         end(&gate, 0);
         assert!(!refused(add_offsets(&gate, 1)));
@@ -252,5 +315,37 @@ mod tests {
         let response = request.response(&InitProducerIdResponse::default()).expect("a response");
         exchange.answered(response).expect("it is passed on");
         assert!(!refused(add_offsets(&gate, 1)));
+    }
+
+    #[test]
+    fn adding_is_repeated_while_the_transaction_before_ends() {
+        let (frame, mut exchange) = asked(add_offsets(&Gate::default(), 1));
+        let request = Request::of(frame.clone()).expect("a request");
+        let mut answer = |error: i16| {
+            let response = AddOffsetsToTxnResponse::default().with_error_code(error);
+            exchange.answered(request.response(&response).expect("a response")).expect("a decision")
+        };
+        for _ in 0..3 {
+            let Next::Ask { request: again, .. } = answer(CONCURRENT) else { panic!("it is answered") };
+            assert_eq!(again, frame);
+        }
+        let response: AddOffsetsToTxnResponse = responded(answer(0), 1);
+        assert_eq!(response.error_code, 0);
+    }
+
+    #[test]
+    fn adding_partitions_is_repeated_while_the_transaction_before_ends() {
+        let body = AddPartitionsToTxnRequest::default();
+        let request = request(ApiKey::AddPartitionsToTxn, 3, &body);
+        let (_, mut exchange) = asked(Gate::default().plan(&request).expect("a plan"));
+        let mut answer = |error: i16| {
+            let partition = AddPartitionsToTxnPartitionResult::default().with_partition_error_code(error);
+            let topic = AddPartitionsToTxnTopicResult::default().with_results_by_partition(vec![partition]);
+            let response =
+                AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(vec![topic]);
+            exchange.answered(request.response(&response).expect("a response")).expect("a decision")
+        };
+        assert!(matches!(answer(CONCURRENT), Next::Ask { .. }));
+        assert!(matches!(answer(ResponseError::InvalidProducerEpoch.code()), Next::Respond(_)));
     }
 }
