@@ -1,5 +1,5 @@
-// mongo-java-server on an H2 file: MongoDB's wire protocol for the native stack. Run as `java -cp 'jars/*' MongoServer.java PORT FILE`; it
-// binds loopback only and never speaks to anyone else. It has no transactions, no pipeline updates and no bulk API (see ../README.md).
+// mongo-java-server on an H2 file: MongoDB's wire protocol for the native stack and for `integration/compose`. Run as
+// `java -cp 'jars/*' MongoServer.java PORT FILE [ADDRESS]`; without an address it listens on loopback. It has no transactions, no pipeline updates and no bulk API (see ../README.md).
 
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
@@ -29,9 +29,10 @@ public final class MongoServer {
         };
         backend.version(VERSION);
         server = new de.bwaldvogel.mongo.MongoServer(backend);
-        server.bind("127.0.0.1", port);
+        String address = args.length > 2 ? args[2] : "127.0.0.1";
+        server.bind(address, port);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> server.shutdownNow()));
-        System.out.println("listening on 127.0.0.1:" + port + ", data in " + args[1]);
+        System.out.println("listening on " + address + ":" + port + ", data in " + args[1]);
         Thread.currentThread().join();
     }
 }
