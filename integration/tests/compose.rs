@@ -1,6 +1,6 @@
 //! compose.yaml against the native stack: the same ports, settings, balancer and Prometheus files, health checks everywhere, nothing inner
 //! published. No Docker engine, and no stack, is needed: the file is only read. Where Go is at hand, compose-go's reading of it is compared
-//! with the one here. It says nothing about whether the images start.
+//! with the one here. It starts nothing; `integration/compose` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -128,11 +128,10 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
         let here = names(environment(&services(&compose)[service]).into_keys());
         let there = names(part.env.into_iter().map(|(name, _)| name));
         let only_compose: Vec<_> = here.difference(&there).collect();
-        // Mail is for those who name a server, replicas for those who have several brokers.
+        // Mail is for those who name a server, replicas for those who have several brokers; the native PostgreSQL has no passwords.
+        let own = ["MILLRACE_SMTP_URL", "MILLRACE_REPLICATION", "MILLRACE_POSTGRES_PASSWORD"];
         assert!(
-            only_compose
-                .iter()
-                .all(|name| ["MILLRACE_SMTP_URL", "MILLRACE_REPLICATION"].contains(&name.as_str())),
+            only_compose.iter().all(|name| own.contains(&name.as_str())),
             "{service}: only compose.yaml sets {only_compose:?}"
         );
         // The native stack gives provisioning the stores too, which it does not read.
@@ -182,12 +181,17 @@ fn rust_sources(dir: &Path) -> Vec<String> {
 #[test]
 fn topics_are_made_by_provisioning_alone() {
     let compose = compose();
+    // Redpanda reads the file at a cluster's first start, and then ignores the cluster settings of `--mode` and `--set`.
+    let settings: serde_yaml_ng::Value =
+        serde_yaml_ng::from_str(&read("redpanda/broker.yaml")).expect("broker.yaml is YAML");
+    assert_eq!(settings["auto_create_topics_enabled"].as_bool(), Some(false));
     for (name, service) in services(&compose).iter().filter(|(name, _)| name.starts_with("redpanda")) {
-        let command = service["command"].to_string();
+        let mounted = service["volumes"].to_string();
         assert!(
-            command.contains("redpanda.auto_create_topics_enabled=false"),
-            "{name} makes topics by itself"
+            mounted.contains("./redpanda/broker.yaml:/etc/redpanda/.bootstrap.yaml:ro"),
+            "{name} does not mount its settings"
         );
+        assert!(!service["command"].to_string().contains("--set"), "{name}: --set has no effect");
         // The native broker is told the same.
         assert!(read("integration/src/stack/parts/kafka.rs").contains("auto.create.topics.enable=false"));
     }
@@ -251,6 +255,18 @@ fn every_service_is_pinned_and_all_that_stay_have_a_health_check() {
         let one_shot = service["restart"] == "no";
         assert!(one_shot || service["restart"] == "unless-stopped", "{name} is not restarted");
         assert!(one_shot || service["healthcheck"]["test"].is_array(), "{name} has no health check");
+    }
+}
+
+#[test]
+fn the_image_is_built_by_one_service_and_pulled_by_none() {
+    let compose = compose();
+    let built = services(&compose).iter().filter(|(_, service)| service.get("build").is_some());
+    assert_eq!(built.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["provision"]);
+    for (name, service) in
+        services(&compose).iter().filter(|(_, service)| service["image"] == "millrace:local")
+    {
+        assert_eq!(service["pull_policy"], "never", "{name}");
     }
 }
 

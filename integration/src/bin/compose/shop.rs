@@ -1,0 +1,220 @@
+//! People who order through nginx while things are done to the system, and the sums at the end: each order that was sent has one outcome,
+//! is confirmed, and has taken its pieces from stock once. An order that was not acknowledged is sent again with its `Idempotency-Key`.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use futures_util::future::try_join_all;
+use integration::client::{Answer, Client, Request};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::docker::Docker;
+
+/// People who order at the same time.
+const PEOPLE: usize = 3;
+/// Between two orders of a person.
+const PAUSE: Duration = Duration::from_millis(150);
+/// How long an order is sent again until it is acknowledged, and how long a read model may lag.
+const TRY_MAX: Duration = Duration::from_secs(120);
+/// Pieces in stock.
+const PIECES: i64 = 1_000_000;
+
+/// A product, and somebody who buys it.
+#[derive(Clone)]
+pub(crate) struct Shop {
+    admin: Arc<Client>,
+    ada: Arc<Client>,
+    ada_login: (String, String),
+    sku: String,
+}
+
+impl Shop {
+    /// Opens a shop of its own at `host`, through nginx.
+    pub(crate) async fn open(docker: &Docker, host: &str) -> anyhow::Result<Self> {
+        let url = format!("http://{host}:3000");
+        let mark = Uuid::new_v4().simple().to_string();
+        let (sku, email, password) =
+            (format!("sold-{}", &mark[..12]), format!("{mark}@millrace.example"), format!("password {mark}"));
+        let path = "/var/lib/millrace/secrets/admin-password";
+        let secret = docker.compose(&["exec", "-T", "gateway-0", "cat", path]).await?;
+        let admin = Arc::new(log_in(&url, "admin@millrace.example", secret.trim()).await?);
+        done(|| admin.add_product(&sku, "Something", 349).key(&mark)).await?;
+        done(|| admin.receive_stock(&sku, PIECES).key(&format!("{mark}-stock"))).await?;
+        let visitor = Client::new(&url)?;
+        done(|| visitor.register(&email, &password, "Ada").key(&mark)).await?;
+        let ada = Arc::new(log_in(&url, &email, &password).await?);
+        Ok(Self { admin, ada, ada_login: (email, password), sku })
+    }
+
+    /// The same shop after a while: logged in anew, as a token is valid for ten minutes.
+    pub(crate) async fn again(mut self, host: &str) -> anyhow::Result<Self> {
+        let (email, password) = &self.ada_login;
+        self.ada = Arc::new(log_in(&format!("http://{host}:3000"), email, password).await?);
+        Ok(self)
+    }
+
+    /// Orders once and waits for the confirmation; the order's id.
+    pub(crate) async fn order(&self) -> anyhow::Result<String> {
+        self.order_under(&Uuid::new_v4().to_string()).await
+    }
+
+    async fn order_under(&self, key: &str) -> anyhow::Result<String> {
+        let placed = done(|| self.ada.place_order(&[(&self.sku, 1)]).key(key)).await?;
+        ensure!(placed.text("status") == Some("confirmed"), "the order is {}", placed.body);
+        Ok(placed.location_id().context("an order without an address")?.to_owned())
+    }
+
+    /// The order is there and confirmed.
+    pub(crate) async fn has(&self, order: &str) -> anyhow::Result<()> {
+        let answer = done(|| self.ada.get(&format!("/v1/orders/{order}"))).await?;
+        ensure!(answer.text("status") == Some("confirmed"), "order {order} is {}", answer.body);
+        Ok(())
+    }
+
+    /// People begin to order.
+    pub(crate) fn busy(&self) -> Busy {
+        let (stop, confirmed) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let people = (0..PEOPLE).map(|_| {
+            let (shop, stop, confirmed) = (self.clone(), stop.clone(), confirmed.clone());
+            tokio::spawn(async move { shop.order_until(&stop, &confirmed).await })
+        });
+        Busy { shop: self.clone(), people: people.collect(), stop, confirmed }
+    }
+
+    async fn order_until(&self, stop: &AtomicBool, confirmed: &AtomicUsize) -> anyhow::Result<Vec<Order>> {
+        let mut orders = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let (key, begun) = (Uuid::new_v4().to_string(), Instant::now());
+            let id = self.order_under(&key).await?;
+            orders.push(Order { key, id, took: begun.elapsed() });
+            confirmed.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(orders)
+    }
+}
+
+struct Order {
+    key: String,
+    id: String,
+    took: Duration,
+}
+
+/// People who are ordering.
+pub(crate) struct Busy {
+    shop: Shop,
+    people: Vec<JoinHandle<anyhow::Result<Vec<Order>>>>,
+    stop: Arc<AtomicBool>,
+    confirmed: Arc<AtomicUsize>,
+}
+
+impl Busy {
+    /// Waits until so many more orders are confirmed; how long that took.
+    pub(crate) async fn more(&self, orders: usize) -> anyhow::Result<Duration> {
+        let (begun, wanted) = (Instant::now(), self.confirmed.load(Ordering::Relaxed) + orders);
+        while self.confirmed.load(Ordering::Relaxed) < wanted {
+            ensure!(begun.elapsed() < TRY_MAX, "no {orders} more orders in {TRY_MAX:?}");
+            // A person who ends before the stop has failed; `stop` tells why.
+            if self.people.iter().all(JoinHandle::is_finished) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(begun.elapsed())
+    }
+
+    /// Ends the orders and does the sums.
+    pub(crate) async fn stop(self) -> anyhow::Result<Sums> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut orders = Vec::new();
+        for person in self.people {
+            orders.extend(person.await.context("a person who orders")??);
+        }
+        let ids: BTreeSet<_> = orders.iter().map(|order| &order.id).collect();
+        ensure!(ids.len() == orders.len(), "{} orders were sent, and {} made", orders.len(), ids.len());
+        // Asked again, each key answers with its one order.
+        for some in orders.chunks(8) {
+            let again = try_join_all(some.iter().map(|order| self.shop.order_under(&order.key))).await?;
+            ensure!(again.iter().eq(some.iter().map(|order| &order.id)), "a key answers with another order");
+        }
+        let wanted = PIECES - i64::try_from(orders.len())?;
+        let begun = Instant::now();
+        loop {
+            let product = done(|| self.shop.admin.get(&format!("/v1/products/{}", self.shop.sku))).await?;
+            let left = product.body["available"].as_i64();
+            if left == Some(wanted) {
+                break;
+            }
+            ensure!(
+                begun.elapsed() < TRY_MAX,
+                "{} orders of one piece left {left:?} of {PIECES}",
+                orders.len()
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+        let longest = orders.iter().map(|order| order.took).max().unwrap_or_default();
+        Ok(Sums { orders: orders.len(), longest })
+    }
+}
+
+/// What came of the orders, all of them confirmed once.
+pub(crate) struct Sums {
+    pub(crate) orders: usize,
+    pub(crate) longest: Duration,
+}
+
+impl std::fmt::Display for Sums {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} orders, each confirmed once, the longest after {:.1} s",
+            self.orders,
+            self.longest.as_secs_f64()
+        )
+    }
+}
+
+/// Logs in, as soon as that works: the first admin is registered by a command that the gateway sends at its start.
+async fn log_in(url: &str, email: &str, password: &str) -> anyhow::Result<Client> {
+    let (visitor, begun) = (Client::new(url)?, Instant::now());
+    loop {
+        match visitor.log_in(email, password).send().await {
+            Ok(Answer { status: 200 | 201, body, .. }) => {
+                let token = body["access_token"].as_str().context("a session without a token")?.to_owned();
+                return Ok(visitor.with_token(token));
+            }
+            other if begun.elapsed() > TRY_MAX => bail!("{email} can't log in: {other:?}"),
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Sends a request, as often as need be, until it is done.
+async fn done(request: impl Fn() -> Request) -> anyhow::Result<Answer> {
+    let begun = Instant::now();
+    loop {
+        let answer = request().wait(10).send().await;
+        match answer {
+            Ok(answer) if [200, 201].contains(&answer.status) => return Ok(answer),
+            // 202: not decided yet. 409: the first try is still on its way. Others of 4xx will not get better; 404 is a read model that lags.
+            Ok(answer)
+                if (400..500).contains(&answer.status) && ![404, 409, 429].contains(&answer.status) =>
+            {
+                bail!("{}: {} {}", answer.what, answer.status, answer.body)
+            }
+            Ok(answer) if begun.elapsed() > TRY_MAX => {
+                bail!("{}: {} {}", answer.what, answer.status, answer.body)
+            }
+            Err(error) if begun.elapsed() > TRY_MAX => return Err(error.into()),
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
