@@ -1,6 +1,7 @@
-//! compose.yaml against the native stack: the same ports, settings, balancer and Prometheus files, health checks everywhere, nothing inner
-//! published. No Docker engine, and no stack, is needed: the file is only read. Where Go is at hand, compose-go's reading of it is compared
-//! with the one here. It starts nothing; `integration/compose` does.
+//! compose.yaml against the native stack: the same ports, settings, balancer and Prometheus files,
+//! health checks everywhere, nothing inner published. No Docker engine, and no stack, is needed:
+//! the file is only read. Where Go is at hand, compose-go's reading of it is compared with the one
+//! here. It starts nothing; `integration/compose` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -128,7 +129,8 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
         let here = names(environment(&services(&compose)[service]).into_keys());
         let there = names(part.env.into_iter().map(|(name, _)| name));
         let only_compose: Vec<_> = here.difference(&there).collect();
-        // Mail is for those who name a server, replicas for those who have several brokers; the native PostgreSQL has no passwords.
+        // Mail is for those who name a server, replicas for those who have several brokers; the
+        // native PostgreSQL has no passwords.
         let own = ["MILLRACE_SMTP_URL", "MILLRACE_REPLICATION", "MILLRACE_POSTGRES_PASSWORD"];
         assert!(
             only_compose.iter().all(|name| own.contains(&name.as_str())),
@@ -181,7 +183,8 @@ fn rust_sources(dir: &Path) -> Vec<String> {
 #[test]
 fn topics_are_made_by_provisioning_alone() {
     let compose = compose();
-    // Redpanda reads the file at a cluster's first start, and then ignores the cluster settings of `--mode` and `--set`.
+    // Redpanda reads the file at a cluster's first start, and then ignores the cluster settings of
+    // `--mode` and `--set`.
     let settings: serde_yaml_ng::Value =
         serde_yaml_ng::from_str(&read("redpanda/broker.yaml")).expect("broker.yaml is YAML");
     assert_eq!(settings["auto_create_topics_enabled"].as_bool(), Some(false));

@@ -1,4 +1,5 @@
-//! The profile `three-brokers`: each broker is down for a while as people order, and a service is restarted meanwhile.
+//! The profile `three-brokers`: each broker is down for a while as people order, and a service is
+//! restarted meanwhile.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! `docker compose` as it is typed, in the checkout, with variables of one's own. It never speaks to the engine in another way.
+//! `docker compose` as it is typed, in the checkout, with variables of one's own. It never speaks
+//! to the engine in another way.
 
 use std::{
     path::{Path, PathBuf},
@@ -102,15 +103,15 @@ impl Docker {
         }
     }
 
-    /// Kills all processes of a service's container at once, as a crash does: the engine restarts it, which it does not after
-    /// `docker kill`. Waits until the engine has seen it.
+    /// Kills all processes of a service's container at once, as a crash does: the engine restarts
+    /// it, which it does not after `docker kill`. Waits until the engine has seen it.
     pub(crate) async fn crash(&self, service: &str) -> anyhow::Result<()> {
         let id = self.compose(&["ps", "-q", service]).await?.trim().to_owned();
         ensure!(!id.is_empty(), "{service} does not run");
         let restarts = async || self.run("docker", &["inspect", "-f", "{{.RestartCount}}", &id]).await;
         let before = restarts().await?;
-        // -1: all but the first process, docker-init, which ends with its child, and the shell itself, which ends with the container. So
-        // the result of `exec` says nothing.
+        // -1: all but the first process, docker-init, which ends with its child, and the shell
+        // itself, which ends with the container. So the result of `exec` says nothing.
         let _ = self.compose(&["exec", "-T", service, "sh", "-c", "kill -9 -1"]).await;
         let begun = Instant::now();
         while restarts().await? == before {

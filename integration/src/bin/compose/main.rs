@@ -1,6 +1,7 @@
-//! `compose`: uses `compose.yaml` as a person would, step by step, and prints what each step took and showed. `integration/compose` finds or
-//! makes the Docker engine and the images, sets the variables that `docker compose` reads (`DOCKER_HOST`, `COMPOSE_FILE`,
-//! `COMPOSE_PROJECT_NAME`), and clears up after it. It never looks inside a container that a person could not look into.
+//! `compose`: uses `compose.yaml` as a person would, step by step, and prints what each step took
+//! and showed. `integration/compose` finds or makes the Docker engine and the images, sets the
+//! variables that `docker compose` reads (`DOCKER_HOST`, `COMPOSE_FILE`, `COMPOSE_PROJECT_NAME`),
+//! and clears up after it. It never looks inside a container that a person could not look into.
 #![forbid(unsafe_code)]
 
 mod brokers;

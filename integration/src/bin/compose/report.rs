@@ -1,4 +1,5 @@
-//! The steps of a run: each is printed when it is done, and all of them make a table. It judges nothing itself.
+//! The steps of a run: each is printed when it is done, and all of them make a table. It judges
+//! nothing itself.
 
 use std::time::{Duration, Instant};
 

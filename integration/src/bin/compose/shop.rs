@@ -1,5 +1,6 @@
-//! People who order through nginx while things are done to the system, and the sums at the end: each order that was sent has one outcome,
-//! is confirmed, and has taken its pieces from stock once. An order that was not acknowledged is sent again with its `Idempotency-Key`.
+//! People who order through nginx while things are done to the system, and the sums at the end:
+//! each order that was sent has one outcome, is confirmed, and has taken its pieces from stock
+//! once. An order that was not acknowledged is sent again with its `Idempotency-Key`.
 
 use std::{
     collections::BTreeSet,
@@ -182,7 +183,8 @@ impl std::fmt::Display for Sums {
     }
 }
 
-/// Logs in, as soon as that works: the first admin is registered by a command that the gateway sends at its start.
+/// Logs in, as soon as that works: the first admin is registered by a command that the gateway
+/// sends at its start.
 async fn log_in(url: &str, email: &str, password: &str) -> anyhow::Result<Client> {
     let (visitor, begun) = (Client::new(url)?, Instant::now());
     loop {
@@ -204,7 +206,8 @@ async fn done(request: impl Fn() -> Request) -> anyhow::Result<Answer> {
         let answer = request().wait(10).send().await;
         match answer {
             Ok(answer) if [200, 201].contains(&answer.status) => return Ok(answer),
-            // 202: not decided yet. 409: the first try is still on its way. Others of 4xx will not get better; 404 is a read model that lags.
+            // 202: not decided yet. 409: the first try is still on its way. Others of 4xx will not
+            // get better; 404 is a read model that lags.
             Ok(answer)
                 if (400..500).contains(&answer.status) && ![404, 409, 429].contains(&answer.status) =>
             {

@@ -1,4 +1,5 @@
-//! What a person does with one broker: the first start, the README's tour, crashes, restarts, `down` and `up`, other settings, mail.
+//! What a person does with one broker: the first start, the README's tour, crashes, restarts,
+//! `down` and `up`, other settings, mail.
 
 use std::time::{Duration, Instant};
 
@@ -116,7 +117,8 @@ async fn crashed(docker: &Docker, service: &str) -> anyhow::Result<String> {
     Ok(format!("restarted, healthy after {:.0} s; {sums}", healthy.as_secs_f64()))
 }
 
-/// A gateway gets a new container, and with it a new address, and nginx has to find it: the other one is stopped.
+/// A gateway gets a new container, and with it a new address, and nginx has to find it: the other
+/// one is stopped.
 async fn renewed_gateway(docker: &Docker) -> anyhow::Result<String> {
     let shop = Shop::open(docker, "localhost").await?;
     docker.compose(&["up", "-d", "--wait", "--no-deps", "--force-recreate", "gateway-0"]).await?;
