@@ -28,6 +28,9 @@ struct Options {
     /// Only the steps whose name contains this text, after the start that they need
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Only the README's tour, on a system that runs; nothing is started or stopped
+    #[arg(long)]
+    tour: bool,
     /// Leave the mail profile out
     #[arg(long)]
     without_mail: bool,
@@ -63,6 +66,9 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let docker = Docker::new(options.root.canonicalize()?);
+    if options.tour {
+        return report.step("the README's tour, typed", readme::tour(&docker)).await;
+    }
     // What an earlier run may have left.
     docker.compose(&["down", "-v", "--remove-orphans"]).await?;
     steps::one_broker(&docker, report, options.all).await?;
