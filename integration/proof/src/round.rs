@@ -89,7 +89,7 @@ impl Suite {
         }
         let (begun, mut rows) = (Instant::now(), Vec::new());
         for fault in faults {
-            let mut row = Row { fault: fault.name, not_run: (fault.cannot)(), ..Row::default() };
+            let mut row = Row { fault: fault.name, not_run: fault.why_not(&self.world), ..Row::default() };
             let runs = if row.not_run.is_some() { 0 } else { self.options.runs.unwrap_or(fault.runs) };
             for run in 0..runs {
                 print!("{:>5} s  {:<22} {:>2}/{runs}  ", begun.elapsed().as_secs(), fault.name, run + 1);

@@ -1,4 +1,5 @@
-//! The system under test: the native stack that this process was started under, with handles to break and mend its parts.
+//! The system under test: the native stack or the Compose project that this process was started
+//! under, with handles to break and mend its parts. It starts no system by itself.
 
 use std::{
     path::PathBuf,
@@ -58,10 +59,11 @@ impl Proxied {
         variable: &'static str,
         url: &str,
         protocol: Protocol,
+        host: &str,
     ) -> anyhow::Result<Self> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let at = rest.split(['/', '?']).next().unwrap_or(rest).rsplit('@').next().unwrap_or(rest);
-        let proxy = Proxy::start("127.0.0.1:0", at, protocol).await?;
+        let proxy = Proxy::start(&format!("{host}:0"), at, protocol).await?;
         let through = (variable, url.replace(at, proxy.at()));
         Ok(Self { server, proxy, through })
     }
@@ -84,18 +86,20 @@ impl World {
             variable("MILLRACE_MONGO_URL")?,
             variable("MILLRACE_REDIS_URL")?,
         );
-        // The broker says itself where it is found, so that this one listens where the stack has told it.
-        let (at, broker) = (variable("MILLRACE_PROXY")?, variable("MILLRACE_PROXIED_BROKER")?);
-        let proxies = vec![
-            Proxied {
-                server: "broker",
-                proxy: Proxy::start(&at, &broker, Protocol::Kafka).await?,
-                through: ("MILLRACE_BROKERS", at),
-            },
-            Proxied::store("postgres", "MILLRACE_POSTGRES_URL", &postgres, Protocol::Postgres).await?,
-            Proxied::store("mongo", "MILLRACE_MONGO_URL", &mongo, Protocol::Mongo).await?,
-            Proxied::store("redis", "MILLRACE_REDIS_URL", &redis, Protocol::Redis).await?,
+        // Containers reach this process under the address of their engine's bridge.
+        let host = std::env::var("MILLRACE_PROXY_HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
+        let mut proxies = vec![
+            Proxied::store("postgres", "MILLRACE_POSTGRES_URL", &postgres, Protocol::Postgres, &host).await?,
+            Proxied::store("mongo", "MILLRACE_MONGO_URL", &mongo, Protocol::Mongo, &host).await?,
+            Proxied::store("redis", "MILLRACE_REDIS_URL", &redis, Protocol::Redis, &host).await?,
         ];
+        // The broker advertises this address on its second listener, so the proxy has to listen
+        // there. A stack of several brokers has none.
+        if let Ok(at) = variable("MILLRACE_PROXY") {
+            let broker = variable("MILLRACE_PROXIED_BROKER")?;
+            let proxy = Proxy::start(&at, &broker, Protocol::Kafka).await?;
+            proxies.push(Proxied { server: "broker", proxy, through: ("MILLRACE_BROKERS", at) });
+        }
         let stores = Stores { postgres, mongo, redis };
         stores.audit().await.context("preparing PostgreSQL")?;
         crate::mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::compose::Compose;
 use super::{StackError, Supervisor};
 
 /// The variable that tells a test where the socket is.
@@ -137,26 +138,48 @@ pub enum ControlError {
     },
 }
 
-/// Asks a running stack; each request opens a connection of its own, so a client can be shared freely.
+/// Asks a running stack. Clients can be shared freely: each request opens a connection of its own.
 #[derive(Clone, Debug)]
 pub struct Client {
-    path: PathBuf,
+    stack: Stack,
+}
+
+#[derive(Clone, Debug)]
+enum Stack {
+    /// The native stack whose socket this is.
+    Socket(PathBuf),
+    /// Containers.
+    Compose(Compose),
 }
 
 impl Client {
     /// The stack whose socket is at `path`.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { stack: Stack::Socket(path.into()) }
     }
 
-    /// The stack that this process was started under.
+    /// The stack that this process was started under: a socket, or `compose` for the project that
+    /// Compose's own variables name.
     pub fn from_env() -> Result<Self, ControlError> {
-        std::env::var_os(VARIABLE).map(Self::at).ok_or(ControlError::NoStack)
+        let stack = std::env::var_os(VARIABLE).ok_or(ControlError::NoStack)?;
+        if stack == "compose" {
+            let overrides = std::env::temp_dir().join(format!("millrace-compose-{}", std::process::id()));
+            return Ok(Self { stack: Stack::Compose(Compose::from_env(overrides)?) });
+        }
+        Ok(Self::at(stack))
+    }
+
+    /// Whether the parts are containers.
+    pub fn is_compose(&self) -> bool {
+        matches!(self.stack, Stack::Compose(_))
     }
 
     /// Every part's state.
     pub async fn status(&self) -> Result<Vec<PartStatus>, ControlError> {
-        Ok(self.ask("status").await?.parts.unwrap_or_default())
+        match &self.stack {
+            Stack::Socket(path) => Ok(ask(path, "status").await?.parts.unwrap_or_default()),
+            Stack::Compose(compose) => compose.status().await,
+        }
     }
 
     /// One part's state.
@@ -170,23 +193,34 @@ impl Client {
 
     /// Starts a part; returns its process id at once.
     pub async fn start(&self, name: &str) -> Result<u32, ControlError> {
-        Ok(self.ask(&format!("start {name}")).await?.pid.unwrap_or_default())
+        self.start_with(name, &[]).await
     }
 
     /// The same with more in its environment, for this one start. No space may stand in a value.
     pub async fn start_with(&self, name: &str, extra: &[(&str, &str)]) -> Result<u32, ControlError> {
-        let pairs: String = extra.iter().map(|(name, value)| format!(" {name}={value}")).collect();
-        Ok(self.ask(&format!("start {name}{pairs}")).await?.pid.unwrap_or_default())
+        match &self.stack {
+            Stack::Socket(path) => {
+                let pairs: String = extra.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+                Ok(ask(path, &format!("start {name}{pairs}")).await?.pid.unwrap_or_default())
+            }
+            Stack::Compose(compose) => compose.start(name, extra).await,
+        }
     }
 
     /// Stops a part in order, and waits for its end.
     pub async fn stop(&self, name: &str) -> Result<(), ControlError> {
-        self.ask(&format!("stop {name}")).await.map(drop)
+        match &self.stack {
+            Stack::Socket(path) => ask(path, &format!("stop {name}")).await.map(drop),
+            Stack::Compose(compose) => compose.stop(name).await,
+        }
     }
 
     /// Sends a signal, named `KILL`, `TERM`, `STOP`, `CONT` ...
     pub async fn signal(&self, name: &str, signal: &str) -> Result<(), ControlError> {
-        self.ask(&format!("signal {name} {signal}")).await.map(drop)
+        match &self.stack {
+            Stack::Socket(path) => ask(path, &format!("signal {name} {signal}")).await.map(drop),
+            Stack::Compose(compose) => compose.signal(name, signal).await,
+        }
     }
 
     /// Kills a part with SIGKILL; it is gone when this returns.
@@ -196,23 +230,33 @@ impl Client {
 
     /// Waits until a part is ready.
     pub async fn wait(&self, name: &str, at_most: Duration) -> Result<(), ControlError> {
-        self.ask(&format!("wait {name} {}", at_most.as_secs())).await.map(drop)
+        match &self.stack {
+            Stack::Socket(path) => ask(path, &format!("wait {name} {}", at_most.as_secs())).await.map(drop),
+            Stack::Compose(compose) => compose.wait(name, at_most).await,
+        }
     }
 
-    /// Sends one line and returns the answer as it came.
+    /// Sends one line to the native stack's socket and returns the answer as it came.
     pub async fn raw(&self, request: &str) -> Result<String, ControlError> {
-        let silent = |source| ControlError::Silent { path: self.path.display().to_string(), source };
-        let stream = UnixStream::connect(&self.path).await.map_err(silent)?;
-        let (reader, mut writer) = stream.into_split();
-        writer.write_all(format!("{request}\n").as_bytes()).await.map_err(silent)?;
-        let answer = BufReader::new(reader).lines().next_line().await.map_err(silent)?;
-        answer.ok_or_else(|| silent(std::io::ErrorKind::UnexpectedEof.into()))
+        match &self.stack {
+            Stack::Socket(path) => raw(path, request).await,
+            Stack::Compose(_) => Err(ControlError::NoStack),
+        }
     }
+}
 
-    async fn ask(&self, request: &str) -> Result<Answer, ControlError> {
-        let refused = |reason| ControlError::Refused { request: request.to_owned(), reason };
-        let text = self.raw(request).await?;
-        let answer: Answer = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
-        if answer.ok { Ok(answer) } else { Err(refused(answer.error.unwrap_or_default())) }
-    }
+async fn raw(path: &Path, request: &str) -> Result<String, ControlError> {
+    let silent = |source| ControlError::Silent { path: path.display().to_string(), source };
+    let stream = UnixStream::connect(path).await.map_err(silent)?;
+    let (reader, mut writer) = stream.into_split();
+    writer.write_all(format!("{request}\n").as_bytes()).await.map_err(silent)?;
+    let answer = BufReader::new(reader).lines().next_line().await.map_err(silent)?;
+    answer.ok_or_else(|| silent(std::io::ErrorKind::UnexpectedEof.into()))
+}
+
+async fn ask(path: &Path, request: &str) -> Result<Answer, ControlError> {
+    let refused = |reason| ControlError::Refused { request: request.to_owned(), reason };
+    let text = raw(path, request).await?;
+    let answer: Answer = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
+    if answer.ok { Ok(answer) } else { Err(refused(answer.error.unwrap_or_default())) }
 }

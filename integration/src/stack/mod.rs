@@ -3,6 +3,7 @@
 //! is what `stack up` and `stack run` do. It never restarts anything in tests, never touches a process it did not start, and keeps
 //! nothing outside its data folder (but PostgreSQL's files, where that folder is closed to PostgreSQL's user).
 
+mod compose;
 pub mod control;
 pub mod flow;
 mod layout;
@@ -14,6 +15,7 @@ mod ready;
 mod secrets;
 mod supervisor;
 
+pub use compose::Compose;
 pub use control::{Client as Control, ControlError, PartStatus};
 pub use layout::Layout;
 pub use part::{Kind, Part, Ready, Step};

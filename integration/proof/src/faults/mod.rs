@@ -42,7 +42,28 @@ pub struct Fault {
     happen: for<'a> fn(&'a World, &'a mut StdRng, &'a str) -> Happening<'a>,
 }
 
+/// Faults that reach into the processes of the native stack: their memory, files, clock or state.
+const NATIVE_ONLY: [&str; 5] =
+    ["zombie", "zombie-in-transaction", "broker-disk-full", "postgres-disk-full", "clock-off"];
+
+/// Faults that harm connections to the broker, through the proxy before it.
+const BEHIND_BROKER_PROXY: [&str; 4] = ["connections-cut", "slow-network", "end-answers-lost", "end-late"];
+
 impl Fault {
+    /// Why it cannot be made to happen here; `None` where it can.
+    pub fn why_not(&self, world: &World) -> Option<&'static str> {
+        match world.control.is_compose() {
+            true if NATIVE_ONLY.contains(&self.name) => {
+                Some("it needs the processes or files of the native stack, not containers")
+            }
+            true if self.name == "registry-killed" => Some("the registry is part of the broker's container"),
+            _ if BEHIND_BROKER_PROXY.contains(&self.name) && world.proxied("broker").is_err() => {
+                Some("no proxy stands before several brokers")
+            }
+            _ => (self.cannot)(),
+        }
+    }
+
     /// Lets it happen.
     pub async fn happen(&self, world: &World, rng: &mut StdRng, sku: &str) -> anyhow::Result<()> {
         (self.happen)(world, rng, sku).await
