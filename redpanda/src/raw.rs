@@ -1,4 +1,5 @@
-//! The one file with `unsafe`: librdkafka's commit, flush and send, called without the detour of the crate.
+//! The one file with `unsafe`: librdkafka's commit, flush and send, called without the detour of the crate,
+//! and IncrementalAlterConfigs, which the crate lacks.
 //!
 //! rdkafka's `commit_transaction` flushes first, in fixed steps of 100 ms, so a transaction of ten records takes 101 ms
 //! instead of 4. librdkafka flushes by itself inside its commit; all that is needed is to call it. The crate's `send` has a
@@ -13,6 +14,7 @@ use std::{
 };
 
 use rdkafka::{
+    client::{Client, ClientContext},
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseProducer, Producer, ProducerContext},
 };
@@ -158,5 +160,115 @@ impl<C: ProducerContext<DeliveryOpaque = ()>> Drop for ProducerTopic<C> {
     fn drop(&mut self) {
         // SAFETY: it was made in `new`, is destroyed once, and its producer lives.
         unsafe { sys::rd_kafka_topic_destroy(self.topic) }
+    }
+}
+
+/// Sets these settings of a topic and no others (IncrementalAlterConfigs). Blocks for up to `timeout`.
+///
+/// # Errors
+/// The code and the text of the broker's answer, or of what kept the client from getting one.
+pub(crate) fn set_topic_configs<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    settings: &[(&str, &str)],
+    timeout: Duration,
+) -> Result<(), (RDKafkaErrorCode, String)> {
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let text = |text: &str| {
+        CString::new(text).map_err(|error| (RDKafkaErrorCode::InvalidArgument, error.to_string()))
+    };
+    let name = text(topic)?;
+    let settings: Vec<_> =
+        settings.iter().map(|(name, value)| Ok((text(name)?, text(value)?))).collect::<Result<_, _>>()?;
+    // SAFETY: `client` lives as long as the call and with it the handle that queue and options are made of. Every
+    // object is destroyed exactly once, behind its last use: librdkafka copies the resource (and the strings in it) before
+    // `rd_kafka_IncrementalAlterConfigs` returns, so that it may go at once; the queue goes last, and an answer that comes
+    // later than the timeout is dropped with it. Strings of the event are copied before the event is destroyed. Pointers
+    // that may be null are checked.
+    unsafe {
+        let handle = client.native_ptr();
+        let resource = sys::rd_kafka_ConfigResource_new(
+            sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
+            name.as_ptr(),
+        );
+        for (name, value) in &settings {
+            let error = sys::rd_kafka_ConfigResource_add_incremental_config(
+                resource,
+                name.as_ptr(),
+                sys::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET,
+                value.as_ptr(),
+            );
+            if !error.is_null() {
+                let result =
+                    (sys::rd_kafka_error_code(error).into(), owned(sys::rd_kafka_error_string(error)));
+                sys::rd_kafka_error_destroy(error);
+                sys::rd_kafka_ConfigResource_destroy(resource);
+                return Err(result);
+            }
+        }
+        let queue = sys::rd_kafka_queue_new(handle);
+        let options = sys::rd_kafka_AdminOptions_new(
+            handle,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS,
+        );
+        // Where a timeout is out of bounds, librdkafka's own is left.
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
+        let mut resources = [resource];
+        sys::rd_kafka_IncrementalAlterConfigs(handle, resources.as_mut_ptr(), 1, options, queue);
+        sys::rd_kafka_AdminOptions_destroy(options);
+        sys::rd_kafka_ConfigResource_destroy(resource);
+
+        // The client's own timeout comes first and is an event too.
+        let event = sys::rd_kafka_queue_poll(queue, timeout_ms.saturating_add(1000));
+        let result = if event.is_null() {
+            Err((RDKafkaErrorCode::OperationTimedOut, "no answer".to_owned()))
+        } else {
+            let answer = answer_of(event);
+            sys::rd_kafka_event_destroy(event);
+            answer
+        };
+        sys::rd_kafka_queue_destroy(queue);
+        result
+    }
+}
+
+/// What an event that answers IncrementalAlterConfigs says about its first resource.
+///
+/// # Safety
+/// `event` is a live event of librdkafka.
+unsafe fn answer_of(event: *mut sys::rd_kafka_event_t) -> Result<(), (RDKafkaErrorCode, String)> {
+    let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    // SAFETY: the event lives as long as the call, and what it gives belongs to it and lives as long as it does.
+    unsafe {
+        let code = sys::rd_kafka_event_error(event);
+        if code != none {
+            return Err((code.into(), owned(sys::rd_kafka_event_error_string(event))));
+        }
+        let answer = sys::rd_kafka_event_IncrementalAlterConfigs_result(event);
+        let mut count = 0;
+        let resources = match answer.is_null() {
+            true => ptr::null_mut(),
+            false => sys::rd_kafka_IncrementalAlterConfigs_result_resources(answer, &mut count),
+        };
+        if resources.is_null() || count == 0 {
+            return Err((RDKafkaErrorCode::Fail, "an answer to something else".to_owned()));
+        }
+        let code = sys::rd_kafka_ConfigResource_error(*resources);
+        match code == none {
+            true => Ok(()),
+            false => Err((code.into(), owned(sys::rd_kafka_ConfigResource_error_string(*resources)))),
+        }
+    }
+}
+
+/// A copy of a string of librdkafka; empty when there is none.
+///
+/// # Safety
+/// `text` is null or points to a string that ends with a zero byte and lives as long as the call.
+unsafe fn owned(text: *const std::ffi::c_char) -> String {
+    match text.is_null() {
+        true => String::new(),
+        // SAFETY: as above.
+        false => unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned(),
     }
 }

@@ -13,10 +13,7 @@ use std::{fmt, time::Duration};
 
 use rdkafka::{
     ClientConfig,
-    admin::{
-        AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier,
-        TopicReplication,
-    },
+    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     metadata::Metadata,
@@ -27,6 +24,7 @@ pub use plan::{Break, Plan, Step};
 use retry::Patience;
 
 use crate::{
+    raw,
     registry::{FULL_TRANSITIVE, Registry, RegistryError},
     topics::{self, Topic, Topics},
 };
@@ -193,13 +191,8 @@ impl Provision {
             let same = from == to || from.parse::<f64>().ok().is_some_and(|from| Ok(from) == to.parse());
             (!same).then_some((name, from, to))
         };
-        let changes: Vec<_> = settings.clone().into_iter().filter_map(differs).collect();
-        let of_the_topic = |(name, entry): (&&str, &&rdkafka::admin::ConfigEntry)| {
-            let set = entry.source == ConfigSource::DynamicTopic && !settings.contains_key(name);
-            Some(((*name).to_owned(), entry.value.clone().filter(|_| set)?))
-        };
-        let others = found.iter().filter_map(of_the_topic).collect();
-        Ok((!changes.is_empty()).then(|| Step::Alter { topic: topic.clone(), changes, others }))
+        let changes: Vec<_> = settings.into_iter().filter_map(differs).collect();
+        Ok((!changes.is_empty()).then(|| Step::Alter { topic: topic.clone(), changes }))
     }
 
     async fn described(&self, topic: &Topic) -> Result<ConfigResource, ProvisionError> {
@@ -260,19 +253,13 @@ impl Provision {
     async fn apply_once(&self, step: &Step) -> Result<(), ProvisionError> {
         match step {
             Step::Create { topic, replication } => self.create(topic, *replication).await,
-            Step::Alter { topic, others, .. } => {
-                let settings = topic.settings();
-                let mut change = AlterConfig::new(ResourceSpecifier::Topic(&topic.name));
-                for (name, value) in &settings {
-                    change = change.set(name, value);
-                }
-                // What is not named here would fall back to the broker's default.
-                for (name, value) in others {
-                    change = change.set(name, value);
-                }
+            Step::Alter { topic, changes } => {
+                // Incrementally: the older AlterConfigs resets every setting that it does not name,
+                // and is refused as a whole for one that may not be set.
                 let doing = format!("altering {}", topic.name);
-                let answer = self.admin.alter_configs(&[change], &options()).await;
-                answered(&doing, answer.map_err(|error| client(&doing, &error))?)
+                let set: Vec<_> = changes.iter().map(|(name, _, to)| (*name, to.as_str())).collect();
+                raw::set_topic_configs(self.admin.inner(), &topic.name, &set, ASK)
+                    .map_err(|(code, text)| broker(&doing, &text, retry::is_passing(code)))
             }
             Step::Level { schema, .. } => Ok(self.registry.set_full_transitive(schema.name).await?),
             Step::Register { schema, .. } => {

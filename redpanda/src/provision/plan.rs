@@ -51,14 +51,12 @@ pub enum Step {
         /// How many replicas it gets.
         replication: i32,
     },
-    /// Change settings of a topic.
+    /// Change settings of a topic. Its other settings stay, whoever made them.
     Alter {
         /// The topic.
         topic: Topic,
         /// Settings to change: name, from, to.
         changes: Vec<(&'static str, String, String)>,
-        /// What was set on this topic besides, by whomever. It stays.
-        others: BTreeMap<String, String>,
     },
     /// Hold a subject that is there to `FULL_TRANSITIVE`.
     Level {
@@ -106,12 +104,12 @@ impl Step {
                 "do": "create", "topic": topic.name, "partitions": topic.partitions, "replication": replication,
                 "settings": topic.settings(),
             }),
-            Self::Alter { topic, changes, others } => {
+            Self::Alter { topic, changes } => {
                 let changes: BTreeMap<_, _> = changes
                     .iter()
                     .map(|(name, from, to)| (*name, json!({ "from": from, "to": to })))
                     .collect();
-                json!({ "do": "alter", "topic": topic.name, "settings": changes, "others": others })
+                json!({ "do": "alter", "topic": topic.name, "settings": changes })
             }
             Self::Level { schema, from } => {
                 json!({ "do": "level", "subject": schema.name, "from": from, "to": FULL_TRANSITIVE })
