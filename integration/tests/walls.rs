@@ -254,6 +254,29 @@ fn unsafe_code_is_forbidden_everywhere_but_in_one_file() {
     assert!(only_the_module, "unsafe code outside of raw.rs: {found:?}");
 }
 
+/// Redpanda may lose offsets that a transaction has staged when a plain commit of the same group meets
+/// them (redpanda#31483). Only the benchmark of delivery at least once and a planted bug make one.
+#[test]
+fn no_group_of_a_transaction_gets_a_plain_offset_commit() {
+    let log = root().join("redpanda/src");
+    for path in sources(&log) {
+        let text = code(&path);
+        let plain = text.matches("CommitMode::").count();
+        let session = path.ends_with("src/session.rs");
+        assert_eq!(plain, if session { 2 } else { 0 }, "{} commits offsets", path.display());
+        for wrong in [r#""enable.auto.commit", "true""#, "commit_message", "commit_consumer_state"] {
+            assert!(!text.contains(wrong), "{} has {wrong}", path.display());
+        }
+        let consumer = text.contains("group.id");
+        assert!(!consumer || text.contains(r#""enable.auto.commit", "false""#), "{}", path.display());
+    }
+    for folder in ["pipeline", "gateway", "schemas"] {
+        for path in sources(&root().join(folder)) {
+            assert!(!code(&path).contains("AtLeastOnce"), "{} delivers at least once", path.display());
+        }
+    }
+}
+
 #[test]
 fn nothing_else_stands_at_the_top() {
     let entries = std::fs::read_dir(root()).expect("the checkout");

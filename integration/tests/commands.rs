@@ -1,0 +1,118 @@
+//! The kcat commands that the documents print: each is typed once, as it stands there, and must end by
+//! itself. The rpk commands beside them are not run: there is no rpk here. Run under `stack run`, as
+//! integration/test does; it needs the services, because a dead letter has to be written.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use redpanda::scan;
+
+/// The longest that a command may take: with `-e` it ends at the end of the topic.
+const COMMAND_S_MAX: u32 = 30;
+/// The longest that a processor may take to write a dead letter.
+const WRITTEN_MAX: Duration = Duration::from_secs(30);
+/// What the documents say for the broker's address.
+const ADDRESS: &str = "localhost:9092";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout").to_path_buf()
+}
+
+fn brokers() -> String {
+    std::env::var("MILLRACE_BROKERS").expect("MILLRACE_BROKERS is not set: run this under `stack run`")
+}
+
+/// The lines of a document that are typed, that is, stand in a block of code.
+fn typed(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            lines.push(line.trim().trim_start_matches("$ ").to_owned());
+        }
+    }
+    lines
+}
+
+/// The commands of all READMEs that begin with `program`, with the document that they stand in.
+fn commands(program: &str) -> Vec<(String, String)> {
+    let tracked = Command::new("git").args(["ls-files", "*.md"]).current_dir(root()).output();
+    let tracked = String::from_utf8(tracked.expect("git").stdout).expect("names");
+    let of = |document: &str| {
+        let text = std::fs::read_to_string(root().join(document)).expect("a document");
+        let typed = typed(&text).into_iter().filter(|line| line.starts_with(program));
+        typed.map(|line| (document.to_owned(), line)).collect::<Vec<_>>()
+    };
+    tracked.lines().flat_map(of).collect()
+}
+
+/// Runs a command as a shell does, with an end.
+fn run(command: &str) -> Output {
+    let command = command.replace(ADDRESS, &brokers());
+    let script = format!("set -o pipefail; {command}");
+    let timeout = COMMAND_S_MAX.to_string();
+    let output = Command::new("timeout").args([&timeout, "bash", "-c", &script]).current_dir(root()).output();
+    output.expect("bash runs")
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Where the dead letters of orders end, over all partitions.
+fn dead_letters() -> i64 {
+    let spans = scan::spans(&brokers(), "order.commands.dead").expect("an answer").expect("a topic");
+    spans.iter().map(|(_, end)| end).sum()
+}
+
+/// Writes a command that nobody can decode, and waits for its dead letter.
+fn write_dead_letter() {
+    let before = dead_letters();
+    let written = run(&format!("echo nonsense | kcat -P -b {ADDRESS} -t order.commands -k nonsense"));
+    assert!(written.status.success(), "{written:?}");
+    let since = Instant::now();
+    while dead_letters() == before {
+        assert!(since.elapsed() < WRITTEN_MAX, "the order service writes no dead letter");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+#[ignore = "needs the stack"]
+fn every_kcat_command_of_the_documents_ends_by_itself() {
+    write_dead_letter();
+    let consuming = commands("kcat").into_iter().filter(|(_, command)| !command.contains(" -P "));
+    let consuming: Vec<_> = consuming.collect();
+    assert!(consuming.iter().any(|(document, _)| document == "grafana/README.md"), "{consuming:?}");
+    assert!(consuming.iter().any(|(document, _)| document == "README.md"), "{consuming:?}");
+    for (document, command) in consuming {
+        let output = run(&command);
+        let printed = lines(&output);
+        let code = output.status.code();
+        assert_eq!(code, Some(0), "{document}: {command}\n{}", String::from_utf8_lossy(&output.stderr));
+        // Other topics may be empty yet.
+        if command.contains(".dead") || command.contains(" -L") {
+            assert!(!printed.is_empty(), "{document}: {command} prints nothing");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the stack"]
+fn last_offset_of_a_topic_that_ends_in_a_transaction_holds_no_record() {
+    write_dead_letter();
+    let output = run(&format!("kcat -b {ADDRESS} -C -t order.commands.dead -o -1 -e -q"));
+    assert_eq!(lines(&output), [""; 0], "grafana/README.md says that this prints nothing");
+}
+
+#[test]
+fn no_document_asks_for_the_last_offset() {
+    for (document, command) in [commands("kcat"), commands("rpk topic consume")].concat() {
+        assert!(!command.contains("-o -1") && !command.contains("-o-1"), "{document}: {command}");
+    }
+}
