@@ -35,6 +35,8 @@ pub(crate) struct Context {
     inputs: Vec<Topic>,
     news: Mutex<VecDeque<Membership>>,
     lag: Mutex<Vec<(TopicPartition, i64)>>,
+    /// When a broker was last heard from, as of the last statistics.
+    heard: Mutex<Instant>,
     before_revoke: BeforeRevoke,
 }
 
@@ -83,6 +85,11 @@ impl ClientContext for Context {
                 });
             lag.collect::<Vec<_>>()
         };
+        let idle = statistics.brokers.values().map(|broker| broker.rxidle).filter(|idle| *idle >= 0).min();
+        let idle = idle.map(|microseconds| Duration::from_micros(microseconds.unsigned_abs()));
+        if let Some(heard) = idle.and_then(|idle| Instant::now().checked_sub(idle)) {
+            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+        }
         *self.lag() = self.inputs.iter().flat_map(of_topic).collect();
     }
 
@@ -171,8 +178,13 @@ impl GroupConsumer {
         for (name, value) in extra {
             config.set(*name, *value);
         }
-        let context =
-            Context { inputs: inputs.to_vec(), news: Mutex::default(), lag: Mutex::default(), before_revoke };
+        let context = Context {
+            inputs: inputs.to_vec(),
+            news: Mutex::default(),
+            lag: Mutex::default(),
+            heard: Mutex::new(Instant::now()),
+            before_revoke,
+        };
         let consumer =
             BaseConsumer::from_config_and_context(&config, context).map_err(|e| fatal(doing(), &e))?;
         let names: Vec<&str> = inputs.iter().map(|topic| &**topic).collect();
@@ -284,6 +296,10 @@ impl GroupConsumer {
         let found = edges.fetch_watermarks(&place.topic, place.partition, ASK);
         self.edges = Some(edges);
         found.map_err(|e| retriable(doing(), &e))
+    }
+
+    pub(crate) fn silence(&self) -> Duration {
+        self.consumer.context().heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     pub(crate) fn lag(&mut self) -> Vec<(TopicPartition, i64)> {

@@ -245,6 +245,12 @@ pub trait Input: Send {
         Vec::new()
     }
 
+    /// The time since a broker was last heard from. It is taken from the client's statistics, so it may
+    /// be five seconds too long; a log in memory is always heard.
+    fn silence(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The group's committed offsets, asked as stable: waits for transactions that are still to be decided.
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError>;
 }

@@ -46,7 +46,7 @@ const REVOKE_MAX: Duration = Duration::from_secs(20);
 /// up, and the crate's own thread waits ten times a second.
 const NEWS: Duration = Duration::from_secs(5);
 
-/// How often the lag is taken from librdkafka's statistics.
+/// How often librdkafka's statistics come, from which lag and contact are taken.
 const LAG_EVERY_MS: &str = "5000";
 
 type TransactionalProducer = BaseProducer<Connections>;
@@ -299,6 +299,10 @@ impl Input for KafkaSession {
 
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
         self.input.lag()
+    }
+
+    fn silence(&self) -> Duration {
+        self.input.silence()
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {

@@ -25,4 +25,4 @@ pub mod worker;
 
 pub use metrics::Metrics;
 pub use topology::Topology;
-pub use worker::{Clock, End, SchemaSource, Settings, Status, Worker};
+pub use worker::{Clock, End, SILENCE_MAX, SchemaSource, Settings, Status, Worker};

@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -111,12 +111,30 @@ pub struct Status {
     open: AtomicBool,
     tasks: AtomicUsize,
     restoring: AtomicUsize,
+    /// When the session has last heard from a broker.
+    heard: Mutex<Option<Instant>>,
 }
 
+/// A session that has not heard from a broker for this long is cut off. The group's other members have
+/// taken its partitions by then: it is the session timeout.
+pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+
 impl Status {
-    /// Whether it has a session and all its tasks are restored.
+    /// Whether it has a session that hears from the broker, and all its tasks are restored.
     pub fn is_ready(&self) -> bool {
-        self.open.load(Ordering::Relaxed) && self.restoring.load(Ordering::Relaxed) == 0
+        self.open.load(Ordering::Relaxed)
+            && self.restoring.load(Ordering::Relaxed) == 0
+            && self.is_in_contact()
+    }
+
+    /// Whether the session has heard from a broker within [`SILENCE_MAX`]. A worker that is stuck for
+    /// longer counts as cut off too.
+    pub fn is_in_contact(&self) -> bool {
+        self.heard().is_none_or(|heard| heard.elapsed() < SILENCE_MAX)
+    }
+
+    fn heard(&self) -> Option<Instant> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many tasks are being read back, or are about to be.
@@ -699,6 +717,10 @@ impl Worker {
 
     fn publish(&self) {
         self.status.open.store(self.session.is_some(), Ordering::Relaxed);
+        if let Some(session) = &self.session {
+            let heard = Instant::now().checked_sub(session.silence());
+            *self.status.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+        }
         self.status.tasks.store(self.active.len(), Ordering::Relaxed);
         self.status.restoring.store(self.restoring.len() + self.unread.len(), Ordering::Relaxed);
         self.metrics.tasks.with_label_values(&["active"]).set(self.active.len() as i64);

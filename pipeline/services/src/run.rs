@@ -248,11 +248,14 @@ impl Stop {
     }
 }
 
-/// Ready when every worker has its session and all tasks are restored.
+/// Ready when every worker has its session, hears from the broker, and has all tasks restored.
 fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
     Arc::new(move || match statuses.get() {
         None => Err("waiting for the schemas and the stores".to_owned()),
         Some(all) if all.iter().all(|status| status.is_ready()) => Ok(()),
+        Some(all) if !all.iter().all(|status| status.is_in_contact()) => {
+            Err(format!("no broker was heard from for {} s", engine::SILENCE_MAX.as_secs()))
+        }
         Some(_) => Err("a session is being opened or a task restored".to_owned()),
     })
 }
