@@ -1,6 +1,7 @@
-//! The servers of the native stack keep what they were given when they are killed. Run under `stack run`, as integration/test does.
+//! The servers of the native stack keep what they were given when they are killed, and a service shows that it
+//! does not hear from one. Run under `stack run`, as integration/test does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use integration::stack::Control;
 use serde_json::{Value, json};
@@ -33,4 +34,37 @@ async fn the_registry_killed_comes_back_with_the_same_ids() {
     for (subject, before) in subjects.into_iter().zip(before) {
         assert_eq!(before, register(&registry, subject).await, "{subject}");
     }
+}
+
+/// Waits until the order service answers `/readyz` with `status`; returns the body.
+async fn wait_for_readiness(url: &str, status: u16) -> String {
+    let since = Instant::now();
+    loop {
+        let answer = reqwest::get(url).await.expect("the service answers");
+        let found = answer.status().as_u16();
+        let body = answer.text().await.expect("a body");
+        if found == status {
+            eprintln!("{url} answered {status} after {:.1} s", since.elapsed().as_secs_f32());
+            return body;
+        }
+        assert!(since.elapsed() < BACK_WITHIN, "{url} still answers {found}: {body}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: integration/test"]
+async fn service_is_not_ready_while_it_does_not_hear_from_the_broker() {
+    let stack = Control::from_env().expect("a stack");
+    let address = stack.part("order-0").await.expect("a part").address;
+    let url = address.replace("/metrics", "/readyz");
+    wait_for_readiness(&url, 200).await;
+
+    // A process that is stopped keeps its connections, as a network that is cut does.
+    stack.signal("broker", "STOP").await.expect("it is stopped");
+    let body = wait_for_readiness(&url, 503).await;
+    stack.signal("broker", "CONT").await.expect("it goes on");
+
+    assert!(body.contains("no broker was heard from for 10 s"), "{body}");
+    wait_for_readiness(&url, 200).await;
 }
