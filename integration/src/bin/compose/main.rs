@@ -70,7 +70,7 @@ async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         return report.step("the README's tour, typed", readme::tour(&docker)).await;
     }
     // What an earlier run may have left.
-    docker.compose(&["down", "-v", "--remove-orphans"]).await?;
+    docker.clone().with("COMPOSE_PROFILES", "*").compose(&["down", "-v", "--remove-orphans"]).await?;
     steps::one_broker(&docker, report, options.all).await?;
     if options.all {
         steps::other_settings(&docker, report).await?;

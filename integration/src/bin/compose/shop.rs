@@ -6,7 +6,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -35,6 +35,7 @@ pub(crate) struct Shop {
     ada: Arc<Client>,
     ada_login: (String, String),
     sku: String,
+    sold: Arc<AtomicI64>,
 }
 
 impl Shop {
@@ -52,7 +53,7 @@ impl Shop {
         let visitor = Client::new(&url)?;
         done(|| visitor.register(&email, &password, "Ada").key(&mark)).await?;
         let ada = Arc::new(log_in(&url, &email, &password).await?);
-        Ok(Self { admin, ada, ada_login: (email, password), sku })
+        Ok(Self { admin, ada, ada_login: (email, password), sku, sold: Arc::default() })
     }
 
     /// The same shop after a while: logged in anew, as a token is valid for ten minutes.
@@ -64,7 +65,13 @@ impl Shop {
 
     /// Orders once and waits for the confirmation; the order's id.
     pub(crate) async fn order(&self) -> anyhow::Result<String> {
-        self.order_under(&Uuid::new_v4().to_string()).await
+        self.buy(&Uuid::new_v4().to_string()).await
+    }
+
+    async fn buy(&self, key: &str) -> anyhow::Result<String> {
+        let order = self.order_under(key).await?;
+        self.sold.fetch_add(1, Ordering::Relaxed);
+        Ok(order)
     }
 
     async fn order_under(&self, key: &str) -> anyhow::Result<String> {
@@ -94,7 +101,7 @@ impl Shop {
         let mut orders = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             let (key, begun) = (Uuid::new_v4().to_string(), Instant::now());
-            let id = self.order_under(&key).await?;
+            let id = self.buy(&key).await?;
             orders.push(Order { key, id, took: begun.elapsed() });
             confirmed.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(PAUSE).await;
@@ -146,7 +153,7 @@ impl Busy {
             let again = try_join_all(some.iter().map(|order| self.shop.order_under(&order.key))).await?;
             ensure!(again.iter().eq(some.iter().map(|order| &order.id)), "a key answers with another order");
         }
-        let wanted = PIECES - i64::try_from(orders.len())?;
+        let wanted = PIECES - self.shop.sold.load(Ordering::Relaxed);
         let begun = Instant::now();
         loop {
             let product = done(|| self.shop.admin.get(&format!("/v1/products/{}", self.shop.sku))).await?;
@@ -154,11 +161,7 @@ impl Busy {
             if left == Some(wanted) {
                 break;
             }
-            ensure!(
-                begun.elapsed() < TRY_MAX,
-                "{} orders of one piece left {left:?} of {PIECES}",
-                orders.len()
-            );
+            ensure!(begun.elapsed() < TRY_MAX, "{left:?} pieces are left, not {wanted}");
             tokio::time::sleep(PAUSE).await;
         }
         let longest = orders.iter().map(|order| order.took).max().unwrap_or_default();
