@@ -78,8 +78,8 @@ fn expressions() -> Vec<(String, String)> {
 }
 
 /// The metrics of Redpanda that are watched. No Redpanda runs here, so that each name was looked up: those
-/// with `redpanda_` in the reference of public metrics in Redpanda's documentation (and the lag in
-/// that of 25.1 and later), those with `vectorized_` in its source.
+/// with `redpanda_` in the reference of public metrics in Redpanda's documentation (the lag in
+/// configurations that users published), those with `vectorized_` in its source.
 const OF_REDPANDA: [&str; 15] = [
     "redpanda_cluster_unavailable_partitions",
     "redpanda_kafka_consumer_group_consumers",

@@ -420,6 +420,11 @@ impl crate::log::Restore for RestoreReader {
     }
 }
 
+/// The longest wait of a fetch that finds nothing. Redpanda wakes a reader of committed records when a
+/// commit marker is appended, before the last stable offset has moved (`src/v/raft/consensus.cc`), so
+/// that such a fetch finds nothing and waits to its end. An idle reader sends this many requests.
+const FETCH_WAIT_MS: &str = "50";
+
 pub(crate) fn config_for(brokers: &str, group: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -443,6 +448,7 @@ fn read_committed(brokers: &str, group: &str) -> ClientConfig {
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", "10000")
         .set("heartbeat.interval.ms", "1000")
+        .set("fetch.wait.max.ms", FETCH_WAIT_MS)
         .set("fetch.queue.backoff.ms", "5")
         .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", "16384");
