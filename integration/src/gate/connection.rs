@@ -32,8 +32,7 @@ enum Expected {
 type ToKafka = Mutex<OwnedWriteHalf>;
 
 /// Serves `client` until either side closes.
-pub(super) async fn serve(gate: Arc<Gate>, client: TcpStream, upstream: &str) -> anyhow::Result<()> {
-    let kafka = TcpStream::connect(upstream).await?;
+pub(super) async fn serve(gate: Arc<Gate>, client: TcpStream, kafka: TcpStream) -> anyhow::Result<()> {
     client.set_nodelay(true)?;
     kafka.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();

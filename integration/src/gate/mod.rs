@@ -11,11 +11,12 @@ mod wire;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 pub use wire::Request;
 
@@ -137,6 +138,7 @@ impl Gate {
 
     /// Serves every client of one listener, each in a task of its own.
     pub async fn accept(self: Arc<Self>, listener: TcpListener, upstream: String) {
+        let unreachable = Arc::new(AtomicBool::new(false));
         loop {
             let (client, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -147,9 +149,23 @@ impl Gate {
                     continue;
                 }
             };
-            let (gate, upstream) = (self.clone(), upstream.clone());
+            let (gate, upstream, unreachable) = (self.clone(), upstream.clone(), unreachable.clone());
             tokio::spawn(async move {
-                if let Err(error) = connection::serve(gate, client, &upstream).await {
+                let kafka = match TcpStream::connect(&upstream).await {
+                    Ok(kafka) => kafka,
+                    Err(error) => {
+                        // Clients of a dead broker try again many times a second: once is enough.
+                        if !unreachable.swap(true, Ordering::Relaxed) {
+                            tell!("gate: {upstream} cannot be reached, so clients are closed: {error}");
+                        }
+                        return;
+                    }
+                };
+                unreachable.store(false, Ordering::Relaxed);
+                // Connections end in resets all the time; what a rule or the codec says is worth a line.
+                if let Err(error) = connection::serve(gate, client, kafka).await
+                    && !error.is::<std::io::Error>()
+                {
                     tell!("gate: {address} to {upstream}: {error:#}");
                 }
             });

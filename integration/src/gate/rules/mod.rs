@@ -36,6 +36,76 @@ pub const RULES: &[Rule] = &[
     fetch::RULE,
 ];
 
+/// A known difference between Redpanda and what clients meet here, which the gate cannot or does not imitate.
+#[derive(Clone, Copy, Debug)]
+pub struct NotImitated {
+    /// What Redpanda does.
+    pub redpanda: &'static str,
+    /// Where that is written.
+    pub source: &'static str,
+    /// What clients meet behind the gate, and why.
+    pub here: &'static str,
+}
+
+/// What is known to differ behind the gate all the same.
+pub const NOT_IMITATED: &[NotImitated] = &[
+    NotImitated {
+        redpanda: "EndTxn is answered before the group's offsets are committed; OffsetFetch with require_stable answers \
+                   UNSTABLE_OFFSET_COMMIT until then.",
+        source: "src/v/cluster/tx_gateway_frontend.cc, do_commit_tm_tx; src/v/kafka/server/group.cc, group::handle_offset_fetch",
+        here: "Kafka answers EndTxn before its markers are written too, but the window is shorter.",
+    },
+    NotImitated {
+        redpanda: "A fence batch is written to each partition of a transaction besides the marker, so gaps between offsets are \
+                   larger.",
+        source: "src/v/cluster/rm_stm.cc, rm_stm::begin_tx; src/v/kafka/server/group.cc, group::begin_tx",
+        here: "Offsets are Kafka's; the gate rewrites none.",
+    },
+    NotImitated {
+        redpanda: "A transaction that times out is aborted by the coordinator's timer, \
+                   abort_timed_out_transactions_interval_ms.",
+        source: "src/v/cluster/tx_gateway_frontend.cc, expire_old_txs",
+        here: "Kafka aborts it by its own timer, every 10 s, and bumps the epoch.",
+    },
+    NotImitated {
+        redpanda: "Transactional ids expire after transactional_id_expiration_ms and the least recently used are evicted above \
+                   max_transactions_per_coordinator.",
+        source: "src/v/cluster/tx_gateway_frontend.cc, init_tm_tx and expire_old_txs",
+        here: "Kafka's limits hold; no test is long enough to meet either.",
+    },
+    NotImitated {
+        redpanda: "Staged offsets can be lost to the retention sweep or a change of leader.",
+        source: "github.com/redpanda-data/redpanda pull request 31483, August 2026, open in v26.2.1",
+        here: "Kafka keeps them.",
+    },
+    NotImitated {
+        redpanda: "Only closed segments are compacted, and transaction batches leave compacted topics as \
+                   log_compaction_tx_batch_removal_enabled says.",
+        source: "src/v/storage/disk_log_impl.cc; docs.redpanda.com, cluster properties",
+        here: "Kafka's cleaner decides; it leaves the active segment alone too.",
+    },
+    NotImitated {
+        redpanda: "DescribeConfigs and CreateTopics answer with Redpanda's topic settings and defaults.",
+        source: "src/v/kafka/server/handlers/configs/config_response_utils.cc",
+        here: "They answer with Kafka's; a setting of Redpanda alone is accepted and not shown.",
+    },
+    NotImitated {
+        redpanda: "AlterConfigs refuses brokers, and IncrementalAlterConfigs changes cluster settings by their names.",
+        source: "src/v/kafka/server/handlers/alter_configs.cc and incremental_alter_configs.cc, alter_broker_configuration",
+        here: "Requests about brokers go to Kafka; Millrace sends none.",
+    },
+    NotImitated {
+        redpanda: "CreateTopics refuses an even replication factor and checks the values of settings by rules of its own.",
+        source: "src/v/kafka/server/handlers/create_topics.cc, validators; topics/validators.h",
+        here: "Kafka checks values; one broker allows a replication factor of 1 only.",
+    },
+    NotImitated {
+        redpanda: "A dead broker refuses connections.",
+        source: "TCP",
+        here: "The gate accepts a connection and closes it at once.",
+    },
+];
+
 /// Decides what is done with `request`.
 pub(super) fn plan(gate: &Gate, request: &Request) -> anyhow::Result<Plan> {
     let Some(api) = api_versions::admitted(request)? else { return api_versions::plan(request) };
@@ -94,6 +164,17 @@ pub(super) mod tests {
     pub(in crate::gate) fn responded<T: Decodable + HeaderVersion>(next: Next, version: i16) -> T {
         let Next::Respond(response) = next else { panic!("Kafka is asked again") };
         wire::read_response(version, &response).expect("a response")
+    }
+
+    #[test]
+    fn the_readme_lists_every_rule_and_what_is_not_imitated() {
+        let readme = include_str!("../../../README.md");
+        for Rule { name, does, source } in RULES {
+            assert!(readme.contains(&format!("| `{name}` | {does} | {source} |")), "{name}");
+        }
+        for NotImitated { redpanda, source, here } in NOT_IMITATED {
+            assert!(readme.contains(&format!("| {redpanda} | {here} | {source} |")), "{redpanda}");
+        }
     }
 
     #[test]
