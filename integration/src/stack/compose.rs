@@ -31,9 +31,8 @@ pub struct Compose {
 impl Compose {
     /// The project of this process's environment; overrides are written into `overrides`.
     pub fn from_env(overrides: PathBuf) -> Result<Self, ControlError> {
-        let variable = |name: &str| {
-            std::env::var(name).map_err(|_| refused("compose", format!("{name} is not set")))
-        };
+        let variable =
+            |name: &str| std::env::var(name).map_err(|_| refused("compose", format!("{name} is not set")));
         let (project, files) = (variable("COMPOSE_PROJECT_NAME")?, variable("COMPOSE_FILE")?);
         std::fs::create_dir_all(&overrides)
             .map_err(|error| refused("compose", format!("{}: {error}", overrides.display())))?;
