@@ -14,9 +14,6 @@ const BROKERS: [&str; 3] = ["redpanda", "redpanda-1", "redpanda-2"];
 /// Starts three brokers, takes each away in turn, and gives it back.
 pub(crate) async fn three(docker: &Docker, report: &mut Report) -> anyhow::Result<()> {
     let name = "`REPLICATION=3 BROKERS=... REGISTRIES=... docker compose --profile three-brokers up --wait`";
-    if !report.wants(name) {
-        return Ok(());
-    }
     let docker = docker
         .clone()
         .with("COMPOSE_PROFILES", "three-brokers")

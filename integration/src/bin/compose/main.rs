@@ -25,9 +25,9 @@ struct Options {
     /// Also what takes long: every container killed, other settings, mail, three brokers
     #[arg(long)]
     all: bool,
-    /// Only the steps whose name contains this text, after the start that they need
-    #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
+    /// Only this part of --all
+    #[arg(long, value_name = "PART")]
+    part: Option<Part>,
     /// Only the README's tour, on a system that runs; nothing is started or stopped
     #[arg(long)]
     tour: bool,
@@ -42,6 +42,28 @@ struct Options {
     out: PathBuf,
 }
 
+/// What starts on empty volumes and drops them at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// One broker, default settings
+    One,
+    /// Another address and another password
+    Settings,
+    /// The profile that catches mail
+    Mail,
+    /// The profile with three brokers
+    Three,
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        match self.part {
+            Some(only) => only == part,
+            None => self.all || part == Part::One,
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = match Options::try_parse() {
@@ -52,7 +74,7 @@ async fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
         }
     };
-    let mut report = Report::new(options.only.clone());
+    let mut report = Report::new();
     let done = run(&options, &mut report).await;
     let written = std::fs::write(&options.out, report.table());
     match done.and(written.map_err(|error| anyhow::anyhow!("write {}: {error}", options.out.display()))) {
@@ -71,12 +93,16 @@ async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     }
     // What an earlier run may have left.
     docker.clone().with("COMPOSE_PROFILES", "*").compose(&["down", "-v", "--remove-orphans"]).await?;
-    steps::one_broker(&docker, report, options.all).await?;
-    if options.all {
+    if options.wants(Part::One) {
+        steps::one_broker(&docker, report, options.all).await?;
+    }
+    if options.wants(Part::Settings) {
         steps::other_settings(&docker, report).await?;
-        if !options.without_mail {
-            steps::mail(&docker, report).await?;
-        }
+    }
+    if options.wants(Part::Mail) && !options.without_mail {
+        steps::mail(&docker, report).await?;
+    }
+    if options.wants(Part::Three) {
         brokers::three(&docker, report).await?;
     }
     Ok(())

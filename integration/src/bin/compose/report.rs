@@ -8,22 +8,16 @@ use anyhow::Context as _;
 /// What was done so far.
 pub(crate) struct Report {
     begun: Instant,
-    only: Option<String>,
     rows: Vec<(String, Duration, String)>,
 }
 
 impl Report {
-    /// A report that skips optional steps whose name does not contain `only`.
-    pub(crate) fn new(only: Option<String>) -> Self {
-        Self { begun: Instant::now(), only, rows: Vec::new() }
+    /// A report without a step.
+    pub(crate) fn new() -> Self {
+        Self { begun: Instant::now(), rows: Vec::new() }
     }
 
-    /// Whether an optional step is wanted.
-    pub(crate) fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
-    }
-
-    /// Runs a step that others build on.
+    /// Runs a step.
     pub(crate) async fn step(
         &mut self,
         name: &str,
@@ -39,15 +33,6 @@ impl Report {
         println!("[{at:4} s] {name}: {text} ({:.1} s)", took.as_secs_f64());
         self.rows.push((name.to_owned(), took, text));
         seen.map(drop)
-    }
-
-    /// Runs a step that nothing builds on, if it is wanted.
-    pub(crate) async fn optional(
-        &mut self,
-        name: &str,
-        work: impl Future<Output = anyhow::Result<String>>,
-    ) -> anyhow::Result<()> {
-        if self.wants(name) { self.step(name, work).await } else { Ok(()) }
     }
 
     /// All steps as a Markdown table.

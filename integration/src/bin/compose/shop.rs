@@ -25,6 +25,8 @@ const PEOPLE: usize = 3;
 const PAUSE: Duration = Duration::from_millis(150);
 /// How long an order is sent again until it is acknowledged, and how long a read model may lag.
 const TRY_MAX: Duration = Duration::from_secs(120);
+/// How the gateway answers for an order that was rejected at its deadline.
+const DEADLINE_STATUS: u16 = 409;
 /// Pieces in stock.
 const PIECES: i64 = 1_000_000;
 
@@ -65,19 +67,24 @@ impl Shop {
 
     /// Orders once and waits for the confirmation; the order's id.
     pub(crate) async fn order(&self) -> anyhow::Result<String> {
-        self.buy(&Uuid::new_v4().to_string()).await
+        self.buy(&Uuid::new_v4().to_string()).await?.context("the order met its deadline")
     }
 
-    async fn buy(&self, key: &str) -> anyhow::Result<String> {
+    async fn buy(&self, key: &str) -> anyhow::Result<Option<String>> {
         let order = self.order_under(key).await?;
-        self.sold.fetch_add(1, Ordering::Relaxed);
+        self.sold.fetch_add(i64::from(order.is_some()), Ordering::Relaxed);
         Ok(order)
     }
 
-    async fn order_under(&self, key: &str) -> anyhow::Result<String> {
+    /// Orders under a key; `None` if the order was rejected at its deadline of 30 s, as stock had not
+    /// been reserved until then.
+    async fn order_under(&self, key: &str) -> anyhow::Result<Option<String>> {
         let placed = done(|| self.ada.place_order(&[(&self.sku, 1)]).key(key)).await?;
+        if placed.status == DEADLINE_STATUS {
+            return Ok(None);
+        }
         ensure!(placed.text("status") == Some("confirmed"), "the order is {}", placed.body);
-        Ok(placed.location_id().context("an order without an address")?.to_owned())
+        Ok(Some(placed.location_id().context("an order without an address")?.to_owned()))
     }
 
     /// The order is there and confirmed.
@@ -112,7 +119,7 @@ impl Shop {
 
 struct Order {
     key: String,
-    id: String,
+    id: Option<String>,
     took: Duration,
 }
 
@@ -146,8 +153,9 @@ impl Busy {
         for person in self.people {
             orders.extend(person.await.context("a person who orders")??);
         }
-        let ids: BTreeSet<_> = orders.iter().map(|order| &order.id).collect();
-        ensure!(ids.len() == orders.len(), "{} orders were sent, and {} made", orders.len(), ids.len());
+        let made = orders.iter().filter(|order| order.id.is_some()).count();
+        let ids: BTreeSet<_> = orders.iter().filter_map(|order| order.id.as_ref()).collect();
+        ensure!(ids.len() == made, "{made} orders were confirmed under {} ids", ids.len());
         // Asked again, each key answers with its one order.
         for some in orders.chunks(8) {
             let again = try_join_all(some.iter().map(|order| self.shop.order_under(&order.key))).await?;
@@ -165,24 +173,26 @@ impl Busy {
             tokio::time::sleep(PAUSE).await;
         }
         let longest = orders.iter().map(|order| order.took).max().unwrap_or_default();
-        Ok(Sums { orders: orders.len(), longest })
+        Ok(Sums { confirmed: made, rejected: orders.len() - made, longest })
     }
 }
 
-/// What came of the orders, all of them confirmed once.
+/// What came of the orders: each was confirmed or rejected once, and asking again gives the same answer.
 pub(crate) struct Sums {
-    pub(crate) orders: usize,
+    confirmed: usize,
+    /// At their deadline.
+    pub(crate) rejected: usize,
     pub(crate) longest: Duration,
 }
 
 impl std::fmt::Display for Sums {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} orders, each confirmed once, the longest after {:.1} s",
-            self.orders,
-            self.longest.as_secs_f64()
-        )
+        let longest = self.longest.as_secs_f64();
+        write!(f, "{} orders, each confirmed once, the longest after {longest:.1} s", self.confirmed)?;
+        match self.rejected {
+            0 => Ok(()),
+            rejected => write!(f, "; {rejected} more rejected at their deadline"),
+        }
     }
 }
 
@@ -209,8 +219,12 @@ async fn done(request: impl Fn() -> Request) -> anyhow::Result<Answer> {
         let answer = request().wait(10).send().await;
         match answer {
             Ok(answer) if [200, 201].contains(&answer.status) => return Ok(answer),
-            // 202: not decided yet. 409: the first try is still on its way. Others of 4xx will not
-            // get better; 404 is a read model that lags.
+            // Such an answer is final: it is the order's outcome.
+            Ok(answer) if answer.status == DEADLINE_STATUS && answer.text("code") == Some("deadline") => {
+                return Ok(answer);
+            }
+            // 202: not decided yet. 404: a read model that lags. 409: the first try is still on its way.
+            // Others of 4xx will not get better.
             Ok(answer)
                 if (400..500).contains(&answer.status) && ![404, 409, 429].contains(&answer.status) =>
             {
