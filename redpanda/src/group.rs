@@ -408,6 +408,8 @@ impl crate::log::Restore for RestoreReader {
                     self.position = self.position.max(self.end);
                     self.stage = Stage::Done;
                 }
+                // One broker of several is down, or its name is unknown: the client goes on with the others.
+                Some(Err(error)) if is_passing(&error) => {}
                 Some(Err(error)) => return Err(consumption(&self.place.to_string(), &error)),
             }
             wait = Duration::ZERO;
