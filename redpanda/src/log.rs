@@ -192,6 +192,14 @@ pub enum LogError {
         /// What the client said.
         cause: String,
     },
+    /// This process can open no session any more, whatever happens: it has to be restarted.
+    #[error("{doing}: {cause} (the process must be restarted)")]
+    Exhausted {
+        /// What was tried, and on what.
+        doing: String,
+        /// Why it cannot work again.
+        cause: String,
+    },
     /// A position is outside of what the log keeps. Never answered by skipping.
     #[error("offset {offset} of {partition} is out of range: the log keeps {beginning}..{end}")]
     OutOfRange {

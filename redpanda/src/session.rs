@@ -9,10 +9,9 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -125,6 +124,11 @@ pub struct Settings {
 impl Connect for Settings {
     fn open(&self) -> Result<Box<dyn Session>, LogError> {
         let doing = || format!("opening a session as {}", self.transactional_id);
+        let left = LEFT.load(Ordering::Relaxed);
+        if left >= LEFT_MAX {
+            let cause = format!("{left} threads of earlier sessions are stuck in librdkafka");
+            return Err(LogError::Exhausted { doing: doing(), cause });
+        }
         let timeout_ms = TRANSACTION_TIMEOUT.as_millis().to_string();
         let mut config = ClientConfig::new();
         config
@@ -161,7 +165,6 @@ impl Connect for Settings {
             &[("group.instance.id", &self.transactional_id), ("statistics.interval.ms", LAG_EVERY_MS)],
             Box::new(move || waits.wait_idle(REVOKE_MAX)),
         )?;
-        let (hand_over, handed) = mpsc::channel();
         producer.poll(Duration::ZERO);
         let broken_before = producer.client().context().broken.load(Ordering::Relaxed);
         let committer = Committer {
@@ -174,11 +177,9 @@ impl Connect for Settings {
             is_open: false,
             _news: news,
         };
-        let thread = std::thread::Builder::new()
-            .name("commit".to_owned())
-            .spawn(move || committer.run(&handed))
+        let committing = CommitThread::start(move |handed| committer.run(handed), END_MAX)
             .map_err(|error| LogError::Fatal { doing: doing(), cause: error.to_string() })?;
-        Ok(Box::new(KafkaSession { input, hand_over: Some(hand_over), gate, thread: Some(thread) }))
+        Ok(Box::new(KafkaSession { input, committing, gate }))
     }
 }
 
@@ -229,9 +230,62 @@ impl Gate {
 
 struct KafkaSession {
     input: GroupConsumer,
-    hand_over: Option<mpsc::Sender<Handed>>,
+    committing: CommitThread,
     gate: Arc<Gate>,
-    thread: Option<JoinHandle<()>>,
+}
+
+/// The thread that makes the transaction calls of a session. It ends with its channel, after the call
+/// that it is in, and this waits for it when it is dropped, for a bounded time.
+///
+/// librdkafka's `send_offsets_to_transaction` has a timeout and waits for ever all the same, where the
+/// answer to TxnOffsetCommit has become outdated (`rd_kafka_txn_handle_TxnOffsetCommit` in
+/// `rdkafka_txnmgr.c` returns without a result). A thread that is stuck there is left behind: the next
+/// session has a new epoch, which fences whatever this one may still do.
+struct CommitThread {
+    hand_over: Option<mpsc::Sender<Handed>>,
+    /// Is closed when the thread ends.
+    ended: mpsc::Receiver<()>,
+    end_max: Duration,
+}
+
+/// How long a session that is dropped waits for its thread.
+const END_MAX: Duration = Duration::from_secs(5);
+/// A process with this many threads left behind opens no session any more: it has to be restarted.
+const LEFT_MAX: usize = 8;
+/// How many threads are left behind and have not ended since.
+static LEFT: AtomicUsize = AtomicUsize::new(0);
+
+impl CommitThread {
+    fn start(
+        work: impl FnOnce(&mpsc::Receiver<Handed>) + Send + 'static,
+        end_max: Duration,
+    ) -> std::io::Result<Self> {
+        let (hand_over, handed) = mpsc::channel();
+        let (ends, ended) = mpsc::channel::<()>();
+        std::thread::Builder::new().name("commit".to_owned()).spawn(move || {
+            work(&handed);
+            // Nobody listens any more where the thread was left behind.
+            if ends.send(()).is_err() {
+                LEFT.fetch_sub(1, Ordering::Relaxed);
+            }
+        })?;
+        Ok(Self { hand_over: Some(hand_over), ended, end_max })
+    }
+
+    fn hand_over(&self, handed: Handed) -> Result<(), LogError> {
+        let sent = self.hand_over.as_ref().map(|channel| channel.send(handed));
+        sent.and_then(Result::ok).ok_or_else(|| broken("the committing thread has ended"))
+    }
+}
+
+impl Drop for CommitThread {
+    fn drop(&mut self) {
+        self.hand_over = None;
+        if let Err(mpsc::RecvTimeoutError::Timeout) = self.ended.recv_timeout(self.end_max) {
+            let left = LEFT.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::error!(left, "a thread is stuck in a transaction call of librdkafka and is left behind");
+        }
+    }
 }
 
 /// What the committing thread is given.
@@ -247,11 +301,6 @@ enum Handed {
 }
 
 impl KafkaSession {
-    fn hand_over(&self, handed: Handed) -> Result<(), LogError> {
-        let sent = self.hand_over.as_ref().map(|channel| channel.send(handed));
-        sent.and_then(Result::ok).ok_or_else(|| broken("the committing thread has ended"))
-    }
-
     /// Hands over what ends a transaction.
     fn end(&self, handed: Handed) -> Result<(), LogError> {
         let mut state = self.gate.state();
@@ -262,22 +311,12 @@ impl KafkaSession {
             Flight::Busy | Flight::Ended(Ok(())) => return Err(broken("another one is in flight")),
         }
         drop(state);
-        self.hand_over(handed)
+        self.committing.hand_over(handed)
     }
 }
 
 fn broken(cause: &str) -> LogError {
     LogError::Fatal { doing: "handing a transaction over".to_owned(), cause: cause.to_owned() }
-}
-
-impl Drop for KafkaSession {
-    fn drop(&mut self) {
-        // The thread ends with its channel, after the transaction that it has.
-        self.hand_over = None;
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
 }
 
 impl Input for KafkaSession {
@@ -312,7 +351,7 @@ impl Input for KafkaSession {
 
 impl Session for KafkaSession {
     fn write(&mut self, records: Batch) -> Result<(), LogError> {
-        self.hand_over(Handed::Records(records))
+        self.committing.hand_over(Handed::Records(records))
     }
 
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
@@ -327,7 +366,7 @@ impl Session for KafkaSession {
         let ended = self.gate.take(wait)?;
         if ended.is_err() {
             // A thread that has ended needs no word.
-            drop(self.hand_over(Handed::Anew));
+            drop(self.committing.hand_over(Handed::Anew));
         }
         Some(ended)
     }
@@ -655,5 +694,37 @@ fn class(doing: &str, error: &KafkaError) -> Class {
         KafkaError::MessageProduction(code) if is_fenced(*code) => Class::Fenced(text),
         KafkaError::MessageProduction(_) | KafkaError::Canceled => Class::Abort(text),
         _ => Class::Unknown(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thread_that_is_stuck_is_left_behind_and_counted_until_it_ends() {
+        let (release, stuck) = mpsc::channel::<()>();
+        let work = move |_: &mpsc::Receiver<Handed>| stuck.recv().unwrap_or_default();
+        let thread = CommitThread::start(work, Duration::from_millis(20)).expect("a thread");
+        drop(thread);
+        assert_eq!(LEFT.load(Ordering::Relaxed), 1);
+
+        drop(release);
+        let begun = Instant::now();
+        while LEFT.load(Ordering::Relaxed) > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the thread has not ended");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn thread_ends_with_its_channel_before_the_session_is_gone() {
+        let (done, is_done) = mpsc::channel();
+        let work = move |handed: &mpsc::Receiver<Handed>| {
+            while handed.recv().is_ok() {}
+            done.send(()).expect("the test waits for it");
+        };
+        drop(CommitThread::start(work, Duration::from_secs(10)).expect("a thread"));
+        is_done.try_recv().expect("the thread has ended");
     }
 }

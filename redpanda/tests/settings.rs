@@ -68,7 +68,7 @@ async fn setting_made_by_hand_stays_when_others_are_altered() {
         .set("max.message.bytes", "1048576")
         .set("compression.type", "producer")
         .set("cleanup.policy", "delete")
-        .set("flush.messages", "12345");
+        .set("flush.ms", "12345");
     let set = admin.alter_configs(&[by_hand], &AdminOptions::new()).await.expect("an answer");
     assert!(set.iter().all(Result::is_ok), "{set:?}");
 
@@ -78,7 +78,7 @@ async fn setting_made_by_hand_stays_when_others_are_altered() {
     assert!(step.contains("max.message.bytes 1048576 -> 2000000"), "{step}");
     assert!(step.contains("retention.ms 3600000 -> 259200000"), "{step}");
     assert!(!step.contains("segment.ms"), "{step}");
-    assert_eq!(value(&admin, &topic, "flush.messages").await, "12345");
+    assert_eq!(value(&admin, &topic, "flush.ms").await, "12345");
     assert_eq!(value(&admin, &topic, "retention.ms").await, "259200000");
     assert_eq!(value(&admin, &topic, "segment.ms").await, "86400000");
 }

@@ -103,6 +103,14 @@ pub enum End {
         /// What the log said last.
         detail: String,
     },
+    /// The client library can open no session in this process any more.
+    #[error("{processor}: {detail}")]
+    Exhausted {
+        /// The processor.
+        processor: &'static str,
+        /// What the log said.
+        detail: String,
+    },
 }
 
 /// How a worker is, for those who ask from other threads.
@@ -153,11 +161,15 @@ impl Status {
 enum Trouble {
     Rebuild(String),
     Fenced(String),
+    Exhausted(String),
 }
 
 impl From<LogError> for Trouble {
     fn from(error: LogError) -> Self {
-        Self::Rebuild(error.to_string())
+        match error {
+            LogError::Exhausted { .. } => Self::Exhausted(error.to_string()),
+            _ => Self::Rebuild(error.to_string()),
+        }
     }
 }
 
@@ -256,22 +268,17 @@ impl Worker {
     /// # Errors
     /// When it must not go on: see [`End`].
     pub fn step(&mut self, idle: Duration) -> Result<bool, End> {
-        let done = match self.session.take() {
-            None => self.open(),
-            Some(mut session) => {
-                let done = self.turn(&mut *session, idle);
-                if done.is_ok() {
-                    self.session = Some(session);
-                }
-                done
-            }
+        let (done, session) = match self.session.take() {
+            None => (self.open(), None),
+            Some(mut session) => (self.turn(&mut *session, idle), Some(session)),
         };
         match done {
             Ok(worked) => {
+                self.session = session.or(self.session.take());
                 self.publish();
                 Ok(worked)
             }
-            Err(trouble) => self.throw_away(trouble).map(|()| true),
+            Err(trouble) => self.throw_away(trouble, session).map(|()| true),
         }
     }
 
@@ -281,8 +288,20 @@ impl Worker {
     }
 
     /// Forgets session, positions and state; the log has everything.
-    fn throw_away(&mut self, trouble: Trouble) -> Result<(), End> {
-        self.session = None;
+    fn throw_away(&mut self, trouble: Trouble, session: Option<Box<dyn Session>>) -> Result<(), End> {
+        let processor = self.topology.processor;
+        // The reason is logged first: a session may take seconds to end.
+        match &trouble {
+            Trouble::Fenced(detail) => {
+                self.fenced += 1;
+                tracing::warn!(processor, detail, "fenced: the session is rebuilt");
+            }
+            Trouble::Rebuild(reason) => {
+                tracing::warn!(processor, reason, "the session is rebuilt from the log");
+            }
+            Trouble::Exhausted(_) => {}
+        }
+        drop(session);
         self.active.clear();
         self.restoring.clear();
         self.unread.clear();
@@ -291,18 +310,12 @@ impl Worker {
         self.inbox.clear();
         self.metrics.rebuilds.inc();
         self.publish();
-        let processor = self.topology.processor;
         match trouble {
-            Trouble::Fenced(detail) => {
-                self.fenced += 1;
-                if self.fenced >= self.settings.fenced_max {
-                    return Err(End::Fenced { processor, times: self.fenced, detail });
-                }
-                tracing::warn!(processor, detail, "fenced: the session is rebuilt");
+            Trouble::Fenced(detail) if self.fenced >= self.settings.fenced_max => {
+                return Err(End::Fenced { processor, times: self.fenced, detail });
             }
-            Trouble::Rebuild(reason) => {
-                tracing::warn!(processor, reason, "the session is rebuilt from the log")
-            }
+            Trouble::Exhausted(detail) => return Err(End::Exhausted { processor, detail }),
+            _ => {}
         }
         std::thread::sleep(self.rebuild_wait);
         self.rebuild_wait = (self.rebuild_wait * 2).min(Duration::from_secs(10));

@@ -225,7 +225,7 @@ impl<'a> Projector<'a> {
                 tracing::error!(projection = self.projection.name(), %error, "stopped: rebuild the projection");
                 self.wait(&partition.clone(), STUCK, 1, false);
             }
-            Err(error @ LogError::Fatal { .. }) => return Err(error),
+            Err(error @ (LogError::Fatal { .. } | LogError::Exhausted { .. })) => return Err(error),
         }
         Ok(())
     }
