@@ -45,9 +45,11 @@ const REVOKE_MAX: Duration = Duration::from_secs(20);
 /// up, and the crate's own thread waits ten times a second.
 const NEWS: Duration = Duration::from_secs(5);
 
-/// The planted bug `offsets-twice` begins after this many transactions of a session, so that the
+/// The planted bug `offsets-twice` begins after this many transactions of a process, so that the
 /// suite's preparations still work.
-const TRANSACTIONS_BEFORE_PLANT: u64 = 50;
+const BEFORE_PLANT: u64 = 20;
+/// How many transactions a process with that bug has begun to commit.
+static PLANTED: AtomicU64 = AtomicU64::new(0);
 
 /// How often librdkafka's statistics come, from which lag and contact are taken.
 const LAG_EVERY_MS: &str = "5000";
@@ -179,7 +181,6 @@ impl Connect for Settings {
             delivery: self.delivery,
             topics: Vec::new(),
             is_open: false,
-            transactions: 0,
             _news: news,
         };
         let committing = CommitThread::start(move |handed| committer.run(handed), END_MAX)
@@ -416,8 +417,6 @@ struct Committer {
     topics: Vec<(Topic, raw::ProducerTopic<Connections>)>,
     /// Whether something was written that is neither committed nor aborted.
     is_open: bool,
-    /// How many transactions this session has tried to commit.
-    transactions: u64,
     _news: News,
 }
 
@@ -524,8 +523,7 @@ impl Committer {
     fn write_last(&mut self, transaction: &Transaction) -> Result<(), Class> {
         let offsets = listed(transaction)?;
         let offsets_first = !self.is_open;
-        self.transactions += 1;
-        let twice = planted("offsets-twice") && self.transactions > TRANSACTIONS_BEFORE_PLANT;
+        let twice = planted("offsets-twice") && PLANTED.fetch_add(1, Ordering::Relaxed) >= BEFORE_PLANT;
         self.begin()?;
         if offsets_first || twice {
             self.send_offsets(&offsets)?;

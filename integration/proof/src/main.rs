@@ -15,7 +15,7 @@ use proof::{
 /// Bugs that are planted on purpose, each with the fault that should show it.
 const CONTROLS: [(&str, &str); 7] = [
     ("offsets-early", "before-commit"),
-    ("offsets-twice", "a-hundred-times"),
+    ("offsets-twice", "abort"),
     ("no-dedupe", "a-hundred-times"),
     ("keep-overlay", "abort"),
     ("position-apart", "before-store"),
