@@ -235,8 +235,9 @@ impl Gate {
 }
 
 struct KafkaSession {
-    input: GroupConsumer,
+    /// Is dropped before the input, whose consumer the thread uses: fields are dropped in order.
     committing: CommitThread,
+    input: GroupConsumer,
     gate: Arc<Gate>,
 }
 
