@@ -31,6 +31,8 @@ const TRY_MAX: Duration = Duration::from_secs(90);
 const IN_FLIGHT_MAX: usize = 300;
 /// Products of one round; the last has few pieces, so that orders are rejected too.
 const PRODUCTS: usize = 6;
+/// Registered users of one round.
+const CUSTOMERS: usize = 20;
 
 /// What was sent, and what of it was acknowledged.
 #[derive(Default)]
@@ -170,8 +172,30 @@ impl Load {
         Ok(skus)
     }
 
+    /// Registers the users who order in a round, and returns their ids.
+    ///
+    /// # Errors
+    /// When the codec does not know the schema.
+    pub async fn customers(self: &Arc<Self>, round: &str) -> anyhow::Result<Vec<Uuid>> {
+        let mut customers = Vec::new();
+        for number in 0..CUSTOMERS {
+            let user_id = Uuid::new_v4();
+            let register = register(user_id, format!("{round}-customer-{number}"));
+            let key = user_id.to_string();
+            self.send(Arc::new(Command::new(&self.codec, "user.commands", key, &register)?)).await;
+            customers.push(user_id);
+        }
+        Ok(customers)
+    }
+
     /// Sends about `per_second` commands a second until [`Load::stop`], never waiting for one before the next.
-    pub async fn run(self: Arc<Self>, skus: Vec<String>, per_second: u32, seed: u64) {
+    pub async fn run(
+        self: Arc<Self>,
+        skus: Vec<String>,
+        customers: Vec<Uuid>,
+        per_second: u32,
+        seed: u64,
+    ) {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
         let mut orders: Vec<(Uuid, Uuid)> = Vec::new();
@@ -181,7 +205,7 @@ impl Load {
             if self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX {
                 continue;
             }
-            let Some(command) = self.next(&mut rng, &skus, &mut orders) else { continue };
+            let Some(command) = self.next(&mut rng, &skus, &customers, &mut orders) else { continue };
             self.in_flight.fetch_add(1, Ordering::Relaxed);
             let load = self.clone();
             tokio::spawn(async move {
@@ -203,12 +227,16 @@ impl Load {
         &self,
         rng: &mut StdRng,
         skus: &[String],
+        customers: &[Uuid],
         orders: &mut Vec<(Uuid, Uuid)>,
     ) -> Option<Arc<Command>> {
         let codec = &self.codec;
         let made = match rng.random_range(0..100) {
             0..70 => {
-                let (order_id, user_id) = (Uuid::from_u128(rng.random()), Uuid::from_u128(rng.random()));
+                let order_id = Uuid::from_u128(rng.random());
+                // A few orders come from users who never registered: their mails are retried and fail.
+                let registered = rng.random_ratio(49, 50);
+                let user_id = if registered { *customers.choose(rng)? } else { Uuid::from_u128(rng.random()) };
                 orders.push((order_id, user_id));
                 let mut lines = Vec::new();
                 for _ in 0..rng.random_range(1..=3) {
@@ -232,14 +260,7 @@ impl Load {
                 let user_id = Uuid::from_u128(rng.random());
                 // Some want an address that others want too.
                 let address = format!("{}-{}", skus.first()?, rng.random_range(0..500));
-                let register = RegisterUser {
-                    user_id,
-                    email: format!("{address}@millrace.example"),
-                    email_fingerprint: address,
-                    name: "Ada".to_owned(),
-                    password_hash: "none".to_owned(),
-                    role: Role::User,
-                };
+                let register = register(user_id, address);
                 Command::new(codec, "user.commands", user_id.to_string(), &register)
             }
             // The same command again, as rskafka may write it twice and people press twice.
@@ -299,6 +320,18 @@ impl Load {
             self.send(command.clone()).await;
         }
         Ok(())
+    }
+}
+
+/// The registration of one user, whose address is `name` at a domain of ours.
+fn register(user_id: Uuid, name: String) -> RegisterUser {
+    RegisterUser {
+        user_id,
+        email: format!("{name}@millrace.example"),
+        email_fingerprint: name,
+        name: "Ada".to_owned(),
+        password_hash: "none".to_owned(),
+        role: Role::User,
     }
 }
 

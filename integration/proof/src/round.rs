@@ -109,8 +109,10 @@ impl Suite {
         let earlier: HashSet<uuid::Uuid> = self.ledger.commands.keys().copied().collect();
         let name = format!("{}-{run}-{}", fault.name, seed % 100_000);
         let skus = world.load.products(&name).await?;
+        let customers = world.load.customers(&name).await?;
         let watch = world.stores.watch();
-        let load = tokio::spawn(world.load.clone().run(skus.clone(), self.options.rate, seed));
+        let load = world.load.clone().run(skus.clone(), customers, self.options.rate, seed);
+        let load = tokio::spawn(load);
         let happened = async {
             world.amid(AROUND).await?;
             fault.happen(world, &mut rng, &skus[0]).await?;
