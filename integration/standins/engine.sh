@@ -73,8 +73,9 @@ engine_start() {
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
+# The base images that are named (see bases.yaml), and the one below them.
 base_images() {
-    local base=$engine/base
+    local base=$engine/base image
     if ! has_image debian:bookworm-slim; then
         say "making the base image (debootstrap, once)"
         as_root rm -rf "$base"
@@ -83,8 +84,9 @@ base_images() {
         as_root tar -C "$base" -c . | docker import - debian:bookworm-slim >/dev/null
         as_root rm -rf "$base"
     fi
-    has_image rust:1.95.0-bookworm || bases rust
-    bases standins
+    for image in "$@"; do
+        [ $image = rust ] && has_image rust:1.95.0-bookworm || bases $image
+    done
 }
 
 bases() {

@@ -31,6 +31,17 @@ async fn dropped(docker: &Docker) -> anyhow::Result<String> {
     Ok("no container and no volume is left".to_owned())
 }
 
+/// The steps that `integration/test` has time for.
+pub(crate) async fn short(docker: &Docker, report: &mut Report) -> anyhow::Result<()> {
+    report.step("`docker compose up --build --wait`", up(docker, &["--build"])).await?;
+    report.step("the README's tour, typed", readme::tour(docker)).await?;
+    let shop = Shop::open(docker, "localhost").await?;
+    let order = shop.order().await?;
+    report.step("`order` killed (-9) while people order", crashed(docker, "order")).await?;
+    report.step("`docker compose down`, `up --wait`", down_and_up(docker, shop, &order)).await?;
+    report.step("`docker compose down -v`", dropped(docker)).await
+}
+
 /// The steps on the default settings.
 pub(crate) async fn one_broker(docker: &Docker, report: &mut Report, all: bool) -> anyhow::Result<()> {
     report.step("`docker compose up --build --wait`", up(docker, &["--build"])).await?;
@@ -79,17 +90,18 @@ pub(crate) async fn one_broker(docker: &Docker, report: &mut Report, all: bool) 
         })
         .await?;
     report.step("`gateway-0` made anew behind nginx, `gateway-1` stopped", renewed_gateway(docker)).await?;
-    report
-        .step("`docker compose down`, `up --wait`", async {
-            docker.compose(&["down"]).await?;
-            let seen = up(docker, &[]).await?;
-            let shop = shop.again("localhost").await?;
-            shop.has(&order).await?;
-            shop.order().await?;
-            Ok(format!("{seen}; the order of before is there, and the next one is confirmed"))
-        })
-        .await?;
+    report.step("`docker compose down`, `up --wait`", down_and_up(docker, shop, &order)).await?;
     report.step("`docker compose down -v`", dropped(docker)).await
+}
+
+/// Stops everything, starts it on the same volumes, and looks for an order of before.
+async fn down_and_up(docker: &Docker, shop: Shop, order: &str) -> anyhow::Result<String> {
+    docker.compose(&["down"]).await?;
+    let seen = up(docker, &[]).await?;
+    let shop = shop.again("localhost").await?;
+    shop.has(order).await?;
+    shop.order().await?;
+    Ok(format!("{seen}; the order of before is there, and the next one is confirmed"))
 }
 
 async fn ids(docker: &Docker) -> anyhow::Result<Vec<String>> {
