@@ -30,9 +30,12 @@ const TOPICS: [&str; 6] = [
 ];
 
 fn bank(workers: usize) -> Driver {
+    bank_of(Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>(), workers)
+}
+
+fn bank_of(topology: Topology, workers: usize) -> Driver {
     let topics = TOPICS.into_iter().chain(["account.commands.dead"]);
     let log = MemoryLog::new(topics.clone().map(|topic| (topic, PARTITIONS)));
-    let topology = Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
     let schemas = schemas::all().iter().copied().chain(bank::schemas());
     let codec = Codec::of(schemas.zip(1..));
     Driver::new(log, topology, codec, workers)
@@ -151,6 +154,51 @@ fn a_decider_that_panics_fails_its_command_and_blocks_nobody() {
     assert!(failed.detail.as_deref().unwrap().contains("a bug"));
     assert_eq!(driver.outcomes(deposit)[0].verdict, Verdict::Accepted);
     assert_eq!(driver.log.read_committed("account.commands.dead").len(), 1);
+}
+
+#[test]
+fn engine_that_panics_on_a_record_fails_its_command_and_blocks_nobody() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    // The first look at where a record of the topic belongs panics, outside of any decider.
+    let looks = AtomicU32::new(0);
+    let topology = Topology::new("bank", move |topic| {
+        let is_first = topic == "account.commands" && looks.fetch_add(1, Ordering::Relaxed) == 0;
+        assert!(!is_first, "a bug of the engine");
+        Some(PARTITIONS)
+    });
+    let mut driver = bank_of(topology.aggregate::<Account>(), 1);
+    let panic = send(&driver, "ann", 1, Deposit { amount: 1 });
+    let deposit = send(&driver, "ann", 2, Deposit { amount: 1 });
+    driver.settle();
+
+    let failed = &driver.outcomes(panic)[0];
+    assert_eq!(failed.verdict, Verdict::Failed);
+    assert!(failed.detail.as_deref().unwrap().contains("a bug of the engine"));
+    assert_eq!(driver.outcomes(deposit)[0].verdict, Verdict::Accepted);
+    assert_eq!(driver.log.read_committed("account.commands.dead").len(), 1);
+}
+
+#[test]
+fn header_names_that_are_not_text_disturb_nobody_and_are_kept_in_dead_letters() {
+    let mut driver = bank(1);
+    let mut headers = Headers::default();
+    headers.push(b"\xff\xfe", b"1");
+    headers.push(b"", b"\xff");
+    headers.push("ce_correlationid", b"\xff");
+    let value = driver.encode(&Command::from(Deposit { amount: 5 }));
+    driver.log.append("account.commands", "ann", Some(value), headers.clone());
+    driver.log.append("account.commands", "ann", Some("not avro".into()), headers.clone());
+    let credit = driver.encode(&FollowUp::from(Credit { from: "zoe".into(), amount: 666 }));
+    driver.log.append("account.followups", "bob", Some(credit), headers);
+    driver.settle();
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+
+    assert_eq!(balances(&driver)["ann"], 5);
+    let dead = driver.log.read_committed("account.commands.dead");
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].headers.iter().any(|header| header == (b"\xff\xfe".as_slice(), b"1".as_slice())));
 }
 
 #[test]
