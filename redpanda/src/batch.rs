@@ -41,7 +41,7 @@ pub struct Written<'a> {
 
 impl<'a> Written<'a> {
     /// Names and values of the headers, in order.
-    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         headers_in(self.headers)
     }
 
@@ -168,6 +168,7 @@ mod tests {
         let mut headers = Headers::default();
         headers.push("id", "1");
         headers.push("empty", "");
+        headers.push(b"\xff\xfe", b"\xff");
         let record =
             |topic: &str, partition, key: Option<&str>, value: Option<&str>, headers: &Headers| Outgoing {
                 topic: topic.into(),

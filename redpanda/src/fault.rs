@@ -1,7 +1,8 @@
 //! Places where a process can be made to die, for those who prove that nothing is lost then.
 //!
 //! `MILLRACE_FAULT=after-begin:3` ends the process, as `kill -9` does, at the third time that it comes to the place
-//! `after-begin`; `before-outcomes:3:stop` stops it there, as SIGSTOP does, until it gets SIGCONT; `abort:3` lets the third
+//! `after-begin`; `before-outcomes:3:stop` stops it there, as SIGSTOP does, until it gets SIGCONT;
+//! `after-poll:3:panic` panics there, so that the thread dies and the process stays; `abort:3` lets the third
 //! transaction fail and be aborted; `panic:KEY` makes every decision about the aggregate KEY panic. Without the variable a
 //! place costs one load.
 //!
@@ -20,7 +21,14 @@ struct Order {
     argument: String,
     /// Times until it happens; counted down.
     left: AtomicI64,
-    stop: bool,
+    then: Then,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Die,
+    Stop,
+    Panic,
 }
 
 static ORDERED: OnceLock<Option<Order>> = OnceLock::new();
@@ -35,7 +43,12 @@ impl Order {
         let mut word = || words.next().unwrap_or_default().to_owned();
         let (place, argument, action) = (word(), word(), word());
         let left = AtomicI64::new(argument.parse().unwrap_or(1));
-        Self { place, argument, left, stop: action == "stop" }
+        let then = match &*action {
+            "stop" => Then::Stop,
+            "panic" => Then::Panic,
+            _ => Then::Die,
+        };
+        Self { place, argument, left, then }
     }
 }
 
@@ -52,9 +65,10 @@ pub fn is_about(name: &str, what: &str) -> bool {
 /// Dies here, or stops, if it was ordered.
 pub fn place(name: &str) {
     if is_due(name) {
-        match ordered().is_some_and(|order| order.stop) {
-            true => stop(name),
-            false => die(name),
+        match ordered().map(|order| order.then) {
+            Some(Then::Stop) => stop(name),
+            Some(Then::Panic) => panic!("MILLRACE_FAULT: panicking at {name}"),
+            _ => die(name),
         }
     }
 }
@@ -89,9 +103,10 @@ mod tests {
     #[test]
     fn an_order_names_a_place_and_how_often_and_what_to_do() {
         let order = Order::parse("before-outcomes:3:stop");
-        assert_eq!((&*order.place, order.left.into_inner(), order.stop), ("before-outcomes", 3, true));
+        assert_eq!((&*order.place, order.left.into_inner(), order.then), ("before-outcomes", 3, Then::Stop));
         let order = Order::parse("after-poll");
-        assert_eq!((&*order.place, order.left.into_inner(), order.stop), ("after-poll", 1, false));
+        assert_eq!((&*order.place, order.left.into_inner(), order.then), ("after-poll", 1, Then::Die));
+        assert_eq!(Order::parse("after-poll:3:panic").then, Then::Panic);
         assert_eq!(Order::parse("panic:order-7").argument, "order-7");
     }
 }

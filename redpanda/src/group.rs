@@ -15,12 +15,13 @@ use rdkafka::{
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, Headers as _},
+    message::BorrowedMessage,
     types::RDKafkaRespErr,
 };
 
 use crate::arena::Arena;
 use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
+use crate::raw;
 
 /// How long a question to the broker may take.
 pub(crate) const ASK: Duration = Duration::from_secs(5);
@@ -477,9 +478,7 @@ impl Copier {
         };
         let mut headers = Headers::default();
         if let Some(found) = message.headers() {
-            for header in found.iter() {
-                headers.push(header.key, header.value.unwrap_or_default());
-            }
+            raw::copy_headers(found, &mut headers);
         }
         Record {
             topic,

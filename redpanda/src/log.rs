@@ -37,6 +37,8 @@ impl fmt::Display for TopicPartition {
 
 /// A record's headers, in order. A name may stand more than once; the last one counts.
 ///
+/// Names are bytes: Kafka's protocol says that they are UTF-8, and no broker checks it.
+///
 /// They are one run of bytes (lengths of name and value, name, value), because a record has a dozen short ones.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -61,7 +63,7 @@ impl Headers {
     }
 
     /// Names and values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         headers_in(&self.bytes)
     }
 
@@ -78,7 +80,7 @@ impl Headers {
 
     /// The bytes of the last header called `name`.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().filter(|(found, _)| *found == name).last().map(|(_, value)| value)
+        self.iter().filter(|(found, _)| *found == name.as_bytes()).last().map(|(_, value)| value)
     }
 
     /// The last header called `name` as text; `None` also where it is not UTF-8.
@@ -87,32 +89,32 @@ impl Headers {
     }
 
     /// Adds a header behind those that are there. The broker's limit on a record is far below the 4 GiB of a length.
-    pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
-        let value = value.as_ref();
+    pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let (name, value) = (name.as_ref(), value.as_ref());
         self.count += 1;
         self.bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
     }
 }
 
 /// Names and values in a run of bytes.
-pub(crate) fn headers_in(mut rest: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+pub(crate) fn headers_in(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     std::iter::from_fn(move || {
         let (name, behind) = rest.split_first_chunk()?;
         let (value, behind) = behind.split_first_chunk()?;
         let (name, behind) = behind.split_at_checked(u32::from_le_bytes(*name) as usize)?;
         let (value, behind) = behind.split_at_checked(u32::from_le_bytes(*value) as usize)?;
         rest = behind;
-        Some((std::str::from_utf8(name).unwrap_or_default(), value))
+        Some((name, value))
     })
 }
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .entries(self.iter().map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v))))
             .finish()
     }
 }

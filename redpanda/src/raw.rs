@@ -1,9 +1,9 @@
-//! The one file with `unsafe`: librdkafka's commit, flush and send, called without the detour of the crate,
-//! and IncrementalAlterConfigs, which the crate lacks.
+//! The one file with `unsafe`: librdkafka's commit, flush, send and headers, called without the detour of the crate,
+//! and IncrementalAlterConfigs, which the crate lacks. It never panics on what a record holds.
 //!
 //! rdkafka's `commit_transaction` flushes first, in fixed steps of 100 ms, so a transaction of ten records takes 101 ms
 //! instead of 4. librdkafka flushes by itself inside its commit; all that is needed is to call it. The crate's `send` has a
-//! topic looked up by its name, which it copies, and each header allocated twice.
+//! topic looked up by its name, which it copies, and each header allocated twice. Its headers panic on a name that is not UTF-8.
 #![allow(unsafe_code)]
 
 use std::{
@@ -16,12 +16,13 @@ use std::{
 use rdkafka::{
     client::{Client, ClientContext},
     error::{KafkaError, RDKafkaErrorCode},
+    message::BorrowedHeaders,
     producer::{BaseProducer, Producer, ProducerContext},
 };
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
-use crate::batch::Written;
+use crate::{batch::Written, log::Headers};
 
 /// How a commit failed, as librdkafka classifies it.
 #[derive(Debug)]
@@ -160,6 +161,28 @@ impl<C: ProducerContext<DeliveryOpaque = ()>> Drop for ProducerTopic<C> {
     fn drop(&mut self) {
         // SAFETY: it was made in `new`, is destroyed once, and its producer lives.
         unsafe { sys::rd_kafka_topic_destroy(self.topic) }
+    }
+}
+
+/// Appends what `found` holds to `headers`, names and values as bytes. librdkafka ends a name at its first zero byte.
+pub(crate) fn copy_headers(found: &BorrowedHeaders, headers: &mut Headers) {
+    let list = ptr::from_ref(found).cast::<sys::rd_kafka_headers_t>();
+    for index in 0.. {
+        let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the crate's reference to headers is librdkafka's pointer to them (`BorrowedHeaders::from_native_ptr`),
+        // and they live as long as it does. Name and value belong to them; both are copied here. A name ends with a zero
+        // byte; a value without bytes may be null.
+        unsafe {
+            let code = sys::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut length);
+            if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return;
+            }
+            let value: &[u8] = match value.is_null() {
+                true => &[],
+                false => std::slice::from_raw_parts(value.cast(), length),
+            };
+            headers.push(CStr::from_ptr(name).to_bytes(), value);
+        }
     }
 }
 

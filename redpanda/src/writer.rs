@@ -95,7 +95,10 @@ impl CommandWriter {
         let record = Record {
             key: Some(key.as_bytes().to_vec()),
             value: Some(value.to_vec()),
-            headers: headers.iter().map(|(n, v)| (n.to_owned(), v.to_vec())).collect::<BTreeMap<_, _>>(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+                .collect::<BTreeMap<_, _>>(),
             // The broker sets its own: every topic has LogAppendTime.
             timestamp: rskafka::chrono::DateTime::default(),
         };

@@ -3,7 +3,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ffi::OsString,
     io::Write,
+    os::unix::ffi::OsStringExt as _,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,6 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use redpanda::{log::Headers, writer::CommandWriter};
@@ -284,6 +287,41 @@ impl Load {
         let command = Command::raw(topic, key, "millrace.Poison", value);
         self.history().doomed.insert(command.id);
         self.send(Arc::new(command)).await;
+    }
+
+    /// Writes a command with kcat under one more header, whose name is not UTF-8. No other client here can.
+    ///
+    /// # Errors
+    /// When kcat can't be run, or the record was not acknowledged.
+    pub async fn with_odd_header(
+        &self,
+        brokers: &str,
+        topic: &'static str,
+        key: String,
+        name: &str,
+        value: Bytes,
+        doomed: bool,
+    ) -> anyhow::Result<()> {
+        let command = Command::raw(topic, key, name, value);
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), &command.value)?;
+        let partitions = redpanda::topics::all().get(topic).map_or(1, |topic| topic.partitions);
+        let partition = redpanda::partition_of(command.key.as_bytes(), partitions).to_string();
+        let mut kcat = tokio::process::Command::new("kcat");
+        kcat.args(["-P", "-b", brokers, "-t", topic, "-p", &partition, "-k", &command.key]);
+        for (name, value) in command.headers.iter() {
+            kcat.arg("-H").arg(OsString::from_vec([name, b"=", value].concat()));
+        }
+        kcat.arg("-H").arg(OsString::from_vec(b"\xff\xfe=1".to_vec())).arg(file.path());
+        let written = kcat.output().await.context("running kcat")?;
+        anyhow::ensure!(written.status.success(), "kcat: {}", String::from_utf8_lossy(&written.stderr));
+        let mut history = self.history();
+        if doomed {
+            history.doomed.insert(command.id);
+        }
+        history.acknowledged.insert(command.id);
+        history.sent.insert(command.id, Arc::new(command));
+        Ok(())
     }
 
     /// An order that can be placed: its key and its value.

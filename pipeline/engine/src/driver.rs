@@ -102,6 +102,16 @@ impl Driver {
         ));
     }
 
+    /// How workers work that are started from now on.
+    pub fn settings(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    /// What a running worker has decided on and not handed over for a commit yet: records with timers, and bytes of output.
+    pub fn held(&self, worker: usize) -> (usize, usize) {
+        self.workers[worker].as_ref().map_or((0, 0), |worker| (worker.pending(), worker.bytes()))
+    }
+
     /// Ends a worker where it stands, as `kill -9` does.
     pub fn kill(&mut self, worker: usize) {
         self.workers[worker] = None;

@@ -33,7 +33,8 @@ impl Envelope {
             (None, None, None, None, None);
         for (name, value) in record.headers.iter() {
             let text = || std::str::from_utf8(value).ok();
-            match name {
+            // No name of ours is anything but text.
+            match std::str::from_utf8(name).unwrap_or_default() {
                 name::ID => id = text(),
                 name::CORRELATION_ID => correlation = Some(Bytes::copy_from_slice(value)),
                 name::PRINCIPAL => principal = text().map(|_| Bytes::copy_from_slice(value)),

@@ -45,10 +45,14 @@ const TIMERS_MAX: usize = 1_000;
 pub struct Settings {
     /// Commit at this interval; zero commits as soon as the input drains.
     pub commit_interval: Duration,
-    /// A transaction is due when it has this many input records, and has at most about twice as many.
+    /// A transaction is due when it has this many input records and timers. While another one is in flight, the next may grow to twice
+    /// as many, and then nothing more is taken.
     pub records_max: usize,
-    /// A transaction has at most about this many bytes of output.
+    /// The same for bytes of output; one record's output may stand above it.
     pub bytes_max: usize,
+    /// A transaction is due when its first input was decided on this long ago, whether or not the input has drained. Well below
+    /// `transaction.timeout.ms`, past which the broker fences the session.
+    pub age_max: Duration,
     /// Output of at least this many records is written before its transaction is due, so that the
     /// log works on it while the rest is decided.
     pub part_min: usize,
@@ -67,6 +71,7 @@ impl Default for Settings {
             commit_interval: Duration::ZERO,
             records_max: 25_000,
             bytes_max: 16 << 20,
+            age_max: Duration::from_secs(2),
             part_min: 2_000,
             dedupe_horizon: Duration::from_secs(25 * 3600),
             fenced_max: 3,
@@ -203,6 +208,7 @@ pub struct Worker {
     /// How many bytes of it are written already.
     written: Option<usize>,
     in_flight: Option<Instant>,
+    /// Records that were polled and are not decided on yet.
     inbox: Vec<Record>,
     fenced: u32,
     rebuild_wait: Duration,
@@ -323,9 +329,12 @@ impl Worker {
     }
 
     fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, Trouble> {
-        // While a transaction is in flight, the next one may become twice as large as it has to: better than to wait.
-        let room = self.settings.records_max * if self.in_flight.is_some() { 2 } else { 1 };
-        let polled = if self.pending < room { self.poll(session, idle)? } else { 0 };
+        // What is left over is decided on first; without room there is nothing to poll for.
+        let polled = match (self.inbox.len(), self.room()) {
+            (0, 0) => 0,
+            (0, room) => self.poll(session, idle, room)?,
+            (left, _) => left,
+        };
         while let Some(change) = session.membership() {
             self.change(session, change)?;
         }
@@ -338,7 +347,27 @@ impl Worker {
         Ok(polled > 0 || fired > 0 || restored || ended || submitted)
     }
 
-    fn poll(&mut self, session: &mut dyn Session, idle: Duration) -> Result<usize, Trouble> {
+    /// How many more records and timers the pending batch may take. While a transaction is in flight, it may become twice as
+    /// large as it has to: better than to wait.
+    fn room(&self) -> usize {
+        let times = if self.in_flight.is_some() { 2 } else { 1 };
+        match self.bytes() < self.settings.bytes_max * times {
+            true => (self.settings.records_max * times).saturating_sub(self.pending),
+            false => 0,
+        }
+    }
+
+    /// The bytes of output that the pending batch has, written or not.
+    pub(crate) fn bytes(&self) -> usize {
+        self.written.unwrap_or(0) + self.output.records.bytes()
+    }
+
+    /// How many records and timers the pending batch has.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    fn poll(&mut self, session: &mut dyn Session, idle: Duration, room: usize) -> Result<usize, Trouble> {
         let wait = if self.pending > 0 || !self.restoring.is_empty() {
             Duration::ZERO
         } else if self.in_flight.is_some() {
@@ -354,8 +383,7 @@ impl Worker {
             }
             _ => wait,
         };
-        let max = POLL_MAX.min(self.settings.records_max - self.pending);
-        match session.poll(wait, max, &mut self.inbox) {
+        match session.poll(wait, POLL_MAX.min(room), &mut self.inbox) {
             Ok(()) => Ok(self.inbox.len()),
             Err(LogError::Retriable { doing, cause }) => {
                 tracing::debug!(doing, cause, "a poll is tried again");
@@ -370,17 +398,22 @@ impl Worker {
         Duration::from_millis((due_ms - (self.clock)()).max(0).unsigned_abs())
     }
 
-    /// Lets the tasks decide on what was polled.
+    /// Lets the tasks decide on what was polled, as far as there is room.
     fn decide(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
         let mut inbox = std::mem::take(&mut self.inbox);
         let mut run: Option<(Topic, u64)> = None;
-        'records: for record in inbox.drain(..) {
+        let mut done = 0;
+        'records: for record in &inbox {
+            if self.room() == 0 {
+                break;
+            }
+            done += 1;
             loop {
                 let Some(task) = self.active.get_mut(&record.partition) else {
                     tracing::debug!(topic = %record.topic, partition = record.partition, "a record of no task was left out");
                     continue 'records;
                 };
-                let Err(id) = task.apply(&record, &mut self.output) else { break };
+                let Err(id) = task.apply(record, &mut self.output) else { break };
                 // The registry may have to be waited for, and no transaction may stay open so long.
                 if self.written.is_some() {
                     self.submit(session)?;
@@ -396,7 +429,7 @@ impl Worker {
                 }
                 if !learn(&*self.source, &self.codec, id)? {
                     let error = format!("its schema id {id} is not in the registry");
-                    task.fail(&record, &error, &mut self.output);
+                    task.fail(record, &error, &mut self.output);
                     break;
                 }
             }
@@ -404,10 +437,11 @@ impl Worker {
             // Records come in runs of one topic: a label is looked up once a run.
             match &mut run {
                 Some((topic, count)) if *topic == record.topic => *count += 1,
-                run => self.metrics.decided(run.replace((record.topic, 1))),
+                run => self.metrics.decided(run.replace((record.topic.clone(), 1))),
             }
         }
         self.metrics.decided(run);
+        inbox.drain(..done);
         self.inbox = inbox;
         if self.pending > 0 && self.pending_since.is_none() {
             self.pending_since = Some(Instant::now());
@@ -417,9 +451,9 @@ impl Worker {
 
     fn fire(&mut self) -> usize {
         let now_ms = (self.clock)();
-        let mut fired = 0;
+        let (mut fired, room) = (0, self.room());
         for task in self.active.values_mut() {
-            fired += task.fire(now_ms, TIMERS_MAX, &mut self.output);
+            fired += task.fire(now_ms, TIMERS_MAX.min(room - fired), &mut self.output);
         }
         if fired > 0 {
             self.pending += fired;
@@ -430,10 +464,10 @@ impl Worker {
 
     fn submit_when_due(&mut self, session: &mut dyn Session, drained: bool) -> Result<bool, Trouble> {
         let Some(since) = self.pending_since else { return Ok(false) };
-        let bytes = self.written.unwrap_or(0) + self.output.records.bytes();
-        let full = self.pending >= self.settings.records_max || bytes >= self.settings.bytes_max;
+        let full = self.pending >= self.settings.records_max || self.bytes() >= self.settings.bytes_max;
         let interval = self.settings.commit_interval;
-        let due = full || if interval.is_zero() { drained } else { since.elapsed() >= interval };
+        let on_time = if interval.is_zero() { drained } else { since.elapsed() >= interval };
+        let due = full || on_time || since.elapsed() >= self.settings.age_max;
         if self.in_flight.is_some() && !(due && self.complete(session, COMMIT_WAIT)?) {
             return Ok(false);
         }
@@ -553,6 +587,8 @@ impl Worker {
 
     /// Reads on where the tasks are.
     fn fetch(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        // What is not decided on yet is read again.
+        self.inbox.clear();
         let positions: Vec<_> = self
             .active
             .values()

@@ -9,15 +9,15 @@
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use redpanda::log::{Input, LogError, Membership, Record, TopicPartition};
 use schemas::{Codec, CodecError};
 use tokio::runtime::Handle;
@@ -69,19 +69,13 @@ pub fn group(projection: &dyn Projection) -> String {
     format!("projector.{}", projection.name())
 }
 
-/// Runs a projection on a thread of its own until the shutdown.
-///
-/// # Errors
-/// When the thread can't be started.
-pub fn spawn(projection: Box<dyn Projection>, context: Context) -> std::io::Result<JoinHandle<()>> {
-    // The kernel shows fifteen characters of it.
-    let name = format!("p.{}", projection.name());
-    std::thread::Builder::new().name(name).spawn(move || {
-        // A client that is dropped may say good-bye in a task.
-        let _entered = context.runtime.enter();
-        run(&*projection, &context);
-        drop(projection);
-    })
+/// Runs a projection on this thread until the shutdown, and drops it where the stores' clients run. Not to be called on
+/// a Tokio worker.
+pub fn work(projection: Box<dyn Projection>, context: &Context) {
+    // A client that is dropped may say good-bye in a task.
+    let _entered = context.runtime.enter();
+    run(&*projection, context);
+    drop(projection);
 }
 
 /// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker.
@@ -364,7 +358,12 @@ impl<'a> Projector<'a> {
                     if !redpanda::planted("position-apart") {
                         redpanda::fault::place("before-store");
                     }
-                    done = projection.apply(&batch, codec).await;
+                    // A panic is about a record, and stops its partition alone. What it leaves behind is not used again.
+                    let applied = AssertUnwindSafe(projection.apply(&batch, codec)).catch_unwind().await;
+                    done = applied.unwrap_or_else(|_| {
+                        let why = "the projection panicked; the panic is in the log".to_owned();
+                        Err(wrong(&chunk[0], why))
+                    });
                     redpanda::fault::place("after-store");
                     if done.is_ok() {
                         (from, next) = (Some(to), to);

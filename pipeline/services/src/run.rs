@@ -9,8 +9,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context as _;
-use engine::{End, SchemaSource, Settings, Status, Topology, Worker};
+use anyhow::{Context as _, anyhow};
+use engine::{SchemaSource, Settings, Status, Topology, Worker};
 use projections::{Projection, StoreError, mongo::Mongo, postgres::Postgres, projector, redis::Redis};
 use redpanda::{
     log::Topic,
@@ -24,7 +24,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{config::Config, inner};
+use crate::{config::Config, inner, threads::Threads};
 
 /// Connections to PostgreSQL: each projector uses one at a time for each partition.
 const POSTGRES_CONNECTIONS_MAX: usize = 8;
@@ -138,7 +138,8 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     let metrics = prometheus::Registry::new();
     metrics.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     let statuses: Arc<OnceLock<Vec<Arc<Status>>>> = Arc::default();
-    let checks = vec![("engine", ready(statuses.clone()))];
+    let threads = Threads::default();
+    let checks = vec![("threads", alive(threads.clone())), ("engine", ready(statuses.clone()))];
     inner::serve(config.inner, metrics.clone(), checks).await?;
     let mut stop = Stop::listen()?;
 
@@ -170,19 +171,21 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
         runtime: Handle::current(),
         shutdown: shutdown.clone(),
     };
-    let mut projectors = Vec::new();
     if let Some(projections) = projections {
         let stores = tokio::select! {
             stores = Stores::open(&config) => stores?,
             () = stop.asked() => return Ok(()),
         };
         for projection in projections(stores)? {
-            projectors.push(projector::spawn(projection, context.clone())?);
+            let context = context.clone();
+            // The kernel shows fifteen characters of it.
+            threads.spawn(format!("p.{}", projection.name()), move || {
+                projector::work(projection, &context);
+                Ok(())
+            })?;
         }
     }
 
-    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
-    let mut workers = Vec::new();
     let mut found = Vec::new();
     for number in 0..config.workers {
         let connect = session::Settings {
@@ -206,27 +209,21 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
             engine_metrics.clone(),
         );
         found.push(worker.status());
-        let (shutdown, ended) = (shutdown.clone(), ended.clone());
-        workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            // A receiver that is gone means that the service ends anyway.
-            drop(ended.send(worker.run(&shutdown)));
-        })?);
+        let shutdown = shutdown.clone();
+        threads.spawn(format!("worker-{number}"), move || Ok(worker.run(&shutdown)?))?;
     }
-    drop(ended);
     drop(statuses.set(found));
     tracing::info!(processor = topology.processor(), instance = config.instance, "at work");
 
-    let result: Result<(), End> = tokio::select! {
-        ended = end.recv() => ended.unwrap_or(Ok(())),
+    let ended = tokio::select! {
+        name = threads.any_ended() => Err(anyhow!("thread {name} has ended by itself")),
         () = stop.asked() => Ok(()),
     };
     tracing::info!(processor = topology.processor(), "ending: finishing what was begun");
     shutdown.store(true, Ordering::Relaxed);
-    let joined = tokio::task::spawn_blocking(move || {
-        workers.into_iter().chain(projectors).for_each(|thread| drop(thread.join()));
-    });
-    joined.await.context("waiting for the threads")?;
-    Ok(result?)
+    let joined = tokio::task::spawn_blocking(move || threads.join());
+    joined.await.context("waiting for the threads")??;
+    ended
 }
 
 /// Signals to end.
@@ -257,6 +254,14 @@ fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
             Err(format!("no broker was heard from for {} s", engine::SILENCE_MAX.as_secs()))
         }
         Some(_) => Err("a session is being opened or a task restored".to_owned()),
+    })
+}
+
+/// Ready as long as no thread has ended.
+fn alive(threads: Threads) -> inner::Check {
+    Arc::new(move || match threads.ended() {
+        None => Ok(()),
+        Some(name) => Err(format!("thread {name} has ended; the process ends too")),
     })
 }
 

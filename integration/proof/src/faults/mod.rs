@@ -17,9 +17,9 @@ use clock::clock_off;
 use network::{connections_cut, end_answers_lost, end_late, slow_network};
 use processes::{
     abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at, paused,
-    twins, zombie, zombie_in_transaction,
+    thread_dies, twins, zombie, zombie_in_transaction,
 };
-use records::{a_hundred_times, poison, registry_killed, rolling_restart};
+use records::{a_hundred_times, poison, poison_headers, registry_killed, rolling_restart};
 use stores::{killed, killed_unanswered, redis_emptied, slow};
 
 /// Longer than a session and a transaction may be away.
@@ -145,6 +145,8 @@ pub const ALL: &[Fault] = &[
     fault!("end-late", "EndTxn arrives when the next transaction is under way", 5, true, end_late),
     fault!("a-hundred-times", "the same command a hundred times", 1, true, a_hundred_times),
     fault!("poison", "records that can't be read, in every topic of commands", 1, true, poison),
+    fault!("poison-headers", "headers whose names are not UTF-8", 1, true, poison_headers),
+    fault!("thread-dies", "a worker dies in a process that lives, then a projector", 2, true, thread_dies),
     fault!(
         "registry-killed",
         "the registry away, and a service started meanwhile",

@@ -125,6 +125,24 @@ async fn refused(world: &World, kind: &str) -> anyhow::Result<()> {
     }
 }
 
+/// A process that has lost a worker or a projector ends by itself, with an error, and is never taken for a healthy one.
+pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    for place in ["after-poll", "before-store"] {
+        world.kill("order-0").await?;
+        let order = format!("{place}:{}:panic", rng.random_range(1..=20));
+        world.begin("order-0", &[("MILLRACE_FAULT", &order)]).await?;
+        world.death_of("order-0").await?;
+        let ended = world.control.part("order-0").await?.ended.unwrap_or_default();
+        if ended == "ended with code 0" {
+            let what = format!("order-0 has lost a thread at {place} and ended as if all was well: {ended}");
+            world.report('H', Damage::Late, what);
+        }
+        world.start("order-0", &[]).await?;
+        world.amid(50).await?;
+    }
+    Ok(())
+}
+
 /// The later of the two fences the earlier, which comes back and fences the later; the first to be fenced three times in a row ends.
 pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.begin("order-1", &[("MILLRACE_INSTANCE", "0")]).await?;

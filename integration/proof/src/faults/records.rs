@@ -50,6 +50,23 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
     world.again("order-0", &[]).await
 }
 
+/// A header's name need not be text, whatever Kafka's protocol says: no broker checks it. Whoever reads such a record reads it again
+/// at every start.
+pub(super) async fn poison_headers(world: &World, rng: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+    let brokers = &world.brokers;
+    for topic in ["order.commands", "stock.commands", "user.commands"] {
+        let (key, value) = (format!("poison-{}", rng.next_u32()), Bytes::from_static(b"not Avro"));
+        world.load.with_odd_header(brokers, topic, key, "millrace.Poison", value, true).await?;
+    }
+    // The value is good, so it is decided on as any other.
+    let (key, order) = world.load.order(sku)?;
+    let name = <schemas::order::PlaceOrder as schemas::Record>::SCHEMA.name;
+    world.load.with_odd_header(brokers, "order.commands", key, name, order.into(), false).await?;
+    world.amid(100).await?;
+    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await?;
+    world.amid(100).await
+}
+
 pub(super) async fn registry_killed(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.kill("apicurio").await?;
     world.kill("order-0").await?;

@@ -1,5 +1,7 @@
 //! How a task works on one record or timer: decide, and write down what follows. It never does I/O.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use domain::decider::{Context, Verdict};
 use redpanda::log::{Headers, Record};
 use schemas::{
@@ -11,7 +13,7 @@ use uuid::Uuid;
 
 use super::Task;
 use crate::{
-    aggregate::{Decided, Effect, Emitted, Failure, Payload, encoded},
+    aggregate::{Decided, Effect, Emitted, Failure, Payload, encoded, said},
     changelog::MEMBER_SEPARATOR,
     envelope::{About, Envelope, derive},
     output::Output,
@@ -24,13 +26,21 @@ impl Task {
     pub(crate) fn apply(&mut self, record: &Record, output: &mut Output) -> Result<(), u32> {
         let length = output.records.len();
         let before = self.place();
-        if let Err(id) = self.route(record, output, true) {
-            self.roll_back(before);
-            output.records.truncate(length);
-            return Err(id);
+        // Tables and output are put back to the savepoint before anyone looks at them again.
+        let routed = catch_unwind(AssertUnwindSafe(|| self.route(record, output, true)));
+        if let Ok(Ok(())) = routed {
+            self.applied(record);
+            return Ok(());
         }
-        self.applied(record);
-        Ok(())
+        self.roll_back(before);
+        output.records.truncate(length);
+        match routed {
+            Ok(done) => done,
+            Err(panic) => {
+                self.fail(record, &format!("the engine panicked on it: {}", said(&*panic)), output);
+                Ok(())
+            }
+        }
     }
 
     /// Gives a record up that can't be read at all: its command fails, or its key is parked.

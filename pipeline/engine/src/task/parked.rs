@@ -50,7 +50,11 @@ impl Task {
             headers: record
                 .headers
                 .iter()
-                .map(|(name, value)| Header { name: name.to_owned(), value: value.to_vec() })
+                // The schema has text here, so a name that is not UTF-8 is kept with replacement characters.
+                .map(|(name, value)| Header {
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    value: value.to_vec(),
+                })
                 .collect(),
             value: record.value.as_ref().map(|value| value.to_vec()),
         };

@@ -1,6 +1,9 @@
 //! A task's memory in the log: what a transaction has to write of it, and how it is read back.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use bytes::Bytes;
 use redpanda::log::{Headers, Record, Topic};
@@ -11,7 +14,11 @@ use schemas::{
 };
 
 use super::Task;
-use crate::{aggregate::encoded, changelog::Key, output::Output};
+use crate::{
+    aggregate::{encoded, said},
+    changelog::Key,
+    output::Output,
+};
 
 /// How many old dedupe records are forgotten at a time.
 const FORGET_MAX: usize = 200;
@@ -98,8 +105,13 @@ impl Task {
         }
     }
 
-    /// Takes one record of the changelog back in.
+    /// Takes one record of the changelog back in. After a failure other than an unknown schema, the task is not whole.
     pub(crate) fn recall(&mut self, record: &Record) -> Result<(), RecallError> {
+        catch_unwind(AssertUnwindSafe(|| self.try_recall(record)))
+            .unwrap_or_else(|panic| Err(RecallError::Panic(said(&*panic).to_owned())))
+    }
+
+    fn try_recall(&mut self, record: &Record) -> Result<(), RecallError> {
         let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
         let parsed = key.and_then(Key::parse);
         let (Some(text), Some(key)) = (key, parsed) else {
@@ -165,6 +177,9 @@ pub(crate) enum RecallError {
     /// Its key is none that this processor writes.
     #[error("{0:?} is not a key of this processor's changelog")]
     Key(String),
+    /// The engine panicked on it.
+    #[error("the engine panicked on it: {0}")]
+    Panic(String),
     /// Its value can't be read.
     #[error(transparent)]
     Codec(#[from] CodecError),
