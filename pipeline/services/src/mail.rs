@@ -150,6 +150,10 @@ impl Projection for MailWorker {
         Box::pin(self.mongo.held(self.name(), place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.mongo.bury(self.name(), batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         let why = "mail that was sent can't be taken back".to_owned();
         Box::pin(async { Err(StoreError::Failed { doing: "erasing mail", why }) })

@@ -109,6 +109,10 @@ impl<F: Fold> Projection for Folded<F> {
         Box::pin(self.mongo.held(F::NAME, place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.mongo.bury(F::NAME, batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(self.mongo.erase(F::NAME, F::COLLECTION))
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use mongodb::{
     Client, Database, IndexModel,
     bson::{Document, doc},
+    error::{ErrorKind, WriteFailure},
     options::ClientOptions,
 };
 
@@ -105,6 +106,25 @@ impl Mongo {
     }
 }
 
+/// Codes of a server that will refuse the same document again: a value or an object that is too large
+/// (10334, 17280, 17419, 17420), or a bad one (2, 9, 14, 52).
+const ABOUT_DATA: [i32; 8] = [2, 9, 14, 52, 10334, 17280, 17419, 17420];
+
 pub(crate) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> StoreError {
-    move |error| StoreError::Failed { doing, why: error.kind.to_string() }
+    move |error| {
+        let why = error.kind.to_string();
+        let refused = match &*error.kind {
+            ErrorKind::Command(error) => ABOUT_DATA.contains(&error.code),
+            ErrorKind::Write(WriteFailure::WriteError(error)) => ABOUT_DATA.contains(&error.code),
+            ErrorKind::InsertMany(error) => {
+                error.write_errors.iter().flatten().any(|error| ABOUT_DATA.contains(&error.code))
+            }
+            ErrorKind::BsonSerialization(_) | ErrorKind::InvalidArgument { .. } => true,
+            _ => false,
+        };
+        match refused {
+            true => StoreError::Unstorable { doing, why },
+            false => StoreError::Failed { doing, why },
+        }
+    }
 }

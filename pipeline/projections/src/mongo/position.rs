@@ -14,6 +14,9 @@ use crate::{
 };
 
 const POSITIONS: &str = "positions";
+const DEAD_LETTERS: &str = "dead_letters";
+/// Dead letters of a projection that are kept for each partition: the newest.
+const BURIED_MAX: u64 = 1_000;
 
 #[derive(Deserialize)]
 struct Position {
@@ -64,6 +67,26 @@ impl Mongo {
         }
     }
 
+    /// Notes the record of a batch as a dead letter, then moves the position past it.
+    ///
+    /// # Errors
+    /// As [`Mongo::advance`].
+    pub async fn bury(&self, projection: &str, batch: &Batch<'_>, why: &str) -> Result<(), StoreError> {
+        let failed = failed("noting a dead letter");
+        let letters = self.collection::<Document>(DEAD_LETTERS);
+        let (of, offset) = (position_id(projection, batch.place), batch.to - 1);
+        let id = format!("{of}@{offset}");
+        let letter = doc! { "_id": &id, "of": &of, "offset": offset, "why": why };
+        letters.replace_one(doc! { "_id": &id }, letter).upsert(true).await.map_err(&failed)?;
+        let own = doc! { "of": &of };
+        let oldest = letters.find_one(own).sort(doc! { "offset": -1 }).skip(BURIED_MAX).await;
+        if let Some(oldest) = oldest.map_err(&failed)?.and_then(|letter| letter.get_i64("offset").ok()) {
+            let older = doc! { "of": &of, "offset": { "$lte": oldest } };
+            letters.delete_many(older).await.map_err(&failed)?;
+        }
+        self.advance(projection, batch).await
+    }
+
     /// Throws the documents of `projection` away, and its positions. Who works on it is fenced first, so that nothing of
     /// what they write stays.
     pub(super) async fn erase(&self, projection: &str, collection: &str) -> Result<(), StoreError> {
@@ -73,6 +96,9 @@ impl Mongo {
         positions.update_many(own.clone(), fence).await.map_err(failed("fencing projectors"))?;
         let documents = self.collection::<Document>(collection);
         documents.delete_many(doc! {}).await.map_err(failed("erasing documents"))?;
+        let buried = doc! { "of": { "$regex": format!("^{projection} ") } };
+        let letters = self.collection::<Document>(DEAD_LETTERS);
+        letters.delete_many(buried).await.map_err(failed("erasing dead letters"))?;
         let forget = doc! { "$inc": { "epoch": 1_i64 }, "$unset": { "next": "" } };
         positions.update_many(own, forget).await.map_err(failed("erasing positions"))?;
         Ok(())

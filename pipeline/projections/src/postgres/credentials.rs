@@ -7,10 +7,10 @@ use redpanda::log::TopicPartition;
 use schemas::{Codec, user::Credential};
 use uuid::Uuid;
 
-use super::{Postgres, failed, position};
+use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
-    projection::{Batch, Claim, Projection, key, message, wrong},
+    projection::{Batch, Claim, Projection, key, message, unfit},
 };
 
 /// The projection. The topic is compacted: there are no versions to follow each other, the newest record counts.
@@ -35,6 +35,10 @@ impl Projection for Credentials {
         Box::pin(position::held(&self.postgres, self.name(), place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(position::bury(&self.postgres, self.name(), batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(position::erase(&self.postgres, self.name(), &["credentials"]))
     }
@@ -55,7 +59,7 @@ impl Projection for Credentials {
                     continue;
                 };
                 ids.push(user_id);
-                hashes.push(credential.password_hash);
+                hashes.push(storable(&credential.password_hash).into_owned());
                 versions.push(credential.credential_version);
                 times.push(credential.changed_at);
             }
@@ -83,7 +87,7 @@ impl Projection for Credentials {
 fn newest(batch: &Batch<'_>, codec: &Codec) -> Result<BTreeMap<Uuid, Option<Credential>>, StoreError> {
     let mut newest = BTreeMap::new();
     for record in batch.records {
-        let user_id = key(record)?.parse().map_err(|_| wrong(record, "its key is no user id".to_owned()))?;
+        let user_id = key(record)?.parse().map_err(|_| unfit(record, "its key is no user id".to_owned()))?;
         newest.insert(user_id, message(record, codec)?);
     }
     Ok(newest)

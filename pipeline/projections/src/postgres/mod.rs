@@ -7,7 +7,7 @@ mod position;
 mod reads;
 mod users;
 
-use std::{str::FromStr, time::Duration};
+use std::{borrow::Cow, str::FromStr, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -125,8 +125,32 @@ fn is_about_credentials(code: &SqlState) -> bool {
     [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code)
 }
 
+/// The error of a statement. Of what the server says only the message is kept: its details may quote a row.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> StoreError {
-    move |error| StoreError::failed(doing, error)
+    move |error| match error.as_db_error() {
+        Some(said) => {
+            let why = format!("{}: {} ({})", said.severity(), said.message(), said.code().code());
+            match is_about_data(said.code()) {
+                true => StoreError::Unstorable { doing, why },
+                false => StoreError::Failed { doing, why },
+            }
+        }
+        None => StoreError::failed(doing, error),
+    }
+}
+
+/// Whether the server will refuse the same data again: a data exception, a violated constraint, or a
+/// limit of the program (classes 22, 23 and 54).
+fn is_about_data(code: &SqlState) -> bool {
+    ["22", "23", "54"].iter().any(|class| code.code().starts_with(class))
+}
+
+/// Text as PostgreSQL can hold it: it has no character U+0000, so U+FFFD stands in its place.
+pub(crate) fn storable(text: &str) -> Cow<'_, str> {
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\u{fffd}")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]

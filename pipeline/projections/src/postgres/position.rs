@@ -4,7 +4,7 @@
 use deadpool_postgres::Transaction;
 use redpanda::log::TopicPartition;
 
-use super::{Postgres, failed};
+use super::{Postgres, failed, storable};
 use crate::{
     StoreError,
     projection::{Batch, Claim},
@@ -76,6 +76,34 @@ pub(super) async fn advance(
     Err(StoreError::Lost { position: format!("{projection} {}", batch.place) })
 }
 
+/// Dead letters of a projection that are kept for each partition: the newest.
+const BURIED_MAX: i64 = 1_000;
+
+/// Notes a record as a dead letter, and moves the position past it.
+pub(super) async fn bury(
+    postgres: &Postgres,
+    projection: &str,
+    batch: &Batch<'_>,
+    why: &str,
+) -> Result<(), StoreError> {
+    let failed = failed("noting a dead letter");
+    let mut client = postgres.get().await?;
+    let transaction = client.transaction().await.map_err(&failed)?;
+    advance(&transaction, projection, batch).await?;
+    let sql = r#"INSERT INTO dead_letters (projection, topic, partition, "offset", why)
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"#;
+    let (topic, partition, why) = (&*batch.place.topic, batch.place.partition, storable(why));
+    transaction
+        .execute(sql, &[&projection, &topic, &partition, &(batch.to - 1), &why])
+        .await
+        .map_err(&failed)?;
+    let sql = r#"DELETE FROM dead_letters WHERE projection = $1 AND topic = $2 AND partition = $3 AND "offset" <=
+                 (SELECT "offset" FROM dead_letters WHERE projection = $1 AND topic = $2 AND partition = $3
+                  ORDER BY "offset" DESC LIMIT 1 OFFSET $4)"#;
+    transaction.execute(sql, &[&projection, &topic, &partition, &BURIED_MAX]).await.map_err(&failed)?;
+    transaction.commit().await.map_err(&failed)
+}
+
 /// Throws away the positions of a projection together with `tables`.
 pub(super) async fn erase(postgres: &Postgres, projection: &str, tables: &[&str]) -> Result<(), StoreError> {
     let failed = failed("erasing a projection");
@@ -83,6 +111,8 @@ pub(super) async fn erase(postgres: &Postgres, projection: &str, tables: &[&str]
     let transaction = client.transaction().await.map_err(&failed)?;
     // First, because it waits for those who write.
     let sql = "DELETE FROM positions WHERE projection = $1";
+    transaction.execute(sql, &[&projection]).await.map_err(&failed)?;
+    let sql = "DELETE FROM dead_letters WHERE projection = $1";
     transaction.execute(sql, &[&projection]).await.map_err(&failed)?;
     for table in tables {
         transaction.batch_execute(&format!("DELETE FROM {table}")).await.map_err(&failed)?;

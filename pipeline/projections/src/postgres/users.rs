@@ -12,7 +12,7 @@ use schemas::{
 use tokio_postgres::{Error, types::ToSql};
 use uuid::Uuid;
 
-use super::{Postgres, failed, position};
+use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
     projection::{Batch, Claim, Event, Projection, events, follows},
@@ -38,6 +38,10 @@ impl Projection for Users {
 
     fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(position::held(&self.postgres, self.name(), place))
+    }
+
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(position::bury(&self.postgres, self.name(), batch, why))
     }
 
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -266,10 +270,10 @@ async fn store(transaction: &Transaction<'_>, rows: &Rows) -> Result<(), Error> 
     let ids: Vec<Uuid> = users.keys().copied().collect();
     let columns = [
         &ids,
-        column!(users, row => &*row.email),
-        column!(users, row => row.email_fingerprint.as_deref()),
+        column!(users, row => storable(&row.email)),
+        column!(users, row => row.email_fingerprint.as_deref().map(storable)),
         column!(users, row => row.email_since),
-        column!(users, row => &*row.name),
+        column!(users, row => storable(&row.name)),
         column!(users, row => row.role),
         column!(users, row => row.status),
         column!(users, row => row.version),
@@ -290,7 +294,7 @@ async fn store(transaction: &Transaction<'_>, rows: &Rows) -> Result<(), Error> 
             &ids,
             column!(sessions, row => row.user_id),
             column!(sessions, row => row.generation),
-            column!(sessions, row => &*row.refresh_hash),
+            column!(sessions, row => storable(&row.refresh_hash)),
             column!(sessions, row => row.started_at),
             column!(sessions, row => row.refreshed_at),
             column!(sessions, row => row.expires_at),
