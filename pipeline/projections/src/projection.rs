@@ -50,6 +50,12 @@ pub trait Projection: Send + Sync {
         beginning
     }
 
+    /// Brings the store to this program's version, before anything else is asked of it. Idempotent; several
+    /// instances may do it at once.
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Makes the partition this owner's: whoever claimed it before can't move its position any more.
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>>;
 

@@ -88,6 +88,7 @@ pub fn spawn(projection: Box<dyn Projection>, context: Context) -> std::io::Resu
 /// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker.
 pub fn run(projection: &dyn Projection, context: &Context) {
     let group = group(projection);
+    prepare(projection, context);
     let mut wait = WAIT_MIN;
     while !context.shutdown.load(Ordering::Relaxed) {
         let opened = Instant::now();
@@ -107,6 +108,18 @@ pub fn run(projection: &dyn Projection, context: &Context) {
             pause(wait, &context.shutdown);
             wait = (wait * 2).min(WAIT_MAX);
         }
+    }
+}
+
+/// Waits until the store is as this program needs it. The group's other members have the partitions until then.
+fn prepare(projection: &dyn Projection, context: &Context) {
+    let mut failures = 0;
+    while !context.shutdown.load(Ordering::Relaxed) {
+        let Err(error) = context.runtime.block_on(projection.prepare()) else { return };
+        failures += 1;
+        context.metrics.failed(projection.name(), error.kind());
+        tracing::warn!(projection = projection.name(), %error, "waiting for the store");
+        pause(wait_after(failures), &context.shutdown);
     }
 }
 

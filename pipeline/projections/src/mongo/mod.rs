@@ -20,7 +20,11 @@ use mongodb::{
 use folded::Folded;
 pub use reads::{Reads, Recipients};
 
-use crate::{StoreError, projection::Projection};
+use crate::{
+    StoreError,
+    deadline::{READ_MAX, WRITE_MAX, within},
+    projection::Projection,
+};
 
 /// The database's name, where the URL has none.
 pub const DATABASE: &str = "millrace";
@@ -60,16 +64,19 @@ impl Mongo {
     /// # Errors
     /// When the server does not answer or refuses.
     pub async fn index(&self) -> Result<(), StoreError> {
-        let lists = [
-            (ORDERS, doc! { "user_id": 1, "placed_at": -1, "_id": -1 }),
-            (NOTIFICATIONS, doc! { "user_id": 1, "raised_at": -1, "_id": -1 }),
-        ];
-        for (name, keys) in lists {
-            let index = IndexModel::builder().keys(keys).build();
-            let made = self.database.collection::<Document>(name).create_index(index).await;
-            made.map_err(failed("making indexes in MongoDB"))?;
-        }
-        Ok(())
+        let work = async {
+            let lists = [
+                (ORDERS, doc! { "user_id": 1, "placed_at": -1, "_id": -1 }),
+                (NOTIFICATIONS, doc! { "user_id": 1, "raised_at": -1, "_id": -1 }),
+            ];
+            for (name, keys) in lists {
+                let index = IndexModel::builder().keys(keys).build();
+                let made = self.database.collection::<Document>(name).create_index(index).await;
+                made.map_err(failed("making indexes in MongoDB"))?;
+            }
+            Ok(())
+        };
+        within(WRITE_MAX, "making indexes in MongoDB", work).await
     }
 
     /// Whether the server answers.
@@ -77,8 +84,11 @@ impl Mongo {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.database.run_command(doc! { "ping": 1 }).await.map_err(failed("asking MongoDB"))?;
-        Ok(())
+        let work = async {
+            self.database.run_command(doc! { "ping": 1 }).await.map_err(failed("asking MongoDB"))?;
+            Ok(())
+        };
+        within(READ_MAX, "asking MongoDB", work).await
     }
 
     /// Orders with their history.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
+    deadline::WRITE_MAX,
     projection::{Batch, Claim, Projection, key, message, unfit},
 };
 
@@ -25,6 +26,10 @@ impl Projection for Credentials {
 
     fn topics(&self) -> &'static [&'static str] {
         &["user.credentials"]
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.postgres.migrate())
     }
 
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
@@ -44,7 +49,7 @@ impl Projection for Credentials {
     }
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
+        let writing = async move {
             let newest = newest(batch, codec)?;
             let failed = failed("writing credentials");
             let mut client = self.postgres.get().await?;
@@ -79,7 +84,8 @@ impl Projection for Credentials {
                 transaction.execute(sql, &[&gone]).await.map_err(&failed)?;
             }
             transaction.commit().await.map_err(&failed)
-        })
+        };
+        Box::pin(self.postgres.within(WRITE_MAX, "writing credentials", writing))
     }
 }
 

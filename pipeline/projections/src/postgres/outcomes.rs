@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
+    deadline::WRITE_MAX,
     projection::{Batch, Claim, Projection, message, unfit},
     redis::{Redis, outcome_channel},
 };
@@ -29,6 +30,10 @@ impl Projection for Outcomes {
         &["outcomes"]
     }
 
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.postgres.migrate())
+    }
+
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
@@ -46,7 +51,7 @@ impl Projection for Outcomes {
     }
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
+        let writing = async move {
             let outcomes = first(batch, codec)?;
             let failed = failed("writing outcomes");
             redpanda::fault::place("before-outcomes");
@@ -59,7 +64,8 @@ impl Projection for Outcomes {
             drop(client);
             self.tell(outcomes.into_keys());
             Ok(())
-        })
+        };
+        Box::pin(self.postgres.within(WRITE_MAX, "writing outcomes", writing))
     }
 }
 

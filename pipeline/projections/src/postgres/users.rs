@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
+    deadline::WRITE_MAX,
     projection::{Batch, Claim, Event, Projection, events, follows},
 };
 
@@ -30,6 +31,10 @@ impl Projection for Users {
 
     fn topics(&self) -> &'static [&'static str] {
         &["user.events"]
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.postgres.migrate())
     }
 
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
@@ -49,7 +54,7 @@ impl Projection for Users {
     }
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
+        let writing = async move {
             let events = events::<user::Event>(batch, codec)?;
             let failed = failed("writing users");
             let mut client = self.postgres.get().await?;
@@ -62,7 +67,8 @@ impl Projection for Users {
             }
             store(&transaction, &rows).await.map_err(&failed)?;
             transaction.commit().await.map_err(&failed)
-        })
+        };
+        Box::pin(self.postgres.within(WRITE_MAX, "writing users", writing))
     }
 }
 
