@@ -117,6 +117,8 @@ pub enum End {
 #[derive(Debug, Default)]
 pub struct Status {
     open: AtomicBool,
+    /// Whether the group has told the session which partitions it has, be it none.
+    assigned: AtomicBool,
     tasks: AtomicUsize,
     restoring: AtomicUsize,
     /// When the session has last heard from a broker.
@@ -128,9 +130,11 @@ pub struct Status {
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 impl Status {
-    /// Whether it has a session that hears from the broker, and all its tasks are restored.
+    /// Whether it has a session that hears from the broker, has been assigned its partitions, be it none,
+    /// and all its tasks are restored.
     pub fn is_ready(&self) -> bool {
         self.open.load(Ordering::Relaxed)
+            && self.assigned.load(Ordering::Relaxed)
             && self.restoring.load(Ordering::Relaxed) == 0
             && self.is_in_contact()
     }
@@ -192,6 +196,7 @@ pub struct Worker {
     metrics: Metrics,
     status: Arc<Status>,
     session: Option<Box<dyn Session>>,
+    assigned: bool,
     active: BTreeMap<i32, Task>,
     restoring: BTreeMap<i32, Restoring>,
     /// Assigned partitions whose offsets were not to be had yet, and when to ask again.
@@ -230,6 +235,7 @@ impl Worker {
             metrics,
             status: Arc::default(),
             session: None,
+            assigned: false,
             active: BTreeMap::new(),
             restoring: BTreeMap::new(),
             unread: BTreeMap::new(),
@@ -302,6 +308,7 @@ impl Worker {
             Trouble::Exhausted(_) => {}
         }
         drop(session);
+        self.assigned = false;
         self.active.clear();
         self.restoring.clear();
         self.unread.clear();
@@ -568,6 +575,7 @@ impl Worker {
 
     fn change(&mut self, session: &mut dyn Session, change: Membership) -> Result<(), Trouble> {
         tracing::info!(processor = self.topology.processor, ?change, "the group has changed");
+        self.assigned = !matches!(change, Membership::Lost(_));
         match change {
             Membership::Assigned(partitions) => {
                 self.unread.extend(partitions.into_iter().map(|partition| (partition, Instant::now())));
@@ -730,6 +738,7 @@ impl Worker {
 
     fn publish(&self) {
         self.status.open.store(self.session.is_some(), Ordering::Relaxed);
+        self.status.assigned.store(self.assigned, Ordering::Relaxed);
         if let Some(session) = &self.session {
             let heard = Instant::now().checked_sub(session.silence());
             *self.status.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;

@@ -269,6 +269,19 @@ fn old_commands_are_refused_and_old_outcomes_forgotten() {
 }
 
 #[test]
+fn worker_with_a_session_but_no_assignment_yet_is_not_ready() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1 });
+
+    // The first turn opens the session; the group's answer comes with a poll.
+    driver.step(0).unwrap();
+    assert!(!driver.is_ready(0));
+
+    driver.settle();
+    assert!(driver.is_ready(0));
+}
+
+#[test]
 fn two_workers_share_the_tasks_and_one_takes_over_from_the_other() {
     let mut driver = bank(2);
     for account in 0..40 {
