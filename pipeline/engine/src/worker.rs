@@ -332,11 +332,20 @@ impl Worker {
     fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, Trouble> {
         // While a transaction is in flight, the next one may become twice as large as it has to: better than to wait.
         let room = self.settings.records_max * if self.in_flight.is_some() { 2 } else { 1 };
-        let polled = if self.pending < room { self.poll(session, idle)? } else { 0 };
+        let asked = self.pending < room;
+        let polled = if asked { self.poll(session, idle)? } else { Some(0) };
+        // A poll that meets a change of membership comes back with nothing, whatever is to be read.
+        let mut drained = asked && polled == Some(0);
+        let polled = polled.unwrap_or(0);
         while let Some(change) = session.membership() {
+            drained = false;
             self.change(session, change)?;
         }
         self.decide(session)?;
+        if drained {
+            let now_ms = (self.clock)();
+            self.active.values_mut().for_each(|task| task.drained(now_ms));
+        }
         let fired = self.fire();
         let restored = self.restore(session)?;
         let ended = self.complete(session, Duration::ZERO)?;
@@ -345,7 +354,8 @@ impl Worker {
         Ok(polled > 0 || fired > 0 || restored || ended || submitted)
     }
 
-    fn poll(&mut self, session: &mut dyn Session, idle: Duration) -> Result<usize, Trouble> {
+    /// Polls, and gives back how many records have come; `None` when the log could not be asked.
+    fn poll(&mut self, session: &mut dyn Session, idle: Duration) -> Result<Option<usize>, Trouble> {
         let wait = if self.pending > 0 || !self.restoring.is_empty() {
             Duration::ZERO
         } else if self.in_flight.is_some() {
@@ -363,10 +373,10 @@ impl Worker {
         };
         let max = POLL_MAX.min(self.settings.records_max - self.pending);
         match session.poll(wait, max, &mut self.inbox) {
-            Ok(()) => Ok(self.inbox.len()),
+            Ok(()) => Ok(Some(self.inbox.len())),
             Err(LogError::Retriable { doing, cause }) => {
                 tracing::debug!(doing, cause, "a poll is tried again");
-                Ok(self.inbox.len())
+                Ok(Some(self.inbox.len()).filter(|came| *came > 0))
             }
             Err(error) => Err(error.into()),
         }
