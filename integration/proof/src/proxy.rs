@@ -6,7 +6,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,9 @@ pub enum Mode {
     DropAnswer,
     /// The answer to a commit is kept back, and all that comes after it, until the server's side ends.
     KeepAnswer,
+    /// Every connection that anything passes over swallows it, and everything after it, also when the mode
+    /// changes: nobody ever hears of it again.
+    Swallow,
     /// What asks Kafka for a commit is held back and the client's connection broken; the broker gets it after so long.
     LateEnd(Duration),
 }
@@ -90,6 +93,7 @@ impl Proxy {
                     protocol,
                     mode: mode.subscribe(),
                     wishes: Mutex::default(),
+                    swallows: AtomicBool::new(false),
                     harmed: harmed.clone(),
                     left: left.clone(),
                 };
@@ -138,6 +142,8 @@ struct Link {
     mode: watch::Receiver<Mode>,
     /// The ids of requests for a commit that are not answered.
     wishes: Mutex<HashSet<i32>>,
+    /// Whether it has begun to swallow.
+    swallows: AtomicBool,
     harmed: Arc<AtomicUsize>,
     left: Arc<AtomicU64>,
 }
@@ -159,6 +165,14 @@ impl Link {
             // Time to be read before the connection ends.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+
+    /// Whether what has come is swallowed.
+    fn swallows(&self, mode: Mode) -> bool {
+        if mode == Mode::Swallow && !self.swallows.swap(true, Ordering::Relaxed) {
+            self.harmed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.swallows.load(Ordering::Relaxed)
     }
 
     fn take(&self) -> bool {
@@ -183,6 +197,7 @@ impl Link {
                 self.wishes.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             }
             match mode {
+                _ if self.swallows(mode) => continue,
                 Mode::Delay(by) => tokio::time::sleep(by).await,
                 Mode::LateEnd(after) if wish.is_some() && self.take() => return Some((to, message, after)),
                 _ => {}
@@ -198,6 +213,7 @@ impl Link {
             let mode = *self.mode.borrow();
             let committed = self.is_commit(&message);
             match mode {
+                _ if self.swallows(mode) => continue,
                 Mode::Delay(by) => tokio::time::sleep(by).await,
                 Mode::DropAnswer if committed && self.take() => return,
                 Mode::KeepAnswer if committed && self.take() => {
@@ -209,6 +225,10 @@ impl Link {
             if to.write_all(&message).await.is_err() {
                 return;
             }
+        }
+        // The server's end of the connection is not to be heard of either.
+        if self.swallows.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -298,6 +318,7 @@ mod tests {
             protocol,
             mode: watch::Sender::new(Mode::Pass).subscribe(),
             wishes: Mutex::default(),
+            swallows: AtomicBool::new(false),
             harmed: Arc::default(),
             left: Arc::default(),
         }

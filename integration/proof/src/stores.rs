@@ -61,6 +61,15 @@ impl Stores {
         Ok(mongodb::Client::with_options(options)?.database("millrace"))
     }
 
+    /// How many notifications have a mail that is asked for and neither sent nor given up.
+    ///
+    /// # Errors
+    /// When MongoDB does not answer.
+    pub async fn mails_requested(&self) -> anyhow::Result<u64> {
+        let notifications = self.mongo().await?.collection::<Document>("notifications");
+        Ok(notifications.count_documents(doc! { "mail": "requested" }).await?)
+    }
+
     async fn redis(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
         let connecting = redis::Client::open(&*self.redis)?;
         let connecting = connecting.get_multiplexed_async_connection();

@@ -14,6 +14,7 @@ use schemas::Codec;
 use crate::{
     ledger::{Damage, Violation},
     load::Load,
+    mail::Mail,
     proxy::{Protocol, Proxy},
     stores::Stores,
 };
@@ -33,6 +34,8 @@ pub struct World {
     pub stores: Stores,
     /// Knows the registry's ids.
     pub codec: Arc<Codec>,
+    /// The mail server.
+    pub mail: Mail,
     /// Who sends commands.
     pub load: Arc<Load>,
     proxies: Vec<Proxied>,
@@ -102,12 +105,13 @@ impl World {
         }
         let stores = Stores { postgres, mongo, redis };
         stores.audit().await.context("preparing PostgreSQL")?;
-        crate::mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
+        let mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         Ok(Self {
             control: Control::from_env()?,
             registry,
             stores,
+            mail,
             codec,
             load,
             proxies,

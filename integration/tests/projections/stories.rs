@@ -93,11 +93,18 @@ pub(crate) fn read(bench: &Bench, notification_id: Uuid, user_id: Uuid) {
 
 /// Accepted, or refused with a code.
 pub(crate) fn outcome(bench: &Bench, command_id: Uuid, code: Option<&str>) {
-    let outcome = Outcome {
+    let verdict = if code.is_some() { Verdict::Refused } else { Verdict::Accepted };
+    let outcome = Outcome { verdict, code: code.map(str::to_owned), ..accepted(command_id) };
+    bench.append("outcomes", &command_id.to_string(), 1, &outcome);
+}
+
+/// The outcome of an accepted command.
+pub(crate) fn accepted(command_id: Uuid) -> Outcome {
+    Outcome {
         command_id,
         command_type: "millrace.order.PlaceOrder".to_owned(),
-        verdict: if code.is_some() { Verdict::Refused } else { Verdict::Accepted },
-        code: code.map(str::to_owned),
+        verdict: Verdict::Accepted,
+        code: None,
         detail: None,
         aggregate: "order".to_owned(),
         aggregate_id: "1".to_owned(),
@@ -105,6 +112,5 @@ pub(crate) fn outcome(bench: &Bench, command_id: Uuid, code: Option<&str>) {
         principal: "p".to_owned(),
         fingerprint: None,
         decided_at: 1,
-    };
-    bench.append("outcomes", &command_id.to_string(), 1, &outcome);
+    }
 }

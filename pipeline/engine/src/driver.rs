@@ -125,6 +125,11 @@ impl Driver {
         self.workers[worker].as_mut().map_or(Ok(false), |worker| worker.step(Duration::ZERO))
     }
 
+    /// Whether a worker is ready, as its process would say.
+    pub fn is_ready(&self, worker: usize) -> bool {
+        self.workers[worker].as_ref().is_some_and(|worker| worker.status().is_ready())
+    }
+
     /// Lets all workers work until none has anything to do.
     ///
     /// # Panics

@@ -122,6 +122,8 @@ pub enum End {
 #[derive(Debug, Default)]
 pub struct Status {
     open: AtomicBool,
+    /// Whether the group has told the session which partitions it has, be it none.
+    assigned: AtomicBool,
     tasks: AtomicUsize,
     restoring: AtomicUsize,
     /// When the session has last heard from a broker.
@@ -133,9 +135,11 @@ pub struct Status {
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 impl Status {
-    /// Whether it has a session that hears from the broker, and all its tasks are restored.
+    /// Whether it has a session that hears from the broker, has been assigned its partitions, be it none,
+    /// and all its tasks are restored.
     pub fn is_ready(&self) -> bool {
         self.open.load(Ordering::Relaxed)
+            && self.assigned.load(Ordering::Relaxed)
             && self.restoring.load(Ordering::Relaxed) == 0
             && self.is_in_contact()
     }
@@ -197,6 +201,7 @@ pub struct Worker {
     metrics: Metrics,
     status: Arc<Status>,
     session: Option<Box<dyn Session>>,
+    assigned: bool,
     active: BTreeMap<i32, Task>,
     restoring: BTreeMap<i32, Restoring>,
     /// Assigned partitions whose offsets were not to be had yet, and when to ask again.
@@ -236,6 +241,7 @@ impl Worker {
             metrics,
             status: Arc::default(),
             session: None,
+            assigned: false,
             active: BTreeMap::new(),
             restoring: BTreeMap::new(),
             unread: BTreeMap::new(),
@@ -308,6 +314,7 @@ impl Worker {
             Trouble::Exhausted(_) => {}
         }
         drop(session);
+        self.assigned = false;
         self.active.clear();
         self.restoring.clear();
         self.unread.clear();
@@ -330,15 +337,25 @@ impl Worker {
 
     fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, Trouble> {
         // What is left over is decided on first; without room there is nothing to poll for.
-        let polled = match (self.inbox.len(), self.room()) {
-            (0, 0) => 0,
-            (0, room) => self.poll(session, idle, room)?,
-            (left, _) => left,
+        let (polled, mut drained) = match (self.inbox.len(), self.room()) {
+            (0, 0) => (0, false),
+            (0, room) => match self.poll(session, idle, room)? {
+                // The log has nothing more for now.
+                Some(0) => (0, true),
+                came => (came.unwrap_or(0), false),
+            },
+            (left, _) => (left, false),
         };
+        // A poll that meets a change of membership comes back with nothing, whatever is to be read.
         while let Some(change) = session.membership() {
+            drained = false;
             self.change(session, change)?;
         }
         self.decide(session)?;
+        if drained {
+            let now_ms = (self.clock)();
+            self.active.values_mut().for_each(|task| task.drained(now_ms));
+        }
         let fired = self.fire();
         let restored = self.restore(session)?;
         let ended = self.complete(session, Duration::ZERO)?;
@@ -367,7 +384,13 @@ impl Worker {
         self.pending
     }
 
-    fn poll(&mut self, session: &mut dyn Session, idle: Duration, room: usize) -> Result<usize, Trouble> {
+    /// Polls, and gives back how many records have come; `None` when the log could not be asked.
+    fn poll(
+        &mut self,
+        session: &mut dyn Session,
+        idle: Duration,
+        room: usize,
+    ) -> Result<Option<usize>, Trouble> {
         let wait = if self.pending > 0 || !self.restoring.is_empty() {
             Duration::ZERO
         } else if self.in_flight.is_some() {
@@ -384,10 +407,10 @@ impl Worker {
             _ => wait,
         };
         match session.poll(wait, POLL_MAX.min(room), &mut self.inbox) {
-            Ok(()) => Ok(self.inbox.len()),
+            Ok(()) => Ok(Some(self.inbox.len())),
             Err(LogError::Retriable { doing, cause }) => {
                 tracing::debug!(doing, cause, "a poll is tried again");
-                Ok(self.inbox.len())
+                Ok(Some(self.inbox.len()).filter(|came| *came > 0))
             }
             Err(error) => Err(error.into()),
         }
@@ -604,6 +627,7 @@ impl Worker {
 
     fn change(&mut self, session: &mut dyn Session, change: Membership) -> Result<(), Trouble> {
         tracing::info!(processor = self.topology.processor, ?change, "the group has changed");
+        self.assigned = !matches!(change, Membership::Lost(_));
         match change {
             Membership::Assigned(partitions) => {
                 self.unread.extend(partitions.into_iter().map(|partition| (partition, Instant::now())));
@@ -766,6 +790,7 @@ impl Worker {
 
     fn publish(&self) {
         self.status.open.store(self.session.is_some(), Ordering::Relaxed);
+        self.status.assigned.store(self.assigned, Ordering::Relaxed);
         if let Some(session) = &self.session {
             let heard = Instant::now().checked_sub(session.silence());
             *self.status.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;

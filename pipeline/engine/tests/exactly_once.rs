@@ -9,17 +9,21 @@ use std::{
 };
 
 use bank::{Account, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Transfer};
-use engine::{Topology, driver::Driver};
+use engine::{
+    Topology,
+    driver::{Driver, START_MS},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use redpanda::{
     log::{Headers, Outgoing},
     memory::{Fault, MemoryLog},
     partition_of,
 };
-use schemas::{Codec, Message, Record as _, Verdict, engine::Redrive};
+use schemas::{Codec, Message, Outcome, Record as _, Verdict, engine::Redrive};
 use uuid::Uuid;
 
 const PARTITIONS: i32 = 4;
+const HOUR_MS: i64 = 3_600_000;
 const TOPICS: [&str; 6] = [
     "account.commands",
     "account.followups",
@@ -314,6 +318,59 @@ fn old_commands_are_refused_and_old_outcomes_forgotten() {
     let rows: Vec<_> = driver.log.read_committed("bank.state");
     let row = rows.iter().find(|record| record.key.as_deref() == Some(key.as_bytes())).unwrap();
     assert!(row.value.is_none(), "forgotten: {row:?}");
+}
+
+#[test]
+fn one_record_two_days_ahead_does_not_make_later_commands_expire() {
+    let mut driver = bank(1);
+    driver.log.set_time(START_MS + 48 * HOUR_MS);
+    let ahead = send(&driver, "ann", 1, Deposit { amount: 1 });
+    driver.settle();
+    driver.log.set_time(START_MS);
+    let later = send(&driver, "ann", 2, Deposit { amount: 1 });
+    driver.settle();
+    // Restored, too: the changelog remembers the time of the command that was ahead.
+    driver.kill(0);
+    driver.start(0);
+    let restored = send(&driver, "ann", 3, Deposit { amount: 1 });
+    driver.settle();
+
+    for command in [ahead, later, restored] {
+        assert_eq!(driver.outcomes(command)[0].verdict, Verdict::Accepted);
+    }
+    assert_eq!(balances(&driver)["ann"], 3);
+}
+
+#[test]
+fn commands_that_waited_longer_than_the_horizon_are_decided_in_whatever_order_topics_are_read() {
+    let mut driver = bank(1);
+    driver.kill(0);
+    // More than come in one poll, so that a newer record of another topic is read in the middle.
+    let waiting: Vec<_> = (0..3_000).map(|id| send(&driver, "ann", id, Deposit { amount: 1 })).collect();
+    driver.advance(Duration::from_secs(30 * 3600));
+    driver.log.append("account.followups", "ann", Some("no follow-up".into()), Headers::default());
+
+    driver.start(0);
+    driver.settle();
+
+    let outcomes: HashMap<_, _> =
+        driver.read::<Outcome>("outcomes").into_iter().map(|(_, one)| (one.command_id, one)).collect();
+    for command in waiting {
+        assert_eq!(outcomes[&command].verdict, Verdict::Accepted, "{:?}", outcomes[&command]);
+    }
+}
+
+#[test]
+fn worker_with_a_session_but_no_assignment_yet_is_not_ready() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1 });
+
+    // The first turn opens the session; the group's answer comes with a poll.
+    driver.step(0).unwrap();
+    assert!(!driver.is_ready(0));
+
+    driver.settle();
+    assert!(driver.is_ready(0));
 }
 
 #[test]

@@ -35,12 +35,28 @@ pub enum StoreError {
         /// The position's name in the store.
         position: String,
     },
-    /// A record that this program can't understand. Never skipped either.
+    /// A record that this version can't understand, but a newer one may. Never skipped either.
     #[error("{place} can't be projected: {why}")]
     Record {
         /// Topic, partition and offset.
         place: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A record that no version can project, such as bytes that are not Avro. It becomes a dead letter.
+    #[error("{place} is no record that can be projected: {why}")]
+    Unfit {
+        /// Topic, partition and offset.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store will never take this data, whoever asks. The record it comes from becomes a dead letter.
+    #[error("{doing}: the store can't hold it: {why}")]
+    Unstorable {
+        /// What was tried, and on what.
+        doing: &'static str,
+        /// What the store said.
         why: String,
     },
 }
@@ -56,7 +72,7 @@ impl StoreError {
             Self::Failed { .. } | Self::Credentials { .. } => "store",
             Self::Gap { .. } => "gap",
             Self::Lost { .. } => "lost",
-            Self::Record { .. } => "record",
+            Self::Record { .. } | Self::Unfit { .. } | Self::Unstorable { .. } => "record",
         }
     }
 }

@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod deadline;
 mod error;
 pub mod metrics;
 pub mod mongo;

@@ -14,6 +14,7 @@ pub struct Metrics {
     position: IntGaugeVec,
     waiting: IntGaugeVec,
     errors: IntCounterVec,
+    dead_letters: IntCounterVec,
 }
 
 impl Metrics {
@@ -48,12 +49,17 @@ impl Metrics {
                 opts("errors_total", "Failures to apply records, by kind: store, gap, record, lost, log."),
                 &["projection", "kind"],
             )?,
+            dead_letters: IntCounterVec::new(
+                opts("dead_letters_total", "Records that a projection can't hold and has passed over."),
+                &["projection"],
+            )?,
         };
         registry.register(Box::new(metrics.applied.clone()))?;
         registry.register(Box::new(metrics.delay.clone()))?;
         registry.register(Box::new(metrics.position.clone()))?;
         registry.register(Box::new(metrics.waiting.clone()))?;
         registry.register(Box::new(metrics.errors.clone()))?;
+        registry.register(Box::new(metrics.dead_letters.clone()))?;
         Ok(metrics)
     }
 
@@ -61,6 +67,7 @@ impl Metrics {
     pub(crate) fn begin(&self, projection: &str) {
         self.applied.with_label_values(&[projection]);
         self.waiting.with_label_values(&[projection]);
+        self.dead_letters.with_label_values(&[projection]);
         for kind in ["store", "gap", "record", "lost", "log"] {
             self.errors.with_label_values(&[projection, kind]);
         }
@@ -96,6 +103,11 @@ impl Metrics {
     /// So many partitions wait for a new try.
     pub(crate) fn waiting(&self, projection: &str, count: usize) {
         self.waiting.with_label_values(&[projection]).set(count as i64);
+    }
+
+    /// A record became a dead letter.
+    pub(crate) fn buried(&self, projection: &str) {
+        self.dead_letters.with_label_values(&[projection]).inc();
     }
 
     /// Something went wrong.

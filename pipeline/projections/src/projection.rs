@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use redpanda::log::{Record, TopicPartition};
-use schemas::{Codec, Message, headers};
+use schemas::{Codec, CodecError, Message, headers};
 
 use crate::StoreError;
 
@@ -40,9 +40,20 @@ pub trait Projection: Send + Sync {
     /// The topics that it is made from. All have one partition count.
     fn topics(&self) -> &'static [&'static str];
 
+    /// So many records are polled at once, so that they are applied within the group's poll interval.
+    fn records_max(&self) -> usize {
+        2_000
+    }
+
     /// Where it starts without a position, in a partition that keeps `beginning..end`.
     fn start(&self, beginning: i64, _end: i64) -> i64 {
         beginning
+    }
+
+    /// Brings the store to this program's version, before anything else is asked of it. Idempotent; several
+    /// instances may do it at once.
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
     }
 
     /// Makes the partition this owner's: whoever claimed it before can't move its position any more.
@@ -53,6 +64,10 @@ pub trait Projection: Send + Sync {
 
     /// Applies a batch and moves the position, or fails without harm: the same records will come again after a new claim.
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Notes that the only record of `batch` is a dead letter and moves the position past it, in the way
+    /// in which [`Projection::apply`] moves it.
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Throws data and positions away. Projectors that are at work notice it, and build everything anew from the log.
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -85,27 +100,51 @@ pub(crate) fn event<'a, M: Message>(record: &'a Record, codec: &Codec) -> Result
     Ok(Event {
         key: key(record)?,
         version: version
-            .ok_or_else(|| wrong(record, format!("no number in its header {}", headers::VERSION)))?,
+            .ok_or_else(|| unfit(record, format!("no number in its header {}", headers::VERSION)))?,
         at: record.timestamp_ms,
-        message: message(record, codec)?.ok_or_else(|| wrong(record, "it has no value".to_owned()))?,
+        message: message(record, codec)?.ok_or_else(|| unfit(record, "it has no value".to_owned()))?,
     })
 }
 
 /// A record's key.
 pub(crate) fn key(record: &Record) -> Result<&str, StoreError> {
     let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
-    key.ok_or_else(|| wrong(record, "no text as its key".to_owned()))
+    key.ok_or_else(|| unfit(record, "no text as its key".to_owned()))
 }
 
 /// A record's value; `None` for a tombstone.
 pub(crate) fn message<M: Message>(record: &Record, codec: &Codec) -> Result<Option<M>, StoreError> {
     let Some(value) = &record.value else { return Ok(None) };
-    M::decode(codec, value).map(Some).map_err(|error| wrong(record, error.to_string()))
+    M::decode(codec, value).map(Some).map_err(|error| undecodable(record, &error))
 }
 
-/// The error of a record that can't be understood.
+/// The error of a record whose value can't be read. A newer writer's record is to be read by a newer
+/// reader; one that is malformed, or of a kind that this program knows to belong elsewhere, is unfit.
+pub(crate) fn undecodable(record: &Record, error: &CodecError) -> StoreError {
+    let foreign = match error {
+        // The registry has been asked: it has no such schema.
+        CodecError::UnknownId(_) | CodecError::Malformed(_) => true,
+        CodecError::Unexpected { found, .. } => schemas::named(found).is_some(),
+        _ => false,
+    };
+    match foreign {
+        true => unfit(record, error.to_string()),
+        false => wrong(record, error.to_string()),
+    }
+}
+
+/// The error of a record that a newer version may understand.
 pub(crate) fn wrong(record: &Record, why: String) -> StoreError {
-    StoreError::Record { place: format!("{}[{}]@{}", record.topic, record.partition, record.offset), why }
+    StoreError::Record { place: place_of(record), why }
+}
+
+/// The error of a record that no version can project.
+pub(crate) fn unfit(record: &Record, why: String) -> StoreError {
+    StoreError::Unfit { place: place_of(record), why }
+}
+
+fn place_of(record: &Record) -> String {
+    format!("{}[{}]@{}", record.topic, record.partition, record.offset)
 }
 
 /// Whether an event of version `came` is to be applied to what holds version `held`; not if that has it already.

@@ -3,7 +3,8 @@
 //! One rule: the position lives in the store beside the data and moves by compare-and-set. A partition that this
 //! member gets is claimed, and read from the claim's position. Whatever goes wrong with it, the answer is the same:
 //! wait, claim it again, and read again from where the store says that it stands. A gap or a record that can't be
-//! understood stops its partition, never skips it; the others go on.
+//! understood yet stops its partition, never skips it; the others go on. A record that no version could project
+//! becomes a dead letter of the projection: it is noted in the store, counted and logged, and passed over.
 //!
 //! It owns a thread, because the log's calls block. It never commits an offset to the broker.
 
@@ -30,8 +31,8 @@ use crate::{
 
 /// How long a poll waits where nothing is to do: bounds how long a shutdown takes.
 const IDLE: Duration = Duration::from_millis(500);
-/// Records that are polled at once.
-const RECORDS_MAX: usize = 2_000;
+/// A batch ends with the record that takes it to this many bytes: stores bound what they take in one request.
+const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The wait after a failure of the store or the log; doubles up to the longest.
 const WAIT_MIN: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -81,6 +82,7 @@ pub fn work(projection: Box<dyn Projection>, context: &Context) {
 /// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker.
 pub fn run(projection: &dyn Projection, context: &Context) {
     let group = group(projection);
+    prepare(projection, context);
     let mut wait = WAIT_MIN;
     while !context.shutdown.load(Ordering::Relaxed) {
         let opened = Instant::now();
@@ -100,6 +102,18 @@ pub fn run(projection: &dyn Projection, context: &Context) {
             pause(wait, &context.shutdown);
             wait = (wait * 2).min(WAIT_MAX);
         }
+    }
+}
+
+/// Waits until the store is as this program needs it. The group's other members have the partitions until then.
+fn prepare(projection: &dyn Projection, context: &Context) {
+    let mut failures = 0;
+    while !context.shutdown.load(Ordering::Relaxed) {
+        let Err(error) = context.runtime.block_on(projection.prepare()) else { return };
+        failures += 1;
+        context.metrics.failed(projection.name(), error.kind());
+        tracing::warn!(projection = projection.name(), %error, "waiting for the store");
+        pause(wait_after(failures), &context.shutdown);
     }
 }
 
@@ -171,7 +185,7 @@ impl<'a> Projector<'a> {
         }
         let mut records = std::mem::take(&mut self.records);
         records.clear();
-        let polled = self.input.poll(self.idle(), RECORDS_MAX, &mut records);
+        let polled = self.input.poll(self.idle(), self.projection.records_max(), &mut records);
         let changed = self.serve();
         self.survive(polled)?;
         // What came along with a change of membership is read again.
@@ -331,8 +345,15 @@ impl<'a> Projector<'a> {
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
             by_place.entry(place).or_default().push(record.clone());
         }
-        let learnt: Vec<_> =
-            by_place.into_iter().map(|(place, records)| (self.learn(&records), place, records)).collect();
+        let learnt: Vec<_> = by_place
+            .into_iter()
+            .map(|(place, mut records)| {
+                let (readable, learnt) = self.learn(&records);
+                // The first record that can't be read ends this round; those before it are applied.
+                records.truncate(readable);
+                (learnt, place, records)
+            })
+            .collect();
         let work = learnt.into_iter().filter_map(|(learnt, place, mut records)| {
             let Some(Slot::Claimed { epoch, from, next, failures, one_by_one }) = self.slots.get(&place)
             else {
@@ -341,17 +362,13 @@ impl<'a> Projector<'a> {
             // What was read before the position moved elsewhere is not for now.
             records.retain(|record| record.offset >= *next);
             let claimed = (*epoch, *from, *next, *failures, *one_by_one);
-            (!records.is_empty()).then_some((learnt, place, records, claimed))
+            (!records.is_empty() || learnt.is_err()).then_some((learnt, place, records, claimed))
         });
-        let (projection, codec) = (self.projection, &*self.context.codec);
+        let (projection, context) = (self.projection, self.context);
         let applied = work.map(
             |(learnt, place, records, (epoch, mut from, mut next, failures, one_by_one))| async move {
-                let size = if one_by_one { 1 } else { records.len() };
-                let mut done = learnt;
-                for chunk in records.chunks(size) {
-                    if done.is_err() {
-                        break;
-                    }
+                let mut done = Ok(());
+                for chunk in batches(&records, one_by_one) {
                     let to = chunk.last().map_or(next, |record| record.offset + 1);
                     let batch = Batch { place: &place, epoch, from, begin: next, to, records: chunk };
                     // With that bug planted the place is another: between the position and the rows.
@@ -359,17 +376,24 @@ impl<'a> Projector<'a> {
                         redpanda::fault::place("before-store");
                     }
                     // A panic is about a record, and stops its partition alone. What it leaves behind is not used again.
-                    let applied = AssertUnwindSafe(projection.apply(&batch, codec)).catch_unwind().await;
+                    let applied = AssertUnwindSafe(projection.apply(&batch, &context.codec)).catch_unwind().await;
                     done = applied.unwrap_or_else(|_| {
                         let why = "the projection panicked; the panic is in the log".to_owned();
                         Err(wrong(&chunk[0], why))
                     });
                     redpanda::fault::place("after-store");
-                    if done.is_ok() {
-                        (from, next) = (Some(to), to);
+                    if let (Err(error), [_]) = (&done, chunk) {
+                        done = match dead(error) {
+                            true => bury(projection, &batch, error, &context.metrics).await,
+                            false => done,
+                        };
                     }
+                    if done.is_err() {
+                        break;
+                    }
+                    (from, next) = (Some(to), to);
                 }
-                (place, records, next, from, failures, one_by_one, done)
+                (place, records, next, from, failures, one_by_one, done.and(learnt))
             },
         );
         let applied: Vec<_> = applied.collect();
@@ -400,20 +424,29 @@ impl<'a> Projector<'a> {
         }
     }
 
-    /// Makes known the schemas of records that others wrote.
-    fn learn(&self, records: &[Record]) -> Result<(), StoreError> {
-        let codec = &self.context.codec;
-        for record in records {
-            let Some(Err(CodecError::UnknownId(id))) = record.value.as_ref().map(|value| codec.open(value))
-            else {
-                continue;
-            };
-            let failed = |why| StoreError::Failed { doing: "asking the registry for a schema", why };
-            let schema = (self.context.schema_by_id)(id).map_err(failed)?;
-            let schema = schema.ok_or_else(|| wrong(record, format!("the registry has no schema {id}")))?;
-            codec.learn(id, &schema).map_err(|error| wrong(record, error.to_string()))?;
+    /// Makes known the schemas of records that others wrote. Returns how many records, from the first on,
+    /// can be applied, and why the next one can't if there is one.
+    fn learn(&self, records: &[Record]) -> (usize, Result<(), StoreError>) {
+        for (readable, record) in records.iter().enumerate() {
+            if let Err(error) = self.learn_one(record) {
+                return (readable, Err(error));
+            }
         }
-        Ok(())
+        (records.len(), Ok(()))
+    }
+
+    /// A schema id that the registry does not have is left for the projection to meet: its record is unfit.
+    fn learn_one(&self, record: &Record) -> Result<(), StoreError> {
+        let codec = &self.context.codec;
+        let Some(Err(CodecError::UnknownId(id))) = record.value.as_ref().map(|value| codec.open(value))
+        else {
+            return Ok(());
+        };
+        let failed = |why| StoreError::Failed { doing: "asking the registry for a schema", why };
+        match (self.context.schema_by_id)(id).map_err(failed)? {
+            Some(schema) => codec.learn(id, &schema).map_err(|error| wrong(record, error.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// Decides when a partition is tried again.
@@ -432,10 +465,18 @@ impl<'a> Projector<'a> {
                 self.wait(place, WAIT_MAX, failures, one_by_one);
             }
             // What stands before it is applied first.
-            StoreError::Gap { .. } | StoreError::Record { .. } if !one_by_one => {
+            StoreError::Gap { .. }
+            | StoreError::Record { .. }
+            | StoreError::Unfit { .. }
+            | StoreError::Unstorable { .. }
+                if !one_by_one =>
+            {
                 self.wait(place, Duration::ZERO, failures, true);
             }
-            StoreError::Gap { .. } | StoreError::Record { .. } => {
+            StoreError::Gap { .. }
+            | StoreError::Record { .. }
+            | StoreError::Unfit { .. }
+            | StoreError::Unstorable { .. } => {
                 tracing::error!(projection = name, partition = %place, %error, "stopped");
                 self.wait(place, STUCK, failures, true);
             }
@@ -448,6 +489,41 @@ impl<'a> Projector<'a> {
             self.astray = true;
         }
     }
+}
+
+/// Whether the record that this came of becomes a dead letter. Gaps and newer records never do.
+fn dead(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unfit { .. } | StoreError::Unstorable { .. })
+}
+
+async fn bury(
+    projection: &dyn Projection,
+    batch: &Batch<'_>,
+    error: &StoreError,
+    metrics: &Metrics,
+) -> Result<(), StoreError> {
+    let name = projection.name();
+    projection.bury(batch, &error.to_string()).await?;
+    metrics.buried(name);
+    let (partition, offset) = (batch.place, batch.to - 1);
+    tracing::error!(projection = name, %partition, offset, %error, "a record became a dead letter");
+    Ok(())
+}
+
+/// Cuts records into what is applied at once.
+fn batches(records: &[Record], one_by_one: bool) -> impl Iterator<Item = &[Record]> {
+    let bytes_max = if one_by_one { 0 } else { BATCH_BYTES_MAX };
+    let mut rest = records;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let full = rest.iter().position(|record| {
+            bytes += record.value.as_ref().map_or(0, |value| value.len());
+            bytes >= bytes_max
+        });
+        let (batch, after) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
+        rest = after;
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 fn wait_after(failures: u32) -> Duration {

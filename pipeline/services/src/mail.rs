@@ -2,14 +2,22 @@
 //!
 //! It stands outside of every transaction. The position moves only after the report is written, so a crash may send
 //! the same mail again: it has the same Message-ID, and the second report is the same command, which changes nothing.
+//! A report that can't be written is tried again without sending again, as long as the process lives.
+//!
+//! What a mail server says is never kept or logged, as servers echo addresses; only its status codes are.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
+    transport::smtp,
 };
 use projections::{
     Projection, StoreError,
@@ -25,10 +33,21 @@ use schemas::{
     Codec, Message as _, headers,
     notification::{Command, Event, MailRequested, RecordDelivery},
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
-/// How long a mail server may take over one mail.
+/// How long a mail server may take over one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it may take over one mail.
+const MAIL_MAX: Duration = Duration::from_secs(30);
+
+/// So many mails are sent beside each other, then the position moves. A batch takes at most [`MAIL_MAX`] and
+/// [`REPORT`], far less than the five minutes after which the group takes a silent member's partitions away.
+const BATCH_MAX: usize = 8;
+
+/// Reports that are remembered until they are written. A batch that fails leaves at most [`BATCH_MAX`].
+const UNWRITTEN_MAX: usize = 64 * BATCH_MAX;
 
 /// How long the log may take for a report.
 const REPORT: Duration = Duration::from_secs(10);
@@ -38,7 +57,7 @@ const REPORT: Duration = Duration::from_secs(10);
 pub struct Report {
     /// Whether the server has taken the mail.
     pub delivered: bool,
-    /// What it said, or why there was no attempt.
+    /// Its status codes, or why there was no attempt. Never holds anything personal.
     pub detail: String,
 }
 
@@ -83,12 +102,44 @@ impl Mailer {
             Ok(message) => message,
             Err(error) => return failed(format!("the mail can't be written: {error}")),
         };
-        match self.transport.send(message).await {
-            Ok(response) => {
-                Report { delivered: true, detail: response.message().collect::<Vec<_>>().join(" ") }
+        match timeout(MAIL_MAX, self.transport.send(message)).await {
+            Ok(Ok(response)) => {
+                let code = response.code().to_string();
+                let said = response.first_line().unwrap_or_default();
+                Report { delivered: true, detail: with_enhanced_code(&code, said) }
             }
-            Err(error) => failed(error.to_string()),
+            Ok(Err(error)) => failed(without_text(&error)),
+            Err(_) => failed(format!("the mail server took longer than {} s", MAIL_MAX.as_secs())),
         }
+    }
+}
+
+/// What went wrong, without the words of the server.
+fn without_text(error: &smtp::Error) -> String {
+    let source = std::error::Error::source(error);
+    match error.status() {
+        Some(code) => {
+            let said = source.map(ToString::to_string).unwrap_or_default();
+            format!("the mail server refused it: {}", with_enhanced_code(&code.to_string(), &said))
+        }
+        None if error.is_timeout() => "the mail server did not answer in time".to_owned(),
+        None if error.is_response() => "the answer of the mail server can't be understood".to_owned(),
+        None if error.is_tls() => "no secure connection to the mail server".to_owned(),
+        None if error.is_client() => "the mail server lacks what this mail needs".to_owned(),
+        None => match source.and_then(|source| source.downcast_ref::<std::io::Error>()) {
+            Some(error) => format!("no connection to the mail server: {}", error.kind()),
+            None => "no connection to the mail server".to_owned(),
+        },
+    }
+}
+
+/// A status code, with the enhanced one (RFC 3463, such as `5.1.1`) if the text begins with one.
+fn with_enhanced_code(code: &str, text: &str) -> String {
+    let first = text.split_ascii_whitespace().next().unwrap_or_default();
+    let digits = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    match first.split('.').count() == 3 && first.split('.').all(digits) {
+        true => format!("{code} {first}"),
+        false => code.to_owned(),
     }
 }
 
@@ -98,25 +149,49 @@ pub struct MailWorker {
     mongo: Mongo,
     recipients: Recipients,
     writer: CommandWriter,
+    /// What came of mails whose reports are not known to be written, by the report's id: those are not sent
+    /// again.
+    unwritten: Mutex<HashMap<Uuid, Report>>,
 }
 
 impl MailWorker {
     /// Sends by `mailer` to the recipients that are known in `mongo`, and reports to the log.
     pub fn new(mailer: Mailer, mongo: Mongo, writer: CommandWriter) -> Self {
-        Self { mailer, recipients: Recipients::new(mongo.clone()), mongo, writer }
+        let recipients = Recipients::new(mongo.clone());
+        Self { mailer, recipients, mongo, writer, unwritten: Mutex::default() }
     }
 
-    async fn attend(&self, request: &MailRequested, codec: &Codec) -> Result<(), StoreError> {
-        let recipient = self.recipients.find(request.user_id).await?;
-        let Report { delivered, detail } = self.mailer.send(request, recipient).await;
+    fn unwritten(&self) -> MutexGuard<'_, HashMap<Uuid, Report>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a mail unless this process has, and gives back the id of its report.
+    async fn attend(&self, request: &MailRequested, codec: &Codec) -> Result<Uuid, StoreError> {
         let notification_id = request.notification_id;
-        tracing::info!(notification.id = %notification_id, request.attempt, delivered, detail, "mail");
+        // The same attempt is the same command, however often it is reported on.
+        let id = Uuid::new_v5(&notification_id, format!("attempt {}", request.attempt).as_bytes());
+        let known = self.unwritten().get(&id).cloned();
+        let report = match known {
+            Some(report) => report,
+            None => {
+                let recipient = self.recipients.find(request.user_id).await?;
+                let report = self.mailer.send(request, recipient).await;
+                let Report { delivered, detail } = &report;
+                tracing::info!(notification.id = %notification_id, request.attempt, delivered, detail, "mail");
+                let mut unwritten = self.unwritten();
+                // Left by partitions that others have by now.
+                if unwritten.len() >= UNWRITTEN_MAX {
+                    unwritten.clear();
+                }
+                unwritten.insert(id, report.clone());
+                report
+            }
+        };
+        let Report { delivered, detail } = report;
         let report = RecordDelivery { notification_id, attempt: request.attempt, delivered, detail };
         let failed = |why: String| StoreError::Failed { doing: "reporting on a mail", why };
         let mut value = Vec::new();
         Command::from(report).encode(codec, &mut value).map_err(|error| failed(error.to_string()))?;
-        // The same attempt is the same command, however often it is reported on.
-        let id = Uuid::new_v5(&notification_id, format!("attempt {}", request.attempt).as_bytes());
         let mut about = Headers::default();
         about.push(headers::ID, id.to_string());
         about.push(headers::TYPE, <RecordDelivery as schemas::Record>::SCHEMA.name);
@@ -124,7 +199,17 @@ impl MailWorker {
         about.push(headers::PRINCIPAL, "system");
         let key = notification_id.to_string();
         let written = self.writer.write("notification.commands", &key, value.into(), &about, REPORT).await;
-        written.map(drop).map_err(|error| failed(error.to_string()))
+        written.map(|_| id).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Whether the partition is still this owner's. A mail can't be taken back, so this is asked before it
+    /// is sent and not only when the position moves.
+    async fn owns(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let held = self.mongo.held(self.name(), batch.place).await?;
+        match held == Some(Claim { epoch: batch.epoch, next: batch.from }) {
+            true => Ok(()),
+            false => Err(StoreError::Lost { position: format!("{} {}", self.name(), batch.place) }),
+        }
     }
 }
 
@@ -135,6 +220,10 @@ impl Projection for MailWorker {
 
     fn topics(&self) -> &'static [&'static str] {
         &["notification.events"]
+    }
+
+    fn records_max(&self) -> usize {
+        BATCH_MAX
     }
 
     /// Without a position, what is past stays unsent: whoever switches mail on late must not mail everybody.
@@ -150,6 +239,10 @@ impl Projection for MailWorker {
         Box::pin(self.mongo.held(self.name(), place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.mongo.bury(self.name(), batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         let why = "mail that was sent can't be taken back".to_owned();
         Box::pin(async { Err(StoreError::Failed { doing: "erasing mail", why }) })
@@ -157,14 +250,106 @@ impl Projection for MailWorker {
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            for record in batch.records {
-                let Some(value) = &record.value else { continue };
-                // What can't be read asks for no mail that could be sent; the other projections tell of it.
-                if let Ok(Event::MailRequested(request)) = Event::decode(codec, value) {
-                    self.attend(&request, codec).await?;
-                }
+            let requests: Vec<MailRequested> = batch
+                .records
+                .iter()
+                .filter_map(|record| {
+                    // What can't be read asks for no mail that could be sent; the other projections tell of it.
+                    match Event::decode(codec, record.value.as_ref()?) {
+                        Ok(Event::MailRequested(request)) => Some(request),
+                        _ => None,
+                    }
+                })
+                .collect();
+            if !requests.is_empty() {
+                self.owns(batch).await?;
             }
-            self.mongo.advance(self.name(), batch).await
+            // All are waited for: one whose report fails must not cut the others off in the middle.
+            let reported = join_all(requests.iter().map(|request| self.attend(request, codec))).await;
+            let reported = reported.into_iter().collect::<Result<Vec<_>, _>>()?;
+            self.mongo.advance(self.name(), batch).await?;
+            self.unwritten().retain(|id, _| !reported.contains(id));
+            Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A mail server that answers RCPT with `refusal`, or takes everything. Returns its URL.
+    async fn server(refusal: &'static str, taken: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await?;
+            let (from, mut to) = stream.into_split();
+            let mut lines = BufReader::new(from).lines();
+            to.write_all(b"220 here\r\n").await?;
+            let mut in_body = false;
+            while let Some(line) = lines.next_line().await? {
+                let answer = match line.as_str() {
+                    "." => taken,
+                    _ if in_body => continue,
+                    "DATA" => "354 go on",
+                    line if line.starts_with("RCPT") => refusal,
+                    _ => "250 fine",
+                };
+                in_body = line == "DATA" || in_body && line != ".";
+                to.write_all(format!("{answer}\r\n").as_bytes()).await?;
+            }
+            std::io::Result::Ok(())
+        });
+        url
+    }
+
+    async fn send(url: &str) -> Report {
+        let request = MailRequested {
+            notification_id: Uuid::from_u128(1),
+            user_id: Uuid::from_u128(2),
+            attempt: 1,
+            message_id: "m@example.org".to_owned(),
+            title: "Confirmed".to_owned(),
+            body: "Your order is confirmed.".to_owned(),
+        };
+        let recipient = Recipient { email: "ada@example.org".to_owned(), name: "Ada".to_owned() };
+        let mailer = Mailer::new(url, "Millrace <no-reply@millrace.invalid>").expect("a mailer");
+        mailer.send(&request, Some(recipient)).await
+    }
+
+    #[tokio::test]
+    async fn refusal_that_echoes_the_address_is_reported_by_its_codes_alone() {
+        let url = server("550 5.1.1 <ada@example.org>: no user ada here", "250 taken").await;
+        let report = send(&url).await;
+        let detail = "the mail server refused it: 550 5.1.1".to_owned();
+        assert_eq!(report, Report { delivered: false, detail });
+    }
+
+    #[tokio::test]
+    async fn acceptance_that_echoes_the_address_is_reported_by_its_codes_alone() {
+        let url = server("250 fine", "250 2.0.0 queued for ada=example.org@relay").await;
+        assert_eq!(send(&url).await, Report { delivered: true, detail: "250 2.0.0".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn answer_that_is_no_smtp_is_not_quoted() {
+        let url = server("ada@example.org", "250 taken").await;
+        let report = send(&url).await;
+        assert!(!report.delivered && !report.detail.contains("ada"), "{report:?}");
+    }
+
+    #[tokio::test]
+    async fn server_that_is_away_is_named_by_the_kind_of_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+        drop(listener);
+        let report = send(&url).await;
+        assert!(report.detail.starts_with("no connection to the mail server"), "{report:?}");
     }
 }

@@ -33,7 +33,7 @@ const POSTGRES_CONNECTIONS_MAX: usize = 8;
 pub struct Service {
     /// Its processor.
     pub topology: Topology,
-    /// The projections that it runs, named once the stores answer; one that has none asks for no store.
+    /// The projections that it runs; one that has none has no client of a store.
     pub projections: Option<Projections>,
     /// The schemas that these read, beside the processor's.
     pub reads: Vec<&'static Schema>,
@@ -59,30 +59,29 @@ pub type Projections = Box<dyn FnOnce(Stores) -> Result<Vec<Box<dyn Projection>>
 struct Wrong(String);
 
 impl Stores {
-    /// Connects, and makes tables and indexes that are not there yet; waits for stores that are not there yet.
-    async fn open(config: &Config) -> anyhow::Result<Self> {
+    /// Makes the clients, which connect when they are needed: no store is waited for here.
+    async fn new(config: &Config) -> anyhow::Result<Self> {
         let (url, password) = (&config.postgres_url, config.postgres_password.as_ref());
         let postgres = Postgres::with_password(url, password, POSTGRES_CONNECTIONS_MAX)
             .map_err(|error| Wrong(format!("MILLRACE_POSTGRES_URL: {error}")))?;
         let mongo = Mongo::new(&config.mongo_url).await.context("MILLRACE_MONGO_URL")?;
         let redis = Redis::new(&config.redis_url).context("MILLRACE_REDIS_URL")?;
-        let stores = Self { postgres, mongo, redis };
-        loop {
-            match stores.prepare().await {
-                Ok(()) => return Ok(stores),
-                Err(error @ StoreError::Credentials { .. }) => {
-                    let what = "MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD";
-                    return Err(Wrong(format!("{error}; check {what}")).into());
-                }
-                Err(error) => tracing::warn!(%error, "waiting for the stores"),
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+        Ok(Self { postgres, mongo, redis })
     }
+}
 
-    async fn prepare(&self) -> Result<(), StoreError> {
-        self.postgres.migrate().await?;
-        self.mongo.index().await
+/// Ends with an error if PostgreSQL refuses the credentials when it first answers; else never.
+async fn credentials(postgres: Option<Postgres>) -> Wrong {
+    let Some(postgres) = postgres else { return std::future::pending().await };
+    loop {
+        match postgres.ping().await {
+            Ok(()) => return std::future::pending().await,
+            Err(error @ StoreError::Credentials { .. }) => {
+                let what = "MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD";
+                return Wrong(format!("{error}; check {what}"));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
     }
 }
 
@@ -171,11 +170,10 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
         runtime: Handle::current(),
         shutdown: shutdown.clone(),
     };
+    let mut postgres = None;
     if let Some(projections) = projections {
-        let stores = tokio::select! {
-            stores = Stores::open(&config) => stores?,
-            () = stop.asked() => return Ok(()),
-        };
+        let stores = Stores::new(&config).await?;
+        postgres = Some(stores.postgres.clone());
         for projection in projections(stores)? {
             let context = context.clone();
             // The kernel shows fifteen characters of it.
@@ -217,6 +215,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
 
     let ended = tokio::select! {
         name = threads.any_ended() => Err(anyhow!("thread {name} has ended by itself")),
+        wrong = credentials(postgres) => Err(wrong.into()),
         () = stop.asked() => Ok(()),
     };
     tracing::info!(processor = topology.processor(), "ending: finishing what was begun");
@@ -245,15 +244,16 @@ impl Stop {
     }
 }
 
-/// Ready when every worker has its session, hears from the broker, and has all tasks restored.
+/// Ready when every worker has its session and its partitions, hears from the broker, and has all tasks
+/// restored. Stores do not matter: deciding goes on without them.
 fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
     Arc::new(move || match statuses.get() {
-        None => Err("waiting for the schemas and the stores".to_owned()),
+        None => Err("waiting for the schemas".to_owned()),
         Some(all) if all.iter().all(|status| status.is_ready()) => Ok(()),
         Some(all) if !all.iter().all(|status| status.is_in_contact()) => {
             Err(format!("no broker was heard from for {} s", engine::SILENCE_MAX.as_secs()))
         }
-        Some(_) => Err("a session is being opened or a task restored".to_owned()),
+        Some(_) => Err("a session is being opened, partitions are awaited or a task is restored".to_owned()),
     })
 }
 

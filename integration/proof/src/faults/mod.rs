@@ -3,6 +3,7 @@
 
 mod clock;
 mod disk;
+mod mails;
 mod network;
 mod processes;
 mod records;
@@ -14,13 +15,14 @@ use rand::{Rng, rngs::StdRng};
 
 use crate::{ledger::Damage, proxy::Mode, world::World};
 use clock::clock_off;
+use mails::mail_slow;
 use network::{connections_cut, end_answers_lost, end_late, slow_network};
 use processes::{
     abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at, paused,
     thread_dies, twins, zombie, zombie_in_transaction,
 };
 use records::{a_hundred_times, poison, poison_headers, registry_killed, rolling_restart};
-use stores::{killed, killed_unanswered, redis_emptied, slow};
+use stores::{all_away, black_hole, killed, killed_unanswered, redis_emptied, slow};
 
 /// Longer than a session and a transaction may be away.
 const PAST_TIMEOUTS: Duration = Duration::from_secs(13);
@@ -184,6 +186,15 @@ pub const ALL: &[Fault] = &[
     ),
     store!("redis-slow", "Redis slow", 2, slow, "redis"),
     store!("redis-paused", "Redis paused for seconds", 1, paused, "redis"),
+    fault!(
+        "store-black-hole",
+        "connections to each store swallow all that is sent, for ever",
+        1,
+        false,
+        black_hole
+    ),
+    fault!("stores-away", "all services started while no store runs", 1, false, all_away),
+    fault!("mail-slow", "two instances, 500 mails to send, and three seconds for each", 1, false, mail_slow),
     fault!("redis-emptied", "Redis emptied", 2, false, redis_emptied),
     Fault {
         cannot: disk::cannot,

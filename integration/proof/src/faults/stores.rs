@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use rand::{Rng, rngs::StdRng};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{behind_proxy, secs};
-use crate::{proxy::Mode, world::World};
+use crate::{ledger::Damage, proxy::Mode, world::World};
 
 /// Who uses a store. The gateways read; one of them is enough to be seen to live through it.
 fn users(store: &str) -> &'static [&'static str] {
@@ -52,6 +52,55 @@ pub(super) async fn slow(world: &World, rng: &mut StdRng, store: &str) -> anyhow
         world.amid(50).await
     })
     .await
+}
+
+/// Connections take everything and answer nothing, and the old ones still do when new ones work again. What
+/// is projected has to go on before they would break by themselves.
+pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    for (store, projection) in [("postgres", "outcomes"), ("mongo", "orders"), ("redis", "live-order")] {
+        let proxy = &world.proxied(store)?.proxy;
+        behind_proxy(world, store, users(store), async {
+            let before = proxy.harmed();
+            proxy.set(Mode::Swallow, 0);
+            sleep(secs(3)).await;
+            if proxy.harmed() == before {
+                bail!("nothing passed the proxy before {store}: the fault did not happen");
+            }
+            proxy.set(Mode::Pass, 0);
+            let label = format!("projection=\"{projection}\"");
+            let applied = || async {
+                let name = "millrace_projection_records_applied_total";
+                world.metric("order-0", name, &[&label]).await.unwrap_or_default()
+            };
+            let (first, healed) = (applied().await, Instant::now());
+            while applied().await <= first {
+                if healed.elapsed() > secs(60) {
+                    let what =
+                        format!("{projection} still waits for a dead connection to {store} after 60 s");
+                    world.report('H', Damage::Late, what);
+                    break;
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+            world.amid(50).await
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Services that start decide although no store runs; what they project follows.
+pub(super) async fn all_away(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    const STORES: [&str; 3] = ["postgres", "mongo", "redis"];
+    for store in STORES {
+        world.kill(store).await?;
+    }
+    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await?;
+    world.amid(100).await?;
+    for store in STORES {
+        world.start(store, &[]).await?;
+    }
+    world.amid(50).await
 }
 
 /// What it held is built anew from the log.

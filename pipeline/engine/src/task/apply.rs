@@ -60,7 +60,7 @@ impl Task {
     }
 
     fn applied(&mut self, record: &Record) {
-        self.stream_ms = self.stream_ms.max(record.timestamp_ms);
+        self.latest_ms = self.latest_ms.max(record.timestamp_ms);
         self.touched = true;
         let next = record.offset + 1;
         match self.positions.iter_mut().find(|(topic, _)| *topic == record.topic) {

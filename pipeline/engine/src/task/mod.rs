@@ -71,12 +71,18 @@ pub(crate) struct Task {
     /// Commands by the time that they were received, to be forgotten.
     expiry: VecDeque<(i64, Box<str>)>,
     /// The latest record time that was seen, in milliseconds since the epoch.
+    latest_ms: i64,
+    /// The time from which a command's age counts: the latest record time when all input was last read,
+    /// and at most [`AHEAD_MAX_MS`] ahead of the service's clock.
     stream_ms: i64,
     /// Whether anything was applied since the last seal.
     touched: bool,
     /// Whether the changelog has a position for every input: then only changed ones are written.
     announced: bool,
 }
+
+/// How far the stream's time may be ahead of the service's clock: five minutes.
+const AHEAD_MAX_MS: i64 = 300_000;
 
 impl Task {
     /// An empty task. `horizon_ms` is for how long a command's outcome is remembered.
@@ -111,6 +117,7 @@ impl Task {
             committed_positions: Vec::new(),
             due: BTreeSet::new(),
             expiry: VecDeque::new(),
+            latest_ms: 0,
             stream_ms: 0,
             touched: false,
             announced: false,
@@ -127,6 +134,13 @@ impl Task {
         self.committed_positions.clone_from(&positions);
         self.sealed_positions.clone_from(&positions);
         self.positions = positions;
+    }
+
+    /// All input up to `now_ms` by the service's clock has been read, so the stream's time moves on. Not
+    /// before: after an outage the topics are read in any order, and a newer record of one must not make an
+    /// older command of another too old. A record of a broker whose clock is ahead moves it hardly.
+    pub(crate) fn drained(&mut self, now_ms: i64) {
+        self.stream_ms = self.stream_ms.max(self.latest_ms.min(now_ms.saturating_add(AHEAD_MAX_MS)));
     }
 
     /// Whether anything was applied or fired since the last seal: then a transaction is due.
@@ -230,7 +244,7 @@ impl Task {
         self.due = self.timers.iter().map(|(name, due_ms)| (*due_ms, name.into())).collect();
         let mut expiry: Vec<_> = self.handled.iter().map(|(id, row)| (row.received_at, id.into())).collect();
         expiry.sort_unstable();
-        self.stream_ms = self.stream_ms.max(expiry.last().map_or(0, |(at_ms, _)| *at_ms));
+        self.latest_ms = self.latest_ms.max(expiry.last().map_or(0, |(at_ms, _)| *at_ms));
         self.expiry = expiry.into();
     }
 }

@@ -15,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Mongo, failed};
 use crate::{
     StoreError,
+    deadline::{WRITE_MAX, within},
     projection::{Batch, Claim, Event, Projection, events, follows},
 };
 
@@ -101,6 +102,10 @@ impl<F: Fold> Projection for Folded<F> {
         F::TOPICS
     }
 
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.mongo.index())
+    }
+
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
         Box::pin(self.mongo.claim(F::NAME, place))
     }
@@ -109,12 +114,16 @@ impl<F: Fold> Projection for Folded<F> {
         Box::pin(self.mongo.held(F::NAME, place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.mongo.bury(F::NAME, batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(self.mongo.erase(F::NAME, F::COLLECTION))
     }
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
+        let writing = async move {
             let events = events::<F::Event>(batch, codec)?;
             let mut keys: Vec<&str> = events.iter().map(|event| event.key).collect();
             keys.sort_unstable();
@@ -133,7 +142,8 @@ impl<F: Fold> Projection for Folded<F> {
                 .try_collect::<()>()
                 .await?;
             self.mongo.advance(F::NAME, batch).await
-        })
+        };
+        Box::pin(within(WRITE_MAX, "writing documents", writing))
     }
 }
 

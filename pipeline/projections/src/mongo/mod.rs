@@ -13,13 +13,18 @@ use std::time::Duration;
 use mongodb::{
     Client, Database, IndexModel,
     bson::{Document, doc},
+    error::{ErrorKind, WriteFailure},
     options::ClientOptions,
 };
 
 use folded::Folded;
 pub use reads::{Reads, Recipients};
 
-use crate::{StoreError, projection::Projection};
+use crate::{
+    StoreError,
+    deadline::{READ_MAX, WRITE_MAX, within},
+    projection::Projection,
+};
 
 /// The database's name, where the URL has none.
 pub const DATABASE: &str = "millrace";
@@ -59,16 +64,19 @@ impl Mongo {
     /// # Errors
     /// When the server does not answer or refuses.
     pub async fn index(&self) -> Result<(), StoreError> {
-        let lists = [
-            (ORDERS, doc! { "user_id": 1, "placed_at": -1, "_id": -1 }),
-            (NOTIFICATIONS, doc! { "user_id": 1, "raised_at": -1, "_id": -1 }),
-        ];
-        for (name, keys) in lists {
-            let index = IndexModel::builder().keys(keys).build();
-            let made = self.database.collection::<Document>(name).create_index(index).await;
-            made.map_err(failed("making indexes in MongoDB"))?;
-        }
-        Ok(())
+        let work = async {
+            let lists = [
+                (ORDERS, doc! { "user_id": 1, "placed_at": -1, "_id": -1 }),
+                (NOTIFICATIONS, doc! { "user_id": 1, "raised_at": -1, "_id": -1 }),
+            ];
+            for (name, keys) in lists {
+                let index = IndexModel::builder().keys(keys).build();
+                let made = self.database.collection::<Document>(name).create_index(index).await;
+                made.map_err(failed("making indexes in MongoDB"))?;
+            }
+            Ok(())
+        };
+        within(WRITE_MAX, "making indexes in MongoDB", work).await
     }
 
     /// Whether the server answers.
@@ -76,8 +84,11 @@ impl Mongo {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.database.run_command(doc! { "ping": 1 }).await.map_err(failed("asking MongoDB"))?;
-        Ok(())
+        let work = async {
+            self.database.run_command(doc! { "ping": 1 }).await.map_err(failed("asking MongoDB"))?;
+            Ok(())
+        };
+        within(READ_MAX, "asking MongoDB", work).await
     }
 
     /// Orders with their history.
@@ -105,6 +116,25 @@ impl Mongo {
     }
 }
 
+/// Codes of a server that will refuse the same document again: a value or an object that is too large
+/// (10334, 17280, 17419, 17420), or a bad one (2, 9, 14, 52).
+const ABOUT_DATA: [i32; 8] = [2, 9, 14, 52, 10334, 17280, 17419, 17420];
+
 pub(crate) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> StoreError {
-    move |error| StoreError::Failed { doing, why: error.kind.to_string() }
+    move |error| {
+        let why = error.kind.to_string();
+        let refused = match &*error.kind {
+            ErrorKind::Command(error) => ABOUT_DATA.contains(&error.code),
+            ErrorKind::Write(WriteFailure::WriteError(error)) => ABOUT_DATA.contains(&error.code),
+            ErrorKind::InsertMany(error) => {
+                error.write_errors.iter().flatten().any(|error| ABOUT_DATA.contains(&error.code))
+            }
+            ErrorKind::BsonSerialization(_) | ErrorKind::InvalidArgument { .. } => true,
+            _ => false,
+        };
+        match refused {
+            true => StoreError::Unstorable { doing, why },
+            false => StoreError::Failed { doing, why },
+        }
+    }
 }

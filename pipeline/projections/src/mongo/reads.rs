@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Mongo, NOTIFICATIONS, ORDERS, PRODUCTS, RECIPIENTS, failed};
 use crate::{
     StoreError,
+    deadline::{READ_MAX, within},
     views::{Cursor, Happened, Notification, Order, Page, Product, Recipient},
 };
 
@@ -149,9 +150,12 @@ impl Reads {
     where
         T: DeserializeOwned + Send + Sync,
     {
-        let found =
-            self.mongo.collection::<T>(collection).find_one(doc! { "_id": id }).projection(fields).await;
-        found.map_err(failed("reading a document"))
+        let work = async {
+            let found =
+                self.mongo.collection::<T>(collection).find_one(doc! { "_id": id }).projection(fields).await;
+            found.map_err(failed("reading a document"))
+        };
+        within(READ_MAX, "reading a document", work).await
     }
 
     async fn newest<T>(
@@ -184,11 +188,14 @@ impl Reads {
     where
         T: DeserializeOwned + Send + Sync + Unpin,
     {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
-        let collection = self.mongo.collection::<T>(collection);
-        let find = collection.find(filter).sort(sort).limit(limit);
-        let found = find.projection(doc! { "history": 0 }).await.map_err(failed("reading documents"))?;
-        found.try_collect().await.map_err(failed("reading documents"))
+        let work = async {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+            let collection = self.mongo.collection::<T>(collection);
+            let find = collection.find(filter).sort(sort).limit(limit);
+            let found = find.projection(doc! { "history": 0 }).await.map_err(failed("reading documents"))?;
+            found.try_collect().await.map_err(failed("reading documents"))
+        };
+        within(READ_MAX, "reading documents", work).await
     }
 }
 
@@ -215,11 +222,14 @@ impl Recipients {
     /// # Errors
     /// When the store does not answer.
     pub async fn find(&self, user_id: Uuid) -> Result<Option<Recipient>, StoreError> {
-        let filter = doc! { "_id": user_id.to_string() };
-        let found = self.mongo.collection::<Address>(RECIPIENTS).find_one(filter).await;
-        let found = found.map_err(failed("reading a recipient"))?;
-        Ok(found.and_then(|Address { email, name }| {
-            Some(Recipient { email: email?, name: name.unwrap_or_default() })
-        }))
+        let work = async {
+            let filter = doc! { "_id": user_id.to_string() };
+            let found = self.mongo.collection::<Address>(RECIPIENTS).find_one(filter).await;
+            let found = found.map_err(failed("reading a recipient"))?;
+            Ok(found.and_then(|Address { email, name }| {
+                Some(Recipient { email: email?, name: name.unwrap_or_default() })
+            }))
+        };
+        within(READ_MAX, "reading a recipient", work).await
     }
 }

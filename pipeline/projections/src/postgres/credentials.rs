@@ -7,10 +7,11 @@ use redpanda::log::TopicPartition;
 use schemas::{Codec, user::Credential};
 use uuid::Uuid;
 
-use super::{Postgres, failed, position};
+use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
-    projection::{Batch, Claim, Projection, key, message, wrong},
+    deadline::WRITE_MAX,
+    projection::{Batch, Claim, Projection, key, message, unfit},
 };
 
 /// The projection. The topic is compacted: there are no versions to follow each other, the newest record counts.
@@ -27,6 +28,10 @@ impl Projection for Credentials {
         &["user.credentials"]
     }
 
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.postgres.migrate())
+    }
+
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
@@ -35,12 +40,16 @@ impl Projection for Credentials {
         Box::pin(position::held(&self.postgres, self.name(), place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(position::bury(&self.postgres, self.name(), batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(position::erase(&self.postgres, self.name(), &["credentials"]))
     }
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
+        let writing = async move {
             let newest = newest(batch, codec)?;
             let failed = failed("writing credentials");
             let mut client = self.postgres.get().await?;
@@ -55,7 +64,7 @@ impl Projection for Credentials {
                     continue;
                 };
                 ids.push(user_id);
-                hashes.push(credential.password_hash);
+                hashes.push(storable(&credential.password_hash).into_owned());
                 versions.push(credential.credential_version);
                 times.push(credential.changed_at);
             }
@@ -75,7 +84,8 @@ impl Projection for Credentials {
                 transaction.execute(sql, &[&gone]).await.map_err(&failed)?;
             }
             transaction.commit().await.map_err(&failed)
-        })
+        };
+        Box::pin(self.postgres.within(WRITE_MAX, "writing credentials", writing))
     }
 }
 
@@ -83,7 +93,7 @@ impl Projection for Credentials {
 fn newest(batch: &Batch<'_>, codec: &Codec) -> Result<BTreeMap<Uuid, Option<Credential>>, StoreError> {
     let mut newest = BTreeMap::new();
     for record in batch.records {
-        let user_id = key(record)?.parse().map_err(|_| wrong(record, "its key is no user id".to_owned()))?;
+        let user_id = key(record)?.parse().map_err(|_| unfit(record, "its key is no user id".to_owned()))?;
         newest.insert(user_id, message(record, codec)?);
     }
     Ok(newest)

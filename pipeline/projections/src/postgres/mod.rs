@@ -7,7 +7,11 @@ mod position;
 mod reads;
 mod users;
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    borrow::Cow,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,7 +19,13 @@ use tokio_postgres::{NoTls, error::SqlState};
 
 pub use reads::{LoginRow, Reads, SessionRow, UserRow};
 
-use crate::{StoreError, error::chain, projection::Projection, redis::Redis};
+use crate::{
+    StoreError,
+    deadline::{self, READ_MAX, WRITE_MAX},
+    error::chain,
+    projection::Projection,
+    redis::Redis,
+};
 
 /// How long a connection, or a free one of the pool, is waited for.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -24,6 +34,8 @@ const STATEMENT_MS_MAX: u32 = 10_000;
 /// And ends a transaction in which nobody has said anything for so long: an owner that is paused, or whose machine is gone, holds
 /// the rows of its positions, and whoever is to take over waits for them.
 const SILENT_MS_MAX: u32 = 10_000;
+/// A connection on which nothing that was sent is acknowledged for so long is broken.
+const SILENT_MAX: Duration = Duration::from_secs(10);
 
 /// A pool of connections. Clones share it.
 #[derive(Clone)]
@@ -61,6 +73,9 @@ impl Postgres {
             config.password(password.expose_secret());
         }
         config.connect_timeout(CONNECT_MAX);
+        // An idle connection whose other end is gone is found out too.
+        config.keepalives_idle(SILENT_MAX).keepalives_interval(CONNECT_MAX).keepalives_retries(3);
+        config.tcp_user_timeout(SILENT_MAX);
         config.application_name("millrace");
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, manager))
@@ -78,7 +93,8 @@ impl Postgres {
     /// # Errors
     /// When the server does not answer or refuses.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        migrations::run(&mut *self.get().await?).await
+        let migrating = async { migrations::run(&mut *self.get().await?).await };
+        self.within(WRITE_MAX, "migrating the tables of PostgreSQL", migrating).await
     }
 
     /// Whether the server answers.
@@ -86,8 +102,12 @@ impl Postgres {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.get().await?.simple_query("SELECT 1").await.map_err(failed("asking PostgreSQL"))?;
-        Ok(())
+        let doing = "asking PostgreSQL";
+        let asking = async {
+            self.get().await?.simple_query("SELECT 1").await.map_err(failed(doing))?;
+            Ok(())
+        };
+        self.within(READ_MAX, doing, asking).await
     }
 
     /// Users and their sessions.
@@ -103,6 +123,22 @@ impl Postgres {
     /// What became of commands; tells those who wait over `redis`.
     pub(crate) fn outcomes(&self, redis: &Redis) -> Box<dyn Projection> {
         Box::new(outcomes::Outcomes { postgres: self.clone(), redis: redis.clone() })
+    }
+
+    /// Ends `work` after `at_most`. Then no connection of the pool is used again: what has swallowed one
+    /// answer will swallow the next one too.
+    pub(crate) async fn within<T>(
+        &self,
+        at_most: Duration,
+        doing: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let done = deadline::within(at_most, doing, work).await;
+        if done.is_err() && begun.elapsed() >= at_most {
+            self.pool.retain(|_, _| false);
+        }
+        done
     }
 
     pub(crate) async fn get(&self) -> Result<Object, StoreError> {
@@ -125,8 +161,32 @@ fn is_about_credentials(code: &SqlState) -> bool {
     [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code)
 }
 
+/// The error of a statement. Of what the server says only the message is kept: its details may quote a row.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> StoreError {
-    move |error| StoreError::failed(doing, error)
+    move |error| match error.as_db_error() {
+        Some(said) => {
+            let why = format!("{}: {} ({})", said.severity(), said.message(), said.code().code());
+            match is_about_data(said.code()) {
+                true => StoreError::Unstorable { doing, why },
+                false => StoreError::Failed { doing, why },
+            }
+        }
+        None => StoreError::failed(doing, error),
+    }
+}
+
+/// Whether the server will refuse the same data again: a data exception, a violated constraint, or a
+/// limit of the program (classes 22, 23 and 54).
+fn is_about_data(code: &SqlState) -> bool {
+    ["22", "23", "54"].iter().any(|class| code.code().starts_with(class))
+}
+
+/// Text as PostgreSQL can hold it: it has no character U+0000, so U+FFFD stands in its place.
+pub(crate) fn storable(text: &str) -> Cow<'_, str> {
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\u{fffd}")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +194,10 @@ mod tests {
     use std::{
         io::{self, Read as _, Write as _},
         net::{TcpListener, TcpStream},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
 
     use super::*;
@@ -185,6 +249,42 @@ mod tests {
              FATAL: the database system is starting up"
         );
         assert!(!format!("{secret:?}").contains(password));
+    }
+
+    /// A server that lets everybody in, and then reads and never answers. Counts its connections.
+    fn black_hole() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("postgres://millrace@{}/millrace", listener.local_addr().expect("an address"));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                counted.fetch_add(1, Ordering::Relaxed);
+                std::thread::spawn(move || -> io::Result<u64> {
+                    let mut stream = stream?;
+                    message(&mut stream, false)?;
+                    // AuthenticationOk and ReadyForQuery
+                    stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")?;
+                    io::copy(&mut stream, &mut io::sink())
+                });
+            }
+        });
+        (url, connections)
+    }
+
+    #[tokio::test]
+    async fn connection_that_swallows_a_question_is_given_up_and_not_used_again() {
+        let (url, connections) = black_hole();
+        let postgres = Postgres::new(&url, 1).expect("a URL");
+        for attempt in 1..=2 {
+            let begun = Instant::now();
+
+            let error = postgres.ping().await.expect_err("no answer").to_string();
+
+            assert_eq!(error, "asking PostgreSQL: no answer within 5 s");
+            assert!(begun.elapsed() < READ_MAX + CONNECT_MAX, "{:?}", begun.elapsed());
+            assert_eq!(connections.load(Ordering::Relaxed), attempt);
+        }
     }
 
     #[tokio::test]

@@ -1,16 +1,17 @@
 //! What became of commands: the first outcome of each stays. After the commit Redis tells those who wait.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use futures_util::future::BoxFuture;
 use redpanda::log::TopicPartition;
 use schemas::{Codec, Outcome};
 use uuid::Uuid;
 
-use super::{Postgres, failed, position};
+use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
-    projection::{Batch, Claim, Projection, message, wrong},
+    deadline::WRITE_MAX,
+    projection::{Batch, Claim, Projection, message, unfit},
     redis::{Redis, outcome_channel},
 };
 
@@ -29,6 +30,10 @@ impl Projection for Outcomes {
         &["outcomes"]
     }
 
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.postgres.migrate())
+    }
+
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
@@ -37,12 +42,16 @@ impl Projection for Outcomes {
         Box::pin(position::held(&self.postgres, self.name(), place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(position::bury(&self.postgres, self.name(), batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(position::erase(&self.postgres, self.name(), &["outcomes"]))
     }
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
+        let writing = async move {
             let outcomes = first(batch, codec)?;
             let failed = failed("writing outcomes");
             redpanda::fault::place("before-outcomes");
@@ -55,7 +64,8 @@ impl Projection for Outcomes {
             drop(client);
             self.tell(outcomes.into_keys());
             Ok(())
-        })
+        };
+        Box::pin(self.postgres.within(WRITE_MAX, "writing outcomes", writing))
     }
 }
 
@@ -79,7 +89,7 @@ fn first(batch: &Batch<'_>, codec: &Codec) -> Result<BTreeMap<Uuid, Outcome>, St
     let mut first = BTreeMap::new();
     for record in batch.records {
         let outcome: Option<Outcome> = message(record, codec)?;
-        let outcome = outcome.ok_or_else(|| wrong(record, "it has no value".to_owned()))?;
+        let outcome = outcome.ok_or_else(|| unfit(record, "it has no value".to_owned()))?;
         first.entry(outcome.command_id).or_insert(outcome);
     }
     Ok(first)
@@ -96,16 +106,19 @@ async fn insert(
                ON CONFLICT (command_id) DO NOTHING";
     let statement = transaction.prepare_cached(sql).await?;
     let ids: Vec<Uuid> = outcomes.keys().copied().collect();
-    let types: Vec<&str> = outcomes.values().map(|outcome| &*outcome.command_type).collect();
+    let text = |of: fn(&Outcome) -> &str| outcomes.values().map(|outcome| storable(of(outcome))).collect();
+    let texts = |of: fn(&Outcome) -> Option<&str>| {
+        outcomes.values().map(|outcome| of(outcome).map(storable)).collect()
+    };
+    let types: Vec<Cow<'_, str>> = text(|outcome| &outcome.command_type);
     let verdicts: Vec<&str> = outcomes.values().map(|outcome| outcome.verdict.as_str()).collect();
-    let codes: Vec<Option<&str>> = outcomes.values().map(|outcome| outcome.code.as_deref()).collect();
-    let details: Vec<Option<&str>> = outcomes.values().map(|outcome| outcome.detail.as_deref()).collect();
-    let aggregates: Vec<&str> = outcomes.values().map(|outcome| &*outcome.aggregate).collect();
-    let aggregate_ids: Vec<&str> = outcomes.values().map(|outcome| &*outcome.aggregate_id).collect();
+    let codes: Vec<Option<Cow<'_, str>>> = texts(|outcome| outcome.code.as_deref());
+    let details: Vec<Option<Cow<'_, str>>> = texts(|outcome| outcome.detail.as_deref());
+    let aggregates: Vec<Cow<'_, str>> = text(|outcome| &outcome.aggregate);
+    let aggregate_ids: Vec<Cow<'_, str>> = text(|outcome| &outcome.aggregate_id);
     let versions: Vec<i64> = outcomes.values().map(|outcome| outcome.version).collect();
-    let principals: Vec<&str> = outcomes.values().map(|outcome| &*outcome.principal).collect();
-    let fingerprints: Vec<Option<&str>> =
-        outcomes.values().map(|outcome| outcome.fingerprint.as_deref()).collect();
+    let principals: Vec<Cow<'_, str>> = text(|outcome| &outcome.principal);
+    let fingerprints: Vec<Option<Cow<'_, str>>> = texts(|outcome| outcome.fingerprint.as_deref());
     let times: Vec<i64> = outcomes.values().map(|outcome| outcome.decided_at).collect();
     let columns: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
         &ids,

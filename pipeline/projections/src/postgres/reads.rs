@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Postgres, failed};
-use crate::StoreError;
+use crate::{StoreError, deadline::READ_MAX};
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,9 +190,12 @@ impl Reads {
         sql: &str,
         key: impl tokio_postgres::types::ToSql + Sync,
     ) -> Result<Option<Row>, StoreError> {
-        let client = self.postgres.get().await?;
-        let statement = client.prepare_cached(sql).await.map_err(failed(doing))?;
-        client.query_opt(&statement, &[&key]).await.map_err(failed(doing))
+        let reading = async {
+            let client = self.postgres.get().await?;
+            let statement = client.prepare_cached(sql).await.map_err(failed(doing))?;
+            client.query_opt(&statement, &[&key]).await.map_err(failed(doing))
+        };
+        self.postgres.within(READ_MAX, doing, reading).await
     }
 }
 

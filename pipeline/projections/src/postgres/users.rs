@@ -12,9 +12,10 @@ use schemas::{
 use tokio_postgres::{Error, types::ToSql};
 use uuid::Uuid;
 
-use super::{Postgres, failed, position};
+use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
+    deadline::WRITE_MAX,
     projection::{Batch, Claim, Event, Projection, events, follows},
 };
 
@@ -32,6 +33,10 @@ impl Projection for Users {
         &["user.events"]
     }
 
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.postgres.migrate())
+    }
+
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
@@ -40,12 +45,16 @@ impl Projection for Users {
         Box::pin(position::held(&self.postgres, self.name(), place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(position::bury(&self.postgres, self.name(), batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(position::erase(&self.postgres, self.name(), &["sessions", "users"]))
     }
 
     fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
+        let writing = async move {
             let events = events::<user::Event>(batch, codec)?;
             let failed = failed("writing users");
             let mut client = self.postgres.get().await?;
@@ -58,7 +67,8 @@ impl Projection for Users {
             }
             store(&transaction, &rows).await.map_err(&failed)?;
             transaction.commit().await.map_err(&failed)
-        })
+        };
+        Box::pin(self.postgres.within(WRITE_MAX, "writing users", writing))
     }
 }
 
@@ -266,10 +276,10 @@ async fn store(transaction: &Transaction<'_>, rows: &Rows) -> Result<(), Error> 
     let ids: Vec<Uuid> = users.keys().copied().collect();
     let columns = [
         &ids,
-        column!(users, row => &*row.email),
-        column!(users, row => row.email_fingerprint.as_deref()),
+        column!(users, row => storable(&row.email)),
+        column!(users, row => row.email_fingerprint.as_deref().map(storable)),
         column!(users, row => row.email_since),
-        column!(users, row => &*row.name),
+        column!(users, row => storable(&row.name)),
         column!(users, row => row.role),
         column!(users, row => row.status),
         column!(users, row => row.version),
@@ -290,7 +300,7 @@ async fn store(transaction: &Transaction<'_>, rows: &Rows) -> Result<(), Error> 
             &ids,
             column!(sessions, row => row.user_id),
             column!(sessions, row => row.generation),
-            column!(sessions, row => &*row.refresh_hash),
+            column!(sessions, row => storable(&row.refresh_hash)),
             column!(sessions, row => row.started_at),
             column!(sessions, row => row.refreshed_at),
             column!(sessions, row => row.expires_at),

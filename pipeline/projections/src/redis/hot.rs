@@ -52,6 +52,10 @@ impl Projection for HotProducts {
         Box::pin(position::held(&self.redis, self.name(), place))
     }
 
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(position::bury(&self.redis, self.name(), batch, why))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { position::erase(&self.redis, self.name(), &[product_key("*")]).await })
     }

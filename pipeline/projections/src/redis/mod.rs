@@ -9,11 +9,15 @@ mod position;
 mod reads;
 mod unread;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use redis::{
-    Client, IntoConnectionInfo,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+    Client, Cmd, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    io::tcp::TcpSettings,
 };
 use uuid::Uuid;
 
@@ -27,12 +31,63 @@ use crate::{StoreError, projection::Projection};
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Reconnects no slower than this.
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
+/// A connection on which nothing that was sent is acknowledged for so long is broken.
+const SILENT_MAX: Duration = Duration::from_secs(10);
 
 /// The server. Clones share one multiplexed connection, which comes back by itself.
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
-    connection: ConnectionManager,
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    manager: ConnectionManager,
+    /// How often the connection was replaced.
+    generation: u64,
+}
+
+/// The shared connection. It is replaced when an answer is late, because the client's own manager replaces
+/// only connections that break, and one that swallows everything does not break for a quarter of an hour.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    redis: Redis,
+    manager: ConnectionManager,
+    generation: u64,
+}
+
+impl Connection {
+    fn noted<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+        if answer.as_ref().is_err_and(redis::RedisError::is_timeout) {
+            self.redis.replace(self.generation);
+        }
+        answer
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            let answer = self.manager.req_packed_command(command).await;
+            self.noted(answer)
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let answer = self.manager.req_packed_commands(pipeline, offset, count).await;
+            self.noted(answer)
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.manager.get_db()
+    }
 }
 
 impl Redis {
@@ -43,15 +98,11 @@ impl Redis {
     pub fn new(url: &str) -> Result<Self, StoreError> {
         let doing = "reading the URL of Redis";
         let info = url.into_connection_info().map_err(failed(doing))?;
+        let info =
+            info.set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(SILENT_MAX));
         let client = Client::open(info).map_err(failed(doing))?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(ANSWER_MAX))
-            .set_response_timeout(Some(ANSWER_MAX))
-            .set_max_delay(RECONNECT_MAX)
-            .set_number_of_retries(1);
-        let connection =
-            ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(failed(doing))?;
-        Ok(Self { client, connection })
+        let manager = manager(&client).map_err(failed(doing))?;
+        Ok(Self { client, shared: Arc::new(Mutex::new(Shared { manager, generation: 0 })) })
     }
 
     /// Whether the server answers.
@@ -77,9 +128,34 @@ impl Redis {
         Box::new(feed::Feed { redis: self.clone(), name, topics })
     }
 
-    pub(crate) fn connection(&self) -> ConnectionManager {
-        self.connection.clone()
+    pub(crate) fn connection(&self) -> Connection {
+        let shared = self.shared();
+        Connection { redis: self.clone(), manager: shared.manager.clone(), generation: shared.generation }
     }
+
+    /// Makes a new connection in place of that of `generation`, if nobody has done so.
+    fn replace(&self, generation: u64) {
+        let mut shared = self.shared();
+        if shared.generation == generation
+            && let Ok(manager) = manager(&self.client)
+        {
+            *shared = Shared { manager, generation: generation + 1 };
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that is made when it is needed, and again when it breaks.
+fn manager(client: &Client) -> RedisResult<ConnectionManager> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(ANSWER_MAX))
+        .set_response_timeout(Some(ANSWER_MAX))
+        .set_max_delay(RECONNECT_MAX)
+        .set_number_of_retries(1);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 pub(crate) fn failed(doing: &'static str) -> impl Fn(redis::RedisError) -> StoreError {
@@ -114,4 +190,48 @@ pub(crate) fn live_key(topic: &str, partition: i32) -> String {
 /// Where a projection keeps its positions: a hash with `<topic>:<partition>` and `<topic>:<partition>:epoch`.
 pub(crate) fn positions_key(projection: &str) -> String {
     format!("position:{projection}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Read as _, Write as _},
+        net::{TcpListener, TcpStream},
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+
+    /// Answers what a client says of itself at first, and nothing more.
+    fn swallow(mut stream: TcpStream) -> io::Result<()> {
+        let (mut chunk, asked) = ([0; 4096], b"SETINFO");
+        loop {
+            let length = stream.read(&mut chunk)?;
+            let known = chunk[..length].windows(asked.len()).filter(|part| part == asked).count();
+            stream.write_all("+OK\r\n".repeat(known).as_bytes())?;
+            if length == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn connection_that_swallows_a_question_is_replaced() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("redis://{}", listener.local_addr().expect("an address"));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                counted.fetch_add(1, Ordering::Relaxed);
+                std::thread::spawn(move || swallow(stream?));
+            }
+        });
+        let redis = Redis::new(&url).expect("a URL");
+
+        for attempt in 1..=3 {
+            redis.ping().await.expect_err("no answer");
+            assert!(connections.load(Ordering::Relaxed) >= attempt, "the old connection is used again");
+        }
+    }
 }

@@ -4,18 +4,24 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::StreamExt;
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 use uuid::Uuid;
 
-use super::{LIVE, OUTCOME, Redis};
+use super::{ANSWER_MAX, LIVE, OUTCOME, Redis};
 
 /// The wait before a lost connection is made again.
 const AGAIN: Duration = Duration::from_millis(250);
+/// A connection that is silent for so long is asked whether it still works.
+const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// Hands out notices. Clones share the connection, which ends with the last of them.
 #[derive(Clone)]
@@ -79,12 +85,18 @@ impl Drop for Shared {
 }
 
 async fn listen(redis: &Redis, shared: &std::sync::Weak<Shared>) -> redis::RedisResult<()> {
-    let mut connection = redis.client.get_async_pubsub().await?;
-    connection.psubscribe(format!("{OUTCOME}*")).await?;
-    connection.subscribe(LIVE).await?;
-    let mut messages = connection.into_on_message();
-    while let Some(message) = messages.next().await {
-        let Some(shared) = shared.upgrade() else { break };
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let mut connection = timeout(ANSWER_MAX, redis.client.get_async_pubsub()).await.map_err(late)??;
+    timeout(ANSWER_MAX, connection.psubscribe(format!("{OUTCOME}*"))).await.map_err(late)??;
+    timeout(ANSWER_MAX, connection.subscribe(LIVE)).await.map_err(late)??;
+    let (mut questions, mut messages) = connection.split();
+    loop {
+        let Ok(message) = timeout(PING_EVERY, messages.next()).await else {
+            // Silence may mean that there is no news, or that the connection swallows it.
+            timeout(ANSWER_MAX, questions.ping::<redis::Value>()).await.map_err(late)??;
+            continue;
+        };
+        let (Some(message), Some(shared)) = (message, shared.upgrade()) else { return Ok(()) };
         let channel = message.get_channel_name();
         if channel == LIVE {
             shared.live.send_modify(|count| *count += 1);
@@ -95,7 +107,6 @@ async fn listen(redis: &Redis, shared: &std::sync::Weak<Shared>) -> redis::Redis
             }
         }
     }
-    Ok(())
 }
 
 /// Someone who waits for the outcome of a command.

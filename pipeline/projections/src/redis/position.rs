@@ -1,5 +1,7 @@
 //! Positions in Redis: claimed with a new epoch, and moved by the script that writes the rest.
 
+use std::sync::LazyLock;
+
 use redis::{AsyncCommands, Script, ScriptInvocation};
 use redpanda::log::TopicPartition;
 
@@ -94,6 +96,26 @@ fn field(place: &TopicPartition) -> String {
     format!("{}:{}", place.topic, place.partition)
 }
 
+/// Dead letters of a projection that are kept, about: the newest.
+const BURIED_MAX: i64 = 1_000;
+
+static BURY: LazyLock<Script> = LazyLock::new(|| {
+    script("redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'place', ARGV[6], 'why', ARGV[7])")
+});
+
+/// Notes a record as a dead letter, and moves the position past it.
+pub(super) async fn bury(
+    redis: &Redis,
+    projection: &str,
+    batch: &Batch<'_>,
+    why: &str,
+) -> Result<(), StoreError> {
+    let mut invocation = begin(&BURY, projection, batch);
+    invocation.key(format!("dead:{projection}")).arg(BURIED_MAX);
+    invocation.arg(format!("{}@{}", batch.place, batch.to - 1)).arg(why);
+    invoke(redis, &invocation, batch).await
+}
+
 /// Throws away the positions of a projection together with all keys that match one of `patterns`, in one step.
 pub(super) async fn erase(redis: &Redis, projection: &str, patterns: &[String]) -> Result<(), StoreError> {
     let script = Script::new(
@@ -101,10 +123,10 @@ pub(super) async fn erase(redis: &Redis, projection: &str, patterns: &[String]) 
 for _, pattern in ipairs(ARGV) do
   for _, key in ipairs(redis.call('KEYS', pattern)) do redis.call('DEL', key) end
 end
-redis.call('DEL', KEYS[1])",
+redis.call('DEL', KEYS[1], KEYS[2])",
     );
     let mut invocation = script.key(positions_key(projection));
-    invocation.arg(patterns);
+    invocation.key(format!("dead:{projection}")).arg(patterns);
     let erased = invocation.invoke_async::<()>(&mut redis.connection()).await;
     erased.map_err(failed("erasing a projection in Redis"))
 }

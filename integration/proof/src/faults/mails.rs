@@ -1,0 +1,54 @@
+//! A mail server that is slow while mails pile up and instances come and go: each mail is sent once.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use rand::rngs::StdRng;
+use tokio::time::{Instant, sleep};
+
+use super::secs;
+use crate::{ledger::Damage, world::World};
+
+/// How many mails have to be waiting.
+const PENDING: u64 = 500;
+/// How long the server takes over each.
+const DELAY: Duration = Duration::from_secs(3);
+
+pub(super) async fn mail_slow(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    world.mail.forget();
+    world.mail.delay(DELAY);
+    let judged = pile_up(world).await;
+    world.mail.delay(Duration::ZERO);
+    judged?;
+    let begun = Instant::now();
+    while world.stores.mails_requested().await? > PENDING / 10 {
+        if begun.elapsed() > secs(100) {
+            world.report('H', Damage::Late, "the mails that had piled up are not sent after 100 s");
+            break;
+        }
+        sleep(secs(1)).await;
+    }
+    let repeated = world.mail.repeated();
+    if !repeated.is_empty() {
+        let (times, taken) = (repeated.len(), world.mail.taken());
+        world.report('A', Damage::Doubled, format!("{times} of {taken} mails were sent more than once"));
+    }
+    Ok(())
+}
+
+async fn pile_up(world: &World) -> anyhow::Result<()> {
+    world.start("notification-1", &[]).await?;
+    let begun = Instant::now();
+    while world.stores.mails_requested().await? < PENDING {
+        if begun.elapsed() > secs(180) {
+            bail!("fewer than {PENDING} mails were waiting after 180 s: the fault did not happen");
+        }
+        sleep(secs(1)).await;
+    }
+    // An instance that leaves in order gives its partitions away in the middle of the work.
+    world.control.stop("notification-1").await?;
+    sleep(secs(10)).await;
+    world.start("notification-1", &[]).await?;
+    sleep(secs(20)).await;
+    world.amid(50).await
+}

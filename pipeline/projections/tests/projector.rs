@@ -1,0 +1,224 @@
+//! The projector's loop on the log in memory, over a store in memory: what becomes of records that can't be
+//! applied. The stores themselves are tested in `integration/tests/projections`.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
+use projections::{
+    Metrics, Projection, StoreError,
+    projection::{Batch, Claim},
+    projector::{Context, Projector},
+};
+use redpanda::{
+    log::{Headers, Topic, TopicPartition},
+    memory::MemoryLog,
+};
+use schemas::{Codec, Message, notification, notification::NotificationRead};
+use uuid::Uuid;
+
+const TOPIC: &str = "notification.events";
+const UNKNOWN_ID: u32 = 4_000_000;
+
+/// A store that refuses the record that `refuses` names.
+#[derive(Default)]
+struct Store {
+    claim: Mutex<Claimed>,
+    refuses: Option<Uuid>,
+}
+
+#[derive(Default)]
+struct Claimed {
+    epoch: i64,
+    next: Option<i64>,
+    applied: Vec<i64>,
+    buried: Vec<(i64, String)>,
+}
+
+impl Projection for Store {
+    fn name(&self) -> &'static str {
+        "trial"
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        &[TOPIC]
+    }
+
+    fn claim<'a>(&'a self, _: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(async {
+            let mut claim = self.claim.lock().expect("a lock");
+            claim.epoch += 1;
+            Ok(Claim { epoch: claim.epoch, next: claim.next })
+        })
+    }
+
+    fn held<'a>(&'a self, _: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(async {
+            let claim = self.claim.lock().expect("a lock");
+            Ok(Some(Claim { epoch: claim.epoch, next: claim.next }))
+        })
+    }
+
+    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            for record in batch.records {
+                let value = record.value.as_ref().expect("a value");
+                let place = format!("{}@{}", batch.place, record.offset);
+                let event = notification::Event::decode(codec, value);
+                let event = event.map_err(|error| StoreError::Unfit { place, why: error.to_string() })?;
+                let notification::Event::NotificationRead(read) = event else { panic!("another event") };
+                if Some(read.notification_id) == self.refuses {
+                    let (doing, why) = ("writing a row", "ERROR: value too long (22001)".to_owned());
+                    return Err(StoreError::Unstorable { doing, why });
+                }
+            }
+            let mut claim = self.claim.lock().expect("a lock");
+            claim.next = Some(batch.to);
+            claim.applied.extend(batch.records.iter().map(|record| record.offset));
+            Ok(())
+        })
+    }
+
+    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut claim = self.claim.lock().expect("a lock");
+            claim.next = Some(batch.to);
+            claim.buried.push((batch.to - 1, why.to_owned()));
+            Ok(())
+        })
+    }
+
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Bench {
+    log: MemoryLog,
+    codec: Arc<Codec>,
+    runtime: tokio::runtime::Runtime,
+    registry: prometheus::Registry,
+    reachable: Arc<AtomicBool>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            log: MemoryLog::new([(TOPIC, 1)]),
+            codec: Arc::new(Codec::local()),
+            runtime: tokio::runtime::Runtime::new().expect("a runtime"),
+            registry: prometheus::Registry::new(),
+            reachable: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
+    fn context(&self) -> Context {
+        let (log, reachable) = (self.log.clone(), self.reachable.clone());
+        Context {
+            open: Arc::new(move |group, topics| {
+                let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
+                Ok(log.input(group, &topics))
+            }),
+            codec: self.codec.clone(),
+            schema_by_id: Arc::new(move |_| match reachable.load(Ordering::Relaxed) {
+                true => Ok(None),
+                false => Err("the registry is away".to_owned()),
+            }),
+            metrics: Metrics::register(&self.registry).expect("metrics"),
+            runtime: self.runtime.handle().clone(),
+            shutdown: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    fn good(&self, number: u128) {
+        let (notification_id, user_id) = (Uuid::from_u128(number), Uuid::from_u128(9));
+        let mut value = Vec::new();
+        let event: notification::Event = NotificationRead { notification_id, user_id, read_at: 1 }.into();
+        event.encode(&self.codec, &mut value).expect("bytes");
+        self.raw(value);
+    }
+
+    fn unknown_schema(&self) {
+        let mut value = vec![0];
+        value.extend(UNKNOWN_ID.to_be_bytes());
+        self.raw(value);
+    }
+
+    fn raw(&self, value: Vec<u8>) {
+        self.log.append(TOPIC, "key", Some(value.into()), Headers::default());
+    }
+
+    /// Lets a projector work until `done`, then tells what the store has.
+    fn until(&self, store: &Store, done: impl Fn(&Claimed) -> bool) -> (Vec<i64>, Vec<i64>) {
+        let context = self.context();
+        let topics: Vec<Topic> = vec![TOPIC.into()];
+        let mut projector = Projector::new(self.log.input("projector.trial", &topics), store, &context);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            projector.step().expect("a step");
+            let claim = store.claim.lock().expect("a lock");
+            if done(&claim) {
+                return (claim.applied.clone(), claim.buried.iter().map(|(offset, _)| *offset).collect());
+            }
+            assert!(Instant::now() < deadline, "applied {:?}, buried {:?}", claim.applied, claim.buried);
+        }
+    }
+
+    fn counted(&self) -> f64 {
+        let families = self.registry.gather();
+        let found = families.iter().find(|one| one.name() == "millrace_projection_dead_letters_total");
+        found.expect("the metric").get_metric()[0].get_counter().get_value()
+    }
+}
+
+#[test]
+fn unreadable_record_becomes_a_dead_letter_and_the_partition_goes_on() {
+    let (bench, store) = (Bench::new(), Store::default());
+    bench.good(1);
+    bench.raw(b"not Avro".to_vec());
+    bench.good(2);
+
+    let (applied, buried) = bench.until(&store, |claim| claim.applied.len() == 2);
+
+    assert_eq!((applied, buried), (vec![0, 2], vec![1]));
+    assert_eq!(bench.counted(), 1.0);
+}
+
+#[test]
+fn record_that_the_store_refuses_becomes_a_dead_letter() {
+    let refuses = Some(Uuid::from_u128(2));
+    let (bench, store) = (Bench::new(), Store { refuses, ..Store::default() });
+    (1..=3).for_each(|number| bench.good(number));
+
+    let (applied, buried) = bench.until(&store, |claim| claim.applied.len() == 2);
+
+    assert_eq!((applied, buried), (vec![0, 2], vec![1]));
+    let claim = store.claim.lock().expect("a lock");
+    assert!(claim.buried[0].1.contains("value too long"), "{:?}", claim.buried);
+}
+
+#[test]
+fn records_before_an_unknown_schema_are_applied_while_the_registry_is_away() {
+    let (bench, store) = (Bench::new(), Store::default());
+    bench.reachable.store(false, Ordering::Relaxed);
+    bench.good(1);
+    bench.good(2);
+    bench.unknown_schema();
+    bench.good(3);
+    // Another id that is unknown further on hides nothing.
+    bench.unknown_schema();
+
+    let (applied, buried) = bench.until(&store, |claim| claim.applied.len() == 2);
+    assert_eq!((applied, buried), (vec![0, 1], vec![]));
+
+    // when the registry answers that it has no such schema
+    bench.reachable.store(true, Ordering::Relaxed);
+    let again = Bench { registry: prometheus::Registry::new(), ..bench };
+    let (applied, buried) = again.until(&store, |claim| claim.buried.len() == 2);
+    assert_eq!((applied, buried), (vec![0, 1, 3], vec![2, 4]));
+}
