@@ -98,6 +98,7 @@ pub struct Load {
     history: Arc<Mutex<History>>,
     log: Mutex<std::fs::File>,
     stop: AtomicBool,
+    paused: AtomicBool,
     in_flight: AtomicUsize,
 }
 
@@ -110,6 +111,7 @@ impl Load {
             history: Arc::default(),
             log: Mutex::new(std::fs::File::create(file)?),
             stop: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
         }))
     }
@@ -181,7 +183,8 @@ impl Load {
         self.stop.store(false, Ordering::Relaxed);
         while !self.stop.load(Ordering::Relaxed) {
             pace.tick().await;
-            if self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX {
+            if self.paused.load(Ordering::Relaxed) || self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX
+            {
                 continue;
             }
             let Some(command) = self.next(&mut rng, &skus, &mut orders) else { continue };
@@ -200,6 +203,11 @@ impl Load {
     /// Ends [`Load::run`], once what is under way is acknowledged.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets [`Load::run`] send nothing while `paused`.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
     }
 
     fn next(
