@@ -27,7 +27,7 @@ use crate::raw;
 pub(crate) const ASK: Duration = Duration::from_secs(5);
 
 /// How long the partitions that were read before may take to stop.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Waits for the transaction in flight, if there is one, before partitions are let go.
 pub(crate) type BeforeRevoke = Box<dyn Fn() + Send + Sync>;
@@ -266,14 +266,28 @@ impl GroupConsumer {
         }
         self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
         let before = std::mem::replace(&mut self.positions, positions.to_vec());
-        self.settle(before);
-        Ok(())
+        // Until they have stopped, records from before the change may still come, which would look like a gap that was skipped.
+        self.settle(before).map_err(|e| fatal(doing(), &e))
+    }
+
+    /// librdkafka moves its position also past the marks of transactions (`rd_kafka_op_handle_std`), in the order of what is polled. A
+    /// stop and a seek make it unknown, and [`GroupConsumer::settle`] has waited for both.
+    pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
+        let Ok(read) = self.consumer.position() else { return Vec::new() };
+        let position = |(place, from): &(TopicPartition, i64)| match read
+            .find_partition(&place.topic, place.partition)?
+            .offset()
+        {
+            Offset::Offset(next) if next >= *from => Some((place.clone(), next)),
+            _ => None,
+        };
+        self.positions.iter().filter_map(position).collect()
     }
 
     /// Waits until what was read `before` has stopped. librdkafka keeps no note of a stop that is under way: another change
     /// of the assignment before its answer stops the same partition twice, and an assertion ends the process
     /// (confluentinc/librdkafka#5573). A seek waits behind the stop, so its answer, whichever, says that the stop is done.
-    fn settle(&self, before: Vec<(TopicPartition, i64)>) {
+    fn settle(&self, before: Vec<(TopicPartition, i64)>) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::with_capacity(before.len());
         for (place, was) in before {
             // One that goes on is on its way to its new position, and a seek to there changes nothing.
@@ -281,8 +295,10 @@ impl GroupConsumer {
             drop(list.add_partition_offset(&place.topic, place.partition, Offset::Offset(now)));
         }
         if list.count() > 0 {
-            drop(self.consumer.seek_partitions(list, SETTLE));
+            // What it says of a single partition does not matter: it has answered.
+            self.consumer.seek_partitions(list, SETTLE)?;
         }
+        Ok(())
     }
 
     pub(crate) fn watermarks(&mut self, place: &TopicPartition) -> Result<(i64, i64), LogError> {
@@ -533,4 +549,93 @@ pub(crate) fn fatal(doing: String, cause: &KafkaError) -> LogError {
 
 pub(crate) fn retriable(doing: String, cause: &KafkaError) -> LogError {
     LogError::Retriable { doing, cause: cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::{mocking::MockCluster, producer::BaseProducer};
+
+    use super::*;
+    use crate::{batch::Batch, log::Outgoing, raw};
+
+    /// How long librdkafka's own mock of a broker may take.
+    const MOCK_MAX: Duration = Duration::from_secs(20);
+
+    fn produce(brokers: &str, headers: &Headers, count: usize) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
+        let producer = Arc::new(producer);
+        let topic = raw::ProducerTopic::new(producer.clone(), "input").expect("a topic");
+        let record = |_| Outgoing {
+            topic: "input".into(),
+            partition: 0,
+            key: None,
+            value: Some("value".into()),
+            headers: headers.clone(),
+        };
+        let records: Batch = (0..count).map(record).collect();
+        for record in records.iter() {
+            topic.send(&record).expect("room in the queue");
+        }
+        let begun = Instant::now();
+        while !raw::flush(&*producer, Duration::from_millis(10)) {
+            producer.poll(Duration::ZERO);
+            assert!(begun.elapsed() < MOCK_MAX, "nothing is delivered");
+        }
+    }
+
+    fn poll_until(consumer: &mut GroupConsumer, records: &mut Vec<Record>, count: usize) {
+        let begun = Instant::now();
+        while records.len() < count {
+            consumer.poll(Duration::from_millis(50), 100, records).expect("it reads");
+            assert!(begun.elapsed() < MOCK_MAX, "{} of {count} records came", records.len());
+        }
+    }
+
+    fn joined(brokers: &str) -> GroupConsumer {
+        let inputs = ["input".into()];
+        let mut consumer =
+            GroupConsumer::join(brokers, "group", &inputs, &[], Box::new(|| {})).expect("it joins");
+        let (begun, mut nothing) = (Instant::now(), Vec::new());
+        while consumer.membership().is_none() {
+            consumer.poll(Duration::from_millis(50), 1, &mut nothing).expect("it reads");
+            assert!(begun.elapsed() < MOCK_MAX, "it has no partition");
+        }
+        consumer
+    }
+
+    #[test]
+    fn header_names_that_are_not_utf8_are_read_as_they_are() {
+        let cluster = MockCluster::new(1).expect("a mock");
+        cluster.create_topic("input", 1, 1).expect("a topic");
+        let mut headers = Headers::default();
+        headers.push(b"\xff\xfe", b"1");
+        headers.push("empty", "");
+        headers.push("", b"\xff");
+        produce(&cluster.bootstrap_servers(), &headers, 1);
+
+        let mut consumer = joined(&cluster.bootstrap_servers());
+        consumer.fetch_from(&[(TopicPartition::new("input", 0), 0)]).expect("it reads on");
+        let mut records = Vec::new();
+        poll_until(&mut consumer, &mut records, 1);
+        assert_eq!(records[0].headers, headers);
+    }
+
+    #[test]
+    fn position_is_unknown_after_a_rewind_until_something_is_polled() {
+        let cluster = MockCluster::new(1).expect("a mock");
+        cluster.create_topic("input", 1, 1).expect("a topic");
+        produce(&cluster.bootstrap_servers(), &Headers::default(), 5);
+
+        let mut consumer = joined(&cluster.bootstrap_servers());
+        let place = TopicPartition::new("input", 0);
+        for from in [0, 3, 0, 1] {
+            consumer.fetch_from(&[(place.clone(), from)]).expect("it reads on");
+            assert_eq!(consumer.positions(), [], "nothing was polled from {from} on");
+            let mut records = Vec::new();
+            poll_until(&mut consumer, &mut records, usize::try_from(5 - from).expect("a count"));
+            assert_eq!(records[0].offset, from);
+            assert_eq!(consumer.positions(), [(place.clone(), 5)]);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`log`]: records, membership and transactions, as the engine and the projectors see them
 //! - [`session`]: transactions on librdkafka; [`reader`]: group members that only read
-//! - [`scan`]: topics as they stand, for checks and tools
+//! - [`scan`]: topics as they stand, for checks and tools; [`removal`]: what retention does, for proofs
 //! - [`writer`]: commands on their way into the log, on rskafka
 //! - [`registry`]: the schema registry; [`topics`]: what `topics.yaml` declares; [`provision`]: brings both about
 //! - [`memory`]: the log in memory, with the same transactional rules, for tests
@@ -24,6 +24,7 @@ pub mod provision;
 pub mod raw;
 pub mod reader;
 pub mod registry;
+pub mod removal;
 pub mod scan;
 pub mod session;
 pub mod topics;

@@ -249,6 +249,13 @@ pub trait Input: Send {
     /// The first offset kept and the high watermark (read uncommitted) of a partition.
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError>;
 
+    /// For each partition that is read, the offset behind everything that was polled: behind the records, and behind what nobody is
+    /// given, such as the marks of transactions and aborted records. A partition of which nothing was polled since
+    /// [`Input::fetch_from`] may be missing. To be asked only when all that was polled is worked on.
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        Vec::new()
+    }
+
     /// How many records of each partition that is read are still to be polled: those that were fetched, and the offsets from there to
     /// the last stable one. It asks nobody, so it may be some seconds old; empty where nothing new is known.
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {

@@ -185,6 +185,50 @@ impl MemoryLog {
         }
     }
 
+    /// Removes everything up to the last stable offset of each partition of `topic`, as retention does when nobody has written for long.
+    pub fn remove_all(&self, topic: &str) {
+        self.remove(topic, |_, _, _| true);
+    }
+
+    /// The same where no transaction is open and `group` has committed to have read it all, or all but the last transaction's mark.
+    pub fn remove_consumed(&self, topic: &str, group: &str) {
+        let state = self.state();
+        let offsets = state.groups.get(group).map(|group| group.offsets.clone()).unwrap_or_default();
+        drop(state);
+        self.remove(topic, |place, stable, end| {
+            stable == end && offsets.get(place).is_some_and(|next| next + 1 >= stable)
+        });
+    }
+
+    fn remove(&self, topic: &str, may: impl Fn(&TopicPartition, i64, i64) -> bool) {
+        let mut state = self.state();
+        let State { topics, fates, .. } = &mut *state;
+        for (partition, log) in topics.get_mut(topic).into_iter().flatten().enumerate() {
+            let stable = log.stable_end(fates);
+            if may(&TopicPartition::new(topic, partition as i32), stable, log.end) {
+                log.entries = log.entries.split_off(&stable);
+                log.beginning = stable;
+            }
+        }
+    }
+
+    /// Commits an offset of a group outside of any transaction.
+    pub fn commit(&self, group: &str, place: TopicPartition, next: i64) {
+        self.state().groups.entry(group.to_owned()).or_default().offsets.insert(place, next);
+    }
+
+    /// What a group has committed; `None` where that is nothing.
+    pub fn committed(&self, group: &str, place: &TopicPartition) -> Option<i64> {
+        self.state().groups.get(group)?.offsets.get(place).copied()
+    }
+
+    /// The first offset kept of a partition, and its end.
+    pub fn span(&self, place: &TopicPartition) -> (i64, i64) {
+        let state = self.state();
+        let part = state.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize));
+        part.map_or((0, 0), |part| (part.beginning, part.end))
+    }
+
     /// Orders a fault for `transactional_id`, in place of one that has not happened yet.
     pub fn fail_next(&self, transactional_id: &str, fault: Fault) {
         self.state().faults.insert(transactional_id.to_owned(), fault);
@@ -645,9 +689,11 @@ impl Input for MemorySession {
     }
 
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError> {
-        let state = self.log.state();
-        let part = state.topics.get(&partition.topic).and_then(|l| l.get(partition.partition as usize));
-        Ok(part.map_or((0, 0), |part| (part.beginning, part.end)))
+        Ok(self.log.span(partition))
+    }
+
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.positions.clone()
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {

@@ -38,6 +38,10 @@ impl Input for Reader {
         self.0.watermarks(partition)
     }
 
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.0.positions()
+    }
+
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
         self.0.committed(partitions)
     }

@@ -351,6 +351,10 @@ impl Input for KafkaSession {
         self.input.silence()
     }
 
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.input.positions()
+    }
+
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
         self.input.committed(partitions)
     }

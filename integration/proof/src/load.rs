@@ -100,6 +100,7 @@ pub struct Load {
     history: Arc<Mutex<History>>,
     log: Mutex<std::fs::File>,
     stop: AtomicBool,
+    paused: AtomicBool,
     in_flight: AtomicUsize,
 }
 
@@ -112,6 +113,7 @@ impl Load {
             history: Arc::default(),
             log: Mutex::new(std::fs::File::create(file)?),
             stop: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
         }))
     }
@@ -192,20 +194,15 @@ impl Load {
     }
 
     /// Sends about `per_second` commands a second until [`Load::stop`], never waiting for one before the next.
-    pub async fn run(
-        self: Arc<Self>,
-        skus: Vec<String>,
-        customers: Vec<Uuid>,
-        per_second: u32,
-        seed: u64,
-    ) {
+    pub async fn run(self: Arc<Self>, skus: Vec<String>, customers: Vec<Uuid>, per_second: u32, seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
         let mut orders: Vec<(Uuid, Uuid)> = Vec::new();
         self.stop.store(false, Ordering::Relaxed);
         while !self.stop.load(Ordering::Relaxed) {
             pace.tick().await;
-            if self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX {
+            if self.paused.load(Ordering::Relaxed) || self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX
+            {
                 continue;
             }
             let Some(command) = self.next(&mut rng, &skus, &customers, &mut orders) else { continue };
@@ -226,6 +223,11 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Lets [`Load::run`] send nothing while `paused`.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+    }
+
     fn next(
         &self,
         rng: &mut StdRng,
@@ -239,7 +241,8 @@ impl Load {
                 let order_id = Uuid::from_u128(rng.random());
                 // A few orders come from users who never registered: their mails are retried and fail.
                 let registered = rng.random_ratio(49, 50);
-                let user_id = if registered { *customers.choose(rng)? } else { Uuid::from_u128(rng.random()) };
+                let user_id =
+                    if registered { *customers.choose(rng)? } else { Uuid::from_u128(rng.random()) };
                 orders.push((order_id, user_id));
                 let mut lines = Vec::new();
                 for _ in 0..rng.random_range(1..=3) {

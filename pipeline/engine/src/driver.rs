@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -64,6 +64,8 @@ impl Driver {
                 rebuild_wait: Duration::ZERO,
                 fenced_max: u32::MAX,
                 part_min: PART_MIN,
+                // Time of day is none of a test's.
+                positions_every: Duration::MAX,
                 ..Settings::default()
             },
         };
@@ -110,6 +112,19 @@ impl Driver {
     /// What a running worker has decided on and not handed over for a commit yet: records with timers, and bytes of output.
     pub fn held(&self, worker: usize) -> (usize, usize) {
         self.workers[worker].as_ref().map_or((0, 0), |worker| (worker.pending(), worker.bytes()))
+    }
+
+    /// Why tasks of a running worker can't go on.
+    pub fn stuck(&self, worker: usize) -> Vec<String> {
+        self.workers[worker].as_ref().map(|worker| worker.status().stuck()).unwrap_or_default()
+    }
+
+    /// Lets a worker end in order.
+    ///
+    /// # Errors
+    /// Where it must not go on.
+    pub fn stop(&mut self, worker: usize) -> Result<(), End> {
+        self.workers[worker].take().map_or(Ok(()), |worker| worker.run(&AtomicBool::new(true)))
     }
 
     /// Ends a worker where it stands, as `kill -9` does.

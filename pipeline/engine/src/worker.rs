@@ -22,12 +22,19 @@ use redpanda::{
 };
 use schemas::{Codec, CodecError};
 
-use crate::{metrics::Metrics, output::Output, task::Task, topology::Topology};
+use crate::{
+    metrics::Metrics,
+    output::Output,
+    task::Task,
+    topology::{Route, Topology},
+};
 
 /// How long a poll waits where nothing is to do.
 const IDLE: Duration = Duration::from_millis(500);
 /// How long it waits while a transaction is in flight, so that its end is soon seen.
 const IN_FLIGHT: Duration = Duration::from_millis(10);
+/// How long it waits while some tasks work and others are restored.
+const RESTORING: Duration = Duration::from_millis(1);
 /// How long a batch that is due waits for the log before the group is served again.
 const COMMIT_WAIT: Duration = Duration::from_millis(5);
 /// A commit that is not answered within this is taken for lost. Longer than `transaction.timeout.ms`.
@@ -60,6 +67,13 @@ pub struct Settings {
     pub dedupe_horizon: Duration,
     /// A process that is fenced this often in a row ends.
     pub fenced_max: u32,
+    /// Positions that have moved past what nobody is given, such as the marks of transactions, are committed this often where nothing
+    /// else is: long before any topic's retention.
+    pub positions_every: Duration,
+    /// For how long a task that can't go on is set aside before it is tried again.
+    pub stuck_wait: Duration,
+    /// Inputs, as `topic[partition]`, that go on at the log's beginning where records are gone that were not read.
+    pub accept_loss: Vec<String>,
     /// The wait before committed offsets are asked for again that a transaction had still to decide, and before a session is opened
     /// anew, when it doubles up to ten seconds.
     pub rebuild_wait: Duration,
@@ -75,6 +89,9 @@ impl Default for Settings {
             part_min: 2_000,
             dedupe_horizon: Duration::from_secs(25 * 3600),
             fenced_max: 3,
+            positions_every: Duration::from_secs(60),
+            stuck_wait: Duration::from_secs(30),
+            accept_loss: Vec::new(),
             rebuild_wait: Duration::from_millis(200),
         }
     }
@@ -126,6 +143,7 @@ pub struct Status {
     assigned: AtomicBool,
     tasks: AtomicUsize,
     restoring: AtomicUsize,
+    stuck: Mutex<Vec<String>>,
     /// When the session has last heard from a broker.
     heard: Mutex<Option<Instant>>,
 }
@@ -159,6 +177,11 @@ impl Status {
         self.restoring.load(Ordering::Relaxed)
     }
 
+    /// Why tasks can't go on; empty where all can.
+    pub fn stuck(&self) -> Vec<String> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many tasks are at work.
     pub fn tasks(&self) -> usize {
         self.tasks.load(Ordering::Relaxed)
@@ -182,12 +205,33 @@ impl From<LogError> for Trouble {
     }
 }
 
+/// Why a task does not begin to work.
+enum Hold {
+    /// It is restored again, from the beginning.
+    Again(String),
+    /// It hardly goes away by itself: people are told.
+    Stuck(String),
+    /// The whole session is of no use.
+    Trouble(Trouble),
+}
+
+impl From<LogError> for Hold {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Exhausted { .. } => Self::Trouble(error.into()),
+            _ => Self::Again(error.to_string()),
+        }
+    }
+}
+
 /// A task that is being read back from its changelog.
 struct Restoring {
     task: Task,
     reader: Box<dyn Restore>,
     committed: Vec<Option<i64>>,
     since: Instant,
+    /// When the changelog is read on, after an error that passes.
+    not_before: Instant,
 }
 
 /// One thread's worth of a processor.
@@ -206,6 +250,10 @@ pub struct Worker {
     restoring: BTreeMap<i32, Restoring>,
     /// Assigned partitions whose offsets were not to be had yet, and when to ask again.
     unread: BTreeMap<i32, Instant>,
+    /// Tasks that can't go on, and why. They are restored again after a while.
+    stuck: BTreeMap<i32, String>,
+    /// When positions were last looked at that nothing else carries.
+    looked: Instant,
     output: Output,
     /// How many records and timers the pending batch has, and since when there is one.
     pending: usize,
@@ -245,6 +293,8 @@ impl Worker {
             active: BTreeMap::new(),
             restoring: BTreeMap::new(),
             unread: BTreeMap::new(),
+            stuck: BTreeMap::new(),
+            looked: Instant::now(),
             output: Output::default(),
             pending: 0,
             pending_since: None,
@@ -318,6 +368,7 @@ impl Worker {
         self.active.clear();
         self.restoring.clear();
         self.unread.clear();
+        self.stuck.clear();
         self.output = Output::default();
         (self.pending, self.pending_since, self.written, self.in_flight) = (0, None, None, None);
         self.inbox.clear();
@@ -359,6 +410,10 @@ impl Worker {
         let fired = self.fire();
         let restored = self.restore(session)?;
         let ended = self.complete(session, Duration::ZERO)?;
+        if polled == 0 && self.looked.elapsed() >= self.settings.positions_every {
+            self.looked = Instant::now();
+            self.announce(session);
+        }
         let submitted = self.submit_when_due(session, polled == 0)?;
         self.measure_lag(session);
         Ok(polled > 0 || fired > 0 || restored || ended || submitted)
@@ -391,8 +446,11 @@ impl Worker {
         idle: Duration,
         room: usize,
     ) -> Result<Option<usize>, Trouble> {
-        let wait = if self.pending > 0 || !self.restoring.is_empty() {
+        let wait = if self.pending > 0 || (!self.restoring.is_empty() && self.active.is_empty()) {
             Duration::ZERO
+        } else if !self.restoring.is_empty() {
+            // The changelog is not waited for beside tasks that work: here, so that both do not spin.
+            idle.min(RESTORING)
         } else if self.in_flight.is_some() {
             idle.min(IN_FLIGHT)
         } else {
@@ -409,10 +467,45 @@ impl Worker {
         match session.poll(wait, POLL_MAX.min(room), &mut self.inbox) {
             Ok(()) => Ok(Some(self.inbox.len())),
             Err(LogError::Retriable { doing, cause }) => {
-                tracing::debug!(doing, cause, "a poll is tried again");
+                // News of connections does not come here; missing rights do.
+                tracing::warn!(doing, cause, "a poll is tried again");
                 Ok(Some(self.inbox.len()).filter(|came| *came > 0))
             }
+            // The restore says whether it can go on, and from where.
+            Err(error @ LogError::OutOfRange { .. }) => {
+                let LogError::OutOfRange { partition: TopicPartition { partition, .. }, .. } = &error else {
+                    return Ok(None);
+                };
+                self.release(session, &[*partition])?;
+                self.restore_again(*partition, &error.to_string());
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Moves positions past what nobody is given, where all that was polled is decided on.
+    fn follow(&mut self, session: &mut dyn Session) {
+        if !self.inbox.is_empty() {
+            return;
+        }
+        for (place, next) in session.positions() {
+            if let Some(task) = self.active.get_mut(&place.partition) {
+                task.follow(&place.topic, next);
+            }
+        }
+    }
+
+    /// Makes a transaction due for positions that nothing else carries, where nothing is under way.
+    fn announce(&mut self, session: &mut dyn Session) {
+        if self.pending > 0 || self.in_flight.is_some() {
+            return;
+        }
+        self.follow(session);
+        for task in self.active.values_mut().filter(|task| task.has_moved()) {
+            task.touch();
+            self.pending += 1;
+            self.pending_since.get_or_insert_with(Instant::now);
         }
     }
 
@@ -504,6 +597,7 @@ impl Worker {
             self.write(session)?;
         }
         if due {
+            self.follow(session);
             self.submit(session)?;
         }
         Ok(writes || due)
@@ -633,25 +727,57 @@ impl Worker {
                 self.unread.extend(partitions.into_iter().map(|partition| (partition, Instant::now())));
             }
             Membership::Revoked(partitions) | Membership::Lost(partitions) => {
-                // A revocation waits for the transaction in flight; after a loss it can only fail. What is written of the next
-                // one must not stay open: whoever has the tasks next waits for it.
-                if self.in_flight.is_none() && self.written.is_some() {
-                    session.abandon()?;
-                    self.in_flight = Some(Instant::now());
-                }
-                if self.in_flight.is_some() && self.ended(session, COMMIT_MAX)?.is_none() {
-                    return Err(unanswered("the tasks had to go"));
-                }
-                self.active.values_mut().for_each(Task::drop_pending);
-                self.drop_batch();
-                for partition in partitions {
-                    self.active.remove(&partition);
-                    self.restoring.remove(&partition);
-                    self.unread.remove(&partition);
-                    self.metrics.restore_remaining.with_label_values(&[&partition.to_string()]).set(0);
-                }
-                self.fetch(session)?;
+                self.release(session, &partitions)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Lets tasks go: nothing of theirs stays open or held back.
+    fn release(&mut self, session: &mut dyn Session, partitions: &[i32]) -> Result<(), Trouble> {
+        // A revocation waits for the transaction in flight; after a loss it can only fail. What is written of the next
+        // one must not stay open: whoever has the tasks next waits for it.
+        if self.in_flight.is_none() && self.written.is_some() {
+            session.abandon()?;
+            self.in_flight = Some(Instant::now());
+        }
+        if self.in_flight.is_some() && self.ended(session, COMMIT_MAX)?.is_none() {
+            return Err(unanswered("the tasks had to go"));
+        }
+        self.active.values_mut().for_each(Task::drop_pending);
+        self.drop_batch();
+        for partition in partitions {
+            self.active.remove(partition);
+            self.restoring.remove(partition);
+            self.unread.remove(partition);
+            self.stuck.remove(partition);
+            self.metrics.restore_remaining.with_label_values(&[&partition.to_string()]).set(0);
+        }
+        self.fetch(session)
+    }
+
+    /// Lets a task wait that can't go on, so that the others do. What is told once may have changed while it was asked; what is
+    /// told again hardly goes away by itself.
+    fn set_aside(&mut self, partition: i32, reason: String) {
+        if self.stuck.insert(partition, reason.clone()).is_none() {
+            return self.restore_again(partition, &reason);
+        }
+        let processor = self.topology.processor;
+        tracing::error!(processor, partition, reason, "a task can't go on; the others work");
+        self.unread.insert(partition, Instant::now() + self.settings.stuck_wait);
+    }
+
+    /// Lets a task be restored from the beginning, after a moment.
+    fn restore_again(&mut self, partition: i32, reason: &str) {
+        tracing::warn!(processor = self.topology.processor, partition, reason, "a task is restored again");
+        self.unread.insert(partition, Instant::now() + self.settings.rebuild_wait);
+    }
+
+    fn hold(&mut self, partition: i32, hold: Hold) -> Result<(), Trouble> {
+        match hold {
+            Hold::Again(reason) => self.restore_again(partition, &reason),
+            Hold::Stuck(reason) => self.set_aside(partition, reason),
+            Hold::Trouble(trouble) => return Err(trouble),
         }
         Ok(())
     }
@@ -670,11 +796,15 @@ impl Worker {
             Err(error) => return Err(error.into()),
         };
         let changelog = TopicPartition { topic: self.topology.changelog.clone(), partition };
-        let reader = session.restore(&changelog)?;
+        let reader = match session.restore(&changelog) {
+            Ok(reader) => reader,
+            Err(error) => return self.hold(partition, error.into()),
+        };
         let horizon_ms = i64::try_from(self.settings.dedupe_horizon.as_millis()).unwrap_or(i64::MAX);
         let task =
             Task::new(partition, self.topology.clone(), self.codec.clone(), self.metrics.clone(), horizon_ms);
-        self.restoring.insert(partition, Restoring { task, reader, committed, since: Instant::now() });
+        let now = Instant::now();
+        self.restoring.insert(partition, Restoring { task, reader, committed, since: now, not_before: now });
         Ok(())
     }
 
@@ -691,22 +821,29 @@ impl Worker {
         }
         let wait = if self.active.is_empty() { IN_FLIGHT } else { Duration::ZERO };
         let mut records = Vec::new();
-        let mut finished = Vec::new();
+        let (mut finished, mut held) = (Vec::new(), Vec::new());
         for (partition, restoring) in &mut self.restoring {
-            let at_end = restoring.reader.poll(wait, RESTORE_MAX, &mut records)?;
-            self.metrics.restored.inc_by(records.len() as u64);
-            for record in records.drain(..) {
-                while let Err(error) = restoring.task.recall(&record) {
-                    let known = match error.unknown_schema() {
-                        Some(id) => learn(&*self.source, &self.codec, id)?,
-                        None => false,
-                    };
-                    if !known {
-                        let (topic, offset) = (&record.topic, record.offset);
-                        let reason = format!("{topic}[{partition}] at {offset} can't be read back: {error}");
-                        return Err(Trouble::Rebuild(reason));
-                    }
+            if restoring.not_before > now {
+                continue;
+            }
+            records.clear();
+            let at_end = match restoring.reader.poll(wait, RESTORE_MAX, &mut records) {
+                Ok(at_end) => at_end,
+                // What was read stays read.
+                Err(LogError::Retriable { doing, cause }) => {
+                    tracing::warn!(partition, doing, cause, "the changelog is asked again");
+                    restoring.not_before = now + self.settings.rebuild_wait;
+                    false
                 }
+                Err(error) => {
+                    held.push((*partition, error.into()));
+                    continue;
+                }
+            };
+            self.metrics.restored.inc_by(records.len() as u64);
+            if let Err(hold) = recall(&*self.source, &self.codec, &mut restoring.task, &records) {
+                held.push((*partition, hold));
+                continue;
             }
             let (position, end) = restoring.reader.progress();
             let label = partition.to_string();
@@ -717,9 +854,15 @@ impl Worker {
         }
         let any = !finished.is_empty();
         for partition in finished {
-            if let Some(restoring) = self.restoring.remove(&partition) {
-                self.begin_work(session, restoring)?;
+            if let Some(restoring) = self.restoring.remove(&partition)
+                && let Err(hold) = self.begin_work(session, restoring)
+            {
+                held.push((partition, hold));
             }
+        }
+        for (partition, hold) in held {
+            self.restoring.remove(&partition);
+            self.hold(partition, hold)?;
         }
         if any {
             // Reading starts anew everywhere: what was decided but not handed over keeps its place.
@@ -728,34 +871,30 @@ impl Worker {
         Ok(true)
     }
 
-    fn begin_work(&mut self, session: &mut dyn Session, restoring: Restoring) -> Result<(), Trouble> {
+    fn begin_work(&mut self, session: &mut dyn Session, restoring: Restoring) -> Result<(), Hold> {
         let Restoring { mut task, committed, since, .. } = restoring;
         task.recalled();
         let partition = task.partition;
-        let mut positions = Vec::new();
+        let (mut positions, mut anew) = (Vec::new(), false);
         for (topic, committed) in self.topology.inputs().into_iter().zip(committed) {
+            let place = TopicPartition { topic: topic.clone(), partition };
             let applied = task.positions().iter().find(|(known, _)| *known == topic).map(|(_, next)| *next);
-            let next = match (committed, applied) {
-                (Some(committed), Some(applied)) if committed != applied => {
-                    return Err(Trouble::Rebuild(format!(
-                        "{topic}[{partition}]: the group has committed {committed}, but the changelog has applied \
-                         {applied}; nothing is processed until they agree"
-                    )));
-                }
-                (Some(committed), None) => {
-                    return Err(Trouble::Rebuild(format!(
-                        "{topic}[{partition}]: the group has committed {committed}, but the changelog knows of no \
-                         position: has {} been emptied?",
-                        self.topology.changelog
-                    )));
-                }
-                (Some(committed), Some(_)) => committed,
-                (None, Some(applied)) => applied,
-                (None, None) => session.watermarks(&TopicPartition { topic: topic.clone(), partition })?.0,
-            };
+            if let Some(committed) = committed.filter(|_| committed != applied) {
+                let but = match applied {
+                    Some(applied) => format!("has applied {applied}; nothing is processed until they agree"),
+                    None => format!("knows of no position: has {} been emptied?", self.topology.changelog),
+                };
+                let reason = format!("{place}: the group has committed {committed}, but the changelog {but}");
+                return Err(Hold::Stuck(reason));
+            }
+            let kept = session.watermarks(&place)?;
+            let next = applied.map_or(Ok(kept.0), |applied| self.kept(&place, applied, kept));
+            let next = next.map_err(Hold::Stuck)?;
+            anew |= applied.is_some_and(|applied| applied != next);
             positions.push((topic, next));
         }
-        task.start_at(positions);
+        task.start_at(positions, anew);
+        self.stuck.remove(&partition);
         tracing::info!(
             processor = self.topology.processor,
             partition,
@@ -767,12 +906,44 @@ impl Worker {
         Ok(())
     }
 
+    /// Where an input is read on whose position is `next`, while the log keeps `beginning..end` of it. Records are never skipped, unless
+    /// an operator has said so.
+    fn kept(&self, place: &TopicPartition, next: i64, (beginning, end): (i64, i64)) -> Result<i64, String> {
+        if (beginning..=end).contains(&next) {
+            return Ok(next);
+        }
+        // Only processors write follow-ups and events, in transactions. So the last offset of such a partition is the mark of one, and
+        // where it is all that is gone, no record is.
+        let written_by_users = matches!(self.topology.route(&place.topic), Some(Route::Commands(_)));
+        if !written_by_users && beginning == end && next + 1 == beginning {
+            tracing::warn!(%place, next, beginning, "retention has removed a transaction's mark; reading goes on behind it");
+            return Ok(beginning);
+        }
+        let (partition, offset) = (place.clone(), next);
+        let error = LogError::OutOfRange { partition, offset, beginning, end };
+        if next > end {
+            return Err(format!(
+                "{error}; the log has lost its end: bring back what it had, or rebuild the cluster"
+            ));
+        }
+        if self.settings.accept_loss.contains(&place.to_string()) {
+            tracing::error!(%error, "what was not read is given up, as MILLRACE_ACCEPT_LOSS says");
+            return Ok(beginning);
+        }
+        Err(format!(
+            "{error}: it was removed before it was read, and may have held records. Start the service with \
+             MILLRACE_ACCEPT_LOSS={place} to go on at {beginning} without them"
+        ))
+    }
+
     /// Commits what was decided, as far as that is still possible.
     fn finish(&mut self) -> Result<(), Trouble> {
         let Some(mut session) = self.session.take() else { return Ok(()) };
         if self.in_flight.is_some() {
             self.complete(&mut *session, COMMIT_MAX)?;
         }
+        // What was polled and not decided on is for whoever comes next.
+        self.announce(&mut *session);
         if self.pending > 0 && self.in_flight.is_none() {
             self.submit(&mut *session)?;
             self.complete(&mut *session, COMMIT_MAX)?;
@@ -795,10 +966,13 @@ impl Worker {
             let heard = Instant::now().checked_sub(session.silence());
             *self.status.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
         }
+        *self.status.stuck.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.stuck.iter().map(|(partition, reason)| format!("task {partition}: {reason}")).collect();
         self.status.tasks.store(self.active.len(), Ordering::Relaxed);
         self.status.restoring.store(self.restoring.len() + self.unread.len(), Ordering::Relaxed);
         self.metrics.tasks.with_label_values(&["active"]).set(self.active.len() as i64);
         self.metrics.tasks.with_label_values(&["restoring"]).set(self.restoring.len() as i64);
+        self.metrics.tasks.with_label_values(&["stuck"]).set(self.stuck.len() as i64);
         self.metrics.remembered.set(self.active.values().map(Task::remembered).sum::<usize>() as i64);
         self.metrics.parked_now.set(self.active.values().map(Task::parked).sum::<usize>() as i64);
     }
@@ -817,6 +991,24 @@ fn unwritten(error: CodecError) -> Trouble {
 
 fn unanswered(before: &str) -> Trouble {
     Trouble::Rebuild(format!("a commit was not answered before {before}"))
+}
+
+/// Takes records of a changelog back in.
+fn recall(source: &dyn SchemaSource, codec: &Codec, task: &mut Task, records: &[Record]) -> Result<(), Hold> {
+    for record in records {
+        while let Err(error) = task.recall(record) {
+            let known = match error.unknown_schema() {
+                Some(id) => learn(source, codec, id).map_err(Hold::Trouble)?,
+                None => false,
+            };
+            if !known {
+                let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
+                let reason = format!("{topic}[{partition}] at {offset} can't be read back: {error}");
+                return Err(Hold::Stuck(reason));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Learns a writer's schema, waiting for a registry that can't be reached; `false` where it has no such schema.

@@ -15,7 +15,7 @@ use engine::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use redpanda::{
-    log::{Headers, Outgoing},
+    log::{Headers, Outgoing, TopicPartition},
     memory::{Fault, MemoryLog},
     partition_of,
 };
@@ -510,6 +510,133 @@ fn backlog_that_does_not_drain_is_committed_by_age() {
     assert_eq!(balances(&driver).values().sum::<i64>(), 2_000);
 }
 
+/// The only partition of the follow-ups to `key`.
+fn followups(key: &str) -> TopicPartition {
+    TopicPartition::new("account.followups", partition_of(key.as_bytes(), PARTITIONS))
+}
+
+#[test]
+fn positions_follow_marks_and_aborted_records_while_nothing_is_read() {
+    let mut driver = bank_with(|settings| settings.positions_every = Duration::ZERO);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+    // Aborted, with the follow-up that it had sent.
+    driver.log.fail_next(&driver.transactional_id(0), Fault::AfterSend(3));
+    send(&driver, "ann", 3, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+    for key in ["ann", "bob"] {
+        let place = followups(key);
+        assert_eq!(driver.log.committed("bank", &place), Some(driver.log.span(&place).1), "{place}");
+    }
+
+    driver.log.remove_all("account.followups");
+    driver.kill(0);
+    driver.start(0);
+    send(&driver, "ann", 4, Transfer { to: "bob".into(), amount: 10 });
+    driver.settle();
+    assert_eq!(balances(&driver), BTreeMap::from([("ann".into(), 30), ("bob".into(), 70)]));
+}
+
+#[test]
+fn worker_that_ends_in_order_commits_the_positions_that_nothing_carried() {
+    let mut driver = bank(1);
+    driver.settle();
+    let place = followups("ann");
+    assert_eq!(driver.log.committed("bank", &place), None);
+    driver.stop(0).expect("it ends in order");
+    assert_eq!(driver.log.committed("bank", &place), Some(0));
+}
+
+/// A bank whose former engine has read the first two of `written` follow-ups in each partition, which are all gone.
+fn bank_before_a_removal(written: i64, change: impl FnOnce(&mut engine::Settings)) -> Driver {
+    let mut driver = bank(1);
+    driver.kill(0);
+    change(driver.settings());
+    for partition in 0..PARTITIONS {
+        let place = TopicPartition::new("account.followups", partition);
+        for _ in 0..written {
+            driver.log.append_raw(Outgoing {
+                topic: place.topic.clone(),
+                partition,
+                key: None,
+                value: None,
+                headers: Headers::default(),
+            });
+        }
+        for (topic, next_offset) in [("account.followups", 2), ("account.commands", 0)] {
+            let applied = schemas::engine::Applied { topic: topic.into(), next_offset };
+            driver.log.append_raw(Outgoing {
+                topic: "bank.state".into(),
+                partition,
+                key: Some(format!("applied/{topic}").into()),
+                value: Some(driver.encode(&applied)),
+                headers: Headers::default(),
+            });
+            driver.log.commit("bank", TopicPartition::new(topic, partition), next_offset);
+        }
+    }
+    driver.log.remove_all("account.followups");
+    driver.start(0);
+    driver
+}
+
+#[test]
+fn position_that_is_one_mark_away_from_an_empty_log_goes_on() {
+    let mut driver = bank_before_a_removal(3, |_| ());
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    let transfer = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+
+    assert!(driver.stuck(0).is_empty());
+    assert_eq!(driver.outcomes(transfer)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn task_whose_records_are_gone_is_set_aside_and_says_what_to_do() {
+    let mut driver = bank_before_a_removal(4, |_| ());
+    let id = send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+    assert!(driver.outcomes(id).is_empty());
+    let stuck = driver.stuck(0);
+    assert_eq!(stuck.len(), PARTITIONS as usize);
+    assert!(stuck[0].contains("MILLRACE_ACCEPT_LOSS=account.followups[0]"), "{}", stuck[0]);
+
+    // Accepted for one, the others still wait.
+    driver.kill(0);
+    let place = followups("ann");
+    driver.settings().accept_loss = vec![place.to_string()];
+    driver.start(0);
+    driver.settle();
+    assert_eq!(driver.stuck(0).len(), PARTITIONS as usize - 1);
+    assert_eq!(driver.outcomes(id)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn changelog_record_that_cannot_be_read_stops_its_task_alone() {
+    let mut driver = bank(1);
+    driver.settle();
+    driver.kill(0);
+    let broken = partition_of(b"ann", PARTITIONS);
+    driver.log.append_raw(Outgoing {
+        topic: "bank.state".into(),
+        partition: broken,
+        key: Some("a key of a newer version".into()),
+        value: None,
+        headers: Headers::default(),
+    });
+    driver.start(0);
+    let other = (0..).map(|n| format!("account-{n}")).find(|key| followups(key).partition != broken).unwrap();
+    let waits = send(&driver, "ann", 1, Deposit { amount: 1 });
+    let goes_on = send(&driver, &other, 2, Deposit { amount: 1 });
+    driver.settle();
+
+    assert_eq!(driver.stuck(0).len(), 1);
+    assert!(driver.stuck(0)[0].contains("a key of a newer version"), "{}", driver.stuck(0)[0]);
+    assert!(driver.outcomes(waits).is_empty());
+    assert_eq!(driver.outcomes(goes_on)[0].verdict, Verdict::Accepted);
+}
+
 /// A bank amid random work, and what was asked of it.
 struct Work {
     random: StdRng,
@@ -521,14 +648,18 @@ struct Work {
 impl Work {
     fn new(seed: u64, workers: usize) -> Self {
         let mut driver = bank(workers);
-        // Every third seed has bounds that are soon met.
+        driver.settings().stuck_wait = Duration::ZERO;
+        // Every third seed has bounds that are soon met; every other one commits positions alone.
         if seed % 3 == 0 {
             driver.settings().records_max = 3;
             driver.settings().bytes_max = 2_000;
-            for worker in 0..workers {
-                driver.kill(worker);
-                driver.start(worker);
-            }
+        }
+        if seed % 2 == 0 {
+            driver.settings().positions_every = Duration::ZERO;
+        }
+        for worker in 0..workers {
+            driver.kill(worker);
+            driver.start(worker);
         }
         Self { random: StdRng::seed_from_u64(seed), driver, sent: HashMap::new(), deposited: 0 }
     }
@@ -602,6 +733,7 @@ fn survive(seed: u64) {
             39 => work.driver.log.expire_members("bank"),
             40 => work.driver.log.expire_transactions(),
             41 => work.driver.log.compact("bank.state"),
+            45..=46 => work.driver.log.remove_consumed("account.followups", "bank"),
             42..=44 => work.driver.log.hold_commits(work.random.random()),
             _ => drop(work.driver.step(worker)),
         }

@@ -39,6 +39,10 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The wait after what will hardly go away by itself.
 const STUCK: Duration = Duration::from_secs(30);
 
+/// Positions that have moved past what nobody is given, such as the marks of transactions, are stored this often: long before any
+/// topic's retention.
+const POSITIONS_EVERY: Duration = Duration::from_secs(60);
+
 /// How often the positions of a quiet projection are compared with the store's: it may have been emptied or erased.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
@@ -145,6 +149,8 @@ pub struct Projector<'a> {
     /// Failures of the log in a row.
     log_failures: u32,
     looked: Instant,
+    stored: Instant,
+    positions_every: Duration,
 }
 
 impl<'a> Projector<'a> {
@@ -160,6 +166,8 @@ impl<'a> Projector<'a> {
             records: Vec::new(),
             log_failures: 0,
             looked: Instant::now(),
+            stored: Instant::now(),
+            positions_every: POSITIONS_EVERY,
         }
     }
 
@@ -191,11 +199,53 @@ impl<'a> Projector<'a> {
         // What came along with a change of membership is read again.
         if !changed {
             self.apply(&records);
+            self.follow();
         }
         self.records = records;
         let waiting = self.slots.values().filter(|slot| matches!(slot, Slot::Waiting { .. })).count();
         self.context.metrics.waiting(self.projection.name(), waiting);
         Ok(())
+    }
+
+    /// Moves positions past what nobody is given, and stores those now and then that no record has carried.
+    fn follow(&mut self) {
+        // The input still has positions from before a claim.
+        if self.astray {
+            return;
+        }
+        for (place, position) in self.input.positions() {
+            if let Some(Slot::Claimed { next, .. }) = self.slots.get_mut(&place) {
+                *next = position.max(*next);
+            }
+        }
+        if self.stored.elapsed() >= self.positions_every {
+            self.stored = Instant::now();
+            self.store();
+        }
+    }
+
+    /// Stores the positions that have moved without a record.
+    fn store(&mut self) {
+        let (projection, codec) = (self.projection, &*self.context.codec);
+        let moved = self.slots.iter().filter_map(|(place, slot)| match slot {
+            Slot::Claimed { epoch, from, next, .. } if *from != Some(*next) => {
+                let (place, epoch, from, to) = (place.clone(), *epoch, *from, *next);
+                Some(async move {
+                    let batch = Batch { place: &place, epoch, from, begin: to, to, records: &[] };
+                    let done = projection.apply(&batch, codec).await;
+                    (place, to, done)
+                })
+            }
+            _ => None,
+        });
+        let moved = join_all(moved.collect::<Vec<_>>());
+        for (place, to, done) in self.context.runtime.block_on(moved) {
+            match (done, self.slots.get_mut(&place)) {
+                (Ok(()), Some(Slot::Claimed { from, .. })) => *from = Some(to),
+                (Ok(()), _) => {}
+                (Err(error), _) => self.failed(&place, error, 0, false),
+            }
+        }
     }
 
     /// How many partitions are read, and how many wait.
@@ -218,7 +268,7 @@ impl<'a> Projector<'a> {
             Ok(()) => self.log_failures = 0,
             Err(LogError::Retriable { doing, cause }) => {
                 self.context.metrics.failed(self.projection.name(), "log");
-                tracing::debug!(
+                tracing::warn!(
                     projection = self.projection.name(),
                     doing,
                     cause,
@@ -376,7 +426,8 @@ impl<'a> Projector<'a> {
                         redpanda::fault::place("before-store");
                     }
                     // A panic is about a record, and stops its partition alone. What it leaves behind is not used again.
-                    let applied = AssertUnwindSafe(projection.apply(&batch, &context.codec)).catch_unwind().await;
+                    let applied =
+                        AssertUnwindSafe(projection.apply(&batch, &context.codec)).catch_unwind().await;
                     done = applied.unwrap_or_else(|_| {
                         let why = "the projection panicked; the panic is in the log".to_owned();
                         Err(wrong(&chunk[0], why))
@@ -528,4 +579,120 @@ fn batches(records: &[Record], one_by_one: bool) -> impl Iterator<Item = &[Recor
 
 fn wait_after(failures: u32) -> Duration {
     WAIT_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(WAIT_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::future::BoxFuture;
+    use redpanda::{
+        log::{Connect as _, Headers, Outgoing, Transaction},
+        memory::MemoryLog,
+    };
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    /// A store in memory: the epoch and the position of its only partition.
+    #[derive(Default)]
+    struct Fake {
+        held: Mutex<(i64, Option<i64>)>,
+        panics: AtomicBool,
+    }
+
+    impl Fake {
+        fn claimed(&self, more: i64) -> Claim {
+            let mut held = self.held.lock().expect("a lock");
+            held.0 += more;
+            Claim { epoch: held.0, next: held.1 }
+        }
+    }
+
+    impl Projection for Fake {
+        fn name(&self) -> &'static str {
+            "fake"
+        }
+
+        fn topics(&self) -> &'static [&'static str] {
+            &["events"]
+        }
+
+        fn claim<'a>(&'a self, _: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
+            Box::pin(async { Ok(self.claimed(1)) })
+        }
+
+        fn held<'a>(&'a self, _: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+            Box::pin(async { Ok(Some(self.claimed(0))) })
+        }
+
+        fn apply<'a>(&'a self, batch: &'a Batch<'a>, _: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async {
+                assert!(!self.panics.load(Ordering::Relaxed), "a bug of the projection");
+                self.held.lock().expect("a lock").1 = Some(batch.to);
+                Ok(())
+            })
+        }
+
+        fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    /// A log whose events are one record and the mark of its transaction.
+    fn log() -> MemoryLog {
+        let log = MemoryLog::new([("input", 1), ("events", 1)]);
+        let mut session = log.connect("writer", &["input".into()], "writer-0").open().expect("a session");
+        session.poll(Duration::ZERO, 1, &mut Vec::new()).expect("it joins");
+        let event = Outgoing {
+            topic: "events".into(),
+            partition: 0,
+            key: None,
+            value: None,
+            headers: Headers::default(),
+        };
+        let offsets = vec![(TopicPartition::new("input", 0), 0)];
+        session.submit(Transaction { records: [event].into_iter().collect(), offsets }).expect("it writes");
+        assert!(matches!(session.completed(Duration::ZERO), Some(Ok(()))));
+        log
+    }
+
+    fn context(runtime: &Runtime) -> Context {
+        Context {
+            open: Arc::new(|group, _| {
+                let cause = "the test has opened it".to_owned();
+                Err(LogError::Fatal { doing: format!("joining {group}"), cause })
+            }),
+            codec: Arc::new(Codec::local()),
+            schema_by_id: Arc::new(|_| Ok(None)),
+            metrics: Metrics::register(&prometheus::Registry::new()).expect("metrics"),
+            runtime: runtime.handle().clone(),
+            shutdown: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn position_follows_the_log_past_the_mark_of_a_transaction() {
+        let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+        let (context, log) = (context(&runtime), log());
+        let mut projector = Projector::new(log.input("projector.fake", &["events".into()]), &fake, &context);
+        projector.positions_every = Duration::ZERO;
+        for _ in 0..5 {
+            projector.step().expect("it goes on");
+        }
+        assert_eq!(fake.claimed(0).next, Some(2));
+    }
+
+    #[test]
+    fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
+        let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+        let (context, log) = (context(&runtime), log());
+        let mut projector = Projector::new(log.input("projector.fake", &["events".into()]), &fake, &context);
+        fake.panics.store(true, Ordering::Relaxed);
+        for _ in 0..10 {
+            projector.step().expect("it goes on");
+        }
+        assert_eq!(projector.partitions(), (0, 1), "it waits");
+        assert_eq!(fake.claimed(0).next, None);
+    }
 }

@@ -32,6 +32,9 @@ pub struct Config {
     /// So many records of output are written before their transaction is due. For tests: small, so that every transaction has parts.
     #[arg(long, env = "MILLRACE_PART_MIN", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub part_min: u32,
+    /// Inputs, `topic[partition]`, comma separated, that go on at the log's beginning where records are gone that were not read.
+    #[arg(long, env = "MILLRACE_ACCEPT_LOSS", value_delimiter = ',')]
+    pub accept_loss: Vec<String>,
     /// PostgreSQL, as a connection URL.
     #[arg(
         long,

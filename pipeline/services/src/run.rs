@@ -202,6 +202,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
             Settings {
                 commit_interval: config.commit_interval(),
                 part_min: config.part_min as usize,
+                accept_loss: config.accept_loss.clone(),
                 ..Settings::default()
             },
             engine_metrics.clone(),
@@ -250,6 +251,9 @@ fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
     Arc::new(move || match statuses.get() {
         None => Err("waiting for the schemas".to_owned()),
         Some(all) if all.iter().all(|status| status.is_ready()) => Ok(()),
+        Some(all) if all.iter().any(|status| !status.stuck().is_empty()) => {
+            Err(all.iter().flat_map(|status| status.stuck()).collect::<Vec<_>>().join("; "))
+        }
         Some(all) if !all.iter().all(|status| status.is_in_contact()) => {
             Err(format!("no broker was heard from for {} s", engine::SILENCE_MAX.as_secs()))
         }

@@ -21,7 +21,7 @@ use processes::{
     abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at, paused,
     thread_dies, twins, zombie, zombie_in_transaction,
 };
-use records::{a_hundred_times, poison, poison_headers, registry_killed, rolling_restart};
+use records::{a_hundred_times, idle_retention, poison, poison_headers, registry_killed, rolling_restart};
 use stores::{all_away, black_hole, killed, killed_unanswered, redis_emptied, slow};
 
 /// Longer than a session and a transaction may be away.
@@ -148,6 +148,13 @@ pub const ALL: &[Fault] = &[
     fault!("a-hundred-times", "the same command a hundred times", 1, true, a_hundred_times),
     fault!("poison", "records that can't be read, in every topic of commands", 1, true, poison),
     fault!("poison-headers", "headers whose names are not UTF-8", 1, true, poison_headers),
+    fault!(
+        "idle-retention",
+        "all follow-ups removed after a quiet time, and the services started anew",
+        1,
+        false,
+        idle_retention
+    ),
     fault!("thread-dies", "a worker dies in a process that lives, then a projector", 2, true, thread_dies),
     fault!(
         "registry-killed",

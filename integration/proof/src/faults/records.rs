@@ -1,12 +1,22 @@
 //! What comes in: the same again, what can't be read or worked on, and what newer programs write.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use rand::{RngCore, rngs::StdRng};
-use redpanda::{log::Headers, writer::CommandWriter};
+use redpanda::{
+    log::{Headers, TopicPartition},
+    scan,
+    writer::CommandWriter,
+};
+use tokio::time::sleep;
 
 use super::secs;
-use crate::world::World;
+use crate::{ledger::Damage, world::World};
+
+/// How long positions may take to follow a quiet log: twice as long as they are left alone.
+const POSITIONS_MAX: Duration = Duration::from_secs(150);
 
 /// The largest value that a topic of commands takes, with room for its key, its headers and the batch around it.
 const LARGE: usize = 1_040_000;
@@ -48,6 +58,59 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
     world.load.doom("order.commands", panics, order.into()).await;
     world.amid(100).await?;
     world.again("order-0", &[]).await
+}
+
+/// Retention removes all of the follow-ups after a quiet time, and the services start anew: each has nothing but the positions that it
+/// has committed, which must have followed the log to its end.
+pub(super) async fn idle_retention(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    world.load.pause(true);
+    let removed = remove_followups(world).await;
+    world.load.pause(false);
+    removed?;
+    world.amid(100).await?;
+    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await?;
+    world.amid(100).await
+}
+
+async fn remove_followups(world: &World) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let ends = loop {
+        let (ends, behind) = tokio::task::block_in_place(|| positions(&world.brokers))?;
+        if behind.is_empty() {
+            break ends;
+        }
+        if begun.elapsed() > POSITIONS_MAX {
+            let what = format!("positions do not follow a quiet log within {POSITIONS_MAX:?}: {behind:?}");
+            world.report('H', Damage::Late, what);
+            break ends;
+        }
+        sleep(secs(1)).await;
+    };
+    redpanda::removal::remove_before(&world.brokers, &ends).await?;
+    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await
+}
+
+/// The ends of all follow-ups, and where their processors have committed less.
+fn positions(brokers: &str) -> anyhow::Result<(Vec<(TopicPartition, i64)>, Vec<String>)> {
+    let (mut ends, mut behind) = (Vec::new(), Vec::new());
+    for topic in redpanda::topics::all().iter().filter(|topic| topic.name.ends_with(".followups")) {
+        // The processor that reads follow-ups to emails or stock has another name than they.
+        let processor = match topic.name.split_once('.') {
+            Some(("email", _)) => "user",
+            Some(("stock", _)) => "order",
+            found => found.map_or("", |(context, _)| context),
+        };
+        let places: Vec<_> = (0..topic.partitions).map(|n| TopicPartition::new(&*topic.name, n)).collect();
+        let committed = scan::Group::open(brokers, processor)?.committed(&topic.name, topic.partitions)?;
+        for ((place, (_, end)), committed) in places.iter().zip(scan::ends(brokers, &places)?).zip(committed)
+        {
+            if committed < end {
+                behind.push(format!("{processor} has committed {committed} of {end} of {place}"));
+            }
+            ends.push((place.clone(), end));
+        }
+    }
+    Ok((ends, behind))
 }
 
 /// A header's name need not be text, whatever Kafka's protocol says: no broker checks it. Whoever reads such a record reads it again

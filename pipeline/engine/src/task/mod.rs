@@ -77,8 +77,10 @@ pub(crate) struct Task {
     stream_ms: i64,
     /// Whether anything was applied since the last seal.
     touched: bool,
-    /// Whether the changelog has a position for every input: then only changed ones are written.
+    /// Whether log and changelog have a position for every input: then only changed ones are written.
     announced: bool,
+    /// Whether the transaction in flight holds anything of this task.
+    in_flight: bool,
 }
 
 /// How far the stream's time may be ahead of the service's clock: five minutes.
@@ -121,6 +123,7 @@ impl Task {
             stream_ms: 0,
             touched: false,
             announced: false,
+            in_flight: false,
         }
     }
 
@@ -129,8 +132,10 @@ impl Task {
         &self.positions
     }
 
-    /// Sets where the inputs are read from: what the group has committed, or the log's beginning.
-    pub(crate) fn start_at(&mut self, positions: Vec<(Topic, i64)>) {
+    /// Sets where the inputs are read from: what the group has committed, or the log's beginning. With `anew`, the positions
+    /// are others than those that were committed, and are to be committed.
+    pub(crate) fn start_at(&mut self, positions: Vec<(Topic, i64)>, anew: bool) {
+        self.announced &= !anew;
         self.committed_positions.clone_from(&positions);
         self.sealed_positions.clone_from(&positions);
         self.positions = positions;
@@ -141,6 +146,23 @@ impl Task {
     /// older command of another too old. A record of a broker whose clock is ahead moves it hardly.
     pub(crate) fn drained(&mut self, now_ms: i64) {
         self.stream_ms = self.stream_ms.max(self.latest_ms.min(now_ms.saturating_add(AHEAD_MAX_MS)));
+    }
+
+    /// Moves the position of an input past what nobody is given.
+    pub(crate) fn follow(&mut self, topic: &Topic, next: i64) {
+        if let Some((_, position)) = self.positions.iter_mut().find(|(known, _)| known == topic) {
+            *position = next.max(*position);
+        }
+    }
+
+    /// Whether a transaction has to carry the positions, though nothing was applied.
+    pub(crate) fn has_moved(&self) -> bool {
+        !self.announced || self.positions != self.sealed_positions
+    }
+
+    /// Makes a transaction due that carries the positions.
+    pub(crate) fn touch(&mut self) {
+        self.touched = true;
     }
 
     /// Whether anything was applied or fired since the last seal: then a transaction is due.
@@ -164,6 +186,7 @@ impl Task {
         self.written = self.sealed;
         self.sealed_positions.clone_from(&self.positions);
         self.touched = false;
+        self.in_flight = true;
     }
 
     /// The transaction in flight was committed: what was sealed is final.
@@ -177,9 +200,10 @@ impl Task {
         self.timers.settle(own[2]);
         self.parked.settle(own[3]);
         self.queues.settle(own[4]);
+        // A transaction that holds anything of the task holds all positions that the changelog lacks.
+        self.announced |= std::mem::take(&mut self.in_flight);
         if self.committed_positions != self.sealed_positions {
             self.committed_positions.clone_from(&self.sealed_positions);
-            self.announced = true;
         }
     }
 
@@ -210,6 +234,7 @@ impl Task {
         self.positions.clone_from(&self.committed_positions);
         self.sealed_positions.clone_from(&self.committed_positions);
         self.touched = false;
+        self.in_flight = false;
         self.index();
     }
 

@@ -31,6 +31,9 @@ const FIELDS: usize = 10;
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
     let body = r"
 if ARGV[3] == '' then redis.call('DEL', KEYS[2]) end
+-- The position may have moved since past what is no event: an entry follows the one before it.
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+if last and ARGV[8] then ARGV[8] = string.format('%.0f', string.match(last[1], '^%d+') + 1) end
 for at = 7, #ARGV, FIELDS do
   local fields = {'before', ARGV[at + 1], 'id', ARGV[at + 2], 'type', ARGV[at + 3], 'key', ARGV[at + 4],
                   'version', ARGV[at + 5], 'at', ARGV[at + 6], 'data', ARGV[at + 7]}
