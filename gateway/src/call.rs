@@ -282,61 +282,14 @@ impl Call {
         Ok(Some(key.to_owned()))
     }
 
-    /// The version that the client wants to change: `If-Match: "3"`.
-    ///
-    /// # Errors
-    /// The problem to answer with, if it can't be a version.
-    pub fn if_match(&self) -> Result<Option<i64>, Problem> {
-        let Some(value) = self.headers.get(header::IF_MATCH) else { return Ok(None) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
-            return Ok(None);
-        }
-        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        // Weak tags never match here, and of several only one could.
-        let version = version.and_then(|version| version.parse::<i64>().ok());
-        version.map(Some).ok_or_else(|| {
-            Problem::precondition_failed(r#"If-Match must be one entity tag of this thing, such as "3"."#)
-        })
-    }
-
-    /// Checks `If-Match` against the read model, for commands that do not carry a version themselves.
-    ///
-    /// # Errors
-    /// The problem to answer with, if it holds another version.
-    pub async fn matches(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
-        let Some(expected) = self.if_match()? else { return Ok(()) };
-        match self.state.reads.version(aggregate, id).await? {
-            Some(held) if held == expected => Ok(()),
-            _ => Err(Problem::precondition_failed("It is of another version.")),
-        }
-    }
-
-    /// A representation; a single thing's `ETag` is its version, and who has that already gets 304.
-    pub fn representation(
-        &self,
-        status: StatusCode,
-        body: &impl Serialize,
-        version: Option<i64>,
-    ) -> Response {
-        let tag = version.map(|version| format!("\"{version}\""));
-        let known = self.text("if-none-match").zip(tag.as_deref()).is_some_and(|(known, tag)| {
-            self.method == Method::GET
-                && known
-                    .split(',')
-                    .any(|known| matches!(known.trim(), "*") || known.trim().trim_start_matches("W/") == tag)
-        });
-        let mut response = match known {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => warp::reply::with_status(warp::reply::json(body), status).into_response(),
-        };
+    /// A representation, with the entity tag of a single thing. It may be personal, so nobody stores it; what is not
+    /// personal says so after this.
+    pub fn representation(&self, status: StatusCode, body: &impl Serialize, tag: Option<String>) -> Response {
+        let mut response = warp::reply::with_status(warp::reply::json(body), status).into_response();
         if let Some(tag) = tag {
             set(&mut response, header::ETAG, &tag);
         }
-        let cached =
-            if self.headers.contains_key(header::AUTHORIZATION) { "private, no-cache" } else { "no-cache" };
-        set(&mut response, header::CACHE_CONTROL, cached);
-        set(&mut response, header::VARY, "Authorization, Read-After");
+        set(&mut response, header::CACHE_CONTROL, "no-store");
         response
     }
 }

@@ -18,6 +18,7 @@ use warp::{
 use crate::{
     call::{Call, Early, set},
     commands::{Command, Outgoing},
+    conditions::Spelled,
     ids::Principal,
     outcome,
     problem::Problem,
@@ -61,7 +62,7 @@ impl Call {
         canonical: &impl Serialize,
     ) -> Result<Submission, Problem> {
         let key = self.idempotency_key()?;
-        let canonical = serde_json::to_vec(&(canonical, self.text("if-match"))).map_err(|error| {
+        let canonical = serde_json::to_vec(&(canonical, Spelled::of(&self.headers))).map_err(|error| {
             tracing::error!(%error, "a request has no canonical form");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
         })?;
@@ -258,13 +259,12 @@ impl Submission {
     }
 
     /// The result of a command: what it made or changed.
-    pub fn result(&self, call: &Call, made: Option<&str>, body: &impl Serialize, version: i64) -> Response {
+    pub fn result(&self, call: &Call, made: Option<&str>, body: &impl Serialize, tag: String) -> Response {
         let status = if made.is_some() { StatusCode::CREATED } else { StatusCode::OK };
-        let mut response = call.representation(status, body, Some(version));
+        let mut response = call.representation(status, body, Some(tag));
         if let Some(location) = made {
             set(&mut response, header::LOCATION, location);
         }
-        set(&mut response, header::CACHE_CONTROL, "no-store");
         self.told(response)
     }
 }

@@ -25,7 +25,7 @@ use warp::{
 use crate::{
     call::{Call, call, settle},
     client::Peer,
-    headers, limit,
+    conditions, headers, limit,
     limit::Standing,
     problem::{self, Problem},
     state::State,
@@ -185,8 +185,10 @@ fn observed(state: Arc<State>, routes: BoxedFilter<(Response,)>) -> BoxedFilter<
     begun
         .and(warp::method())
         .and(warp::path::full())
+        .and(warp::header::headers_cloned())
         .and(routes)
-        .map(|begun: Begun, method: Method, path: FullPath, response: Response| {
+        .map(|begun: Begun, method: Method, path: FullPath, asked: HeaderMap, response: Response| {
+            let response = conditions::selected(&method, &asked, response);
             begun.ended(&method, path.as_str(), &response);
             headers::secured(response)
         })

@@ -141,52 +141,6 @@ async fn a_log_that_does_not_answer_is_503_with_where_to_ask() {
     assert_eq!(header(&response, "retry-after"), "2");
 }
 
-#[tokio::test]
-async fn conditions_are_the_aggregate_s_to_decide() {
-    let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
-    let rename = |tag: &str| {
-        with(Some(&token), request("PATCH", "/v1/users/me"))
-            .header("prefer", "wait=5")
-            .header("if-match", tag)
-            .json(&json!({ "name": "A." }))
-    };
-
-    assert_eq!(gateway.send(rename("\"2\"")).await.status(), 200);
-    let written = format!("{:?}", gateway.world.last());
-    assert!(written.contains("expected_version: Some(2)"), "{written}");
-    gateway.world.answers(Answer::Refuse("version_mismatch"));
-    assert_problem(&gateway.send(rename("\"1\"")).await, 412, "version_mismatch");
-    assert_problem(&gateway.send(rename("W/\"1\"")).await, 412, "version_mismatch");
-}
-
-#[tokio::test]
-async fn conditions_hold_where_a_command_carries_no_version() {
-    let gateway = gateway();
-    gateway.product("rye").await;
-    let admin = gateway.admin();
-    let receive = |tag: &str| {
-        with(Some(&admin), request("POST", "/v1/products/rye/stock"))
-            .header("prefer", "wait=5")
-            .header("if-match", tag)
-            .json(&json!({ "quantity": 1 }))
-    };
-    assert_problem(&gateway.send(receive("\"7\"")).await, 412, "version_mismatch");
-    assert_eq!(gateway.send(receive("\"1\"")).await.status(), 200);
-}
-
-#[tokio::test]
-async fn who_has_it_already_gets_304() {
-    let gateway = gateway();
-    gateway.product("rye").await;
-    let known = request("GET", "/v1/products/rye").header("if-none-match", "\"1\"");
-    let response = gateway.send(known).await;
-    assert_eq!((response.status().as_u16(), response.body().len()), (304, 0));
-    assert_eq!(header(&response, "etag"), "\"1\"");
-    let other = request("GET", "/v1/products/rye").header("if-none-match", "\"0\"");
-    assert_eq!(gateway.send(other).await.status(), 200);
-}
-
 #[tokio::test(start_paused = true)]
 async fn reads_come_after_what_they_name_or_say_how_stale_they_are() {
     let gateway = gateway();

@@ -18,7 +18,8 @@ async fn admins_fill_the_shelves_and_anyone_looks() {
     assert_eq!(header(&added, "location"), "/v1/products/rye");
     let received =
         gateway.command("POST", "/v1/products/rye/stock", Some(&admin), json!({ "quantity": 7 })).await;
-    assert_eq!((received.status().as_u16(), header(&received, "etag")), (200, "\"2\""));
+    assert_eq!(received.status(), 200);
+    assert!(header(&received, "etag").starts_with("\"2-"), "{received:?}");
     let Command::Stock(stock::Command::ReceiveStock(command)) = gateway.world.last().command else {
         panic!()
     };
