@@ -12,6 +12,7 @@ use crate::{
     call::{Answer, Body, Call},
     ids::{Ids, Principal},
     input,
+    json::Object,
     problem::Problem,
     reads::Order,
 };
@@ -22,7 +23,7 @@ const LINES_MAX: usize = 50;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
-    lines: Vec<Line>,
+    lines: Vec<Object<Line>>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +41,8 @@ impl Body for Place {
 pub(super) async fn place(mut call: Call) -> Answer {
     let caller = call.caller()?;
     let body: Place = call.json().await?;
-    let lines = merged(&body.lines)?;
+    let lines: Vec<_> = body.lines.into_iter().map(|Object(line)| line).collect();
+    let lines = merged(&lines)?;
     call.still_there(&caller).await?;
     let mut sent = call.begin(Principal::User(caller.user_id), &lines).await?;
     let order_id = Ids::made_by(sent.id, "order");

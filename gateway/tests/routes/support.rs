@@ -62,6 +62,7 @@ pub struct Inner {
     pub orders: HashMap<Uuid, Order>,
     pub notifications: HashMap<Uuid, Notification>,
     pub counts: HashMap<String, (u64, Duration)>,
+    pub claims: HashMap<String, String>,
     pub seen: Vec<Seen>,
     pub watched: Vec<(Watch, Option<String>)>,
     pub counters_down: bool,
@@ -348,6 +349,21 @@ impl Counters for World {
         async move {
             self.inner().counts.remove(key);
             Ok(())
+        }
+        .boxed()
+    }
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        _window: Duration,
+    ) -> BoxFuture<'a, Result<String, CounterError>> {
+        async move {
+            let mut inner = self.inner();
+            if inner.counters_down {
+                return Err(CounterError("down".into()));
+            }
+            Ok(inner.claims.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone())
         }
         .boxed()
     }
