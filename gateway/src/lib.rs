@@ -39,5 +39,6 @@ pub mod secret;
 pub mod server;
 pub mod state;
 pub mod stores;
+pub mod streams;
 pub mod submit;
 mod time;

@@ -26,6 +26,7 @@ use gateway::{
     routes,
     secret::Secret,
     state::{Parts, State},
+    streams::Bounds,
 };
 use schemas::{Outcome, Verdict, notification, order, stock, user};
 use serde_json::{Value, json};
@@ -64,6 +65,8 @@ pub struct Inner {
     pub counts: HashMap<String, (u64, Duration)>,
     pub claims: HashMap<String, String>,
     pub seen: Vec<Seen>,
+    /// Streams go on after what has been seen.
+    pub endless: bool,
     pub watched: Vec<(Watch, Option<String>)>,
     pub counters_down: bool,
     pub stores_down: bool,
@@ -309,7 +312,8 @@ impl Reads for World {
         async move {
             let mut inner = self.inner();
             inner.watched.push((watch, position));
-            Ok(stream::iter(inner.seen.clone()).boxed())
+            let seen = stream::iter(inner.seen.clone());
+            Ok(if inner.endless { seen.chain(stream::pending()).boxed() } else { seen.boxed() })
         }
         .boxed()
     }
@@ -395,7 +399,7 @@ pub fn limited(requests: u32) -> Gateway {
         reads: shared.clone(),
         counters: shared,
         limit: Limit { requests, window_s: 900, trusted: "10.0.0.1".parse().unwrap() },
-        streams_max: 1,
+        streams: Bounds { all_max: 1, user_max: 1, address_max: 2 },
         health_every: Duration::ZERO,
         metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
     });
