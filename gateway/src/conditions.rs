@@ -1,5 +1,6 @@
-//! Conditional requests (RFC 9110, section 13): entity tags, and what `If-Match` and `If-None-Match` mean for reads and
-//! for commands. It never parses a list of tags itself: the `headers` crate does.
+//! Conditional requests (RFC 9110, section 13): entity tags, and what `If-Match` and
+//! `If-None-Match` mean for reads and for commands. It never parses a list of tags itself: the
+//! `headers` crate does.
 
 use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch};
 use serde::Serialize;
@@ -65,7 +66,8 @@ impl Call {
         self.state.ids.tag(aggregate, &id.to_string(), version)
     }
 
-    /// The version that the command must meet, for commands that carry one: the aggregate itself compares it.
+    /// The version that the command must meet, for commands that carry one: the aggregate itself
+    /// compares it.
     ///
     /// # Errors
     /// The problem to answer with, if no version can meet the conditions.
@@ -78,7 +80,8 @@ impl Call {
         match versions.as_slice() {
             [] => Err(mismatch()),
             [version] => Ok(Some(*version)),
-            // Any of them will do, and the command can carry one: the one that is there, or is to come.
+            // Any of them will do, and the command can carry one: the one that is there, or is to
+            // come.
             several => {
                 let held = self.state.reads.version(aggregate, id).await?;
                 Ok(held.filter(|held| several.contains(held)).or(several.iter().max().copied()))
@@ -102,7 +105,8 @@ impl Call {
         }
     }
 
-    /// Checks the conditions of a command that makes a thing: what is not there yet matches no `If-Match`.
+    /// Checks the conditions of a command that makes a thing: what is not there yet matches no
+    /// `If-Match`.
     ///
     /// # Errors
     /// The problem to answer with, if they are not met.
@@ -113,7 +117,8 @@ impl Call {
         self.is_another_than_known(aggregate, id).await
     }
 
-    /// `If-None-Match`: the client wants nothing done to what it knows, or to anything that is there.
+    /// `If-None-Match`: the client wants nothing done to what it knows, or to anything that is
+    /// there.
     async fn is_another_than_known(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
         let Some(condition) = self.headers.typed_get::<IfNoneMatch>() else { return Ok(()) };
         let Some(held) = self.state.reads.version(aggregate, id).await? else { return Ok(()) };
@@ -127,7 +132,8 @@ impl Call {
     /// The versions of this aggregate that the condition names.
     fn versions(&self, condition: &IfMatch, aggregate: &str, id: &str) -> Vec<i64> {
         let lines = self.headers.get_all(header::IF_MATCH).iter().filter_map(|line| line.to_str().ok());
-        // What stands between quotes is a candidate; whether it is a tag of the list, the condition says.
+        // What stands between quotes is a candidate; whether it is a tag of the list, the condition
+        // says.
         let mut versions: Vec<_> = lines
             .flat_map(|line| line.split('"'))
             .filter_map(Ids::version_in)

@@ -18,8 +18,8 @@ pub const QUANTITY_MAX: i64 = 1_000_000;
 /// A thousand million in minor units: no sum of an order overflows.
 pub const PRICE_MAX: i64 = 1_000_000_000;
 
-/// An e-mail address in the one form under which it is claimed: trimmed, in lower case and in Unicode's composed form, its
-/// host as DNS has it (UTS 46).
+/// An e-mail address in the one form under which it is claimed: trimmed, in lower case and in
+/// Unicode's composed form, its host as DNS has it (UTS 46).
 ///
 /// # Errors
 /// The problem to answer with, if it can't be one. Whether it exists only a mail could tell.
@@ -55,7 +55,8 @@ pub fn name(text: &str) -> Result<String, Problem> {
     Ok(name)
 }
 
-/// What joins letters (Persian, Hindi) or makes an emoji: the zero-width non-joiner and joiner, and the variation selector.
+/// What joins letters (Persian, Hindi) or makes an emoji: the zero-width non-joiner and joiner, and
+/// the variation selector.
 const JOINERS: [char; 3] = ['\u{200c}', '\u{200d}', '\u{fe0f}'];
 
 /// Whether all characters can be seen; a joiner can between two that it joins.

@@ -1,5 +1,6 @@
-//! JSON as the API takes it (I-JSON, RFC 7493): a name occurs once in an object, an integer is one by its value, and
-//! what has members is an object. serde alone takes arrays for structs and tells `1.0` from `1`.
+//! JSON as the API takes it (I-JSON, RFC 7493): a name occurs once in an object, an integer is one
+//! by its value, and what has members is an object. serde alone takes arrays for structs and tells
+//! `1.0` from `1`.
 
 use std::fmt;
 

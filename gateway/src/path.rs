@@ -1,10 +1,12 @@
-//! The normal form of a request's path (RFC 3986, section 6.2.2): unreserved characters unescaped, escapes in capitals,
-//! no dot segments. Routes see this form alone, so that equivalent paths are one resource. It never touches the query.
+//! The normal form of a request's path (RFC 3986, section 6.2.2): unreserved characters unescaped,
+//! escapes in capitals, no dot segments. Routes see this form alone, so that equivalent paths are
+//! one resource. It never touches the query.
 
 use fluent_uri::Uri as Parsed;
 use hyper::Uri;
 
-/// The URI with its path in normal form; as it is where it has none, such as an escape that is none.
+/// The URI with its path in normal form; as it is where it has none, such as an escape that is
+/// none.
 pub(crate) fn normalized(uri: Uri) -> Uri {
     // With an authority, because a path may begin with two slashes.
     if !uri.path().starts_with('/') {

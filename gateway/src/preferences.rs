@@ -1,5 +1,6 @@
-//! What a client prefers (`Prefer`, RFC 7240), and quoted strings in headers. Both are parsed as structured fields
-//! (RFC 9651) by the `sfv` crate. A line that can't be parsed expresses no preference.
+//! What a client prefers (`Prefer`, RFC 7240), and quoted strings in headers. Both are parsed as
+//! structured fields (RFC 9651) by the `sfv` crate. A line that can't be parsed expresses no
+//! preference.
 
 use std::convert::Infallible;
 

@@ -1,5 +1,6 @@
-//! The places at the live stream: so many in all, for one user and for one address. A user or an address that takes one
-//! more loses its own oldest, never another's. It knows nothing of what is streamed.
+//! The places at the live stream: so many in all, for one user and for one address. A user or an
+//! address that takes one more loses its own oldest, never another's. It knows nothing of what is
+//! streamed.
 
 use std::{
     collections::BTreeMap,
@@ -52,7 +53,8 @@ impl Streams {
         Arc::new(Self { bounds, taken: Mutex::default() })
     }
 
-    /// Takes a place for `user` at `address`, if need be that of the oldest of either. `None` if all places are others'.
+    /// Takes a place for `user` at `address`, if need be that of the oldest of either. `None` if
+    /// all places are others'.
     pub fn take(self: &Arc<Self>, user: Uuid, address: String) -> Option<Place> {
         let Bounds { all_max, user_max, address_max } = self.bounds;
         let mut taken = self.taken();
