@@ -1,12 +1,12 @@
 //! Conditional requests (RFC 9110, section 13): entity tags, and what `If-Match` and
-//! `If-None-Match` mean for reads and for commands. It never parses a list of tags itself: the
-//! `headers` crate does.
+//! `If-None-Match` mean for reads and for commands. It never decides which version an aggregate has.
+//!
+//! The `headers` crate has a parser too, but debug builds of it panic on a space in a tag.
 
-use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch};
 use serde::Serialize;
 use warp::{
     Reply,
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, Method, StatusCode, header},
     reply::Response,
 };
 
@@ -26,32 +26,86 @@ impl<'a> Spelled<'a> {
     }
 }
 
+/// The entity tags that a condition names.
+#[derive(Debug, PartialEq)]
+enum Tags {
+    /// `*`: that of anything that is there.
+    Any,
+    /// These; none if the list can't be parsed, so that it matches nothing.
+    List(Vec<Tag>),
+}
+
+#[derive(Debug, PartialEq)]
+struct Tag {
+    weak: bool,
+    /// With its quotes.
+    opaque: String,
+}
+
+impl Tags {
+    /// The condition of this name, over all its lines; `None` if there is none.
+    fn of(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
+        let lines: Vec<_> =
+            headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        match lines.as_slice() {
+            [] => None,
+            [line] if line.trim() == "*" => Some(Self::Any),
+            _ => Some(Self::List(list(&lines.join(",")).unwrap_or_default())),
+        }
+    }
+
+    /// Whether it names this tag, by the strong comparison or the weak one.
+    fn name(&self, tag: Option<&str>, weakly: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::List(tags) => {
+                tags.iter().any(|named| (weakly || !named.weak) && Some(named.opaque.as_str()) == tag)
+            }
+        }
+    }
+}
+
+/// `#entity-tag`: tags between commas, with empty members and space around them.
+fn list(text: &str) -> Option<Vec<Tag>> {
+    const SPACE: [char; 2] = [' ', '\t'];
+    let mut tags = Vec::new();
+    let mut rest = text.trim_matches(SPACE);
+    while !rest.is_empty() {
+        if let Some(tag) = rest.strip_prefix("W/").or(Some(rest)).filter(|tag| tag.starts_with('"')) {
+            let length = tag[1..].find('"')? + 2;
+            let opaque = &tag[..length];
+            if opaque.contains(|c: char| c.is_ascii_control() || c == ' ') {
+                return None;
+            }
+            tags.push(Tag { weak: rest.starts_with('W'), opaque: opaque.to_owned() });
+            rest = tag[length..].trim_start_matches(SPACE);
+        }
+        match rest.strip_prefix(',') {
+            Some(after) => rest = after.trim_start_matches(SPACE),
+            None if rest.is_empty() => {}
+            None => return None,
+        }
+    }
+    Some(tags)
+}
+
 /// Applies the conditions of a read to its answer: 412, 304, or the answer as it is.
 pub(crate) fn selected(method: &Method, headers: &HeaderMap, response: Response) -> Response {
     if *method != Method::GET || response.status() != StatusCode::OK {
         return response;
     }
-    let tag = response.headers().typed_get::<ETag>();
-    if let Some(condition) = headers.typed_get::<IfMatch>()
-        && !condition.is_any()
-        && !tag.as_ref().is_some_and(|tag| condition.precondition_passes(tag))
-    {
+    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    if Tags::of(headers, header::IF_MATCH).is_some_and(|tags| !tags.name(tag, false)) {
         return mismatch().into_response();
     }
-    match headers.typed_get::<IfNoneMatch>() {
-        Some(condition) if condition == IfNoneMatch::any() || known(&condition, tag.as_ref()) => {
-            let (mut head, _) = response.into_parts();
-            head.status = StatusCode::NOT_MODIFIED;
-            head.headers.remove(header::CONTENT_TYPE);
-            head.headers.remove(header::CONTENT_LENGTH);
-            Response::from_parts(head, warp::reply().into_response().into_body())
-        }
-        _ => response,
+    if !Tags::of(headers, header::IF_NONE_MATCH).is_some_and(|tags| tags.name(tag, true)) {
+        return response;
     }
-}
-
-fn known(condition: &IfNoneMatch, tag: Option<&ETag>) -> bool {
-    tag.is_some_and(|tag| !condition.precondition_passes(tag))
+    let (mut head, _) = response.into_parts();
+    head.status = StatusCode::NOT_MODIFIED;
+    head.headers.remove(header::CONTENT_TYPE);
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, warp::reply().into_response().into_body())
 }
 
 fn mismatch() -> Problem {
@@ -73,10 +127,8 @@ impl Call {
     /// The problem to answer with, if no version can meet the conditions.
     pub async fn expected_version(&self, aggregate: &str, id: &str) -> Result<Option<i64>, Problem> {
         self.is_another_than_known(aggregate, id).await?;
-        let Some(condition) = self.headers.typed_get::<IfMatch>().filter(|it| !it.is_any()) else {
-            return Ok(None);
-        };
-        let versions = self.versions(&condition, aggregate, id);
+        let Some(Tags::List(tags)) = Tags::of(&self.headers, header::IF_MATCH) else { return Ok(None) };
+        let versions = self.versions(&tags, aggregate, id);
         match versions.as_slice() {
             [] => Err(mismatch()),
             [version] => Ok(Some(*version)),
@@ -95,14 +147,10 @@ impl Call {
     /// The problem to answer with, if they are not met.
     pub async fn matches(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
         self.is_another_than_known(aggregate, id).await?;
-        match self.headers.typed_get::<IfMatch>() {
-            Some(condition) if !condition.is_any() => {
-                let held = self.state.reads.version(aggregate, id).await?;
-                let versions = self.versions(&condition, aggregate, id);
-                if held.is_some_and(|held| versions.contains(&held)) { Ok(()) } else { Err(mismatch()) }
-            }
-            _ => Ok(()),
-        }
+        let Some(Tags::List(tags)) = Tags::of(&self.headers, header::IF_MATCH) else { return Ok(()) };
+        let held = self.state.reads.version(aggregate, id).await?;
+        let versions = self.versions(&tags, aggregate, id);
+        if held.is_some_and(|held| versions.contains(&held)) { Ok(()) } else { Err(mismatch()) }
     }
 
     /// Checks the conditions of a command that makes a thing: what is not there yet matches no
@@ -120,28 +168,18 @@ impl Call {
     /// `If-None-Match`: the client wants nothing done to what it knows, or to anything that is
     /// there.
     async fn is_another_than_known(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
-        let Some(condition) = self.headers.typed_get::<IfNoneMatch>() else { return Ok(()) };
-        let Some(held) = self.state.reads.version(aggregate, id).await? else { return Ok(()) };
-        let tag = self.tag(aggregate, id, held).parse().ok();
-        if condition == IfNoneMatch::any() || known(&condition, tag.as_ref()) {
-            return Err(mismatch());
-        }
-        Ok(())
+        let Some(tags) = Tags::of(&self.headers, header::IF_NONE_MATCH) else { return Ok(()) };
+        let held = self.state.reads.version(aggregate, id).await?;
+        let known = held.is_some_and(|held| tags.name(Some(&self.tag(aggregate, id, held)), true));
+        if known { Err(mismatch()) } else { Ok(()) }
     }
 
-    /// The versions of this aggregate that the condition names.
-    fn versions(&self, condition: &IfMatch, aggregate: &str, id: &str) -> Vec<i64> {
-        let lines = self.headers.get_all(header::IF_MATCH).iter().filter_map(|line| line.to_str().ok());
-        // What stands between quotes is a candidate; whether it is a tag of the list, the condition
-        // says.
-        let mut versions: Vec<_> = lines
-            .flat_map(|line| line.split('"'))
-            .filter_map(Ids::version_in)
-            .filter(|version| {
-                let tag = self.tag(aggregate, id, *version).parse();
-                tag.is_ok_and(|tag| condition.precondition_passes(&tag))
-            })
-            .collect();
+    /// The versions of this aggregate that the tags name by the strong comparison.
+    fn versions(&self, tags: &[Tag], aggregate: &str, id: &str) -> Vec<i64> {
+        let strong = tags.iter().filter(|tag| !tag.weak);
+        let claimed = strong.filter_map(|tag| Some((tag, Ids::version_in(tag.opaque.trim_matches('"'))?)));
+        let ours = claimed.filter(|(tag, version)| self.tag(aggregate, id, *version) == tag.opaque);
+        let mut versions: Vec<_> = ours.map(|(_, version)| version).collect();
         versions.sort_unstable();
         versions.dedup();
         versions
@@ -151,6 +189,28 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_tags_are_parsed_as_rfc_9110_spells_them() {
+        let parsed = |text: &str| -> Option<Vec<String>> {
+            let tags = list(text)?.into_iter();
+            Some(tags.map(|tag| format!("{}{}", if tag.weak { "W/" } else { "" }, tag.opaque)).collect())
+        };
+        for (text, expected) in [
+            ("", vec![]),
+            (" , ,", vec![]),
+            (r#""xyzzy""#, vec![r#""xyzzy""#]),
+            (r#""""#, vec![r#""""#]),
+            (r#""xyzzy", W/"r2d2",,  "c,3","#, vec![r#""xyzzy""#, r#"W/"r2d2""#, r#""c,3""#]),
+            (r#""a\", "é""#, vec![r#""a\""#, "\"\u{e9}\""]),
+        ] {
+            assert_eq!(parsed(text), Some(expected.into_iter().map(str::to_owned).collect()), "{text}");
+        }
+        for wrong in [r#""a"#, "a", r#"w/"a""#, r#"W/ "a""#, r#""a" "b""#, r#""a b""#, "*", r#""a", *"#, "W/"]
+        {
+            assert_eq!(parsed(wrong), None, "{wrong}");
+        }
+    }
 
     fn status(conditions: &[(&'static str, &'static str)], tag: Option<&str>) -> u16 {
         let mut headers = HeaderMap::new();
