@@ -253,6 +253,7 @@ async function watch(mine) {
       if (!$("orders").querySelector("li[data-id]")) soon();
       for await (const event of events(answer, heard)) {
         if (mine !== session) return;
+        if (event.kind === "end" && event.data === "replaced") { flowing(false, "ended: it is open in too many places"); return; }
         if (event.kind === "end") { pause = event.data === "token" ? 0 : LEAVING_MS; continue; }
         if (event.kind === "reset") missed();
         else if (event.data) show(event);

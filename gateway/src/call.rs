@@ -1,12 +1,13 @@
 //! One request with what its handler may ask of it: who sends it, its body, its preferences and conditions. A filter
 //! only ever rejects for path and method; everything else is answered by handlers, so that no other route is tried.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+use url::form_urlencoded;
 use warp::{
     Filter, Rejection, Reply,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -15,8 +16,11 @@ use warp::{
 
 use crate::{
     auth::{Caller, Role},
+    client::Peer,
+    json, preferences,
     problem::Problem,
     reads::ReadError,
+    routes,
     state::State,
 };
 
@@ -84,8 +88,10 @@ pub struct Call {
     pub state: Arc<State>,
     /// Its method.
     pub method: Method,
-    /// Its path.
-    pub path: String,
+    /// What its path names, in one spelling.
+    pub resource: String,
+    /// The client's address.
+    pub client: IpAddr,
     /// Its headers.
     pub headers: HeaderMap,
     query: String,
@@ -97,19 +103,22 @@ pub fn call(state: Arc<State>) -> impl Filter<Extract = (Call,), Error = Rejecti
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::any()
         .map(move || state.clone())
+        .and(warp::ext::optional::<Peer>())
         .and(warp::method())
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
         .and(query)
         .and(warp::body::stream())
-        .map(|state, method, path: warp::path::FullPath, headers, query, body| {
+        .map(|state: Arc<State>, peer, method, path: warp::path::FullPath, headers, query, body| {
             let body = StreamExt::map(body, |chunk: Result<_, warp::Error>| {
                 chunk.map(|mut chunk| {
                     let length = Buf::remaining(&chunk);
                     Buf::copy_to_bytes(&mut chunk, length)
                 })
             });
-            Call { state, method, path: path.as_str().to_owned(), headers, query, body: Box::pin(body) }
+            let client = state.limit.client(Peer::address(peer), &headers);
+            let resource = routes::resource(path.as_str());
+            Call { state, method, resource, client, headers, query, body: Box::pin(body) }
         })
 }
 
@@ -191,7 +200,7 @@ impl Call {
                 .header(header::ACCEPT, "application/json"));
         }
         let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(|error| {
+        json::object(&bytes).map_err(|error| {
             let detail = format!("The body is not what is expected here: {error}.");
             Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail).with("expected", json!(T::SHAPE))
         })
@@ -225,20 +234,14 @@ impl Call {
     /// A parameter of the query.
     ///
     /// # Errors
-    /// The problem to answer with, if it is there twice or unreadable.
+    /// The problem to answer with, if it is there twice.
     pub fn parameter(&self, name: &str) -> Result<Option<String>, Problem> {
-        let mut found = None;
-        for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if key != name {
-                continue;
-            }
-            let value = decoded(value).ok_or_else(|| Problem::field(name, "not percent-encoded UTF-8"))?;
-            if found.replace(value).is_some() {
-                return Err(Problem::field(name, "given twice"));
-            }
+        let parameters = form_urlencoded::parse(self.query.as_bytes());
+        let mut values = parameters.filter_map(|(key, value)| (key == name).then(|| value.into_owned()));
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(Problem::field(name, "given twice")),
+            (value, None) => Ok(value),
         }
-        Ok(found)
     }
 
     /// How many things to answer with: `limit`, 1 to 100, 20 if it is not there.
@@ -256,13 +259,7 @@ impl Call {
 
     /// How long the client would wait for a result: `Prefer: wait=5`.
     pub fn wait(&self) -> Option<Duration> {
-        let lines = self.headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
-        let mut preferences = lines.flat_map(|line| line.split(','));
-        let seconds = preferences.find_map(|preference| {
-            let (name, value) = preference.split(';').next()?.split_once('=')?;
-            let value = value.trim().trim_matches('"');
-            name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>().ok()).flatten()
-        })?;
+        let seconds = preferences::wait(&self.headers)?;
         Some(Duration::from_secs(seconds).min(WAIT_MAX))
     }
 
@@ -273,70 +270,27 @@ impl Call {
     pub fn idempotency_key(&self) -> Result<Option<String>, Problem> {
         let Some(value) = self.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
         // The draft wants a quoted string; most clients send it bare.
-        let key = value.to_str().ok().map(|key| key.trim().trim_matches('"'));
+        let key = value.to_str().ok().map(str::trim);
+        let key = match key {
+            Some(quoted) if quoted.starts_with('"') => preferences::string(quoted),
+            bare => bare.map(str::to_owned),
+        };
         let fine =
-            |key: &&str| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+            |key: &String| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         let key = key
             .filter(fine)
             .ok_or_else(|| Problem::invalid("Idempotency-Key: 1 to 255 visible characters."))?;
-        Ok(Some(key.to_owned()))
+        Ok(Some(key))
     }
 
-    /// The version that the client wants to change: `If-Match: "3"`.
-    ///
-    /// # Errors
-    /// The problem to answer with, if it can't be a version.
-    pub fn if_match(&self) -> Result<Option<i64>, Problem> {
-        let Some(value) = self.headers.get(header::IF_MATCH) else { return Ok(None) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
-            return Ok(None);
-        }
-        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        // Weak tags never match here, and of several only one could.
-        let version = version.and_then(|version| version.parse::<i64>().ok());
-        version.map(Some).ok_or_else(|| {
-            Problem::precondition_failed(r#"If-Match must be one entity tag of this thing, such as "3"."#)
-        })
-    }
-
-    /// Checks `If-Match` against the read model, for commands that do not carry a version themselves.
-    ///
-    /// # Errors
-    /// The problem to answer with, if it holds another version.
-    pub async fn matches(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
-        let Some(expected) = self.if_match()? else { return Ok(()) };
-        match self.state.reads.version(aggregate, id).await? {
-            Some(held) if held == expected => Ok(()),
-            _ => Err(Problem::precondition_failed("It is of another version.")),
-        }
-    }
-
-    /// A representation; a single thing's `ETag` is its version, and who has that already gets 304.
-    pub fn representation(
-        &self,
-        status: StatusCode,
-        body: &impl Serialize,
-        version: Option<i64>,
-    ) -> Response {
-        let tag = version.map(|version| format!("\"{version}\""));
-        let known = self.text("if-none-match").zip(tag.as_deref()).is_some_and(|(known, tag)| {
-            self.method == Method::GET
-                && known
-                    .split(',')
-                    .any(|known| matches!(known.trim(), "*") || known.trim().trim_start_matches("W/") == tag)
-        });
-        let mut response = match known {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => warp::reply::with_status(warp::reply::json(body), status).into_response(),
-        };
+    /// A representation, with the entity tag of a single thing. It may be personal, so nobody stores it; what is not
+    /// personal says so after this.
+    pub fn representation(&self, status: StatusCode, body: &impl Serialize, tag: Option<String>) -> Response {
+        let mut response = warp::reply::with_status(warp::reply::json(body), status).into_response();
         if let Some(tag) = tag {
             set(&mut response, header::ETAG, &tag);
         }
-        let cached =
-            if self.headers.contains_key(header::AUTHORIZATION) { "private, no-cache" } else { "no-cache" };
-        set(&mut response, header::CACHE_CONTROL, cached);
-        set(&mut response, header::VARY, "Authorization, Read-After");
+        set(&mut response, header::CACHE_CONTROL, "no-store");
         response
     }
 }
@@ -346,21 +300,4 @@ pub fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
-}
-
-/// Percent-decoded, for query values and path segments.
-pub fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            b'+' => b' ',
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }

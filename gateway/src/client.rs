@@ -8,6 +8,13 @@ use warp::http::HeaderMap;
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
+impl Peer {
+    /// The peer's address; an unspecified one where the server did not tell.
+    pub fn address(peer: Option<Self>) -> IpAddr {
+        peer.map_or(IpAddr::from([0, 0, 0, 0]), |Self(address)| address)
+    }
+}
+
 /// An address or a range of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {

@@ -14,6 +14,7 @@ use crate::{
     auth::{LoadError, SigningKeys},
     client::Networks,
     secret::Secret,
+    streams::Bounds,
 };
 
 /// Settings of the gateway. Wrong ones end it with exit code 64 before it binds anything.
@@ -91,6 +92,12 @@ pub struct Config {
     /// Clients of the live stream at once.
     #[arg(long, env = "MILLRACE_STREAMS_MAX", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub streams_max: u32,
+    /// Clients of the live stream at once for one user; one more ends the user's oldest.
+    #[arg(long, env = "MILLRACE_STREAMS_USER_MAX", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub streams_user_max: u32,
+    /// Clients of the live stream at once for one address; one more ends the address's oldest.
+    #[arg(long, env = "MILLRACE_STREAMS_ADDRESS_MAX", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub streams_address_max: u32,
     /// Passwords hashed at once; others wait, and past eight times as many are turned away.
     #[arg(long, env = "MILLRACE_HASHERS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub hashers: u32,
@@ -181,6 +188,15 @@ impl Config {
             _ => None,
         };
         Ok(Secrets { secret, signing, admin })
+    }
+
+    /// How many may watch the live stream.
+    pub fn streams(&self) -> Bounds {
+        Bounds {
+            all_max: self.streams_max as usize,
+            user_max: self.streams_user_max as usize,
+            address_max: self.streams_address_max as usize,
+        }
     }
 
     /// How long the log has to take a command.

@@ -1,4 +1,4 @@
-//! Counters that expire, in Redis, so that they hold across gateways: the one thing that a gateway writes there.
+//! Counters and claims that expire, in Redis, so that they hold across gateways. A gateway writes nothing else there.
 
 use std::time::Duration;
 
@@ -27,6 +27,13 @@ pub trait Counters: Send + Sync {
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
     /// Ends the counter's window.
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>>;
+    /// Keeps `value` under `key` for a window, unless a value is there already. Returns the value that is kept.
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<String, CounterError>>;
 }
 
 /// One script, so that a counter without an end can't come about between two commands.
@@ -39,6 +46,15 @@ if left < 0 then
 end
 return {count, left}";
 
+/// The value that was there first, kept until its own window ends.
+const CLAIM: &str = r"
+local held = redis.call('GET', KEYS[1])
+if held then
+  return held
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]";
+
 /// Nobody waits longer for a counter.
 const DEADLINE: Duration = Duration::from_millis(250);
 /// Reconnects no slower than this.
@@ -49,6 +65,7 @@ const RECONNECT_MAX: Duration = Duration::from_secs(1);
 pub struct RedisCounters {
     redis: ConnectionManager,
     hit: redis::Script,
+    claim: redis::Script,
 }
 
 impl RedisCounters {
@@ -65,7 +82,7 @@ impl RedisCounters {
             .set_number_of_retries(1);
         let client = redis::Client::open(url).map_err(failed)?;
         let redis = ConnectionManager::new_lazy_with_config(client, config).map_err(failed)?;
-        Ok(Self { redis, hit: redis::Script::new(HIT) })
+        Ok(Self { redis, hit: redis::Script::new(HIT), claim: redis::Script::new(CLAIM) })
     }
 }
 
@@ -99,6 +116,20 @@ impl Counters for RedisCounters {
         Box::pin(async move {
             let mut redis = self.redis.clone();
             within(redis::cmd("DEL").arg(key).query_async::<()>(&mut redis)).await
+        })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<String, CounterError>> {
+        Box::pin(async move {
+            let mut redis = self.redis.clone();
+            let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+            let mut script = self.claim.key(key);
+            within(script.arg(value).arg(window_ms).invoke_async(&mut redis)).await
         })
     }
 }

@@ -43,6 +43,7 @@ pub struct Ids {
     asker: Key,
     request: Key,
     email: Key,
+    tag: Key,
 }
 
 impl Ids {
@@ -53,6 +54,7 @@ impl Ids {
             asker: secret.key("command-asker"),
             request: secret.key("request-fingerprint"),
             email: secret.key("email-fingerprint"),
+            tag: secret.key("entity-tag"),
         }
     }
 
@@ -109,6 +111,18 @@ impl Ids {
         self.request.hex(&[method.as_bytes(), path.as_bytes(), canonical])
     }
 
+    /// The entity tag of an aggregate's representation. It names the aggregate and the version, so that no cache takes
+    /// another's representation of the same version for this one.
+    pub fn tag(&self, aggregate: &str, id: &str, version: i64) -> String {
+        let mac = self.tag.mac(&[aggregate.as_bytes(), id.as_bytes(), &version.to_be_bytes()]);
+        format!("\"{version}-{}\"", hex::encode(&mac[..8]))
+    }
+
+    /// The version that an entity tag without its quotes claims; only [`tag`](Self::tag) shows whether it is one.
+    pub fn version_in(opaque: &str) -> Option<i64> {
+        opaque.split_once('-')?.0.parse().ok()
+    }
+
     /// The fingerprint of an e-mail address, under which it is claimed and looked up.
     pub fn email(&self, normalized: &str) -> String {
         self.email.hex(&[normalized.as_bytes()])
@@ -140,6 +154,17 @@ mod tests {
             assert_ne!(id, other);
         }
         assert_ne!(ids.command(&ada, "POST", "/", None), ids.command(&ada, "POST", "/", None));
+    }
+
+    #[test]
+    fn a_tag_differs_by_aggregate_and_version() {
+        let ids = ids();
+        let tag = ids.tag("user", "ada", 2);
+        assert_eq!(tag, ids.tag("user", "ada", 2));
+        assert_eq!(Ids::version_in(tag.trim_matches('"')), Some(2));
+        for other in [ids.tag("user", "bob", 2), ids.tag("order", "ada", 2), ids.tag("user", "ada", 3)] {
+            assert_ne!(tag, other);
+        }
     }
 
     #[test]

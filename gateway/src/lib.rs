@@ -4,6 +4,7 @@
 //! - [`routes`]: every route, handlers in one file for each resource; [`call`] is one request, [`submit`] the way
 //!   of a command from there to its outcome.
 //! - [`read_after`]: reading one's own writes.
+//! - `conditions`: entity tags, and what they are compared with.
 //! - [`problem`]: how every failure looks; [`outcome`]: what a refusal means over HTTP.
 //! - [`auth`]: tokens, passwords; [`limit`]: how much one address may ask; [`client`]: which address that is.
 //! - [`commands`] and [`reads`]: the log and the projections, as traits, so that routes are tested without either;
@@ -18,14 +19,18 @@ pub mod broker;
 pub mod call;
 pub mod client;
 pub mod commands;
+mod conditions;
 pub mod config;
 pub mod counters;
 mod headers;
 pub mod ids;
 pub mod input;
+pub mod json;
 pub mod limit;
 pub mod metrics;
 pub mod outcome;
+mod path;
+mod preferences;
 pub mod problem;
 pub mod read_after;
 pub mod reads;
@@ -34,5 +39,6 @@ pub mod secret;
 pub mod server;
 pub mod state;
 pub mod stores;
+pub mod streams;
 pub mod submit;
 mod time;

@@ -61,7 +61,7 @@ async fn main() -> anyhow::Result<()> {
             window_s: config.rate_window_s,
             trusted: config.trusted_proxies.clone(),
         },
-        streams_max: config.streams_max as usize,
+        streams: config.streams(),
         health_every: HEALTH_EVERY,
         metrics: metrics.clone(),
     });

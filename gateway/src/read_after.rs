@@ -9,6 +9,7 @@ use warp::{http::HeaderName, reply::Response};
 use crate::{
     auth::Caller,
     call::{Call, set},
+    input,
     problem::Problem,
     reads::ReadError,
 };
@@ -96,7 +97,8 @@ impl Wanted {
         let (name, version) = text.rsplit_once('@')?;
         let (aggregate, id) = name.split_once('/')?;
         let known = ["user", "order", "stock", "notification"].contains(&aggregate);
-        let id_fine = (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        // Neither a SKU nor a UUID has quotes or commas, so a list of them is split at every comma.
+        let id_fine = input::is_sku(id);
         let version = version.parse().ok().filter(|version| *version >= 0)?;
         (known && id_fine).then(|| Self { aggregate: aggregate.into(), id: id.into(), version })
     }

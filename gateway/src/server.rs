@@ -13,7 +13,7 @@ use prometheus::IntGauge;
 use tokio::{net::TcpListener, sync::Semaphore};
 use warp::{filters::BoxedFilter, http::Method, reply::Response};
 
-use crate::client::Peer;
+use crate::{client::Peer, path};
 
 /// How long a client may take for a request's headers, and be idle before them: longer than a balancer keeps an idle
 /// connection (nginx: 60 s), so that it is never closed under a request that the balancer dares not repeat.
@@ -82,7 +82,7 @@ impl Server {
     }
 }
 
-/// Tells the routes who is there, and answers HEAD as GET: hyper leaves the body out.
+/// Tells the routes who is there, brings the path into its normal form, and answers HEAD as GET: hyper leaves the body out.
 struct Prepared<S> {
     inner: S,
     peer: SocketAddr,
@@ -95,6 +95,7 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Prepared<S> {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(Peer(self.peer.ip()));
+        *request.uri_mut() = path::normalized(std::mem::take(request.uri_mut()));
         if request.method() == Method::HEAD {
             *request.method_mut() = Method::GET;
         }
@@ -166,6 +167,14 @@ mod tests {
         assert!(get.ends_with("you are 127.0.0.1"), "{get}");
         assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
         assert!(head.contains("content-length: 17"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn an_escaped_path_reaches_the_route_of_its_normal_form() {
+        let routes = warp::path!("v1" / "products" / String).map(|sku: String| sku.into_response()).boxed();
+        let running = serve(routes, 4).await;
+        let request = "GET /v1/%70roducts/rye%2Dflour HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        assert!(answer(sent(running.address, request).await).await.ends_with("rye-flour"));
     }
 
     #[tokio::test]

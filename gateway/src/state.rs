@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Mutex, Semaphore, watch},
+    sync::{Mutex, watch},
     time::Instant,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     metrics::Metrics,
     reads::{Health, Reads},
     secret::Secret,
+    streams::{Bounds, Streams},
 };
 
 /// The parts that a gateway is put together from.
@@ -35,7 +36,7 @@ pub struct Parts {
     /// The limit of requests.
     pub limit: Limit,
     /// Clients of the live stream at once.
-    pub streams_max: usize,
+    pub streams: Bounds,
     /// Ready or not is found out at most so often.
     pub health_every: Duration,
     /// What is counted for operators.
@@ -63,7 +64,7 @@ pub struct State {
     /// The limit of requests.
     pub limit: Limit,
     /// Room for clients of the live stream.
-    pub streams: Arc<Semaphore>,
+    pub streams: Arc<Streams>,
     /// What is counted for operators.
     pub metrics: Metrics,
     draining: watch::Sender<bool>,
@@ -84,7 +85,7 @@ impl State {
             reads: parts.reads,
             counters: parts.counters,
             limit: parts.limit,
-            streams: Arc::new(Semaphore::new(parts.streams_max)),
+            streams: Streams::new(parts.streams),
             metrics: parts.metrics,
             draining: watch::Sender::new(false),
             health_every: parts.health_every,

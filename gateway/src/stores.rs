@@ -1,7 +1,7 @@
 //! The projections as the gateway's [`Reads`]: which store is asked for what. PostgreSQL for people and outcomes,
 //! MongoDB for orders, products and the inbox, Redis for what is hot and for what happens right now.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -303,9 +303,10 @@ impl Reads for Stores {
                     let position = end.to_string();
                     (end, Some(Seen::Begin { position }))
                 }
-                Some(Ok(positions)) => (positions, None),
-                // Not one of ours: what the client knows is unknown.
-                Some(Err(_)) => {
+                Some(Ok(positions)) if issued(&positions, &end) => (positions, None),
+                // What the client knows is unknown: no gateway has given this position out, or the log has been lost
+                // since.
+                Some(_) => {
                     let position = end.to_string();
                     (end, Some(Seen::Reset { position }))
                 }
@@ -347,6 +348,24 @@ impl Reads for Stores {
         }
         .boxed()
     }
+}
+
+/// Whether a gateway can have given out `positions`: no partition is one that the stream does not have, and none is
+/// ahead of it.
+fn issued(positions: &Positions, end: &Positions) -> bool {
+    let offsets = |positions: &Positions| -> BTreeMap<(String, String), i64> {
+        let text = positions.to_string();
+        let topics = text.split(';').filter_map(|topic| topic.split_once(':'));
+        let partitions = topics.flat_map(|(topic, partitions)| {
+            partitions.split(',').filter_map(move |partition| {
+                let (partition, next) = partition.split_once('=')?;
+                Some(((topic.to_owned(), partition.to_owned()), next.parse().ok()?))
+            })
+        });
+        partitions.collect()
+    };
+    let end = offsets(end);
+    offsets(positions).iter().all(|(partition, next)| end.get(partition).is_some_and(|end| next <= end))
 }
 
 /// What a watcher may see of a batch. Each event has the position after it, so that a client that comes back misses
@@ -403,6 +422,25 @@ mod tests {
             data: json!({ "name": "Ada" }),
             masked: json!({ "name": "***" }),
         }
+    }
+
+    #[test]
+    fn a_position_ahead_of_the_stream_or_of_another_partition_was_never_issued() {
+        let at = |text: &str| text.parse::<Positions>().expect("positions");
+        let end = at("order.events:0=17,1=0;user.events:3=4");
+        for fine in ["order.events:0=17,1=0;user.events:3=4", "order.events:0=3", ""] {
+            assert!(issued(&at(fine), &end), "{fine}");
+        }
+        for wrong in [
+            "order.events:0=18,1=0;user.events:3=4",
+            "order.events:0=17,1=9223372036854775807",
+            "order.events:2=0",
+            "order.events:-1=0",
+            "stock.events:0=0",
+        ] {
+            assert!(!issued(&at(wrong), &end), "{wrong}");
+        }
+        assert!(!issued(&at("order.events:0=1"), &at("")), "the stream has been lost");
     }
 
     #[test]

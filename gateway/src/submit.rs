@@ -18,6 +18,7 @@ use warp::{
 use crate::{
     call::{Call, Early, set},
     commands::{Command, Outgoing},
+    conditions::Spelled,
     ids::Principal,
     outcome,
     problem::Problem,
@@ -30,6 +31,8 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 const VIEW_EVERY: Duration = Duration::from_millis(10);
 /// An outcome that came at the last moment still waits so long for its read model, and so does every refusal.
 const VIEW_MIN: Duration = Duration::from_millis(500);
+/// How long a request holds its `Idempotency-Key` in Redis. Once the outcome is stored, that is compared instead.
+const CLAIM: Duration = Duration::from_secs(3600);
 /// What is sent in the dark is worth asking for again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -40,6 +43,8 @@ pub struct Submission {
     /// The request's fingerprint.
     fingerprint: String,
     principal: Principal,
+    /// Whether the request has an idempotency key, so that another request may have the same id.
+    keyed: bool,
     /// What became of it already, if this is a repeat.
     stored: Option<Outcome>,
     /// When the client would rather have a 202.
@@ -61,15 +66,16 @@ impl Call {
         canonical: &impl Serialize,
     ) -> Result<Submission, Problem> {
         let key = self.idempotency_key()?;
-        let canonical = serde_json::to_vec(&(canonical, self.text("if-match"))).map_err(|error| {
+        let canonical = serde_json::to_vec(&(canonical, Spelled::of(&self.headers))).map_err(|error| {
             tracing::error!(%error, "a request has no canonical form");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
         })?;
-        let id = self.state.ids.command(&principal, self.method.as_str(), &self.path, key.as_deref());
+        let id = self.state.ids.command(&principal, self.method.as_str(), &self.resource, key.as_deref());
         let asked = self.wait();
         let mut submission = self.listening(id, principal, &canonical, asked).await;
         submission.asked = asked;
-        if key.is_some() {
+        submission.keyed = key.is_some();
+        if submission.keyed {
             submission.stored = self.state.reads.outcome(id).await?;
         }
         submission.check()?;
@@ -79,7 +85,7 @@ impl Call {
     /// Begins a command that is answered with its result or not at all. It is a new one each time, whatever
     /// `Idempotency-Key` the request has: what is accepted once, such as a session, may have ended since.
     pub async fn begin_now(&self, principal: Principal, wait: Duration) -> Submission {
-        let id = self.state.ids.command(&principal, self.method.as_str(), &self.path, None);
+        let id = self.state.ids.command(&principal, self.method.as_str(), &self.resource, None);
         self.listening(id, principal, id.as_bytes(), Some(wait)).await
     }
 
@@ -97,8 +103,9 @@ impl Call {
         };
         Submission {
             id,
-            fingerprint: self.state.ids.request(self.method.as_str(), &self.path, canonical),
+            fingerprint: self.state.ids.request(self.method.as_str(), &self.resource, canonical),
             principal,
+            keyed: false,
             stored: None,
             deadline: wait.map(|wait| Instant::now() + wait),
             asked: None,
@@ -132,17 +139,35 @@ impl Submission {
     /// A stored outcome must be of the same request.
     fn check(&self) -> Result<(), Problem> {
         let Some(stored) = &self.stored else { return Ok(()) };
-        if stored.fingerprint.as_ref().is_none_or(|fingerprint| *fingerprint == self.fingerprint) {
+        match &stored.fingerprint {
+            Some(fingerprint) if *fingerprint != self.fingerprint => Err(reused()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Claims the idempotency key for this request, because an outcome to compare with comes only later. Without Redis
+    /// the request passes, and a wait for the outcome still tells.
+    async fn claim(&self, call: &Call) -> Result<(), Problem> {
+        if !self.keyed {
             return Ok(());
         }
-        let detail = "This Idempotency-Key has been used for another request.";
-        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail))
+        let name = format!("millrace:gateway:request:{}", self.id);
+        match call.state.counters.claim(&name, &self.fingerprint, CLAIM).await {
+            Ok(first) if first != self.fingerprint => Err(reused()),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                call.state.metrics.counters_unavailable.inc();
+                tracing::warn!(%error, "an Idempotency-Key could not be claimed; the request passes");
+                Ok(())
+            }
+        }
     }
 
     /// Writes the command, unless it has ended already.
     ///
     /// # Errors
-    /// The answer, if the log does not take it in time: 503, with where to ask whether it did after all.
+    /// The answer, if the log does not take it in time: 503, with where to ask whether it did after all; or if another
+    /// request has the idempotency key.
     pub async fn write(
         &mut self,
         call: &Call,
@@ -152,6 +177,7 @@ impl Submission {
         if !self.is_new() {
             return Ok(());
         }
+        self.claim(call).await?;
         let command = command.into();
         self.kind = command.name();
         let (id, principal) = (self.id, self.principal.to_string());
@@ -258,13 +284,12 @@ impl Submission {
     }
 
     /// The result of a command: what it made or changed.
-    pub fn result(&self, call: &Call, made: Option<&str>, body: &impl Serialize, version: i64) -> Response {
+    pub fn result(&self, call: &Call, made: Option<&str>, body: &impl Serialize, tag: String) -> Response {
         let status = if made.is_some() { StatusCode::CREATED } else { StatusCode::OK };
-        let mut response = call.representation(status, body, Some(version));
+        let mut response = call.representation(status, body, Some(tag));
         if let Some(location) = made {
             set(&mut response, header::LOCATION, location);
         }
-        set(&mut response, header::CACHE_CONTROL, "no-store");
         self.told(response)
     }
 }
@@ -292,6 +317,11 @@ pub async fn wait_for(
             notice = Box::pin(std::future::pending());
         }
     }
+}
+
+fn reused() -> Problem {
+    let detail = "This Idempotency-Key has been used for another request.";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
 }
 
 /// Writes and counts; a failure is logged here.

@@ -33,7 +33,6 @@ pub(super) async fn read(call: Call, id: String) -> Answer {
     let pending = found.is_none();
     let body = found.as_ref().map_or_else(|| outcome::pending(id), outcome::ended);
     let mut response = call.representation(StatusCode::OK, &body, None);
-    set(&mut response, header::CACHE_CONTROL, "no-store");
     if pending {
         set(&mut response, header::RETRY_AFTER, "1");
     }

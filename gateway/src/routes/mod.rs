@@ -11,8 +11,9 @@ mod sessions;
 mod stream;
 mod users;
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
+use uuid::Uuid;
 use warp::{
     Filter, Rejection, Reply,
     filters::BoxedFilter,
@@ -25,7 +26,7 @@ use warp::{
 use crate::{
     call::{Call, call, settle},
     client::Peer,
-    headers, limit,
+    conditions, headers, limit,
     limit::Standing,
     problem::{self, Problem},
     state::State,
@@ -121,7 +122,9 @@ pub fn all(state: &Arc<State>) -> BoxedFilter<(Response,)> {
         route!(c(), get path!("readyz") => operations::ready),
     ]);
 
-    let counted = any([users, sessions, products, orders, others, unmatched()]);
+    let counted = without_slash().and(any([users, sessions, products, orders, others])).boxed();
+    let counted = any([counted, unmatched()]);
+    let uncounted = without_slash().and(uncounted).boxed();
     let counted = admitted(state.clone())
         .and(counted.recover(problem::recover).unify())
         .map(|standing: Standing, response| standing.told(response));
@@ -135,8 +138,6 @@ fn any<const N: usize>(routes: [BoxedFilter<(Response,)>; N]) -> BoxedFilter<(Re
 
 /// The template of a path, and the methods that it takes.
 pub fn template(path: &str) -> Option<(&'static str, &'static [&'static str])> {
-    // warp takes one slash at the end, too.
-    let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
     let fits = |template: &str| {
         let mut parts = path.split('/');
         template.split('/').all(|wanted| match parts.next() {
@@ -146,6 +147,27 @@ pub fn template(path: &str) -> Option<(&'static str, &'static [&'static str])> {
         }) && parts.next().is_none()
     };
     TABLE.iter().find(|(template, _)| fits(template)).copied()
+}
+
+/// What a path names, in one spelling: the template with the parameters as they are parsed. An idempotency key belongs
+/// to this and the method.
+pub fn resource(path: &str) -> String {
+    let Some((template, _)) = template(path) else { return path.to_owned() };
+    let parts = template.split('/').zip(path.split('/')).map(|(wanted, part)| match wanted {
+        "{id}" => Uuid::parse_str(part).map_or_else(|_| part.to_owned(), |id| id.to_string()),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Refuses a slash at the end of a path, which warp's filters would take: each resource has one path.
+fn without_slash() -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    warp::path::full()
+        .and_then(|path: FullPath| async move {
+            let path = path.as_str();
+            if path.len() > 1 && path.ends_with('/') { Err(warp::reject::not_found()) } else { Ok(()) }
+        })
+        .untuple_one()
 }
 
 /// What no route takes: 405 if another method would do, else 404.
@@ -165,8 +187,7 @@ fn admitted(state: Arc<State>) -> impl Filter<Extract = (Standing,), Error = Rej
         move |peer: Option<Peer>, headers: HeaderMap| {
             let state = state.clone();
             async move {
-                let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address);
-                let client = state.limit.client(peer, &headers);
+                let client = state.limit.client(Peer::address(peer), &headers);
                 limit::admit(&state, client).await.map_err(warp::reject::custom)
             }
         },
@@ -185,8 +206,10 @@ fn observed(state: Arc<State>, routes: BoxedFilter<(Response,)>) -> BoxedFilter<
     begun
         .and(warp::method())
         .and(warp::path::full())
+        .and(warp::header::headers_cloned())
         .and(routes)
-        .map(|begun: Begun, method: Method, path: FullPath, response: Response| {
+        .map(|begun: Begun, method: Method, path: FullPath, asked: HeaderMap, response: Response| {
+            let response = conditions::selected(&method, &asked, response);
             begun.ended(&method, path.as_str(), &response);
             headers::secured(response)
         })

@@ -43,5 +43,6 @@ pub(super) async fn mark_read(call: Call, id: String) -> Answer {
     let notification = call.state.reads.notification(notification_id).await?;
     let notification =
         notification.filter(|it| it.user_id == caller.user_id).ok_or_else(Problem::not_found)?;
-    Ok(sent.result(&call, None, &notification, outcome.version.max(notification.version)))
+    let version = outcome.version.max(notification.version);
+    Ok(sent.result(&call, None, &notification, call.tag("notification", notification_id, version)))
 }

@@ -12,6 +12,7 @@ use crate::{
     call::{Answer, Body, Call},
     ids::{Ids, Principal},
     input,
+    json::Object,
     problem::Problem,
     reads::Order,
 };
@@ -22,7 +23,7 @@ const LINES_MAX: usize = 50;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
-    lines: Vec<Line>,
+    lines: Vec<Object<Line>>,
 }
 
 #[derive(Deserialize)]
@@ -40,17 +41,21 @@ impl Body for Place {
 pub(super) async fn place(mut call: Call) -> Answer {
     let caller = call.caller()?;
     let body: Place = call.json().await?;
-    let lines = merged(&body.lines)?;
+    let lines: Vec<_> = body.lines.into_iter().map(|Object(line)| line).collect();
+    let lines = merged(&lines)?;
     call.still_there(&caller).await?;
     let mut sent = call.begin(Principal::User(caller.user_id), &lines).await?;
     let order_id = Ids::made_by(sent.id, "order");
+    if sent.is_new() {
+        call.makes("order", &order_id.to_string()).await?;
+    }
     let lines = lines.into_iter().map(|(sku, quantity)| order::Line { sku, quantity }).collect();
     let command = PlaceOrder { order_id, user_id: caller.user_id, lines };
     sent.write(&call, order_id.to_string(), Command::from(command)).await?;
     let outcome = sent.conclude(&call).await?;
     let order = own(&call, caller.user_id, order_id).await?;
     let location = format!("/v1/orders/{order_id}");
-    Ok(sent.result(&call, Some(&location), &order, outcome.version.max(order.version)))
+    Ok(sent.result(&call, Some(&location), &order, tag(&call, &order, outcome.version)))
 }
 
 /// Lines of the same SKU are one line.
@@ -82,7 +87,7 @@ pub(super) async fn read(call: Call, id: String) -> Answer {
     let caller = call.caller()?;
     let read_after = call.read_after().await?;
     let order = own(&call, caller.user_id, parsed(&id)?).await?;
-    Ok(read_after.told(call.representation(StatusCode::OK, &order, Some(order.version))))
+    Ok(read_after.told(call.representation(StatusCode::OK, &order, Some(tag(&call, &order, 0)))))
 }
 
 /// GET /v1/orders/{id}/history
@@ -91,21 +96,30 @@ pub(super) async fn history(call: Call, id: String) -> Answer {
     let read_after = call.read_after().await?;
     let order = own(&call, caller.user_id, parsed(&id)?).await?;
     let body = json!({ "items": call.state.reads.history(order.id).await? });
-    Ok(read_after.told(call.representation(StatusCode::OK, &body, Some(order.version))))
+    let tag = call.tag("order-history", order.id, order.version);
+    Ok(read_after.told(call.representation(StatusCode::OK, &body, Some(tag))))
 }
 
 /// POST /v1/orders/{id}/cancel
 pub(super) async fn cancel(call: Call, id: String) -> Answer {
     let caller = call.caller()?;
     let order_id = parsed(&id)?;
-    let expected_version = call.if_match()?;
     // Whose order it is the order itself decides, so that one that has only just been placed can be cancelled too.
     let mut sent = call.begin(Principal::User(caller.user_id), &order_id).await?;
+    let expected_version = match sent.is_new() {
+        true => call.expected_version("order", &order_id.to_string()).await?,
+        false => None,
+    };
     let command = CancelOrder { order_id, user_id: caller.user_id, expected_version };
     sent.write(&call, order_id.to_string(), Command::from(command)).await?;
     let outcome = sent.conclude(&call).await?;
     let order = own(&call, caller.user_id, order_id).await?;
-    Ok(sent.result(&call, None, &order, outcome.version.max(order.version)))
+    Ok(sent.result(&call, None, &order, tag(&call, &order, outcome.version)))
+}
+
+/// The entity tag of the order at the newer of both versions.
+fn tag(call: &Call, order: &Order, decided: i64) -> String {
+    call.tag("order", order.id, decided.max(order.version))
 }
 
 fn parsed(id: &str) -> Result<Uuid, Problem> {

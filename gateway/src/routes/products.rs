@@ -6,10 +6,13 @@ use schemas::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use warp::http::StatusCode;
+use warp::{
+    http::{StatusCode, header},
+    reply::Response,
+};
 
 use crate::{
-    call::{Answer, Body, Call},
+    call::{Answer, Body, Call, set},
     ids::Principal,
     input,
     problem::Problem,
@@ -51,8 +54,11 @@ pub(super) async fn add(mut call: Call) -> Answer {
     call.still_there(&caller).await?;
     let canonical = (&sku, &name, price.amount_minor, &price.currency);
     let mut sent = call.begin(Principal::User(caller.user_id), &canonical).await?;
-    let command = AddProduct { sku: sku.clone(), name, price };
-    sent.write(&call, sku.clone(), Command::from(command)).await?;
+    if sent.is_new() {
+        call.makes("stock", &sku).await?;
+        let command = AddProduct { sku: sku.clone(), name, price };
+        sent.write(&call, sku.clone(), Command::from(command)).await?;
+    }
     changed(&call, sent, &sku, true).await
 }
 
@@ -78,7 +84,8 @@ async fn changed(call: &Call, mut sent: Submission, sku: &str, made: bool) -> An
     let outcome = sent.conclude(call).await?;
     let product = found(call, sku).await?;
     let location = made.then(|| format!("/v1/products/{sku}"));
-    Ok(sent.result(call, location.as_deref(), &product, outcome.version.max(product.version)))
+    let tag = call.tag("stock", sku, outcome.version.max(product.version));
+    Ok(sent.result(call, location.as_deref(), &product, tag))
 }
 
 /// GET /v1/products
@@ -88,14 +95,22 @@ pub(super) async fn list(call: Call) -> Answer {
     let read_after = call.read_after().await?;
     let page = call.state.reads.products(cursor.as_deref(), limit).await?;
     let body = json!({ "items": page.items, "next": page.next });
-    Ok(read_after.told(call.representation(StatusCode::OK, &body, None)))
+    Ok(public(read_after.told(call.representation(StatusCode::OK, &body, None))))
 }
 
 /// GET /v1/products/{sku}
 pub(super) async fn read(call: Call, sku: String) -> Answer {
     let read_after = call.read_after().await?;
     let product = found(&call, &sku).await?;
-    Ok(read_after.told(call.representation(StatusCode::OK, &product, Some(product.version))))
+    let tag = call.tag("stock", &sku, product.version);
+    Ok(public(read_after.told(call.representation(StatusCode::OK, &product, Some(tag)))))
+}
+
+/// Products are the same for everyone: they may be stored, if they are asked for again before each use.
+fn public(mut response: Response) -> Response {
+    set(&mut response, header::CACHE_CONTROL, "no-cache");
+    set(&mut response, header::VARY, "Read-After");
+    response
 }
 
 async fn found(call: &Call, sku: &str) -> Result<Product, Problem> {

@@ -1,5 +1,6 @@
 //! The live stream: events as they happen, as server-sent events. Users see their own, admins all with personal
-//! fields masked. It ends with the token, and a client that reads too slowly is let go.
+//! fields masked. It ends with the token, a client that reads too slowly is let go,
+//! and so is the oldest of a user or an address that has too many.
 
 use std::{
     convert::Infallible,
@@ -19,6 +20,7 @@ use warp::{
 use crate::{
     auth::Role,
     call::{Answer, Call, set},
+    client,
     metrics::Metrics,
     problem::Problem,
     reads::{Seen, Watch},
@@ -42,7 +44,7 @@ pub(super) async fn watch(call: Call) -> Answer {
         return Err(Problem::invalid("Last-Event-ID is not one of ours.").into());
     }
     let full = || Problem::unavailable("Too many are watching.").retry_after(Duration::from_secs(10));
-    let place = call.state.streams.clone().try_acquire_owned().map_err(|_| full())?;
+    let mut place = call.state.streams.take(caller.user_id, client::bucket(call.client)).ok_or_else(full)?;
     let watch = if caller.role == Role::Admin { Watch::All } else { Watch::Own(caller.user_id) };
     let seen = call.state.reads.watch(watch, position.map(str::to_owned)).await?;
 
@@ -52,13 +54,13 @@ pub(super) async fn watch(call: Call) -> Answer {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let metrics = call.state.metrics.clone();
     tokio::spawn(async move {
-        let _place = place;
         metrics.stream_clients.inc();
         let hello = Event::default().comment("millrace").retry(RETRY);
         if sender.send(Ok(hello)).await.is_ok() {
             let over = async {
                 tokio::select! {
                     () = ends => Some(Event::default().event("end").data("token")),
+                    () = place.lost() => Some(Event::default().event("end").data("replaced")),
                     () = leaving => Some(Event::default().event("end").data("leaving")),
                     () = sender.closed() => None,
                 }

@@ -10,11 +10,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
-use warp::{Reply, http::StatusCode};
+use warp::{
+    Reply,
+    http::{StatusCode, header},
+};
 
 use crate::{
     auth::{Passwords, Verified},
-    call::{Answer, Body, Call, Early},
+    call::{Answer, Body, Call, Early, set},
     ids::{Ids, Principal},
     input,
     problem::Problem,
@@ -88,6 +91,7 @@ pub(super) async fn register(mut call: Call) -> Answer {
     let mut sent = call.begin(Principal::Anonymous(email_fingerprint.clone()), &canonical).await?;
     let user_id = Ids::made_by(sent.id, "user");
     if sent.is_new() {
+        call.makes("user", &user_id.to_string()).await?;
         let password_hash = call.state.passwords.hash(&body.password).await?;
         let command =
             RegisterUser { user_id, email, email_fingerprint, name, password_hash, role: Role::User };
@@ -96,7 +100,7 @@ pub(super) async fn register(mut call: Call) -> Answer {
     let outcome = sent.conclude(&call).await?;
     usable(&call, &sent, &outcome, user_id, 1).await?;
     let user = call.state.reads.user(user_id).await?.ok_or_else(Problem::not_found)?;
-    Ok(sent.result(&call, Some("/v1/users/me"), &user, outcome.version))
+    Ok(sent.result(&call, Some("/v1/users/me"), &user, call.tag("user", user_id, outcome.version)))
 }
 
 /// GET /v1/users/me
@@ -104,7 +108,8 @@ pub(super) async fn read(call: Call) -> Answer {
     let caller = call.caller()?;
     let read_after = call.read_after().await?;
     let user = me(&call, caller.user_id).await?;
-    Ok(read_after.told(call.representation(StatusCode::OK, &user, Some(user.version))))
+    let tag = call.tag("user", user.id, user.version);
+    Ok(read_after.told(call.representation(StatusCode::OK, &user, Some(tag))))
 }
 
 /// PATCH /v1/users/me
@@ -112,10 +117,12 @@ pub(super) async fn rename(mut call: Call) -> Answer {
     let caller = call.caller()?;
     let body: Rename = call.json().await?;
     let name = input::name(&body.name)?;
-    let expected_version = call.if_match()?;
     let mut sent = call.begin(Principal::User(caller.user_id), &name).await?;
-    let command = ChangeName { user_id: caller.user_id, name, expected_version };
-    sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
+    if sent.is_new() {
+        let expected_version = call.expected_version("user", &caller.user_id.to_string()).await?;
+        let command = ChangeName { user_id: caller.user_id, name, expected_version };
+        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
+    }
     changed(&call, sent, caller.user_id).await
 }
 
@@ -132,7 +139,9 @@ pub(super) async fn deactivate(mut call: Call) -> Answer {
         sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
     }
     sent.conclude(&call).await?;
-    Ok(sent.told(StatusCode::NO_CONTENT.into_response()))
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set(&mut response, header::CACHE_CONTROL, "no-store");
+    Ok(sent.told(response))
 }
 
 /// PUT /v1/users/me/email
@@ -140,10 +149,10 @@ pub(super) async fn change_email(mut call: Call) -> Answer {
     let caller = call.caller()?;
     let body: NewEmail = call.json().await?;
     let email = input::email(&body.email)?;
-    let expected_version = call.if_match()?;
     let canonical = (&email, body.password.expose_secret());
     let mut sent = call.begin(Principal::User(caller.user_id), &canonical).await?;
     if sent.is_new() {
+        let expected_version = call.expected_version("user", &caller.user_id.to_string()).await?;
         let credential = confirmed(&call, caller.user_id, "password", &body.password).await?;
         let command = ChangeEmail {
             user_id: caller.user_id,
@@ -205,7 +214,8 @@ async fn usable(
 async fn changed(call: &Call, mut sent: Submission, user_id: Uuid) -> Answer {
     let outcome = sent.conclude(call).await?;
     let user = me(call, user_id).await?;
-    Ok(sent.result(call, None, &user, outcome.version.max(user.version)))
+    let tag = call.tag("user", user_id, outcome.version.max(user.version));
+    Ok(sent.result(call, None, &user, tag))
 }
 
 async fn me(call: &Call, user_id: Uuid) -> Result<User, Problem> {

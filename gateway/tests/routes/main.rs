@@ -4,6 +4,7 @@
 
 mod accounts;
 mod commands;
+mod conditions;
 mod documents;
 mod limits;
 mod problems;

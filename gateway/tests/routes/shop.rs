@@ -18,7 +18,8 @@ async fn admins_fill_the_shelves_and_anyone_looks() {
     assert_eq!(header(&added, "location"), "/v1/products/rye");
     let received =
         gateway.command("POST", "/v1/products/rye/stock", Some(&admin), json!({ "quantity": 7 })).await;
-    assert_eq!((received.status().as_u16(), header(&received, "etag")), (200, "\"2\""));
+    assert_eq!(received.status(), 200);
+    assert!(header(&received, "etag").starts_with("\"2-"), "{received:?}");
     let Command::Stock(stock::Command::ReceiveStock(command)) = gateway.world.last().command else {
         panic!()
     };
@@ -168,6 +169,20 @@ async fn orders_have_bounds() {
         let response = gateway.command("POST", "/v1/orders", Some(&token), json!({ "lines": lines })).await;
         assert_problem(&response, 400, "invalid_request");
     }
+    for body in [
+        r#"[[["rye",1]]]"#,
+        r#"{"lines":[["rye",1]]}"#,
+        r#"{"lines":[{"sku":"rye","sku":"oat","quantity":1}]}"#,
+        r#"{"lines":[],"lines":[{"sku":"rye","quantity":1}]}"#,
+        r#"{"lines":[{"sku":"rye","quantity":1.5}]}"#,
+    ] {
+        let request =
+            with(Some(&token), request("POST", "/v1/orders")).header("content-type", "application/json");
+        assert_problem(&gateway.send(request.body(body)).await, 400, "invalid_body");
+    }
+    let body = r#"{"lines":[{"sku":"rye","quantity":1.0}]}"#;
+    let whole = with(Some(&token), request("POST", "/v1/orders")).header("content-type", "application/json");
+    assert_eq!(gateway.send(whole.body(body)).await.status(), 202);
     // A price never comes from the client.
     let priced = json!({ "lines": [{ "sku": "rye", "quantity": 1, "unit_price_minor": 1 }] });
     assert_problem(&gateway.command("POST", "/v1/orders", Some(&token), priced).await, 400, "invalid_body");

@@ -42,11 +42,33 @@ async fn a_stream_says_where_it_begins_before_anything_happens() {
 }
 
 #[tokio::test]
-async fn only_so_many_may_watch() {
+async fn without_room_a_newcomer_is_503_until_someone_leaves() {
     let gateway = gateway();
     let admin = gateway.admin();
-    let place = gateway.state.streams.clone().try_acquire_owned().unwrap();
-    assert_problem(&gateway.get("/v1/stream", Some(&admin)).await, 503, "unavailable");
+    let place = gateway.state.streams.take(uuid::Uuid::from_u128(9), "elsewhere".into()).unwrap();
+    let response = gateway.get("/v1/stream", Some(&admin)).await;
+    assert_problem(&response, 503, "unavailable");
+    assert_eq!(header(&response, "retry-after"), "10");
     drop(place);
     assert_eq!(gateway.get("/v1/stream", Some(&admin)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_user_with_too_many_streams_loses_the_oldest() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    gateway.world.inner().endless = true;
+    let first = async { gateway.get("/v1/stream", Some(&admin)).await };
+    let second = async {
+        while gateway.world.inner().watched.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let user = gateway.user_of(&admin);
+        gateway.state.streams.take(user, "elsewhere".into()).expect("the place of the first")
+    };
+
+    let (first, _second) = tokio::join!(first, second);
+
+    let text = String::from_utf8_lossy(first.body()).into_owned();
+    assert!(text.ends_with("event:end\ndata:replaced\n\n"), "{text}");
 }

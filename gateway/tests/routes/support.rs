@@ -26,6 +26,7 @@ use gateway::{
     routes,
     secret::Secret,
     state::{Parts, State},
+    streams::Bounds,
 };
 use schemas::{Outcome, Verdict, notification, order, stock, user};
 use serde_json::{Value, json};
@@ -62,7 +63,10 @@ pub struct Inner {
     pub orders: HashMap<Uuid, Order>,
     pub notifications: HashMap<Uuid, Notification>,
     pub counts: HashMap<String, (u64, Duration)>,
+    pub claims: HashMap<String, String>,
     pub seen: Vec<Seen>,
+    /// Streams go on after what has been seen.
+    pub endless: bool,
     pub watched: Vec<(Watch, Option<String>)>,
     pub counters_down: bool,
     pub stores_down: bool,
@@ -308,7 +312,8 @@ impl Reads for World {
         async move {
             let mut inner = self.inner();
             inner.watched.push((watch, position));
-            Ok(stream::iter(inner.seen.clone()).boxed())
+            let seen = stream::iter(inner.seen.clone());
+            Ok(if inner.endless { seen.chain(stream::pending()).boxed() } else { seen.boxed() })
         }
         .boxed()
     }
@@ -351,6 +356,21 @@ impl Counters for World {
         }
         .boxed()
     }
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        _window: Duration,
+    ) -> BoxFuture<'a, Result<String, CounterError>> {
+        async move {
+            let mut inner = self.inner();
+            if inner.counters_down {
+                return Err(CounterError("down".into()));
+            }
+            Ok(inner.claims.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone())
+        }
+        .boxed()
+    }
 }
 
 /// A gateway in a world of its own.
@@ -379,7 +399,7 @@ pub fn limited(requests: u32) -> Gateway {
         reads: shared.clone(),
         counters: shared,
         limit: Limit { requests, window_s: 900, trusted: "10.0.0.1".parse().unwrap() },
-        streams_max: 1,
+        streams: Bounds { all_max: 1, user_max: 1, address_max: 2 },
         health_every: Duration::ZERO,
         metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
     });

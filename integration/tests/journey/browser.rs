@@ -179,6 +179,32 @@ async fn visit(system: &System, page: &Page) {
     .await;
 }
 
+/// Two users of one browser, whose accounts are of the same version.
+async fn take_turns(system: &System, page: &Page) {
+    let (ada, bob) = (system.user("Ada").await, system.user("Bob").await);
+    for (user, name) in [(&ada, "Ada"), (&bob, "Bob"), (&ada, "Ada")] {
+        page.log_in(&user.email, PASSWORD).await;
+        page.says("#flow-state", "connected").await;
+        assert_eq!(Ok(name), page.text("#who").await.as_deref());
+        page.click("#leave").await;
+        page.says("#flow-state", "after logging in").await;
+        // A reload makes the browser ask its cache, if it kept anything.
+        page.window.refresh().await.expect("the page again");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stack and a browser"]
+async fn one_browser_shows_each_user_their_own_account() {
+    let system = system().await;
+    let page = Page::open(&system.url).await;
+    let seen = AssertUnwindSafe(take_turns(&system, &page)).catch_unwind().await;
+    page.window.close().await.expect("closed");
+    if let Err(failure) = seen {
+        resume_unwind(failure);
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs the stack and a browser"]
 async fn a_visit_in_a_browser() {
