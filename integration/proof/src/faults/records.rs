@@ -90,8 +90,11 @@ async fn remove_followups(world: &World) -> anyhow::Result<()> {
     world.all_again(&["user-0", "order-0", "notification-0"], &[]).await
 }
 
+/// The end of each partition.
+type Ends = Vec<(TopicPartition, i64)>;
+
 /// The ends of all follow-ups, and where their processors have committed less.
-fn positions(brokers: &str) -> anyhow::Result<(Vec<(TopicPartition, i64)>, Vec<String>)> {
+fn positions(brokers: &str) -> anyhow::Result<(Ends, Vec<String>)> {
     let (mut ends, mut behind) = (Vec::new(), Vec::new());
     for topic in redpanda::topics::all().iter().filter(|topic| topic.name.ends_with(".followups")) {
         // The processor that reads follow-ups to emails or stock has another name than they.
