@@ -105,6 +105,13 @@ fn schema(json: &Value, namespace: &str) -> Value {
     }
 }
 
+/// An empty list of aliases says as much as none.
+fn without_empty_aliases(object: &mut Map<String, Value>) {
+    if object.get("aliases").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        object.shift_remove("aliases");
+    }
+}
+
 fn type_of(object: &Map<String, Value>, enclosing: &str) -> Value {
     let kind = object.get("type").unwrap_or(&Value::Null);
     let mut spelled = object.clone();
@@ -120,6 +127,7 @@ fn type_of(object: &Map<String, Value>, enclosing: &str) -> Value {
             }
             spelled.insert("name".to_owned(), Value::String(name));
             spelled.shift_remove("namespace");
+            without_empty_aliases(&mut spelled);
             namespace
         }
         Some("array" | "map") => enclosing.to_owned(),
@@ -142,10 +150,11 @@ fn type_of(object: &Map<String, Value>, enclosing: &str) -> Value {
         if let Some(kind) = field.get_mut("type") {
             *kind = schema(kind, &namespace);
         }
-        if field.get("order").is_some_and(|order| order == "ascending")
-            && let Value::Object(field) = field
-        {
-            field.shift_remove("order");
+        if let Value::Object(field) = field {
+            without_empty_aliases(field);
+            if field.get("order").is_some_and(|order| order == "ascending") {
+                field.shift_remove("order");
+            }
         }
     }
     Value::Object(spelled)

@@ -4,6 +4,7 @@
 //! them as there are schemas in the program, plus what a codec learns: the versions in the registry.
 
 use std::{
+    collections::HashMap,
     io::{self, Read},
     sync::{LazyLock, OnceLock},
 };
@@ -55,6 +56,9 @@ impl Parsed {
         apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
         let avro = Avro::parse_str(json).map_err(text)?;
         let names = ResolvedSchema::try_from(&avro).map_err(text)?;
+        if parts(&avro, names.get_names(), &mut HashMap::new()) > PARTS_MAX {
+            return Err(format!("each of its values has more than {PARTS_MAX} parts"));
+        }
         bounded(&avro, names.get_names(), &mut Vec::new())?;
         drop(names);
         let canonical = avro.canonical_form();
@@ -185,17 +189,46 @@ fn bounded<'a>(schema: &'a Avro, names: &NamesRef<'a>, within: &mut Vec<&'a Name
     }
 }
 
+/// How many parts a value of a schema may have at least. Records in records multiply: 40 small ones, each with two fields of
+/// the next one, make a trillion.
+const PARTS_MAX: u64 = 1 << 16;
+
+/// How many parts every value of `schema` has at least: fields, and their fields.
+fn parts<'a>(schema: &'a Avro, names: &NamesRef<'a>, known: &mut HashMap<&'a Name, u64>) -> u64 {
+    match schema {
+        Avro::Ref { name } => match known.get(name) {
+            Some(count) => *count,
+            None => names.get(name).map_or(1, |schema| parts(schema, names, known)),
+        },
+        Avro::Record(record) => {
+            if let Some(count) = known.get(&record.name) {
+                return *count;
+            }
+            // One that contains itself ends here; `bounded` refuses it.
+            known.insert(&record.name, 1);
+            let fields = record.fields.iter().map(|field| parts(&field.schema, names, known));
+            let count = fields.fold(1, u64::saturating_add);
+            known.insert(&record.name, count);
+            count
+        }
+        // Items and branches are there only if bytes say so, and are bounded by them; but each is a type of its own.
+        Avro::Array(array) => parts(&array.items, names, known),
+        Avro::Map(map) => parts(&map.types, names, known),
+        Avro::Union(union) => {
+            let branches = union.variants().iter().map(|branch| parts(branch, names, known));
+            branches.max().unwrap_or(1)
+        }
+        _ => 1,
+    }
+}
+
 /// Whether values of `schema` take no bytes. A schema that contains itself has been refused by then, or takes some.
 fn is_empty(schema: &Avro, names: &NamesRef<'_>) -> bool {
     match schema {
         Avro::Null => true,
         Avro::Fixed(fixed) => fixed.size == 0,
         Avro::Record(record) => record.fields.iter().all(|field| is_empty(&field.schema, names)),
-        Avro::Ref { name } => match names.get(name) {
-            Some(Avro::Record(record)) => record.fields.is_empty(),
-            Some(Avro::Fixed(fixed)) => fixed.size == 0,
-            _ => false,
-        },
+        Avro::Ref { name } => names.get(name).is_some_and(|schema| is_empty(schema, names)),
         _ => false,
     }
 }

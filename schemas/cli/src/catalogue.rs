@@ -5,14 +5,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use schemas::Deprecated;
+use schemas::{Deprecated, avro};
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
+
+use crate::{
+    files::{self, File, Texts},
+    stop::Stop,
+};
 
 /// A named Avro type: a record or an enum.
 #[derive(Clone, Debug)]
@@ -55,15 +59,14 @@ const FLAT: [&str; 2] = ["common", "engine"];
 impl Catalogue {
     /// Reads every `*.avsc` below `root`.
     pub(crate) fn read(root: &Path) -> Result<Self> {
-        let mut files = Vec::new();
-        collect(root, &mut files)?;
-        files.sort();
+        let paths = files::avsc(root)?;
+        let texts = Texts::new(paths.iter().map(|path| File::read(path)).collect::<Result<_>>()?);
+        texts.sound()?;
         let mut types = BTreeMap::new();
         let mut found = Vec::new();
-        for path in files {
+        for (path, file_read) in paths.iter().zip(&texts.files) {
             let context = || format!("reading {}", path.display());
-            let text = fs::read_to_string(&path).with_context(context)?;
-            let json: Value = serde_json::from_str(&text).with_context(context)?;
+            let json: Value = serde_json::from_str(&file_read.text).with_context(context)?;
             let place: Vec<_> = path
                 .strip_prefix(root)
                 .with_context(context)?
@@ -78,6 +81,7 @@ impl Catalogue {
         let mut catalogue = Self { types, subjects: Vec::new() };
         for (full, context, kind) in found {
             let json = catalogue.self_contained(&full).with_context(|| format!("inlining {full}"))?;
+            check_readable(&full, &json)?;
             catalogue.subjects.push(Subject { full, context, kind, json });
         }
         catalogue.subjects.sort_by(|a, b| a.full.cmp(&b.full));
@@ -191,6 +195,17 @@ impl Catalogue {
     }
 }
 
+/// Checks that what is released, registered and generated of a subject can be read back. Files that can each be read may
+/// nest too deep together.
+fn check_readable(full: &str, json: &Value) -> Result<()> {
+    let unreadable = |problem: String| {
+        let what = format!("{full}, with all types that it uses in one text, could not be read back");
+        Stop::Invalid(format!("{what}: {problem}"))
+    };
+    let problems = avro::parse_one(&json.to_string()).err().unwrap_or_default();
+    problems.first().map_or(Ok(()), |problem| Err(unreadable(problem.to_string()).into()))
+}
+
 /// Takes in one file. Gives the full name of its type, and context and kind if it is a subject.
 fn file(
     json: &Value,
@@ -272,18 +287,6 @@ fn name_of(object: &Map<String, Value>, enclosing: &str) -> Result<(String, Stri
     let full = qualify(name, namespace);
     let namespace = full.rsplit_once('.').map_or("", |(namespace, _)| namespace).to_owned();
     Ok((full, namespace))
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "avsc") {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

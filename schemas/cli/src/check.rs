@@ -26,11 +26,14 @@ pub(crate) struct Check {
     /// The level for every subject, instead of what schemas.toml says.
     #[arg(long, value_name = "LEVEL")]
     level: Option<Level>,
+    /// Checks the schemas that are staged for the next commit, and not those of the working tree.
+    #[arg(long)]
+    staged: bool,
 }
 
 impl Check {
     pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
-        let texts = Texts::read(&folder.join("avro"))?;
+        let texts = Texts::working(&folder.join("avro"), self.staged)?;
         let baseline = self.against.read(folder, &texts)?;
         Ok(compare(&texts, &baseline, &Config::read(folder)?, self.level).tell(format))
     }
@@ -42,6 +45,26 @@ pub(crate) const SUBJECT_REMOVED: (&str, &str) = (
     "A schema was released, and no file defines it any more. Records of it may still be on topics, and nobody could read them.\n\
      Once `schemas replay` finds none, its file may go.",
 );
+
+/// The id and explanation of a check that compares nothing.
+pub(crate) const EMPTY_BASELINE: (&str, &str) = (
+    "empty-baseline",
+    "What the schemas are compared with has none of them, as before the first commit or release. Nothing was compared, so that\n\
+     no break could be found.",
+);
+
+fn empty_baseline(fresh: usize) -> Finding {
+    Finding {
+        id: EMPTY_BASELINE.0,
+        weight: Weight::Warning,
+        subject: "avro".to_owned(),
+        path: String::new(),
+        message: format!("nothing was compared: {} have no older version there", count(fresh, "schema")),
+        place: None,
+        other: None,
+        notes: vec![("help", "this is right before the first commit or release, and only then".to_owned())],
+    }
+}
 
 /// Compares every schema with what was released of it.
 pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level: Option<Level>) -> Report {
@@ -72,6 +95,9 @@ pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level
                     findings.push(finding(subject, &group, texts, old));
                 }
             }
+        }
+        if fresh > 0 && baseline.subjects().is_empty() {
+            findings.push(empty_baseline(fresh));
         }
         findings.extend(removed(&roots.into_keys().collect::<Vec<_>>(), baseline, config));
     }

@@ -32,7 +32,11 @@ impl Conform {
                 continue;
             }
             let context = || format!("{}:{number}", self.file.display());
-            let case: Map<String, Value> = serde_json::from_str(line).with_context(context)?;
+            let case = match schemas::json::parse(line.as_bytes()) {
+                Ok(Value::Object(case)) => case,
+                Ok(_) => bail!("{}: a case is an object", context()),
+                Err(why) => bail!("{}: {why}", context()),
+            };
             let verdict = judge(&case).with_context(context)?;
             let key = if verdict.get("valid").is_some() { "valid" } else { "compatible" };
             cases += 1;

@@ -11,6 +11,7 @@ use schemas::{
     avro::{Field, Kind, Name, Root, Schemas, Span, Type, TypeId, Use, json_path},
     compatibility::{self, Break, Level},
 };
+use serde_json::Value;
 
 use crate::{
     check::{self, is_allowed},
@@ -273,25 +274,30 @@ impl Walk<'_> {
         use schemas::compatibility::Kind as Problem;
         let (before, after) = (self.old.get(old.id), self.new.get(new.id));
         let at = (Some(old.span), Some(new.span));
-        match (&before.kind, &after.kind) {
-            (Kind::Array(old), Kind::Array(new)) => return self.compare(*old, *new, &format!("{path}[]")),
-            (Kind::Map(old), Kind::Map(new)) => return self.compare(*old, *new, &format!("{path}{{}}")),
-            (Kind::Union(old), Kind::Union(new)) => return self.unions(old, new, at, path),
-            (old, new) if old.name().is_some() && old.word() == new.word() => {}
-            _ => {
-                let (was, is) = (self.old.describe(old.id), self.new.describe(new.id));
-                if was != is {
-                    const KINDS: &[Problem] = &[
-                        Problem::TypeChanged,
-                        Problem::BranchUnknown,
-                        Problem::LogicalTypeChanged,
-                        Problem::BytesAsText,
-                        Problem::Rounded,
-                    ];
-                    self.say("type-changed", path, format!("{was} is now {is}"), at, KINDS);
-                }
-                return;
+        let (was, is) = (self.old.describe(old.id), self.new.describe(new.id));
+        if before.kind.word() != after.kind.word() {
+            const KINDS: &[Problem] = &[
+                Problem::TypeChanged,
+                Problem::BranchUnknown,
+                Problem::LogicalTypeChanged,
+                Problem::BytesAsText,
+                Problem::Rounded,
+            ];
+            return self.say("type-changed", path, format!("{was} is now {is}"), at, KINDS);
+        }
+        let is_logical_changed = before.logical != after.logical;
+        if before.kind.name().is_none() {
+            if is_logical_changed {
+                let kinds = &[Problem::LogicalTypeChanged];
+                self.say("type-changed", path, format!("{was} is now {is}"), at, kinds);
             }
+            self.attributes(extra(before, is_logical_changed), extra(after, is_logical_changed), at, path);
+            return match (&before.kind, &after.kind) {
+                (Kind::Array(old), Kind::Array(new)) => self.compare(*old, *new, &format!("{path}[]")),
+                (Kind::Map(old), Kind::Map(new)) => self.compare(*old, *new, &format!("{path}{{}}")),
+                (Kind::Union(old), Kind::Union(new)) => self.unions(old, new, at, path),
+                _ => {}
+            };
         }
         if !self.seen.insert((old.id, new.id)) {
             return;
@@ -304,8 +310,7 @@ impl Walk<'_> {
                 &[Problem::NameChanged, Problem::NamespaceChanged, Problem::ReadByAlias];
             self.say("name-changed", path, format!("{was} is now called {is}"), at, KINDS);
         }
-        if before.logical != after.logical {
-            let (was, is) = (self.old.describe(old.id), self.new.describe(new.id));
+        if is_logical_changed {
             self.say("type-changed", path, format!("{was} is now {is}"), at, &[Problem::LogicalTypeChanged]);
         }
         self.texts(before.kind.doc(), after.kind.doc(), at, path);
@@ -314,12 +319,7 @@ impl Walk<'_> {
         if aliases(&before.kind) != aliases(&after.kind) {
             self.say("aliases-changed", path, "its aliases have changed".to_owned(), at, &[]);
         }
-        let extra = |one: &Type| {
-            let known = |name: &str| matches!(name, "logicalType" | "precision" | "scale");
-            let told = one.extra.iter().filter(|(name, _)| !known(name));
-            told.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
-        };
-        self.attributes(extra(before), extra(after), at, path);
+        self.attributes(extra(before, is_logical_changed), extra(after, is_logical_changed), at, path);
         match (&before.kind, &after.kind) {
             (Kind::Record(old), Kind::Record(new)) => self.fields(&old.fields, &new.fields, path),
             (Kind::Enum(old), Kind::Enum(new)) => {
@@ -347,6 +347,10 @@ impl Walk<'_> {
                         );
                     }
                 }
+                if is_reordered(&old.symbols, &new.symbols, |(one, _), (other, _)| one == other) {
+                    let message = "the symbols are in another order".to_owned();
+                    self.say("symbols-reordered", path, message, at, &[]);
+                }
                 if old.default != new.default {
                     let told = |default: &Option<String>| default.clone().unwrap_or("none".to_owned());
                     let message = format!(
@@ -369,28 +373,45 @@ impl Walk<'_> {
         use schemas::compatibility::Kind as Problem;
         let word = |schemas: &Schemas, branch: &Use| {
             let kind = &schemas.get(branch.id).kind;
-            kind.name().map_or(kind.word(), Name::simple).to_owned()
+            kind.name().map_or(kind.word(), Name::full).to_owned()
         };
+        let simple = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
+        let names: Vec<String> = old.iter().map(|branch| word(self.old, branch)).collect();
+        // By full names first. Of what is left, a type that kept its simple name has moved to another namespace.
+        let mut pairs: Vec<Option<usize>> =
+            new.iter().map(|branch| names.iter().position(|name| *name == word(self.new, branch))).collect();
+        for index in 0..new.len() {
+            let branch = word(self.new, &new[index]);
+            if pairs[index].is_none() {
+                let is_left = |place: usize| !pairs.contains(&Some(place));
+                pairs[index] =
+                    (0..old.len()).find(|&place| is_left(place) && simple(&names[place]) == simple(&branch));
+            }
+        }
         let is_optional = old.len() == 2 && new.len() == 2;
-        for branch in new {
-            let name = word(self.new, branch);
-            match old.iter().find(|other| word(self.old, other) == name) {
-                Some(other) if is_optional => self.compare(*other, *branch, path),
-                Some(other) => self.compare(*other, *branch, &format!("{path}|{name}")),
+        const KINDS: &[Problem] = &[Problem::BranchUnknown, Problem::BytesAsText, Problem::Rounded];
+        for (branch, pair) in new.iter().zip(&pairs) {
+            match pair {
+                Some(place) if is_optional => self.compare(old[*place], *branch, path),
+                Some(place) => {
+                    let name = simple(&word(self.new, branch));
+                    self.compare(old[*place], *branch, &format!("{path}|{name}"));
+                }
                 None => {
                     let message = format!("{} is a new branch of the union", self.new.describe(branch.id));
-                    let kinds = &[Problem::BranchUnknown, Problem::BytesAsText, Problem::Rounded];
-                    self.say("branch-added", path, message, (at.0, Some(branch.span)), kinds);
+                    self.say("branch-added", path, message, (at.0, Some(branch.span)), KINDS);
                 }
             }
         }
-        for branch in old {
-            let name = word(self.old, branch);
-            if !new.iter().any(|other| word(self.new, other) == name) {
+        for (place, branch) in old.iter().enumerate() {
+            if !pairs.contains(&Some(place)) {
                 let message = format!("{} is no branch of the union any more", self.old.describe(branch.id));
-                let kinds = &[Problem::BranchUnknown, Problem::BytesAsText, Problem::Rounded];
-                self.say("branch-removed", path, message, (Some(branch.span), at.1), kinds);
+                self.say("branch-removed", path, message, (Some(branch.span), at.1), KINDS);
             }
+        }
+        if !pairs.iter().flatten().is_sorted() {
+            let message = "the branches are in another order".to_owned();
+            self.say("branches-reordered", path, message, at, &[]);
         }
     }
 
@@ -432,14 +453,17 @@ impl Walk<'_> {
                 self.say("default-changed", &path, message, at, &[]);
             }
             self.texts(other.doc.as_deref(), field.doc.as_deref(), at, &path);
-            let extra = |field: &Field| {
-                field
-                    .extra
-                    .iter()
-                    .map(|(name, value, _)| format!("{name}: {value}"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
+            let aliases =
+                |field: &Field| field.aliases.iter().map(|(alias, _)| alias.clone()).collect::<Vec<_>>();
+            if aliases(other) != aliases(field) {
+                self.say("aliases-changed", &path, "its aliases have changed".to_owned(), at, &[]);
+            }
+            if other.order != field.order {
+                let message = format!("the order was {}, and is now {}", other.order, field.order);
+                self.say("order-changed", &path, message, at, &[]);
+            }
+            let extra =
+                |field: &Field| field.extra.iter().map(|(name, value, _)| told(name, value)).collect();
             self.attributes(extra(other), extra(field), at, &path);
         }
         if !kept.is_sorted() {
@@ -455,9 +479,18 @@ impl Walk<'_> {
         }
     }
 
-    fn attributes(&mut self, old: String, new: String, at: (Option<Span>, Option<Span>), path: &str) {
+    /// Compares attributes that Avro does not know, whatever their order.
+    fn attributes(
+        &mut self,
+        mut old: Vec<String>,
+        mut new: Vec<String>,
+        at: (Option<Span>, Option<Span>),
+        path: &str,
+    ) {
+        old.sort();
+        new.sort();
         if old != new {
-            let told = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+            let told = |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
             let message = format!("other attributes were {}, and are now {}", told(old), told(new));
             self.say("attributes-changed", path, message, at, &[]);
         }
@@ -467,5 +500,141 @@ impl Walk<'_> {
         if old != new {
             self.say("doc-changed", path, "the doc has changed".to_owned(), at, &[]);
         }
+    }
+}
+
+/// The attributes of a type that Avro does not know, each in words. Those of a logical type count too, such as a
+/// decimal's scale of 0, unless it is told as a change of the type.
+fn extra(one: &Type, is_logical_told: bool) -> Vec<String> {
+    let is_told = |name: &str| is_logical_told && matches!(name, "logicalType" | "precision" | "scale");
+    let all = one.extra.iter().filter(|(name, _)| !is_told(name));
+    all.map(|(name, value)| told(name, value)).collect()
+}
+
+/// An attribute in words, the keys of objects in their alphabetical order.
+fn told(name: &str, value: &Value) -> String {
+    let mut value = value.clone();
+    value.sort_all_objects();
+    format!("{name}: {value}")
+}
+
+/// Whether what both lists hold is in another order.
+fn is_reordered<T>(old: &[T], new: &[T], is_same: impl Fn(&T, &T) -> bool) -> bool {
+    let places = new.iter().filter_map(|one| old.iter().position(|other| is_same(one, other)));
+    !places.is_sorted()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(json: &Value) -> Texts {
+        Texts::new(vec![File { path: "Thing.avsc".to_owned(), text: json.to_string() }])
+    }
+
+    /// The ids of the changes that are told, for two schemas that are valid.
+    fn changes(old: &Value, new: &Value) -> Option<Vec<&'static str>> {
+        let (old, new) = (texts(old), texts(new));
+        if !old.problems.is_empty() || !new.problems.is_empty() {
+            return None;
+        }
+        let (before, after) = (old.schemas.root(0)?, new.schemas.root(0)?);
+        let (level, config) = (Level::None, &Config::default());
+        let sides = Sides { subject: "a", release: "b", level, config, old: &old, new: &new };
+        Some(sides.changes(before, after).iter().map(|finding| finding.id).collect())
+    }
+
+    fn thing() -> Value {
+        json!({
+            "type": "record", "name": "Thing", "namespace": "shop", "doc": "D.", "aliases": ["Old"], "owner": "us",
+            "fields": [
+                {"name": "kind", "doc": "D.", "order": "descending", "type": {
+                    "type": "enum", "name": "Kind", "symbols": ["A", "B", "C"], "default": "A"}},
+                {"name": "either", "aliases": ["or"], "pii": true, "type": ["null",
+                    {"type": "record", "name": "a.Part", "fields": [{"name": "x", "type": "int", "default": 0}]},
+                    {"type": "record", "name": "b.Part", "fields": [{"name": "x", "type": "int"}]}]},
+                {"name": "all", "type": {"type": "array", "items": {"type": "map", "values": "a.Part", "k": 1}}},
+                {"name": "price", "default": "\u{1}", "type": {
+                    "type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}},
+                {"name": "id", "type": {"type": "string", "logicalType": "uuid", "shown": {"a": 1, "b": [2]}}},
+                {"name": "hash", "type": {"type": "fixed", "name": "Hash", "size": 4}},
+                {"name": "next", "type": ["null", "shop.Thing"], "default": null},
+            ],
+        })
+    }
+
+    /// Every place in a JSON text.
+    fn places(json: &Value, at: &str, out: &mut Vec<String>) {
+        out.push(at.to_owned());
+        match json {
+            Value::Array(values) => {
+                values.iter().enumerate().for_each(|(index, one)| places(one, &format!("{at}/{index}"), out));
+            }
+            Value::Object(values) => {
+                values.iter().for_each(|(key, one)| places(one, &format!("{at}/{key}"), out));
+            }
+            _ => {}
+        }
+    }
+
+    /// Changes `json` at one of its places, in one of several ways.
+    fn mutate(json: &mut Value, place: usize, how: usize) {
+        let mut all = Vec::new();
+        places(json, "", &mut all);
+        let Some(one) = json.pointer_mut(&all[place % all.len()]) else { return };
+        match one {
+            Value::Array(values) if values.len() > 1 => match how % 3 {
+                0 => values.reverse(),
+                1 => drop(values.remove(how / 3 % values.len())),
+                _ => values.rotate_left(1),
+            },
+            Value::Object(values) => match how % 4 {
+                0 if how > 31 => drop(values.insert("aliases".to_owned(), json!([]))),
+                0 => drop(values.insert("note".to_owned(), json!(how))),
+                1 => {
+                    // Another spelling, which is no change.
+                    let entries: Vec<_> = std::mem::take(values).into_iter().rev().collect();
+                    values.extend(entries);
+                }
+                2 => drop(values.insert("aliases".to_owned(), json!(["Former"]))),
+                _ => {
+                    let key = values.keys().nth(how / 4 % values.len().max(1)).cloned();
+                    key.map(|key| values.shift_remove(&key));
+                }
+            },
+            Value::String(text) => {
+                let words = ["int", "long", "string", "other", "ascending", "a.Part", "B", "date", "null"];
+                *text = words[how % words.len()].to_owned();
+            }
+            Value::Number(_) => *one = json!(how % 7),
+            Value::Bool(flag) => *flag = !*flag,
+            _ => *one = json!("x"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn diff_reports_exactly_what_release_takes_as_changed(
+            edits in prop::collection::vec((any::<usize>(), 0..64_usize), 1..4),
+        ) {
+            let (old, mut new) = (thing(), thing());
+            for (place, how) in edits {
+                mutate(&mut new, place, how);
+                if let Some(changes) = changes(&old, &new) {
+                    let is_same = schemas::same(&old.to_string(), &new.to_string());
+                    prop_assert_eq!(changes.is_empty(), is_same, "{:?}: {}", changes, new);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn union_of_two_records_with_one_simple_name_has_no_change() {
+        assert_eq!(changes(&thing(), &thing()), Some(Vec::new()));
     }
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arg
         }
     };
     let text = decode::input(arguments.file.as_deref())?;
-    let json = serde_json::from_slice(&text).map_err(|error| Stop::Invalid(format!("not JSON: {error}")))?;
+    let json = schemas::json::parse(&text).map_err(|error| Stop::Invalid(format!("not JSON: {error}")))?;
     let avro = converter.to_avro(&json).map_err(|misfits| {
         let misfits: Vec<_> = misfits.iter().map(|misfit| format!("\n  {misfit}")).collect();
         let name = converter.name().unwrap_or_default();

@@ -6,14 +6,17 @@ use std::{
     collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
-    process::Command,
     rc::Rc,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use schemas::avro::{Invalid, Kind, Root, Schemas, TypeId, Use, parse};
 
-use crate::stop::Stop;
+use crate::{
+    git,
+    report::{Place, position},
+    stop::Stop,
+};
 
 /// A text and where it is from.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,8 +30,17 @@ pub(crate) struct File {
 impl File {
     /// A file on disk; people are told its path from the working folder, if it is below.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Self { path: shown(path), text })
+        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        Self::new(shown(path), bytes)
+    }
+
+    /// The text of these bytes, if they are UTF-8.
+    pub(crate) fn new(path: String, bytes: Vec<u8>) -> Result<Self> {
+        String::from_utf8(bytes).map(|text| Self { path: path.clone(), text }).map_err(|error| {
+            let (sound, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+            let (line, column) = position(&String::from_utf8_lossy(sound));
+            Stop::Invalid(format!("{path}:{line}:{column}: this is not UTF-8")).into()
+        })
     }
 }
 
@@ -65,33 +77,19 @@ impl Texts {
 
     /// Every `*.avsc` below a folder.
     pub(crate) fn read(folder: &Path) -> Result<Self> {
-        let mut paths = Vec::new();
-        collect(folder, &mut paths)?;
-        paths.sort();
-        Ok(Self::new(paths.iter().map(|path| File::read(path)).collect::<Result<_>>()?))
+        Ok(Self::new(avsc(folder)?.iter().map(|path| File::read(path)).collect::<Result<_>>()?))
     }
 
-    /// The folder's `*.avsc` at a commit.
-    pub(crate) fn at_commit(folder: &Path, commit: &str) -> Result<Self> {
-        let git = |arguments: &[&str]| -> Result<String> {
-            let output = Command::new("git").arg("-C").arg(folder).args(arguments).output();
-            let output = output.context("running git")?;
-            if !output.status.success() {
-                let why = String::from_utf8_lossy(&output.stderr);
-                return Err(Stop::Usage(format!("git {}: {}", arguments.join(" "), why.trim())).into());
-            }
-            Ok(String::from_utf8(output.stdout)?)
-        };
-        if commit.is_empty() || commit.starts_with('-') {
-            return Err(Stop::Usage(format!("{commit:?} is no commit: write git:main")).into());
-        }
-        let listed = git(&["ls-tree", "-r", "--name-only", "-z", commit, "."])?;
-        let mut files = Vec::new();
-        for path in listed.split('\0').filter(|path| path.ends_with(".avsc")) {
-            let object = format!("{commit}:./{path}");
-            files.push(File { text: git(&["show", &object])?, path: format!("git:{object}") });
-        }
-        Ok(Self::new(files))
+    /// Fails with the first problem of the files, if there is one.
+    pub(crate) fn sound(&self) -> Result<()> {
+        let Some(problem) = self.problems.first() else { return Ok(()) };
+        let place = Place::new(self, problem.span, "");
+        Err(Stop::Invalid(format!("{place}: {problem}; `schemas lint` shows all problems")).into())
+    }
+
+    /// The folder's `*.avsc` as they are on disk, or as the index has them.
+    pub(crate) fn working(folder: &Path, staged: bool) -> Result<Self> {
+        if staged { Ok(Self::new(git::staged(folder)?)) } else { Self::read(folder) }
     }
 
     /// The file that a source of the parser is.
@@ -150,7 +148,8 @@ impl Baseline {
     /// Reads what `--against` names: `git:COMMIT`, or a folder of files or of released versions.
     pub(crate) fn read(against: &str, working: &Path) -> Result<Self> {
         if let Some(commit) = against.strip_prefix("git:") {
-            return Ok(Self::State { name: against.to_owned(), texts: Texts::at_commit(working, commit)? });
+            let texts = Texts::new(git::at_commit(working, commit)?);
+            return Ok(Self::State { name: against.to_owned(), texts });
         }
         let folder = Path::new(against);
         if !folder.is_dir() {
@@ -160,7 +159,11 @@ impl Baseline {
         if has_versions {
             return Self::released(folder);
         }
-        Ok(Self::State { name: against.to_owned(), texts: Texts::read(folder)? })
+        let texts = Texts::read(folder)?;
+        if texts.files.is_empty() {
+            return Err(Stop::Usage(format!("{against} holds no *.avsc to compare with")).into());
+        }
+        Ok(Self::State { name: against.to_owned(), texts })
     }
 
     /// Reads `<folder>/<full name>/<version>.avsc`. No folder is an empty history.
@@ -233,6 +236,14 @@ pub(crate) fn history(folder: &Path) -> Result<Vec<File>> {
         ensure!(*version == index + 1, "{}: version {} is missing", folder.display(), index + 1);
     }
     paths.iter().map(|(_, path)| File::read(path)).collect()
+}
+
+/// The paths of all `*.avsc` below a folder, sorted.
+pub(crate) fn avsc(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    collect(folder, &mut paths)?;
+    paths.sort();
+    Ok(paths)
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {

@@ -6,7 +6,6 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde_json::Value;
 
 use crate::{
     catalogue::Catalogue,
@@ -14,6 +13,7 @@ use crate::{
     config::Config,
     files::{Baseline, Texts},
     report::{Format, Outcome},
+    rust,
 };
 
 /// Whether to write.
@@ -34,12 +34,14 @@ impl Release {
             return Ok(report.tell(format));
         }
         let catalogue = Catalogue::read(&folder.join("avro"))?;
+        // What can't be generated could not be written or read by any program of the project.
+        rust::files(&catalogue)?;
         let mut count = 0;
         for subject in &catalogue.subjects {
             let released = baseline.of(&subject.full);
             let latest = released.last().map(|(_, texts, _)| texts.files[0].text.as_str());
-            let latest = latest.map(serde_json::from_str::<Value>).transpose()?;
-            if latest.as_ref() == Some(&subject.json) {
+            // Another spelling is no other schema, for the registry and for `diff` neither.
+            if latest.is_some_and(|latest| schemas::same(latest, &subject.json.to_string())) {
                 continue;
             }
             count += 1;
@@ -117,6 +119,29 @@ mod tests {
         assert_eq!(project.release(), (Outcome::Broken, 1));
         project.edit(A);
         assert_eq!(project.release(), (Outcome::Fine, 1));
+    }
+
+    #[test]
+    fn schema_that_nests_too_deep_to_be_read_back_is_refused_and_nothing_is_written() {
+        let project = Project::new(A);
+        for index in 0..45 {
+            let next = format!(r#"{{"name":"next","type":"R{}","doc":"D."}}"#, index + 1);
+            let fields = if index < 44 { next } else { A.to_owned() };
+            let name = if index == 0 { "events/R0" } else { &format!("types/R{index}") };
+            let schema = format!(
+                r#"{{"type":"record","name":"R{index}","namespace":"millrace.test","doc":"D.","fields":[{fields}]}}"#
+            );
+            let path = project.0.path().join(format!("avro/test/{name}.avsc"));
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, schema).expect("written");
+        }
+
+        let error = Release { dry_run: false }.run(project.0.path(), Format::Text).expect_err("too deep");
+
+        let error = format!("{error:#}");
+        assert!(error.contains("millrace.test.R0, with all types"), "{error}");
+        assert!(error.contains("could not be read back: this is not JSON: recursion limit"), "{error}");
+        assert!(!project.0.path().join("released").exists(), "something was written");
     }
 
     #[test]

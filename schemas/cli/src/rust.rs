@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-use crate::catalogue::{Catalogue, Named, doc, end, is_primitive, qualify};
+use crate::{
+    catalogue::{Catalogue, Named, doc, end, is_primitive, qualify},
+    names::{self, ROOT},
+};
 
 /// The enum of a folder's records, with what stands before it in the docs.
 const ENUMS: [(&str, &str, &str); 5] = [
@@ -17,7 +20,6 @@ const ENUMS: [(&str, &str, &str); 5] = [
     ("state", "State", "A stage of life"),
     ("member", "Member", "A member"),
 ];
-const ROOT: &str = "millrace";
 /// The columns that a line of docs may take.
 const COLUMNS: usize = 105;
 
@@ -185,6 +187,7 @@ fn uses(code: &str, indent: &str, out: &mut String) {
 
 fn define(catalogue: &Catalogue, named: &Named, indent: &str, out: &mut String) -> Result<()> {
     let context = || format!("generating {}", named.full);
+    names::type_name(&named.full).map_err(anyhow::Error::msg).with_context(context)?;
     out.push('\n');
     docs(doc(&named.json).unwrap_or_default(), indent, out);
     if let Some(end) = end(&named.json) {
@@ -222,8 +225,7 @@ fn record(catalogue: &Catalogue, named: &Named, indent: &str, out: &mut String) 
 fn one_field(named: &Named, field: &Map<String, Value>, indent: &str, out: &mut String) -> Result<()> {
     let name = field.get("name").and_then(Value::as_str).context("a field has a name")?;
     ensure!(
-        name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+        name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
         "field {name} is not in snake_case"
     );
     let kind = field.get("type").with_context(|| format!("field {name} has no type"))?;
@@ -239,14 +241,10 @@ fn one_field(named: &Named, field: &Map<String, Value>, indent: &str, out: &mut 
         nested if nested.contains("Vec<u8>") => bail!("bytes stand in a field, or as [null, bytes], only"),
         _ => {}
     }
-    let raw = if KEYWORDS.contains(&name) { "r#" } else { "" };
-    writeln!(out, "{indent}    pub {raw}{name}: {kind},")?;
+    let written = names::field(name).map_err(anyhow::Error::msg)?;
+    writeln!(out, "{indent}    pub {written}: {kind},")?;
     Ok(())
 }
-
-/// Those of Rust's keywords that could be a field's name.
-const KEYWORDS: [&str; 12] =
-    ["type", "match", "move", "ref", "use", "where", "in", "as", "for", "loop", "final", "static"];
 
 fn rust_type(json: &Value, namespace: &str) -> Result<String> {
     match json {
@@ -300,26 +298,31 @@ fn enumeration(named: &Named, indent: &str, out: &mut String) -> Result<()> {
         .iter()
         .filter_map(Value::as_str)
         .collect();
+    if let Some((symbol, other)) = names::same_variants(&symbols).first() {
+        bail!("symbols {other} and {symbol} would be one variant");
+    }
+    let variants = symbols.iter().map(|symbol| names::variant(symbol)).collect::<Result<Vec<_>, _>>();
+    let variants = variants.map_err(anyhow::Error::msg)?;
     writeln!(
         out,
         "{indent}#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]"
     )?;
     writeln!(out, "{indent}pub enum {name} {{")?;
-    for symbol in &symbols {
+    for (symbol, variant) in symbols.iter().zip(&variants) {
         ensure!(
             symbol.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'),
             "symbol {symbol} is not in SCREAMING_SNAKE_CASE"
         );
         writeln!(out, "{indent}    /// `{symbol}`.")?;
         writeln!(out, "{indent}    #[serde(rename = \"{symbol}\")]")?;
-        writeln!(out, "{indent}    {},", camel(symbol))?;
+        writeln!(out, "{indent}    {variant},")?;
     }
     writeln!(out, "{indent}}}\n\n{indent}impl {name} {{")?;
     writeln!(out, "{indent}    /// The symbol in the schema.")?;
     writeln!(out, "{indent}    pub const fn as_str(self) -> &'static str {{")?;
     writeln!(out, "{indent}        match self {{")?;
-    for symbol in &symbols {
-        writeln!(out, "{indent}            Self::{} => \"{symbol}\",", camel(symbol))?;
+    for (symbol, variant) in symbols.iter().zip(&variants) {
+        writeln!(out, "{indent}            Self::{variant} => \"{symbol}\",")?;
     }
     writeln!(out, "{indent}        }}\n{indent}    }}\n{indent}}}")?;
     Ok(())
@@ -327,17 +330,6 @@ fn enumeration(named: &Named, indent: &str, out: &mut String) -> Result<()> {
 
 fn simple(full: &str) -> &str {
     full.rsplit('.').next().unwrap_or(full)
-}
-
-/// `OUT_OF_STOCK` as `OutOfStock`.
-fn camel(symbol: &str) -> String {
-    let mut out = String::new();
-    for word in symbol.split('_') {
-        let mut letters = word.chars();
-        out.extend(letters.next());
-        out.push_str(&letters.as_str().to_lowercase());
-    }
-    out
 }
 
 /// `text` as lines of docs that fit.
@@ -355,16 +347,5 @@ fn docs(text: &str, indent: &str, out: &mut String) {
         }
         out.push_str(&line);
         out.push('\n');
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::camel;
-
-    #[test]
-    fn symbols_become_names_of_variants() {
-        assert_eq!(camel("OUT_OF_STOCK"), "OutOfStock");
-        assert_eq!(camel("USER"), "User");
     }
 }

@@ -124,6 +124,24 @@ fn what_makes_no_sense_is_wrong_usage() {
 }
 
 #[test]
+fn conform_finds_a_key_that_stands_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cases.jsonl");
+    let conform = |case: &str| {
+        fs::write(&file, case).expect("written");
+        let output = schemas(folder.path(), &["conform", "cases.jsonl"]);
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).expect("text"))
+    };
+    let (code, printed) =
+        conform(r#"{"schema":{"type":"fixed","name":"F","size":1,"size":2},"valid":false}"#);
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(
+        printed.contains(r#"key \"size\" stands twice"#) || printed.contains(r#"key "size" stands twice"#),
+        "{printed}"
+    );
+}
+
+#[test]
 fn conform_judges_a_line_at_a_time_and_compares_what_is_expected() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases = concat!(

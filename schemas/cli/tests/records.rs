@@ -90,6 +90,14 @@ fn bad_input_is_told_with_its_path() {
 }
 
 #[test]
+fn key_that_stands_twice_is_refused_before_a_byte_is_written() {
+    let text = cancel().to_string().replace('}', r#","expected_version":4}"#);
+    let (code, error) = failure(&["encode", "--schema", CANCEL, "--id", "1"], text.as_bytes());
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains(r#"not JSON: key "expected_version" stands twice"#), "{error}");
+}
+
+#[test]
 fn what_can_not_be_meant_is_64_and_an_absent_registry_69() {
     for (arguments, expected) in [
         (&["decode", "--schema", "millrace.order.Nothing"][..], "there is no schema millrace.order.Nothing"),

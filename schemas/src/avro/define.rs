@@ -85,6 +85,7 @@ impl Reader {
         };
         let aliases = self.aliases(object, &path);
         let doc = self.doc(object, &path);
+        let order_told = json::text(object, "order").unwrap_or("ascending").to_owned();
         if let Some(order) = object.get("order") {
             let known = matches!(&order.value, Value::StringLit(word) if matches!(&*word.value, "ascending" | "descending" | "ignore"));
             if !known {
@@ -96,19 +97,20 @@ impl Reader {
             json: property.value.clone().into(),
             span: self.span(property.value.range()),
         });
-        let extra = object
-            .properties
-            .iter()
-            .filter(|property| {
-                !["name", "type", "doc", "default", "order", "aliases"].contains(&property.name.as_str())
-            })
-            .map(|property| {
+        let mut extra = Vec::new();
+        for property in &object.properties {
+            let attribute = property.name.as_str();
+            if ["name", "type", "doc", "order", "aliases"].contains(&attribute) {
+                continue;
+            }
+            self.duplicate_keys_within(&property.value, &path);
+            if attribute != "default" {
                 let span = self.span(json::name_range(property));
-                (property.name.as_str().to_owned(), property.value.clone().into(), span)
-            })
-            .collect();
+                extra.push((attribute.to_owned(), property.value.clone().into(), span));
+            }
+        }
         let (name_span, span) = (self.span(range), self.span(object.range));
-        Some(Field { name, name_span, span, aliases, doc, kind, default, extra })
+        Some(Field { name, name_span, span, aliases, doc, order: order_told, kind, default, extra })
     }
 
     /// Names of fields and their aliases must tell which field is meant.

@@ -16,13 +16,26 @@ pub(super) struct NoJson {
     pub(super) why: String,
 }
 
+/// What some editors write at the start of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Reads a text.
 pub(super) fn read(text: &str) -> Result<Option<Value<'_>>, NoJson> {
+    if text.starts_with(BYTE_ORDER_MARK) {
+        let why =
+            "it begins with a byte order mark (U+FEFF), which JSON has not: save it as UTF-8 without one";
+        return Err(NoJson { at: Range::new(0, BYTE_ORDER_MARK.len_utf8()), why: why.to_owned() });
+    }
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
         let at = offset(text, error.line(), error.column());
         let why = error.to_string();
-        let why = why.split(" at line ").next().unwrap_or(&why).to_owned();
-        return Err(NoJson { at: Range::new(at, (at + 1).min(text.len())), why });
+        let mut why = why.split(" at line ").next().unwrap_or(&why).to_owned();
+        let character = text[at..].chars().next();
+        if let Some(character) = character.filter(|character| !character.is_ascii()) {
+            // Many of these look like a space or a quotation mark of ASCII.
+            let _ = write!(why, ", where U+{:04X} stands", u32::from(character));
+        }
+        return Err(NoJson { at: Range::new(at, at + character.map_or(0, char::len_utf8)), why });
     }
     match jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &OPTIONS) {
         Ok(parsed) => Ok(parsed.value),
@@ -104,9 +117,5 @@ pub(super) fn kind(value: &Value<'_>) -> &'static str {
 /// The byte at a line and column of serde_json's errors, both from 1, the column in bytes.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let mut at = (start + column.saturating_sub(1)).min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
+    text.floor_char_boundary(start + column.saturating_sub(1))
 }

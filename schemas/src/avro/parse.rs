@@ -205,7 +205,7 @@ impl Reader {
             "map" => self.container(object, "values", "{}", namespace, path, Kind::Map),
             name if is_primitive(name) => {
                 let kind = primitive(name);
-                self.attributed(object, kind, &["type"])
+                self.attributed(object, kind, &["type"], path)
             }
             "error" => {
                 let message = "an error is a type of protocols, which no reader of records knows";
@@ -218,14 +218,13 @@ impl Reader {
     }
 
     /// A type of this kind with what else the object says.
-    fn attributed(&mut self, object: &Object<'_>, kind: Kind, known: &[&str]) -> TypeId {
+    fn attributed(&mut self, object: &Object<'_>, kind: Kind, known: &[&str], path: &str) -> TypeId {
         let (logical, ignored_logical) = self.logical(object, &kind);
-        let extra = object
-            .properties
-            .iter()
-            .filter(|property| !known.contains(&property.name.as_str()))
-            .map(|property| (property.name.as_str().to_owned(), property.value.clone().into()))
-            .collect();
+        let mut extra = Vec::new();
+        for property in object.properties.iter().filter(|one| !known.contains(&one.name.as_str())) {
+            self.duplicate_keys_within(&property.value, path);
+            extra.push((property.name.as_str().to_owned(), property.value.clone().into()));
+        }
         self.add(Type { kind, span: Some(self.span(object.range)), logical, ignored_logical, extra })
     }
 
@@ -251,7 +250,7 @@ impl Reader {
                 return NULL;
             }
         };
-        self.attributed(object, kind(inner), &["type", attribute])
+        self.attributed(object, kind(inner), &["type", attribute], path)
     }
 
     /// A record, an enum or a fixed: its name is known inside its own definition.
@@ -284,7 +283,7 @@ impl Reader {
             }
         };
         let (kind, known) = define(self, object, name, span, path);
-        self.attributed(object, kind, known);
+        self.attributed(object, kind, known, path);
         // It was added at the end, but its place was given before.
         let one = self.schemas.types.pop().expect("one was added");
         self.schemas.types[id.0 as usize] = one;
@@ -331,6 +330,20 @@ impl Reader {
                     format!("{name:?} stands here twice"),
                 );
             }
+        }
+    }
+
+    /// The same for every object in a value that holds no types: a default, or an attribute that Avro does not know.
+    pub(super) fn duplicate_keys_within(&mut self, value: &Value<'_>, path: &str) {
+        match value {
+            Value::Object(object) => {
+                self.duplicate_keys(object, path);
+                object.properties.iter().for_each(|inner| self.duplicate_keys_within(&inner.value, path));
+            }
+            Value::Array(array) => {
+                array.elements.iter().for_each(|inner| self.duplicate_keys_within(inner, path));
+            }
+            _ => {}
         }
     }
 

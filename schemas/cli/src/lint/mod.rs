@@ -12,7 +12,7 @@ use schemas::{
 };
 
 use crate::{
-    check::SUBJECT_REMOVED,
+    check::{EMPTY_BASELINE, SUBJECT_REMOVED},
     config::{Allow, Config},
     files::Texts,
     report::{Finding, Format, Outcome, Report, count},
@@ -25,6 +25,9 @@ pub(crate) struct Lint {
     /// Explains a rule of `lint` or a kind of problem of `check`; without an id, lists all.
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     explain: Option<String>,
+    /// Lints the schemas that are staged for the next commit, and not those of the working tree.
+    #[arg(long)]
+    staged: bool,
 }
 
 impl Lint {
@@ -33,7 +36,7 @@ impl Lint {
             return explain(id);
         }
         let folder = folder()?;
-        let texts = Texts::read(&folder.join("avro"))?;
+        let texts = Texts::working(&folder.join("avro"), self.staged)?;
         Ok(lint(&texts, &Config::read(&folder)?).tell(format))
     }
 }
@@ -93,7 +96,9 @@ fn explained() -> Vec<Explained> {
         of(kind.id(), "check", kind.explanation(), FIELD.filter(|_| is_allowable))
     });
     let (id, text) = SUBJECT_REMOVED;
-    valid.chain(house).chain(kinds).chain([of(id, "check", text, Some("<type>"))]).collect()
+    let removed = of(id, "check", text, Some("<type>"));
+    let empty = of(EMPTY_BASELINE.0, "check", EMPTY_BASELINE.1, None);
+    valid.chain(house).chain(kinds).chain([removed, empty]).collect()
 }
 
 fn explain(id: &str) -> Result<Outcome> {

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::avro::{Field, Kind, Record, Span, Type, TypeId, Use};
+use serde_json::Value;
 
 use crate::{
     files::{Texts, uses},
+    names,
     report::{Finding, Place, Weight},
 };
 
@@ -56,6 +58,12 @@ pub(super) const ALL: &[Rule] = &[
         find: reference_cycles,
     },
     Rule {
+        id: "nesting",
+        explanation: "A schema nests at most 127 levels deep, with all types that it uses in one text. That is how schemas are\n\
+            released and registered, and readers of JSON stop at the next level.",
+        find: nesting,
+    },
+    Rule {
         id: "doc",
         explanation: "Every record, enum, fixed and field says in its \"doc\" what it is.",
         find: docs,
@@ -84,6 +92,12 @@ pub(super) const ALL: &[Rule] = &[
         explanation: "Types are in PascalCase, fields in snake_case, symbols in SCREAMING_SNAKE_CASE: generated code then needs no\n\
             renaming in any language.",
         find: naming,
+    },
+    Rule {
+        id: "rust-name",
+        explanation: "Every name can be one in generated Rust: no type of the prelude, no module that the crate has, no keyword\n\
+            that can't be written raw, and no two symbols that are one variant, as LEVEL_1 and LEVEL1 are.",
+        find: rust_names,
     },
     Rule {
         id: "file-name",
@@ -360,6 +374,60 @@ fn reference_cycles(found: &mut Found<'_>) {
     }
 }
 
+/// As deep as `serde_json` reads.
+const NESTING_MAX: usize = 127;
+
+fn nesting(found: &mut Found<'_>) {
+    let mut known = BTreeMap::new();
+    for (name, one) in found.named() {
+        let id = found.texts.schemas.named(name);
+        let Some((at, id)) = one.kind.name_span().zip(id) else { continue };
+        let depth = depth(found, id, &mut known);
+        if depth > NESTING_MAX {
+            let message = format!("it nests {depth} levels deep, with all types that it uses in one text");
+            found.say(name, "", at, message, "hold the inner records by their ids");
+        }
+    }
+}
+
+/// How deep a type nests where it stands with all types that it uses. One that holds itself is another rule's problem.
+fn depth(found: &Found<'_>, id: TypeId, known: &mut BTreeMap<TypeId, usize>) -> usize {
+    if let Some(depth) = known.get(&id) {
+        return *depth;
+    }
+    known.insert(id, 0);
+    let one = found.texts.schemas.get(id);
+    let attributes = one.extra.iter().map(|(_, value)| depth_of_json(value)).max().unwrap_or(0);
+    let depth = match &one.kind {
+        Kind::Record(record) => {
+            let of = |field: &Field| {
+                let default = field.default.iter().map(|default| &default.json);
+                let attributes = field.extra.iter().map(|(_, value, _)| value).chain(default);
+                let attributes = attributes.map(depth_of_json).max().unwrap_or(0);
+                depth(found, field.kind.id, known).max(attributes)
+            };
+            // The record, its list of fields, and a field.
+            let fields = record.fields.iter().map(of).max().map_or(2, |depth| 3 + depth);
+            fields.max(1 + attributes)
+        }
+        Kind::Enum(_) => 2.max(1 + attributes),
+        kind => {
+            let inner = uses(kind).iter().map(|used| depth(found, used.id, known)).max().unwrap_or(0);
+            usize::from(one.span.is_some()) + inner.max(attributes)
+        }
+    };
+    known.insert(id, depth);
+    depth
+}
+
+fn depth_of_json(json: &Value) -> usize {
+    match json {
+        Value::Array(values) => 1 + values.iter().map(depth_of_json).max().unwrap_or(0),
+        Value::Object(values) => 1 + values.values().map(depth_of_json).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 fn docs(found: &mut Found<'_>) {
     let is_missing = |doc: Option<&str>| doc.is_none_or(|doc| doc.trim().is_empty());
     for (name, one) in found.named() {
@@ -490,6 +558,30 @@ fn naming(found: &mut Found<'_>) {
         if !small(&field.name) {
             let message = format!("field {} is not in snake_case", field.name);
             found.say(name, &field.name, field.name_span, message, "");
+        }
+    }
+}
+
+fn rust_names(found: &mut Found<'_>) {
+    for (name, one) in found.named() {
+        if let (Err(why), Some(at)) = (names::type_name(name), one.kind.name_span()) {
+            found.say(name, "", at, why, "take another name");
+        }
+        let Kind::Enum(one) = &one.kind else { continue };
+        let symbols: Vec<&str> = one.symbols.iter().map(|(symbol, _)| symbol.as_str()).collect();
+        let same = names::same_variants(&symbols);
+        for (symbol, at) in &one.symbols {
+            if let Err(why) = names::variant(symbol) {
+                found.say(name, "", *at, why, "take another symbol");
+            } else if let Some((_, other)) = same.iter().find(|(one, _)| one == symbol) {
+                let message = format!("symbols {other} and {symbol} would be one variant");
+                found.say(name, "", *at, message, "take another symbol");
+            }
+        }
+    }
+    for (name, field) in found.fields() {
+        if let Err(why) = names::field(&field.name) {
+            found.say(name, &field.name, field.name_span, why, "take another name");
         }
     }
 }

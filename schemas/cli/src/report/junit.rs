@@ -46,8 +46,7 @@ pub(super) fn write(report: &Report) -> String {
 fn body(finding: &Finding) -> String {
     let mut body = String::new();
     if let Some(place) = &finding.place {
-        let (line, column) = place.position(place.bytes.start);
-        let _ = writeln!(body, "{}:{line}:{column}", place.file.path);
+        let _ = writeln!(body, "{place}");
     }
     let _ = writeln!(body, "{}: {}", finding.whole_path(), finding.message);
     for (word, note) in &finding.notes {

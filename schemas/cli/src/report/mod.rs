@@ -6,7 +6,7 @@ mod json;
 mod junit;
 mod text;
 
-use std::{ops::Range, rc::Rc};
+use std::{fmt, ops::Range, rc::Rc};
 
 use clap::ValueEnum;
 use schemas::avro::{Invalid, Span};
@@ -48,15 +48,32 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(texts: &Texts, span: Span, label: impl Into<String>) -> Self {
-        Self { file: texts.file(span.source).clone(), bytes: span.range(), label: label.into() }
+        let file = texts.file(span.source).clone();
+        // The parser's spans are whole characters. A report must not depend on it: it would panic.
+        let Range { start, end } = span.range();
+        let start = file.text.floor_char_boundary(start);
+        let bytes = start..file.text.ceil_char_boundary(end).max(start);
+        Self { file, bytes, label: label.into() }
     }
 
-    /// Line and column of a byte, both from 1, the column in characters.
+    /// Line and column of a byte of the file.
     fn position(&self, byte: usize) -> (usize, usize) {
-        let before = &self.file.text[..byte.min(self.file.text.len())];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        position(&self.file.text[..self.file.text.floor_char_boundary(byte)])
     }
+}
+
+impl fmt::Display for Place {
+    /// Writes `path:line:column`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.position(self.bytes.start);
+        write!(f, "{}:{line}:{column}", self.file.path)
+    }
+}
+
+/// Line and column of what follows `before`, both from 1, the column in characters.
+pub(crate) fn position(before: &str) -> (usize, usize) {
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// How much a finding weighs.
@@ -166,4 +183,63 @@ impl Report {
 /// `1 error`, `2 errors`.
 pub(crate) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, lint::lint};
+
+    const THING: &str = r#"{ "type": "record", "name": "shop.Thing", "doc": "Ein Ding für €.",
+        "fields": [{ "name": "size", "type": ["null", "int"], "doc": "𝄞", "default": null }] }"#;
+
+    /// Every form of the report of a file with this text.
+    fn forms(text: &str) -> [String; 4] {
+        let file = File { path: "avro/Thing.avsc".to_owned(), text: text.to_owned() };
+        let texts = Texts::new(vec![file]);
+        for problem in &texts.problems {
+            assert!(text.get(problem.span.range()).is_some(), "{problem:?} splits a character of {text}");
+        }
+        let report = lint(&texts, &Config::default());
+        [text::write(&report), json::write(&report), junit::write(&report), github::write(&report)]
+    }
+
+    #[test]
+    fn character_inserted_anywhere_is_reported_in_every_form() {
+        for at in (0..=THING.len()).filter(|at| THING.is_char_boundary(*at)) {
+            for inserted in ["\u{feff}", "\u{a0}", "“", "é", "𝄞", "\u{202e}", "\0", "\r", "\"", "\\"] {
+                let text = format!("{}{inserted}{}", &THING[..at], &THING[at..]);
+                let [lines, ..] = forms(&text);
+                assert!(lines.contains("1 file: "), "{lines}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_cut_anywhere_is_reported_in_every_form() {
+        for at in (0..THING.len()).filter(|at| THING.is_char_boundary(*at)) {
+            for end in ["", "\n", "é", "\u{feff}\n"] {
+                let [lines, ..] = forms(&format!("{}{end}", &THING[..at]));
+                assert!(lines.contains("error[json]"), "{lines}");
+            }
+        }
+    }
+
+    #[test]
+    fn error_at_a_wide_character_names_its_line_column_and_code_point() {
+        let [_, json, _, github] = forms("{\n  \"é\": “a”\n}");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let place = &json["findings"][0]["place"];
+        assert_eq!((&place["line"], &place["column"]), (&2.into(), &8.into()), "{json}");
+        assert_eq!((&place["end_line"], &place["end_column"]), (&2.into(), &9.into()), "{json}");
+        assert!(github.contains("line=2,endLine=2,col=8,endColumn=9"), "{github}");
+        assert!(github.contains("U+201C"), "{github}");
+    }
+
+    #[test]
+    fn byte_order_mark_is_named() {
+        let [lines, ..] = forms(&format!("\u{feff}{THING}"));
+        assert!(lines.contains("error[json]") && lines.contains("byte order mark"), "{lines}");
+        assert!(lines.contains("avro/Thing.avsc:1:1"), "{lines}");
+    }
 }

@@ -7,10 +7,10 @@
 //!
 //! It walks bytes and schema side by side and knows of no wire format: see [`crate::Codec`] for that.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-};
+mod parse;
+mod tree;
+
+use std::{collections::HashMap, fmt};
 
 use apache_avro::{
     Schema as Avro,
@@ -19,10 +19,13 @@ use apache_avro::{
 use serde_json::{Map, Number, Value};
 use uuid::Uuid;
 
+pub use parse::parse;
+use tree::{Node, NodeId, Tree};
+
 /// Values in values that are followed so far, and as far as `serde_json` follows them.
 const DEPTH_MAX: usize = 120;
-/// How many items without bytes are believed; others are bounded by the bytes that are left.
-const EMPTY_ITEMS_MAX: u64 = 1 << 16;
+/// How many values without bytes are believed, beyond one for each byte of the record. Others are bounded by its bytes.
+const EMPTY_VALUES_MAX: usize = 1 << 16;
 
 type Names<'a> = HashMap<Name, &'a Avro>;
 
@@ -93,10 +96,17 @@ impl Converter {
     /// At the first byte that does not fit.
     pub fn to_json(&self, avro: &[u8]) -> Result<Value, Malformed> {
         let names = self.names().unwrap_or_default();
-        let mut reading = Reading { names: &names, rest: avro, length: avro.len(), path: Path::default() };
+        let mut reading = Reading {
+            names: &names,
+            tree: Tree::new(&names),
+            rest: avro,
+            length: avro.len(),
+            empty: 0,
+            path: Path::default(),
+        };
         let value = reading.value(&self.schema)?;
         match reading.rest.len() {
-            0 => Ok(value),
+            0 => Ok(reading.tree.take(value)),
             count => Err(reading.malformed(format!("the record ends here, and {count} bytes are left"))),
         }
     }
@@ -108,6 +118,7 @@ impl Converter {
     pub fn to_avro(&self, json: &Value) -> Result<Vec<u8>, Vec<Misfit>> {
         let names = self.names().unwrap_or_default();
         let mut writing = Writing::new(&names);
+        let json = writing.tree.json(json);
         writing.value(&self.schema, json);
         if writing.misfits.is_empty() { Ok(writing.out) } else { Err(writing.misfits) }
     }
@@ -221,8 +232,11 @@ impl Path {
 
 struct Reading<'a> {
     names: &'a Names<'a>,
+    tree: Tree<'a>,
     rest: &'a [u8],
     length: usize,
+    /// How many values so far took no bytes.
+    empty: usize,
     path: Path,
 }
 
@@ -232,11 +246,23 @@ impl<'a> Reading<'a> {
         Malformed { path, at, why: why.into() }
     }
 
-    fn value(&mut self, schema: &'a Avro) -> Result<Value, Malformed> {
+    fn value(&mut self, schema: &'a Avro) -> Result<NodeId, Malformed> {
         if self.path.lengths.len() > DEPTH_MAX {
             return Err(self.malformed(format!("it is nested more than {DEPTH_MAX} deep")));
         }
-        Ok(match kind(self.names, schema) {
+        let before = self.rest.len();
+        let id = self.node(schema)?;
+        if self.rest.len() == before {
+            self.empty += 1;
+            if self.empty > self.length + EMPTY_VALUES_MAX {
+                return Err(self.malformed(format!("more than {} values take no bytes", self.empty - 1)));
+            }
+        }
+        Ok(id)
+    }
+
+    fn node(&mut self, schema: &'a Avro) -> Result<NodeId, Malformed> {
+        let leaf = match kind(self.names, schema) {
             Kind::Null => Value::Null,
             Kind::Boolean => match self.take(1, "a boolean")? {
                 [0] => Value::Bool(false),
@@ -273,56 +299,67 @@ impl<'a> Reading<'a> {
                 })?;
                 Value::String(symbol.clone())
             }
-            Kind::Array(items) => {
-                let mut values = Vec::new();
-                while let Some(count) = self.block()? {
-                    for _ in 0..count {
-                        self.path.item(&values.len());
-                        values.push(self.value(items)?);
-                        self.path.up();
-                    }
-                }
-                Value::Array(values)
-            }
-            Kind::Map(types) => {
-                let mut values = Map::new();
-                while let Some(count) = self.block()? {
-                    for _ in 0..count {
-                        let key = self.string()?;
-                        self.path.item(&key);
-                        let value = self.value(types)?;
-                        self.path.up();
-                        values.insert(key, value);
-                    }
-                }
-                Value::Object(values)
-            }
-            Kind::Union(union) => {
-                let index = self.long()?;
-                let branches = union.variants();
-                let index =
-                    usize::try_from(index).ok().filter(|index| *index < branches.len()).ok_or_else(|| {
-                        self.malformed(format!("there is no branch {index}, but {}", branches.len()))
-                    })?;
-                let bare = self.value(&branches[index])?;
-                match pick(self.names, branches, &bare) {
-                    Some((picked, value)) if picked == index && std::ptr::eq(value, &bare) => bare,
-                    _ => {
-                        let name = branch_name(self.names, &branches[index]);
-                        Value::Object(Map::from_iter([(name, bare)]))
-                    }
-                }
-            }
+            Kind::Array(items) => return self.array(items),
+            Kind::Map(types) => return self.map(types),
+            Kind::Union(union) => return self.union(union.variants()),
             Kind::Record(record) => {
-                let mut values = Map::new();
+                let mut values = Vec::new();
                 for field in &record.fields {
                     self.path.field(&field.name);
-                    values.insert(field.name.clone(), self.value(&field.schema)?);
+                    values.push((field.name.clone(), self.value(&field.schema)?));
                     self.path.up();
                 }
-                Value::Object(values)
+                return Ok(self.tree.push(Node::Object(values)));
             }
-        })
+        };
+        Ok(self.tree.push(Node::Leaf(leaf)))
+    }
+
+    fn array(&mut self, items: &'a Avro) -> Result<NodeId, Malformed> {
+        let mut values = Vec::new();
+        while let Some(count) = self.block()? {
+            for _ in 0..count {
+                self.path.item(&values.len());
+                values.push(self.value(items)?);
+                self.path.up();
+            }
+        }
+        Ok(self.tree.push(Node::Array(values)))
+    }
+
+    fn map(&mut self, types: &'a Avro) -> Result<NodeId, Malformed> {
+        let (mut values, mut places) = (Vec::new(), HashMap::new());
+        while let Some(count) = self.block()? {
+            for _ in 0..count {
+                let key = self.string()?;
+                self.path.item(&key);
+                let value = self.value(types)?;
+                self.path.up();
+                // The last value of a key counts, as in other readers.
+                match places.get(&key) {
+                    Some(&place) => values[place] = (key, value),
+                    None => {
+                        places.insert(key.clone(), values.len());
+                        values.push((key, value));
+                    }
+                }
+            }
+        }
+        Ok(self.tree.push(Node::Object(values)))
+    }
+
+    fn union(&mut self, branches: &'a [Avro]) -> Result<NodeId, Malformed> {
+        let index = self.long()?;
+        let index = usize::try_from(index)
+            .ok()
+            .filter(|index| *index < branches.len())
+            .ok_or_else(|| self.malformed(format!("there is no branch {index}, but {}", branches.len())))?;
+        let bare = self.value(&branches[index])?;
+        if self.tree.pick(branches, bare) == Some((index, bare)) {
+            return Ok(bare);
+        }
+        let name = branch_name(self.names, &branches[index]);
+        Ok(self.tree.push(Node::Object(vec![(name, bare)])))
     }
 
     fn take(&mut self, count: usize, what: &str) -> Result<&'a [u8], Malformed> {
@@ -375,7 +412,7 @@ impl<'a> Reading<'a> {
             self.long()?;
         }
         let (count, left) = (count.unsigned_abs(), self.rest.len() as u64);
-        if count > left.max(EMPTY_ITEMS_MAX) {
+        if count > left.max(EMPTY_VALUES_MAX as u64) {
             return Err(self.malformed(format!("{count} items, where {left} bytes are left")));
         }
         Ok((count > 0).then_some(count))
@@ -399,25 +436,9 @@ fn characters(bytes: &[u8]) -> Value {
     Value::String(bytes.iter().copied().map(char::from).collect())
 }
 
-/// Which branch `json` is written as, and what of it: the value in `{"long": 5}`, or else all.
-fn pick<'j>(names: &Names<'_>, branches: &[Avro], json: &'j Value) -> Option<(usize, &'j Value)> {
-    let fits = |branch: &Avro, json: &Value| {
-        let mut trial = Writing::new(names);
-        trial.value(branch, json);
-        trial.misfits.is_empty()
-    };
-    if let Value::Object(object) = json
-        && let (1, Some((name, value))) = (object.len(), object.iter().next())
-        && let Some(index) = branches.iter().position(|branch| branch_name(names, branch) == *name)
-        && fits(&branches[index], value)
-    {
-        return Some((index, value));
-    }
-    branches.iter().position(|branch| fits(branch, json)).map(|index| (index, json))
-}
-
 struct Writing<'a> {
     names: &'a Names<'a>,
+    tree: Tree<'a>,
     out: Vec<u8>,
     path: Path,
     misfits: Vec<Misfit>,
@@ -425,7 +446,8 @@ struct Writing<'a> {
 
 impl<'a> Writing<'a> {
     fn new(names: &'a Names<'a>) -> Self {
-        Self { names, out: Vec::new(), path: Path::default(), misfits: Vec::new() }
+        let (tree, path) = (Tree::new(names), Path::default());
+        Self { names, tree, out: Vec::new(), path, misfits: Vec::new() }
     }
 
     fn misfit(&mut self, why: impl Into<String>) {
@@ -436,7 +458,17 @@ impl<'a> Writing<'a> {
         self.misfit(format!("{what} is expected, not {}", described(found)));
     }
 
-    fn value(&mut self, schema: &Avro, json: &Value) {
+    fn value(&mut self, schema: &Avro, id: NodeId) {
+        if self.path.lengths.len() > DEPTH_MAX {
+            return self.misfit(format!("it is nested more than {DEPTH_MAX} deep"));
+        }
+        let shell = match self.tree.get(id) {
+            Node::Leaf(json) => json.clone(),
+            // What they hold is looked up where it is written.
+            Node::Array(_) => Value::Array(Vec::new()),
+            Node::Object(_) => Value::Object(Map::new()),
+        };
+        let json = &shell;
         match kind(self.names, schema) {
             Kind::Null if json.is_null() => {}
             Kind::Null => self.expected("null", json),
@@ -489,57 +521,61 @@ impl<'a> Writing<'a> {
                     None => self.expected(&format!("one of {}", symbols.join(", ")), json),
                 }
             }
-            Kind::Array(items) => match json.as_array() {
-                Some(values) => self.array(items, values),
-                None => self.expected("an array", json),
+            Kind::Array(items) => match self.tree.get(id) {
+                Node::Array(values) => {
+                    let values = values.clone();
+                    self.array(items, &values);
+                }
+                _ => self.expected("an array", json),
             },
-            Kind::Map(types) => match json.as_object() {
-                Some(values) => self.map(types, values),
-                None => self.expected("an object", json),
+            Kind::Map(types) => match self.tree.get(id) {
+                Node::Object(entries) => {
+                    let entries = entries.clone();
+                    self.map(types, &entries);
+                }
+                _ => self.expected("an object", json),
             },
-            Kind::Union(union) => self.union(union.variants(), json),
-            Kind::Record(record) => match json.as_object() {
-                Some(values) => self.record(record, values),
-                None => self.expected(&format!("an object ({})", record.name), json),
-            },
+            Kind::Union(union) => self.union(union.variants(), id, json),
+            Kind::Record(record) if json.is_object() => self.record(record, id),
+            Kind::Record(record) => self.expected(&format!("an object ({})", record.name), json),
         }
     }
 
-    fn array(&mut self, items: &Avro, values: &[Value]) {
+    fn array(&mut self, items: &Avro, values: &[NodeId]) {
         if !values.is_empty() {
             self.long(values.len() as i64);
             for (index, value) in values.iter().enumerate() {
                 self.path.item(&index);
-                self.value(items, value);
+                self.value(items, *value);
                 self.path.up();
             }
         }
         self.long(0);
     }
 
-    fn map(&mut self, types: &Avro, values: &Map<String, Value>) {
-        if !values.is_empty() {
-            self.long(values.len() as i64);
-            for (key, value) in values {
+    fn map(&mut self, types: &Avro, entries: &[(String, NodeId)]) {
+        if !entries.is_empty() {
+            self.long(entries.len() as i64);
+            for (key, value) in entries {
                 self.sized(key.as_bytes());
                 self.path.item(key);
-                self.value(types, value);
+                self.value(types, *value);
                 self.path.up();
             }
         }
         self.long(0);
     }
 
-    fn union(&mut self, branches: &[Avro], json: &Value) {
-        if let Some((index, value)) = pick(self.names, branches, json) {
+    fn union(&mut self, branches: &[Avro], id: NodeId, json: &Value) {
+        if let Some((index, value)) = self.tree.pick(branches, id) {
             self.long(index as i64);
             return self.value(&branches[index], value);
         }
         let names = self.names;
         match branches {
             // What is wrong with an optional value is said where it is.
-            [one, other] if matches!(kind(names, one), Kind::Null) => self.value(other, json),
-            [other, one] if matches!(kind(names, one), Kind::Null) => self.value(other, json),
+            [one, other] if matches!(kind(names, one), Kind::Null) => self.value(other, id),
+            [other, one] if matches!(kind(names, one), Kind::Null) => self.value(other, id),
             _ => {
                 let all: Vec<_> = branches.iter().map(|branch| branch_name(names, branch)).collect();
                 self.expected(&format!("one of {}", all.join(", ")), json);
@@ -547,18 +583,18 @@ impl<'a> Writing<'a> {
         }
     }
 
-    fn record(&mut self, record: &RecordSchema, values: &Map<String, Value>) {
-        for field in &record.fields {
+    fn record(&mut self, record: &RecordSchema, id: NodeId) {
+        let (values, unknown) = self.tree.fields(record, id);
+        for (field, value) in record.fields.iter().zip(values) {
             self.path.field(&field.name);
-            match values.get(&field.name).or(field.default.as_ref()) {
+            match value {
                 Some(value) => self.value(&field.schema, value),
                 None => self.misfit("it is missing, and has no default"),
             }
             self.path.up();
         }
-        let known: HashSet<_> = record.fields.iter().map(|field| field.name.as_str()).collect();
-        for name in values.keys().filter(|name| !known.contains(name.as_str())) {
-            self.path.field(name);
+        for name in unknown {
+            self.path.field(&name);
             let fields: Vec<_> = record.fields.iter().map(|field| field.name.as_str()).collect();
             self.misfit(format!("{} has no such field, but {}", record.name, fields.join(", ")));
             self.path.up();

@@ -1,0 +1,233 @@
+//! Which names of schemas can be names in the Rust that is generated from them, and how they are written there.
+//!
+//! The generator and `lint` ask the same functions, so that what lint passes compiles. It reads no files.
+
+/// Rust's keywords, those of all editions and those that are reserved.
+const KEYWORDS: [&str; 53] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
+    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "Self",
+    "static", "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
+    "virtual", "where", "while", "yield", "_",
+];
+/// Keywords that can't be names even as `r#...`.
+const NEVER: [&str; 5] = ["crate", "self", "Self", "super", "_"];
+/// Types and traits that generated code, or what derives and macros make of it, uses by their short names: those of Rust's
+/// prelude, what is imported, and the enums of a context's records.
+const TYPES: [&str; 52] = [
+    "AsMut",
+    "AsRef",
+    "AsyncFn",
+    "AsyncFnMut",
+    "AsyncFnOnce",
+    "Box",
+    "Clone",
+    "Copy",
+    "Debug",
+    "Default",
+    "Deserialize",
+    "DoubleEndedIterator",
+    "Drop",
+    "Eq",
+    "Err",
+    "ExactSizeIterator",
+    "Extend",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "From",
+    "FromIterator",
+    "Future",
+    "Hash",
+    "Into",
+    "IntoFuture",
+    "IntoIterator",
+    "Iterator",
+    "None",
+    "Ok",
+    "Option",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Result",
+    "Self",
+    "Send",
+    "Serialize",
+    "Sized",
+    "Some",
+    "String",
+    "Sync",
+    "ToOwned",
+    "ToString",
+    "TryFrom",
+    "TryInto",
+    "Unpin",
+    "Uuid",
+    "Vec",
+    "Command",
+    "Event",
+    "FollowUp",
+];
+/// The same, outside the module of stages of life, which has the last two as well.
+const STAGES: [&str; 2] = ["State", "Member"];
+/// What the crate `schemas` has at its root itself, where the types of the root namespace go.
+const ROOT_TYPES: [&str; 9] =
+    ["Codec", "CodecError", "Datum", "Deprecated", "Message", "Never", "Record", "Schema", "Use"];
+/// The same for modules, with the crates and files that generated code names.
+const ROOT_MODULES: [&str; 18] = [
+    "alloc",
+    "apache_avro",
+    "avro",
+    "canonical",
+    "codec",
+    "common",
+    "compatibility",
+    "core",
+    "error",
+    "generated",
+    "headers",
+    "json",
+    "parsed",
+    "schema",
+    "serde",
+    "state",
+    "std",
+    "tests",
+];
+/// The namespace whose parts become modules.
+pub(crate) const ROOT: &str = "millrace";
+
+/// A field, as it is written.
+pub(crate) fn field(name: &str) -> Result<String, String> {
+    if NEVER.contains(&name) {
+        return Err(format!("{name} is a keyword of Rust that can't be a field"));
+    }
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return Err(format!("field {name} does not begin with a small letter, as Rust's fields do"));
+    }
+    Ok(if KEYWORDS.contains(&name) { format!("r#{name}") } else { name.to_owned() })
+}
+
+/// A symbol as a variant of an enum: `OUT_OF_STOCK` as `OutOfStock`.
+pub(crate) fn variant(symbol: &str) -> Result<String, String> {
+    let mut out = String::new();
+    for word in symbol.split('_') {
+        let mut letters = word.chars();
+        out.extend(letters.next());
+        out.push_str(&letters.as_str().to_lowercase());
+    }
+    let is_name = out.starts_with(|first: char| first.is_ascii_alphabetic()) && out != "Self";
+    if is_name {
+        Ok(out)
+    } else {
+        Err(format!("symbol {symbol} would be the variant {out:?}, which Rust does not take"))
+    }
+}
+
+/// Each symbol that is the same variant as one before it, with that one.
+pub(crate) fn same_variants<'a>(symbols: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+    let same = |index: usize| {
+        let before = symbols[..index].iter().find(|other| variant(other) == variant(symbols[index]));
+        before.filter(|_| variant(symbols[index]).is_ok()).map(|other| (symbols[index], *other))
+    };
+    (0..symbols.len()).filter_map(same).collect()
+}
+
+/// A record or enum of this full name, and its namespace.
+pub(crate) fn type_name(full: &str) -> Result<(), String> {
+    let (namespace, name) = full.rsplit_once('.').unwrap_or(("", full));
+    let is_stage = namespace.rsplit('.').next() == Some("state");
+    if TYPES.contains(&name) || !is_stage && STAGES.contains(&name) {
+        return Err(format!("{name} is a type that generated Rust uses itself"));
+    }
+    if namespace == ROOT && ROOT_TYPES.contains(&name) {
+        return Err(format!("{name} is a type of the crate schemas, beside which {full} would stand"));
+    }
+    if KEYWORDS.contains(&name) {
+        return Err(format!("{name} is a keyword of Rust"));
+    }
+    for part in namespace.split('.') {
+        if KEYWORDS.contains(&part) {
+            return Err(format!("{part}, in the namespace {namespace}, is a keyword of Rust"));
+        }
+    }
+    let mut parts = namespace.split('.');
+    if parts.next() == Some(ROOT)
+        && let Some(context) = parts.next()
+    {
+        if ROOT_MODULES.contains(&context) {
+            return Err(format!(
+                "{context}, in the namespace {namespace}, is a module that Rust has already"
+            ));
+        }
+        if !context.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_') {
+            return Err(format!("{context}, in the namespace {namespace}, is not in snake_case"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_become_names_of_variants() {
+        assert_eq!(variant("OUT_OF_STOCK"), Ok("OutOfStock".to_owned()));
+        assert_eq!(variant("USER"), Ok("User".to_owned()));
+        for symbol in ["SELF", "_", "__", "_1", "1"] {
+            assert!(variant(symbol).is_err(), "{symbol}");
+        }
+        let symbols = ["LEVEL_1", "B", "LEVEL1", "_B"];
+        assert_eq!(same_variants(&symbols), [("LEVEL1", "LEVEL_1"), ("_B", "B")]);
+    }
+
+    #[test]
+    fn fields_that_are_keywords_are_written_raw_or_refused() {
+        assert_eq!(field("try"), Ok("r#try".to_owned()));
+        assert_eq!(field("tries"), Ok("tries".to_owned()));
+        for name in ["self", "super", "crate", "_", "_a", "A"] {
+            assert!(field(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn types_and_namespaces_that_rust_has_already_are_refused() {
+        for full in [
+            "millrace.order.Option",
+            "millrace.order.Event",
+            "millrace.order.State",
+            "millrace.Record",
+            "shop.type.A",
+            "millrace.mod.A",
+            "millrace.json.A",
+            "millrace.state.A",
+            "millrace.Order.A",
+            "Self",
+        ] {
+            assert!(type_name(full).is_err(), "{full}");
+        }
+        for full in ["millrace.order.Record", "millrace.order.state.State", "shop.Thing", "Thing"] {
+            assert_eq!(type_name(full), Ok(()), "{full}");
+        }
+    }
+
+    #[test]
+    fn everything_at_the_root_of_the_crate_is_known() {
+        let root = include_str!("../../src/lib.rs");
+        for line in root.lines() {
+            let module = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ");
+            if let Some(module) = module.and_then(|module| module.strip_suffix(';')) {
+                assert!(ROOT_MODULES.contains(&module), "module {module}");
+            }
+            if let Some((_, names)) = line.strip_prefix("pub use ").and_then(|used| used.split_once("::")) {
+                for name in
+                    names.trim_matches(['{', '}', ';', '*']).split(", ").filter(|name| !name.is_empty())
+                {
+                    let is_type = name.starts_with(|first: char| first.is_ascii_uppercase());
+                    assert!(!is_type || ROOT_TYPES.contains(&name), "type {name}");
+                }
+            }
+        }
+    }
+}

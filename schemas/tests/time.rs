@@ -1,0 +1,131 @@
+//! Time and memory that decoding and encoding take, whatever bytes and schemas come from outside. No I/O.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use schemas::{Codec, CodecError, json::Converter};
+use serde_json::{Value, json};
+
+/// Far more than any of these needs, and far less than what doubles with each level.
+const TIME_MAX: Duration = Duration::from_secs(5);
+
+fn timed<T>(run: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = run();
+    let took = started.elapsed();
+    assert!(took < TIME_MAX, "it took {took:?}");
+    result
+}
+
+fn converter(schema: &str) -> Converter {
+    Converter::new(schema, &[]).expect("a schema")
+}
+
+const LIST: &str = r#"{"type":"record","name":"L","fields":[{"name":"next","type":["null","L"]}]}"#;
+
+/// Two records that differ only in their last field, behind the rest of the list.
+const EITHER: &str = r#"{"type":"record","name":"A","fields":[
+    {"name":"next","type":["null","A",{"type":"record","name":"B","fields":[
+        {"name":"next","type":["null","A","B"]},{"name":"v","type":"string"}]}]},
+    {"name":"v","type":"int"}]}"#;
+
+/// Records that are alike, so that their names must be told.
+const ALIKE: &str = r#"{"type":"record","name":"A","fields":[{"name":"next","type":["null","A",
+    {"type":"record","name":"B","fields":[{"name":"next","type":["null","A","B"]}]},
+    {"type":"map","values":"B"},{"type":"array","items":"A"}]}]}"#;
+
+/// Each of `count` records has two fields of the next one.
+fn doubling(count: usize) -> String {
+    (0..count).rev().fold(r#"{"type":"record","name":"E","fields":[]}"#.to_owned(), |inner, index| {
+        let name = if index + 1 == count { "E".to_owned() } else { format!("R{}", index + 1) };
+        format!(
+            r#"{{"type":"record","name":"R{index}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"{name}"}}]}}"#
+        )
+    })
+}
+
+#[test]
+fn linked_list_of_100_items_is_decoded_and_encoded_in_time() {
+    let converter = converter(LIST);
+    let bytes = [vec![2; 100], vec![0]].concat();
+    let json = timed(|| converter.to_json(&bytes)).expect("sound");
+    assert_eq!(timed(|| converter.to_avro(&json)), Ok(bytes));
+}
+
+#[test]
+fn unions_of_records_that_differ_at_the_end_are_decoded_and_encoded_in_time() {
+    for (schema, levels, leaf) in [(EITHER, 100, Some("x")), (ALIKE, 50, None)] {
+        let converter = converter(schema);
+        let mut json = Value::Null;
+        for _ in 0..levels {
+            json = match leaf {
+                Some(leaf) => json!({"next": json, "v": leaf}),
+                None => json!({"B": {"next": json}}),
+            };
+        }
+        json = if leaf.is_some() { json!({"next": json, "v": 1}) } else { json!({"next": json}) };
+        let bytes = timed(|| converter.to_avro(&json)).expect("it fits");
+        assert_eq!(timed(|| converter.to_json(&bytes)), Ok(json));
+    }
+}
+
+#[test]
+fn value_that_fits_no_branch_is_refused_in_time() {
+    let mut json = json!({"next": null, "v": []});
+    for _ in 0..100 {
+        json = json!({"next": json, "v": "x"});
+    }
+    assert!(timed(|| converter(EITHER).to_avro(&json)).is_err());
+}
+
+#[test]
+fn values_without_bytes_are_bounded() {
+    // 65,535 items in three bytes, again and again.
+    let nulls = [0xfe, 0xff, 0x07].repeat(100_000);
+    let error = timed(|| converter(r#"{"type":"array","items":"null"}"#).to_json(&nulls)).expect_err("many");
+    assert!(error.why.ends_with("values take no bytes"), "{error}");
+
+    let error = timed(|| converter(&doubling(40)).to_json(&[])).expect_err("a trillion values");
+    assert!(error.why.ends_with("values take no bytes"), "{error}");
+}
+
+#[test]
+fn json_that_nests_deeper_than_it_could_be_decoded_again_is_refused() {
+    let json = (0..200).fold(Value::Null, |next, _| json!({ "next": next }));
+    let misfits = timed(|| converter(LIST).to_avro(&json)).expect_err("too deep");
+    assert!(misfits[0].why.contains("nested more than"), "{misfits:?}");
+}
+
+#[test]
+fn codec_refuses_to_learn_a_schema_whose_values_multiply() {
+    for schema in [
+        doubling(40),
+        format!(
+            r#"{{"type":"record","name":"T","fields":[{{"name":"f","type":{{"type":"array","items":{}}}}}]}}"#,
+            doubling(40)
+        ),
+    ] {
+        let learnt = timed(|| Codec::local().learn(9999, &schema));
+        assert!(matches!(learnt, Err(CodecError::Unresolvable { .. })), "{learnt:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Bytes that mostly are small numbers: lengths, counts and branches.
+    #[test]
+    fn any_bytes_are_decoded_in_time_and_what_they_say_is_encoded_again(
+        which in 0..4_usize,
+        bytes in prop::collection::vec(prop_oneof![4 => 0..12_u8, 1 => any::<u8>()], 0..600),
+    ) {
+        let schema = [LIST, EITHER, ALIKE, r#"{"type":"array","items":["null","int",{"type":"map","values":["int","long","string"]}]}"#][which];
+        let converter = converter(schema);
+        let started = Instant::now();
+        if let Ok(json) = converter.to_json(&bytes) {
+            let again = converter.to_avro(&json).expect("what was decoded can be encoded");
+            prop_assert_eq!(converter.to_json(&again), Ok(json));
+        }
+        prop_assert!(started.elapsed() < TIME_MAX, "it took {:?}", started.elapsed());
+    }
+}
