@@ -650,11 +650,11 @@ impl Work {
         let mut driver = bank(workers);
         driver.settings().stuck_wait = Duration::ZERO;
         // Every third seed has bounds that are soon met; every other one commits positions alone.
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             driver.settings().records_max = 3;
             driver.settings().bytes_max = 2_000;
         }
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             driver.settings().positions_every = Duration::ZERO;
         }
         for worker in 0..workers {

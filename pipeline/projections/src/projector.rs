@@ -634,6 +634,13 @@ mod tests {
             })
         }
 
+        fn bury<'a>(&'a self, batch: &'a Batch<'a>, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async {
+                self.held.lock().expect("a lock").1 = Some(batch.to);
+                Ok(())
+            })
+        }
+
         fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
             Box::pin(async { Ok(()) })
         }
