@@ -13,11 +13,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/nginx.conf.template");
-const BOUNDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/nginx.main.conf");
-/// The test's nginx has so much less room than the real one, in the same proportions.
-const SCALE: usize = 64;
-const CONNECTIONS_MAX: usize = 32768 / SCALE;
-const UPSTREAM_MAX: usize = 960 / SCALE;
 
 /// How a gateway of the test behaves.
 #[derive(Clone, Copy)]
@@ -28,8 +23,6 @@ enum Manner {
     HangUp,
     /// Sends the head and a first event, and never ends.
     Stream,
-    /// Takes the request and never answers.
-    Hold,
 }
 
 struct Gateway {
@@ -60,7 +53,6 @@ async fn answer(mut stream: TcpStream, manner: Manner, requests: Arc<AtomicUsize
     let seen = String::from_utf8_lossy(&head[..read]).into_owned();
     let text = match manner {
         Manner::HangUp => return,
-        Manner::Hold => std::future::pending().await,
         Manner::Echo => {
             format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{seen}", seen.len())
         }
@@ -96,17 +88,10 @@ async fn balancer(first: &str, second: &str) -> Balancer {
         .replace("${BALANCER_LISTEN}", &listen)
         .replace("${GATEWAY_0}", first)
         .replace("${GATEWAY_1}", second);
-    let site = site.replace("max_conns=960", &format!("max_conns={UPSTREAM_MAX}"));
-    let bounds = std::fs::read_to_string(BOUNDS).expect("the bounds");
-    let room = format!("worker_connections {CONNECTIONS_MAX};");
-    let bounds = bounds.replace("worker_connections 32768;", &room);
-    assert!(site.contains(&format!("max_conns={UPSTREAM_MAX}")) && bounds.contains(&room));
-    // Not more than the test's own process may have.
-    let bounds = bounds.replace("worker_rlimit_nofile 80000;", "");
     let temp = |name: &str| format!("{name}_temp_path {}/{name};", dir.path().display());
     let temps = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(temp).join("\n");
     let main = format!(
-        "daemon off; pid {dir}/pid; error_log stderr crit; {bounds} http {{ access_log off; {temps} {site} }}",
+        "daemon off; pid {dir}/pid; error_log stderr crit; events {{}} http {{ access_log off; {temps} {site} }}",
         dir = dir.path().display()
     );
     let config = dir.path().join("nginx.conf");
@@ -199,65 +184,6 @@ async fn a_stream_is_passed_on_as_it_comes() {
     let mut answer = reqwest::get(format!("{}/v1/stream", balancer.url)).await.expect("a head");
     let first = tokio::time::timeout(Duration::from_secs(5), answer.chunk()).await.expect("no buffering");
     assert_eq!(Some(&b"data: first\n\n"[..]), first.expect("a chunk").as_deref());
-}
-
-/// A connection to the balancer from this address.
-async fn connected(balancer: &Balancer, from: [u8; 4]) -> TcpStream {
-    let address: std::net::SocketAddr =
-        balancer.url.strip_prefix("http://").expect("an address").parse().expect("an address");
-    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-    socket.bind((std::net::Ipv4Addr::from(from), 0).into()).expect("a loopback address");
-    socket.connect(address).await.expect("a connection")
-}
-
-#[tokio::test]
-#[ignore = "needs nginx: integration/test runs it"]
-async fn past_its_room_the_balancer_answers_503_and_cuts_nobody_off() {
-    const REQUEST: &[u8] =
-        b"GET /v1/products HTTP/1.1\r\nHost: millrace.example\r\nConnection: close\r\n\r\n";
-    let holding = gateway(Manner::Hold).await;
-    let balancer = balancer(&holding.address, &holding.address).await;
-    // Given requests for all places at the gateways, from several addresses, as one alone is bounded
-    let room = 2 * UPSTREAM_MAX;
-    let mut held = Vec::new();
-    for number in 0..room {
-        let mut stream =
-            connected(&balancer, [127, 0, 9, 1 + u8::try_from(number / 100).expect("few")]).await;
-        stream.write_all(REQUEST).await.expect("sent");
-        held.push(stream);
-    }
-    while holding.requests.load(Ordering::SeqCst) < room {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    // When more clients connect than the balancer has connections for, each with a request that is not complete
-    let mut slow = Vec::new();
-    for number in 0..CONNECTIONS_MAX {
-        let mut stream =
-            connected(&balancer, [127, 0, 8, 1 + u8::try_from(number / 100).expect("few")]).await;
-        stream.write_all(b"GET /v1/products HTTP/1.1\r\nHost:").await.expect("sent");
-        slow.push(stream);
-    }
-    // Then those who ask while it is full wait until some of these are let go, and get 503 with Retry-After
-    let mut asked = Vec::new();
-    for _ in 0..20 {
-        let mut stream = connected(&balancer, [127, 0, 7, 1]).await;
-        stream.write_all(REQUEST).await.expect("sent");
-        asked.push(stream);
-    }
-    for mut stream in asked {
-        let mut answer = String::new();
-        let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut answer));
-        read.await.expect("an answer in time").expect("a whole answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        assert_problem("one too many", head, body, 503, "unavailable");
-        assert!(head.contains("\r\nRetry-After: 2"), "{head}");
-    }
-    // And nobody who was served before has been cut off
-    for stream in &mut held {
-        let mut byte = [0];
-        let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut byte)).await;
-        assert!(read.is_err(), "a request that is being served has ended: {read:?}");
-    }
 }
 
 /// The answer to these bytes, which end the connection.

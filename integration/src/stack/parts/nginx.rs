@@ -18,7 +18,6 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         .replace("${GATEWAY_1}", &context.ports.at("gateway-1"));
     write(&configs.join("balancer.conf"), &balancer)?;
     let main = configs.join("nginx.conf");
-    let bounds = context.layout.root.join("gateway/nginx.main.conf");
     let registry = local(context.ports.outer.registry_port);
     let text = format!(
         "# Written by the stack at each start.
@@ -26,7 +25,7 @@ daemon off;
 worker_processes 2;
 {user}pid {dir}/nginx.pid;
 error_log stderr warn;
-include {bounds};
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
     client_body_temp_path {dir}/body;
@@ -49,7 +48,6 @@ http {{
 ",
         user = if nix::unistd::geteuid().is_root() { "user root;\n" } else { "" },
         dir = dir.display(),
-        bounds = bounds.display(),
         balancer = configs.join("balancer.conf").display(),
         apicurio = context.ports.at("apicurio"),
         api = registry::API,
