@@ -200,7 +200,7 @@ pub const ALL: &[Fault] = &[
         false,
         black_hole
     ),
-    fault!("stores-away", "all services started while no store runs", 1, false, all_away),
+    fault!("stores-away", "all services started while MongoDB and Redis are away", 1, false, all_away),
     fault!("mail-slow", "two instances, 500 mails to send, and three seconds for each", 1, false, mail_slow),
     fault!("redis-emptied", "Redis emptied", 2, false, redis_emptied),
     Fault {
