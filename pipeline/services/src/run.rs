@@ -246,18 +246,23 @@ impl Stop {
 }
 
 /// Ready when every worker has its session and its partitions, hears from the broker, and has all tasks
-/// restored. Stores do not matter: deciding goes on without them.
+/// restored. Stores do not matter: deciding goes on without them. The error names every reason, since
+/// one often follows from another: a worker that hears from no broker loses its session too.
 fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
-    Arc::new(move || match statuses.get() {
-        None => Err("waiting for the schemas".to_owned()),
-        Some(all) if all.iter().all(|status| status.is_ready()) => Ok(()),
-        Some(all) if all.iter().any(|status| !status.stuck().is_empty()) => {
-            Err(all.iter().flat_map(|status| status.stuck()).collect::<Vec<_>>().join("; "))
+    Arc::new(move || {
+        let Some(all) = statuses.get() else { return Err("waiting for the schemas".to_owned()) };
+        if all.iter().all(|status| status.is_ready()) {
+            return Ok(());
         }
-        Some(all) if !all.iter().all(|status| status.is_in_contact()) => {
-            Err(format!("no broker was heard from for {} s", engine::SILENCE_MAX.as_secs()))
+        let mut reasons: Vec<String> = all.iter().flat_map(|status| status.stuck()).collect();
+        if !all.iter().all(|status| status.is_in_contact()) {
+            reasons.push(format!("no broker was heard from for {} s", engine::SILENCE_MAX.as_secs()));
         }
-        Some(_) => Err("a session is being opened, partitions are awaited or a task is restored".to_owned()),
+        if reasons.is_empty() {
+            reasons
+                .push("a session is being opened, partitions are awaited or a task is restored".to_owned());
+        }
+        Err(reasons.join("; "))
     })
 }
 
