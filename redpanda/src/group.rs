@@ -441,7 +441,8 @@ impl crate::log::Restore for RestoreReader {
 
 /// The longest wait of a fetch that finds nothing. Redpanda wakes a reader of committed records when a
 /// commit marker is appended, before the last stable offset has moved (`src/v/raft/consensus.cc`), so
-/// that such a fetch finds nothing and waits to its end. An idle reader sends this many requests.
+/// that such a fetch finds nothing and waits to its end. An idle reader sends twenty requests a second
+/// to each broker. The variable `MILLRACE_FETCH_WAIT_MS` sets another wait, which librdkafka checks.
 const FETCH_WAIT_MS: &str = "50";
 
 pub(crate) fn config_for(brokers: &str, group: &str) -> ClientConfig {
@@ -461,13 +462,14 @@ pub(crate) fn config_for(brokers: &str, group: &str) -> ClientConfig {
 
 /// What every reader has; ENGINE's measurements are behind the queue's settings.
 fn read_committed(brokers: &str, group: &str) -> ClientConfig {
+    let fetch_wait_ms = std::env::var("MILLRACE_FETCH_WAIT_MS");
     let mut config = config_for(brokers, group);
     config
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", "10000")
         .set("heartbeat.interval.ms", "1000")
-        .set("fetch.wait.max.ms", FETCH_WAIT_MS)
+        .set("fetch.wait.max.ms", fetch_wait_ms.as_deref().unwrap_or(FETCH_WAIT_MS))
         .set("fetch.queue.backoff.ms", "5")
         .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", "16384");
