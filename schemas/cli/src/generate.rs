@@ -8,7 +8,7 @@ use crate::{catalogue::Catalogue, docs, rust, source, stop::Stop};
 
 /// Writes what has changed; with `check`, fails if something would.
 pub(crate) fn run(folder: &Path, check: bool) -> Result<()> {
-    let catalogue = Catalogue::read(&folder.join("avro"))?;
+    let catalogue = Catalogue::read(folder)?;
     let topics = source::topics(folder, None, &catalogue)?;
     let made = [("src/generated", rust::files(&catalogue)?), ("docs", docs::files(&catalogue, &topics)?)];
     let mut old = Vec::new();
