@@ -2,11 +2,9 @@
 //! by its value, and what has members is an object. serde alone takes arrays for structs and tells
 //! `1.0` from `1`.
 
-use std::fmt;
-
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeOwned, Error},
 };
 use serde_json::{Map, Value};
 
@@ -27,71 +25,24 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
 ///
 /// # Errors
 /// What is wrong with it, for the client.
-pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
-    let Strict(value) = serde_json::from_slice(bytes)?;
-    Object::deserialize(value).map(|Object(value)| value)
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let mut value = schemas::json::parse(bytes)?;
+    whole(&mut value);
+    Object::deserialize(value).map(|Object(value)| value).map_err(|error| error.to_string())
 }
 
-/// Any JSON in which no object has a name twice; integers are integers however they are written.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Strictly).map(Self)
-    }
-}
-
-struct Strictly;
-
-impl<'de> Visitor<'de> for Strictly {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        let exact = value.fract() == 0.0 && value.abs() <= EXACT_MAX;
-        Ok(if exact { Value::from(value as i64) } else { value.into() })
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(Strict(value)) = items.next_element()? {
-            values.push(value);
-        }
-        Ok(values.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((name, Strict(value))) = members.next_entry::<String, _>()? {
-            if object.contains_key(&name) {
-                return Err(A::Error::custom("an object has a name twice"));
+/// Turns every number that is an integer by its value into one, however it was written.
+fn whole(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let exact = number.as_f64().filter(|it| it.fract() == 0.0 && it.abs() <= EXACT_MAX);
+            if let Some(it) = exact {
+                *number = (it as i64).into();
             }
-            object.insert(name, value);
         }
-        Ok(object.into())
+        Value::Array(items) => items.iter_mut().for_each(whole),
+        Value::Object(members) => members.values_mut().for_each(whole),
+        _ => {}
     }
 }
 
@@ -110,7 +61,7 @@ mod tests {
     }
 
     fn quantity(text: &str) -> Result<i64, String> {
-        object::<Line>(text.as_bytes()).map(|line| line.quantity).map_err(|error| error.to_string())
+        object::<Line>(text.as_bytes()).map(|line| line.quantity)
     }
 
     #[test]

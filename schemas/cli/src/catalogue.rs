@@ -13,10 +13,7 @@ use schemas::{Deprecated, avro};
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use crate::{
-    files::{self, File, Texts},
-    stop::Stop,
-};
+use crate::{files::Side, stop::Stop, texts::Texts};
 
 /// A named Avro type: a record or an enum.
 #[derive(Clone, Debug)]
@@ -51,30 +48,24 @@ pub(crate) struct Catalogue {
     pub(crate) subjects: Vec<Subject>,
 }
 
-/// Folders of types that are only parts of others.
-const PARTS: &str = "types";
-/// Contexts whose records stand directly in their folder.
-const FLAT: [&str; 2] = ["common", "engine"];
-
 impl Catalogue {
-    /// Reads every `*.avsc` below `root`.
-    pub(crate) fn read(root: &Path) -> Result<Self> {
-        let paths = files::avsc(root)?;
-        let texts = Texts::new(paths.iter().map(|path| File::read(path)).collect::<Result<_>>()?);
+    /// Reads every `*.avsc` of the folder `avro` in `folder`.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        Self::of(&Texts::read(&Side::Disk(folder.to_owned()))?)
+    }
+
+    /// Everything that these files say.
+    pub(crate) fn of(texts: &Texts) -> Result<Self> {
         texts.sound()?;
+        let subjects = texts.subjects();
         let mut types = BTreeMap::new();
         let mut found = Vec::new();
-        for (path, file_read) in paths.iter().zip(&texts.files) {
-            let context = || format!("reading {}", path.display());
-            let json: Value = serde_json::from_str(&file_read.text).with_context(context)?;
-            let place: Vec<_> = path
-                .strip_prefix(root)
-                .with_context(context)?
-                .iter()
-                .map(|part| part.to_string_lossy().into_owned())
-                .collect();
-            let (full, subject) = file(&json, &place, &mut types).with_context(context)?;
-            if let Some((context, kind)) = subject {
+        for read in &texts.files {
+            let context = || format!("reading {}", read.path);
+            let json: Value = serde_json::from_str(&read.text).with_context(context)?;
+            let place: Vec<&str> = read.place.split('/').collect();
+            let (full, context, kind) = file(&json, &place, &mut types).with_context(context)?;
+            if subjects.contains_key(full.as_str()) {
                 found.push((full, context, kind));
             }
         }
@@ -206,12 +197,12 @@ fn check_readable(full: &str, json: &Value) -> Result<()> {
     problems.first().map_or(Ok(()), |problem| Err(unreadable(problem.to_string()).into()))
 }
 
-/// Takes in one file. Gives the full name of its type, and context and kind if it is a subject.
+/// Takes in one file. Returns the full name of its type, and the context and kind of its folder.
 fn file(
     json: &Value,
-    place: &[String],
+    place: &[&str],
     types: &mut BTreeMap<String, Named>,
-) -> Result<(String, Option<(String, String)>)> {
+) -> Result<(String, String, String)> {
     let object = json.as_object().context("a file holds one named type")?;
     let (full, namespace) = name_of(object, "")?;
     let (name, folders) = place.split_last().context("a file has a name")?;
@@ -219,16 +210,14 @@ fn file(
     ensure!(*name == expected, "the file of {full} must be called {expected}");
     let [context, kinds @ ..] = folders else { bail!("files stand in the folder of their context") };
     let kind = kinds.join("/");
-    let wanted = match (context.as_str(), kind.as_str()) {
+    let wanted = match (*context, kind.as_str()) {
         ("common", _) => "millrace".to_owned(),
         (context, "state" | "member") => format!("millrace.{context}.state"),
         (context, _) => format!("millrace.{context}"),
     };
     ensure!(namespace == wanted, "the namespace of {full} must be {wanted}");
     define(json, "", types)?;
-    let is_record = object.get("type").and_then(Value::as_str) == Some("record");
-    let is_part = kind == PARTS || (kind.is_empty() && !FLAT.contains(&context.as_str()));
-    Ok((full, (is_record && !is_part).then(|| (context.clone(), kind))))
+    Ok((full, (*context).to_owned(), kind))
 }
 
 /// Takes in the named types that `json` defines, at any depth.
@@ -298,7 +287,7 @@ mod tests {
     /// The error of a catalogue in which `Old` says this of its end.
     fn error(end: &str) -> Option<String> {
         let dir = tempfile::tempdir().expect("a folder");
-        let events = dir.path().join("test/events");
+        let events = dir.path().join("avro/test/events");
         fs::create_dir_all(&events).expect("a folder");
         for (name, end) in [
             ("Old", end),

@@ -6,16 +6,15 @@ use std::{collections::HashMap, path::Path};
 
 use anyhow::Result;
 use clap::Args;
-use schemas::{
-    avro,
-    compatibility::{Break, Direction, Kind, Level, Severity, check},
-};
+use schemas::compatibility::{Break, Direction, Kind, Level, Severity, check};
 
 use crate::{
+    baseline::Baseline,
     config::Config,
-    files::{Baseline, Texts},
+    files::Side,
     report::{Finding, Format, Outcome, Place, Report, Weight, count},
     source::Against,
+    texts::Texts,
 };
 
 /// What to compare with.
@@ -33,16 +32,18 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
-        let texts = Texts::working(&folder.join("avro"), self.staged)?;
-        let baseline = self.against.read(folder, &texts)?;
-        Ok(compare(&texts, &baseline, &Config::read(folder)?, self.level).tell(format))
+        let side = Side::of(folder, self.staged)?;
+        let texts = Texts::read(&side)?;
+        let baseline = self.against.read(folder, &side, &texts)?;
+        Ok(compare(&texts, &baseline, &Config::read(&side)?, self.level).tell(format))
     }
 }
 
 /// The id and explanation of a subject that is gone.
 pub(crate) const SUBJECT_REMOVED: (&str, &str) = (
     "subject-removed",
-    "A schema was released, and no file defines it any more. Records of it may still be on topics, and nobody could read them.\n\
+    "A schema was released, and no file defines it any more, or only a file in a folder `types`, whose types are parts of\n\
+     others. Records of it may still be on topics, and nobody could read them.\n\
      Once `schemas replay` finds none, its file may go.",
 );
 
@@ -59,7 +60,7 @@ fn empty_baseline(fresh: usize) -> Finding {
         weight: Weight::Warning,
         subject: "avro".to_owned(),
         path: String::new(),
-        message: format!("nothing was compared: {} have no older version there", count(fresh, "schema")),
+        message: format!("nothing was compared: there is no older version of {}", count(fresh, "schema")),
         place: None,
         other: None,
         notes: vec![("help", "this is right before the first commit or release, and only then".to_owned())],
@@ -68,27 +69,20 @@ fn empty_baseline(fresh: usize) -> Finding {
 
 /// Compares every schema with what was released of it.
 pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level: Option<Level>) -> Report {
-    let roots = texts.roots();
     let mut checked: Vec<String> = Vec::new();
     let mut findings: Vec<Finding> =
         texts.problems.iter().map(|problem| Finding::invalid(texts, problem)).collect();
     findings.extend(baseline.invalid().map(|(texts, problem)| Finding::invalid(texts, problem)));
     let (mut versions, mut fresh) = (0, 0);
     if findings.is_empty() {
-        let shared = texts.shared();
-        for (subject, root) in &roots {
+        for (subject, root) in texts.subjects() {
             let released = baseline.of(subject);
-            let is_part = shared.contains(&root.at.id) || !matches!(root.kind(), avro::Kind::Record(_));
-            if released.is_empty() && is_part {
-                // It is checked, and released, with the schemas that use it.
-                continue;
-            }
-            checked.push((*subject).to_owned());
+            checked.push(subject.to_owned());
             versions += released.len();
             fresh += usize::from(released.is_empty());
             let names: Vec<_> = released.iter().map(|(name, _, root)| (name.as_str(), *root)).collect();
             let level = level.unwrap_or_else(|| config.level(subject));
-            for group in grouped(check(level, &names, *root)) {
+            for group in grouped(check(level, &names, root)) {
                 let last = group.last().map(|found| found.release.clone()).unwrap_or_default();
                 let old = released.iter().find(|(name, ..)| *name == last).map(|(_, old, _)| *old);
                 if !is_allowed(config, subject, &group[0]) {
@@ -99,7 +93,7 @@ pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level
         if fresh > 0 && baseline.subjects().is_empty() {
             findings.push(empty_baseline(fresh));
         }
-        findings.extend(removed(&roots.into_keys().collect::<Vec<_>>(), baseline, config));
+        findings.extend(removed(texts, baseline, config));
     }
     let mut report = Report { command: "check", checked, findings, summary: String::new() };
     let (errors, warnings) = (report.errors(), report.warnings());
@@ -207,18 +201,24 @@ pub(crate) fn weight(found: &Break) -> Weight {
 }
 
 /// The subjects that are gone, but for those of which schemas.toml says why that is no problem.
-pub(crate) fn removed(subjects: &[&str], baseline: &Baseline, config: &Config) -> Vec<Finding> {
+pub(crate) fn removed(texts: &Texts, baseline: &Baseline, config: &Config) -> Vec<Finding> {
+    let (subjects, roots) = (texts.subjects(), texts.roots());
     let is_retired = |name: &str| {
         // Each by its full name, never a whole namespace.
         config.allow.iter().any(|allow| allow.rule == SUBJECT_REMOVED.0 && allow.at == name)
     };
-    let gone = baseline.subjects().into_iter().filter(|name| !subjects.contains(name) && !is_retired(name));
+    let is_gone = |name: &&str| !subjects.contains_key(name) && !is_retired(name);
+    let what = |name: &str| match roots.contains_key(name) {
+        true => "it was released and is only a part of other schemas now, by the folder of its file",
+        false => "it was released and is gone",
+    };
+    let gone = baseline.subjects().into_iter().filter(is_gone);
     gone.map(|name| Finding {
         id: SUBJECT_REMOVED.0,
         weight: Weight::Error,
         subject: name.to_owned(),
         path: String::new(),
-        message: "it was released and is gone, but records of it may be on topics".to_owned(),
+        message: format!("{}, but records of it may be on topics", what(name)),
         place: None,
         other: baseline
             .of(name)

@@ -1,10 +1,12 @@
 //! `schemas.toml`: the one place for exceptions and for the compatibility levels of subjects.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use schemas::compatibility::Level;
 use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::files::Side;
 
 /// What `schemas.toml` says.
 #[derive(Debug, Default, Deserialize)]
@@ -58,21 +60,12 @@ fn levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String,
 
 impl Config {
     /// Reads `schemas.toml` in the folder; without one, everything is as by default.
-    pub(crate) fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("schemas.toml");
-        if !path.is_file() {
-            return Ok(Self::default());
-        }
-        let context = || format!("reading {}", path.display());
-        let config: Self =
-            toml::from_str(&fs::read_to_string(&path).with_context(context)?).with_context(context)?;
+    pub(crate) fn read(side: &Side) -> Result<Self> {
+        let Some(file) = side.file("schemas.toml")? else { return Ok(Self::default()) };
+        let path = &file.path;
+        let config: Self = toml::from_str(&file.text).with_context(|| format!("reading {path}"))?;
         for allow in &config.allow {
-            ensure!(
-                !allow.reason.trim().is_empty(),
-                "{}: the exception at {} has no reason",
-                path.display(),
-                allow.at
-            );
+            ensure!(!allow.reason.trim().is_empty(), "{path}: the exception at {} has no reason", allow.at);
         }
         Ok(config)
     }

@@ -16,10 +16,11 @@ use serde_json::Value;
 use crate::{
     check::{self, is_allowed},
     config::Config,
-    files::{File, Texts},
+    files::{File, Side},
     report::{Finding, Format, Outcome, Place, Report, Weight, count},
     source::Against,
     stop::Stop,
+    texts::Texts,
 };
 
 /// What to compare.
@@ -30,6 +31,9 @@ pub(crate) struct Diff {
     files: Vec<PathBuf>,
     #[command(flatten)]
     against: Against,
+    /// Compares the schemas that are staged for the next commit, and not those of the working tree.
+    #[arg(long, conflicts_with = "files")]
+    staged: bool,
 }
 
 impl Diff {
@@ -49,15 +53,15 @@ impl Diff {
     }
 
     fn all(&self, folder: &Path) -> Result<Report> {
-        let texts = Texts::read(&folder.join("avro"))?;
-        let baseline = self.against.read(folder, &texts)?;
-        let config = Config::read(folder)?;
+        let side = Side::of(folder, self.staged)?;
+        let texts = Texts::read(&side)?;
+        let baseline = self.against.read(folder, &side, &texts)?;
+        let config = Config::read(&side)?;
         let mut report =
             Report { command: "diff", checked: Vec::new(), findings: Vec::new(), summary: String::new() };
         let mut invalid: Vec<_> = texts.problems.iter().map(|one| Finding::invalid(&texts, one)).collect();
         invalid.extend(baseline.invalid().map(|(texts, one)| Finding::invalid(texts, one)));
-        let shared = texts.shared();
-        for (subject, root) in texts.roots() {
+        for (subject, root) in texts.subjects() {
             match baseline.of(subject).last() {
                 Some((release, old, before)) => {
                     report.checked.push(subject.to_owned());
@@ -71,8 +75,6 @@ impl Diff {
                     };
                     report.findings.extend(sides.changes(*before, root));
                 }
-                // A part of others is released with them.
-                None if shared.contains(&root.at.id) || !matches!(root.kind(), Kind::Record(_)) => {}
                 None => {
                     report.checked.push(subject.to_owned());
                     report.findings.push(Finding {
@@ -88,8 +90,7 @@ impl Diff {
                 }
             }
         }
-        let subjects: Vec<&str> = texts.roots().into_keys().collect();
-        report.findings.extend(check::removed(&subjects, &baseline, &config));
+        report.findings.extend(check::removed(&texts, &baseline, &config));
         if !invalid.is_empty() {
             report.findings = invalid;
         }
@@ -532,7 +533,11 @@ mod tests {
     use super::*;
 
     fn texts(json: &Value) -> Texts {
-        Texts::new(vec![File { path: "Thing.avsc".to_owned(), text: json.to_string() }])
+        Texts::new(vec![File {
+            path: "Thing.avsc".to_owned(),
+            place: "Thing.avsc".to_owned(),
+            text: json.to_string(),
+        }])
     }
 
     /// The ids of the changes that are told, for two schemas that are valid.

@@ -322,7 +322,7 @@ mod tests {
 
     fn made() -> (Catalogue, Topics, BTreeMap<String, String>) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let catalogue = Catalogue::read(&folder.join("avro")).expect("sound files");
+        let catalogue = Catalogue::read(&folder).expect("sound files");
         let topics = source::topics(&folder, None, &catalogue).expect("sound topics");
         let files = files(&catalogue, &topics).expect("pages");
         (catalogue, topics, files)

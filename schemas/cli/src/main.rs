@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod baseline;
 mod catalogue;
 mod check;
 mod config;
@@ -25,6 +26,7 @@ mod report;
 mod rust;
 mod source;
 mod stop;
+mod texts;
 
 use std::{path::PathBuf, process::ExitCode};
 

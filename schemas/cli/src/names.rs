@@ -94,6 +94,11 @@ const ROOT_MODULES: [&str; 18] = [
     "std",
     "tests",
 ];
+/// Rust's primitive types, which a module of the same name would hide.
+const PRIMITIVES: [&str; 17] = [
+    "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16", "u32",
+    "u64", "u8", "usize",
+];
 /// The namespace whose parts become modules.
 pub(crate) const ROOT: &str = "millrace";
 
@@ -104,6 +109,9 @@ pub(crate) fn field(name: &str) -> Result<String, String> {
     }
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
         return Err(format!("field {name} does not begin with a small letter, as Rust's fields do"));
+    }
+    if name.contains("__") {
+        return Err(format!("field {name} has two underscores in a row, which Rust warns of"));
     }
     Ok(if KEYWORDS.contains(&name) { format!("r#{name}") } else { name.to_owned() })
 }
@@ -137,6 +145,9 @@ pub(crate) fn same_variants<'a>(symbols: &[&'a str]) -> Vec<(&'a str, &'a str)> 
 pub(crate) fn type_name(full: &str) -> Result<(), String> {
     let (namespace, name) = full.rsplit_once('.').unwrap_or(("", full));
     let is_stage = namespace.rsplit('.').next() == Some("state");
+    if !name.starts_with(|first: char| first.is_ascii_uppercase()) {
+        return Err(format!("{name} does not begin with a capital letter, as Rust's types do"));
+    }
     if TYPES.contains(&name) || !is_stage && STAGES.contains(&name) {
         return Err(format!("{name} is a type that generated Rust uses itself"));
     }
@@ -155,9 +166,9 @@ pub(crate) fn type_name(full: &str) -> Result<(), String> {
     if parts.next() == Some(ROOT)
         && let Some(context) = parts.next()
     {
-        if ROOT_MODULES.contains(&context) {
+        if ROOT_MODULES.contains(&context) || PRIMITIVES.contains(&context) {
             return Err(format!(
-                "{context}, in the namespace {namespace}, is a module that Rust has already"
+                "{context}, in the namespace {namespace}, is a module or type that Rust has already"
             ));
         }
         if !context.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_') {
@@ -186,7 +197,7 @@ mod tests {
     fn fields_that_are_keywords_are_written_raw_or_refused() {
         assert_eq!(field("try"), Ok("r#try".to_owned()));
         assert_eq!(field("tries"), Ok("tries".to_owned()));
-        for name in ["self", "super", "crate", "_", "_a", "A"] {
+        for name in ["self", "super", "crate", "_", "_a", "A", "a__b"] {
             assert!(field(name).is_err(), "{name}");
         }
     }
@@ -203,6 +214,9 @@ mod tests {
             "millrace.json.A",
             "millrace.state.A",
             "millrace.Order.A",
+            "millrace.str.A",
+            "millrace.order.bool",
+            "millrace.order._",
             "Self",
         ] {
             assert!(type_name(full).is_err(), "{full}");

@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
 impl Cluster {
     /// Compares the files below `folder` with the cluster.
     pub(crate) fn provision(self, folder: &std::path::Path) -> Result<Provision> {
-        let catalogue = Catalogue::read(&folder.join("avro"))?;
+        let catalogue = Catalogue::read(folder)?;
         let topics = source::topics(folder, self.topics_file, &catalogue)?;
         let registry = Registry::new(&self.registry)?;
         let provision = Provision::of(&self.brokers, registry, self.replication, topics)?;

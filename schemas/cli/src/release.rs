@@ -8,12 +8,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
+    baseline::Baseline,
     catalogue::Catalogue,
     check::compare,
     config::Config,
-    files::{Baseline, Texts},
+    files::Side,
     report::{Format, Outcome},
     rust,
+    texts::Texts,
 };
 
 /// Whether to write.
@@ -28,12 +30,14 @@ impl Release {
     /// Releases every working schema that differs from its latest version, or none if one of them breaks something.
     pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
         let root = folder.join("released");
-        let baseline = Baseline::released(&root)?;
-        let report = compare(&Texts::read(&folder.join("avro"))?, &baseline, &Config::read(folder)?, None);
+        let side = Side::Disk(folder.to_owned());
+        let texts = Texts::read(&side)?;
+        let baseline = Baseline::released(&side, "released")?;
+        let report = compare(&texts, &baseline, &Config::read(&side)?, None);
         if report.errors() > 0 {
             return Ok(report.tell(format));
         }
-        let catalogue = Catalogue::read(&folder.join("avro"))?;
+        let catalogue = Catalogue::of(&texts)?;
         // What can't be generated could not be written or read by any program of the project.
         rust::files(&catalogue)?;
         let mut count = 0;

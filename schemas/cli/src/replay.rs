@@ -56,7 +56,7 @@ pub(crate) fn run(
 ) -> Result<Outcome> {
     let Arguments { brokers, registry, topics, topics_file } = arguments;
     let folder = folder()?;
-    let catalogue = Catalogue::read(&folder.join("avro"))?;
+    let catalogue = Catalogue::read(&folder)?;
     let declared = topics.is_empty();
     let topics = match declared {
         false => topics,

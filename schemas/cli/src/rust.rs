@@ -21,7 +21,7 @@ const ENUMS: [(&str, &str, &str); 5] = [
     ("member", "Member", "A member"),
 ];
 /// The columns that a line of docs may take.
-const COLUMNS: usize = 105;
+const COLUMNS: usize = 100;
 
 /// The files below `src/generated`, by name.
 pub(crate) fn files(catalogue: &Catalogue) -> Result<BTreeMap<String, String>> {
@@ -334,6 +334,9 @@ fn simple(full: &str) -> &str {
 
 /// `text` as lines of docs that fit.
 fn docs(text: &str, indent: &str, out: &mut String) {
+    // Rustc refuses a comment with a character that changes the direction of the text.
+    let is_direction = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let text = text.replace(is_direction, "\u{fffd}");
     for paragraph in text.lines() {
         let mut line = format!("{indent}///");
         for word in paragraph.split_whitespace() {

@@ -17,10 +17,12 @@ use schemas::{Schema, json::Converter};
 use serde_json::Value;
 
 use crate::{
+    baseline::Baseline,
     catalogue::Catalogue,
-    files::{Baseline, File, Texts},
+    files::{File, Side},
     online,
     stop::Stop,
+    texts::Texts,
 };
 
 /// How many subjects a registry is asked for at a time.
@@ -49,15 +51,16 @@ impl Against {
         self.against.is_some() || self.registry.is_some()
     }
 
-    /// Reads it, for these schemas of this folder.
-    pub(crate) fn read(&self, folder: &Path, texts: &Texts) -> Result<Baseline> {
+    /// Reads it, for these schemas of this folder. Released versions are read from the side that is
+    /// compared with them.
+    pub(crate) fn read(&self, folder: &Path, side: &Side, texts: &Texts) -> Result<Baseline> {
         match (&self.against, &self.registry) {
             (Some(against), _) => Baseline::read(against, &folder.join("avro")),
             (None, Some(url)) => {
-                let (registry, names) = (Registry::new(url)?, texts.roots().into_keys());
+                let (registry, names) = (Registry::new(url)?, texts.subjects().into_keys());
                 online()?.block_on(history(&registry, names.map(str::to_owned).collect()))
             }
-            (None, None) => Baseline::released(&folder.join("released")),
+            (None, None) => Baseline::released(side, "released"),
         }
     }
 }
@@ -85,12 +88,12 @@ pub(crate) fn local(folder: &Path, name: &str) -> Result<&'static Schema> {
     };
     let json = match version {
         None => {
-            let catalogue = Catalogue::read(&folder.join("avro"))?;
+            let catalogue = Catalogue::read(folder)?;
             let found = catalogue.subjects.iter().find(|found| found.full == subject);
             found.map(|found| found.json.to_string())
         }
         Some(version) => {
-            let baseline = Baseline::released(&folder.join("released"))?;
+            let baseline = Baseline::released(&Side::Disk(folder.to_owned()), "released")?;
             let history = baseline.of(subject);
             let index = version.parse::<usize>().ok().and_then(|version| version.checked_sub(1));
             let found = index.and_then(|index| history.get(index));
@@ -136,7 +139,8 @@ fn text(subject: &str, version: &Version) -> Texts {
     let json = serde_json::from_str::<Value>(&version.schema).ok();
     let lines = json.and_then(|json| serde_json::to_string_pretty(&json).ok());
     let text = lines.unwrap_or_else(|| version.schema.clone());
-    Texts::new(vec![File { path: format!("registry:{subject}@{}", version.number), text }])
+    let path = format!("registry:{subject}@{}", version.number);
+    Texts::new(vec![File { path, place: format!("{subject}/{}.avsc", version.number), text }])
 }
 
 /// A converter for the schema that `registry` knows under `id`.
@@ -165,14 +169,22 @@ mod tests {
     fn found(part: &str, versions: &[(u32, &str, &[&str])]) -> Report {
         let whole = r#"{"type":"record","name":"Whole","namespace":"shop","doc":"D.","fields":[
             {"name":"part","type":"Part","doc":"D."}]}"#;
-        let file = |text: &str| File { path: "a.avsc".to_owned(), text: text.to_owned() };
+        let file = |place: &str, text: &str| {
+            let [path, place, text] = [place, place, text].map(str::to_owned);
+            File { path, place, text }
+        };
         let versions = versions.iter().map(|(number, schema, references)| {
             let references: Vec<_> = references.iter().map(|text| (*text).to_owned()).collect();
             let schema = schemas::self_contained(schema, &references);
             (*number, text("shop.Whole", &Version { number: *number, id: 1, schema }))
         });
         let baseline = Baseline::History(BTreeMap::from([("shop.Whole".to_owned(), versions.collect())]));
-        compare(&Texts::new(vec![file(whole), file(part)]), &baseline, &Config::default(), None)
+        compare(
+            &Texts::new(vec![file("Whole.avsc", whole), file("types/Part.avsc", part)]),
+            &baseline,
+            &Config::default(),
+            None,
+        )
     }
 
     const WHOLE: &str =

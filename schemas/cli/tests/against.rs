@@ -78,7 +78,7 @@ fn a_commit_is_compared_with_whatever_folder_the_schemas_are_in() {
         printed.contains("error[field-without-default]: shop.Thing: size: this field is gone"),
         "{printed}"
     );
-    assert!(printed.contains("::: git:HEAD:./Thing.avsc:5:"), "{printed}");
+    assert!(printed.contains("::: git:HEAD:shop/avro/Thing.avsc:5:"), "{printed}");
     assert!(
         printed.contains("= breaks: readers that are not updated (git:HEAD) fail on new records"),
         "{printed}"

@@ -1,4 +1,5 @@
-//! The pre-commit hook of the README in real repositories: linked worktrees, the index, links, a first commit, a moved folder.
+//! The pre-commit hook of the README, and `--staged`, in real repositories: linked worktrees, the
+//! index, links, a first commit, a moved folder. Everything that is checked comes from the index.
 
 use std::{
     fs,
@@ -33,8 +34,24 @@ impl Repository {
         thing(&self.path(path), kind);
     }
 
+    /// Keeps the working `Thing` as this version of it.
+    fn release_thing(&self, version: u32) {
+        let path = self.path(&format!("schemas/released/shop.Thing/{version}.avsc"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::copy(self.path("schemas/avro/Thing.avsc"), path).expect("copied");
+    }
+
     fn git(&self, arguments: &[&str]) -> (bool, String) {
         git(self.0.path(), arguments)
+    }
+
+    /// The exit code of `schemas`, run at the top, and everything that it printed.
+    fn schemas(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_schemas"));
+        let command = command.args(arguments).current_dir(self.0.path());
+        let output = command.env_remove("MILLRACE_SCHEMAS").output().expect("the command runs");
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(printed).expect("text"))
     }
 
     fn commit(&self, arguments: &[&str]) -> (bool, String) {
@@ -145,17 +162,118 @@ fn moved_folder_is_refused_until_its_old_place_is_named() {
     repository.thing("shapes/avro/Thing.avsc", "string");
     repository.git(&["add", "."]);
     let folder = repository.path("shapes");
-    let check = |against: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_schemas"));
-        let command = command.args(["check", "--staged", "--against", against]).current_dir(&folder);
-        let output = command.env_remove("MILLRACE_SCHEMAS").output().expect("the command runs");
-        let printed = [output.stdout, output.stderr].concat();
-        (output.status.code(), String::from_utf8(printed).expect("text"))
-    };
+    let folder = folder.to_str().expect("text");
+    let check =
+        |against: &str| repository.schemas(&["check", "--staged", "--folder", folder, "--against", against]);
     let (code, printed) = check("git:HEAD");
     assert_eq!(code, Some(64), "{printed}");
     assert!(printed.contains("but has schemas/avro/Thing.avsc"), "{printed}");
     let (code, printed) = check("git:HEAD:schemas/avro");
     assert_eq!(code, Some(2), "{printed}");
     assert!(printed.contains("error[type-changed]"), "{printed}");
+}
+
+const EXCEPTION: &str = r#"
+[[allow]]
+rule = "subject-removed"
+at = "shop.Thing"
+reason = "No topic holds one."
+"#;
+
+#[test]
+fn exceptions_count_as_they_are_staged_whatever_the_working_tree_holds() {
+    let repository = Repository::with_thing();
+    repository.git(&["rm", "-q", "schemas/avro/Thing.avsc"]);
+    repository.thing("schemas/avro/Other.avsc", "int");
+    repository.git(&["add", "."]);
+    fs::write(repository.path("schemas/schemas.toml"), EXCEPTION).expect("written");
+    let (ok, printed) = repository.commit(&[]);
+    assert!(!ok && printed.contains("error[subject-removed]"), "{printed}");
+
+    repository.git(&["add", "."]);
+    fs::remove_file(repository.path("schemas/schemas.toml")).expect("removed");
+    let (ok, printed) = repository.commit(&[]);
+    assert!(ok, "{printed}");
+}
+
+#[test]
+fn exceptions_of_lint_count_as_they_are_staged() {
+    let repository = Repository::new();
+    repository.thing("schemas/avro/Thing.avsc", "int");
+    fs::write(repository.path("schemas/schemas.toml"), EXCEPTION.replace("subject-removed", "naming"))
+        .expect("written");
+    repository.git(&["add", "."]);
+    fs::remove_file(repository.path("schemas/schemas.toml")).expect("removed");
+
+    let (code, printed) = repository.schemas(&["lint", "--staged"]);
+
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("unused-allow"), "{printed}");
+}
+
+#[test]
+fn broken_exceptions_in_the_index_are_an_error_with_their_path() {
+    let repository = Repository::with_thing();
+    fs::write(repository.path("schemas/schemas.toml"), "[[allow]]\nrule = 1\n").expect("written");
+    repository.git(&["add", "."]);
+    fs::remove_file(repository.path("schemas/schemas.toml")).expect("removed");
+    for command in ["lint", "check", "diff"] {
+        let (code, printed) = repository.schemas(&[command, "--staged"]);
+        assert_eq!(code, Some(2), "{command}: {printed}");
+        assert!(printed.contains("schemas/schemas.toml"), "{command}: {printed}");
+    }
+}
+
+#[test]
+fn released_versions_count_as_they_are_staged_whatever_the_working_tree_holds() {
+    let repository = Repository::with_thing();
+    repository.release_thing(1);
+    repository.git(&["add", "."]);
+    fs::remove_dir_all(repository.path("schemas/released")).expect("removed");
+    repository.thing("schemas/avro/Thing.avsc", "string");
+    let (code, printed) = repository.schemas(&["check", "--staged"]);
+    assert_eq!((code, printed.as_str()), (Some(0), "1 schema against 1 released version: fine\n"));
+
+    repository.git(&["add", "schemas/avro"]);
+    for (command, expected) in [("check", "error[type-changed]"), ("diff", "BREAKS  size: int is now string")]
+    {
+        let (code, printed) = repository.schemas(&[command, "--staged"]);
+        assert_eq!(code, Some(2), "{command}: {printed}");
+        assert!(printed.contains(expected), "{command}: {printed}");
+        assert!(printed.contains("1 schema"), "{command}: {printed}");
+    }
+    // And the other way round: what only the working tree has was not released yet.
+    repository.git(&["restore", "--source=HEAD", "--staged", "."]);
+    repository.release_thing(1);
+    let (code, printed) = repository.schemas(&["check", "--staged"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("warning[empty-baseline]"), "{printed}");
+}
+
+#[test]
+fn diff_of_the_index_leaves_out_what_is_not_staged() {
+    let repository = Repository::with_thing();
+    repository.thing("schemas/avro/Thing.avsc", "string");
+    let diff = |staged: &[&str]| repository.schemas(&[&["diff", "--against", "git:HEAD"], staged].concat());
+    assert_eq!(diff(&["--staged"]), (Some(0), "1 schema: no change\n".to_owned()));
+    assert_eq!(diff(&[]).0, Some(2));
+
+    repository.git(&["add", "."]);
+    repository.thing("schemas/avro/Thing.avsc", "int");
+    let (code, printed) = diff(&["--staged"]);
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("BREAKS  size: int is now string"), "{printed}");
+    assert_eq!(diff(&[]), (Some(0), "1 schema: no change\n".to_owned()));
+
+    let (code, printed) = repository.schemas(&["diff", "--staged", "a.avsc", "b.avsc"]);
+    assert_eq!(code, Some(64), "{printed}");
+}
+
+#[test]
+fn long_history_in_the_index_is_read_in_one_go() {
+    let repository = Repository::with_thing();
+    (1..=300).for_each(|version| repository.release_thing(version));
+    repository.git(&["add", "."]);
+    let (code, printed) = repository.schemas(&["check", "--staged"]);
+    assert_eq!((code, printed.as_str()), (Some(0), "1 schema against 300 released versions: fine\n"));
 }

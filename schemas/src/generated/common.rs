@@ -7,15 +7,15 @@ use uuid::Uuid;
 
 use crate::schema::record;
 
-/// The contract of the headers that stand beside each command, follow-up, event and outcome. Headers are
-/// UTF-8 text in the CloudEvents binding for Kafka (binary mode); this record says which there are and
-/// is written nowhere.
+/// The contract of the headers that stand beside each command, follow-up, event and outcome.
+/// Headers are UTF-8 text in the CloudEvents binding for Kafka (binary mode); this record says
+/// which there are and is written nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The version of CloudEvents: 1.0.
     pub ce_specversion: String,
-    /// The record's id. On a command it is the command id; what an input causes gets an id derived from
-    /// the input's.
+    /// The record's id. On a command it is the command id; what an input causes gets an id derived
+    /// from the input's.
     pub ce_id: Uuid,
     /// The full name of the value's record.
     pub ce_type: String,
@@ -35,8 +35,8 @@ pub struct Metadata {
     pub traceparent: Option<String>,
     /// The aggregate's version after this event, in decimal digits; on events and states.
     pub ce_version: Option<i64>,
-    /// Who is behind it: a user id, or the fingerprint of an address or a token. A command without it is
-    /// an operator's.
+    /// Who is behind it: a user id, or the fingerprint of an address or a token. A command without
+    /// it is an operator's.
     pub ce_principal: Option<String>,
     /// On commands: the keyed hash of the canonical request in hexadecimal digits.
     pub ce_fingerprint: Option<String>,
@@ -83,8 +83,8 @@ pub struct Outcome {
 
 record!(Outcome, "millrace.Outcome");
 
-/// How a command ended: ACCEPTED, REFUSED by a rule of the domain, or FAILED because it could not be
-/// processed at all.
+/// How a command ended: ACCEPTED, REFUSED by a rule of the domain, or FAILED because it could not
+/// be processed at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     /// `ACCEPTED`.

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::schema::record;
 
-/// How far a task has applied one of its input topics. Written in every transaction, so that restored
-/// state can be compared with the committed offsets.
+/// How far a task has applied one of its input topics. Written in every transaction, so that
+/// restored state can be compared with the committed offsets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// The input topic.
@@ -19,12 +19,12 @@ pub struct Applied {
 
 record!(Applied, "millrace.engine.Applied");
 
-/// That a command has been taken in, and what became of it: by this a repeat is answered without being
-/// done again.
+/// That a command has been taken in, and what became of it: by this a repeat is answered without
+/// being done again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handled {
-    /// The keyed hash of the request; another request under the same command id is refused. Null when
-    /// the command brought none.
+    /// The keyed hash of the request; another request under the same command id is refused. Null
+    /// when the command brought none.
     pub fingerprint: Option<String>,
     /// The record time of the command; entries older than the horizon are forgotten.
     pub received_at: i64,
@@ -77,7 +77,8 @@ pub struct Redrive {
 
 record!(Redrive, "millrace.engine.Redrive");
 
-/// A timer of an aggregate that is to fire. Context, key and the timer's name are in the changelog key.
+/// A timer of an aggregate that is to fire. Context, key and the timer's name are in the changelog
+/// key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timer {
     /// When it fires, at the earliest.
@@ -86,8 +87,8 @@ pub struct Timer {
 
 record!(Timer, "millrace.engine.Timer");
 
-/// The command that an aggregate has taken in and still has to conclude: its outcome comes with a later
-/// input.
+/// The command that an aggregate has taken in and still has to conclude: its outcome comes with a
+/// later input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The pending command.

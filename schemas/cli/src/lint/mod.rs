@@ -14,9 +14,10 @@ use schemas::{
 use crate::{
     check::{EMPTY_BASELINE, SUBJECT_REMOVED},
     config::{Allow, Config},
-    files::Texts,
+    files::Side,
     report::{Finding, Format, Outcome, Report, count},
     stop::Stop,
+    texts::Texts,
 };
 
 /// What to lint, or what to explain.
@@ -35,9 +36,8 @@ impl Lint {
         if let Some(id) = &self.explain {
             return explain(id);
         }
-        let folder = folder()?;
-        let texts = Texts::working(&folder.join("avro"), self.staged)?;
-        Ok(lint(&texts, &Config::read(&folder)?).tell(format))
+        let side = Side::of(&folder()?, self.staged)?;
+        Ok(lint(&Texts::read(&side)?, &Config::read(&side)?).tell(format))
     }
 }
 

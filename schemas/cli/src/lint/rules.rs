@@ -6,9 +6,9 @@ use schemas::avro::{Field, Kind, Record, Span, Type, TypeId, Use};
 use serde_json::Value;
 
 use crate::{
-    files::{Texts, uses},
     names,
     report::{Finding, Place, Weight},
+    texts::{Texts, uses},
 };
 
 /// A rule.
@@ -592,7 +592,7 @@ fn file_names(found: &mut Found<'_>) {
         if found.broken.contains(&(source as u32)) {
             continue;
         }
-        let is = file.path.rsplit(['/', '\\']).next().unwrap_or(&file.path);
+        let is = file.name();
         match (root.name(), root.kind().name_span()) {
             (Some(name), Some(at)) => {
                 let wanted = format!("{}.avsc", name.simple());

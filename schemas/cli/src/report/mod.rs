@@ -11,7 +11,7 @@ use std::{fmt, ops::Range, rc::Rc};
 use clap::ValueEnum;
 use schemas::avro::{Invalid, Span};
 
-use crate::files::{File, Texts};
+use crate::{files::File, texts::Texts};
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -195,7 +195,11 @@ mod tests {
 
     /// Every form of the report of a file with this text.
     fn forms(text: &str) -> [String; 4] {
-        let file = File { path: "avro/Thing.avsc".to_owned(), text: text.to_owned() };
+        let file = File {
+            path: "avro/Thing.avsc".to_owned(),
+            place: "Thing.avsc".to_owned(),
+            text: text.to_owned(),
+        };
         let texts = Texts::new(vec![file]);
         for problem in &texts.problems {
             assert!(text.get(problem.span.range()).is_some(), "{problem:?} splits a character of {text}");
