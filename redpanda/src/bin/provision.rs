@@ -24,7 +24,8 @@ struct Config {
         long,
         env = "MILLRACE_REGISTRY_URL",
         default_value = "http://127.0.0.1:8081",
-        value_parser = registry::checked_urls
+        value_parser = registry::UrlsParser,
+        hide_env_values = true
     )]
     registry_url: String,
     /// How many replicas new topics get.
