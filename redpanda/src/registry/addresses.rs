@@ -1,7 +1,7 @@
 //! The registry's addresses: any of them may answer, and a request fails over to the next one.
 //!
-//! An answer that another address would give as well (`404`, a refused schema) never fails over: only
-//! a connection that fails, a timeout, `408`, `425`, `429` or a `5xx` status does.
+//! An answer that another address would give as well (`404`, a refused schema) never fails over:
+//! only a connection that fails, a timeout, `408`, `425`, `429` or a `5xx` status does.
 
 use std::{
     ffi::OsStr,
@@ -156,8 +156,8 @@ impl Addresses {
     }
 }
 
-/// The text of a URL for people: everything between its scheme and its last `@` is masked, because a
-/// password may stand there. It need not be a URL that can be parsed.
+/// The text of a URL for people: everything between its scheme and its last `@` is masked, because
+/// a password may stand there. It need not be a URL that can be parsed.
 fn masked(url: &str) -> String {
     let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
     match rest.rsplit_once('@') {
@@ -166,7 +166,8 @@ fn masked(url: &str) -> String {
     }
 }
 
-/// Checks a list of registry URLs and returns it in its normal form: no spaces, no trailing slashes.
+/// Checks a list of registry URLs and returns it in its normal form: no spaces, no trailing
+/// slashes.
 ///
 /// # Errors
 /// When the list is empty or one of its items is not an `http` or `https` URL.
@@ -176,7 +177,8 @@ pub fn checked_urls(urls: &str) -> Result<String, RegistryError> {
         .map(|url| {
             let url = url.trim().trim_end_matches('/');
             let wrong = |cause: String| {
-                // A comma in a password splits it over two items: only the whole list shows where it ends.
+                // A comma in a password splits it over two items: only the whole list shows where
+                // it ends.
                 let url = if urls.contains('@') { masked(urls) } else { url.to_owned() };
                 RegistryError::Address { url, cause }
             };
