@@ -101,6 +101,23 @@ install_missing() {
 browser_ready() { have chromedriver && { have chromium || have google-chrome; }; }
 install_browser() { browser_ready || { (install_packages chromium chromium-driver) && browser_ready; }; }
 
+# Schemathesis is for one test too, and comes from PyPI. A seed gives the same cases only with the same
+# versions, so requirements.txt names all of them and the folder is made anew when it changes.
+schemathesis=$root/.millrace/schemathesis
+schemathesis_stamp() { sha256sum <"$root/integration/openapi/requirements.txt" | cut -d' ' -f1; }
+schemathesis_ready() { [ "$(cat "$schemathesis/stamp" 2>/dev/null)" = "$(schemathesis_stamp)" ]; }
+install_schemathesis() {
+    schemathesis_ready && return 0
+    # Debian's python3 alone can't make an environment with pip.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || (install_packages python3 python3-venv) || return 1
+    rm -rf "$schemathesis"
+    {
+        python3 -m venv "$schemathesis" &&
+            "$schemathesis/bin/pip" install --disable-pip-version-check -r "$root/integration/openapi/requirements.txt"
+    } >"$root/.millrace/pip.log" 2>&1 || { tail -5 "$root/.millrace/pip.log" >&2; return 1; }
+    schemathesis_stamp >"$schemathesis/stamp"
+}
+
 jars_stamp() { sha256sum <"$root/integration/pom.xml" | cut -d' ' -f1; }
 jars_ready() { [ "$(cat "$jars/stamp" 2>/dev/null)" = "$(jars_stamp)" ]; }
 

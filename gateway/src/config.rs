@@ -29,7 +29,8 @@ pub struct Config {
         long,
         env = "MILLRACE_REGISTRY_URL",
         default_value = "http://127.0.0.1:8081",
-        value_parser = redpanda::registry::checked_urls
+        value_parser = redpanda::registry::UrlsParser,
+        hide_env_values = true
     )]
     pub registry_url: String,
     /// PostgreSQL, as a connection URL.
@@ -89,6 +90,9 @@ pub struct Config {
     /// Connections at once; more are left waiting in the kernel's queue.
     #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub connections_max: u32,
+    /// Requests that are answered at once; more get 503. Streams count until they begin.
+    #[arg(long, env = "MILLRACE_REQUESTS_MAX", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub requests_max: u32,
     /// Clients of the live stream at once.
     #[arg(long, env = "MILLRACE_STREAMS_MAX", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub streams_max: u32,

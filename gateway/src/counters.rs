@@ -1,9 +1,10 @@
-//! Counters and claims that expire, in Redis, so that they hold across gateways. A gateway writes nothing else there.
+//! Counters and claims that expire, in Redis, so that they hold across gateways. A gateway writes
+//! nothing else there.
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use projections::redis::Redis;
 
 /// A counter after a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,8 @@ pub trait Counters: Send + Sync {
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
     /// Ends the counter's window.
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>>;
-    /// Keeps `value` under `key` for a window, unless a value is there already. Returns the value that is kept.
+    /// Keeps `value` under `key` for a window, unless a value is there already. Returns the value
+    /// that is kept.
     fn claim<'a>(
         &'a self,
         key: &'a str,
@@ -57,13 +59,14 @@ return ARGV[1]";
 
 /// Nobody waits longer for a counter.
 const DEADLINE: Duration = Duration::from_millis(250);
-/// Reconnects no slower than this.
-const RECONNECT_MAX: Duration = Duration::from_secs(1);
+/// An answer that is later shows a connection that swallows commands, and the connection is
+/// replaced. It is shorter than [`DEADLINE`], after which a caller has left and sees no answer.
+const ANSWER_MAX: Duration = Duration::from_millis(200);
 
 /// Counters in Redis.
 #[derive(Clone)]
 pub struct RedisCounters {
-    redis: ConnectionManager,
+    redis: Redis,
     hit: redis::Script,
     claim: redis::Script,
 }
@@ -74,14 +77,8 @@ impl RedisCounters {
     /// # Errors
     /// When the URL is malformed.
     pub fn new(url: &str) -> Result<Self, CounterError> {
-        let failed = |error: redis::RedisError| CounterError(error.to_string());
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(DEADLINE))
-            .set_response_timeout(Some(DEADLINE))
-            .set_max_delay(RECONNECT_MAX)
-            .set_number_of_retries(1);
-        let client = redis::Client::open(url).map_err(failed)?;
-        let redis = ConnectionManager::new_lazy_with_config(client, config).map_err(failed)?;
+        let redis = Redis::answering_within(url, ANSWER_MAX);
+        let redis = redis.map_err(|error| CounterError(error.to_string()))?;
         Ok(Self { redis, hit: redis::Script::new(HIT), claim: redis::Script::new(CLAIM) })
     }
 }
@@ -96,7 +93,7 @@ async fn within<T>(answer: impl Future<Output = redis::RedisResult<T>>) -> Resul
 impl Counters for RedisCounters {
     fn hit<'a>(&'a self, key: &'a str, window: Duration) -> BoxFuture<'a, Result<Count, CounterError>> {
         Box::pin(async move {
-            let mut redis = self.redis.clone();
+            let mut redis = self.redis.connection();
             let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
             let mut script = self.hit.key(key);
             let (count, left_ms): (u64, u64) = within(script.arg(window_ms).invoke_async(&mut redis)).await?;
@@ -106,7 +103,7 @@ impl Counters for RedisCounters {
 
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>> {
         Box::pin(async move {
-            let mut redis = self.redis.clone();
+            let mut redis = self.redis.connection();
             let left_ms: i64 = within(redis::cmd("PTTL").arg(key).query_async(&mut redis)).await?;
             Ok(u64::try_from(left_ms).ok().map(Duration::from_millis))
         })
@@ -114,7 +111,7 @@ impl Counters for RedisCounters {
 
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
         Box::pin(async move {
-            let mut redis = self.redis.clone();
+            let mut redis = self.redis.connection();
             within(redis::cmd("DEL").arg(key).query_async::<()>(&mut redis)).await
         })
     }
@@ -126,7 +123,7 @@ impl Counters for RedisCounters {
         window: Duration,
     ) -> BoxFuture<'a, Result<String, CounterError>> {
         Box::pin(async move {
-            let mut redis = self.redis.clone();
+            let mut redis = self.redis.connection();
             let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
             let mut script = self.claim.key(key);
             within(script.arg(value).arg(window_ms).invoke_async(&mut redis)).await

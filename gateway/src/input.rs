@@ -48,7 +48,9 @@ pub fn email(text: &str) -> Result<String, Problem> {
 /// The problem to answer with, if it can't be one.
 pub fn name(text: &str) -> Result<String, Problem> {
     let name: String = text.trim().nfc().collect();
-    if name.is_empty() || name.chars().count() > NAME_MAX || !is_visible(&name) {
+    // A line's end is no space that may stand around a name.
+    let visible = is_visible(text) && is_visible(&name);
+    if name.is_empty() || name.chars().count() > NAME_MAX || !visible {
         let detail = format!("1 to {NAME_MAX} characters on one line, none of them invisible");
         return Err(Problem::field("name", detail));
     }
@@ -209,6 +211,8 @@ mod tests {
         for wrong in [
             "  ",
             "a\nb",
+            "ab\n",
+            "\tab",
             "a\u{202e}b",
             "a\u{2066}b",
             "a\u{ad}b",

@@ -1,4 +1,5 @@
-//! The gateway's process: puts the parts together, serves, and leaves in order. Exit code 64 for wrong settings.
+//! The gateway's process: puts the parts together, serves, and leaves in order. Exit code 64 for
+//! wrong settings.
 #![forbid(unsafe_code)]
 
 use std::{sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use gateway::{
     state::{Parts, State},
     stores::Stores,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -28,6 +30,8 @@ const NOTICE: Duration = Duration::from_millis(500);
 /// Ready or not is found out at most so often.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
 const INNER_CONNECTIONS_MAX: usize = 64;
+/// Files besides clients' connections: those to brokers and stores, the inner listener's, logs.
+const OTHER_FILES_MAX: u64 = 256;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -36,6 +40,8 @@ async fn main() -> anyhow::Result<()> {
     let (config, secrets) = Config::from_env();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    allow_files(u64::from(config.connections_max));
 
     let registry = prometheus::Registry::new();
     registry
@@ -62,6 +68,7 @@ async fn main() -> anyhow::Result<()> {
             trusted: config.trusted_proxies.clone(),
         },
         streams: config.streams(),
+        requests_max: config.requests_max as usize,
         health_every: HEALTH_EVERY,
         metrics: metrics.clone(),
     });
@@ -103,6 +110,20 @@ async fn main() -> anyhow::Result<()> {
         .await;
     tracing::info!("left");
     Ok(())
+}
+
+/// Lets the process open as many files as the machine allows it at most, because a connection is a
+/// file and the usual limit of 1,024 is below that of connections.
+fn allow_files(connections_max: u64) {
+    let limit = Resource::RLIMIT_NOFILE;
+    let raised = getrlimit(limit).and_then(|(_, most)| setrlimit(limit, most, most).map(|()| most));
+    match raised {
+        Ok(most) if most >= connections_max + OTHER_FILES_MAX => {}
+        Ok(most) => {
+            tracing::warn!(most, connections_max, "the machine allows fewer open files than connections");
+        }
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
 }
 
 async fn bind(address: std::net::SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {

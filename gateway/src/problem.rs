@@ -1,5 +1,6 @@
-//! How every failure looks: one `Problem`, `application/problem+json` after RFC 9457, warp's own rejections
-//! included. Never says more than the client may know: causes are logged where they are handled.
+//! How every failure looks: one `Problem`, `application/problem+json` after RFC 9457, warp's own
+//! rejections included. Never says more than the client may know: causes are logged where they are
+//! handled.
 
 use std::{convert::Infallible, fmt, time::Duration};
 
@@ -83,6 +84,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(Duration::from_secs(1))
     }
 
+    /// So many requests are being answered that this one is not begun.
+    pub fn overloaded() -> Self {
+        let detail = "Too many requests are being answered. Nothing of this one has been done.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(Duration::from_secs(1))
+    }
+
     /// Too many requests, or too many wrong passwords.
     pub fn too_many(code: &str, detail: &str, wait: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(wait)
@@ -158,7 +165,8 @@ pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
     } else if rejection.is_not_found() {
         Problem::not_found()
     } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method.")
+        // The outer routes answer this themselves, the inner ones take nothing else.
+        Problem::method_not_allowed(&["GET"])
     } else if rejection.find::<warp::reject::PayloadTooLarge>().is_some() {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large.")
     } else if rejection.find::<warp::reject::LengthRequired>().is_some() {

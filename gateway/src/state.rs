@@ -1,9 +1,10 @@
-//! What every route has at hand. Holds nothing that another gateway would need: each request can go to any of them.
+//! What every route has at hand. Holds nothing that another gateway would need: each request can go
+//! to any of them.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, Semaphore, watch},
     time::Instant,
 };
 
@@ -37,6 +38,8 @@ pub struct Parts {
     pub limit: Limit,
     /// Clients of the live stream at once.
     pub streams: Bounds,
+    /// Requests that are answered at once.
+    pub requests_max: usize,
     /// Ready or not is found out at most so often.
     pub health_every: Duration,
     /// What is counted for operators.
@@ -65,6 +68,8 @@ pub struct State {
     pub limit: Limit,
     /// Room for clients of the live stream.
     pub streams: Arc<Streams>,
+    /// Room for requests until their answers begin.
+    pub requests: Arc<Semaphore>,
     /// What is counted for operators.
     pub metrics: Metrics,
     draining: watch::Sender<bool>,
@@ -86,6 +91,7 @@ impl State {
             counters: parts.counters,
             limit: parts.limit,
             streams: Streams::new(parts.streams),
+            requests: Arc::new(Semaphore::new(parts.requests_max)),
             metrics: parts.metrics,
             draining: watch::Sender::new(false),
             health_every: parts.health_every,
@@ -109,7 +115,8 @@ impl State {
 
     /// Everything that the gateway needs, and why it can't be had.
     ///
-    /// Anyone may ask, and uncounted: so the parts are asked only now and then, and once for all who wait.
+    /// Anyone may ask, and uncounted: so the parts are asked only now and then, and once for all
+    /// who wait.
     pub async fn health(&self) -> Health {
         let mut known = self.health.lock().await;
         let mut health = match &*known {
@@ -130,7 +137,8 @@ impl State {
     }
 }
 
-/// Whether a gateway in this health should get requests. Without Redis they are answered, only slower and uncounted.
+/// Whether a gateway in this health should get requests. Without Redis they are answered, only
+/// slower and uncounted.
 pub fn is_ready(health: &Health) -> bool {
     health.iter().all(|(part, health)| health.is_ok() || *part == "redis")
 }

@@ -1,9 +1,13 @@
-//! The native stack and what runs against it: starting and supervising the real parts without Docker ([`stack`]), one visible journey
-//! over HTTP ([`journey`]), a client of the API for tests ([`client`]), and the tests on real parts. Nothing in the system depends on this crate, and it never looks inside a
-//! process: it speaks to the system as its users do, over HTTP, topics and signals.
+//! The native stack and what runs against it: starting and supervising the real parts without Docker
+//! ([`stack`]), one visible journey over HTTP ([`journey`]), a client of the API for tests
+//! ([`client`]), and the tests on real parts. Nothing in the system depends on this crate, and it
+//! never looks inside a process: it speaks to the system as its users do, over HTTP, topics and
+//! signals.
 #![forbid(unsafe_code)]
 
-/// Prints a line, as `println!` does, but goes on when nobody reads it any more: the stack still has processes to stop.
+/// Prints a line like `println!`, which panics when the reader of a pipe has left. A program that
+/// prints with `say!` goes on: it may still have processes to stop.
+#[macro_export]
 macro_rules! say {
     ($($line:tt)*) => {{
         use std::io::Write as _;
@@ -11,7 +15,8 @@ macro_rules! say {
     }};
 }
 
-/// Prints a line of warning, as `eprintln!` does, but goes on when nobody reads it any more.
+/// Prints a line of warning like `eprintln!`, and goes on when nobody reads it any more.
+#[macro_export]
 macro_rules! tell {
     ($($line:tt)*) => {{
         use std::io::Write as _;

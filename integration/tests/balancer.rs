@@ -1,5 +1,6 @@
-//! What the balancer's template promises, tried on a real nginx in front of gateways that misbehave: commands are never sent twice, reads
-//! survive a gateway, the client's address comes from the socket, streams are passed on at once.
+//! What the balancer's files promise, tried on a real nginx in front of gateways that misbehave:
+//! commands are never sent twice, reads survive a gateway, the client's address comes from the socket,
+//! streams are passed on at once, and load is answered with 503.
 
 use std::net::TcpListener as StdListener;
 use std::path::Path;
@@ -10,9 +11,16 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/nginx.conf.template");
+const BOUNDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/nginx.main.conf");
+/// A request that is the only one of its connection.
+const REQUEST: &str = "GET /v1/products HTTP/1.1\r\nHost: millrace.example\r\nConnection: close\r\n\r\n";
+
+/// Nothing here takes longer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a gateway of the test behaves.
 #[derive(Clone, Copy)]
@@ -23,11 +31,27 @@ enum Manner {
     HangUp,
     /// Sends the head and a first event, and never ends.
     Stream,
+    /// Answers with the request it got, but not before the test lets it.
+    Wait,
 }
 
 struct Gateway {
     address: String,
     requests: Arc<AtomicUsize>,
+    /// Lets those answer that wait.
+    go: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// Waits until so many requests have come.
+    async fn met(&self, requests: usize) {
+        let met = async {
+            while self.requests.load(Ordering::SeqCst) < requests {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, met).await.expect("the gateway gets the requests");
+    }
 }
 
 async fn gateway(manner: Manner) -> Gateway {
@@ -35,15 +59,21 @@ async fn gateway(manner: Manner) -> Gateway {
     let address = listener.local_addr().expect("its address").to_string();
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = requests.clone();
+    let (go, waiting) = watch::channel(false);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer(stream, manner, counter.clone()));
+            tokio::spawn(answer(stream, manner, counter.clone(), waiting.clone()));
         }
     });
-    Gateway { address, requests }
+    Gateway { address, requests, go }
 }
 
-async fn answer(mut stream: TcpStream, manner: Manner, requests: Arc<AtomicUsize>) {
+async fn answer(
+    mut stream: TcpStream,
+    manner: Manner,
+    requests: Arc<AtomicUsize>,
+    mut go: watch::Receiver<bool>,
+) {
     let mut head = vec![0; 16 * 1024];
     let Ok(read) = stream.read(&mut head).await else { return };
     if read == 0 {
@@ -51,9 +81,13 @@ async fn answer(mut stream: TcpStream, manner: Manner, requests: Arc<AtomicUsize
     }
     requests.fetch_add(1, Ordering::SeqCst);
     let seen = String::from_utf8_lossy(&head[..read]).into_owned();
+    if matches!(manner, Manner::Wait) {
+        // The test may have ended meanwhile.
+        let _ = go.wait_for(|go| *go).await;
+    }
     let text = match manner {
         Manner::HangUp => return,
-        Manner::Echo => {
+        Manner::Echo | Manner::Wait => {
             format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{seen}", seen.len())
         }
         Manner::Stream => {
@@ -81,6 +115,11 @@ impl Drop for Balancer {
 }
 
 async fn balancer(first: &str, second: &str) -> Balancer {
+    bounded(first, second, &[]).await
+}
+
+/// A balancer with other bounds: each of these directives is in its files, and is replaced by the next.
+async fn bounded(first: &str, second: &str, bounds: &[(&str, &str)]) -> Balancer {
     let dir = tempfile::tempdir().expect("a folder");
     let listen = closed_port();
     let site = std::fs::read_to_string(TEMPLATE).expect("the template");
@@ -88,10 +127,16 @@ async fn balancer(first: &str, second: &str) -> Balancer {
         .replace("${BALANCER_LISTEN}", &listen)
         .replace("${GATEWAY_0}", first)
         .replace("${GATEWAY_1}", second);
+    let main = std::fs::read_to_string(BOUNDS).expect("the bounds");
+    let (mut site, mut main) = (site, main);
+    for (there, instead) in bounds {
+        assert!(site.contains(there) || main.contains(there), "no file says {there}");
+        (site, main) = (site.replace(there, instead), main.replace(there, instead));
+    }
     let temp = |name: &str| format!("{name}_temp_path {}/{name};", dir.path().display());
     let temps = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(temp).join("\n");
     let main = format!(
-        "daemon off; pid {dir}/pid; error_log stderr crit; events {{}} http {{ access_log off; {temps} {site} }}",
+        "daemon off; pid {dir}/pid; error_log stderr emerg; {main} http {{ access_log off; {temps} {site} }}",
         dir = dir.path().display()
     );
     let config = dir.path().join("nginx.conf");
@@ -186,14 +231,147 @@ async fn a_stream_is_passed_on_as_it_comes() {
     assert_eq!(Some(&b"data: first\n\n"[..]), first.expect("a chunk").as_deref());
 }
 
+/// A connection to the balancer from 127.0.0.`host`, with these bytes sent.
+async fn sent(balancer: &Balancer, host: u8, request: &str) -> TcpStream {
+    let address = balancer.url.strip_prefix("http://").expect("an address").parse().expect("an address");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, host], 0).into()).expect("a loopback address");
+    let mut stream = socket.connect(address).await.expect("a connection");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    stream
+}
+
+/// All that comes until the end of the connection, which must not be cut.
+async fn ended(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer));
+    read.await.expect("an answer in time").expect("a whole answer");
+    answer
+}
+
 /// The answer to these bytes, which end the connection.
 async fn raw(balancer: &Balancer, request: &str) -> String {
-    let address = balancer.url.strip_prefix("http://").expect("an address");
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.expect("an answer");
-    String::from_utf8(answer).expect("text")
+    ended(sent(balancer, 1, request).await).await
+}
+
+#[track_caller]
+fn assert_overloaded(answer: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert_problem("one too many", head, body, 503, "overloaded");
+    assert!(head.contains("\r\nRetry-After: 2"), "{head}");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: integration/test runs it"]
+async fn requests_beyond_the_limit_get_503_and_those_within_it_go_on() {
+    let waiting = gateway(Manner::Wait).await;
+    let limits = [("limit_conn requests 512;", "limit_conn requests 8;")];
+    let balancer = bounded(&waiting.address, &waiting.address, &limits).await;
+    // Given as many requests in flight as there may be
+    let mut held = Vec::new();
+    for host in 1..=8 {
+        held.push(sent(&balancer, host, REQUEST).await);
+    }
+    waiting.met(8).await;
+    // When many more come at once, some of them with a large body
+    let body = "x".repeat(60_000);
+    let large = format!(
+        "POST /v1/orders HTTP/1.1\r\nHost: millrace.example\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answers = (0..100).map(|number| {
+        let (balancer, large) = (&balancer, large.as_str());
+        async move { ended(sent(balancer, 100, if number % 4 == 0 { large } else { REQUEST }).await).await }
+    });
+    // Then each gets a whole answer, and no gateway hears of it
+    for answer in futures_util::future::join_all(answers).await {
+        assert_overloaded(&answer);
+    }
+    assert_eq!(8, waiting.requests.load(Ordering::SeqCst));
+    // And those that were there first are answered, and so is the next one
+    waiting.go.send_replace(true);
+    for stream in held {
+        assert!(ended(stream).await.starts_with("HTTP/1.1 200 "));
+    }
+    assert!(raw(&balancer, REQUEST).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: integration/test runs it"]
+async fn one_address_and_all_streams_leave_room_for_other_requests() {
+    let (waiting, streaming) = (gateway(Manner::Wait).await, gateway(Manner::Stream).await);
+    let limits = [
+        ("limit_conn by_address 256;", "limit_conn by_address 2;"),
+        ("limit_conn streams 1024;", "limit_conn streams 3;"),
+    ];
+    let stream = REQUEST.replace("/v1/products", "/v1/stream");
+
+    let one = bounded(&waiting.address, &waiting.address, &limits).await;
+    let held = [sent(&one, 1, REQUEST).await, sent(&one, 1, REQUEST).await];
+    waiting.met(2).await;
+    assert_overloaded(&raw(&one, REQUEST).await);
+    assert_overloaded(&raw(&one, &stream).await);
+    let other = sent(&one, 2, REQUEST).await;
+    waiting.met(3).await;
+    waiting.go.send_replace(true);
+    for stream in held.into_iter().chain([other]) {
+        assert!(ended(stream).await.starts_with("HTTP/1.1 200 "));
+    }
+
+    let all = bounded(&streaming.address, &streaming.address, &limits).await;
+    let mut open = Vec::new();
+    for host in 1..=3 {
+        open.push(sent(&all, host, &stream).await);
+    }
+    streaming.met(3).await;
+    assert_overloaded(&ended(sent(&all, 4, &stream).await).await);
+    let _request = sent(&all, 5, REQUEST).await;
+    streaming.met(4).await;
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: integration/test runs it"]
+async fn without_a_connection_to_a_gateway_the_answer_is_503_and_not_500() {
+    let well = gateway(Manner::Echo).await;
+    let room = [("worker_connections 4000;", "worker_connections 32;")];
+    let balancer = bounded(&well.address, &well.address, &room).await;
+    // Given clients that take one connection after another and never end their requests
+    let mut slow = Vec::new();
+    let answer = loop {
+        slow.push(sent(&balancer, 1, "GET /v1/products HTTP/1.1\r\nHost:").await);
+        assert!(slow.len() < 100, "the test met the end of the connections");
+        // When a request gets the last one, so that there is none to a gateway
+        let answer = raw(&balancer, REQUEST).await;
+        if !answer.starts_with("HTTP/1.1 200 ") {
+            break answer;
+        }
+    };
+    // Then it is told to come again
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert_problem("out of connections", head, body, 503, "unavailable");
+    assert!(head.contains("\r\nRetry-After: 2"), "{head}");
+}
+
+/// The number in the one place where a text has it after `before`.
+fn number(text: &str, before: &str) -> usize {
+    let (_, after) = text.split_once(before).unwrap_or_else(|| panic!("nothing says {before}"));
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
+#[test]
+fn there_are_connections_for_all_that_the_limits_allow() {
+    let (site, main) = (std::fs::read_to_string(TEMPLATE), std::fs::read_to_string(BOUNDS));
+    let (site, main) = (site.expect("the template"), main.expect("the bounds"));
+    let in_flight = number(&site, "limit_conn requests ") + number(&site, "limit_conn streams ");
+    let connections = number(&main, "worker_connections ");
+    // Two for each request, the idle ones to gateways, and an eighth for clients that are not served yet
+    let needed = 2 * in_flight + number(&site, "keepalive ") + connections / 8;
+    assert!(connections >= needed, "{connections} connections, {needed} are needed");
+    // Some files are no connections: sockets that listen, logs, the loop's own
+    let files = number(&main, "worker_rlimit_nofile ");
+    assert!(files >= connections + 64, "{files} files for {connections} connections");
+    assert!(files <= 4096, "a machine may not allow {files} files");
 }
 
 #[tokio::test]
@@ -221,6 +399,9 @@ async fn what_the_balancer_refuses_is_a_problem_as_the_gateway_writes_them() {
         let answer = raw(&balancer, &request).await;
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         assert_problem(&request, head, body, status, code);
+        // Of what is refused here only TRACE reaches a known path with a method it does not take
+        let allowed = head.lines().find_map(|line| line.strip_prefix("Allow: "));
+        assert_eq!((status == 405).then_some("GET"), allowed, "{request}: {head}");
     }
     assert_eq!(0, well.requests.load(Ordering::SeqCst), "none of it reaches a gateway");
 

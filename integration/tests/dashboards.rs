@@ -1,5 +1,6 @@
-//! The dashboard and the rules against the code: every metric they name is exported, every alert has a runbook, every panel says what it
-//! shows, every expression is one that Prometheus takes. Only the last test needs the stack. None looks at a picture.
+//! The dashboard and the rules against the code: every metric they name is exported, every alert has a
+//! runbook and a rule test, every panel says what it shows, every expression is one that Prometheus
+//! takes. Only the last test needs the stack. None looks at a picture.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -182,8 +183,12 @@ fn every_internal_metric_that_is_watched_is_kept_by_the_scrape_that_brings_it() 
 }
 
 #[test]
-fn every_alert_has_a_runbook() {
+fn every_alert_has_a_runbook_and_a_rule_test_in_which_it_fires() {
     let name = Regex::new(r"- alert: (\w+)").expect("a pattern");
+    let tests: String = files("grafana/prometheus/tests", "yml").iter().map(|path| text(path)).collect();
+    // The alert of one test begins a line of its own; one that must not fire has no `exp_alerts:`.
+    let fires = Regex::new(r"alertname: (\w+)\n\s+(?:eval_time: \w+\n\s+)?exp_alerts:\n").expect("a pattern");
+    let fires: BTreeSet<_> = fires.captures_iter(&tests).map(|found| found[1].to_owned()).collect();
     for path in files("grafana/prometheus/rules", "yml") {
         let rules = text(&path);
         for alert in name.captures_iter(&rules).map(|found| found[1].to_owned()) {
@@ -194,6 +199,7 @@ fn every_alert_has_a_runbook() {
                 readme.contains(&format!("\n### {alert}\n")),
                 "grafana/README.md says nothing about {alert}"
             );
+            assert!(fires.contains(&alert), "no rule test shows how {alert} fires");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Every route of the gateway. [`TABLE`] names them for metrics, for 405 and for the OpenAPI document; [`all`] is
-//! where they are served. Handlers are in one file for each resource.
+//! Every route of the gateway. [`TABLE`] names them for metrics, for 405 and for the OpenAPI
+//! document; [`all`] is where they are served. Handlers are in one file for each resource.
 
 mod commands;
 mod notifications;
@@ -13,6 +13,7 @@ mod users;
 
 use std::{sync::Arc, time::Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 use warp::{
     Filter, Rejection, Reply,
@@ -125,9 +126,10 @@ pub fn all(state: &Arc<State>) -> BoxedFilter<(Response,)> {
     let counted = without_slash().and(any([users, sessions, products, orders, others])).boxed();
     let counted = any([counted, unmatched()]);
     let uncounted = without_slash().and(uncounted).boxed();
-    let counted = admitted(state.clone())
+    let counted = room(state.clone())
+        .and(admitted(state.clone()))
         .and(counted.recover(problem::recover).unify())
-        .map(|standing: Standing, response| standing.told(response));
+        .map(|_room: OwnedSemaphorePermit, standing: Standing, response| standing.told(response));
     observed(state.clone(), uncounted.or(counted).unify().recover(problem::recover).unify().boxed())
 }
 
@@ -149,8 +151,8 @@ pub fn template(path: &str) -> Option<(&'static str, &'static [&'static str])> {
     TABLE.iter().find(|(template, _)| fits(template)).copied()
 }
 
-/// What a path names, in one spelling: the template with the parameters as they are parsed. An idempotency key belongs
-/// to this and the method.
+/// What a path names, in one spelling: the template with the parameters as they are parsed. An
+/// idempotency key belongs to this and the method.
 pub fn resource(path: &str) -> String {
     let Some((template, _)) = template(path) else { return path.to_owned() };
     let parts = template.split('/').zip(path.split('/')).map(|(wanted, part)| match wanted {
@@ -160,7 +162,8 @@ pub fn resource(path: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Refuses a slash at the end of a path, which warp's filters would take: each resource has one path.
+/// Refuses a slash at the end of a path, which warp's filters would take: each resource has one
+/// path.
 fn without_slash() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::path::full()
         .and_then(|path: FullPath| async move {
@@ -179,6 +182,16 @@ fn unmatched() -> BoxedFilter<(Response,)> {
             problem.into_response()
         })
         .boxed()
+}
+
+/// A place among the requests that are answered at once, until the answer begins: a stream that
+/// goes on has a place of its own. Nobody waits for one, because a queue only makes all answers
+/// late.
+fn room(state: Arc<State>) -> impl Filter<Extract = (OwnedSemaphorePermit,), Error = Rejection> + Clone {
+    warp::any().and_then(move || {
+        let place = state.requests.clone().try_acquire_owned();
+        async move { place.map_err(|_| warp::reject::custom(Problem::overloaded())) }
+    })
 }
 
 /// The client's request is counted.

@@ -1,5 +1,5 @@
-//! For operators and balancers: whether the gateway lives and is ready. Outside only yes or no; on the inner
-//! listener also why, and the metrics.
+//! For operators and balancers: whether the gateway lives and is ready. Outside only yes or no; on
+//! the inner listener also why, and the metrics.
 
 use std::sync::Arc;
 
@@ -34,15 +34,15 @@ pub(super) async fn ready(call: Call) -> Answer {
 
 /// What the inner listener serves.
 pub fn inner(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)> {
-    let metrics = path!("metrics").map(move || {
+    let metrics = path!("metrics").and(warp::get()).map(move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default();
         let mut response = text.into_response();
         set(&mut response, header::CONTENT_TYPE, "text/plain; version=0.0.4");
         response
     });
-    let live = path!("livez").map(|| plain(&json!({ "status": "live" })));
+    let live = path!("livez").and(warp::get()).map(|| plain(&json!({ "status": "live" })));
     let state = state.clone();
-    let ready = path!("readyz").then(move || {
+    let ready = path!("readyz").and(warp::get()).then(move || {
         let state = state.clone();
         async move {
             let health = state.health().await;
@@ -59,11 +59,7 @@ pub fn inner(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)>
             response
         }
     });
-    warp::get()
-        .and(metrics.or(live).unify().or(ready).unify())
-        .recover(crate::problem::recover)
-        .unify()
-        .boxed()
+    metrics.or(live).unify().or(ready).unify().recover(crate::problem::recover).unify().boxed()
 }
 
 fn plain(body: &serde_json::Value) -> Response {

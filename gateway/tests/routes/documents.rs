@@ -1,4 +1,5 @@
-//! What is checked in is what is served: the OpenAPI document and the page.
+//! What is checked in is what is served: the OpenAPI document, the page, and what the balancer says
+//! of the routes.
 
 use gateway::routes::TABLE;
 use serde_json::{Value, json};
@@ -25,6 +26,18 @@ fn the_document_names_exactly_the_routes() {
     described.sort();
     served.sort();
     assert_eq!(described, served);
+}
+
+#[test]
+fn the_balancer_allows_the_methods_of_each_route() {
+    let template = include_str!("../../nginx.conf.template");
+    let (_, map) = template.split_once("map $request_uri $route_methods {\n").expect("the map");
+    let (map, _) = map.split_once("    #").expect("the map's default");
+    let line = |(path, methods): &(&str, &[&str])| {
+        let path = path.replace('.', r"\.").replace("{sku}", "[^/?]+").replace("{id}", "[^/?]+");
+        format!("    ~^{path}(\\?|$) '{}';\n", methods.join(", "))
+    };
+    assert_eq!(map, TABLE.iter().map(line).collect::<String>());
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
-//! How much one client address may ask.
+//! How much one client address may ask, and how much all of them at once.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
+
+use serde_json::json;
 
 use crate::support::*;
 
@@ -70,4 +72,40 @@ async fn without_redis_requests_are_let_through_and_counted_for_operators() {
         assert_eq!((response.status().as_u16(), header(&response, "ratelimit")), (200, ""));
     }
     assert_eq!(gateway.state.metrics.counters_unavailable.get(), 3);
+}
+
+#[tokio::test]
+async fn one_request_more_than_can_be_answered_at_once_is_503_and_the_others_go_on() {
+    let gateway = gateway();
+    gateway.product("rye").await;
+    let token = gateway.someone("ada@example.org").await;
+    gateway.world.answers(Answer::Silence);
+    let before = gateway.world.written();
+    // Given as many requests as there is room for, which wait for an outcome
+    let waiting: Vec<_> = (0..REQUESTS_MAX)
+        .map(|_| {
+            let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
+            let order = with(Some(&token), request("POST", "/v1/orders").header("prefer", "wait=30"));
+            let order = order.json(&body).extension(gateway::client::Peer(CLIENT));
+            let routes = gateway.routes.clone();
+            tokio::spawn(async move { order.reply(&routes).await.status() })
+        })
+        .collect();
+    while gateway.world.written() < before + REQUESTS_MAX {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // When there comes one more
+    let response = gateway.get("/v1/products", None).await;
+    // Then it is turned away uncounted, and what operators ask is answered
+    assert_problem(&response, 503, "overloaded");
+    assert_eq!(header(&response, "retry-after"), "1");
+    assert_eq!(header(&response, "ratelimit"), "");
+    assert_eq!(gateway.get("/livez", None).await.status(), 200);
+    assert!(waiting.iter().all(|order| !order.is_finished()));
+    // And a client that leaves makes room
+    waiting[0].abort();
+    while !waiting[0].is_finished() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(gateway.get("/v1/products", None).await.status(), 200);
 }

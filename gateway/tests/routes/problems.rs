@@ -129,6 +129,11 @@ async fn inside_one_learns_why_and_the_metrics() {
     let metrics = request("GET", "/metrics").reply(&inner).await;
     assert!(String::from_utf8_lossy(metrics.body()).contains("millrace_gateway_rate_limited_total 1"));
     assert_problem(&gateway.get("/metrics", None).await, 404, "not_found");
+    for (path, status, code) in [("/metrics", 405, "method_not_allowed"), ("/nowhere", 404, "not_found")] {
+        let response = request("POST", path).reply(&inner).await;
+        assert_problem(&response, status, code);
+        assert_eq!(header(&response, "allow"), if status == 405 { "GET" } else { "" });
+    }
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn main() -> ExitCode {
     drop(rustls::crypto::ring::default_provider().install_default());
     if arguments.list {
         for fault in ALL {
-            println!(
+            integration::say!(
                 "{:<22} {} ({} runs{})",
                 fault.name,
                 fault.what,
@@ -76,14 +76,14 @@ async fn main() -> ExitCode {
             );
         }
         for (bug, fault) in CONTROLS {
-            println!("--control {bug:<18} shown by {fault}");
+            integration::say!("--control {bug:<18} shown by {fault}");
         }
         return ExitCode::SUCCESS;
     }
     match run(arguments).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            integration::tell!("error: {error:#}");
             ExitCode::from(2)
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    io::{Write as _, stdout},
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
@@ -81,7 +82,7 @@ impl Suite {
 
     /// Runs the faults and tells what came of them.
     pub async fn run(mut self, faults: &[&Fault]) -> anyhow::Result<ExitCode> {
-        println!("seed {}, {} commands a second", self.options.seed, self.options.rate);
+        integration::say!("seed {}, {} commands a second", self.options.seed, self.options.rate);
         if self.options.plant.is_some() {
             for service in ["user-0", "order-0", "notification-0"] {
                 self.world.again(service, &[]).await?;
@@ -92,7 +93,8 @@ impl Suite {
             let mut row = Row { fault: fault.name, not_run: fault.why_not(&self.world), ..Row::default() };
             let runs = if row.not_run.is_some() { 0 } else { self.options.runs.unwrap_or(fault.runs) };
             for run in 0..runs {
-                print!("{:>5} s  {:<22} {:>2}/{runs}  ", begun.elapsed().as_secs(), fault.name, run + 1);
+                let at_s = begun.elapsed().as_secs();
+                drop(write!(stdout(), "{at_s:>5} s  {:<22} {:>2}/{runs}  ", fault.name, run + 1));
                 self.round(fault, run, &mut row).await?;
             }
             rows.push(row);
@@ -137,12 +139,12 @@ impl Suite {
         row.recovery_s = row.recovery_s.max(recovered.as_secs_f64());
         row.longest_s = row.longest_s.max(self.longest(&earlier));
         let damage = violations.len();
-        println!(
+        integration::say!(
             "{acknowledged:>6} commands, quiet after {:.1} s, {damage} violations",
             recovered.as_secs_f64()
         );
         for violation in violations.iter().take(SHOWN) {
-            println!("         {} {:?}: {}", violation.invariant, violation.damage, violation.what);
+            integration::say!("         {} {:?}: {}", violation.invariant, violation.damage, violation.what);
         }
         row.violations.extend(violations);
         let count = |damage| row.violations.iter().filter(|violation| violation.damage == damage).count();
@@ -180,10 +182,8 @@ impl Suite {
                             }
                             Err(error) => (1, format!("{error:#}")),
                         };
-                        print!(
-                            "\n         {} s: {count} to come, such as {first}\n  ",
-                            since.elapsed().as_secs()
-                        );
+                        let at_s = since.elapsed().as_secs();
+                        drop(write!(stdout(), "\n         {at_s} s: {count} to come, such as {first}\n  "));
                     }
                     tokio::time::sleep(Duration::from_millis(300)).await;
                 }
@@ -221,12 +221,14 @@ impl Suite {
     }
 
     fn tell(&self, rows: &[Row]) -> anyhow::Result<ExitCode> {
-        println!("\n| fault | runs | acknowledged | lost | doubled | torn | longest wait s | recovery s |");
-        println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+        integration::say!(
+            "\n| fault | runs | acknowledged | lost | doubled | torn | longest wait s | recovery s |"
+        );
+        integration::say!("| --- | --- | --- | --- | --- | --- | --- | --- |");
         for row in rows {
             match row.not_run {
-                Some(why) => println!("| {} | not run: {why} | | | | | | |", row.fault),
-                None => println!(
+                Some(why) => integration::say!("| {} | not run: {why} | | | | | | |", row.fault),
+                None => integration::say!(
                     "| {} | {} | {} | {} | {} | {} | {:.1} | {:.1} |",
                     row.fault,
                     row.runs,
@@ -241,13 +243,13 @@ impl Suite {
         }
         let file = self.world.out.join("table.json");
         std::fs::write(&file, serde_json::to_string_pretty(&rows)?)?;
-        println!("\nhistories and this table as JSON: {}", self.world.out.display());
+        integration::say!("\nhistories and this table as JSON: {}", self.world.out.display());
         let violated: BTreeSet<char> =
             rows.iter().flat_map(|row| &row.violations).map(|violation| violation.invariant).collect();
         let letters: String = violated.iter().flat_map(|letter| [*letter, ' ']).collect();
         let fine = match self.options.plant {
             None => {
-                println!(
+                integration::say!(
                     "{}",
                     if violated.is_empty() {
                         "no invariant was violated".to_owned()
@@ -258,11 +260,11 @@ impl Suite {
                 violated.is_empty()
             }
             Some(bug) if violated.is_empty() => {
-                println!("the planted bug {bug} was NOT caught");
+                integration::say!("the planted bug {bug} was NOT caught");
                 false
             }
             Some(bug) => {
-                println!("the planted bug {bug} was caught by {letters}");
+                integration::say!("the planted bug {bug} was caught by {letters}");
                 true
             }
         };

@@ -123,7 +123,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn tell(said: &Said) {
-    println!("{}", serde_json::json!(said));
+    integration::say!("{}", serde_json::json!(said));
 }
 
 /// A counter's value, or a histogram's count and sum.

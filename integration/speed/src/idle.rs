@@ -26,12 +26,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let used =
         || -> anyhow::Result<Vec<Duration>> { pids.values().map(|pid| Ok(usage(*pid)?.cpu)).collect() };
     let before = used()?;
-    println!("watching for {} s", options.seconds);
+    integration::say!("watching for {} s", options.seconds);
     std::thread::sleep(Duration::from_secs(options.seconds));
     let mut shares = BTreeMap::new();
     for ((name, before), after) in pids.keys().zip(before).zip(used()?) {
         let share = (after - before).as_secs_f64() / options.seconds as f64 * 100.0;
-        println!("{name:<16} {share:.2}% of a core");
+        integration::say!("{name:<16} {share:.2}% of a core");
         shares.insert(name, share);
     }
     save(&options.out, &serde_json::json!({ "seconds": options.seconds, "percent_of_a_core": shares }))

@@ -56,7 +56,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let rig = Rig::from_env()?;
     let head = PERCENTILES.map(|percentile| format!("p{percentile} ms")).join(" | ");
-    println!("{} inputs a second: {head}, greatest", options.rate);
+    integration::say!("{} inputs a second: {head}, greatest", options.rate);
     let mut all = BTreeMap::<(u64, usize), Vec<Histogram<u64>>>::new();
     // A young broker is slower, for whoever comes first.
     for (contender, commit_ms) in options.contenders.iter().zip(&options.commit_ms) {
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 let found = once(&rig, *contender, &name, *commit_ms, options)?;
                 let told =
                     PERCENTILES.map(|percentile| format!("{:.1}", ms(found.value_at_percentile(percentile))));
-                println!(
+                integration::say!(
                     "{:>2}/{} {:<24} commits every {commit_ms:>3} ms: {}, {:.1}",
                     round + 1,
                     options.rounds,
@@ -184,7 +184,7 @@ fn tell(options: &Options, all: &BTreeMap<(u64, usize), Vec<Histogram<u64>>>) ->
             "contender": contender, "commit_ms": commit_ms, "ms": percentiles, "greatest_ms": greatest,
         }));
     }
-    print!("\n{}", rows(&table));
+    integration::say!("\n{}", rows(&table).trim_end());
     save(
         &options.out,
         &serde_json::json!({ "rate": options.rate, "seconds": options.seconds, "contenders": json }),

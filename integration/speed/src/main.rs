@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            integration::tell!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

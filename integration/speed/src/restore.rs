@@ -26,7 +26,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let rig = Rig::from_env()?;
-    println!("making a changelog of {} keys", options.keys);
+    integration::say!("making a changelog of {} keys", options.keys);
     rig.fill(options.keys, options.keys)?;
     let mut running = rig.begin(Contender::Engine, "restored", 100)?;
     let changelog = running.changelog.clone();
@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let usage = running.usage()?;
         running.end()?;
         ensure!(records >= options.keys, "{records} records were read back of {} keys", options.keys);
-        println!(
+        integration::say!(
             "{:>2}/{} {records} records in {seconds:.2} s: {:.0} a second; {:.2} s of CPU, {:.0} MB",
             round + 1,
             options.rounds,
@@ -51,9 +51,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     rig.delete(&[OUTPUTS, &changelog])?;
     let rate = Summary::of(rates);
-    println!(
+    integration::say!(
         "\n{} keys restored: {:.0} records a second (least {:.0}, most {:.0})",
-        options.keys, rate.median, rate.min, rate.max
+        options.keys,
+        rate.median,
+        rate.min,
+        rate.max
     );
     save(&options.out, &serde_json::json!({ "keys": options.keys, "records_per_second": rate }))
 }

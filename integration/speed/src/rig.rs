@@ -186,7 +186,7 @@ impl Rig {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                     match serde_json::from_str::<Said>(&line) {
                         Ok(word) => drop(tell.send(word)),
-                        Err(_) => eprintln!("{line}"),
+                        Err(_) => integration::tell!("{line}"),
                     }
                 }
             });

@@ -62,7 +62,7 @@ pub(crate) fn save(path: &Path, result: &serde_json::Value) -> anyhow::Result<()
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     std::fs::write(path, format!("{result:#}\n")).with_context(|| path.display().to_string())?;
-    println!("as JSON: {}", path.display());
+    integration::say!("as JSON: {}", path.display());
     Ok(())
 }
 

@@ -49,7 +49,7 @@ struct Run {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let rig = Rig::from_env()?;
-    println!("writing {} inputs of {KEYS} keys", options.records);
+    integration::say!("writing {} inputs of {KEYS} keys", options.records);
     rig.fill(options.records, KEYS)?;
     let mut runs: Vec<Vec<Run>> = vec![Vec::new(); options.contenders.len()];
     for round in 0..options.rounds {
@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             let contender = options.contenders[index];
             let name = format!("speed-{round}-{index}");
             let run = once(&rig, contender, &name, options)?;
-            println!(
+            integration::say!(
                 "{:>2}/{} {:<24} {:>9.0} records/s {:>6.2} us CPU ({:.2} the broker's) {:>6.0} MB, commits {}",
                 round + 1,
                 options.rounds,
@@ -153,7 +153,7 @@ fn tell(options: &Options, runs: &[Vec<Run>]) -> anyhow::Result<()> {
             "engine_rate_ratio": ratio,
         }));
     }
-    print!("\n{}", rows(&table));
+    integration::say!("\n{}", rows(&table).trim_end());
     save(
         &options.out,
         &serde_json::json!({ "records": options.records, "commit_ms": options.commit_ms, "contenders": json }),

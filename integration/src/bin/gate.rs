@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
     match Arc::new(Gate::new(options.settings)).serve(&options.listeners).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            integration::tell!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

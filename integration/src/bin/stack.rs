@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
         Command::Ctl { data, request } => flow::ctl(&data, &request).await,
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        integration::tell!("error: {error}");
         ExitCode::FAILURE
     })
 }

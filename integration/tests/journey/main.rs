@@ -9,6 +9,7 @@ mod isolation;
 mod limits;
 mod log;
 mod mail;
+mod openapi;
 mod orders;
 mod poison;
 mod stream;

@@ -17,7 +17,8 @@ pub struct Config {
         long,
         env = "MILLRACE_REGISTRY_URL",
         default_value = "http://127.0.0.1:8081",
-        value_parser = redpanda::registry::checked_urls
+        value_parser = redpanda::registry::UrlsParser,
+        hide_env_values = true
     )]
     pub registry_url: String,
     /// This instance's number: each running instance of a service has its own, and keeps it over restarts.

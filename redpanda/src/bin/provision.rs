@@ -4,7 +4,7 @@
 //! 64 wrong settings.
 #![forbid(unsafe_code)]
 
-use std::{process::ExitCode, time::Duration};
+use std::{fmt::Display, io::Write as _, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use redpanda::{
@@ -24,7 +24,8 @@ struct Config {
         long,
         env = "MILLRACE_REGISTRY_URL",
         default_value = "http://127.0.0.1:8081",
-        value_parser = registry::checked_urls
+        value_parser = registry::UrlsParser,
+        hide_env_values = true
     )]
     registry_url: String,
     /// How many replicas new topics get.
@@ -55,6 +56,11 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Prints a line. A reader who has left does not end the program halfway, as `println!` would.
+fn say(line: impl Display) {
+    drop(writeln!(std::io::stdout(), "{line}"));
+}
+
 async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let registry = Registry::new(&config.registry_url)?;
     let patience = Patience::new(Duration::from_secs(config.wait_s), |failure| {
@@ -64,14 +70,14 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let provision = provision.with_patience(patience);
     let plan = provision.plan().await?;
     if plan.is_empty() {
-        println!("nothing to do: all topics and schemas are there");
+        say("nothing to do: all topics and schemas are there");
     }
     if let [first, others @ ..] = plan.breaks.as_slice() {
         let others: Vec<_> = others.iter().map(|other| format!("; {other}")).collect();
         anyhow::bail!("nothing is done: {first}{}", others.concat());
     }
     for step in &plan.steps {
-        println!("{step}");
+        say(step);
         if !config.dry_run {
             provision.apply(step).await?;
         }
@@ -80,6 +86,6 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(u8::from(!plan.is_empty())));
     }
     provision.wait_for_leaders().await?;
-    println!("all topics have leaders");
+    say("all topics have leaders");
     Ok(ExitCode::SUCCESS)
 }

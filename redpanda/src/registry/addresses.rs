@@ -1,9 +1,10 @@
 //! The registry's addresses: any of them may answer, and a request fails over to the next one.
 //!
-//! An answer that another address would give as well (`404`, a refused schema) never fails over: only
-//! a connection that fails, a timeout, `408`, `425`, `429` or a `5xx` status does.
+//! An answer that another address would give as well (`404`, a refused schema) never fails over:
+//! only a connection that fails, a timeout, `408`, `425`, `429` or a `5xx` status does.
 
 use std::{
+    ffi::OsStr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use clap::builder::TypedValueParser;
 use reqwest::{Client, Url};
 use schema_registry_converter::{async_impl::schema_registry::SrSettings, error::SRCError};
 
@@ -25,6 +27,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) url: String,
+    /// The URL without its credentials, for messages.
+    shown: String,
     /// For requests that the converter has.
     pub(super) settings: SrSettings,
     /// For those that it lacks.
@@ -98,7 +102,8 @@ impl Addresses {
         let mut all = Vec::new();
         for url in super::checked_urls(urls)?.split(',') {
             let url = url.to_owned();
-            let unusable = |cause: String| RegistryError::Address { url: url.clone(), cause };
+            let shown = masked(&url);
+            let unusable = |cause: String| RegistryError::Address { url: shown.clone(), cause };
             let client = || Client::builder().no_proxy().connect_timeout(CONNECT_MAX);
             let settings = SrSettings::new_builder(url.clone())
                 .set_timeout(ANSWER_MAX)
@@ -106,14 +111,14 @@ impl Addresses {
                 .map_err(|error| unusable(error.to_string()))?;
             let http = client().timeout(ANSWER_MAX).build();
             let http = http.map_err(|error| unusable(error.to_string()))?;
-            all.push(Arc::new(Address { url, settings, http }));
+            all.push(Arc::new(Address { url, shown, settings, http }));
         }
         Ok(Self { all: all.into(), preferred: Arc::default() })
     }
 
-    /// The addresses as they were configured, for messages.
+    /// The addresses as they were configured but for credentials, for messages.
     pub(super) fn text(&self) -> String {
-        let urls: Vec<_> = self.all.iter().map(|address| address.url.as_str()).collect();
+        let urls: Vec<_> = self.all.iter().map(|address| address.shown.as_str()).collect();
         urls.join(", ")
     }
 
@@ -127,12 +132,18 @@ impl Addresses {
         let mut status = None;
         for index in (0..count).map(|step| (preferred + step) % count) {
             let address = &self.all[index];
-            match request(address.clone()).await {
+            let answer = request(address.clone()).await;
+            // The converter's errors name the URL with its credentials.
+            let answer = answer.map_err(|Failure { status, cause }| Failure {
+                status,
+                cause: cause.replace(&address.url, &address.shown),
+            });
+            match answer {
                 Err(failure) if failure.is_passing() => {
                     status = failure.status;
                     causes.push(match count {
                         1 => failure.cause,
-                        _ => format!("{}: {}", address.url, failure.cause),
+                        _ => format!("{}: {}", address.shown, failure.cause),
                     });
                 }
                 answer => {
@@ -145,7 +156,18 @@ impl Addresses {
     }
 }
 
-/// Checks a list of registry URLs and returns it in its normal form: no spaces, no trailing slashes.
+/// The text of a URL for people: everything between its scheme and its last `@` is masked, because
+/// a password may stand there. It need not be a URL that can be parsed.
+fn masked(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+/// Checks a list of registry URLs and returns it in its normal form: no spaces, no trailing
+/// slashes.
 ///
 /// # Errors
 /// When the list is empty or one of its items is not an `http` or `https` URL.
@@ -154,7 +176,12 @@ pub fn checked_urls(urls: &str) -> Result<String, RegistryError> {
         .split(',')
         .map(|url| {
             let url = url.trim().trim_end_matches('/');
-            let wrong = |cause: String| RegistryError::Address { url: url.to_owned(), cause };
+            let wrong = |cause: String| {
+                // A comma in a password splits it over two items: only the whole list shows where
+                // it ends.
+                let url = if urls.contains('@') { masked(urls) } else { url.to_owned() };
+                RegistryError::Address { url, cause }
+            };
             let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
             match parsed.scheme() {
                 "http" | "https" => Ok(url.to_owned()),
@@ -163,4 +190,26 @@ pub fn checked_urls(urls: &str) -> Result<String, RegistryError> {
         })
         .collect();
     Ok(checked?.join(","))
+}
+
+/// [`checked_urls`] as a parser for clap. With a function, clap's own error prints the whole value,
+/// and that may hold a password.
+#[derive(Clone, Copy, Debug)]
+pub struct UrlsParser;
+
+impl TypedValueParser for UrlsParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        checked_urls(&value.to_string_lossy()).map_err(|error| {
+            let argument = argument.map(|argument| format!("{argument}: ")).unwrap_or_default();
+            let error = format!("{argument}{error}\n");
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, error).with_cmd(command)
+        })
+    }
 }

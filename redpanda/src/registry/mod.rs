@@ -18,8 +18,8 @@ use schema_registry_converter::{
 };
 use schemas::{Codec, Schema, Use};
 
-pub use addresses::checked_urls;
 use addresses::{Addresses, Failure};
+pub use addresses::{UrlsParser, checked_urls};
 
 /// The level that every subject has: no version breaks readers or writers of any other.
 pub const FULL_TRANSITIVE: &str = "FULL_TRANSITIVE";

@@ -106,6 +106,59 @@ fn list_of_addresses_is_checked() {
 }
 
 #[tokio::test]
+async fn credentials_of_an_address_are_masked_in_every_error() {
+    let failing = Fake::start(|_, _| unavailable()).await;
+    let refusing = Fake::start(|_, _| Answer::Status(401, "{}".to_owned())).await;
+    let with_password = |url: &str| url.replace("http://", "http://ada:s3cret@");
+    for urls in [
+        with_password(DEAD),
+        with_password(&failing.url),
+        with_password(&refusing.url),
+        format!("{},{}", with_password(DEAD), with_password(&failing.url)),
+    ] {
+        let registry = Registry::new(&urls).expect("addresses");
+        // One by the converter, one by the plain client
+        let errors = [
+            registry.versions("a").await.expect_err("no answer"),
+            registry.level_of("a").await.expect_err("no answer"),
+        ];
+        for error in errors.map(|error| error.to_string()) {
+            assert!(error.contains("http://***@127.0.0.1"), "{error}");
+            assert!(!error.contains("s3cret") && !error.contains("ada"), "{error}");
+        }
+    }
+    for wrong in [
+        "ftp://ada:s3cret@a",
+        "ada:s3cret@a",
+        "http://ada:s3cret@",
+        "http://ada:s3cret@a:port",
+        "http://ada:s3,cret@a",
+        "http://ada:s3@cret@,http://a",
+    ] {
+        let error = checked_urls(wrong).expect_err(wrong).to_string();
+        assert!(error.contains("***@") && !error.contains("s3"), "{error}");
+    }
+}
+
+#[test]
+fn program_does_not_print_the_password_of_its_registry_setting() {
+    let provision = |argument: &str, url: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_provision"));
+        command.arg(argument).env("MILLRACE_REGISTRY_URL", url).env("MILLRACE_WAIT_S", "0");
+        let output = command.output().expect("provision runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).expect("text"))
+    };
+    let (code, text) = provision("--dry-run", "ftp://ada:s3cret@a");
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("--registry-url") && text.contains("'ftp://***@a'"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+    let (code, text) = provision("--help", "http://ada:s3cret@a");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("MILLRACE_REGISTRY_URL") && !text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
 async fn provision_outlasts_a_registry_that_is_unavailable_at_first() {
     // Each request fails twice before it is answered.
     let counts = Mutex::new(HashMap::<String, u32>::new());

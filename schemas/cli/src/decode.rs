@@ -27,7 +27,8 @@ pub(crate) struct Arguments {
         long,
         env = "MILLRACE_REGISTRY_URL",
         value_name = "URLS",
-        value_parser = redpanda::registry::checked_urls
+        value_parser = redpanda::registry::UrlsParser,
+        hide_env_values = true
     )]
     registry: Option<String>,
 }

@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
         long,
         env = "MILLRACE_REGISTRY_URL",
         value_name = "URLS",
-        value_parser = redpanda::registry::checked_urls
+        value_parser = redpanda::registry::UrlsParser,
+        hide_env_values = true
     )]
     registry: Option<String>,
     /// Writes hexadecimal digits and not bytes, as it always does to a terminal.

@@ -23,7 +23,8 @@ pub(crate) struct Cluster {
         env = "MILLRACE_REGISTRY_URL",
         default_value = "http://127.0.0.1:8081",
         value_name = "URLS",
-        value_parser = registry::checked_urls
+        value_parser = registry::UrlsParser,
+        hide_env_values = true
     )]
     registry: String,
     /// How many replicas new topics get.

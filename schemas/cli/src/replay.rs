@@ -37,7 +37,8 @@ pub(crate) struct Arguments {
         env = "MILLRACE_REGISTRY_URL",
         default_value = "http://127.0.0.1:8081",
         value_name = "URLS",
-        value_parser = redpanda::registry::checked_urls
+        value_parser = redpanda::registry::UrlsParser,
+        hide_env_values = true
     )]
     registry: String,
     /// The topics to read, comma separated; all declared ones where none is named.

@@ -39,7 +39,7 @@ pub(crate) struct Against {
     #[arg(
         long,
         value_name = "URLS",
-        value_parser = redpanda::registry::checked_urls,
+        value_parser = redpanda::registry::UrlsParser,
         conflicts_with = "against"
     )]
     registry: Option<String>,

@@ -78,7 +78,7 @@ pub struct MailFailed {
     pub user_id: Uuid,
     /// How many there were.
     pub attempts: i32,
-    /// What the mail server said last.
+    /// The status codes of the mail server's last answer, or why there was no attempt.
     pub detail: String,
 }
 
@@ -189,7 +189,7 @@ pub struct RecordDelivery {
     pub attempt: i32,
     /// Whether the mail server has taken the mail.
     pub delivered: bool,
-    /// What the mail server said.
+    /// The status codes of the mail server's answer, or why there was no attempt.
     pub detail: String,
 }
 

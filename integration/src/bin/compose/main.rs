@@ -83,7 +83,7 @@ async fn main() -> ExitCode {
     match done.and(written.map_err(|error| anyhow::anyhow!("write {}: {error}", options.out.display()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            integration::tell!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -30,7 +30,7 @@ impl Report {
             Ok(seen) => seen.clone(),
             Err(error) => format!("**failed**: {error:#}"),
         };
-        println!("[{at:4} s] {name}: {text} ({:.1} s)", took.as_secs_f64());
+        integration::say!("[{at:4} s] {name}: {text} ({:.1} s)", took.as_secs_f64());
         self.rows.push((name.to_owned(), took, text));
         seen.map(drop)
     }

@@ -1,5 +1,6 @@
-//! One nginx for two jobs: the balancer over the gateways, from the same template as compose's, and Apicurio's Confluent API at the root
-//! path of the registry's port. All its files are in the data folder.
+//! One nginx for two jobs: the balancer over the gateways, from the same files as compose's, and
+//! Apicurio's Confluent API at the root path of the registry's port. What it writes is in the data
+//! folder.
 
 use super::{Context, make, program, registry, write};
 use crate::stack::ports::local;
@@ -18,6 +19,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         .replace("${GATEWAY_1}", &context.ports.at("gateway-1"));
     write(&configs.join("balancer.conf"), &balancer)?;
     let main = configs.join("nginx.conf");
+    let bounds = context.layout.root.join("gateway/nginx.main.conf");
     let registry = local(context.ports.outer.registry_port);
     let text = format!(
         "# Written by the stack at each start.
@@ -25,7 +27,7 @@ daemon off;
 worker_processes 2;
 {user}pid {dir}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 4096; }}
+include {bounds};
 http {{
     access_log off;
     client_body_temp_path {dir}/body;
@@ -48,6 +50,7 @@ http {{
 ",
         user = if nix::unistd::geteuid().is_root() { "user root;\n" } else { "" },
         dir = dir.display(),
+        bounds = bounds.display(),
         balancer = configs.join("balancer.conf").display(),
         apicurio = context.ports.at("apicurio"),
         api = registry::API,

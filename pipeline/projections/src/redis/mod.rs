@@ -1,5 +1,5 @@
-//! Redis: hot products, counters of unread notifications, the live stream, and notices of outcomes. What is lost here is
-//! rebuilt from the log; nothing is ever trusted to be here.
+//! Redis: hot products, counters of unread notifications, the live stream, and notices of outcomes.
+//! What is lost here is rebuilt from the log; nothing is ever trusted to be here.
 
 mod feed;
 mod hot;
@@ -38,6 +38,7 @@ const SILENT_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
+    answer_max: Duration,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -47,10 +48,11 @@ struct Shared {
     generation: u64,
 }
 
-/// The shared connection. It is replaced when an answer is late, because the client's own manager replaces
-/// only connections that break, and one that swallows everything does not break for a quarter of an hour.
+/// The shared connection. It is replaced when an answer is late, because the client's own manager
+/// replaces only connections that break, and one that swallows everything does not break for a
+/// quarter of an hour.
 #[derive(Clone)]
-pub(crate) struct Connection {
+pub struct Connection {
     redis: Redis,
     manager: ConnectionManager,
     generation: u64,
@@ -96,13 +98,23 @@ impl Redis {
     /// # Errors
     /// When the URL is malformed.
     pub fn new(url: &str) -> Result<Self, StoreError> {
+        Self::answering_within(url, ANSWER_MAX)
+    }
+
+    /// The same for callers who wait no longer than `answer_max`, for a connection and for an
+    /// answer.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn answering_within(url: &str, answer_max: Duration) -> Result<Self, StoreError> {
         let doing = "reading the URL of Redis";
         let info = url.into_connection_info().map_err(failed(doing))?;
         let info =
             info.set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(SILENT_MAX));
         let client = Client::open(info).map_err(failed(doing))?;
-        let manager = manager(&client).map_err(failed(doing))?;
-        Ok(Self { client, shared: Arc::new(Mutex::new(Shared { manager, generation: 0 })) })
+        let manager = manager(&client, answer_max).map_err(failed(doing))?;
+        let shared = Arc::new(Mutex::new(Shared { manager, generation: 0 }));
+        Ok(Self { client, answer_max, shared })
     }
 
     /// Whether the server answers.
@@ -128,7 +140,8 @@ impl Redis {
         Box::new(feed::Feed { redis: self.clone(), name, topics })
     }
 
-    pub(crate) fn connection(&self) -> Connection {
+    /// The connection, for the commands of one call.
+    pub fn connection(&self) -> Connection {
         let shared = self.shared();
         Connection { redis: self.clone(), manager: shared.manager.clone(), generation: shared.generation }
     }
@@ -137,7 +150,7 @@ impl Redis {
     fn replace(&self, generation: u64) {
         let mut shared = self.shared();
         if shared.generation == generation
-            && let Ok(manager) = manager(&self.client)
+            && let Ok(manager) = manager(&self.client, self.answer_max)
         {
             *shared = Shared { manager, generation: generation + 1 };
         }
@@ -149,10 +162,10 @@ impl Redis {
 }
 
 /// A connection that is made when it is needed, and again when it breaks.
-fn manager(client: &Client) -> RedisResult<ConnectionManager> {
+fn manager(client: &Client, answer_max: Duration) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(ANSWER_MAX))
-        .set_response_timeout(Some(ANSWER_MAX))
+        .set_connection_timeout(Some(answer_max))
+        .set_response_timeout(Some(answer_max))
         .set_max_delay(RECONNECT_MAX)
         .set_number_of_retries(1);
     ConnectionManager::new_lazy_with_config(client.clone(), config)
@@ -187,7 +200,8 @@ pub(crate) fn live_key(topic: &str, partition: i32) -> String {
     format!("live:{topic}:{partition}")
 }
 
-/// Where a projection keeps its positions: a hash with `<topic>:<partition>` and `<topic>:<partition>:epoch`.
+/// Where a projection keeps its positions: a hash with `<topic>:<partition>` and
+/// `<topic>:<partition>:epoch`.
 pub(crate) fn positions_key(projection: &str) -> String {
     format!("position:{projection}")
 }

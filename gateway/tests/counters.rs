@@ -1,0 +1,96 @@
+//! Counters on a Redis that answers late or never: nobody waits for them beyond the deadline, and a
+//! connection that swallows commands is given up for a new one. The server here speaks just enough
+//! of Redis's protocol.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gateway::counters::{Count, Counters, RedisCounters};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// The counters' deadline of 250 ms, and what a busy machine adds.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// How a connection behaves.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// Reads and never answers.
+    Silent,
+    /// Answers what a client says of itself, and nothing more.
+    Swallows,
+    /// Counts.
+    Counts,
+}
+
+/// A server whose connections behave so, one after another; the last manner is that of all later
+/// ones.
+async fn server(manners: &'static [Manner]) -> (RedisCounters, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("redis://{}", listener.local_addr().expect("an address"));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(answer(stream, manners[number.min(manners.len() - 1)]));
+        }
+    });
+    (RedisCounters::new(&url).expect("a URL"), connections)
+}
+
+async fn answer(mut stream: TcpStream, manner: Manner) {
+    let mut chunk = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut chunk).await {
+        let text = String::from_utf8_lossy(&chunk[..length]);
+        let introduced = "+OK\r\n".repeat(text.matches("SETINFO").count());
+        let hits = "*2\r\n:1\r\n:900\r\n".repeat(text.matches("EVALSHA").count());
+        let answer = match manner {
+            Manner::Silent => continue,
+            Manner::Swallows => introduced,
+            Manner::Counts => introduced + &hits,
+        };
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A hit, which takes no longer than the deadline whatever comes of it.
+async fn hit(counters: &RedisCounters) -> Option<Count> {
+    let begun = Instant::now();
+    let counted = counters.hit("key", Duration::from_secs(900)).await;
+    assert!(begun.elapsed() < DEADLINE, "waited {:?}", begun.elapsed());
+    counted.ok()
+}
+
+#[tokio::test]
+async fn counting_in_a_redis_that_never_answers_fails_within_the_deadline() {
+    let (counters, connections) = server(&[Manner::Silent]).await;
+    for _ in 0..4 {
+        assert_eq!(hit(&counters).await, None);
+    }
+    assert!(connections.load(Ordering::SeqCst) > 0, "the test met the server");
+}
+
+#[tokio::test]
+async fn connection_that_swallows_a_hit_is_replaced_and_the_next_hit_counts() {
+    let (counters, connections) = server(&[Manner::Swallows, Manner::Counts]).await;
+    assert_eq!(hit(&counters).await, None, "the first connection swallows it");
+    let begun = Instant::now();
+    let count = loop {
+        if let Some(count) = hit(&counters).await {
+            break count;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "the connection is not replaced");
+    };
+    assert_eq!(count, Count { count: 1, left: Duration::from_millis(900) });
+    assert!(connections.load(Ordering::SeqCst) > 1, "the old connection is used again");
+}

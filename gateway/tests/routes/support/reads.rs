@@ -1,0 +1,171 @@
+//! The world's read models and counters, without stores.
+
+use std::time::Duration;
+
+use futures_util::{
+    FutureExt, StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use gateway::{
+    counters::{Count, CounterError, Counters},
+    reads::{
+        Credential, Cursor, Happened, Health, Notification, Order, Page, Product, Read, ReadError, Reads,
+        Seen, User, Watch,
+    },
+};
+use schemas::Outcome;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::world::{Inner, World};
+
+impl World {
+    fn get<'a, T: Send + 'a>(&'a self, get: impl FnOnce(&Inner) -> T + Send + 'a) -> Read<'a, T> {
+        async move {
+            let inner = self.inner();
+            if inner.stores_down {
+                return Err(ReadError { what: "everything", why: "down".into() });
+            }
+            Ok(get(&inner))
+        }
+        .boxed()
+    }
+}
+
+fn page<T>(items: impl Iterator<Item = T>, limit: usize) -> Page<T> {
+    Page { items: items.take(limit).collect(), next: None }
+}
+
+impl Reads for World {
+    fn user(&self, id: Uuid) -> Read<'_, Option<User>> {
+        self.get(move |inner| inner.users.get(&id).cloned())
+    }
+    fn credential_by_email<'a>(&'a self, email_fingerprint: &'a str) -> Read<'a, Option<Credential>> {
+        self.get(move |inner| {
+            inner.credentials.values().find(|(f, _)| f == email_fingerprint).map(|(_, c)| c.clone())
+        })
+    }
+    fn credential(&self, user_id: Uuid) -> Read<'_, Option<Credential>> {
+        self.get(move |inner| inner.credentials.get(&user_id).map(|(_, c)| c.clone()))
+    }
+    fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>> {
+        self.get(move |inner| inner.outcomes.get(&command).cloned())
+    }
+    fn notice(&self, _command: Uuid) -> BoxFuture<'_, BoxFuture<'static, ()>> {
+        std::future::ready(std::future::pending().boxed()).boxed()
+    }
+    fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>> {
+        self.get(move |inner| inner.versions.get(&(aggregate.to_owned(), id.to_owned())).copied())
+    }
+    fn products<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Read<'a, Page<Product>> {
+        self.get(move |inner| {
+            page(
+                inner.products.values().filter(|p| after.is_none_or(|after| p.sku.as_str() > after)).cloned(),
+                limit,
+            )
+        })
+    }
+    fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>> {
+        self.get(move |inner| inner.products.get(sku).cloned())
+    }
+    fn orders(&self, user_id: Uuid, _cursor: Option<Cursor>, limit: usize) -> Read<'_, Page<Order>> {
+        self.get(move |inner| page(inner.orders.values().filter(|o| o.user_id == user_id).cloned(), limit))
+    }
+    fn order(&self, id: Uuid) -> Read<'_, Option<Order>> {
+        self.get(move |inner| inner.orders.get(&id).cloned())
+    }
+    fn history(&self, order_id: Uuid) -> Read<'_, Vec<Happened>> {
+        self.get(move |inner| {
+            let happened = |o: &Order| Happened {
+                version: o.version,
+                kind: "OrderPlaced".into(),
+                at: o.placed_at.clone(),
+                data: json!({}),
+            };
+            inner.orders.get(&order_id).map(happened).into_iter().collect()
+        })
+    }
+    fn notifications(
+        &self,
+        user_id: Uuid,
+        _cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Read<'_, Page<Notification>> {
+        self.get(move |inner| {
+            page(inner.notifications.values().filter(|n| n.user_id == user_id).cloned(), limit)
+        })
+    }
+    fn unread(&self, user_id: Uuid) -> Read<'_, Option<i64>> {
+        self.get(move |inner| {
+            i64::try_from(inner.notifications.values().filter(|n| n.user_id == user_id && !n.read).count())
+                .ok()
+        })
+    }
+    fn notification(&self, id: Uuid) -> Read<'_, Option<Notification>> {
+        self.get(move |inner| inner.notifications.get(&id).cloned())
+    }
+    fn watch(&self, watch: Watch, position: Option<String>) -> Read<'_, BoxStream<'static, Seen>> {
+        async move {
+            let mut inner = self.inner();
+            inner.watched.push((watch, position));
+            let seen = stream::iter(inner.seen.clone());
+            Ok(if inner.endless { seen.chain(stream::pending()).boxed() } else { seen.boxed() })
+        }
+        .boxed()
+    }
+    fn health(&self) -> BoxFuture<'_, Health> {
+        async {
+            let down = self.inner().stores_down;
+            Health::from([("postgres", if down { Err("down at 10.0.0.7".into()) } else { Ok(()) })])
+        }
+        .boxed()
+    }
+}
+
+impl Counters for World {
+    fn hit<'a>(&'a self, key: &'a str, window: Duration) -> BoxFuture<'a, Result<Count, CounterError>> {
+        async move {
+            let mut inner = self.inner();
+            if inner.counters_down {
+                return Err(CounterError("down".into()));
+            }
+            let (count, left) = inner.counts.entry(key.to_owned()).or_insert((0, window));
+            *count += 1;
+            Ok(Count { count: *count, left: *left })
+        }
+        .boxed()
+    }
+    fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>> {
+        async move {
+            let inner = self.inner();
+            if inner.counters_down {
+                return Err(CounterError("down".into()));
+            }
+            Ok(inner.counts.get(key).map(|(_, left)| *left))
+        }
+        .boxed()
+    }
+    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
+        async move {
+            self.inner().counts.remove(key);
+            Ok(())
+        }
+        .boxed()
+    }
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        _window: Duration,
+    ) -> BoxFuture<'a, Result<String, CounterError>> {
+        async move {
+            let mut inner = self.inner();
+            if inner.counters_down {
+                return Err(CounterError("down".into()));
+            }
+            Ok(inner.claims.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone())
+        }
+        .boxed()
+    }
+}

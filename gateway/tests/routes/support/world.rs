@@ -1,0 +1,207 @@
+//! A world without a broker: it takes commands, decides on them in the simplest way or as a test tells
+//! it to, and keeps the result for its read models.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use gateway::{
+    auth::Role,
+    commands::{Command, Commands, Outgoing, Unwritten},
+    reads::{Credential, Health, Line, Notification, Order, Product, Seen, User, Watch},
+};
+use schemas::{Outcome, Verdict, notification, order, stock, user};
+use uuid::Uuid;
+
+/// What the world does with a command.
+#[derive(Clone, Debug, Default)]
+pub enum Answer {
+    /// Does what is asked for.
+    #[default]
+    Accept,
+    /// Refuses with this code.
+    Refuse(&'static str),
+    /// Fails.
+    Fail,
+    /// Takes it and says nothing.
+    Silence,
+    /// Does not take it.
+    Unwritten,
+    /// Accepts, but its read models do not show it.
+    Lag,
+}
+
+#[derive(Default)]
+pub struct Inner {
+    pub answer: Answer,
+    pub written: Vec<Outgoing>,
+    pub outcomes: HashMap<Uuid, Outcome>,
+    pub versions: HashMap<(String, String), i64>,
+    pub users: HashMap<Uuid, User>,
+    pub credentials: HashMap<Uuid, (String, Credential)>,
+    pub products: BTreeMap<String, Product>,
+    pub orders: HashMap<Uuid, Order>,
+    pub notifications: HashMap<Uuid, Notification>,
+    pub counts: HashMap<String, (u64, Duration)>,
+    pub claims: HashMap<String, String>,
+    pub seen: Vec<Seen>,
+    /// Streams go on after what has been seen.
+    pub endless: bool,
+    pub watched: Vec<(Watch, Option<String>)>,
+    pub counters_down: bool,
+    pub stores_down: bool,
+}
+
+#[derive(Clone, Default)]
+pub struct World(pub Arc<Mutex<Inner>>);
+
+impl World {
+    pub fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn answers(&self, answer: Answer) {
+        self.inner().answer = answer;
+    }
+
+    /// The last command that was written.
+    pub fn last(&self) -> Outgoing {
+        self.inner().written.last().expect("a command").clone()
+    }
+
+    pub fn written(&self) -> usize {
+        self.inner().written.len()
+    }
+}
+
+impl Inner {
+    fn decide(&mut self, sent: &Outgoing) {
+        let (verdict, code) = match self.answer {
+            Answer::Accept | Answer::Lag => (Verdict::Accepted, None),
+            Answer::Refuse(code) => (Verdict::Refused, Some(code.to_owned())),
+            Answer::Fail => (Verdict::Failed, Some("failed".to_owned())),
+            Answer::Silence | Answer::Unwritten => return,
+        };
+        if self.outcomes.contains_key(&sent.id) {
+            return;
+        }
+        let context = sent.command.topic().split('.').next().unwrap().to_owned();
+        let version = self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0) + 1;
+        if verdict == Verdict::Accepted && !matches!(self.answer, Answer::Lag) {
+            self.versions.insert((context.clone(), sent.key.clone()), version);
+            self.apply(&sent.command, version);
+        }
+        let outcome = Outcome {
+            command_id: sent.id,
+            command_type: sent.command.name().to_owned(),
+            verdict,
+            detail: code.as_ref().map(|code| format!("because of {code}")),
+            code,
+            aggregate: context,
+            aggregate_id: sent.key.clone(),
+            version,
+            principal: sent.principal.clone(),
+            fingerprint: Some(sent.fingerprint.clone()),
+            decided_at: 1_700_000_000_000,
+        };
+        self.outcomes.insert(sent.id, outcome);
+    }
+
+    fn apply(&mut self, command: &Command, version: i64) {
+        match command.clone() {
+            Command::User(user::Command::RegisterUser(it)) => {
+                let role = if it.role == user::Role::Admin { Role::Admin } else { Role::User };
+                let user = User { id: it.user_id, email: it.email, name: it.name, role, version };
+                let credential = Credential {
+                    user_id: it.user_id,
+                    role,
+                    password_hash: it.password_hash,
+                    credential_version: 1,
+                };
+                self.users.insert(it.user_id, user);
+                self.credentials.insert(it.user_id, (it.email_fingerprint, credential));
+            }
+            Command::User(user::Command::ChangeName(it)) => {
+                let user = self.users.get_mut(&it.user_id).unwrap();
+                (user.name, user.version) = (it.name, version);
+            }
+            Command::User(user::Command::ChangeEmail(it)) => {
+                let user = self.users.get_mut(&it.user_id).unwrap();
+                (user.email, user.version) = (it.email, version);
+            }
+            Command::User(user::Command::ChangePassword(it)) => {
+                let (_, credential) = self.credentials.get_mut(&it.user_id).unwrap();
+                credential.password_hash = it.password_hash;
+                credential.credential_version += 1;
+            }
+            Command::User(user::Command::DeactivateUser(it)) => {
+                self.users.remove(&it.user_id);
+                self.credentials.remove(&it.user_id);
+            }
+            Command::Stock(stock::Command::AddProduct(it)) => {
+                let product = Product {
+                    sku: it.sku.clone(),
+                    name: it.name,
+                    price_minor: it.price.amount_minor,
+                    currency: it.price.currency,
+                    available: 0,
+                    version,
+                };
+                self.products.insert(it.sku, product);
+            }
+            Command::Stock(stock::Command::ReceiveStock(it)) => {
+                let product = self.products.get_mut(&it.sku).unwrap();
+                product.available += i64::from(it.quantity);
+                product.version = version;
+            }
+            Command::Order(order::Command::PlaceOrder(it)) => {
+                let lines = it.lines.into_iter();
+                let order = Order {
+                    id: it.order_id,
+                    user_id: it.user_id,
+                    status: "confirmed".into(),
+                    lines: lines
+                        .map(|l| Line { sku: l.sku, quantity: l.quantity, unit_price_minor: Some(100) })
+                        .collect(),
+                    total_minor: Some(100),
+                    currency: Some("EUR".into()),
+                    reason: None,
+                    placed_at: "2026-01-01T00:00:00.000Z".into(),
+                    version,
+                };
+                self.orders.insert(it.order_id, order);
+            }
+            Command::Order(order::Command::CancelOrder(it)) => {
+                let order = self.orders.get_mut(&it.order_id).unwrap();
+                (order.status, order.version) = ("cancelled".into(), version);
+            }
+            Command::Notification(notification::Command::MarkRead(it)) => {
+                let notification = self.notifications.get_mut(&it.notification_id).unwrap();
+                (notification.read, notification.version) = (true, version);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Commands for World {
+    fn write(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<(), Unwritten>> {
+        async move {
+            let mut inner = self.inner();
+            if matches!(inner.answer, Answer::Unwritten) {
+                return Err(Unwritten { topic: outgoing.command.topic(), why: "nobody there".into() });
+            }
+            inner.decide(&outgoing);
+            inner.written.push(outgoing);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn health(&self) -> BoxFuture<'_, Health> {
+        async { Health::from([("broker", Ok(()))]) }.boxed()
+    }
+}
