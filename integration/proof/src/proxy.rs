@@ -1,4 +1,4 @@
-//! A proxy between a program and a server that understands just enough of the server's protocol to know when something is committed:
+//! A proxy between programs and a server, or the brokers of a cluster, that understands just enough of the server's protocol to know when something is committed:
 //! Kafka's EndTxn, PostgreSQL's COMMIT, a write of MongoDB's, a script of Redis' that has written. It cuts, delays, drops or keeps that
 //! answer, or lets what asks for it arrive when nobody waits for it any more.
 
@@ -64,7 +64,7 @@ pub enum Mode {
 
 /// A running proxy.
 pub struct Proxy {
-    at: String,
+    at: Vec<String>,
     mode: watch::Sender<Mode>,
     cut: broadcast::Sender<()>,
     harmed: Arc<AtomicUsize>,
@@ -73,18 +73,27 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens at `at` on behalf of `server`, both `host:port`.
-    pub async fn start(at: &str, server: &str, protocol: Protocol) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(at).await?;
-        let proxy = Self {
-            at: listener.local_addr()?.to_string(),
+    /// Listens for each pair at its first address on behalf of the server at its second, both `host:port`. What
+    /// the proxy does, it does to all of them.
+    pub async fn start(pairs: &[(&str, &str)], protocol: Protocol) -> anyhow::Result<Self> {
+        let mut proxy = Self {
+            at: Vec::new(),
             mode: watch::Sender::new(Mode::Pass),
             cut: broadcast::Sender::new(4),
             harmed: Arc::default(),
             left: Arc::default(),
         };
-        let (mode, cut, server) = (proxy.mode.clone(), proxy.cut.clone(), server.to_owned());
-        let (harmed, left) = (proxy.harmed.clone(), proxy.left.clone());
+        for (at, server) in pairs {
+            let listener = TcpListener::bind(at).await?;
+            proxy.at.push(listener.local_addr()?.to_string());
+            proxy.accept(listener, (*server).to_owned(), protocol);
+        }
+        Ok(proxy)
+    }
+
+    fn accept(&self, listener: TcpListener, server: String, protocol: Protocol) {
+        let (mode, cut) = (self.mode.clone(), self.cut.clone());
+        let (harmed, left) = (self.harmed.clone(), self.left.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // Who connects to a server that is away is told so by the end of the connection.
@@ -100,12 +109,11 @@ impl Proxy {
                 tokio::spawn(link.carry(client, server, cut.subscribe()));
             }
         });
-        Ok(proxy)
     }
 
-    /// Where it listens, `host:port`.
-    pub fn at(&self) -> &str {
-        &self.at
+    /// Where it listens, `host:port`, comma separated.
+    pub fn at(&self) -> String {
+        self.at.join(",")
     }
 
     /// From now on does this, to at most `times` commits.

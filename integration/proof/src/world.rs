@@ -66,8 +66,8 @@ impl Proxied {
     ) -> anyhow::Result<Self> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let at = rest.split(['/', '?']).next().unwrap_or(rest).rsplit('@').next().unwrap_or(rest);
-        let proxy = Proxy::start(&format!("{host}:0"), at, protocol).await?;
-        let through = (variable, url.replace(at, proxy.at()));
+        let proxy = Proxy::start(&[(&format!("{host}:0"), at)], protocol).await?;
+        let through = (variable, url.replace(at, &proxy.at()));
         Ok(Self { server, proxy, through })
     }
 }
@@ -96,11 +96,12 @@ impl World {
             Proxied::store("mongo", "MILLRACE_MONGO_URL", &mongo, Protocol::Mongo, &host).await?,
             Proxied::store("redis", "MILLRACE_REDIS_URL", &redis, Protocol::Redis, &host).await?,
         ];
-        // The broker advertises this address on its second listener, so the proxy has to listen
-        // there. A stack of several brokers has none.
+        // Each broker advertises one of these addresses on its second listener, so the proxy has to
+        // listen there. Several brokers in containers have none.
         if let Ok(at) = variable("MILLRACE_PROXY") {
-            let broker = variable("MILLRACE_PROXIED_BROKER")?;
-            let proxy = Proxy::start(&at, &broker, Protocol::Kafka).await?;
+            let brokers = variable("MILLRACE_PROXIED_BROKER")?;
+            let pairs: Vec<_> = at.split(',').zip(brokers.split(',')).collect();
+            let proxy = Proxy::start(&pairs, Protocol::Kafka).await?;
             proxies.push(Proxied { server: "broker", proxy, through: ("MILLRACE_BROKERS", at) });
         }
         let stores = Stores { postgres, mongo, redis };

@@ -35,11 +35,11 @@ pub fn all(context: &Context, servers_only: bool, redpanda_rules: bool) -> Resul
         postgres::part(context)?,
         redis::part(context)?,
         mongo::part(context)?,
-        kafka::part(context, redpanda_rules)?,
         registry::part(context)?,
         nginx::part(context)?,
         prometheus::part(context)?,
     ];
+    parts.extend(kafka::parts(context, redpanda_rules)?);
     if redpanda_rules {
         parts.push(gate::part(context)?);
     }
