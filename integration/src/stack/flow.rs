@@ -173,10 +173,9 @@ fn only(mut parts: Vec<Part>, names: &[String]) -> Result<Vec<Part>, StackError>
     }
     let chosen = |name: &str| names.iter().any(|chosen| chosen == name);
     // Of several brokers none serves without the others.
-    let of_broker = |name: &str| name == "gate" || name.starts_with("broker-");
-    parts.retain(|part| {
-        names.is_empty() || chosen(&part.name) || (chosen("broker") && of_broker(&part.name))
-    });
+    let of_broker = |name: &str| name == "gate" || name.starts_with("broker-") || name.starts_with("link");
+    parts
+        .retain(|part| names.is_empty() || chosen(&part.name) || (chosen("broker") && of_broker(&part.name)));
     Ok(parts)
 }
 

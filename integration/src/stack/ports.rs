@@ -46,15 +46,8 @@ const INNER: [(&str, u16); 16] = [
 ];
 
 /// What each broker after the first has ports for, by the names of the first one's.
-const OF_BROKER: [&str; 7] = [
-    "broker",
-    "broker behind gate",
-    "broker inner",
-    "controller",
-    "proxied",
-    "proxied behind gate",
-    "proxy",
-];
+const OF_BROKER: [&str; 7] =
+    ["broker", "broker behind gate", "broker inner", "controller", "proxied", "proxied behind gate", "proxy"];
 
 /// Every port of one stack.
 #[derive(Clone, Debug)]

@@ -30,7 +30,8 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
 /// It is ready when each broker names all of them to a client through it.
 fn ready(brokers: &[Broker]) -> Ready {
     let question = |asked: &Broker| {
-        let names = brokers.iter().map(|broker| format!("grep -q 'broker {} at {}'", broker.id, broker.advertised));
+        let names =
+            brokers.iter().map(|broker| format!("grep -q 'broker {} at {}'", broker.id, broker.advertised));
         let grep = names.map(|grep| format!("echo \"$all\" | {grep}")).collect::<Vec<_>>().join(" && ");
         format!("all=$(kcat -b {} -L -m 2) && {grep}", asked.advertised)
     };

@@ -3,7 +3,7 @@
 //! too and holds a replica of everything, and a write is acknowledged when two have it. Behind the gate a broker listens
 //! on an inner port and advertises the gate's; what brokers ask of each other never goes through the gate.
 
-use super::{Context, java, make, write};
+use super::{Context, java, links, make, write};
 use crate::stack::ports::{Broker, numbered};
 use crate::stack::{Kind, Part, Ready, StackError, Step};
 
@@ -29,9 +29,22 @@ fn part(context: &Context, broker: &Broker, all: &[Broker], gated: bool) -> Resu
         let at = if gated { &proxied.behind_gate } else { &proxied.at };
         (at.clone(), proxied.proxy.clone())
     });
+    // Brokers find each other by names, where each has a link to the others.
+    let among_peers = |id: usize, address: &str| match (all.len(), address.rsplit_once(':')) {
+        (2.., Some((_, port))) => format!("{}:{port}", links::host(id)),
+        _ => address.to_owned(),
+    };
+    let voter = |voter: &Broker| format!("{}@{}", voter.id, among_peers(voter.id, &voter.controller));
     let inner = &broker.inner;
-    let listeners = Listeners { address: &address, advertised: &broker.advertised, inner, proxied };
-    write(&config, &properties(&listeners, broker, all, &data.display().to_string()))?;
+    let listeners = Listeners {
+        address: &address,
+        advertised: &broker.advertised,
+        inner: &among_peers(id, inner),
+        controller: &among_peers(id, &broker.controller),
+        proxied,
+    };
+    let voters: Vec<_> = all.iter().map(voter).collect();
+    write(&config, &properties(&listeners, id, &voters, &data.display().to_string()))?;
 
     let heap_mb = HEAP_MB[usize::from(all.len() > 1)];
     let mut base = java(heap_mb, &[context.layout.jars("kafka").join("*")])?;
@@ -41,6 +54,9 @@ fn part(context: &Context, broker: &Broker, all: &[Broker], gated: bool) -> Resu
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.log.kafka.server=info",
     ]);
+    if all.len() > 1 {
+        base.push(format!("-Djdk.net.hosts.file={}", links::hosts(context, broker, all)?).into());
+    }
     let mut format = base.clone();
     format.extend(crate::command![
         "kafka.tools.StorageTool",
@@ -72,16 +88,16 @@ struct Listeners<'a> {
     advertised: &'a str,
     /// For the broker itself and for asking whether it serves.
     inner: &'a str,
+    controller: &'a str,
     proxied: Option<(String, String)>,
 }
 
-fn properties(listeners: &Listeners, broker: &Broker, all: &[Broker], data: &str) -> String {
-    let (id, controller) = (broker.id, &broker.controller);
-    let voters: Vec<_> = all.iter().map(|voter| format!("{}@{}", voter.id, voter.controller)).collect();
-    let (voters, replicas) = (voters.join(","), all.len());
+fn properties(listeners: &Listeners, id: usize, voters: &[String], data: &str) -> String {
+    let replicas = voters.len();
     // With three replicas, what is acknowledged survives any one of them.
     let in_sync_min = if replicas < 3 { 1 } else { 2 };
-    let Listeners { address, advertised, inner, proxied } = listeners;
+    let Listeners { address, advertised, inner, controller, proxied } = listeners;
+    let voters = voters.join(",");
     let (proxied_listener, proxied_advertised) = match proxied {
         Some((at, proxy)) => (format!(",PROXIED://{at}"), format!(",PROXIED://{proxy}")),
         None => (String::new(), String::new()),

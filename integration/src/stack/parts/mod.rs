@@ -3,6 +3,7 @@
 
 mod gate;
 mod kafka;
+mod links;
 mod mongo;
 mod nginx;
 mod postgres;
@@ -40,6 +41,9 @@ pub fn all(context: &Context, servers_only: bool, redpanda_rules: bool) -> Resul
         prometheus::part(context)?,
     ];
     parts.extend(kafka::parts(context, redpanda_rules)?);
+    if context.ports.brokers().len() > 1 {
+        parts.extend(links::parts(context)?);
+    }
     if redpanda_rules {
         parts.push(gate::part(context)?);
     }
