@@ -13,7 +13,7 @@ use proof::{
 };
 
 /// Bugs that are planted on purpose, each with the fault that should show it.
-const CONTROLS: [(&str, &str); 7] = [
+const CONTROLS: [(&str, &str); 10] = [
     ("offsets-early", "before-commit"),
     ("offsets-twice", "abort"),
     ("no-dedupe", "a-hundred-times"),
@@ -21,6 +21,9 @@ const CONTROLS: [(&str, &str); 7] = [
     ("position-apart", "before-store"),
     ("same-epoch", "end-late"),
     ("no-fence", "zombie"),
+    ("read-uncommitted", "abort"),
+    ("aborted-ranges", "abort"),
+    ("marker-record", "after-begin"),
 ];
 
 /// Breaks the running system in every way, and judges what came of it
@@ -67,13 +70,9 @@ async fn main() -> ExitCode {
     drop(rustls::crypto::ring::default_provider().install_default());
     if arguments.list {
         for fault in ALL {
-            println!(
-                "{:<22} {} ({} runs{})",
-                fault.name,
-                fault.what,
-                fault.runs,
-                if fault.short { ", short" } else { "" }
-            );
+            let short = if fault.short { ", short" } else { "" };
+            let brokers = if fault.brokers > 1 { ", needs three brokers" } else { "" };
+            println!("{:<22} {} ({} runs{short}{brokers})", fault.name, fault.what, fault.runs);
         }
         for (bug, fault) in CONTROLS {
             println!("--control {bug:<18} shown by {fault}");
@@ -89,6 +88,11 @@ async fn main() -> ExitCode {
     }
 }
 
+/// How many brokers the stack has.
+fn brokers() -> usize {
+    std::env::var("MILLRACE_BROKERS_INNER").map_or(1, |brokers| brokers.split(',').count())
+}
+
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let control = match &arguments.control {
         Some(name) => {
@@ -98,10 +102,15 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         None => None,
     };
+    let brokers = brokers();
+    let fits = |fault: &&Fault| fault.brokers <= brokers;
     let chosen: Vec<&Fault> = match control {
         Some((_, fault)) => ALL.iter().filter(|known| known.name == fault).collect(),
-        None if arguments.all => ALL.iter().collect(),
-        None if arguments.short => ALL.iter().filter(|fault| fault.short).collect(),
+        None if arguments.all => ALL.iter().filter(fits).collect(),
+        // What one broker can show is shown on one.
+        None if arguments.short => {
+            ALL.iter().filter(|fault| fault.short && fault.brokers == brokers).collect()
+        }
         None => {
             let find = |name: &String| {
                 let found = ALL.iter().find(|fault| fault.name == name);
@@ -112,6 +121,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     if chosen.is_empty() {
         anyhow::bail!("name faults, or say --short or --all; --list names them");
+    }
+    if let Some(fault) = chosen.iter().find(|fault| !fits(fault)) {
+        anyhow::bail!("{} needs three brokers: say --brokers 3 to integration/faults", fault.name);
     }
     let runs = match (arguments.runs, arguments.short || control.is_some()) {
         (Some(runs), _) => Some(runs),

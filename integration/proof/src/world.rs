@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use integration::stack::Control;
+use integration::{cluster::Cluster, stack::Control};
 use schemas::Codec;
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     mail::Mail,
     proxy::{Protocol, Proxy},
     stores::Stores,
+    threads::Threads,
 };
 
 /// How long a part may take to be ready, or to die where it was told to.
@@ -28,6 +29,10 @@ pub struct World {
     pub control: Control,
     /// The broker, past any proxy.
     pub brokers: String,
+    /// The brokers, past any gate; `None` where they are containers.
+    pub cluster: Option<Cluster>,
+    /// The threads of the services.
+    pub threads: Threads,
     /// The registry.
     pub registry: String,
     /// The stores, past any proxy.
@@ -110,6 +115,8 @@ impl World {
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         Ok(Self {
             control: Control::from_env()?,
+            cluster: std::env::var("MILLRACE_BROKERS_INNER").ok().map(|at| Cluster::at(&at)),
+            threads: Threads::from_env(),
             registry,
             stores,
             mail,
@@ -244,7 +251,11 @@ impl World {
         for part in self.control.status().await?.iter().filter(|part| part.pid.is_some()) {
             self.control.wait(&part.name, PART_MAX).await?;
         }
-        Ok(())
+        // The next fault may take another broker away.
+        match &self.cluster {
+            Some(cluster) if cluster.brokers() > 1 => cluster.in_sync(PART_MAX).await,
+            _ => Ok(()),
+        }
     }
 
     /// Waits until so many more commands are acknowledged: in the middle of a stream.
