@@ -11,12 +11,14 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    AlterPartitionReassignmentsRequest, BrokerId, ElectLeadersRequest, FindCoordinatorRequest,
-    IncrementalAlterConfigsRequest, MetadataRequest, ProduceRequest, RequestHeader, TopicName,
+    AlterPartitionReassignmentsRequest, BrokerId, DescribeConfigsRequest, ElectLeadersRequest,
+    FindCoordinatorRequest, IncrementalAlterConfigsRequest, MetadataRequest, ProduceRequest, RequestHeader,
+    TopicName,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use kafka_protocol::records::{
@@ -175,6 +177,23 @@ impl Cluster {
         self.elect(&partitions).await?;
         let preferred = |one: &Partition| one.leader == one.replicas.first().copied();
         self.wait_for("the preferred leaders", MOVE_MAX, preferred).await
+    }
+
+    /// The value that a setting of a topic has, be it set for the topic or for the brokers.
+    ///
+    /// # Errors
+    /// When the cluster does not tell.
+    pub async fn setting(&self, topic: &str, setting: &str) -> anyhow::Result<String> {
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(text(topic))
+            .with_configuration_keys(Some(vec![text(setting)]));
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+        let answer = self.ask(4, &request).await?;
+        let result = answer.results.first().context("the answer names no topic")?;
+        check(result.error_code).with_context(|| format!("asking for {setting} of {topic}"))?;
+        let value = result.configs.first().and_then(|config| config.value.as_ref());
+        value.map(|value| value.to_string()).with_context(|| format!("{topic} has no {setting}"))
     }
 
     /// Sets the settings of a topic, or removes those that have no value.

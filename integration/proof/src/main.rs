@@ -93,16 +93,12 @@ fn brokers() -> usize {
     std::env::var("MILLRACE_BROKERS_INNER").map_or(1, |brokers| brokers.split(',').count())
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let control = match &arguments.control {
-        Some(name) => {
-            let found = CONTROLS.iter().find(|(bug, _)| bug == name);
-            let known = CONTROLS.map(|(bug, _)| bug).join(", ");
-            Some(*found.ok_or_else(|| anyhow::anyhow!("no bug is called {name}; there are {known}"))?)
-        }
-        None => None,
-    };
-    let brokers = brokers();
+/// The faults that were asked for, on a stack of so many brokers.
+fn choose(
+    arguments: &Arguments,
+    control: Option<(&str, &str)>,
+    brokers: usize,
+) -> anyhow::Result<Vec<&'static Fault>> {
     let fits = |fault: &&Fault| fault.brokers <= brokers;
     let chosen: Vec<&Fault> = match control {
         Some((_, fault)) => ALL.iter().filter(|known| known.name == fault).collect(),
@@ -125,6 +121,19 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(fault) = chosen.iter().find(|fault| !fits(fault)) {
         anyhow::bail!("{} needs three brokers: say --brokers 3 to integration/faults", fault.name);
     }
+    Ok(chosen)
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let control = match &arguments.control {
+        Some(name) => {
+            let found = CONTROLS.iter().find(|(bug, _)| bug == name);
+            let known = CONTROLS.map(|(bug, _)| bug).join(", ");
+            Some(*found.ok_or_else(|| anyhow::anyhow!("no bug is called {name}; there are {known}"))?)
+        }
+        None => None,
+    };
+    let chosen = choose(&arguments, control, brokers())?;
     let runs = match (arguments.runs, arguments.short || control.is_some()) {
         (Some(runs), _) => Some(runs),
         (None, true) => Some(1),
@@ -138,4 +147,33 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         out: arguments.out,
     };
     Suite::open(options).await?.run(&chosen).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(words: &[&str], brokers: usize) -> anyhow::Result<Vec<&'static Fault>> {
+        let words = std::iter::once("faults").chain(words.iter().copied());
+        choose(&Arguments::try_parse_from(words).expect("arguments"), None, brokers)
+    }
+
+    #[test]
+    fn fault_of_three_brokers_is_an_error_on_one_and_left_out_of_all() {
+        let error = chosen(&["abort", "leader-killed"], 1).err().expect("it needs three").to_string();
+        assert!(error.contains("leader-killed needs three brokers"), "{error}");
+        assert_eq!(chosen(&["abort", "leader-killed"], 3).expect("three are there").len(), 2);
+
+        let needs_three = |faults: Vec<&Fault>| faults.iter().filter(|fault| fault.brokers == 3).count();
+        assert_eq!(needs_three(chosen(&["--all"], 1).expect("faults")), 0);
+        assert!(needs_three(chosen(&["--all"], 3).expect("faults")) > 0);
+        assert!(chosen(&["--short"], 3).expect("faults").iter().all(|fault| fault.brokers == 3));
+    }
+
+    #[test]
+    fn every_planted_bug_names_a_fault() {
+        for (bug, fault) in CONTROLS {
+            assert!(ALL.iter().any(|known| known.name == fault), "{bug} is shown by {fault}");
+        }
+    }
 }

@@ -45,23 +45,26 @@ impl Threads {
         Self { services: services.collect() }
     }
 
-    /// How long each thread of a service has been in its turn; `None` where the service does not answer or is not ready.
+    /// How long each thread of a service has been in its turn; `None` where the service does not answer.
     pub async fn ages(&self, service: &str) -> Option<Vec<(String, Duration)>> {
         let (_, url) = self.services.iter().find(|(name, _)| name == service)?;
-        let ready = get(&format!("{url}/readyz")).await?;
-        let metrics = get(&format!("{url}/metrics")).await?;
-        // Between the two questions it may have found out by itself.
-        let still = get(&format!("{url}/readyz")).await?;
-        (ready.0 && still.0).then(|| ages(&metrics.1))
+        Some(ages(&get(&format!("{url}/metrics")).await?.1))
     }
 
     /// Every thread of a ready service that has been in its turn for longer than `turn_max`, and every ready service that
     /// names no thread.
     pub async fn stuck(&self, turn_max: Duration) -> Vec<Violation> {
         let mut broken = Vec::new();
-        for (service, _) in &self.services {
+        for (service, url) in &self.services {
+            let is_ready = async || get(&format!("{url}/readyz")).await.is_some_and(|(ready, _)| ready);
+            if !is_ready().await {
+                continue;
+            }
             let Some(ages) = self.ages(service).await else { continue };
-            broken.extend(judge(service, &ages, turn_max));
+            // Between the two questions it may have found out by itself.
+            if is_ready().await {
+                broken.extend(judge(service, &ages, turn_max));
+            }
         }
         broken
     }

@@ -109,13 +109,22 @@ impl World {
             let proxy = Proxy::start(&pairs, Protocol::Kafka).await?;
             proxies.push(Proxied { server: "broker", proxy, through: ("MILLRACE_BROKERS", at) });
         }
+        let cluster = std::env::var("MILLRACE_BROKERS_INNER").ok().map(|at| Cluster::at(&at));
+        if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.brokers() > 1) {
+            let in_sync_min = cluster.setting("order.events", "min.insync.replicas").await?;
+            if in_sync_min != "2" {
+                bail!(
+                    "of three replicas {in_sync_min} and not 2 have what is acknowledged (min.insync.replicas)"
+                );
+            }
+        }
         let stores = Stores { postgres, mongo, redis };
         stores.audit().await.context("preparing PostgreSQL")?;
         let mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         Ok(Self {
             control: Control::from_env()?,
-            cluster: std::env::var("MILLRACE_BROKERS_INNER").ok().map(|at| Cluster::at(&at)),
+            cluster,
             threads: Threads::from_env(),
             registry,
             stores,

@@ -170,7 +170,7 @@ pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Res
 /// takes over are undecided until the transaction times out. The survivor's own work never pauses for long meanwhile.
 pub(super) async fn takeover(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let order = format!("after-offsets:{}", rng.random_range(1..=20));
-    world.start("order-1", &[("MILLRACE_FAULT", &order)]).await?;
+    world.begin("order-1", &[("MILLRACE_FAULT", &order)]).await?;
     world.death_of("order-1").await?;
     let (killed, mut longest) = (Instant::now(), Duration::ZERO);
     while killed.elapsed() < PAST_TIMEOUTS * 2 {
