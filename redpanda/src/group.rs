@@ -21,6 +21,7 @@ use rdkafka::{
 
 use crate::arena::Arena;
 use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
+use crate::planted::Reading;
 use crate::raw;
 
 /// How long a question to the broker may take.
@@ -163,6 +164,7 @@ pub(crate) struct GroupConsumer {
     copier: Copier,
     /// What was fetched from last.
     positions: Vec<(TopicPartition, i64)>,
+    reading: Reading,
 }
 
 impl GroupConsumer {
@@ -176,6 +178,7 @@ impl GroupConsumer {
     ) -> Result<Self, LogError> {
         let doing = || format!("joining group {group}");
         let mut config = read_committed(brokers, group);
+        config.set("isolation.level", Reading::isolation());
         for (name, value) in extra {
             config.set(*name, *value);
         }
@@ -197,6 +200,7 @@ impl GroupConsumer {
             group: group.to_owned(),
             copier: Copier { topics: inputs.to_vec(), arena: Arena::default() },
             positions: Vec::new(),
+            reading: Reading::default(),
         })
     }
 
@@ -231,6 +235,7 @@ impl GroupConsumer {
             }
             wait = Duration::ZERO;
         }
+        self.reading.spoil(&self.brokers, out, before)?;
         match out.len() > before {
             true => crate::fault::place("after-poll"),
             false if timeout.is_zero() => {}
@@ -265,6 +270,7 @@ impl GroupConsumer {
                 .map_err(|e| fatal(doing(), &e))?;
         }
         self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
+        self.reading.forget();
         let before = std::mem::replace(&mut self.positions, positions.to_vec());
         // Until they have stopped, records from before the change may still come, which would look like a gap that was skipped.
         self.settle(before).map_err(|e| fatal(doing(), &e))

@@ -16,6 +16,7 @@ pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violatio
     let mut broken = ledger.broken.clone();
     broken.extend(outcomes(ledger, history));
     broken.extend(failures(ledger, history));
+    broken.extend(dead_letters(ledger));
     broken.extend(ledger.changelogs(codec));
     broken.extend(sums(ledger));
     broken.extend(told_once(ledger));
@@ -73,6 +74,14 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
     for id in history.acknowledged() {
         let outcomes = ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes);
         let doomed = history.is_doomed(id);
+        // Nothing here waits for as long as commands are remembered.
+        for outcome in outcomes.iter().filter(|outcome| outcome.code.as_deref() == Some("expired")) {
+            broken.push(Violation::new(
+                'A',
+                Damage::Lost,
+                format!("{id} was refused as too old: {outcome:?}"),
+            ));
+        }
         for outcome in outcomes.iter().filter(|outcome| (outcome.verdict == Verdict::Failed) != doomed) {
             let wanted = if doomed { "to fail" } else { "to be decided on" };
             broken.push(Violation::new('A', Damage::Torn, format!("{id} was {wanted}: {outcome:?}")));
@@ -89,6 +98,21 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
         }
     }
     broken
+}
+
+/// B, for dead letters: each is of a command. An event or a follow-up that can't be worked on is not among what is sent
+/// here, and a dead letter without an id is of something that nobody has sent.
+fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
+    let known = |id: &str| id.parse().is_ok_and(|id: Uuid| ledger.commands.contains_key(&id));
+    let of_nothing = ledger.letters.iter().filter(|(id, _)| !known(id));
+    let told = of_nothing.map(|(id, place)| {
+        Violation::new(
+            'B',
+            Damage::Doubled,
+            format!("{place} is a dead letter of {id:?}, which is no command"),
+        )
+    });
+    told.collect()
 }
 
 /// F: received = free + held by confirmed orders, nothing below zero, and every saga has ended.

@@ -25,7 +25,7 @@ const MEMBER_SEPARATOR: char = '\u{1f}';
 /// An invariant, by its letter, and how it was broken.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Violation {
-    /// A to I.
+    /// A to J.
     pub invariant: char,
     /// What is lost, doubled or torn.
     pub damage: Damage,
@@ -185,6 +185,8 @@ pub struct Ledger {
     pub notifications: Fold<Notification>,
     /// How many dead letters there are of a command.
     pub dead: HashMap<Uuid, usize>,
+    /// Every dead letter: the id of the record that it is of, and where it stands.
+    pub letters: Vec<(String, String)>,
     changelog: HashMap<String, (Option<i64>, Vec<u8>)>,
     /// What can never be right any more.
     pub broken: Vec<Violation>,
@@ -267,6 +269,8 @@ impl Ledger {
                 }
             }
             "dead" => {
+                let place = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
+                self.letters.push((id.to_owned(), place));
                 if let Ok(id) = id.parse() {
                     *self.dead.entry(id).or_default() += 1;
                 }

@@ -2,7 +2,7 @@
 //!
 //! - [`faults`]: what is done to it; [`proxy`] does it to connections, [`world`] starts, kills and mends
 //! - [`load`]: commands amid which it happens, with a history of what was acknowledged; [`mail`] takes mail; [`reader`]: who reads all the time
-//! - [`ledger`]: what the topics say, folded by the domain's rules; [`judge`] and [`stores`]: the invariants
+//! - [`ledger`]: what the topics say, folded by the domain's rules; [`judge`], [`stores`] and [`threads`]: the invariants
 //! - [`round`]: one fault after the other, and the table
 #![forbid(unsafe_code)]
 
@@ -15,4 +15,5 @@ pub mod proxy;
 pub mod reader;
 pub mod round;
 pub mod stores;
+pub mod threads;
 pub mod world;

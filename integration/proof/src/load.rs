@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use integration::cluster::{Cluster, Given};
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use redpanda::{log::Headers, writer::CommandWriter};
 use schemas::{
@@ -81,13 +82,18 @@ impl Command {
 
     /// A command that says of itself that it is a `name`.
     fn raw(topic: &'static str, key: String, name: &str, value: Bytes) -> Self {
+        Self::of("faults", topic, key, name, value)
+    }
+
+    /// The same from somebody else.
+    fn of(principal: &str, topic: &'static str, key: String, name: &str, value: Bytes) -> Self {
         let id = Uuid::new_v4();
         let mut headers = Headers::default();
         headers.push(headers::SPEC_VERSION, &b"1.0"[..]);
         headers.push(headers::ID, id.to_string());
         headers.push(headers::TYPE, name);
         headers.push(headers::SOURCE, &b"/millrace/faults"[..]);
-        headers.push(headers::PRINCIPAL, &b"faults"[..]);
+        headers.push(headers::PRINCIPAL, principal);
         headers.push(headers::FINGERPRINT, id.simple().to_string());
         Self { id, topic, key, value, headers }
     }
@@ -213,9 +219,7 @@ impl Load {
                 load.in_flight.fetch_sub(1, Ordering::Relaxed);
             });
         }
-        while self.in_flight.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        self.quiet().await;
     }
 
     /// Ends [`Load::run`], once what is under way is acknowledged.
@@ -290,6 +294,74 @@ impl Load {
         let command = Command::raw(topic, key, "millrace.Poison", value);
         self.history().doomed.insert(command.id);
         self.send(Arc::new(command)).await;
+    }
+
+    /// Sends an order whose sender has so long a name that an output that repeats it twice is too large for its topic.
+    ///
+    /// # Errors
+    /// When the codec does not know the schema.
+    pub async fn oversize(&self, sku: &str, principal_bytes: usize) -> anyhow::Result<()> {
+        let (key, order) = self.order(sku)?;
+        let name = <PlaceOrder as schemas::Record>::SCHEMA.name;
+        let principal = "p".repeat(principal_bytes);
+        let command = Command::of(&principal, "order.commands", key, name, order.into());
+        self.history().doomed.insert(command.id);
+        self.send(Arc::new(command)).await;
+        Ok(())
+    }
+
+    /// Waits until nothing is under way. Nothing new is sent while it is paused.
+    pub async fn quiet(&self) {
+        while self.in_flight.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Places an order in a record that claims to be of another time than now: the topic takes the writer's word for it
+    /// meanwhile. Nothing else may be written to it then.
+    ///
+    /// # Errors
+    /// When the cluster refuses it, or the topic's settings have no effect.
+    pub async fn place_at(&self, cluster: &Cluster, sku: &str, ahead: Duration) -> anyhow::Result<()> {
+        const TOPIC: &str = "order.commands";
+        const SETTINGS: [&str; 2] = ["message.timestamp.type", "message.timestamp.after.max.ms"];
+        let (key, order) = self.order(sku)?;
+        let name = <PlaceOrder as schemas::Record>::SCHEMA.name;
+        let command = Command::raw(TOPIC, key, name, order.into());
+        let headers = command.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+            .collect();
+        let given = Given { key: &command.key, value: &command.value, headers: &headers };
+        let partitions = redpanda::topics::all().get(TOPIC).map_or(1, |topic| topic.partitions);
+        let partition = redpanda::partition_of(command.key.as_bytes(), partitions);
+        // A setting works a moment after it is made, so the record is written until it is stamped as wanted. It is one
+        // command all the same, by its id.
+        let write_until = async |writers_word: bool, ahead: Duration| {
+            let begun = tokio::time::Instant::now();
+            loop {
+                let at = SystemTime::now().duration_since(UNIX_EPOCH)? + ahead;
+                let at_ms = i64::try_from(at.as_millis())?;
+                if cluster.write(TOPIC, partition, &given, at_ms).await? == writers_word {
+                    return anyhow::Ok(());
+                }
+                anyhow::ensure!(
+                    begun.elapsed() < TRY_MAX,
+                    "{TOPIC} does not stamp records as it was told to"
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let any_ms = i64::MAX.to_string();
+        cluster.configure(TOPIC, &[(SETTINGS[0], Some("CreateTime")), (SETTINGS[1], Some(&any_ms))]).await?;
+        let written = write_until(true, ahead).await;
+        cluster.configure(TOPIC, &[(SETTINGS[0], Some("LogAppendTime")), (SETTINGS[1], None)]).await?;
+        written?;
+        write_until(false, Duration::ZERO).await?;
+        let mut history = self.history();
+        history.acknowledged.insert(command.id);
+        history.sent.insert(command.id, Arc::new(command));
+        Ok(())
     }
 
     /// Writes a command with kcat under one more header, whose name is not UTF-8. No other client here can.

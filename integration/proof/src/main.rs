@@ -13,7 +13,7 @@ use proof::{
 };
 
 /// Bugs that are planted on purpose, each with the fault that should show it.
-const CONTROLS: [(&str, &str); 7] = [
+const CONTROLS: [(&str, &str); 10] = [
     ("offsets-early", "before-commit"),
     ("offsets-twice", "abort"),
     ("no-dedupe", "a-hundred-times"),
@@ -21,6 +21,9 @@ const CONTROLS: [(&str, &str); 7] = [
     ("position-apart", "before-store"),
     ("same-epoch", "end-late"),
     ("no-fence", "zombie"),
+    ("read-uncommitted", "abort"),
+    ("aborted-ranges", "abort"),
+    ("marker-record", "after-begin"),
 ];
 
 /// Breaks the running system in every way, and judges what came of it
@@ -67,13 +70,9 @@ async fn main() -> ExitCode {
     drop(rustls::crypto::ring::default_provider().install_default());
     if arguments.list {
         for fault in ALL {
-            integration::say!(
-                "{:<22} {} ({} runs{})",
-                fault.name,
-                fault.what,
-                fault.runs,
-                if fault.short { ", short" } else { "" }
-            );
+            let short = if fault.short { ", short" } else { "" };
+            let brokers = if fault.brokers > 1 { ", needs three brokers" } else { "" };
+            integration::say!("{:<22} {} ({} runs{short}{brokers})", fault.name, fault.what, fault.runs);
         }
         for (bug, fault) in CONTROLS {
             integration::say!("--control {bug:<18} shown by {fault}");
@@ -89,19 +88,25 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let control = match &arguments.control {
-        Some(name) => {
-            let found = CONTROLS.iter().find(|(bug, _)| bug == name);
-            let known = CONTROLS.map(|(bug, _)| bug).join(", ");
-            Some(*found.ok_or_else(|| anyhow::anyhow!("no bug is called {name}; there are {known}"))?)
-        }
-        None => None,
-    };
+/// How many brokers the stack has.
+fn brokers() -> usize {
+    std::env::var("MILLRACE_BROKERS_INNER").map_or(1, |brokers| brokers.split(',').count())
+}
+
+/// The faults that were asked for, on a stack of so many brokers.
+fn choose(
+    arguments: &Arguments,
+    control: Option<(&str, &str)>,
+    brokers: usize,
+) -> anyhow::Result<Vec<&'static Fault>> {
+    let fits = |fault: &&Fault| fault.brokers <= brokers;
     let chosen: Vec<&Fault> = match control {
         Some((_, fault)) => ALL.iter().filter(|known| known.name == fault).collect(),
-        None if arguments.all => ALL.iter().collect(),
-        None if arguments.short => ALL.iter().filter(|fault| fault.short).collect(),
+        None if arguments.all => ALL.iter().filter(fits).collect(),
+        // What one broker can show is shown on one.
+        None if arguments.short => {
+            ALL.iter().filter(|fault| fault.short && fault.brokers == brokers).collect()
+        }
         None => {
             let find = |name: &String| {
                 let found = ALL.iter().find(|fault| fault.name == name);
@@ -113,6 +118,22 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if chosen.is_empty() {
         anyhow::bail!("name faults, or say --short or --all; --list names them");
     }
+    if let Some(fault) = chosen.iter().find(|fault| !fits(fault)) {
+        anyhow::bail!("{} needs three brokers: say --brokers 3 to integration/faults", fault.name);
+    }
+    Ok(chosen)
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let control = match &arguments.control {
+        Some(name) => {
+            let found = CONTROLS.iter().find(|(bug, _)| bug == name);
+            let known = CONTROLS.map(|(bug, _)| bug).join(", ");
+            Some(*found.ok_or_else(|| anyhow::anyhow!("no bug is called {name}; there are {known}"))?)
+        }
+        None => None,
+    };
+    let chosen = choose(&arguments, control, brokers())?;
     let runs = match (arguments.runs, arguments.short || control.is_some()) {
         (Some(runs), _) => Some(runs),
         (None, true) => Some(1),
@@ -126,4 +147,33 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         out: arguments.out,
     };
     Suite::open(options).await?.run(&chosen).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(words: &[&str], brokers: usize) -> anyhow::Result<Vec<&'static Fault>> {
+        let words = std::iter::once("faults").chain(words.iter().copied());
+        choose(&Arguments::try_parse_from(words).expect("arguments"), None, brokers)
+    }
+
+    #[test]
+    fn fault_of_three_brokers_is_an_error_on_one_and_left_out_of_all() {
+        let error = chosen(&["abort", "leader-killed"], 1).err().expect("it needs three").to_string();
+        assert!(error.contains("leader-killed needs three brokers"), "{error}");
+        assert_eq!(chosen(&["abort", "leader-killed"], 3).expect("three are there").len(), 2);
+
+        let needs_three = |faults: Vec<&Fault>| faults.iter().filter(|fault| fault.brokers == 3).count();
+        assert_eq!(needs_three(chosen(&["--all"], 1).expect("faults")), 0);
+        assert!(needs_three(chosen(&["--all"], 3).expect("faults")) > 0);
+        assert!(chosen(&["--short"], 3).expect("faults").iter().all(|fault| fault.brokers == 3));
+    }
+
+    #[test]
+    fn every_planted_bug_names_a_fault() {
+        for (bug, fault) in CONTROLS {
+            assert!(ALL.iter().any(|known| known.name == fault), "{bug} is shown by {fault}");
+        }
+    }
 }

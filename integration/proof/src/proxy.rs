@@ -1,4 +1,4 @@
-//! A proxy between a program and a server that understands just enough of the server's protocol to know when something is committed:
+//! A proxy between programs and a server, or the brokers of a cluster, that understands just enough of the server's protocol to know when something is committed:
 //! Kafka's EndTxn, PostgreSQL's COMMIT, a write of MongoDB's, a script of Redis' that has written. It cuts, delays, drops or keeps that
 //! answer, or lets what asks for it arrive when nobody waits for it any more.
 
@@ -20,8 +20,6 @@ use tokio::{
     sync::{broadcast, watch},
 };
 
-/// The number of EndTxn in Kafka's protocol.
-const END_TXN: i16 = 26;
 /// The number of OP_MSG in MongoDB's.
 const OP_MSG: i32 = 2013;
 /// Messages above this are of no protocol that is known here.
@@ -58,13 +56,24 @@ pub enum Mode {
     /// Every connection that anything passes over swallows it, and everything after it, also when the mode
     /// changes: nobody ever hears of it again.
     Swallow,
-    /// What asks Kafka for a commit is held back and the client's connection broken; the broker gets it after so long.
-    LateEnd(Duration),
+    /// Such a request to Kafka is held back and the client's connection broken; the broker gets it after so long.
+    Late(Asked, Duration),
+}
+
+/// Requests to Kafka of a transaction, by their numbers in its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Records are to be appended.
+    Produce = 0,
+    /// The transaction is to be committed or aborted.
+    EndTxn = 26,
+    /// Offsets of a group are to be staged in it.
+    TxnOffsetCommit = 28,
 }
 
 /// A running proxy.
 pub struct Proxy {
-    at: String,
+    at: Vec<String>,
     mode: watch::Sender<Mode>,
     cut: broadcast::Sender<()>,
     harmed: Arc<AtomicUsize>,
@@ -73,18 +82,27 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens at `at` on behalf of `server`, both `host:port`.
-    pub async fn start(at: &str, server: &str, protocol: Protocol) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(at).await?;
-        let proxy = Self {
-            at: listener.local_addr()?.to_string(),
+    /// Listens for each pair at its first address on behalf of the server at its second, both `host:port`. What
+    /// the proxy does, it does to all of them.
+    pub async fn start(pairs: &[(&str, &str)], protocol: Protocol) -> anyhow::Result<Self> {
+        let mut proxy = Self {
+            at: Vec::new(),
             mode: watch::Sender::new(Mode::Pass),
             cut: broadcast::Sender::new(4),
             harmed: Arc::default(),
             left: Arc::default(),
         };
-        let (mode, cut, server) = (proxy.mode.clone(), proxy.cut.clone(), server.to_owned());
-        let (harmed, left) = (proxy.harmed.clone(), proxy.left.clone());
+        for (at, server) in pairs {
+            let listener = TcpListener::bind(at).await?;
+            proxy.at.push(listener.local_addr()?.to_string());
+            proxy.accept(listener, (*server).to_owned(), protocol);
+        }
+        Ok(proxy)
+    }
+
+    fn accept(&self, listener: TcpListener, server: String, protocol: Protocol) {
+        let (mode, cut) = (self.mode.clone(), self.cut.clone());
+        let (harmed, left) = (self.harmed.clone(), self.left.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // Who connects to a server that is away is told so by the end of the connection.
@@ -100,12 +118,11 @@ impl Proxy {
                 tokio::spawn(link.carry(client, server, cut.subscribe()));
             }
         });
-        Ok(proxy)
     }
 
-    /// Where it listens, `host:port`.
-    pub fn at(&self) -> &str {
-        &self.at
+    /// Where it listens, `host:port`, comma separated.
+    pub fn at(&self) -> String {
+        self.at.join(",")
     }
 
     /// From now on does this, to at most `times` commits.
@@ -199,7 +216,9 @@ impl Link {
             match mode {
                 _ if self.swallows(mode) => continue,
                 Mode::Delay(by) => tokio::time::sleep(by).await,
-                Mode::LateEnd(after) if wish.is_some() && self.take() => return Some((to, message, after)),
+                Mode::Late(asked, after) if self.protocol.asks(&message, asked) && self.take() => {
+                    return Some((to, message, after));
+                }
                 _ => {}
             }
             to.write_all(&message).await.ok()?;
@@ -269,12 +288,17 @@ impl Protocol {
         }
     }
 
+    /// Whether this is such a request to Kafka.
+    fn asks(self, message: &[u8], asked: Asked) -> bool {
+        let key = message.get(4..6).and_then(|key| key.try_into().ok()).map(i16::from_be_bytes);
+        self == Self::Kafka && key == Some(asked as i16)
+    }
+
     /// The id of a request whose answer says that something is committed. PostgreSQL's and Redis' answers say so themselves.
     fn wish(self, message: &[u8]) -> Option<i32> {
         match self {
             Self::Kafka => {
-                let key = i16::from_be_bytes(message.get(4..6)?.try_into().ok()?);
-                (key == END_TXN).then(|| word(message, 8).map(i32::from_be_bytes))?
+                self.asks(message, Asked::EndTxn).then(|| word(message, 8).map(i32::from_be_bytes))?
             }
             Self::Mongo => {
                 // Header, flags, the section's kind, its document's length, and a type; then the first field names the command.
@@ -330,6 +354,41 @@ mod tests {
         assert!(!link(Protocol::Postgres).is_commit(b"C\0\0\0\x0aBEGIN\0"));
         assert!(link(Protocol::Redis).is_commit(b":1\r\n$2\r\nok\r\n"));
         assert!(!link(Protocol::Redis).is_commit(b"$4\r\nlost\r\n"));
+    }
+
+    #[test]
+    fn requests_of_a_transaction_are_known_by_their_numbers() {
+        let offsets = b"\0\0\0\x08\0\x1c\0\x03\0\0\0\x07";
+        assert!(Protocol::Kafka.asks(offsets, Asked::TxnOffsetCommit));
+        assert!(
+            !Protocol::Kafka.asks(offsets, Asked::EndTxn)
+                && !Protocol::Mongo.asks(offsets, Asked::TxnOffsetCommit)
+        );
+        assert!(Protocol::Kafka.asks(b"\0\0\0\x08\0\0\0\x07\0\0\0\x07", Asked::Produce));
+    }
+
+    async fn told(server: TcpListener, answer: &'static [u8]) {
+        let (mut stream, _) = server.accept().await.expect("the proxy connects");
+        stream.write_all(answer).await.expect("it takes");
+        stream.flush().await.expect("it takes");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    #[tokio::test]
+    async fn each_address_stands_for_a_server_of_its_own() {
+        let (one, two) = (TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await);
+        let (one, two) = (one.expect("a port"), two.expect("a port"));
+        let at = |server: &TcpListener| server.local_addr().expect("its number").to_string();
+        let pairs = [("127.0.0.1:0", &*at(&one)), ("127.0.0.1:0", &*at(&two))];
+        let proxy = Proxy::start(&pairs, Protocol::Redis).await.expect("it listens");
+        tokio::spawn(told(one, b"1"));
+        tokio::spawn(told(two, b"2"));
+        let mut seen = Vec::new();
+        for address in proxy.at().split(',') {
+            let mut client = TcpStream::connect(address).await.expect("the proxy listens");
+            seen.push(client.read_u8().await.expect("an answer"));
+        }
+        assert_eq!(seen, b"12");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
     judge,
     ledger::{Damage, Ledger, Violation},
     reader::LiveReader,
+    threads::QUIET_TURN_MAX,
     world::World,
 };
 
@@ -112,7 +113,7 @@ impl Suite {
         let name = format!("{}-{run}-{}", fault.name, seed % 100_000);
         let skus = world.load.products(&name).await?;
         let customers = world.load.customers(&name).await?;
-        let watch = world.stores.watch();
+        let (watch, threads) = (world.stores.watch(), world.threads.watch());
         let load = world.load.clone().run(skus.clone(), customers, self.options.rate, seed);
         let load = tokio::spawn(load);
         let happened = async {
@@ -133,6 +134,7 @@ impl Suite {
         let recovered = mended.elapsed();
         violations.extend(self.world.reported());
         violations.extend(watch.end().await?);
+        violations.extend(threads.end());
         row.runs += 1;
         let acknowledged = self.world.load.acknowledged() - before;
         row.acknowledged += acknowledged;
@@ -205,6 +207,7 @@ impl Suite {
         if broken.is_empty() || self.options.plant.is_some() {
             let mut broken = broken;
             broken.extend(world.stores.compare(ledger).await?);
+            broken.extend(world.threads.stuck(QUIET_TURN_MAX).await);
             return Ok(broken);
         }
         Ok(broken)

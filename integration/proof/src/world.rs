@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use integration::stack::Control;
+use integration::{cluster::Cluster, stack::Control};
 use schemas::Codec;
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     mail::Mail,
     proxy::{Protocol, Proxy},
     stores::Stores,
+    threads::Threads,
 };
 
 /// How long a part may take to be ready, or to die where it was told to.
@@ -28,6 +29,10 @@ pub struct World {
     pub control: Control,
     /// The broker, past any proxy.
     pub brokers: String,
+    /// The brokers, past any gate; `None` where they are containers.
+    pub cluster: Option<Cluster>,
+    /// The threads of the services.
+    pub threads: Threads,
     /// The registry.
     pub registry: String,
     /// The stores, past any proxy.
@@ -66,8 +71,8 @@ impl Proxied {
     ) -> anyhow::Result<Self> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let at = rest.split(['/', '?']).next().unwrap_or(rest).rsplit('@').next().unwrap_or(rest);
-        let proxy = Proxy::start(&format!("{host}:0"), at, protocol).await?;
-        let through = (variable, url.replace(at, proxy.at()));
+        let proxy = Proxy::start(&[(&format!("{host}:0"), at)], protocol).await?;
+        let through = (variable, url.replace(at, &proxy.at()));
         Ok(Self { server, proxy, through })
     }
 }
@@ -96,12 +101,22 @@ impl World {
             Proxied::store("mongo", "MILLRACE_MONGO_URL", &mongo, Protocol::Mongo, &host).await?,
             Proxied::store("redis", "MILLRACE_REDIS_URL", &redis, Protocol::Redis, &host).await?,
         ];
-        // The broker advertises this address on its second listener, so the proxy has to listen
-        // there. A stack of several brokers has none.
+        // Each broker advertises one of these addresses on its second listener, so the proxy has to
+        // listen there. Several brokers in containers have none.
         if let Ok(at) = variable("MILLRACE_PROXY") {
-            let broker = variable("MILLRACE_PROXIED_BROKER")?;
-            let proxy = Proxy::start(&at, &broker, Protocol::Kafka).await?;
+            let brokers = variable("MILLRACE_PROXIED_BROKER")?;
+            let pairs: Vec<_> = at.split(',').zip(brokers.split(',')).collect();
+            let proxy = Proxy::start(&pairs, Protocol::Kafka).await?;
             proxies.push(Proxied { server: "broker", proxy, through: ("MILLRACE_BROKERS", at) });
+        }
+        let cluster = std::env::var("MILLRACE_BROKERS_INNER").ok().map(|at| Cluster::at(&at));
+        if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.brokers() > 1) {
+            let in_sync_min = cluster.setting("order.events", "min.insync.replicas").await?;
+            if in_sync_min != "2" {
+                bail!(
+                    "of three replicas {in_sync_min} and not 2 have what is acknowledged (min.insync.replicas)"
+                );
+            }
         }
         let stores = Stores { postgres, mongo, redis };
         stores.audit().await.context("preparing PostgreSQL")?;
@@ -109,6 +124,8 @@ impl World {
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         Ok(Self {
             control: Control::from_env()?,
+            cluster,
+            threads: Threads::from_env(),
             registry,
             stores,
             mail,
@@ -243,7 +260,11 @@ impl World {
         for part in self.control.status().await?.iter().filter(|part| part.pid.is_some()) {
             self.control.wait(&part.name, PART_MAX).await?;
         }
-        Ok(())
+        // The next fault may take another broker away.
+        match &self.cluster {
+            Some(cluster) if cluster.brokers() > 1 => cluster.in_sync(PART_MAX).await,
+            _ => Ok(()),
+        }
     }
 
     /// Waits until so many more commands are acknowledged: in the middle of a stream.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use integration::gate::{Gate, Listener, Settings};
+use integration::gate::{Gate, Listener, Settings, relay};
 
 /// Wrong settings end every Millrace program with this code.
 const EXIT_USAGE: u8 = 64;
@@ -16,8 +16,11 @@ const EXIT_USAGE: u8 = 64;
 #[command(name = "gate", version)]
 struct Options {
     /// An address for clients and the broker behind it, which must advertise that address; once for each broker
-    #[arg(long = "listen", required = true, value_name = "LISTEN=UPSTREAM")]
+    #[arg(long = "listen", required_unless_present = "relays", value_name = "LISTEN=UPSTREAM")]
     listeners: Vec<Listener>,
+    /// An address from which everything is forwarded as it is, without any rule
+    #[arg(long = "relay", value_name = "LISTEN=UPSTREAM")]
+    relays: Vec<Listener>,
     /// Redpanda's cluster settings
     #[command(flatten)]
     settings: Settings,
@@ -33,8 +36,9 @@ async fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    match Arc::new(Gate::new(options.settings)).serve(&options.listeners).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let gate = Arc::new(Gate::new(options.settings));
+    match tokio::try_join!(gate.serve(&options.listeners), relay::serve(&options.relays)) {
+        Ok(((), ())) => ExitCode::SUCCESS,
         Err(error) => {
             integration::tell!("error: {error:#}");
             ExitCode::FAILURE

@@ -4,9 +4,10 @@
 //! of transactions in memory while brokers come and go, and it needs no crate of the house.
 
 mod connection;
+pub mod relay;
 pub mod rules;
 pub mod table;
-mod wire;
+pub(crate) mod wire;
 
 use std::net::SocketAddr;
 use std::str::FromStr;

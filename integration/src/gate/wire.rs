@@ -15,7 +15,7 @@ const LENGTH_BYTES: usize = 4;
 const FIXED_HEADER_BYTES: usize = 8;
 
 /// Reads one frame with its length before it; `None` when the peer has closed the connection between frames.
-pub(super) async fn read(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Bytes>> {
+pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Bytes>> {
     let mut length = [0; LENGTH_BYTES];
     match from.read_exact(&mut length).await {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -132,7 +132,7 @@ impl Request {
 }
 
 /// Decodes a response in `version`.
-pub(super) fn read_response<T: Decodable + HeaderVersion>(
+pub(crate) fn read_response<T: Decodable + HeaderVersion>(
     version: i16,
     response: &Bytes,
 ) -> anyhow::Result<T> {
@@ -143,7 +143,7 @@ pub(super) fn read_response<T: Decodable + HeaderVersion>(
 }
 
 /// A frame of a header and a body with its length before it.
-pub(super) fn frame(
+pub(crate) fn frame(
     header: &impl Encodable,
     header_version: i16,
     body: &impl Encodable,

@@ -57,6 +57,9 @@ pub struct Run {
     /// Only these parts, which must need no others; the broker brings its gate
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
+    /// How many brokers: one, or three that hold a replica of everything
+    #[arg(long, default_value = "1", value_name = "COUNT", value_parser = ["1", "3"])]
+    pub brokers: String,
     /// Leave out the gate that makes Kafka answer as Redpanda does
     #[arg(long)]
     pub without_redpanda_rules: bool,
@@ -103,7 +106,8 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     let mut signals = Signals::new()?;
     let layout = Layout::find(&options.data)?;
     let _lock = open(&layout, true).await?;
-    let context = context(layout, Ports::anywhere())?;
+    let brokers = if options.brokers == "3" { 3 } else { 1 };
+    let context = context(layout, Ports::anywhere_with(brokers))?;
     let parts = parts::all(&context, options.servers_only, !options.without_redpanda_rules)?;
     let supervisor = supervise(&context, only(parts, &options.only)?, Policy::Leave)?;
 
@@ -168,7 +172,10 @@ fn only(mut parts: Vec<Part>, names: &[String]) -> Result<Vec<Part>, StackError>
         return Err(StackError::Refused(format!("no part is called {unknown}; there are {known}")));
     }
     let chosen = |name: &str| names.iter().any(|chosen| chosen == name);
-    parts.retain(|part| names.is_empty() || chosen(&part.name) || (part.name == "gate" && chosen("broker")));
+    // Of several brokers none serves without the others.
+    let of_broker = |name: &str| name == "gate" || name.starts_with("broker-") || name.starts_with("link");
+    parts
+        .retain(|part| names.is_empty() || chosen(&part.name) || (chosen("broker") && of_broker(&part.name)));
     Ok(parts)
 }
 
@@ -241,9 +248,14 @@ fn run_environment(context: &Context) -> Vec<(String, OsString)> {
     if let Some(url) = ports.mail_url() {
         env.push(("MILLRACE_SMTP_URL".into(), url.into()));
     }
-    if let Some((at, proxy)) = ports.proxied() {
-        env.push(("MILLRACE_PROXIED_BROKER".into(), at.into()));
-        env.push(("MILLRACE_PROXY".into(), proxy.into()));
+    // Of each broker one, comma separated.
+    let brokers = ports.brokers();
+    let joined = |all: Vec<&str>| OsString::from(all.join(","));
+    env.push(("MILLRACE_BROKERS_INNER".into(), joined(brokers.iter().map(|one| &*one.inner).collect())));
+    let proxied: Vec<_> = brokers.iter().filter_map(|broker| broker.proxied.as_ref()).collect();
+    if !proxied.is_empty() {
+        env.push(("MILLRACE_PROXIED_BROKER".into(), joined(proxied.iter().map(|one| &*one.at).collect())));
+        env.push(("MILLRACE_PROXY".into(), joined(proxied.iter().map(|one| &*one.proxy).collect())));
     }
     for service in ["user", "order", "notification", "gateway"] {
         for instance in ["0", "1"] {

@@ -19,7 +19,7 @@ pub use compose::Compose;
 pub use control::{Client as Control, ControlError, PartStatus};
 pub use layout::Layout;
 pub use part::{Kind, Part, Ready, Step};
-pub use ports::{Outer, Ports};
+pub use ports::{Broker, Outer, Ports, ProxiedListener};
 pub use secrets::Secrets;
 pub use supervisor::{Policy, Supervisor};
 

@@ -45,12 +45,58 @@ const INNER: [(&str, u16); 16] = [
     ("inner gateway-0", 19106),
 ];
 
+/// What each broker after the first has ports for, by the names of the first one's.
+const OF_BROKER: [&str; 7] =
+    ["broker", "broker behind gate", "broker inner", "controller", "proxied", "proxied behind gate", "proxy"];
+
 /// Every port of one stack.
 #[derive(Clone, Debug)]
 pub struct Ports {
     /// The ones that people use.
     pub outer: Outer,
     inner: BTreeMap<&'static str, u16>,
+    /// The ports of each broker after the first.
+    further: Vec<BTreeMap<&'static str, u16>>,
+}
+
+/// Where one broker listens, and where clients look for it.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// Its number in the cluster, from 1 on.
+    pub id: usize,
+    /// Where clients look for it.
+    pub advertised: String,
+    /// Where it listens when the gate listens at `advertised`.
+    pub behind_gate: String,
+    /// For the other brokers and the stack's questions.
+    pub inner: String,
+    /// For the quorum of controllers.
+    pub controller: String,
+    /// Its listener for clients behind a test's proxy; only in `run`.
+    pub proxied: Option<ProxiedListener>,
+}
+
+/// A listener that advertises the address of a test's proxy.
+#[derive(Clone, Debug)]
+pub struct ProxiedListener {
+    /// Where the proxy forwards to.
+    pub at: String,
+    /// Where the broker listens when the gate listens at `at`.
+    pub behind_gate: String,
+    /// Where the proxy listens, which the broker advertises.
+    pub proxy: String,
+}
+
+impl Broker {
+    /// The name of its part: the first is `broker`, the others have a number.
+    pub fn name(&self) -> String {
+        numbered("broker", self.id)
+    }
+}
+
+/// `name`, with the number of every broker but the first.
+pub(super) fn numbered(name: &str, id: usize) -> String {
+    if id == 1 { name.to_owned() } else { format!("{name}-{id}") }
 }
 
 impl Ports {
@@ -73,6 +119,11 @@ impl Ports {
 
     /// For `run`: all of them wherever there is room, from a random start so that two runs rarely meet.
     pub fn anywhere() -> Self {
+        Self::anywhere_with(1)
+    }
+
+    /// The same for so many brokers.
+    pub fn anywhere_with(brokers: usize) -> Self {
         let start = rand::random_range(20_000..30_000);
         let mut taken = HashSet::new();
         let mut next = || pick(start, &mut taken);
@@ -86,6 +137,9 @@ impl Ports {
         ports.inner.insert("proxied", pick(start, &mut taken));
         ports.inner.insert("proxied behind gate", pick(start, &mut taken));
         ports.inner.insert("proxy", pick(start, &mut taken));
+        for _ in 1..brokers {
+            ports.further.push(OF_BROKER.map(|name| (name, pick(start, &mut taken))).into());
+        }
         ports
     }
 
@@ -94,7 +148,7 @@ impl Ports {
         for (name, like) in INNER.into_iter().chain([("inner gateway-1", 19107)]) {
             inner.insert(name, pick(if start == 0 { like } else { start }, taken));
         }
-        Self { outer, inner }
+        Self { outer, inner, further: Vec::new() }
     }
 
     /// The port of the inner server `name`.
@@ -112,14 +166,37 @@ impl Ports {
         self.inner.get("mail").map(|port| format!("smtp://{}", local(*port)))
     }
 
-    /// Where a test's proxy forwards to, and where it listens, which is what the broker advertises there. Only in `run`.
-    pub fn proxied(&self) -> Option<(String, String)> {
-        Some((local(*self.inner.get("proxied")?), local(*self.inner.get("proxy")?)))
+    /// Every broker, the first one first.
+    pub fn brokers(&self) -> Vec<Broker> {
+        let proxied = |ports: &BTreeMap<&'static str, u16>| {
+            Some(ProxiedListener {
+                at: local(*ports.get("proxied")?),
+                behind_gate: local(*ports.get("proxied behind gate")?),
+                proxy: local(*ports.get("proxy")?),
+            })
+        };
+        let first = Broker {
+            id: 1,
+            advertised: local(self.outer.broker_port),
+            behind_gate: self.at("broker behind gate"),
+            inner: self.at("broker inner"),
+            controller: self.at("controller"),
+            proxied: proxied(&self.inner),
+        };
+        let further = self.further.iter().enumerate().map(|(index, ports)| Broker {
+            id: index + 2,
+            advertised: local(ports["broker"]),
+            behind_gate: local(ports["broker behind gate"]),
+            inner: local(ports["broker inner"]),
+            controller: local(ports["controller"]),
+            proxied: proxied(ports),
+        });
+        std::iter::once(first).chain(further).collect()
     }
 
-    /// The broker's listener behind the gate's at [`Ports::proxied`]. Only in `run`.
-    pub fn proxied_behind_gate(&self) -> Option<String> {
-        self.inner.get("proxied behind gate").copied().map(local)
+    /// Where clients find the brokers, comma separated.
+    pub fn bootstrap(&self) -> String {
+        self.brokers().iter().map(|broker| broker.advertised.as_str()).collect::<Vec<_>>().join(",")
     }
 
     /// The inner HTTP listener (metrics, health) of the process `name`.
@@ -157,6 +234,20 @@ mod tests {
         outer.registry_port = port;
         let message = Ports::well_known(outer).expect_err("the port is taken").to_string();
         assert!(message.contains(&port.to_string()) && message.contains("--registry-port"), "{message}");
+    }
+
+    #[test]
+    fn three_brokers_have_names_and_ports_of_their_own() {
+        let ports = Ports::anywhere_with(3);
+        let brokers = ports.brokers();
+        assert_eq!(["broker", "broker-2", "broker-3"], [0, 1, 2].map(|index| brokers[index].name()));
+        let all = brokers.iter().flat_map(|broker| {
+            let proxied = broker.proxied.as_ref().expect("a listener behind a proxy");
+            let Broker { advertised, behind_gate, inner, controller, .. } = broker;
+            [advertised, behind_gate, inner, controller, &proxied.at, &proxied.behind_gate, &proxied.proxy]
+        });
+        assert_eq!(all.collect::<HashSet<_>>().len(), 21, "{brokers:?}");
+        assert_eq!(ports.bootstrap().split(',').count(), 3);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Driver {
     /// # Errors
     /// Where it must not go on.
     pub fn stop(&mut self, worker: usize) -> Result<(), End> {
-        self.workers[worker].take().map_or(Ok(()), |worker| worker.run(&AtomicBool::new(true)))
+        self.workers[worker].take().map_or(Ok(()), |worker| worker.run(&AtomicBool::new(true), || {}))
     }
 
     /// Ends a worker where it stands, as `kill -9` does.

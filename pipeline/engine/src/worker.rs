@@ -311,12 +311,13 @@ impl Worker {
         self.status.clone()
     }
 
-    /// Works until `shutdown` is set, then finishes what it has begun.
+    /// Works until `shutdown` is set, then finishes what it has begun. Calls `turned` before each turn.
     ///
     /// # Errors
     /// When it must not go on: see [`End`].
-    pub fn run(mut self, shutdown: &AtomicBool) -> Result<(), End> {
+    pub fn run(mut self, shutdown: &AtomicBool, turned: impl Fn()) -> Result<(), End> {
         while !shutdown.load(Ordering::Relaxed) {
+            turned();
             self.step(IDLE)?;
         }
         if let Err(trouble) = self.finish() {

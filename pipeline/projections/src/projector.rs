@@ -75,28 +75,31 @@ pub fn group(projection: &dyn Projection) -> String {
 }
 
 /// Runs a projection on this thread until the shutdown, and drops it where the stores' clients run. Not to be called on
-/// a Tokio worker.
-pub fn work(projection: Box<dyn Projection>, context: &Context) {
+/// a Tokio worker. Calls `turned` before each turn.
+pub fn work(projection: Box<dyn Projection>, context: &Context, turned: &dyn Fn()) {
     // A client that is dropped may say good-bye in a task.
     let _entered = context.runtime.enter();
-    run(&*projection, context);
+    run(&*projection, context, turned);
     drop(projection);
 }
 
-/// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker.
-pub fn run(projection: &dyn Projection, context: &Context) {
+/// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker. Calls `turned` before each
+/// turn.
+pub fn run(projection: &dyn Projection, context: &Context, turned: &dyn Fn()) {
     let group = group(projection);
-    prepare(projection, context);
+    prepare(projection, context, turned);
     let mut wait = WAIT_MIN;
     while !context.shutdown.load(Ordering::Relaxed) {
         let opened = Instant::now();
         let ended = (context.open)(&group, projection.topics()).and_then(|input| {
             let mut projector = Projector::new(input, projection, context);
             while !context.shutdown.load(Ordering::Relaxed) {
+                turned();
                 projector.step()?;
             }
             Ok(())
         });
+        turned();
         if let Err(error) = ended {
             if opened.elapsed() > WAIT_MAX {
                 wait = WAIT_MIN;
@@ -110,9 +113,10 @@ pub fn run(projection: &dyn Projection, context: &Context) {
 }
 
 /// Waits until the store is as this program needs it. The group's other members have the partitions until then.
-fn prepare(projection: &dyn Projection, context: &Context) {
+fn prepare(projection: &dyn Projection, context: &Context, turned: &dyn Fn()) {
     let mut failures = 0;
     while !context.shutdown.load(Ordering::Relaxed) {
+        turned();
         let Err(error) = context.runtime.block_on(projection.prepare()) else { return };
         failures += 1;
         context.metrics.failed(projection.name(), error.kind());

@@ -24,7 +24,11 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{config::Config, inner, threads::Threads};
+use crate::{
+    config::Config,
+    inner,
+    threads::{TURN_MAX, Threads},
+};
 
 /// Connections to PostgreSQL: each projector uses one at a time for each partition.
 const POSTGRES_CONNECTIONS_MAX: usize = 8;
@@ -138,6 +142,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     metrics.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     let statuses: Arc<OnceLock<Vec<Arc<Status>>>> = Arc::default();
     let threads = Threads::default();
+    threads.register(&metrics)?;
     let checks = vec![("threads", alive(threads.clone())), ("engine", ready(statuses.clone()))];
     inner::serve(config.inner, metrics.clone(), checks).await?;
     let mut stop = Stop::listen()?;
@@ -177,8 +182,8 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
         for projection in projections(stores)? {
             let context = context.clone();
             // The kernel shows fifteen characters of it.
-            threads.spawn(format!("p.{}", projection.name()), move || {
-                projector::work(projection, &context);
+            threads.spawn(format!("p.{}", projection.name()), move |turned| {
+                projector::work(projection, &context, &|| turned.turn());
                 Ok(())
             })?;
         }
@@ -209,7 +214,8 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
         );
         found.push(worker.status());
         let shutdown = shutdown.clone();
-        threads.spawn(format!("worker-{number}"), move || Ok(worker.run(&shutdown)?))?;
+        threads
+            .spawn(format!("worker-{number}"), move |turned| Ok(worker.run(&shutdown, || turned.turn())?))?;
     }
     drop(statuses.set(found));
     tracing::info!(processor = topology.processor(), instance = config.instance, "at work");
@@ -266,12 +272,9 @@ fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
     })
 }
 
-/// Ready as long as no thread has ended.
+/// Ready as long as no thread has ended or is stuck.
 fn alive(threads: Threads) -> inner::Check {
-    Arc::new(move || match threads.ended() {
-        None => Ok(()),
-        Some(name) => Err(format!("thread {name} has ended; the process ends too")),
-    })
+    Arc::new(move || threads.failing(TURN_MAX).map_or(Ok(()), Err))
 }
 
 /// Schemas by id, for threads that may block.

@@ -1,22 +1,52 @@
 //! The threads that a service can't do without: workers and projectors. One that has ended by itself, by a panic or
-//! an error, is seen at once by whoever asks whether the service is ready, and ends the service. It starts no thread
-//! a second time: a process that has lost one is to be started anew.
+//! an error, is seen at once by whoever asks whether the service is ready, and ends the service. Each says when it
+//! begins a turn of its work, so one that is stuck makes the service not ready, and its age is a metric. It starts no
+//! thread a second time, and ends none that is stuck: such a process is to be started anew.
 
 use std::{
     any::Any,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::anyhow;
+use prometheus::{
+    GaugeVec, Opts,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
 
 /// How often the threads are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// A thread whose turn takes longer is stuck. Nothing that a turn waits for may take so long: a store, a mail server
+/// and a broker have deadlines far below it.
+pub(crate) const TURN_MAX: Duration = Duration::from_secs(60);
+
 struct Thread {
     name: String,
     handle: JoinHandle<anyhow::Result<()>>,
+    turned: Turned,
+}
+
+/// When a thread has begun its last turn.
+#[derive(Clone)]
+pub(crate) struct Turned(Arc<Mutex<Instant>>);
+
+impl Turned {
+    fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    /// A turn begins.
+    pub(crate) fn turn(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn age(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
 }
 
 /// Threads that work until a shutdown. Clones are the same threads.
@@ -24,15 +54,38 @@ struct Thread {
 pub(crate) struct Threads(Arc<Mutex<Vec<Thread>>>);
 
 impl Threads {
-    /// Starts a thread.
+    /// Starts a thread, whose work says when it begins a turn.
     pub(crate) fn spawn(
         &self,
         name: String,
-        work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+        work: impl FnOnce(&Turned) -> anyhow::Result<()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let handle = std::thread::Builder::new().name(name.clone()).spawn(work)?;
-        self.all().push(Thread { name, handle });
+        let turned = Turned::now();
+        let its = turned.clone();
+        let handle = std::thread::Builder::new().name(name.clone()).spawn(move || work(&its))?;
+        self.all().push(Thread { name, handle, turned });
         Ok(())
+    }
+
+    /// Why a thread can't be relied on: it has ended, or its turn takes longer than `turn_max`.
+    pub(crate) fn failing(&self, turn_max: Duration) -> Option<String> {
+        if let Some(name) = self.ended() {
+            return Some(format!("thread {name} has ended; the process ends too"));
+        }
+        let all = self.all();
+        let stuck = all.iter().find(|thread| thread.turned.age() > turn_max)?;
+        let age_s = stuck.turned.age().as_secs();
+        Some(format!("thread {} has been in one turn of its work for {age_s} s", stuck.name))
+    }
+
+    /// Exports how long each thread has been in its turn.
+    ///
+    /// # Errors
+    /// When a metric of this name is registered already.
+    pub(crate) fn register(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+        let help = "Seconds since a worker or projector has begun its last turn of work.";
+        let ages = GaugeVec::new(Opts::new("millrace_thread_turn_age_seconds", help), &["thread"])?;
+        registry.register(Box::new(Ages { threads: self.clone(), ages }))
     }
 
     /// The name of a thread that has ended.
@@ -57,7 +110,7 @@ impl Threads {
     pub(crate) fn join(&self) -> anyhow::Result<()> {
         let threads = std::mem::take(&mut *self.all());
         let mut result = Ok(());
-        for Thread { name, handle } in threads {
+        for Thread { name, handle, .. } in threads {
             let ended = handle
                 .join()
                 .unwrap_or_else(|panic| Err(anyhow!("thread {name} panicked: {}", said(&*panic))));
@@ -71,6 +124,25 @@ impl Threads {
 
     fn all(&self) -> MutexGuard<'_, Vec<Thread>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Measures the threads when it is asked.
+struct Ages {
+    threads: Threads,
+    ages: GaugeVec,
+}
+
+impl Collector for Ages {
+    fn desc(&self) -> Vec<&Desc> {
+        self.ages.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        for thread in &*self.threads.all() {
+            self.ages.with_label_values(&[&thread.name]).set(thread.turned.age().as_secs_f64());
+        }
+        self.ages.collect()
     }
 }
 
@@ -91,14 +163,14 @@ mod tests {
         let threads = Threads::default();
         let (end, ended) = mpsc::channel::<()>();
         threads
-            .spawn("works".to_owned(), move || {
+            .spawn("works".to_owned(), move |_| {
                 ended.recv().unwrap_or_default();
                 Ok(())
             })
             .expect("a thread");
         assert_eq!(threads.ended(), None);
 
-        threads.spawn("dies".to_owned(), || panic!("a bug")).expect("a thread");
+        threads.spawn("dies".to_owned(), |_| panic!("a bug")).expect("a thread");
         assert_eq!(threads.any_ended().await, "dies");
         drop(end);
         let error = threads.join().expect_err("one has panicked");
@@ -108,8 +180,44 @@ mod tests {
     #[test]
     fn threads_that_end_in_order_are_no_error() {
         let threads = Threads::default();
-        threads.spawn("ends".to_owned(), || Ok(())).expect("a thread");
+        threads.spawn("ends".to_owned(), |_| Ok(())).expect("a thread");
         assert!(threads.join().is_ok());
         assert_eq!(threads.ended(), None, "nobody is left");
+    }
+
+    #[test]
+    fn thread_that_does_not_end_its_turn_is_named_until_it_begins_another() {
+        const SHORT: Duration = Duration::from_millis(20);
+        let threads = Threads::default();
+        let registry = prometheus::Registry::new();
+        threads.register(&registry).expect("a metric");
+        let (next, turns) = mpsc::channel::<()>();
+        let (turned, has_turned) = mpsc::channel::<()>();
+        threads
+            .spawn("worker-0".to_owned(), move |its| {
+                while turns.recv().is_ok() {
+                    its.turn();
+                    turned.send(())?;
+                }
+                Ok(())
+            })
+            .expect("a thread");
+        let begun = Instant::now();
+        while threads.failing(SHORT).is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it is stuck and not named");
+            std::thread::yield_now();
+        }
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("text");
+        let age = text
+            .lines()
+            .find_map(|line| line.strip_prefix("millrace_thread_turn_age_seconds{thread=\"worker-0\"} "));
+        let age: f64 = age.expect("its age").parse().expect("a number");
+        assert!(age > SHORT.as_secs_f64(), "{text}");
+
+        next.send(()).expect("it waits for its turn");
+        has_turned.recv().expect("it turns");
+        assert_eq!(threads.failing(Duration::from_secs(10)), None);
+        drop(next);
+        threads.join().expect("it ends");
     }
 }

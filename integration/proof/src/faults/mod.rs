@@ -1,6 +1,7 @@
 //! The faults. Each happens in the middle of a stream of commands and leaves a system behind in which everything runs; none judges what
 //! came of it.
 
+mod brokers;
 mod clock;
 mod disk;
 mod mails;
@@ -16,12 +17,17 @@ use rand::{Rng, rngs::StdRng};
 use crate::{ledger::Damage, proxy::Mode, world::World};
 use clock::clock_off;
 use mails::mail_slow;
-use network::{connections_cut, end_answers_lost, end_late, slow_network};
+use network::{
+    connections_cut, dead_bootstrap, end_answers_lost, end_late, offsets_late, produce_late, slow_network,
+};
 use processes::{
     abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at, paused,
-    thread_dies, twins, zombie, zombie_in_transaction,
+    takeover, thread_dies, twins, zombie, zombie_in_transaction,
 };
-use records::{a_hundred_times, idle_retention, poison, poison_headers, registry_killed, rolling_restart};
+use records::{
+    a_hundred_times, clock_ahead, idle_retention, oversize, poison, poison_headers, registry_killed,
+    rolling_restart,
+};
 use stores::{all_away, black_hole, killed, killed_unanswered, redis_emptied, slow};
 
 /// Longer than a session and a transaction may be away.
@@ -39,17 +45,20 @@ pub struct Fault {
     pub runs: u32,
     /// Whether it is in the short part, which `integration/test` runs.
     pub short: bool,
+    /// How many brokers it needs.
+    pub brokers: usize,
     /// Why it can't be run here, if it can't.
     pub cannot: fn() -> Option<&'static str>,
     happen: for<'a> fn(&'a World, &'a mut StdRng, &'a str) -> Happening<'a>,
 }
 
 /// Faults that reach into the processes of the native stack: their memory, files, clock or state.
-const NATIVE_ONLY: [&str; 5] =
-    ["zombie", "zombie-in-transaction", "broker-disk-full", "postgres-disk-full", "clock-off"];
+const NATIVE_ONLY: [&str; 6] =
+    ["zombie", "zombie-in-transaction", "broker-disk-full", "postgres-disk-full", "clock-off", "clock-ahead"];
 
 /// Faults that harm connections to the broker, through the proxy before it.
-const BEHIND_BROKER_PROXY: [&str; 4] = ["connections-cut", "slow-network", "end-answers-lost", "end-late"];
+const BEHIND_BROKER_PROXY: [&str; 6] =
+    ["connections-cut", "slow-network", "end-answers-lost", "end-late", "offsets-late", "produce-late"];
 
 impl Fault {
     /// Why it cannot be made to happen here; `None` where it can.
@@ -58,9 +67,12 @@ impl Fault {
             true if NATIVE_ONLY.contains(&self.name) => {
                 Some("it needs the processes or files of the native stack, not containers")
             }
+            true if self.brokers > 1 => {
+                Some("it asks three brokers past the gate, which containers have not")
+            }
             true if self.name == "registry-killed" => Some("the registry is part of the broker's container"),
             _ if BEHIND_BROKER_PROXY.contains(&self.name) && world.proxied("broker").is_err() => {
-                Some("no proxy stands before several brokers")
+                Some("no proxy stands before several brokers in containers")
             }
             _ => (self.cannot)(),
         }
@@ -79,6 +91,7 @@ macro_rules! fault {
             what: $what,
             runs: $runs,
             short: $short,
+            brokers: 1,
             cannot: || None,
             happen: |world, rng, sku| Box::pin($happen(world, rng, sku)),
         }
@@ -94,6 +107,12 @@ macro_rules! kill_at {
 macro_rules! store {
     ($name:literal, $what:literal, $runs:literal, $happen:expr, $server:literal) => {
         fault!($name, $what, $runs, false, |world, rng, _| $happen(world, rng, $server))
+    };
+}
+
+macro_rules! of_three {
+    ($name:literal, $what:literal, $runs:literal, $short:literal, $happen:expr) => {
+        Fault { brokers: 3, ..fault!($name, $what, $runs, $short, $happen) }
     };
 }
 
@@ -127,6 +146,7 @@ pub const ALL: &[Fault] = &[
         false,
         zombie_in_transaction
     ),
+    fault!("takeover", "one of two instances killed with many undecided partitions", 2, false, takeover),
     fault!("twins", "two processes with one transactional id", 2, false, twins),
     fault!(
         "comings-and-goings",
@@ -145,8 +165,19 @@ pub const ALL: &[Fault] = &[
     fault!("slow-network", "every request and answer 100 ms late", 1, false, slow_network),
     fault!("end-answers-lost", "answers to EndTxn lost", 3, true, end_answers_lost),
     fault!("end-late", "EndTxn arrives when the next transaction is under way", 5, true, end_late),
+    fault!(
+        "offsets-late",
+        "TxnOffsetCommit arrives when the next transaction is under way",
+        5,
+        false,
+        offsets_late
+    ),
+    fault!("produce-late", "Produce arrives when the next transaction is under way", 5, false, produce_late),
+    fault!("dead-bootstrap", "a bootstrap broker dead while services restart", 2, false, dead_bootstrap),
     fault!("a-hundred-times", "the same command a hundred times", 1, true, a_hundred_times),
     fault!("poison", "records that can't be read, in every topic of commands", 1, true, poison),
+    fault!("oversize", "outputs that are too large for their topics", 1, false, oversize),
+    fault!("clock-ahead", "a record two days ahead", 1, false, clock_ahead),
     fault!("poison-headers", "headers whose names are not UTF-8", 1, true, poison_headers),
     fault!(
         "idle-retention",
@@ -223,6 +254,31 @@ pub const ALL: &[Fault] = &[
         true,
         rolling_restart
     ),
+    of_three!("leader-killed", "the broker killed that leads a partition", 5, true, brokers::leader_killed),
+    of_three!(
+        "leader-moved",
+        "all leaders moved to the next broker, again and again",
+        3,
+        false,
+        brokers::leader_moved
+    ),
+    of_three!(
+        "coordinator-killed",
+        "the coordinator of the group killed, then the transaction's",
+        3,
+        false,
+        brokers::coordinator_killed
+    ),
+    of_three!(
+        "coordinator-moved",
+        "all coordinators moved to the next broker, again and again",
+        3,
+        true,
+        brokers::coordinator_moved
+    ),
+    of_three!("one-broker-paused", "a leader paused past its session", 2, false, brokers::one_paused),
+    of_three!("one-broker-cut-off", "a leader cut off from its peers", 2, false, brokers::one_cut_off),
+    of_three!("brokers-restarted", "all brokers restarted in turn", 1, false, brokers::restarted_in_turn),
 ];
 
 /// One of the services, always another.

@@ -1,13 +1,17 @@
-//! What happens between a service and the broker.
+//! What happens between services and the brokers.
 
 use std::time::Duration;
 
 use anyhow::bail;
 use rand::{Rng, rngs::StdRng};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{behind_proxy, secs};
-use crate::{proxy::Mode, world::World};
+use crate::{
+    ledger::Damage,
+    proxy::{Asked, Mode},
+    world::World,
+};
 
 pub(super) async fn connections_cut(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let pauses: Vec<_> = (0..5).map(|_| Duration::from_millis(rng.random_range(200..1500))).collect();
@@ -33,14 +37,27 @@ pub(super) async fn slow_network(world: &World, _: &mut StdRng, _: &str) -> anyh
 }
 
 pub(super) async fn end_answers_lost(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    end_harmed(world, Mode::DropAnswer, 3).await
+    harmed(world, Mode::DropAnswer, 3).await
 }
 
 pub(super) async fn end_late(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    end_harmed(world, Mode::LateEnd(Duration::from_millis(rng.random_range(20..400))), 5).await
+    late(world, rng, Asked::EndTxn).await
 }
 
-async fn end_harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
+pub(super) async fn offsets_late(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    late(world, rng, Asked::TxnOffsetCommit).await
+}
+
+pub(super) async fn produce_late(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    late(world, rng, Asked::Produce).await
+}
+
+/// The client sends it again over a new connection, and the first copy arrives when the next transaction is under way.
+async fn late(world: &World, rng: &mut StdRng, asked: Asked) -> anyhow::Result<()> {
+    harmed(world, Mode::Late(asked, Duration::from_millis(rng.random_range(20..400))), 5).await
+}
+
+async fn harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
     let proxy = &world.proxied("broker")?.proxy;
     behind_proxy(world, "broker", &["order-0"], async {
         let before = proxy.harmed();
@@ -51,10 +68,42 @@ async fn end_harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()>
             world.amid(30).await?;
         }
         if proxy.harmed() == before {
-            bail!("no end of a transaction passed the proxy: the fault did not happen");
+            bail!("no request of a transaction passed the proxy that {mode:?} is about: the fault did not happen");
         }
         sleep(secs(1)).await;
         Ok(())
     })
     .await
+}
+
+/// A bootstrap broker that is dead while services restart and read their state back: the list names addresses where
+/// nobody listens before the others, and of several brokers one is killed.
+pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    const SERVICES: [&str; 3] = ["user-0", "order-0", "notification-0"];
+    let dead = [free_port()?, free_port()?].map(|port| format!("127.0.0.1:{port}")).join(",");
+    let brokers = format!("{dead},{}", world.brokers);
+    let several = world.cluster.as_ref().filter(|cluster| cluster.brokers() > 1);
+    let killed = several.map(|_| ["broker", "broker-2", "broker-3"][rng.random_range(0..3)]);
+    if let Some(name) = killed {
+        world.kill(name).await?;
+    }
+    let started = Instant::now();
+    let restarted = world.all_again(&SERVICES, &[("MILLRACE_BROKERS", &brokers)]).await;
+    if restarted.is_ok() {
+        world.amid(100).await?;
+    }
+    if let Some(name) = killed {
+        world.start(name, &[]).await?;
+    }
+    if let Err(error) = restarted {
+        let what =
+            format!("not ready {:.0?} after the start, with a dead broker: {error}", started.elapsed());
+        world.report('H', Damage::Late, what);
+    }
+    world.all_again(&SERVICES, &[]).await
+}
+
+/// A port where nobody listens.
+fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -9,6 +9,10 @@ use tokio::time::sleep;
 use super::{PAST_TIMEOUTS, secs, service};
 use crate::{ledger::Damage, world::World};
 
+/// The longest turn of a worker that takes over from another instance: far below the ten seconds after which its own open
+/// transaction would be aborted.
+const TAKEOVER_PAUSE_MAX: Duration = Duration::from_secs(3);
+
 pub(super) async fn kill_at(world: &World, rng: &mut StdRng, place: &str, among: u32) -> anyhow::Result<()> {
     let name = service(rng);
     let order = format!("{place}:{}", rng.random_range(1..=among));
@@ -160,6 +164,26 @@ pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Res
     }
     world.kill("order-1").await?;
     world.again("order-0", &[]).await
+}
+
+/// An instance is killed with offsets staged in a transaction that nobody has decided, so the partitions that the other
+/// takes over are undecided until the transaction times out. The survivor's own work never pauses for long meanwhile.
+pub(super) async fn takeover(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    let order = format!("after-offsets:{}", rng.random_range(1..=20));
+    world.begin("order-1", &[("MILLRACE_FAULT", &order)]).await?;
+    world.death_of("order-1").await?;
+    let (killed, mut longest) = (Instant::now(), Duration::ZERO);
+    while killed.elapsed() < PAST_TIMEOUTS * 2 {
+        let ages = world.threads.ages("order-0").await.unwrap_or_default();
+        let workers = ages.into_iter().filter(|(thread, _)| thread.starts_with("worker"));
+        longest = workers.map(|(_, age)| age).fold(longest, Duration::max);
+        sleep(Duration::from_millis(50)).await;
+    }
+    if longest > TAKEOVER_PAUSE_MAX {
+        let what = format!("the survivor of a takeover has made no turn for {longest:.1?}");
+        world.report('H', Damage::Late, what);
+    }
+    Ok(())
 }
 
 pub(super) async fn comings_and_goings(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {

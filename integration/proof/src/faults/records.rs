@@ -23,6 +23,9 @@ const LARGE: usize = 1_040_000;
 /// More than it takes.
 const TOO_LARGE: usize = 2 << 20;
 
+/// A name of this length fits into a command, and not twice into an output.
+const PRINCIPAL_BYTES: usize = 530_000;
+
 pub(super) async fn a_hundred_times(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     world.load.a_hundred_times(sku).await
 }
@@ -58,6 +61,29 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
     world.load.doom("order.commands", panics, order.into()).await;
     world.amid(100).await?;
     world.again("order-0", &[]).await
+}
+
+/// Orders whose outputs are too large for their topics. Each is a dead letter, and nothing else is kept from its work.
+pub(super) async fn oversize(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+    for _ in 0..3 {
+        world.load.oversize(sku, PRINCIPAL_BYTES).await?;
+        world.amid(50).await?;
+    }
+    Ok(())
+}
+
+/// One record is stamped two days ahead, as by a broker whose clock is wrong. Commands of today are decided on all the same.
+pub(super) async fn clock_ahead(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+    let cluster = world.cluster.as_ref().context("the brokers can't be asked past the gate")?;
+    world.load.pause(true);
+    world.load.quiet().await;
+    let placed = world.load.place_at(cluster, sku, secs(2 * 24 * 3600)).await;
+    world.load.pause(false);
+    placed?;
+    world.amid(200).await?;
+    // What is remembered of the record's time must not count after a restart either.
+    world.again("order-0", &[]).await?;
+    world.amid(100).await
 }
 
 /// Retention removes all of the follow-ups after a quiet time, and the services start anew: each has nothing but the positions that it

@@ -1,10 +1,11 @@
-//! The gate before the broker, which makes Kafka answer as Redpanda does. It listens where clients look for the broker, with the
-//! cluster settings of `redpanda/broker.yaml`.
+//! The gate before the brokers, which makes Kafka answer as Redpanda does. It is one process for all of them, since the rules
+//! on transactions need what was sent to any of them: to each transaction's coordinator and each group's. It listens where
+//! clients look for the brokers, with the cluster settings of `redpanda/broker.yaml`, and rewrites no address.
 
 use std::ffi::OsString;
 
 use super::Context;
-use crate::stack::ports::local;
+use crate::stack::ports::Broker;
 use crate::stack::{Kind, Part, Ready, StackError};
 
 /// The cluster settings that are settings of the gate too, by the same names.
@@ -12,18 +13,30 @@ const SETTINGS: [&str; 3] =
     ["transaction_max_timeout_ms", "group_min_session_timeout_ms", "group_max_session_timeout_ms"];
 
 pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let ports = &context.ports;
-    let address = local(ports.outer.broker_port);
+    let brokers = context.ports.brokers();
     let mut command = crate::command![context.layout.bin("gate")?];
-    command.extend(crate::command!["--listen", format!("{address}={}", ports.at("broker behind gate"))]);
-    if let (Some((at, _)), Some(behind)) = (ports.proxied(), ports.proxied_behind_gate()) {
-        command.extend(crate::command!["--listen", format!("{at}={behind}")]);
+    for broker in &brokers {
+        let mut pairs = vec![(&broker.advertised, &broker.behind_gate)];
+        pairs.extend(broker.proxied.as_ref().map(|proxied| (&proxied.at, &proxied.behind_gate)));
+        for (listen, upstream) in pairs {
+            command.extend(crate::command!["--listen", format!("{listen}={upstream}")]);
+        }
     }
     command.extend(cluster_settings(context)?);
-    // It is ready when the broker names itself to a client through it.
-    let question = format!("kcat -b {address} -L -m 2 | grep -q 'broker 1 at {address}'");
-    let ready = Ready::Command(crate::command!["sh", "-c", question]);
-    Ok(Part::new("gate", Kind::Server, 2, command, ready).at(address))
+    let bootstrap = context.ports.bootstrap();
+    Ok(Part::new("gate", Kind::Server, 2, command, ready(&brokers)).at(bootstrap))
+}
+
+/// It is ready when each broker names all of them to a client through it.
+fn ready(brokers: &[Broker]) -> Ready {
+    let question = |asked: &Broker| {
+        let names =
+            brokers.iter().map(|broker| format!("grep -q 'broker {} at {}'", broker.id, broker.advertised));
+        let grep = names.map(|grep| format!("echo \"$all\" | {grep}")).collect::<Vec<_>>().join(" && ");
+        format!("all=$(kcat -b {} -L -m 2) && {grep}", asked.advertised)
+    };
+    let questions = brokers.iter().map(question).collect::<Vec<_>>().join(" && ");
+    Ready::Command(crate::command!["sh", "-c", questions])
 }
 
 /// What `redpanda/broker.yaml` sets, as options; the gate has Redpanda's defaults for the rest.

@@ -1,36 +1,62 @@
-//! Apache Kafka (KRaft, one node) in Redpanda's place: it speaks the same protocol. Topics are never created by use, groups form
-//! without delay, and the internal topics are as small as one node allows. Behind the gate it listens on an inner port and
-//! advertises the gate's; what it asks of itself never goes through the gate.
+//! Apache Kafka (KRaft, one broker or three) in Redpanda's place: it speaks the same protocol. Topics are never created
+//! by use, groups form without delay, and the internal topics have few partitions. Of three brokers each is a controller
+//! too and holds a replica of everything, and a write is acknowledged when two have it. Behind the gate a broker listens
+//! on an inner port and advertises the gate's; what brokers ask of each other never goes through the gate.
 
-use super::{Context, java, make, write};
-use crate::stack::ports::local;
+use super::{Context, java, links, make, write};
+use crate::stack::ports::{Broker, numbered};
 use crate::stack::{Kind, Part, Ready, StackError, Step};
 
-/// Any 16 bytes in base64; there is one node, so there is nobody to tell apart.
+/// Any 16 bytes in base64; clusters never meet.
 const CLUSTER_ID: &str = "bWlsbHJhY2UtbmF0aXZlMQ";
 
-/// The broker, behind the gate when `gated`.
-pub(super) fn part(context: &Context, gated: bool) -> Result<Part, StackError> {
-    let data = context.layout.data.join("kafka");
-    make(&data)?;
-    let config = context.layout.configs().join("kafka.properties");
-    let ports = &context.ports;
-    let advertised = local(ports.outer.broker_port);
-    let address = if gated { ports.at("broker behind gate") } else { advertised.clone() };
-    let proxied = ports
-        .proxied()
-        .map(|(at, proxy)| (ports.proxied_behind_gate().filter(|_| gated).unwrap_or(at), proxy));
-    let inner = ports.at("broker inner");
-    let listeners = Listeners { address: &address, advertised: &advertised, inner: &inner, proxied };
-    write(&config, &properties(&listeners, &ports.at("controller"), &data.display().to_string()))?;
+/// The heap of the only broker, and of each of several.
+const HEAP_MB: [u32; 2] = [768, 512];
 
-    let mut base = java(768, &[context.layout.jars("kafka").join("*")])?;
+/// Every broker, behind the gate when `gated`. Each is a controller too, and has its own data.
+pub(super) fn parts(context: &Context, gated: bool) -> Result<Vec<Part>, StackError> {
+    let brokers = context.ports.brokers();
+    brokers.iter().map(|broker| part(context, broker, &brokers, gated)).collect()
+}
+
+fn part(context: &Context, broker: &Broker, all: &[Broker], gated: bool) -> Result<Part, StackError> {
+    let (id, name) = (broker.id, broker.name());
+    let data = context.layout.data.join(numbered("kafka", id));
+    make(&data)?;
+    let config = context.layout.configs().join(numbered("kafka", id) + ".properties");
+    let address = if gated { &broker.behind_gate } else { &broker.advertised }.clone();
+    let proxied = broker.proxied.as_ref().map(|proxied| {
+        let at = if gated { &proxied.behind_gate } else { &proxied.at };
+        (at.clone(), proxied.proxy.clone())
+    });
+    // Brokers find each other by names, where each has a link to the others.
+    let among_peers = |id: usize, address: &str| match (all.len(), address.rsplit_once(':')) {
+        (2.., Some((_, port))) => format!("{}:{port}", links::host(id)),
+        _ => address.to_owned(),
+    };
+    let voter = |voter: &Broker| format!("{}@{}", voter.id, among_peers(voter.id, &voter.controller));
+    let inner = &broker.inner;
+    let listeners = Listeners {
+        address: &address,
+        advertised: &broker.advertised,
+        inner: &among_peers(id, inner),
+        controller: &among_peers(id, &broker.controller),
+        proxied,
+    };
+    let voters: Vec<_> = all.iter().map(voter).collect();
+    write(&config, &properties(&listeners, id, &voters, &data.display().to_string()))?;
+
+    let heap_mb = HEAP_MB[usize::from(all.len() > 1)];
+    let mut base = java(heap_mb, &[context.layout.jars("kafka").join("*")])?;
     base.extend(crate::command![
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.log.kafka.server=info",
     ]);
+    if all.len() > 1 {
+        base.push(format!("-Djdk.net.hosts.file={}", links::hosts(context, broker, all)?).into());
+    }
     let mut format = base.clone();
     format.extend(crate::command![
         "kafka.tools.StorageTool",
@@ -44,9 +70,9 @@ pub(super) fn part(context: &Context, gated: bool) -> Result<Part, StackError> {
     base.extend(crate::command!["kafka.Kafka", &config]);
 
     // It listens long before it serves: it is ready when it names itself to a client, past the gate.
-    let question = format!("kcat -b {inner} -L -m 2 | grep -q 'broker 1 at'");
+    let question = format!("kcat -b {inner} -L -m 2 | grep -q 'broker {id} at'");
     let ready = Ready::Command(crate::command!["sh", "-c", question]);
-    let mut part = Part::new("broker", Kind::Server, 1, base, ready).at(address);
+    let mut part = Part::new(name, Kind::Server, 1, base, ready).at(address);
     part.before = vec![Step {
         what: "format the broker's storage",
         unless: Some(data.join("bootstrap.checkpoint")),
@@ -62,11 +88,16 @@ struct Listeners<'a> {
     advertised: &'a str,
     /// For the broker itself and for asking whether it serves.
     inner: &'a str,
+    controller: &'a str,
     proxied: Option<(String, String)>,
 }
 
-fn properties(listeners: &Listeners, controller: &str, data: &str) -> String {
-    let Listeners { address, advertised, inner, proxied } = listeners;
+fn properties(listeners: &Listeners, id: usize, voters: &[String], data: &str) -> String {
+    let replicas = voters.len();
+    // With three replicas, what is acknowledged survives any one of them.
+    let in_sync_min = if replicas < 3 { 1 } else { 2 };
+    let Listeners { address, advertised, inner, controller, proxied } = listeners;
+    let voters = voters.join(",");
     let (proxied_listener, proxied_advertised) = match proxied {
         Some((at, proxy)) => (format!(",PROXIED://{at}"), format!(",PROXIED://{proxy}")),
         None => (String::new(), String::new()),
@@ -74,8 +105,8 @@ fn properties(listeners: &Listeners, controller: &str, data: &str) -> String {
     format!(
         "# Written by the stack at each start.
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{controller}
+node.id={id}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://{address},INNER://{inner},CONTROLLER://{controller}{proxied_listener}
 advertised.listeners=PLAINTEXT://{advertised},INNER://{inner}{proxied_advertised}
@@ -92,13 +123,16 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=6000
 # Positions of groups outlive a long holiday of the developer.
 offsets.retention.minutes=525600
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync_min}
 transaction.state.log.num.partitions=4
 transaction.max.timeout.ms=900000
-default.replication.factor=1
+default.replication.factor={replicas}
+min.insync.replicas={in_sync_min}
+# Leaders move when something happens to them, and never by themselves.
+auto.leader.rebalance.enable=false
 num.network.threads=2
 num.io.threads=4
 log.cleaner.threads=1

@@ -3,6 +3,7 @@
 
 mod gate;
 mod kafka;
+mod links;
 mod mongo;
 mod nginx;
 mod postgres;
@@ -35,11 +36,14 @@ pub fn all(context: &Context, servers_only: bool, redpanda_rules: bool) -> Resul
         postgres::part(context)?,
         redis::part(context)?,
         mongo::part(context)?,
-        kafka::part(context, redpanda_rules)?,
         registry::part(context)?,
         nginx::part(context)?,
         prometheus::part(context)?,
     ];
+    parts.extend(kafka::parts(context, redpanda_rules)?);
+    if context.ports.brokers().len() > 1 {
+        parts.extend(links::parts(context)?);
+    }
     if redpanda_rules {
         parts.push(gate::part(context)?);
     }

@@ -15,7 +15,7 @@ pub fn environment(context: &Context) -> Vec<(String, OsString)> {
     let ports = &context.ports;
     let text = |name: &str, value: String| (name.to_owned(), OsString::from(value));
     vec![
-        text("MILLRACE_BROKERS", local(ports.outer.broker_port)),
+        text("MILLRACE_BROKERS", ports.bootstrap()),
         text("MILLRACE_REGISTRY_URL", format!("http://{}", local(ports.outer.registry_port))),
         text("MILLRACE_POSTGRES_URL", format!("postgres://millrace@{}/millrace", ports.at("postgres"))),
         text("MILLRACE_MONGO_URL", format!("mongodb://{}", ports.at("mongo"))),
@@ -31,6 +31,9 @@ pub fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
     let mut provision =
         Part::new("provision", Kind::OneShot, 3, crate::command![layout.bin("provision")?], Ready::Ended);
     provision.env = environment(context);
+    if let brokers @ 2.. = context.ports.brokers().len() {
+        provision = provision.env("MILLRACE_REPLICATION", brokers.to_string());
+    }
     parts.push(provision.at("topics and schemas"));
 
     for service in SERVICES {

@@ -1,0 +1,169 @@
+//! What happens to one of three brokers, or to the leaders that stand on them. Two of three always run and are in sync, so
+//! nothing that was acknowledged may be lost, and deciding has to go on; each fault ends with all replicas in sync.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use integration::cluster::{Cluster, Coordinator};
+use rand::{Rng, rngs::StdRng};
+use tokio::time::{Instant, sleep};
+
+use super::{PAST_TIMEOUTS, secs};
+use crate::{ledger::Damage, world::World};
+
+/// How long replicas may take to be in sync again.
+const IN_SYNC_MAX: Duration = Duration::from_secs(60);
+/// How long nothing may be decided after the session of a lost broker is over.
+const DECIDED_MAX: Duration = Duration::from_secs(60);
+/// How often leaders are moved in one run.
+const MOVES: usize = 5;
+
+/// What the order processor reads and writes.
+const TOPICS: [&str; 5] = ["order.commands", "order.followups", "order.events", "order.state", "outcomes"];
+
+pub(super) async fn leader_killed(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    let leader = some_leader(world, rng).await?;
+    lose(world, leader).await
+}
+
+pub(super) async fn leader_moved(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    for _ in 0..MOVES {
+        cluster(world)?.move_leaders(|topic| !topic.starts_with("__")).await?;
+        world.amid(50).await?;
+    }
+    Ok(())
+}
+
+/// The group's coordinator, then the transactional id's, which may be the same broker.
+pub(super) async fn coordinator_killed(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    for (kind, key) in [(Coordinator::Group, "order"), (Coordinator::Transaction, "order-0-0")] {
+        let coordinator = cluster(world)?.coordinator(kind, key).await?;
+        lose(world, coordinator).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn coordinator_moved(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    for _ in 0..MOVES {
+        let before = coordinators(world).await?;
+        cluster(world)?.move_leaders(|topic| topic.starts_with("__")).await?;
+        if coordinators(world).await? == before {
+            bail!("the coordinators are where they were, {before:?}: the fault did not happen");
+        }
+        world.amid(50).await?;
+    }
+    Ok(())
+}
+
+async fn coordinators(world: &World) -> anyhow::Result<(i32, i32)> {
+    let cluster = cluster(world)?;
+    let group = cluster.coordinator(Coordinator::Group, "order").await?;
+    Ok((group, cluster.coordinator(Coordinator::Transaction, "order-0-0").await?))
+}
+
+/// It takes everything and answers nothing, until deciding goes on without it and for longer than its session.
+pub(super) async fn one_paused(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    let name = broker(some_leader(world, rng).await?);
+    world.control.signal(&name, "STOP").await?;
+    sleep(PAST_TIMEOUTS).await;
+    let decided = goes_on(world, &format!("{name} is paused")).await;
+    world.control.signal(&name, "CONT").await?;
+    decided?;
+    settle(world).await
+}
+
+/// Cut off from the other brokers and the controllers, while clients still reach it: it goes on leading for those who
+/// believe it.
+pub(super) async fn one_cut_off(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    let leader = some_leader(world, rng).await?;
+    let link = numbered("link", leader);
+    world.control.signal(&link, "STOP").await?;
+    let lost = fenced(world, leader).await;
+    sleep(PAST_TIMEOUTS).await;
+    let decided = goes_on(world, &format!("{} is cut off from the others", broker(leader))).await;
+    world.control.signal(&link, "CONT").await?;
+    lost?;
+    decided?;
+    settle(world).await
+}
+
+pub(super) async fn restarted_in_turn(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    for id in 1..=3 {
+        let name = broker(id);
+        world.control.stop(&name).await?;
+        world.amid(50).await?;
+        world.start(&name, &[]).await?;
+        // As whoever restarts brokers waits before the next: two of three replicas have to be there.
+        cluster(world)?.in_sync(IN_SYNC_MAX).await?;
+        world.amid(50).await?;
+    }
+    settle(world).await
+}
+
+/// Kills a broker, lets the others do its work, and starts it again.
+async fn lose(world: &World, id: i32) -> anyhow::Result<()> {
+    let name = broker(id);
+    world.kill(&name).await?;
+    let decided = goes_on(world, &format!("{name} is dead")).await;
+    world.start(&name, &[]).await?;
+    decided?;
+    settle(world).await
+}
+
+/// Waits until the order service commits transactions again.
+async fn goes_on(world: &World, while_what: &str) -> anyhow::Result<()> {
+    let committed = || async {
+        let name = "millrace_engine_transactions_committed_total";
+        world.metric("order-0", name, &[]).await
+    };
+    let begun = Instant::now();
+    let before = committed().await.context("order-0 does not answer")?;
+    while committed().await.is_none_or(|now| now < before + 5.0) {
+        if begun.elapsed() > DECIDED_MAX {
+            let what = format!("nothing is decided for {DECIDED_MAX:?} while {while_what}");
+            world.report('H', Damage::Late, what);
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+/// Waits until the others have taken all leaders from a broker.
+async fn fenced(world: &World, id: i32) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    // It would say that it still leads.
+    let others = cluster(world)?.without(id);
+    while others.partitions().await?.iter().any(|one| one.leader == Some(id) || one.in_sync.contains(&id)) {
+        if begun.elapsed() > secs(60) {
+            bail!("broker {id} is cut off and leads on after 60 s: the fault did not happen");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+/// Waits until every replica is in sync, and gives every broker its share of the leaders again.
+async fn settle(world: &World) -> anyhow::Result<()> {
+    let cluster = cluster(world)?;
+    cluster.in_sync(IN_SYNC_MAX).await?;
+    cluster.lead_as_preferred().await
+}
+
+async fn some_leader(world: &World, rng: &mut StdRng) -> anyhow::Result<i32> {
+    let topic = TOPICS[rng.random_range(0..TOPICS.len())];
+    cluster(world)?.leader(topic, rng.random_range(0..4)).await
+}
+
+fn cluster(world: &World) -> anyhow::Result<&Cluster> {
+    world.cluster.as_ref().context("the brokers can't be asked past the gate")
+}
+
+fn broker(id: i32) -> String {
+    numbered("broker", id)
+}
+
+/// The name of a part of a broker: the first has no number.
+fn numbered(name: &str, id: i32) -> String {
+    if id == 1 { name.to_owned() } else { format!("{name}-{id}") }
+}
