@@ -6,7 +6,7 @@ use std::{path::Path, process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
-use crate::support::system;
+use crate::support::{Judge, Send, system};
 
 /// The whole run takes half of it on two cores.
 const RUN_MAX: Duration = Duration::from_secs(90);
