@@ -4,16 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-/// Whether `a` and `b` say the same: the order of attributes, names with or without their namespace, and `{"type":
-/// "int"}` for `"int"` make no difference; docs, defaults and all other attributes do. Texts that are no JSON are the
-/// same as nothing.
+/// Whether `a` and `b` say the same: the order of attributes, names with or without their
+/// namespace, and `{"type": "int"}` for `"int"` make no difference; docs, defaults and all other
+/// attributes do. Texts that are no JSON are the same as nothing.
 pub fn same(a: &str, b: &str) -> bool {
     let of = |text: &str| serde_json::from_str::<Value>(text).ok().map(|json| schema(&json, ""));
     matches!((of(a), of(b)), (Some(a), Some(b)) if a == b)
 }
 
-/// `schema` with the types that `references` define put in where each is first used, so that it stands by itself. A text that is
-/// no JSON is left as it is, for a parser to tell of.
+/// `schema` with the types that `references` define put in where each is first used, so that it
+/// stands by itself. A text that is no JSON is left as it is, for a parser to tell of.
 pub fn self_contained(schema: &str, references: &[String]) -> String {
     let parsed = |text: &str| serde_json::from_str::<Value>(text).ok().map(|json| self::schema(&json, ""));
     if references.is_empty() {

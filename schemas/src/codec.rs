@@ -1,8 +1,9 @@
-//! Values to bytes and back, in the Confluent wire format: a zero byte, the id of the writer's schema, Avro.
+//! Values to bytes and back, in the Confluent wire format: a zero byte, the id of the writer's
+//! schema, Avro.
 //!
-//! Where the writer's schema is the reader's, serde writes and reads Avro directly; what an older or newer writer
-//! wrote is resolved to the reader's schema first. A codec does no I/O: an id that it does not know is an
-//! answer, after which the caller asks the registry and lets it learn.
+//! Where the writer's schema is the reader's, serde writes and reads Avro directly; what an older
+//! or newer writer wrote is resolved to the reader's schema first. A codec does no I/O: an id that
+//! it does not know is an answer, after which the caller asks the registry and lets it learn.
 
 use std::{
     collections::HashMap,
@@ -81,8 +82,8 @@ struct Learnt {
 }
 
 impl Codec {
-    /// A codec that knows schemas of this crate under these ids. Names that are not in [`all`] are passed over: they
-    /// are of newer programs.
+    /// A codec that knows schemas of this crate under these ids. Names that are not in [`all`] are
+    /// passed over: they are of newer programs.
     pub fn new(ids: impl IntoIterator<Item = (&'static str, u32)>) -> Self {
         Self::of(ids.into_iter().filter_map(|(name, id)| Some((named(name)?, id))))
     }
@@ -90,7 +91,8 @@ impl Codec {
     /// A codec that knows these schemas, [foreign](Schema::foreign) ones too, under these ids.
     ///
     /// # Panics
-    /// If the JSON of a schema is not an Avro schema: the program is wrong, and a test of it would show.
+    /// If the JSON of a schema is not an Avro schema: the program is wrong, and a test of it would
+    /// show.
     pub fn of(ids: impl IntoIterator<Item = (&'static Schema, u32)>) -> Self {
         let mut codec = Self {
             own: vec![None; all().len()],
@@ -116,7 +118,8 @@ impl Codec {
         codec
     }
 
-    /// A codec that writes nothing, and reads records as these schemas say. It has to [learn](Self::learn) every id.
+    /// A codec that writes nothing, and reads records as these schemas say. It has to
+    /// [learn](Self::learn) every id.
     ///
     /// # Errors
     /// When one of them can't be used.
@@ -128,7 +131,8 @@ impl Codec {
         Ok(Self { readers: schemas.iter().map(reader).collect::<Result<_, _>>()?, ..Self::of([]) })
     }
 
-    /// The same codec, which tells `watch` of each record of a deprecated schema that it has written or read.
+    /// The same codec, which tells `watch` of each record of a deprecated schema that it has
+    /// written or read.
     #[must_use]
     pub fn watched(
         self,
@@ -161,7 +165,8 @@ impl Codec {
         self.entry(schema).map(|entry| entry.id)
     }
 
-    /// Looks up the writer's schema of a value, so that one can see which record it is before reading it.
+    /// Looks up the writer's schema of a value, so that one can see which record it is before
+    /// reading it.
     pub fn open<'a>(&'a self, bytes: &'a [u8]) -> Result<Datum<'a>, CodecError> {
         let ((id, avro), watch) = (split(bytes)?, self.watch.as_deref());
         if let Some(entry) = self.entry_by_id(id) {
@@ -275,7 +280,8 @@ impl Datum<'_> {
         Ok(value)
     }
 
-    /// What it says as JSON, once it is read as this program's record of its name, without a type for it.
+    /// What it says as JSON, once it is read as this program's record of its name, without a type
+    /// for it.
     pub fn json(&self) -> Result<Value, CodecError> {
         let malformed = |why| CodecError::Malformed(format!("{}: {why}", self.name()));
         let unresolvable = |why| CodecError::Unresolvable { name: self.name().to_owned(), why };

@@ -3,7 +3,8 @@
 /// Why a value could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// No schema is known under this id: ask the registry, let the codec [learn](crate::Codec::learn) it, try again.
+    /// No schema is known under this id: ask the registry, let the codec
+    /// [learn](crate::Codec::learn) it, try again.
     #[error("schema id {0} is not known here yet")]
     UnknownId(u32),
     /// The bytes are not what they claim to be; trying again will not help.

@@ -1,7 +1,7 @@
 //! The names of the headers that stand beside a value, and those of their values that never change.
 //!
-//! The Avro record `millrace.Metadata` is their contract. They follow the CloudEvents binding for Kafka in
-//! binary mode and are UTF-8 text. This module neither reads nor writes them.
+//! The Avro record `millrace.Metadata` is their contract. They follow the CloudEvents binding for
+//! Kafka in binary mode and are UTF-8 text. This module neither reads nor writes them.
 
 /// The version of CloudEvents: [`CLOUD_EVENTS`].
 pub const SPEC_VERSION: &str = "ce_specversion";

@@ -1,4 +1,5 @@
-//! What Millrace's records look like: Avro schemas, Rust types made from them, and the way to bytes and back.
+//! What Millrace's records look like: Avro schemas, Rust types made from them, and the way to bytes
+//! and back.
 //!
 //! - [`generated`](order): a module for each context, with a type for each record and an enum for each place
 //!   where one of several records may come.
@@ -8,7 +9,8 @@
 //! - [`json`]: a record as JSON for people, and back.
 //! - [`compatibility`]: whether what one schema wrote can be read with another.
 //!
-//! There is no I/O in here and no registry: ids come in as values, and a codec says which one it lacks.
+//! There is no I/O in here and no registry: ids come in as values, and a codec says which one it
+//! lacks.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,8 @@
 //! Schemas in the form that apache-avro works with, parsed once for the life of the process.
 //!
-//! A parsed schema is never freed, because apache-avro's readers and writers borrow it. There are as many of
-//! them as there are schemas in the program, plus what a codec learns: the versions in the registry.
+//! A parsed schema is never freed, because apache-avro's readers and writers borrow it. There are
+//! as many of them as there are schemas in the program, plus what a codec learns: the versions in
+//! the registry.
 
 use std::{
     collections::HashMap,
@@ -23,8 +24,8 @@ use crate::{
     schema::{Deprecated, FOREIGN, Schema, all},
 };
 
-/// The longest string, byte string or array that is allocated because a record's bytes claim that it is there.
-/// Records are far smaller: the broker takes 1 MiB, and dead letters a little more.
+/// The longest string, byte string or array that is allocated because a record's bytes claim that
+/// it is there. Records are far smaller: the broker takes 1 MiB, and dead letters a little more.
 const ALLOCATION_BYTES_MAX: usize = 16 << 20;
 
 /// A schema that values can be written and read with.
@@ -41,8 +42,8 @@ pub(crate) struct Parsed {
     converter: OnceLock<Result<Converter, String>>,
 }
 
-/// The same schema without logical types, for resolution: the bytes are the same, and apache-avro does not
-/// resolve between a logical type and the type below it.
+/// The same schema without logical types, for resolution: the bytes are the same, and apache-avro
+/// does not resolve between a logical type and the type below it.
 struct Plain {
     avro: &'static Avro,
     names: ResolvedSchema<'static>,
@@ -67,8 +68,8 @@ impl Parsed {
             Avro::Record(record) => Some(record.name.fully_qualified_name(None).to_string()),
             _ => None,
         };
-        // Human readable means that a UUID is written as the string that the schema says it is; to nothing else
-        // that is in use here does it make a difference.
+        // Human readable means that a UUID is written as the string that the schema says it is; to
+        // nothing else that is in use here does it make a difference.
         Ok(Self {
             json: json.into(),
             name,
@@ -113,8 +114,8 @@ impl Parsed {
         rest.end().map(|()| value)
     }
 
-    /// Turns what this schema wrote into what `reader` would have written. The outer error is one of the bytes, the
-    /// inner one of the schemas.
+    /// Turns what this schema wrote into what `reader` would have written. The outer error is one
+    /// of the bytes, the inner one of the schemas.
     pub(crate) fn translate(&self, bytes: &[u8], reader: &Self) -> Result<Result<Vec<u8>, String>, String> {
         let (from, to) = (self.plain()?, reader.plain()?);
         let mut rest = Rest(bytes);
@@ -168,8 +169,8 @@ fn text(error: apache_avro::Error) -> String {
     error.to_string()
 }
 
-/// Refuses schemas whose values have no bound but the stack or the clock: those that contain themselves, and arrays
-/// of what takes no bytes.
+/// Refuses schemas whose values have no bound but the stack or the clock: those that contain
+/// themselves, and arrays of what takes no bytes.
 fn bounded<'a>(schema: &'a Avro, names: &NamesRef<'a>, within: &mut Vec<&'a Name>) -> Result<(), String> {
     match schema {
         Avro::Ref { name } if within.contains(&name) => Err(format!("{name} contains itself")),
@@ -189,8 +190,8 @@ fn bounded<'a>(schema: &'a Avro, names: &NamesRef<'a>, within: &mut Vec<&'a Name
     }
 }
 
-/// How many parts a value of a schema may have at least. Records in records multiply: 40 small ones, each with two fields of
-/// the next one, make a trillion.
+/// How many parts a value of a schema may have at least. Records in records multiply: 40 small
+/// ones, each with two fields of the next one, make a trillion.
 const PARTS_MAX: u64 = 1 << 16;
 
 /// How many parts every value of `schema` has at least: fields, and their fields.
@@ -211,7 +212,8 @@ fn parts<'a>(schema: &'a Avro, names: &NamesRef<'a>, known: &mut HashMap<&'a Nam
             known.insert(&record.name, count);
             count
         }
-        // Items and branches are there only if bytes say so, and are bounded by them; but each is a type of its own.
+        // Items and branches are there only if bytes say so, and are bounded by them; but each is a
+        // type of its own.
         Avro::Array(array) => parts(&array.items, names, known),
         Avro::Map(map) => parts(&map.types, names, known),
         Avro::Union(union) => {
@@ -222,7 +224,8 @@ fn parts<'a>(schema: &'a Avro, names: &NamesRef<'a>, known: &mut HashMap<&'a Nam
     }
 }
 
-/// Whether values of `schema` take no bytes. A schema that contains itself has been refused by then, or takes some.
+/// Whether values of `schema` take no bytes. A schema that contains itself has been refused by
+/// then, or takes some.
 fn is_empty(schema: &Avro, names: &NamesRef<'_>) -> bool {
     match schema {
         Avro::Null => true,
@@ -235,8 +238,8 @@ fn is_empty(schema: &Avro, names: &NamesRef<'_>) -> bool {
 
 /// The bytes that have not been read yet.
 ///
-/// apache-avro takes the end of its input in the middle of a value for a null when it says `UnexpectedEof`, so this
-/// says something else.
+/// apache-avro takes the end of its input in the middle of a value for a null when it says
+/// `UnexpectedEof`, so this says something else.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {

@@ -1,7 +1,7 @@
 //! What a type has to say of itself to be written to a topic.
 //!
-//! The generated types do so already; a test or a benchmark may bring records of its own: derive serde, implement
-//! [`Record`] with a [`Schema::foreign`], and list several in `messages!`.
+//! The generated types do so already; a test or a benchmark may bring records of its own: derive
+//! serde, implement [`Record`] with a [`Schema::foreign`], and list several in `messages!`.
 
 use std::fmt::Debug;
 
@@ -24,8 +24,9 @@ pub struct Schema {
     pub(crate) index: usize,
 }
 
-/// What a schema says of its end: `"deprecated": {"since": "2026-11-25", "successor": "millrace.order.Placed"}`. Records of it
-/// can be written and read as before; whoever still does is told where to go.
+/// What a schema says of its end: `"deprecated": {"since": "2026-11-25", "successor":
+/// "millrace.order.Placed"}`. Records of it can be written and read as before; whoever still does
+/// is told where to go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deprecated {
@@ -50,8 +51,8 @@ impl Deprecated {
 pub(crate) const FOREIGN: usize = usize::MAX;
 
 impl Schema {
-    /// The schema of a record that is not in [`all`], such as a benchmark's own. Made known to a codec by
-    /// [`Codec::of`].
+    /// The schema of a record that is not in [`all`], such as a benchmark's own. Made known to a
+    /// codec by [`Codec::of`].
     pub const fn foreign(name: &'static str, json: &'static str) -> Self {
         Self { name, json, index: FOREIGN }
     }
@@ -101,8 +102,8 @@ pub trait Message: Sized + Clone + Debug + PartialEq + Send + Sync + 'static {
     /// The full name of the record that this value is.
     fn name(&self) -> &'static str;
 
-    /// Appends this value to `out` in the Confluent wire format: a zero byte, the schema's id in four bytes big
-    /// endian, and Avro's binary encoding. On an error `out` is as it was.
+    /// Appends this value to `out` in the Confluent wire format: a zero byte, the schema's id in
+    /// four bytes big endian, and Avro's binary encoding. On an error `out` is as it was.
     fn encode(&self, codec: &Codec, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
     /// Reads a value in the wire format; the whole of `bytes` must be the value.
@@ -192,7 +193,8 @@ impl Message for Never {
 /// }
 /// ```
 ///
-/// The records must be different ones. Serde writes the record that it is, so that JSON can be made of it for people.
+/// The records must be different ones. Serde writes the record that it is, so that JSON can be made
+/// of it for people.
 #[macro_export]
 macro_rules! messages {
     (

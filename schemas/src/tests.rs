@@ -1,7 +1,7 @@
 //! Every schema, working or released, with values made at random from the schema itself.
 //!
-//! The values are written by apache-avro's `Value` path, and read and written again by the generated types, so
-//! that a type that does not fit its schema shows here.
+//! The values are written by apache-avro's `Value` path, and read and written again by the
+//! generated types, so that a type that does not fit its schema shows here.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
-//! Time and memory that decoding and encoding take, whatever bytes and schemas come from outside. No I/O.
+//! Time and memory that decoding and encoding take, whatever bytes and schemas come from outside.
+//! No I/O.
 
 use std::time::{Duration, Instant};
 

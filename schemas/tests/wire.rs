@@ -1,4 +1,5 @@
-//! Records to bytes and back: what stands on the wire, what is refused, and what older writers wrote.
+//! Records to bytes and back: what stands on the wire, what is refused, and what older writers
+//! wrote.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,5 @@
-//! `schemas apply`: brings registry and topics to what the files say, all of it or nothing. It never deletes.
+//! `schemas apply`: brings registry and topics to what the files say, all of it or nothing. It
+//! never deletes.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -16,7 +17,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     cluster: Cluster,
-    /// A plan of `schemas plan --out`: applied as it is, or not at all if anything has changed since.
+    /// A plan of `schemas plan --out`: applied as it is, or not at all if anything has changed
+    /// since.
     plan: Option<PathBuf>,
 }
 
@@ -59,7 +61,8 @@ fn read(file: PathBuf) -> Result<Value> {
     Ok(plan.ok_or_else(why)?)
 }
 
-/// Refuses a plan that was made of another state than the one that is there, or that was changed by hand.
+/// Refuses a plan that was made of another state than the one that is there, or that was changed by
+/// hand.
 fn compare(kept: &Value, now: &Plan) -> Result<()> {
     let now = now.to_json();
     if *kept == now {

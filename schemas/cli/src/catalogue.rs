@@ -106,7 +106,8 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The schema of `full` with every type that it uses inlined at first use, by full name afterwards.
+    /// The schema of `full` with every type that it uses inlined at first use, by full name
+    /// afterwards.
     fn self_contained(&self, full: &str) -> Result<Value> {
         self.inline(&Value::String(full.to_owned()), "", &mut BTreeSet::new(), &mut Vec::new())
     }
@@ -186,8 +187,8 @@ impl Catalogue {
     }
 }
 
-/// Checks that what is released, registered and generated of a subject can be read back. Files that can each be read may
-/// nest too deep together.
+/// Checks that what is released, registered and generated of a subject can be read back. Files that
+/// can each be read may nest too deep together.
 fn check_readable(full: &str, json: &Value) -> Result<()> {
     let unreadable = |problem: String| {
         let what = format!("{full}, with all types that it uses in one text, could not be read back");

@@ -112,7 +112,8 @@ pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level
     report
 }
 
-/// Whether schemas.toml makes an exception. There is none for a break: its records would fail all the same.
+/// Whether schemas.toml makes an exception. There is none for a break: its records would fail all
+/// the same.
 pub(crate) fn is_allowed(config: &Config, subject: &str, found: &Break) -> bool {
     found.problem.kind.severity() != Severity::Break
         && config

@@ -1,7 +1,8 @@
 //! `schemas conform`: this checker's verdicts on a file of cases, one JSON object a line.
 //!
-//! Lines `{name, old | history, new, level}` ask whether `new` gets on with what was before, lines `{name, schema}`
-//! whether the schema is valid. Where a line says what it expects (`compatible` or `valid`), it is compared.
+//! Lines `{name, old | history, new, level}` ask whether `new` gets on with what was before, lines
+//! `{name, schema}` whether the schema is valid. Where a line says what it expects (`compatible` or
+//! `valid`), it is compared.
 
 use std::{fs, path::PathBuf};
 

@@ -19,10 +19,12 @@ pub(crate) struct Arguments {
     /// The value itself in hexadecimal digits; `-` reads the digits from standard input.
     #[arg(long, conflicts_with = "file")]
     hex: Option<String>,
-    /// The schema that it was written with: NAME is the working one, NAME@2 the second released one.
+    /// The schema that it was written with: NAME is the working one, NAME@2 the second released
+    /// one.
     #[arg(long, value_name = "NAME[@VERSION]")]
     schema: Option<String>,
-    /// Without --schema: the registry that knows the record's schema id, as base URLs, comma separated.
+    /// Without --schema: the registry that knows the record's schema id, as base URLs, comma
+    /// separated.
     #[arg(
         long,
         env = "MILLRACE_REGISTRY_URL",

@@ -1,5 +1,5 @@
-//! What people read of the log: a Markdown page for each topic, an index, and an AsyncAPI document. It makes texts of the
-//! topics and the catalogue; it reads and writes no files.
+//! What people read of the log: a Markdown page for each topic, an index, and an AsyncAPI document.
+//! It makes texts of the topics and the catalogue; it reads and writes no files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -185,7 +185,8 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
-/// AsyncAPI 3.0: a channel for each topic, an operation for who writes it, a message for each record.
+/// AsyncAPI 3.0: a channel for each topic, an operation for who writes it, a message for each
+/// record.
 fn asyncapi(catalogue: &Catalogue, topics: &Topics) -> Result<String> {
     let mut channels = Map::new();
     let mut operations = Map::new();

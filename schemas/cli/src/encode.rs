@@ -21,7 +21,8 @@ pub(crate) struct Arguments {
     /// The schema's id; without --schema also which schema of the registry it is.
     #[arg(long)]
     id: Option<u32>,
-    /// The registry that knows the id of --schema, or the schema of --id: base URLs, comma separated.
+    /// The registry that knows the id of --schema, or the schema of --id: base URLs, comma
+    /// separated.
     #[arg(
         long,
         env = "MILLRACE_REGISTRY_URL",

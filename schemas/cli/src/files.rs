@@ -18,7 +18,8 @@ use crate::{git, report::position, stop::Stop};
 pub(crate) struct File {
     /// The path that people are shown.
     pub(crate) path: String,
-    /// The path below the folder that was read, with `/` between its parts: `order/events/Placed.avsc`.
+    /// The path below the folder that was read, with `/` between its parts:
+    /// `order/events/Placed.avsc`.
     pub(crate) place: String,
     /// The contents.
     pub(crate) text: String,
@@ -76,8 +77,8 @@ impl Side {
         Ok(if staged { Self::Git(git::Tree::staged(folder)?) } else { Self::Disk(folder.to_owned()) })
     }
 
-    /// Reads the files below `folder` whose place, the path from there, is `wanted`, in the order of
-    /// their places. Links are followed. There are none where there is no such folder.
+    /// Reads the files below `folder` whose place, the path from there, is `wanted`, in the order
+    /// of their places. Links are followed. There are none where there is no such folder.
     pub(crate) fn files(
         &self,
         folder: &str,

@@ -1,4 +1,5 @@
-//! `schemas generate`: brings `src/generated` and `docs` up to date with `avro` and the topics, or says what is not.
+//! `schemas generate`: brings `src/generated` and `docs` up to date with `avro` and the topics, or
+//! says what is not.
 
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -18,7 +18,8 @@ use crate::{
     stop::Stop,
 };
 
-/// What git tells the hooks that it runs about their repository. It would be obeyed whatever folder is asked about.
+/// What git tells the hooks that it runs about their repository. It would be obeyed whatever folder
+/// is asked about.
 const OF_A_HOOK: [&str; 9] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -98,8 +99,8 @@ impl Tree {
         Ok(Self { git, id, root, place: Place::Index })
     }
 
-    /// Reads the files below `folder` whose place, the path from there, is `wanted`, in the order of
-    /// their places. Links are followed. There are none where there is no such folder.
+    /// Reads the files below `folder` whose place, the path from there, is `wanted`, in the order
+    /// of their places. Links are followed. There are none where there is no such folder.
     pub(crate) fn files(
         &self,
         folder: &str,
@@ -138,7 +139,8 @@ impl Tree {
         }
     }
 
-    /// Lists the files in the tree `id`, which is at `folder` and there at `place`, with their places and ids.
+    /// Lists the files in the tree `id`, which is at `folder` and there at `place`, with their
+    /// places and ids.
     fn list(
         &self,
         id: &str,
@@ -231,8 +233,8 @@ impl Git {
         let mut child = git.spawn().context("running git")?;
         let stdin = child.stdin.take();
         thread::scope(|scope| {
-            // Beside the reading, because git answers before it has read everything. Git may also have
-            // ended already, with an error to tell.
+            // Beside the reading, because git answers before it has read everything. Git may also
+            // have ended already, with an error to tell.
             scope.spawn(move || {
                 if let Some(mut stdin) = stdin {
                     drop(stdin.write_all(input));

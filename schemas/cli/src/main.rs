@@ -1,6 +1,8 @@
-//! `schemas`: keeps the Avro files, the Rust types made from them, and what was released of them together.
+//! `schemas`: keeps the Avro files, the Rust types made from them, and what was released of them
+//! together.
 //!
-//! Registry and brokers are asked by those commands alone that name one, and changed by `apply` alone.
+//! Registry and brokers are asked by those commands alone that name one, and changed by `apply`
+//! alone.
 
 #![forbid(unsafe_code)]
 
@@ -35,12 +37,14 @@ use tokio::runtime::Runtime;
 
 use report::{Format, Outcome};
 
-/// Keeps schemas, generated types and released history together. Exit codes: 0 nothing to do or fine, 1 changes pending,
-/// 2 breaking or invalid, 64 wrong usage, 69 broker or registry unreachable.
+/// Keeps schemas, generated types and released history together. Exit codes: 0 nothing to do or
+/// fine, 1 changes pending, 2 breaking or invalid, 64 wrong usage, 69 broker or registry
+/// unreachable.
 #[derive(Debug, Parser)]
 #[command(name = "schemas", version)]
 struct Settings {
-    /// The folder of the schemas, with `avro` in it; found by itself from the project's folder or below.
+    /// The folder of the schemas, with `avro` in it; found by itself from the project's folder or
+    /// below.
     #[arg(long, env = "MILLRACE_SCHEMAS", global = true)]
     folder: Option<PathBuf>,
     /// How findings are written.
@@ -54,13 +58,16 @@ struct Settings {
 enum Command {
     /// Checks that the files are valid and keep to the house's rules, or explains a rule.
     Lint(lint::Lint),
-    /// Checks every schema against all that was released of it; tells every problem, who breaks, and a fix.
+    /// Checks every schema against all that was released of it; tells every problem, who breaks,
+    /// and a fix.
     Check(check::Check),
     /// Tells what has changed since the latest release, and what of it breaks.
     Diff(diff::Diff),
-    /// Keeps each working schema that has changed as its next released version, unless one breaks what was released.
+    /// Keeps each working schema that has changed as its next released version, unless one breaks
+    /// what was released.
     Release(release::Release),
-    /// Writes the Rust types and the self-contained schemas to src/generated, and what people read to docs.
+    /// Writes the Rust types and the self-contained schemas to src/generated, and what people read
+    /// to docs.
     Generate {
         /// Writes nothing; fails if something would change.
         #[arg(long)]
@@ -74,7 +81,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Brings registry and topics to what the files say.
     Apply(apply::Arguments),
-    /// Reads every record that the topics hold with the working schemas, and counts them by version.
+    /// Reads every record that the topics hold with the working schemas, and counts them by
+    /// version.
     Replay(replay::Arguments),
     /// Gives this checker's verdicts on a file of cases, one JSON object a line.
     Conform(conform::Conform),

@@ -1,6 +1,8 @@
-//! Which names of schemas can be names in the Rust that is generated from them, and how they are written there.
+//! Which names of schemas can be names in the Rust that is generated from them, and how they are
+//! written there.
 //!
-//! The generator and `lint` ask the same functions, so that what lint passes compiles. It reads no files.
+//! The generator and `lint` ask the same functions, so that what lint passes compiles. It reads no
+//! files.
 
 /// Rust's keywords, those of all editions and those that are reserved.
 const KEYWORDS: [&str; 53] = [
@@ -12,8 +14,8 @@ const KEYWORDS: [&str; 53] = [
 ];
 /// Keywords that can't be names even as `r#...`.
 const NEVER: [&str; 5] = ["crate", "self", "Self", "super", "_"];
-/// Types and traits that generated code, or what derives and macros make of it, uses by their short names: those of Rust's
-/// prelude, what is imported, and the enums of a context's records.
+/// Types and traits that generated code, or what derives and macros make of it, uses by their short
+/// names: those of Rust's prelude, what is imported, and the enums of a context's records.
 const TYPES: [&str; 52] = [
     "AsMut",
     "AsRef",

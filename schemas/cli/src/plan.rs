@@ -30,11 +30,13 @@ pub(crate) struct Cluster {
     /// How many replicas new topics get.
     #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
     replication: i32,
-    /// Seconds for which each request is repeated while broker and registry start: timeouts, refused
-    /// connections, 5xx answers, partitions without a leader. Other errors end the command at once.
+    /// Seconds for which each request is repeated while broker and registry start: timeouts,
+    /// refused connections, 5xx answers, partitions without a leader. Other errors end the command
+    /// at once.
     #[arg(long, env = "MILLRACE_WAIT_S", default_value_t = 60)]
     wait_s: u64,
-    /// The declared topics, where they are not in ../redpanda/topics.yaml beside the schemas' folder.
+    /// The declared topics, where they are not in ../redpanda/topics.yaml beside the schemas'
+    /// folder.
     #[arg(long, value_name = "FILE")]
     topics_file: Option<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! `schemas release`: keeps what was released of each schema, so that later ones can be compared with all of it.
+//! `schemas release`: keeps what was released of each schema, so that later ones can be compared
+//! with all of it.
 //!
 //! A released file is never changed or removed. Registering is not done here: `provision` does it.
 
@@ -27,7 +28,8 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    /// Releases every working schema that differs from its latest version, or none if one of them breaks something.
+    /// Releases every working schema that differs from its latest version, or none if one of them
+    /// breaks something.
     pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
         let root = folder.join("released");
         let side = Side::Disk(folder.to_owned());

@@ -1,5 +1,5 @@
-//! `schemas replay`: reads every record that topics hold, with the working schemas, and counts them by the version that they
-//! were written with. It joins no group and commits nothing.
+//! `schemas replay`: reads every record that topics hold, with the working schemas, and counts them
+//! by the version that they were written with. It joins no group and commits nothing.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -44,12 +44,14 @@ pub(crate) struct Arguments {
     /// The topics to read, comma separated; all declared ones where none is named.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS")]
     topics: Vec<String>,
-    /// The declared topics, where they are not in ../redpanda/topics.yaml beside the schemas' folder.
+    /// The declared topics, where they are not in ../redpanda/topics.yaml beside the schemas'
+    /// folder.
     #[arg(long, value_name = "FILE", conflicts_with = "topics")]
     topics_file: Option<PathBuf>,
 }
 
-/// Reads, and prints a table and what can't be read. Exit codes: 0 all was read, 2 something was not.
+/// Reads, and prints a table and what can't be read. Exit codes: 0 all was read, 2 something was
+/// not.
 pub(crate) fn run(
     runtime: &Runtime,
     folder: impl FnOnce() -> Result<PathBuf>,

@@ -1,4 +1,5 @@
-//! Where commands have schemas and topics from: the working files, the released history, or a registry.
+//! Where commands have schemas and topics from: the working files, the released history, or a
+//! registry.
 
 use std::{
     collections::BTreeMap,
@@ -31,8 +32,8 @@ const AT_ONCE: usize = 8;
 /// What the working schemas are compared with.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Against {
-    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions. Without it, the folder
-    /// `released`.
+    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions.
+    /// Without it, the folder `released`.
     #[arg(long, value_name = "WHAT")]
     against: Option<String>,
     /// Compares with what the registry has of each schema: base URLs, comma separated.
@@ -70,7 +71,8 @@ pub(crate) fn topics(folder: &Path, file: Option<PathBuf>, catalogue: &Catalogue
     let file = file.unwrap_or_else(|| folder.join("../redpanda/topics.yaml"));
     let text = fs::read_to_string(&file)
         .map_err(|error| Stop::Usage(format!("the topics: reading {}: {error}", file.display())))?;
-    // The schemas of the files, and not those of this program: a new record has to be named before it is generated.
+    // The schemas of the files, and not those of this program: a new record has to be named before
+    // it is generated.
     let is_record = |name: &str| catalogue.subjects.iter().any(|subject| subject.full == name);
     Topics::parse_for(&text, is_record).with_context(|| file.display().to_string())
 }
@@ -80,7 +82,8 @@ pub(crate) fn working(catalogue: &Catalogue) -> Vec<&'static Schema> {
     catalogue.subjects.iter().map(|subject| kept(subject.full.clone(), subject.json.to_string())).collect()
 }
 
-/// The schema that `name` means: `millrace.order.OrderPlaced` the working one, with `@2` the second that was released.
+/// The schema that `name` means: `millrace.order.OrderPlaced` the working one, with `@2` the second
+/// that was released.
 pub(crate) fn local(folder: &Path, name: &str) -> Result<&'static Schema> {
     let (subject, version) = match name.split_once('@') {
         None => (name, None),
@@ -119,7 +122,8 @@ pub(crate) fn kept(name: String, json: String) -> &'static Schema {
     Box::leak(Box::new(Schema::foreign(name.leak(), json.leak())))
 }
 
-/// What `registry` has of the subjects that are called `names`. Of the others it may have, nothing is said.
+/// What `registry` has of the subjects that are called `names`. Of the others it may have, nothing
+/// is said.
 async fn history(registry: &Registry, names: Vec<String>) -> Result<Baseline> {
     let asked = stream::iter(names).map(async |name| Ok((registry.versions(&name).await?, name)));
     let asked: Vec<Result<_, RegistryError>> = asked.buffer_unordered(AT_ONCE).collect().await;

@@ -18,7 +18,8 @@ pub(crate) enum Stop {
     Usage(String),
 }
 
-/// The exit code of an error: 69 (`EX_UNAVAILABLE`) where broker or registry do not answer, 2 where nothing else is said.
+/// The exit code of an error: 69 (`EX_UNAVAILABLE`) where broker or registry do not answer, 2 where
+/// nothing else is said.
 pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
     let of = |cause: &(dyn std::error::Error + 'static)| {
         if let Some(stop) = cause.downcast_ref() {

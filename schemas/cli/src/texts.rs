@@ -64,11 +64,11 @@ impl Texts {
             .collect()
     }
 
-    /// The roots that are subjects: records that stand on topics by themselves. The others are parts of
-    /// these, and are checked, released and registered with them.
+    /// The roots that are subjects: records that stand on topics by themselves. The others are
+    /// parts of these, and are checked, released and registered with them.
     ///
-    /// This decides it for every command. A file's place counts, and not whether other files use its
-    /// type, because an event that is also kept in a state would no longer be a subject.
+    /// This decides it for every command. A file's place counts, and not whether other files use
+    /// its type, because an event that is also kept in a state would no longer be a subject.
     pub(crate) fn subjects(&self) -> BTreeMap<&str, Root<'_>> {
         let is_part = |root: &Root<'_>| {
             let place = &self.file(root.at.span.source).place;

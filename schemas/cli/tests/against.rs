@@ -1,4 +1,5 @@
-//! `check` and `diff` as a shell sees them, against what the golden cases do not have: git, a folder, a registry, two files.
+//! `check` and `diff` as a shell sees them, against what the golden cases do not have: git, a
+//! folder, a registry, two files.
 
 use std::{
     fs,

@@ -1,7 +1,7 @@
 //! What the command prints, for every rule of `lint` and every kind of problem of `check`.
 //!
-//! A case is a folder in `cases/`; what is printed for it stands beside its files. `SCHEMAS_GOLDEN=write` writes the outputs
-//! anew, for a review with `git diff`.
+//! A case is a folder in `cases/`; what is printed for it stands beside its files.
+//! `SCHEMAS_GOLDEN=write` writes the outputs anew, for a review with `git diff`.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,5 @@
-//! What commands say of files that are not text, or not JSON. The files are made here, in temporary folders.
+//! What commands say of files that are not text, or not JSON. The files are made here, in temporary
+//! folders.
 
 use std::{
     fs,

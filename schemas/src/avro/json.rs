@@ -56,7 +56,8 @@ const OPTIONS: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// The way to a place in a text, as `$.fields[2].type`: the innermost value that holds the byte. `$` for what is no JSON.
+/// The way to a place in a text, as `$.fields[2].type`: the innermost value that holds the byte.
+/// `$` for what is no JSON.
 pub fn json_path(text: &str, byte: usize) -> String {
     let mut path = "$".to_owned();
     let Ok(parsed) = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &OPTIONS) else {

@@ -4,8 +4,8 @@ use jsonc_parser::ast::{Object, Value};
 
 use super::model::{Kind, Logical};
 
-/// The logical types of the specification that have no parameters, with the type that each stands on. A uuid stands on
-/// a fixed of 16 bytes too, and a duration on one of 12.
+/// The logical types of the specification that have no parameters, with the type that each stands
+/// on. A uuid stands on a fixed of 16 bytes too, and a duration on one of 12.
 const PLAIN: [(&str, &str); 13] = [
     ("big-decimal", "bytes"),
     ("uuid", "string"),

@@ -1,8 +1,10 @@
-//! Avro schemas, read strictly: what the specification (1.12) forbids is a problem even where implementations let it pass.
+//! Avro schemas, read strictly: what the specification (1.12) forbids is a problem even where
+//! implementations let it pass.
 //!
-//! [`parse`] takes any number of texts that may use each other's types, and reports every problem with its place in the
-//! text. Logical types that stand on the wrong type are no problem, because the specification says that readers ignore
-//! them; the model keeps why they are ignored. Nothing here reads files or decodes values.
+//! [`parse`] takes any number of texts that may use each other's types, and reports every problem
+//! with its place in the text. Logical types that stand on the wrong type are no problem, because
+//! the specification says that readers ignore them; the model keeps why they are ignored. Nothing
+//! here reads files or decodes values.
 
 mod default;
 mod define;

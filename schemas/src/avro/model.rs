@@ -141,7 +141,8 @@ pub struct Field {
     pub aliases: Vec<(String, Span)>,
     /// What it is for.
     pub doc: Option<String>,
-    /// How it counts when records are sorted: "ascending", which is the default, "descending" or "ignore".
+    /// How it counts when records are sorted: "ascending", which is the default, "descending" or
+    /// "ignore".
     pub order: String,
     /// Its type.
     pub kind: Use,

@@ -16,7 +16,8 @@ use super::{
     rule::{Invalid, Rule},
 };
 
-/// What was read, and what is wrong with it. Only without problems do the schemas say what their authors meant.
+/// What was read, and what is wrong with it. Only without problems do the schemas say what their
+/// authors meant.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// All types of all texts.
@@ -333,7 +334,8 @@ impl Reader {
         }
     }
 
-    /// The same for every object in a value that holds no types: a default, or an attribute that Avro does not know.
+    /// The same for every object in a value that holds no types: a default, or an attribute that
+    /// Avro does not know.
     pub(super) fn duplicate_keys_within(&mut self, value: &Value<'_>, path: &str) {
         match value {
             Value::Object(object) => {

@@ -64,23 +64,27 @@ macro_rules! rules {
 rules! {
     /// A schema is JSON: no comments, no trailing commas, at most 128 levels deep.
     Json = "json",
-    /// No object has the same attribute twice. JSON does not say which of the two counts, and readers differ.
+    /// No object has the same attribute twice. JSON does not say which of the two counts, and
+    /// readers differ.
     DuplicateKey = "duplicate-key",
-    /// Every type has the attributes that it needs, each with a value of the right kind: a record has "fields", an enum
-    /// "symbols", an array "items", a map "values", a fixed "size"; aliases are a list of strings; a doc is a string; a
-    /// field's order is "ascending", "descending" or "ignore".
+    /// Every type has the attributes that it needs, each with a value of the right kind: a record
+    /// has "fields", an enum "symbols", an array "items", a map "values", a fixed "size"; aliases
+    /// are a list of strings; a doc is a string; a field's order is "ascending", "descending" or
+    /// "ignore".
     Attribute = "attribute",
-    /// A type is a primitive (null, boolean, int, long, float, double, bytes, string), a definition, a union, or the name
-    /// of a type that this file or another one defines. A name without a dot is looked up in the namespace around it.
+    /// A type is a primitive (null, boolean, int, long, float, double, bytes, string), a
+    /// definition, a union, or the name of a type that this file or another one defines. A name
+    /// without a dot is looked up in the namespace around it.
     UnknownType = "unknown-type",
-    /// A type is defined before it is used, from left to right. Java 1.12 takes the other order too; other readers fail.
+    /// A type is defined before it is used, from left to right. Java 1.12 takes the other order
+    /// too; other readers fail.
     ForwardReference = "forward-reference",
-    /// "type" inside an object names a primitive or starts a definition. A union or a reference stands by itself:
-    /// {"name": "f", "type": "shop.Line"}, not {"name": "f", "type": {"type": "shop.Line"}}. Rust and C# take the nested
-    /// form; Java and Python do not.
+    /// "type" inside an object names a primitive or starts a definition. A union or a reference
+    /// stands by itself: {"name": "f", "type": "shop.Line"}, not {"name": "f", "type": {"type":
+    /// "shop.Line"}}. Rust and C# take the nested form; Java and Python do not.
     NestedType = "nested-type",
-    /// Names, the parts of namespaces, fields and symbols are letters, digits and _, and do not start with a digit. Letters
-    /// are those of ASCII.
+    /// Names, the parts of namespaces, fields and symbols are letters, digits and _, and do not
+    /// start with a digit. Letters are those of ASCII.
     Name = "name",
     /// The name of a primitive type is no name for another one, in any namespace.
     PrimitiveName = "primitive-name",
@@ -90,18 +94,20 @@ rules! {
     DuplicateField = "duplicate-field",
     /// The symbols of an enum differ.
     DuplicateSymbol = "duplicate-symbol",
-    /// A field's default is a value of its type, or, for a union, of one of its branches. Bytes and fixed are strings of the
-    /// characters U+0000 to U+00FF; a record's default has every field that has no default itself.
+    /// A field's default is a value of its type, or, for a union, of one of its branches. Bytes and
+    /// fixed are strings of the characters U+0000 to U+00FF; a record's default has every field
+    /// that has no default itself.
     Default = "default",
     /// An enum's default is one of its symbols.
     EnumDefault = "enum-default",
     /// A union holds no union directly: write all branches into one.
     NestedUnion = "nested-union",
-    /// A union has at most one branch of each type; only records, enums and fixed may come more than once, with different
-    /// names. A reader could not tell the branches apart.
+    /// A union has at most one branch of each type; only records, enums and fixed may come more
+    /// than once, with different names. A reader could not tell the branches apart.
     DuplicateBranch = "duplicate-branch",
     /// The size of a fixed type is a whole number of bytes, not negative.
     FixedSize = "fixed-size",
-    /// An alias belongs to one field, and is no other field's name: a reader would not know which one is meant.
+    /// An alias belongs to one field, and is no other field's name: a reader would not know which
+    /// one is meant.
     AmbiguousAlias = "ambiguous-alias",
 }

@@ -1,8 +1,9 @@
-//! Whether what one schema wrote can be read with another, by the rules of Avro's schema resolution (specification 1.12).
+//! Whether what one schema wrote can be read with another, by the rules of Avro's schema resolution
+//! (specification 1.12).
 //!
-//! All problems are reported, each with its path, who breaks, in which order to deploy, and what to do instead. Nothing
-//! here reads files or asks a registry; it judges schemas, not values, so that what depends on a value (a long that
-//! happens to fit an int) is a problem.
+//! All problems are reported, each with its path, who breaks, in which order to deploy, and what to
+//! do instead. Nothing here reads files or asks a registry; it judges schemas, not values, so that
+//! what depends on a value (a long that happens to fit an int) is a problem.
 
 mod problem;
 mod resolve;
@@ -105,7 +106,8 @@ pub fn read(writer: Root<'_>, reader: Root<'_>) -> Vec<Problem> {
     resolve::problems(writer, reader)
 }
 
-/// What keeps `working` from standing beside what was released (oldest first, each with what it is called) at this level.
+/// What keeps `working` from standing beside what was released (oldest first, each with what it is
+/// called) at this level.
 pub fn check(level: Level, released: &[(&str, Root<'_>)], working: Root<'_>) -> Vec<Break> {
     let skipped = if level.is_transitive() { 0 } else { released.len().saturating_sub(1) };
     let mut breaks = Vec::new();
@@ -125,7 +127,8 @@ pub fn check(level: Level, released: &[(&str, Root<'_>)], working: Root<'_>) -> 
     breaks
 }
 
-/// [`check`] at [`Level::FullTransitive`] for texts that stand by themselves, without what is only worth a warning.
+/// [`check`] at [`Level::FullTransitive`] for texts that stand by themselves, without what is only
+/// worth a warning.
 ///
 /// # Errors
 /// What is wrong with the first text that is no schema.

@@ -93,8 +93,9 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// A type that is no union, or a branch of one, where the reader may have a union: it takes the first branch that
-    /// matches. The same full name counts before the same name, and any of the same kind before one that it is promoted to.
+    /// A type that is no union, or a branch of one, where the reader may have a union: it takes the
+    /// first branch that matches. The same full name counts before the same name, and any of the
+    /// same kind before one that it is promoted to.
     fn compare_branch(&mut self, writer: Use, reader: Use, path: &str) {
         let Type::Union(branches) = &self.reader.get(reader.id).kind else {
             let before = self.problems.len();

@@ -8,8 +8,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// Reads JSON in UTF-8. Unlike `serde_json`, it refuses an object with the same key twice, because readers differ in
-/// which of the two values counts, and names a byte order mark.
+/// Reads JSON in UTF-8. Unlike `serde_json`, it refuses an object with the same key twice, because
+/// readers differ in which of the two values counts, and names a byte order mark.
 ///
 /// # Errors
 /// With line and column.

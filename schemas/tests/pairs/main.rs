@@ -1,8 +1,8 @@
-//! Pairs of schemas, judged three times: by this crate, by apache-avro's `SchemaCompatibility`, and by what really happens
-//! when values that were written with the one are read with the other.
+//! Pairs of schemas, judged three times: by this crate, by apache-avro's `SchemaCompatibility`, and
+//! by what really happens when values that were written with the one are read with the other.
 //!
-//! Where they differ, [`oracles`] says which is right and why; any other difference fails. `SCHEMAS_PAIRS=1000000` tries a
-//! million pairs; without it, a few thousand.
+//! Where they differ, [`oracles`] says which is right and why; any other difference fails.
+//! `SCHEMAS_PAIRS=1000000` tries a million pairs; without it, a few thousand.
 
 mod oracles;
 mod shape;

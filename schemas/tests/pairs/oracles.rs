@@ -10,8 +10,9 @@ use schemas::compatibility::{Kind, Problem, Severity};
 
 use crate::shape::Shape;
 
-/// Whether apache-avro's parser refuses a default that the specification allows: in the default of a record, text for a union
-/// is tried as the union's uuid or string, never as the symbol of its enum.
+/// Whether apache-avro's parser refuses a default that the specification allows: in the default of
+/// a record, text for a union is tried as the union's uuid or string, never as the symbol of its
+/// enum.
 pub(crate) fn is_refused_default(error: &apache_avro::Error) -> bool {
     error.to_string().starts_with("`default`'s value type of field")
 }
@@ -40,28 +41,32 @@ pub(crate) fn can_read(old: &Schema, new: &Schema) -> Result<(), String> {
 
 /// Whether apache-avro's reader is known to differ from the specification in this case.
 pub(crate) fn reading_differs(problems: &[Problem], is_readable: bool, reader: &Shape) -> bool {
-    // The specification lets readers use aliases; apache-avro does not look at those of fields: it fails, or takes the default.
+    // The specification lets readers use aliases; apache-avro does not look at those of fields: it
+    // fails, or takes the default.
     if problems.iter().any(|one| one.kind == Kind::ReadByAlias) {
         return true;
     }
     if is_readable {
         return problems.iter().any(|one| match one.kind {
-            // The specification promotes bytes to strings; that some values are no UTF-8, only a warning can say.
+            // The specification promotes bytes to strings; that some values are no UTF-8, only a
+            // warning can say.
             Kind::BytesAsText => true,
-            // The specification resolves the types below and leaves logical types out. apache-avro reads a uuid as nothing but
-            // a uuid, and a time only as a time of its own unit.
+            // The specification resolves the types below and leaves logical types out. apache-avro
+            // reads a uuid as nothing but a uuid, and a time only as a time of its own unit.
             Kind::LogicalTypeChanged => true,
             _ => false,
         });
     }
-    // apache-avro tries the branches of a reader's union with the value, where the specification takes the first one that
-    // matches by name and type. With several records, enums or maps, another branch may fit by chance.
+    // apache-avro tries the branches of a reader's union with the value, where the specification
+    // takes the first one that matches by name and type. With several records, enums or maps,
+    // another branch may fit by chance.
     reader.has_rich_union()
         // Everything that is in the way must be something that apache-avro lets pass.
         || problems.iter().filter(|one| one.kind.severity() == Severity::Break).all(is_lenient)
 }
 
-/// What apache-avro's reader takes against the specification, because its values know neither names nor their writer's type.
+/// What apache-avro's reader takes against the specification, because its values know neither names
+/// nor their writer's type.
 fn is_lenient(problem: &Problem) -> bool {
     let word = |text: &str| {
         let text = text.strip_prefix("any of ").unwrap_or(text);
@@ -79,8 +84,9 @@ fn is_lenient(problem: &Problem) -> bool {
     }
 }
 
-/// Types that apache-avro's reader takes for each other, though the specification does not promote them: some depend on the
-/// value (text that is a symbol, bytes of the right length), and a double is cut to a float.
+/// Types that apache-avro's reader takes for each other, though the specification does not promote
+/// them: some depend on the value (text that is a symbol, bytes of the right length), and a double
+/// is cut to a float.
 const LENIENT: [(&str, &str); 12] = [
     // Types of other names: values know none.
     ("record", "record"),
@@ -97,21 +103,24 @@ const LENIENT: [(&str, &str); 12] = [
     ("array", "bytes"),
 ];
 
-/// Whether apache-avro's `SchemaCompatibility` is known to differ from the specification in this case.
+/// Whether apache-avro's `SchemaCompatibility` is known to differ from the specification in this
+/// case.
 pub(crate) fn can_read_differs(problems: &[Problem], is_readable: bool, old: &Schema, new: &Schema) -> bool {
-    // Aliases of types are not looked at, which the specification allows but Java and this crate do not.
+    // Aliases of types are not looked at, which the specification allows but Java and this crate do
+    // not.
     if problems.iter().any(|one| one.kind == Kind::ReadByAlias) {
         return true;
     }
     if is_readable {
-        // A reference on one side and a definition on the other are held for different types: a bug.
+        // A reference on one side and a definition on the other are held for different types: a
+        // bug.
         return has_reference(old) || has_reference(new);
     }
-    // A pair of references with equal names counts as compatible without a look at what they refer to: sound only where
-    // the definitions were compared before.
+    // A pair of references with equal names counts as compatible without a look at what they refer
+    // to: sound only where the definitions were compared before.
     (has_reference(old) && has_reference(new))
-        // Of two branches with the same name in different namespaces it takes the one that fits, where readers take the one of
-        // the written full name: nobody would read it so.
+        // Of two branches with the same name in different namespaces it takes the one that fits,
+        // where readers take the one of the written full name: nobody would read it so.
         || has_twins(new)
 }
 

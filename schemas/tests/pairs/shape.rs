@@ -6,7 +6,8 @@ use apache_avro::types::Value;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-/// Random choices. Where the bytes end, every choice is the first one, so that shorter bytes make simpler schemas.
+/// Random choices. Where the bytes end, every choice is the first one, so that shorter bytes make
+/// simpler schemas.
 pub(crate) struct Entropy<'a>(std::slice::Iter<'a, u8>);
 
 impl<'a> Entropy<'a> {
@@ -238,7 +239,8 @@ impl Shape {
     }
 
     fn text<'a>(&'a self, seen: &mut BTreeMap<String, &'a Self>, enclosing: &str, around: &str) -> Json {
-        // apache-avro takes an empty namespace for none, so that there is no way out of a namespace.
+        // apache-avro takes an empty namespace for none, so that there is no way out of a
+        // namespace.
         let within = |naming: &Naming| if enclosing.is_empty() { naming.namespace } else { "n" };
         let mut define = |naming: &Naming| {
             let full = |name: &str| match within(naming) {

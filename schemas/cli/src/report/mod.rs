@@ -1,5 +1,5 @@
-//! What a command found, and the forms in which it is told: text for people, JSON for programs, JUnit for continuous
-//! integration, annotations for GitHub.
+//! What a command found, and the forms in which it is told: text for people, JSON for programs,
+//! JUnit for continuous integration, annotations for GitHub.
 
 mod github;
 mod json;

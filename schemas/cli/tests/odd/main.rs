@@ -1,4 +1,5 @@
-//! Compiles what `schemas generate` makes of odd schemas, and reads and writes their records with it.
+//! Compiles what `schemas generate` makes of odd schemas, and reads and writes their records with
+//! it.
 //!
 //! The schemas in `avro` are called as Rust's keywords and prelude are, as the items of the crate
 //! `schemas`, and as each other, and they use every type that is generated. `generated` is what the
