@@ -1,14 +1,18 @@
-//! JSON as a list of nodes, so that which branch of a union a value fits is found once for each value and type.
+//! JSON as a list of nodes, so that which branch of a union a value fits is found once for each
+//! value and type.
 //!
-//! Values nest, and so do unions: who tries every branch with the whole value below it, again at every level, takes time
-//! that doubles with each level. It writes no bytes.
+//! Values nest, and so do unions: who tries every branch with the whole value below it, again at
+//! every level, takes time that doubles with each level. It writes no bytes.
 
 use std::collections::{HashMap, HashSet};
 
 use apache_avro::{Schema as Avro, schema::RecordSchema};
 use serde_json::{Map, Value};
 
-use super::{Kind, Names, branch_name, bytes, is_uuid, kind, number};
+use super::{
+    kind::{Kind, Names, branch_name, kind},
+    writing::{bytes, is_uuid, number},
+};
 
 /// The place of a node in its [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +29,8 @@ pub(super) enum Node {
 pub(super) struct Tree<'a> {
     names: &'a Names<'a>,
     nodes: Vec<Node>,
-    /// Whether a node can be written as a type, by the type's address. The schema outlives the tree.
+    /// Whether a node can be written as a type, by the type's address. The schema outlives the
+    /// tree.
     fits: HashMap<(*const Avro, NodeId), bool>,
     /// The nodes of defaults, by the address of the default in the schema.
     defaults: HashMap<*const Value, NodeId>,

@@ -1,0 +1,86 @@
+//! What the rules look at, and where they put what they find. It has no rule.
+
+use std::collections::BTreeSet;
+
+use schemas::avro::{Field, Kind, Record, Span, Type, Use};
+
+use crate::{
+    report::{Finding, Place, Weight},
+    texts::{Texts, uses},
+};
+
+/// What the rules see and say.
+pub(super) struct Found<'a> {
+    pub(super) texts: &'a Texts,
+    /// Files with problems of validity.
+    pub(super) broken: BTreeSet<u32>,
+    pub(super) rule: &'static str,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn new(texts: &'a Texts) -> Self {
+        let broken = texts.problems.iter().map(|problem| problem.span.source).collect();
+        Self { texts, broken, rule: "", findings: Vec::new() }
+    }
+
+    pub(super) fn say(
+        &mut self,
+        subject: &str,
+        path: &str,
+        at: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let help = help.into();
+        self.findings.push(Finding {
+            id: self.rule,
+            weight: Weight::Error,
+            subject: subject.to_owned(),
+            path: path.to_owned(),
+            message: message.into(),
+            place: Some(Place::new(self.texts, at, "")),
+            other: None,
+            notes: if help.is_empty() { Vec::new() } else { vec![("help", help)] },
+        });
+    }
+
+    /// All definitions of named types in valid files, with their full names.
+    pub(super) fn named(&self) -> Vec<(&'a str, &'a Type)> {
+        let sound = |one: &&Type| one.span.is_some_and(|span| !self.broken.contains(&span.source));
+        let types = self.texts.schemas.types().filter(sound);
+        types.filter_map(|one| Some((one.kind.name()?.full(), one))).collect()
+    }
+
+    pub(super) fn records(&self) -> Vec<(&'a str, &'a Record)> {
+        let named = self.named().into_iter();
+        named
+            .filter_map(|(name, one)| match &one.kind {
+                Kind::Record(record) => Some((name, record)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn fields(&self) -> Vec<(&'a str, &'a Field)> {
+        let records = self.records().into_iter();
+        records.flat_map(|(name, record)| record.fields.iter().map(move |field| (name, field))).collect()
+    }
+
+    /// Types without a name inside a use, with their paths.
+    pub(super) fn unnamed(&self, used: Use, path: &str, out: &mut Vec<(String, &'a Type)>) {
+        let one = self.texts.schemas.get(used.id);
+        if one.kind.name().is_some() {
+            return;
+        }
+        out.push((path.to_owned(), one));
+        let step = match &one.kind {
+            Kind::Array(_) => "[]",
+            Kind::Map(_) => "{}",
+            _ => "",
+        };
+        for inner in uses(&one.kind) {
+            self.unnamed(inner, &format!("{path}{step}"), out);
+        }
+    }
+}
