@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use bank::{Account, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Transfer};
+use bank::{
+    Account, Acknowledge, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Transfer,
+};
 use engine::{
     Topology,
     driver::{Driver, START_MS},
@@ -24,13 +26,16 @@ use uuid::Uuid;
 
 const PARTITIONS: i32 = 4;
 const HOUR_MS: i64 = 3_600_000;
-const TOPICS: [&str; 6] = [
+const TOPICS: [&str; 9] = [
     "account.commands",
     "account.followups",
     "account.events",
     "bank.state",
     "outcomes",
     "account.followups.dead",
+    "savings.commands",
+    "savings.followups",
+    "savings.events",
 ];
 
 fn bank(workers: usize) -> Driver {
@@ -38,11 +43,18 @@ fn bank(workers: usize) -> Driver {
 }
 
 fn bank_of(topology: Topology, workers: usize) -> Driver {
+    bank_on(&log(), topology, workers)
+}
+
+fn log() -> MemoryLog {
     let topics = TOPICS.into_iter().chain(["account.commands.dead"]);
-    let log = MemoryLog::new(topics.clone().map(|topic| (topic, PARTITIONS)));
+    MemoryLog::new(topics.map(|topic| (topic, PARTITIONS)))
+}
+
+fn bank_on(log: &MemoryLog, topology: Topology, workers: usize) -> Driver {
     let schemas = schemas::all().iter().copied().chain(bank::schemas());
     let codec = Codec::of(schemas.zip(1..));
-    Driver::new(log, topology, codec, workers)
+    Driver::new(log.clone(), topology, codec, workers)
 }
 
 fn send(driver: &Driver, key: &str, id: u128, command: impl Into<Command>) -> Uuid {
@@ -318,6 +330,97 @@ fn old_commands_are_refused_and_old_outcomes_forgotten() {
     let rows: Vec<_> = driver.log.read_committed("bank.state");
     let row = rows.iter().find(|record| record.key.as_deref() == Some(key.as_bytes())).unwrap();
     assert!(row.value.is_none(), "forgotten: {row:?}");
+}
+
+/// The keys of the changelog that have a value and begin with `prefix`.
+fn kept(driver: &Driver, prefix: &str) -> usize {
+    let mut rows = HashMap::new();
+    for record in driver.log.read_committed("bank.state") {
+        rows.insert(record.key.unwrap(), record.value.is_some());
+    }
+    rows.iter().filter(|(key, kept)| **kept && key.starts_with(prefix.as_bytes())).count()
+}
+
+#[test]
+fn outcomes_are_forgotten_as_fast_as_commands_come_in_large_transactions() {
+    let mut driver = bank_with(|settings| {
+        settings.part_min = usize::MAX;
+        settings.dedupe_horizon = Duration::from_secs(3600);
+    });
+    let (batch, mut id) = (2_000, 0);
+    for _ in 0..12 {
+        for _ in 0..batch {
+            id += 1;
+            send(&driver, "ann", id, Deposit { amount: 1 });
+        }
+        driver.settle();
+        driver.advance(Duration::from_secs(1800));
+    }
+    // What came within the horizon and its margin, and in the transaction that forgets.
+    let kept = kept(&driver, "handled/");
+    assert!(kept <= 4 * batch, "{kept} of {id} are remembered");
+}
+
+#[test]
+fn command_of_a_saga_that_outlived_the_horizon_is_forgotten_after_its_end() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    // Parked at the other end.
+    let late = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    let mut id = 2;
+    let mut pass = |driver: &mut Driver| {
+        driver.advance(Duration::from_secs(30 * 3600));
+        for _ in 0..3 {
+            id += 1;
+            send(driver, "ann", id, Deposit { amount: 1 });
+            driver.settle();
+        }
+    };
+    driver.settle();
+    pass(&mut driver);
+    let key = format!("handled/{late}");
+    assert_eq!(kept(&driver, &key), 1, "the saga has not finished");
+
+    let acknowledge = FollowUp::from(Acknowledge { amount: 666 });
+    driver.send("account.followups", "ann", Uuid::from_u128(1000), "system", &acknowledge);
+    driver.settle();
+    assert_eq!(driver.outcomes(late).len(), 1);
+    pass(&mut driver);
+    assert_eq!(kept(&driver, &key), 0);
+}
+
+#[test]
+fn parked_bytes_of_all_keys_are_bounded_also_after_a_restart_and_given_back_by_a_redrive() {
+    let mut driver = bank_with(|settings| settings.parked_bytes_max = 2_000);
+    // All in one task.
+    let own = partition_of(b"ann", PARTITIONS);
+    let mut keys = (0..).map(|n| format!("key-{n}")).filter(|key| followups(key).partition == own);
+    let mut fail = |driver: &mut Driver, id: u128| {
+        let key = keys.next().unwrap();
+        let credit = FollowUp::from(Credit { from: "zoe".into(), amount: 666 });
+        driver.send("account.followups", &key, Uuid::from_u128(id), "system", &credit);
+        driver.settle();
+        key
+    };
+    let first = fail(&mut driver, 1);
+    (2..30).for_each(|id| drop(fail(&mut driver, id)));
+    let parked = kept(&driver, "parked/");
+    let dead = |driver: &Driver| driver.log.read_committed("account.followups.dead").len();
+    assert!((2..8).contains(&parked), "{parked} are parked");
+    assert_eq!(dead(&driver), 29 - parked, "what does not fit is a dead letter");
+
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+    fail(&mut driver, 50);
+    assert_eq!((kept(&driver, "parked/"), dead(&driver)), (parked, 30 - parked));
+
+    let redrive = Redrive { topic: "account.followups".into(), drop_first: true };
+    driver.send("account.commands", &first, Uuid::from_u128(60), "operator", &redrive);
+    driver.settle();
+    fail(&mut driver, 61);
+    assert_eq!((kept(&driver, "parked/"), dead(&driver)), (parked, 31 - parked), "there is room again");
 }
 
 #[test]
