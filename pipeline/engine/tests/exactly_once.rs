@@ -9,7 +9,8 @@ use std::{
 };
 
 use bank::{
-    Account, Acknowledge, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Transfer,
+    Account, Acknowledge, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Savings,
+    Transfer,
 };
 use engine::{
     Topology,
@@ -735,9 +736,87 @@ fn changelog_record_that_cannot_be_read_stops_its_task_alone() {
     driver.settle();
 
     assert_eq!(driver.stuck(0).len(), 1);
-    assert!(driver.stuck(0)[0].contains("a key of a newer version"), "{}", driver.stuck(0)[0]);
+    for words in ["a key of a newer version", "start that version again"] {
+        assert!(driver.stuck(0)[0].contains(words), "{}", driver.stuck(0)[0]);
+    }
     assert!(driver.outcomes(waits).is_empty());
     assert_eq!(driver.outcomes(goes_on)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn state_of_a_record_type_that_only_a_newer_version_knows_stops_its_task_alone_and_says_what_to_do() {
+    let mut driver = bank(1);
+    driver.settle();
+    driver.kill(0);
+    let place = followups("ann");
+    let newer = |value: Option<bytes::Bytes>| {
+        driver.log.append_raw(Outgoing {
+            topic: "bank.state".into(),
+            partition: place.partition,
+            key: Some("state/account/ann".into()),
+            value,
+            headers: Headers::default(),
+        })
+    };
+    newer(Some(driver.encode(&Deposit { amount: 1 })));
+    driver.start(0);
+    let other = (0..).map(|n| format!("account-{n}")).find(|key| followups(key).partition != place.partition);
+    let goes_on = send(&driver, &other.unwrap(), 2, Deposit { amount: 1 });
+    driver.settle();
+
+    assert_eq!(driver.stuck(0).len(), 1);
+    for words in ["bank.Deposit", "start that version again"] {
+        assert!(driver.stuck(0)[0].contains(words), "{}", driver.stuck(0)[0]);
+    }
+    assert_eq!(driver.outcomes(goes_on)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn older_version_leaves_the_contexts_of_a_newer_one_alone_which_finds_them_again() {
+    let older = || Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
+    let log = log();
+    let mut driver = bank_on(&log, older().aggregate::<Savings>(), 1);
+    let save = |driver: &Driver, id: u128, command: Command| {
+        driver.send("savings.commands", "ann", Uuid::from_u128(id), "somebody", &command);
+        Uuid::from_u128(id)
+    };
+    save(&driver, 1, Deposit { amount: 1000 }.into());
+    driver.settle();
+    // Parked at the other end, so that a timer runs and the command waits.
+    let saga = save(&driver, 2, Transfer { to: "bob".into(), amount: 666 }.into());
+    driver.settle();
+    drop(driver);
+
+    // Rolled back: the older version works, also after a compaction and when that timer comes due.
+    log.expire_members("bank");
+    log.compact("bank.state");
+    let mut driver = bank_on(&log, older(), 1);
+    let deposit = send(&driver, "ann", 3, Deposit { amount: 1 });
+    driver.settle();
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
+    let waiting = save(&driver, 4, Deposit { amount: 5 }.into());
+    let second = send(&driver, "ann", 5, Deposit { amount: 1 });
+    driver.settle();
+    assert!(driver.stuck(0).is_empty(), "{:?}", driver.stuck(0));
+    for command in [deposit, second] {
+        assert_eq!(driver.outcomes(command)[0].verdict, Verdict::Accepted);
+    }
+    assert!(driver.outcomes(waiting).is_empty());
+    drop(driver);
+
+    // Forward again: state, timer and waiting command are there, and what came meanwhile is decided.
+    log.expire_members("bank");
+    log.compact("bank.state");
+    let mut driver = bank_on(&log, older().aggregate::<Savings>(), 1);
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
+    driver.settle();
+    assert_eq!(driver.outcomes(waiting)[0].verdict, Verdict::Accepted);
+    let events: Vec<_> = driver.read::<Event>("savings.events").into_iter().map(|(_, event)| event).collect();
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Overdue(_))).count(), 1);
+    let acknowledge = FollowUp::from(bank::Acknowledge { amount: 666 });
+    driver.send("savings.followups", "ann", Uuid::from_u128(6), "system", &acknowledge);
+    driver.settle();
+    assert_eq!(driver.outcomes(saga)[0].verdict, Verdict::Accepted);
 }
 
 /// A bank amid random work, and what was asked of it.

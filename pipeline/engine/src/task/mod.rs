@@ -90,6 +90,8 @@ pub(crate) struct Task {
     touched: bool,
     /// How many records and timers were worked on since changes were last written.
     worked: usize,
+    /// How many records of the changelog are of contexts and topics that this processor does not have.
+    foreign: usize,
     /// Whether log and changelog have a position for every input: then only changed ones are written.
     announced: bool,
     /// Whether the transaction in flight holds anything of this task.
@@ -136,6 +138,7 @@ impl Task {
             stream_ms: 0,
             touched: false,
             worked: 0,
+            foreign: 0,
             announced: false,
             in_flight: false,
         }

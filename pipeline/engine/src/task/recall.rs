@@ -155,6 +155,10 @@ impl Task {
                 String::from_utf8_lossy(record.key.as_deref().unwrap_or(b"")).into(),
             ));
         };
+        if self.is_foreign(key) {
+            self.foreign += 1;
+            return Ok(());
+        }
         let (value, changed_ms) = (record.value.as_deref(), record.timestamp_ms);
         let codec = &*self.codec;
         let place = |context: &str| {
@@ -198,8 +202,32 @@ impl Task {
         Ok(())
     }
 
+    /// Whether a record is about a context or an input that this processor does not have: a newer version has it, or an
+    /// older one had. Such records are left in the changelog as they are, untouched: a version that has the context
+    /// finds all of it there again.
+    fn is_foreign(&self, key: Key<'_>) -> bool {
+        match key {
+            Key::State(context, _)
+            | Key::Member(context, _)
+            | Key::Waiting(context, _)
+            | Key::Timer(context, _) => !self.topology.contexts.contains(&context),
+            Key::Parked(topic, _) | Key::Applied(topic) => {
+                !self.topology.routes.iter().any(|(known, _)| **known == *topic)
+            }
+            Key::Handled(_) => false,
+        }
+    }
+
     /// The changelog has been read to its end.
     pub(crate) fn recalled(&mut self) {
+        if self.foreign > 0 {
+            let (partition, records) = (self.partition, self.foreign);
+            tracing::warn!(
+                partition,
+                records,
+                "the changelog holds records of contexts or topics that this version does not know; they are left as they are"
+            );
+        }
         let inputs = self.topology.inputs();
         self.announced = inputs.iter().all(|topic| self.positions.iter().any(|(known, _)| known == topic));
         self.count_queues();
@@ -210,14 +238,19 @@ impl Task {
 /// Why a record of the changelog could not be taken back in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecallError {
-    /// Its key is none that this processor writes.
-    #[error("{0:?} is not a key of this processor's changelog")]
+    /// Its key is of no kind that this version knows.
+    #[error(
+        "{0:?} is a key of a kind that this version does not know, so a newer version has written it: start that \
+         version again (pipeline/README.md, \"Rolling back\")"
+    )]
     Key(String),
     /// The engine panicked on it.
     #[error("the engine panicked on it: {0}")]
     Panic(String),
     /// Its value can't be read.
-    #[error(transparent)]
+    #[error(
+        "{0}; where a newer version has written it, start that version again (pipeline/README.md, \"Rolling back\")"
+    )]
     Codec(#[from] CodecError),
 }
 
