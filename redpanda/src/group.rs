@@ -358,8 +358,17 @@ impl GroupConsumer {
             .set("fetch.wait.max.ms", "10")
             .create_with_context(Alone)
             .map_err(|e| fatal(doing(), &e))?;
-        let (place, position) = (place.clone(), beginning);
-        Ok(RestoreReader { consumer, copier: Copier::default(), place, position, end, stage: Stage::Waiting })
+        Ok(RestoreReader {
+            consumer,
+            copier: Copier::default(),
+            place: place.clone(),
+            position: beginning,
+            end,
+            stage: Stage::Waiting,
+            is_assigned: false,
+            quiet_at: None,
+            behind_since: None,
+        })
     }
 }
 
@@ -379,10 +388,40 @@ enum Stage {
     /// Until the last stable offset has passed the end: then the first end of the partition is the end.
     Waiting,
     Reading,
+    /// Everything seems to be read: the leader is asked for the end once more.
+    Confirming,
     Done,
 }
 
-/// Reads a changelog back up to the high watermark that it had at the start.
+/// For how long a leader may state an end before one that was stated earlier: a new leader learns it from the others
+/// within moments. After that records are lost, and the offsets that the group has committed tell whether any matters.
+const BEHIND_MAX: Duration = Duration::from_secs(30);
+
+/// What the leader's answer means for a restore.
+#[derive(Debug, PartialEq, Eq)]
+enum Ending {
+    /// Everything is read.
+    Done,
+    /// There is more to read than was known.
+    More,
+    /// The leader does not know all that an earlier one knew.
+    Behind,
+}
+
+impl Ending {
+    /// For a restore that has read up to `position` of `end`, while the leader states `stated`. `quiet` says that nothing
+    /// came in two readings that began when all of it was readable: what is left holds no records.
+    fn of(position: i64, end: i64, stated: i64, quiet: bool) -> Self {
+        match () {
+            () if stated < end => Self::Behind,
+            () if position >= stated || quiet && stated == end => Self::Done,
+            () => Self::More,
+        }
+    }
+}
+
+/// Reads a changelog back. The end that a leader states may be one of a leader that is deposed and does not know it, or of
+/// a new one that does not know yet how far the log is committed, so it is asked for again when the reading is there.
 pub(crate) struct RestoreReader {
     consumer: BaseConsumer<Alone>,
     copier: Copier,
@@ -390,13 +429,63 @@ pub(crate) struct RestoreReader {
     position: i64,
     end: i64,
     stage: Stage,
+    is_assigned: bool,
+    /// The position at which a reading came to the partition's end before `end`.
+    quiet_at: Option<i64>,
+    /// Since when the leader states an end before `end`.
+    behind_since: Option<Instant>,
+}
+
+impl RestoreReader {
+    /// librdkafka's position moves past the marks of transactions too.
+    fn follow(&mut self) {
+        let read = self.consumer.position().ok();
+        let read = read
+            .and_then(|read| Some(read.find_partition(&self.place.topic, self.place.partition)?.offset()));
+        if let Some(Offset::Offset(next)) = read {
+            self.position = self.position.max(next);
+        }
+    }
+
+    /// Asks whoever leads the partition now for its last stable offset, and compares. What stands behind that is of a
+    /// transaction of a former owner, which can't be committed any more.
+    fn confirm(&mut self) -> Result<(), LogError> {
+        let place = &self.place;
+        let doing = || format!("asking for the end of {place} again");
+        self.consumer.fetch_metadata(Some(&place.topic), ASK).map_err(|e| retriable(doing(), &e))?;
+        let stated = self.consumer.fetch_watermarks(&place.topic, place.partition, ASK);
+        let (_, stated) = stated.map_err(|e| retriable(doing(), &e))?;
+        let quiet = self.quiet_at == Some(self.position);
+        match Ending::of(self.position, self.end, stated, quiet) {
+            Ending::Behind if self.behind_since.get_or_insert_with(Instant::now).elapsed() < BEHIND_MAX => {
+                let cause = format!("its leader states the end {stated}, one before stated {}", self.end);
+                return Err(LogError::Retriable { doing: doing(), cause });
+            }
+            Ending::Behind => {
+                tracing::error!(%place, stated, before = self.end, "the log's end has gone back: records are lost");
+                (self.end, self.position) = (stated, stated);
+                self.stage = Stage::Done;
+            }
+            Ending::Done => {
+                self.position = self.position.max(stated);
+                self.stage = Stage::Done;
+            }
+            Ending::More => {
+                self.quiet_at = Some(self.position).filter(|_| stated == self.end);
+                self.end = stated;
+                self.stage = Stage::Waiting;
+            }
+        }
+        self.behind_since = None;
+        Ok(())
+    }
 }
 
 impl crate::log::Restore for RestoreReader {
     fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError> {
         let doing = || format!("reading {} back", self.place);
-        if self.position >= self.end {
-            self.stage = Stage::Done;
+        if self.position >= self.end && self.stage != Stage::Done {
+            self.stage = Stage::Confirming;
         }
         if self.stage == Stage::Waiting {
             let place = &self.place;
@@ -408,10 +497,17 @@ impl crate::log::Restore for RestoreReader {
                 std::thread::sleep(timeout.min(Duration::from_millis(10)));
                 return Ok(false);
             }
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(self.position))
-                .map_err(|e| fatal(doing(), &e))?;
-            self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
+            let from = Offset::Offset(self.position);
+            if self.is_assigned {
+                let sought = self.consumer.seek(&place.topic, place.partition, from, SETTLE);
+                sought.map_err(|e| retriable(doing(), &e))?;
+            } else {
+                let mut list = TopicPartitionList::new();
+                list.add_partition_offset(&place.topic, place.partition, from)
+                    .map_err(|e| fatal(doing(), &e))?;
+                self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
+                self.is_assigned = true;
+            }
             self.stage = Stage::Reading;
         }
         let (mut wait, before) = (timeout, out.len());
@@ -424,18 +520,20 @@ impl crate::log::Restore for RestoreReader {
                     self.position = message.offset() + 1;
                     out.push(self.copier.record(&message));
                     if self.position >= self.end {
-                        self.stage = Stage::Done;
+                        self.stage = Stage::Confirming;
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {
-                    self.position = self.position.max(self.end);
-                    self.stage = Stage::Done;
-                }
+                // The end as the leader of that moment sees it, which may be a new one that does not know all of it yet.
+                Some(Err(KafkaError::PartitionEOF(_))) => self.stage = Stage::Confirming,
                 // One broker of several is down, or its name is unknown: the client goes on with the others.
                 Some(Err(error)) if is_passing(&error) => {}
                 Some(Err(error)) => return Err(consumption(&self.place.to_string(), &error)),
             }
             wait = Duration::ZERO;
+        }
+        if self.stage == Stage::Confirming {
+            self.follow();
+            self.confirm()?;
         }
         Ok(self.stage == Stage::Done)
     }
@@ -564,7 +662,11 @@ mod tests {
     use rdkafka::{mocking::MockCluster, producer::BaseProducer};
 
     use super::*;
-    use crate::{batch::Batch, log::Outgoing, raw};
+    use crate::{
+        batch::Batch,
+        log::{Outgoing, Restore as _},
+        raw,
+    };
 
     /// How long librdkafka's own mock of a broker may take.
     const MOCK_MAX: Duration = Duration::from_secs(20);
@@ -644,6 +746,81 @@ mod tests {
             poll_until(&mut consumer, &mut records, usize::try_from(5 - from).expect("a count"));
             assert_eq!(records[0].offset, from);
             assert_eq!(consumer.positions(), [(place.clone(), 5)]);
+        }
+    }
+
+    #[test]
+    fn restore_goes_on_to_the_end_that_its_leader_states_when_it_is_there() {
+        let cluster = MockCluster::new(1).expect("a mock");
+        cluster.create_topic("input", 1, 1).expect("a topic");
+        produce(&cluster.bootstrap_servers(), &Headers::default(), 5);
+        let mut consumer = joined(&cluster.bootstrap_servers());
+        let mut reader = consumer.restore(&TopicPartition::new("input", 0)).expect("a reader");
+        // As a leader had stated it that did not know yet how far the log was committed.
+        reader.end = 2;
+
+        let (begun, mut records) = (Instant::now(), Vec::new());
+        while !reader.poll(Duration::from_millis(50), 100, &mut records).expect("it reads") {
+            assert!(begun.elapsed() < MOCK_MAX, "it does not end");
+        }
+        assert_eq!((records.len(), reader.progress()), (5, (5, 5)));
+    }
+
+    #[test]
+    fn restore_waits_while_its_leader_states_an_end_before_one_that_was_stated_earlier() {
+        let cluster = MockCluster::new(1).expect("a mock");
+        cluster.create_topic("input", 1, 1).expect("a topic");
+        produce(&cluster.bootstrap_servers(), &Headers::default(), 3);
+        let mut consumer = joined(&cluster.bootstrap_servers());
+        let mut reader = consumer.restore(&TopicPartition::new("input", 0)).expect("a reader");
+        // The former leader had five, and all of them could be read when the reading began.
+        reader.end = 5;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset("input", 0, Offset::Offset(0)).expect("a place");
+        reader.consumer.assign(&list).expect("it reads");
+        (reader.is_assigned, reader.stage) = (true, Stage::Reading);
+
+        let (begun, mut records) = (Instant::now(), Vec::new());
+        let mut turn = |reader: &mut RestoreReader| {
+            assert!(begun.elapsed() < MOCK_MAX, "it does not come there");
+            let done = reader.poll(Duration::from_millis(50), 100, &mut records);
+            (done, records.len())
+        };
+        let waits = loop {
+            match turn(&mut reader) {
+                (Err(LogError::Retriable { cause, .. }), _) => break cause,
+                (done, _) => assert!(matches!(done, Ok(false)), "{done:?}"),
+            }
+        };
+        assert_eq!(waits, "its leader states the end 3, one before stated 5");
+
+        // The new leader has caught up.
+        produce(&cluster.bootstrap_servers(), &Headers::default(), 2);
+        loop {
+            match turn(&mut reader) {
+                (Ok(true), read) => break assert_eq!(read, 5),
+                (Ok(false) | Err(LogError::Retriable { .. }), _) => {}
+                (done, _) => panic!("{done:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn end_without_records_is_believed_only_when_a_second_reading_meets_it() {
+        for (position, end, stated, quiet, expected) in [
+            (5, 5, 5, false, Ending::Done),
+            (7, 5, 6, false, Ending::Done),
+            (3, 5, 5, false, Ending::More),
+            (3, 5, 5, true, Ending::Done),
+            (3, 5, 6, true, Ending::More),
+            (3, 5, 4, true, Ending::Behind),
+            (5, 5, 4, false, Ending::Behind),
+        ] {
+            assert_eq!(
+                Ending::of(position, end, stated, quiet),
+                expected,
+                "{position} {end} {stated} {quiet}"
+            );
         }
     }
 }

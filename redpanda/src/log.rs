@@ -296,7 +296,7 @@ pub trait Session: Input {
     fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError>;
 }
 
-/// Reads one changelog partition up to the high watermark that it had when the restore began.
+/// Reads one changelog partition up to the end that its leader states once it has been read as far.
 pub trait Restore: Send {
     /// Appends up to `max` records to `out`, waiting up to `timeout` for the first.
     /// `true` when the position has reached the end and nothing more will come.

@@ -217,6 +217,16 @@ impl Topic {
         settings
     }
 
+    /// The settings of this topic where it has so many replicas: with three or more, a record that is acknowledged is on most of
+    /// them. With fewer, one that is away would end all writing. Apache Kafka needs to be told; Redpanda always waits for
+    /// most, does not have the setting, and ignores it.
+    pub fn settings_for(&self, replicas: i32) -> BTreeMap<&'static str, String> {
+        let mut settings = self.settings();
+        let in_sync = if replicas >= 3 { replicas / 2 + 1 } else { 1 };
+        settings.insert("min.insync.replicas", in_sync.to_string());
+        settings
+    }
+
     fn check(&self, is_record: impl Fn(&str) -> bool) -> Result<(), String> {
         let legal = |c: char| c.is_ascii_lowercase() || c == '.';
         if self.name.is_empty() || self.name.len() > 200 || !self.name.chars().all(legal) {
@@ -253,6 +263,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn most_replicas_have_what_is_acknowledged_where_one_may_be_away() {
+        let topic = all().get("order.events").expect("a topic");
+        let in_sync = |replicas| topic.settings_for(replicas)["min.insync.replicas"].clone();
+        assert_eq!([1, 2, 3, 4, 5].map(in_sync), ["1", "1", "2", "3", "3"]);
+    }
 
     #[test]
     fn every_record_has_a_topic() {

@@ -21,13 +21,18 @@ use rskafka::{
     },
     record::Record,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     log::Headers,
     partition_of,
     topics::{self, Topics},
 };
+
+/// Writes that may be under way, those included for which nobody waits any more.
+const UNDER_WAY_MAX: usize = 4_096;
+/// For how long a write goes on after its deadline. Then it is torn off, with the connection that has swallowed it.
+const LATE_MAX: Duration = Duration::from_secs(30);
 
 /// Why a command is not known to be in the log.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +44,14 @@ pub enum WriteError {
         topic: String,
         /// How long it was tried.
         deadline: Duration,
+    },
+    /// It was not tried, as too many writes before it have not ended.
+    #[error("{topic}: not written, since {under_way} writes are under way and have not been acknowledged")]
+    Full {
+        /// Where to.
+        topic: String,
+        /// How many are under way.
+        under_way: usize,
     },
     /// The log refused it.
     #[error("{topic}: {cause}")]
@@ -61,6 +74,10 @@ struct Inner {
     partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
     /// How often the connections were forgotten.
     forgotten: AtomicU64,
+    /// How many writes may be under way.
+    under_way_max: usize,
+    room: Arc<Semaphore>,
+    late_max: Duration,
 }
 
 impl CommandWriter {
@@ -71,15 +88,30 @@ impl CommandWriter {
 
     /// The same for other topics than those of `topics.yaml`.
     pub fn of(brokers: &str, topics: Topics) -> Self {
+        Self::bounded(brokers, topics, UNDER_WAY_MAX, LATE_MAX)
+    }
+
+    fn bounded(brokers: &str, topics: Topics, under_way_max: usize, late_max: Duration) -> Self {
+        let room = Arc::new(Semaphore::new(under_way_max));
         let brokers = brokers.split(',').map(|broker| broker.trim().to_owned()).collect();
         let (client, partitions) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { brokers, topics, client, partitions, forgotten: AtomicU64::new(0) }))
+        let forgotten = AtomicU64::new(0);
+        Self(Arc::new(Inner {
+            brokers,
+            topics,
+            client,
+            partitions,
+            forgotten,
+            under_way_max,
+            room,
+            late_max,
+        }))
     }
 
     /// Writes one record to the partition of its key, and gives partition and offset.
     ///
     /// # Errors
-    /// When it is not acknowledged within `deadline`, or refused.
+    /// When it is not acknowledged within `deadline`, refused, or not tried.
     pub async fn write(
         &self,
         topic: &str,
@@ -102,21 +134,30 @@ impl CommandWriter {
             // The broker sets its own: every topic has LogAppendTime.
             timestamp: rskafka::chrono::DateTime::default(),
         };
+        let Ok(room) = self.0.room.clone().try_acquire_owned() else {
+            return Err(WriteError::Full { topic: topic.to_owned(), under_way: self.0.under_way_max });
+        };
         let (inner, name) = (self.0.clone(), topic.to_owned());
         let forgotten = inner.forgotten.load(Ordering::Relaxed);
-        // A task of its own: what is under way is never torn off in the middle, only not waited for.
+        let at_most = deadline.saturating_add(inner.late_max);
+        // A task of its own: what is under way at the deadline goes on for a while, and is only not waited for.
         let writing = tokio::spawn(async move {
-            let client = inner.partition(&name, partition).await?;
-            client.produce(vec![record], Compression::NoCompression).await
+            let writing = async {
+                let client = inner.partition(&name, partition).await?;
+                client.produce(vec![record], Compression::NoCompression).await
+            };
+            let written = tokio::time::timeout(at_most, writing).await;
+            drop(room);
+            written
         });
         match tokio::time::timeout(deadline, writing).await {
-            Err(_) => {
+            Err(_) | Ok(Ok(Err(_))) => {
                 self.0.reconnect(forgotten).await;
                 Err(WriteError::Deadline { topic: topic.to_owned(), deadline })
             }
             Ok(Err(error)) => Err(refused(error.to_string())),
-            Ok(Ok(Err(error))) => Err(refused(error.to_string())),
-            Ok(Ok(Ok(offsets))) => Ok((partition, offsets.first().copied().unwrap_or_default())),
+            Ok(Ok(Ok(Err(error)))) => Err(refused(error.to_string())),
+            Ok(Ok(Ok(Ok(offsets)))) => Ok((partition, offsets.first().copied().unwrap_or_default())),
         }
     }
 
@@ -185,5 +226,47 @@ impl Inner {
         let client = self.client().await?;
         let client = Arc::new(client.partition_client(topic, partition, UnknownTopicHandling::Retry).await?);
         Ok(self.partitions.lock().await.entry(place).or_insert(client).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, net::TcpListener, time::Instant};
+
+    use super::*;
+
+    /// A broker that takes connections and says nothing. Returns its address.
+    fn silent() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                std::thread::spawn(move || stream.map(|mut stream| stream.read_to_end(&mut Vec::new())));
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn writes_to_a_silent_broker_pile_up_no_higher_than_the_bound_and_end() {
+        let late_max = Duration::from_millis(500);
+        let writer = CommandWriter::bounded(&silent(), topics::all().clone(), 3, late_max);
+        let write = || async {
+            let (headers, deadline) = (Headers::default(), Duration::from_millis(10));
+            writer.write("order.commands", "key", Bytes::from_static(b"value"), &headers, deadline).await
+        };
+        for _ in 0..3 {
+            let error = write().await.expect_err("nobody answers");
+            assert!(matches!(error, WriteError::Deadline { .. }), "{error}");
+        }
+        let error = write().await.expect_err("three are under way");
+        assert!(matches!(error, WriteError::Full { under_way: 3, .. }), "{error}");
+
+        // Each ends some time after its deadline, and then others are tried again.
+        let begun = Instant::now();
+        while matches!(write().await, Err(WriteError::Full { .. })) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "late writes do not end");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }

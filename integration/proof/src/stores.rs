@@ -2,7 +2,7 @@
 //! them. Positions are watched while faults happen: they never go back. Redis' are not, because it may be emptied.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -47,6 +47,17 @@ CREATE OR REPLACE TRIGGER proof_went_back AFTER UPDATE ON positions FOR EACH ROW
     WHEN (NEW.next < OLD.next OR NEW.epoch < OLD.epoch OR (NEW.next IS NULL AND OLD.next IS NOT NULL))
     EXECUTE FUNCTION proof_went_back();";
 
+/// A field of all documents that a filter finds.
+async fn texts(
+    collection: &mongodb::Collection<Document>,
+    filter: Document,
+    field: &str,
+) -> anyhow::Result<Vec<String>> {
+    let found: Vec<Document> =
+        collection.find(filter).projection(doc! { field: 1 }).await?.try_collect().await?;
+    Ok(found.iter().filter_map(|document| document.get_str(field).ok()).map(str::to_owned).collect())
+}
+
 impl Stores {
     async fn postgres(&self) -> anyhow::Result<tokio_postgres::Client> {
         let connecting = tokio_postgres::connect(&self.postgres, NoTls);
@@ -61,13 +72,18 @@ impl Stores {
         Ok(mongodb::Client::with_options(options)?.database("millrace"))
     }
 
-    /// How many notifications have a mail that is asked for and neither sent nor given up.
+    /// How many notifications to registered users have a mail that is asked for and neither sent nor given up. Mails to
+    /// others are tried again for minutes, whatever the mail server does.
     ///
     /// # Errors
     /// When MongoDB does not answer.
     pub async fn mails_requested(&self) -> anyhow::Result<u64> {
-        let notifications = self.mongo().await?.collection::<Document>("notifications");
-        Ok(notifications.count_documents(doc! { "mail": "requested" }).await?)
+        let mongo = self.mongo().await?;
+        let (notifications, recipients) = (mongo.collection("notifications"), mongo.collection("recipients"));
+        let users = texts(&notifications, doc! { "mail": "requested" }, "user_id").await?;
+        let registered = doc! { "_id": { "$in": &users }, "email": { "$ne": null } };
+        let registered: HashSet<_> = texts(&recipients, registered, "_id").await?.into_iter().collect();
+        Ok(users.iter().filter(|user| registered.contains(*user)).count() as u64)
     }
 
     async fn redis(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {

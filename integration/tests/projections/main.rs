@@ -376,3 +376,91 @@ fn unreadable_record_is_a_dead_letter_in_every_store_and_its_partition_goes_on()
     let partitions: Vec<_> = members.iter().map(projections::projector::Projector::partitions).collect();
     assert!(partitions.iter().all(|(_, waiting)| *waiting == 0), "{partitions:?}");
 }
+
+#[test]
+#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+fn what_ended_long_ago_is_removed_from_every_store_and_its_key_begins_anew() {
+    let bench = Bench::new(11);
+    let names = ["users", "outcomes", "orders", "notifications", "recipients", "unread"];
+    let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();
+    let mut members: Vec<_> = projections.iter().map(|one| bench.member(one.name(), &**one)).collect();
+    // given of everything one that has ended and one that has not
+    for (user, fingerprint) in [(1, "f1"), (2, "f2")] {
+        registered(&bench, uuid(user), fingerprint);
+    }
+    let session = |session: u128, expires_at| user::SessionStarted {
+        user_id: uuid(2),
+        session_id: uuid(session),
+        refresh_hash: "r".to_owned(),
+        started_at: 5,
+        expires_at,
+    };
+    bench.append("user.events", &uuid(2).to_string(), 3, &session(21, 50));
+    bench.append("user.events", &uuid(2).to_string(), 4, &session(22, i64::MAX));
+    let fingerprint = "f1".to_owned();
+    let left = user::UserDeactivated { user_id: uuid(1), email_fingerprint: fingerprint, deactivated_at: 9 };
+    bench.append("user.events", &uuid(1).to_string(), 3, &left);
+    outcome(&bench, uuid(31), None);
+    for order in [41, 42, 43] {
+        placed(&bench, uuid(order), uuid(2), 10);
+    }
+    cancelled(&bench, uuid(41), uuid(2), 2);
+    cancelled(&bench, uuid(43), uuid(2), 2);
+    for notification in [51, 52] {
+        raised(&bench, uuid(notification), uuid(2));
+    }
+    read(&bench, uuid(51), uuid(2));
+    let recipients = projections::mongo::Recipients::new(bench.mongo.clone());
+    bench.until(&mut members, "all of it", || {
+        let user = bench.wait(bench.people.user(uuid(1))).expect("an answer")?;
+        let order = bench.wait(bench.documents.order(uuid(43))).expect("an answer")?;
+        let outcome = bench.wait(bench.people.outcome(uuid(31))).expect("an answer");
+        let session = bench.wait(bench.people.session(uuid(22))).expect("an answer");
+        let inbox = bench.wait(bench.documents.notifications(uuid(2), None, 10)).expect("an answer");
+        let read = inbox.items.iter().filter(|one| one.read_at.is_some()).count();
+        let unread = bench.wait(bench.hot.unread(uuid(2))).expect("an answer")?;
+        let gone = bench.wait(recipients.find(uuid(1))).expect("an answer").is_none();
+        let done = (user.version, order.version, inbox.items.len(), read, unread) == (3, 2, 2, 1, 1);
+        (done && gone && outcome.is_some() && session.is_some()).then_some(())
+    });
+
+    // when another order follows under a key that has ended, without its having been removed
+    placed(&bench, uuid(43), uuid(2), 1_000_000_000);
+    bench.until(&mut members, "the key anew", || {
+        let order = bench.wait(bench.documents.order(uuid(43))).expect("an answer")?;
+        (order.version == 1 && order.status == "placed").then_some(())
+    });
+
+    // when their retention has passed
+    let now_ms = 100 * 24 * 3_600_000;
+    let retention = projections::projection::Retention { now_ms, kept_ms: now_ms - 1_000_000 };
+    let removed = projections.iter().map(|one| bench.wait(one.remove(retention)).expect("an answer"));
+    // A session and a user are one statement each.
+    assert_eq!(removed.collect::<Vec<_>>(), [1, 1, 1, 1, 1, 0]);
+    let again = projections.iter().map(|one| bench.wait(one.remove(retention)).expect("an answer"));
+    assert_eq!(again.sum::<usize>(), 0);
+
+    // then what has not ended is there, and the rest is not
+    let is_there = [
+        bench.wait(bench.people.user(uuid(1))).expect("an answer").is_some(),
+        bench.wait(bench.people.user(uuid(2))).expect("an answer").is_some(),
+        bench.wait(bench.people.session(uuid(21))).expect("an answer").is_some(),
+        bench.wait(bench.people.session(uuid(22))).expect("an answer").is_some(),
+        bench.wait(bench.people.outcome(uuid(31))).expect("an answer").is_some(),
+        bench.wait(bench.documents.order(uuid(41))).expect("an answer").is_some(),
+        bench.wait(bench.documents.order(uuid(42))).expect("an answer").is_some(),
+        bench.wait(bench.documents.notification(uuid(51))).expect("an answer").is_some(),
+        bench.wait(bench.documents.notification(uuid(52))).expect("an answer").is_some(),
+        bench.wait(recipients.find(uuid(2))).expect("an answer").is_some(),
+    ];
+    assert_eq!(is_there, [false, true, false, true, false, false, true, false, true, true]);
+    // and a key that is used again begins anew
+    registered(&bench, uuid(1), "f3");
+    placed(&bench, uuid(41), uuid(2), 20);
+    bench.until(&mut members, "both keys anew", || {
+        let user = bench.wait(bench.people.user(uuid(1))).expect("an answer")?;
+        let order = bench.wait(bench.documents.order(uuid(41))).expect("an answer")?;
+        let recipient = bench.wait(recipients.find(uuid(1))).expect("an answer");
+        (user.is_active() && order.version == 1 && recipient.is_some()).then_some(())
+    });
+}

@@ -86,6 +86,7 @@ impl Bench {
             open: Arc::new(move |group, topics| Ok(opened.input(group, &owned(topics)))),
             codec: Arc::new(Codec::local()),
             schema_by_id: Arc::new(|_| Ok(None)),
+            retention: Duration::from_secs(90 * 24 * 3600),
             metrics: Metrics::register(&prometheus::Registry::new()).expect("metrics"),
             runtime: runtime.handle().clone(),
             shutdown: Arc::new(AtomicBool::new(false)),

@@ -20,6 +20,10 @@ pub struct Context<'a> {
     pub principal: &'a str,
 }
 
+/// The timer that asks a finished aggregate for its last events when its retention has passed. The engine fires
+/// it just before it forgets the state, and no decider sets it.
+pub const RETENTION: &str = "retention";
+
 /// What an aggregate is asked to decide on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<C, F> {
@@ -181,6 +185,19 @@ pub trait Decider: Send + Sync + 'static {
     /// The member's state after an event that names it. `None` forgets the member.
     fn evolve_member(_member: Option<Self::Member>, _event: &Self::Event) -> Option<Self::Member> {
         None
+    }
+
+    /// Whether nothing that may still come needs the state. The engine forgets a finished aggregate when its
+    /// retention has passed since its last change, after it has asked it for last events ([`RETENTION`]); then its
+    /// key is as if it had never been used.
+    fn is_finished(_state: &Self::State) -> bool {
+        false
+    }
+
+    /// Whether a member may be forgotten when twice the retention has passed since its last change: later than
+    /// every aggregate that was finished in the meantime and could still have asked for it.
+    fn is_settled(_member: &Self::Member) -> bool {
+        false
     }
 
     /// The policy: what follows from an event, given the state after it.

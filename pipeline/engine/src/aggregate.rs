@@ -80,8 +80,19 @@ impl From<CodecError> for Failure {
 #[derive(Clone, Debug)]
 struct Versioned<S> {
     version: i64,
+    changed_ms: i64,
     state: S,
 }
+
+/// A member.
+#[derive(Clone, Debug)]
+struct Dated<M> {
+    changed_ms: i64,
+    member: M,
+}
+
+/// How often within the retention all states and members are looked at.
+const SEARCHES: i64 = 1_000;
 
 /// A change that the changelog has to carry: key, version (of states) and value.
 pub(crate) type Change<'a> = (&'a str, Option<i64>, Option<Bytes>);
@@ -115,8 +126,14 @@ pub(crate) trait Aggregates: Send {
         key: &str,
         version: Option<i64>,
         value: Option<&[u8]>,
+        changed_ms: i64,
         codec: &Codec,
     ) -> Result<(), CodecError>;
+    /// Looks at the next `max` places, and returns what is to be forgotten at `at_ms`: finished states that have not changed
+    /// for the retention, and settled members (true) that have not for twice as long.
+    fn ended(&mut self, at_ms: i64, retention_ms: i64, max: usize) -> Vec<(bool, String)>;
+    /// Forgets a state or a member.
+    fn forget(&mut self, member: bool, key: &str);
     /// How many states and members there are.
     fn len(&self) -> usize;
 }
@@ -124,14 +141,24 @@ pub(crate) trait Aggregates: Send {
 /// The aggregates of one decider in one task.
 pub(crate) struct Kind<D: Decider> {
     states: Table<Versioned<D::State>>,
-    members: Table<D::Member>,
+    members: Table<Dated<D::Member>>,
+    /// Where the search for what has ended goes on, in states and members.
+    looked: usize,
+    /// When the next search begins.
+    rests_until_ms: i64,
     /// Whether events are counted; otherwise everything is of version 0.
     versioned: bool,
 }
 
 impl<D: Decider> Kind<D> {
     pub(crate) fn new(versioned: bool) -> Self {
-        Self { states: Table::default(), members: Table::default(), versioned }
+        Self {
+            states: Table::default(),
+            members: Table::default(),
+            looked: 0,
+            rests_until_ms: i64::MIN,
+            versioned,
+        }
     }
 
     fn effects(reactions: Vec<Reaction<D::Out>>, codec: &Codec) -> Result<Vec<Effect>, Failure> {
@@ -164,7 +191,7 @@ impl<D: Decider> Kind<D> {
             Input::Timer(_) => "",
         };
         let member_key = D::member(input).map(|member| member_key(key, &member));
-        let member = member_key.as_ref().and_then(|key| self.members.get(key));
+        let member = member_key.as_ref().and_then(|key| self.members.get(key)).map(|row| &row.member);
         let state = self.states.get(key);
         let mut version = state.map_or(0, |row| row.version);
         let context = &Context { version, ..*context };
@@ -179,14 +206,17 @@ impl<D: Decider> Kind<D> {
                 state = D::evolve(state, event);
                 if let Some(member) = D::member_of(event) {
                     let member_key = member_key_of(member_key.as_deref(), key, &member)?;
-                    let member = D::evolve_member(self.members.get(member_key).cloned(), event);
-                    self.members.put(member_key, member);
+                    let before = self.members.get(member_key).map(|row| row.member.clone());
+                    let member = D::evolve_member(before, event);
+                    let dated = |member| Dated { changed_ms: context.at_ms, member };
+                    self.members.put(member_key, member.map(dated));
                 }
                 let reactions = D::react(state.as_ref(), event, context);
                 let effects = Self::effects(reactions, codec)?;
                 emitted.push(Emitted { name: event.name(), value: encoded(event, codec)?, version, effects });
             }
-            self.states.put(key, state.map(|state| Versioned { version, state }));
+            let changed_ms = context.at_ms;
+            self.states.put(key, state.map(|state| Versioned { version, changed_ms, state }));
         }
         Ok(Decided { name, events: emitted, effects: Self::effects(reactions, codec)?, verdict, version })
     }
@@ -259,7 +289,8 @@ impl<D: Decider> Aggregates for Kind<D> {
             write(false, (key, row.map(|row| row.version).filter(|_| self.versioned), value));
         }
         for (key, member) in self.members.changes(members) {
-            write(true, (key, None, member.map(|member| encoded(member, codec)).transpose()?));
+            let value = member.map(|row| encoded(&row.member, codec)).transpose()?;
+            write(true, (key, None, value));
         }
         Ok(())
     }
@@ -270,17 +301,46 @@ impl<D: Decider> Aggregates for Kind<D> {
         key: &str,
         version: Option<i64>,
         value: Option<&[u8]>,
+        changed_ms: i64,
         codec: &Codec,
     ) -> Result<(), CodecError> {
         if member {
             let value = value.map(|bytes| D::Member::decode(codec, bytes)).transpose()?;
-            self.members.load(key, value);
+            self.members.load(key, value.map(|member| Dated { changed_ms, member }));
         } else {
             let state = value.map(|bytes| D::State::decode(codec, bytes)).transpose()?;
             let version = version.unwrap_or_default();
-            self.states.load(key, state.map(|state| Versioned { version, state }));
+            self.states.load(key, state.map(|state| Versioned { version, changed_ms, state }));
         }
         Ok(())
+    }
+
+    fn ended(&mut self, at_ms: i64, retention_ms: i64, max: usize) -> Vec<(bool, String)> {
+        if at_ms < self.rests_until_ms {
+            return Vec::new();
+        }
+        let before_ms = at_ms - retention_ms;
+        let has_ended = |row: &Versioned<D::State>| row.changed_ms < before_ms && D::is_finished(&row.state);
+        let is_settled =
+            |row: &Dated<D::Member>| row.changed_ms < before_ms - retention_ms && D::is_settled(&row.member);
+        let places = self.looked..self.looked + max;
+        let ended = self.states.at(places.clone()).filter(|(_, row)| has_ended(row));
+        let settled = self.members.at(places).filter(|(_, row)| is_settled(row));
+        let keys = ended.map(|(key, _)| (false, key.to_owned()));
+        let keys = keys.chain(settled.map(|(key, _)| (true, key.to_owned()))).collect();
+        self.looked += max;
+        if self.looked >= self.states.places().max(self.members.places()) {
+            // What has ended since this search began is found by the next one.
+            (self.looked, self.rests_until_ms) = (0, at_ms + retention_ms / SEARCHES);
+        }
+        keys
+    }
+
+    fn forget(&mut self, member: bool, key: &str) {
+        match member {
+            true => self.members.put(key, None),
+            false => self.states.put(key, None),
+        }
     }
 
     fn len(&self) -> usize {

@@ -75,6 +75,19 @@ impl<V> Table<V> {
         self.rows.iter().filter_map(|(_, row)| Some((&*row.key, row.value.as_ref()?)))
     }
 
+    /// The keys and values at some of its places, so that a large table can be looked through bit by bit.
+    pub fn at(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = (&str, &V)> {
+        places.filter_map(|place| {
+            let row = self.rows.get(place)?;
+            Some((&*row.key, row.value.as_ref()?))
+        })
+    }
+
+    /// No key stands at this place or after it.
+    pub fn places(&self) -> usize {
+        self.rows.capacity()
+    }
+
     /// How many keys have a value.
     pub fn len(&self) -> usize {
         self.len

@@ -25,7 +25,7 @@ use schemas::{Codec, CodecError};
 use crate::{
     metrics::Metrics,
     output::Output,
-    task::Task,
+    task::{Bounds, Task},
     topology::{Route, Topology},
 };
 
@@ -65,6 +65,10 @@ pub struct Settings {
     pub part_min: usize,
     /// For how long a command's outcome is remembered, so that a repeat is answered without doing it again.
     pub dedupe_horizon: Duration,
+    /// For how long a finished aggregate is remembered after its last change; its members are for twice as long.
+    pub retention: Duration,
+    /// How many bytes the parked records of all keys of a task may have; what does not fit is a dead letter.
+    pub parked_bytes_max: u64,
     /// A process that is fenced this often in a row ends.
     pub fenced_max: u32,
     /// Positions that have moved past what nobody is given, such as the marks of transactions, are committed this often where nothing
@@ -88,6 +92,8 @@ impl Default for Settings {
             age_max: Duration::from_secs(2),
             part_min: 2_000,
             dedupe_horizon: Duration::from_secs(25 * 3600),
+            retention: Duration::from_secs(90 * 24 * 3600),
+            parked_bytes_max: 32 << 20,
             fenced_max: 3,
             positions_every: Duration::from_secs(60),
             stuck_wait: Duration::from_secs(30),
@@ -801,9 +807,14 @@ impl Worker {
             Ok(reader) => reader,
             Err(error) => return self.hold(partition, error.into()),
         };
-        let horizon_ms = i64::try_from(self.settings.dedupe_horizon.as_millis()).unwrap_or(i64::MAX);
+        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4);
+        let bounds = Bounds {
+            horizon_ms: ms(self.settings.dedupe_horizon),
+            retention_ms: ms(self.settings.retention),
+            parked_bytes_max: self.settings.parked_bytes_max,
+        };
         let task =
-            Task::new(partition, self.topology.clone(), self.codec.clone(), self.metrics.clone(), horizon_ms);
+            Task::new(partition, self.topology.clone(), self.codec.clone(), self.metrics.clone(), bounds);
         let now = Instant::now();
         self.restoring.insert(partition, Restoring { task, reader, committed, since: now, not_before: now });
         Ok(())

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use bank::{Account, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Transfer};
+use bank::{
+    Account, Acknowledge, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Savings,
+    Transfer,
+};
 use engine::{
     Topology,
     driver::{Driver, START_MS},
@@ -24,13 +27,16 @@ use uuid::Uuid;
 
 const PARTITIONS: i32 = 4;
 const HOUR_MS: i64 = 3_600_000;
-const TOPICS: [&str; 6] = [
+const TOPICS: [&str; 9] = [
     "account.commands",
     "account.followups",
     "account.events",
     "bank.state",
     "outcomes",
     "account.followups.dead",
+    "savings.commands",
+    "savings.followups",
+    "savings.events",
 ];
 
 fn bank(workers: usize) -> Driver {
@@ -38,11 +44,18 @@ fn bank(workers: usize) -> Driver {
 }
 
 fn bank_of(topology: Topology, workers: usize) -> Driver {
+    bank_on(&log(), topology, workers)
+}
+
+fn log() -> MemoryLog {
     let topics = TOPICS.into_iter().chain(["account.commands.dead"]);
-    let log = MemoryLog::new(topics.clone().map(|topic| (topic, PARTITIONS)));
+    MemoryLog::new(topics.map(|topic| (topic, PARTITIONS)))
+}
+
+fn bank_on(log: &MemoryLog, topology: Topology, workers: usize) -> Driver {
     let schemas = schemas::all().iter().copied().chain(bank::schemas());
     let codec = Codec::of(schemas.zip(1..));
-    Driver::new(log, topology, codec, workers)
+    Driver::new(log.clone(), topology, codec, workers)
 }
 
 fn send(driver: &Driver, key: &str, id: u128, command: impl Into<Command>) -> Uuid {
@@ -318,6 +331,97 @@ fn old_commands_are_refused_and_old_outcomes_forgotten() {
     let rows: Vec<_> = driver.log.read_committed("bank.state");
     let row = rows.iter().find(|record| record.key.as_deref() == Some(key.as_bytes())).unwrap();
     assert!(row.value.is_none(), "forgotten: {row:?}");
+}
+
+/// The keys of the changelog that have a value and begin with `prefix`.
+fn kept(driver: &Driver, prefix: &str) -> usize {
+    let mut rows = HashMap::new();
+    for record in driver.log.read_committed("bank.state") {
+        rows.insert(record.key.unwrap(), record.value.is_some());
+    }
+    rows.iter().filter(|(key, kept)| **kept && key.starts_with(prefix.as_bytes())).count()
+}
+
+#[test]
+fn outcomes_are_forgotten_as_fast_as_commands_come_in_large_transactions() {
+    let mut driver = bank_with(|settings| {
+        settings.part_min = usize::MAX;
+        settings.dedupe_horizon = Duration::from_secs(3600);
+    });
+    let (batch, mut id) = (2_000, 0);
+    for _ in 0..12 {
+        for _ in 0..batch {
+            id += 1;
+            send(&driver, "ann", id, Deposit { amount: 1 });
+        }
+        driver.settle();
+        driver.advance(Duration::from_secs(1800));
+    }
+    // What came within the horizon and its margin, and in the transaction that forgets.
+    let kept = kept(&driver, "handled/");
+    assert!(kept <= 4 * batch, "{kept} of {id} are remembered");
+}
+
+#[test]
+fn command_of_a_saga_that_outlived_the_horizon_is_forgotten_after_its_end() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    // Parked at the other end.
+    let late = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    let mut id = 2;
+    let mut pass = |driver: &mut Driver| {
+        driver.advance(Duration::from_secs(30 * 3600));
+        for _ in 0..3 {
+            id += 1;
+            send(driver, "ann", id, Deposit { amount: 1 });
+            driver.settle();
+        }
+    };
+    driver.settle();
+    pass(&mut driver);
+    let key = format!("handled/{late}");
+    assert_eq!(kept(&driver, &key), 1, "the saga has not finished");
+
+    let acknowledge = FollowUp::from(Acknowledge { amount: 666 });
+    driver.send("account.followups", "ann", Uuid::from_u128(1000), "system", &acknowledge);
+    driver.settle();
+    assert_eq!(driver.outcomes(late).len(), 1);
+    pass(&mut driver);
+    assert_eq!(kept(&driver, &key), 0);
+}
+
+#[test]
+fn parked_bytes_of_all_keys_are_bounded_also_after_a_restart_and_given_back_by_a_redrive() {
+    let mut driver = bank_with(|settings| settings.parked_bytes_max = 2_000);
+    // All in one task.
+    let own = partition_of(b"ann", PARTITIONS);
+    let mut keys = (0..).map(|n| format!("key-{n}")).filter(|key| followups(key).partition == own);
+    let mut fail = |driver: &mut Driver, id: u128| {
+        let key = keys.next().unwrap();
+        let credit = FollowUp::from(Credit { from: "zoe".into(), amount: 666 });
+        driver.send("account.followups", &key, Uuid::from_u128(id), "system", &credit);
+        driver.settle();
+        key
+    };
+    let first = fail(&mut driver, 1);
+    (2..30).for_each(|id| drop(fail(&mut driver, id)));
+    let parked = kept(&driver, "parked/");
+    let dead = |driver: &Driver| driver.log.read_committed("account.followups.dead").len();
+    assert!((2..8).contains(&parked), "{parked} are parked");
+    assert_eq!(dead(&driver), 29 - parked, "what does not fit is a dead letter");
+
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+    fail(&mut driver, 50);
+    assert_eq!((kept(&driver, "parked/"), dead(&driver)), (parked, 30 - parked));
+
+    let redrive = Redrive { topic: "account.followups".into(), drop_first: true };
+    driver.send("account.commands", &first, Uuid::from_u128(60), "operator", &redrive);
+    driver.settle();
+    fail(&mut driver, 61);
+    assert_eq!((kept(&driver, "parked/"), dead(&driver)), (parked, 31 - parked), "there is room again");
 }
 
 #[test]
@@ -632,9 +736,87 @@ fn changelog_record_that_cannot_be_read_stops_its_task_alone() {
     driver.settle();
 
     assert_eq!(driver.stuck(0).len(), 1);
-    assert!(driver.stuck(0)[0].contains("a key of a newer version"), "{}", driver.stuck(0)[0]);
+    for words in ["a key of a newer version", "start that version again"] {
+        assert!(driver.stuck(0)[0].contains(words), "{}", driver.stuck(0)[0]);
+    }
     assert!(driver.outcomes(waits).is_empty());
     assert_eq!(driver.outcomes(goes_on)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn state_of_a_record_type_that_only_a_newer_version_knows_stops_its_task_alone_and_says_what_to_do() {
+    let mut driver = bank(1);
+    driver.settle();
+    driver.kill(0);
+    let place = followups("ann");
+    let newer = |value: Option<bytes::Bytes>| {
+        driver.log.append_raw(Outgoing {
+            topic: "bank.state".into(),
+            partition: place.partition,
+            key: Some("state/account/ann".into()),
+            value,
+            headers: Headers::default(),
+        })
+    };
+    newer(Some(driver.encode(&Deposit { amount: 1 })));
+    driver.start(0);
+    let other = (0..).map(|n| format!("account-{n}")).find(|key| followups(key).partition != place.partition);
+    let goes_on = send(&driver, &other.unwrap(), 2, Deposit { amount: 1 });
+    driver.settle();
+
+    assert_eq!(driver.stuck(0).len(), 1);
+    for words in ["bank.Deposit", "start that version again"] {
+        assert!(driver.stuck(0)[0].contains(words), "{}", driver.stuck(0)[0]);
+    }
+    assert_eq!(driver.outcomes(goes_on)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn older_version_leaves_the_contexts_of_a_newer_one_alone_which_finds_them_again() {
+    let older = || Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
+    let log = log();
+    let mut driver = bank_on(&log, older().aggregate::<Savings>(), 1);
+    let save = |driver: &Driver, id: u128, command: Command| {
+        driver.send("savings.commands", "ann", Uuid::from_u128(id), "somebody", &command);
+        Uuid::from_u128(id)
+    };
+    save(&driver, 1, Deposit { amount: 1000 }.into());
+    driver.settle();
+    // Parked at the other end, so that a timer runs and the command waits.
+    let saga = save(&driver, 2, Transfer { to: "bob".into(), amount: 666 }.into());
+    driver.settle();
+    drop(driver);
+
+    // Rolled back: the older version works, also after a compaction and when that timer comes due.
+    log.expire_members("bank");
+    log.compact("bank.state");
+    let mut driver = bank_on(&log, older(), 1);
+    let deposit = send(&driver, "ann", 3, Deposit { amount: 1 });
+    driver.settle();
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
+    let waiting = save(&driver, 4, Deposit { amount: 5 }.into());
+    let second = send(&driver, "ann", 5, Deposit { amount: 1 });
+    driver.settle();
+    assert!(driver.stuck(0).is_empty(), "{:?}", driver.stuck(0));
+    for command in [deposit, second] {
+        assert_eq!(driver.outcomes(command)[0].verdict, Verdict::Accepted);
+    }
+    assert!(driver.outcomes(waiting).is_empty());
+    drop(driver);
+
+    // Forward again: state, timer and waiting command are there, and what came meanwhile is decided.
+    log.expire_members("bank");
+    log.compact("bank.state");
+    let mut driver = bank_on(&log, older().aggregate::<Savings>(), 1);
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
+    driver.settle();
+    assert_eq!(driver.outcomes(waiting)[0].verdict, Verdict::Accepted);
+    let events: Vec<_> = driver.read::<Event>("savings.events").into_iter().map(|(_, event)| event).collect();
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Overdue(_))).count(), 1);
+    let acknowledge = FollowUp::from(bank::Acknowledge { amount: 666 });
+    driver.send("savings.followups", "ann", Uuid::from_u128(6), "system", &acknowledge);
+    driver.settle();
+    assert_eq!(driver.outcomes(saga)[0].verdict, Verdict::Accepted);
 }
 
 /// A bank amid random work, and what was asked of it.

@@ -32,6 +32,26 @@ pub struct Batch<'a> {
     pub records: &'a [Record],
 }
 
+/// So many rows or documents are removed at once, so that projecting does not wait for long.
+pub const REMOVE_MAX: usize = 1_000;
+
+/// What is kept, and what may be removed.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// The time of the latest record that was applied.
+    pub now_ms: i64,
+    /// For how long what has ended is kept. Longer than processors remember it: no event may come to what is gone,
+    /// as that would be a gap.
+    pub kept_ms: i64,
+}
+
+impl Retention {
+    /// What ended before this is removed.
+    pub fn before_ms(self) -> i64 {
+        self.now_ms - self.kept_ms
+    }
+}
+
 /// A read model in a store, with its position beside it.
 pub trait Projection: Send + Sync {
     /// Its name; the group's is `projector.<name>`.
@@ -68,6 +88,12 @@ pub trait Projection: Send + Sync {
     /// Notes that the only record of `batch` is a dead letter and moves the position past it, in the way
     /// in which [`Projection::apply`] moves it.
     fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Removes up to [`REMOVE_MAX`] of what ended too long ago, and returns how many those were. Several owners may
+    /// do it at once.
+    fn remove(&self, _retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async { Ok(0) })
+    }
 
     /// Throws data and positions away. Projectors that are at work notice it, and build everything anew from the log.
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>>;

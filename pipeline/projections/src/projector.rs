@@ -15,7 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::{FutureExt as _, future::join_all};
@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use crate::{
     StoreError,
     metrics::Metrics,
-    projection::{Batch, Claim, Projection, wrong},
+    projection::{Batch, Claim, Projection, REMOVE_MAX, Retention, wrong},
 };
 
 /// How long a poll waits where nothing is to do: bounds how long a shutdown takes.
@@ -46,6 +46,11 @@ const POSITIONS_EVERY: Duration = Duration::from_secs(60);
 /// How often the positions of a quiet projection are compared with the store's: it may have been emptied or erased.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
+/// What has ended too long ago is removed this often, at once as much as [`REMOVE_MAX`].
+const REMOVE_EVERY: Duration = Duration::from_secs(60);
+/// How much longer than the processors the stores keep what has ended: so long may a projection be behind.
+const KEPT_LONGER: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Opens a member of a group that reads topics.
 pub type Open = dyn Fn(&str, &[&str]) -> Result<Box<dyn Input>, LogError> + Send + Sync;
 
@@ -63,6 +68,8 @@ pub struct Context {
     pub schema_by_id: Arc<SchemaById>,
     /// What is counted.
     pub metrics: Metrics,
+    /// For how long the processors remember what is finished.
+    pub retention: Duration,
     /// Where the stores' clients run.
     pub runtime: Handle,
     /// Ends the projectors when it becomes true.
@@ -155,6 +162,10 @@ pub struct Projector<'a> {
     looked: Instant,
     stored: Instant,
     positions_every: Duration,
+    /// The time of the latest record that was applied: from there retention counts. Without records nothing grows.
+    latest_ms: i64,
+    removed: Instant,
+    remove_every: Duration,
 }
 
 impl<'a> Projector<'a> {
@@ -172,6 +183,9 @@ impl<'a> Projector<'a> {
             looked: Instant::now(),
             stored: Instant::now(),
             positions_every: POSITIONS_EVERY,
+            latest_ms: 0,
+            removed: Instant::now(),
+            remove_every: REMOVE_EVERY,
         }
     }
 
@@ -208,7 +222,33 @@ impl<'a> Projector<'a> {
         self.records = records;
         let waiting = self.slots.values().filter(|slot| matches!(slot, Slot::Waiting { .. })).count();
         self.context.metrics.waiting(self.projection.name(), waiting);
+        // A partition that waits may have events to what would be removed.
+        if waiting == 0 && self.latest_ms > 0 && self.removed.elapsed() >= self.remove_every {
+            self.remove();
+        }
         Ok(())
+    }
+
+    /// Removes some of what has ended too long ago; goes on in the next turn where there may be more.
+    fn remove(&mut self) {
+        let kept_ms = (self.context.retention + KEPT_LONGER).as_millis();
+        let kept_ms = i64::try_from(kept_ms).unwrap_or(i64::MAX);
+        // A record of a broker whose clock is ahead removes nothing early.
+        let retention = Retention { now_ms: self.latest_ms.min(now_ms()), kept_ms };
+        let removed = self.context.runtime.block_on(self.projection.remove(retention));
+        if !removed.as_ref().is_ok_and(|count| *count >= REMOVE_MAX) {
+            self.removed = Instant::now();
+        }
+        match removed {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(projection = self.projection.name(), count, "removed what ended long ago");
+            }
+            Err(error) => {
+                self.context.metrics.failed(self.projection.name(), error.kind());
+                tracing::warn!(projection = self.projection.name(), %error, "will be removed later");
+            }
+        }
     }
 
     /// Moves positions past what nobody is given, and stores those now and then that no record has carried.
@@ -457,6 +497,7 @@ impl<'a> Projector<'a> {
         {
             let last = records.iter().rfind(|record| record.offset < moved_to);
             if let Some(last) = last {
+                self.latest_ms = self.latest_ms.max(last.timestamp_ms);
                 let count = records.iter().filter(|record| record.offset < moved_to).count();
                 self.context.metrics.applied(
                     self.projection.name(),
@@ -581,6 +622,11 @@ fn batches(records: &[Record], one_by_one: bool) -> impl Iterator<Item = &[Recor
     })
 }
 
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn wait_after(failures: u32) -> Duration {
     WAIT_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(WAIT_MAX)
 }
@@ -603,6 +649,8 @@ mod tests {
     struct Fake {
         held: Mutex<(i64, Option<i64>)>,
         panics: AtomicBool,
+        /// How much has ended too long ago, and since when it would have had to.
+        old: Mutex<(usize, i64)>,
     }
 
     impl Fake {
@@ -648,6 +696,15 @@ mod tests {
         fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
             Box::pin(async { Ok(()) })
         }
+
+        fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
+            Box::pin(async move {
+                let mut old = self.old.lock().expect("a lock");
+                let removed = old.0.min(REMOVE_MAX);
+                *old = (old.0 - removed, retention.before_ms());
+                Ok(removed)
+            })
+        }
     }
 
     /// A log whose events are one record and the mark of its transaction.
@@ -676,6 +733,7 @@ mod tests {
             }),
             codec: Arc::new(Codec::local()),
             schema_by_id: Arc::new(|_| Ok(None)),
+            retention: Duration::from_secs(3600),
             metrics: Metrics::register(&prometheus::Registry::new()).expect("metrics"),
             runtime: runtime.handle().clone(),
             shutdown: Arc::default(),
@@ -692,6 +750,43 @@ mod tests {
             projector.step().expect("it goes on");
         }
         assert_eq!(fake.claimed(0).next, Some(2));
+    }
+
+    #[test]
+    fn what_ended_long_ago_is_removed_in_batches_counted_from_the_latest_record_and_from_no_later_time() {
+        for (record_ms, counts_from) in [(5_000_000, Some(5_000_000)), (i64::MAX / 2, None)] {
+            let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+            let context = context(&runtime);
+            let log = MemoryLog::new([("events", 1)]);
+            let mut projector =
+                Projector::new(log.input("projector.fake", &["events".into()]), &fake, &context);
+            projector.remove_every = Duration::ZERO;
+            fake.old.lock().expect("a lock").0 = 2 * REMOVE_MAX + 1;
+            for _ in 0..5 {
+                projector.step().expect("it goes on");
+            }
+            assert_eq!(*fake.old.lock().expect("a lock"), (2 * REMOVE_MAX + 1, 0), "nothing grows");
+
+            log.set_time(record_ms);
+            log.append("events", "key", None, Headers::default());
+            let left = |fake: &Fake| fake.old.lock().expect("a lock").0;
+            while left(&fake) > 2 * REMOVE_MAX {
+                projector.step().expect("it goes on");
+            }
+            assert_eq!(left(&fake), REMOVE_MAX + 1, "one batch a turn");
+            for _ in 0..5 {
+                projector.step().expect("it goes on");
+            }
+            let (left, before_ms) = *fake.old.lock().expect("a lock");
+            let kept_ms = 31 * 24 * 3_600_000 - 23 * 3_600_000;
+            assert_eq!(left, 0);
+            match counts_from {
+                Some(latest_ms) => assert_eq!(before_ms, latest_ms - kept_ms),
+                None => {
+                    assert!(before_ms <= now_ms() - kept_ms, "a clock that is ahead removes nothing early")
+                }
+            }
+        }
     }
 
     #[test]

@@ -129,6 +129,7 @@ impl Bench {
                 true => Ok(None),
                 false => Err("the registry is away".to_owned()),
             }),
+            retention: Duration::from_secs(90 * 24 * 3600),
             metrics: Metrics::register(&self.registry).expect("metrics"),
             runtime: self.runtime.handle().clone(),
             shutdown: Arc::new(AtomicBool::new(false)),

@@ -36,6 +36,10 @@ pub struct Config {
     /// Inputs, `topic[partition]`, comma separated, that go on at the log's beginning where records are gone that were not read.
     #[arg(long, env = "MILLRACE_ACCEPT_LOSS", value_delimiter = ',')]
     pub accept_loss: Vec<String>,
+    /// Days for which a finished order, a notification and a deactivated user are remembered after their last change. The stores
+    /// keep them for 30 days more.
+    #[arg(long, env = "MILLRACE_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(8..=3650))]
+    pub retention_days: u64,
     /// PostgreSQL, as a connection URL.
     #[arg(
         long,
@@ -83,6 +87,11 @@ impl Config {
             let _ = error.print();
             std::process::exit(code);
         })
+    }
+
+    /// For how long processors remember what is finished.
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_days * 24 * 3600)
     }
 
     /// The interval between commits.

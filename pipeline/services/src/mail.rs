@@ -17,7 +17,7 @@ use futures_util::future::{BoxFuture, join_all};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
-    transport::smtp,
+    transport::smtp::{self, PoolConfig},
 };
 use projections::{
     Projection, StoreError,
@@ -42,12 +42,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it may take over one mail.
 const MAIL_MAX: Duration = Duration::from_secs(30);
 
-/// So many mails are sent beside each other, then the position moves. A batch takes at most [`MAIL_MAX`] and
-/// [`REPORT`], far less than the five minutes after which the group takes a silent member's partitions away.
-const BATCH_MAX: usize = 8;
+/// So many records are taken at once. Their mails, about one for three records, are sent beside each other, then the
+/// position moves. A batch takes at most [`MAIL_MAX`] and [`REPORT`], far less than the five minutes after which the
+/// group takes a silent member's partitions away. Mail servers commonly take 50 connections from one client.
+const BATCH_MAX: usize = 48;
 
 /// Reports that are remembered until they are written. A batch that fails leaves at most [`BATCH_MAX`].
-const UNWRITTEN_MAX: usize = 64 * BATCH_MAX;
+const UNWRITTEN_MAX: usize = 16 * BATCH_MAX;
 
 /// How long the log may take for a report.
 const REPORT: Duration = Duration::from_secs(10);
@@ -76,6 +77,8 @@ impl Mailer {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .context("MILLRACE_SMTP_URL: expected smtp://host:port or smtps://user:password@host")?
             .timeout(Some(TIMEOUT))
+            // As many connections are kept for the next batch as a batch may use.
+            .pool_config(PoolConfig::new().max_size(BATCH_MAX as u32))
             .build();
         let from = from.parse().context("MILLRACE_MAIL_FROM: expected an address, like Name <name@host>")?;
         Ok(Self { transport, from })
@@ -278,7 +281,7 @@ impl Projection for MailWorker {
 mod tests {
     use tokio::{
         io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
     };
 
     use super::*;
@@ -289,27 +292,66 @@ mod tests {
         let url = format!("smtp://{}", listener.local_addr().expect("an address"));
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await?;
-            let (from, mut to) = stream.into_split();
-            let mut lines = BufReader::new(from).lines();
-            to.write_all(b"220 here\r\n").await?;
-            let mut in_body = false;
-            while let Some(line) = lines.next_line().await? {
-                let answer = match line.as_str() {
-                    "." => taken,
-                    _ if in_body => continue,
-                    "DATA" => "354 go on",
-                    line if line.starts_with("RCPT") => refusal,
-                    _ => "250 fine",
-                };
-                in_body = line == "DATA" || in_body && line != ".";
-                to.write_all(format!("{answer}\r\n").as_bytes()).await?;
-            }
-            std::io::Result::Ok(())
+            converse(stream, refusal, taken, Duration::ZERO).await
         });
         url
     }
 
+    async fn converse(
+        stream: TcpStream,
+        refusal: &'static str,
+        taken: &'static str,
+        delay: Duration,
+    ) -> std::io::Result<()> {
+        let (from, mut to) = stream.into_split();
+        let mut lines = BufReader::new(from).lines();
+        to.write_all(b"220 here\r\n").await?;
+        let mut in_body = false;
+        while let Some(line) = lines.next_line().await? {
+            let answer = match line.as_str() {
+                "." => {
+                    tokio::time::sleep(delay).await;
+                    taken
+                }
+                _ if in_body => continue,
+                "DATA" => "354 go on",
+                line if line.starts_with("RCPT") => refusal,
+                _ => "250 fine",
+            };
+            in_body = line == "DATA" || in_body && line != ".";
+            to.write_all(format!("{answer}\r\n").as_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    /// A mail server that takes a second over each mail.
+    async fn slow_server() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream, "250 fine", "250 taken", Duration::from_secs(1)));
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn mails_of_a_whole_batch_are_sent_beside_each_other() {
+        let url = slow_server().await;
+        let mailer = Mailer::new(&url, "Millrace <no-reply@millrace.invalid>").expect("a mailer");
+        let begun = std::time::Instant::now();
+        let reports = join_all((0..BATCH_MAX).map(|_| send_by(&mailer))).await;
+        assert!(reports.iter().all(|report| report.delivered), "{reports:?}");
+        // One after the other they would take as many seconds as there are mails.
+        assert!(begun.elapsed() < Duration::from_secs(BATCH_MAX as u64 / 4), "{:?}", begun.elapsed());
+    }
+
     async fn send(url: &str) -> Report {
+        send_by(&Mailer::new(url, "Millrace <no-reply@millrace.invalid>").expect("a mailer")).await
+    }
+
+    async fn send_by(mailer: &Mailer) -> Report {
         let request = MailRequested {
             notification_id: Uuid::from_u128(1),
             user_id: Uuid::from_u128(2),
@@ -319,7 +361,6 @@ mod tests {
             body: "Your order is confirmed.".to_owned(),
         };
         let recipient = Recipient { email: "ada@example.org".to_owned(), name: "Ada".to_owned() };
-        let mailer = Mailer::new(url, "Millrace <no-reply@millrace.invalid>").expect("a mailer");
         mailer.send(&request, Some(recipient)).await
     }
 

@@ -171,6 +171,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
         }),
         codec: codec.clone(),
         schema_by_id: Arc::new(move |id| schema_by_id.schema_by_id(id)),
+        retention: config.retention(),
         metrics: projections::metrics::Metrics::register(&metrics)?,
         runtime: Handle::current(),
         shutdown: shutdown.clone(),
@@ -208,6 +209,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
                 commit_interval: config.commit_interval(),
                 part_min: config.part_min as usize,
                 accept_loss: config.accept_loss.clone(),
+                retention: config.retention(),
                 ..Settings::default()
             },
             engine_metrics.clone(),

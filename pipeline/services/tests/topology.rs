@@ -13,7 +13,9 @@ use millrace::{Millrace, WORKERS};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use redpanda::memory::Fault;
 use schemas::{
-    Money, Outcome, Verdict, order,
+    Money, Outcome, Verdict, notification,
+    notification::MarkRead,
+    order,
     order::{CancelOrder, Line, PlaceOrder},
     stock,
     stock::{AddProduct, ReceiveStock},
@@ -149,6 +151,133 @@ fn of_fifty_orders_for_ten_pieces_ten_are_confirmed() {
     assert_eq!(millrace.figures()["cup"], (10, 0, 10));
     assert_eq!(millrace.held(), millrace.wanted());
     millrace.notifications_match();
+}
+
+/// Lets `days` pass, and then some commands come to every task, which change nothing.
+fn pass(millrace: &mut Millrace, days: u64) {
+    millrace.advance(Duration::from_secs(days * 24 * 3600));
+    millrace.settle();
+    for _ in 0..3 {
+        for number in 1_000..1_032 {
+            let (nobody, id) = (Uuid::from_u128(number), Uuid::new_v4());
+            let leave = DeactivateUser { user_id: nobody, credential_version: 1 };
+            millrace.send("user.commands", nobody, id, &user::Command::from(leave));
+            let id = Uuid::new_v4();
+            millrace.send("order.commands", nobody, id, &order::Command::from(cancel(number)));
+            let read = MarkRead { notification_id: nobody, user_id: ANN };
+            millrace.send(
+                "notification.commands",
+                nobody,
+                Uuid::new_v4(),
+                &notification::Command::from(read),
+            );
+        }
+        millrace.settle();
+    }
+}
+
+/// The keys of a changelog that have a value and begin with `prefix`.
+fn kept(millrace: &Millrace, topic: &str, prefix: &str) -> usize {
+    let mut rows = HashMap::new();
+    for record in millrace.log.read_committed(topic) {
+        rows.insert(record.key.unwrap(), record.value.is_some());
+    }
+    rows.iter().filter(|(key, kept)| **kept && key.starts_with(prefix.as_bytes())).count()
+}
+
+#[test]
+fn finished_aggregates_are_forgotten_after_the_retention_and_no_sum_changes() {
+    let mut millrace = Millrace::new();
+    let bob = Uuid::from_u128(2);
+    millrace.product(1, "cup", 5);
+    millrace.user(3, register(2, "bob"), bob);
+    millrace.user(4, register(1, "ann"), ANN);
+    millrace.order(10, place(7, &[("cup", 2)]), Uuid::from_u128(7));
+    millrace.order(11, place(8, &[("cup", 9)]), Uuid::from_u128(8));
+    millrace.settle();
+    millrace.user(5, DeactivateUser { user_id: bob, credential_version: 1 }, bob);
+    millrace.settle();
+    let figures = BTreeMap::from([("cup".into(), (5, 3, 2))]);
+    let states = |millrace: &Millrace| {
+        [("user", "user"), ("user", "email"), ("order", "order"), ("notification", "notification")].map(
+            |(processor, context)| {
+                kept(millrace, &format!("{processor}.state"), &format!("state/{context}/"))
+            },
+        )
+    };
+
+    // Nobody reports on the mails: they are given up.
+    millrace.advance(Duration::from_secs(3600));
+    millrace.settle();
+
+    // Within the retention a finished order knows why it can't be cancelled, also after a restart.
+    pass(&mut millrace, 89);
+    for processor in &mut millrace.processors {
+        (0..WORKERS).for_each(|worker| processor.kill(worker));
+        (0..WORKERS).for_each(|worker| processor.start(worker));
+    }
+    let early = millrace.order(20, cancel(8), Uuid::from_u128(8));
+    millrace.settle();
+    assert_eq!(millrace.end(early), "wrong_stage");
+    assert_eq!(states(&millrace), [2, 2, 2, 4]);
+
+    // Afterwards it is gone as if it had never been. What is not finished stays.
+    pass(&mut millrace, 2);
+    assert_eq!(states(&millrace), [1, 1, 0, 0]);
+    let late = millrace.order(21, cancel(8), Uuid::from_u128(8));
+    let again = millrace.user(22, register(3, "bob"), Uuid::from_u128(3));
+    millrace.settle();
+    assert_eq!((millrace.end(late).as_str(), millrace.end(again).as_str()), ("not_found", "accepted"));
+    assert_eq!((millrace.figures(), kept(&millrace, "order.state", "member/")), (figures.clone(), 1));
+
+    // Whatever was never read counts as read.
+    let events = millrace.read::<notification::Event>("notification.events");
+    let count = |of: fn(&notification::Event) -> bool| events.iter().filter(|event| of(event)).count();
+    let raised = count(|event| matches!(event, notification::Event::NotificationRaised(_)));
+    let read = count(|event| matches!(event, notification::Event::NotificationRead(_)));
+    assert_eq!((raised, read), (5, 4), "the last one is new");
+
+    // The reservation goes later than any order that could release it.
+    pass(&mut millrace, 90);
+    assert_eq!((millrace.figures(), kept(&millrace, "order.state", "member/")), (figures, 0));
+    millrace.nothing_is_dead();
+}
+
+#[test]
+fn changelogs_are_flat_after_compaction_under_a_steady_load() {
+    let mut millrace = Millrace::new();
+    for processor in &mut millrace.processors {
+        processor.settings().retention = Duration::from_secs(2 * 24 * 3600);
+        (0..WORKERS).for_each(|worker| processor.kill(worker));
+        (0..WORKERS).for_each(|worker| processor.start(worker));
+    }
+    millrace.product(1, "cup", 1_000_000);
+    let (mut number, mut rows) = (1_000, Vec::new());
+    for _day in 0..30 {
+        for _ in 0..4 {
+            for _ in 0..15 {
+                number += 1;
+                let (id, quantity) = (Uuid::from_u128(number), if number % 2 == 0 { 1 } else { 1_000_000 });
+                millrace.order(10 * number, place(number, &[("cup", quantity)]), id);
+                millrace.user(10 * number + 1, register(number, &format!("user-{number}")), id);
+            }
+            millrace.settle();
+            for leaves in number - 14..=number {
+                let leave = DeactivateUser { user_id: Uuid::from_u128(leaves), credential_version: 1 };
+                millrace.user(10 * leaves + 2, leave, Uuid::from_u128(leaves));
+            }
+            millrace.settle();
+            millrace.advance(Duration::from_secs(6 * 3600));
+            millrace.settle();
+        }
+        let processors = ["user", "order", "notification"];
+        rows.push(processors.map(|processor| kept(&millrace, &format!("{processor}.state"), "")));
+    }
+    for processor in 0..3 {
+        let [tenth, last] = [rows[10][processor], rows[29][processor]];
+        assert!(tenth > 100 && last * 10 <= tenth * 11, "{rows:?}");
+    }
+    millrace.nothing_is_dead();
 }
 
 const SKUS: [&str; 4] = ["cup", "jug", "pot", "pan"];

@@ -142,11 +142,14 @@ impl Provision {
                     let (found, declared) = (found.partitions().len(), topic.partitions);
                     plan.breaks.push(Break::Partitions { topic: topic.name.clone(), found, declared });
                 }
-                Some(_) => there.push(topic),
+                Some(found) => {
+                    let replicas = found.partitions().iter().map(|found| found.replicas().len()).min();
+                    there.push((topic, i32::try_from(replicas.unwrap_or(1)).unwrap_or(1)));
+                }
             }
         }
-        for topic in there {
-            plan.steps.extend(self.patience.wait(async || self.altered(topic).await).await?);
+        for (topic, replicas) in there {
+            plan.steps.extend(self.patience.wait(async || self.altered(topic, replicas).await).await?);
         }
         for schema in &self.schemas {
             self.plan_schema(schema, &mut plan).await?;
@@ -181,10 +184,10 @@ impl Provision {
     }
 
     /// How the settings of `topic` have to change, if they have to.
-    async fn altered(&self, topic: &Topic) -> Result<Option<Step>, ProvisionError> {
+    async fn altered(&self, topic: &Topic, replicas: i32) -> Result<Option<Step>, ProvisionError> {
         let found = self.described(topic).await?;
         let found = found.entry_map();
-        let settings = topic.settings();
+        let settings = topic.settings_for(replicas);
         let differs = |(name, to): (&'static str, String)| {
             // A broker that does not have a setting can't be told to change it.
             let from = found.get(name)?.value.clone().unwrap_or_default();
@@ -273,7 +276,7 @@ impl Provision {
 
     async fn create(&self, topic: &Topic, replication: i32) -> Result<(), ProvisionError> {
         let doing = format!("creating {}", topic.name);
-        let settings = topic.settings();
+        let settings = topic.settings_for(replication);
         let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(replication));
         for (name, value) in &settings {
             new = new.set(name, value);

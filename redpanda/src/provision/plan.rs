@@ -102,7 +102,7 @@ impl Step {
         match self {
             Self::Create { topic, replication } => json!({
                 "do": "create", "topic": topic.name, "partitions": topic.partitions, "replication": replication,
-                "settings": topic.settings(),
+                "settings": topic.settings_for(*replication),
             }),
             Self::Alter { topic, changes } => {
                 let changes: BTreeMap<_, _> = changes

@@ -1,4 +1,5 @@
-//! A mail server that is slow while mails pile up and instances come and go: each mail is sent once.
+//! A mail server that is slow while mails pile up and instances come and go: each mail is sent once. Its waits add up to
+//! 130 s at most, starts and stops of an instance apart.
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::{ledger::Damage, world::World};
 const PENDING: u64 = 500;
 /// How long the server takes over each.
 const DELAY: Duration = Duration::from_secs(3);
+/// How long it may take until so many wait, and until most of them are sent.
+const WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn mail_slow(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.mail.forget();
@@ -21,9 +24,11 @@ pub(super) async fn mail_slow(world: &World, _: &mut StdRng, _: &str) -> anyhow:
     world.mail.delay(Duration::ZERO);
     judged?;
     let begun = Instant::now();
-    while world.stores.mails_requested().await? > PENDING / 10 {
-        if begun.elapsed() > secs(100) {
-            world.report('H', Damage::Late, "the mails that had piled up are not sent after 100 s");
+    // Commands go on, so some are always on their way.
+    while world.stores.mails_requested().await? > PENDING / 2 {
+        if begun.elapsed() > WITHIN {
+            let what = format!("the mails that had piled up are not sent after {WITHIN:?}");
+            world.report('H', Damage::Late, what);
             break;
         }
         sleep(secs(1)).await;
@@ -40,15 +45,15 @@ async fn pile_up(world: &World) -> anyhow::Result<()> {
     world.start("notification-1", &[]).await?;
     let begun = Instant::now();
     while world.stores.mails_requested().await? < PENDING {
-        if begun.elapsed() > secs(180) {
-            bail!("fewer than {PENDING} mails were waiting after 180 s: the fault did not happen");
+        if begun.elapsed() > WITHIN {
+            bail!("fewer than {PENDING} mails were waiting after {WITHIN:?}: the fault did not happen");
         }
         sleep(secs(1)).await;
     }
     // An instance that leaves in order gives its partitions away in the middle of the work.
     world.control.stop("notification-1").await?;
-    sleep(secs(10)).await;
+    sleep(secs(5)).await;
     world.start("notification-1", &[]).await?;
-    sleep(secs(20)).await;
+    sleep(secs(5)).await;
     world.amid(50).await
 }

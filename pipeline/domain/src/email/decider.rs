@@ -72,6 +72,10 @@ impl Decider for Email {
         })
     }
 
+    fn is_finished(state: &State) -> bool {
+        matches!(state, State::Free(_))
+    }
+
     fn react(_state: Option<&State>, _event: &Event, _context: &Context<'_>) -> Vec<Reaction<Out>> {
         Vec::new()
     }

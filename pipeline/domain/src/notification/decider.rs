@@ -11,7 +11,7 @@ use schemas::{
 use super::policy;
 use crate::{
     Out,
-    decider::{Context, Decider, Decision, Input, Reaction},
+    decider::{Context, Decider, Decision, Input, RETENTION, Reaction},
     refusals, rules,
 };
 
@@ -56,6 +56,7 @@ impl Decider for Notification {
                 record_delivery(raised, report, context)
             }
             (Input::Command(_), None) => not_found(),
+            (Input::Timer(name), Some(raised)) if name == RETENTION => retention(raised, context),
             (Input::Timer(_), Some(raised)) => timer(raised),
             (Input::Timer(_), None) => Decision::nothing(),
         }
@@ -91,6 +92,10 @@ impl Decider for Notification {
             Event::NotificationRaised(_) => {}
         }
         Some(State::Raised(raised))
+    }
+
+    fn is_finished(State::Raised(raised): &State) -> bool {
+        raised.mail != Mail::Requested
     }
 
     fn react(_state: Option<&State>, event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> {
@@ -164,6 +169,15 @@ fn timer(raised: &Raised) -> Decision<Event, Out> {
     .into()])
 }
 
+/// The inbox lets go of it: what was never read counts as read, so that no counter of unread ones keeps it.
+fn retention(raised: &Raised, context: &Context<'_>) -> Decision<Event, Out> {
+    if raised.read_at.is_some() {
+        return Decision::nothing();
+    }
+    let Raised { notification_id, user_id, .. } = *raised;
+    Decision::accept([NotificationRead { notification_id, user_id, read_at: context.at_ms }.into()])
+}
+
 fn failed(raised: &Raised, detail: &str) -> Event {
     MailFailed {
         notification_id: raised.notification_id,
@@ -178,7 +192,7 @@ fn not_found() -> Decision<Event, Out> {
     Decision::refuse(refusals::NOT_FOUND, "there is no such notification")
 }
 
-/// What a notification says. No personal data stands in it: it is kept for ever.
+/// What a notification says. No personal data stands in it: its event is kept for ever.
 fn text(raise: &RaiseNotification) -> (String, String) {
     let order = raise.order_id.map(|id| id.to_string()).unwrap_or_default();
     match raise.kind {

@@ -90,6 +90,14 @@ impl Decider for Order {
         })
     }
 
+    fn is_finished(state: &State) -> bool {
+        match state {
+            State::Placed(_) => false,
+            // A confirmed order can be cancelled as long as it is remembered, and not afterwards.
+            State::Confirmed(_) | State::Rejected(_) | State::Cancelled(_) => true,
+        }
+    }
+
     fn react(state: Option<&State>, event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> {
         policy::react(state, event, context)
     }

@@ -94,6 +94,12 @@ impl Decider for Stock {
         }
     }
 
+    /// The order that holds it is forgotten by then, so nobody can release it any more: the goods are the
+    /// customer's, and the product's figures still count them as held.
+    fn is_settled(_member: &Member) -> bool {
+        true
+    }
+
     fn react(_state: Option<&State>, event: &Event, _context: &Context<'_>) -> Vec<Reaction<Out>> {
         policy::react(event)
     }

@@ -117,6 +117,10 @@ impl Decider for User {
         })
     }
 
+    fn is_finished(state: &State) -> bool {
+        matches!(state, State::Deactivated(_))
+    }
+
     fn react(_state: Option<&State>, event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> {
         policy::react(event, context)
     }

@@ -62,6 +62,7 @@ impl Task {
     fn applied(&mut self, record: &Record) {
         self.latest_ms = self.latest_ms.max(record.timestamp_ms);
         self.touched = true;
+        self.worked += 1;
         let next = record.offset + 1;
         match self.positions.iter_mut().find(|(topic, _)| *topic == record.topic) {
             Some((_, position)) => *position = next,
@@ -84,6 +85,7 @@ impl Task {
             }
             fired += 1;
             self.touched = true;
+            self.worked += 1;
             let length = output.records.len();
             self.timers.put(&name, None);
             let before = self.place();
@@ -108,6 +110,19 @@ impl Task {
         let (context, rest) = name.split_once('/').ok_or("it names no context")?;
         let (key, timer) = rest.split_once(MEMBER_SEPARATOR).ok_or("it has no name")?;
         let index = self.topology.contexts.iter().position(|c| *c == context).ok_or("no such context")?;
+        self.fire_at(index, key, timer, due_ms, output)
+    }
+
+    /// Decides on a timer of an aggregate.
+    pub(super) fn fire_at(
+        &mut self,
+        index: usize,
+        key: &str,
+        timer: &str,
+        due_ms: i64,
+        output: &mut Output,
+    ) -> Result<(), String> {
+        let context = self.topology.contexts[index];
         let envelope = Envelope::of_timer(context, key, timer, due_ms);
         let asked = Context {
             key,
@@ -231,7 +246,7 @@ impl Task {
             return Ok(());
         }
         let blank = self.blank(index, key, record, envelope);
-        if at_ms < self.stream_ms - self.horizon_ms {
+        if at_ms < self.stream_ms - self.bounds.horizon_ms {
             let outcome = refused(blank, "expired", "it is older than what is remembered of commands");
             self.or_log(&outcome, |task| task.conclude(outcome.clone(), envelope, at_ms, output));
             return Ok(());

@@ -43,6 +43,17 @@ struct Place {
     own: [Savepoint; 5],
 }
 
+/// For how long a task remembers, and how much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// For how long a command's outcome is remembered.
+    pub(crate) horizon_ms: i64,
+    /// For how long a finished aggregate is remembered.
+    pub(crate) retention_ms: i64,
+    /// How many bytes the parked records of all keys may have.
+    pub(crate) parked_bytes_max: u64,
+}
+
 /// One partition number of a processor.
 pub(crate) struct Task {
     pub(crate) partition: i32,
@@ -50,7 +61,7 @@ pub(crate) struct Task {
     codec: Arc<Codec>,
     metrics: Metrics,
     stamp: Stamp,
-    horizon_ms: i64,
+    bounds: Bounds,
     kinds: Vec<Box<dyn Aggregates>>,
     handled: Table<Handled>,
     waiting: Table<Waiting>,
@@ -77,6 +88,10 @@ pub(crate) struct Task {
     stream_ms: i64,
     /// Whether anything was applied since the last seal.
     touched: bool,
+    /// How many records and timers were worked on since changes were last written.
+    worked: usize,
+    /// How many records of the changelog are of contexts and topics that this processor does not have.
+    foreign: usize,
     /// Whether log and changelog have a position for every input: then only changed ones are written.
     announced: bool,
     /// Whether the transaction in flight holds anything of this task.
@@ -87,13 +102,13 @@ pub(crate) struct Task {
 const AHEAD_MAX_MS: i64 = 300_000;
 
 impl Task {
-    /// An empty task. `horizon_ms` is for how long a command's outcome is remembered.
+    /// An empty task.
     pub(crate) fn new(
         partition: i32,
         topology: Arc<Topology>,
         codec: Arc<Codec>,
         metrics: Metrics,
-        horizon_ms: i64,
+        bounds: Bounds,
     ) -> Self {
         let kinds: Vec<_> = topology.kinds.iter().map(|make| make(!topology.plain)).collect();
         let stamp = Stamp::new(topology.source.clone(), 0);
@@ -105,7 +120,7 @@ impl Task {
             codec,
             metrics,
             stamp,
-            horizon_ms,
+            bounds,
             kinds,
             handled: Table::default(),
             waiting: Table::default(),
@@ -122,6 +137,8 @@ impl Task {
             latest_ms: 0,
             stream_ms: 0,
             touched: false,
+            worked: 0,
+            foreign: 0,
             announced: false,
             in_flight: false,
         }

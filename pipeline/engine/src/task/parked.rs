@@ -14,8 +14,12 @@ use crate::{aggregate::Failure, changelog::MEMBER_SEPARATOR, envelope::Envelope,
 
 /// How many records may wait behind a failed one of the same key.
 const PARKED_MAX: u32 = 1_000;
-/// How many bytes of values these may have.
+/// How many bytes these may have.
 const PARKED_BYTES_MAX: u64 = 1 << 20;
+/// What a parked record takes beside its key, value and headers, about.
+const PARKED_OVERHEAD: u64 = 256;
+/// No queue has this name: the total of all queues.
+const ALL: &str = "";
 
 impl Task {
     pub(super) fn is_parked(&self, topic: &str, key: &str) -> bool {
@@ -25,18 +29,26 @@ impl Task {
     /// Lets `record` wait behind the others of its key.
     pub(super) fn park(&mut self, key: &str, record: &Record, error: &str, output: &mut Output) {
         let name = queue_name(&record.topic, key);
-        let mut queue = self.queues.get(&name).copied().unwrap_or_default();
-        queue.count += 1;
-        queue.bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
+        let queue = self.queues.get(&name).copied().unwrap_or_default();
+        let all = self.queues.get(ALL).copied().unwrap_or_default();
+        let bytes = bytes_of(key, record);
         let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
-        if queue.count > PARKED_MAX || queue.bytes > PARKED_BYTES_MAX {
-            tracing::error!(%topic, partition, offset, key, "the queue of a parked key is full");
+        let full = match queue.count >= PARKED_MAX || queue.bytes + bytes > PARKED_BYTES_MAX {
+            true => Some("the queue of its parked key is full"),
+            false if all.bytes + bytes > self.bounds.parked_bytes_max => {
+                Some("the parked records of all keys are as many as a task may have")
+            }
+            false => None,
+        };
+        if let Some(full) = full {
+            tracing::error!(%topic, partition, offset, key, full, "a record can't be parked");
             if let Some(route) = self.topology.route(topic) {
-                let error = format!("the queue of its parked key is full; {error}");
-                self.bury(record, &Envelope::of(record), route, key, &error, output);
+                self.bury(record, &Envelope::of(record), route, key, &format!("{full}; {error}"), output);
             }
             return;
         }
+        self.count(&name, |queue| Queue { count: queue.count + 1, bytes: queue.bytes + bytes });
+        let queue = Queue { count: queue.count + 1, ..queue };
         tracing::error!(
             %topic, partition, offset, key, error, waiting = queue.count,
             "a record is parked until its key is re-driven"
@@ -59,8 +71,15 @@ impl Task {
             value: record.value.as_ref().map(|value| value.to_vec()),
         };
         self.parked.put(&parked_name(&name, record.offset), Some(parked));
-        self.queues.put(&name, Some(queue));
         self.metrics.parked.inc();
+    }
+
+    /// Changes what is counted of a queue, and of all queues together.
+    fn count(&mut self, name: &str, change: impl Fn(Queue) -> Queue) {
+        for name in [name, ALL] {
+            let queue = change(self.queues.get(name).copied().unwrap_or_default());
+            self.queues.put(name, Some(queue).filter(|queue| queue.count > 0));
+        }
     }
 
     /// Tries the parked records of a key again, in order, up to the first that still fails.
@@ -93,11 +112,12 @@ impl Task {
         let mut first = true;
         for (parked_name, parked) in waiting {
             let record = revived(key, parked);
-            let mut queue = self.queues.get(&name).copied().unwrap_or_default();
-            queue.count = queue.count.saturating_sub(1);
-            queue.bytes = queue.bytes.saturating_sub(record.value.as_ref().map_or(0, |v| v.len() as u64));
+            let bytes = bytes_of(key, &record);
             self.parked.put(&parked_name, None);
-            self.queues.put(&name, Some(queue).filter(|queue| queue.count > 0));
+            self.count(&name, |queue| Queue {
+                count: queue.count.saturating_sub(1),
+                bytes: queue.bytes.saturating_sub(bytes),
+            });
             if std::mem::take(&mut first) && drop_first {
                 if let Some(route) = self.topology.route(&record.topic) {
                     let error = "dropped by the command that re-drove its key";
@@ -119,14 +139,24 @@ impl Task {
         let mut queues = std::collections::HashMap::<String, Queue>::new();
         for (name, parked) in self.parked.iter() {
             let Some((queue, _)) = name.rsplit_once(MEMBER_SEPARATOR) else { continue };
-            let queue = queues.entry(queue.to_owned()).or_default();
-            queue.count += 1;
-            queue.bytes += parked.value.as_ref().map_or(0, |value| value.len() as u64);
+            let key = queue.split_once('/').map_or("", |(_, key)| key);
+            let bytes = bytes_of(key, &revived(key, parked.clone()));
+            for name in [queue, ALL] {
+                let queue = queues.entry(name.to_owned()).or_default();
+                (queue.count, queue.bytes) = (queue.count + 1, queue.bytes + bytes);
+            }
         }
         for (name, queue) in queues {
             self.queues.load(&name, Some(queue));
         }
     }
+}
+
+/// What a parked record takes, about.
+fn bytes_of(key: &str, record: &Record) -> u64 {
+    let headers = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let value = record.value.as_ref().map_or(0, |value| value.len());
+    PARKED_OVERHEAD + (key.len() + headers + value) as u64
 }
 
 fn queue_name(topic: &str, key: &str) -> String {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use domain::decider::RETENTION;
 use redpanda::log::{Headers, Record, Topic};
 use schemas::{
     CodecError, Message,
@@ -13,20 +14,23 @@ use schemas::{
     headers,
 };
 
-use super::Task;
+use super::{Bounds, Task};
 use crate::{
     aggregate::{encoded, said},
     changelog::Key,
     output::Output,
 };
 
-/// How many old dedupe records are forgotten at a time.
-const FORGET_MAX: usize = 200;
+/// How many dedupe records, and how many places of each table of aggregates, are looked at for what is to be forgotten when
+/// changes are written; where more was worked on, it is twice as many as that, so that forgetting keeps up.
+const FORGET_MIN: usize = 200;
 
 impl Task {
     /// Writes what has changed since this was last called, or since the last seal: each key once, with the value it has now.
     pub(crate) fn write_changes(&mut self, output: &mut Output) -> Result<(), CodecError> {
-        self.forget();
+        let max = FORGET_MIN.max(2 * std::mem::take(&mut self.worked));
+        self.forget(max);
+        self.retire(max, output);
         let (codec, from) = (self.codec.clone(), self.written);
         let mut write = self.writer(output);
         for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(from.kinds) {
@@ -93,15 +97,47 @@ impl Task {
     }
 
     /// Forgets commands that are older than the horizon, with a margin for repeats that were sent just before it.
-    fn forget(&mut self) {
-        let before_ms = self.stream_ms - self.horizon_ms - self.horizon_ms / 24;
-        for _ in 0..FORGET_MAX {
-            let Some((_, id)) = self.expiry.front().filter(|(at_ms, _)| *at_ms < before_ms) else { break };
-            // A saga that has not finished keeps its command.
-            if self.handled.get(id).is_some_and(|handled| handled.outcome.is_some()) {
-                self.handled.put(&id.clone(), None);
+    fn forget(&mut self, max: usize) {
+        let Bounds { horizon_ms, .. } = self.bounds;
+        let before_ms = self.stream_ms - horizon_ms - horizon_ms / 24;
+        for _ in 0..max {
+            let Some((at_ms, id)) = self.expiry.pop_front_if(|(at_ms, _)| *at_ms < before_ms) else { break };
+            match self.handled.get(&id) {
+                Some(handled) if handled.outcome.is_some() => self.handled.put(&id, None),
+                // A saga that has not finished keeps its command, which is looked at again later.
+                Some(_) => self.expiry.push_back((self.stream_ms.max(at_ms), id)),
+                None => {}
             }
-            self.expiry.pop_front();
+        }
+    }
+
+    /// Forgets aggregates and members whose retention has passed. A key with anything under way keeps its state.
+    fn retire(&mut self, max: usize, output: &mut Output) {
+        let Bounds { retention_ms, .. } = self.bounds;
+        let at_ms = self.stream_ms;
+        for index in 0..self.kinds.len() {
+            for (member, key) in self.kinds[index].ended(at_ms, retention_ms, max) {
+                if member {
+                    self.kinds[index].forget(true, &key);
+                    continue;
+                }
+                let context = self.topology.contexts[index];
+                if self.waiting.get(&format!("{context}/{key}")).is_some()
+                    || self.is_parked(&format!("{context}.followups"), &key)
+                {
+                    continue;
+                }
+                let (length, before) = (output.records.len(), self.place());
+                match self.fire_at(index, &key, RETENTION, at_ms, output) {
+                    Ok(()) => self.kinds[index].forget(false, &key),
+                    Err(error) => {
+                        self.roll_back(before);
+                        output.records.truncate(length);
+                        self.metrics.failed_timers.inc();
+                        tracing::error!(context, key, error, "a finished aggregate could not be forgotten");
+                    }
+                }
+            }
         }
     }
 
@@ -119,7 +155,11 @@ impl Task {
                 String::from_utf8_lossy(record.key.as_deref().unwrap_or(b"")).into(),
             ));
         };
-        let value = record.value.as_deref();
+        if self.is_foreign(key) {
+            self.foreign += 1;
+            return Ok(());
+        }
+        let (value, changed_ms) = (record.value.as_deref(), record.timestamp_ms);
         let codec = &*self.codec;
         let place = |context: &str| {
             let position = self.topology.contexts.iter().position(|c| *c == context);
@@ -129,11 +169,11 @@ impl Task {
             Key::State(context, key) => {
                 let version = record.headers.text(headers::VERSION).and_then(|version| version.parse().ok());
                 let index = place(context)?;
-                self.kinds[index].load(false, key, version, value, codec)?;
+                self.kinds[index].load(false, key, version, value, changed_ms, codec)?;
             }
             Key::Member(context, key) => {
                 let index = place(context)?;
-                self.kinds[index].load(true, key, None, value, codec)?;
+                self.kinds[index].load(true, key, None, value, changed_ms, codec)?;
             }
             Key::Waiting(context, key) => {
                 let value = value.map(|bytes| Waiting::decode(codec, bytes)).transpose()?;
@@ -162,8 +202,32 @@ impl Task {
         Ok(())
     }
 
+    /// Whether a record is about a context or an input that this processor does not have: a newer version has it, or an
+    /// older one had. Such records are left in the changelog as they are, untouched: a version that has the context
+    /// finds all of it there again.
+    fn is_foreign(&self, key: Key<'_>) -> bool {
+        match key {
+            Key::State(context, _)
+            | Key::Member(context, _)
+            | Key::Waiting(context, _)
+            | Key::Timer(context, _) => !self.topology.contexts.contains(&context),
+            Key::Parked(topic, _) | Key::Applied(topic) => {
+                !self.topology.routes.iter().any(|(known, _)| **known == *topic)
+            }
+            Key::Handled(_) => false,
+        }
+    }
+
     /// The changelog has been read to its end.
     pub(crate) fn recalled(&mut self) {
+        if self.foreign > 0 {
+            let (partition, records) = (self.partition, self.foreign);
+            tracing::warn!(
+                partition,
+                records,
+                "the changelog holds records of contexts or topics that this version does not know; they are left as they are"
+            );
+        }
         let inputs = self.topology.inputs();
         self.announced = inputs.iter().all(|topic| self.positions.iter().any(|(known, _)| known == topic));
         self.count_queues();
@@ -174,14 +238,19 @@ impl Task {
 /// Why a record of the changelog could not be taken back in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecallError {
-    /// Its key is none that this processor writes.
-    #[error("{0:?} is not a key of this processor's changelog")]
+    /// Its key is of no kind that this version knows.
+    #[error(
+        "{0:?} is a key of a kind that this version does not know, so a newer version has written it: start that \
+         version again (pipeline/README.md, \"Rolling back\")"
+    )]
     Key(String),
     /// The engine panicked on it.
     #[error("the engine panicked on it: {0}")]
     Panic(String),
     /// Its value can't be read.
-    #[error(transparent)]
+    #[error(
+        "{0}; where a newer version has written it, start that version again (pipeline/README.md, \"Rolling back\")"
+    )]
     Codec(#[from] CodecError),
 }
 

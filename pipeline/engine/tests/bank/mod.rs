@@ -154,6 +154,36 @@ impl Decider for Account {
     }
 }
 
+/// What a newer version of the bank keeps beside accounts: the same rules in a context of their own.
+pub struct Savings;
+
+impl Decider for Savings {
+    const CONTEXT: &'static str = "savings";
+    type Command = Command;
+    type FollowUp = FollowUp;
+    type Event = Event;
+    type State = Balance;
+    type Member = Note;
+    type Out = FollowUp;
+
+    fn decide(
+        state: Option<&Balance>,
+        member: Option<&Note>,
+        input: &Input<Command, FollowUp>,
+        context: &Context<'_>,
+    ) -> Decision<Event, FollowUp> {
+        Account::decide(state, member, input, context)
+    }
+
+    fn evolve(state: Option<Balance>, event: &Event) -> Option<Balance> {
+        Account::evolve(state, event)
+    }
+
+    fn react(state: Option<&Balance>, event: &Event, context: &Context<'_>) -> Vec<Reaction<FollowUp>> {
+        Account::react(state, event, context)
+    }
+}
+
 /// All schemas that the bank's processor writes, for a codec of its own.
 pub fn schemas() -> Vec<&'static Schema> {
     let own =

@@ -1,5 +1,6 @@
 //! Products, notifications, and whom mail goes to.
 
+use mongodb::bson::{Document, doc};
 use schemas::{notification, stock, user};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,11 @@ impl Fold for Notifications {
         document.version
     }
 
+    /// The processor marks as read what it forgets unread.
+    fn ended(before_ms: i64) -> Option<Document> {
+        Some(doc! { "read_at": { "$lt": before_ms } })
+    }
+
     fn fold(document: Option<Notification>, event: &Event<'_, notification::Event>) -> Option<Notification> {
         use notification::Event as E;
         let mut after = match (&event.message, document) {
@@ -83,6 +89,9 @@ pub(super) struct RecipientDocument {
     email: Option<String>,
     name: Option<String>,
     version: i64,
+    /// When the user was refused or deactivated.
+    #[serde(default)]
+    ended_at: Option<i64>,
 }
 
 impl Fold for Recipients {
@@ -94,6 +103,16 @@ impl Fold for Recipients {
 
     fn version(document: &RecipientDocument) -> i64 {
         document.version
+    }
+
+    fn ended(before_ms: i64) -> Option<Document> {
+        Some(doc! { "ended_at": { "$lt": before_ms } })
+    }
+
+    fn begins_anew(document: &RecipientDocument, event: &Event<'_, user::Event>) -> bool {
+        matches!(event.message, user::Event::RegistrationStarted(_))
+            && event.version == 1
+            && document.ended_at.is_some_and(|ended_at| ended_at < event.at)
     }
 
     fn fold(
@@ -111,7 +130,9 @@ impl Fold for Recipients {
             }
             E::NameChanged(changed) => after.name = Some(changed.name.clone()),
             E::EmailChanged(changed) => after.email = Some(changed.email.clone()),
-            E::UserDeactivated(_) | E::RegistrationRefused(_) => (after.email, after.name) = (None, None),
+            E::UserDeactivated(_) | E::RegistrationRefused(_) => {
+                (after.email, after.name, after.ended_at) = (None, None, Some(event.at));
+            }
             _ => {}
         }
         Some(after)

@@ -16,7 +16,7 @@ use super::{Mongo, failed};
 use crate::{
     StoreError,
     deadline::{WRITE_MAX, within},
-    projection::{Batch, Claim, Event, Projection, events, follows},
+    projection::{Batch, Claim, Event, Projection, REMOVE_MAX, Retention, events, follows},
 };
 
 /// Writes under way at once.
@@ -37,6 +37,16 @@ pub(super) trait Fold: Send + Sync + 'static {
 
     /// The version of a document.
     fn version(document: &Self::Document) -> i64;
+
+    /// The documents that ended before `before_ms`, to be removed; `None` where they stay for ever.
+    fn ended(_before_ms: i64) -> Option<Document> {
+        None
+    }
+
+    /// Whether an event begins a new life of a key that its processor had forgotten.
+    fn begins_anew(_document: &Self::Document, _event: &Event<'_, Self::Event>) -> bool {
+        false
+    }
 
     /// The document after an event that follows it; its version is the event's. `None` where the event can't stand there.
     fn fold(document: Option<Self::Document>, event: &Event<'_, Self::Event>) -> Option<Self::Document>;
@@ -118,6 +128,28 @@ impl<F: Fold> Projection for Folded<F> {
         Box::pin(self.mongo.bury(F::NAME, batch, why))
     }
 
+    fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
+        let Some(ended) = F::ended(retention.before_ms()) else { return Box::pin(async { Ok(0) }) };
+        let doing = "removing old documents";
+        let removing = async move {
+            let documents = self.mongo.collection::<Document>(F::COLLECTION);
+            let max = i64::try_from(REMOVE_MAX).unwrap_or(i64::MAX);
+            let found = documents.find(ended.clone()).projection(doc! { "_id": 1 }).limit(max).await;
+            let found: Vec<Document> =
+                found.map_err(failed(doing))?.try_collect().await.map_err(failed(doing))?;
+            let ids: Vec<_> = found.iter().filter_map(|document| document.get("_id").cloned()).collect();
+            if ids.is_empty() {
+                return Ok(0);
+            }
+            // One that has changed since is no longer old.
+            let mut old = ended;
+            old.insert("_id", doc! { "$in": ids.clone() });
+            documents.delete_many(old).await.map_err(failed(doing))?;
+            Ok(ids.len())
+        };
+        Box::pin(within(WRITE_MAX, doing, removing))
+    }
+
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(self.mongo.erase(F::NAME, F::COLLECTION))
     }
@@ -155,6 +187,7 @@ fn fold_all<F: Fold>(
     let mut changed: BTreeMap<&str, F::Document> = BTreeMap::new();
     for event in events {
         let before = changed.get(event.key).or_else(|| held.get(event.key));
+        let before = before.filter(|before| !F::begins_anew(before, event));
         if !follows(F::COLLECTION, event.key, before.map_or(0, F::version), event.version)? {
             continue;
         }

@@ -68,6 +68,10 @@ impl Mongo {
             let lists = [
                 (ORDERS, doc! { "user_id": 1, "placed_at": -1, "_id": -1 }),
                 (NOTIFICATIONS, doc! { "user_id": 1, "raised_at": -1, "_id": -1 }),
+                // By these, old documents are found.
+                (ORDERS, doc! { "changed_at": 1 }),
+                (NOTIFICATIONS, doc! { "read_at": 1 }),
+                (RECIPIENTS, doc! { "ended_at": 1 }),
             ];
             for (name, keys) in lists {
                 let index = IndexModel::builder().keys(keys).build();

@@ -1,5 +1,6 @@
 //! Orders, each with its history: one document, so that what is and how it came about never differ.
 
+use mongodb::bson::{Document, doc};
 use schemas::{
     Money,
     order::{self, PricedLine},
@@ -32,6 +33,15 @@ impl Fold for Orders {
 
     fn version(document: &OrderDocument) -> i64 {
         document.order.version
+    }
+
+    fn ended(before_ms: i64) -> Option<Document> {
+        Some(doc! { "changed_at": { "$lt": before_ms }, "status": { "$ne": "placed" } })
+    }
+
+    fn begins_anew(document: &OrderDocument, event: &Event<'_, order::Event>) -> bool {
+        let order::Event::OrderPlaced(placed) = &event.message else { return false };
+        event.version == 1 && placed.placed_at > document.order.changed_at
     }
 
     fn fold(document: Option<OrderDocument>, event: &Event<'_, order::Event>) -> Option<OrderDocument> {

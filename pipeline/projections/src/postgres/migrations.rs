@@ -9,8 +9,11 @@ use crate::StoreError;
 const LOCK: i64 = 0x006d_696c_6c72_6163;
 
 /// The steps, in order.
-const STEPS: &[&str] =
-    &[include_str!("migrations/0001_read_models.sql"), include_str!("migrations/0002_dead_letters.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_read_models.sql"),
+    include_str!("migrations/0002_dead_letters.sql"),
+    include_str!("migrations/0003_ends.sql"),
+];
 
 /// Runs the steps that have not run, all in one transaction, one program at a time.
 pub(super) async fn run(client: &mut Client) -> Result<(), StoreError> {

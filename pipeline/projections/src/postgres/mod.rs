@@ -23,7 +23,7 @@ use crate::{
     StoreError,
     deadline::{self, READ_MAX, WRITE_MAX},
     error::chain,
-    projection::Projection,
+    projection::{Projection, REMOVE_MAX},
     redis::Redis,
 };
 
@@ -123,6 +123,20 @@ impl Postgres {
     /// What became of commands; tells those who wait over `redis`.
     pub(crate) fn outcomes(&self, redis: &Redis) -> Box<dyn Projection> {
         Box::new(outcomes::Outcomes { postgres: self.clone(), redis: redis.clone() })
+    }
+
+    /// Runs a statement that removes rows: the older ones first, `$1` being when they ended at the latest and `$2`
+    /// how many there may be. Returns how many those were.
+    pub(crate) async fn remove(&self, sql: &str, before_ms: i64) -> Result<usize, StoreError> {
+        let doing = "removing old rows";
+        let removing = async {
+            let client = self.get().await?;
+            let statement = client.prepare_cached(sql).await.map_err(failed(doing))?;
+            let max = i64::try_from(REMOVE_MAX).unwrap_or(i64::MAX);
+            client.execute(&statement, &[&before_ms, &max]).await.map_err(failed(doing))
+        };
+        let removed = self.within(WRITE_MAX, doing, removing).await?;
+        Ok(usize::try_from(removed).unwrap_or(usize::MAX))
     }
 
     /// Ends `work` after `at_most`. Then no connection of the pool is used again: what has swallowed one

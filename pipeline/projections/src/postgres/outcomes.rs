@@ -11,9 +11,12 @@ use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
     deadline::WRITE_MAX,
-    projection::{Batch, Claim, Projection, message, unfit},
+    projection::{Batch, Claim, Projection, Retention, message, unfit},
     redis::{Redis, outcome_channel},
 };
+
+/// For how long an outcome is kept: as long as its topic keeps it.
+const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
 /// The projection.
 pub(crate) struct Outcomes {
@@ -44,6 +47,13 @@ impl Projection for Outcomes {
 
     fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(position::bury(&self.postgres, self.name(), batch, why))
+    }
+
+    /// The topic lets them go after as long.
+    fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
+        let sql = "DELETE FROM outcomes WHERE command_id IN
+                       (SELECT command_id FROM outcomes WHERE decided_at < $1 ORDER BY decided_at LIMIT $2)";
+        Box::pin(self.postgres.remove(sql, retention.now_ms - KEPT_MS))
     }
 
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -135,4 +145,17 @@ async fn insert(
     ];
     transaction.execute(&statement, &columns).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use redpanda::topics::{self, Keep};
+
+    use super::KEPT_MS;
+
+    #[test]
+    fn outcome_is_kept_as_long_as_its_topic_keeps_it() {
+        let topic = topics::all().get("outcomes").expect("a topic");
+        assert_eq!(topic.keep, Keep::Days(u32::try_from(KEPT_MS / 24 / 3_600_000).expect("days")));
+    }
 }

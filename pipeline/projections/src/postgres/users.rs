@@ -16,8 +16,11 @@ use super::{Postgres, failed, position, storable};
 use crate::{
     StoreError,
     deadline::WRITE_MAX,
-    projection::{Batch, Claim, Event, Projection, events, follows},
+    projection::{Batch, Claim, Event, Projection, Retention, events, follows},
 };
+
+/// For how long an expired session stays: clocks differ.
+const EXPIRED_MS: i64 = 24 * 3_600_000;
 
 /// The projection.
 pub(crate) struct Users {
@@ -47,6 +50,19 @@ impl Projection for Users {
 
     fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(position::bury(&self.postgres, self.name(), batch, why))
+    }
+
+    /// Expired sessions, and users without personal data whom the processor has forgotten too.
+    fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
+        let sessions = "DELETE FROM sessions WHERE session_id IN
+                            (SELECT session_id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+        let users = "DELETE FROM users WHERE user_id IN
+                         (SELECT user_id FROM users WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+        Box::pin(async move {
+            let expired = self.postgres.remove(sessions, retention.now_ms - EXPIRED_MS).await?;
+            let ended = self.postgres.remove(users, retention.before_ms()).await?;
+            Ok(expired.max(ended))
+        })
     }
 
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -83,6 +99,7 @@ struct User {
     status: &'static str,
     version: i64,
     registered_at: i64,
+    ended_at: Option<i64>,
 }
 
 /// A row of `sessions`.
@@ -113,18 +130,27 @@ const BLANK: User = User {
     status: "registering",
     version: 0,
     registered_at: 0,
+    ended_at: None,
 };
 
 impl User {
     /// Leaves nothing personal.
-    fn forget(&mut self, status: &'static str) {
+    fn forget(&mut self, status: &'static str, at: i64) {
         *self = Self {
             role: self.role,
             status,
             version: self.version,
             registered_at: self.registered_at,
+            ended_at: Some(at),
             ..BLANK
         };
+    }
+
+    /// Whether an event begins a new life of a key that the processor had forgotten.
+    fn begins_anew(&self, event: &Event<'_, user::Event>) -> bool {
+        matches!(event.message, user::Event::RegistrationStarted(_))
+            && event.version == 1
+            && self.ended_at.is_some_and(|ended_at| ended_at < event.at)
     }
 }
 
@@ -133,6 +159,9 @@ impl Rows {
         use user::Event as E;
         let user_id = user_id(&event.message);
         let row = self.users.entry(user_id).or_insert(BLANK);
+        if row.begins_anew(event) {
+            *row = BLANK;
+        }
         if !follows("user", event.key, row.version, event.version)? {
             return Ok(());
         }
@@ -154,14 +183,14 @@ impl Rows {
                     ..row.clone()
                 };
             }
-            E::RegistrationRefused(_) => row.forget("refused"),
+            E::RegistrationRefused(_) => row.forget("refused", event.at),
             E::NameChanged(changed) => row.name = changed.name,
             E::EmailChanged(changed) => {
                 let (email, fingerprint) = (changed.email, Some(changed.email_fingerprint));
                 *row = User { email, email_fingerprint: fingerprint, email_since: event.at, ..row.clone() };
             }
             E::UserDeactivated(_) => {
-                row.forget("deactivated");
+                row.forget("deactivated", event.at);
                 let sessions = self.sessions.iter().filter(|(_, session)| session.user_id == user_id);
                 self.ended.extend(sessions.map(|(id, _)| *id));
                 self.sessions.retain(|_, session| session.user_id != user_id);
@@ -223,7 +252,7 @@ fn one_of(text: &str, words: &[&'static str]) -> &'static str {
 async fn load(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<Rows, Error> {
     let mut rows = Rows::default();
     let sql =
-        "SELECT user_id, email, email_fingerprint, email_since, name, role, status, version, registered_at
+        "SELECT user_id, email, email_fingerprint, email_since, name, role, status, version, registered_at, ended_at
                FROM users WHERE user_id = ANY($1)";
     let statement = transaction.prepare_cached(sql).await?;
     for row in transaction.query(&statement, &[&ids]).await? {
@@ -236,6 +265,7 @@ async fn load(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<Rows, Error
             status: one_of(row.get(6), &["registering", "active", "refused", "deactivated"]),
             version: row.get(7),
             registered_at: row.get(8),
+            ended_at: row.get(9),
         };
         rows.users.insert(row.get(0), user);
     }
@@ -265,13 +295,13 @@ macro_rules! column {
 
 async fn store(transaction: &Transaction<'_>, rows: &Rows) -> Result<(), Error> {
     let users = &rows.users;
-    let sql = "INSERT INTO users (user_id, email, email_fingerprint, email_since, name, role, status, version, registered_at)
+    let sql = "INSERT INTO users (user_id, email, email_fingerprint, email_since, name, role, status, version, registered_at, ended_at)
                SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
-                                    $7::text[], $8::bigint[], $9::bigint[])
+                                    $7::text[], $8::bigint[], $9::bigint[], $10::bigint[])
                ON CONFLICT (user_id) DO UPDATE SET email = excluded.email,
                    email_fingerprint = excluded.email_fingerprint, email_since = excluded.email_since,
                    name = excluded.name, role = excluded.role, status = excluded.status,
-                   version = excluded.version, registered_at = excluded.registered_at";
+                   version = excluded.version, registered_at = excluded.registered_at, ended_at = excluded.ended_at";
     let statement = transaction.prepare_cached(sql).await?;
     let ids: Vec<Uuid> = users.keys().copied().collect();
     let columns = [
@@ -284,6 +314,7 @@ async fn store(transaction: &Transaction<'_>, rows: &Rows) -> Result<(), Error> 
         column!(users, row => row.status),
         column!(users, row => row.version),
         column!(users, row => row.registered_at),
+        column!(users, row => row.ended_at),
     ];
     transaction.execute(&statement, &columns).await?;
 

@@ -15,8 +15,13 @@ use crate::{
     projection::{Batch, Claim, Projection, events},
 };
 
-static WRITE: LazyLock<Script> =
-    LazyLock::new(|| position::script("for i = 2, #KEYS do redis.call('INCRBY', KEYS[i], ARGV[3 + i]) end"));
+static WRITE: LazyLock<Script> = LazyLock::new(|| {
+    position::script(
+        "for i = 2, #KEYS do
+           if redis.call('INCRBY', KEYS[i], ARGV[3 + i]) == 0 then redis.call('DEL', KEYS[i]) end
+         end",
+    )
+});
 
 /// The projection.
 pub(super) struct Unread {
