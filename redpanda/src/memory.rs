@@ -2,8 +2,9 @@
 //!
 //! Transactions are open until their marker is written; read-committed readers stop at the first open one and never
 //! see aborted records; a transactional id has one living holder; offsets of an open transaction are unstable;
-//! a group's members get ranges of partitions and let go before others take over. Faults can be ordered for
-//! each step of a transaction. It has no threads and no clock of its own.
+//! a record over its topic's limit is refused and aborts its transaction; a group's members get ranges of
+//! partitions and let go before others take over. Faults can be ordered for each step of a transaction. It
+//! has no threads and no clock of its own.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -14,12 +15,13 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, wire_bytes},
     log::{
         Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic,
         TopicPartition, Transaction, TransactionError,
     },
     partition_of,
+    topics::record_bytes_max,
 };
 
 /// Where a session of a transactional id goes wrong, as soon as it comes there.
@@ -102,6 +104,8 @@ struct State {
     now_ms: i64,
     hold: bool,
     sends_offsets_twice: bool,
+    /// Limits of topics that are not those of `topics.yaml`.
+    bytes_max: HashMap<Topic, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -133,22 +137,37 @@ impl MemoryLog {
         self.state().now_ms = now_ms;
     }
 
+    /// Sets the size of the largest record that `topic` takes, in place of what `topics.yaml` says.
+    pub fn set_bytes_max(&self, topic: &str, bytes_max: usize) {
+        self.state().bytes_max.insert(topic.into(), bytes_max);
+    }
+
     /// Appends a record outside of any transaction, and tells its partition and offset.
     ///
     /// # Panics
-    /// If there is no such topic.
+    /// If there is no such topic, or the record is over its limit.
     pub fn append(&self, topic: &str, key: &str, value: Option<Bytes>, headers: Headers) -> (i32, i64) {
-        let mut state = self.state();
+        let state = self.state();
         let count = state.topics[topic].len() as i32;
         let partition = partition_of(key.as_bytes(), count);
         let key = Some(Bytes::copy_from_slice(key.as_bytes()));
-        let offset = state.append(None, Outgoing { topic: topic.into(), partition, key, value, headers });
-        (partition, offset)
+        let record = Outgoing { topic: topic.into(), partition, key, value, headers };
+        drop(state);
+        (partition, self.append_raw(record))
     }
 
     /// Appends a record as it is, where it says.
+    ///
+    /// # Panics
+    /// If there is no such topic, or the record is over its limit.
     pub fn append_raw(&self, record: Outgoing) -> i64 {
-        self.state().append(None, record)
+        let mut state = self.state();
+        let size = wire_bytes(record.key.as_deref(), record.value.as_deref(), &record.headers);
+        if let Err(refusal) = state.check(&record.topic, size) {
+            drop(state);
+            panic!("{refusal}");
+        }
+        state.append(None, record)
     }
 
     /// Everything that a read-committed reader sees of a topic, partition by partition.
@@ -342,6 +361,16 @@ impl Group {
 }
 
 impl State {
+    /// Whether `topic` takes a record of `size` bytes.
+    fn check(&self, topic: &Topic, size: usize) -> Result<(), String> {
+        let own = self.bytes_max.get(topic).copied();
+        let bytes_max = own.unwrap_or_else(|| record_bytes_max(topic));
+        match size <= bytes_max {
+            true => Ok(()),
+            false => Err(format!("{topic} takes records of {bytes_max} bytes at most, not of {size}")),
+        }
+    }
+
     fn append(&mut self, transaction: Option<u64>, record: Outgoing) -> i64 {
         let now_ms = self.now_ms;
         let Outgoing { topic, partition, key, value, headers } = record;
@@ -546,6 +575,9 @@ impl MemorySession {
             }
         };
         for record in records.iter() {
+            if let Err(refusal) = state.check(record.topic, record.wire_bytes()) {
+                return Err(state.abort(number, &name, self.id, &refusal));
+            }
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
             state.append(Some(number), record.to_outgoing());
             if let Some(open) = state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place)) {

@@ -32,6 +32,7 @@ use crate::{
         TransactionError,
     },
     planted, raw,
+    topics::{BATCH_BYTES_MAX, RECORD_BYTES_MAX},
 };
 
 /// Bounds recovery: an open transaction of a dead process holds readers up for so long at most.
@@ -146,8 +147,8 @@ impl Connect for Settings {
             .set("retry.backoff.ms", "1")
             .set("retry.backoff.max.ms", "20")
             .set("batch.num.messages", "100000")
-            .set("batch.size", "1000000")
-            .set("message.max.bytes", "2000000")
+            .set("batch.size", BATCH_BYTES_MAX.to_string())
+            .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("queue.buffering.max.messages", "1000000")
             .set("delivery.report.only.error", "true")
             .set("reconnect.backoff.max.ms", "1000");

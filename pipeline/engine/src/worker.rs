@@ -20,12 +20,12 @@ use redpanda::{
         TransactionError,
     },
 };
-use schemas::{Codec, CodecError};
+use schemas::Codec;
 
 use crate::{
     metrics::Metrics,
     output::Output,
-    task::Task,
+    task::{Task, Unwritten},
     topology::{Route, Topology},
 };
 
@@ -37,6 +37,8 @@ const IN_FLIGHT: Duration = Duration::from_millis(10);
 const RESTORING: Duration = Duration::from_millis(1);
 /// How long a batch that is due waits for the log before the group is served again.
 const COMMIT_WAIT: Duration = Duration::from_millis(5);
+/// The longest wait between a transaction that was aborted like the one before it and the next.
+const ABORT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A commit that is not answered within this is taken for lost. Longer than `transaction.timeout.ms`.
 const COMMIT_MAX: Duration = Duration::from_secs(20);
 /// How long an unreachable registry is waited for before the session is rebuilt; then it is waited for again.
@@ -75,7 +77,8 @@ pub struct Settings {
     /// Inputs, as `topic[partition]`, that go on at the log's beginning where records are gone that were not read.
     pub accept_loss: Vec<String>,
     /// The wait before committed offsets are asked for again that a transaction had still to decide, and before a session is opened
-    /// anew, when it doubles up to ten seconds.
+    /// anew, when it doubles up to ten seconds. The same before what follows the second of transactions that are
+    /// aborted one after the other.
     pub rebuild_wait: Duration,
 }
 
@@ -265,6 +268,10 @@ pub struct Worker {
     inbox: Vec<Record>,
     fenced: u32,
     rebuild_wait: Duration,
+    /// How many transactions were aborted since the last one that was committed.
+    aborts: u32,
+    /// While it is set, nothing is read or fired: too many transactions were aborted.
+    paused: Option<Instant>,
 }
 
 impl Worker {
@@ -303,6 +310,8 @@ impl Worker {
             inbox: Vec::new(),
             fenced: 0,
             rebuild_wait,
+            aborts: 0,
+            paused: None,
         }
     }
 
@@ -373,6 +382,7 @@ impl Worker {
         self.output = Output::default();
         (self.pending, self.pending_since, self.written, self.in_flight) = (0, None, None, None);
         self.inbox.clear();
+        self.paused = None;
         self.metrics.rebuilds.inc();
         self.publish();
         match trouble {
@@ -388,6 +398,10 @@ impl Worker {
     }
 
     fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, Trouble> {
+        if self.paused.is_some_and(|until| until <= Instant::now()) {
+            self.paused = None;
+            self.fetch(session)?;
+        }
         // What is left over is decided on first; without room there is nothing to poll for.
         let (polled, mut drained) = match (self.inbox.len(), self.room()) {
             (0, 0) => (0, false),
@@ -457,6 +471,10 @@ impl Worker {
         } else {
             idle.min(self.until_timer())
         };
+        let wait = match self.paused {
+            Some(until) => idle.min(until.saturating_duration_since(Instant::now())),
+            None => wait,
+        };
         let wait = match self.settings.commit_interval {
             // With an interval there is time until the next commit.
             interval if !interval.is_zero() && self.pending > 0 && self.restoring.is_empty() => {
@@ -499,7 +517,7 @@ impl Worker {
 
     /// Makes a transaction due for positions that nothing else carries, where nothing is under way.
     fn announce(&mut self, session: &mut dyn Session) {
-        if self.pending > 0 || self.in_flight.is_some() {
+        if self.pending > 0 || self.in_flight.is_some() || self.paused.is_some() {
             return;
         }
         self.follow(session);
@@ -567,6 +585,9 @@ impl Worker {
     }
 
     fn fire(&mut self) -> usize {
+        if self.paused.is_some() {
+            return 0;
+        }
         let now_ms = (self.clock)();
         let (mut fired, room) = (0, self.room());
         for task in self.active.values_mut() {
@@ -597,7 +618,7 @@ impl Worker {
         if writes {
             self.write(session)?;
         }
-        if due {
+        if due && self.pending > 0 {
             self.follow(session);
             self.submit(session)?;
         }
@@ -606,15 +627,52 @@ impl Worker {
 
     /// Hands over the records that were decided so far, as a first part of their transaction.
     fn write(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
-        for task in self.active.values_mut().filter(|task| task.touched()) {
-            task.write_changes(&mut self.output).map_err(unwritten)?;
+        if !self.write_changes(session)? {
+            return Ok(());
         }
         let records = self.take_output();
         self.written = Some(self.written.unwrap_or(0) + records.bytes());
         Ok(session.write(records)?)
     }
 
+    /// Adds what the tasks' changelogs have to carry. `false` where one does not take it: then the batch
+    /// was dropped, and its input is read again and checked one by one.
+    fn write_changes(&mut self, session: &mut dyn Session) -> Result<bool, Trouble> {
+        for task in self.active.values_mut().filter(|task| task.touched()) {
+            match task.write_changes(&mut self.output) {
+                Ok(()) => {}
+                Err(Unwritten::TooLarge(error)) => {
+                    tracing::warn!(
+                        processor = self.topology.processor,
+                        partition = task.partition,
+                        error,
+                        "a change is too large: the batch is decided on again, input by input"
+                    );
+                    task.check_each();
+                    self.take_back(session)?;
+                    return Ok(false);
+                }
+                Err(error @ Unwritten::Codec(_)) => return Err(Trouble::Rebuild(error.to_string())),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Drops the pending batch, aborts what is written of it, and reads its input again.
+    fn take_back(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        if self.written.is_some() {
+            session.abandon()?;
+            self.in_flight = Some(Instant::now());
+        }
+        self.active.values_mut().for_each(Task::drop_pending);
+        self.drop_batch();
+        self.fetch(session)
+    }
+
     fn submit(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        if !self.write_changes(session)? {
+            return Ok(());
+        }
         let transaction = self.gather()?;
         self.active.values_mut().filter(|task| task.touched()).for_each(Task::seal);
         self.metrics.begun.inc();
@@ -628,8 +686,8 @@ impl Worker {
     fn gather(&mut self) -> Result<Transaction, Trouble> {
         let mut offsets = Vec::new();
         for task in self.active.values_mut().filter(|task| task.touched()) {
-            task.write_changes(&mut self.output).map_err(unwritten)?;
-            task.write_positions(&mut self.output).map_err(unwritten)?;
+            let written = task.write_positions(&mut self.output);
+            written.map_err(|error| Trouble::Rebuild(format!("a position could not be encoded: {error}")))?;
             let positions = task.positions().iter();
             offsets.extend(positions.map(|(topic, next)| {
                 (TopicPartition { topic: topic.clone(), partition: task.partition }, *next)
@@ -670,14 +728,17 @@ impl Worker {
                 self.active.values_mut().for_each(Task::settle);
                 self.metrics.committed.inc();
                 self.metrics.seconds.observe(taken.as_secs_f64());
-                self.fenced = 0;
+                (self.fenced, self.aborts) = (0, 0);
                 self.rebuild_wait = self.settings.rebuild_wait;
                 Ok(Some(Ended::Committed))
             }
             Some(Err(TransactionError::Aborted(reason))) => {
+                let wait = self.wait_after_abort();
                 tracing::warn!(
                     processor = self.topology.processor,
                     reason,
+                    aborted = self.aborts,
+                    wait_ms = wait.as_millis(),
                     "a transaction was aborted; its input is read again"
                 );
                 self.metrics.aborted.with_label_values(&["aborted"]).inc();
@@ -697,6 +758,15 @@ impl Worker {
         }
     }
 
+    /// Sets how long nothing is read or fired after an abort: the first one of several costs no time.
+    fn wait_after_abort(&mut self) -> Duration {
+        self.aborts = self.aborts.saturating_add(1);
+        let times = self.aborts.checked_sub(2).map_or(0, |repeats| 1_u32 << repeats.min(16));
+        let wait = self.settings.rebuild_wait.saturating_mul(times).min(ABORT_WAIT_MAX);
+        self.paused = (!wait.is_zero()).then(|| Instant::now() + wait);
+        wait
+    }
+
     fn drop_batch(&mut self) {
         self.output.records.truncate(0);
         self.inbox.clear();
@@ -710,6 +780,7 @@ impl Worker {
         let positions: Vec<_> = self
             .active
             .values()
+            .filter(|_| self.paused.is_none())
             .flat_map(|task| {
                 let partition = task.partition;
                 task.positions()
@@ -984,10 +1055,6 @@ impl Worker {
 enum Ended {
     Committed,
     Aborted,
-}
-
-fn unwritten(error: CodecError) -> Trouble {
-    Trouble::Rebuild(format!("a state could not be encoded: {error}"))
 }
 
 fn unanswered(before: &str) -> Trouble {

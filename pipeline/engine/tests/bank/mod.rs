@@ -1,5 +1,7 @@
 //! A small bank: the aggregate that the engine's tests run. Money moves between accounts by a saga, so every
-//! record that is lost, doubled or torn shows in the sum.
+//! record that is lost, doubled or torn shows in the sum. Memos stay with their account for ever, so that a state
+//! can become too large.
+#![allow(dead_code)]
 
 use domain::decider::{Context, Decider, Decision, Input, Reaction, Verdict};
 use schemas::{Message, Record, Schema, messages};
@@ -30,6 +32,7 @@ record!(
     Transfer { to: String, amount: i64 },
     r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#
 );
+record!(Memo { text: String }, r#"{"name":"text","type":"string"}"#);
 record!(Panic { why: String }, r#"{"name":"why","type":"string"}"#);
 record!(
     Credit { from: String, amount: i64 },
@@ -44,14 +47,19 @@ record!(
 );
 record!(Arrived { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 record!(Overdue { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(Balance { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+record!(Noted { text: String }, r#"{"name":"text","type":"string"}"#);
+record!(
+    Balance { amount: i64, memos: String },
+    r#"{"name":"amount","type":"long"},{"name":"memos","type":"string"}"#
+);
 record!(Note { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 
-messages! { pub enum Command { Deposit(Deposit), Transfer(Transfer), Panic(Panic) } }
+messages! { pub enum Command { Deposit(Deposit), Transfer(Transfer), Memo(Memo), Panic(Panic) } }
 messages! { pub enum FollowUp { Credit(Credit), Acknowledge(Acknowledge) } }
 messages! {
     pub enum Event {
         Deposited(Deposited), Sent(Sent), Credited(Credited), Arrived(Arrived), Overdue(Overdue),
+        Noted(Noted),
     }
 }
 
@@ -101,6 +109,9 @@ impl Decider for Account {
             Input::Command(Command::Transfer(Transfer { to, amount })) => {
                 Decision::pending([Sent { to: to.clone(), amount: *amount }.into()])
             }
+            Input::Command(Command::Memo(Memo { text })) => {
+                Decision::accept([Noted { text: text.clone() }.into()])
+            }
             Input::Command(Command::Panic(Panic { why })) => panic!("{why}"),
             Input::FollowUp(FollowUp::Credit(Credit { amount, .. })) if *amount == 666 => panic!("unlucky"),
             Input::FollowUp(FollowUp::Credit(Credit { from, amount })) => {
@@ -114,13 +125,17 @@ impl Decider for Account {
     }
 
     fn evolve(state: Option<Balance>, event: &Event) -> Option<Balance> {
-        let amount = state.map_or(0, |state| state.amount);
+        let (amount, mut memos) = state.map_or((0, String::new()), |state| (state.amount, state.memos));
         let change = match event {
             Event::Deposited(Deposited { amount }) | Event::Credited(Credited { amount, .. }) => *amount,
             Event::Sent(Sent { amount, .. }) => -amount,
             Event::Arrived(_) | Event::Overdue(_) => 0,
+            Event::Noted(Noted { text }) => {
+                memos.push_str(text);
+                0
+            }
         };
-        Some(Balance { amount: amount + change })
+        Some(Balance { amount: amount + change, memos })
     }
 
     fn evolve_member(member: Option<Note>, event: &Event) -> Option<Note> {
@@ -149,7 +164,7 @@ impl Decider for Account {
                 Reaction::CancelTimer { name: "overdue".to_owned() },
                 Reaction::Conclude(Verdict::Accepted),
             ],
-            Event::Deposited(_) | Event::Overdue(_) => Vec::new(),
+            Event::Deposited(_) | Event::Overdue(_) | Event::Noted(_) => Vec::new(),
         }
     }
 }
