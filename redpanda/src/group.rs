@@ -23,6 +23,7 @@ use crate::arena::Arena;
 use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
 use crate::planted::Reading;
 use crate::raw;
+use crate::restore::{Alone, RestoreReader};
 
 /// How long a question to the broker may take.
 pub(crate) const ASK: Duration = Duration::from_secs(5);
@@ -158,7 +159,7 @@ impl Drop for Closing {
 pub(crate) struct GroupConsumer {
     consumer: Closing,
     /// Asks for high watermarks: what is not committed yet counts too. Rarely needed, so it goes when there is nothing to read.
-    edges: Option<BaseConsumer>,
+    edges: Option<Arc<BaseConsumer>>,
     brokers: String,
     group: String,
     copier: Copier,
@@ -308,17 +309,18 @@ impl GroupConsumer {
     }
 
     pub(crate) fn watermarks(&mut self, place: &TopicPartition) -> Result<(i64, i64), LogError> {
-        let doing = || format!("asking for the watermarks of {place}");
-        let edges = match self.edges.take() {
-            Some(edges) => edges,
-            None => config_for(&self.brokers, &format!("{}.edges", self.group))
-                .set("isolation.level", "read_uncommitted")
-                .create()
-                .map_err(|e| fatal(doing(), &e))?,
-        };
-        let found = edges.fetch_watermarks(&place.topic, place.partition, ASK);
-        self.edges = Some(edges);
-        found.map_err(|e| retriable(doing(), &e))
+        watermarks(&*self.edges()?, place)
+    }
+
+    fn edges(&mut self) -> Result<Arc<BaseConsumer>, LogError> {
+        if let Some(edges) = &self.edges {
+            return Ok(edges.clone());
+        }
+        let edges: BaseConsumer = config_for(&self.brokers, &format!("{}.edges", self.group))
+            .set("isolation.level", "read_uncommitted")
+            .create()
+            .map_err(|e| fatal("asking for watermarks".to_owned(), &e))?;
+        Ok(self.edges.insert(Arc::new(edges)).clone())
     }
 
     pub(crate) fn silence(&self) -> Duration {
@@ -330,119 +332,59 @@ impl GroupConsumer {
     }
 
     pub(crate) fn committed(&mut self, places: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
-        let doing = || format!("asking for the committed offsets of group {}", self.group);
-        let mut list = TopicPartitionList::with_capacity(places.len());
-        for place in places {
-            list.add_partition(&place.topic, place.partition);
-        }
-        // Read committed: offsets of an open transaction are waited for.
-        let answer = self.consumer.committed_offsets(list, ASK).map_err(|e| retriable(doing(), &e))?;
-        let offset = |place: &TopicPartition| {
-            let element = answer.find_partition(&place.topic, place.partition)?;
-            match (element.error(), element.offset()) {
-                (Err(error), _) => Some(Err(retriable(doing(), &error))),
-                (Ok(()), Offset::Offset(offset)) => Some(Ok(offset)),
-                (Ok(()), _) => None,
-            }
-        };
-        places.iter().map(|place| offset(place).transpose()).collect()
+        committed(&**self.consumer, &self.group, places)
     }
 
-    /// A reader of one partition, apart from the group.
-    pub(crate) fn restore(&mut self, place: &TopicPartition) -> Result<RestoreReader, LogError> {
-        let (beginning, end) = self.watermarks(place)?;
-        let doing = || format!("reading {place} back");
-        let consumer = read_committed(&self.brokers, &format!("{}.restore", self.group))
+    /// Begins to read what a task starts from, with clients of its own.
+    pub(crate) fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<RestoreReader, LogError> {
+        let consumer = read_committed(&self.brokers, &self.group)
             .set("enable.partition.eof", "true")
             // The mark of the last transaction is behind the last record: only an empty answer tells of it.
             .set("fetch.wait.max.ms", "10")
             .create_with_context(Alone)
-            .map_err(|e| fatal(doing(), &e))?;
-        let (place, position) = (place.clone(), beginning);
-        Ok(RestoreReader { consumer, copier: Copier::default(), place, position, end, stage: Stage::Waiting })
+            .map_err(|e| fatal(format!("reading {changelog} back"), &e))?;
+        let edges = self.edges()?;
+        RestoreReader::begin(consumer, edges, &self.group, changelog, inputs)
     }
 }
 
-/// A reader outside of any group, to whom the end of a partition is news and no error.
-pub(crate) struct Alone;
+/// The first offset kept and the high watermark of a partition; with a client that reads committed records,
+/// the last stable offset.
+pub(crate) fn watermarks<C: ConsumerContext>(
+    edges: &BaseConsumer<C>,
+    place: &TopicPartition,
+) -> Result<(i64, i64), LogError> {
+    edges
+        .fetch_watermarks(&place.topic, place.partition, ASK)
+        .map_err(|e| retriable(format!("asking for the watermarks of {place}"), &e))
+}
 
-impl ClientContext for Alone {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tell(&error, reason);
+/// What `group` has committed, as stable: offsets of an open transaction are waited for. The client reads
+/// committed records.
+pub(crate) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    group: &str,
+    places: &[TopicPartition],
+) -> Result<Vec<Option<i64>>, LogError> {
+    let doing = || format!("asking for the committed offsets of group {group}");
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for place in places {
+        list.add_partition(&place.topic, place.partition);
     }
-}
-
-impl ConsumerContext for Alone {}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Stage {
-    /// Until the last stable offset has passed the end: then the first end of the partition is the end.
-    Waiting,
-    Reading,
-    Done,
-}
-
-/// Reads a changelog back up to the high watermark that it had at the start.
-pub(crate) struct RestoreReader {
-    consumer: BaseConsumer<Alone>,
-    copier: Copier,
-    place: TopicPartition,
-    position: i64,
-    end: i64,
-    stage: Stage,
-}
-
-impl crate::log::Restore for RestoreReader {
-    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError> {
-        let doing = || format!("reading {} back", self.place);
-        if self.position >= self.end {
-            self.stage = Stage::Done;
+    let answer = consumer.committed_offsets(list, ASK).map_err(|e| retriable(doing(), &e))?;
+    let offset = |place: &TopicPartition| {
+        let element = answer.find_partition(&place.topic, place.partition)?;
+        match (element.error(), element.offset()) {
+            (Err(error), _) => Some(Err(retriable(doing(), &error))),
+            (Ok(()), Offset::Offset(offset)) => Some(Ok(offset)),
+            (Ok(()), _) => None,
         }
-        if self.stage == Stage::Waiting {
-            let place = &self.place;
-            let (_, stable) = self
-                .consumer
-                .fetch_watermarks(&place.topic, place.partition, ASK)
-                .map_err(|e| retriable(doing(), &e))?;
-            if stable < self.end {
-                std::thread::sleep(timeout.min(Duration::from_millis(10)));
-                return Ok(false);
-            }
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(self.position))
-                .map_err(|e| fatal(doing(), &e))?;
-            self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
-            self.stage = Stage::Reading;
-        }
-        let (mut wait, before) = (timeout, out.len());
-        while self.stage == Stage::Reading && out.len() - before < max {
-            match self.consumer.poll(wait) {
-                None => break,
-                Some(Ok(message)) => {
-                    crate::fault::place("during-restore");
-                    // What was written after the end was taken is not ours to know yet, but does no harm.
-                    self.position = message.offset() + 1;
-                    out.push(self.copier.record(&message));
-                    if self.position >= self.end {
-                        self.stage = Stage::Done;
-                    }
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) => {
-                    self.position = self.position.max(self.end);
-                    self.stage = Stage::Done;
-                }
-                // One broker of several is down, or its name is unknown: the client goes on with the others.
-                Some(Err(error)) if is_passing(&error) => {}
-                Some(Err(error)) => return Err(consumption(&self.place.to_string(), &error)),
-            }
-            wait = Duration::ZERO;
-        }
-        Ok(self.stage == Stage::Done)
-    }
-
-    fn progress(&self) -> (i64, i64) {
-        (self.position, self.end)
-    }
+    };
+    places.iter().map(|place| offset(place).transpose()).collect()
 }
 
 /// The longest wait of a fetch that finds nothing. Redpanda wakes a reader of committed records when a
@@ -517,7 +459,7 @@ impl Copier {
 }
 
 /// Logs what a client says of itself: the end of a partition is no error, and a broken connection is logged as such.
-fn tell(error: &KafkaError, reason: &str) {
+pub(crate) fn tell(error: &KafkaError, reason: &str) {
     match error {
         KafkaError::Global(RDKafkaErrorCode::PartitionEOF) => {}
         passing if is_passing(passing) => tracing::debug!(%error, reason, "a reader's connection"),
@@ -526,7 +468,7 @@ fn tell(error: &KafkaError, reason: &str) {
 }
 
 /// News of connections, by which nothing is asked of whoever polls.
-fn is_passing(error: &KafkaError) -> bool {
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     let (KafkaError::MessageConsumption(code) | KafkaError::Global(code)) = error else { return false };
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
@@ -537,7 +479,7 @@ fn is_out_of_range(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumption(AutoOffsetReset | OffsetOutOfRange))
 }
 
-fn consumption(what: &str, error: &KafkaError) -> LogError {
+pub(crate) fn consumption(what: &str, error: &KafkaError) -> LogError {
     let doing = format!("reading {what}");
     match error {
         KafkaError::MessageConsumptionFatal(_) => fatal(doing, error),
@@ -560,7 +502,7 @@ pub(crate) fn retriable(doing: String, cause: &KafkaError) -> LogError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rdkafka::{mocking::MockCluster, producer::BaseProducer};
 
     use super::*;
@@ -569,13 +511,13 @@ mod tests {
     /// How long librdkafka's own mock of a broker may take.
     const MOCK_MAX: Duration = Duration::from_secs(20);
 
-    fn produce(brokers: &str, headers: &Headers, count: usize) {
+    pub(crate) fn produce(brokers: &str, topic: &str, headers: &Headers, count: usize) {
         let producer: BaseProducer =
             ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
         let producer = Arc::new(producer);
-        let topic = raw::ProducerTopic::new(producer.clone(), "input").expect("a topic");
+        let written = raw::ProducerTopic::new(producer.clone(), topic).expect("a topic");
         let record = |_| Outgoing {
-            topic: "input".into(),
+            topic: topic.into(),
             partition: 0,
             key: None,
             value: Some("value".into()),
@@ -583,7 +525,7 @@ mod tests {
         };
         let records: Batch = (0..count).map(record).collect();
         for record in records.iter() {
-            topic.send(&record).expect("room in the queue");
+            written.send(&record).expect("room in the queue");
         }
         let begun = Instant::now();
         while !raw::flush(&*producer, Duration::from_millis(10)) {
@@ -620,7 +562,7 @@ mod tests {
         headers.push(b"\xff\xfe", b"1");
         headers.push("empty", "");
         headers.push("", b"\xff");
-        produce(&cluster.bootstrap_servers(), &headers, 1);
+        produce(&cluster.bootstrap_servers(), "input", &headers, 1);
 
         let mut consumer = joined(&cluster.bootstrap_servers());
         consumer.fetch_from(&[(TopicPartition::new("input", 0), 0)]).expect("it reads on");
@@ -633,7 +575,7 @@ mod tests {
     fn position_is_unknown_after_a_rewind_until_something_is_polled() {
         let cluster = MockCluster::new(1).expect("a mock");
         cluster.create_topic("input", 1, 1).expect("a topic");
-        produce(&cluster.bootstrap_servers(), &Headers::default(), 5);
+        produce(&cluster.bootstrap_servers(), "input", &Headers::default(), 5);
 
         let mut consumer = joined(&cluster.bootstrap_servers());
         let place = TopicPartition::new("input", 0);

@@ -383,8 +383,12 @@ impl Session for KafkaSession {
         Some(ended)
     }
 
-    fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError> {
-        Ok(Box::new(self.input.restore(changelog)?))
+    fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<Box<dyn Restore>, LogError> {
+        Ok(Box::new(self.input.restore(changelog, inputs)?))
     }
 }
 

@@ -8,54 +8,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bank::{Account, Command, Credit, Deposit, Event, FollowUp, Memo};
-use engine::{Topology, driver::Driver};
+use bank::{Command, Credit, Deposit, Event, FollowUp, Memo, PARTITIONS, driver, send, step_until, verdicts};
+use engine::driver::Driver;
 use redpanda::{
     log::{Headers, TopicPartition},
-    memory::MemoryLog,
     partition_of,
 };
-use schemas::{Codec, Outcome, Verdict, engine::Redrive, headers};
+use schemas::{
+    Outcome,
+    Verdict::{self, Accepted, Failed},
+    engine::Redrive,
+    headers,
+};
 use uuid::Uuid;
 
-const PARTITIONS: i32 = 4;
 /// What a topic takes that `topics.yaml` does not name.
 const BYTES_MAX: usize = 1024 * 1024;
-
-fn bank() -> Driver {
-    let topics = ["commands", "followups", "events", "commands.dead", "followups.dead"];
-    let topics = topics.map(|topic| format!("account.{topic}"));
-    let names = topics.iter().map(String::as_str).chain(["bank.state", "outcomes"]);
-    let log = MemoryLog::new(names.map(|topic| (topic, PARTITIONS)));
-    let schemas = schemas::all().iter().copied().chain(bank::schemas());
-    let topology = Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
-    Driver::new(log, topology, Codec::of(schemas.zip(1..)), 1)
-}
-
-fn send(driver: &Driver, key: &str, id: u128, command: impl Into<Command>) -> Uuid {
-    let id = Uuid::from_u128(id);
-    driver.send("account.commands", key, id, "somebody", &command.into());
-    id
-}
 
 fn memo(kilobytes: usize) -> Memo {
     Memo { text: "x".repeat(kilobytes * 1000) }
 }
 
-fn verdicts(driver: &Driver, commands: &[Uuid]) -> Vec<Verdict> {
-    commands
-        .iter()
-        .map(|id| {
-            let outcomes = driver.outcomes(*id);
-            assert_eq!(outcomes.len(), 1, "one outcome of {id}");
-            outcomes[0].verdict
-        })
-        .collect()
-}
-
 #[test]
 fn command_whose_event_is_too_large_fails_with_a_dead_letter_and_blocks_nobody() {
-    let mut driver = bank();
+    let mut driver = driver();
     // The command fits, and the event does not, because of its headers.
     let large = Memo { text: "x".repeat(BYTES_MAX - 400) };
     let commands = [
@@ -78,7 +54,7 @@ fn command_whose_event_is_too_large_fails_with_a_dead_letter_and_blocks_nobody()
 
 #[test]
 fn inputs_that_would_make_a_state_too_large_fail_alone_though_decided_on_with_others() {
-    let mut driver = bank();
+    let mut driver = driver();
     let mut commands = vec![send(&driver, "bob", 1, Deposit { amount: 1 })];
     commands.extend((2..6).map(|id| send(&driver, "ann", id, memo(300))));
     commands.push(send(&driver, "ann", 6, Deposit { amount: 7 }));
@@ -90,7 +66,6 @@ fn inputs_that_would_make_a_state_too_large_fail_alone_though_decided_on_with_ot
     commands.push(send(&driver, "ann", 8, memo(100)));
     driver.settle();
 
-    use Verdict::{Accepted, Failed};
     let expected = [Accepted, Accepted, Accepted, Accepted, Failed, Accepted, Failed, Accepted];
     assert_eq!(verdicts(&driver, &commands), expected);
     let detail = driver.outcomes(commands[4])[0].detail.clone().unwrap();
@@ -102,8 +77,8 @@ fn inputs_that_would_make_a_state_too_large_fail_alone_though_decided_on_with_ot
 }
 
 #[test]
-fn follow_up_that_would_make_a_member_too_large_is_parked_and_others_go_on() {
-    let mut driver = bank();
+fn follow_up_whose_answer_has_too_long_a_key_is_parked_and_others_go_on() {
+    let mut driver = driver();
     let follow_up = |key: &str, id: u128, from: &str| {
         let credit = FollowUp::from(Credit { from: from.to_owned(), amount: 1 });
         driver.send("account.followups", key, Uuid::from_u128(id), "system", &credit);
@@ -127,7 +102,7 @@ fn follow_up_that_would_make_a_member_too_large_is_parked_and_others_go_on() {
 
 #[test]
 fn header_that_is_too_long_to_go_on_fails_its_command_and_is_in_no_outcome() {
-    let mut driver = bank();
+    let mut driver = driver();
     let value = driver.encode(&Command::from(Deposit { amount: 5 }));
     for name in [headers::PRINCIPAL, headers::CORRELATION_ID, headers::FINGERPRINT, headers::TRACE_PARENT] {
         let mut written = Headers::default();
@@ -158,7 +133,7 @@ fn ends(driver: &Driver, topic: &str) -> BTreeMap<i32, i64> {
 
 #[test]
 fn transactions_that_abort_again_and_again_are_tried_more_and_more_rarely_until_one_commits() {
-    let mut driver = bank();
+    let mut driver = driver();
     driver.kill(0);
     driver.settings().rebuild_wait = Duration::from_millis(20);
     driver.start(0);
@@ -175,9 +150,6 @@ fn transactions_that_abort_again_and_again_are_tried_more_and_more_rarely_until_
     assert!((2..=6).contains(&aborted), "{aborted} transactions in 300 ms");
 
     driver.log.set_bytes_max("outcomes", BYTES_MAX);
-    while driver.outcomes(id).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "nothing is read after the wait");
-        driver.step(0).unwrap();
-    }
+    step_until(&mut driver, "input is read after the wait", |driver| !driver.outcomes(id).is_empty());
     assert_eq!(verdicts(&driver, &[id]), [Verdict::Accepted]);
 }

@@ -3,9 +3,17 @@
 //! can become too large.
 #![allow(dead_code)]
 
+use std::time::{Duration, Instant};
+
 use domain::decider::{Context, Decider, Decision, Input, Reaction, Verdict};
-use schemas::{Message, Record, Schema, messages};
+use engine::{Topology, driver::Driver};
+use redpanda::memory::MemoryLog;
+use schemas::{Codec, Message, Record, Schema, messages};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Partitions of each of the bank's topics.
+pub const PARTITIONS: i32 = 4;
 
 macro_rules! record {
     ($record:ident { $($field:ident: $kind:ty),* }, $fields:literal) => {
@@ -174,4 +182,49 @@ pub fn schemas() -> Vec<&'static Schema> {
     let own =
         [Command::schemas(), FollowUp::schemas(), Event::schemas(), Balance::schemas(), Note::schemas()];
     own.concat()
+}
+
+/// A bank of one worker on a log of its own.
+pub fn driver() -> Driver {
+    driver_of(1)
+}
+
+/// The same with so many workers.
+pub fn driver_of(workers: usize) -> Driver {
+    let topics = ["commands", "followups", "events", "commands.dead", "followups.dead"];
+    let topics = topics.map(|topic| format!("account.{topic}"));
+    let names = topics.iter().map(String::as_str).chain(["bank.state", "outcomes"]);
+    let log = MemoryLog::new(names.map(|topic| (topic, PARTITIONS)));
+    let topology = Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
+    Driver::new(log, topology, codec(1), workers)
+}
+
+/// A codec whose schema ids begin with `first`.
+pub fn codec(first: u32) -> Codec {
+    Codec::of(::schemas::all().iter().copied().chain(schemas()).zip(first..))
+}
+
+pub fn send(driver: &Driver, key: &str, id: u128, command: impl Into<Command>) -> Uuid {
+    let id = Uuid::from_u128(id);
+    driver.send("account.commands", key, id, "somebody", &command.into());
+    id
+}
+
+/// The verdict on each of `commands`, which have one outcome each.
+pub fn verdicts(driver: &Driver, commands: &[Uuid]) -> Vec<::schemas::Verdict> {
+    let verdict = |id: &Uuid| {
+        let outcomes = driver.outcomes(*id);
+        assert_eq!(outcomes.len(), 1, "one outcome of {id}");
+        outcomes[0].verdict
+    };
+    commands.iter().map(verdict).collect()
+}
+
+/// Steps until `done`, which must come about within twenty seconds.
+pub fn step_until(driver: &mut Driver, what: &str, done: impl Fn(&Driver) -> bool) {
+    let begun = Instant::now();
+    while !done(driver) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}: it does not come about");
+        driver.step(0).unwrap_or_else(|end| panic!("the worker ended: {end}"));
+    }
 }
