@@ -132,9 +132,9 @@ fn text(record: &Record) -> String {
 }
 
 fn read_back(session: &mut dyn Session, place: &TopicPartition) -> Vec<Record> {
-    let mut restore = session.restore(place).expect("a reader");
+    let mut restore = session.restore(place, &[]).expect("a reader");
     let (since, mut records) = (Instant::now(), Vec::new());
-    while !restore.poll(Duration::from_millis(100), 1000, &mut records).expect("records") {
+    while restore.poll(Duration::from_millis(100), 1000, &mut records).expect("records").is_none() {
         assert!(since.elapsed() < PATIENCE, "{place}: stands at {:?}", restore.progress());
     }
     let (position, end) = restore.progress();

@@ -5,6 +5,23 @@ use crate::log::{Headers, Outgoing, Topic, headers_in};
 /// What stands for the length of a key or a value that is not there.
 const NONE: u32 = u32::MAX;
 
+/// What a batch of one record has besides the record (61 bytes), and the most that a record has besides
+/// its key, value and headers (36 bytes): version 2 of Kafka's format.
+const OVERHEAD: usize = 61 + 36;
+/// The lengths of a header's name and value are two numbers of up to 5 bytes each; here they take 4.
+const HEADER_OVERHEAD: usize = 2;
+
+/// The most bytes that a record takes as a batch of its own. Brokers compare the size of a batch with
+/// the topic's `max.message.bytes`.
+pub fn wire_bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &Headers) -> usize {
+    wire_bytes_of(key, value, headers.as_bytes(), headers.len())
+}
+
+fn wire_bytes_of(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[u8], count: usize) -> usize {
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    OVERHEAD + length(key) + length(value) + headers.len() + HEADER_OVERHEAD * count
+}
+
 /// Records to be written, in order. Their keys, values and headers stand one behind the other, and a topic's name once: many small
 /// records cost two allocations, and one thread can make them and another write them without sharing anything.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +60,11 @@ impl<'a> Written<'a> {
     /// Names and values of the headers, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         headers_in(self.headers)
+    }
+
+    /// The most bytes that the record takes as a batch of its own: see [`wire_bytes`].
+    pub fn wire_bytes(&self) -> usize {
+        wire_bytes_of(self.key, self.value, self.headers, self.headers().count())
     }
 
     /// The record, apart from its batch.

@@ -23,12 +23,13 @@ use crate::arena::Arena;
 use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
 use crate::planted::Reading;
 use crate::raw;
+use crate::restore::{Alone, RestoreReader};
 
 /// How long a question to the broker may take.
 pub(crate) const ASK: Duration = Duration::from_secs(5);
 
 /// How long the partitions that were read before may take to stop.
-const SETTLE: Duration = Duration::from_secs(5);
+pub(crate) const SETTLE: Duration = Duration::from_secs(5);
 
 /// Waits for the transaction in flight, if there is one, before partitions are let go.
 pub(crate) type BeforeRevoke = Box<dyn Fn() + Send + Sync>;
@@ -158,7 +159,7 @@ impl Drop for Closing {
 pub(crate) struct GroupConsumer {
     consumer: Closing,
     /// Asks for high watermarks: what is not committed yet counts too. Rarely needed, so it goes when there is nothing to read.
-    edges: Option<BaseConsumer>,
+    edges: Option<Arc<BaseConsumer>>,
     brokers: String,
     group: String,
     copier: Copier,
@@ -308,17 +309,18 @@ impl GroupConsumer {
     }
 
     pub(crate) fn watermarks(&mut self, place: &TopicPartition) -> Result<(i64, i64), LogError> {
-        let doing = || format!("asking for the watermarks of {place}");
-        let edges = match self.edges.take() {
-            Some(edges) => edges,
-            None => config_for(&self.brokers, &format!("{}.edges", self.group))
-                .set("isolation.level", "read_uncommitted")
-                .create()
-                .map_err(|e| fatal(doing(), &e))?,
-        };
-        let found = edges.fetch_watermarks(&place.topic, place.partition, ASK);
-        self.edges = Some(edges);
-        found.map_err(|e| retriable(doing(), &e))
+        watermarks(&*self.edges()?, place)
+    }
+
+    fn edges(&mut self) -> Result<Arc<BaseConsumer>, LogError> {
+        if let Some(edges) = &self.edges {
+            return Ok(edges.clone());
+        }
+        let edges: BaseConsumer = config_for(&self.brokers, &format!("{}.edges", self.group))
+            .set("isolation.level", "read_uncommitted")
+            .create()
+            .map_err(|e| fatal("asking for watermarks".to_owned(), &e))?;
+        Ok(self.edges.insert(Arc::new(edges)).clone())
     }
 
     pub(crate) fn silence(&self) -> Duration {
@@ -330,217 +332,64 @@ impl GroupConsumer {
     }
 
     pub(crate) fn committed(&mut self, places: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
-        let doing = || format!("asking for the committed offsets of group {}", self.group);
-        let mut list = TopicPartitionList::with_capacity(places.len());
-        for place in places {
-            list.add_partition(&place.topic, place.partition);
-        }
-        // Read committed: offsets of an open transaction are waited for.
-        let answer = self.consumer.committed_offsets(list, ASK).map_err(|e| retriable(doing(), &e))?;
-        let offset = |place: &TopicPartition| {
-            let element = answer.find_partition(&place.topic, place.partition)?;
-            match (element.error(), element.offset()) {
-                (Err(error), _) => Some(Err(retriable(doing(), &error))),
-                (Ok(()), Offset::Offset(offset)) => Some(Ok(offset)),
-                (Ok(()), _) => None,
-            }
-        };
-        places.iter().map(|place| offset(place).transpose()).collect()
+        committed(&**self.consumer, &self.group, places)
     }
 
-    /// A reader of one partition, apart from the group.
-    pub(crate) fn restore(&mut self, place: &TopicPartition) -> Result<RestoreReader, LogError> {
-        let (beginning, end) = self.watermarks(place)?;
-        let doing = || format!("reading {place} back");
-        let consumer = read_committed(&self.brokers, &format!("{}.restore", self.group))
+    /// Begins to read what a task starts from, with clients of its own.
+    pub(crate) fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<RestoreReader, LogError> {
+        let (consumer, edges) = self.alone()?;
+        RestoreReader::begin(consumer, edges, &self.group, changelog, inputs)
+    }
+
+    /// Clients apart from the group: one reads committed records, the other sees uncommitted ones too.
+    pub(crate) fn alone(&mut self) -> Result<(BaseConsumer<Alone>, Arc<BaseConsumer>), LogError> {
+        let consumer = read_committed(&self.brokers, &self.group)
             .set("enable.partition.eof", "true")
             // The mark of the last transaction is behind the last record: only an empty answer tells of it.
             .set("fetch.wait.max.ms", "10")
             .create_with_context(Alone)
-            .map_err(|e| fatal(doing(), &e))?;
-        Ok(RestoreReader {
-            consumer,
-            copier: Copier::default(),
-            place: place.clone(),
-            position: beginning,
-            end,
-            stage: Stage::Waiting,
-            is_assigned: false,
-            quiet_at: None,
-            behind_since: None,
-        })
+            .map_err(|e| fatal("making a reader apart from the group".to_owned(), &e))?;
+        Ok((consumer, self.edges()?))
     }
 }
 
-/// A reader outside of any group, to whom the end of a partition is news and no error.
-pub(crate) struct Alone;
-
-impl ClientContext for Alone {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tell(&error, reason);
-    }
+/// The first offset kept and the high watermark of a partition; with a client that reads committed records,
+/// the last stable offset.
+pub(crate) fn watermarks<C: ConsumerContext>(
+    edges: &BaseConsumer<C>,
+    place: &TopicPartition,
+) -> Result<(i64, i64), LogError> {
+    edges
+        .fetch_watermarks(&place.topic, place.partition, ASK)
+        .map_err(|e| retriable(format!("asking for the watermarks of {place}"), &e))
 }
 
-impl ConsumerContext for Alone {}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Stage {
-    /// Until the last stable offset has passed the end: then the first end of the partition is the end.
-    Waiting,
-    Reading,
-    /// Everything seems to be read: the leader is asked for the end once more.
-    Confirming,
-    Done,
-}
-
-/// For how long a leader may state an end before one that was stated earlier: a new leader learns it from the others
-/// within moments. After that records are lost, and the offsets that the group has committed tell whether any matters.
-const BEHIND_MAX: Duration = Duration::from_secs(30);
-
-/// What the leader's answer means for a restore.
-#[derive(Debug, PartialEq, Eq)]
-enum Ending {
-    /// Everything is read.
-    Done,
-    /// There is more to read than was known.
-    More,
-    /// The leader does not know all that an earlier one knew.
-    Behind,
-}
-
-impl Ending {
-    /// For a restore that has read up to `position` of `end`, while the leader states `stated`. `quiet` says that nothing
-    /// came in two readings that began when all of it was readable: what is left holds no records.
-    fn of(position: i64, end: i64, stated: i64, quiet: bool) -> Self {
-        match () {
-            () if stated < end => Self::Behind,
-            () if position >= stated || quiet && stated == end => Self::Done,
-            () => Self::More,
-        }
+/// What `group` has committed, as stable: offsets of an open transaction are waited for. The client reads
+/// committed records.
+pub(crate) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    group: &str,
+    places: &[TopicPartition],
+) -> Result<Vec<Option<i64>>, LogError> {
+    let doing = || format!("asking for the committed offsets of group {group}");
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for place in places {
+        list.add_partition(&place.topic, place.partition);
     }
-}
-
-/// Reads a changelog back. The end that a leader states may be one of a leader that is deposed and does not know it, or of
-/// a new one that does not know yet how far the log is committed, so it is asked for again when the reading is there.
-pub(crate) struct RestoreReader {
-    consumer: BaseConsumer<Alone>,
-    copier: Copier,
-    place: TopicPartition,
-    position: i64,
-    end: i64,
-    stage: Stage,
-    is_assigned: bool,
-    /// The position at which a reading came to the partition's end before `end`.
-    quiet_at: Option<i64>,
-    /// Since when the leader states an end before `end`.
-    behind_since: Option<Instant>,
-}
-
-impl RestoreReader {
-    /// librdkafka's position moves past the marks of transactions too.
-    fn follow(&mut self) {
-        let read = self.consumer.position().ok();
-        let read = read
-            .and_then(|read| Some(read.find_partition(&self.place.topic, self.place.partition)?.offset()));
-        if let Some(Offset::Offset(next)) = read {
-            self.position = self.position.max(next);
+    let answer = consumer.committed_offsets(list, ASK).map_err(|e| retriable(doing(), &e))?;
+    let offset = |place: &TopicPartition| {
+        let element = answer.find_partition(&place.topic, place.partition)?;
+        match (element.error(), element.offset()) {
+            (Err(error), _) => Some(Err(retriable(doing(), &error))),
+            (Ok(()), Offset::Offset(offset)) => Some(Ok(offset)),
+            (Ok(()), _) => None,
         }
-    }
-
-    /// Asks whoever leads the partition now for its last stable offset, and compares. What stands behind that is of a
-    /// transaction of a former owner, which can't be committed any more.
-    fn confirm(&mut self) -> Result<(), LogError> {
-        let place = &self.place;
-        let doing = || format!("asking for the end of {place} again");
-        self.consumer.fetch_metadata(Some(&place.topic), ASK).map_err(|e| retriable(doing(), &e))?;
-        let stated = self.consumer.fetch_watermarks(&place.topic, place.partition, ASK);
-        let (_, stated) = stated.map_err(|e| retriable(doing(), &e))?;
-        let quiet = self.quiet_at == Some(self.position);
-        match Ending::of(self.position, self.end, stated, quiet) {
-            Ending::Behind if self.behind_since.get_or_insert_with(Instant::now).elapsed() < BEHIND_MAX => {
-                let cause = format!("its leader states the end {stated}, one before stated {}", self.end);
-                return Err(LogError::Retriable { doing: doing(), cause });
-            }
-            Ending::Behind => {
-                tracing::error!(%place, stated, before = self.end, "the log's end has gone back: records are lost");
-                (self.end, self.position) = (stated, stated);
-                self.stage = Stage::Done;
-            }
-            Ending::Done => {
-                self.position = self.position.max(stated);
-                self.stage = Stage::Done;
-            }
-            Ending::More => {
-                self.quiet_at = Some(self.position).filter(|_| stated == self.end);
-                self.end = stated;
-                self.stage = Stage::Waiting;
-            }
-        }
-        self.behind_since = None;
-        Ok(())
-    }
-}
-
-impl crate::log::Restore for RestoreReader {
-    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError> {
-        let doing = || format!("reading {} back", self.place);
-        if self.position >= self.end && self.stage != Stage::Done {
-            self.stage = Stage::Confirming;
-        }
-        if self.stage == Stage::Waiting {
-            let place = &self.place;
-            let (_, stable) = self
-                .consumer
-                .fetch_watermarks(&place.topic, place.partition, ASK)
-                .map_err(|e| retriable(doing(), &e))?;
-            if stable < self.end {
-                std::thread::sleep(timeout.min(Duration::from_millis(10)));
-                return Ok(false);
-            }
-            let from = Offset::Offset(self.position);
-            if self.is_assigned {
-                let sought = self.consumer.seek(&place.topic, place.partition, from, SETTLE);
-                sought.map_err(|e| retriable(doing(), &e))?;
-            } else {
-                let mut list = TopicPartitionList::new();
-                list.add_partition_offset(&place.topic, place.partition, from)
-                    .map_err(|e| fatal(doing(), &e))?;
-                self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
-                self.is_assigned = true;
-            }
-            self.stage = Stage::Reading;
-        }
-        let (mut wait, before) = (timeout, out.len());
-        while self.stage == Stage::Reading && out.len() - before < max {
-            match self.consumer.poll(wait) {
-                None => break,
-                Some(Ok(message)) => {
-                    crate::fault::place("during-restore");
-                    // What was written after the end was taken is not ours to know yet, but does no harm.
-                    self.position = message.offset() + 1;
-                    out.push(self.copier.record(&message));
-                    if self.position >= self.end {
-                        self.stage = Stage::Confirming;
-                    }
-                }
-                // The end as the leader of that moment sees it, which may be a new one that does not know all of it yet.
-                Some(Err(KafkaError::PartitionEOF(_))) => self.stage = Stage::Confirming,
-                // One broker of several is down, or its name is unknown: the client goes on with the others.
-                Some(Err(error)) if is_passing(&error) => {}
-                Some(Err(error)) => return Err(consumption(&self.place.to_string(), &error)),
-            }
-            wait = Duration::ZERO;
-        }
-        if self.stage == Stage::Confirming {
-            self.follow();
-            self.confirm()?;
-        }
-        Ok(self.stage == Stage::Done)
-    }
-
-    fn progress(&self) -> (i64, i64) {
-        (self.position, self.end)
-    }
+    };
+    places.iter().map(|place| offset(place).transpose()).collect()
 }
 
 /// The longest wait of a fetch that finds nothing. Redpanda wakes a reader of committed records when a
@@ -615,7 +464,7 @@ impl Copier {
 }
 
 /// Logs what a client says of itself: the end of a partition is no error, and a broken connection is logged as such.
-fn tell(error: &KafkaError, reason: &str) {
+pub(crate) fn tell(error: &KafkaError, reason: &str) {
     match error {
         KafkaError::Global(RDKafkaErrorCode::PartitionEOF) => {}
         passing if is_passing(passing) => tracing::debug!(%error, reason, "a reader's connection"),
@@ -624,7 +473,7 @@ fn tell(error: &KafkaError, reason: &str) {
 }
 
 /// News of connections, by which nothing is asked of whoever polls.
-fn is_passing(error: &KafkaError) -> bool {
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     let (KafkaError::MessageConsumption(code) | KafkaError::Global(code)) = error else { return false };
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
@@ -635,7 +484,7 @@ fn is_out_of_range(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumption(AutoOffsetReset | OffsetOutOfRange))
 }
 
-fn consumption(what: &str, error: &KafkaError) -> LogError {
+pub(crate) fn consumption(what: &str, error: &KafkaError) -> LogError {
     let doing = format!("reading {what}");
     match error {
         KafkaError::MessageConsumptionFatal(_) => fatal(doing, error),
@@ -658,26 +507,22 @@ pub(crate) fn retriable(doing: String, cause: &KafkaError) -> LogError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rdkafka::{mocking::MockCluster, producer::BaseProducer};
 
     use super::*;
-    use crate::{
-        batch::Batch,
-        log::{Outgoing, Restore as _},
-        raw,
-    };
+    use crate::{batch::Batch, log::Outgoing, raw};
 
     /// How long librdkafka's own mock of a broker may take.
     const MOCK_MAX: Duration = Duration::from_secs(20);
 
-    fn produce(brokers: &str, headers: &Headers, count: usize) {
+    pub(crate) fn produce(brokers: &str, topic: &str, headers: &Headers, count: usize) {
         let producer: BaseProducer =
             ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
         let producer = Arc::new(producer);
-        let topic = raw::ProducerTopic::new(producer.clone(), "input").expect("a topic");
+        let written = raw::ProducerTopic::new(producer.clone(), topic).expect("a topic");
         let record = |_| Outgoing {
-            topic: "input".into(),
+            topic: topic.into(),
             partition: 0,
             key: None,
             value: Some("value".into()),
@@ -685,7 +530,7 @@ mod tests {
         };
         let records: Batch = (0..count).map(record).collect();
         for record in records.iter() {
-            topic.send(&record).expect("room in the queue");
+            written.send(&record).expect("room in the queue");
         }
         let begun = Instant::now();
         while !raw::flush(&*producer, Duration::from_millis(10)) {
@@ -722,7 +567,7 @@ mod tests {
         headers.push(b"\xff\xfe", b"1");
         headers.push("empty", "");
         headers.push("", b"\xff");
-        produce(&cluster.bootstrap_servers(), &headers, 1);
+        produce(&cluster.bootstrap_servers(), "input", &headers, 1);
 
         let mut consumer = joined(&cluster.bootstrap_servers());
         consumer.fetch_from(&[(TopicPartition::new("input", 0), 0)]).expect("it reads on");
@@ -735,7 +580,7 @@ mod tests {
     fn position_is_unknown_after_a_rewind_until_something_is_polled() {
         let cluster = MockCluster::new(1).expect("a mock");
         cluster.create_topic("input", 1, 1).expect("a topic");
-        produce(&cluster.bootstrap_servers(), &Headers::default(), 5);
+        produce(&cluster.bootstrap_servers(), "input", &Headers::default(), 5);
 
         let mut consumer = joined(&cluster.bootstrap_servers());
         let place = TopicPartition::new("input", 0);
@@ -746,81 +591,6 @@ mod tests {
             poll_until(&mut consumer, &mut records, usize::try_from(5 - from).expect("a count"));
             assert_eq!(records[0].offset, from);
             assert_eq!(consumer.positions(), [(place.clone(), 5)]);
-        }
-    }
-
-    #[test]
-    fn restore_goes_on_to_the_end_that_its_leader_states_when_it_is_there() {
-        let cluster = MockCluster::new(1).expect("a mock");
-        cluster.create_topic("input", 1, 1).expect("a topic");
-        produce(&cluster.bootstrap_servers(), &Headers::default(), 5);
-        let mut consumer = joined(&cluster.bootstrap_servers());
-        let mut reader = consumer.restore(&TopicPartition::new("input", 0)).expect("a reader");
-        // As a leader had stated it that did not know yet how far the log was committed.
-        reader.end = 2;
-
-        let (begun, mut records) = (Instant::now(), Vec::new());
-        while !reader.poll(Duration::from_millis(50), 100, &mut records).expect("it reads") {
-            assert!(begun.elapsed() < MOCK_MAX, "it does not end");
-        }
-        assert_eq!((records.len(), reader.progress()), (5, (5, 5)));
-    }
-
-    #[test]
-    fn restore_waits_while_its_leader_states_an_end_before_one_that_was_stated_earlier() {
-        let cluster = MockCluster::new(1).expect("a mock");
-        cluster.create_topic("input", 1, 1).expect("a topic");
-        produce(&cluster.bootstrap_servers(), &Headers::default(), 3);
-        let mut consumer = joined(&cluster.bootstrap_servers());
-        let mut reader = consumer.restore(&TopicPartition::new("input", 0)).expect("a reader");
-        // The former leader had five, and all of them could be read when the reading began.
-        reader.end = 5;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset("input", 0, Offset::Offset(0)).expect("a place");
-        reader.consumer.assign(&list).expect("it reads");
-        (reader.is_assigned, reader.stage) = (true, Stage::Reading);
-
-        let (begun, mut records) = (Instant::now(), Vec::new());
-        let mut turn = |reader: &mut RestoreReader| {
-            assert!(begun.elapsed() < MOCK_MAX, "it does not come there");
-            let done = reader.poll(Duration::from_millis(50), 100, &mut records);
-            (done, records.len())
-        };
-        let waits = loop {
-            match turn(&mut reader) {
-                (Err(LogError::Retriable { cause, .. }), _) => break cause,
-                (done, _) => assert!(matches!(done, Ok(false)), "{done:?}"),
-            }
-        };
-        assert_eq!(waits, "its leader states the end 3, one before stated 5");
-
-        // The new leader has caught up.
-        produce(&cluster.bootstrap_servers(), &Headers::default(), 2);
-        loop {
-            match turn(&mut reader) {
-                (Ok(true), read) => break assert_eq!(read, 5),
-                (Ok(false) | Err(LogError::Retriable { .. }), _) => {}
-                (done, _) => panic!("{done:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn end_without_records_is_believed_only_when_a_second_reading_meets_it() {
-        for (position, end, stated, quiet, expected) in [
-            (5, 5, 5, false, Ending::Done),
-            (7, 5, 6, false, Ending::Done),
-            (3, 5, 5, false, Ending::More),
-            (3, 5, 5, true, Ending::Done),
-            (3, 5, 6, true, Ending::More),
-            (3, 5, 4, true, Ending::Behind),
-            (5, 5, 4, false, Ending::Behind),
-        ] {
-            assert_eq!(
-                Ending::of(position, end, stated, quiet),
-                expected,
-                "{position} {end} {stated} {quiet}"
-            );
         }
     }
 }

@@ -8,7 +8,8 @@
 //! - [`memory`]: the log in memory, with the same transactional rules, for tests
 //! - [`partition_of`]: which partition a key belongs to
 //!
-//! `raw` is the one file with `unsafe`; [`fault`] has the places where a process can be made to
+//! `group` is a member of a consumer group and `restore` reads what a task starts from, both for [`session`] and
+//! [`reader`]. `raw` is the one file with `unsafe`; [`fault`] has the places where a process can be made to
 //! die, and [`planted`] the bugs that a build for proofs can have.
 #![deny(unsafe_code)]
 
@@ -25,6 +26,7 @@ pub mod raw;
 pub mod reader;
 pub mod registry;
 pub mod removal;
+mod restore;
 pub mod scan;
 pub mod session;
 pub mod topics;

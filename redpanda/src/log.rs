@@ -292,17 +292,38 @@ pub trait Session: Input {
     /// then once how it ended. One that is not submitted yet can only end by failing.
     fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>>;
 
-    /// A reader of one changelog partition from its beginning, read committed, apart from the group.
-    fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError>;
+    /// Begins to read what a task of these `inputs` starts from, apart from the group, and returns at once.
+    fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<Box<dyn Restore>, LogError>;
 }
 
-/// Reads one changelog partition up to the end that its leader states once it has been read as far.
-pub trait Restore: Send {
-    /// Appends up to `max` records to `out`, waiting up to `timeout` for the first.
-    /// `true` when the position has reached the end and nothing more will come.
-    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError>;
+/// What a task starts from, beside its changelog.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// For each input the group's committed offset, asked as stable before the changelog's end was taken.
+    pub committed: Vec<Option<i64>>,
+    /// For each input the first offset kept and the high watermark, asked when the changelog was read.
+    pub kept: Vec<(i64, i64)>,
+}
 
-    /// How far it is: the position and the end, both offsets.
+/// Reads what one task starts from, in this order: the committed offsets of its inputs, the changelog's high
+/// watermark, the changelog (read committed) up to there and on to the end that its leader states once it has
+/// been read as far, and what is kept of the inputs.
+pub trait Restore: Send {
+    /// Appends records of the changelog to `out`, no more once there are `max`, and waits no longer than
+    /// `timeout`, whatever does not answer. `Some` when everything is read and nothing more will come. After a
+    /// retriable error it goes on where it was.
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<Option<Start>, LogError>;
+
+    /// How far it is in the changelog: the position and the end, both offsets; zeros before the end is known.
     fn progress(&self) -> (i64, i64);
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Transactions are open until their marker is written; read-committed readers stop at the first open one and never
 //! see aborted records; a transactional id has one living holder; offsets of an open transaction are unstable;
-//! a group's members get ranges of partitions and let go before others take over. Faults can be ordered for
-//! each step of a transaction. It has no threads and no clock of its own.
+//! a record over its topic's limit is refused and aborts its transaction; a group's members get ranges of
+//! partitions and let go before others take over. Faults can be ordered for each step of a transaction. It
+//! has no threads and no clock of its own.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -14,12 +15,13 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, wire_bytes},
     log::{
-        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Topic,
+        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Start, Topic,
         TopicPartition, Transaction, TransactionError,
     },
     partition_of,
+    topics::record_bytes_max,
 };
 
 /// Where a session of a transactional id goes wrong, as soon as it comes there.
@@ -102,6 +104,10 @@ struct State {
     now_ms: i64,
     hold: bool,
     sends_offsets_twice: bool,
+    /// Limits of topics that are not those of `topics.yaml`.
+    bytes_max: HashMap<Topic, usize>,
+    /// Partitions that can't be read back for now.
+    unreadable: Vec<TopicPartition>,
 }
 
 #[derive(Debug, Default)]
@@ -133,22 +139,37 @@ impl MemoryLog {
         self.state().now_ms = now_ms;
     }
 
+    /// Sets the size of the largest record that `topic` takes, in place of what `topics.yaml` says.
+    pub fn set_bytes_max(&self, topic: &str, bytes_max: usize) {
+        self.state().bytes_max.insert(topic.into(), bytes_max);
+    }
+
     /// Appends a record outside of any transaction, and tells its partition and offset.
     ///
     /// # Panics
-    /// If there is no such topic.
+    /// If there is no such topic, or the record is over its limit.
     pub fn append(&self, topic: &str, key: &str, value: Option<Bytes>, headers: Headers) -> (i32, i64) {
-        let mut state = self.state();
+        let state = self.state();
         let count = state.topics[topic].len() as i32;
         let partition = partition_of(key.as_bytes(), count);
         let key = Some(Bytes::copy_from_slice(key.as_bytes()));
-        let offset = state.append(None, Outgoing { topic: topic.into(), partition, key, value, headers });
-        (partition, offset)
+        let record = Outgoing { topic: topic.into(), partition, key, value, headers };
+        drop(state);
+        (partition, self.append_raw(record))
     }
 
     /// Appends a record as it is, where it says.
+    ///
+    /// # Panics
+    /// If there is no such topic, or the record is over its limit.
     pub fn append_raw(&self, record: Outgoing) -> i64 {
-        self.state().append(None, record)
+        let mut state = self.state();
+        let size = wire_bytes(record.key.as_deref(), record.value.as_deref(), &record.headers);
+        if let Err(refusal) = state.check(&record.topic, size) {
+            drop(state);
+            panic!("{refusal}");
+        }
+        state.append(None, record)
     }
 
     /// Everything that a read-committed reader sees of a topic, partition by partition.
@@ -224,9 +245,7 @@ impl MemoryLog {
 
     /// The first offset kept of a partition, and its end.
     pub fn span(&self, place: &TopicPartition) -> (i64, i64) {
-        let state = self.state();
-        let part = state.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize));
-        part.map_or((0, 0), |part| (part.beginning, part.end))
+        self.state().span(place)
     }
 
     /// Orders a fault for `transactional_id`, in place of one that has not happened yet.
@@ -242,6 +261,15 @@ impl MemoryLog {
     /// While `hold`, transactions are written but their commit is not answered.
     pub fn hold_commits(&self, hold: bool) {
         self.state().hold = hold;
+    }
+
+    /// While `fails`, reading `changelog` back meets an error that may pass.
+    pub fn fail_restores(&self, changelog: TopicPartition, fails: bool) {
+        let mut state = self.state();
+        state.unreadable.retain(|place| *place != changelog);
+        if fails {
+            state.unreadable.push(changelog);
+        }
     }
 
     /// Plants a bug in every session while `twice`: it sends the offsets of each transaction twice.
@@ -342,6 +370,36 @@ impl Group {
 }
 
 impl State {
+    fn span(&self, place: &TopicPartition) -> (i64, i64) {
+        let part = self.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize));
+        part.map_or((0, 0), |part| (part.beginning, part.end))
+    }
+
+    /// What `group` has committed, unless a transaction has still to decide on it.
+    fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+        let unstable = |open: &Open| {
+            let mut staged = open.offsets.iter().flatten();
+            open.group == group && staged.any(|(place, _)| partitions.contains(place))
+        };
+        if self.open.values().any(unstable) {
+            let doing = format!("reading the committed offsets of {group}");
+            let cause = "a transaction has still to be decided".to_owned();
+            return Err(LogError::Retriable { doing, cause });
+        }
+        let group = self.groups.get(group);
+        Ok(partitions.iter().map(|place| group.and_then(|group| group.offsets.get(place).copied())).collect())
+    }
+
+    /// Whether `topic` takes a record of `size` bytes.
+    fn check(&self, topic: &Topic, size: usize) -> Result<(), String> {
+        let own = self.bytes_max.get(topic).copied();
+        let bytes_max = own.unwrap_or_else(|| record_bytes_max(topic));
+        match size <= bytes_max {
+            true => Ok(()),
+            false => Err(format!("{topic} takes records of {bytes_max} bytes at most, not of {size}")),
+        }
+    }
+
     fn append(&mut self, transaction: Option<u64>, record: Outgoing) -> i64 {
         let now_ms = self.now_ms;
         let Outgoing { topic, partition, key, value, headers } = record;
@@ -546,6 +604,9 @@ impl MemorySession {
             }
         };
         for record in records.iter() {
+            if let Err(refusal) = state.check(record.topic, record.wire_bytes()) {
+                return Err(state.abort(number, &name, self.id, &refusal));
+            }
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
             state.append(Some(number), record.to_outgoing());
             if let Some(open) = state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place)) {
@@ -697,20 +758,7 @@ impl Input for MemorySession {
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
-        let state = self.log.state();
-        let unstable = |open: &Open| {
-            let mut staged = open.offsets.iter().flatten();
-            open.group == self.group && staged.any(|(place, _)| partitions.contains(place))
-        };
-        if state.open.values().any(unstable) {
-            let doing = format!("reading the committed offsets of {}", self.group);
-            return Err(LogError::Retriable {
-                doing,
-                cause: "a transaction has still to be decided".to_owned(),
-            });
-        }
-        let group = state.groups.get(&self.group);
-        Ok(partitions.iter().map(|place| group.and_then(|group| group.offsets.get(place).copied())).collect())
+        self.log.state().committed(&self.group, partitions)
     }
 }
 
@@ -761,34 +809,67 @@ impl Session for MemorySession {
         ended
     }
 
-    fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError> {
-        let (_, end) = self.watermarks(changelog)?;
-        let (log, place, name) = (self.log.clone(), changelog.clone(), self.transactional_id.clone());
-        Ok(Box::new(MemoryRestore { log, name, place, position: 0, end, read: 0 }))
+    fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<Box<dyn Restore>, LogError> {
+        self.check()?;
+        Ok(Box::new(MemoryRestore {
+            log: self.log.clone(),
+            name: self.transactional_id.clone(),
+            group: self.group.clone(),
+            place: changelog.clone(),
+            inputs: inputs.to_vec(),
+            committed: None,
+            position: 0,
+            end: 0,
+            read: 0,
+        }))
     }
 }
 
 struct MemoryRestore {
     log: MemoryLog,
     name: Option<String>,
+    group: String,
     place: TopicPartition,
+    inputs: Vec<TopicPartition>,
+    /// What the group had committed when the end was taken; `None` before.
+    committed: Option<Vec<Option<i64>>>,
     position: i64,
     end: i64,
     read: usize,
 }
 
 impl Restore for MemoryRestore {
-    fn poll(&mut self, _timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<bool, LogError> {
+    fn poll(
+        &mut self,
+        _timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<Option<Start>, LogError> {
         let (mut state, before) = (self.log.state(), out.len());
+        let doing = format!("reading {} back", self.place);
+        if state.unreadable.contains(&self.place) {
+            return Err(LogError::Retriable { doing, cause: "a test ordered this".to_owned() });
+        }
+        let committed = match &self.committed {
+            Some(committed) => committed,
+            None => {
+                self.end = state.span(&self.place).1;
+                self.committed.insert(state.committed(&self.group, &self.inputs)?)
+            }
+        };
         self.position = state.read(&self.place, self.position, max, out);
         for _ in before..out.len() {
             self.read += 1;
             if state.comes(self.name.as_deref(), Fault::DuringRestore(self.read)) {
-                let doing = format!("reading {} back", self.place);
                 return Err(LogError::Fatal { doing, cause: "the session has ended".to_owned() });
             }
         }
-        Ok(self.position >= self.end)
+        let kept = || self.inputs.iter().map(|input| state.span(input)).collect();
+        Ok((self.position >= self.end).then(|| Start { committed: committed.clone(), kept: kept() }))
     }
 
     fn progress(&self) -> (i64, i64) {

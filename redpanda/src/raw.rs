@@ -1,5 +1,5 @@
 //! The one file with `unsafe`: librdkafka's commit, flush, send and headers, called without the detour of the crate,
-//! and IncrementalAlterConfigs, which the crate lacks. It never panics on what a record holds.
+//! and IncrementalAlterConfigs and a queue of log lines, which the crate lacks. It never panics on what a record holds.
 //!
 //! rdkafka's `commit_transaction` flushes first, in fixed steps of 100 ms, so a transaction of ten records takes 101 ms
 //! instead of 4. librdkafka flushes by itself inside its commit; all that is needed is to call it. The crate's `send` has a
@@ -75,6 +75,62 @@ pub(crate) fn flush<C: ProducerContext>(producer: &impl Producer<C>, timeout: Du
     // SAFETY: as above; the answer is a plain number.
     let code = unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), timeout_ms) };
     code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// A queue of its own for what a producer logs. A line that was logged before [`LogQueue::drain`] is called
+/// is told before it returns; in the client's main queue another thread may have taken it and not told it yet.
+pub(crate) struct LogQueue<C: ProducerContext<DeliveryOpaque = ()> + 'static> {
+    producer: Arc<BaseProducer<C>>,
+    queue: *mut sys::rd_kafka_queue_t,
+}
+
+// SAFETY: librdkafka's queues may be used by any thread, as its clients may; the pointer is this value's alone.
+unsafe impl<C: ProducerContext<DeliveryOpaque = ()>> Send for LogQueue<C> {}
+
+impl<C: ProducerContext<DeliveryOpaque = ()>> LogQueue<C> {
+    /// From now on `producer` logs into this queue.
+    pub(crate) fn of(producer: Arc<BaseProducer<C>>) -> Result<Self, KafkaError> {
+        // SAFETY: the producer lives as long as the value does, whose queue is made here and destroyed once.
+        let (queue, code) = unsafe {
+            let handle = producer.client().native_ptr();
+            let queue = sys::rd_kafka_queue_new(handle);
+            (queue, sys::rd_kafka_set_log_queue(handle, queue))
+        };
+        let queue = Self { producer, queue };
+        match code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            true => Ok(queue),
+            false => Err(KafkaError::Global(code.into())),
+        }
+    }
+
+    /// Tells level, facility and text of all that was logged, in order. It never waits.
+    pub(crate) fn drain(&mut self, mut tell: impl FnMut(i32, &str, &str)) {
+        loop {
+            // SAFETY: the queue lives as long as this value. The strings belong to the event, which is destroyed once,
+            // behind their last use; they are not null where the call says that the event is a line of the log.
+            unsafe {
+                let event = sys::rd_kafka_queue_poll(self.queue, 0);
+                if event.is_null() {
+                    return;
+                }
+                let (mut facility, mut text, mut level) = (ptr::null(), ptr::null(), 0);
+                if sys::rd_kafka_event_log(event, &mut facility, &mut text, &mut level) == 0 {
+                    tell(level, &owned(facility), &owned(text));
+                }
+                sys::rd_kafka_event_destroy(event);
+            }
+        }
+    }
+}
+
+impl<C: ProducerContext<DeliveryOpaque = ()>> Drop for LogQueue<C> {
+    fn drop(&mut self) {
+        // SAFETY: the producer lives, and logs into its main queue again before this one goes.
+        unsafe {
+            sys::rd_kafka_set_log_queue(self.producer.client().native_ptr(), ptr::null_mut());
+            sys::rd_kafka_queue_destroy(self.queue);
+        }
+    }
 }
 
 /// A topic as a producer knows it.

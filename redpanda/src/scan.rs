@@ -14,8 +14,9 @@ use rdkafka::{
 };
 
 use crate::{
-    group::{ASK, Alone, Copier, config_for, fatal, retriable},
+    group::{ASK, Copier, config_for, fatal, retriable},
     log::{LogError, Record, TopicPartition},
+    restore::Alone,
 };
 
 /// What of an open or aborted transaction is seen.

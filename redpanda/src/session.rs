@@ -32,6 +32,7 @@ use crate::{
         TransactionError,
     },
     planted, raw,
+    topics::{BATCH_BYTES_MAX, RECORD_BYTES_MAX},
 };
 
 /// Bounds recovery: an open transaction of a dead process holds readers up for so long at most.
@@ -56,33 +57,80 @@ const LAG_EVERY_MS: &str = "5000";
 
 type TransactionalProducer = BaseProducer<Connections>;
 
-/// What happened to a producer beside its calls: how often the connection to the transactions' coordinator broke, and how
-/// many records could not be delivered.
+/// What happened to a producer beside its calls: which of its connections broke, and how many records could
+/// not be delivered.
 ///
-/// librdkafka sends the wish to end a transaction again when the connection breaks under it. The first wish may still be
-/// on its way: a broker without KIP-890's second part takes it, when it comes at last, for the end of whatever this
-/// producer has open then, and commits half a transaction. So an answer that was got over a broken connection is not
-/// enough to go on with. librdkafka tells of it in its log only: the facility `FAIL`, by the thread of this name.
+/// librdkafka sends a request again by itself when the connection breaks under it. The first copy may still be
+/// on its way. A broker without KIP-890's second part takes a late EndTxn for the end of whatever this producer
+/// has open then, and commits half a transaction; a late TxnOffsetCommit stages the offsets of an earlier
+/// transaction in a later one. These requests go over the connections of the transactions' coordinator and of
+/// the group's. So an answer that was got while any connection broke is not enough to go on with.
+///
+/// librdkafka tells of a break in its log only, with the facility `FAIL`. At the usual levels it leaves out
+/// closed connections on which nothing seems to be under way, and what is identical to the error before for
+/// thirty seconds (`rd_kafka_broker_set_error`, `rd_kafka_broker_conn_closed`); with the debug context `broker` it
+/// leaves out nothing. Its counters of disconnects come with the statistics alone, every some seconds, which is
+/// too late for a commit. The line is logged before requests are sent again (`rd_kafka_broker_fail`).
 #[derive(Default)]
 struct Connections {
-    broken: AtomicU64,
+    breaks: Mutex<Breaks>,
     undelivered: AtomicU64,
 }
 
-const COORDINATOR: &str = "TxnCoordinator";
+/// Connections that broke while they may have carried requests.
+#[derive(Clone, Debug, Default)]
+struct Breaks {
+    count: u64,
+    /// What was logged of the last one.
+    last: String,
+}
 
-impl ClientContext for Connections {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" && message.contains(COORDINATOR) {
-            self.broken.fetch_add(1, Ordering::Relaxed);
+/// The states of a connection in which no request is on its way but those that set it up: a bootstrap broker
+/// that is dead never gets beyond them.
+const SET_UP: [&str; 9] = [
+    "INIT",
+    "DOWN",
+    "TRY_CONNECT",
+    "CONNECT",
+    "SSL_HANDSHAKE",
+    "AUTH_LEGACY",
+    "APIVERSION_QUERY",
+    "AUTH_HANDSHAKE",
+    "AUTH_REQ",
+];
+
+/// Whether a line of librdkafka's log tells of a connection that may have carried requests. Where the line does
+/// not say in which state it was, it may.
+fn tells_of_a_break(facility: &str, message: &str) -> bool {
+    let state = message.rsplit_once(" in state ").and_then(|(_, rest)| rest.split([')', ',']).next());
+    facility == "FAIL" && !state.is_some_and(|state| SET_UP.contains(&state))
+}
+
+impl Connections {
+    fn breaks(&self) -> MutexGuard<'_, Breaks> {
+        self.breaks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a line of librdkafka's log, whose levels are those of syslog.
+    fn note(&self, level: i32, facility: &str, message: &str) {
+        if tells_of_a_break(facility, message) {
+            let mut breaks = self.breaks();
+            breaks.count += 1;
+            breaks.last.clear();
+            breaks.last.push_str(message);
         }
         match level {
-            RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
-                tracing::info!(facility, message, "librdkafka")
-            }
-            _ => tracing::warn!(facility, message, "librdkafka"),
+            ..=4 => tracing::warn!(facility, message, "librdkafka"),
+            5 | 6 => tracing::info!(facility, message, "librdkafka"),
+            _ => tracing::debug!(facility, message, "librdkafka"),
         }
+    }
+}
+
+impl ClientContext for Connections {
+    // What is logged before the session has its own queue.
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.note(level as i32, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -146,17 +194,20 @@ impl Connect for Settings {
             .set("retry.backoff.ms", "1")
             .set("retry.backoff.max.ms", "20")
             .set("batch.num.messages", "100000")
-            .set("batch.size", "1000000")
-            .set("message.max.bytes", "2000000")
+            .set("batch.size", BATCH_BYTES_MAX.to_string())
+            .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("queue.buffering.max.messages", "1000000")
             .set("delivery.report.only.error", "true")
-            .set("reconnect.backoff.max.ms", "1000");
+            .set("reconnect.backoff.max.ms", "1000")
+            // See [`Connections`]. Whether its lines are shown is for `RUST_LOG` to say.
+            .set("debug", "broker")
+            .set_log_level(RDKafkaLogLevel::Debug);
         if self.delivery == Delivery::ExactlyOnce {
             config.set("transactional.id", &self.transactional_id).set("transaction.timeout.ms", &timeout_ms);
         }
         let producer: TransactionalProducer =
             config.create_with_context(Connections::default()).map_err(|e| fatal(doing(), &e))?;
-        let (producer, news) = News::listen(producer)
+        let (producer, logs, news) = News::listen(producer)
             .map_err(|error| LogError::Fatal { doing: doing(), cause: error.to_string() })?;
         if self.delivery == Delivery::ExactlyOnce {
             // Fences whoever had the id before, and ends their open transaction.
@@ -171,13 +222,12 @@ impl Connect for Settings {
             &[("group.instance.id", &self.transactional_id), ("statistics.interval.ms", LAG_EVERY_MS)],
             Box::new(move || waits.wait_idle(REVOKE_MAX)),
         )?;
-        producer.poll(Duration::ZERO);
-        let broken_before = producer.client().context().broken.load(Ordering::Relaxed);
         let committer = Committer {
             producer,
             consumer: input.client(),
             gate: gate.clone(),
-            broken_before,
+            logs,
+            breaks_before: 0,
             delivery: self.delivery,
             topics: Vec::new(),
             is_open: false,
@@ -382,8 +432,12 @@ impl Session for KafkaSession {
         Some(ended)
     }
 
-    fn restore(&mut self, changelog: &TopicPartition) -> Result<Box<dyn Restore>, LogError> {
-        Ok(Box::new(self.input.restore(changelog)?))
+    fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<Box<dyn Restore>, LogError> {
+        Ok(Box::new(self.input.restore(changelog, inputs)?))
     }
 }
 
@@ -391,16 +445,32 @@ impl Session for KafkaSession {
 /// within [`NEWS`] after this is dropped, and the producer with it.
 struct News(Arc<AtomicBool>);
 
+/// What a producer logs, for all who wait for it.
+type Logs = Arc<Mutex<raw::LogQueue<Connections>>>;
+
+/// Takes note of everything that the producer has logged until now.
+fn take_note(logs: &Logs, producer: &TransactionalProducer) {
+    // Whoever comes second waits: by then, all of it is noted.
+    let mut logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
+    let context = producer.client().context();
+    logs.drain(|level, facility, message| context.note(level, facility, message));
+}
+
 impl News {
-    fn listen(producer: TransactionalProducer) -> std::io::Result<(Arc<TransactionalProducer>, Self)> {
+    fn listen(
+        producer: TransactionalProducer,
+    ) -> Result<(Arc<TransactionalProducer>, Logs, Self), Box<dyn std::error::Error>> {
         let (producer, ended) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
-        let (polled, end) = (producer.clone(), ended.clone());
+        let logs = Arc::new(Mutex::new(raw::LogQueue::of(producer.clone())?));
+        let (polled, drained, end) = (producer.clone(), logs.clone(), ended.clone());
         std::thread::Builder::new().name("news".to_owned()).spawn(move || {
             while !end.load(Ordering::Relaxed) {
                 polled.poll(NEWS);
+                // Nobody else does while no transaction is written.
+                take_note(&drained, &polled);
             }
         })?;
-        Ok((producer, Self(ended)))
+        Ok((producer, logs, Self(ended)))
     }
 }
 
@@ -415,8 +485,9 @@ struct Committer {
     producer: Arc<TransactionalProducer>,
     consumer: Arc<BaseConsumer<Context>>,
     gate: Arc<Gate>,
-    /// How often the coordinator's connection broke before the producer had its epoch.
-    broken_before: u64,
+    logs: Logs,
+    /// How many connections had broken when the transaction began.
+    breaks_before: u64,
     delivery: Delivery,
     /// Those that were written to. They are few, and mostly known by the address of their names.
     topics: Vec<(Topic, raw::ProducerTopic<Connections>)>,
@@ -504,18 +575,24 @@ impl Committer {
             }
         }
         fault::place("after-commit");
-        if self.is_broken() && !planted("same-epoch") {
-            // Committed, but not to be built on: a new session has a new epoch, which fences the wish that may be late.
-            return Err(self.lost("a connection broke while the transaction was committed".to_owned()));
+        match self.broken().filter(|_| !planted("same-epoch")) {
+            // Committed, but not to be built on: a new session has a new epoch, which fences requests that are late.
+            Some(line) => Err(self.lost(format!("committed, but a connection broke meanwhile: {line}"))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Whether the coordinator's connection has broken since the producer got its epoch.
-    fn is_broken(&self) -> bool {
+    /// How many connections have broken until now, and what was logged of the last one.
+    fn breaks(&self) -> Breaks {
         // What librdkafka has logged before it answered is in its queue by now.
-        self.producer.poll(Duration::ZERO);
-        self.producer.client().context().broken.load(Ordering::Relaxed) != self.broken_before
+        take_note(&self.logs, &self.producer);
+        self.producer.client().context().breaks().clone()
+    }
+
+    /// What was logged of the last connection that has broken since the transaction began.
+    fn broken(&self) -> Option<String> {
+        let breaks = self.breaks();
+        (breaks.count != self.breaks_before).then_some(breaks.last)
     }
 
     /// Writes the last records of a transaction and sends its offsets, exactly once.
@@ -543,6 +620,8 @@ impl Committer {
     /// Begins a transaction, unless one is open.
     fn begin(&mut self) -> Result<(), Class> {
         if !self.is_open && self.delivery == Delivery::ExactlyOnce {
+            // Nothing is on its way between transactions: a break before this one harms nothing.
+            self.breaks_before = self.breaks().count;
             self.call("beginning a transaction", || self.producer.begin_transaction())?;
             fault::place("after-begin");
         }
@@ -656,10 +735,12 @@ impl Committer {
             return TransactionError::Aborted(reason);
         }
         match self.producer.abort_transaction(CALL_MAX) {
-            Ok(()) if self.is_broken() => {
-                self.lost(format!("{reason}; a connection broke while it was aborted"))
-            }
-            Ok(()) => TransactionError::Aborted(reason),
+            Ok(()) => match self.broken() {
+                Some(line) => {
+                    self.lost(format!("{reason}; aborted, but a connection broke meanwhile: {line}"))
+                }
+                None => TransactionError::Aborted(reason),
+            },
             Err(error) => match class("aborting", &error) {
                 Class::Fenced(text) => TransactionError::Fenced(format!("{reason}; {text}")),
                 _ => self.lost(format!("{reason}; the abort failed: {error}")),
@@ -711,7 +792,77 @@ fn class(doing: &str, error: &KafkaError) -> Class {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+
     use super::*;
+
+    #[test]
+    fn line_of_a_broken_connection_counts_unless_it_was_being_set_up() {
+        for (message, counts) in [
+            ("[thrd:b:9092/1]: b:9092/1: Disconnected (after 12ms in state UP) (_TRANSPORT)", true),
+            (
+                "[thrd:GroupCoordinator]: GroupCoordinator: b:9092: Disconnected (after 2ms in state UP) \
+                 (_TRANSPORT): identical to last error: error log suppressed",
+                true,
+            ),
+            (
+                "b/1: 2 request(s) timed out: disconnect (after 9ms in state UP, 3 identical error(s) suppressed)",
+                true,
+            ),
+            ("b/1: Receive failed: reset (after 9ms in state REAUTH)", true),
+            ("b/1: a line that is cut off before it says in which", true),
+            (
+                "b/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+                false,
+            ),
+            ("b/bootstrap: Disconnected: requesting ApiVersion (after 1ms in state APIVERSION_QUERY)", false),
+            (
+                "b/bootstrap: Failed to resolve 'b:9092' (after 0ms in state TRY_CONNECT, 2 identical error(s) suppressed)",
+                false,
+            ),
+        ] {
+            assert_eq!(tells_of_a_break("FAIL", message), counts, "{message}");
+        }
+        assert!(!tells_of_a_break("CONNECT", "b/1: Broker in state UP connecting"));
+    }
+
+    #[test]
+    fn every_break_since_a_transaction_began_is_seen_though_all_are_alike() {
+        let cluster = MockCluster::new(1).expect("a mock");
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("debug", "broker")
+            .set("reconnect.backoff.ms", "1")
+            .set("reconnect.backoff.max.ms", "10")
+            .set_log_level(RDKafkaLogLevel::Debug);
+        let producer = config.create_with_context(Connections::default()).expect("a producer");
+        let (producer, logs, _news) = News::listen(producer).expect("threads");
+        let count = || {
+            take_note(&logs, &producer);
+            producer.client().context().breaks().count
+        };
+        let answers = || producer.client().fetch_metadata(None, Duration::from_secs(1)).is_ok();
+        let wait_for = |what: &str, done: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !done() {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        for round in 0..3 {
+            wait_for("the broker answers", &answers);
+            let before = count();
+            cluster.broker_down(1).expect("it goes down");
+            wait_for(&format!("break {round} is seen"), &|| count() > before);
+            assert!(!answers());
+            let broken = count();
+            // It can't be reached, which is no break.
+            assert!(!answers());
+            assert_eq!(count(), broken, "{}", producer.client().context().breaks().last);
+            cluster.broker_up(1).expect("it comes back");
+        }
+    }
 
     #[test]
     fn thread_that_is_stuck_is_left_behind_and_counted_until_it_ends() {

@@ -11,6 +11,19 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 /// is a file that the broker keeps open.
 const COMPACTED_SEGMENT_BYTES: u32 = 32 * 1024 * 1024;
 
+/// The largest record that a session writes, whatever its topic takes: librdkafka's `message.max.bytes`.
+pub const RECORD_BYTES_MAX: u32 = 2 * 1024 * 1024;
+/// The largest batch of several records that a session writes: librdkafka's `batch.size`. Every topic
+/// takes as much, so that a record within its topic's limit is never refused for its neighbours.
+pub const BATCH_BYTES_MAX: u32 = 1_000_000;
+
+/// The largest record that a session may write to `topic`, as [`crate::batch::wire_bytes`] counts it.
+/// A topic that is not declared has the default limit.
+pub fn record_bytes_max(topic: &str) -> usize {
+    let declared = all().get(topic).map_or(all().bytes_max, |topic| topic.bytes_max);
+    declared.min(RECORD_BYTES_MAX) as usize
+}
+
 /// The declared topics.
 ///
 /// # Panics
@@ -41,7 +54,11 @@ pub enum TopicsError {
 
 /// Declared topics, by name.
 #[derive(Clone, Debug)]
-pub struct Topics(BTreeMap<String, Topic>);
+pub struct Topics {
+    topics: BTreeMap<String, Topic>,
+    /// The default limit of a record or batch.
+    bytes_max: u32,
+}
 
 /// A declared topic.
 #[derive(Clone, Debug)]
@@ -133,19 +150,20 @@ impl Topics {
             topic.check(&is_record).map_err(|why| wrong(&why))?;
             Ok((name, topic))
         });
-        let topics = Self(topics.collect::<Result<_, TopicsError>>()?);
+        let topics =
+            Self { topics: topics.collect::<Result<_, TopicsError>>()?, bytes_max: defaults.bytes_max };
         topics.check()?;
         Ok(topics)
     }
 
     /// The topic called `name`.
     pub fn get(&self, name: &str) -> Option<&Topic> {
-        self.0.get(name)
+        self.topics.get(name)
     }
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Topic> {
-        self.0.values()
+        self.topics.values()
     }
 
     /// The changelog of a processor.
@@ -298,6 +316,16 @@ mod tests {
                 assert!(all().dead(input).is_some(), "{input}");
             }
         }
+    }
+
+    #[test]
+    fn every_topic_takes_a_full_batch_and_no_topic_promises_more_than_a_session_writes() {
+        for topic in all().iter() {
+            let (name, bytes_max) = (&topic.name, topic.bytes_max);
+            assert!((BATCH_BYTES_MAX..=RECORD_BYTES_MAX).contains(&bytes_max), "{name}: {bytes_max}");
+        }
+        assert_eq!(record_bytes_max("order.state"), 2 * record_bytes_max("order.events"));
+        assert_eq!(record_bytes_max("not.declared"), 1024 * 1024);
     }
 
     #[test]

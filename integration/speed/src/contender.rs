@@ -93,7 +93,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let shutdown = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let told = shutdown.clone();
-    let thread = std::thread::Builder::new().name("worker".to_owned()).spawn(move || worker.run(&told, || {}))?;
+    let thread =
+        std::thread::Builder::new().name("worker".to_owned()).spawn(move || worker.run(&told, || {}))?;
 
     let watch = async {
         while status.restoring() == 0 && status.tasks() == 0 {

@@ -49,6 +49,7 @@ pub struct Driver {
     now_ms: Arc<AtomicI64>,
     workers: Vec<Option<Worker>>,
     settings: Settings,
+    registry: Arc<dyn SchemaSource>,
 }
 
 impl Driver {
@@ -68,6 +69,7 @@ impl Driver {
                 positions_every: Duration::MAX,
                 ..Settings::default()
             },
+            registry: Arc::new(NoRegistry),
         };
         driver.log.set_time(START_MS);
         (0..workers).for_each(|worker| driver.start(worker));
@@ -97,7 +99,7 @@ impl Driver {
             self.topology.clone(),
             self.codec.clone(),
             Arc::new(connect),
-            Arc::new(NoRegistry),
+            self.registry.clone(),
             Arc::new(move || now_ms.load(Ordering::Relaxed)),
             self.settings.clone(),
             metrics.unwrap_or_else(|error| panic!("{error}")),
@@ -107,6 +109,17 @@ impl Driver {
     /// How workers work that are started from now on.
     pub fn settings(&mut self) -> &mut Settings {
         &mut self.settings
+    }
+
+    /// Where workers that are started from now on find schemas that the codec does not know. Its answers come from
+    /// another thread, so a test that needs one steps until it is there.
+    pub fn set_registry(&mut self, registry: Arc<dyn SchemaSource>) {
+        self.registry = registry;
+    }
+
+    /// How many tasks of a running worker are still to be restored.
+    pub fn restoring(&self, worker: usize) -> usize {
+        self.workers[worker].as_ref().map_or(0, |worker| worker.status().restoring())
     }
 
     /// What a running worker has decided on and not handed over for a commit yet: records with timers, and bytes of output.

@@ -8,8 +8,24 @@ use redpanda::log::{Headers, Record};
 use schemas::headers as name;
 use uuid::Uuid;
 
+/// The longest key that a record may have.
+pub(crate) const KEY_BYTES_MAX: usize = 1_024;
+/// The longest value of a header that goes on to what follows from a record.
+const HEADER_BYTES_MAX: usize = 1_024;
+/// The longest reason that a dead letter, a parked record or an outcome carries.
+const REASON_BYTES_MAX: usize = 2_000;
+
+/// `reason`, cut to what a dead letter, a parked record or an outcome may carry of it.
+pub(crate) fn shortened(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
+}
+
 /// The principal of a record that carries none: whoever may write to the topic with `rpk`.
 const OPERATOR: &str = "operator";
+/// The principal of a record whose own is too long to be one.
+const NOBODY: &str = "nobody";
+/// The headers that go on to what follows from a record.
+const COPIED: [&str; 4] = [name::CORRELATION_ID, name::PRINCIPAL, name::FINGERPRINT, name::TRACE_PARENT];
 
 /// What is known of an input beside its payload.
 #[derive(Clone, Debug)]
@@ -24,6 +40,8 @@ pub(crate) struct Envelope {
     pub(crate) fingerprint: Option<String>,
     /// The W3C trace that it belongs to.
     pub(crate) traceparent: Option<Bytes>,
+    /// A header that is too long to go on to what follows. It was left out, and its record is not worked on.
+    excess: Option<(&'static str, usize)>,
 }
 
 impl Envelope {
@@ -31,10 +49,17 @@ impl Envelope {
     pub(crate) fn of(record: &Record) -> Self {
         let (mut id, mut correlation, mut principal, mut fingerprint, mut traceparent) =
             (None, None, None, None, None);
+        let mut excess = None;
         for (name, value) in record.headers.iter() {
             let text = || std::str::from_utf8(value).ok();
             // No name of ours is anything but text.
-            match std::str::from_utf8(name).unwrap_or_default() {
+            let name = std::str::from_utf8(name).unwrap_or_default();
+            let long = COPIED.into_iter().find(|copied| *copied == name && value.len() > HEADER_BYTES_MAX);
+            if let Some(name) = long {
+                excess = Some((name, value.len()));
+                continue;
+            }
+            match name {
                 name::ID => id = text(),
                 name::CORRELATION_ID => correlation = Some(Bytes::copy_from_slice(value)),
                 name::PRINCIPAL => principal = text().map(|_| Bytes::copy_from_slice(value)),
@@ -50,8 +75,18 @@ impl Envelope {
                 &format!("{}/{}/{}", record.topic, record.partition, record.offset),
             ),
         };
-        let principal = principal.unwrap_or(Bytes::from_static(OPERATOR.as_bytes()));
-        Self { id, correlation, principal, fingerprint, traceparent }
+        let principal = principal.unwrap_or(Bytes::from_static(match excess {
+            Some((name::PRINCIPAL, _)) => NOBODY.as_bytes(),
+            _ => OPERATOR.as_bytes(),
+        }));
+        Self { id, correlation, principal, fingerprint, traceparent, excess }
+    }
+
+    /// Whether what follows from the record can carry what the record says of itself.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.excess.map_or(Ok(()), |(name, length)| {
+            Err(format!("its header {name} has {length} bytes, more than {HEADER_BYTES_MAX}"))
+        })
     }
 
     /// The envelope of a timer's firing.
@@ -62,6 +97,7 @@ impl Envelope {
             principal: Bytes::from_static(b"system"),
             fingerprint: None,
             traceparent: None,
+            excess: None,
         }
     }
 

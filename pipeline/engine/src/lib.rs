@@ -5,6 +5,7 @@
 //! - `task`: one partition number of a processor; `aggregate`: one kind of aggregate in it
 //! - [`table`]: state whose latest writes can be taken back
 //! - [`changelog`]: the typed keys under which a task remembers itself in the log
+//! - `learner`: schemas of other writers, asked for in the background
 //! - `envelope`, `output`: the headers and records of what goes out
 //! - [`metrics`]: all names of metrics
 //! - [`driver`]: the same workers on an in-memory log, for tests
@@ -16,6 +17,7 @@ mod aggregate;
 pub mod changelog;
 pub mod driver;
 mod envelope;
+mod learner;
 pub mod metrics;
 mod output;
 pub mod table;

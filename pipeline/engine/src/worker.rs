@@ -16,16 +16,17 @@ use std::{
 use redpanda::{
     batch::Batch,
     log::{
-        Connect, LogError, Membership, Record, Restore, Session, Topic, TopicPartition, Transaction,
+        Connect, LogError, Membership, Record, Restore, Session, Start, Topic, TopicPartition, Transaction,
         TransactionError,
     },
 };
-use schemas::{Codec, CodecError};
+use schemas::Codec;
 
 use crate::{
+    learner::{Learner, Learnt},
     metrics::Metrics,
     output::Output,
-    task::{Bounds, Task},
+    task::{Bounds, Task, Unwritten},
     topology::{Route, Topology},
 };
 
@@ -37,10 +38,10 @@ const IN_FLIGHT: Duration = Duration::from_millis(10);
 const RESTORING: Duration = Duration::from_millis(1);
 /// How long a batch that is due waits for the log before the group is served again.
 const COMMIT_WAIT: Duration = Duration::from_millis(5);
+/// The longest wait between a transaction that was aborted like the one before it and the next.
+const ABORT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A commit that is not answered within this is taken for lost. Longer than `transaction.timeout.ms`.
 const COMMIT_MAX: Duration = Duration::from_secs(20);
-/// How long an unreachable registry is waited for before the session is rebuilt; then it is waited for again.
-const REGISTRY_MAX: Duration = Duration::from_secs(60);
 /// How many records are polled in one turn: few enough to be still in the processor's cache when they are decided on.
 const POLL_MAX: usize = 256;
 /// How many changelog records are read back in one go, and how many timers fire in one batch.
@@ -78,8 +79,9 @@ pub struct Settings {
     pub stuck_wait: Duration,
     /// Inputs, as `topic[partition]`, that go on at the log's beginning where records are gone that were not read.
     pub accept_loss: Vec<String>,
-    /// The wait before committed offsets are asked for again that a transaction had still to decide, and before a session is opened
-    /// anew, when it doubles up to ten seconds.
+    /// The wait before a task is restored again, or asks again what was not to be had. The wait before a session is
+    /// opened anew, and before what follows the second of transactions that are aborted one after the other; these
+    /// two double up to ten seconds.
     pub rebuild_wait: Duration,
 }
 
@@ -234,7 +236,10 @@ impl From<LogError> for Hold {
 struct Restoring {
     task: Task,
     reader: Box<dyn Restore>,
-    committed: Vec<Option<i64>>,
+    /// What was read and is not recalled yet, because a schema is asked for.
+    records: Vec<Record>,
+    /// What the task starts from, once everything is read.
+    start: Option<Start>,
     since: Instant,
     /// When the changelog is read on, after an error that passes.
     not_before: Instant,
@@ -245,7 +250,7 @@ pub struct Worker {
     topology: Arc<Topology>,
     codec: Arc<Codec>,
     connect: Arc<dyn Connect>,
-    source: Arc<dyn SchemaSource>,
+    learner: Learner,
     clock: Clock,
     settings: Settings,
     metrics: Metrics,
@@ -254,7 +259,9 @@ pub struct Worker {
     assigned: bool,
     active: BTreeMap<i32, Task>,
     restoring: BTreeMap<i32, Restoring>,
-    /// Assigned partitions whose offsets were not to be had yet, and when to ask again.
+    /// Active tasks whose next record has a schema that is not known yet. They are not read from.
+    waiting: BTreeMap<i32, u32>,
+    /// Assigned partitions that are still to be restored, and from when on.
     unread: BTreeMap<i32, Instant>,
     /// Tasks that can't go on, and why. They are restored again after a while.
     stuck: BTreeMap<i32, String>,
@@ -271,6 +278,10 @@ pub struct Worker {
     inbox: Vec<Record>,
     fenced: u32,
     rebuild_wait: Duration,
+    /// How many transactions were aborted since the last one that was committed.
+    aborts: u32,
+    /// While it is set, nothing is read or fired: too many transactions were aborted.
+    paused: Option<Instant>,
 }
 
 impl Worker {
@@ -287,9 +298,9 @@ impl Worker {
         let rebuild_wait = settings.rebuild_wait;
         Self {
             topology,
+            learner: Learner::new(source, codec.clone()),
             codec,
             connect,
-            source,
             clock,
             settings,
             metrics,
@@ -298,6 +309,7 @@ impl Worker {
             assigned: false,
             active: BTreeMap::new(),
             restoring: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             unread: BTreeMap::new(),
             stuck: BTreeMap::new(),
             looked: Instant::now(),
@@ -309,6 +321,8 @@ impl Worker {
             inbox: Vec::new(),
             fenced: 0,
             rebuild_wait,
+            aborts: 0,
+            paused: None,
         }
     }
 
@@ -374,11 +388,14 @@ impl Worker {
         self.assigned = false;
         self.active.clear();
         self.restoring.clear();
+        self.waiting.clear();
         self.unread.clear();
         self.stuck.clear();
+        self.learner.clear();
         self.output = Output::default();
         (self.pending, self.pending_since, self.written, self.in_flight) = (0, None, None, None);
         self.inbox.clear();
+        self.paused = None;
         self.metrics.rebuilds.inc();
         self.publish();
         match trouble {
@@ -394,6 +411,7 @@ impl Worker {
     }
 
     fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, Trouble> {
+        self.resume(session)?;
         // What is left over is decided on first; without room there is nothing to poll for.
         let (polled, mut drained) = match (self.inbox.len(), self.room()) {
             (0, 0) => (0, false),
@@ -412,7 +430,8 @@ impl Worker {
         self.decide(session)?;
         if drained {
             let now_ms = (self.clock)();
-            self.active.values_mut().for_each(|task| task.drained(now_ms));
+            let read = self.active.iter_mut().filter(|(partition, _)| !self.waiting.contains_key(partition));
+            read.for_each(|(_, task)| task.drained(now_ms));
         }
         let fired = self.fire();
         let restored = self.restore(session)?;
@@ -423,7 +442,18 @@ impl Worker {
         }
         let submitted = self.submit_when_due(session, polled == 0)?;
         self.measure_lag(session);
-        Ok(polled > 0 || fired > 0 || restored || ended || submitted)
+        Ok(polled > 0 || fired > 0 || restored || ended || submitted || !self.waiting.is_empty())
+    }
+
+    /// Reads on where that had to wait: for a schema that is known now, or after aborts.
+    fn resume(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        let waited = self.waiting.len();
+        self.waiting.retain(|_, id| self.learner.is_asked(*id));
+        let is_over = self.paused.is_some_and(|until| until <= Instant::now());
+        if is_over {
+            self.paused = None;
+        }
+        if is_over || self.waiting.len() < waited { self.fetch(session) } else { Ok(()) }
     }
 
     /// How many more records and timers the pending batch may take. While a transaction is in flight, it may become twice as
@@ -458,10 +488,14 @@ impl Worker {
         } else if !self.restoring.is_empty() {
             // The changelog is not waited for beside tasks that work: here, so that both do not spin.
             idle.min(RESTORING)
-        } else if self.in_flight.is_some() {
+        } else if self.in_flight.is_some() || !self.waiting.is_empty() {
             idle.min(IN_FLIGHT)
         } else {
             idle.min(self.until_timer())
+        };
+        let wait = match self.paused {
+            Some(until) => idle.min(until.saturating_duration_since(Instant::now())),
+            None => wait,
         };
         let wait = match self.settings.commit_interval {
             // With an interval there is time until the next commit.
@@ -505,7 +539,7 @@ impl Worker {
 
     /// Makes a transaction due for positions that nothing else carries, where nothing is under way.
     fn announce(&mut self, session: &mut dyn Session) {
-        if self.pending > 0 || self.in_flight.is_some() {
+        if self.pending > 0 || self.in_flight.is_some() || self.paused.is_some() {
             return;
         }
         self.follow(session);
@@ -526,34 +560,29 @@ impl Worker {
         let mut inbox = std::mem::take(&mut self.inbox);
         let mut run: Option<(Topic, u64)> = None;
         let mut done = 0;
+        let mut waits = false;
         'records: for record in &inbox {
             if self.room() == 0 {
                 break;
             }
             done += 1;
-            loop {
-                let Some(task) = self.active.get_mut(&record.partition) else {
-                    tracing::debug!(topic = %record.topic, partition = record.partition, "a record of no task was left out");
-                    continue 'records;
-                };
-                let Err(id) = task.apply(record, &mut self.output) else { break };
-                // The registry may have to be waited for, and no transaction may stay open so long.
-                if self.written.is_some() {
-                    self.submit(session)?;
-                    match self.ended(session, COMMIT_MAX)? {
-                        Some(Ended::Committed) => continue,
-                        // All of this is read again.
-                        Some(Ended::Aborted) => {
-                            self.metrics.decided(run);
-                            return self.fetch(session);
-                        }
-                        None => return Err(unanswered("a schema was asked for")),
+            let Some(task) = self.active.get_mut(&record.partition) else {
+                tracing::debug!(topic = %record.topic, partition = record.partition, "a record of no task was left out");
+                continue;
+            };
+            while let Err(id) = task.apply(record, &mut self.output) {
+                match self.learner.learn(id) {
+                    Learnt::Known => {}
+                    Learnt::Unknown => {
+                        let error = format!("its schema id {id} is not in the registry");
+                        task.fail(record, &error, &mut self.output);
+                        break;
                     }
-                }
-                if !learn(&*self.source, &self.codec, id)? {
-                    let error = format!("its schema id {id} is not in the registry");
-                    task.fail(record, &error, &mut self.output);
-                    break;
+                    Learnt::Asked => {
+                        self.waiting.insert(record.partition, id);
+                        waits = true;
+                        break 'records;
+                    }
                 }
             }
             self.pending += 1;
@@ -569,10 +598,14 @@ impl Worker {
         if self.pending > 0 && self.pending_since.is_none() {
             self.pending_since = Some(Instant::now());
         }
-        Ok(())
+        // What is not decided on is read again, but for the task that waits.
+        if waits { self.fetch(session) } else { Ok(()) }
     }
 
     fn fire(&mut self) -> usize {
+        if self.paused.is_some() {
+            return 0;
+        }
         let now_ms = (self.clock)();
         let (mut fired, room) = (0, self.room());
         for task in self.active.values_mut() {
@@ -603,7 +636,7 @@ impl Worker {
         if writes {
             self.write(session)?;
         }
-        if due {
+        if due && self.pending > 0 {
             self.follow(session);
             self.submit(session)?;
         }
@@ -612,15 +645,52 @@ impl Worker {
 
     /// Hands over the records that were decided so far, as a first part of their transaction.
     fn write(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
-        for task in self.active.values_mut().filter(|task| task.touched()) {
-            task.write_changes(&mut self.output).map_err(unwritten)?;
+        if !self.write_changes(session)? {
+            return Ok(());
         }
         let records = self.take_output();
         self.written = Some(self.written.unwrap_or(0) + records.bytes());
         Ok(session.write(records)?)
     }
 
+    /// Adds what the tasks' changelogs have to carry. `false` where one does not take it: then the batch
+    /// was dropped, and its input is read again and checked one by one.
+    fn write_changes(&mut self, session: &mut dyn Session) -> Result<bool, Trouble> {
+        for task in self.active.values_mut().filter(|task| task.touched()) {
+            match task.write_changes(&mut self.output) {
+                Ok(()) => {}
+                Err(Unwritten::TooLarge(error)) => {
+                    tracing::warn!(
+                        processor = self.topology.processor,
+                        partition = task.partition,
+                        error,
+                        "a change is too large: the batch is decided on again, input by input"
+                    );
+                    task.check_each();
+                    self.take_back(session)?;
+                    return Ok(false);
+                }
+                Err(error @ Unwritten::Codec(_)) => return Err(Trouble::Rebuild(error.to_string())),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Drops the pending batch, aborts what is written of it, and reads its input again.
+    fn take_back(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        if self.written.is_some() {
+            session.abandon()?;
+            self.in_flight = Some(Instant::now());
+        }
+        self.active.values_mut().for_each(Task::drop_pending);
+        self.drop_batch();
+        self.fetch(session)
+    }
+
     fn submit(&mut self, session: &mut dyn Session) -> Result<(), Trouble> {
+        if !self.write_changes(session)? {
+            return Ok(());
+        }
         let transaction = self.gather()?;
         self.active.values_mut().filter(|task| task.touched()).for_each(Task::seal);
         self.metrics.begun.inc();
@@ -634,8 +704,8 @@ impl Worker {
     fn gather(&mut self) -> Result<Transaction, Trouble> {
         let mut offsets = Vec::new();
         for task in self.active.values_mut().filter(|task| task.touched()) {
-            task.write_changes(&mut self.output).map_err(unwritten)?;
-            task.write_positions(&mut self.output).map_err(unwritten)?;
+            let written = task.write_positions(&mut self.output);
+            written.map_err(|error| Trouble::Rebuild(format!("a position could not be encoded: {error}")))?;
             let positions = task.positions().iter();
             offsets.extend(positions.map(|(topic, next)| {
                 (TopicPartition { topic: topic.clone(), partition: task.partition }, *next)
@@ -676,14 +746,17 @@ impl Worker {
                 self.active.values_mut().for_each(Task::settle);
                 self.metrics.committed.inc();
                 self.metrics.seconds.observe(taken.as_secs_f64());
-                self.fenced = 0;
+                (self.fenced, self.aborts) = (0, 0);
                 self.rebuild_wait = self.settings.rebuild_wait;
                 Ok(Some(Ended::Committed))
             }
             Some(Err(TransactionError::Aborted(reason))) => {
+                let wait = self.wait_after_abort();
                 tracing::warn!(
                     processor = self.topology.processor,
                     reason,
+                    aborted = self.aborts,
+                    wait_ms = wait.as_millis(),
                     "a transaction was aborted; its input is read again"
                 );
                 self.metrics.aborted.with_label_values(&["aborted"]).inc();
@@ -703,6 +776,15 @@ impl Worker {
         }
     }
 
+    /// Sets how long nothing is read or fired after an abort: the first one of several costs no time.
+    fn wait_after_abort(&mut self) -> Duration {
+        self.aborts = self.aborts.saturating_add(1);
+        let times = self.aborts.checked_sub(2).map_or(0, |repeats| 1_u32 << repeats.min(16));
+        let wait = self.settings.rebuild_wait.saturating_mul(times).min(ABORT_WAIT_MAX);
+        self.paused = (!wait.is_zero()).then(|| Instant::now() + wait);
+        wait
+    }
+
     fn drop_batch(&mut self) {
         self.output.records.truncate(0);
         self.inbox.clear();
@@ -716,6 +798,7 @@ impl Worker {
         let positions: Vec<_> = self
             .active
             .values()
+            .filter(|task| self.paused.is_none() && !self.waiting.contains_key(&task.partition))
             .flat_map(|task| {
                 let partition = task.partition;
                 task.positions()
@@ -753,8 +836,11 @@ impl Worker {
         }
         self.active.values_mut().for_each(Task::drop_pending);
         self.drop_batch();
+        // Whoever still waits for a schema asks again.
+        self.learner.clear();
         for partition in partitions {
             self.active.remove(partition);
+            self.waiting.remove(partition);
             self.restoring.remove(partition);
             self.unread.remove(partition);
             self.stuck.remove(partition);
@@ -790,20 +876,9 @@ impl Worker {
     }
 
     fn begin_restore(&mut self, session: &mut dyn Session, partition: i32) -> Result<(), Trouble> {
-        // First the offsets, then the changelog's end: so the changelog has at least what the offsets say.
-        let inputs: Vec<_> =
-            self.topology.inputs().into_iter().map(|topic| TopicPartition { topic, partition }).collect();
-        let committed = match session.committed(&inputs) {
-            Ok(committed) => committed,
-            Err(LogError::Retriable { doing, cause }) => {
-                tracing::info!(partition, doing, cause, "the committed offsets are still to be decided");
-                self.unread.insert(partition, Instant::now() + self.settings.rebuild_wait);
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let changelog = TopicPartition { topic: self.topology.changelog.clone(), partition };
-        let reader = match session.restore(&changelog) {
+        let place = |topic: &Topic| TopicPartition { topic: topic.clone(), partition };
+        let inputs: Vec<_> = self.topology.inputs().iter().map(place).collect();
+        let reader = match session.restore(&place(&self.topology.changelog), &inputs) {
             Ok(reader) => reader,
             Err(error) => return self.hold(partition, error.into()),
         };
@@ -816,7 +891,9 @@ impl Worker {
         let task =
             Task::new(partition, self.topology.clone(), self.codec.clone(), self.metrics.clone(), bounds);
         let now = Instant::now();
-        self.restoring.insert(partition, Restoring { task, reader, committed, since: now, not_before: now });
+        let (records, start) = (Vec::new(), None);
+        let restoring = Restoring { task, reader, records, start, since: now, not_before: now };
+        self.restoring.insert(partition, restoring);
         Ok(())
     }
 
@@ -832,42 +909,43 @@ impl Worker {
             return Ok(false);
         }
         let wait = if self.active.is_empty() { IN_FLIGHT } else { Duration::ZERO };
-        let mut records = Vec::new();
-        let (mut finished, mut held) = (Vec::new(), Vec::new());
+        let (mut finished, mut held, mut worked) = (Vec::new(), Vec::new(), false);
         for (partition, restoring) in &mut self.restoring {
             if restoring.not_before > now {
                 continue;
             }
-            records.clear();
-            let at_end = match restoring.reader.poll(wait, RESTORE_MAX, &mut records) {
-                Ok(at_end) => at_end,
-                // What was read stays read.
-                Err(LogError::Retriable { doing, cause }) => {
-                    tracing::warn!(partition, doing, cause, "the changelog is asked again");
-                    restoring.not_before = now + self.settings.rebuild_wait;
-                    false
+            let Restoring { task, reader, records, start, not_before, .. } = restoring;
+            if records.is_empty() && start.is_none() {
+                match reader.poll(wait, RESTORE_MAX, records) {
+                    Ok(found) => *start = found,
+                    // What was read stays read.
+                    Err(LogError::Retriable { doing, cause }) => {
+                        tracing::warn!(partition, doing, cause, "a restore asks again");
+                        *not_before = now + self.settings.rebuild_wait;
+                    }
+                    Err(error) => {
+                        held.push((*partition, error.into()));
+                        continue;
+                    }
                 }
-                Err(error) => {
-                    held.push((*partition, error.into()));
-                    continue;
-                }
-            };
-            self.metrics.restored.inc_by(records.len() as u64);
-            if let Err(hold) = recall(&*self.source, &self.codec, &mut restoring.task, &records) {
-                held.push((*partition, hold));
+                self.metrics.restored.inc_by(records.len() as u64);
+            }
+            worked |= !records.is_empty() || start.is_some();
+            if let Err(reason) = recall(&mut self.learner, task, records) {
+                held.push((*partition, Hold::Stuck(reason)));
                 continue;
             }
-            let (position, end) = restoring.reader.progress();
+            let (position, end) = reader.progress();
             let label = partition.to_string();
             self.metrics.restore_remaining.with_label_values(&[&label]).set((end - position).max(0));
-            if at_end {
+            if records.is_empty() && start.is_some() {
                 finished.push(*partition);
             }
         }
         let any = !finished.is_empty();
         for partition in finished {
             if let Some(restoring) = self.restoring.remove(&partition)
-                && let Err(hold) = self.begin_work(session, restoring)
+                && let Err(hold) = self.begin_work(restoring)
             {
                 held.push((partition, hold));
             }
@@ -880,15 +958,16 @@ impl Worker {
             // Reading starts anew everywhere: what was decided but not handed over keeps its place.
             self.fetch(session)?;
         }
-        Ok(true)
+        Ok(worked)
     }
 
-    fn begin_work(&mut self, session: &mut dyn Session, restoring: Restoring) -> Result<(), Hold> {
-        let Restoring { mut task, committed, since, .. } = restoring;
+    fn begin_work(&mut self, restoring: Restoring) -> Result<(), Hold> {
+        let Restoring { mut task, start, since, .. } = restoring;
+        let Start { committed, kept } = start.unwrap_or_default();
         task.recalled();
         let partition = task.partition;
         let (mut positions, mut anew) = (Vec::new(), false);
-        for (topic, committed) in self.topology.inputs().into_iter().zip(committed) {
+        for ((topic, committed), kept) in self.topology.inputs().into_iter().zip(committed).zip(kept) {
             let place = TopicPartition { topic: topic.clone(), partition };
             let applied = task.positions().iter().find(|(known, _)| *known == topic).map(|(_, next)| *next);
             if let Some(committed) = committed.filter(|_| committed != applied) {
@@ -899,7 +978,6 @@ impl Worker {
                 let reason = format!("{place}: the group has committed {committed}, but the changelog {but}");
                 return Err(Hold::Stuck(reason));
             }
-            let kept = session.watermarks(&place)?;
             let next = applied.map_or(Ok(kept.0), |applied| self.kept(&place, applied, kept));
             let next = next.map_err(Hold::Stuck)?;
             anew |= applied.is_some_and(|applied| applied != next);
@@ -978,8 +1056,12 @@ impl Worker {
             let heard = Instant::now().checked_sub(session.silence());
             *self.status.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
         }
-        *self.status.stuck.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.stuck.iter().map(|(partition, reason)| format!("task {partition}: {reason}")).collect();
+        let waiting = self.waiting.iter().filter_map(|(partition, id)| {
+            let error = self.learner.error(*id)?;
+            Some(format!("task {partition}: waits for schema {id} of the registry: {error}"))
+        });
+        let stuck = self.stuck.iter().map(|(partition, reason)| format!("task {partition}: {reason}"));
+        *self.status.stuck.lock().unwrap_or_else(PoisonError::into_inner) = stuck.chain(waiting).collect();
         self.status.tasks.store(self.active.len(), Ordering::Relaxed);
         self.status.restoring.store(self.restoring.len() + self.unread.len(), Ordering::Relaxed);
         self.metrics.tasks.with_label_values(&["active"]).set(self.active.len() as i64);
@@ -997,54 +1079,30 @@ enum Ended {
     Aborted,
 }
 
-fn unwritten(error: CodecError) -> Trouble {
-    Trouble::Rebuild(format!("a state could not be encoded: {error}"))
-}
-
 fn unanswered(before: &str) -> Trouble {
     Trouble::Rebuild(format!("a commit was not answered before {before}"))
 }
 
-/// Takes records of a changelog back in.
-fn recall(source: &dyn SchemaSource, codec: &Codec, task: &mut Task, records: &[Record]) -> Result<(), Hold> {
-    for record in records {
-        while let Err(error) = task.recall(record) {
-            let known = match error.unknown_schema() {
-                Some(id) => learn(source, codec, id).map_err(Hold::Trouble)?,
-                None => false,
-            };
-            if !known {
-                let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
-                let reason = format!("{topic}[{partition}] at {offset} can't be read back: {error}");
-                return Err(Hold::Stuck(reason));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Learns a writer's schema, waiting for a registry that can't be reached; `false` where it has no such schema.
-fn learn(source: &dyn SchemaSource, codec: &Codec, id: u32) -> Result<bool, Trouble> {
-    let since = Instant::now();
-    let mut wait = Duration::from_millis(50);
-    loop {
-        match source.schema_by_id(id) {
-            Ok(Some(schema)) => match codec.learn(id, &schema) {
-                Ok(()) => return Ok(true),
-                Err(error) => {
-                    tracing::error!(schema.id = id, %error, "a schema of the registry can't be used");
-                    return Ok(false);
+/// Takes records of a changelog back in, and out of `records`. What is left there waits for a schema.
+fn recall(learner: &mut Learner, task: &mut Task, records: &mut Vec<Record>) -> Result<(), String> {
+    let mut done = 0;
+    let recalled = 'records: {
+        for record in &*records {
+            while let Err(error) = task.recall(record) {
+                match error.unknown_schema().map_or(Learnt::Unknown, |id| learner.learn(id)) {
+                    Learnt::Known => {}
+                    Learnt::Asked => break 'records Ok(()),
+                    Learnt::Unknown => {
+                        let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
+                        let reason = format!("{topic}[{partition}] at {offset} can't be read back: {error}");
+                        break 'records Err(reason);
+                    }
                 }
-            },
-            Ok(None) => return Ok(false),
-            Err(error) if since.elapsed() > REGISTRY_MAX => {
-                return Err(Trouble::Rebuild(format!("schema {id} can't be had from the registry: {error}")));
             }
-            Err(error) => {
-                tracing::warn!(schema.id = id, error, "the registry can't be reached; waiting");
-                std::thread::sleep(wait);
-                wait = (wait * 2).min(Duration::from_secs(2));
-            }
+            done += 1;
         }
-    }
+        Ok(())
+    };
+    records.drain(..done);
+    recalled
 }

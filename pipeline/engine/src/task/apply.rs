@@ -15,7 +15,7 @@ use super::Task;
 use crate::{
     aggregate::{Decided, Effect, Emitted, Failure, Payload, encoded, said},
     changelog::MEMBER_SEPARATOR,
-    envelope::{About, Envelope, derive},
+    envelope::{About, Envelope, KEY_BYTES_MAX, derive, shortened},
     output::Output,
     topology::Route,
 };
@@ -28,19 +28,25 @@ impl Task {
         let before = self.place();
         // Tables and output are put back to the savepoint before anyone looks at them again.
         let routed = catch_unwind(AssertUnwindSafe(|| self.route(record, output, true)));
-        if let Ok(Ok(())) = routed {
-            self.applied(record);
-            return Ok(());
-        }
+        let error = match routed {
+            Ok(Ok(())) => match self.check_changes(&before) {
+                Ok(()) => {
+                    self.applied(record);
+                    return Ok(());
+                }
+                Err(error) => error,
+            },
+            Ok(Err(id)) => {
+                self.roll_back(before);
+                output.records.truncate(length);
+                return Err(id);
+            }
+            Err(panic) => format!("the engine panicked on it: {}", said(&*panic)),
+        };
         self.roll_back(before);
         output.records.truncate(length);
-        match routed {
-            Ok(done) => done,
-            Err(panic) => {
-                self.fail(record, &format!("the engine panicked on it: {}", said(&*panic)), output);
-                Ok(())
-            }
-        }
+        self.fail(record, &error, output);
+        Ok(())
     }
 
     /// Gives a record up that can't be read at all: its command fails, or its key is parked.
@@ -89,7 +95,8 @@ impl Task {
             let length = output.records.len();
             self.timers.put(&name, None);
             let before = self.place();
-            if let Err(error) = self.fire_one(&name, due_ms, output) {
+            let done = self.fire_one(&name, due_ms, output);
+            if let Err(error) = done.and_then(|()| self.check_changes(&before)) {
                 // There is no record to park: the timer is gone, and people are told.
                 self.roll_back(before);
                 output.records.truncate(length);
@@ -152,6 +159,13 @@ impl Task {
                 return Ok(());
             }
         };
+        if let Err(error) = envelope.check() {
+            match route {
+                Route::Commands(_) => self.bury(record, &envelope, route, key, &error, output),
+                Route::FollowUps(_) | Route::Policy(_) => self.park(key, record, &error, output),
+            }
+            return Ok(());
+        }
         if let Route::Commands(index) = route {
             return self.command(index, key, record, &envelope, output);
         }
@@ -219,6 +233,9 @@ impl Task {
         let text = std::str::from_utf8(key).map_err(|_| "its key is not UTF-8")?;
         if text.is_empty() || text.chars().any(char::is_control) {
             return Err("its key is empty or has control characters".to_owned());
+        }
+        if key.len() > KEY_BYTES_MAX {
+            return Err(format!("its key has {} bytes, more than {KEY_BYTES_MAX}", key.len()));
         }
         let count = self.topology.partitions(&record.topic).unwrap_or(1);
         match redpanda::partition_of(key, count) {
@@ -316,7 +333,7 @@ impl Task {
     fn blank(&self, index: usize, key: &str, record: &Record, envelope: &Envelope) -> Outcome {
         Outcome {
             command_id: envelope.id,
-            command_type: record.headers.text(headers::TYPE).unwrap_or_default().to_owned(),
+            command_type: shortened(record.headers.text(headers::TYPE).unwrap_or_default()).to_owned(),
             verdict: schemas::Verdict::Failed,
             code: None,
             detail: None,
@@ -339,6 +356,7 @@ impl Task {
         error: &str,
         output: &mut Output,
     ) {
+        let error = shortened(error);
         let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
         tracing::error!(%topic, partition, offset, key, error, "a record became a dead letter");
         self.metrics.dead_letter(topic);
@@ -538,7 +556,7 @@ pub(super) fn refused(blank: Outcome, code: &str, detail: &str) -> Outcome {
     Outcome {
         verdict: schemas::Verdict::Refused,
         code: Some(code.to_owned()),
-        detail: Some(detail.to_owned()),
+        detail: Some(shortened(detail).to_owned()),
         ..blank
     }
 }

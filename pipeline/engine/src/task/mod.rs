@@ -7,6 +7,8 @@ mod apply;
 mod parked;
 mod recall;
 
+pub(crate) use recall::Unwritten;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
@@ -96,6 +98,8 @@ pub(crate) struct Task {
     announced: bool,
     /// Whether the transaction in flight holds anything of this task.
     in_flight: bool,
+    /// Whether the changes of each input are checked by themselves: see [`Task::check_each`].
+    checks: bool,
 }
 
 /// How far the stream's time may be ahead of the service's clock: five minutes.
@@ -141,6 +145,7 @@ impl Task {
             foreign: 0,
             announced: false,
             in_flight: false,
+            checks: false,
         }
     }
 
@@ -218,7 +223,8 @@ impl Task {
         self.parked.settle(own[3]);
         self.queues.settle(own[4]);
         // A transaction that holds anything of the task holds all positions that the changelog lacks.
-        self.announced |= std::mem::take(&mut self.in_flight);
+        self.announced |= self.in_flight;
+        self.checks &= !std::mem::take(&mut self.in_flight);
         if self.committed_positions != self.sealed_positions {
             self.committed_positions.clone_from(&self.sealed_positions);
         }

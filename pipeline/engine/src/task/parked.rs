@@ -3,14 +3,22 @@
 //! Only follow-ups and events are parked: a command fails at once and blocks nobody. The queues are bounded;
 //! what does not fit becomes a dead letter.
 
-use redpanda::log::{Headers, Record};
+use redpanda::{
+    log::{Headers, Record},
+    topics::record_bytes_max,
+};
 use schemas::{
     Message, Outcome, Verdict,
     engine::{Header, Parked, Redrive},
 };
 
 use super::{Queue, Task, apply::refused};
-use crate::{aggregate::Failure, changelog::MEMBER_SEPARATOR, envelope::Envelope, output::Output};
+use crate::{
+    aggregate::{Failure, encoded},
+    changelog::{Key, MEMBER_SEPARATOR},
+    envelope::{Envelope, shortened},
+    output::{Output, check},
+};
 
 /// How many records may wait behind a failed one of the same key.
 const PARKED_MAX: u32 = 1_000;
@@ -33,26 +41,7 @@ impl Task {
         let all = self.queues.get(ALL).copied().unwrap_or_default();
         let bytes = bytes_of(key, record);
         let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
-        let full = match queue.count >= PARKED_MAX || queue.bytes + bytes > PARKED_BYTES_MAX {
-            true => Some("the queue of its parked key is full"),
-            false if all.bytes + bytes > self.bounds.parked_bytes_max => {
-                Some("the parked records of all keys are as many as a task may have")
-            }
-            false => None,
-        };
-        if let Some(full) = full {
-            tracing::error!(%topic, partition, offset, key, full, "a record can't be parked");
-            if let Some(route) = self.topology.route(topic) {
-                self.bury(record, &Envelope::of(record), route, key, &format!("{full}; {error}"), output);
-            }
-            return;
-        }
-        self.count(&name, |queue| Queue { count: queue.count + 1, bytes: queue.bytes + bytes });
-        let queue = Queue { count: queue.count + 1, ..queue };
-        tracing::error!(
-            %topic, partition, offset, key, error, waiting = queue.count,
-            "a record is parked until its key is re-driven"
-        );
+        let error = shortened(error);
         let parked = Parked {
             topic: record.topic.to_string(),
             partition: record.partition,
@@ -70,7 +59,31 @@ impl Task {
                 .collect(),
             value: record.value.as_ref().map(|value| value.to_vec()),
         };
-        self.parked.put(&parked_name(&name, record.offset), Some(parked));
+        let parked_name = parked_name(&name, record.offset);
+        let fits = match () {
+            () if queue.count >= PARKED_MAX || queue.bytes + bytes > PARKED_BYTES_MAX => {
+                Err("the queue of its parked key is full".to_owned())
+            }
+            () if all.bytes + bytes > self.bounds.parked_bytes_max => {
+                Err("the parked records of all keys are as many as a task may have".to_owned())
+            }
+            () => self.check_parked(&parked_name, &parked),
+        };
+        if let Err(why) = fits {
+            tracing::error!(%topic, partition, offset, key, why, "a record can't be parked");
+            if let Some(route) = self.topology.route(topic) {
+                let error = format!("{why}; {error}");
+                self.bury(record, &Envelope::of(record), route, key, &error, output);
+            }
+            return;
+        }
+        self.count(&name, |queue| Queue { count: queue.count + 1, bytes: queue.bytes + bytes });
+        let waiting = queue.count + 1;
+        tracing::error!(
+            %topic, partition, offset, key, error, waiting,
+            "a record is parked until its key is re-driven"
+        );
+        self.parked.put(&parked_name, Some(parked));
         self.metrics.parked.inc();
     }
 
@@ -80,6 +93,17 @@ impl Task {
             let queue = change(self.queues.get(name).copied().unwrap_or_default());
             self.queues.put(name, Some(queue).filter(|queue| queue.count > 0));
         }
+    }
+
+    /// Whether the changelog takes a parked record.
+    fn check_parked(&self, name: &str, parked: &Parked) -> Result<(), String> {
+        let (topic, key) = name.split_once('/').ok_or("its queue names no topic")?;
+        let row = encoded(parked, &self.codec).map_err(|error| format!("it can't be parked: {error}"))?;
+        let key = Key::Parked(topic, key).to_string();
+        let changelog = &self.topology.changelog;
+        let bytes_max = record_bytes_max(changelog);
+        check(changelog, bytes_max, Some(key.as_bytes()), Some(&row), &Headers::default())
+            .map_err(|error| format!("it is too large to be parked: {error}"))
     }
 
     /// Tries the parked records of a key again, in order, up to the first that still fails.

@@ -7,93 +7,133 @@ use std::{
 
 use bytes::Bytes;
 use domain::decider::RETENTION;
-use redpanda::log::{Headers, Record, Topic};
+use redpanda::{
+    log::{Headers, Record, Topic},
+    topics::record_bytes_max,
+};
 use schemas::{
     CodecError, Message,
     engine::{Applied, Handled, Parked, Timer, Waiting},
     headers,
 };
 
-use super::{Bounds, Task};
+use super::{Bounds, Place, Task};
 use crate::{
     aggregate::{encoded, said},
     changelog::Key,
-    output::Output,
+    output::{Output, check},
 };
 
-/// How many dedupe records, and how many places of each table of aggregates, are looked at for what is to be forgotten when
-/// changes are written; where more was worked on, it is twice as many as that, so that forgetting keeps up.
+/// How many dedupe records, and how many places of each table of aggregates, are looked at for what is to
+/// be forgotten when changes are written; where more was worked on, it is twice as many as that, so that
+/// forgetting keeps up.
 const FORGET_MIN: usize = 200;
+/// How much of a key an error shows.
+const KEY_SHOWN_BYTES_MAX: usize = 200;
 
 impl Task {
-    /// Writes what has changed since this was last called, or since the last seal: each key once, with the value it has now.
-    pub(crate) fn write_changes(&mut self, output: &mut Output) -> Result<(), CodecError> {
+    /// Writes what has changed since this was last called, or since the last seal: each key once, with the
+    /// value it has now. After a failure `output` is to be cut back.
+    pub(crate) fn write_changes(&mut self, output: &mut Output) -> Result<(), Unwritten> {
         let max = FORGET_MIN.max(2 * std::mem::take(&mut self.worked));
         self.forget(max);
         self.retire(max, output);
-        let (codec, from) = (self.codec.clone(), self.written);
-        let mut write = self.writer(output);
-        for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(from.kinds) {
-            kind.changes(savepoint, &codec, &mut |member, (key, version, value)| {
-                let key = if member { Key::Member(context, key) } else { Key::State(context, key) };
-                write(key, version, value);
-            })?;
-        }
-        for (id, row) in self.handled.changes(from.own[0]) {
-            write(Key::Handled(id), None, row.map(|row| encoded(row, &codec)).transpose()?);
-        }
-        for (name, row) in self.waiting.changes(from.own[1]) {
-            let Some((context, key)) = name.split_once('/') else { continue };
-            let value = row.map(|row| encoded(row, &codec)).transpose()?;
-            write(Key::Waiting(context, key), None, value);
-        }
-        for (name, due_ms) in self.timers.changes(from.own[2]) {
-            let Some((context, key)) = name.split_once('/') else { continue };
-            let value = due_ms.map(|due_ms| encoded(&Timer { due_at: *due_ms }, &codec)).transpose()?;
-            write(Key::Timer(context, key), None, value);
-        }
-        for (name, row) in self.parked.changes(from.own[3]) {
-            let Some((topic, key)) = name.split_once('/') else { continue };
-            let value = row.map(|row| encoded(row, &codec)).transpose()?;
-            write(Key::Parked(topic, key), None, value);
+        let (changelog, bytes_max) = self.changelog();
+        let (mut row, mut refused) = (Row::default(), None);
+        self.changes(&self.written, &mut |key, version, value| {
+            row.set(&key, version);
+            if let Err(error) = row.check(&changelog, bytes_max, value.as_deref()) {
+                refused.get_or_insert(error);
+            }
+            let key = Some(row.key.as_bytes());
+            output.records.push(&changelog, self.partition, key, value.as_deref(), &row.headers);
+        })?;
+        if let Some(error) = refused {
+            return Err(Unwritten::TooLarge(error));
         }
         self.written = self.place();
         Ok(())
     }
 
+    /// While changes are checked one by one: whether the changelog takes what has changed since `before`.
+    pub(super) fn check_changes(&self, before: &Place) -> Result<(), String> {
+        if !self.checks {
+            return Ok(());
+        }
+        let (changelog, bytes_max) = self.changelog();
+        let (mut row, mut checked) = (Row::default(), Ok(()));
+        let done = self.changes(before, &mut |key, version, value| {
+            if checked.is_ok() {
+                row.set(&key, version);
+                checked = row.check(&changelog, bytes_max, value.as_deref());
+            }
+        });
+        done.map_err(|error| format!("what it changes can't be encoded: {error}"))?;
+        checked.map_err(|error| format!("what it changes is too large: {error}"))
+    }
+
+    /// From now on the changes of each input are checked by themselves, until a transaction of this task
+    /// is committed. Encoding a state at each of its changes is slow, so otherwise only what is written is checked.
+    pub(crate) fn check_each(&mut self) {
+        self.checks = true;
+    }
+
+    /// The topic that remembers this task, and its limit.
+    fn changelog(&self) -> (Topic, usize) {
+        let changelog = self.topology.changelog.clone();
+        let bytes_max = record_bytes_max(&changelog);
+        (changelog, bytes_max)
+    }
+
+    /// Calls `visit` for every key that has changed since `from`, once, with the value that it has now.
+    fn changes(
+        &self,
+        from: &Place,
+        visit: &mut dyn FnMut(Key<'_>, Option<i64>, Option<Bytes>),
+    ) -> Result<(), CodecError> {
+        let codec = &*self.codec;
+        for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(from.kinds) {
+            kind.changes(savepoint, codec, &mut |member, (key, version, value)| {
+                let key = if member { Key::Member(context, key) } else { Key::State(context, key) };
+                visit(key, version, value);
+            })?;
+        }
+        for (id, row) in self.handled.changes(from.own[0]) {
+            visit(Key::Handled(id), None, row.map(|row| encoded(row, codec)).transpose()?);
+        }
+        for (name, row) in self.waiting.changes(from.own[1]) {
+            let Some((context, key)) = name.split_once('/') else { continue };
+            let value = row.map(|row| encoded(row, codec)).transpose()?;
+            visit(Key::Waiting(context, key), None, value);
+        }
+        for (name, due_ms) in self.timers.changes(from.own[2]) {
+            let Some((context, key)) = name.split_once('/') else { continue };
+            let value = due_ms.map(|due_ms| encoded(&Timer { due_at: *due_ms }, codec)).transpose()?;
+            visit(Key::Timer(context, key), None, value);
+        }
+        for (name, row) in self.parked.changes(from.own[3]) {
+            let Some((topic, key)) = name.split_once('/') else { continue };
+            let value = row.map(|row| encoded(row, codec)).transpose()?;
+            visit(Key::Parked(topic, key), None, value);
+        }
+        Ok(())
+    }
+
     /// Writes how far the inputs have been applied, where that has changed since the last seal.
     pub(crate) fn write_positions(&self, output: &mut Output) -> Result<(), CodecError> {
-        let mut write = self.writer(output);
+        let (changelog, mut row) = (&self.topology.changelog, Row::default());
         for (topic, next_offset) in &self.positions {
             let sealed = |sealed: &(Topic, i64)| sealed.0 == *topic && sealed.1 == *next_offset;
             if self.announced && self.sealed_positions.iter().any(sealed) {
                 continue;
             }
             let applied = Applied { topic: topic.to_string(), next_offset: *next_offset };
-            write(Key::Applied(topic), None, Some(encoded(&applied, &self.codec)?));
+            let value = encoded(&applied, &self.codec)?;
+            row.set(&Key::Applied(topic), None);
+            let key = Some(row.key.as_bytes());
+            output.records.push(changelog, self.partition, key, Some(&value), &row.headers);
         }
         Ok(())
-    }
-
-    /// Writes records of the changelog: a key, the version of a state, which is the one thing that is not in the value, and the value.
-    fn writer<'o>(
-        &self,
-        output: &'o mut Output,
-    ) -> impl FnMut(Key<'_>, Option<i64>, Option<Bytes>) + use<'o> {
-        let (topic, partition) = (self.topology.changelog.clone(), self.partition);
-        let (mut text, mut written) = (String::new(), Headers::default());
-        move |key, version, value| {
-            written.clear();
-            text.clear();
-            // Nothing goes wrong on the way into a string.
-            if let Some(version) = version {
-                let _ = write!(text, "{version}");
-                written.push(headers::VERSION, &text);
-                text.clear();
-            }
-            let _ = write!(text, "{key}");
-            output.records.push(&topic, partition, Some(text.as_bytes()), value.as_deref(), &written);
-        }
     }
 
     /// Forgets commands that are older than the horizon, with a margin for repeats that were sent just before it.
@@ -233,6 +273,46 @@ impl Task {
         self.count_queues();
         self.index();
     }
+}
+
+/// Key and headers of a changelog record. The version of a state is the one thing that is not in its value.
+#[derive(Debug, Default)]
+struct Row {
+    key: String,
+    headers: Headers,
+}
+
+impl Row {
+    fn set(&mut self, key: &Key<'_>, version: Option<i64>) {
+        self.headers.clear();
+        self.key.clear();
+        // Nothing goes wrong on the way into a string.
+        if let Some(version) = version {
+            let _ = write!(self.key, "{version}");
+            self.headers.push(headers::VERSION, &self.key);
+            self.key.clear();
+        }
+        let _ = write!(self.key, "{key}");
+    }
+
+    fn check(&self, changelog: &str, bytes_max: usize, value: Option<&[u8]>) -> Result<(), String> {
+        let checked = check(changelog, bytes_max, Some(self.key.as_bytes()), value, &self.headers);
+        checked.map_err(|error| {
+            let key = &self.key[..self.key.floor_char_boundary(KEY_SHOWN_BYTES_MAX)];
+            format!("{}: {error}", key.escape_debug())
+        })
+    }
+}
+
+/// Why changes could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unwritten {
+    /// A value can't be encoded.
+    #[error("a state could not be encoded: {0}")]
+    Codec(#[from] CodecError),
+    /// A record is more than the changelog takes.
+    #[error("{0}")]
+    TooLarge(String),
 }
 
 /// Why a record of the changelog could not be taken back in.

@@ -1,9 +1,19 @@
 //! A small bank: the aggregate that the engine's tests run. Money moves between accounts by a saga, so every
-//! record that is lost, doubled or torn shows in the sum.
+//! record that is lost, doubled or torn shows in the sum. Memos stay with their account for ever, so that a state
+//! can become too large.
+#![allow(dead_code)]
+
+use std::time::{Duration, Instant};
 
 use domain::decider::{Context, Decider, Decision, Input, Reaction, Verdict};
-use schemas::{Message, Record, Schema, messages};
+use engine::{Topology, driver::Driver};
+use redpanda::memory::MemoryLog;
+use schemas::{Codec, Message, Record, Schema, messages};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Partitions of each of the bank's topics.
+pub const PARTITIONS: i32 = 4;
 
 macro_rules! record {
     ($record:ident { $($field:ident: $kind:ty),* }, $fields:literal) => {
@@ -30,6 +40,7 @@ record!(
     Transfer { to: String, amount: i64 },
     r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#
 );
+record!(Memo { text: String }, r#"{"name":"text","type":"string"}"#);
 record!(Panic { why: String }, r#"{"name":"why","type":"string"}"#);
 record!(
     Credit { from: String, amount: i64 },
@@ -44,14 +55,19 @@ record!(
 );
 record!(Arrived { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 record!(Overdue { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(Balance { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
+record!(Noted { text: String }, r#"{"name":"text","type":"string"}"#);
+record!(
+    Balance { amount: i64, memos: String },
+    r#"{"name":"amount","type":"long"},{"name":"memos","type":"string"}"#
+);
 record!(Note { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 
-messages! { pub enum Command { Deposit(Deposit), Transfer(Transfer), Panic(Panic) } }
+messages! { pub enum Command { Deposit(Deposit), Transfer(Transfer), Memo(Memo), Panic(Panic) } }
 messages! { pub enum FollowUp { Credit(Credit), Acknowledge(Acknowledge) } }
 messages! {
     pub enum Event {
         Deposited(Deposited), Sent(Sent), Credited(Credited), Arrived(Arrived), Overdue(Overdue),
+        Noted(Noted),
     }
 }
 
@@ -101,6 +117,9 @@ impl Decider for Account {
             Input::Command(Command::Transfer(Transfer { to, amount })) => {
                 Decision::pending([Sent { to: to.clone(), amount: *amount }.into()])
             }
+            Input::Command(Command::Memo(Memo { text })) => {
+                Decision::accept([Noted { text: text.clone() }.into()])
+            }
             Input::Command(Command::Panic(Panic { why })) => panic!("{why}"),
             Input::FollowUp(FollowUp::Credit(Credit { amount, .. })) if *amount == 666 => panic!("unlucky"),
             Input::FollowUp(FollowUp::Credit(Credit { from, amount })) => {
@@ -114,13 +133,17 @@ impl Decider for Account {
     }
 
     fn evolve(state: Option<Balance>, event: &Event) -> Option<Balance> {
-        let amount = state.map_or(0, |state| state.amount);
+        let (amount, mut memos) = state.map_or((0, String::new()), |state| (state.amount, state.memos));
         let change = match event {
             Event::Deposited(Deposited { amount }) | Event::Credited(Credited { amount, .. }) => *amount,
             Event::Sent(Sent { amount, .. }) => -amount,
             Event::Arrived(_) | Event::Overdue(_) => 0,
+            Event::Noted(Noted { text }) => {
+                memos.push_str(text);
+                0
+            }
         };
-        Some(Balance { amount: amount + change })
+        Some(Balance { amount: amount + change, memos })
     }
 
     fn evolve_member(member: Option<Note>, event: &Event) -> Option<Note> {
@@ -149,7 +172,7 @@ impl Decider for Account {
                 Reaction::CancelTimer { name: "overdue".to_owned() },
                 Reaction::Conclude(Verdict::Accepted),
             ],
-            Event::Deposited(_) | Event::Overdue(_) => Vec::new(),
+            Event::Deposited(_) | Event::Overdue(_) | Event::Noted(_) => Vec::new(),
         }
     }
 }
@@ -189,4 +212,49 @@ pub fn schemas() -> Vec<&'static Schema> {
     let own =
         [Command::schemas(), FollowUp::schemas(), Event::schemas(), Balance::schemas(), Note::schemas()];
     own.concat()
+}
+
+/// A bank of one worker on a log of its own.
+pub fn driver() -> Driver {
+    driver_of(1)
+}
+
+/// The same with so many workers.
+pub fn driver_of(workers: usize) -> Driver {
+    let topics = ["commands", "followups", "events", "commands.dead", "followups.dead"];
+    let topics = topics.map(|topic| format!("account.{topic}"));
+    let names = topics.iter().map(String::as_str).chain(["bank.state", "outcomes"]);
+    let log = MemoryLog::new(names.map(|topic| (topic, PARTITIONS)));
+    let topology = Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
+    Driver::new(log, topology, codec(1), workers)
+}
+
+/// A codec whose schema ids begin with `first`.
+pub fn codec(first: u32) -> Codec {
+    Codec::of(::schemas::all().iter().copied().chain(schemas()).zip(first..))
+}
+
+pub fn send(driver: &Driver, key: &str, id: u128, command: impl Into<Command>) -> Uuid {
+    let id = Uuid::from_u128(id);
+    driver.send("account.commands", key, id, "somebody", &command.into());
+    id
+}
+
+/// The verdict on each of `commands`, which have one outcome each.
+pub fn verdicts(driver: &Driver, commands: &[Uuid]) -> Vec<::schemas::Verdict> {
+    let verdict = |id: &Uuid| {
+        let outcomes = driver.outcomes(*id);
+        assert_eq!(outcomes.len(), 1, "one outcome of {id}");
+        outcomes[0].verdict
+    };
+    commands.iter().map(verdict).collect()
+}
+
+/// Steps until `done`, which must come about within twenty seconds.
+pub fn step_until(driver: &mut Driver, what: &str, done: impl Fn(&Driver) -> bool) {
+    let begun = Instant::now();
+    while !done(driver) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}: it does not come about");
+        driver.step(0).unwrap_or_else(|end| panic!("the worker ended: {end}"));
+    }
 }
