@@ -103,7 +103,7 @@ impl Asked {
             let known = catch_unwind(AssertUnwindSafe(|| answer_of(&*source, &codec, id, &noted)));
             if let Some(known) = known.unwrap_or(Some(false)) {
                 // Nobody may listen any more.
-                drop(tell.send(known));
+                tell.send(known).ok();
             }
         };
         if let Err(error) = std::thread::Builder::new().name("learn".to_owned()).spawn(ask) {
