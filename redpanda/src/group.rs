@@ -20,6 +20,7 @@ use rdkafka::{
 };
 
 use crate::arena::Arena;
+use crate::brokers::Brokers;
 use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
 use crate::planted::Reading;
 use crate::raw;
@@ -159,7 +160,7 @@ pub(crate) struct GroupConsumer {
     consumer: Closing,
     /// Asks for high watermarks: what is not committed yet counts too. Rarely needed, so it goes when there is nothing to read.
     edges: Option<BaseConsumer>,
-    brokers: String,
+    brokers: Brokers,
     group: String,
     copier: Copier,
     /// What was fetched from last.
@@ -170,7 +171,7 @@ pub(crate) struct GroupConsumer {
 impl GroupConsumer {
     /// Joins `group` to read `inputs`. `extra` are settings beside those that every reader has.
     pub(crate) fn join(
-        brokers: &str,
+        brokers: &Brokers,
         group: &str,
         inputs: &[Topic],
         extra: &[(&str, &str)],
@@ -196,7 +197,7 @@ impl GroupConsumer {
         Ok(Self {
             consumer: Closing(Some(Arc::new(consumer))),
             edges: None,
-            brokers: brokers.to_owned(),
+            brokers: brokers.clone(),
             group: group.to_owned(),
             copier: Copier { topics: inputs.to_vec(), arena: Arena::default() },
             positions: Vec::new(),
@@ -451,10 +452,9 @@ impl crate::log::Restore for RestoreReader {
 /// to each broker. The variable `MILLRACE_FETCH_WAIT_MS` sets another wait, which librdkafka checks.
 const FETCH_WAIT_MS: &str = "50";
 
-pub(crate) fn config_for(brokers: &str, group: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
+pub(crate) fn config_for(brokers: &Brokers, group: &str) -> ClientConfig {
+    let mut config = brokers.librdkafka();
     config
-        .set("bootstrap.servers", brokers)
         .set("group.id", group)
         .set("client.id", "millrace")
         .set("enable.auto.commit", "false")
@@ -467,7 +467,7 @@ pub(crate) fn config_for(brokers: &str, group: &str) -> ClientConfig {
 }
 
 /// What every reader has; ENGINE's measurements are behind the queue's settings.
-fn read_committed(brokers: &str, group: &str) -> ClientConfig {
+fn read_committed(brokers: &Brokers, group: &str) -> ClientConfig {
     let fetch_wait_ms = std::env::var("MILLRACE_FETCH_WAIT_MS");
     let mut config = config_for(brokers, group);
     config
@@ -603,7 +603,7 @@ mod tests {
     fn joined(brokers: &str) -> GroupConsumer {
         let inputs = ["input".into()];
         let mut consumer =
-            GroupConsumer::join(brokers, "group", &inputs, &[], Box::new(|| {})).expect("it joins");
+            GroupConsumer::join(&brokers.into(), "group", &inputs, &[], Box::new(|| {})).expect("it joins");
         let (begun, mut nothing) = (Instant::now(), Vec::new());
         while consumer.membership().is_none() {
             consumer.poll(Duration::from_millis(50), 1, &mut nothing).expect("it reads");

@@ -5,6 +5,7 @@
 //! - [`scan`]: topics as they stand, for checks and tools; [`removal`]: what retention does, for proofs
 //! - [`writer`]: commands on their way into the log, on rskafka
 //! - [`registry`]: the schema registry; [`topics`]: what `topics.yaml` declares; [`provision`]: brings both about
+//! - [`brokers`], [`tls`], [`settings`]: how brokers and registry are reached, and the settings of every program
 //! - [`memory`]: the log in memory, with the same transactional rules, for tests
 //! - [`partition_of`]: which partition a key belongs to
 //!
@@ -14,6 +15,7 @@
 
 pub mod arena;
 pub mod batch;
+pub mod brokers;
 pub mod fault;
 mod group;
 pub mod log;
@@ -27,6 +29,8 @@ pub mod registry;
 pub mod removal;
 pub mod scan;
 pub mod session;
+pub mod settings;
+pub mod tls;
 pub mod topics;
 pub mod writer;
 

@@ -14,6 +14,7 @@ use rdkafka::{
 };
 
 use crate::{
+    brokers::Brokers,
     group::{ASK, Alone, Copier, config_for, fatal, retriable},
     log::{LogError, Record, TopicPartition},
 };
@@ -33,7 +34,7 @@ pub enum Isolation {
 /// # Errors
 /// When the ends are not reached within `at_most`, or the log does not answer; then the positions are as before.
 pub fn scan(
-    brokers: &str,
+    brokers: impl Into<Brokers>,
     topic: &str,
     partitions: i32,
     isolation: Isolation,
@@ -41,7 +42,7 @@ pub fn scan(
     at_most: Duration,
 ) -> Result<Vec<Record>, LogError> {
     let doing = || format!("reading {topic}");
-    let consumer = consumer(brokers, isolation).map_err(|e| fatal(doing(), &e))?;
+    let consumer = consumer(&brokers.into(), isolation).map_err(|e| fatal(doing(), &e))?;
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         let from = positions.get(&partition).map_or(Offset::Beginning, |next| Offset::Offset(*next));
@@ -83,9 +84,9 @@ impl Group {
     ///
     /// # Errors
     /// When the client can't be made.
-    pub fn open(brokers: &str, group: &str) -> Result<Self, LogError> {
+    pub fn open(brokers: impl Into<Brokers>, group: &str) -> Result<Self, LogError> {
         // Whoever reads committed waits for the transaction that is open, and one nearly always is.
-        let consumer = config_for(brokers, group).set("isolation.level", "read_uncommitted").create();
+        let consumer = config_for(&brokers.into(), group).set("isolation.level", "read_uncommitted").create();
         consumer.map(Self).map_err(|e| fatal(format!("looking at group {group}"), &e))
     }
 
@@ -110,14 +111,14 @@ impl Group {
 /// # Errors
 /// When nothing is read for `idle_max`, or the log does not answer.
 pub fn each(
-    brokers: &str,
+    brokers: impl Into<Brokers>,
     topic: &str,
     spans: &[(i64, i64)],
     idle_max: Duration,
     mut visit: impl FnMut(Record) -> ControlFlow<()>,
 ) -> Result<(), LogError> {
     let doing = || format!("reading {topic}");
-    let consumer = consumer(brokers, Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
+    let consumer = consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
     let (mut list, mut open) = (TopicPartitionList::new(), BTreeMap::new());
     for (partition, (begin, end)) in (0..).zip(spans) {
         if begin < end {
@@ -162,10 +163,10 @@ pub fn each(
 ///
 /// # Errors
 /// When the log does not answer.
-pub fn spans(brokers: &str, topic: &str) -> Result<Option<Vec<(i64, i64)>>, LogError> {
+pub fn spans(brokers: impl Into<Brokers>, topic: &str) -> Result<Option<Vec<(i64, i64)>>, LogError> {
     const ASK: Duration = Duration::from_secs(10);
     let doing = || format!("asking for the ends of {topic}");
-    let consumer = consumer(brokers, Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
+    let consumer = consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
     // Of all topics: asked for one alone, some brokers would make it.
     let metadata = consumer.fetch_metadata(None, ASK).map_err(|error| retriable(doing(), &error))?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
@@ -176,7 +177,7 @@ pub fn spans(brokers: &str, topic: &str) -> Result<Option<Vec<(i64, i64)>>, LogE
     spans.map(Some).map_err(|error| retriable(doing(), &error))
 }
 
-fn consumer(brokers: &str, isolation: Isolation) -> Result<BaseConsumer<Alone>, KafkaError> {
+fn consumer(brokers: &Brokers, isolation: Isolation) -> Result<BaseConsumer<Alone>, KafkaError> {
     let level = match isolation {
         Isolation::Committed => "read_committed",
         Isolation::Uncommitted => "read_uncommitted",
@@ -193,10 +194,11 @@ fn consumer(brokers: &str, isolation: Isolation) -> Result<BaseConsumer<Alone>, 
 ///
 /// # Errors
 /// When the log does not answer.
-pub fn ends(brokers: &str, places: &[TopicPartition]) -> Result<Vec<(i64, i64)>, LogError> {
+pub fn ends(brokers: impl Into<Brokers>, places: &[TopicPartition]) -> Result<Vec<(i64, i64)>, LogError> {
     let doing = || "asking for the ends of partitions".to_owned();
+    let brokers = brokers.into();
     let client = |level: &str| -> Result<BaseConsumer, LogError> {
-        let mut config = config_for(brokers, "millrace.scan");
+        let mut config = config_for(&brokers, "millrace.scan");
         config.set("isolation.level", level).create().map_err(|e| fatal(doing(), &e))
     };
     let (committed, uncommitted) = (client("read_committed")?, client("read_uncommitted")?);

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rskafka::{
     BackoffConfig,
     client::{
-        Client, ClientBuilder,
+        Client,
         partition::{Compression, PartitionClient, UnknownTopicHandling},
     },
     record::Record,
@@ -24,6 +24,7 @@ use rskafka::{
 use tokio::sync::Mutex;
 
 use crate::{
+    brokers::Brokers,
     log::Headers,
     partition_of,
     topics::{self, Topics},
@@ -55,7 +56,7 @@ pub enum WriteError {
 pub struct CommandWriter(Arc<Inner>);
 
 struct Inner {
-    brokers: Vec<String>,
+    brokers: Brokers,
     topics: Topics,
     client: Mutex<Option<Arc<Client>>>,
     partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
@@ -64,16 +65,21 @@ struct Inner {
 }
 
 impl CommandWriter {
-    /// A writer for the cluster behind `brokers` (`host:port`, comma separated). It connects at the first write.
-    pub fn new(brokers: &str) -> Self {
+    /// A writer for the cluster behind `brokers`. It connects at the first write.
+    pub fn new(brokers: impl Into<Brokers>) -> Self {
         Self::of(brokers, topics::all().clone())
     }
 
     /// The same for other topics than those of `topics.yaml`.
-    pub fn of(brokers: &str, topics: Topics) -> Self {
-        let brokers = brokers.split(',').map(|broker| broker.trim().to_owned()).collect();
+    pub fn of(brokers: impl Into<Brokers>, topics: Topics) -> Self {
         let (client, partitions) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { brokers, topics, client, partitions, forgotten: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            brokers: brokers.into(),
+            topics,
+            client,
+            partitions,
+            forgotten: AtomicU64::new(0),
+        }))
     }
 
     /// Writes one record to the partition of its key, and gives partition and offset.
@@ -165,11 +171,7 @@ impl Inner {
             deadline: Some(Duration::from_secs(30)),
             ..BackoffConfig::default()
         };
-        let built = ClientBuilder::new(self.brokers.clone())
-            .client_id("millrace")
-            .backoff_config(backoff)
-            .build()
-            .await?;
+        let built = self.brokers.rskafka().client_id("millrace").backoff_config(backoff).build().await?;
         Ok(client.insert(Arc::new(built)).clone())
     }
 

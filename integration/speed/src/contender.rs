@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let topology = Arc::new(work::topology(name, options.plain));
     let registry = prometheus::Registry::new();
     let connect = session::Settings {
-        brokers: options.brokers.clone(),
+        brokers: (&options.brokers).into(),
         group: name.to_owned(),
         inputs: topology.inputs(),
         transactional_id: format!("{name}-0-0"),
@@ -93,7 +93,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let shutdown = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let told = shutdown.clone();
-    let thread = std::thread::Builder::new().name("worker".to_owned()).spawn(move || worker.run(&told, || {}))?;
+    let thread =
+        std::thread::Builder::new().name("worker".to_owned()).spawn(move || worker.run(&told, || {}))?;
 
     let watch = async {
         while status.restoring() == 0 && status.tasks() == 0 {

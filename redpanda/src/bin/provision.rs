@@ -8,26 +8,26 @@ use std::{fmt::Display, io::Write as _, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use redpanda::{
+    brokers::{BrokerSettings, Brokers},
     provision::{Provision, retry::Patience},
-    registry::{self, Registry},
+    registry::{Registry, RegistrySettings},
+    settings,
+    tls::TlsSettings,
 };
+
+/// Wrong settings, EX_USAGE.
+const USAGE: u8 = 64;
 
 /// Makes the topics and registers the schemas that are not there yet.
 #[derive(Parser)]
 #[command(version)]
 struct Config {
-    /// Brokers to begin with, `host:port`, comma separated.
-    #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
-    brokers: String,
-    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
-    #[arg(
-        long,
-        env = "MILLRACE_REGISTRY_URL",
-        default_value = "http://127.0.0.1:8081",
-        value_parser = registry::UrlsParser,
-        hide_env_values = true
-    )]
-    registry_url: String,
+    #[command(flatten)]
+    brokers: BrokerSettings,
+    #[command(flatten)]
+    registry: RegistrySettings,
+    #[command(flatten)]
+    tls: TlsSettings,
     /// How many replicas new topics get.
     #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
     replication: i32,
@@ -42,12 +42,16 @@ struct Config {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let config = Config::try_parse().unwrap_or_else(|error| {
-        let _ = error.print();
-        std::process::exit(if error.use_stderr() { 64 } else { 0 });
-    });
+    let config: Config = settings::parse();
     drop(rustls::crypto::ring::default_provider().install_default());
-    match run(&config).await {
+    let (brokers, registry) = match config.cluster() {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            eprintln!("provision: {error:#}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match run(&config, brokers, registry).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("provision: {error:#}");
@@ -61,12 +65,18 @@ fn say(line: impl Display) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }
 
-async fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let registry = Registry::new(&config.registry_url)?;
+impl Config {
+    fn cluster(&self) -> anyhow::Result<(Brokers, Registry)> {
+        let tls = self.tls.load()?;
+        Ok((self.brokers.open(&tls)?, self.registry.open(&tls)?))
+    }
+}
+
+async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::Result<ExitCode> {
     let patience = Patience::new(Duration::from_secs(config.wait_s), |failure| {
         eprintln!("provision: {failure}; trying again");
     });
-    let provision = Provision::new(&config.brokers, registry, config.replication)?;
+    let provision = Provision::new(&brokers, registry, config.replication)?;
     let provision = provision.with_patience(patience);
     let plan = provision.plan().await?;
     if plan.is_empty() {
