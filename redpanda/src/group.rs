@@ -532,6 +532,11 @@ fn is_passing(error: &KafkaError) -> bool {
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
 }
 
+/// Whether this client lacks the right to read the topic, which waiting does not change.
+pub(crate) fn is_denied(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+}
+
 fn is_out_of_range(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange};
     matches!(error, KafkaError::MessageConsumption(AutoOffsetReset | OffsetOutOfRange))

@@ -6,6 +6,7 @@
 //! - [`writer`]: commands on their way into the log, on rskafka
 //! - [`registry`]: the schema registry; [`topics`]: what `topics.yaml` declares; [`provision`]: brings both about
 //! - [`brokers`], [`tls`], [`settings`]: how brokers and registry are reached, and the settings of every program
+//! - [`acls`]: what `acls.yaml` declares: what each program may do
 //! - [`memory`]: the log in memory, with the same transactional rules, for tests
 //! - [`partition_of`]: which partition a key belongs to
 //!
@@ -13,6 +14,7 @@
 //! die, and [`planted`] the bugs that a build for proofs can have.
 #![deny(unsafe_code)]
 
+pub mod acls;
 pub mod arena;
 pub mod batch;
 pub mod brokers;

@@ -10,12 +10,13 @@ use std::{
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
+    types::RDKafkaRespErr,
 };
 
 use crate::{
     brokers::Brokers,
-    group::{ASK, Alone, Copier, config_for, fatal, retriable},
+    group::{ASK, Alone, Copier, config_for, fatal, is_denied, retriable},
     log::{LogError, Record, TopicPartition},
 };
 
@@ -43,6 +44,7 @@ pub fn scan(
 ) -> Result<Vec<Record>, LogError> {
     let doing = || format!("reading {topic}");
     let consumer = consumer(&brokers.into(), isolation).map_err(|e| fatal(doing(), &e))?;
+    check_right(&consumer, topic)?;
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         let from = positions.get(&partition).map_or(Offset::Beginning, |next| Offset::Offset(*next));
@@ -64,6 +66,7 @@ pub fn scan(
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 ended.insert(partition);
             }
+            Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), &error)),
             Some(Err(error)) if begun.elapsed() > at_most => return Err(retriable(doing(), &error)),
             None if begun.elapsed() > at_most => {
                 let cause = format!("{} of {partitions} ends were reached within {at_most:?}", ended.len());
@@ -74,6 +77,20 @@ pub fn scan(
     }
     *positions = moved;
     Ok(records)
+}
+
+/// Fails if this client may not even know of the topic: librdkafka would wait for it without a word.
+fn check_right(consumer: &BaseConsumer<Alone>, topic: &str) -> Result<(), LogError> {
+    // Whoever reads waits for brokers that do not answer now.
+    let Ok(metadata) = consumer.fetch_metadata(Some(topic), ASK) else { return Ok(()) };
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    match metadata.topics().iter().any(|found| found.error() == Some(denied)) {
+        true => {
+            let cause = RDKafkaErrorCode::TopicAuthorizationFailed.to_string();
+            Err(LogError::Fatal { doing: format!("reading {topic}"), cause })
+        }
+        false => Ok(()),
+    }
 }
 
 /// What a group has committed, asked from outside of it.
@@ -147,6 +164,7 @@ pub fn each(
                 moved = Instant::now();
                 open.remove(&partition);
             }
+            Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), &error)),
             Some(Err(error)) if moved.elapsed() > idle_max => return Err(retriable(doing(), &error)),
             None if moved.elapsed() > idle_max => {
                 let cause =

@@ -1,13 +1,15 @@
 //! `provision`: brings broker and registry to what `topics.yaml` and the schemas say, and prints what it does.
 //!
-//! It is idempotent and never deletes. Exit codes: 0 done or nothing to do, 1 changes pending (`--dry-run`) or failed,
-//! 64 wrong settings.
+//! `provision acls` prints or creates the access rules of `acls.yaml`. It is idempotent and never
+//! deletes. Exit codes: 0 done or nothing to do, 1 changes pending (`--dry-run`) or failed, 64 wrong
+//! settings.
 #![forbid(unsafe_code)]
 
 use std::{fmt::Display, io::Write as _, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use redpanda::{
+    acls::Acls,
     brokers::{BrokerSettings, Brokers},
     provision::{Provision, retry::Patience},
     registry::{Registry, RegistrySettings},
@@ -38,6 +40,18 @@ struct Config {
     /// Prints the plan and changes nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prints what each program may do, as commands of rpk that create these access rules.
+    Acls {
+        /// Creates the rules instead of printing them. It needs the right to alter the cluster, and removes none.
+        #[arg(long)]
+        apply: bool,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -51,7 +65,11 @@ async fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    match run(&config, brokers, registry).await {
+    let done = match config.command {
+        Some(Command::Acls { apply }) => acls(&brokers, apply),
+        None => run(&config, brokers, registry).await,
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("provision: {error:#}");
@@ -70,6 +88,17 @@ impl Config {
         let tls = self.tls.load()?;
         Ok((self.brokers.open(&tls)?, self.registry.open(&tls)?))
     }
+}
+
+fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
+    let acls = Acls::all();
+    if apply {
+        acls.create(brokers)?;
+        say(format_args!("{} access rules are there", acls.rules().len()));
+    } else {
+        acls.rules().iter().for_each(say);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::Result<ExitCode> {
