@@ -80,7 +80,7 @@ fn native() -> Vec<Part> {
     let layout = Layout { root: root(), data: dir.path().join("data"), bins: dir.path().into() };
     layout.make().expect("folders");
     let secrets = Secrets::ready(&layout).expect("secrets");
-    parts::processes(&Context { layout, ports: Ports::anywhere(), secrets }).expect("parts")
+    parts::processes(&Context { layout, ports: Ports::anywhere(), secrets, secured: None }).expect("parts")
 }
 
 fn names(settings: impl IntoIterator<Item = String>) -> BTreeSet<String> {
@@ -130,7 +130,7 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
         let there = names(part.env.into_iter().map(|(name, _)| name));
         let only_compose: Vec<_> = here.difference(&there).collect();
         // Mail is for those who name a server, replicas for those who have several brokers; the
-        // native PostgreSQL has no passwords, and the native broker no users.
+        // native PostgreSQL has no passwords, and the native broker has users with `--secured` alone.
         let own = [
             "MILLRACE_SMTP_URL",
             "MILLRACE_REPLICATION",
