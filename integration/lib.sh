@@ -35,6 +35,8 @@ missing_packages() {
     have make || echo make
     have pkg-config || echo pkg-config
     [ -e /usr/include/zlib.h ] || echo zlib1g-dev
+    # librdkafka has TLS and SCRAM from it.
+    [ -e /usr/include/openssl/ssl.h ] || echo libssl-dev
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
     # rustup's toolchain first; Debian's own rustc is too old, its rustc-web is not.
     rust_ready || rustup_toolchain || printf '%s\n' rustc-web cargo-web

@@ -8,6 +8,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use redpanda::{
+    brokers::Brokers,
     log::Headers,
     registry::{self, Registry},
     writer::CommandWriter,
@@ -37,7 +38,7 @@ pub struct Broker {
 impl Broker {
     /// Writes to the cluster behind `brokers`, with schemas that `registry` knows; each write may take `deadline`. To be
     /// called on a Tokio runtime.
-    pub fn new(brokers: &str, registry: Registry, deadline: Duration, metrics: &Metrics) -> Self {
+    pub fn new(brokers: &Brokers, registry: Registry, deadline: Duration, metrics: &Metrics) -> Self {
         let codec = Arc::new(OnceLock::new());
         let (known, deprecated) = (codec.clone(), metrics.deprecated.clone());
         tokio::spawn(async move {

@@ -8,6 +8,8 @@ use std::{
 };
 
 use clap::Parser;
+use projections::settings::StoreSettings;
+use redpanda::{brokers::BrokerSettings, registry::RegistrySettings, settings, tls::TlsSettings};
 use secrecy::SecretString;
 
 use crate::{
@@ -21,45 +23,18 @@ use crate::{
 #[derive(Clone, Debug, Parser)]
 #[command(version, about = "Millrace's HTTP gateway: writes commands to topics and reads projections")]
 pub struct Config {
-    /// Brokers to begin with, `host:port`, comma separated.
-    #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
-    pub brokers: String,
-    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
-    #[arg(
-        long,
-        env = "MILLRACE_REGISTRY_URL",
-        default_value = "http://127.0.0.1:8081",
-        value_parser = redpanda::registry::UrlsParser,
-        hide_env_values = true
-    )]
-    pub registry_url: String,
-    /// PostgreSQL, as a connection URL.
-    #[arg(
-        long,
-        env = "MILLRACE_POSTGRES_URL",
-        default_value = "postgres://millrace@127.0.0.1:5432/millrace",
-        hide_env_values = true
-    )]
-    pub postgres_url: String,
-    /// The password for PostgreSQL, which replaces that of the URL: any characters, no encoding.
-    #[arg(long, env = "MILLRACE_POSTGRES_PASSWORD", hide_env_values = true)]
-    pub postgres_password: Option<SecretString>,
-    /// MongoDB, as a connection URL; the database is `millrace`.
-    #[arg(
-        long,
-        env = "MILLRACE_MONGO_URL",
-        default_value = "mongodb://127.0.0.1:27017",
-        hide_env_values = true
-    )]
-    pub mongo_url: String,
-    /// Redis, as a connection URL.
-    #[arg(
-        long,
-        env = "MILLRACE_REDIS_URL",
-        default_value = "redis://127.0.0.1:6379",
-        hide_env_values = true
-    )]
-    pub redis_url: String,
+    /// The log.
+    #[command(flatten)]
+    pub brokers: BrokerSettings,
+    /// The schema registry.
+    #[command(flatten)]
+    pub registry: RegistrySettings,
+    /// The stores.
+    #[command(flatten)]
+    pub stores: StoreSettings,
+    /// Whom TLS connections trust.
+    #[command(flatten)]
+    pub tls: TlsSettings,
     /// Where the API answers.
     #[arg(long, env = "MILLRACE_LISTEN", default_value = "127.0.0.1:3101")]
     pub listen: SocketAddr,
@@ -155,11 +130,7 @@ impl Config {
     /// Reads arguments and environment with the secrets they name; on wrong ones says what is wrong in one line and
     /// ends with exit code 64 (0 for `--help` and `--version`).
     pub fn from_env() -> (Self, Secrets) {
-        let config = Self::try_parse().unwrap_or_else(|error| {
-            let code = if error.use_stderr() { 64 } else { 0 };
-            let _ = error.print();
-            std::process::exit(code);
-        });
+        let config: Self = settings::parse();
         match config.secrets() {
             Ok(secrets) => (config, secrets),
             Err(error) => {

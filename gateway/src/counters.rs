@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use projections::redis::Redis;
+use redpanda::tls::Tls;
 
 /// A counter after a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +73,13 @@ pub struct RedisCounters {
 }
 
 impl RedisCounters {
-    /// In the server at `url`; connects when it is needed. To be called on a Tokio runtime.
+    /// In the server at `url`; connects when it is needed, and trusts whom `tls` trusts. To be called on
+    /// a Tokio runtime.
     ///
     /// # Errors
     /// When the URL is malformed.
-    pub fn new(url: &str) -> Result<Self, CounterError> {
-        let redis = Redis::answering_within(url, ANSWER_MAX);
+    pub fn new(url: &str, tls: &Tls) -> Result<Self, CounterError> {
+        let redis = Redis::answering_within(url, tls, ANSWER_MAX);
         let redis = redis.map_err(|error| CounterError(error.to_string()))?;
         Ok(Self { redis, hit: redis::Script::new(HIT), claim: redis::Script::new(CLAIM) })
     }

@@ -19,6 +19,7 @@ use gateway::{
     stores::Stores,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use secrecy::ExposeSecret as _;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -49,19 +50,19 @@ async fn main() -> anyhow::Result<()> {
         .context("registering the process's metrics")?;
     let metrics = Metrics::new(&registry).context("registering metrics")?;
     let Secrets { secret, signing, admin } = secrets;
-    let (postgres_url, password) = (&config.postgres_url, config.postgres_password.as_ref());
-    let stores = Stores::new(postgres_url, password, &config.mongo_url, &config.redis_url).await;
-    let stores = Arc::new(stores.context("a store's URL is of no use")?);
-    let schemas = redpanda::registry::Registry::new(&config.registry_url)
-        .context("MILLRACE_REGISTRY_URL is of no use")?;
+    let tls = usable(config.tls.load());
+    let (brokers, schemas) = (usable(config.brokers.open(&tls)), usable(config.registry.open(&tls)));
+    let stores = Arc::new(usable(Stores::new(&config.stores, &tls).await));
+    let redis_url = config.stores.redis_url.expose_secret();
+    let counters = RedisCounters::new(redis_url, &tls).context("MILLRACE_REDIS_URL is of no use")?;
     let state = State::new(Parts {
         secret,
         tokens: Tokens::new(signing),
         passwords: Passwords::new(config.hashers as usize)
             .map_err(|error| anyhow::anyhow!("preparing to hash passwords: {error}"))?,
-        commands: Arc::new(Broker::new(&config.brokers, schemas, config.write_deadline(), &metrics)),
+        commands: Arc::new(Broker::new(&brokers, schemas, config.write_deadline(), &metrics)),
         reads: stores.clone(),
-        counters: Arc::new(RedisCounters::new(&config.redis_url).context("MILLRACE_REDIS_URL is of no use")?),
+        counters: Arc::new(counters),
         limit: Limit {
             requests: config.rate_limit,
             window_s: config.rate_window_s,
@@ -124,6 +125,14 @@ fn allow_files(connections_max: u64) {
         }
         Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
     }
+}
+
+/// What a setting is for; a wrong one ends the process with one line and exit code 64.
+fn usable<T>(made: Result<T, impl std::fmt::Display>) -> T {
+    made.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        std::process::exit(64);
+    })
 }
 
 async fn bind(address: std::net::SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {

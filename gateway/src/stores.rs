@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
 use projections::{
-    StoreError,
-    mongo::{self, Mongo},
-    postgres::{self, Postgres},
-    redis::{self, Live, Notices, Redis},
+    StoreError, mongo, postgres,
+    redis::{self, Live, Notices},
+    settings::StoreSettings,
     views,
 };
+use redpanda::{settings::SettingError, tls::Tls};
 use schemas::Outcome;
-use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::reads::{
@@ -41,25 +40,16 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The stores at these URLs; connects when they are needed.
+    /// The stores that the settings name; connects when they are needed.
     ///
     /// # Errors
     /// When a URL is malformed.
-    pub async fn new(
-        postgres_url: &str,
-        postgres_password: Option<&SecretString>,
-        mongo_url: &str,
-        redis_url: &str,
-    ) -> Result<Self, StoreError> {
-        let redis = Redis::new(redis_url)?;
+    pub async fn new(settings: &StoreSettings, tls: &Tls) -> Result<Self, SettingError> {
+        let redis = settings.redis(tls)?;
         let notices = Notices::start(&redis);
         Ok(Self {
-            postgres: postgres::Reads::new(Postgres::with_password(
-                postgres_url,
-                postgres_password,
-                POSTGRES_MAX,
-            )?),
-            mongo: mongo::Reads::new(Mongo::new(mongo_url).await?),
+            postgres: postgres::Reads::new(settings.postgres(tls, POSTGRES_MAX)?),
+            mongo: mongo::Reads::new(settings.mongo(tls).await?),
             live: Live::new(redis.clone(), notices.clone()),
             redis: redis::Reads::new(redis),
             notices,

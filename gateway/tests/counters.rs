@@ -11,6 +11,7 @@ use std::{
 };
 
 use gateway::counters::{Count, Counters, RedisCounters};
+use redpanda::tls::Tls;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -43,7 +44,7 @@ async fn server(manners: &'static [Manner]) -> (RedisCounters, Arc<AtomicUsize>)
             tokio::spawn(answer(stream, manners[number.min(manners.len() - 1)]));
         }
     });
-    (RedisCounters::new(&url).expect("a URL"), connections)
+    (RedisCounters::new(&url, &Tls::default()).expect("a URL"), connections)
 }
 
 async fn answer(mut stream: TcpStream, manner: Manner) {

@@ -80,7 +80,7 @@ fn native() -> Vec<Part> {
     let layout = Layout { root: root(), data: dir.path().join("data"), bins: dir.path().into() };
     layout.make().expect("folders");
     let secrets = Secrets::ready(&layout).expect("secrets");
-    parts::processes(&Context { layout, ports: Ports::anywhere(), secrets }).expect("parts")
+    parts::processes(&Context { layout, ports: Ports::anywhere(), secrets, secured: None }).expect("parts")
 }
 
 fn names(settings: impl IntoIterator<Item = String>) -> BTreeSet<String> {
@@ -130,8 +130,18 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
         let there = names(part.env.into_iter().map(|(name, _)| name));
         let only_compose: Vec<_> = here.difference(&there).collect();
         // Mail is for those who name a server, replicas for those who have several brokers; the
-        // native PostgreSQL has no passwords.
-        let own = ["MILLRACE_SMTP_URL", "MILLRACE_REPLICATION", "MILLRACE_POSTGRES_PASSWORD"];
+        // native PostgreSQL has no passwords, and the native broker has users with `--secured` alone.
+        let own = [
+            "MILLRACE_SMTP_URL",
+            "MILLRACE_REPLICATION",
+            "MILLRACE_POSTGRES_PASSWORD",
+            "MILLRACE_BROKERS_TLS",
+            "MILLRACE_SASL_MECHANISM",
+            "MILLRACE_SASL_USER",
+            "MILLRACE_SASL_PASSWORD",
+            "MILLRACE_REGISTRY_USER",
+            "MILLRACE_REGISTRY_PASSWORD",
+        ];
         assert!(
             only_compose.iter().all(|name| own.contains(&name.as_str())),
             "{service}: only compose.yaml sets {only_compose:?}"
@@ -156,8 +166,10 @@ fn every_setting_is_read_by_the_process_that_is_told_it() {
     for (name, service) in services(&compose) {
         let read = match service["command"][0].as_str() {
             Some("provision") => declared(&["redpanda/src"]),
-            Some("gateway") => declared(&["gateway/src"]),
-            Some("user" | "order" | "notification") => declared(&["pipeline/services/src"]),
+            Some("gateway") => declared(&["gateway/src", "redpanda/src", "pipeline/projections/src"]),
+            Some("user" | "order" | "notification") => {
+                declared(&["pipeline/services/src", "redpanda/src", "pipeline/projections/src"])
+            }
             _ => continue,
         };
         let told = names(environment(service).into_keys());

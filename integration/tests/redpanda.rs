@@ -85,7 +85,7 @@ impl Place {
 
     fn member(&self, member: &str) -> Settings {
         Settings {
-            brokers: brokers(),
+            brokers: (&brokers()).into(),
             group: self.name.clone(),
             inputs: vec![self.topic("in").into()],
             transactional_id: format!("{}-{member}", self.name),
@@ -276,7 +276,7 @@ fn copies_when_it_is_told_to() {
     let Ok(told) = std::env::var(COPY) else { return };
     let (name, member) = told.split_once(' ').expect("a name and a member");
     let settings = Settings {
-        brokers: brokers(),
+        brokers: (&brokers()).into(),
         group: name.to_owned(),
         inputs: vec![format!("{name}.in").into()],
         transactional_id: format!("{name}-{member}"),

@@ -20,6 +20,7 @@ use rdkafka::{
 };
 
 use crate::arena::Arena;
+use crate::brokers::Brokers;
 use crate::log::{Headers, LogError, Membership, Record, Topic, TopicPartition};
 use crate::planted::Reading;
 use crate::raw;
@@ -160,7 +161,7 @@ pub(crate) struct GroupConsumer {
     consumer: Closing,
     /// Asks for high watermarks: what is not committed yet counts too. Rarely needed, so it goes when there is nothing to read.
     edges: Option<Arc<BaseConsumer>>,
-    brokers: String,
+    brokers: Brokers,
     group: String,
     copier: Copier,
     /// What was fetched from last.
@@ -171,7 +172,7 @@ pub(crate) struct GroupConsumer {
 impl GroupConsumer {
     /// Joins `group` to read `inputs`. `extra` are settings beside those that every reader has.
     pub(crate) fn join(
-        brokers: &str,
+        brokers: &Brokers,
         group: &str,
         inputs: &[Topic],
         extra: &[(&str, &str)],
@@ -197,7 +198,7 @@ impl GroupConsumer {
         Ok(Self {
             consumer: Closing(Some(Arc::new(consumer))),
             edges: None,
-            brokers: brokers.to_owned(),
+            brokers: brokers.clone(),
             group: group.to_owned(),
             copier: Copier { topics: inputs.to_vec(), arena: Arena::default() },
             positions: Vec::new(),
@@ -398,10 +399,9 @@ pub(crate) fn committed<C: ConsumerContext>(
 /// to each broker. The variable `MILLRACE_FETCH_WAIT_MS` sets another wait, which librdkafka checks.
 const FETCH_WAIT_MS: &str = "50";
 
-pub(crate) fn config_for(brokers: &str, group: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
+pub(crate) fn config_for(brokers: &Brokers, group: &str) -> ClientConfig {
+    let mut config = brokers.librdkafka();
     config
-        .set("bootstrap.servers", brokers)
         .set("group.id", group)
         .set("client.id", "millrace")
         .set("enable.auto.commit", "false")
@@ -414,7 +414,7 @@ pub(crate) fn config_for(brokers: &str, group: &str) -> ClientConfig {
 }
 
 /// What every reader has; ENGINE's measurements are behind the queue's settings.
-fn read_committed(brokers: &str, group: &str) -> ClientConfig {
+fn read_committed(brokers: &Brokers, group: &str) -> ClientConfig {
     let fetch_wait_ms = std::env::var("MILLRACE_FETCH_WAIT_MS");
     let mut config = config_for(brokers, group);
     config
@@ -477,6 +477,11 @@ pub(crate) fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     let (KafkaError::MessageConsumption(code) | KafkaError::Global(code)) = error else { return false };
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
+}
+
+/// Whether this client lacks the right to read the topic, which waiting does not change.
+pub(crate) fn is_denied(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
 }
 
 fn is_out_of_range(error: &KafkaError) -> bool {
@@ -550,7 +555,7 @@ pub(crate) mod tests {
     fn joined(brokers: &str) -> GroupConsumer {
         let inputs = ["input".into()];
         let mut consumer =
-            GroupConsumer::join(brokers, "group", &inputs, &[], Box::new(|| {})).expect("it joins");
+            GroupConsumer::join(&brokers.into(), "group", &inputs, &[], Box::new(|| {})).expect("it joins");
         let (begun, mut nothing) = (Instant::now(), Vec::new());
         while consumer.membership().is_none() {
             consumer.poll(Duration::from_millis(50), 1, &mut nothing).expect("it reads");

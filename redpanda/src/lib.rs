@@ -5,6 +5,8 @@
 //! - [`scan`]: topics as they stand, for checks and tools; [`removal`]: what retention does, for proofs
 //! - [`writer`]: commands on their way into the log, on rskafka
 //! - [`registry`]: the schema registry; [`topics`]: what `topics.yaml` declares; [`provision`]: brings both about
+//! - [`brokers`], [`tls`], [`settings`]: how brokers and registry are reached, and the settings of every program
+//! - [`acls`]: what `acls.yaml` declares: what each program may do
 //! - [`memory`]: the log in memory, with the same transactional rules, for tests
 //! - [`partition_of`]: which partition a key belongs to
 //!
@@ -13,8 +15,10 @@
 //! die, and [`planted`] the bugs that a build for proofs can have.
 #![deny(unsafe_code)]
 
+pub mod acls;
 pub mod arena;
 pub mod batch;
+pub mod brokers;
 pub mod fault;
 mod group;
 pub mod log;
@@ -29,6 +33,8 @@ pub mod removal;
 mod restore;
 pub mod scan;
 pub mod session;
+pub mod settings;
+pub mod tls;
 pub mod topics;
 pub mod writer;
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    brokers::Brokers,
     log::{Headers, LogError, Record, TopicPartition},
     scan,
 };
@@ -60,7 +61,7 @@ impl Reading {
     /// Works on the records from `from` on.
     pub(crate) fn spoil(
         &mut self,
-        brokers: &str,
+        brokers: &Brokers,
         records: &mut Vec<Record>,
         from: usize,
     ) -> Result<(), LogError> {
@@ -94,7 +95,7 @@ impl Reading {
 }
 
 /// Waits until the last stable offset has passed all records, committed or not.
-fn wait_until_stable(brokers: &str, records: &[Record]) -> Result<(), LogError> {
+fn wait_until_stable(brokers: &Brokers, records: &[Record]) -> Result<(), LogError> {
     let read: BTreeMap<_, _> = records.iter().map(|record| (place(record), record.offset)).collect();
     let places: Vec<_> = read.keys().cloned().collect();
     let begun = Instant::now();

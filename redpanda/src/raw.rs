@@ -1,5 +1,6 @@
 //! The one file with `unsafe`: librdkafka's commit, flush, send and headers, called without the detour of the crate,
-//! and IncrementalAlterConfigs and a queue of log lines, which the crate lacks. It never panics on what a record holds.
+//! and IncrementalAlterConfigs, CreateAcls and a queue of log lines, which the crate lacks. It never panics on
+//! what a record holds.
 //!
 //! rdkafka's `commit_transaction` flushes first, in fixed steps of 100 ms, so a transaction of ten records takes 101 ms
 //! instead of 4. librdkafka flushes by itself inside its commit; all that is needed is to call it. The crate's `send` has a
@@ -22,7 +23,11 @@ use rdkafka::{
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
-use crate::{batch::Written, log::Headers};
+use crate::{
+    acls::{Operation, Resource, Rule},
+    batch::Written,
+    log::Headers,
+};
 
 /// How a commit failed, as librdkafka classifies it.
 #[derive(Debug)]
@@ -337,6 +342,122 @@ unsafe fn answer_of(event: *mut sys::rd_kafka_event_t) -> Result<(), (RDKafkaErr
             true => Ok(()),
             false => Err((code.into(), owned(sys::rd_kafka_ConfigResource_error_string(*resources)))),
         }
+    }
+}
+
+/// Creates `rules`, which the crate can't. Rules that are there already are left as they are.
+///
+/// # Errors
+/// The code and the text of the first refusal, or of what kept the client from getting an answer.
+pub(crate) fn create_acls<C: ClientContext>(
+    client: &Client<C>,
+    rules: &[Rule<'_>],
+    timeout: Duration,
+) -> Result<(), (RDKafkaErrorCode, String)> {
+    use sys::{
+        rd_kafka_AclOperation_t as Op, rd_kafka_ResourcePatternType_t as Pattern,
+        rd_kafka_ResourceType_t as Kind,
+    };
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let text = |text: &str| {
+        CString::new(text).map_err(|error| (RDKafkaErrorCode::InvalidArgument, error.to_string()))
+    };
+    let mut wanted = Vec::new();
+    for rule in rules {
+        let kind = match rule.resource {
+            Resource::Topic => Kind::RD_KAFKA_RESOURCE_TOPIC,
+            Resource::Group => Kind::RD_KAFKA_RESOURCE_GROUP,
+            Resource::TransactionalId => Kind::RD_KAFKA_RESOURCE_TRANSACTIONAL_ID,
+        };
+        let pattern = match rule.prefixed {
+            true => Pattern::RD_KAFKA_RESOURCE_PATTERN_PREFIXED,
+            false => Pattern::RD_KAFKA_RESOURCE_PATTERN_LITERAL,
+        };
+        for operation in rule.operations {
+            let operation = match operation {
+                Operation::Read => Op::RD_KAFKA_ACL_OPERATION_READ,
+                Operation::Write => Op::RD_KAFKA_ACL_OPERATION_WRITE,
+                Operation::Create => Op::RD_KAFKA_ACL_OPERATION_CREATE,
+                Operation::Alter => Op::RD_KAFKA_ACL_OPERATION_ALTER,
+                Operation::Describe => Op::RD_KAFKA_ACL_OPERATION_DESCRIBE,
+                Operation::DescribeConfigs => Op::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
+                Operation::AlterConfigs => Op::RD_KAFKA_ACL_OPERATION_ALTER_CONFIGS,
+            };
+            let principal = text(&format!("User:{}", rule.program))?;
+            wanted.push((kind, text(&rule.name)?, pattern, principal, operation));
+        }
+    }
+    // SAFETY: as in `set_topic_configs`. Strings live until the bindings have copied them, and the
+    // array of bindings until `rd_kafka_CreateAcls` has; both are destroyed once, behind their last use.
+    unsafe {
+        let mut bindings = Vec::with_capacity(wanted.len());
+        let (mut cause, any) = ([0_u8; 256], c"*");
+        for (kind, name, pattern, principal, operation) in &wanted {
+            let binding = sys::rd_kafka_AclBinding_new(
+                *kind,
+                name.as_ptr(),
+                *pattern,
+                principal.as_ptr(),
+                any.as_ptr(),
+                *operation,
+                sys::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW,
+                cause.as_mut_ptr().cast(),
+                cause.len(),
+            );
+            if binding.is_null() {
+                sys::rd_kafka_AclBinding_destroy_array(bindings.as_mut_ptr(), bindings.len());
+                return Err((RDKafkaErrorCode::InvalidArgument, owned(cause.as_ptr().cast())));
+            }
+            bindings.push(binding);
+        }
+        let handle = client.native_ptr();
+        let queue = sys::rd_kafka_queue_new(handle);
+        let options =
+            sys::rd_kafka_AdminOptions_new(handle, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATEACLS);
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
+        sys::rd_kafka_CreateAcls(handle, bindings.as_mut_ptr(), bindings.len(), options, queue);
+        sys::rd_kafka_AdminOptions_destroy(options);
+        sys::rd_kafka_AclBinding_destroy_array(bindings.as_mut_ptr(), bindings.len());
+
+        let event = sys::rd_kafka_queue_poll(queue, timeout_ms.saturating_add(1000));
+        let result = if event.is_null() {
+            Err((RDKafkaErrorCode::OperationTimedOut, "no answer".to_owned()))
+        } else {
+            let answer = acls_answer_of(event);
+            sys::rd_kafka_event_destroy(event);
+            answer
+        };
+        sys::rd_kafka_queue_destroy(queue);
+        result
+    }
+}
+
+/// What an event that answers CreateAcls says: its first error.
+///
+/// # Safety
+/// `event` is a live event of librdkafka.
+unsafe fn acls_answer_of(event: *mut sys::rd_kafka_event_t) -> Result<(), (RDKafkaErrorCode, String)> {
+    let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    // SAFETY: as in `answer_of`; the array has as many results as the count says.
+    unsafe {
+        let code = sys::rd_kafka_event_error(event);
+        if code != none {
+            return Err((code.into(), owned(sys::rd_kafka_event_error_string(event))));
+        }
+        let answer = sys::rd_kafka_event_CreateAcls_result(event);
+        if answer.is_null() {
+            return Err((RDKafkaErrorCode::Fail, "an answer to something else".to_owned()));
+        }
+        let mut count = 0;
+        let results = sys::rd_kafka_CreateAcls_result_acls(answer, &mut count);
+        for index in 0..count {
+            let error = sys::rd_kafka_acl_result_error(*results.add(index));
+            if !error.is_null() && sys::rd_kafka_error_code(error) != none {
+                let code = sys::rd_kafka_error_code(error).into();
+                return Err((code, owned(sys::rd_kafka_error_string(error))));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    brokers::Brokers,
     group::GroupConsumer,
     log::{Input, LogError, Membership, Record, Topic, TopicPartition},
 };
@@ -15,9 +16,14 @@ impl Reader {
     ///
     /// # Errors
     /// When the client can't be made.
-    pub fn join(brokers: &str, group: &str, member: &str, inputs: &[Topic]) -> Result<Self, LogError> {
+    pub fn join(
+        brokers: impl Into<Brokers>,
+        group: &str,
+        member: &str,
+        inputs: &[Topic],
+    ) -> Result<Self, LogError> {
         let extra = [("group.instance.id", member)];
-        GroupConsumer::join(brokers, group, inputs, &extra, Box::new(|| {})).map(Self)
+        GroupConsumer::join(&brokers.into(), group, inputs, &extra, Box::new(|| {})).map(Self)
     }
 }
 

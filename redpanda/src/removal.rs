@@ -10,6 +10,7 @@ use rdkafka::{
 };
 
 use crate::{
+    brokers::Brokers,
     group::{config_for, fatal, retriable},
     log::{LogError, TopicPartition},
 };
@@ -21,10 +22,13 @@ const REMOVAL_MAX: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When the log does not answer, or refuses it for any of the partitions.
-pub async fn remove_before(brokers: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+pub async fn remove_before(
+    brokers: impl Into<Brokers>,
+    offsets: &[(TopicPartition, i64)],
+) -> Result<(), LogError> {
     let doing = || format!("removing the records before {offsets:?}");
     let admin: AdminClient<DefaultClientContext> =
-        config_for(brokers, "millrace.removal").create().map_err(|e| fatal(doing(), &e))?;
+        config_for(&brokers.into(), "millrace.removal").create().map_err(|e| fatal(doing(), &e))?;
     let mut list = TopicPartitionList::new();
     for (place, next) in offsets {
         list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*next))

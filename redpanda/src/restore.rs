@@ -328,7 +328,8 @@ mod tests {
     const MOCK_MAX: Duration = Duration::from_secs(20);
 
     fn member(brokers: &str) -> GroupConsumer {
-        GroupConsumer::join(brokers, "group", &["input".into()], &[], Box::new(|| {})).expect("a member")
+        GroupConsumer::join(&brokers.into(), "group", &["input".into()], &[], Box::new(|| {}))
+            .expect("a member")
     }
 
     #[test]

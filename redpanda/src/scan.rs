@@ -10,11 +10,13 @@ use std::{
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
+    types::RDKafkaRespErr,
 };
 
 use crate::{
-    group::{ASK, Copier, config_for, fatal, retriable},
+    brokers::Brokers,
+    group::{ASK, Copier, config_for, fatal, is_denied, retriable},
     log::{LogError, Record, TopicPartition},
     restore::Alone,
 };
@@ -34,7 +36,7 @@ pub enum Isolation {
 /// # Errors
 /// When the ends are not reached within `at_most`, or the log does not answer; then the positions are as before.
 pub fn scan(
-    brokers: &str,
+    brokers: impl Into<Brokers>,
     topic: &str,
     partitions: i32,
     isolation: Isolation,
@@ -42,7 +44,8 @@ pub fn scan(
     at_most: Duration,
 ) -> Result<Vec<Record>, LogError> {
     let doing = || format!("reading {topic}");
-    let consumer = consumer(brokers, isolation).map_err(|e| fatal(doing(), &e))?;
+    let consumer = consumer(&brokers.into(), isolation).map_err(|e| fatal(doing(), &e))?;
+    check_right(&consumer, topic)?;
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         let from = positions.get(&partition).map_or(Offset::Beginning, |next| Offset::Offset(*next));
@@ -64,6 +67,7 @@ pub fn scan(
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 ended.insert(partition);
             }
+            Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), &error)),
             Some(Err(error)) if begun.elapsed() > at_most => return Err(retriable(doing(), &error)),
             None if begun.elapsed() > at_most => {
                 let cause = format!("{} of {partitions} ends were reached within {at_most:?}", ended.len());
@@ -76,6 +80,20 @@ pub fn scan(
     Ok(records)
 }
 
+/// Fails if this client may not even know of the topic: librdkafka would wait for it without a word.
+fn check_right(consumer: &BaseConsumer<Alone>, topic: &str) -> Result<(), LogError> {
+    // Whoever reads waits for brokers that do not answer now.
+    let Ok(metadata) = consumer.fetch_metadata(Some(topic), ASK) else { return Ok(()) };
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    match metadata.topics().iter().any(|found| found.error() == Some(denied)) {
+        true => {
+            let cause = RDKafkaErrorCode::TopicAuthorizationFailed.to_string();
+            Err(LogError::Fatal { doing: format!("reading {topic}"), cause })
+        }
+        false => Ok(()),
+    }
+}
+
 /// What a group has committed, asked from outside of it.
 pub struct Group(BaseConsumer);
 
@@ -84,9 +102,9 @@ impl Group {
     ///
     /// # Errors
     /// When the client can't be made.
-    pub fn open(brokers: &str, group: &str) -> Result<Self, LogError> {
+    pub fn open(brokers: impl Into<Brokers>, group: &str) -> Result<Self, LogError> {
         // Whoever reads committed waits for the transaction that is open, and one nearly always is.
-        let consumer = config_for(brokers, group).set("isolation.level", "read_uncommitted").create();
+        let consumer = config_for(&brokers.into(), group).set("isolation.level", "read_uncommitted").create();
         consumer.map(Self).map_err(|e| fatal(format!("looking at group {group}"), &e))
     }
 
@@ -111,14 +129,14 @@ impl Group {
 /// # Errors
 /// When nothing is read for `idle_max`, or the log does not answer.
 pub fn each(
-    brokers: &str,
+    brokers: impl Into<Brokers>,
     topic: &str,
     spans: &[(i64, i64)],
     idle_max: Duration,
     mut visit: impl FnMut(Record) -> ControlFlow<()>,
 ) -> Result<(), LogError> {
     let doing = || format!("reading {topic}");
-    let consumer = consumer(brokers, Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
+    let consumer = consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
     let (mut list, mut open) = (TopicPartitionList::new(), BTreeMap::new());
     for (partition, (begin, end)) in (0..).zip(spans) {
         if begin < end {
@@ -147,6 +165,7 @@ pub fn each(
                 moved = Instant::now();
                 open.remove(&partition);
             }
+            Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), &error)),
             Some(Err(error)) if moved.elapsed() > idle_max => return Err(retriable(doing(), &error)),
             None if moved.elapsed() > idle_max => {
                 let cause =
@@ -163,10 +182,10 @@ pub fn each(
 ///
 /// # Errors
 /// When the log does not answer.
-pub fn spans(brokers: &str, topic: &str) -> Result<Option<Vec<(i64, i64)>>, LogError> {
+pub fn spans(brokers: impl Into<Brokers>, topic: &str) -> Result<Option<Vec<(i64, i64)>>, LogError> {
     const ASK: Duration = Duration::from_secs(10);
     let doing = || format!("asking for the ends of {topic}");
-    let consumer = consumer(brokers, Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
+    let consumer = consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
     // Of all topics: asked for one alone, some brokers would make it.
     let metadata = consumer.fetch_metadata(None, ASK).map_err(|error| retriable(doing(), &error))?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
@@ -177,7 +196,7 @@ pub fn spans(brokers: &str, topic: &str) -> Result<Option<Vec<(i64, i64)>>, LogE
     spans.map(Some).map_err(|error| retriable(doing(), &error))
 }
 
-fn consumer(brokers: &str, isolation: Isolation) -> Result<BaseConsumer<Alone>, KafkaError> {
+fn consumer(brokers: &Brokers, isolation: Isolation) -> Result<BaseConsumer<Alone>, KafkaError> {
     let level = match isolation {
         Isolation::Committed => "read_committed",
         Isolation::Uncommitted => "read_uncommitted",
@@ -194,10 +213,11 @@ fn consumer(brokers: &str, isolation: Isolation) -> Result<BaseConsumer<Alone>, 
 ///
 /// # Errors
 /// When the log does not answer.
-pub fn ends(brokers: &str, places: &[TopicPartition]) -> Result<Vec<(i64, i64)>, LogError> {
+pub fn ends(brokers: impl Into<Brokers>, places: &[TopicPartition]) -> Result<Vec<(i64, i64)>, LogError> {
     let doing = || "asking for the ends of partitions".to_owned();
+    let brokers = brokers.into();
     let client = |level: &str| -> Result<BaseConsumer, LogError> {
-        let mut config = config_for(brokers, "millrace.scan");
+        let mut config = config_for(&brokers, "millrace.scan");
         config.set("isolation.level", level).create().map_err(|e| fatal(doing(), &e))
     };
     let (committed, uncommitted) = (client("read_committed")?, client("read_uncommitted")?);

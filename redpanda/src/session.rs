@@ -16,7 +16,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, ClientContext, Offset, TopicPartitionList,
+    ClientContext, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
@@ -25,6 +25,7 @@ use rdkafka::{
 
 use crate::{
     batch::{Batch, Written},
+    brokers::Brokers,
     fault,
     group::{Context, GroupConsumer, fatal},
     log::{
@@ -163,8 +164,8 @@ pub enum Delivery {
 /// Who opens sessions, and on what.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Brokers to begin with, `host:port`, comma separated.
-    pub brokers: String,
+    /// The brokers to begin with.
+    pub brokers: Brokers,
     /// The consumer group: the processor's name.
     pub group: String,
     /// The input topics; one partition count.
@@ -184,9 +185,8 @@ impl Connect for Settings {
             return Err(LogError::Exhausted { doing: doing(), cause });
         }
         let timeout_ms = TRANSACTION_TIMEOUT.as_millis().to_string();
-        let mut config = ClientConfig::new();
+        let mut config = self.brokers.librdkafka();
         config
-            .set("bootstrap.servers", &self.brokers)
             .set("client.id", "millrace")
             .set("acks", "all")
             .set("linger.ms", "5")
@@ -829,7 +829,7 @@ mod tests {
     #[test]
     fn every_break_since_a_transaction_began_is_seen_though_all_are_alike() {
         let cluster = MockCluster::new(1).expect("a mock");
-        let mut config = ClientConfig::new();
+        let mut config = rdkafka::ClientConfig::new();
         config
             .set("bootstrap.servers", cluster.bootstrap_servers())
             .set("debug", "broker")

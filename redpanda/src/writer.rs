@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rskafka::{
     BackoffConfig,
     client::{
-        Client, ClientBuilder,
+        Client,
         partition::{Compression, PartitionClient, UnknownTopicHandling},
     },
     record::Record,
@@ -24,6 +24,7 @@ use rskafka::{
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
+    brokers::Brokers,
     log::Headers,
     partition_of,
     topics::{self, Topics},
@@ -68,7 +69,7 @@ pub enum WriteError {
 pub struct CommandWriter(Arc<Inner>);
 
 struct Inner {
-    brokers: Vec<String>,
+    brokers: Brokers,
     topics: Topics,
     client: Mutex<Option<Arc<Client>>>,
     partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
@@ -81,19 +82,18 @@ struct Inner {
 }
 
 impl CommandWriter {
-    /// A writer for the cluster behind `brokers` (`host:port`, comma separated). It connects at the first write.
-    pub fn new(brokers: &str) -> Self {
+    /// A writer for the cluster behind `brokers`. It connects at the first write.
+    pub fn new(brokers: impl Into<Brokers>) -> Self {
         Self::of(brokers, topics::all().clone())
     }
 
     /// The same for other topics than those of `topics.yaml`.
-    pub fn of(brokers: &str, topics: Topics) -> Self {
-        Self::bounded(brokers, topics, UNDER_WAY_MAX, LATE_MAX)
+    pub fn of(brokers: impl Into<Brokers>, topics: Topics) -> Self {
+        Self::bounded(brokers.into(), topics, UNDER_WAY_MAX, LATE_MAX)
     }
 
-    fn bounded(brokers: &str, topics: Topics, under_way_max: usize, late_max: Duration) -> Self {
+    fn bounded(brokers: Brokers, topics: Topics, under_way_max: usize, late_max: Duration) -> Self {
         let room = Arc::new(Semaphore::new(under_way_max));
-        let brokers = brokers.split(',').map(|broker| broker.trim().to_owned()).collect();
         let (client, partitions) = (Mutex::default(), Mutex::default());
         let forgotten = AtomicU64::new(0);
         Self(Arc::new(Inner {
@@ -206,11 +206,7 @@ impl Inner {
             deadline: Some(Duration::from_secs(30)),
             ..BackoffConfig::default()
         };
-        let built = ClientBuilder::new(self.brokers.clone())
-            .client_id("millrace")
-            .backoff_config(backoff)
-            .build()
-            .await?;
+        let built = self.brokers.rskafka().client_id("millrace").backoff_config(backoff).build().await?;
         Ok(client.insert(Arc::new(built)).clone())
     }
 
@@ -250,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn writes_to_a_silent_broker_pile_up_no_higher_than_the_bound_and_end() {
         let late_max = Duration::from_millis(500);
-        let writer = CommandWriter::bounded(&silent(), topics::all().clone(), 3, late_max);
+        let writer = CommandWriter::bounded((&silent()).into(), topics::all().clone(), 3, late_max);
         let write = || async {
             let (headers, deadline) = (Headers::default(), Duration::from_millis(10));
             writer.write("order.commands", "key", Bytes::from_static(b"value"), &headers, deadline).await

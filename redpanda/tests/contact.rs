@@ -26,7 +26,7 @@ fn silence_grows_without_a_broker_and_ends_with_it() {
     let cluster = MockCluster::new(1).expect("a cluster");
     cluster.create_topic("trial.in", 1, 1).expect("a topic");
     let settings = Settings {
-        brokers: cluster.bootstrap_servers(),
+        brokers: (&cluster.bootstrap_servers()).into(),
         group: "trial".to_owned(),
         inputs: vec!["trial.in".into()],
         transactional_id: "trial-0-0".to_owned(),

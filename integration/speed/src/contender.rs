@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let topology = Arc::new(work::topology(name, options.plain));
     let registry = prometheus::Registry::new();
     let connect = session::Settings {
-        brokers: options.brokers.clone(),
+        brokers: (&options.brokers).into(),
         group: name.to_owned(),
         inputs: topology.inputs(),
         transactional_id: format!("{name}-0-0"),

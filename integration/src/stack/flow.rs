@@ -11,7 +11,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::parts::{self, Context};
 use super::ports::local;
-use super::{Layout, Outer, Part, Policy, Ports, Secrets, StackError, Supervisor, control, process};
+use super::{
+    Layout, Outer, Part, Policy, Ports, STRANGER, Secrets, Secured, StackError, Supervisor, control, process,
+};
 use crate::journey;
 
 /// How long a command that was interrupted gets to end by itself.
@@ -60,6 +62,10 @@ pub struct Run {
     /// How many brokers: one, or three that hold a replica of everything
     #[arg(long, default_value = "1", value_name = "COUNT", value_parser = ["1", "3"])]
     pub brokers: String,
+    /// TLS, users and access rules everywhere, with an authority of its own; one broker, and without the
+    /// gate, which can't see into TLS
+    #[arg(long, conflicts_with = "brokers")]
+    pub secured: bool,
     /// Leave out the gate that makes Kafka answer as Redpanda does
     #[arg(long)]
     pub without_redpanda_rules: bool,
@@ -107,8 +113,15 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     let layout = Layout::find(&options.data)?;
     let _lock = open(&layout, true).await?;
     let brokers = if options.brokers == "3" { 3 } else { 1 };
-    let context = context(layout, Ports::anywhere_with(brokers))?;
-    let parts = parts::all(&context, options.servers_only, !options.without_redpanda_rules)?;
+    let mut context = context(layout, Ports::anywhere_with(brokers))?;
+    if options.secured {
+        let secured = Secured::ready(&context.layout)?;
+        let path = context.layout.configs().join("kcat.conf");
+        std::fs::write(&path, secured.kcat()?).map_err(StackError::file("write", &path))?;
+        context.secured = Some(secured);
+    }
+    let gated = !options.without_redpanda_rules && !options.secured;
+    let parts = parts::all(&context, options.servers_only, gated)?;
     let supervisor = supervise(&context, only(parts, &options.only)?, Policy::Leave)?;
 
     say!("starting a stack for {:?} (logs in {})", options.command[0], context.layout.logs().display());
@@ -162,7 +175,7 @@ async fn open(layout: &Layout, fresh: bool) -> Result<Lock, StackError> {
 
 fn context(layout: Layout, ports: Ports) -> Result<Context, StackError> {
     let secrets = Secrets::ready(&layout)?;
-    Ok(Context { layout, ports, secrets })
+    Ok(Context { layout, ports, secrets, secured: None })
 }
 
 /// The parts that `names` chooses, or all. Clients reach the broker through its gate, so whoever chooses it gets both.
@@ -245,6 +258,13 @@ fn run_environment(context: &Context) -> Vec<(String, OsString)> {
         ("MILLRACE_ADMIN_EMAIL".into(), context.secrets.admin_email.into()),
         ("MILLRACE_ADMIN_PASSWORD_FILE".into(), context.secrets.admin_password.clone().into()),
     ];
+    if let Some(secured) = &context.secured {
+        env.push(("KCAT_CONFIG".into(), context.layout.configs().join("kcat.conf").into()));
+        for user in [STRANGER, "gateway", "order"] {
+            let variable = format!("MILLRACE_PASSWORD_FILE_{}", user.to_uppercase());
+            env.push((variable, secured.password_file(user).into()));
+        }
+    }
     if let Some(url) = ports.mail_url() {
         env.push(("MILLRACE_SMTP_URL".into(), url.into()));
     }

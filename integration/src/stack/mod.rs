@@ -13,6 +13,7 @@ mod ports;
 mod process;
 mod ready;
 mod secrets;
+mod secured;
 mod supervisor;
 
 pub use compose::Compose;
@@ -21,6 +22,7 @@ pub use layout::Layout;
 pub use part::{Kind, Part, Ready, Step};
 pub use ports::{Broker, Outer, Ports, ProxiedListener};
 pub use secrets::Secrets;
+pub use secured::{ADMIN, STRANGER, Secured};
 pub use supervisor::{Policy, Supervisor};
 
 /// What can go wrong with the stack; each says what was tried, on what, and where to look.

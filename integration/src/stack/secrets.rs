@@ -67,11 +67,11 @@ fn signing_key() -> Result<String, StackError> {
     Ok(pem.to_string())
 }
 
-fn random_hex(bytes: usize) -> String {
+pub(super) fn random_hex(bytes: usize) -> String {
     (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
 }
 
-fn write_new(path: &Path, content: &[u8]) -> Result<(), StackError> {
+pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), StackError> {
     let mut file = std::fs::File::options()
         .create_new(true)
         .write(true)

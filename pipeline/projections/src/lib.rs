@@ -5,6 +5,7 @@
 //! - [`projector`]: the one loop that brings records from the log into a store
 //! - [`projection`]: what the loop asks of a projection
 //! - [`metrics`]: all names of metrics
+//! - [`settings`]: where the stores are, for every program
 //! - [`sets`]: which projections each service runs
 //!
 //! **The position lives in the store beside the data and moves by compare-and-set.** Nothing here decides
@@ -22,6 +23,7 @@ pub mod projection;
 pub mod projector;
 pub mod redis;
 pub mod sets;
+pub mod settings;
 mod text;
 pub mod views;
 

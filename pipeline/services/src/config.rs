@@ -3,24 +3,26 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
+use projections::settings::StoreSettings;
+use redpanda::{brokers::BrokerSettings, registry::RegistrySettings, settings, tls::TlsSettings};
 use secrecy::SecretString;
 
 /// Settings of a service. Wrong ones end it with exit code 64 before it binds anything.
 #[derive(Clone, Debug, Parser)]
 #[command(version, about)]
 pub struct Config {
-    /// Brokers to begin with, `host:port`, comma separated.
-    #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
-    pub brokers: String,
-    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
-    #[arg(
-        long,
-        env = "MILLRACE_REGISTRY_URL",
-        default_value = "http://127.0.0.1:8081",
-        value_parser = redpanda::registry::UrlsParser,
-        hide_env_values = true
-    )]
-    pub registry_url: String,
+    /// The log.
+    #[command(flatten)]
+    pub brokers: BrokerSettings,
+    /// The schema registry.
+    #[command(flatten)]
+    pub registry: RegistrySettings,
+    /// The stores.
+    #[command(flatten)]
+    pub stores: StoreSettings,
+    /// Whom TLS connections trust.
+    #[command(flatten)]
+    pub tls: TlsSettings,
     /// This instance's number: each running instance of a service has its own, and keeps it over restarts.
     #[arg(long, env = "MILLRACE_INSTANCE", default_value_t = 0)]
     pub instance: u32,
@@ -40,39 +42,12 @@ pub struct Config {
     /// keep them for 30 days more.
     #[arg(long, env = "MILLRACE_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(8..=3650))]
     pub retention_days: u64,
-    /// PostgreSQL, as a connection URL.
-    #[arg(
-        long,
-        env = "MILLRACE_POSTGRES_URL",
-        default_value = "postgres://millrace@127.0.0.1:5432/millrace",
-        hide_env_values = true
-    )]
-    pub postgres_url: String,
-    /// The password for PostgreSQL, which replaces that of the URL: any characters, no encoding.
-    #[arg(long, env = "MILLRACE_POSTGRES_PASSWORD", hide_env_values = true)]
-    pub postgres_password: Option<SecretString>,
-    /// MongoDB, as a connection URL; the database is `millrace`.
-    #[arg(
-        long,
-        env = "MILLRACE_MONGO_URL",
-        default_value = "mongodb://127.0.0.1:27017",
-        hide_env_values = true
-    )]
-    pub mongo_url: String,
-    /// Redis, as a connection URL.
-    #[arg(
-        long,
-        env = "MILLRACE_REDIS_URL",
-        default_value = "redis://127.0.0.1:6379",
-        hide_env_values = true
-    )]
-    pub redis_url: String,
     /// Where /metrics, /livez and /readyz answer; not for the outside.
     #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
     pub inner: SocketAddr,
-    /// The mail server, `smtp://` or `smtps://`; without it no mail is sent. Only the notification service uses it.
+    /// The mail server, `smtp://` or `smtps://` (TLS); without it no mail is sent. Only the notification service uses it.
     #[arg(long, env = "MILLRACE_SMTP_URL", hide_env_values = true)]
-    pub smtp_url: Option<String>,
+    pub smtp_url: Option<SecretString>,
     /// The sender of mail.
     #[arg(long, env = "MILLRACE_MAIL_FROM", default_value = "Millrace <no-reply@millrace.invalid>")]
     pub mail_from: String,
@@ -82,11 +57,7 @@ impl Config {
     /// Reads arguments and environment; on wrong ones says what is wrong and ends with exit code 64
     /// (0 for `--help` and `--version`).
     pub fn from_env() -> Self {
-        Self::try_parse().unwrap_or_else(|error| {
-            let code = if error.use_stderr() { 64 } else { 0 };
-            let _ = error.print();
-            std::process::exit(code);
-        })
+        settings::parse()
     }
 
     /// For how long processors remember what is finished.

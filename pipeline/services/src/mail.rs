@@ -17,7 +17,10 @@ use futures_util::future::{BoxFuture, join_all};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
-    transport::smtp::{self, PoolConfig},
+    transport::smtp::{
+        self, PoolConfig,
+        client::{Certificate, CertificateStore, Tls as TlsMode, TlsParameters},
+    },
 };
 use projections::{
     Projection, StoreError,
@@ -27,6 +30,7 @@ use projections::{
 };
 use redpanda::{
     log::{Headers, TopicPartition},
+    tls::Tls,
     writer::CommandWriter,
 };
 use schemas::{
@@ -34,6 +38,7 @@ use schemas::{
     notification::{Command, Event, MailRequested, RecordDelivery},
 };
 use tokio::time::timeout;
+use url::Url;
 use uuid::Uuid;
 
 /// How long a mail server may take over one answer.
@@ -70,12 +75,18 @@ pub struct Mailer {
 
 impl Mailer {
     /// A mailer for the server at `url` (`smtp://` or `smtps://`, with user and password where it wants them).
+    /// TLS connections trust whom `tls` trusts.
     ///
     /// # Errors
     /// When the URL or the sender's address is malformed.
-    pub fn new(url: &str, from: &str) -> anyhow::Result<Self> {
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .context("MILLRACE_SMTP_URL: expected smtp://host:port or smtps://user:password@host")?
+    pub fn new(url: &str, from: &str, tls: &Tls) -> anyhow::Result<Self> {
+        let expected = "MILLRACE_SMTP_URL: expected smtp://host:port, smtp://host:port?tls=required or \
+                        smtps://user:password@host";
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).context(expected)?;
+        if let Some(pem) = tls.ca_pem() {
+            transport = transport.tls(encryption(&Url::parse(url).context(expected)?, pem)?);
+        }
+        let transport = transport
             .timeout(Some(TIMEOUT))
             // As many connections are kept for the next batch as a batch may use.
             .pool_config(PoolConfig::new().max_size(BATCH_MAX as u32))
@@ -115,6 +126,22 @@ impl Mailer {
             Err(_) => failed(format!("the mail server took longer than {} s", MAIL_MAX.as_secs())),
         }
     }
+}
+
+/// When the connection that `url` asks for is encrypted, and that it trusts the authorities in `pem` alone.
+fn encryption(url: &Url, pem: &[u8]) -> anyhow::Result<TlsMode> {
+    let mode = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, mode)| mode.into_owned());
+    let wrap: fn(TlsParameters) -> TlsMode = match (url.scheme(), mode.as_deref()) {
+        ("smtps", _) => TlsMode::Wrapper,
+        (_, Some("required")) => TlsMode::Required,
+        (_, Some("opportunistic")) => TlsMode::Opportunistic,
+        _ => return Ok(TlsMode::None),
+    };
+    let authorities = Certificate::from_pem(pem).context("MILLRACE_CA_FILE")?;
+    let parameters = TlsParameters::builder(url.host_str().unwrap_or_default().to_owned())
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(authorities);
+    Ok(wrap(parameters.build_rustls().context("MILLRACE_CA_FILE")?))
 }
 
 /// What went wrong, without the words of the server.
@@ -279,10 +306,14 @@ impl Projection for MailWorker {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use redpanda::tls::TlsSettings;
     use tokio::{
-        io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-        net::{TcpListener, TcpStream},
+        io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+        net::TcpListener,
     };
+    use tokio_rustls::TlsAcceptor;
 
     use super::*;
 
@@ -297,13 +328,14 @@ mod tests {
         url
     }
 
+    /// The server's side of one connection; it takes `delay` over each mail.
     async fn converse(
-        stream: TcpStream,
-        refusal: &'static str,
-        taken: &'static str,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        refusal: &str,
+        taken: &str,
         delay: Duration,
     ) -> std::io::Result<()> {
-        let (from, mut to) = stream.into_split();
+        let (from, mut to) = tokio::io::split(stream);
         let mut lines = BufReader::new(from).lines();
         to.write_all(b"220 here\r\n").await?;
         let mut in_body = false;
@@ -339,7 +371,8 @@ mod tests {
     #[tokio::test]
     async fn mails_of_a_whole_batch_are_sent_beside_each_other() {
         let url = slow_server().await;
-        let mailer = Mailer::new(&url, "Millrace <no-reply@millrace.invalid>").expect("a mailer");
+        let mailer =
+            Mailer::new(&url, "Millrace <no-reply@millrace.invalid>", &Tls::default()).expect("a mailer");
         let begun = std::time::Instant::now();
         let reports = join_all((0..BATCH_MAX).map(|_| send_by(&mailer))).await;
         assert!(reports.iter().all(|report| report.delivered), "{reports:?}");
@@ -347,8 +380,50 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(BATCH_MAX as u64 / 4), "{:?}", begun.elapsed());
     }
 
+    /// A mail server that takes everything over TLS. Returns its URL, and whom to trust for it.
+    async fn encrypted_server() -> (String, Tls) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .expect("a certificate");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("smtps://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await?;
+            converse(acceptor.accept(stream).await?, "250 fine", "250 taken", Duration::ZERO).await
+        });
+        (url, trusting(&made.cert.pem()))
+    }
+
+    fn trusting(pem: &str) -> Tls {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), pem).expect("written");
+        TlsSettings { ca_file: Some(file.path().to_owned()), ..TlsSettings::default() }.load().expect("PEM")
+    }
+
+    #[tokio::test]
+    async fn mail_goes_over_tls_to_a_server_of_the_trusted_authority_alone() {
+        let (url, tls) = encrypted_server().await;
+        let report = send_trusting(&url, &tls).await;
+        assert!(report.delivered, "{report:?}");
+
+        let (url, _) = encrypted_server().await;
+        let report = send_trusting(&url, &tls).await;
+        assert!(!report.delivered && report.detail.starts_with("no "), "{report:?}");
+    }
+
     async fn send(url: &str) -> Report {
-        send_by(&Mailer::new(url, "Millrace <no-reply@millrace.invalid>").expect("a mailer")).await
+        send_trusting(url, &Tls::default()).await
+    }
+
+    async fn send_trusting(url: &str, tls: &Tls) -> Report {
+        send_by(&Mailer::new(url, "Millrace <no-reply@millrace.invalid>", tls).expect("a mailer")).await
     }
 
     async fn send_by(mailer: &Mailer) -> Report {

@@ -17,6 +17,8 @@ use redpanda::{
     reader::Reader,
     registry::{self, Registry},
     session,
+    settings::SettingError,
+    tls::Tls,
 };
 use schemas::Schema;
 use tokio::{
@@ -62,15 +64,18 @@ pub type Projections = Box<dyn FnOnce(Stores) -> Result<Vec<Box<dyn Projection>>
 #[error("{0}")]
 struct Wrong(String);
 
+impl From<SettingError> for Wrong {
+    fn from(error: SettingError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl Stores {
     /// Makes the clients, which connect when they are needed: no store is waited for here.
-    async fn new(config: &Config) -> anyhow::Result<Self> {
-        let (url, password) = (&config.postgres_url, config.postgres_password.as_ref());
-        let postgres = Postgres::with_password(url, password, POSTGRES_CONNECTIONS_MAX)
-            .map_err(|error| Wrong(format!("MILLRACE_POSTGRES_URL: {error}")))?;
-        let mongo = Mongo::new(&config.mongo_url).await.context("MILLRACE_MONGO_URL")?;
-        let redis = Redis::new(&config.redis_url).context("MILLRACE_REDIS_URL")?;
-        Ok(Self { postgres, mongo, redis })
+    async fn new(config: &Config, tls: &Tls) -> Result<Self, Wrong> {
+        let stores = &config.stores;
+        let postgres = stores.postgres(tls, POSTGRES_CONNECTIONS_MAX)?;
+        Ok(Self { postgres, mongo: stores.mongo(tls).await?, redis: stores.redis(tls)? })
     }
 }
 
@@ -136,6 +141,14 @@ pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
 }
 
 async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
+    let tls = config.tls.load().map_err(Wrong::from)?;
+    let brokers = config.brokers.open(&tls).map_err(Wrong::from)?;
+    let registry = config.registry.open(&tls).map_err(|error| Wrong(error.to_string()))?;
+    // Made before anything is bound, as a wrong setting ends the service before.
+    let stores = match service.projections {
+        Some(_) => Some(Stores::new(&config, &tls).await?),
+        None => None,
+    };
     let Service { topology, projections, reads } = service;
     let topology = Arc::new(topology);
     let metrics = prometheus::Registry::new();
@@ -147,7 +160,6 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     inner::serve(config.inner, metrics.clone(), checks).await?;
     let mut stop = Stop::listen()?;
 
-    let registry = Registry::new(&config.registry_url)?;
     let mut schemas = topology.schemas().to_vec();
     schemas
         .extend(reads.into_iter().filter(|read| !topology.schemas().iter().any(|own| own.name == read.name)));
@@ -161,13 +173,13 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     let source = Arc::new(Source { registry, runtime: Handle::current() });
 
     let shutdown = Arc::new(AtomicBool::new(false));
-    let brokers = config.brokers.clone();
+    let readers = brokers.clone();
     let member = format!("{}-{}", topology.processor(), config.instance);
     let schema_by_id = source.clone();
     let context = projector::Context {
         open: Arc::new(move |group, topics| {
             let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
-            Ok(Box::new(Reader::join(&brokers, group, &format!("{group}.{member}"), &topics)?))
+            Ok(Box::new(Reader::join(&readers, group, &format!("{group}.{member}"), &topics)?))
         }),
         codec: codec.clone(),
         schema_by_id: Arc::new(move |id| schema_by_id.schema_by_id(id)),
@@ -177,8 +189,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
         shutdown: shutdown.clone(),
     };
     let mut postgres = None;
-    if let Some(projections) = projections {
-        let stores = Stores::new(&config).await?;
+    if let (Some(projections), Some(stores)) = (projections, stores) {
         postgres = Some(stores.postgres.clone());
         for projection in projections(stores)? {
             let context = context.clone();
@@ -193,7 +204,7 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     let mut found = Vec::new();
     for number in 0..config.workers {
         let connect = session::Settings {
-            brokers: config.brokers.clone(),
+            brokers: brokers.clone(),
             group: topology.processor().to_owned(),
             inputs: topology.inputs(),
             transactional_id: format!("{}-{}-{number}", topology.processor(), config.instance),

@@ -1,33 +1,35 @@
 //! `provision`: brings broker and registry to what `topics.yaml` and the schemas say, and prints what it does.
 //!
-//! It is idempotent and never deletes. Exit codes: 0 done or nothing to do, 1 changes pending (`--dry-run`) or failed,
-//! 64 wrong settings.
+//! `provision acls` prints or creates the access rules of `acls.yaml`. It is idempotent and never
+//! deletes. Exit codes: 0 done or nothing to do, 1 changes pending (`--dry-run`) or failed, 64 wrong
+//! settings.
 #![forbid(unsafe_code)]
 
 use std::{fmt::Display, io::Write as _, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use redpanda::{
+    acls::Acls,
+    brokers::{BrokerSettings, Brokers},
     provision::{Provision, retry::Patience},
-    registry::{self, Registry},
+    registry::{Registry, RegistrySettings},
+    settings,
+    tls::TlsSettings,
 };
+
+/// Wrong settings, EX_USAGE.
+const USAGE: u8 = 64;
 
 /// Makes the topics and registers the schemas that are not there yet.
 #[derive(Parser)]
 #[command(version)]
 struct Config {
-    /// Brokers to begin with, `host:port`, comma separated.
-    #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
-    brokers: String,
-    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
-    #[arg(
-        long,
-        env = "MILLRACE_REGISTRY_URL",
-        default_value = "http://127.0.0.1:8081",
-        value_parser = registry::UrlsParser,
-        hide_env_values = true
-    )]
-    registry_url: String,
+    #[command(flatten)]
+    brokers: BrokerSettings,
+    #[command(flatten)]
+    registry: RegistrySettings,
+    #[command(flatten)]
+    tls: TlsSettings,
     /// How many replicas new topics get.
     #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
     replication: i32,
@@ -38,16 +40,36 @@ struct Config {
     /// Prints the plan and changes nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prints what each program may do, as commands of rpk that create these access rules.
+    Acls {
+        /// Creates the rules instead of printing them. It needs the right to alter the cluster, and removes none.
+        #[arg(long)]
+        apply: bool,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let config = Config::try_parse().unwrap_or_else(|error| {
-        let _ = error.print();
-        std::process::exit(if error.use_stderr() { 64 } else { 0 });
-    });
+    let config: Config = settings::parse();
     drop(rustls::crypto::ring::default_provider().install_default());
-    match run(&config).await {
+    let (brokers, registry) = match config.cluster() {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            eprintln!("provision: {error:#}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let done = match config.command {
+        Some(Command::Acls { apply }) => acls(&brokers, apply),
+        None => run(&config, brokers, registry).await,
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("provision: {error:#}");
@@ -61,12 +83,29 @@ fn say(line: impl Display) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }
 
-async fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let registry = Registry::new(&config.registry_url)?;
+impl Config {
+    fn cluster(&self) -> anyhow::Result<(Brokers, Registry)> {
+        let tls = self.tls.load()?;
+        Ok((self.brokers.open(&tls)?, self.registry.open(&tls)?))
+    }
+}
+
+fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
+    let acls = Acls::all();
+    if apply {
+        acls.create(brokers)?;
+        say(format_args!("{} access rules are there", acls.rules().len()));
+    } else {
+        acls.rules().iter().for_each(say);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::Result<ExitCode> {
     let patience = Patience::new(Duration::from_secs(config.wait_s), |failure| {
         eprintln!("provision: {failure}; trying again");
     });
-    let provision = Provision::new(&config.brokers, registry, config.replication)?;
+    let provision = Provision::new(&brokers, registry, config.replication)?;
     let provision = provision.with_patience(patience);
     let plan = provision.plan().await?;
     if plan.is_empty() {

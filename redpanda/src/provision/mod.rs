@@ -12,7 +12,6 @@ pub mod retry;
 use std::{fmt, time::Duration};
 
 use rdkafka::{
-    ClientConfig,
     admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
@@ -24,6 +23,7 @@ pub use plan::{Break, Plan, Step};
 use retry::Patience;
 
 use crate::{
+    brokers::Brokers,
     raw,
     registry::{FULL_TRANSITIVE, Registry, RegistryError},
     topics::{self, Topic, Topics},
@@ -89,7 +89,11 @@ impl Provision {
     ///
     /// # Errors
     /// When the client can't be made.
-    pub fn new(brokers: &str, registry: Registry, replication: i32) -> Result<Self, ProvisionError> {
+    pub fn new(
+        brokers: impl Into<Brokers>,
+        registry: Registry,
+        replication: i32,
+    ) -> Result<Self, ProvisionError> {
         Self::of(brokers, registry, replication, topics::all().clone())
     }
 
@@ -98,13 +102,14 @@ impl Provision {
     /// # Errors
     /// When the client can't be made.
     pub fn of(
-        brokers: &str,
+        brokers: impl Into<Brokers>,
         registry: Registry,
         replication: i32,
         topics: Topics,
     ) -> Result<Self, ProvisionError> {
-        let admin = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
+        let admin = brokers
+            .into()
+            .librdkafka()
             .set("client.id", "millrace-provision")
             .create()
             .map_err(|error| broker("making a client of the broker", &error, false))?;

@@ -78,7 +78,7 @@ impl Patience {
 ///
 /// Redpanda answers `UNKNOWN_SERVER_ERROR` for what happens while it elects or recovers
 /// (`kafka/server/errors.h`, `map_topic_error_code`), so that code counts as passing.
-pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
+pub(crate) fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,

@@ -12,11 +12,17 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::builder::TypedValueParser;
-use reqwest::{Client, Url};
+use reqwest::{
+    Client, Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
 use schema_registry_converter::{async_impl::schema_registry::SrSettings, error::SRCError};
+use secrecy::ExposeSecret as _;
 
-use super::RegistryError;
+use super::{Access, RegistryError};
+use crate::settings::SettingError;
 
 /// The time that one address has for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -88,6 +94,40 @@ impl From<reqwest::Error> for Failure {
     }
 }
 
+impl Access {
+    /// The header by which the registry knows who asks.
+    fn authorization(&self) -> Result<Option<HeaderValue>, RegistryError> {
+        let wrong = |variable, why: &str| {
+            Err(RegistryError::Setting(SettingError::Wrong { variable, why: why.to_owned() }))
+        };
+        let (user, password) = match (&self.user, &self.password) {
+            (None, None) => return Ok(None),
+            (Some(user), Some(password)) => (user, password.expose_secret()),
+            (Some(_), None) => {
+                return wrong(
+                    "MILLRACE_REGISTRY_PASSWORD",
+                    "expected a password, or a file of it in MILLRACE_REGISTRY_PASSWORD_FILE, where \
+                     MILLRACE_REGISTRY_USER is set",
+                );
+            }
+            (None, Some(_)) => {
+                return wrong(
+                    "MILLRACE_REGISTRY_USER",
+                    "expected a user where MILLRACE_REGISTRY_PASSWORD is set",
+                );
+            }
+        };
+        if user.contains(':') {
+            return wrong("MILLRACE_REGISTRY_USER", "expected no colon in it (RFC 7617)");
+        }
+        let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        let mut header = HeaderValue::try_from(format!("Basic {encoded}"))
+            .unwrap_or_else(|_| unreachable!("base64 is ASCII"));
+        header.set_sensitive(true);
+        Ok(Some(header))
+    }
+}
+
 /// All addresses of the registry. Clones share which one answered last.
 #[derive(Clone, Debug)]
 pub(super) struct Addresses {
@@ -98,13 +138,32 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    pub(super) fn new(urls: &str) -> Result<Self, RegistryError> {
+    pub(super) fn new(urls: &str, access: &Access) -> Result<Self, RegistryError> {
         let mut all = Vec::new();
+        let login = access.authorization()?;
         for url in super::checked_urls(urls)?.split(',') {
             let url = url.to_owned();
             let shown = masked(&url);
             let unusable = |cause: String| RegistryError::Address { url: shown.clone(), cause };
-            let client = || Client::builder().no_proxy().connect_timeout(CONNECT_MAX);
+            let encrypted = url.starts_with("https:");
+            if login.is_some() && !encrypted {
+                let cause = "expected https, because a password is sent to it".to_owned();
+                return Err(RegistryError::Address { url: shown, cause });
+            }
+            let rustls = match encrypted {
+                true => Some(access.tls.client_config_with_identity()?),
+                false => None,
+            };
+            let client = || {
+                let mut client = Client::builder().no_proxy().connect_timeout(CONNECT_MAX);
+                if let Some(login) = &login {
+                    client = client.default_headers(HeaderMap::from_iter([(AUTHORIZATION, login.clone())]));
+                }
+                match &rustls {
+                    Some(rustls) => client.tls_backend_preconfigured(rustls.clone()),
+                    None => client,
+                }
+            };
             let settings = SrSettings::new_builder(url.clone())
                 .set_timeout(ANSWER_MAX)
                 .build_with(client())

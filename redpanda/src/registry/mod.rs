@@ -17,9 +17,12 @@ use schema_registry_converter::{
     schema_registry_common::{RegisteredSchema, SchemaType, SrCall, SuppliedSchema},
 };
 use schemas::{Codec, Schema, Use};
+use secrecy::SecretString;
 
 use addresses::{Addresses, Failure};
 pub use addresses::{UrlsParser, checked_urls};
+
+use crate::{settings::SettingError, tls::Tls};
 
 /// The level that every subject has: no version breaks readers or writers of any other.
 pub const FULL_TRANSITIVE: &str = "FULL_TRANSITIVE";
@@ -27,6 +30,9 @@ pub const FULL_TRANSITIVE: &str = "FULL_TRANSITIVE";
 /// What went wrong between here and the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
+    /// A setting is of no use.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// One of the configured addresses is not a URL of a registry.
     #[error("'{url}' can't be the address of a schema registry: {cause}")]
     Address {
@@ -64,6 +70,64 @@ pub enum RegistryError {
     },
 }
 
+/// Where the registry is, for every program.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RegistrySettings {
+    /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
+    #[arg(
+        long,
+        env = "MILLRACE_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8081",
+        value_parser = UrlsParser,
+        hide_env_values = true
+    )]
+    pub registry_url: String,
+    /// Who asks it.
+    #[command(flatten)]
+    pub login: LoginSettings,
+}
+
+/// Who asks the registry, for every program.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct LoginSettings {
+    /// Who asks the schema registry, by HTTP Basic authentication; only with https.
+    #[arg(long, env = "MILLRACE_REGISTRY_USER")]
+    pub registry_user: Option<String>,
+    /// The password for the schema registry.
+    #[arg(long, env = "MILLRACE_REGISTRY_PASSWORD", hide_env_values = true)]
+    pub registry_password: Option<SecretString>,
+}
+
+impl RegistrySettings {
+    /// A client of the registry; `https` URLs use `tls`.
+    ///
+    /// # Errors
+    /// When a setting is wrong.
+    pub fn open(&self, tls: &Tls) -> Result<Registry, RegistryError> {
+        self.login.open(&self.registry_url, tls)
+    }
+}
+
+impl LoginSettings {
+    /// A client of the registry at `urls`; `https` URLs use `tls`.
+    ///
+    /// # Errors
+    /// When a setting is wrong.
+    pub fn open(&self, urls: &str, tls: &Tls) -> Result<Registry, RegistryError> {
+        let (user, password) = (self.registry_user.clone(), self.registry_password.clone());
+        let access = Access { tls: tls.clone(), user, password };
+        Ok(Registry { addresses: Addresses::new(urls, &access)? })
+    }
+}
+
+/// How the registry is asked.
+#[derive(Clone, Debug, Default)]
+struct Access {
+    tls: Tls,
+    user: Option<String>,
+    password: Option<SecretString>,
+}
+
 /// A version of a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -88,7 +152,7 @@ impl Registry {
     /// # Errors
     /// When an address is malformed, or the client can't be made.
     pub fn new(urls: &str) -> Result<Self, RegistryError> {
-        Ok(Self { addresses: Addresses::new(urls)? })
+        Ok(Self { addresses: Addresses::new(urls, &Access::default())? })
     }
 
     /// The schema registered under `id`, with the types of other subjects that it refers to put in; `None` where there is none.

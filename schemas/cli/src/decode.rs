@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use redpanda::registry::Registry;
 
 use crate::{source, stop::Stop};
 
@@ -33,6 +32,8 @@ pub(crate) struct Arguments {
         hide_env_values = true
     )]
     registry: Option<String>,
+    #[command(flatten)]
+    access: source::Access,
 }
 
 pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<()> {
@@ -40,7 +41,7 @@ pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arg
     let (id, avro) = schemas::split(&bytes).map_err(|error| Stop::Invalid(error.to_string()))?;
     let converter = match (arguments.schema, arguments.registry) {
         (Some(name), _) => source::converter(source::local(&folder()?, &name)?)?,
-        (None, Some(url)) => source::registered(&Registry::new(&url)?, id).await?,
+        (None, Some(url)) => source::registered(&arguments.access.registry(&url)?, id).await?,
         (None, None) => {
             let why = format!("schema id {id}: name a registry that knows it, or the schema with --schema");
             return Err(Stop::Usage(why).into());

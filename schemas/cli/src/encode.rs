@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use redpanda::registry::{Registry, RegistryError};
+use redpanda::registry::RegistryError;
 
 use crate::{decode, source, stop::Stop};
 
@@ -31,13 +31,15 @@ pub(crate) struct Arguments {
         hide_env_values = true
     )]
     registry: Option<String>,
+    #[command(flatten)]
+    access: source::Access,
     /// Writes hexadecimal digits and not bytes, as it always does to a terminal.
     #[arg(long)]
     hex: bool,
 }
 
 pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<()> {
-    let registry = arguments.registry.as_deref().map(Registry::new).transpose()?;
+    let registry = arguments.registry.as_deref().map(|urls| arguments.access.registry(urls)).transpose()?;
     let (id, converter) = match (arguments.schema, arguments.id, registry) {
         (Some(name), id, registry) => {
             let schema = source::local(&folder()?, &name)?;

@@ -92,7 +92,7 @@ enum Command {
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let settings = match Settings::try_parse() {
+    let settings = match redpanda::settings::try_parse(std::env::args_os(), |name| std::env::var_os(name)) {
         Ok(settings) => settings,
         Err(error) => {
             let _ = error.print();

@@ -5,8 +5,9 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use redpanda::{
+    brokers::BrokerSettings,
     provision::{Plan, Provision, retry::Patience},
-    registry::{self, Registry},
+    registry,
 };
 
 use crate::{catalogue::Catalogue, report::Outcome, source};
@@ -14,9 +15,8 @@ use crate::{catalogue::Catalogue, report::Outcome, source};
 /// The cluster, and what it shall have.
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
-    /// Brokers to begin with, `host:port`, comma separated.
-    #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
-    brokers: String,
+    #[command(flatten)]
+    brokers: BrokerSettings,
     /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
     #[arg(
         long,
@@ -27,6 +27,8 @@ pub(crate) struct Cluster {
         hide_env_values = true
     )]
     registry: String,
+    #[command(flatten)]
+    access: source::Access,
     /// How many replicas new topics get.
     #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
     replication: i32,
@@ -55,8 +57,9 @@ impl Cluster {
     pub(crate) fn provision(self, folder: &std::path::Path) -> Result<Provision> {
         let catalogue = Catalogue::read(folder)?;
         let topics = source::topics(folder, self.topics_file, &catalogue)?;
-        let registry = Registry::new(&self.registry)?;
-        let provision = Provision::of(&self.brokers, registry, self.replication, topics)?;
+        let registry = self.access.registry(&self.registry)?;
+        let provision =
+            Provision::of(&self.access.brokers(&self.brokers)?, registry, self.replication, topics)?;
         let patience = Patience::new(Duration::from_secs(self.wait_s), |failure| {
             eprintln!("schemas: {failure}; trying again");
         });

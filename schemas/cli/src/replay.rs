@@ -12,6 +12,7 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 use redpanda::{
+    brokers::{BrokerSettings, Brokers},
     log::Record,
     registry::{Registry, RegistryError, Version},
     scan,
@@ -28,9 +29,8 @@ const TELL: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Brokers to begin with, `host:port`, comma separated.
-    #[arg(long, env = "MILLRACE_BROKERS", default_value = "127.0.0.1:9092")]
-    brokers: String,
+    #[command(flatten)]
+    brokers: BrokerSettings,
     /// Base URLs of the schema registry, comma separated: a request fails over to the next one.
     #[arg(
         long,
@@ -41,6 +41,8 @@ pub(crate) struct Arguments {
         hide_env_values = true
     )]
     registry: String,
+    #[command(flatten)]
+    access: source::Access,
     /// The topics to read, comma separated; all declared ones where none is named.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS")]
     topics: Vec<String>,
@@ -57,7 +59,8 @@ pub(crate) fn run(
     folder: impl FnOnce() -> Result<PathBuf>,
     arguments: Arguments,
 ) -> Result<Outcome> {
-    let Arguments { brokers, registry, topics, topics_file } = arguments;
+    let Arguments { brokers, registry, access, topics, topics_file } = arguments;
+    let (brokers, registry) = (access.brokers(&brokers)?, access.registry(&registry)?);
     let folder = folder()?;
     let catalogue = Catalogue::read(&folder)?;
     let declared = topics.is_empty();
@@ -71,7 +74,7 @@ pub(crate) fn run(
         Codec::reading(&source::working(&catalogue)).map_err(|error| Stop::Invalid(error.to_string()))?;
     let mut replay = Replay {
         codec,
-        registry: Registry::new(&registry)?,
+        registry,
         runtime,
         versions: HashMap::new(),
         counts: BTreeMap::new(),
@@ -102,7 +105,7 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn topic(&mut self, brokers: &str, topic: &str, spans: &[(i64, i64)]) -> Result<()> {
+    fn topic(&mut self, brokers: &Brokers, topic: &str, spans: &[(i64, i64)]) -> Result<()> {
         let total: i64 = spans.iter().map(|(begin, end)| end - begin).sum();
         let mut progress = Progress::new(topic, total);
         let mut failed = None;

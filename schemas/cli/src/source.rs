@@ -11,7 +11,10 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use redpanda::{
-    registry::{Registry, RegistryError, Version},
+    brokers::{BrokerSettings, Brokers},
+    registry::{LoginSettings, Registry, RegistryError, Version},
+    settings::SettingError,
+    tls::TlsSettings,
     topics::Topics,
 };
 use schemas::{Schema, json::Converter};
@@ -29,6 +32,29 @@ use crate::{
 /// How many subjects a registry is asked for at a time.
 const AT_ONCE: usize = 8;
 
+/// How a registry is asked that wants more than its URL.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Access {
+    #[command(flatten)]
+    login: LoginSettings,
+    #[command(flatten)]
+    tls: TlsSettings,
+}
+
+impl Access {
+    /// The registry at `urls`.
+    pub(crate) fn registry(&self, urls: &str) -> Result<Registry> {
+        let open = || -> Result<_, RegistryError> { self.login.open(urls, &self.tls.load()?) };
+        open().map_err(|error| Stop::Usage(error.to_string()).into())
+    }
+
+    /// The brokers of `settings`.
+    pub(crate) fn brokers(&self, settings: &BrokerSettings) -> Result<Brokers> {
+        let open = || settings.open(&self.tls.load()?);
+        open().map_err(|error: SettingError| Stop::Usage(error.to_string()).into())
+    }
+}
+
 /// What the working schemas are compared with.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Against {
@@ -44,6 +70,8 @@ pub(crate) struct Against {
         conflicts_with = "against"
     )]
     registry: Option<String>,
+    #[command(flatten)]
+    access: Access,
 }
 
 impl Against {
@@ -58,7 +86,7 @@ impl Against {
         match (&self.against, &self.registry) {
             (Some(against), _) => Baseline::read(against, &folder.join("avro")),
             (None, Some(url)) => {
-                let (registry, names) = (Registry::new(url)?, texts.subjects().into_keys());
+                let (registry, names) = (self.access.registry(url)?, texts.subjects().into_keys());
                 online()?.block_on(history(&registry, names.map(str::to_owned).collect()))
             }
             (None, None) => Baseline::released(side, "released"),

@@ -44,7 +44,11 @@ fn part(context: &Context, broker: &Broker, all: &[Broker], gated: bool) -> Resu
         proxied,
     };
     let voters: Vec<_> = all.iter().map(voter).collect();
-    write(&config, &properties(&listeners, id, &voters, &data.display().to_string()))?;
+    let mut text = properties(&listeners, id, &voters, &data.display().to_string());
+    if let Some(secured) = &context.secured {
+        text += &secured.broker_properties(&address, inner, &broker.controller)?;
+    }
+    write(&config, &text)?;
 
     let heap_mb = HEAP_MB[usize::from(all.len() > 1)];
     let mut base = java(heap_mb, &[context.layout.jars("kafka").join("*")])?;
@@ -67,6 +71,9 @@ fn part(context: &Context, broker: &Broker, all: &[Broker], gated: bool) -> Resu
         "--config",
         &config,
     ]);
+    if let Some(secured) = &context.secured {
+        format.extend(secured.scram_users()?);
+    }
     base.extend(crate::command!["kafka.Kafka", &config]);
 
     // It listens long before it serves: it is ready when it names itself to a client, past the gate.

@@ -15,7 +15,7 @@ mod services;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Layout, Part, Ports, Secrets, StackError};
+use super::{Layout, Part, Ports, Secrets, Secured, StackError};
 
 pub use services::{environment, parts as processes};
 
@@ -28,6 +28,8 @@ pub struct Context {
     pub ports: Ports,
     /// The secrets.
     pub secrets: Secrets,
+    /// What a stack with TLS, users and access rules has besides.
+    pub secured: Option<Secured>,
 }
 
 /// The servers, and unless `servers_only` the services too. With `redpanda_rules` the gate stands before the broker.

@@ -14,5 +14,8 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         data.join("mongo.h2"),
     ]);
     let address = context.ports.at("mongo");
+    if let Some(secured) = &context.secured {
+        command.extend(crate::command!["127.0.0.1", secured.cert(), secured.key()]);
+    }
     Ok(Part::new("mongo", Kind::Server, 1, command, Ready::Tcp(address.clone())).at(address))
 }

@@ -21,6 +21,14 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     let main = configs.join("nginx.conf");
     let bounds = context.layout.root.join("gateway/nginx.main.conf");
     let registry = local(context.ports.outer.registry_port);
+    let (scheme, encryption) = match &context.secured {
+        None => ("", String::new()),
+        Some(secured) => {
+            let (users, lines) = secured.registry()?;
+            write(&secured.registry_users(), &users)?;
+            (" ssl", lines)
+        }
+    };
     let text = format!(
         "# Written by the stack at each start.
 daemon off;
@@ -39,8 +47,8 @@ http {{
 
     # Schema registry: Confluent's API at the root, where clients and rpk expect it. The path goes on as it came, escapes and all.
     server {{
-        listen {registry};
-        client_max_body_size 1m;
+        listen {registry}{scheme};
+{encryption}        client_max_body_size 1m;
         location / {{
             proxy_pass http://{apicurio}{api}$request_uri;
             proxy_set_header Host $http_host;

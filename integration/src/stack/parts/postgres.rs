@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 
-use super::{Context, program};
+use super::{Context, make, program};
 use crate::stack::{Kind, Part, Ready, StackError, Step};
 
 /// Makes what is not there yet; run at each start.
@@ -20,7 +20,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     let (data, user) = context.layout.postgres()?;
     let bin = bin()?;
     let port = context.ports.of("postgres").to_string();
-    let server = crate::command![
+    let mut server = crate::command![
         bin.join("postgres"),
         "-D",
         &data,
@@ -36,6 +36,14 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         "-c",
         "max_connections=200",
     ];
+    if let Some(secured) = &context.secured {
+        let dir = data.with_file_name("postgres-tls");
+        make(&dir)?;
+        let (cert, key) = secured.for_user(&dir, user.as_ref())?;
+        server.extend(crate::command!["-c", "ssl=on"]);
+        server.extend(crate::command!["-c", format!("ssl_cert_file={}", cert.display())]);
+        server.extend(crate::command!["-c", format!("ssl_key_file={}", key.display())]);
+    }
     let client = |name: &str| -> Vec<OsString> {
         crate::command![bin.join(name), "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres"]
     };

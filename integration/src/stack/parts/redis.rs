@@ -6,12 +6,11 @@ use crate::stack::{Kind, Part, Ready, StackError};
 pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     let data = context.layout.data.join("redis");
     make(&data)?;
-    let command = crate::command![
+    let (port, address) = (context.ports.of("redis").to_string(), context.ports.at("redis"));
+    let mut command = crate::command![
         program("redis-server")?,
         "--bind",
         "127.0.0.1",
-        "--port",
-        context.ports.of("redis").to_string(),
         "--dir",
         &data,
         "--appendonly",
@@ -19,6 +18,20 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         "--save",
         "",
     ];
-    let address = context.ports.at("redis");
-    Ok(Part::new("redis", Kind::Server, 1, command, Ready::Redis(address.clone())).at(address))
+    let ready = match &context.secured {
+        None => {
+            command.extend(crate::command!["--port", &port]);
+            Ready::Redis(address.clone())
+        }
+        Some(secured) => {
+            let (cert, key, ca) = (secured.cert(), secured.key(), secured.ca());
+            command.extend(crate::command!["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+            command.extend(crate::command!["--tls-cert-file", cert, "--tls-key-file", key]);
+            command.extend(crate::command!["--tls-ca-cert-file", &ca]);
+            let question =
+                format!("redis-cli --tls --cacert '{}' -p {port} ping | grep -q PONG", ca.display());
+            Ready::Command(crate::command!["sh", "-c", question])
+        }
+    };
+    Ok(Part::new("redis", Kind::Server, 1, command, ready).at(address))
 }

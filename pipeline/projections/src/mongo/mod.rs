@@ -8,17 +8,18 @@ mod orders;
 mod position;
 mod reads;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use mongodb::{
     Client, Database, IndexModel,
     bson::{Document, doc},
     error::{ErrorKind, WriteFailure},
-    options::ClientOptions,
+    options::{self, ClientOptions},
 };
 
 use folded::Folded;
 pub use reads::{Reads, Recipients};
+use redpanda::tls::Tls;
 
 use crate::{
     StoreError,
@@ -48,10 +49,23 @@ impl Mongo {
     /// # Errors
     /// When the URL is malformed.
     pub async fn new(url: &str) -> Result<Self, StoreError> {
+        Self::over(url, &Tls::default()).await
+    }
+
+    /// The same; with `tls=true` in the URL, connections trust whom `tls` trusts.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub async fn over(url: &str, tls: &Tls) -> Result<Self, StoreError> {
         let doing = "reading the URL of MongoDB";
         let mut options =
             ClientOptions::parse(url).await.map_err(|error| StoreError::failed(doing, error))?;
         options.app_name = Some("millrace".to_owned());
+        if let Some(options::Tls::Enabled(encryption)) = &mut options.tls
+            && encryption.ca_file_path.is_none()
+        {
+            encryption.ca_file_path = tls.ca_file().map(Path::to_owned);
+        }
         options.server_selection_timeout.get_or_insert(CONNECT_MAX);
         options.connect_timeout.get_or_insert(CONNECT_MAX);
         let client = Client::with_options(options).map_err(|error| StoreError::failed(doing, error))?;

@@ -14,8 +14,10 @@ use std::{
 };
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use redpanda::tls::Tls;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio_postgres::{NoTls, error::SqlState};
+use tokio_postgres::{NoTls, config::SslMode, error::SqlState};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use reads::{LoginRow, Reads, SessionRow, UserRow};
 
@@ -49,16 +51,18 @@ impl Postgres {
     /// # Errors
     /// When the URL is malformed.
     pub fn new(url: &str, connections_max: usize) -> Result<Self, StoreError> {
-        Self::with_password(url, None, connections_max)
+        Self::with_password(url, None, &Tls::default(), connections_max)
     }
 
     /// The same with this password and not that of the URL, in which some characters need an encoding.
+    /// With `sslmode=require` in the URL, connections use `tls`.
     ///
     /// # Errors
-    /// When the URL is malformed.
+    /// When the URL is malformed, or TLS can't be used.
     pub fn with_password(
         url: &str,
         password: Option<&SecretString>,
+        tls: &Tls,
         connections_max: usize,
     ) -> Result<Self, StoreError> {
         let doing = "reading the URL of PostgreSQL";
@@ -78,7 +82,15 @@ impl Postgres {
         config.tcp_user_timeout(SILENT_MAX);
         config.application_name("millrace");
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, manager))
+        let manager = match config.get_ssl_mode() {
+            SslMode::Require => {
+                let rustls = tls.client_config().map_err(|error| StoreError::failed(doing, error))?;
+                Manager::from_config(config, MakeRustlsConnect::new(rustls), manager)
+            }
+            // `prefer` is the default, and would encrypt without having been asked to.
+            _ => Manager::from_config(config, NoTls, manager),
+        };
+        let pool = Pool::builder(manager)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(CONNECT_MAX))
             .create_timeout(Some(CONNECT_MAX))
@@ -254,7 +266,7 @@ mod tests {
         let password = "p@ss/wo:rd#?%41 'ä";
         let url = format!("postgres://millrace:other@{}/millrace", server("p@ss/wo:rd#?%41 'ä"));
         let secret = SecretString::from(password);
-        let accepted = Postgres::with_password(&url, Some(&secret), 1).expect("a URL");
+        let accepted = Postgres::with_password(&url, Some(&secret), &Tls::default(), 1).expect("a URL");
 
         let error = accepted.ping().await.expect_err("it is starting").to_string();
         assert_eq!(

@@ -15,10 +15,12 @@ use std::{
 };
 
 use redis::{
-    Client, Cmd, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, Value,
+    Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, TlsCertificates,
+    Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
     io::tcp::TcpSettings,
 };
+use redpanda::tls::Tls;
 use uuid::Uuid;
 
 pub use live::{Batch as LiveBatch, Entry as LiveEntry, Live, NotAPosition, Positions};
@@ -98,7 +100,15 @@ impl Redis {
     /// # Errors
     /// When the URL is malformed.
     pub fn new(url: &str) -> Result<Self, StoreError> {
-        Self::answering_within(url, ANSWER_MAX)
+        Self::over(url, &Tls::default())
+    }
+
+    /// The same; with the scheme `rediss`, connections trust whom `tls` trusts.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn over(url: &str, tls: &Tls) -> Result<Self, StoreError> {
+        Self::answering_within(url, tls, ANSWER_MAX)
     }
 
     /// The same for callers who wait no longer than `answer_max`, for a connection and for an
@@ -106,12 +116,9 @@ impl Redis {
     ///
     /// # Errors
     /// When the URL is malformed.
-    pub fn answering_within(url: &str, answer_max: Duration) -> Result<Self, StoreError> {
+    pub fn answering_within(url: &str, tls: &Tls, answer_max: Duration) -> Result<Self, StoreError> {
         let doing = "reading the URL of Redis";
-        let info = url.into_connection_info().map_err(failed(doing))?;
-        let info =
-            info.set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(SILENT_MAX));
-        let client = Client::open(info).map_err(failed(doing))?;
+        let client = client(url, tls).map_err(failed(doing))?;
         let manager = manager(&client, answer_max).map_err(failed(doing))?;
         let shared = Arc::new(Mutex::new(Shared { manager, generation: 0 }));
         Ok(Self { client, answer_max, shared })
@@ -158,6 +165,21 @@ impl Redis {
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client of the server at `url`, which connects nowhere yet.
+///
+/// # Errors
+/// When the URL is malformed.
+pub fn client(url: &str, tls: &Tls) -> RedisResult<Client> {
+    let info = url.into_connection_info()?;
+    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(SILENT_MAX));
+    match tls.ca_pem().filter(|_| matches!(info.addr(), ConnectionAddr::TcpTls { .. })) {
+        Some(pem) => {
+            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) })
+        }
+        None => Client::open(info),
     }
 }
 

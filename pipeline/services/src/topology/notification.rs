@@ -7,6 +7,7 @@ use domain::{
 use engine::Topology;
 use redpanda::writer::CommandWriter;
 use schemas::{Message, notification, user};
+use secrecy::ExposeSecret as _;
 
 use crate::{
     Service, Stores,
@@ -28,14 +29,15 @@ pub fn topology(mail: bool) -> Topology {
 /// # Errors
 /// When a setting is wrong.
 pub fn service(config: &Config) -> anyhow::Result<Service> {
+    let tls = config.tls.load()?;
     let mailer = match &config.smtp_url {
-        Some(url) => Some(Mailer::new(url, &config.mail_from)?),
+        Some(url) => Some(Mailer::new(url.expose_secret(), &config.mail_from, &tls)?),
         None => None,
     };
     let topology = topology(mailer.is_some());
     let reads =
         [notification::Event::schemas(), notification::Command::schemas(), user::Event::schemas()].concat();
-    let writer = CommandWriter::new(&config.brokers);
+    let writer = CommandWriter::new(&config.brokers.open(&tls)?);
     let open = move |stores: Stores| {
         let mut all = projections::notification(&stores.postgres, &stores.mongo, &stores.redis);
         if let Some(mailer) = mailer {

@@ -1,0 +1,220 @@
+//! What a secured stack has that another has not: an authority of its own, a server certificate for
+//! loopback, and a user of the broker for each program. All of it is made at the first start and kept
+//! with the stack's data, mode 0600. Nothing of it exists without `--secured`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::User;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use super::secrets::{random_hex, write_new};
+use super::{Layout, StackError};
+
+/// Who may do everything: the tests, and who creates the access rules.
+pub const ADMIN: &str = "admin";
+/// Whom no rule allows anything.
+pub const STRANGER: &str = "stranger";
+
+/// The broker's users and how each proves who it is: every mechanism serves somebody.
+const USERS: [(&str, &str); 7] = [
+    (ADMIN, "SCRAM-SHA-512"),
+    ("provision", "SCRAM-SHA-512"),
+    ("gateway", "SCRAM-SHA-512"),
+    ("user", "SCRAM-SHA-512"),
+    ("order", "SCRAM-SHA-256"),
+    ("notification", "PLAIN"),
+    (STRANGER, "SCRAM-SHA-512"),
+];
+
+/// Names and addresses of every server of the stack.
+const HOSTS: [&str; 2] = ["127.0.0.1", "localhost"];
+
+/// The files of a secured stack.
+#[derive(Clone, Debug)]
+pub struct Secured {
+    dir: PathBuf,
+}
+
+impl Secured {
+    /// Finds the files of `layout`, making what is not there yet.
+    pub fn ready(layout: &Layout) -> Result<Self, StackError> {
+        let dir = layout.secrets().join("secured");
+        std::fs::create_dir_all(&dir).map_err(StackError::file("make", &dir))?;
+        let secured = Self { dir };
+        if !secured.ca().exists() {
+            secured
+                .certify()
+                .map_err(|error| StackError::Refused(format!("making certificates: {error}")))??;
+        }
+        for (user, _) in USERS {
+            let path = secured.password_file(user);
+            if !path.exists() {
+                write_new(&path, random_hex(16).as_bytes())?;
+            }
+        }
+        Ok(secured)
+    }
+
+    /// Makes an authority, whose key is forgotten, and one certificate for all servers.
+    fn certify(&self) -> Result<Result<(), StackError>, rcgen::Error> {
+        let mut authority = CertificateParams::new(Vec::new())?;
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(rcgen::DnType::CommonName, "Millrace's own authority");
+        let authority_key = KeyPair::generate()?;
+        let ca = authority.self_signed(&authority_key)?;
+        let issuer = Issuer::new(authority, authority_key);
+        let key = KeyPair::generate()?;
+        let cert = CertificateParams::new(HOSTS.map(str::to_owned))?.signed_by(&key, &issuer)?;
+        let (cert, key) = (cert.pem(), key.serialize_pem());
+        let write = || {
+            write_new(&self.cert(), cert.as_bytes())?;
+            write_new(&self.key(), key.as_bytes())?;
+            write_new(&self.key_and_cert(), format!("{key}{cert}").as_bytes())?;
+            // Last: whoever finds it finds the others.
+            write_new(&self.ca(), ca.pem().as_bytes())
+        };
+        Ok(write())
+    }
+
+    /// The authority's certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    /// The servers' certificate.
+    pub fn cert(&self) -> PathBuf {
+        self.dir.join("server.pem")
+    }
+
+    /// Its key.
+    pub fn key(&self) -> PathBuf {
+        self.dir.join("server.key")
+    }
+
+    /// Both in one file, as Kafka wants them.
+    pub fn key_and_cert(&self) -> PathBuf {
+        self.dir.join("server-key-and-cert.pem")
+    }
+
+    /// Copies of certificate and key that `user` alone may read, in `dir`.
+    pub fn for_user(&self, dir: &Path, user: Option<&User>) -> Result<(PathBuf, PathBuf), StackError> {
+        let copy = |from: PathBuf, name: &str| -> Result<PathBuf, StackError> {
+            let to = dir.join(name);
+            std::fs::copy(&from, &to).map_err(StackError::file("copy", &from))?;
+            if let Some(user) = user {
+                std::os::unix::fs::chown(&to, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                    .map_err(StackError::file("hand over", &to))?;
+            }
+            Ok(to)
+        };
+        Ok((copy(self.cert(), "server.pem")?, copy(self.key(), "server.key")?))
+    }
+
+    /// The file with the password of a user of the broker.
+    pub fn password_file(&self, user: &str) -> PathBuf {
+        self.dir.join(format!("{user}.password"))
+    }
+
+    fn password(&self, user: &str) -> Result<String, StackError> {
+        let path = self.password_file(user);
+        std::fs::read_to_string(&path).map_err(StackError::file("read", &path))
+    }
+
+    /// What makes `user` known to broker and registry, as Millrace's programs read it from their
+    /// environment.
+    pub fn environment(&self, user: &str) -> Vec<(String, OsString)> {
+        let mechanism = USERS.iter().find(|(name, _)| *name == user).map_or("SCRAM-SHA-512", |(_, how)| how);
+        let password: OsString = self.password_file(user).into();
+        [
+            ("MILLRACE_BROKERS_TLS", "true".into()),
+            ("MILLRACE_SASL_MECHANISM", mechanism.into()),
+            ("MILLRACE_SASL_USER", user.into()),
+            ("MILLRACE_SASL_PASSWORD_FILE", password.clone()),
+            ("MILLRACE_REGISTRY_USER", user.into()),
+            ("MILLRACE_REGISTRY_PASSWORD_FILE", password),
+            ("MILLRACE_CA_FILE", self.ca().into()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// The options of Kafka's storage tool that make the users of SCRAM.
+    pub fn scram_users(&self) -> Result<Vec<OsString>, StackError> {
+        let mut options = Vec::new();
+        for (user, mechanism) in USERS.iter().filter(|(_, mechanism)| mechanism.starts_with("SCRAM")) {
+            let password = self.password(user)?;
+            options.extend(crate::command![
+                "--add-scram",
+                format!("{mechanism}=[name={user},password={password}]"),
+            ]);
+        }
+        Ok(options)
+    }
+
+    /// Settings of the broker that listens for clients at `address` and for itself at `inner`. They stand
+    /// behind those of the unsecured broker, and the last value of a key counts. The inner listener is the
+    /// stack's own: it has no users, and whoever connects there may do everything.
+    pub fn broker_properties(
+        &self,
+        address: &str,
+        inner: &str,
+        controller: &str,
+    ) -> Result<String, StackError> {
+        let module = "org.apache.kafka.common.security";
+        let mut plain = Vec::new();
+        for (user, _) in USERS.iter().filter(|(_, mechanism)| *mechanism == "PLAIN") {
+            plain.push(format!("user_{user}=\"{}\"", self.password(user)?));
+        }
+        Ok(format!(
+            "
+# --secured
+listeners=SECURED://{address},INNER://{inner},CONTROLLER://{controller}
+advertised.listeners=SECURED://{address},INNER://{inner}
+listener.security.protocol.map=SECURED:SASL_SSL,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.name.secured.sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN
+listener.name.secured.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;
+listener.name.secured.scram-sha-256.sasl.jaas.config={module}.scram.ScramLoginModule required;
+listener.name.secured.plain.sasl.jaas.config={module}.plain.PlainLoginModule required {plain};
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+super.users=User:{ADMIN};User:ANONYMOUS
+",
+            plain = plain.join(" "),
+            keystore = self.key_and_cert().display(),
+        ))
+    }
+
+    /// The registry's users, in nginx's form, and the lines of its server that ask for them over TLS.
+    pub fn registry(&self) -> Result<(String, String), StackError> {
+        let users = USERS.iter().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
+        let users = users.collect::<Result<String, StackError>>()?;
+        let lines = format!(
+            "        ssl_certificate {};
+        ssl_certificate_key {};
+        auth_basic registry;
+        auth_basic_user_file {};
+",
+            self.cert().display(),
+            self.key().display(),
+            self.registry_users().display()
+        );
+        Ok((users, lines))
+    }
+
+    /// Where nginx finds the registry's users.
+    pub fn registry_users(&self) -> PathBuf {
+        self.dir.join("registry.users")
+    }
+
+    /// kcat's settings, as the admin.
+    pub fn kcat(&self) -> Result<String, StackError> {
+        Ok(format!(
+            "security.protocol=SASL_SSL\nssl.ca.location={}\nsasl.mechanism=SCRAM-SHA-512\nsasl.username={ADMIN}\nsasl.password={}\n",
+            self.ca().display(),
+            self.password(ADMIN)?
+        ))
+    }
+}

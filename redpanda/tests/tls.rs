@@ -1,0 +1,201 @@
+//! The clients of brokers and registry against a server that asks for a certificate, as the settings of
+//! every program make them. The server answers nothing: what it hears first is what is judged.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Parser;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use redpanda::{
+    brokers::{BrokerSettings, Brokers},
+    log::Input as _,
+    reader::Reader,
+    registry::{Registry, RegistrySettings},
+    tls::TlsSettings,
+    writer::CommandWriter,
+};
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
+use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::mpsc};
+use tokio_rustls::TlsAcceptor;
+
+/// For a machine that is busy.
+const SOON: Duration = Duration::from_secs(20);
+/// For a client to be heard, had it been let in: each connects within milliseconds.
+const NEVER: Duration = Duration::from_secs(1);
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    brokers: BrokerSettings,
+    #[command(flatten)]
+    registry: RegistrySettings,
+    #[command(flatten)]
+    tls: TlsSettings,
+}
+
+/// The files of an authority and of two certificates of it, for server and client.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn make() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(DnType::CommonName, "an authority");
+        let key = KeyPair::generate().expect("a key");
+        let ca = authority.self_signed(&key).expect("a certificate").pem();
+        let issuer = Issuer::new(authority, key);
+        std::fs::write(dir.path().join("ca"), ca).expect("written");
+        for name in ["server", "client"] {
+            let key = KeyPair::generate().expect("a key");
+            let hosts = CertificateParams::new(["127.0.0.1".to_owned()]).expect("parameters");
+            let cert = hosts.signed_by(&key, &issuer).expect("a certificate").pem();
+            std::fs::write(dir.path().join(name), cert).expect("written");
+            std::fs::write(dir.path().join(format!("{name}.key")), key.serialize_pem()).expect("written");
+        }
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// A server of TLS that tells the first bytes of each connection, after the handshake.
+async fn server(files: &Files) -> (u16, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let certificates = |name: &str| -> Vec<CertificateDer<'static>> {
+        let found = CertificateDer::pem_file_iter(files.path(name)).expect("a file");
+        found.collect::<Result<_, _>>().expect("certificates")
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates("ca"));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let known = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let key = PrivateKeyDer::from_pem_file(files.path("server.key")).expect("a key");
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_client_cert_verifier(known.build().expect("a verifier"))
+        .with_single_cert(certificates("server"), key)
+        .expect("a certificate");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let (heard, hears) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, heard) = (acceptor.clone(), heard.clone());
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(stream).await?;
+                let mut bytes = vec![0; 4096];
+                let length = stream.read(&mut bytes).await?;
+                if length > 0 {
+                    bytes.truncate(length);
+                    // Nobody may listen any more.
+                    let _ = heard.send(bytes);
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (port, hears)
+}
+
+/// What the settings of a program make of these files.
+fn clients(port: u16, ca: &Path, identity: Option<&Files>) -> (Brokers, Registry) {
+    let (broker, url) = (format!("127.0.0.1:{port}"), format!("https://127.0.0.1:{port}"));
+    let ca = ca.display().to_string();
+    let mut arguments: Vec<String> =
+        ["program", "--brokers", &broker, "--brokers-tls", "--registry-url", &url, "--ca-file", &ca]
+            .map(str::to_owned)
+            .into();
+    arguments.extend(["--registry-user", "order", "--registry-password", "s3cr3t"].map(str::to_owned));
+    if let Some(files) = identity {
+        for (option, file) in [("--cert-file", "client"), ("--key-file", "client.key")] {
+            arguments.extend([option.to_owned(), files.path(file).display().to_string()]);
+        }
+    }
+    let program = Program::try_parse_from(arguments).expect("arguments");
+    let tls = program.tls.load().expect("files");
+    (program.brokers.open(&tls).expect("brokers"), program.registry.open(&tls).expect("a registry"))
+}
+
+/// Asks the server by each client; what it says to that is no matter.
+fn ask_by_all(brokers: &Brokers, registry: Registry) {
+    let mut reader = Reader::join(brokers, "group", "member", &["topic".into()]).expect("a reader");
+    std::thread::spawn(move || {
+        for _ in 0..100 {
+            let _ = reader.poll(Duration::from_millis(100), 1, &mut Vec::new());
+        }
+    });
+    let writer = CommandWriter::new(brokers);
+    tokio::spawn(async move { writer.ping(SOON).await });
+    tokio::spawn(async move { registry.level_of("subject").await });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_client_is_let_in_with_its_certificate() {
+    let files = Files::make();
+    let (port, mut hears) = server(&files).await;
+    let (brokers, registry) = clients(port, &files.path("ca"), Some(&files));
+
+    ask_by_all(&brokers, registry);
+
+    let (mut librdkafka, mut rskafka, mut asked) = (false, false, false);
+    while !(librdkafka && rskafka && asked) {
+        let what = format!("librdkafka {librdkafka}, rskafka {rskafka}, registry {asked}");
+        let heard = tokio::time::timeout(SOON, hears.recv()).await.expect(&what).expect("a server");
+        let text = String::from_utf8_lossy(&heard);
+        if text.starts_with("GET /config/subject") {
+            // RFC 7617: order:s3cr3t
+            assert!(text.to_lowercase().contains("authorization: basic b3jkzxi6czncjn0"), "{text}");
+            asked = true;
+        } else {
+            // Both begin with ApiVersions, behind the length of the request.
+            assert_eq!(heard[4..6], [0, 18], "{heard:?}");
+            // librdkafka tells its name in it.
+            match text.contains("librdkafka") {
+                true => librdkafka = true,
+                false => rskafka = true,
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_without_a_certificate_is_not_heard() {
+    let files = Files::make();
+    let (port, mut hears) = server(&files).await;
+    let (brokers, registry) = clients(port, &files.path("ca"), None);
+    ask_by_all(&brokers, registry);
+    let heard = tokio::time::timeout(NEVER, hears.recv()).await;
+    assert!(heard.is_err(), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_of_another_authority_is_told_nothing() {
+    let (files, other) = (Files::make(), Files::make());
+    let (port, mut hears) = server(&files).await;
+    let (brokers, registry) = clients(port, &other.path("ca"), Some(&files));
+    ask_by_all(&brokers, registry);
+    let heard = tokio::time::timeout(NEVER, hears.recv()).await;
+    assert!(heard.is_err(), "{heard:?}");
+}
+
+#[test]
+fn password_of_the_registry_is_sent_over_https_alone_and_never_shown() {
+    let open = |arguments: &[&str]| {
+        let always = ["program", "--registry-user", "order", "--registry-password", "s3cr3t"];
+        let program = Program::try_parse_from(always.iter().chain(arguments)).expect("arguments");
+        program.registry.open(&program.tls.load().expect("no files"))
+    };
+    let error = open(&["--registry-url", "http://here"]).expect_err("not encrypted").to_string();
+    assert!(error.contains("expected https") && !error.contains("s3cr3t"), "{error}");
+}
