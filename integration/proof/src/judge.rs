@@ -184,20 +184,16 @@ fn told_once(ledger: &Ledger) -> Vec<Violation> {
     broken
 }
 
-/// I: what a reader saw while it happened is what stands in the log; nothing of an aborted transaction, and nothing left out. `seen`
-/// is what kcat wrote: topic, partition, offset, key and headers, a line each.
+/// I: what a reader saw while it happened is what stands in the log, and nothing of an aborted transaction. `seen` is what
+/// kcat wrote before the log was read: topic, partition, offset, key and headers, a line each.
 pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
     let torn = |what: String| Violation::new('I', Damage::Torn, what);
     let (mut broken, mut read) = (Vec::new(), HashSet::new());
     for line in seen {
-        let mut words = line.splitn(4, '\t');
-        let (Some(topic), Some(Ok(partition)), Some(Ok(offset)), Some(rest)) =
-            (words.next(), words.next().map(str::parse), words.next().map(str::parse), words.next())
-        else {
+        let Some((place, rest)) = placed(line) else {
             broken.push(torn(format!("{line:?} is no record")));
             continue;
         };
-        let place = (topic.to_owned(), partition, offset);
         match ledger.places.get(&place) {
             Some(id) if rest.contains(id.as_str()) => {}
             Some(id) => broken.push(torn(format!("{place:?}: {rest} was read, and {id} stands there"))),
@@ -207,12 +203,49 @@ pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
             broken.push(torn(format!("{line:?} was read twice")));
         }
     }
-    for place in ledger.places.keys().filter(|place| !read.contains(*place)) {
-        broken.push(Violation::new(
-            'I',
-            Damage::Lost,
-            format!("{place:?} stands in the log and was not read"),
-        ));
-    }
     broken
+}
+
+/// I: nothing that stands in the log is left out by a reader. `seen` is what it wrote a while after the log was read.
+pub fn unread(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
+    let read: HashSet<_> = seen.iter().filter_map(|line| Some(placed(line)?.0)).collect();
+    let unread = ledger.places.keys().filter(|place| !read.contains(*place));
+    let lost =
+        |place| Violation::new('I', Damage::Lost, format!("{place:?} stands in the log and was not read"));
+    unread.map(lost).collect()
+}
+
+/// The place that a line of the reader names, and what it says of the record there.
+fn placed(line: &str) -> Option<((String, i32, i64), &str)> {
+    let mut words = line.splitn(4, '\t');
+    let (topic, partition, offset) =
+        (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some(((topic.to_owned(), partition, offset), words.next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.places.insert(("outcomes".to_owned(), 1, 7), "id-7".to_owned());
+        ledger
+    }
+
+    #[test]
+    fn record_that_a_reader_has_not_seen_is_lost_until_it_has() {
+        assert_eq!(unread(&ledger(), &[])[0].damage, Damage::Lost);
+        assert_eq!(unread(&ledger(), &["outcomes\t1\t7\tid-7 ".to_owned()]), []);
+    }
+
+    #[test]
+    fn record_that_is_not_in_the_log_or_is_read_twice_is_torn() {
+        let good = "outcomes\t1\t7\tid-7 ".to_owned();
+        assert_eq!(live_reader(&ledger(), &[good.clone()]), []);
+        assert_eq!(live_reader(&ledger(), &[good.clone(), good])[0].damage, Damage::Torn);
+        for wrong in ["outcomes\t1\t8\tid-8 ", "outcomes\t1\t7\tid-8 ", "no record"] {
+            assert_eq!(live_reader(&ledger(), &[wrong.to_owned()])[0].damage, Damage::Torn, "{wrong}");
+        }
+    }
 }

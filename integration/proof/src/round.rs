@@ -25,6 +25,8 @@ use crate::{
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// A planted bug has shown itself within this long, or is not seen.
 const CONTROL_MAX: Duration = Duration::from_secs(25);
+/// How long the reader may take to see what was just read from the log.
+const READER_MAX: Duration = Duration::from_secs(3);
 /// How often it is told what is waited for.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// How many commands are under way before and after the fault.
@@ -201,6 +203,13 @@ impl Suite {
             ledger.read_on(&world.brokers, &world.codec)?;
             let mut broken = judge::topics(ledger, &world.codec, &world.load.history());
             broken.extend(judge::live_reader(ledger, &seen));
+            // Some notifications are written for minutes, so what has just been appended is waited for.
+            let (asked, mut unread) = (Instant::now(), judge::unread(ledger, &seen));
+            while !unread.is_empty() && asked.elapsed() < READER_MAX {
+                std::thread::sleep(Duration::from_millis(100));
+                unread = judge::unread(ledger, &self.reader.seen());
+            }
+            broken.extend(unread);
             broken.extend(open_transactions(&world.brokers)?);
             Ok(broken)
         })?;
