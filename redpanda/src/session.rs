@@ -842,7 +842,12 @@ mod tests {
             take_note(&logs, &producer);
             producer.client().context().breaks().count
         };
-        let answers = || producer.client().fetch_metadata(None, Duration::from_secs(1)).is_ok();
+        // The connection to the bootstrap address is given up when the broker is known, so the answer must
+        // come from the broker itself.
+        let answers = || {
+            let metadata = producer.client().fetch_metadata(None, Duration::from_secs(1));
+            metadata.is_ok_and(|metadata| metadata.orig_broker_id() == 1)
+        };
         let wait_for = |what: &str, done: &dyn Fn() -> bool| {
             let begun = Instant::now();
             while !done() {

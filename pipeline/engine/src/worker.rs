@@ -423,8 +423,9 @@ impl Worker {
             (left, _) => (left, false),
         };
         // A poll that meets a change of membership comes back with nothing, whatever is to be read.
+        let mut changed = false;
         while let Some(change) = session.membership() {
-            drained = false;
+            (drained, changed) = (false, true);
             self.change(session, change)?;
         }
         self.decide(session)?;
@@ -442,7 +443,7 @@ impl Worker {
         }
         let submitted = self.submit_when_due(session, polled == 0)?;
         self.measure_lag(session);
-        Ok(polled > 0 || fired > 0 || restored || ended || submitted || !self.waiting.is_empty())
+        Ok(polled > 0 || changed || fired > 0 || restored || ended || submitted || !self.waiting.is_empty())
     }
 
     /// Reads on where that had to wait: for a schema that is known now, or after aborts.

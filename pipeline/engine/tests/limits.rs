@@ -33,7 +33,7 @@ fn memo(kilobytes: usize) -> Memo {
 fn command_whose_event_is_too_large_fails_with_a_dead_letter_and_blocks_nobody() {
     let mut driver = driver();
     // The command fits, and the event does not, because of its headers.
-    let large = Memo { text: "x".repeat(BYTES_MAX - 400) };
+    let large = Memo { text: "x".repeat(BYTES_MAX - 300) };
     let commands = [
         send(&driver, "ann", 1, Deposit { amount: 1 }),
         send(&driver, "ann", 2, large),

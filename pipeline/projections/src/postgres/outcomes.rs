@@ -64,7 +64,6 @@ impl Projection for Outcomes {
         let writing = async move {
             let outcomes = first(batch, codec)?;
             let failed = failed("writing outcomes");
-            redpanda::fault::place("before-outcomes");
             let mut client = self.postgres.get().await?;
             let transaction = client.transaction().await.map_err(&failed)?;
             position::advance(&transaction, self.name(), batch).await?;
@@ -75,7 +74,11 @@ impl Projection for Outcomes {
             self.tell(outcomes.into_keys());
             Ok(())
         };
-        Box::pin(self.postgres.within(WRITE_MAX, "writing outcomes", writing))
+        Box::pin(async move {
+            // Before the deadline begins: who is stopped here and woken later does write, and is refused.
+            redpanda::fault::place("before-outcomes");
+            self.postgres.within(WRITE_MAX, "writing outcomes", writing).await
+        })
     }
 }
 
