@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn record_that_is_not_in_the_log_or_is_read_twice_is_torn() {
         let good = "outcomes\t1\t7\tid-7 ".to_owned();
-        assert_eq!(live_reader(&ledger(), &[good.clone()]), []);
+        assert_eq!(live_reader(&ledger(), std::slice::from_ref(&good)), []);
         assert_eq!(live_reader(&ledger(), &[good.clone(), good])[0].damage, Damage::Torn);
         for wrong in ["outcomes\t1\t8\tid-8 ", "outcomes\t1\t7\tid-8 ", "no record"] {
             assert_eq!(live_reader(&ledger(), &[wrong.to_owned()])[0].damage, Damage::Torn, "{wrong}");

@@ -31,6 +31,9 @@ const FORGET_MIN: usize = 200;
 /// How much of a key an error shows.
 const KEY_SHOWN_BYTES_MAX: usize = 200;
 
+/// Is given a key of the changelog, the version where the key is that of a state, and the value.
+type Visit<'v> = dyn FnMut(Key<'_>, Option<i64>, Option<Bytes>) + 'v;
+
 impl Task {
     /// Writes what has changed since this was last called, or since the last seal: each key once, with the
     /// value it has now. After a failure `output` is to be cut back.
@@ -86,11 +89,7 @@ impl Task {
     }
 
     /// Calls `visit` for every key that has changed since `from`, once, with the value that it has now.
-    fn changes(
-        &self,
-        from: &Place,
-        visit: &mut dyn FnMut(Key<'_>, Option<i64>, Option<Bytes>),
-    ) -> Result<(), CodecError> {
+    fn changes(&self, from: &Place, visit: &mut Visit<'_>) -> Result<(), CodecError> {
         let codec = &*self.codec;
         for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(from.kinds) {
             kind.changes(savepoint, codec, &mut |member, (key, version, value)| {
