@@ -21,7 +21,7 @@ const CONTROLS: [(&str, &str); 10] = [
     ("position-apart", "before-store"),
     ("same-epoch", "end-late"),
     ("no-fence", "zombie"),
-    ("read-uncommitted", "abort"),
+    ("read-uncommitted", "broker-killed"),
     ("aborted-ranges", "abort"),
     ("marker-record", "after-begin"),
 ];
