@@ -15,7 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use futures_util::{FutureExt as _, future::join_all};
@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     StoreError,
-    metrics::Metrics,
+    metrics::{Metrics, now_ms},
     projection::{Batch, Claim, Projection, REMOVE_MAX, Retention, wrong},
 };
 
@@ -620,11 +620,6 @@ fn batches(records: &[Record], one_by_one: bool) -> impl Iterator<Item = &[Recor
         rest = after;
         (!batch.is_empty()).then_some(batch)
     })
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn wait_after(failures: u32) -> Duration {
