@@ -1,6 +1,7 @@
-# What integration/up and integration/test share: installing what is missing, fetching the jars, finding a Rust toolchain. Sourced, never
-# run. It never starts a server, never overwrites a policy-rc.d, never disables a unit that was there before, and asks no registry for
-# anything when all is at hand.
+# What integration/up and integration/test share: installing what is missing, fetching the jars,
+# finding a Rust toolchain. Sourced, never run. It never starts a server, never overwrites a
+# policy-rc.d, never disables a unit that was there before, and asks no registry for anything when
+# all is at hand.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jars=$root/.millrace/jars
@@ -20,7 +21,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 java_major() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1; }
 
-# Prints the Debian packages that are missing, by what they are needed for and not by name: a tool from elsewhere is as good.
+# Prints the Debian packages that are missing, by what they are needed for and not by name: a tool
+# from elsewhere is as good.
 missing_packages() {
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
     have redis-server || echo redis-server
@@ -62,8 +64,9 @@ rustup_toolchain() {
         --profile minimal --component clippy --component rustfmt) >/dev/null 2>&1 && rust_ready
 }
 
-# Debian starts the servers it installs where systemd runs. Ours run as the stack's own processes, so: no start on install, and the units
-# that this install brought are disabled. What the machine had before is left as it was.
+# Debian starts the servers it installs where systemd runs. Ours run as the stack's own processes,
+# so: no start on install, and the units that this install brought are disabled. What the machine
+# had before is left as it was.
 install_packages() {
     local policy=/usr/sbin/policy-rc.d ours=no before unit status=0
     [ $# -gt 0 ] || return 0
@@ -99,12 +102,13 @@ install_missing() {
     install_packages "${packages[@]}"
 }
 
-# The browser is for one test and `test` alone asks for it. Where there is none to be had, the caller goes on without.
+# The browser is for one test and `test` alone asks for it. Where there is none to be had, the
+# caller goes on without.
 browser_ready() { have chromedriver && { have chromium || have google-chrome; }; }
 install_browser() { browser_ready || { (install_packages chromium chromium-driver) && browser_ready; }; }
 
-# Schemathesis is for one test too, and comes from PyPI. A seed gives the same cases only with the same
-# versions, so requirements.txt names all of them and the folder is made anew when it changes.
+# Schemathesis is for one test too, and comes from PyPI. A seed gives the same cases only with the
+# same versions, so requirements.txt names all of them and the folder is made anew when it changes.
 schemathesis=$root/.millrace/schemathesis
 schemathesis_stamp() { sha256sum <"$root/integration/openapi/requirements.txt" | cut -d' ' -f1; }
 schemathesis_ready() { [ "$(cat "$schemathesis/stamp" 2>/dev/null)" = "$(schemathesis_stamp)" ]; }
@@ -143,7 +147,8 @@ maven() {
         { tail -20 "$root/.millrace/maven.log" >&2; die "Maven could not fetch the jars of '$1', see .millrace/maven.log"; }
 }
 
-# `up` and `test` build alike, so that what one has built the other finds. MILLRACE_PROFILE=release builds as one deploys.
+# `up` and `test` build alike, so that what one has built the other finds. MILLRACE_PROFILE=release
+# builds as one deploys.
 profile=${MILLRACE_PROFILE:-dev}
 build() { (cd "$root" && cargo build --workspace --profile "$profile" --bins "$@"); }
 binary() {

@@ -1,4 +1,5 @@
-// What the live page does. It is put into index.html when the gateway starts. All it knows it has from the API.
+// What the live page does. It is put into index.html when the gateway starts. All it knows it has
+// from the API.
 "use strict";
 const $ = id => document.getElementById(id);
 const FLOW_MAX = 200, RETRY_MS = 2000, LEAVING_MS = 1000;
@@ -8,8 +9,8 @@ const SILENCE_MAX_MS = 45000;
 const ORDERS_EVERY_MS = 20000;
 const ENDS = { OrderConfirmed: "confirmed", OrderRejected: "rejected", OrderCancelled: "cancelled" };
 const KINDS = { confirmed: "good", rejected: "bad", cancelled: "wait" };
-// Tokens live in this page's memory alone: a reload asks for the password again. `session` counts log-ins and log-outs, so that what
-// was begun in one can't go on in the next.
+// Tokens live in this page's memory alone: a reload asks for the password again. `session` counts
+// log-ins and log-outs, so that what was begun in one can't go on in the next.
 let access = null, refresh = null, renewing = null, admin = false, session = 0;
 let joining = false, stream = null, last = "", after = "", unsure = null;
 
@@ -49,7 +50,8 @@ async function ask(method, path, content, more = {}) {
   return { status: answer.status, data };
 }
 
-// One renewal at a time, whoever needs it. Only a refusal ends the session: without an answer the refresh token is as good as before.
+// One renewal at a time, whoever needs it. Only a refusal ends the session: without an answer the
+// refresh token is as good as before.
 function renew() {
   return renewing ??= (async mine => {
     const headers = { "Content-Type": "application/json" };
@@ -211,7 +213,8 @@ function missed() {
 
 function flowing(on, state) { $("dot").className = on ? "dot on" : "dot"; $("flow-state").textContent = state; }
 
-// The blocks of an event stream as they come. A block that was cut off is never given, so `last` is the position behind what was shown.
+// The blocks of an event stream as they come. A block that was cut off is never given, so `last` is
+// the position behind what was shown.
 async function* events(answer, heard) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -234,8 +237,8 @@ async function* events(answer, heard) {
   }
 }
 
-// EventSource can't send a token, so the stream is read with fetch. It ends with the token, and goes on with the next one from where it
-// stood.
+// EventSource can't send a token, so the stream is read with fetch. It ends with the token, and
+// goes on with the next one from where it stood.
 async function watch(mine) {
   while (mine === session) {
     const cut = stream = new AbortController();

@@ -1,5 +1,5 @@
-//! The first admin, from the settings: a command like any other, sent at start until it has an outcome. Every
-//! gateway sends the same one, and a system that has its admin already refuses it.
+//! The first admin, from the settings: a command like any other, sent at start until it has an
+//! outcome. Every gateway sends the same one, and a system that has its admin already refuses it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,9 @@ pub async fn register(state: Arc<State>, email: String, password: SecretString) 
         return;
     };
     if Passwords::acceptable("password", &password).is_err() {
-        tracing::error!("the first admin's password is too short or too long: there is no first admin");
+        tracing::error!(
+            "the first admin's password is too short or too long: there is no first admin"
+        );
         return;
     }
     let email_fingerprint = state.ids.email(&email);
@@ -68,7 +70,13 @@ pub async fn register(state: Arc<State>, email: String, password: SecretString) 
 }
 
 /// Whether it was written.
-async fn send(state: &State, id: Uuid, principal: &Principal, email: &str, password: &SecretString) -> bool {
+async fn send(
+    state: &State,
+    id: Uuid,
+    principal: &Principal,
+    email: &str,
+    password: &SecretString,
+) -> bool {
     let Ok(password_hash) = state.passwords.hash(password).await else { return false };
     let user_id = Ids::made_by(id, "user");
     let email_fingerprint = state.ids.email(email);

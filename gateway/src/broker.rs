@@ -1,5 +1,6 @@
-//! The log as the gateway's [`Commands`]: Avro in the Confluent wire format with CloudEvents headers, over rskafka.
-//! Starts without log or registry, and is not ready until both have answered once.
+//! The log as the gateway's [`Commands`]: Avro in the Confluent wire format with CloudEvents
+//! headers, over rskafka. Starts without log or registry, and is not ready until both have answered
+//! once.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -30,15 +31,21 @@ const PING_MAX: Duration = Duration::from_secs(2);
 /// The log and the registry.
 pub struct Broker {
     writer: CommandWriter,
-    /// Known once the registry has said which ids this program's schemas have; it is not needed after that.
+    /// Known once the registry has said which ids this program's schemas have; it is not needed
+    /// after that.
     codec: Arc<OnceLock<Codec>>,
     deadline: Duration,
 }
 
 impl Broker {
-    /// Writes to the cluster behind `brokers`, with schemas that `registry` knows; each write may take `deadline`. To be
-    /// called on a Tokio runtime.
-    pub fn new(brokers: &Brokers, registry: Registry, deadline: Duration, metrics: &Metrics) -> Self {
+    /// Writes to the cluster behind `brokers`, with schemas that `registry` knows; each write may
+    /// take `deadline`. To be called on a Tokio runtime.
+    pub fn new(
+        brokers: &Brokers,
+        registry: Registry,
+        deadline: Duration,
+        metrics: &Metrics,
+    ) -> Self {
         let codec = Arc::new(OnceLock::new());
         let (known, deprecated) = (codec.clone(), metrics.deprecated.clone());
         tokio::spawn(async move {
@@ -77,12 +84,17 @@ impl Commands for Broker {
         async move {
             let topic = outgoing.command.topic();
             let unwritten = |why: String| Unwritten { topic, why };
-            let codec =
-                self.codec.get().ok_or_else(|| unwritten("the registry has not answered yet".to_owned()))?;
-            let value = outgoing.command.encode(codec).map_err(|error| unwritten(error.to_string()))?;
+            let codec = self
+                .codec
+                .get()
+                .ok_or_else(|| unwritten("the registry has not answered yet".to_owned()))?;
+            let value =
+                outgoing.command.encode(codec).map_err(|error| unwritten(error.to_string()))?;
             let headers = stamped(&outgoing);
-            let written =
-                self.writer.write(topic, &outgoing.key, value.into(), &headers, self.deadline).await;
+            let written = self
+                .writer
+                .write(topic, &outgoing.key, value.into(), &headers, self.deadline)
+                .await;
             written.map(|_| ()).map_err(|error| unwritten(error.to_string()))
         }
         .boxed()
@@ -110,7 +122,8 @@ mod tests {
 
     #[test]
     fn headers_are_those_of_the_contract() {
-        let (user_id, session_id, id) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let (user_id, session_id, id) =
+            (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let command = schemas::user::Command::from(EndSession { user_id, session_id });
         let outgoing = Outgoing {
             id,
@@ -126,7 +139,11 @@ mod tests {
         assert_eq!(stamped.text(headers::ID), Some(id.to_string().as_str()));
         assert_eq!(stamped.text(headers::TYPE), Some("millrace.user.EndSession"));
         assert_eq!(stamped.text(headers::SUBJECT), Some(user_id.to_string().as_str()));
-        assert!(stamped.iter().all(|(name, _)| headers::ALL.iter().any(|known| known.as_bytes() == name)));
+        assert!(
+            stamped
+                .iter()
+                .all(|(name, _)| headers::ALL.iter().any(|known| known.as_bytes() == name))
+        );
         assert!(outgoing.command.encode(&Codec::local()).is_ok());
     }
 }

@@ -1,5 +1,6 @@
-//! One request with what its handler may ask of it: who sends it, its body, its preferences and conditions. A filter
-//! only ever rejects for path and method; everything else is answered by handlers, so that no other route is tried.
+//! One request with what its handler may ask of it: who sends it, its body, its preferences and
+//! conditions. A filter only ever rejects for path and method; everything else is answered by
+//! handlers, so that no other route is tried.
 
 use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -141,11 +142,16 @@ impl Call {
     /// # Errors
     /// The problem to answer with, if nobody is.
     pub fn caller(&self) -> Result<Caller, Problem> {
-        let missing =
-            || Problem::unauthorized("unauthorized", "Log in: send Authorization: Bearer <access_token>.");
+        let missing = || {
+            Problem::unauthorized(
+                "unauthorized",
+                "Log in: send Authorization: Bearer <access_token>.",
+            )
+        };
         let mut lines = self.headers.get_all(header::AUTHORIZATION).iter();
         let value = lines.next().ok_or_else(missing)?;
-        let invalid = || Problem::unauthorized("invalid_token", "The access token is no good, or has ended.");
+        let invalid =
+            || Problem::unauthorized("invalid_token", "The access token is no good, or has ended.");
         if lines.next().is_some() {
             return Err(invalid());
         }
@@ -166,19 +172,22 @@ impl Call {
         if caller.role == Role::Admin { Ok(caller) } else { Err(Problem::forbidden()) }
     }
 
-    /// Refuses a caller who has been deactivated since the access token was given: what lasts is not made with it any
-    /// more. If the store does not answer, the token is believed, because commands are taken without any store.
+    /// Refuses a caller who has been deactivated since the access token was given: what lasts is
+    /// not made with it any more. If the store does not answer, the token is believed, because
+    /// commands are taken without any store.
     ///
     /// # Errors
     /// The problem to answer with, if the caller is gone.
     pub async fn still_there(&self, caller: &Caller) -> Result<(), Problem> {
-        let late = |_| Err(ReadError { what: "a user", why: format!("no answer within {USER_MAX:?}") });
+        let late =
+            |_| Err(ReadError { what: "a user", why: format!("no answer within {USER_MAX:?}") });
         let user = tokio::time::timeout(USER_MAX, self.state.reads.user(caller.user_id));
         match user.await.unwrap_or_else(late) {
             Ok(Some(_)) => Ok(()),
-            Ok(None) => {
-                Err(Problem::unauthorized("invalid_token", "The access token's user has been deactivated."))
-            }
+            Ok(None) => Err(Problem::unauthorized(
+                "invalid_token",
+                "The access token's user has been deactivated.",
+            )),
             Err(error) => {
                 tracing::warn!(%error, "a caller is taken to be there");
                 Ok(())
@@ -195,14 +204,19 @@ impl Call {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
             let detail = "Send JSON, with Content-Type: application/json.";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
-                .with("expected", json!(T::SHAPE))
-                .header(header::ACCEPT, "application/json"));
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                detail,
+            )
+            .with("expected", json!(T::SHAPE))
+            .header(header::ACCEPT, "application/json"));
         }
         let bytes = self.bytes().await?;
         json::object(&bytes).map_err(|error| {
             let detail = format!("The body is not what is expected here: {error}.");
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail).with("expected", json!(T::SHAPE))
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail)
+                .with("expected", json!(T::SHAPE))
         })
     }
 
@@ -226,7 +240,8 @@ impl Call {
             }
             Ok(())
         };
-        let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The body took too long.");
+        let slow =
+            |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The body took too long.");
         tokio::time::timeout(BODY_DEADLINE, read).await.map_err(slow)??;
         Ok(bytes.freeze())
     }
@@ -237,7 +252,8 @@ impl Call {
     /// The problem to answer with, if it is there twice.
     pub fn parameter(&self, name: &str) -> Result<Option<String>, Problem> {
         let parameters = form_urlencoded::parse(self.query.as_bytes());
-        let mut values = parameters.filter_map(|(key, value)| (key == name).then(|| value.into_owned()));
+        let mut values =
+            parameters.filter_map(|(key, value)| (key == name).then(|| value.into_owned()));
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(Problem::field(name, "given twice")),
             (value, None) => Ok(value),
@@ -275,18 +291,25 @@ impl Call {
             Some(quoted) if quoted.starts_with('"') => preferences::string(quoted),
             bare => bare.map(str::to_owned),
         };
-        let fine =
-            |key: &String| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let fine = |key: &String| {
+            (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+        };
         let key = key
             .filter(fine)
             .ok_or_else(|| Problem::invalid("Idempotency-Key: 1 to 255 visible characters."))?;
         Ok(Some(key))
     }
 
-    /// A representation, with the entity tag of a single thing. It may be personal, so nobody stores it; what is not
-    /// personal says so after this.
-    pub fn representation(&self, status: StatusCode, body: &impl Serialize, tag: Option<String>) -> Response {
-        let mut response = warp::reply::with_status(warp::reply::json(body), status).into_response();
+    /// A representation, with the entity tag of a single thing. It may be personal, so nobody
+    /// stores it; what is not personal says so after this.
+    pub fn representation(
+        &self,
+        status: StatusCode,
+        body: &impl Serialize,
+        tag: Option<String>,
+    ) -> Response {
+        let mut response =
+            warp::reply::with_status(warp::reply::json(body), status).into_response();
         if let Some(tag) = tag {
             set(&mut response, header::ETAG, &tag);
         }

@@ -1,4 +1,5 @@
-//! Who is at the other end: the client's address, told through balancers that are ours and no others.
+//! Who is at the other end: the client's address, told through balancers that are ours and no
+//! others.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -82,8 +83,9 @@ fn wide(address: IpAddr) -> u128 {
     }
 }
 
-/// The client's address: the peer's, or if that is a balancer of ours the nearest one in `X-Forwarded-For` that is none,
-/// from right to left. What stands left of that is the client's own claim and is not looked at.
+/// The client's address: the peer's, or if that is a balancer of ours the nearest one in
+/// `X-Forwarded-For` that is none, from right to left. What stands left of that is the client's own
+/// claim and is not looked at.
 pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     let mut address = peer.to_canonical();
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
@@ -99,7 +101,8 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr 
     address
 }
 
-/// Under what a client's requests are counted: an IPv4 address, or the /64 that one IPv6 customer has.
+/// Under what a client's requests are counted: an IPv4 address, or the /64 that one IPv6 customer
+/// has.
 pub fn bucket(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),

@@ -1,5 +1,6 @@
 //! Conditional requests (RFC 9110, section 13): entity tags, and what `If-Match` and
-//! `If-None-Match` mean for reads and for commands. It never decides which version an aggregate has.
+//! `If-None-Match` mean for reads and for commands. It never decides which version an aggregate
+//! has.
 //!
 //! The `headers` crate has a parser too, but debug builds of it panic on a space in a tag.
 
@@ -18,11 +19,9 @@ pub(crate) struct Spelled<'a>([Vec<&'a str>; 2]);
 
 impl<'a> Spelled<'a> {
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
-        Self(
-            [header::IF_MATCH, header::IF_NONE_MATCH].map(|name| {
-                headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default()).collect()
-            }),
-        )
+        Self([header::IF_MATCH, header::IF_NONE_MATCH].map(|name| {
+            headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default()).collect()
+        }))
     }
 }
 
@@ -45,8 +44,11 @@ struct Tag {
 impl Tags {
     /// The condition of this name, over all its lines; `None` if there is none.
     fn of(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
-        let lines: Vec<_> =
-            headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        let lines: Vec<_> = headers
+            .get_all(name)
+            .iter()
+            .map(|line| String::from_utf8_lossy(line.as_bytes()))
+            .collect();
         match lines.as_slice() {
             [] => None,
             [line] if line.trim() == "*" => Some(Self::Any),
@@ -58,9 +60,9 @@ impl Tags {
     fn name(&self, tag: Option<&str>, weakly: bool) -> bool {
         match self {
             Self::Any => true,
-            Self::List(tags) => {
-                tags.iter().any(|named| (weakly || !named.weak) && Some(named.opaque.as_str()) == tag)
-            }
+            Self::List(tags) => tags
+                .iter()
+                .any(|named| (weakly || !named.weak) && Some(named.opaque.as_str()) == tag),
         }
     }
 }
@@ -71,7 +73,8 @@ fn list(text: &str) -> Option<Vec<Tag>> {
     let mut tags = Vec::new();
     let mut rest = text.trim_matches(SPACE);
     while !rest.is_empty() {
-        if let Some(tag) = rest.strip_prefix("W/").or(Some(rest)).filter(|tag| tag.starts_with('"')) {
+        if let Some(tag) = rest.strip_prefix("W/").or(Some(rest)).filter(|tag| tag.starts_with('"'))
+        {
             let length = tag[1..].find('"')? + 2;
             let opaque = &tag[..length];
             if opaque.contains(|c: char| c.is_ascii_control() || c == ' ') {
@@ -125,9 +128,15 @@ impl Call {
     ///
     /// # Errors
     /// The problem to answer with, if no version can meet the conditions.
-    pub async fn expected_version(&self, aggregate: &str, id: &str) -> Result<Option<i64>, Problem> {
+    pub async fn expected_version(
+        &self,
+        aggregate: &str,
+        id: &str,
+    ) -> Result<Option<i64>, Problem> {
         self.is_another_than_known(aggregate, id).await?;
-        let Some(Tags::List(tags)) = Tags::of(&self.headers, header::IF_MATCH) else { return Ok(None) };
+        let Some(Tags::List(tags)) = Tags::of(&self.headers, header::IF_MATCH) else {
+            return Ok(None);
+        };
         let versions = self.versions(&tags, aggregate, id);
         match versions.as_slice() {
             [] => Err(mismatch()),
@@ -147,7 +156,9 @@ impl Call {
     /// The problem to answer with, if they are not met.
     pub async fn matches(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
         self.is_another_than_known(aggregate, id).await?;
-        let Some(Tags::List(tags)) = Tags::of(&self.headers, header::IF_MATCH) else { return Ok(()) };
+        let Some(Tags::List(tags)) = Tags::of(&self.headers, header::IF_MATCH) else {
+            return Ok(());
+        };
         let held = self.state.reads.version(aggregate, id).await?;
         let versions = self.versions(&tags, aggregate, id);
         if held.is_some_and(|held| versions.contains(&held)) { Ok(()) } else { Err(mismatch()) }
@@ -177,7 +188,8 @@ impl Call {
     /// The versions of this aggregate that the tags name by the strong comparison.
     fn versions(&self, tags: &[Tag], aggregate: &str, id: &str) -> Vec<i64> {
         let strong = tags.iter().filter(|tag| !tag.weak);
-        let claimed = strong.filter_map(|tag| Some((tag, Ids::version_in(tag.opaque.trim_matches('"'))?)));
+        let claimed =
+            strong.filter_map(|tag| Some((tag, Ids::version_in(tag.opaque.trim_matches('"'))?)));
         let ours = claimed.filter(|(tag, version)| self.tag(aggregate, id, *version) == tag.opaque);
         let mut versions: Vec<_> = ours.map(|(_, version)| version).collect();
         versions.sort_unstable();
@@ -194,7 +206,10 @@ mod tests {
     fn lists_of_tags_are_parsed_as_rfc_9110_spells_them() {
         let parsed = |text: &str| -> Option<Vec<String>> {
             let tags = list(text)?.into_iter();
-            Some(tags.map(|tag| format!("{}{}", if tag.weak { "W/" } else { "" }, tag.opaque)).collect())
+            Some(
+                tags.map(|tag| format!("{}{}", if tag.weak { "W/" } else { "" }, tag.opaque))
+                    .collect(),
+            )
         };
         for (text, expected) in [
             ("", vec![]),
@@ -204,10 +219,23 @@ mod tests {
             (r#""xyzzy", W/"r2d2",,  "c,3","#, vec![r#""xyzzy""#, r#"W/"r2d2""#, r#""c,3""#]),
             (r#""a\", "é""#, vec![r#""a\""#, "\"\u{e9}\""]),
         ] {
-            assert_eq!(parsed(text), Some(expected.into_iter().map(str::to_owned).collect()), "{text}");
+            assert_eq!(
+                parsed(text),
+                Some(expected.into_iter().map(str::to_owned).collect()),
+                "{text}"
+            );
         }
-        for wrong in [r#""a"#, "a", r#"w/"a""#, r#"W/ "a""#, r#""a" "b""#, r#""a b""#, "*", r#""a", *"#, "W/"]
-        {
+        for wrong in [
+            r#""a"#,
+            "a",
+            r#"w/"a""#,
+            r#"W/ "a""#,
+            r#""a" "b""#,
+            r#""a b""#,
+            "*",
+            r#""a", *"#,
+            "W/",
+        ] {
             assert_eq!(parsed(wrong), None, "{wrong}");
         }
     }
@@ -254,7 +282,11 @@ mod tests {
             (r#""a, b""#, 200),
             ("a", 200),
         ] {
-            assert_eq!(status(&[("if-none-match", condition)], Some(r#""a""#)), expected, "{condition}");
+            assert_eq!(
+                status(&[("if-none-match", condition)], Some(r#""a""#)),
+                expected,
+                "{condition}"
+            );
         }
         let both = [("if-match", r#""b""#), ("if-none-match", r#""a""#)];
         assert_eq!(status(&both, Some(r#""a""#)), 412);

@@ -1,5 +1,5 @@
-//! What the gateway can be told: one struct, from arguments or the environment. Reads the files of secrets that
-//! it names, and binds nothing.
+//! What the gateway can be told: one struct, from arguments or the environment. Reads the files of
+//! secrets that it names, and binds nothing.
 
 use std::{
     net::SocketAddr,
@@ -21,7 +21,10 @@ use crate::{
 
 /// Settings of the gateway. Wrong ones end it with exit code 64 before it binds anything.
 #[derive(Clone, Debug, Parser)]
-#[command(version, about = "Millrace's HTTP gateway: writes commands to topics and reads projections")]
+#[command(
+    version,
+    about = "Millrace's HTTP gateway: writes commands to topics and reads projections"
+)]
 pub struct Config {
     /// The log.
     #[command(flatten)]
@@ -44,7 +47,8 @@ pub struct Config {
     /// Balancers whose `X-Forwarded-For` is believed: addresses or CIDRs, comma separated.
     #[arg(long, env = "MILLRACE_TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: Networks,
-    /// A folder of Ed25519 keys, PKCS8 PEM, `<kid>.pem`. The newest by name signs; all are published.
+    /// A folder of Ed25519 keys, PKCS8 PEM, `<kid>.pem`. The newest by name signs; all are
+    /// published.
     #[arg(long, env = "MILLRACE_JWT_KEYS")]
     pub jwt_keys: PathBuf,
     /// A file with 64 hexadecimal digits, from which the gateway's other keys are derived.
@@ -127,8 +131,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads arguments and environment with the secrets they name; on wrong ones says what is wrong in one line and
-    /// ends with exit code 64 (0 for `--help` and `--version`).
+    /// Reads arguments and environment with the secrets they name; on wrong ones says what is wrong
+    /// in one line and ends with exit code 64 (0 for `--help` and `--version`).
     pub fn from_env() -> (Self, Secrets) {
         let config: Self = settings::parse();
         match config.secrets() {
@@ -181,7 +185,11 @@ impl Config {
 }
 
 fn read(variable: &'static str, path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::File { variable, path: path.into(), source })
+    std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+        variable,
+        path: path.into(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -205,6 +213,9 @@ mod tests {
             assert!(parsed(&wrong).is_err(), "{wrong:?}");
         }
         let error = parsed(&[]).expect("settings").secrets().err().expect("no such file");
-        assert!(error.to_string().starts_with("MILLRACE_SECRET_FILE: can't read secret"), "{error}");
+        assert!(
+            error.to_string().starts_with("MILLRACE_SECRET_FILE: can't read secret"),
+            "{error}"
+        );
     }
 }

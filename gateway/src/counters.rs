@@ -24,7 +24,11 @@ pub struct CounterError(pub String);
 /// Counters that expire.
 pub trait Counters: Send + Sync {
     /// Counts one more; the first one begins a window.
-    fn hit<'a>(&'a self, key: &'a str, window: Duration) -> BoxFuture<'a, Result<Count, CounterError>>;
+    fn hit<'a>(
+        &'a self,
+        key: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<Count, CounterError>>;
     /// How long the counter will still be there, if it is.
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
     /// Ends the counter's window.
@@ -73,8 +77,8 @@ pub struct RedisCounters {
 }
 
 impl RedisCounters {
-    /// In the server at `url`; connects when it is needed, and trusts whom `tls` trusts. To be called on
-    /// a Tokio runtime.
+    /// In the server at `url`; connects when it is needed, and trusts whom `tls` trusts. To be
+    /// called on a Tokio runtime.
     ///
     /// # Errors
     /// When the URL is malformed.
@@ -93,12 +97,17 @@ async fn within<T>(answer: impl Future<Output = redis::RedisResult<T>>) -> Resul
 }
 
 impl Counters for RedisCounters {
-    fn hit<'a>(&'a self, key: &'a str, window: Duration) -> BoxFuture<'a, Result<Count, CounterError>> {
+    fn hit<'a>(
+        &'a self,
+        key: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<Count, CounterError>> {
         Box::pin(async move {
             let mut redis = self.redis.connection();
             let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
             let mut script = self.hit.key(key);
-            let (count, left_ms): (u64, u64) = within(script.arg(window_ms).invoke_async(&mut redis)).await?;
+            let (count, left_ms): (u64, u64) =
+                within(script.arg(window_ms).invoke_async(&mut redis)).await?;
             Ok(Count { count, left: Duration::from_millis(left_ms) })
         })
     }

@@ -1,5 +1,6 @@
-//! Ids that are computed: of commands, of what a command makes, and the fingerprints of requests and addresses.
-//! A repeat of a request gets the same ids at every gateway, and a command's id shows who may ask for it.
+//! Ids that are computed: of commands, of what a command makes, and the fingerprints of requests
+//! and addresses. A repeat of a request gets the same ids at every gateway, and a command's id
+//! shows who may ask for it.
 
 use uuid::Uuid;
 
@@ -58,8 +59,8 @@ impl Ids {
         }
     }
 
-    /// The id of the command that a request makes. With an idempotency key it is always the same one; without, it is
-    /// new, and sorts by time.
+    /// The id of the command that a request makes. With an idempotency key it is always the same
+    /// one; without, it is new, and sorts by time.
     pub fn command(
         &self,
         principal: &Principal,
@@ -69,7 +70,8 @@ impl Ids {
     ) -> Uuid {
         let source = match idempotency_key {
             Some(key) => {
-                let parts = [principal.to_string(), method.to_owned(), path.to_owned(), key.to_owned()];
+                let parts =
+                    [principal.to_string(), method.to_owned(), path.to_owned(), key.to_owned()];
                 self.command.mac(&parts.each_ref().map(String::as_bytes))
             }
             None => {
@@ -96,7 +98,8 @@ impl Ids {
 
     fn mark(&self, asker: Option<Uuid>, bytes: &[u8; 16]) -> [u8; 4] {
         let asker = asker.map(Uuid::into_bytes);
-        let mac = self.asker.mac(&[asker.as_ref().map_or(&b"anyone"[..], |id| &id[..]), &bytes[..12]]);
+        let mac =
+            self.asker.mac(&[asker.as_ref().map_or(&b"anyone"[..], |id| &id[..]), &bytes[..12]]);
         [mac[0], mac[1], mac[2], mac[3]]
     }
 
@@ -105,20 +108,22 @@ impl Ids {
         Uuid::new_v5(&SPACE, format!("{what}/{command}").as_bytes())
     }
 
-    /// The fingerprint of a request, by which a repeat is told from another request under the same key. `canonical` is
-    /// what the request asks for in one spelling. Keyed, because it may hold a password.
+    /// The fingerprint of a request, by which a repeat is told from another request under the same
+    /// key. `canonical` is what the request asks for in one spelling. Keyed, because it may hold a
+    /// password.
     pub fn request(&self, method: &str, path: &str, canonical: &[u8]) -> String {
         self.request.hex(&[method.as_bytes(), path.as_bytes(), canonical])
     }
 
-    /// The entity tag of an aggregate's representation. It names the aggregate and the version, so that no cache takes
-    /// another's representation of the same version for this one.
+    /// The entity tag of an aggregate's representation. It names the aggregate and the version, so
+    /// that no cache takes another's representation of the same version for this one.
     pub fn tag(&self, aggregate: &str, id: &str, version: i64) -> String {
         let mac = self.tag.mac(&[aggregate.as_bytes(), id.as_bytes(), &version.to_be_bytes()]);
         format!("\"{version}-{}\"", hex::encode(&mac[..8]))
     }
 
-    /// The version that an entity tag without its quotes claims; only [`tag`](Self::tag) shows whether it is one.
+    /// The version that an entity tag without its quotes claims; only [`tag`](Self::tag) shows
+    /// whether it is one.
     pub fn version_in(opaque: &str) -> Option<i64> {
         opaque.split_once('-')?.0.parse().ok()
     }
@@ -162,7 +167,9 @@ mod tests {
         let tag = ids.tag("user", "ada", 2);
         assert_eq!(tag, ids.tag("user", "ada", 2));
         assert_eq!(Ids::version_in(tag.trim_matches('"')), Some(2));
-        for other in [ids.tag("user", "bob", 2), ids.tag("order", "ada", 2), ids.tag("user", "ada", 3)] {
+        for other in
+            [ids.tag("user", "bob", 2), ids.tag("order", "ada", 2), ids.tag("user", "ada", 3)]
+        {
             assert_ne!(tag, other);
         }
     }

@@ -65,8 +65,9 @@ const JOINERS: [char; 3] = ['\u{200c}', '\u{200d}', '\u{fe0f}'];
 fn is_visible(text: &str) -> bool {
     let mut before = ' ';
     let each = text.chars().all(|c| {
-        let joins =
-            JOINERS.contains(&c) && !before.is_ascii() && (!is_invisible(before) || before == JOINERS[2]);
+        let joins = JOINERS.contains(&c)
+            && !before.is_ascii()
+            && (!is_invisible(before) || before == JOINERS[2]);
         before = c;
         joins || !is_invisible(c)
     });
@@ -157,10 +158,15 @@ mod tests {
         assert_eq!(email(" Ada@Example.ORG ").expect("an address"), "ada@example.org");
         let one = email("x@b\u{fc}cher.example").expect("an address");
         assert_eq!(one, "x@xn--bcher-kva.example");
-        for same in ["x@bu\u{308}cher.example", "X@XN--BCHER-KVA.example", "x@B\u{dc}CHER\u{3002}example"] {
+        for same in
+            ["x@bu\u{308}cher.example", "X@XN--BCHER-KVA.example", "x@B\u{dc}CHER\u{3002}example"]
+        {
             assert_eq!(email(same).expect("an address"), one, "{same}");
         }
-        assert_eq!(email("Jose\u{301}@x.org").expect("one"), email("jos\u{e9}@x.org").expect("the same"));
+        assert_eq!(
+            email("Jose\u{301}@x.org").expect("one"),
+            email("jos\u{e9}@x.org").expect("the same")
+        );
         for fine in ["a.b+c@x.org", "o'neil@x.co.uk", "a@1.example"] {
             assert!(email(fine).is_ok(), "{fine}");
         }

@@ -1,5 +1,6 @@
-//! The limit of requests of one client address, over all gateways: a window begins with its first request. Without
-//! Redis requests are let through, and counted as uncounted: a lost counter must not stop the shop.
+//! The limit of requests of one client address, over all gateways: a window begins with its first
+//! request. Without Redis requests are let through, and counted as uncounted: a lost counter must
+//! not stop the shop.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -61,7 +62,8 @@ pub async fn admit(state: &Arc<State>, client: IpAddr) -> Result<Standing, Probl
     };
     let remaining = u64::from(requests).saturating_sub(count.count);
     let seconds = count.left.as_secs() + u64::from(count.left.subsec_nanos() > 0);
-    let standing = Standing { policy, limit: Some(format!(r#""address";r={remaining};t={seconds}"#)) };
+    let standing =
+        Standing { policy, limit: Some(format!(r#""address";r={remaining};t={seconds}"#)) };
     if count.count <= u64::from(requests) {
         return Ok(standing);
     }

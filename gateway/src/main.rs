@@ -51,10 +51,12 @@ async fn main() -> anyhow::Result<()> {
     let metrics = Metrics::new(&registry).context("registering metrics")?;
     let Secrets { secret, signing, admin } = secrets;
     let tls = usable(config.tls.load());
-    let (brokers, schemas) = (usable(config.brokers.open(&tls)), usable(config.registry.open(&tls)));
+    let (brokers, schemas) =
+        (usable(config.brokers.open(&tls)), usable(config.registry.open(&tls)));
     let stores = Arc::new(usable(Stores::new(&config.stores, &tls).await));
     let redis_url = config.stores.redis_url.expose_secret();
-    let counters = RedisCounters::new(redis_url, &tls).context("MILLRACE_REDIS_URL is of no use")?;
+    let counters =
+        RedisCounters::new(redis_url, &tls).context("MILLRACE_REDIS_URL is of no use")?;
     let state = State::new(Parts {
         secret,
         tokens: Tokens::new(signing),
@@ -121,7 +123,11 @@ fn allow_files(connections_max: u64) {
     match raised {
         Ok(most) if most >= connections_max + OTHER_FILES_MAX => {}
         Ok(most) => {
-            tracing::warn!(most, connections_max, "the machine allows fewer open files than connections");
+            tracing::warn!(
+                most,
+                connections_max,
+                "the machine allows fewer open files than connections"
+            );
         }
         Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
     }

@@ -1,4 +1,5 @@
-//! The names of all metrics of the gateway. Labels are route templates and words, never ids or addresses.
+//! The names of all metrics of the gateway. Labels are route templates and words, never ids or
+//! addresses.
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -23,7 +24,8 @@ pub struct Metrics {
     pub deprecated: IntCounterVec,
     /// How long the log took for a command.
     pub write_seconds: Histogram,
-    /// Outcomes that a request waited for, by command type and verdict: accepted, refused, failed, none.
+    /// Outcomes that a request waited for, by command type and verdict: accepted, refused, failed,
+    /// none.
     pub outcomes: IntCounterVec,
     /// From writing a command to its outcome.
     pub wait_outcome_seconds: Histogram,
@@ -70,8 +72,10 @@ impl Metrics {
         };
         let counter = |name: &str, help: &str| kept(registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| kept(registry, IntGauge::new(name, help));
-        let opts = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-        let seconds = |name: &str, help: &str| kept(registry, Histogram::with_opts(opts(name, help)));
+        let opts =
+            |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        let seconds =
+            |name: &str, help: &str| kept(registry, Histogram::with_opts(opts(name, help)));
         Ok(Self {
             requests: counters(
                 "millrace_gateway_http_requests_total",
@@ -88,7 +92,10 @@ impl Metrics {
                     &["route", "method"],
                 ),
             )?,
-            in_flight: gauge("millrace_gateway_http_requests_in_flight", "HTTP requests being answered.")?,
+            in_flight: gauge(
+                "millrace_gateway_http_requests_in_flight",
+                "HTTP requests being answered.",
+            )?,
             commands: counters(
                 "millrace_gateway_commands_total",
                 "Commands by type and what became of the writing.",
@@ -134,7 +141,10 @@ impl Metrics {
                 "Requests let through uncounted because Redis did not answer.",
             )?,
             log_ins: counters("millrace_gateway_log_ins_total", "Log-ins by result.", &["result"])?,
-            stream_clients: gauge("millrace_gateway_stream_clients", "Clients of the live stream.")?,
+            stream_clients: gauge(
+                "millrace_gateway_stream_clients",
+                "Clients of the live stream.",
+            )?,
             stream_events: counter(
                 "millrace_gateway_stream_events_total",
                 "Events sent on the live stream.",

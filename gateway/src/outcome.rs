@@ -1,5 +1,5 @@
-//! What an outcome means over HTTP: refusal codes to statuses, in one table. The domain decides on the codes; the
-//! gateway does not know its rules.
+//! What an outcome means over HTTP: refusal codes to statuses, in one table. The domain decides on
+//! the codes; the gateway does not know its rules.
 
 use schemas::{Outcome, Verdict};
 use serde_json::{Value, json};
@@ -48,12 +48,16 @@ pub fn problem(outcome: &Outcome) -> Problem {
     let links = json!({ "self": location(outcome.command_id) });
     if outcome.verdict == Verdict::Failed {
         // What went wrong inside is in the log and in the dead letter.
-        let detail = "The command could not be processed. It has not been done and will not be tried again.";
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail).with("links", links);
+        let detail =
+            "The command could not be processed. It has not been done and will not be tried again.";
+        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail)
+            .with("links", links);
     }
     let code = outcome.code.as_deref().unwrap_or("refused");
-    let status =
-        STATUS_BY_CODE.iter().find(|(known, _)| *known == code).map_or(StatusCode::CONFLICT, |row| row.1);
+    let status = STATUS_BY_CODE
+        .iter()
+        .find(|(known, _)| *known == code)
+        .map_or(StatusCode::CONFLICT, |row| row.1);
     let detail = outcome.detail.clone().unwrap_or_else(|| "The command was refused.".to_owned());
     Problem::new(status, code, detail).with("links", links)
 }

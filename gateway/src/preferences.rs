@@ -16,7 +16,9 @@ pub(crate) fn wait(headers: &HeaderMap) -> Option<u64> {
     lines
         // Names of preferences have no case, keys of structured fields are in lower case.
         .map(str::to_ascii_lowercase)
-        .find_map(|line| Parser::new(&line).parse_dictionary_with_visitor(Wait::default()).ok().flatten())
+        .find_map(|line| {
+            Parser::new(&line).parse_dictionary_with_visitor(Wait::default()).ok().flatten()
+        })
 }
 
 /// The content of a quoted string.
@@ -98,7 +100,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_of_seconds_is_no_preference() {
-        for line in ["", "wait", "wait=", "wait=-1", "wait=1.5", "wait=x", "wait=(1 2)", "wait=5,,", "=5"] {
+        for line in
+            ["", "wait", "wait=", "wait=-1", "wait=1.5", "wait=x", "wait=(1 2)", "wait=5,,", "=5"]
+        {
             assert_eq!(waited(&[line]), None, "{line}");
         }
     }

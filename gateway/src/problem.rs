@@ -35,7 +35,13 @@ impl Reject for Problem {}
 impl Problem {
     /// A failure with this status; `code` is a word for programs, `detail` a sentence for people.
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), more: Map::new(), headers: Vec::new() }
+        Self {
+            status,
+            code: code.into(),
+            detail: detail.into(),
+            more: Map::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// The request can't be understood or holds a value that is not allowed.
@@ -56,8 +62,12 @@ impl Problem {
     /// The path is known, but not with this method.
     pub fn method_not_allowed(allowed: &[&str]) -> Self {
         let allowed = allowed.join(", ");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("Allowed here: {allowed}."))
-            .header(header::ALLOW, &allowed)
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("Allowed here: {allowed}."),
+        )
+        .header(header::ALLOW, &allowed)
     }
 
     /// Nobody is logged in, or the token is no good.
@@ -66,7 +76,8 @@ impl Problem {
             "invalid_token" => r#"Bearer realm="millrace", error="invalid_token""#,
             _ => r#"Bearer realm="millrace""#,
         };
-        Self::new(StatusCode::UNAUTHORIZED, code, detail).header(header::WWW_AUTHENTICATE, challenge)
+        Self::new(StatusCode::UNAUTHORIZED, code, detail)
+            .header(header::WWW_AUTHENTICATE, challenge)
     }
 
     /// Logged in, but not as someone who may.
@@ -81,13 +92,15 @@ impl Problem {
 
     /// Something that the gateway needs does not answer.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(Duration::from_secs(1))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            .retry_after(Duration::from_secs(1))
     }
 
     /// So many requests are being answered that this one is not begun.
     pub fn overloaded() -> Self {
         let detail = "Too many requests are being answered. Nothing of this one has been done.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(Duration::from_secs(1))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+            .retry_after(Duration::from_secs(1))
     }
 
     /// Too many requests, or too many wrong passwords.
@@ -172,7 +185,11 @@ pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
     } else if rejection.find::<warp::reject::LengthRequired>().is_some() {
         Problem::new(StatusCode::LENGTH_REQUIRED, "length_required", "Say how long the body is.")
     } else if rejection.find::<warp::reject::UnsupportedMediaType>().is_some() {
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send application/json.")
+        Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "Send application/json.",
+        )
     } else {
         tracing::debug!(?rejection, "a rejection without a problem of its own");
         Problem::invalid("The request can't be understood.")

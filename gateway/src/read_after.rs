@@ -1,5 +1,5 @@
-//! `Read-After`: reading one's own writes. A read waits a little until the read models hold what it names, and says how
-//! stale it is if they do not. Tells nothing of another's things.
+//! `Read-After`: reading one's own writes. A read waits a little until the read models hold what it
+//! names, and says how stale it is if they do not. Tells nothing of another's things.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ const READ_AFTER_SATISFIED: HeaderName = HeaderName::from_static("read-after-sat
 const READ_AFTER_HELD: HeaderName = HeaderName::from_static("read-after-held");
 
 impl Call {
-    /// Waits until the read models hold what `Read-After` names, and answers with what came of it. Another's things are
-    /// never held, so that nothing can be learnt of them.
+    /// Waits until the read models hold what `Read-After` names, and answers with what came of it.
+    /// Another's things are never held, so that nothing can be learnt of them.
     ///
     /// # Errors
     /// The problem to answer with, if the header can't be read.
@@ -44,7 +44,9 @@ impl Call {
             return Ok(ReadAfter(None));
         }
         if wanted.len() > READ_AFTER_COUNT_MAX {
-            return Err(Problem::invalid(format!("Read-After names {READ_AFTER_COUNT_MAX} things at most.")));
+            return Err(Problem::invalid(format!(
+                "Read-After names {READ_AFTER_COUNT_MAX} things at most."
+            )));
         }
         let caller = self.caller().ok();
         let deadline = tokio::time::Instant::now() + READ_AFTER_MAX;
@@ -65,7 +67,11 @@ impl Call {
         }
     }
 
-    async fn held(&self, caller: Option<&Caller>, wanted: &Wanted) -> Result<Option<i64>, ReadError> {
+    async fn held(
+        &self,
+        caller: Option<&Caller>,
+        wanted: &Wanted,
+    ) -> Result<Option<i64>, ReadError> {
         let reads = &self.state.reads;
         let own = |owner: Uuid| caller.is_some_and(|caller| caller.user_id == owner);
         let id = || Uuid::parse_str(&wanted.id).ok();
@@ -111,7 +117,11 @@ impl ReadAfter {
     /// Says so in the answer.
     pub fn told(self, mut response: Response) -> Response {
         if let Some(stale) = self.0 {
-            set(&mut response, READ_AFTER_SATISFIED, if stale.is_empty() { "true" } else { "false" });
+            set(
+                &mut response,
+                READ_AFTER_SATISFIED,
+                if stale.is_empty() { "true" } else { "false" },
+            );
             if !stale.is_empty() {
                 set(&mut response, READ_AFTER_HELD, &stale.join(", "));
             }

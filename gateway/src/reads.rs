@@ -1,5 +1,5 @@
-//! What the gateway reads: the projections, behind one trait that route tests fake. Nothing is ever written
-//! through it.
+//! What the gateway reads: the projections, behind one trait that route tests fake. Nothing is ever
+//! written through it.
 
 use std::collections::BTreeMap;
 
@@ -173,7 +173,8 @@ pub enum Watch {
 /// What a watcher gets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
-    /// Where a stream without a position begins, so that a client cut off before its first event misses none.
+    /// Where a stream without a position begins, so that a client cut off before its first event
+    /// misses none.
     Begin {
         /// The position to go on from.
         position: String,
@@ -202,12 +203,16 @@ pub trait Reads: Send + Sync {
     /// A user who has not been deactivated.
     fn user(&self, id: Uuid) -> Read<'_, Option<User>>;
     /// The credential of the user with this address.
-    fn credential_by_email<'a>(&'a self, email_fingerprint: &'a str) -> Read<'a, Option<Credential>>;
+    fn credential_by_email<'a>(
+        &'a self,
+        email_fingerprint: &'a str,
+    ) -> Read<'a, Option<Credential>>;
     /// The credential of this user.
     fn credential(&self, user_id: Uuid) -> Read<'_, Option<Credential>>;
     /// What became of a command.
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>>;
-    /// Resolves to a future that ends when a command's outcome has come; that may never happen, even if it has.
+    /// Resolves to a future that ends when a command's outcome has come; that may never happen,
+    /// even if it has.
     fn notice(&self, command: Uuid) -> BoxFuture<'_, BoxFuture<'static, ()>>;
     /// Which version of an aggregate its read model holds.
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>>;

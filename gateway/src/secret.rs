@@ -1,5 +1,5 @@
-//! The gateway's secret and what is derived from it: one key for each purpose, and keyed hashes with them. Never
-//! shows a key; two purposes never share one.
+//! The gateway's secret and what is derived from it: one key for each purpose, and keyed hashes
+//! with them. Never shows a key; two purposes never share one.
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -50,7 +50,8 @@ impl Key {
         )
     }
 
-    /// The keyed hash of these parts. Each is hashed with its length, so that `["ab", "c"]` differs from `["a", "bc"]`.
+    /// The keyed hash of these parts. Each is hashed with its length, so that `["ab", "c"]` differs
+    /// from `["a", "bc"]`.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.0.clone();
         for part in parts {

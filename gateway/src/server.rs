@@ -1,5 +1,5 @@
-//! Serves the routes through hyper: with a timeout for headers, a cap on connections, and a graceful end. warp's own
-//! server has none of these.
+//! Serves the routes through hyper: with a timeout for headers, a cap on connections, and a
+//! graceful end. warp's own server has none of these.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,8 +15,9 @@ use warp::{filters::BoxedFilter, http::Method, reply::Response};
 
 use crate::{client::Peer, path};
 
-/// How long a client may take for a request's headers, and be idle before them: longer than a balancer keeps an idle
-/// connection (nginx: 60 s), so that it is never closed under a request that the balancer dares not repeat.
+/// How long a client may take for a request's headers, and be idle before them: longer than a
+/// balancer keeps an idle connection (nginx: 60 s), so that it is never closed under a request that
+/// the balancer dares not repeat.
 const HEADERS_MAX: Duration = Duration::from_secs(75);
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// After a failed accept, such as one without a free descriptor.
@@ -61,9 +62,11 @@ impl Server {
             };
             let _ = stream.set_nodelay(true);
             let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX).max_buf_size(HEADER_BYTES_MAX);
-            let connection =
-                http.serve_connection(TokioIo::new(stream), Prepared { inner: service.clone(), peer });
+            http.timer(TokioTimer::new())
+                .header_read_timeout(HEADERS_MAX)
+                .max_buf_size(HEADER_BYTES_MAX);
+            let connection = http
+                .serve_connection(TokioIo::new(stream), Prepared { inner: service.clone(), peer });
             let connection = graceful.watch(connection);
             let gauge = self.connections.clone();
             gauge.inc();
@@ -82,7 +85,8 @@ impl Server {
     }
 }
 
-/// Tells the routes who is there, brings the path into its normal form, and answers HEAD as GET: hyper leaves the body out.
+/// Tells the routes who is there, brings the path into its normal form, and answers HEAD as GET:
+/// hyper leaves the body out.
 struct Prepared<S> {
     inner: S,
     peer: SocketAddr,
@@ -157,12 +161,14 @@ mod tests {
             .boxed();
         let running = serve(routes, 4).await;
 
-        let get =
-            answer(sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await)
-                .await;
-        let head =
-            answer(sent(running.address, "HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await)
-                .await;
+        let get = answer(
+            sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await,
+        )
+        .await;
+        let head = answer(
+            sent(running.address, "HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await,
+        )
+        .await;
 
         assert!(get.ends_with("you are 127.0.0.1"), "{get}");
         assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
@@ -171,9 +177,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_escaped_path_reaches_the_route_of_its_normal_form() {
-        let routes = warp::path!("v1" / "products" / String).map(|sku: String| sku.into_response()).boxed();
+        let routes =
+            warp::path!("v1" / "products" / String).map(|sku: String| sku.into_response()).boxed();
         let running = serve(routes, 4).await;
-        let request = "GET /v1/%70roducts/rye%2Dflour HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let request =
+            "GET /v1/%70roducts/rye%2Dflour HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         assert!(answer(sent(running.address, request).await).await.ends_with("rye-flour"));
     }
 
@@ -215,7 +223,8 @@ mod tests {
         while running.connections.get() == 0 {
             tokio::task::yield_now().await;
         }
-        let second = sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        let second =
+            sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         assert_eq!(running.connections.get(), 1);
 
         // Its turn comes when the first one leaves.

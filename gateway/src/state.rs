@@ -122,7 +122,8 @@ impl State {
         let mut health = match &*known {
             Some((at, health)) if at.elapsed() < self.health_every => health.clone(),
             _ => {
-                let (mut health, commands) = tokio::join!(self.reads.health(), self.commands.health());
+                let (mut health, commands) =
+                    tokio::join!(self.reads.health(), self.commands.health());
                 health.extend(commands);
                 *known = Some((Instant::now(), health.clone()));
                 health

@@ -19,8 +19,8 @@ use schemas::Outcome;
 use uuid::Uuid;
 
 use crate::reads::{
-    Credential, Cursor, Happened, Health, Notification, Order, Page, Product, Read, ReadError, Reads, Seen,
-    User, Watch,
+    Credential, Cursor, Happened, Health, Notification, Order, Page, Product, Read, ReadError,
+    Reads, Seen, User, Watch,
 };
 
 /// Connections to PostgreSQL.
@@ -87,15 +87,24 @@ fn failed(what: &'static str) -> impl Fn(StoreError) -> ReadError {
 impl Reads for Stores {
     fn user(&self, id: Uuid) -> Read<'_, Option<User>> {
         async move {
-            let row = self.postgres.user(id).await.map_err(failed("a user"))?.filter(|row| row.is_active());
+            let row = self
+                .postgres
+                .user(id)
+                .await
+                .map_err(failed("a user"))?
+                .filter(|row| row.is_active());
             Ok(row.map(shape::user))
         }
         .boxed()
     }
 
-    fn credential_by_email<'a>(&'a self, email_fingerprint: &'a str) -> Read<'a, Option<Credential>> {
+    fn credential_by_email<'a>(
+        &'a self,
+        email_fingerprint: &'a str,
+    ) -> Read<'a, Option<Credential>> {
         async move {
-            let row = self.postgres.login(email_fingerprint).await.map_err(failed("a credential"))?;
+            let row =
+                self.postgres.login(email_fingerprint).await.map_err(failed("a credential"))?;
             Ok(row.and_then(shape::credential))
         }
         .boxed()
@@ -159,19 +168,22 @@ impl Reads for Stores {
 
     fn orders(&self, user_id: Uuid, cursor: Option<Cursor>, limit: usize) -> Read<'_, Page<Order>> {
         async move {
-            let found = self.mongo.orders(user_id, cursor, limit).await.map_err(failed("orders"))?;
+            let found =
+                self.mongo.orders(user_id, cursor, limit).await.map_err(failed("orders"))?;
             Ok(shape::page(found, shape::order))
         }
         .boxed()
     }
 
     fn order(&self, id: Uuid) -> Read<'_, Option<Order>> {
-        async move { Ok(self.mongo.order(id).await.map_err(failed("an order"))?.map(shape::order)) }.boxed()
+        async move { Ok(self.mongo.order(id).await.map_err(failed("an order"))?.map(shape::order)) }
+            .boxed()
     }
 
     fn history(&self, order_id: Uuid) -> Read<'_, Vec<Happened>> {
         async move {
-            let found = self.mongo.order_history(order_id).await.map_err(failed("an order's history"))?;
+            let found =
+                self.mongo.order_history(order_id).await.map_err(failed("an order's history"))?;
             Ok(found.unwrap_or_default().into_iter().map(shape::happened).collect())
         }
         .boxed()
@@ -191,7 +203,8 @@ impl Reads for Stores {
     }
 
     fn unread(&self, user_id: Uuid) -> Read<'_, Option<i64>> {
-        async move { self.redis.unread(user_id).await.map_err(failed("unread notifications")) }.boxed()
+        async move { self.redis.unread(user_id).await.map_err(failed("unread notifications")) }
+            .boxed()
     }
 
     fn notification(&self, id: Uuid) -> Read<'_, Option<Notification>> {
@@ -209,7 +222,9 @@ impl Reads for Stores {
 
     fn health(&self) -> BoxFuture<'_, Health> {
         async {
-            async fn within(answer: impl Future<Output = Result<(), StoreError>>) -> Result<(), String> {
+            async fn within(
+                answer: impl Future<Output = Result<(), StoreError>>,
+            ) -> Result<(), String> {
                 match tokio::time::timeout(PING_MAX, answer).await {
                     Ok(answer) => answer.map_err(|error| error.to_string()),
                     Err(_) => Err("no answer".to_owned()),

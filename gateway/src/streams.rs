@@ -130,8 +130,9 @@ mod tests {
     #[test]
     fn one_address_too_often_loses_its_own_oldest_whoever_is_there() {
         let streams = Streams::new(Bounds { all_max: 9, user_max: 9, address_max: 2 });
-        let take =
-            |user, address: &str| streams.take(Uuid::from_u128(user), address.to_owned()).expect("a place");
+        let take = |user, address: &str| {
+            streams.take(Uuid::from_u128(user), address.to_owned()).expect("a place")
+        };
         let mut elsewhere = take(1, "b");
         let (mut first, mut second) = (take(2, "a"), take(3, "a"));
         let mut third = take(4, "a");

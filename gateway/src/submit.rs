@@ -1,5 +1,6 @@
-//! A command's way through the gateway: an id for the request, perhaps an answer that is there already, the write,
-//! and then 202, or the result once its outcome is known and the read model holds it.
+//! A command's way through the gateway: an id for the request, perhaps an answer that is there
+//! already, the write, and then 202, or the result once its outcome is known and the read model
+//! holds it.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -29,9 +30,11 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How often a read model is asked whether it holds an outcome's version.
 const VIEW_EVERY: Duration = Duration::from_millis(10);
-/// An outcome that came at the last moment still waits so long for its read model, and so does every refusal.
+/// An outcome that came at the last moment still waits so long for its read model, and so does
+/// every refusal.
 const VIEW_MIN: Duration = Duration::from_millis(500);
-/// How long a request holds its `Idempotency-Key` in Redis. Once the outcome is stored, that is compared instead.
+/// How long a request holds its `Idempotency-Key` in Redis. Once the outcome is stored, that is
+/// compared instead.
 const CLAIM: Duration = Duration::from_secs(3600);
 /// What is sent in the dark is worth asking for again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -56,7 +59,8 @@ pub struct Submission {
 }
 
 impl Call {
-    /// Begins a command: `canonical` is what the request asks for. A client that asked for it waits.
+    /// Begins a command: `canonical` is what the request asks for. A client that asked for it
+    /// waits.
     ///
     /// # Errors
     /// The problem to answer with, if the idempotency key has been used for another request.
@@ -66,11 +70,21 @@ impl Call {
         canonical: &impl Serialize,
     ) -> Result<Submission, Problem> {
         let key = self.idempotency_key()?;
-        let canonical = serde_json::to_vec(&(canonical, Spelled::of(&self.headers))).map_err(|error| {
-            tracing::error!(%error, "a request has no canonical form");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
-        })?;
-        let id = self.state.ids.command(&principal, self.method.as_str(), &self.resource, key.as_deref());
+        let canonical =
+            serde_json::to_vec(&(canonical, Spelled::of(&self.headers))).map_err(|error| {
+                tracing::error!(%error, "a request has no canonical form");
+                Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "This should not happen.",
+                )
+            })?;
+        let id = self.state.ids.command(
+            &principal,
+            self.method.as_str(),
+            &self.resource,
+            key.as_deref(),
+        );
         let asked = self.wait();
         let mut submission = self.listening(id, principal, &canonical, asked).await;
         submission.asked = asked;
@@ -82,8 +96,9 @@ impl Call {
         Ok(submission)
     }
 
-    /// Begins a command that is answered with its result or not at all. It is a new one each time, whatever
-    /// `Idempotency-Key` the request has: what is accepted once, such as a session, may have ended since.
+    /// Begins a command that is answered with its result or not at all. It is a new one each time,
+    /// whatever `Idempotency-Key` the request has: what is accepted once, such as a session, may
+    /// have ended since.
     pub async fn begin_now(&self, principal: Principal, wait: Duration) -> Submission {
         let id = self.state.ids.command(&principal, self.method.as_str(), &self.resource, None);
         self.listening(id, principal, id.as_bytes(), Some(wait)).await
@@ -114,7 +129,8 @@ impl Call {
         }
     }
 
-    /// Sends a command for which there is no request to answer to, such as a better hash of a password.
+    /// Sends a command for which there is no request to answer to, such as a better hash of a
+    /// password.
     pub async fn send_aside(&self, principal: &Principal, key: String, command: Command) {
         let id = self.state.ids.command(principal, "ASIDE", command.name(), None);
         let fingerprint = self.state.ids.request("ASIDE", command.name(), id.as_bytes());
@@ -145,8 +161,8 @@ impl Submission {
         }
     }
 
-    /// Claims the idempotency key for this request, because an outcome to compare with comes only later. Without Redis
-    /// the request passes, and a wait for the outcome still tells.
+    /// Claims the idempotency key for this request, because an outcome to compare with comes only
+    /// later. Without Redis the request passes, and a wait for the outcome still tells.
     async fn claim(&self, call: &Call) -> Result<(), Problem> {
         if !self.keyed {
             return Ok(());
@@ -166,8 +182,8 @@ impl Submission {
     /// Writes the command, unless it has ended already.
     ///
     /// # Errors
-    /// The answer, if the log does not take it in time: 503, with where to ask whether it did after all; or if another
-    /// request has the idempotency key.
+    /// The answer, if the log does not take it in time: 503, with where to ask whether it did after
+    /// all; or if another request has the idempotency key.
     pub async fn write(
         &mut self,
         call: &Call,
@@ -199,9 +215,9 @@ impl Submission {
     /// The accepted outcome, once the read model holds what it says.
     ///
     /// # Errors
-    /// The answer, if there is another: 202 when it is not known yet, or the refusal. A refusal too is told when the read
-    /// model holds the version that it was decided on, if that is soon: who reads next sees a rejected order, or the
-    /// version that did not match.
+    /// The answer, if there is another: 202 when it is not known yet, or the refusal. A refusal too
+    /// is told when the read model holds the version that it was decided on, if that is soon: who
+    /// reads next sees a rejected order, or the version that did not match.
     pub async fn conclude(&mut self, call: &Call) -> Result<Outcome, Early> {
         let Some(outcome) = self.outcome(call).await? else {
             return Err(self.later(&outcome::pending(self.id)));
@@ -239,7 +255,8 @@ impl Submission {
         let Some(deadline) = self.deadline else { return Ok(None) };
         let begun = Instant::now();
         self.stored =
-            wait_for(call, self.id, self.notice.get_mut().ok().and_then(Option::take), deadline).await;
+            wait_for(call, self.id, self.notice.get_mut().ok().and_then(Option::take), deadline)
+                .await;
         let verdict = self.stored.as_ref().map_or("none", |outcome| outcome::word(outcome.verdict));
         call.state.metrics.outcomes.with_label_values(&[self.kind, verdict]).inc();
         if self.stored.is_some() {
@@ -284,7 +301,13 @@ impl Submission {
     }
 
     /// The result of a command: what it made or changed.
-    pub fn result(&self, call: &Call, made: Option<&str>, body: &impl Serialize, tag: String) -> Response {
+    pub fn result(
+        &self,
+        call: &Call,
+        made: Option<&str>,
+        body: &impl Serialize,
+        tag: String,
+    ) -> Response {
         let status = if made.is_some() { StatusCode::CREATED } else { StatusCode::OK };
         let mut response = call.representation(status, body, Some(tag));
         if let Some(location) = made {

@@ -1,4 +1,5 @@
-//! A gateway whose password PostgreSQL refuses: the real program and a PostgreSQL that accepts nobody.
+//! A gateway whose password PostgreSQL refuses: the real program and a PostgreSQL that accepts
+//! nobody.
 
 use std::{
     fs,
@@ -21,7 +22,9 @@ fn postgres() -> SocketAddr {
         let length = u32::try_from(text.len() + 4).expect("short").to_be_bytes();
         stream.write_all(&[&b"E"[..], &length, text.as_bytes()].concat())
     };
-    std::thread::spawn(move || listener.incoming().for_each(|stream| drop(stream.and_then(refuse))));
+    std::thread::spawn(move || {
+        listener.incoming().for_each(|stream| drop(stream.and_then(refuse)))
+    });
     address
 }
 
@@ -52,6 +55,9 @@ fn refused_password_ends_the_gateway_with_a_clear_line_and_the_code_of_wrong_set
     let printed = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(64), "{printed}");
     assert!(printed.contains("PostgreSQL refuses the credentials: "), "{printed}");
-    assert!(printed.contains("password authentication failed; check MILLRACE_POSTGRES_URL"), "{printed}");
+    assert!(
+        printed.contains("password authentication failed; check MILLRACE_POSTGRES_URL"),
+        "{printed}"
+    );
     assert!(!printed.contains("s3cr3t"), "{printed}");
 }

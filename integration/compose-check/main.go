@@ -1,5 +1,6 @@
-// Loads a Compose file as Docker's own tools would: interpolation, defaults, and the specification's schema, with every profile on. It
-// starts nothing and needs no Docker; it ends with an error when the file is not valid. Neither the environment nor an .env file is read, so
+// Loads a Compose file as Docker's own tools would: interpolation, defaults, and the
+// specification's schema, with every profile on. It starts nothing and needs no Docker; it ends
+// with an error when the file is not valid. Neither the environment nor an .env file is read, so
 // the answer is about the file alone.
 package main
 

@@ -1,5 +1,6 @@
-//! Goes on ordering, one order after the other, and ends with an error at the first that is not confirmed: to see that a running system
-//! does not notice what is done to it. Needs the variables that `stack run` sets. Ends in order on SIGTERM and Ctrl-C.
+//! Goes on ordering, one order after the other, and ends with an error at the first that is not
+//! confirmed: to see that a running system does not notice what is done to it. Needs the variables
+//! that `stack run` sets. Ends in order on SIGTERM and Ctrl-C.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -39,7 +40,8 @@ async fn main() -> anyhow::Result<()> {
     done(admin.receive_stock(&sku, 1_000_000)).await?;
     done(Client::new(&url)?.register(&email, &password, "Ada")).await?;
 
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (mut ada, mut since) = (logged_in(&url, &email, &password).await?, Instant::now());
     loop {
         let placed = done(ada.place_order(&[(&sku, 2)])).await?;
@@ -65,8 +67,9 @@ fn variable(name: &str) -> anyhow::Result<String> {
 async fn logged_in(url: &str, email: &str, password: &str) -> anyhow::Result<Client> {
     let visitor = Client::new(url)?;
     let session = visitor.log_in(email, password).send().await?;
-    let token =
-        session.text("access_token").with_context(|| format!("{}: {}", session.what, session.body))?;
+    let token = session
+        .text("access_token")
+        .with_context(|| format!("{}: {}", session.what, session.body))?;
     let token = token.to_owned();
     Ok(visitor.with_token(token))
 }
@@ -74,6 +77,12 @@ async fn logged_in(url: &str, email: &str, password: &str) -> anyhow::Result<Cli
 /// Sends a command and waits until it is done.
 async fn done(request: Request) -> anyhow::Result<Answer> {
     let answer = request.wait(20).send().await?;
-    ensure!([200, 201].contains(&answer.status), "{}: {} {}", answer.what, answer.status, answer.body);
+    ensure!(
+        [200, 201].contains(&answer.status),
+        "{}: {} {}",
+        answer.what,
+        answer.status,
+        answer.body
+    );
     Ok(answer)
 }

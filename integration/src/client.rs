@@ -1,5 +1,6 @@
-//! A thin typed client of the HTTP API, for tests and tours. It sends what a user would send and returns what came back, judged by nobody: no
-//! retries, no hidden waiting. Each client speaks from loopback addresses of its own, so that no test uses up another's request limit.
+//! A thin typed client of the HTTP API, for tests and tours. It sends what a user would send and
+//! returns what came back, judged by nobody: no retries, no hidden waiting. Each client speaks from
+//! loopback addresses of its own, so that no test uses up another's request limit.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Mutex;
@@ -27,7 +28,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of `url` that moves on to another random loopback address before its limit is used up.
+    /// A client of `url` that moves on to another random loopback address before its limit is used
+    /// up.
     pub fn new(url: &str) -> Result<Self, reqwest::Error> {
         Ok(Self { fixed: false, ..Self::at(url, any_address())? })
     }
@@ -101,7 +103,8 @@ impl Client {
 
     /// `POST /v1/products`, in euros.
     pub fn add_product(&self, sku: &str, name: &str, price_minor: i64) -> Request {
-        let product = json!({ "sku": sku, "name": name, "price_minor": price_minor, "currency": "EUR" });
+        let product =
+            json!({ "sku": sku, "name": name, "price_minor": price_minor, "currency": "EUR" });
         self.post("/v1/products", &product)
     }
 
@@ -112,8 +115,10 @@ impl Client {
 
     /// `POST /v1/orders`.
     pub fn place_order(&self, lines: &[(&str, i64)]) -> Request {
-        let lines: Vec<_> =
-            lines.iter().map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity })).collect();
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity }))
+            .collect();
         self.post("/v1/orders", &json!({ "lines": lines }))
     }
 
@@ -135,7 +140,8 @@ impl Client {
     }
 }
 
-/// Any address of the loopback range reaches the system, and each counts as a client of its own. 127.0.x.x is left to others.
+/// Any address of the loopback range reaches the system, and each counts as a client of its own.
+/// 127.0.x.x is left to others.
 pub fn any_address() -> Ipv4Addr {
     Ipv4Addr::new(127, rand::random_range(1..64), rand::random(), rand::random_range(1..255))
 }

@@ -1,6 +1,7 @@
-//! What an administrator does to a cluster and tests do to prove that clients survive it: find leaders and coordinators,
-//! move them, change a topic's settings, and write a record with a timestamp of one's own. It asks the brokers past the
-//! gate, since Redpanda has no ElectLeaders, and it is no client: it reads no record and opens a connection for each question.
+//! What an administrator does to a cluster and tests do to prove that clients survive it: find
+//! leaders and coordinators, move them, change a topic's settings, and write a record with a
+//! timestamp of one's own. It asks the brokers past the gate, since Redpanda has no ElectLeaders,
+//! and it is no client: it reads no record and opens a connection for each question.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,12 +14,14 @@ use kafka_protocol::messages::alter_partition_reassignments_request::{
 };
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, BrokerId, DescribeConfigsRequest, ElectLeadersRequest,
-    FindCoordinatorRequest, IncrementalAlterConfigsRequest, MetadataRequest, ProduceRequest, RequestHeader,
-    TopicName,
+    FindCoordinatorRequest, IncrementalAlterConfigsRequest, MetadataRequest, ProduceRequest,
+    RequestHeader, TopicName,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use kafka_protocol::records::{
@@ -77,7 +80,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The cluster whose brokers listen at `addresses` (`host:port`, comma separated), past any gate.
+    /// The cluster whose brokers listen at `addresses` (`host:port`, comma separated), past any
+    /// gate.
     pub fn at(addresses: &str) -> Self {
         Self { brokers: (1..).zip(addresses.split(',').map(str::to_owned)).collect() }
     }
@@ -97,7 +101,8 @@ impl Cluster {
     /// # Errors
     /// When no broker answers.
     pub async fn partitions(&self) -> anyhow::Result<Vec<Partition>> {
-        let request = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
+        let request =
+            MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
         let answer = self.ask(9, &request).await?;
         let ids = |ids: &[BrokerId]| ids.iter().map(|id| id.0).collect();
         let of_topic = answer.topics.iter().flat_map(|topic| {
@@ -128,7 +133,8 @@ impl Cluster {
     /// # Errors
     /// When no broker knows it.
     pub async fn coordinator(&self, kind: Coordinator, key: &str) -> anyhow::Result<i32> {
-        let request = FindCoordinatorRequest::default().with_key(text(key)).with_key_type(kind as i8);
+        let request =
+            FindCoordinatorRequest::default().with_key(text(key)).with_key_type(kind as i8);
         let answer = self.ask(3, &request).await?;
         check(answer.error_code).with_context(|| format!("finding the coordinator of {key}"))?;
         Ok(answer.node_id.0)
@@ -139,8 +145,10 @@ impl Cluster {
     /// # Errors
     /// When that takes longer than `at_most`; names a partition that lacks one.
     pub async fn in_sync(&self, at_most: Duration) -> anyhow::Result<()> {
-        self.wait_for("every replica to be in sync", at_most, |one| one.in_sync.len() == one.replicas.len())
-            .await
+        self.wait_for("every replica to be in sync", at_most, |one| {
+            one.in_sync.len() == one.replicas.len()
+        })
+        .await
     }
 
     /// Moves the leader of each partition of the topics that `chosen` names to its next replica.
@@ -157,8 +165,9 @@ impl Cluster {
         self.reassign(&partitions).await?;
         self.elect(&partitions).await?;
         let moved = |one: &Partition| {
-            let wanted =
-                partitions.iter().find(|other| other.topic == one.topic && other.number == one.number);
+            let wanted = partitions
+                .iter()
+                .find(|other| other.topic == one.topic && other.number == one.number);
             wanted.is_none_or(|wanted| one.leader == wanted.replicas.first().copied())
         };
         self.wait_for("leaders to move", MOVE_MAX, moved).await
@@ -200,7 +209,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When the cluster refuses it.
-    pub async fn configure(&self, topic: &str, settings: &[(&str, Option<&str>)]) -> anyhow::Result<()> {
+    pub async fn configure(
+        &self,
+        topic: &str,
+        settings: &[(&str, Option<&str>)],
+    ) -> anyhow::Result<()> {
         let configs = settings.iter().map(|(name, value)| {
             AlterableConfig::default()
                 .with_name(text(name))
@@ -211,16 +224,18 @@ impl Cluster {
             .with_resource_type(TOPIC)
             .with_resource_name(text(topic))
             .with_configs(configs.collect());
-        let answer =
-            self.ask(1, &IncrementalAlterConfigsRequest::default().with_resources(vec![resource])).await?;
+        let answer = self
+            .ask(1, &IncrementalAlterConfigsRequest::default().with_resources(vec![resource]))
+            .await?;
         for resource in &answer.responses {
-            check(resource.error_code).with_context(|| format!("setting {settings:?} of {topic}"))?;
+            check(resource.error_code)
+                .with_context(|| format!("setting {settings:?} of {topic}"))?;
         }
         Ok(())
     }
 
-    /// Writes one record that claims to be of `timestamp_ms`, acknowledged by all replicas. Returns whether the broker has
-    /// left it that time, and not stamped it with its own.
+    /// Writes one record that claims to be of `timestamp_ms`, acknowledged by all replicas. Returns
+    /// whether the broker has left it that time, and not stamped it with its own.
     ///
     /// # Errors
     /// When the partition's leader refuses it.
@@ -233,10 +248,13 @@ impl Cluster {
     ) -> anyhow::Result<bool> {
         let batch = encode(record, timestamp_ms)?;
         let data = PartitionProduceData::default().with_index(partition).with_records(Some(batch));
-        let data = TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
+        let data =
+            TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
         let timeout_ms = i32::try_from(ASK_MAX.as_millis())?;
-        let request =
-            ProduceRequest::default().with_acks(-1).with_timeout_ms(timeout_ms).with_topic_data(vec![data]);
+        let request = ProduceRequest::default()
+            .with_acks(-1)
+            .with_timeout_ms(timeout_ms)
+            .with_topic_data(vec![data]);
         let leader = self.leader(topic, partition).await?;
         let found = self.brokers.iter().find(|(id, _)| *id == leader);
         let (_, address) = found.context("the leader is no broker of the stack")?;
@@ -265,15 +283,20 @@ impl Cluster {
         check(answer.error_code).context("ordering replicas anew")?;
         for topic in &answer.responses {
             for partition in &topic.partitions {
-                let place =
-                    || format!("ordering the replicas of {}[{}]", &**topic.name, partition.partition_index);
+                let place = || {
+                    format!(
+                        "ordering the replicas of {}[{}]",
+                        &**topic.name, partition.partition_index
+                    )
+                };
                 check(partition.error_code).with_context(place)?;
             }
         }
         Ok(())
     }
 
-    /// Has the preferred leaders elected. A partition that can't have its own now is left to whoever waits for it.
+    /// Has the preferred leaders elected. A partition that can't have its own now is left to
+    /// whoever waits for it.
     async fn elect(&self, partitions: &[Partition]) -> anyhow::Result<()> {
         let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
             let numbers = partitions.iter().map(|partition| partition.number).collect();
@@ -327,19 +350,27 @@ pub struct Given<'a> {
     pub headers: &'a [(String, Vec<u8>)],
 }
 
-async fn ask_one<T: Request>(address: &str, version: i16, request: &T) -> anyhow::Result<T::Response> {
+async fn ask_one<T: Request>(
+    address: &str,
+    version: i16,
+    request: &T,
+) -> anyhow::Result<T::Response> {
     let asking = async {
         let mut stream = TcpStream::connect(address).await?;
         let header = RequestHeader::default()
             .with_request_api_key(T::KEY)
             .with_request_api_version(version)
             .with_client_id(Some(text("millrace-cluster")));
-        stream.write_all(&wire::frame(&header, T::header_version(version), request, version)?).await?;
+        stream
+            .write_all(&wire::frame(&header, T::header_version(version), request, version)?)
+            .await?;
         let answer = wire::read(&mut stream).await?.context("the connection was closed")?;
         wire::read_response(version, &answer)
     };
     let asked = tokio::time::timeout(ASK_MAX, asking).await;
-    asked.with_context(|| format!("{address} does not answer"))?.with_context(|| format!("asking {address}"))
+    asked
+        .with_context(|| format!("{address} does not answer"))?
+        .with_context(|| format!("asking {address}"))
 }
 
 fn encode(record: &Given<'_>, timestamp_ms: i64) -> anyhow::Result<Bytes> {
@@ -390,7 +421,9 @@ fn name(topic: &str) -> TopicName {
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
+    use kafka_protocol::messages::metadata_response::{
+        MetadataResponsePartition, MetadataResponseTopic,
+    };
     use kafka_protocol::messages::{ApiKey, MetadataResponse};
     use kafka_protocol::records::RecordBatchDecoder;
     use tokio::net::TcpListener;

@@ -1,6 +1,7 @@
-//! One visible journey over HTTP, as the first user of a fresh system would go it: register, log in, stock the shelves as admin, order,
-//! find the order and the notification. It prints each step with its latency. It uses the public API alone, from a source address of its
-//! own, so that it uses up nobody's request limit.
+//! One visible journey over HTTP, as the first user of a fresh system would go it: register, log
+//! in, stock the shelves as admin, order, find the order and the notification. It prints each step
+//! with its latency. It uses the public API alone, from a source address of its own, so that it
+//! uses up nobody's request limit.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 
 /// How long a read model may lag before the journey gives up on it.
 const SEEN_MAX: Duration = Duration::from_secs(15);
-/// How long the first admin, sent as a command at the gateway's start, may take to be able to log in.
+/// How long the first admin, sent as a command at the gateway's start, may take to be able to log
+/// in.
 const ADMIN_MAX: Duration = Duration::from_secs(30);
 /// Sold in every fresh system: SKU, name, price in cents, pieces.
 const PRODUCTS: [(&str, &str, i64, i64); 3] = [
@@ -78,9 +80,14 @@ struct Traveller {
 
 impl Traveller {
     fn new(url: &str) -> Result<Self, JourneyError> {
-        // Any address of the loopback range reaches the balancer, and each counts as a client of its own.
-        let from =
-            Ipv4Addr::new(127, rand::random_range(64..250), rand::random(), rand::random_range(1..255));
+        // Any address of the loopback range reaches the balancer, and each counts as a client of
+        // its own.
+        let from = Ipv4Addr::new(
+            127,
+            rand::random_range(64..250),
+            rand::random(),
+            rand::random_range(1..255),
+        );
         let http = Client::builder()
             .local_address(IpAddr::V4(from))
             .timeout(Duration::from_secs(15))
@@ -98,8 +105,14 @@ impl Traveller {
     }
 
     /// Sends a command and waits for its result.
-    async fn command(&self, path: &str, token: Option<&str>, body: Value) -> Result<Answer, JourneyError> {
-        let request = self.request(Method::POST, path, token).header("Prefer", "wait=5").json(&body);
+    async fn command(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: Value,
+    ) -> Result<Answer, JourneyError> {
+        let request =
+            self.request(Method::POST, path, token).header("Prefer", "wait=5").json(&body);
         Answer::of(&format!("POST {path}"), request).await
     }
 
@@ -127,8 +140,11 @@ impl Answer {
         let begun = Instant::now();
         let answer: Response = request.send().await.map_err(failed)?;
         let status = answer.status();
-        let location =
-            answer.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let location = answer
+            .headers()
+            .get("location")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         let text = answer.text().await.map_err(failed)?;
         let took = begun.elapsed();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
@@ -140,7 +156,11 @@ impl Answer {
         if codes.contains(&self.status.as_u16()) {
             return Ok(self);
         }
-        Err(JourneyError::Answer { step: self.step, status: self.status, body: self.body.to_string() })
+        Err(JourneyError::Answer {
+            step: self.step,
+            status: self.status,
+            body: self.body.to_string(),
+        })
     }
 
     fn text(&self, field: &str) -> Result<String, JourneyError> {
@@ -155,7 +175,8 @@ fn print(what: &str, took: Duration, result: &str) {
     say!("  {what:<44} {:>8.1} ms  {result}", took.as_secs_f64() * 1000.0);
 }
 
-/// Goes the whole way and prints it; an error names the first step that a user would have stumbled over.
+/// Goes the whole way and prints it; an error names the first step that a user would have stumbled
+/// over.
 pub async fn show(target: &Target) -> Result<(), JourneyError> {
     say!("\na journey through {}", target.url);
     let traveller = Traveller::new(&target.url)?;
@@ -200,7 +221,8 @@ fn state(order: &Value) -> &str {
     ["status", "state"].iter().find_map(|field| order[field].as_str()).unwrap_or("confirmed")
 }
 
-/// The admin is a command like any other: the gateway sends it at its first start, so log-in may have to wait for it.
+/// The admin is a command like any other: the gateway sends it at its first start, so log-in may
+/// have to wait for it.
 async fn log_in_admin(traveller: &Traveller, target: &Target) -> Result<String, JourneyError> {
     let path = &target.admin_password_file;
     let password = std::fs::read_to_string(path)
@@ -227,8 +249,10 @@ async fn stock_shelves(traveller: &Traveller, admin: &str) -> Result<(), Journey
             print("look at a product", there.took, &format!("{name} is there"));
             continue;
         }
-        let product = json!({ "sku": sku, "name": name, "price_minor": price_minor, "currency": "EUR" });
-        let added = traveller.command("/v1/products", Some(admin), product).await?.expect(&[200, 201])?;
+        let product =
+            json!({ "sku": sku, "name": name, "price_minor": price_minor, "currency": "EUR" });
+        let added =
+            traveller.command("/v1/products", Some(admin), product).await?.expect(&[200, 201])?;
         let stock = json!({ "quantity": pieces });
         let path = format!("/v1/products/{sku}/stock");
         let received = traveller.command(&path, Some(admin), stock).await?.expect(&[200, 201])?;

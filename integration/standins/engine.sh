@@ -1,6 +1,7 @@
-# A private Docker engine for a machine whose own can pull no image: dockerd with folders, socket and bridge of its own below
-# .millrace/compose, Compose from Go modules, base images from debootstrap. Sourced by integration/compose, never run. It neither uses nor
-# stops an engine that was there before, and keeps its images for the next run.
+# A private Docker engine for a machine whose own can pull no image: dockerd with folders, socket
+# and bridge of its own below .millrace/compose, Compose from Go modules, base images from
+# debootstrap. Sourced by integration/compose, never run. It neither uses nor stops an engine that
+# was there before, and keeps its images for the next run.
 
 here=$root/.millrace/compose
 engine=$here/engine
@@ -17,8 +18,8 @@ engine_packages() {
     jars_ready || have mvn || echo maven
 }
 
-# Builds a program from Go modules: the file, the package, its module, the version. A module of our own is needed: `go install` refuses
-# modules with exclude directives.
+# Builds a program from Go modules: the file, the package, its module, the version. A module of our
+# own is needed: `go install` refuses modules with exclude directives.
 go_program() {
     local file=$1 package=$2 module=$3 version=$4 folder=$here/go-$(basename "$1")
     [ "$(cat "$file.version" 2>/dev/null)" = "$version" ] && return 0

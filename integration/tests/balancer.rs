@@ -1,6 +1,6 @@
 //! What the balancer's files promise, tried on a real nginx in front of gateways that misbehave:
-//! commands are never sent twice, reads survive a gateway, the client's address comes from the socket,
-//! streams are passed on at once, and load is answered with 503.
+//! commands are never sent twice, reads survive a gateway, the client's address comes from the
+//! socket, streams are passed on at once, and load is answered with 503.
 
 use std::net::TcpListener as StdListener;
 use std::path::Path;
@@ -17,7 +17,8 @@ use tokio::sync::watch;
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/nginx.conf.template");
 const BOUNDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/nginx.main.conf");
 /// A request that is the only one of its connection.
-const REQUEST: &str = "GET /v1/products HTTP/1.1\r\nHost: millrace.example\r\nConnection: close\r\n\r\n";
+const REQUEST: &str =
+    "GET /v1/products HTTP/1.1\r\nHost: millrace.example\r\nConnection: close\r\n\r\n";
 
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -88,7 +89,10 @@ async fn answer(
     let text = match manner {
         Manner::HangUp => return,
         Manner::Echo | Manner::Wait => {
-            format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{seen}", seen.len())
+            format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{seen}",
+                seen.len()
+            )
         }
         Manner::Stream => {
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n".to_owned()
@@ -118,7 +122,8 @@ async fn balancer(first: &str, second: &str) -> Balancer {
     bounded(first, second, &[]).await
 }
 
-/// A balancer with other bounds: each of these directives is in its files, and is replaced by the next.
+/// A balancer with other bounds: each of these directives is in its files, and is replaced by the
+/// next.
 async fn bounded(first: &str, second: &str, bounds: &[(&str, &str)]) -> Balancer {
     let dir = tempfile::tempdir().expect("a folder");
     let listen = closed_port();
@@ -141,13 +146,23 @@ async fn bounded(first: &str, second: &str, bounds: &[(&str, &str)]) -> Balancer
     );
     let config = dir.path().join("nginx.conf");
     std::fs::write(&config, main).expect("a configuration");
-    let nginx =
-        Command::new("nginx").args(["-e", "stderr", "-p"]).arg(dir.path()).arg("-c").arg(&config).spawn();
+    let nginx = Command::new("nginx")
+        .args(["-e", "stderr", "-p"])
+        .arg(dir.path())
+        .arg("-c")
+        .arg(&config)
+        .spawn();
     let nginx = nginx.or_else(|_| {
         let debian = Path::new("/usr/sbin/nginx");
-        Command::new(debian).args(["-e", "stderr", "-p"]).arg(dir.path()).arg("-c").arg(&config).spawn()
+        Command::new(debian)
+            .args(["-e", "stderr", "-p"])
+            .arg(dir.path())
+            .arg("-c")
+            .arg(&config)
+            .spawn()
     });
-    let balancer = Balancer { nginx: nginx.expect("nginx"), url: format!("http://{listen}"), _dir: dir };
+    let balancer =
+        Balancer { nginx: nginx.expect("nginx"), url: format!("http://{listen}"), _dir: dir };
     while TcpStream::connect(&listen).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -175,12 +190,20 @@ async fn a_command_that_may_have_been_taken_is_never_sent_again() {
             let answer = answer.await.expect("an answer");
             if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
                 failures += 1;
-                assert_eq!("application/problem+json", answer.headers()["content-type"], "{method}");
+                assert_eq!(
+                    "application/problem+json",
+                    answer.headers()["content-type"],
+                    "{method}"
+                );
             }
         }
         let sent = lost.requests.load(Ordering::SeqCst) + well.requests.load(Ordering::SeqCst);
         assert_eq!(6, sent, "{method}: each request reaches one gateway once");
-        assert_eq!(lost.requests.load(Ordering::SeqCst), failures, "{method}: the lost ones are owned up to");
+        assert_eq!(
+            lost.requests.load(Ordering::SeqCst),
+            failures,
+            "{method}: the lost ones are owned up to"
+        );
         assert!(failures > 0, "{method}: the test met the gateway that hangs up");
     }
 }
@@ -191,7 +214,8 @@ async fn a_read_is_tried_at_the_other_gateway() {
     let (lost, well) = (gateway(Manner::HangUp).await, gateway(Manner::Echo).await);
     let balancer = balancer(&lost.address, &well.address).await;
     for _ in 0..6 {
-        let answer = reqwest::get(format!("{}/v1/products", balancer.url)).await.expect("an answer");
+        let answer =
+            reqwest::get(format!("{}/v1/products", balancer.url)).await.expect("an answer");
         assert_eq!(StatusCode::OK, answer.status());
     }
     assert!(lost.requests.load(Ordering::SeqCst) > 0, "the test met the gateway that hangs up");
@@ -203,7 +227,8 @@ async fn a_command_goes_to_the_other_gateway_when_one_can_not_be_reached() {
     let well = gateway(Manner::Echo).await;
     let balancer = balancer(&closed_port(), &well.address).await;
     for _ in 0..6 {
-        let answer = Client::new().post(format!("{}/v1/orders", balancer.url)).body("{}").send().await;
+        let answer =
+            Client::new().post(format!("{}/v1/orders", balancer.url)).body("{}").send().await;
         assert_eq!(StatusCode::OK, answer.expect("an answer").status());
     }
 }
@@ -217,7 +242,8 @@ async fn the_clients_address_comes_from_the_socket() {
         .get(&balancer.url)
         .header("X-Forwarded-For", "8.8.8.8")
         .header("Forwarded", "for=8.8.8.8");
-    let seen = request.send().await.expect("an answer").text().await.expect("a body").to_lowercase();
+    let seen =
+        request.send().await.expect("an answer").text().await.expect("a body").to_lowercase();
     assert!(seen.contains("x-forwarded-for: 127.0.0.1\r\n") && !seen.contains("8.8.8.8"), "{seen}");
 }
 
@@ -227,13 +253,15 @@ async fn a_stream_is_passed_on_as_it_comes() {
     let streaming = gateway(Manner::Stream).await;
     let balancer = balancer(&streaming.address, &streaming.address).await;
     let mut answer = reqwest::get(format!("{}/v1/stream", balancer.url)).await.expect("a head");
-    let first = tokio::time::timeout(Duration::from_secs(5), answer.chunk()).await.expect("no buffering");
+    let first =
+        tokio::time::timeout(Duration::from_secs(5), answer.chunk()).await.expect("no buffering");
     assert_eq!(Some(&b"data: first\n\n"[..]), first.expect("a chunk").as_deref());
 }
 
 /// A connection to the balancer from 127.0.0.`host`, with these bytes sent.
 async fn sent(balancer: &Balancer, host: u8, request: &str) -> TcpStream {
-    let address = balancer.url.strip_prefix("http://").expect("an address").parse().expect("an address");
+    let address =
+        balancer.url.strip_prefix("http://").expect("an address").parse().expect("an address");
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(([127, 0, 0, host], 0).into()).expect("a loopback address");
     let mut stream = socket.connect(address).await.expect("a connection");
@@ -281,7 +309,9 @@ async fn requests_beyond_the_limit_get_503_and_those_within_it_go_on() {
     );
     let answers = (0..100).map(|number| {
         let (balancer, large) = (&balancer, large.as_str());
-        async move { ended(sent(balancer, 100, if number % 4 == 0 { large } else { REQUEST }).await).await }
+        async move {
+            ended(sent(balancer, 100, if number % 4 == 0 { large } else { REQUEST }).await).await
+        }
     });
     // Then each gets a whole answer, and no gateway hears of it
     for answer in futures_util::future::join_all(answers).await {
@@ -365,7 +395,8 @@ fn there_are_connections_for_all_that_the_limits_allow() {
     let (site, main) = (site.expect("the template"), main.expect("the bounds"));
     let in_flight = number(&site, "limit_conn requests ") + number(&site, "limit_conn streams ");
     let connections = number(&main, "worker_connections ");
-    // Two for each request, the idle ones to gateways, and an eighth for clients that are not served yet
+    // Two for each request, the idle ones to gateways, and an eighth for clients that are not
+    // served yet
     let needed = 2 * in_flight + number(&site, "keepalive ") + connections / 8;
     assert!(connections >= needed, "{connections} connections, {needed} are needed");
     // Some files are no connections: sockets that listen, logs, the loop's own
@@ -386,8 +417,16 @@ async fn what_the_balancer_refuses_is_a_problem_as_the_gateway_writes_them() {
         (format!("GET / {head}X-Long: {long}\r\n\r\n"), 431, "headers_too_large"),
         (format!("GET /{long} {head}\r\n"), 414, "uri_too_long"),
         (format!("GET /%zz {head}\r\n"), 400, "invalid_request"),
-        (format!("POST /v1/orders {head}Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 400, "invalid_request"),
-        (format!("PUT /v1/orders {head}Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 400, "invalid_request"),
+        (
+            format!("POST /v1/orders {head}Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            400,
+            "invalid_request",
+        ),
+        (
+            format!("PUT /v1/orders {head}Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            400,
+            "invalid_request",
+        ),
         (format!("POST /v1/orders {head}Transfer-Encoding: gzip\r\n\r\n"), 501, "not_implemented"),
         (format!("POST /v1/orders {head}Content-Length: 70000\r\n\r\n"), 413, "too_large"),
         (format!("DELETE /v1/users/me {head}Content-Length: 70000\r\n\r\n"), 413, "too_large"),

@@ -1,6 +1,7 @@
-//! The kcat commands that the documents print: each is typed once, as it stands there, and must end by
-//! itself. The rpk commands beside them are not run: there is no rpk here. Run under `stack run`, as
-//! integration/test does; it needs the services, because a dead letter has to be written.
+//! The kcat commands that the documents print: each is typed once, as it stands there, and must end
+//! by itself. The rpk commands beside them are not run: there is no rpk here. Run under
+//! `stack run`, as integration/test does; it needs the services, because a dead letter has to be
+//! written.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +23,8 @@ fn root() -> PathBuf {
 }
 
 fn brokers() -> String {
-    std::env::var("MILLRACE_BROKERS").expect("MILLRACE_BROKERS is not set: run this under `stack run`")
+    std::env::var("MILLRACE_BROKERS")
+        .expect("MILLRACE_BROKERS is not set: run this under `stack run`")
 }
 
 /// The lines of a document that are typed, that is, stand in a block of code.
@@ -56,7 +58,10 @@ fn run(command: &str) -> Output {
     let command = command.replace(ADDRESS, &brokers());
     let script = format!("set -o pipefail; {command}");
     let timeout = COMMAND_S_MAX.to_string();
-    let output = Command::new("timeout").args([&timeout, "bash", "-c", &script]).current_dir(root()).output();
+    let output = Command::new("timeout")
+        .args([&timeout, "bash", "-c", &script])
+        .current_dir(root())
+        .output();
     output.expect("bash runs")
 }
 
@@ -66,14 +71,16 @@ fn lines(output: &Output) -> Vec<String> {
 
 /// Where the dead letters of orders end, over all partitions.
 fn dead_letters() -> i64 {
-    let spans = scan::spans(&brokers(), "order.commands.dead").expect("an answer").expect("a topic");
+    let spans =
+        scan::spans(&brokers(), "order.commands.dead").expect("an answer").expect("a topic");
     spans.iter().map(|(_, end)| end).sum()
 }
 
 /// Writes a command that nobody can decode, and waits for its dead letter.
 fn write_dead_letter() {
     let before = dead_letters();
-    let written = run(&format!("echo nonsense | kcat -P -b {ADDRESS} -t order.commands -k nonsense"));
+    let written =
+        run(&format!("echo nonsense | kcat -P -b {ADDRESS} -t order.commands -k nonsense"));
     assert!(written.status.success(), "{written:?}");
     let since = Instant::now();
     while dead_letters() == before {
@@ -94,7 +101,12 @@ fn every_kcat_command_of_the_documents_ends_by_itself() {
         let output = run(&command);
         let printed = lines(&output);
         let code = output.status.code();
-        assert_eq!(code, Some(0), "{document}: {command}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            code,
+            Some(0),
+            "{document}: {command}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         // Other topics may be empty yet.
         if command.contains(".dead") || command.contains(" -L") {
             assert!(!printed.is_empty(), "{document}: {command} prints nothing");

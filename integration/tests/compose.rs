@@ -23,7 +23,8 @@ fn root() -> PathBuf {
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("read {path}: {error}"))
+    std::fs::read_to_string(root().join(path))
+        .unwrap_or_else(|error| panic!("read {path}: {error}"))
 }
 
 /// The file with merge keys followed and every variable at its default.
@@ -34,7 +35,8 @@ fn compose() -> Value {
         Some(default) => default.as_str().to_owned(),
         None => "$".to_owned(),
     });
-    let mut yaml: serde_yaml_ng::Value = serde_yaml_ng::from_str(&text).expect("compose.yaml is YAML");
+    let mut yaml: serde_yaml_ng::Value =
+        serde_yaml_ng::from_str(&text).expect("compose.yaml is YAML");
     // What is merged may merge something itself.
     for _ in 0..4 {
         yaml.apply_merge().expect("its merge keys are maps");
@@ -80,11 +82,15 @@ fn native() -> Vec<Part> {
     let layout = Layout { root: root(), data: dir.path().join("data"), bins: dir.path().into() };
     layout.make().expect("folders");
     let secrets = Secrets::ready(&layout).expect("secrets");
-    parts::processes(&Context { layout, ports: Ports::anywhere(), secrets, secured: None }).expect("parts")
+    parts::processes(&Context { layout, ports: Ports::anywhere(), secrets, secured: None })
+        .expect("parts")
 }
 
 fn names(settings: impl IntoIterator<Item = String>) -> BTreeSet<String> {
-    settings.into_iter().filter(|name| name.starts_with("MILLRACE_") || name == "RUST_LOG").collect()
+    settings
+        .into_iter()
+        .filter(|name| name.starts_with("MILLRACE_") || name == "RUST_LOG")
+        .collect()
 }
 
 #[test]
@@ -101,7 +107,9 @@ fn the_ports_that_people_use_are_those_of_the_native_stack() {
     let published: BTreeMap<_, BTreeSet<_>> = services(&compose)
         .iter()
         .filter(|(_, service)| is_default(service) && service.get("ports").is_some())
-        .map(|(name, service)| (name.as_str(), ports(service).iter().map(|(outside, _)| *outside).collect()))
+        .map(|(name, service)| {
+            (name.as_str(), ports(service).iter().map(|(outside, _)| *outside).collect())
+        })
         .collect();
 
     let expected = BTreeMap::from([
@@ -130,7 +138,8 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
         let there = names(part.env.into_iter().map(|(name, _)| name));
         let only_compose: Vec<_> = here.difference(&there).collect();
         // Mail is for those who name a server, replicas for those who have several brokers; the
-        // native PostgreSQL has no passwords, and the native broker has users with `--secured` alone.
+        // native PostgreSQL has no passwords, and the native broker has users with `--secured`
+        // alone.
         let own = [
             "MILLRACE_SMTP_URL",
             "MILLRACE_REPLICATION",
@@ -159,14 +168,20 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
 fn every_setting_is_read_by_the_process_that_is_told_it() {
     let declared = |dirs: &[&str]| -> BTreeSet<String> {
         let env = Regex::new(r#"env\s*=\s*"(MILLRACE_\w+)""#).expect("a pattern");
-        let sources: Vec<String> = dirs.iter().flat_map(|dir| rust_sources(&root().join(dir))).collect();
-        sources.iter().flat_map(|text| env.captures_iter(text).map(|found| found[1].to_owned())).collect()
+        let sources: Vec<String> =
+            dirs.iter().flat_map(|dir| rust_sources(&root().join(dir))).collect();
+        sources
+            .iter()
+            .flat_map(|text| env.captures_iter(text).map(|found| found[1].to_owned()))
+            .collect()
     };
     let compose = compose();
     for (name, service) in services(&compose) {
         let read = match service["command"][0].as_str() {
             Some("provision") => declared(&["redpanda/src"]),
-            Some("gateway") => declared(&["gateway/src", "redpanda/src", "pipeline/projections/src"]),
+            Some("gateway") => {
+                declared(&["gateway/src", "redpanda/src", "pipeline/projections/src"])
+            }
             Some("user" | "order" | "notification") => {
                 declared(&["pipeline/services/src", "redpanda/src", "pipeline/projections/src"])
             }
@@ -200,7 +215,9 @@ fn topics_are_made_by_provisioning_alone() {
     let settings: serde_yaml_ng::Value =
         serde_yaml_ng::from_str(&read("redpanda/broker.yaml")).expect("broker.yaml is YAML");
     assert_eq!(settings["auto_create_topics_enabled"].as_bool(), Some(false));
-    for (name, service) in services(&compose).iter().filter(|(name, _)| name.starts_with("redpanda")) {
+    for (name, service) in
+        services(&compose).iter().filter(|(name, _)| name.starts_with("redpanda"))
+    {
         let mounted = service["volumes"].to_string();
         assert!(
             mounted.contains("./redpanda/broker.yaml:/etc/redpanda/.bootstrap.yaml:ro"),
@@ -208,7 +225,10 @@ fn topics_are_made_by_provisioning_alone() {
         );
         assert!(!service["command"].to_string().contains("--set"), "{name}: --set has no effect");
         // The native broker is told the same.
-        assert!(read("integration/src/stack/parts/kafka.rs").contains("auto.create.topics.enable=false"));
+        assert!(
+            read("integration/src/stack/parts/kafka.rs")
+                .contains("auto.create.topics.enable=false")
+        );
     }
     for service in ["user", "order", "notification", "gateway-0", "gateway-1"] {
         assert_eq!(
@@ -248,7 +268,8 @@ fn the_balancers_template_gets_all_its_names() {
     let nginx = &services(&compose)["nginx"];
     let wanted = Regex::new(r"\$\{([A-Z0-9_]+)\}").expect("a pattern");
     let template = read("gateway/nginx.conf.template");
-    let comments_off: String = template.lines().filter(|line| !line.trim().starts_with('#')).collect();
+    let comments_off: String =
+        template.lines().filter(|line| !line.trim().starts_with('#')).collect();
     for found in wanted.captures_iter(&comments_off) {
         assert!(environment(nginx).contains_key(&found[1]), "nginx is not told {}", &found[1]);
     }
@@ -265,11 +286,15 @@ fn every_service_is_pinned_and_all_that_stay_have_a_health_check() {
     let compose = compose();
     for (name, service) in services(&compose) {
         let image = service["image"].as_str().unwrap_or_default();
-        let (_, tag) = image.rsplit_once(':').unwrap_or_else(|| panic!("{name}: {image} names no version"));
+        let (_, tag) =
+            image.rsplit_once(':').unwrap_or_else(|| panic!("{name}: {image} names no version"));
         assert_ne!(tag, "latest", "{name}");
         let one_shot = service["restart"] == "no";
         assert!(one_shot || service["restart"] == "unless-stopped", "{name} is not restarted");
-        assert!(one_shot || service["healthcheck"]["test"].is_array(), "{name} has no health check");
+        assert!(
+            one_shot || service["healthcheck"]["test"].is_array(),
+            "{name} has no health check"
+        );
     }
 }
 
@@ -290,8 +315,9 @@ fn every_file_that_is_mounted_is_there() {
     let compose = compose();
     for (name, service) in services(&compose) {
         let volumes = service["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        for path in
-            volumes.filter_map(|volume| volume.split(':').next()).filter(|from| from.starts_with("./"))
+        for path in volumes
+            .filter_map(|volume| volume.split(':').next())
+            .filter(|from| from.starts_with("./"))
         {
             assert!(root().join(path).exists(), "{name} mounts {path}, which is not there");
         }
@@ -303,7 +329,8 @@ fn compose_go_reads_the_file_as_it_is_read_here() {
     let dir = root().join("integration/compose-check");
     let out = tempfile::tempdir().expect("a folder");
     let program = out.path().join("compose-check");
-    let built = Command::new("go").args(["build", "-o"]).arg(&program).arg(".").current_dir(&dir).output();
+    let built =
+        Command::new("go").args(["build", "-o"]).arg(&program).arg(".").current_dir(&dir).output();
     match &built {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
@@ -323,8 +350,9 @@ fn compose_go_reads_the_file_as_it_is_read_here() {
         .expect("it runs");
 
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    let theirs: Value = serde_json::from_slice(&checked.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {:.200}", String::from_utf8_lossy(&checked.stdout)));
+    let theirs: Value = serde_json::from_slice(&checked.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {:.200}", String::from_utf8_lossy(&checked.stdout))
+    });
     let ours = compose();
     assert_eq!(services(&theirs).keys().collect::<BTreeSet<_>>(), services(&ours).keys().collect());
     for (name, service) in services(&ours) {
@@ -334,10 +362,13 @@ fn compose_go_reads_the_file_as_it_is_read_here() {
             .as_array()
             .into_iter()
             .flatten()
-            .map(|port| (port["published"].as_str().expect("a port").to_owned(), port["target"].to_string()))
+            .map(|port| {
+                (port["published"].as_str().expect("a port").to_owned(), port["target"].to_string())
+            })
             .collect();
-        let our_ports =
-            ports(service).into_iter().map(|(outside, inside)| (outside.to_string(), inside.to_string()));
+        let our_ports = ports(service)
+            .into_iter()
+            .map(|(outside, inside)| (outside.to_string(), inside.to_string()));
         assert_eq!(their_ports, our_ports.collect(), "{name}");
     }
 }

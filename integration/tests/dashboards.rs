@@ -1,6 +1,6 @@
-//! The dashboard and the rules against the code: every metric they name is exported, every alert has a
-//! runbook and a rule test, every panel says what it shows, every expression is one that Prometheus
-//! takes. Only the last test needs the stack. None looks at a picture.
+//! The dashboard and the rules against the code: every metric they name is exported, every alert
+//! has a runbook and a rule test, every panel says what it shows, every expression is one that
+//! Prometheus takes. Only the last test needs the stack. None looks at a picture.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ fn root() -> PathBuf {
 }
 
 fn files(dir: &str, kind: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root().join(dir)).unwrap_or_else(|error| panic!("read {dir}: {error}"));
+    let entries =
+        std::fs::read_dir(root().join(dir)).unwrap_or_else(|error| panic!("read {dir}: {error}"));
     let found = entries.flatten().map(|entry| entry.path());
     found.filter(|path| path.extension().is_some_and(|ends| ends == kind)).collect()
 }
@@ -42,11 +43,15 @@ fn exported() -> BTreeSet<String> {
     let prefix = Regex::new(r#""(millrace_[a-z0-9_]*_)\{"#).expect("a pattern");
     let short = Regex::new(r#"\(\s*"([a-z][a-z0-9_]+)""#).expect("a pattern");
     let mut names = BTreeSet::new();
-    for path in ["gateway", "pipeline", "redpanda"].iter().flat_map(|dir| metrics_files(&root().join(dir))) {
+    for path in
+        ["gateway", "pipeline", "redpanda"].iter().flat_map(|dir| metrics_files(&root().join(dir)))
+    {
         let source = text(&path);
         names.extend(whole.captures_iter(&source).map(|found| found[1].to_owned()));
         for prefix in prefix.captures_iter(&source) {
-            names.extend(short.captures_iter(&source).map(|found| format!("{}{}", &prefix[1], &found[1])));
+            names.extend(
+                short.captures_iter(&source).map(|found| format!("{}{}", &prefix[1], &found[1])),
+            );
         }
     }
     names
@@ -54,8 +59,9 @@ fn exported() -> BTreeSet<String> {
 
 fn panels() -> Vec<Value> {
     let boards = files("grafana/dashboards", "json");
-    let boards =
-        boards.iter().map(|path| serde_json::from_str::<Value>(&text(path)).expect("a dashboard is JSON"));
+    let boards = boards
+        .iter()
+        .map(|path| serde_json::from_str::<Value>(&text(path)).expect("a dashboard is JSON"));
     boards
         .flat_map(|board| board["panels"].as_array().expect("panels").clone())
         .filter(|panel| panel["type"] != "row")
@@ -78,9 +84,9 @@ fn expressions() -> Vec<(String, String)> {
     found
 }
 
-/// The metrics of Redpanda that are watched. No Redpanda runs here, so that each name was looked up: those
-/// with `redpanda_` in the reference of public metrics in Redpanda's documentation (the lag in
-/// configurations that users published), those with `vectorized_` in its source.
+/// The metrics of Redpanda that are watched. No Redpanda runs here, so that each name was looked
+/// up: those with `redpanda_` in the reference of public metrics in Redpanda's documentation (the
+/// lag in configurations that users published), those with `vectorized_` in its source.
 const OF_REDPANDA: [&str; 15] = [
     "redpanda_cluster_unavailable_partitions",
     "redpanda_kafka_consumer_group_consumers",
@@ -112,8 +118,10 @@ fn used() -> BTreeSet<String> {
             sources.push(target["expr"].as_str().expect("an expression").to_owned());
         }
     }
-    // What a rule records is named `level:metric:operations`: the metric within is exported, the whole is not.
-    let names = sources.iter().flat_map(|text| name.captures_iter(text).map(|found| found[1].to_owned()));
+    // What a rule records is named `level:metric:operations`: the metric within is exported, the
+    // whole is not.
+    let names =
+        sources.iter().flat_map(|text| name.captures_iter(text).map(|found| found[1].to_owned()));
     // Labels of Redpanda's metrics.
     let labels = ["redpanda_group", "redpanda_request", "redpanda_status", "redpanda_topic"];
     names.filter(|name| !labels.contains(&name.as_str())).collect()
@@ -172,10 +180,13 @@ fn every_panel_says_what_it_shows_in_which_unit_from_the_provisioned_source() {
 #[test]
 fn every_internal_metric_that_is_watched_is_kept_by_the_scrape_that_brings_it() {
     let config: Value =
-        serde_yaml_ng::from_str(&text(&root().join("grafana/prometheus/prometheus.yml"))).expect("YAML");
+        serde_yaml_ng::from_str(&text(&root().join("grafana/prometheus/prometheus.yml")))
+            .expect("YAML");
     let scrapes = config["scrape_configs"].as_array().expect("scrapes");
     let internal = scrapes.iter().find(|scrape| scrape["job_name"] == "redpanda-internal");
-    let kept = internal.expect("a scrape")["metric_relabel_configs"][0]["regex"].as_str().expect("a pattern");
+    let kept = internal.expect("a scrape")["metric_relabel_configs"][0]["regex"]
+        .as_str()
+        .expect("a pattern");
     let kept = Regex::new(&format!("^(?:{kept})$")).expect("a pattern");
     for metric in used().iter().filter(|name| name.starts_with("vectorized_")) {
         assert!(kept.is_match(metric), "prometheus.yml drops {metric}");
@@ -185,9 +196,11 @@ fn every_internal_metric_that_is_watched_is_kept_by_the_scrape_that_brings_it() 
 #[test]
 fn every_alert_has_a_runbook_and_a_rule_test_in_which_it_fires() {
     let name = Regex::new(r"- alert: (\w+)").expect("a pattern");
-    let tests: String = files("grafana/prometheus/tests", "yml").iter().map(|path| text(path)).collect();
+    let tests: String =
+        files("grafana/prometheus/tests", "yml").iter().map(|path| text(path)).collect();
     // The alert of one test begins a line of its own; one that must not fire has no `exp_alerts:`.
-    let fires = Regex::new(r"alertname: (\w+)\n\s+(?:eval_time: \w+\n\s+)?exp_alerts:\n").expect("a pattern");
+    let fires = Regex::new(r"alertname: (\w+)\n\s+(?:eval_time: \w+\n\s+)?exp_alerts:\n")
+        .expect("a pattern");
     let fires: BTreeSet<_> = fires.captures_iter(&tests).map(|found| found[1].to_owned()).collect();
     for path in files("grafana/prometheus/rules", "yml") {
         let rules = text(&path);
@@ -216,7 +229,9 @@ fn every_expression_is_one_that_prometheus_takes() {
     std::fs::write(file.path(), rules.to_string()).expect("a file");
 
     match Command::new("promtool").args(["check", "rules"]).arg(file.path()).output() {
-        Ok(checked) => assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr)),
+        Ok(checked) => {
+            assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr))
+        }
         Err(error) => eprintln!("skipped: no promtool on this machine ({error})"),
     }
 }
@@ -224,8 +239,8 @@ fn every_expression_is_one_that_prometheus_takes() {
 #[tokio::test]
 #[ignore = "needs the stack: integration/test"]
 async fn every_expression_is_answered_and_every_process_is_scraped() {
-    let url =
-        std::env::var("MILLRACE_PROMETHEUS_URL").expect("MILLRACE_PROMETHEUS_URL, as the stack sets it");
+    let url = std::env::var("MILLRACE_PROMETHEUS_URL")
+        .expect("MILLRACE_PROMETHEUS_URL, as the stack sets it");
     let http = reqwest::Client::new();
     let ask = async |expr: &str| -> Value {
         let mut url = reqwest::Url::parse(&format!("{url}/api/v1/query")).expect("an address");

@@ -1,5 +1,6 @@
-//! The gate on a real broker: requests as clients send them, and what Redpanda's rules make of them. Run under `stack run`, as
-//! integration/test does; `--servers-only` is enough. Topics, groups and transactional ids are of each test's own.
+//! The gate on a real broker: requests as clients send them, and what Redpanda's rules make of
+//! them. Run under `stack run`, as integration/test does; `--servers-only` is enough. Topics,
+//! groups and transactional ids are of each test's own.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,16 +12,19 @@ use integration::gate::Request;
 use integration::stack::Control;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, ApiKey, CreateTopicsRequest, CreateTopicsResponse,
-    EndTxnRequest, EndTxnResponse, FindCoordinatorRequest, FindCoordinatorResponse, GroupId,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, InitProducerIdRequest,
-    InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, MetadataRequest, MetadataResponse,
-    ProducerId, RequestHeader, TopicName, TransactionalId, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, ApiKey, CreateTopicsRequest,
+    CreateTopicsResponse, EndTxnRequest, EndTxnResponse, FindCoordinatorRequest,
+    FindCoordinatorResponse, GroupId, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse,
+    JoinGroupRequest, JoinGroupResponse, MetadataRequest, MetadataResponse, ProducerId,
+    RequestHeader, TopicName, TransactionalId, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
@@ -29,7 +33,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const TIMEOUT_MS: i32 = 10_000;
 
 fn brokers() -> String {
-    std::env::var("MILLRACE_BROKERS").expect("MILLRACE_BROKERS is not set: run this under `stack run`")
+    std::env::var("MILLRACE_BROKERS")
+        .expect("MILLRACE_BROKERS is not set: run this under `stack run`")
 }
 
 fn text(text: &str) -> StrBytes {
@@ -83,7 +88,8 @@ fn when_ready<A>(mut ask: impl FnMut() -> A, error: impl Fn(&A) -> i16) -> A {
     let since = Instant::now();
     loop {
         let answer = ask();
-        let retriable = ResponseError::try_from_code(error(&answer)).is_some_and(|code| code.is_retriable());
+        let retriable =
+            ResponseError::try_from_code(error(&answer)).is_some_and(|code| code.is_retriable());
         if !retriable {
             return answer;
         }
@@ -174,7 +180,8 @@ impl Producer {
         let commit = || -> TxnOffsetCommitResponse {
             client.ask(ApiKey::TxnOffsetCommit, 3, &body).expect("the broker answers")
         };
-        let error = |response: &TxnOffsetCommitResponse| response.topics[0].partitions[0].error_code;
+        let error =
+            |response: &TxnOffsetCommitResponse| response.topics[0].partitions[0].error_code;
         error(&when_ready(commit, error))
     }
 
@@ -184,7 +191,8 @@ impl Producer {
             .with_producer_id(self.id)
             .with_producer_epoch(self.epoch)
             .with_committed(committed);
-        let response: EndTxnResponse = self.client.ask(ApiKey::EndTxn, 3, &body).expect("the broker answers");
+        let response: EndTxnResponse =
+            self.client.ask(ApiKey::EndTxn, 3, &body).expect("the broker answers");
         response.error_code
     }
 }
@@ -219,7 +227,8 @@ async fn broker_that_is_killed_closes_connections_and_staged_offsets_are_remembe
     let body = MetadataRequest::default();
     let answer: std::io::Result<MetadataResponse> = producer.client.ask(ApiKey::Metadata, 8, &body);
     assert!(answer.is_err(), "the connection of a dead broker answers");
-    let answer: std::io::Result<MetadataResponse> = Client::connect().ask(ApiKey::Metadata, 8, &body);
+    let answer: std::io::Result<MetadataResponse> =
+        Client::connect().ask(ApiKey::Metadata, 8, &body);
     assert!(answer.is_err(), "a dead broker answers");
     stack.start("broker").await.expect("it is started");
     stack.wait("broker", PATIENCE).await.expect("it is back");
@@ -259,10 +268,14 @@ fn topic_setting_that_redpanda_lacks_is_ignored_at_creation_and_refused_at_alter
     let mut client = Client::connect();
     let name = unique("topic");
     // Kafka alone would refuse both.
-    assert_eq!(create_topic(&mut client, &name, &[("no.such", "1"), ("write.caching", "false")]), 0);
+    assert_eq!(
+        create_topic(&mut client, &name, &[("no.such", "1"), ("write.caching", "false")]),
+        0
+    );
 
     let mut alter = |setting: &str, value: &str| {
-        let config = AlterableConfig::default().with_name(text(setting)).with_value(Some(text(value)));
+        let config =
+            AlterableConfig::default().with_name(text(setting)).with_value(Some(text(value)));
         let resource = AlterConfigsResource::default()
             .with_resource_type(2)
             .with_resource_name(text(&name))
@@ -282,7 +295,8 @@ fn topic_setting_that_redpanda_lacks_is_ignored_at_creation_and_refused_at_alter
 #[ignore = "needs the stack"]
 fn request_of_a_version_that_redpanda_lacks_closes_the_connection() {
     let body = MetadataRequest::default();
-    let answer: std::io::Result<MetadataResponse> = Client::connect().ask(ApiKey::Metadata, 13, &body);
+    let answer: std::io::Result<MetadataResponse> =
+        Client::connect().ask(ApiKey::Metadata, 13, &body);
     assert!(answer.is_err(), "Kafka has the version, Redpanda does not: {answer:?}");
 }
 

@@ -1,5 +1,6 @@
-//! The log on a real broker and a real registry: what the in-memory log promises, asked of the real one. Run under `stack run`, as
-//! integration/test does; `--servers-only` is enough. Topics and groups are of each test's own.
+//! The log on a real broker and a real registry: what the in-memory log promises, asked of the real
+//! one. Run under `stack run`, as integration/test does; `--servers-only` is enough. Topics and
+//! groups are of each test's own.
 
 use std::{
     collections::BTreeMap,
@@ -52,10 +53,14 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let letter = |digit: char| char::from(b'a' + digit.to_digit(16).expect("a hex digit") as u8);
-        let name: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).map(letter).collect();
+        let letter =
+            |digit: char| char::from(b'a' + digit.to_digit(16).expect("a hex digit") as u8);
+        let name: String =
+            uuid::Uuid::new_v4().simple().to_string().chars().take(12).map(letter).collect();
         let declared = |topic: &str, keep: &str| {
-            format!("  {name}.{topic}: {{ owner: t, doc: d, keep: {keep}, records: [millrace.Outcome] }}\n")
+            format!(
+                "  {name}.{topic}: {{ owner: t, doc: d, keep: {keep}, records: [millrace.Outcome] }}\n"
+            )
         };
         let text = format!(
             "defaults: {{ partitions: {PARTITIONS}, bytes_max: 1048576 }}\ntopics:\n{}{}{}",
@@ -108,9 +113,19 @@ impl Place {
                 let key = format!("key {number}");
                 let value = number.to_string().into_bytes().into();
                 let written = writer
-                    .write(&self.topic("in"), &key, value, &Headers::default(), Duration::from_secs(10))
+                    .write(
+                        &self.topic("in"),
+                        &key,
+                        value,
+                        &Headers::default(),
+                        Duration::from_secs(10),
+                    )
                     .await;
-                assert_eq!(written.expect("written").0, partition_of(key.as_bytes(), PARTITIONS), "{key}");
+                assert_eq!(
+                    written.expect("written").0,
+                    partition_of(key.as_bytes(), PARTITIONS),
+                    "{key}"
+                );
             }
         });
     }
@@ -144,7 +159,13 @@ fn read_back(session: &mut dyn Session, place: &TopicPartition) -> Vec<Record> {
 
 fn outgoing(topic: &str, partition: i32, value: &str) -> Outgoing {
     let value = Some(value.as_bytes().to_vec().into());
-    Outgoing { topic: topic.into(), partition, key: value.clone(), value, headers: Headers::default() }
+    Outgoing {
+        topic: topic.into(),
+        partition,
+        key: value.clone(),
+        value,
+        headers: Headers::default(),
+    }
 }
 
 /// Polls until partitions are assigned, and reads them from what is committed or the beginning.
@@ -157,10 +178,13 @@ fn assigned(input: &mut dyn Input, topic: &str) -> Vec<i32> {
         assert!(none.is_empty(), "a record before anything was fetched");
         while let Some(change) = input.membership() {
             if let Membership::Assigned(partitions) = change {
-                let places: Vec<_> =
-                    partitions.iter().map(|partition| TopicPartition::new(topic, *partition)).collect();
+                let places: Vec<_> = partitions
+                    .iter()
+                    .map(|partition| TopicPartition::new(topic, *partition))
+                    .collect();
                 let committed = input.committed(&places).expect("offsets");
-                let from = places.into_iter().zip(committed.into_iter().map(Option::unwrap_or_default));
+                let from =
+                    places.into_iter().zip(committed.into_iter().map(Option::unwrap_or_default));
                 input.fetch_from(&from.collect::<Vec<_>>()).expect("fetching");
                 return partitions;
             }
@@ -181,13 +205,16 @@ fn ended(session: &mut dyn Session) -> Result<(), TransactionError> {
 fn polled(input: &mut dyn Input, count: usize) -> Vec<Record> {
     let (since, mut records) = (Instant::now(), Vec::new());
     while records.len() < count {
-        input.poll(Duration::from_millis(100), count - records.len(), &mut records).expect("a poll");
+        input
+            .poll(Duration::from_millis(100), count - records.len(), &mut records)
+            .expect("a poll");
         assert!(since.elapsed() < PATIENCE, "{} of {count} records", records.len());
     }
     records
 }
 
-/// Copies `in` to `out` in transactions until it is killed, as a worker would: its own process, see [`spawn`].
+/// Copies `in` to `out` in transactions until it is killed, as a worker would: its own process, see
+/// [`spawn`].
 fn copy(settings: &Settings, out: &str) -> ! {
     let input = settings.inputs[0].clone();
     loop {
@@ -212,7 +239,10 @@ fn copy(settings: &Settings, out: &str) -> ! {
                         }
                     };
                     positions.extend(
-                        partitions.iter().copied().zip(committed.into_iter().map(Option::unwrap_or_default)),
+                        partitions
+                            .iter()
+                            .copied()
+                            .zip(committed.into_iter().map(Option::unwrap_or_default)),
                     );
                 }
                 fetch(&mut *session, &input, &positions);
@@ -227,9 +257,9 @@ fn copy(settings: &Settings, out: &str) -> ! {
                 transaction.records.extend([outgoing(out, record.partition, &text(&record))]);
             }
             transaction.offsets.extend(
-                positions
-                    .iter()
-                    .map(|(partition, next)| (TopicPartition::new(input.clone(), *partition), *next)),
+                positions.iter().map(|(partition, next)| {
+                    (TopicPartition::new(input.clone(), *partition), *next)
+                }),
             );
             session.submit(transaction).expect("one at a time");
             match ended(&mut *session) {
@@ -245,7 +275,8 @@ fn copy(settings: &Settings, out: &str) -> ! {
 }
 
 fn fetch(session: &mut dyn Session, input: &str, positions: &BTreeMap<i32, i64>) {
-    let from = positions.iter().map(|(partition, next)| (TopicPartition::new(input, *partition), *next));
+    let from =
+        positions.iter().map(|(partition, next)| (TopicPartition::new(input, *partition), *next));
     session.fetch_from(&from.collect::<Vec<_>>()).expect("fetching");
 }
 
@@ -292,7 +323,8 @@ fn each_record_is_copied_once_whoever_dies_and_wherever() {
     let place = Place::new();
     place.fill(RECORDS);
 
-    // Given a second member that lives, one dies at each step of a transaction and is started again.
+    // Given a second member that lives, one dies at each step of a transaction and is started
+    // again.
     let _second = spawn(&place, "b", None);
     for fault in [
         "after-poll:2",
@@ -355,7 +387,10 @@ fn what_a_dead_process_left_open_is_never_seen_and_holds_nobody_up_once_it_is_ba
     let since = Instant::now();
     let mut successor = place.member("a").open().expect("a session");
     while edges().0 < edges().1 {
-        assert!(since.elapsed() < Duration::from_secs(5), "the open transaction outlived its successor");
+        assert!(
+            since.elapsed() < Duration::from_secs(5),
+            "the open transaction outlived its successor"
+        );
     }
 
     // And a topic that ends with aborted records and their marker is read back to its end.
@@ -408,7 +443,11 @@ fn a_member_can_be_dropped_at_any_moment_of_a_rebalance() {
         }
         let since = Instant::now();
         drop(member);
-        assert!(since.elapsed() < Duration::from_secs(5), "round {round} took {:?}", since.elapsed());
+        assert!(
+            since.elapsed() < Duration::from_secs(5),
+            "round {round} took {:?}",
+            since.elapsed()
+        );
     }
 }
 
@@ -419,13 +458,15 @@ fn input_can_be_read_again_and_a_position_that_is_not_kept_is_an_error() {
     place.fill(20);
     let topic = place.topic("in");
     let name = format!("{}.reader", place.name);
-    let mut reader = Reader::join(&brokers(), &name, "0", &[topic.as_str().into()]).expect("a reader");
+    let mut reader =
+        Reader::join(&brokers(), &name, "0", &[topic.as_str().into()]).expect("a reader");
     let partitions = assigned(&mut reader, &topic);
     assert_eq!(partitions, [0, 1]);
     let first = polled(&mut reader, 20);
 
     // Rewound, it reads the same again.
-    let beginning: Vec<_> = partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0)).collect();
+    let beginning: Vec<_> =
+        partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0)).collect();
     reader.fetch_from(&beginning).expect("fetching");
     let again = polled(&mut reader, 20);
     let places = |records: &[Record]| -> BTreeMap<(i32, i64), String> {
@@ -435,7 +476,9 @@ fn input_can_be_read_again_and_a_position_that_is_not_kept_is_an_error() {
     assert!(first.iter().all(|record| record.timestamp_ms > 0), "the broker sets the time");
 
     let lost = TopicPartition::new(&*topic, 1);
-    reader.fetch_from(&[(TopicPartition::new(&*topic, 0), 0), (lost.clone(), 10_000)]).expect("fetching");
+    reader
+        .fetch_from(&[(TopicPartition::new(&*topic, 0), 0), (lost.clone(), 10_000)])
+        .expect("fetching");
     let since = Instant::now();
     let error = loop {
         match reader.poll(Duration::from_millis(100), 100, &mut Vec::new()) {
@@ -463,9 +506,11 @@ fn small_transactions_do_not_wait_for_a_flush() {
     let partitions = assigned(&mut *session, &topic);
     let mut milliseconds: Vec<f64> = (0..TRANSACTIONS)
         .map(|_| {
-            let records = (0..10).map(|n| outgoing(&place.topic("out"), n % PARTITIONS, "ten bytes."));
+            let records =
+                (0..10).map(|n| outgoing(&place.topic("out"), n % PARTITIONS, "ten bytes."));
             let offsets = partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0));
-            let transaction = Transaction { records: records.collect(), offsets: offsets.collect() };
+            let transaction =
+                Transaction { records: records.collect(), offsets: offsets.collect() };
             let since = Instant::now();
             session.submit(transaction).expect("submitted");
             ended(&mut *session).expect("committed");
@@ -490,12 +535,15 @@ fn a_command_that_nobody_takes_is_said_to_be_late() {
     let place = Place::new();
     // Given a broker that takes connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let writer =
-        CommandWriter::of(&silent.local_addr().expect("an address").to_string(), place.topics.clone());
+    let writer = CommandWriter::of(
+        &silent.local_addr().expect("an address").to_string(),
+        place.topics.clone(),
+    );
     let deadline = Duration::from_millis(300);
     let since = Instant::now();
     let topic = place.topic("in");
-    let error = wait_for(writer.write(&topic, "k", Vec::new().into(), &Headers::default(), deadline));
+    let error =
+        wait_for(writer.write(&topic, "k", Vec::new().into(), &Headers::default(), deadline));
     assert!(matches!(error, Err(WriteError::Deadline { .. })), "{error:?}");
     assert!(since.elapsed() < Duration::from_secs(3));
 }

@@ -1,5 +1,6 @@
-//! The program `schemas` against a real broker and a real registry: records, plans, what was written. Run under `stack run`, as
-//! integration/test does. Files, topics and subjects are of each test's own.
+//! The program `schemas` against a real broker and a real registry: records, plans, what was
+//! written. Run under `stack run`, as integration/test does. Files, topics and subjects are of each
+//! test's own.
 
 use std::{
     fs,
@@ -62,8 +63,10 @@ const ADDED: &str = r#"{"name":"size","type":"int","default":7,"doc":"B."}"#;
 
 impl Project {
     fn new() -> Self {
-        let letter = |digit: char| char::from(b'a' + digit.to_digit(16).expect("a hex digit") as u8);
-        let name: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).map(letter).collect();
+        let letter =
+            |digit: char| char::from(b'a' + digit.to_digit(16).expect("a hex digit") as u8);
+        let name: String =
+            uuid::Uuid::new_v4().simple().to_string().chars().take(12).map(letter).collect();
         let dir = tempfile::tempdir().expect("a folder");
         fs::create_dir_all(dir.path().join("avro/trial/events")).expect("a folder");
         let project = Self { dir, record: format!("T{name}"), topic: format!("{name}.trial") };
@@ -126,7 +129,10 @@ impl Project {
         wait_for(async {
             let writer = CommandWriter::of(&setting("MILLRACE_BROKERS"), topics);
             let wait = Duration::from_secs(10);
-            writer.write(&self.topic, "k", value.into(), &Headers::default(), wait).await.expect("written");
+            writer
+                .write(&self.topic, "k", value.into(), &Headers::default(), wait)
+                .await
+                .expect("written");
         });
     }
 }
@@ -135,8 +141,13 @@ impl Project {
 fn ask(method: reqwest::Method, path: &str, body: &Value) {
     wait_for(async {
         let url = format!("{}{path}", setting("MILLRACE_REGISTRY_URL"));
-        let answer = reqwest::Client::new().request(method, url).json(body).send().await.expect("an answer");
-        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap_or_default());
+        let answer =
+            reqwest::Client::new().request(method, url).json(body).send().await.expect("an answer");
+        assert!(
+            answer.status().is_success(),
+            "{path}: {}",
+            answer.text().await.unwrap_or_default()
+        );
     });
 }
 
@@ -216,8 +227,10 @@ fn a_break_is_named_and_keeps_everything_from_being_applied() {
     let kept = project.path("plan.json");
     let plan = project.bring(&["plan", "--out", &kept]);
     assert_eq!(plan.code, 2, "{}", plan.text);
-    let what =
-        format!("breaks   {}, version 1: title: this field is new, and has no default", project.subject());
+    let what = format!(
+        "breaks   {}, version 1: title: this field is new, and has no default",
+        project.subject()
+    );
     assert!(plan.text.contains(&what), "{}", plan.text);
     assert!(!Path::new(&kept).exists());
 
@@ -270,7 +283,11 @@ fn versions_that_refer_to_other_subjects_are_compared_and_read_with_what_they_re
     let whole = |part: &str| format!(r#"{{"name":"part","type":{part},"doc":"A."}}"#);
     project.fields(&whole(&part("long")));
     let name = format!("{}Part", project.subject());
-    ask(reqwest::Method::POST, &format!("/subjects/{name}/versions"), &json!({ "schema": part("long") }));
+    ask(
+        reqwest::Method::POST,
+        &format!("/subjects/{name}/versions"),
+        &json!({ "schema": part("long") }),
+    );
     let referring = format!(
         r#"{{"type":"record","name":"{}","namespace":"millrace.trial","doc":"A trial.","fields":[{}]}}"#,
         project.record,
@@ -298,12 +315,18 @@ fn versions_that_refer_to_other_subjects_are_compared_and_read_with_what_they_re
     project.fields(&whole(&part("string")));
     let broken = check();
     assert_eq!(broken.code, 2, "{}{}", broken.text, broken.error);
-    let what = format!("error[type-changed]: {}: part.size: long can't be read as string", project.subject());
+    let what = format!(
+        "error[type-changed]: {}: part.size: long can't be read as string",
+        project.subject()
+    );
     assert!(broken.text.contains(&what), "{}", broken.text);
     assert!(broken.text.contains(&format!("registry:{}@1:", project.subject())), "{}", broken.text);
     let plan = project.bring(&["plan"]);
     assert_eq!(plan.code, 2, "{}{}", plan.text, plan.error);
-    let what = format!("breaks   {}, version 1: part.size: long can't be read as string", project.subject());
+    let what = format!(
+        "breaks   {}, version 1: part.size: long can't be read as string",
+        project.subject()
+    );
     assert!(plan.text.contains(&what), "{}", plan.text);
     assert_eq!(project.versions(), [1]);
 }
@@ -314,7 +337,11 @@ fn the_projects_own_schemas_get_on_with_what_the_registry_has() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
     let checked = schemas(&own, &["check", "--registry", &setting("MILLRACE_REGISTRY_URL")], &[]);
     assert_eq!(checked.code, 0, "{}{}", checked.text, checked.error);
-    assert!(!checked.text.contains("of them new") && checked.text.ends_with(": fine\n"), "{}", checked.text);
+    assert!(
+        !checked.text.contains("of them new") && checked.text.ends_with(": fine\n"),
+        "{}",
+        checked.text
+    );
 }
 
 #[test]
@@ -340,7 +367,8 @@ fn what_was_set_on_a_topic_besides_stays() {
 fn records_are_encoded_and_decoded_with_the_registry() {
     let project = Project::new();
     let json = json!({ "name": "x" });
-    let missing = project.run(&["encode", "--schema", &project.subject()], json.to_string().as_bytes());
+    let missing =
+        project.run(&["encode", "--schema", &project.subject()], json.to_string().as_bytes());
     assert_eq!(missing.code, 2, "{}", missing.error);
     assert!(missing.error.contains("is not registered"), "{}", missing.error);
     assert_eq!(project.bring(&["apply"]).code, 0);
@@ -374,7 +402,8 @@ fn a_replay_counts_by_version_and_tells_where_it_can_not_read() {
     let replay = || project.run(&["replay", "--topics", &project.topic], &[]);
     let read = replay();
     assert_eq!(read.code, 0, "{}{}", read.text, read.error);
-    let rows: Vec<Vec<&str>> = read.text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let rows: Vec<Vec<&str>> =
+        read.text.lines().map(|line| line.split_whitespace().collect()).collect();
     let subject = project.subject();
     assert_eq!(rows[1], [project.topic.as_str(), subject.as_str(), "1", "2"]);
     assert_eq!(rows[2], [project.topic.as_str(), subject.as_str(), "2", "1"]);

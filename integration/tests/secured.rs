@@ -1,6 +1,6 @@
-//! A cluster with TLS, users and access rules: the whole system works on it, and each program can do what
-//! `redpanda/acls.yaml` allows and nothing else. It needs a stack of its own:
-//! `stack run --secured -- cargo test -p integration --test secured -- --ignored --test-threads=1`.
+//! A cluster with TLS, users and access rules: the whole system works on it, and each program can
+//! do what `redpanda/acls.yaml` allows and nothing else. It needs a stack of its own: `stack run
+//! --secured -- cargo test -p integration --test secured -- --ignored --test-threads=1`.
 
 // A module, so that a run of all tests on another stack can leave them out by its name.
 mod secured {
@@ -29,15 +29,18 @@ mod secured {
     }
 
     fn variable(name: &str) -> String {
-        std::env::var(name)
-            .unwrap_or_else(|_| panic!("{name} is not set: run this under `stack run --secured --`"))
+        std::env::var(name).unwrap_or_else(|_| {
+            panic!("{name} is not set: run this under `stack run --secured --`")
+        })
     }
 
     /// The brokers, as a program reaches them whose user, mechanism and password are these.
     fn brokers_with(user: &str, mechanism: &str, password: &str) -> Brokers {
         let (addresses, ca) = (variable("MILLRACE_BROKERS"), variable("MILLRACE_CA_FILE"));
-        let arguments = ["test", "--brokers", &addresses, "--brokers-tls", "true", "--ca-file", &ca];
-        let login = ["--sasl-mechanism", mechanism, "--sasl-user", user, "--sasl-password", password];
+        let arguments =
+            ["test", "--brokers", &addresses, "--brokers-tls", "true", "--ca-file", &ca];
+        let login =
+            ["--sasl-mechanism", mechanism, "--sasl-user", user, "--sasl-password", password];
         let program = Program::try_parse_from(arguments.iter().chain(&login)).expect("settings");
         program.brokers.open(&program.tls.load().expect("an authority")).expect("settings")
     }
@@ -59,20 +62,25 @@ mod secured {
     /// How many records `user` reads from the beginning of `topic`.
     fn read(user: &str, topic: &str) -> Result<usize, String> {
         let brokers = brokers(user);
-        let read = scan::scan(&brokers, topic, 4, Isolation::Committed, &mut BTreeMap::new(), AT_MOST);
+        let read =
+            scan::scan(&brokers, topic, 4, Isolation::Committed, &mut BTreeMap::new(), AT_MOST);
         read.map(|records| records.len()).map_err(|error| error.to_string())
     }
 
     async fn write(brokers: &Brokers, topic: &str) -> Result<(), String> {
         let value = b"no Avro".as_slice().into();
-        let written =
-            CommandWriter::new(brokers).write(topic, "key", value, &Headers::default(), AT_MOST).await;
+        let written = CommandWriter::new(brokers)
+            .write(topic, "key", value, &Headers::default(), AT_MOST)
+            .await;
         written.map(drop).map_err(|error| error.to_string())
     }
 
     fn assert_refused<T: std::fmt::Debug>(what: &str, result: Result<T, String>) {
         let error = result.expect_err(what);
-        assert!(error.to_lowercase().contains("authoriz"), "{what}: refused for another reason: {error}");
+        assert!(
+            error.to_lowercase().contains("authoriz"),
+            "{what}: refused for another reason: {error}"
+        );
     }
 
     #[tokio::test]
@@ -86,8 +94,11 @@ mod secured {
         journey::show(&target).await.expect("the journey");
 
         // What is refused below is there: an administrator reads it.
-        for topic in ["order.events", "user.events", "user.credentials", "user.commands", "outcomes"] {
-            let found = tokio::task::spawn_blocking(move || read("admin", topic)).await.expect("no panic");
+        for topic in
+            ["order.events", "user.events", "user.credentials", "user.commands", "outcomes"]
+        {
+            let found =
+                tokio::task::spawn_blocking(move || read("admin", topic)).await.expect("no panic");
             assert!(found.expect("the admin may read it") > 0, "{topic} is empty");
         }
     }
@@ -97,11 +108,15 @@ mod secured {
     async fn gateway_writes_commands_and_can_neither_write_an_event_nor_read_a_topic() {
         let gateway = brokers("gateway");
         write(&gateway, "order.commands").await.expect("a command may be written");
-        for topic in ["order.events", "user.events", "order.followups", "outcomes", "user.credentials"] {
+        for topic in
+            ["order.events", "user.events", "order.followups", "outcomes", "user.credentials"]
+        {
             assert_refused(topic, write(&gateway, topic).await);
         }
         for topic in ["order.commands", "user.commands", "order.events", "user.credentials"] {
-            let answer = tokio::task::spawn_blocking(move || read("gateway", topic)).await.expect("no panic");
+            let answer = tokio::task::spawn_blocking(move || read("gateway", topic))
+                .await
+                .expect("no panic");
             assert_refused(topic, answer);
         }
     }
@@ -135,8 +150,9 @@ mod secured {
         let stranger = brokers("stranger");
         assert_refused("order.commands", write(&stranger, "order.commands").await);
         for topic in ["order.commands", "order.events", "user.credentials", "outcomes"] {
-            let answer =
-                tokio::task::spawn_blocking(move || read("stranger", topic)).await.expect("no panic");
+            let answer = tokio::task::spawn_blocking(move || read("stranger", topic))
+                .await
+                .expect("no panic");
             assert_refused(topic, answer);
         }
 

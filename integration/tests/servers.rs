@@ -1,5 +1,5 @@
-//! The servers of the native stack keep what they were given when they are killed, and a service shows that it
-//! does not hear from one. Run under `stack run`, as integration/test does.
+//! The servers of the native stack keep what they were given when they are killed, and a service
+//! shows that it does not hear from one. Run under `stack run`, as integration/test does.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 async fn register(registry: &str, subject: &str) -> Value {
     let (namespace, name) = subject.rsplit_once('.').expect("a full name");
-    let schema = json!({ "type": "record", "name": name, "namespace": namespace, "fields": [] }).to_string();
+    let schema =
+        json!({ "type": "record", "name": name, "namespace": namespace, "fields": [] }).to_string();
     let request = reqwest::Client::new().post(format!("{registry}/subjects/{subject}/versions"));
     let answer = request.json(&json!({ "schema": schema })).send().await.expect("an answer");
     answer.json().await.expect("an id")
@@ -60,8 +61,8 @@ async fn service_is_not_ready_while_it_does_not_hear_from_the_broker() {
     let url = address.replace("/metrics", "/readyz");
     wait_for_readiness(&url, 200, "").await;
 
-    // A process that is stopped keeps its connections, as a network that is cut does. Its sessions may
-    // end first, which is a reason of its own.
+    // A process that is stopped keeps its connections, as a network that is cut does. Its sessions
+    // may end first, which is a reason of its own.
     stack.signal("broker", "STOP").await.expect("it is stopped");
     wait_for_readiness(&url, 503, "no broker was heard from for 10 s").await;
     stack.signal("broker", "CONT").await.expect("it goes on");

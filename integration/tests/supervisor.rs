@@ -1,4 +1,5 @@
-//! The supervisor with small shell scripts for parts: order, deaths, restarts, failures at the start. It needs no server.
+//! The supervisor with small shell scripts for parts: order, deaths, restarts, failures at the
+//! start. It needs no server.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use integration::stack::{Kind, Layout, Part, Policy, Ready, StackError, Supervis
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A part that says in `journal` when it starts and when it is asked to stop, and is ready once it has started.
+/// A part that says in `journal` when it starts and when it is asked to stop, and is ready once it
+/// has started.
 fn scribe(dir: &Path, name: &str, stage: u8) -> Part {
     let script = format!(
         "trap 'echo {name} stops >> {dir}/journal; exit 0' TERM; echo {name} starts >> {dir}/journal; touch {dir}/{name}; \
@@ -26,7 +28,11 @@ fn layout(dir: &Path) -> Layout {
 }
 
 fn journal(dir: &Path) -> Vec<String> {
-    std::fs::read_to_string(dir.join("journal")).unwrap_or_default().lines().map(str::to_owned).collect()
+    std::fs::read_to_string(dir.join("journal"))
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test]
@@ -38,7 +44,10 @@ async fn parts_start_stage_by_stage_and_stop_in_reverse() {
     supervisor.start_all().await.expect("both start");
     supervisor.stop_all().await;
 
-    assert_eq!(["early starts", "late starts", "late stops", "early stops"], journal(dir.path())[..]);
+    assert_eq!(
+        ["early starts", "late starts", "late stops", "early stops"],
+        journal(dir.path())[..]
+    );
     assert!(supervisor.status().iter().all(|part| part.state == "stopped"));
 }
 
@@ -46,7 +55,8 @@ async fn parts_start_stage_by_stage_and_stop_in_reverse() {
 async fn a_killed_part_stays_dead_in_tests_and_comes_back_in_up() {
     for (policy, comes_back) in [(Policy::Leave, false), (Policy::Restart, true)] {
         let dir = tempfile::tempdir().expect("a folder");
-        let supervisor = Supervisor::new(layout(dir.path()), vec![scribe(dir.path(), "mortal", 1)], policy);
+        let supervisor =
+            Supervisor::new(layout(dir.path()), vec![scribe(dir.path(), "mortal", 1)], policy);
         supervisor.start_all().await.expect("it starts");
 
         supervisor.signal("mortal", nix::sys::signal::Signal::SIGKILL).await.expect("it is killed");
@@ -67,7 +77,10 @@ async fn a_part_that_dies_at_its_start_is_reported_with_its_last_words() {
 
     let error = supervisor.start_all().await.expect_err("it can't start").to_string();
 
-    assert!(error.contains("doomed ended with code 3") && error.contains("no licence found"), "{error}");
+    assert!(
+        error.contains("doomed ended with code 3") && error.contains("no licence found"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! The walls of the house: which crate may use which, who may name a Kafka client, what the domain is made of, where `unsafe` may stand, and
-//! what lies at the top. Needs no stack and starts nothing but cargo. To move a wall, change `DESIGN` first and the lists here with it.
+//! The walls of the house: which crate may use which, who may name a Kafka client, what the domain
+//! is made of, where `unsafe` may stand, and what lies at the top. Needs no stack and starts
+//! nothing but cargo. To move a wall, change `DESIGN` first and the lists here with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate of the house may use of the house. Dependencies point one way: schemas <- redpanda <- pipeline, gateway <- integration.
+/// What each crate of the house may use of the house. Dependencies point one way: schemas <-
+/// redpanda <- pipeline, gateway <- integration.
 const HOUSE: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("redpanda", &["schemas"]),
@@ -17,7 +19,10 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("projections", &["schemas", "redpanda"]),
     ("services", &["schemas", "redpanda", "domain", "engine", "projections"]),
     ("gateway", &["schemas", "redpanda", "projections"]),
-    ("integration", &["schemas", "redpanda", "domain", "engine", "projections", "services", "gateway"]),
+    (
+        "integration",
+        &["schemas", "redpanda", "domain", "engine", "projections", "services", "gateway"],
+    ),
     ("proof", &["schemas", "redpanda", "domain", "integration"]),
     ("speed", &["schemas", "redpanda", "domain", "engine", "integration"]),
 ];
@@ -31,7 +36,8 @@ const KAFKA_CLIENTS: [&str; 6] = ["rdkafka", "rskafka", "krafka", "kafka", "kafk
 /// Kafka's wire format alone: it opens no connection. Only the gate of the native stack reads it.
 const KAFKA_CODEC: &str = "kafka-protocol";
 
-/// Every crate that code of the domain can reach. None opens a file or a socket, starts a thread or reads a clock for it.
+/// Every crate that code of the domain can reach. None opens a file or a socket, starts a thread or
+/// reads a clock for it.
 const DOMAIN_TREE: [&str; 48] = [
     "adler2",
     "aliasable",
@@ -106,7 +112,8 @@ fn root() -> PathBuf {
 
 fn cargo(arguments: &[&str]) -> String {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let output = command.args(arguments).arg("--offline").current_dir(root()).output().expect("cargo runs");
+    let output =
+        command.args(arguments).arg("--offline").current_dir(root()).output().expect("cargo runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo {} failed:\n{errors}", arguments.join(" "));
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -135,7 +142,9 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
-        for path in std::fs::read_dir(&dir).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        for path in
+            std::fs::read_dir(&dir).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
             if path.is_dir() {
                 dirs.push(path);
             } else if path.extension().is_some_and(|kind| kind == "rs") {
@@ -153,7 +162,11 @@ fn read(path: &Path) -> String {
 
 /// The code of a file, without what stands behind `//`.
 fn code(path: &Path) -> String {
-    read(path).lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    read(path)
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -181,20 +194,35 @@ fn no_crate_but_redpanda_names_a_kafka_client() {
         if name == LOG {
             assert_eq!(vec!["rdkafka", "rdkafka-sys", "rskafka"], clients);
         } else {
-            assert!(clients.is_empty(), "{name} names {clients:?}; only {LOG} may name a Kafka client");
+            assert!(
+                clients.is_empty(),
+                "{name} names {clients:?}; only {LOG} may name a Kafka client"
+            );
         }
     }
 }
 
 #[test]
 fn nothing_that_can_block_is_in_the_domains_tree() {
-    let tree =
-        cargo(&["tree", "-p", "domain", "-e", "normal,no-proc-macro", "--prefix", "none", "-f", "{p}"]);
+    let tree = cargo(&[
+        "tree",
+        "-p",
+        "domain",
+        "-e",
+        "normal,no-proc-macro",
+        "--prefix",
+        "none",
+        "-f",
+        "{p}",
+    ]);
     let tree: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     let unknown: Vec<_> = tree.iter().filter(|name| !DOMAIN_TREE.contains(name)).collect();
 
     assert!(tree.contains("schemas"), "cargo tree shows no tree: {tree:?}");
-    assert!(unknown.is_empty(), "new in the domain's tree: {unknown:?}; may they block, or read a clock?");
+    assert!(
+        unknown.is_empty(),
+        "new in the domain's tree: {unknown:?}; may they block, or read a clock?"
+    );
 }
 
 #[test]
@@ -231,9 +259,17 @@ fn unsafe_code_is_forbidden_everywhere_but_in_one_file() {
             let path = Path::new(text(&target["src_path"]));
             let root = code(path);
             if name == LOG && kind == "lib" {
-                assert!(root.contains("#![deny(unsafe_code)]"), "{} does not deny it", path.display());
+                assert!(
+                    root.contains("#![deny(unsafe_code)]"),
+                    "{} does not deny it",
+                    path.display()
+                );
             } else {
-                assert!(root.contains("#![forbid(unsafe_code)]"), "{} does not forbid it", path.display());
+                assert!(
+                    root.contains("#![forbid(unsafe_code)]"),
+                    "{} does not forbid it",
+                    path.display()
+                );
             }
         }
     }
@@ -254,8 +290,9 @@ fn unsafe_code_is_forbidden_everywhere_but_in_one_file() {
     assert!(only_the_module, "unsafe code outside of raw.rs: {found:?}");
 }
 
-/// Redpanda may lose offsets that a transaction has staged when a plain commit of the same group meets
-/// them (redpanda#31483). Only the benchmark of delivery at least once and a planted bug make one.
+/// Redpanda may lose offsets that a transaction has staged when a plain commit of the same group
+/// meets them (redpanda#31483). Only the benchmark of delivery at least once and a planted bug make
+/// one.
 #[test]
 fn no_group_of_a_transaction_gets_a_plain_offset_commit() {
     let log = root().join("redpanda/src");
@@ -264,15 +301,24 @@ fn no_group_of_a_transaction_gets_a_plain_offset_commit() {
         let plain = text.matches("CommitMode::").count();
         let session = path.ends_with("src/session.rs");
         assert_eq!(plain, if session { 2 } else { 0 }, "{} commits offsets", path.display());
-        for wrong in [r#""enable.auto.commit", "true""#, "commit_message", "commit_consumer_state"] {
+        for wrong in [r#""enable.auto.commit", "true""#, "commit_message", "commit_consumer_state"]
+        {
             assert!(!text.contains(wrong), "{} has {wrong}", path.display());
         }
         let consumer = text.contains("group.id");
-        assert!(!consumer || text.contains(r#""enable.auto.commit", "false""#), "{}", path.display());
+        assert!(
+            !consumer || text.contains(r#""enable.auto.commit", "false""#),
+            "{}",
+            path.display()
+        );
     }
     for folder in ["pipeline", "gateway", "schemas"] {
         for path in sources(&root().join(folder)) {
-            assert!(!code(&path).contains("AtLeastOnce"), "{} delivers at least once", path.display());
+            assert!(
+                !code(&path).contains("AtLeastOnce"),
+                "{} delivers at least once",
+                path.display()
+            );
         }
     }
 }
@@ -280,9 +326,11 @@ fn no_group_of_a_transaction_gets_a_plain_offset_commit() {
 #[test]
 fn nothing_else_stands_at_the_top() {
     let entries = std::fs::read_dir(root()).expect("the checkout");
-    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let names =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
     // `target` is cargo's, and ignored.
-    let known = |name: &String| name.starts_with('.') || name == "target" || TOP.contains(&name.as_str());
+    let known =
+        |name: &String| name.starts_with('.') || name == "target" || TOP.contains(&name.as_str());
     let unknown: Vec<_> = names.filter(|name| !known(name)).collect();
 
     assert!(unknown.is_empty(), "at the top of the checkout, but not in the design: {unknown:?}");

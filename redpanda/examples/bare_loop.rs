@@ -1,6 +1,7 @@
-//! The shortest loop that does the work of `integration/bench` by hand: what a transaction costs without an engine. It restores nothing,
-//! survives nothing and moves nothing; it is there to be measured. The other words make and delete topics and write inputs, for everybody
-//! who is measured.
+//! The shortest loop that does the work of `integration/bench` by hand: what a transaction costs
+//! without an engine. It restores nothing, survives nothing and moves nothing; it is there to be
+//! measured. The other words make and delete topics and write inputs, for everybody who is
+//! measured.
 
 use std::{
     collections::HashMap,
@@ -74,7 +75,13 @@ fn producer(brokers: &str, id: Option<&str>, linger_ms: &str) -> Result<Sender, 
     Ok(config.create()?)
 }
 
-fn send(producer: &Sender, topic: &str, partition: i32, key: &[u8], value: &[u8]) -> Result<(), Failure> {
+fn send(
+    producer: &Sender,
+    topic: &str,
+    partition: i32,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), Failure> {
     let mut record = BaseRecord::to(topic).partition(partition).key(key).payload(value);
     while let Err((error, same)) = producer.send(record) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
@@ -130,15 +137,26 @@ fn fresh(brokers: &str, topics: &[&str]) -> Result<(), Failure> {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }
 
-/// A key for each number, every key once in `keys` numbers, in no order that a cache would like (Knuth's multiplicative hash).
+/// A key for each number, every key once in `keys` numbers, in no order that a cache would like
+/// (Knuth's multiplicative hash).
 fn key_of(number: u64, keys: u64) -> String {
     format!("key-{}", number * 2_654_435_761 % keys)
 }
 
-fn write(producer: &Sender, codec: &Codec, topic: &str, key: &str, body: String) -> Result<(), Failure> {
+fn write(
+    producer: &Sender,
+    codec: &Codec,
+    topic: &str,
+    key: &str,
+    body: String,
+) -> Result<(), Failure> {
     let mut value = Vec::new();
     Add { body }.encode(codec, &mut value)?;
     send(producer, topic, partition_of(key.as_bytes(), PARTITIONS), key.as_bytes(), &value)
@@ -153,7 +171,14 @@ fn fill(brokers: &str, topic: &str, records: u64, keys: u64, body: usize) -> Res
 }
 
 /// Writes each input when it is due, or as soon as it can after that.
-fn pace(brokers: &str, topic: &str, rate: u64, seconds: u64, keys: u64, body: usize) -> Result<(), Failure> {
+fn pace(
+    brokers: &str,
+    topic: &str,
+    rate: u64,
+    seconds: u64,
+    keys: u64,
+    body: usize,
+) -> Result<(), Failure> {
     let (producer, codec) = (producer(brokers, None, "0")?, codec());
     producer.client().fetch_metadata(Some(topic), ASK)?;
     let begun_us = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?;
@@ -232,7 +257,8 @@ fn run(brokers: &str, name: &str, topic: &str, out: &str, commit: Duration) -> R
     loop {
         if let Some(message) = consumer.poll(Duration::from_millis(1)) {
             let message = message?;
-            let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
+            let (key, value) =
+                (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
             let Add { body } = codec.open(value)?.read()?;
             let count = counts.get(key).map_or(0, |count| count.count) + 1;
             let (mut output, mut state) = (Vec::new(), Vec::new());
@@ -240,7 +266,12 @@ fn run(brokers: &str, name: &str, topic: &str, out: &str, commit: Duration) -> R
             let now = Count { count, body };
             now.encode(&codec, &mut state)?;
             counts.insert(key.to_vec(), now);
-            batch.records.push(Counting { partition: message.partition(), key: key.to_vec(), output, state });
+            batch.records.push(Counting {
+                partition: message.partition(),
+                key: key.to_vec(),
+                output,
+                state,
+            });
             batch.next.insert(message.partition(), message.offset() + 1);
         }
         if since.elapsed() >= commit && !batch.records.is_empty() {

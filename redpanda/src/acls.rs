@@ -126,7 +126,9 @@ impl Acls {
         let programs: BTreeMap<String, Access> = serde_yaml_ng::from_str(text)?;
         for (program, access) in &programs {
             let named = access.read.iter().chain(&access.write).chain(&access.manage);
-            if let Some(topic) = named.into_iter().find(|name| *name != "*" && topics.get(name).is_none()) {
+            if let Some(topic) =
+                named.into_iter().find(|name| *name != "*" && topics.get(name).is_none())
+            {
                 return Err(AclsError::Topic { program: program.clone(), topic: topic.clone() });
             }
         }
@@ -155,25 +157,33 @@ impl Acls {
     pub fn create(&self, brokers: impl Into<Brokers>) -> Result<(), ProvisionError> {
         let doing = "creating access rules".to_owned();
         let mut config = brokers.into().librdkafka();
-        let admin: AdminClient<DefaultClientContext> =
-            config.set("client.id", "millrace-provision").create().map_err(|error| {
-                ProvisionError::Broker { doing: doing.clone(), cause: error.to_string(), passing: false }
+        let admin: AdminClient<DefaultClientContext> = config
+            .set("client.id", "millrace-provision")
+            .create()
+            .map_err(|error| ProvisionError::Broker {
+                doing: doing.clone(),
+                cause: error.to_string(),
+                passing: false,
             })?;
-        raw::create_acls(admin.inner(), &self.rules(), ASK).map_err(|(code, cause)| ProvisionError::Broker {
-            doing,
-            cause,
-            passing: retry::is_passing(code),
+        raw::create_acls(admin.inner(), &self.rules(), ASK).map_err(|(code, cause)| {
+            ProvisionError::Broker { doing, cause, passing: retry::is_passing(code) }
         })
     }
 }
 
 impl Access {
     fn rules<'a>(&'a self, program: &'a str) -> impl Iterator<Item = Rule<'a>> {
-        let rules = move |names: &'a [String], resource, prefixed, operations: &'static [Operation]| {
-            let rule =
-                move |name: &String| Rule { program, resource, name: name.clone(), prefixed, operations };
-            names.iter().map(rule)
-        };
+        let rules =
+            move |names: &'a [String], resource, prefixed, operations: &'static [Operation]| {
+                let rule = move |name: &String| Rule {
+                    program,
+                    resource,
+                    name: name.clone(),
+                    prefixed,
+                    operations,
+                };
+                names.iter().map(rule)
+            };
         let below = self.groups.iter().map(move |group| Rule {
             program,
             resource: Resource::Group,
@@ -242,7 +252,9 @@ mod tests {
                 // The mail worker reports deliveries.
                 owners.insert("notification");
             }
-            let may = |program: &&str| acls.of(program).is_some_and(|may| may.write.contains(&topic.name));
+            let may = |program: &&str| {
+                acls.of(program).is_some_and(|may| may.write.contains(&topic.name))
+            };
             let writers: BTreeSet<_> = acls.programs().filter(may).collect();
             assert_eq!(writers, owners, "{}", topic.name);
         }
@@ -252,8 +264,9 @@ mod tests {
     fn topics_with_password_hashes_are_read_by_the_user_service_alone() {
         let acls = Acls::all();
         for topic in ["user.commands", "user.credentials"] {
-            let may =
-                |program: &&str| acls.of(program).is_some_and(|may| may.read.iter().any(|t| t == topic));
+            let may = |program: &&str| {
+                acls.of(program).is_some_and(|may| may.read.iter().any(|t| t == topic))
+            };
             assert_eq!(acls.programs().filter(may).collect::<Vec<_>>(), ["user"], "{topic}");
         }
         assert!(acls.of("gateway").expect("a gateway").read.is_empty());
@@ -278,7 +291,8 @@ mod tests {
 
     #[test]
     fn unknown_topic_is_named() {
-        let error = Acls::parse("shop: {read: [outcome]}", topics::all()).expect_err("no such topic");
+        let error =
+            Acls::parse("shop: {read: [outcome]}", topics::all()).expect_err("no such topic");
         assert_eq!(error.to_string(), "shop: there is no topic outcome");
         assert!(Acls::parse("shop: {reads: [outcomes]}", topics::all()).is_err());
     }

@@ -5,14 +5,15 @@ use crate::log::{Headers, Outgoing, Topic, headers_in};
 /// What stands for the length of a key or a value that is not there.
 const NONE: u32 = u32::MAX;
 
-/// What a batch of one record has besides the record (61 bytes), and the most that a record has besides
-/// its key, value and headers (36 bytes): version 2 of Kafka's format.
+/// What a batch of one record has besides the record (61 bytes), and the most that a record has
+/// besides its key, value and headers (36 bytes): version 2 of Kafka's format.
 const OVERHEAD: usize = 61 + 36;
-/// The lengths of a header's name and value are two numbers of up to 5 bytes each; here they take 4.
+/// The lengths of a header's name and value are two numbers of up to 5 bytes each; here they take
+/// 4.
 const HEADER_OVERHEAD: usize = 2;
 
-/// The most bytes that a record takes as a batch of its own. Brokers compare the size of a batch with
-/// the topic's `max.message.bytes`.
+/// The most bytes that a record takes as a batch of its own. Brokers compare the size of a batch
+/// with the topic's `max.message.bytes`.
 pub fn wire_bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &Headers) -> usize {
     wire_bytes_of(key, value, headers.as_bytes(), headers.len())
 }
@@ -22,8 +23,9 @@ fn wire_bytes_of(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[u8], count
     OVERHEAD + length(key) + length(value) + headers.len() + HEADER_OVERHEAD * count
 }
 
-/// Records to be written, in order. Their keys, values and headers stand one behind the other, and a topic's name once: many small
-/// records cost two allocations, and one thread can make them and another write them without sharing anything.
+/// Records to be written, in order. Their keys, values and headers stand one behind the other, and
+/// a topic's name once: many small records cost two allocations, and one thread can make them and
+/// another write them without sharing anything.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     topics: Vec<Topic>,
@@ -113,7 +115,14 @@ impl Batch {
         self.bytes.extend_from_slice(value.unwrap_or_default());
         self.bytes.extend_from_slice(headers.as_bytes());
         let headers = headers.as_bytes().len() as u32;
-        self.records.push(Place { start, topic, partition, key: length(key), value: length(value), headers });
+        self.records.push(Place {
+            start,
+            topic,
+            partition,
+            key: length(key),
+            value: length(value),
+            headers,
+        });
     }
 
     /// Forgets all records behind the first `length`.
@@ -158,7 +167,8 @@ impl Batch {
 
     /// The number of a topic here. They are few, and mostly known by their address.
     fn topic(&mut self, topic: &Topic) -> u32 {
-        let known = self.topics.iter().position(|known| Topic::ptr_eq(known, topic) || known == topic);
+        let known =
+            self.topics.iter().position(|known| Topic::ptr_eq(known, topic) || known == topic);
         known.unwrap_or_else(|| {
             self.topics.push(topic.clone());
             self.topics.len() - 1
@@ -192,12 +202,14 @@ mod tests {
         headers.push("empty", "");
         headers.push(b"\xff\xfe", b"\xff");
         let record =
-            |topic: &str, partition, key: Option<&str>, value: Option<&str>, headers: &Headers| Outgoing {
-                topic: topic.into(),
-                partition,
-                key: key.map(|key| key.to_owned().into()),
-                value: value.map(|value| value.to_owned().into()),
-                headers: headers.clone(),
+            |topic: &str, partition, key: Option<&str>, value: Option<&str>, headers: &Headers| {
+                Outgoing {
+                    topic: topic.into(),
+                    partition,
+                    key: key.map(|key| key.to_owned().into()),
+                    value: value.map(|value| value.to_owned().into()),
+                    headers: headers.clone(),
+                }
             };
         vec![
             record("a", 0, Some("key"), Some("value"), &headers),

@@ -1,5 +1,5 @@
-//! How the brokers are reached: addresses, TLS and SASL, for librdkafka and rskafka alike. It opens no
-//! connection, and never shows the password.
+//! How the brokers are reached: addresses, TLS and SASL, for librdkafka and rskafka alike. It opens
+//! no connection, and never shows the password.
 
 use std::{fmt, sync::Arc};
 
@@ -128,7 +128,8 @@ impl BrokerSettings {
     pub fn open(&self, tls: &Tls) -> Result<Brokers, SettingError> {
         let addresses: Vec<_> = self.brokers.split(',').map(str::trim).collect();
         for address in &addresses {
-            let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+            let port =
+                address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
             if port.is_none_or(|port| port.parse::<u16>().is_err()) {
                 let why = format!("'{address}': expected host:port, and commas between several");
                 return Err(SettingError::Wrong { variable: "MILLRACE_BROKERS", why });
@@ -146,7 +147,8 @@ impl BrokerSettings {
     }
 
     fn sasl(&self, encrypted: bool) -> Result<Option<Sasl>, SettingError> {
-        let wrong = |variable, why: &str| Err(SettingError::Wrong { variable, why: why.to_owned() });
+        let wrong =
+            |variable, why: &str| Err(SettingError::Wrong { variable, why: why.to_owned() });
         match (self.sasl_mechanism, &self.sasl_user, &self.sasl_password) {
             (None, None, None) => Ok(None),
             (None, _, _) => wrong(
@@ -266,7 +268,8 @@ mod tests {
 
     #[test]
     fn unknown_mechanism_is_answered_with_those_that_there_are() {
-        let error = Program::try_parse_from(["program", "--sasl-mechanism", "GSSAPI"]).expect_err("none");
+        let error =
+            Program::try_parse_from(["program", "--sasl-mechanism", "GSSAPI"]).expect_err("none");
         assert!(error.to_string().contains("SCRAM-SHA-256, SCRAM-SHA-512, PLAIN"), "{error}");
     }
 

@@ -1,15 +1,16 @@
 //! Places where a process can be made to die, for those who prove that nothing is lost then.
 //!
-//! `MILLRACE_FAULT=after-begin:3` ends the process, as `kill -9` does, at the third time that it comes to the place
-//! `after-begin`; `before-outcomes:3:stop` stops it there, as SIGSTOP does, until it gets SIGCONT;
-//! `after-poll:3:panic` panics there, so that the thread dies and the process stays; `abort:3` lets the third
-//! transaction fail and be aborted; `panic:KEY` makes every decision about the aggregate KEY panic. Without the variable a
-//! place costs one load.
+//! `MILLRACE_FAULT=after-begin:3` ends the process, as `kill -9` does, at the third time that it
+//! comes to the place `after-begin`; `before-outcomes:3:stop` stops it there, as SIGSTOP does,
+//! until it gets SIGCONT; `after-poll:3:panic` panics there, so that the thread dies and the
+//! process stays; `abort:3` lets the third transaction fail and be aborted; `panic:KEY` makes every
+//! decision about the aggregate KEY panic. Without the variable a place costs one load.
 //!
-//! A session's places, in the order of a transaction: `after-poll`, `after-begin`, `after-send`, `after-offsets`,
-//! `before-commit`, `abort`, `end-sent` (the wish to commit was sent, its answer is not seen), `after-commit`;
-//! beside them `in-rebalance` and `during-restore`; a projector's: `before-store` and `after-store`, and with outcomes
-//! `before-outcomes` (nothing is sent to PostgreSQL yet) and `in-outcomes` (the position is moved, nothing committed).
+//! A session's places, in the order of a transaction: `after-poll`, `after-begin`, `after-send`,
+//! `after-offsets`, `before-commit`, `abort`, `end-sent` (the wish to commit was sent, its answer
+//! is not seen), `after-commit`; beside them `in-rebalance` and `during-restore`; a projector's:
+//! `before-store` and `after-store`, and with outcomes `before-outcomes` (nothing is sent to
+//! PostgreSQL yet) and `in-outcomes` (the position is moved, nothing committed).
 
 use std::sync::{
     OnceLock,
@@ -34,7 +35,9 @@ enum Then {
 static ORDERED: OnceLock<Option<Order>> = OnceLock::new();
 
 fn ordered() -> Option<&'static Order> {
-    ORDERED.get_or_init(|| std::env::var("MILLRACE_FAULT").ok().map(|text| Order::parse(&text))).as_ref()
+    ORDERED
+        .get_or_init(|| std::env::var("MILLRACE_FAULT").ok().map(|text| Order::parse(&text)))
+        .as_ref()
 }
 
 impl Order {
@@ -75,7 +78,8 @@ pub fn place(name: &str) {
 
 /// Whether the fault `name` is to happen now.
 pub(crate) fn is_due(name: &str) -> bool {
-    ordered().is_some_and(|order| order.place == name && order.left.fetch_sub(1, Ordering::Relaxed) == 1)
+    ordered()
+        .is_some_and(|order| order.place == name && order.left.fetch_sub(1, Ordering::Relaxed) == 1)
 }
 
 /// Ends the process at once.
@@ -87,12 +91,14 @@ pub(crate) fn die(name: &str) -> ! {
 /// Stops the process, all threads of it, until somebody lets it go on.
 fn stop(name: &str) {
     eprintln!("MILLRACE_FAULT: stopping at {name}");
-    let stopped =
-        std::process::Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();
+    let stopped = std::process::Command::new("kill")
+        .args(["-STOP", &std::process::id().to_string()])
+        .status();
     if let Err(error) = stopped {
         eprintln!("MILLRACE_FAULT: can't stop: kill: {error}");
     }
-    // The signal may take a moment. Until it has come, nothing goes on here; once it has, this is over when it is woken.
+    // The signal may take a moment. Until it has come, nothing goes on here; once it has, this is
+    // over when it is woken.
     std::thread::sleep(std::time::Duration::from_secs(1));
 }
 
@@ -103,9 +109,15 @@ mod tests {
     #[test]
     fn an_order_names_a_place_and_how_often_and_what_to_do() {
         let order = Order::parse("before-outcomes:3:stop");
-        assert_eq!((&*order.place, order.left.into_inner(), order.then), ("before-outcomes", 3, Then::Stop));
+        assert_eq!(
+            (&*order.place, order.left.into_inner(), order.then),
+            ("before-outcomes", 3, Then::Stop)
+        );
         let order = Order::parse("after-poll");
-        assert_eq!((&*order.place, order.left.into_inner(), order.then), ("after-poll", 1, Then::Die));
+        assert_eq!(
+            (&*order.place, order.left.into_inner(), order.then),
+            ("after-poll", 1, Then::Die)
+        );
         assert_eq!(Order::parse("after-poll:3:panic").then, Then::Panic);
         assert_eq!(Order::parse("panic:order-7").argument, "order-7");
     }

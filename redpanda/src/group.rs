@@ -1,7 +1,7 @@
 //! A member of a consumer group on librdkafka: what sessions and readers have in common.
 //!
-//! It reads what is committed, from where it is told to, and commits nothing by itself. Assignments are
-//! acknowledged empty: nothing is fetched before [`GroupConsumer::fetch_from`].
+//! It reads what is committed, from where it is told to, and commits nothing by itself. Assignments
+//! are acknowledged empty: nothing is fetched before [`GroupConsumer::fetch_from`].
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -69,13 +69,17 @@ impl Context {
                 );
             }
         }
-        found.into_iter().filter(|(_, topics)| *topics == self.inputs.len()).map(|(task, _)| task).collect()
+        found
+            .into_iter()
+            .filter(|(_, topics)| *topics == self.inputs.len())
+            .map(|(task, _)| task)
+            .collect()
     }
 }
 
 impl ClientContext for Context {
-    /// What was fetched last may be the mark of a transaction, which is given to nobody: so this counts from where librdkafka has
-    /// fetched to, not from the last record that was seen.
+    /// What was fetched last may be the mark of a transaction, which is given to nobody: so this
+    /// counts from where librdkafka has fetched to, not from the last record that was seen.
     fn stats(&self, statistics: Statistics) {
         let of_topic = |topic: &Topic| {
             let partitions = statistics.topics.get(&**topic).map(|found| found.partitions.values());
@@ -89,7 +93,8 @@ impl ClientContext for Context {
                 });
             lag.collect::<Vec<_>>()
         };
-        let idle = statistics.brokers.values().map(|broker| broker.rxidle).filter(|idle| *idle >= 0).min();
+        let idle =
+            statistics.brokers.values().map(|broker| broker.rxidle).filter(|idle| *idle >= 0).min();
         let idle = idle.map(|microseconds| Duration::from_micros(microseconds.unsigned_abs()));
         if let Some(heard) = idle.and_then(|idle| Instant::now().checked_sub(idle)) {
             *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
@@ -103,9 +108,15 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
         if consumer.closed() {
-            // The group's part of the client has ended: an answer to what was still queued would wait for ever.
+            // The group's part of the client has ended: an answer to what was still queued would
+            // wait for ever.
             return;
         }
         let tasks = self.tasks(list);
@@ -133,8 +144,9 @@ impl ConsumerContext for Context {
 
 /// A client of which the last owner does not wait for its end.
 ///
-/// Closing one serves what is still queued, and an answer to an assignment that comes in between can wait for ever.
-/// A worker that rebuilds must not: a thread does the closing, and at worst it is the thread that is lost.
+/// Closing one serves what is still queued, and an answer to an assignment that comes in between
+/// can wait for ever. A worker that rebuilds must not: a thread does the closing, and at worst it
+/// is the thread that is lost.
 struct Closing(Option<Arc<BaseConsumer<Context>>>);
 
 impl Deref for Closing {
@@ -159,7 +171,8 @@ impl Drop for Closing {
 /// A member of a group.
 pub(crate) struct GroupConsumer {
     consumer: Closing,
-    /// Asks for high watermarks: what is not committed yet counts too. Rarely needed, so it goes when there is nothing to read.
+    /// Asks for high watermarks: what is not committed yet counts too. Rarely needed, so it goes
+    /// when there is nothing to read.
     edges: Option<Arc<BaseConsumer>>,
     brokers: Brokers,
     group: String,
@@ -191,8 +204,8 @@ impl GroupConsumer {
             heard: Mutex::new(Instant::now()),
             before_revoke,
         };
-        let consumer =
-            BaseConsumer::from_config_and_context(&config, context).map_err(|e| fatal(doing(), &e))?;
+        let consumer = BaseConsumer::from_config_and_context(&config, context)
+            .map_err(|e| fatal(doing(), &e))?;
         let names: Vec<&str> = inputs.iter().map(|topic| &**topic).collect();
         consumer.subscribe(&names).map_err(|e| fatal(doing(), &e))?;
         Ok(Self {
@@ -223,7 +236,8 @@ impl GroupConsumer {
                 None => break,
                 Some(Ok(message)) => out.push(self.copier.record(&message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
-                // librdkafka is at it already. There may be hundreds of these after the broker was away.
+                // librdkafka is at it already. There may be hundreds of these after the broker was
+                // away.
                 Some(Err(error)) if is_passing(&error) => {
                     if out.len() == before {
                         wait = until.saturating_duration_since(Instant::now());
@@ -231,7 +245,9 @@ impl GroupConsumer {
                     }
                 }
                 Some(Err(error)) if is_out_of_range(&error) => {
-                    return Err(self.out_of_range().unwrap_or_else(|| consumption(&self.group, &error)));
+                    return Err(self
+                        .out_of_range()
+                        .unwrap_or_else(|| consumption(&self.group, &error)));
                 }
                 Some(Err(error)) => return Err(consumption(&self.group, &error)),
             }
@@ -250,7 +266,8 @@ impl GroupConsumer {
     fn out_of_range(&mut self) -> Option<LogError> {
         let read = self.consumer.position().ok()?;
         self.positions.clone().into_iter().find_map(|(partition, from)| {
-            let offset = match read.find_partition(&partition.topic, partition.partition)?.offset() {
+            let offset = match read.find_partition(&partition.topic, partition.partition)?.offset()
+            {
                 Offset::Offset(offset) => offset,
                 _ => from,
             };
@@ -264,7 +281,10 @@ impl GroupConsumer {
         self.consumer.context().news().pop_front()
     }
 
-    pub(crate) fn fetch_from(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    pub(crate) fn fetch_from(
+        &mut self,
+        positions: &[(TopicPartition, i64)],
+    ) -> Result<(), LogError> {
         let doing = || format!("setting the positions of group {}", self.group);
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for (place, offset) in positions {
@@ -274,12 +294,14 @@ impl GroupConsumer {
         self.consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
         self.reading.forget();
         let before = std::mem::replace(&mut self.positions, positions.to_vec());
-        // Until they have stopped, records from before the change may still come, which would look like a gap that was skipped.
+        // Until they have stopped, records from before the change may still come, which would look
+        // like a gap that was skipped.
         self.settle(before).map_err(|e| fatal(doing(), &e))
     }
 
-    /// librdkafka moves its position also past the marks of transactions (`rd_kafka_op_handle_std`), in the order of what is polled. A
-    /// stop and a seek make it unknown, and [`GroupConsumer::settle`] has waited for both.
+    /// librdkafka moves its position also past the marks of transactions
+    /// (`rd_kafka_op_handle_std`), in the order of what is polled. A stop and a seek make it
+    /// unknown, and [`GroupConsumer::settle`] has waited for both.
     pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
         let Ok(read) = self.consumer.position() else { return Vec::new() };
         let position = |(place, from): &(TopicPartition, i64)| match read
@@ -292,14 +314,20 @@ impl GroupConsumer {
         self.positions.iter().filter_map(position).collect()
     }
 
-    /// Waits until what was read `before` has stopped. librdkafka keeps no note of a stop that is under way: another change
-    /// of the assignment before its answer stops the same partition twice, and an assertion ends the process
-    /// (confluentinc/librdkafka#5573). A seek waits behind the stop, so its answer, whichever, says that the stop is done.
+    /// Waits until what was read `before` has stopped. librdkafka keeps no note of a stop that is
+    /// under way: another change of the assignment before its answer stops the same partition
+    /// twice, and an assertion ends the process (confluentinc/librdkafka#5573). A seek waits behind
+    /// the stop, so its answer, whichever, says that the stop is done.
     fn settle(&self, before: Vec<(TopicPartition, i64)>) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::with_capacity(before.len());
         for (place, was) in before {
-            // One that goes on is on its way to its new position, and a seek to there changes nothing.
-            let now = self.positions.iter().find(|(other, _)| *other == place).map_or(was, |(_, now)| *now);
+            // One that goes on is on its way to its new position, and a seek to there changes
+            // nothing.
+            let now = self
+                .positions
+                .iter()
+                .find(|(other, _)| *other == place)
+                .map_or(was, |(_, now)| *now);
             drop(list.add_partition_offset(&place.topic, place.partition, Offset::Offset(now)));
         }
         if list.count() > 0 {
@@ -332,7 +360,10 @@ impl GroupConsumer {
         std::mem::take(&mut *self.consumer.context().lag())
     }
 
-    pub(crate) fn committed(&mut self, places: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+    pub(crate) fn committed(
+        &mut self,
+        places: &[TopicPartition],
+    ) -> Result<Vec<Option<i64>>, LogError> {
         committed(&**self.consumer, &self.group, places)
     }
 
@@ -346,11 +377,13 @@ impl GroupConsumer {
         RestoreReader::begin(consumer, edges, &self.group, changelog, inputs)
     }
 
-    /// Clients apart from the group: one reads committed records, the other sees uncommitted ones too.
+    /// Clients apart from the group: one reads committed records, the other sees uncommitted ones
+    /// too.
     pub(crate) fn alone(&mut self) -> Result<(BaseConsumer<Alone>, Arc<BaseConsumer>), LogError> {
         let consumer = read_committed(&self.brokers, &self.group)
             .set("enable.partition.eof", "true")
-            // The mark of the last transaction is behind the last record: only an empty answer tells of it.
+            // The mark of the last transaction is behind the last record: only an empty answer
+            // tells of it.
             .set("fetch.wait.max.ms", "10")
             .create_with_context(Alone)
             .map_err(|e| fatal("making a reader apart from the group".to_owned(), &e))?;
@@ -358,8 +391,8 @@ impl GroupConsumer {
     }
 }
 
-/// The first offset kept and the high watermark of a partition; with a client that reads committed records,
-/// the last stable offset.
+/// The first offset kept and the high watermark of a partition; with a client that reads committed
+/// records, the last stable offset.
 pub(crate) fn watermarks<C: ConsumerContext>(
     edges: &BaseConsumer<C>,
     place: &TopicPartition,
@@ -369,8 +402,8 @@ pub(crate) fn watermarks<C: ConsumerContext>(
         .map_err(|e| retriable(format!("asking for the watermarks of {place}"), &e))
 }
 
-/// What `group` has committed, as stable: offsets of an open transaction are waited for. The client reads
-/// committed records.
+/// What `group` has committed, as stable: offsets of an open transaction are waited for. The client
+/// reads committed records.
 pub(crate) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     group: &str,
@@ -393,10 +426,11 @@ pub(crate) fn committed<C: ConsumerContext>(
     places.iter().map(|place| offset(place).transpose()).collect()
 }
 
-/// The longest wait of a fetch that finds nothing. Redpanda wakes a reader of committed records when a
-/// commit marker is appended, before the last stable offset has moved (`src/v/raft/consensus.cc`), so
-/// that such a fetch finds nothing and waits to its end. An idle reader sends twenty requests a second
-/// to each broker. The variable `MILLRACE_FETCH_WAIT_MS` sets another wait, which librdkafka checks.
+/// The longest wait of a fetch that finds nothing. Redpanda wakes a reader of committed records
+/// when a commit marker is appended, before the last stable offset has moved
+/// (`src/v/raft/consensus.cc`), so that such a fetch finds nothing and waits to its end. An idle
+/// reader sends twenty requests a second to each broker. The variable `MILLRACE_FETCH_WAIT_MS` sets
+/// another wait, which librdkafka checks.
 const FETCH_WAIT_MS: &str = "50";
 
 pub(crate) fn config_for(brokers: &Brokers, group: &str) -> ClientConfig {
@@ -463,7 +497,8 @@ impl Copier {
     }
 }
 
-/// Logs what a client says of itself: the end of a partition is no error, and a broken connection is logged as such.
+/// Logs what a client says of itself: the end of a partition is no error, and a broken connection
+/// is logged as such.
 pub(crate) fn tell(error: &KafkaError, reason: &str) {
     match error {
         KafkaError::Global(RDKafkaErrorCode::PartitionEOF) => {}
@@ -475,7 +510,9 @@ pub(crate) fn tell(error: &KafkaError, reason: &str) {
 /// News of connections, by which nothing is asked of whoever polls.
 pub(crate) fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
-    let (KafkaError::MessageConsumption(code) | KafkaError::Global(code)) = error else { return false };
+    let (KafkaError::MessageConsumption(code) | KafkaError::Global(code)) = error else {
+        return false;
+    };
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
 }
 
@@ -555,7 +592,8 @@ pub(crate) mod tests {
     fn joined(brokers: &str) -> GroupConsumer {
         let inputs = ["input".into()];
         let mut consumer =
-            GroupConsumer::join(&brokers.into(), "group", &inputs, &[], Box::new(|| {})).expect("it joins");
+            GroupConsumer::join(&brokers.into(), "group", &inputs, &[], Box::new(|| {}))
+                .expect("it joins");
         let (begun, mut nothing) = (Instant::now(), Vec::new());
         while consumer.membership().is_none() {
             consumer.poll(Duration::from_millis(50), 1, &mut nothing).expect("it reads");

@@ -1,8 +1,9 @@
-//! The log as the rest of Millrace sees it: records, partitions, group membership and whole transactions.
+//! The log as the rest of Millrace sees it: records, partitions, group membership and whole
+//! transactions.
 //!
 //! Nothing here names a Kafka client. [`crate::session`] implements these traits on librdkafka and
-//! [`crate::memory`] implements them in memory, with the same transactional rules; the engine and the
-//! projectors know only what stands in this file.
+//! [`crate::memory`] implements them in memory, with the same transactional rules; the engine and
+//! the projectors know only what stands in this file.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -39,7 +40,8 @@ impl fmt::Display for TopicPartition {
 ///
 /// Names are bytes: Kafka's protocol says that they are UTF-8, and no broker checks it.
 ///
-/// They are one run of bytes (lengths of name and value, name, value), because a record has a dozen short ones.
+/// They are one run of bytes (lengths of name and value, name, value), because a record has a dozen
+/// short ones.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     count: usize,
@@ -88,7 +90,8 @@ impl Headers {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Adds a header behind those that are there. The broker's limit on a record is far below the 4 GiB of a length.
+    /// Adds a header behind those that are there. The broker's limit on a record is far below the 4
+    /// GiB of a length.
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
         self.count += 1;
@@ -114,7 +117,9 @@ pub(crate) fn headers_in(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.iter().map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v))))
+            .entries(
+                self.iter().map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v))),
+            )
             .finish()
     }
 }
@@ -128,7 +133,8 @@ pub struct Record {
     pub partition: i32,
     /// Its place in the partition.
     pub offset: i64,
-    /// The record's time in milliseconds since the epoch (LogAppendTime on every topic of Millrace).
+    /// The record's time in milliseconds since the epoch (LogAppendTime on every topic of
+    /// Millrace).
     pub timestamp_ms: i64,
     /// The key, if it has one.
     pub key: Option<Bytes>,
@@ -163,15 +169,18 @@ pub struct Transaction {
     pub offsets: Vec<(TopicPartition, i64)>,
 }
 
-/// A change of what this group member may read. Partition numbers stand for all input topics together:
-/// the topics of one group have one partition count and the `range` assignor.
+/// A change of what this group member may read. Partition numbers stand for all input topics
+/// together: the topics of one group have one partition count and the `range` assignor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Membership {
-    /// These partition numbers are now this member's. Nothing of them is read before [`Input::fetch_from`].
+    /// These partition numbers are now this member's. Nothing of them is read before
+    /// [`Input::fetch_from`].
     Assigned(Vec<i32>),
-    /// These are let go in order: a commit in flight has ended, and someone else may start with them now.
+    /// These are let go in order: a commit in flight has ended, and someone else may start with
+    /// them now.
     Revoked(Vec<i32>),
-    /// These were taken away: someone else may already work on them, and nothing may be committed for them.
+    /// These were taken away: someone else may already work on them, and nothing may be committed
+    /// for them.
     Lost(Vec<i32>),
 }
 
@@ -186,7 +195,8 @@ pub enum LogError {
         /// What the client said.
         cause: String,
     },
-    /// The session can't be used any more: throw it away with all positions and state, and rebuild from the log.
+    /// The session can't be used any more: throw it away with all positions and state, and rebuild
+    /// from the log.
     #[error("{doing}: {cause} (the session must be rebuilt)")]
     Fatal {
         /// What was tried, and on what.
@@ -234,41 +244,51 @@ pub enum TransactionError {
 
 /// A group member that reads what is committed. It is polled by one thread.
 pub trait Input: Send {
-    /// Serves the group and appends up to `max` records to `out`, waiting up to `timeout` for the first.
-    /// Returns early, with nothing, when the membership has changed. An empty answer does not mean that
-    /// there is no more to read.
-    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<(), LogError>;
+    /// Serves the group and appends up to `max` records to `out`, waiting up to `timeout` for the
+    /// first. Returns early, with nothing, when the membership has changed. An empty answer does
+    /// not mean that there is no more to read.
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<(), LogError>;
 
-    /// The next change of membership that [`Input::poll`] has met, oldest first. To be drained after every poll.
+    /// The next change of membership that [`Input::poll`] has met, oldest first. To be drained
+    /// after every poll.
     fn membership(&mut self) -> Option<Membership>;
 
-    /// From now on reads exactly these partitions from these offsets; records of other partitions or from
-    /// before this call are not delivered any more. Only assigned partitions may stand here.
+    /// From now on reads exactly these partitions from these offsets; records of other partitions
+    /// or from before this call are not delivered any more. Only assigned partitions may stand
+    /// here.
     fn fetch_from(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), LogError>;
 
     /// The first offset kept and the high watermark (read uncommitted) of a partition.
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError>;
 
-    /// For each partition that is read, the offset behind everything that was polled: behind the records, and behind what nobody is
-    /// given, such as the marks of transactions and aborted records. A partition of which nothing was polled since
-    /// [`Input::fetch_from`] may be missing. To be asked only when all that was polled is worked on.
+    /// For each partition that is read, the offset behind everything that was polled: behind the
+    /// records, and behind what nobody is given, such as the marks of transactions and aborted
+    /// records. A partition of which nothing was polled since [`Input::fetch_from`] may be missing.
+    /// To be asked only when all that was polled is worked on.
     fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
         Vec::new()
     }
 
-    /// How many records of each partition that is read are still to be polled: those that were fetched, and the offsets from there to
-    /// the last stable one. It asks nobody, so it may be some seconds old; empty where nothing new is known.
+    /// How many records of each partition that is read are still to be polled: those that were
+    /// fetched, and the offsets from there to the last stable one. It asks nobody, so it may be
+    /// some seconds old; empty where nothing new is known.
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
         Vec::new()
     }
 
-    /// The time since a broker was last heard from. It is taken from the client's statistics, so it may
-    /// be five seconds too long; a log in memory is always heard.
+    /// The time since a broker was last heard from. It is taken from the client's statistics, so it
+    /// may be five seconds too long; a log in memory is always heard.
     fn silence(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// The group's committed offsets, asked as stable: waits for transactions that are still to be decided.
+    /// The group's committed offsets, asked as stable: waits for transactions that are still to be
+    /// decided.
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError>;
 }
 
@@ -285,14 +305,16 @@ pub trait Session: Input {
     /// transaction may be in flight. A revocation waits for it inside [`Input::poll`].
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError>;
 
-    /// Starts to abort what was written and not submitted, and returns at once: it is in flight then, and ends as aborted.
+    /// Starts to abort what was written and not submitted, and returns at once: it is in flight
+    /// then, and ends as aborted.
     fn abandon(&mut self) -> Result<(), LogError>;
 
-    /// Waits up to `wait` for the transaction in flight: `None` while it is under way (or there is none),
-    /// then once how it ended. One that is not submitted yet can only end by failing.
+    /// Waits up to `wait` for the transaction in flight: `None` while it is under way (or there is
+    /// none), then once how it ended. One that is not submitted yet can only end by failing.
     fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>>;
 
-    /// Begins to read what a task of these `inputs` starts from, apart from the group, and returns at once.
+    /// Begins to read what a task of these `inputs` starts from, apart from the group, and returns
+    /// at once.
     fn restore(
         &mut self,
         changelog: &TopicPartition,
@@ -303,19 +325,21 @@ pub trait Session: Input {
 /// What a task starts from, beside its changelog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// For each input the group's committed offset, asked as stable before the changelog's end was taken.
+    /// For each input the group's committed offset, asked as stable before the changelog's end was
+    /// taken.
     pub committed: Vec<Option<i64>>,
-    /// For each input the first offset kept and the high watermark, asked when the changelog was read.
+    /// For each input the first offset kept and the high watermark, asked when the changelog was
+    /// read.
     pub kept: Vec<(i64, i64)>,
 }
 
-/// Reads what one task starts from, in this order: the committed offsets of its inputs, the changelog's high
-/// watermark, the changelog (read committed) up to there and on to the end that its leader states once it has
-/// been read as far, and what is kept of the inputs.
+/// Reads what one task starts from, in this order: the committed offsets of its inputs, the
+/// changelog's high watermark, the changelog (read committed) up to there and on to the end that
+/// its leader states once it has been read as far, and what is kept of the inputs.
 pub trait Restore: Send {
-    /// Appends records of the changelog to `out`, no more once there are `max`, and waits no longer than
-    /// `timeout`, whatever does not answer. `Some` when everything is read and nothing more will come. After a
-    /// retriable error it goes on where it was.
+    /// Appends records of the changelog to `out`, no more once there are `max`, and waits no longer
+    /// than `timeout`, whatever does not answer. `Some` when everything is read and nothing more
+    /// will come. After a retriable error it goes on where it was.
     fn poll(
         &mut self,
         timeout: Duration,
@@ -323,12 +347,14 @@ pub trait Restore: Send {
         out: &mut Vec<Record>,
     ) -> Result<Option<Start>, LogError>;
 
-    /// How far it is in the changelog: the position and the end, both offsets; zeros before the end is known.
+    /// How far it is in the changelog: the position and the end, both offsets; zeros before the end
+    /// is known.
     fn progress(&self) -> (i64, i64);
 }
 
 /// Opens sessions: the first one, and a new one whenever the old must be thrown away.
 pub trait Connect: Send + Sync {
-    /// A new member of the group with a new epoch of its transactional id; a former holder of the id is fenced.
+    /// A new member of the group with a new epoch of its transactional id; a former holder of the
+    /// id is fenced.
     fn open(&self) -> Result<Box<dyn Session>, LogError>;
 }

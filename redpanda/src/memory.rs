@@ -1,10 +1,10 @@
 //! An in-memory log with the transactional rules of the real one, deterministic, for tests.
 //!
-//! Transactions are open until their marker is written; read-committed readers stop at the first open one and never
-//! see aborted records; a transactional id has one living holder; offsets of an open transaction are unstable;
-//! a record over its topic's limit is refused and aborts its transaction; a group's members get ranges of
-//! partitions and let go before others take over. Faults can be ordered for each step of a transaction. It
-//! has no threads and no clock of its own.
+//! Transactions are open until their marker is written; read-committed readers stop at the first
+//! open one and never see aborted records; a transactional id has one living holder; offsets of an
+//! open transaction are unstable; a record over its topic's limit is refused and aborts its
+//! transaction; a group's members get ranges of partitions and let go before others take over.
+//! Faults can be ordered for each step of a transaction. It has no threads and no clock of its own.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -17,8 +17,8 @@ use bytes::Bytes;
 use crate::{
     batch::{Batch, wire_bytes},
     log::{
-        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Start, Topic,
-        TopicPartition, Transaction, TransactionError,
+        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Restore, Session, Start,
+        Topic, TopicPartition, Transaction, TransactionError,
     },
     partition_of,
     topics::record_bytes_max,
@@ -33,17 +33,20 @@ pub enum Fault {
     BeforeBegin,
     /// The transaction is open and has nothing in it; the session ends.
     AfterBegin,
-    /// So many records are written, the transaction stays open, the session ends. Waits for one that has so many.
+    /// So many records are written, the transaction stays open, the session ends. Waits for one
+    /// that has so many.
     AfterSend(usize),
     /// Everything is written, offsets too, the transaction stays open, the session ends.
     AfterOffsets,
-    /// The same, when the next batch may be decided on already: the session ends where it was to commit.
+    /// The same, when the next batch may be decided on already: the session ends where it was to
+    /// commit.
     BeforeCommit,
     /// It is committed, but the answer is not seen: the session ends.
     CommitUnseen,
     /// It is committed and the answer is seen; then the session ends.
     AfterCommit,
-    /// So many records of a changelog were read back; the session ends. Waits for one that has so many.
+    /// So many records of a changelog were read back; the session ends. Waits for one that has so
+    /// many.
     DuringRestore(usize),
     /// The session ends when it is to let partitions go.
     InRebalance,
@@ -128,7 +131,9 @@ impl MemoryLog {
         let log = Self::default();
         let mut state = log.state();
         for (topic, count) in topics {
-            state.topics.insert(topic.into(), (0..count).map(|_| PartitionLog::default()).collect());
+            state
+                .topics
+                .insert(topic.into(), (0..count).map(|_| PartitionLog::default()).collect());
         }
         drop(state);
         log
@@ -148,7 +153,13 @@ impl MemoryLog {
     ///
     /// # Panics
     /// If there is no such topic, or the record is over its limit.
-    pub fn append(&self, topic: &str, key: &str, value: Option<Bytes>, headers: Headers) -> (i32, i64) {
+    pub fn append(
+        &self,
+        topic: &str,
+        key: &str,
+        value: Option<Bytes>,
+        headers: Headers,
+    ) -> (i32, i64) {
         let state = self.state();
         let count = state.topics[topic].len() as i32;
         let partition = partition_of(key.as_bytes(), count);
@@ -194,7 +205,8 @@ impl MemoryLog {
             let stable = log.stable_end(fates);
             let mut last = HashMap::new();
             for (offset, entry) in log.entries.range(..stable) {
-                let aborted = entry.transaction.is_some_and(|id| fates.get(&id) == Some(&Fate::Aborted));
+                let aborted =
+                    entry.transaction.is_some_and(|id| fates.get(&id) == Some(&Fate::Aborted));
                 if let (Some(record), false) = (&entry.record, aborted) {
                     last.insert(record.key.clone(), *offset);
                 }
@@ -206,15 +218,18 @@ impl MemoryLog {
         }
     }
 
-    /// Removes everything up to the last stable offset of each partition of `topic`, as retention does when nobody has written for long.
+    /// Removes everything up to the last stable offset of each partition of `topic`, as retention
+    /// does when nobody has written for long.
     pub fn remove_all(&self, topic: &str) {
         self.remove(topic, |_, _, _| true);
     }
 
-    /// The same where no transaction is open and `group` has committed to have read it all, or all but the last transaction's mark.
+    /// The same where no transaction is open and `group` has committed to have read it all, or all
+    /// but the last transaction's mark.
     pub fn remove_consumed(&self, topic: &str, group: &str) {
         let state = self.state();
-        let offsets = state.groups.get(group).map(|group| group.offsets.clone()).unwrap_or_default();
+        let offsets =
+            state.groups.get(group).map(|group| group.offsets.clone()).unwrap_or_default();
         drop(state);
         self.remove(topic, |place, stable, end| {
             stable == end && offsets.get(place).is_some_and(|next| next + 1 >= stable)
@@ -319,7 +334,12 @@ impl MemoryLog {
         Box::new(self.join(group, inputs, None))
     }
 
-    fn join(&self, group: &str, inputs: &[Topic], transactional_id: Option<String>) -> MemorySession {
+    fn join(
+        &self,
+        group: &str,
+        inputs: &[Topic],
+        transactional_id: Option<String>,
+    ) -> MemorySession {
         let mut state = self.state();
         state.next += 1;
         let id = state.next;
@@ -330,7 +350,12 @@ impl MemoryLog {
         }
         let joined = state.groups.entry(group.to_owned()).or_default();
         joined.topics = inputs.to_vec();
-        joined.members.push(Member { id, assigned: Vec::new(), must_revoke: false, news: VecDeque::new() });
+        joined.members.push(Member {
+            id,
+            assigned: Vec::new(),
+            must_revoke: false,
+            news: VecDeque::new(),
+        });
         joined.rebalance();
         drop(state);
         MemorySession {
@@ -355,7 +380,8 @@ impl MemoryLog {
 
 impl PartitionLog {
     fn stable_end(&self, fates: &HashMap<u64, Fate>) -> i64 {
-        let open = |entry: &Entry| entry.transaction.is_some_and(|id| fates.get(&id) == Some(&Fate::Open));
+        let open =
+            |entry: &Entry| entry.transaction.is_some_and(|id| fates.get(&id) == Some(&Fate::Open));
         self.entries.iter().find(|(_, entry)| open(entry)).map_or(self.end, |(offset, _)| *offset)
     }
 }
@@ -376,7 +402,11 @@ impl State {
     }
 
     /// What `group` has committed, unless a transaction has still to decide on it.
-    fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+    fn committed(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<i64>>, LogError> {
         let unstable = |open: &Open| {
             let mut staged = open.offsets.iter().flatten();
             open.group == group && staged.any(|(place, _)| partitions.contains(place))
@@ -387,7 +417,10 @@ impl State {
             return Err(LogError::Retriable { doing, cause });
         }
         let group = self.groups.get(group);
-        Ok(partitions.iter().map(|place| group.and_then(|group| group.offsets.get(place).copied())).collect())
+        Ok(partitions
+            .iter()
+            .map(|place| group.and_then(|group| group.offsets.get(place).copied()))
+            .collect())
     }
 
     /// Whether `topic` takes a record of `size` bytes.
@@ -396,14 +429,17 @@ impl State {
         let bytes_max = own.unwrap_or_else(|| record_bytes_max(topic));
         match size <= bytes_max {
             true => Ok(()),
-            false => Err(format!("{topic} takes records of {bytes_max} bytes at most, not of {size}")),
+            false => {
+                Err(format!("{topic} takes records of {bytes_max} bytes at most, not of {size}"))
+            }
         }
     }
 
     fn append(&mut self, transaction: Option<u64>, record: Outgoing) -> i64 {
         let now_ms = self.now_ms;
         let Outgoing { topic, partition, key, value, headers } = record;
-        let logs = self.topics.get_mut(&topic).unwrap_or_else(|| panic!("there is no topic {topic}"));
+        let logs =
+            self.topics.get_mut(&topic).unwrap_or_else(|| panic!("there is no topic {topic}"));
         let log = &mut logs[partition as usize];
         let offset = log.end;
         log.end += 1;
@@ -431,7 +467,13 @@ impl State {
     }
 
     /// Aborts a transaction of the session that holds `name`.
-    fn abort(&mut self, transaction: u64, name: &str, session: u64, reason: &str) -> TransactionError {
+    fn abort(
+        &mut self,
+        transaction: u64,
+        name: &str,
+        session: u64,
+        reason: &str,
+    ) -> TransactionError {
         self.end(transaction, Fate::Aborted);
         self.holders.insert(name.to_owned(), (session, None));
         TransactionError::Aborted(reason.to_owned())
@@ -453,9 +495,11 @@ impl State {
             return Err("the transaction has staged offsets already");
         }
         let group = self.groups.get(&open.group);
-        let member = group.and_then(|group| group.members.iter().find(|member| member.id == session));
-        let assigned =
-            |place: &TopicPartition| member.is_some_and(|member| member.assigned.contains(&place.partition));
+        let member =
+            group.and_then(|group| group.members.iter().find(|member| member.id == session));
+        let assigned = |place: &TopicPartition| {
+            member.is_some_and(|member| member.assigned.contains(&place.partition))
+        };
         if !offsets.iter().all(|(place, _)| assigned(place)) {
             return Err("the group's generation is stale");
         }
@@ -474,13 +518,15 @@ impl State {
 
     /// Appends up to `max` committed records from `from` on; gives back the next position.
     fn read(&self, place: &TopicPartition, from: i64, max: usize, out: &mut Vec<Record>) -> i64 {
-        let Some(log) = self.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize)) else {
+        let Some(log) = self.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize))
+        else {
             return from;
         };
         let stable = log.stable_end(&self.fates);
         let mut taken = 0;
         for (offset, entry) in log.entries.range(from..stable.max(from)) {
-            let aborted = entry.transaction.is_some_and(|id| self.fates.get(&id) == Some(&Fate::Aborted));
+            let aborted =
+                entry.transaction.is_some_and(|id| self.fates.get(&id) == Some(&Fate::Aborted));
             if let (Some(record), false) = (&entry.record, aborted) {
                 if taken == max {
                     return *offset;
@@ -503,7 +549,8 @@ impl State {
         }
         if group.unassigned && group.members.iter().all(|member| !member.must_revoke) {
             group.unassigned = false;
-            let count = group.topics.first().and_then(|topic| self.topics.get(topic)).map_or(0, Vec::len);
+            let count =
+                group.topics.first().and_then(|topic| self.topics.get(topic)).map_or(0, Vec::len);
             let members = group.members.len();
             let mut next = 0;
             for (index, member) in group.members.iter_mut().enumerate() {
@@ -553,9 +600,10 @@ struct MemorySession {
 impl MemorySession {
     fn check(&self) -> Result<(), LogError> {
         match self.broken {
-            true => {
-                Err(LogError::Fatal { doing: "using a session".to_owned(), cause: "it has ended".to_owned() })
-            }
+            true => Err(LogError::Fatal {
+                doing: "using a session".to_owned(),
+                cause: "it has ended".to_owned(),
+            }),
             false => Ok(()),
         }
     }
@@ -565,8 +613,8 @@ impl MemorySession {
         held.is_some_and(|(id, _)| *id == self.id)
     }
 
-    /// Writes records into the open transaction, or begins one. Returns the transaction's number and
-    /// how many records it has.
+    /// Writes records into the open transaction, or begins one. Returns the transaction's number
+    /// and how many records it has.
     fn append(&mut self, records: &Batch) -> Result<(u64, usize), TransactionError> {
         let log = self.log.clone();
         let mut state = log.state();
@@ -609,7 +657,9 @@ impl MemorySession {
             }
             let place = TopicPartition { topic: record.topic.clone(), partition: record.partition };
             state.append(Some(number), record.to_outgoing());
-            if let Some(open) = state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place)) {
+            if let Some(open) =
+                state.open.get_mut(&number).filter(|open| !open.partitions.contains(&place))
+            {
                 open.partitions.push(place);
             }
             count += 1;
@@ -695,14 +745,20 @@ impl Drop for MemorySession {
 }
 
 impl Input for MemorySession {
-    fn poll(&mut self, _timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<(), LogError> {
+    fn poll(
+        &mut self,
+        _timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<(), LogError> {
         self.check()?;
         // A revocation waits for the transaction in flight.
         let log = self.log.clone();
         let revoking = {
             let state = log.state();
             let group = state.groups.get(&self.group);
-            group.is_some_and(|group| group.members.iter().any(|m| m.id == self.id && m.must_revoke))
+            group
+                .is_some_and(|group| group.members.iter().any(|m| m.id == self.id && m.must_revoke))
         };
         if revoking && log.state().comes(self.transactional_id.as_deref(), Fault::InRebalance) {
             self.broken = true;
@@ -721,7 +777,8 @@ impl Input for MemorySession {
         let (places, before) = (self.positions.len(), out.len());
         for step in 0..places {
             let (place, position) = &mut self.positions[(self.turn + step) % places];
-            if let Some(part) = state.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize))
+            if let Some(part) =
+                state.topics.get(&place.topic).and_then(|l| l.get(place.partition as usize))
                 && (*position < part.beginning || *position > part.end)
             {
                 let (partition, offset) = (place.clone(), *position);
@@ -765,7 +822,10 @@ impl Input for MemorySession {
 impl Session for MemorySession {
     fn write(&mut self, records: Batch) -> Result<(), LogError> {
         self.check()?;
-        assert!(self.in_flight.is_none(), "a transaction is written while another one is in flight");
+        assert!(
+            self.in_flight.is_none(),
+            "a transaction is written while another one is in flight"
+        );
         if self.ended.is_none() {
             match self.append(&records) {
                 Ok(open) => self.open = Some(open),
@@ -777,7 +837,10 @@ impl Session for MemorySession {
 
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
         self.check()?;
-        assert!(self.in_flight.is_none() && !matches!(self.ended, Some(Ok(()))), "one transaction at a time");
+        assert!(
+            self.in_flight.is_none() && !matches!(self.ended, Some(Ok(()))),
+            "one transaction at a time"
+        );
         assert!(!transaction.offsets.is_empty(), "a transaction without offsets fences nobody");
         // Where it has failed already, that is still to be told.
         if self.ended.is_none() {
@@ -798,7 +861,8 @@ impl Session for MemorySession {
                 *open = None;
             }
             drop(state);
-            self.in_flight = Some(Err(TransactionError::Aborted("it is not wanted any more".to_owned())));
+            self.in_flight =
+                Some(Err(TransactionError::Aborted("it is not wanted any more".to_owned())));
         }
         Ok(())
     }
@@ -869,7 +933,8 @@ impl Restore for MemoryRestore {
             }
         }
         let kept = || self.inputs.iter().map(|input| state.span(input)).collect();
-        Ok((self.position >= self.end).then(|| Start { committed: committed.clone(), kept: kept() }))
+        Ok((self.position >= self.end)
+            .then(|| Start { committed: committed.clone(), kept: kept() }))
     }
 
     fn progress(&self) -> (i64, i64) {

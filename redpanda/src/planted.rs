@@ -1,10 +1,12 @@
-//! Bugs planted on purpose, so that those who prove the rules can show that their checks see a broken one.
+//! Bugs planted on purpose, so that those who prove the rules can show that their checks see a
+//! broken one.
 //!
-//! They exist only in binaries that are built with the feature `planted`, which no other build asks for; there
-//! `MILLRACE_PLANT=no-dedupe` plants that one. In every other binary this is the constant `false`.
+//! They exist only in binaries that are built with the feature `planted`, which no other build asks
+//! for; there `MILLRACE_PLANT=no-dedupe` plants that one. In every other binary this is the
+//! constant `false`.
 //!
-//! librdkafka itself has none of the bugs of readers, so [`Reading`] makes of a good one what a reader with the bug would
-//! be given.
+//! librdkafka itself has none of the bugs of readers, so [`Reading`] makes of a good one what a
+//! reader with the bug would be given.
 
 use std::{
     collections::BTreeMap,
@@ -19,11 +21,13 @@ use crate::{
 
 /// How long an open transaction is waited for by a reader that heeds the last stable offset.
 const STABLE_MAX: Duration = Duration::from_secs(15);
-/// A commit marker, as it stands in the log: version and type, then version and the coordinator's epoch.
+/// A commit marker, as it stands in the log: version and type, then version and the coordinator's
+/// epoch.
 const MARKER: ([u8; 4], [u8; 6]) = ([0, 0, 0, 1], [0; 6]);
 
-/// Whether the bug `name` is planted: `offsets-early`, `offsets-twice`, `no-dedupe`, `keep-overlay`,
-/// `position-apart`, `same-epoch`, `no-fence`, `read-uncommitted`, `aborted-ranges` or `marker-record`.
+/// Whether the bug `name` is planted: `offsets-early`, `offsets-twice`, `no-dedupe`,
+/// `keep-overlay`, `position-apart`, `same-epoch`, `no-fence`, `read-uncommitted`, `aborted-ranges`
+/// or `marker-record`.
 #[cfg(feature = "planted")]
 pub fn planted(name: &str) -> bool {
     static PLANTED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
@@ -45,7 +49,8 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// The isolation level. Bugs that read past the last stable offset, or do not leave out what was aborted, read all.
+    /// The isolation level. Bugs that read past the last stable offset, or do not leave out what
+    /// was aborted, read all.
     pub(crate) fn isolation() -> &'static str {
         match planted("read-uncommitted") || planted("aborted-ranges") {
             true => "read_uncommitted",
@@ -96,7 +101,8 @@ impl Reading {
 
 /// Waits until the last stable offset has passed all records, committed or not.
 fn wait_until_stable(brokers: &Brokers, records: &[Record]) -> Result<(), LogError> {
-    let read: BTreeMap<_, _> = records.iter().map(|record| (place(record), record.offset)).collect();
+    let read: BTreeMap<_, _> =
+        records.iter().map(|record| (place(record), record.offset)).collect();
     let places: Vec<_> = read.keys().cloned().collect();
     let begun = Instant::now();
     while !places.is_empty() && begun.elapsed() < STABLE_MAX {
@@ -134,7 +140,8 @@ mod tests {
         reading.add_markers(&mut records, 4);
         records.push(record(1, 6));
         reading.add_markers(&mut records, 4);
-        let offsets: Vec<_> = records.iter().map(|record| (record.partition, record.offset)).collect();
+        let offsets: Vec<_> =
+            records.iter().map(|record| (record.partition, record.offset)).collect();
         assert_eq!(offsets, [(0, 0), (0, 3), (1, 4), (0, 4), (1, 5), (1, 6)]);
         assert_eq!(records[4].key.as_deref(), Some(&MARKER.0[..]));
     }

@@ -1,10 +1,11 @@
-//! The one file with `unsafe`: librdkafka's commit, flush, send and headers, called without the detour of the crate,
-//! and IncrementalAlterConfigs, CreateAcls and a queue of log lines, which the crate lacks. It never panics on
-//! what a record holds.
+//! The one file with `unsafe`: librdkafka's commit, flush, send and headers, called without the
+//! detour of the crate, and IncrementalAlterConfigs, CreateAcls and a queue of log lines, which the
+//! crate lacks. It never panics on what a record holds.
 //!
-//! rdkafka's `commit_transaction` flushes first, in fixed steps of 100 ms, so a transaction of ten records takes 101 ms
-//! instead of 4. librdkafka flushes by itself inside its commit; all that is needed is to call it. The crate's `send` has a
-//! topic looked up by its name, which it copies, and each header allocated twice. Its headers panic on a name that is not UTF-8.
+//! rdkafka's `commit_transaction` flushes first, in fixed steps of 100 ms, so a transaction of ten
+//! records takes 101 ms instead of 4. librdkafka flushes by itself inside its commit; all that is
+//! needed is to call it. The crate's `send` has a topic looked up by its name, which it copies, and
+//! each header allocated twice. Its headers panic on a name that is not UTF-8.
 #![allow(unsafe_code)]
 
 use std::{
@@ -44,7 +45,8 @@ pub struct CommitError {
     pub requires_abort: bool,
 }
 
-/// Commits the open transaction of `producer`, which must be polled by another thread meanwhile. Blocks for up to `timeout`.
+/// Commits the open transaction of `producer`, which must be polled by another thread meanwhile.
+/// Blocks for up to `timeout`.
 ///
 /// # Errors
 /// As librdkafka says; what is to be done then stands in the error's flags.
@@ -53,9 +55,9 @@ pub fn commit_transaction<C: ProducerContext>(
     timeout: Duration,
 ) -> Result<(), CommitError> {
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the pointer is of a client that `producer` keeps alive during the call, and librdkafka's client is
-    // safe to use from several threads. The error, where there is one, is ours: it is read while it lives and
-    // destroyed once; its string is copied before.
+    // SAFETY: the pointer is of a client that `producer` keeps alive during the call, and
+    // librdkafka's client is safe to use from several threads. The error, where there is one, is
+    // ours: it is read while it lives and destroyed once; its string is copied before.
     unsafe {
         let error = sys::rd_kafka_commit_transaction(producer.client().native_ptr(), timeout_ms);
         if error.is_null() {
@@ -73,8 +75,8 @@ pub fn commit_transaction<C: ProducerContext>(
     }
 }
 
-/// Waits until the broker has answered to all that `producer` was given, for up to `timeout`; whether it has. Another thread
-/// must poll meanwhile.
+/// Waits until the broker has answered to all that `producer` was given, for up to `timeout`;
+/// whether it has. Another thread must poll meanwhile.
 pub(crate) fn flush<C: ProducerContext>(producer: &impl Producer<C>, timeout: Duration) -> bool {
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: as above; the answer is a plain number.
@@ -82,20 +84,23 @@ pub(crate) fn flush<C: ProducerContext>(producer: &impl Producer<C>, timeout: Du
     code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
-/// A queue of its own for what a producer logs. A line that was logged before [`LogQueue::drain`] is called
-/// is told before it returns; in the client's main queue another thread may have taken it and not told it yet.
+/// A queue of its own for what a producer logs. A line that was logged before [`LogQueue::drain`]
+/// is called is told before it returns; in the client's main queue another thread may have taken it
+/// and not told it yet.
 pub(crate) struct LogQueue<C: ProducerContext<DeliveryOpaque = ()> + 'static> {
     producer: Arc<BaseProducer<C>>,
     queue: *mut sys::rd_kafka_queue_t,
 }
 
-// SAFETY: librdkafka's queues may be used by any thread, as its clients may; the pointer is this value's alone.
+// SAFETY: librdkafka's queues may be used by any thread, as its clients may; the pointer is this
+// value's alone.
 unsafe impl<C: ProducerContext<DeliveryOpaque = ()>> Send for LogQueue<C> {}
 
 impl<C: ProducerContext<DeliveryOpaque = ()>> LogQueue<C> {
     /// From now on `producer` logs into this queue.
     pub(crate) fn of(producer: Arc<BaseProducer<C>>) -> Result<Self, KafkaError> {
-        // SAFETY: the producer lives as long as the value does, whose queue is made here and destroyed once.
+        // SAFETY: the producer lives as long as the value does, whose queue is made here and
+        // destroyed once.
         let (queue, code) = unsafe {
             let handle = producer.client().native_ptr();
             let queue = sys::rd_kafka_queue_new(handle);
@@ -111,8 +116,9 @@ impl<C: ProducerContext<DeliveryOpaque = ()>> LogQueue<C> {
     /// Tells level, facility and text of all that was logged, in order. It never waits.
     pub(crate) fn drain(&mut self, mut tell: impl FnMut(i32, &str, &str)) {
         loop {
-            // SAFETY: the queue lives as long as this value. The strings belong to the event, which is destroyed once,
-            // behind their last use; they are not null where the call says that the event is a line of the log.
+            // SAFETY: the queue lives as long as this value. The strings belong to the event, which
+            // is destroyed once, behind their last use; they are not null where the call says that
+            // the event is a line of the log.
             unsafe {
                 let event = sys::rd_kafka_queue_poll(self.queue, 0);
                 if event.is_null() {
@@ -144,15 +150,16 @@ pub(crate) struct ProducerTopic<C: ProducerContext<DeliveryOpaque = ()> + 'stati
     topic: *mut sys::rd_kafka_topic_t,
 }
 
-// SAFETY: librdkafka's topics may be used by any thread, as its clients may; the pointer is this value's alone.
+// SAFETY: librdkafka's topics may be used by any thread, as its clients may; the pointer is this
+// value's alone.
 unsafe impl<C: ProducerContext<DeliveryOpaque = ()>> Send for ProducerTopic<C> {}
 
 impl<C: ProducerContext<DeliveryOpaque = ()>> ProducerTopic<C> {
     /// The topic `name` of `producer`.
     pub(crate) fn new(producer: Arc<BaseProducer<C>>, name: &str) -> Result<Self, KafkaError> {
         let name = CString::new(name).map_err(KafkaError::Nul)?;
-        // SAFETY: the producer lives as long as the value does, and the name as long as the call, which copies it. No
-        // configuration is handed over.
+        // SAFETY: the producer lives as long as the value does, and the name as long as the call,
+        // which copies it. No configuration is handed over.
         let topic = unsafe {
             sys::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut())
         };
@@ -164,13 +171,15 @@ impl<C: ProducerContext<DeliveryOpaque = ()>> ProducerTopic<C> {
 
     /// Queues a copy of `record`, whose topic this must be.
     pub(crate) fn send(&self, record: &Written<'_>) -> Result<(), RDKafkaErrorCode> {
-        let part =
-            |bytes: Option<&[u8]>| bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
+        let part = |bytes: Option<&[u8]>| {
+            bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()))
+        };
         let ((key, key_length), (value, length)) = (part(record.key), part(record.value));
-        // SAFETY: every argument has the type that stands behind its tag in rdkafka.h, and the list ends with the tag for
-        // that. Keys, values and headers are copied before the calls return (`RD_KAFKA_MSG_F_COPY`). The headers belong to librdkafka
-        // when the call has succeeded, and to us, who destroy them, when it has not. The opaque pointer is null, which is
-        // what the crate has for `()`.
+        // SAFETY: every argument has the type that stands behind its tag in rdkafka.h, and the list
+        // ends with the tag for that. Keys, values and headers are copied before the calls return
+        // (`RD_KAFKA_MSG_F_COPY`). The headers belong to librdkafka when the call has succeeded,
+        // and to us, who destroy them, when it has not. The opaque pointer is null, which is what
+        // the crate has for `()`.
         unsafe {
             let mut headers: *mut sys::rd_kafka_headers_t = ptr::null_mut();
             for (name, value) in record.headers() {
@@ -225,16 +234,19 @@ impl<C: ProducerContext<DeliveryOpaque = ()>> Drop for ProducerTopic<C> {
     }
 }
 
-/// Appends what `found` holds to `headers`, names and values as bytes. librdkafka ends a name at its first zero byte.
+/// Appends what `found` holds to `headers`, names and values as bytes. librdkafka ends a name at
+/// its first zero byte.
 pub(crate) fn copy_headers(found: &BorrowedHeaders, headers: &mut Headers) {
     let list = ptr::from_ref(found).cast::<sys::rd_kafka_headers_t>();
     for index in 0.. {
         let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
-        // SAFETY: the crate's reference to headers is librdkafka's pointer to them (`BorrowedHeaders::from_native_ptr`),
-        // and they live as long as it does. Name and value belong to them; both are copied here. A name ends with a zero
-        // byte; a value without bytes may be null.
+        // SAFETY: the crate's reference to headers is librdkafka's pointer to them
+        // (`BorrowedHeaders::from_native_ptr`), and they live as long as it does. Name and value
+        // belong to them; both are copied here. A name ends with a zero byte; a value without bytes
+        // may be null.
         unsafe {
-            let code = sys::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut length);
+            let code =
+                sys::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut length);
             if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                 return;
             }
@@ -247,7 +259,8 @@ pub(crate) fn copy_headers(found: &BorrowedHeaders, headers: &mut Headers) {
     }
 }
 
-/// Sets these settings of a topic and no others (IncrementalAlterConfigs). Blocks for up to `timeout`.
+/// Sets these settings of a topic and no others (IncrementalAlterConfigs). Blocks for up to
+/// `timeout`.
 ///
 /// # Errors
 /// The code and the text of the broker's answer, or of what kept the client from getting one.
@@ -262,13 +275,16 @@ pub(crate) fn set_topic_configs<C: ClientContext>(
         CString::new(text).map_err(|error| (RDKafkaErrorCode::InvalidArgument, error.to_string()))
     };
     let name = text(topic)?;
-    let settings: Vec<_> =
-        settings.iter().map(|(name, value)| Ok((text(name)?, text(value)?))).collect::<Result<_, _>>()?;
-    // SAFETY: `client` lives as long as the call and with it the handle that queue and options are made of. Every
-    // object is destroyed exactly once, behind its last use: librdkafka copies the resource (and the strings in it) before
-    // `rd_kafka_IncrementalAlterConfigs` returns, so that it may go at once; the queue goes last, and an answer that comes
-    // later than the timeout is dropped with it. Strings of the event are copied before the event is destroyed. Pointers
-    // that may be null are checked.
+    let settings: Vec<_> = settings
+        .iter()
+        .map(|(name, value)| Ok((text(name)?, text(value)?)))
+        .collect::<Result<_, _>>()?;
+    // SAFETY: `client` lives as long as the call and with it the handle that queue and options are
+    // made of. Every object is destroyed exactly once, behind its last use: librdkafka copies the
+    // resource (and the strings in it) before `rd_kafka_IncrementalAlterConfigs` returns, so that
+    // it may go at once; the queue goes last, and an answer that comes later than the timeout is
+    // dropped with it. Strings of the event are copied before the event is destroyed. Pointers that
+    // may be null are checked.
     unsafe {
         let handle = client.native_ptr();
         let resource = sys::rd_kafka_ConfigResource_new(
@@ -283,8 +299,10 @@ pub(crate) fn set_topic_configs<C: ClientContext>(
                 value.as_ptr(),
             );
             if !error.is_null() {
-                let result =
-                    (sys::rd_kafka_error_code(error).into(), owned(sys::rd_kafka_error_string(error)));
+                let result = (
+                    sys::rd_kafka_error_code(error).into(),
+                    owned(sys::rd_kafka_error_string(error)),
+                );
                 sys::rd_kafka_error_destroy(error);
                 sys::rd_kafka_ConfigResource_destroy(resource);
                 return Err(result);
@@ -322,7 +340,8 @@ pub(crate) fn set_topic_configs<C: ClientContext>(
 /// `event` is a live event of librdkafka.
 unsafe fn answer_of(event: *mut sys::rd_kafka_event_t) -> Result<(), (RDKafkaErrorCode, String)> {
     let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-    // SAFETY: the event lives as long as the call, and what it gives belongs to it and lives as long as it does.
+    // SAFETY: the event lives as long as the call, and what it gives belongs to it and lives as
+    // long as it does.
     unsafe {
         let code = sys::rd_kafka_event_error(event);
         if code != none {
@@ -340,7 +359,9 @@ unsafe fn answer_of(event: *mut sys::rd_kafka_event_t) -> Result<(), (RDKafkaErr
         let code = sys::rd_kafka_ConfigResource_error(*resources);
         match code == none {
             true => Ok(()),
-            false => Err((code.into(), owned(sys::rd_kafka_ConfigResource_error_string(*resources)))),
+            false => {
+                Err((code.into(), owned(sys::rd_kafka_ConfigResource_error_string(*resources))))
+            }
         }
     }
 }
@@ -388,7 +409,8 @@ pub(crate) fn create_acls<C: ClientContext>(
         }
     }
     // SAFETY: as in `set_topic_configs`. Strings live until the bindings have copied them, and the
-    // array of bindings until `rd_kafka_CreateAcls` has; both are destroyed once, behind their last use.
+    // array of bindings until `rd_kafka_CreateAcls` has; both are destroyed once, behind their last
+    // use.
     unsafe {
         let mut bindings = Vec::with_capacity(wanted.len());
         let (mut cause, any) = ([0_u8; 256], c"*");
@@ -412,8 +434,10 @@ pub(crate) fn create_acls<C: ClientContext>(
         }
         let handle = client.native_ptr();
         let queue = sys::rd_kafka_queue_new(handle);
-        let options =
-            sys::rd_kafka_AdminOptions_new(handle, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATEACLS);
+        let options = sys::rd_kafka_AdminOptions_new(
+            handle,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATEACLS,
+        );
         sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
         sys::rd_kafka_CreateAcls(handle, bindings.as_mut_ptr(), bindings.len(), options, queue);
         sys::rd_kafka_AdminOptions_destroy(options);
@@ -436,7 +460,9 @@ pub(crate) fn create_acls<C: ClientContext>(
 ///
 /// # Safety
 /// `event` is a live event of librdkafka.
-unsafe fn acls_answer_of(event: *mut sys::rd_kafka_event_t) -> Result<(), (RDKafkaErrorCode, String)> {
+unsafe fn acls_answer_of(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<(), (RDKafkaErrorCode, String)> {
     let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
     // SAFETY: as in `answer_of`; the array has as many results as the count says.
     unsafe {

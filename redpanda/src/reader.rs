@@ -1,4 +1,5 @@
-//! Group members that only read what is committed: for projectors, whose positions live in their stores.
+//! Group members that only read what is committed: for projectors, whose positions live in their
+//! stores.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use crate::{
     log::{Input, LogError, Membership, Record, Topic, TopicPartition},
 };
 
-/// A member of a group without transactions. It commits nothing: [`Input::committed`] knows of nothing.
+/// A member of a group without transactions. It commits nothing: [`Input::committed`] knows of
+/// nothing.
 pub struct Reader(GroupConsumer);
 
 impl Reader {
@@ -28,7 +30,12 @@ impl Reader {
 }
 
 impl Input for Reader {
-    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<(), LogError> {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<(), LogError> {
         self.0.poll(timeout, max, out)
     }
 

@@ -1,5 +1,5 @@
-//! Removes the oldest records of partitions, as retention does, for those who prove that nobody depends on them. No service
-//! calls it, and it removes no topic.
+//! Removes the oldest records of partitions, as retention does, for those who prove that nobody
+//! depends on them. No service calls it, and it removes no topic.
 
 use std::time::Duration;
 
@@ -35,6 +35,10 @@ pub async fn remove_before(
             .map_err(|e| fatal(doing(), &e))?;
     }
     let options = AdminOptions::new().operation_timeout(Some(REMOVAL_MAX));
-    let removed = admin.delete_records(&list, &options).await.map_err(|e| retriable(doing(), &e))?;
-    removed.elements().iter().try_for_each(|place| place.error().map_err(|e| retriable(doing(), &e)))
+    let removed =
+        admin.delete_records(&list, &options).await.map_err(|e| retriable(doing(), &e))?;
+    removed
+        .elements()
+        .iter()
+        .try_for_each(|place| place.error().map_err(|e| retriable(doing(), &e)))
 }

@@ -1,11 +1,13 @@
-//! Reads what a task starts from, on a thread of its own: committed offsets, the changelog, the ends of the inputs.
+//! Reads what a task starts from, on a thread of its own: committed offsets, the changelog, the
+//! ends of the inputs.
 //!
-//! Each of these may have to be waited for: an open transaction is undecided, a partition has no leader, a
-//! broker does not answer. Whoever polls here never waits for any of it, so a task that is being restored holds
-//! up no other. It commits nothing and is no member of the group.
+//! Each of these may have to be waited for: an open transaction is undecided, a partition has no
+//! leader, a broker does not answer. Whoever polls here never waits for any of it, so a task that
+//! is being restored holds up no other. It commits nothing and is no member of the group.
 //!
-//! The end that a leader states may be one of a leader that is deposed and does not know it, or of a new one
-//! that does not know yet how far the log is committed. So it is asked for again when everything is read.
+//! The end that a leader states may be one of a leader that is deposed and does not know it, or of
+//! a new one that does not know yet how far the log is committed. So it is asked for again when
+//! everything is read.
 
 use std::{
     sync::{
@@ -24,7 +26,9 @@ use rdkafka::{
 
 use crate::{
     fault,
-    group::{ASK, Copier, SETTLE, committed, consumption, fatal, is_passing, retriable, tell, watermarks},
+    group::{
+        ASK, Copier, SETTLE, committed, consumption, fatal, is_passing, retriable, tell, watermarks,
+    },
     log::{LogError, Record, Restore, Start, TopicPartition},
 };
 
@@ -35,9 +39,9 @@ const CHUNKS_MAX: usize = 4;
 const READ: Duration = Duration::from_millis(100);
 /// The wait before a question is asked again that has met a passing error.
 const AGAIN: Duration = Duration::from_millis(50);
-/// For how long a leader may state an end before one that was stated earlier: a new leader learns it from the
-/// others within moments. After that records are lost, and the offsets that the group has committed tell
-/// whether any matters.
+/// For how long a leader may state an end before one that was stated earlier: a new leader learns
+/// it from the others within moments. After that records are lost, and the offsets that the group
+/// has committed tell whether any matters.
 const BEHIND_MAX: Duration = Duration::from_secs(30);
 
 /// A reader outside of any group, to whom the end of a partition is news and no error.
@@ -121,7 +125,10 @@ impl Restore for RestoreReader {
                 Err(mpsc::RecvTimeoutError::Timeout) => break,
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     let doing = format!("reading {} back", self.changelog);
-                    return Err(LogError::Fatal { doing, cause: "its thread has ended".to_owned() });
+                    return Err(LogError::Fatal {
+                        doing,
+                        cause: "its thread has ended".to_owned(),
+                    });
                 }
             }
             wait = Duration::ZERO;
@@ -149,16 +156,17 @@ struct Reading {
 #[derive(Debug)]
 struct Over;
 
-/// Whether everything is read, where a reading came to `position` of `end` and the leader states `stated`, which
-/// is not before `end`. `quiet` says that nothing came in two readings that began when all of it was readable:
-/// what is left holds no records.
+/// Whether everything is read, where a reading came to `position` of `end` and the leader states
+/// `stated`, which is not before `end`. `quiet` says that nothing came in two readings that began
+/// when all of it was readable: what is left holds no records.
 fn is_all(position: i64, end: i64, stated: i64, quiet: bool) -> bool {
     position >= stated || quiet && stated == end
 }
 
 impl Reading {
     fn run(&self) -> Result<(), Over> {
-        // First the offsets, then the changelog's end: so the changelog has at least what the offsets say.
+        // First the offsets, then the changelog's end: so the changelog has at least what the
+        // offsets say.
         let committed = match self.inputs.is_empty() {
             true => Vec::new(),
             false => self.ask(|| committed(&self.consumer, &self.group, &self.inputs))?,
@@ -174,13 +182,15 @@ impl Reading {
         self.tell(Ok(News::Done(Start { committed, kept })))
     }
 
-    /// Reads the changelog from `position` to the end that its leader states when all of it is read.
+    /// Reads the changelog from `position` to the end that its leader states when all of it is
+    /// read.
     fn read_all(&self, mut position: i64, mut end: i64) -> Result<(), Over> {
         // Where a reading met the partition's end before `end`.
         let (mut quiet_at, mut is_assigned) = (None, false);
         loop {
             if position < end {
-                // Before an open transaction committed records end, and that would be taken for the end.
+                // Before an open transaction committed records end, and that would be taken for the
+                // end.
                 while self.ask(|| watermarks(&self.consumer, &self.changelog))?.1 < end {
                     std::thread::sleep(AGAIN);
                     self.is_wanted()?;
@@ -200,9 +210,9 @@ impl Reading {
         }
     }
 
-    /// Asks whoever leads the changelog now for its last stable offset, until that is not before `end`; `None`
-    /// where it stays before it, because records are lost. What stands behind it is of a transaction of a
-    /// former owner, which can't be committed any more.
+    /// Asks whoever leads the changelog now for its last stable offset, until that is not before
+    /// `end`; `None` where it stays before it, because records are lost. What stands behind it is
+    /// of a transaction of a former owner, which can't be committed any more.
     fn stated_end(&self, end: i64) -> Result<Option<i64>, Over> {
         let (place, since) = (&self.changelog, Instant::now());
         let doing = || format!("asking for the end of {place} again");
@@ -242,8 +252,8 @@ impl Reading {
             .map_err(|error| fatal(doing(), &error))
     }
 
-    /// Reads from `position` until `end` or the end of the partition, as its leader of that moment sees it;
-    /// returns where.
+    /// Reads from `position` until `end` or the end of the partition, as its leader of that moment
+    /// sees it; returns where.
     fn read(&self, mut position: i64, end: i64) -> Result<i64, Over> {
         let place = &self.changelog;
         let (mut copier, mut records, mut is_over) = (Copier::default(), Vec::new(), false);
@@ -255,12 +265,14 @@ impl Reading {
                 None => {}
                 Some(Ok(message)) => {
                     fault::place("during-restore");
-                    // What was written after the end was taken is not ours to know yet, but does no harm.
+                    // What was written after the end was taken is not ours to know yet, but does no
+                    // harm.
                     position = message.offset() + 1;
                     records.push(copier.record(&message));
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => is_over = true,
-                // One broker of several is down, or its name is unknown: the client goes on with the others.
+                // One broker of several is down, or its name is unknown: the client goes on with
+                // the others.
                 Some(Err(error)) if is_passing(&error) => is_idle = true,
                 Some(Err(error)) => self.tell_error(consumption(&place.to_string(), &error))?,
             }
@@ -272,8 +284,8 @@ impl Reading {
         }
         // The client's position moves past the marks of transactions too.
         let followed = self.consumer.position().ok();
-        let followed =
-            followed.and_then(|list| Some(list.find_partition(&place.topic, place.partition)?.offset()));
+        let followed = followed
+            .and_then(|list| Some(list.find_partition(&place.topic, place.partition)?.offset()));
         match followed {
             Some(Offset::Offset(next)) => Ok(position.max(next)),
             _ => Ok(position),
@@ -303,7 +315,8 @@ impl Reading {
         if Arc::strong_count(&self.progress) > 1 { Ok(()) } else { Err(Over) }
     }
 
-    /// Hands something over. It waits while whoever polls has not taken what was handed over before.
+    /// Hands something over. It waits while whoever polls has not taken what was handed over
+    /// before.
     fn tell(&self, news: Result<News, LogError>) -> Result<(), Over> {
         if matches!(&news, Ok(News::Records(records)) if records.is_empty()) {
             return Ok(());
@@ -364,7 +377,12 @@ mod tests {
                 Ok(None) | Err(LogError::Retriable { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
-            assert!(begun.elapsed() < MOCK_MAX, "{} records, {:?}", records.len(), reader.progress());
+            assert!(
+                begun.elapsed() < MOCK_MAX,
+                "{} records, {:?}",
+                records.len(),
+                reader.progress()
+            );
         };
         assert_eq!(start, Start { committed: vec![None], kept: vec![(0, 3)] });
         let offsets: Vec<_> = records.iter().map(|record| record.offset).collect();
@@ -379,7 +397,10 @@ mod tests {
         let (consumer, edges) = member.alone().expect("clients");
         let changelog = TopicPartition::new("changelog", 0);
         let (group, inputs) = ("group".to_owned(), Vec::new());
-        (Reading { consumer, edges, group, changelog, inputs, told, progress: Arc::default() }, news)
+        (
+            Reading { consumer, edges, group, changelog, inputs, told, progress: Arc::default() },
+            news,
+        )
     }
 
     #[test]
@@ -414,7 +435,9 @@ mod tests {
         let asking = std::thread::spawn(move || reading.stated_end(5));
         let waits = loop {
             match news.recv_timeout(MOCK_MAX).expect("it tells why it waits") {
-                Err(LogError::Retriable { cause, .. }) if cause.starts_with("its leader") => break cause,
+                Err(LogError::Retriable { cause, .. }) if cause.starts_with("its leader") => {
+                    break cause;
+                }
                 Err(LogError::Retriable { .. }) => {}
                 _ => panic!("it tells something else"),
             }
@@ -436,7 +459,11 @@ mod tests {
             (3, 5, 5, true, true),
             (3, 5, 6, true, false),
         ] {
-            assert_eq!(is_all(position, end, stated, quiet), expected, "{position} {end} {stated} {quiet}");
+            assert_eq!(
+                is_all(position, end, stated, quiet),
+                expected,
+                "{position} {end} {stated} {quiet}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Reads topics as they stand: from given offsets to the ends, once, apart from any group. For checks and tools; it
-//! shares nothing with what the engine remembers.
+//! Reads topics as they stand: from given offsets to the ends, once, apart from any group. For
+//! checks and tools; it shares nothing with what the engine remembers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,11 +30,13 @@ pub enum Isolation {
     Uncommitted,
 }
 
-/// Reads `topic` from `positions` (a partition that is not there: from its beginning) to its ends, and moves the
-/// positions behind what was read, aborted records and the marks of transactions included.
+/// Reads `topic` from `positions` (a partition that is not there: from its beginning) to its ends,
+/// and moves the positions behind what was read, aborted records and the marks of transactions
+/// included.
 ///
 /// # Errors
-/// When the ends are not reached within `at_most`, or the log does not answer; then the positions are as before.
+/// When the ends are not reached within `at_most`, or the log does not answer; then the positions
+/// are as before.
 pub fn scan(
     brokers: impl Into<Brokers>,
     topic: &str,
@@ -48,7 +50,8 @@ pub fn scan(
     check_right(&consumer, topic)?;
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
-        let from = positions.get(&partition).map_or(Offset::Beginning, |next| Offset::Offset(*next));
+        let from =
+            positions.get(&partition).map_or(Offset::Beginning, |next| Offset::Offset(*next));
         list.add_partition_offset(topic, partition, from).map_err(|e| fatal(doing(), &e))?;
     }
     consumer.assign(&list).map_err(|e| fatal(doing(), &e))?;
@@ -68,9 +71,12 @@ pub fn scan(
                 ended.insert(partition);
             }
             Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), &error)),
-            Some(Err(error)) if begun.elapsed() > at_most => return Err(retriable(doing(), &error)),
+            Some(Err(error)) if begun.elapsed() > at_most => {
+                return Err(retriable(doing(), &error));
+            }
             None if begun.elapsed() > at_most => {
-                let cause = format!("{} of {partitions} ends were reached within {at_most:?}", ended.len());
+                let cause =
+                    format!("{} of {partitions} ends were reached within {at_most:?}", ended.len());
                 return Err(LogError::Retriable { doing: doing(), cause });
             }
             Some(Err(_)) | None => {}
@@ -80,7 +86,8 @@ pub fn scan(
     Ok(records)
 }
 
-/// Fails if this client may not even know of the topic: librdkafka would wait for it without a word.
+/// Fails if this client may not even know of the topic: librdkafka would wait for it without a
+/// word.
 fn check_right(consumer: &BaseConsumer<Alone>, topic: &str) -> Result<(), LogError> {
     // Whoever reads waits for brokers that do not answer now.
     let Ok(metadata) = consumer.fetch_metadata(Some(topic), ASK) else { return Ok(()) };
@@ -104,11 +111,13 @@ impl Group {
     /// When the client can't be made.
     pub fn open(brokers: impl Into<Brokers>, group: &str) -> Result<Self, LogError> {
         // Whoever reads committed waits for the transaction that is open, and one nearly always is.
-        let consumer = config_for(&brokers.into(), group).set("isolation.level", "read_uncommitted").create();
+        let consumer =
+            config_for(&brokers.into(), group).set("isolation.level", "read_uncommitted").create();
         consumer.map(Self).map_err(|e| fatal(format!("looking at group {group}"), &e))
     }
 
-    /// The offset of the next record that it will read of each partition of `topic`; 0 where it has committed none.
+    /// The offset of the next record that it will read of each partition of `topic`; 0 where it has
+    /// committed none.
     ///
     /// # Errors
     /// When the log does not answer.
@@ -119,12 +128,17 @@ impl Group {
             list.add_partition(topic, partition);
         }
         let found = self.0.committed_offsets(list, ASK).map_err(|e| retriable(doing(), &e))?;
-        Ok(found.elements().iter().map(|place| place.offset().to_raw().unwrap_or(0).max(0)).collect())
+        Ok(found
+            .elements()
+            .iter()
+            .map(|place| place.offset().to_raw().unwrap_or(0).max(0))
+            .collect())
     }
 }
 
-/// Hands each record of `topic` that is committed now to `visit`, partitions mixed, until it says to stop. Nothing is kept, so
-/// that a topic may be of any size; what is written meanwhile is left out. `spans` are those of [`spans`].
+/// Hands each record of `topic` that is committed now to `visit`, partitions mixed, until it says
+/// to stop. Nothing is kept, so that a topic may be of any size; what is written meanwhile is left
+/// out. `spans` are those of [`spans`].
 ///
 /// # Errors
 /// When nothing is read for `idle_max`, or the log does not answer.
@@ -136,7 +150,8 @@ pub fn each(
     mut visit: impl FnMut(Record) -> ControlFlow<()>,
 ) -> Result<(), LogError> {
     let doing = || format!("reading {topic}");
-    let consumer = consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
+    let consumer =
+        consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
     let (mut list, mut open) = (TopicPartitionList::new(), BTreeMap::new());
     for (partition, (begin, end)) in (0..).zip(spans) {
         if begin < end {
@@ -160,16 +175,21 @@ pub fn each(
                     open.remove(&partition);
                 }
             }
-            // Its last records may be aborted ones and marks of transactions, which are not handed over.
+            // Its last records may be aborted ones and marks of transactions, which are not handed
+            // over.
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 moved = Instant::now();
                 open.remove(&partition);
             }
             Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), &error)),
-            Some(Err(error)) if moved.elapsed() > idle_max => return Err(retriable(doing(), &error)),
+            Some(Err(error)) if moved.elapsed() > idle_max => {
+                return Err(retriable(doing(), &error));
+            }
             None if moved.elapsed() > idle_max => {
-                let cause =
-                    format!("nothing came for {idle_max:?}; {} partitions are not read yet", open.len());
+                let cause = format!(
+                    "nothing came for {idle_max:?}; {} partitions are not read yet",
+                    open.len()
+                );
                 return Err(LogError::Retriable { doing: doing(), cause });
             }
             Some(Err(_)) | None => {}
@@ -178,18 +198,27 @@ pub fn each(
     Ok(())
 }
 
-/// For each partition of `topic` the first offset kept and the last stable offset; `None` where there is no such topic.
+/// For each partition of `topic` the first offset kept and the last stable offset; `None` where
+/// there is no such topic.
 ///
 /// # Errors
 /// When the log does not answer.
-pub fn spans(brokers: impl Into<Brokers>, topic: &str) -> Result<Option<Vec<(i64, i64)>>, LogError> {
+pub fn spans(
+    brokers: impl Into<Brokers>,
+    topic: &str,
+) -> Result<Option<Vec<(i64, i64)>>, LogError> {
     const ASK: Duration = Duration::from_secs(10);
     let doing = || format!("asking for the ends of {topic}");
-    let consumer = consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
+    let consumer =
+        consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), &e))?;
     // Of all topics: asked for one alone, some brokers would make it.
-    let metadata = consumer.fetch_metadata(None, ASK).map_err(|error| retriable(doing(), &error))?;
-    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
-    let mut partitions: Vec<_> = found.partitions().iter().map(|partition| partition.id()).collect();
+    let metadata =
+        consumer.fetch_metadata(None, ASK).map_err(|error| retriable(doing(), &error))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(None);
+    };
+    let mut partitions: Vec<_> =
+        found.partitions().iter().map(|partition| partition.id()).collect();
     partitions.sort_unstable();
     let span = |partition| consumer.fetch_watermarks(topic, partition, ASK);
     let spans = partitions.into_iter().map(span).collect::<Result<_, _>>();
@@ -213,7 +242,10 @@ fn consumer(brokers: &Brokers, isolation: Isolation) -> Result<BaseConsumer<Alon
 ///
 /// # Errors
 /// When the log does not answer.
-pub fn ends(brokers: impl Into<Brokers>, places: &[TopicPartition]) -> Result<Vec<(i64, i64)>, LogError> {
+pub fn ends(
+    brokers: impl Into<Brokers>,
+    places: &[TopicPartition],
+) -> Result<Vec<(i64, i64)>, LogError> {
     let doing = || "asking for the ends of partitions".to_owned();
     let brokers = brokers.into();
     let client = |level: &str| -> Result<BaseConsumer, LogError> {
@@ -222,7 +254,8 @@ pub fn ends(brokers: impl Into<Brokers>, places: &[TopicPartition]) -> Result<Ve
     };
     let (committed, uncommitted) = (client("read_committed")?, client("read_uncommitted")?);
     let end = |consumer: &BaseConsumer, place: &TopicPartition| {
-        let asked = consumer.fetch_watermarks(&place.topic, place.partition, Duration::from_secs(5));
+        let asked =
+            consumer.fetch_watermarks(&place.topic, place.partition, Duration::from_secs(5));
         asked.map(|(_, end)| end).map_err(|error| retriable(doing(), &error))
     };
     places.iter().map(|place| Ok((end(&committed, place)?, end(&uncommitted, place)?))).collect()

@@ -1,10 +1,11 @@
-//! Sessions on librdkafka: a group member and a transactional producer, with every hazard of transactions in one place.
+//! Sessions on librdkafka: a group member and a transactional producer, with every hazard of
+//! transactions in one place.
 //!
 //! A thread of the session makes librdkafka's transaction calls, because they block. It receives a
 //! transaction in parts: it begins, writes records, sends the offsets exactly once with the group
 //! metadata of that moment (KIP-447), and commits. It classifies each error where it occurs: a
-//! transaction that must be aborted is aborted and reported as such; any other error, and any answer
-//! that was not seen, makes the session unusable, and its owner rebuilds from the log.
+//! transaction that must be aborted is aborted and reported as such; any other error, and any
+//! answer that was not seen, makes the session unusable, and its owner rebuilds from the log.
 
 use std::{
     sync::{
@@ -29,8 +30,8 @@ use crate::{
     fault,
     group::{Context, GroupConsumer, fatal},
     log::{
-        Connect, Input, LogError, Membership, Record, Restore, Session, Topic, TopicPartition, Transaction,
-        TransactionError,
+        Connect, Input, LogError, Membership, Record, Restore, Session, Topic, TopicPartition,
+        Transaction, TransactionError,
     },
     planted, raw,
     topics::{BATCH_BYTES_MAX, RECORD_BYTES_MAX},
@@ -43,8 +44,8 @@ const CALL_MAX: Duration = Duration::from_secs(10);
 /// How long a revocation waits for the transaction in flight.
 const REVOKE_MAX: Duration = Duration::from_secs(20);
 
-/// How long one wait for a producer's news lasts. It sees them at once; but every wait spins for up to a millisecond before it gives
-/// up, and the crate's own thread waits ten times a second.
+/// How long one wait for a producer's news lasts. It sees them at once; but every wait spins for up
+/// to a millisecond before it gives up, and the crate's own thread waits ten times a second.
 const NEWS: Duration = Duration::from_secs(5);
 
 /// The planted bug `offsets-twice` begins after this many transactions of a process, so that the
@@ -58,20 +59,22 @@ const LAG_EVERY_MS: &str = "5000";
 
 type TransactionalProducer = BaseProducer<Connections>;
 
-/// What happened to a producer beside its calls: which of its connections broke, and how many records could
-/// not be delivered.
+/// What happened to a producer beside its calls: which of its connections broke, and how many
+/// records could not be delivered.
 ///
-/// librdkafka sends a request again by itself when the connection breaks under it. The first copy may still be
-/// on its way. A broker without KIP-890's second part takes a late EndTxn for the end of whatever this producer
-/// has open then, and commits half a transaction; a late TxnOffsetCommit stages the offsets of an earlier
-/// transaction in a later one. These requests go over the connections of the transactions' coordinator and of
-/// the group's. So an answer that was got while any connection broke is not enough to go on with.
+/// librdkafka sends a request again by itself when the connection breaks under it. The first copy
+/// may still be on its way. A broker without KIP-890's second part takes a late EndTxn for the end
+/// of whatever this producer has open then, and commits half a transaction; a late TxnOffsetCommit
+/// stages the offsets of an earlier transaction in a later one. These requests go over the
+/// connections of the transactions' coordinator and of the group's. So an answer that was got while
+/// any connection broke is not enough to go on with.
 ///
-/// librdkafka tells of a break in its log only, with the facility `FAIL`. At the usual levels it leaves out
-/// closed connections on which nothing seems to be under way, and what is identical to the error before for
-/// thirty seconds (`rd_kafka_broker_set_error`, `rd_kafka_broker_conn_closed`); with the debug context `broker` it
-/// leaves out nothing. Its counters of disconnects come with the statistics alone, every some seconds, which is
-/// too late for a commit. The line is logged before requests are sent again (`rd_kafka_broker_fail`).
+/// librdkafka tells of a break in its log only, with the facility `FAIL`. At the usual levels it
+/// leaves out closed connections on which nothing seems to be under way, and what is identical to
+/// the error before for thirty seconds (`rd_kafka_broker_set_error`,
+/// `rd_kafka_broker_conn_closed`); with the debug context `broker` it leaves out nothing. Its
+/// counters of disconnects come with the statistics alone, every some seconds, which is too late
+/// for a commit. The line is logged before requests are sent again (`rd_kafka_broker_fail`).
 #[derive(Default)]
 struct Connections {
     breaks: Mutex<Breaks>,
@@ -86,8 +89,8 @@ struct Breaks {
     last: String,
 }
 
-/// The states of a connection in which no request is on its way but those that set it up: a bootstrap broker
-/// that is dead never gets beyond them.
+/// The states of a connection in which no request is on its way but those that set it up: a
+/// bootstrap broker that is dead never gets beyond them.
 const SET_UP: [&str; 9] = [
     "INIT",
     "DOWN",
@@ -100,10 +103,11 @@ const SET_UP: [&str; 9] = [
     "AUTH_REQ",
 ];
 
-/// Whether a line of librdkafka's log tells of a connection that may have carried requests. Where the line does
-/// not say in which state it was, it may.
+/// Whether a line of librdkafka's log tells of a connection that may have carried requests. Where
+/// the line does not say in which state it was, it may.
 fn tells_of_a_break(facility: &str, message: &str) -> bool {
-    let state = message.rsplit_once(" in state ").and_then(|(_, rest)| rest.split([')', ',']).next());
+    let state =
+        message.rsplit_once(" in state ").and_then(|(_, rest)| rest.split([')', ',']).next());
     facility == "FAIL" && !state.is_some_and(|state| SET_UP.contains(&state))
 }
 
@@ -156,8 +160,8 @@ pub enum Delivery {
     /// Once, whatever fails: outputs, state and offsets are one transaction.
     #[default]
     ExactlyOnce,
-    /// Once, or more often after a failure, which the state counts too: records are written, then offsets committed. There to be
-    /// measured against; no service of Millrace runs so.
+    /// Once, or more often after a failure, which the state counts too: records are written, then
+    /// offsets committed. There to be measured against; no service of Millrace runs so.
     AtLeastOnce,
 }
 
@@ -170,7 +174,8 @@ pub struct Settings {
     pub group: String,
     /// The input topics; one partition count.
     pub inputs: Vec<Topic>,
-    /// `<processor>-<instance>-<worker>`: the transactional id, and the static member's name too. Few and stable.
+    /// `<processor>-<instance>-<worker>`: the transactional id, and the static member's name too.
+    /// Few and stable.
     pub transactional_id: String,
     /// How often what is decided shows.
     pub delivery: Delivery,
@@ -190,7 +195,8 @@ impl Connect for Settings {
             .set("client.id", "millrace")
             .set("acks", "all")
             .set("linger.ms", "5")
-            // A coordinator that is still at the end of the transaction before is asked again soon, anything else more and more rarely.
+            // A coordinator that is still at the end of the transaction before is asked again soon,
+            // anything else more and more rarely.
             .set("retry.backoff.ms", "1")
             .set("retry.backoff.max.ms", "20")
             .set("batch.num.messages", "100000")
@@ -203,7 +209,9 @@ impl Connect for Settings {
             .set("debug", "broker")
             .set_log_level(RDKafkaLogLevel::Debug);
         if self.delivery == Delivery::ExactlyOnce {
-            config.set("transactional.id", &self.transactional_id).set("transaction.timeout.ms", &timeout_ms);
+            config
+                .set("transactional.id", &self.transactional_id)
+                .set("transaction.timeout.ms", &timeout_ms);
         }
         let producer: TransactionalProducer =
             config.create_with_context(Connections::default()).map_err(|e| fatal(doing(), &e))?;
@@ -219,7 +227,10 @@ impl Connect for Settings {
             &self.brokers,
             &self.group,
             &self.inputs,
-            &[("group.instance.id", &self.transactional_id), ("statistics.interval.ms", LAG_EVERY_MS)],
+            &[
+                ("group.instance.id", &self.transactional_id),
+                ("statistics.interval.ms", LAG_EVERY_MS),
+            ],
             Box::new(move || waits.wait_idle(REVOKE_MAX)),
         )?;
         let committer = Committer {
@@ -291,13 +302,13 @@ struct KafkaSession {
     gate: Arc<Gate>,
 }
 
-/// The thread that makes the transaction calls of a session. It ends with its channel, after the call
-/// that it is in, and this waits for it when it is dropped, for a bounded time.
+/// The thread that makes the transaction calls of a session. It ends with its channel, after the
+/// call that it is in, and this waits for it when it is dropped, for a bounded time.
 ///
-/// librdkafka's `send_offsets_to_transaction` has a timeout and waits for ever all the same, where the
-/// answer to TxnOffsetCommit has become outdated (`rd_kafka_txn_handle_TxnOffsetCommit` in
-/// `rdkafka_txnmgr.c` returns without a result). A thread that is stuck there is left behind: the next
-/// session has a new epoch, which fences whatever this one may still do.
+/// librdkafka's `send_offsets_to_transaction` has a timeout and waits for ever all the same, where
+/// the answer to TxnOffsetCommit has become outdated (`rd_kafka_txn_handle_TxnOffsetCommit` in
+/// `rdkafka_txnmgr.c` returns without a result). A thread that is stuck there is left behind: the
+/// next session has a new epoch, which fences whatever this one may still do.
 struct CommitThread {
     hand_over: Option<mpsc::Sender<Handed>>,
     /// Is closed when the thread ends.
@@ -340,7 +351,10 @@ impl Drop for CommitThread {
         self.hand_over = None;
         if let Err(mpsc::RecvTimeoutError::Timeout) = self.ended.recv_timeout(self.end_max) {
             let left = LEFT.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::error!(left, "a thread is stuck in a transaction call of librdkafka and is left behind");
+            tracing::error!(
+                left,
+                "a thread is stuck in a transaction call of librdkafka and is left behind"
+            );
         }
     }
 }
@@ -377,7 +391,12 @@ fn broken(cause: &str) -> LogError {
 }
 
 impl Input for KafkaSession {
-    fn poll(&mut self, timeout: Duration, max: usize, out: &mut Vec<Record>) -> Result<(), LogError> {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<(), LogError> {
         self.input.poll(timeout, max, out)
     }
 
@@ -441,8 +460,8 @@ impl Session for KafkaSession {
     }
 }
 
-/// The thread that hears what librdkafka has to tell of a producer, without which flush, commit and abort do not end. It ends
-/// within [`NEWS`] after this is dropped, and the producer with it.
+/// The thread that hears what librdkafka has to tell of a producer, without which flush, commit and
+/// abort do not end. It ends within [`NEWS`] after this is dropped, and the producer with it.
 struct News(Arc<AtomicBool>);
 
 /// What a producer logs, for all who wait for it.
@@ -515,10 +534,12 @@ impl Committer {
                 }
                 // It was on its way when the transaction failed, and belongs to it.
                 _ if failed => continue,
-                Handed::Records(records) => match self.begin().and_then(|()| self.send_all(&records)) {
-                    Ok(()) => continue,
-                    Err(class) => Err(self.failure(class)),
-                },
+                Handed::Records(records) => {
+                    match self.begin().and_then(|()| self.send_all(&records)) {
+                        Ok(()) => continue,
+                        Err(class) => Err(self.failure(class)),
+                    }
+                }
                 Handed::Commit(transaction) => match self.delivery {
                     Delivery::ExactlyOnce => self.commit(&transaction),
                     Delivery::AtLeastOnce => self.deliver(&transaction),
@@ -576,8 +597,11 @@ impl Committer {
         }
         fault::place("after-commit");
         match self.broken().filter(|_| !planted("same-epoch")) {
-            // Committed, but not to be built on: a new session has a new epoch, which fences requests that are late.
-            Some(line) => Err(self.lost(format!("committed, but a connection broke meanwhile: {line}"))),
+            // Committed, but not to be built on: a new session has a new epoch, which fences
+            // requests that are late.
+            Some(line) => {
+                Err(self.lost(format!("committed, but a connection broke meanwhile: {line}")))
+            }
             None => Ok(()),
         }
     }
@@ -605,7 +629,8 @@ impl Committer {
     fn write_last(&mut self, transaction: &Transaction) -> Result<(), Class> {
         let offsets = listed(transaction)?;
         let offsets_first = !self.is_open;
-        let twice = planted("offsets-twice") && PLANTED.fetch_add(1, Ordering::Relaxed) >= BEFORE_PLANT;
+        let twice =
+            planted("offsets-twice") && PLANTED.fetch_add(1, Ordering::Relaxed) >= BEFORE_PLANT;
         self.begin()?;
         if offsets_first || twice {
             self.send_offsets(&offsets)?;
@@ -645,8 +670,9 @@ impl Committer {
         }
         // Read for each transaction: a member of an earlier generation must not commit (KIP-447).
         let metadata = self.consumer.group_metadata().ok_or(KafkaError::Canceled);
-        let sent = metadata
-            .and_then(|metadata| self.producer.send_offsets_to_transaction(offsets, &metadata, CALL_MAX));
+        let sent = metadata.and_then(|metadata| {
+            self.producer.send_offsets_to_transaction(offsets, &metadata, CALL_MAX)
+        });
         sent.map_err(|error| match class("sending offsets", &error) {
             Class::Again => Class::Abort(format!("sending offsets: {error}")),
             class => class,
@@ -675,7 +701,9 @@ impl Committer {
                 .consumer
                 .commit(&offsets, CommitMode::Sync)
                 .or_else(|error| lost(format!("committing offsets: {error}"))),
-            Err(Class::Abort(reason) | Class::Fenced(reason) | Class::Unknown(reason)) => lost(reason),
+            Err(Class::Abort(reason) | Class::Fenced(reason) | Class::Unknown(reason)) => {
+                lost(reason)
+            }
             Err(Class::Again) => lost("a call was given up".to_owned()),
         }
     }
@@ -722,7 +750,9 @@ impl Committer {
         loop {
             let Err(error) = call() else { return Ok(()) };
             match class(doing, &error) {
-                Class::Again if since.elapsed() < CALL_MAX => std::thread::sleep(Duration::from_millis(2)),
+                Class::Again if since.elapsed() < CALL_MAX => {
+                    std::thread::sleep(Duration::from_millis(2))
+                }
                 Class::Again => return Err(Class::Abort(format!("{doing}: {error}"))),
                 class => return Err(class),
             }
@@ -736,9 +766,8 @@ impl Committer {
         }
         match self.producer.abort_transaction(CALL_MAX) {
             Ok(()) => match self.broken() {
-                Some(line) => {
-                    self.lost(format!("{reason}; aborted, but a connection broke meanwhile: {line}"))
-                }
+                Some(line) => self
+                    .lost(format!("{reason}; aborted, but a connection broke meanwhile: {line}")),
                 None => TransactionError::Aborted(reason),
             },
             Err(error) => match class("aborting", &error) {
@@ -751,7 +780,9 @@ impl Committer {
     /// The session is lost. A producer that was fenced while it wrote says why only here.
     fn lost(&self, reason: String) -> TransactionError {
         match self.producer.client().fatal_error() {
-            Some((code, text)) if is_fenced(code) => TransactionError::Fenced(format!("{reason}: {text}")),
+            Some((code, text)) if is_fenced(code) => {
+                TransactionError::Fenced(format!("{reason}: {text}"))
+            }
             _ => TransactionError::Unknown(reason),
         }
     }
@@ -771,7 +802,9 @@ fn listed(transaction: &Transaction) -> Result<TopicPartitionList, Class> {
 fn is_fenced(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
-        RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch
+        RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::InvalidProducerEpoch
     )
 }
 
@@ -815,7 +848,10 @@ mod tests {
                 "b/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
                 false,
             ),
-            ("b/bootstrap: Disconnected: requesting ApiVersion (after 1ms in state APIVERSION_QUERY)", false),
+            (
+                "b/bootstrap: Disconnected: requesting ApiVersion (after 1ms in state APIVERSION_QUERY)",
+                false,
+            ),
             (
                 "b/bootstrap: Failed to resolve 'b:9092' (after 0ms in state TRY_CONNECT, 2 identical error(s) suppressed)",
                 false,
@@ -842,8 +878,8 @@ mod tests {
             take_note(&logs, &producer);
             producer.client().context().breaks().count
         };
-        // The connection to the bootstrap address is given up when the broker is known, so the answer must
-        // come from the broker itself.
+        // The connection to the bootstrap address is given up when the broker is known, so the
+        // answer must come from the broker itself.
         let answers = || {
             let metadata = producer.client().fetch_metadata(None, Duration::from_secs(1));
             metadata.is_ok_and(|metadata| metadata.orig_broker_id() == 1)

@@ -1,7 +1,8 @@
-//! Reads the settings of a program from its arguments, its environment and the files of its secrets.
+//! Reads the settings of a program from its arguments, its environment and the files of its
+//! secrets.
 //!
-//! Every secret `X` can be given as the environment variable `X` or as a file that `X_FILE` names. It
-//! never prints a secret: not in an error, not in `--help`.
+//! Every secret `X` can be given as the environment variable `X` or as a file that `X_FILE` names.
+//! It never prints a secret: not in an error, not in `--help`.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -33,8 +34,8 @@ pub enum SettingError {
     },
 }
 
-/// Parses the settings of this process. On wrong ones it says what is wrong and ends the process with
-/// exit code 64 (0 for `--help` and `--version`).
+/// Parses the settings of this process. On wrong ones it says what is wrong and ends the process
+/// with exit code 64 (0 for `--help` and `--version`).
 pub fn parse<T: Parser>() -> T {
     try_parse(std::env::args_os(), |name| std::env::var_os(name)).unwrap_or_else(|error| {
         let code = if error.use_stderr() { USAGE } else { 0 };
@@ -94,7 +95,10 @@ fn from_file(
     let argument = argument.help(format!("{help} [file: {file}]"));
     let Some(path) = variable(&file) else { return Ok(argument) };
     if variable(name).is_some() {
-        return Err((argument, format!("{name} and {file} are both set: expected only one of them")));
+        return Err((
+            argument,
+            format!("{name} and {file} are both set: expected only one of them"),
+        ));
     }
     match std::fs::read_to_string(&path) {
         Ok(text) => {
@@ -121,7 +125,12 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Program {
         /// The URL.
-        #[arg(long, env = "MILLRACE_TEST_URL", default_value = "redis://here", hide_env_values = true)]
+        #[arg(
+            long,
+            env = "MILLRACE_TEST_URL",
+            default_value = "redis://here",
+            hide_env_values = true
+        )]
         url: SecretString,
         #[command(subcommand)]
         command: Sub,
@@ -153,8 +162,10 @@ mod tests {
         let files = (file("redis://u:s3cr3t@there"), file("p w\u{e9}\r\n"));
         let path = |file: &tempfile::NamedTempFile| file.path().display().to_string();
         let (url, password) = (path(&files.0), path(&files.1));
-        let variables =
-            [("MILLRACE_TEST_URL_FILE", url.as_str()), ("MILLRACE_TEST_PASSWORD_FILE", password.as_str())];
+        let variables = [
+            ("MILLRACE_TEST_URL_FILE", url.as_str()),
+            ("MILLRACE_TEST_PASSWORD_FILE", password.as_str()),
+        ];
 
         let program = parsed(&["go"], &variables).expect("settings");
 
@@ -176,16 +187,21 @@ mod tests {
 
     #[test]
     fn secret_that_is_given_twice_is_refused_without_showing_it() {
-        let variables = [("MILLRACE_TEST_URL", "redis://s3cr3t"), ("MILLRACE_TEST_URL_FILE", "/nowhere")];
+        let variables =
+            [("MILLRACE_TEST_URL", "redis://s3cr3t"), ("MILLRACE_TEST_URL_FILE", "/nowhere")];
         let error = parsed(&["go"], &variables).expect_err("twice").to_string();
-        assert!(error.contains("expected only one of them") && !error.contains("s3cr3t"), "{error}");
+        assert!(
+            error.contains("expected only one of them") && !error.contains("s3cr3t"),
+            "{error}"
+        );
     }
 
     #[test]
     fn argument_is_stronger_than_a_file() {
         let content = file("redis://file");
         let path = content.path().display().to_string();
-        let program = parsed(&["--url", "redis://argument", "go"], &[("MILLRACE_TEST_URL_FILE", &path)]);
+        let program =
+            parsed(&["--url", "redis://argument", "go"], &[("MILLRACE_TEST_URL_FILE", &path)]);
         assert_eq!(program.expect("settings").url.expose_secret(), "redis://argument");
     }
 }

@@ -1,7 +1,7 @@
 //! TLS of outgoing connections: which authorities they trust, and the client's certificate.
 //!
-//! One setting serves every connection: brokers, registry, stores and the mail server. A certificate
-//! and the name in it are always verified; there is no way to switch that off.
+//! One setting serves every connection: brokers, registry, stores and the mail server. A
+//! certificate and the name in it are always verified; there is no way to switch that off.
 
 use std::{
     fmt,
@@ -58,7 +58,10 @@ struct Identity {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let identity = self.identity.as_deref().map(|identity| &identity.cert_file);
-        f.debug_struct("Tls").field("ca_file", &self.ca_file()).field("cert_file", &identity).finish()
+        f.debug_struct("Tls")
+            .field("ca_file", &self.ca_file())
+            .field("cert_file", &identity)
+            .finish()
     }
 }
 
@@ -115,7 +118,10 @@ impl Tls {
             Some(Identity { chain, key, key_file, .. }) => {
                 trusting.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| {
                     let path = key_file.display();
-                    wrong(KEY, format!("{path} is not the key of the certificate in {CERT}: {error}"))
+                    wrong(
+                        KEY,
+                        format!("{path} is not the key of the certificate in {CERT}: {error}"),
+                    )
                 })
             }
         }
@@ -123,7 +129,8 @@ impl Tls {
 
     fn trusting(
         &self,
-    ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, SettingError> {
+    ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, SettingError>
+    {
         let roots = match &self.authorities {
             Some(authorities) => authorities.roots.clone(),
             None => system_roots()?,
@@ -154,7 +161,10 @@ fn authorities(file: &Path) -> Result<Authorities, SettingError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(CA, file, &pem)? {
         roots.add(certificate).map_err(|error| {
-            wrong(CA, format!("{} holds a certificate that can't be trusted: {error}", file.display()))
+            wrong(
+                CA,
+                format!("{} holds a certificate that can't be trusted: {error}", file.display()),
+            )
         })?;
     }
     Ok(Authorities { file: file.to_owned(), pem, roots })
@@ -163,7 +173,10 @@ fn authorities(file: &Path) -> Result<Authorities, SettingError> {
 fn identity(cert_file: &Path, key_file: &Path) -> Result<Identity, SettingError> {
     let chain = certificates(CERT, cert_file, &read(CERT, cert_file)?)?;
     let key = PrivateKeyDer::from_pem_slice(&read(KEY, key_file)?).map_err(|_| {
-        wrong(KEY, format!("{}: expected one private key in PEM, not encrypted", key_file.display()))
+        wrong(
+            KEY,
+            format!("{}: expected one private key in PEM, not encrypted", key_file.display()),
+        )
     })?;
     Ok(Identity { cert_file: cert_file.to_owned(), key_file: key_file.to_owned(), chain, key })
 }
@@ -181,7 +194,11 @@ fn certificates(
 }
 
 fn read(variable: &'static str, path: &Path) -> Result<Vec<u8>, SettingError> {
-    std::fs::read(path).map_err(|source| SettingError::File { variable, path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| SettingError::File {
+        variable,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn wrong(variable: &'static str, why: String) -> SettingError {
@@ -194,7 +211,11 @@ mod tests {
 
     use super::*;
 
-    fn load(ca: Option<&Path>, cert: Option<&Path>, key: Option<&Path>) -> Result<Tls, SettingError> {
+    fn load(
+        ca: Option<&Path>,
+        cert: Option<&Path>,
+        key: Option<&Path>,
+    ) -> Result<Tls, SettingError> {
         let [ca_file, cert_file, key_file] = [ca, cert, key].map(|path| path.map(Path::to_owned));
         TlsSettings { ca_file, cert_file, key_file }.load()
     }
@@ -211,7 +232,8 @@ mod tests {
             generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let other = generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let (cert, key) = (write("cert", &cert.pem()), write("key", &signing_key.serialize_pem()));
-        let (empty, other) = (write("empty", ""), write("other", &other.signing_key.serialize_pem()));
+        let (empty, other) =
+            (write("empty", ""), write("other", &other.signing_key.serialize_pem()));
         let missing = dir.path().join("missing");
 
         let tls = load(Some(&cert), Some(&cert), Some(&key)).expect("settings");

@@ -1,5 +1,5 @@
-//! The topics, as `topics.yaml` declares them: read once, checked, and looked up by name. Nothing here asks a broker;
-//! the program `provision` does.
+//! The topics, as `topics.yaml` declares them: read once, checked, and looked up by name. Nothing
+//! here asks a broker; the program `provision` does.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -7,18 +7,20 @@ use serde::Deserialize;
 
 const TEXT: &str = include_str!("../topics.yaml");
 const DAY_MS: i64 = 24 * 3600 * 1000;
-/// The size at which a segment of a compacted topic is closed. Smaller ones shorten restores; each one
-/// is a file that the broker keeps open.
+/// The size at which a segment of a compacted topic is closed. Smaller ones shorten restores; each
+/// one is a file that the broker keeps open.
 const COMPACTED_SEGMENT_BYTES: u32 = 32 * 1024 * 1024;
 
-/// The largest record that a session writes, whatever its topic takes: librdkafka's `message.max.bytes`.
+/// The largest record that a session writes, whatever its topic takes: librdkafka's
+/// `message.max.bytes`.
 pub const RECORD_BYTES_MAX: u32 = 2 * 1024 * 1024;
-/// The largest batch of several records that a session writes: librdkafka's `batch.size`. Every topic
-/// takes as much, so that a record within its topic's limit is never refused for its neighbours.
+/// The largest batch of several records that a session writes: librdkafka's `batch.size`. Every
+/// topic takes as much, so that a record within its topic's limit is never refused for its
+/// neighbours.
 pub const BATCH_BYTES_MAX: u32 = 1_000_000;
 
-/// The largest record that a session may write to `topic`, as [`crate::batch::wire_bytes`] counts it.
-/// A topic that is not declared has the default limit.
+/// The largest record that a session may write to `topic`, as [`crate::batch::wire_bytes`] counts
+/// it. A topic that is not declared has the default limit.
 pub fn record_bytes_max(topic: &str) -> usize {
     let declared = all().get(topic).map_or(all().bytes_max, |topic| topic.bytes_max);
     declared.min(RECORD_BYTES_MAX) as usize
@@ -73,7 +75,8 @@ pub struct Topic {
     pub bytes_max: u32,
     /// Who writes it.
     pub owner: String,
-    /// The full names of the records that it may carry; empty on dead letters, which carry what their source did.
+    /// The full names of the records that it may carry; empty on dead letters, which carry what
+    /// their source did.
     pub records: Vec<String>,
     /// What its records are keyed by, for people; empty where nobody has said.
     pub key: String,
@@ -150,8 +153,10 @@ impl Topics {
             topic.check(&is_record).map_err(|why| wrong(&why))?;
             Ok((name, topic))
         });
-        let topics =
-            Self { topics: topics.collect::<Result<_, TopicsError>>()?, bytes_max: defaults.bytes_max };
+        let topics = Self {
+            topics: topics.collect::<Result<_, TopicsError>>()?,
+            bytes_max: defaults.bytes_max,
+        };
         topics.check()?;
         Ok(topics)
     }
@@ -171,7 +176,8 @@ impl Topics {
         self.get(&format!("{processor}.state"))
     }
 
-    /// The topic of dead letters from `source`, where there is one: topics that no processor reads have none.
+    /// The topic of dead letters from `source`, where there is one: topics that no processor reads
+    /// have none.
     pub fn dead(&self, source: &str) -> Option<&Topic> {
         self.get(&format!("{source}.dead"))
     }
@@ -180,7 +186,9 @@ impl Topics {
         for topic in self.iter() {
             let wrong = |why: String| Err(TopicsError::Wrong { topic: topic.name.clone(), why });
             let Some(name) = topic.name.strip_suffix(".dead") else { continue };
-            let Some(source) = self.get(name) else { return wrong(format!("there is no topic {name}")) };
+            let Some(source) = self.get(name) else {
+                return wrong(format!("there is no topic {name}"));
+            };
             if topic.partitions != source.partitions {
                 return wrong(format!("it must have as many partitions as {name}"));
             }
@@ -198,7 +206,8 @@ impl Topic {
         self.name.ends_with(".dead")
     }
 
-    /// The broker's settings of this topic: names that Redpanda and Apache Kafka share, each with its value.
+    /// The broker's settings of this topic: names that Redpanda and Apache Kafka share, each with
+    /// its value.
     pub fn settings(&self) -> BTreeMap<&'static str, String> {
         let mut settings = BTreeMap::from([
             ("message.timestamp.type", "LogAppendTime".to_owned()),
@@ -225,19 +234,22 @@ impl Topic {
                 settings.insert("min.cleanable.dirty.ratio", "0.2".to_owned());
                 // Only closed segments are compacted, and a restore reads all that is not: at most
                 // two segments a partition besides the newest record of each key. By default
-                // Redpanda closes a segment at 256 MiB (`compacted_log_segment_size`), Kafka at 1 GiB.
+                // Redpanda closes a segment at 256 MiB (`compacted_log_segment_size`), Kafka at 1
+                // GiB.
                 settings.insert("segment.bytes", COMPACTED_SEGMENT_BYTES.to_string());
                 settings.insert("segment.ms", DAY_MS.to_string());
-                // Tombstones, and the markers of transactions, stay long enough for a reader that was away.
+                // Tombstones, and the markers of transactions, stay long enough for a reader that
+                // was away.
                 settings.insert("delete.retention.ms", (7 * DAY_MS).to_string());
             }
         }
         settings
     }
 
-    /// The settings of this topic where it has so many replicas: with three or more, a record that is acknowledged is on most of
-    /// them. With fewer, one that is away would end all writing. Apache Kafka needs to be told; Redpanda always waits for
-    /// most, does not have the setting, and ignores it.
+    /// The settings of this topic where it has so many replicas: with three or more, a record that
+    /// is acknowledged is on most of them. With fewer, one that is away would end all writing.
+    /// Apache Kafka needs to be told; Redpanda always waits for most, does not have the setting,
+    /// and ignores it.
     pub fn settings_for(&self, replicas: i32) -> BTreeMap<&'static str, String> {
         let mut settings = self.settings();
         let in_sync = if replicas >= 3 { replicas / 2 + 1 } else { 1 };
@@ -291,10 +303,12 @@ mod tests {
 
     #[test]
     fn every_record_has_a_topic() {
-        let named: BTreeSet<_> = all().iter().flat_map(|topic| &topic.records).map(String::as_str).collect();
+        let named: BTreeSet<_> =
+            all().iter().flat_map(|topic| &topic.records).map(String::as_str).collect();
         // It describes headers and is never a value.
         let without = |name: &&str| *name != "millrace.Metadata" && !named.contains(name);
-        let homeless: Vec<_> = schemas::all().iter().map(|schema| schema.name).filter(without).collect();
+        let homeless: Vec<_> =
+            schemas::all().iter().map(|schema| schema.name).filter(without).collect();
         assert!(homeless.is_empty(), "topics.yaml names no topic for {homeless:?}");
     }
 
@@ -302,10 +316,18 @@ mod tests {
     fn topics_of_one_processor_have_one_partition_count_and_dead_letters() {
         for (processor, inputs) in [
             ("user", vec!["user.commands", "user.followups", "email.followups"]),
-            ("order", vec!["order.commands", "order.followups", "stock.commands", "stock.followups"]),
+            (
+                "order",
+                vec!["order.commands", "order.followups", "stock.commands", "stock.followups"],
+            ),
             (
                 "notification",
-                vec!["notification.commands", "notification.followups", "user.events", "order.events"],
+                vec![
+                    "notification.commands",
+                    "notification.followups",
+                    "user.events",
+                    "order.events",
+                ],
             ),
         ] {
             let changelog = all().changelog(processor).expect("a changelog");
@@ -322,7 +344,10 @@ mod tests {
     fn every_topic_takes_a_full_batch_and_no_topic_promises_more_than_a_session_writes() {
         for topic in all().iter() {
             let (name, bytes_max) = (&topic.name, topic.bytes_max);
-            assert!((BATCH_BYTES_MAX..=RECORD_BYTES_MAX).contains(&bytes_max), "{name}: {bytes_max}");
+            assert!(
+                (BATCH_BYTES_MAX..=RECORD_BYTES_MAX).contains(&bytes_max),
+                "{name}: {bytes_max}"
+            );
         }
         assert_eq!(record_bytes_max("order.state"), 2 * record_bytes_max("order.events"));
         assert_eq!(record_bytes_max("not.declared"), 1024 * 1024);

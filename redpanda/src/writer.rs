@@ -1,7 +1,7 @@
 //! Commands on their way into the log: rskafka, no transaction, acknowledged by all replicas.
 //!
-//! It never reads: rskafka shows aborted records. A write may land twice, or after its deadline; the processor's
-//! memory of command ids is what makes it count once.
+//! It never reads: rskafka shows aborted records. A write may land twice, or after its deadline;
+//! the processor's memory of command ids is what makes it count once.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,7 +32,8 @@ use crate::{
 
 /// Writes that may be under way, those included for which nobody waits any more.
 const UNDER_WAY_MAX: usize = 4_096;
-/// For how long a write goes on after its deadline. Then it is torn off, with the connection that has swallowed it.
+/// For how long a write goes on after its deadline. Then it is torn off, with the connection that
+/// has swallowed it.
 const LATE_MAX: Duration = Duration::from_secs(30);
 
 /// Why a command is not known to be in the log.
@@ -47,7 +48,9 @@ pub enum WriteError {
         deadline: Duration,
     },
     /// It was not tried, as too many writes before it have not ended.
-    #[error("{topic}: not written, since {under_way} writes are under way and have not been acknowledged")]
+    #[error(
+        "{topic}: not written, since {under_way} writes are under way and have not been acknowledged"
+    )]
     Full {
         /// Where to.
         topic: String,
@@ -135,12 +138,16 @@ impl CommandWriter {
             timestamp: rskafka::chrono::DateTime::default(),
         };
         let Ok(room) = self.0.room.clone().try_acquire_owned() else {
-            return Err(WriteError::Full { topic: topic.to_owned(), under_way: self.0.under_way_max });
+            return Err(WriteError::Full {
+                topic: topic.to_owned(),
+                under_way: self.0.under_way_max,
+            });
         };
         let (inner, name) = (self.0.clone(), topic.to_owned());
         let forgotten = inner.forgotten.load(Ordering::Relaxed);
         let at_most = deadline.saturating_add(inner.late_max);
-        // A task of its own: what is under way at the deadline goes on for a while, and is only not waited for.
+        // A task of its own: what is under way at the deadline goes on for a while, and is only not
+        // waited for.
         let writing = tokio::spawn(async move {
             let writing = async {
                 let client = inner.partition(&name, partition).await?;
@@ -157,7 +164,9 @@ impl CommandWriter {
             }
             Ok(Err(error)) => Err(refused(error.to_string())),
             Ok(Ok(Ok(Err(error)))) => Err(refused(error.to_string())),
-            Ok(Ok(Ok(Ok(offsets)))) => Ok((partition, offsets.first().copied().unwrap_or_default())),
+            Ok(Ok(Ok(Ok(offsets)))) => {
+                Ok((partition, offsets.first().copied().unwrap_or_default()))
+            }
         }
     }
 
@@ -166,7 +175,8 @@ impl CommandWriter {
     /// # Errors
     /// When it does not within `deadline`.
     pub async fn ping(&self, deadline: Duration) -> Result<(), WriteError> {
-        let refused = |cause: String| WriteError::Refused { topic: "the brokers".to_owned(), cause };
+        let refused =
+            |cause: String| WriteError::Refused { topic: "the brokers".to_owned(), cause };
         let asking = async {
             let client = self.0.client().await?;
             client.list_topics().await
@@ -180,11 +190,17 @@ impl CommandWriter {
 }
 
 impl Inner {
-    /// Forgets all connections: rskafka has no time limit on a request, and would wait on a dead one for as long as the
-    /// kernel does. Writes that are under way keep theirs. `before` says how often that had happened when the write began: of
-    /// thousands that miss their deadlines together one forgets, and the others leave the new connections alone.
+    /// Forgets all connections: rskafka has no time limit on a request, and would wait on a dead
+    /// one for as long as the kernel does. Writes that are under way keep theirs. `before` says how
+    /// often that had happened when the write began: of thousands that miss their deadlines
+    /// together one forgets, and the others leave the new connections alone.
     async fn reconnect(&self, before: u64) {
-        let first = self.forgotten.compare_exchange(before, before + 1, Ordering::Relaxed, Ordering::Relaxed);
+        let first = self.forgotten.compare_exchange(
+            before,
+            before + 1,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
         if first.is_err() {
             return;
         }
@@ -206,7 +222,8 @@ impl Inner {
             deadline: Some(Duration::from_secs(30)),
             ..BackoffConfig::default()
         };
-        let built = self.brokers.rskafka().client_id("millrace").backoff_config(backoff).build().await?;
+        let built =
+            self.brokers.rskafka().client_id("millrace").backoff_config(backoff).build().await?;
         Ok(client.insert(Arc::new(built)).clone())
     }
 
@@ -220,7 +237,8 @@ impl Inner {
             return Ok(client.clone());
         }
         let client = self.client().await?;
-        let client = Arc::new(client.partition_client(topic, partition, UnknownTopicHandling::Retry).await?);
+        let client =
+            Arc::new(client.partition_client(topic, partition, UnknownTopicHandling::Retry).await?);
         Ok(self.partitions.lock().await.entry(place).or_insert(client).clone())
     }
 }
@@ -237,7 +255,9 @@ mod tests {
         let address = listener.local_addr().expect("an address").to_string();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                std::thread::spawn(move || stream.map(|mut stream| stream.read_to_end(&mut Vec::new())));
+                std::thread::spawn(move || {
+                    stream.map(|mut stream| stream.read_to_end(&mut Vec::new()))
+                });
             }
         });
         address
@@ -249,7 +269,9 @@ mod tests {
         let writer = CommandWriter::bounded((&silent()).into(), topics::all().clone(), 3, late_max);
         let write = || async {
             let (headers, deadline) = (Headers::default(), Duration::from_millis(10));
-            writer.write("order.commands", "key", Bytes::from_static(b"value"), &headers, deadline).await
+            writer
+                .write("order.commands", "key", Bytes::from_static(b"value"), &headers, deadline)
+                .await
         };
         for _ in 0..3 {
             let error = write().await.expect_err("nobody answers");

@@ -1,5 +1,5 @@
-//! Settings of topics on a real broker. Run under `stack run`, as integration/test does; `--servers-only` is
-//! enough. The topic is the test's own.
+//! Settings of topics on a real broker. Run under `stack run`, as integration/test does;
+//! `--servers-only` is enough. The topic is the test's own.
 
 use rdkafka::{
     ClientConfig,
@@ -35,7 +35,8 @@ async fn provision(topic: &str, declared: &str) -> Vec<String> {
     );
     let registry = Registry::new(&setting("MILLRACE_REGISTRY_URL")).expect("an address");
     let topics = Topics::parse(&text).expect("topics");
-    let provision = Provision::of(&setting("MILLRACE_BROKERS"), registry, 1, topics).expect("a client");
+    let provision =
+        Provision::of(&setting("MILLRACE_BROKERS"), registry, 1, topics).expect("a client");
     let provision = provision.with_schemas(Vec::new());
     let plan = provision.plan().await.expect("a plan");
     assert!(plan.breaks.is_empty(), "{plan:?}");
@@ -104,7 +105,8 @@ async fn value_that_the_broker_refuses_is_a_permanent_error_with_its_text() {
     );
     let registry = Registry::new(&setting("MILLRACE_REGISTRY_URL")).expect("an address");
     let topics = Topics::parse(&text).expect("topics");
-    let provision = Provision::of(&setting("MILLRACE_BROKERS"), registry, 1, topics).expect("a client");
+    let provision =
+        Provision::of(&setting("MILLRACE_BROKERS"), registry, 1, topics).expect("a client");
     let provision = provision.with_schemas(Vec::new());
     let plan = provision.plan().await.expect("a plan");
     let error = provision.apply(&plan.steps[0]).await.expect_err("more than an integer holds");

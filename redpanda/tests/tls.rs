@@ -1,5 +1,6 @@
-//! The clients of brokers and registry against a server that asks for a certificate, as the settings of
-//! every program make them. The server answers nothing: what it hears first is what is judged.
+//! The clients of brokers and registry against a server that asks for a certificate, as the
+//! settings of every program make them. The server answers nothing: what it hears first is what is
+//! judged.
 
 use std::{
     path::{Path, PathBuf},
@@ -58,7 +59,8 @@ impl Files {
             let hosts = CertificateParams::new(["127.0.0.1".to_owned()]).expect("parameters");
             let cert = hosts.signed_by(&key, &issuer).expect("a certificate").pem();
             std::fs::write(dir.path().join(name), cert).expect("written");
-            std::fs::write(dir.path().join(format!("{name}.key")), key.serialize_pem()).expect("written");
+            std::fs::write(dir.path().join(format!("{name}.key")), key.serialize_pem())
+                .expect("written");
         }
         Self(dir)
     }
@@ -112,11 +114,20 @@ async fn server(files: &Files) -> (u16, mpsc::UnboundedReceiver<Vec<u8>>) {
 fn clients(port: u16, ca: &Path, identity: Option<&Files>) -> (Brokers, Registry) {
     let (broker, url) = (format!("127.0.0.1:{port}"), format!("https://127.0.0.1:{port}"));
     let ca = ca.display().to_string();
-    let mut arguments: Vec<String> =
-        ["program", "--brokers", &broker, "--brokers-tls", "--registry-url", &url, "--ca-file", &ca]
-            .map(str::to_owned)
-            .into();
-    arguments.extend(["--registry-user", "order", "--registry-password", "s3cr3t"].map(str::to_owned));
+    let mut arguments: Vec<String> = [
+        "program",
+        "--brokers",
+        &broker,
+        "--brokers-tls",
+        "--registry-url",
+        &url,
+        "--ca-file",
+        &ca,
+    ]
+    .map(str::to_owned)
+    .into();
+    arguments
+        .extend(["--registry-user", "order", "--registry-password", "s3cr3t"].map(str::to_owned));
     if let Some(files) = identity {
         for (option, file) in [("--cert-file", "client"), ("--key-file", "client.key")] {
             arguments.extend([option.to_owned(), files.path(file).display().to_string()]);
@@ -155,7 +166,10 @@ async fn every_client_is_let_in_with_its_certificate() {
         let text = String::from_utf8_lossy(&heard);
         if text.starts_with("GET /config/subject") {
             // RFC 7617: order:s3cr3t
-            assert!(text.to_lowercase().contains("authorization: basic b3jkzxi6cznjcjn0"), "{text}");
+            assert!(
+                text.to_lowercase().contains("authorization: basic b3jkzxi6cznjcjn0"),
+                "{text}"
+            );
             asked = true;
         } else {
             // Both begin with ApiVersions, behind the length of the request.

@@ -15,7 +15,8 @@ pub fn same(a: &str, b: &str) -> bool {
 /// `schema` with the types that `references` define put in where each is first used, so that it
 /// stands by itself. A text that is no JSON is left as it is, for a parser to tell of.
 pub fn self_contained(schema: &str, references: &[String]) -> String {
-    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok().map(|json| self::schema(&json, ""));
+    let parsed =
+        |text: &str| serde_json::from_str::<Value>(text).ok().map(|json| self::schema(&json, ""));
     if references.is_empty() {
         return schema.to_owned();
     }
@@ -51,10 +52,12 @@ impl Inlining {
 
     fn inline(&mut self, json: &Value) -> Value {
         match json {
-            Value::String(name) if !self.defined.contains(name) => match self.types.get(name).cloned() {
-                Some(definition) => self.inline(&definition),
-                None => json.clone(),
-            },
+            Value::String(name) if !self.defined.contains(name) => {
+                match self.types.get(name).cloned() {
+                    Some(definition) => self.inline(&definition),
+                    None => json.clone(),
+                }
+            }
             Value::Array(branches) => branches.iter().map(|branch| self.inline(branch)).collect(),
             Value::Object(object) => {
                 if let Some(name) = named(object)
@@ -74,7 +77,9 @@ impl Inlining {
 /// The name of a named type in its one spelling.
 fn named(object: &Map<String, Value>) -> Option<&str> {
     let kind = object.get("type")?.as_str()?;
-    matches!(kind, "record" | "error" | "enum" | "fixed").then(|| object.get("name")?.as_str()).flatten()
+    matches!(kind, "record" | "error" | "enum" | "fixed")
+        .then(|| object.get("name")?.as_str())
+        .flatten()
 }
 
 /// The types that a type uses directly.
@@ -120,7 +125,9 @@ fn type_of(object: &Map<String, Value>, enclosing: &str) -> Value {
             let given = object.get("namespace").and_then(Value::as_str).unwrap_or(enclosing);
             let name = full(object.get("name").and_then(Value::as_str).unwrap_or_default(), given);
             let namespace = name.rsplit_once('.').map_or("", |(namespace, _)| namespace).to_owned();
-            for alias in spelled.get_mut("aliases").and_then(Value::as_array_mut).into_iter().flatten() {
+            for alias in
+                spelled.get_mut("aliases").and_then(Value::as_array_mut).into_iter().flatten()
+            {
                 if let Value::String(text) = alias {
                     *text = full(text, &namespace);
                 }
@@ -161,8 +168,10 @@ fn type_of(object: &Map<String, Value>, enclosing: &str) -> Value {
 }
 
 fn full(name: &str, namespace: &str) -> String {
-    let is_primitive =
-        matches!(name, "null" | "boolean" | "int" | "long" | "float" | "double" | "bytes" | "string");
+    let is_primitive = matches!(
+        name,
+        "null" | "boolean" | "int" | "long" | "float" | "double" | "bytes" | "string"
+    );
     if is_primitive || name.contains('.') || namespace.is_empty() {
         return name.to_owned();
     }

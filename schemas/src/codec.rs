@@ -153,7 +153,8 @@ impl Codec {
             return Ok(());
         }
         let writer = Parsed::leak(writer_schema_json).map_err(unresolvable)?;
-        let name = writer.name().ok_or_else(|| unresolvable("it is not a record".to_owned()))?.to_owned();
+        let name =
+            writer.name().ok_or_else(|| unresolvable("it is not a record".to_owned()))?.to_owned();
         let reader = self.schema_named(&name).map_err(unresolvable)?;
         let learnt = Box::leak(Box::new(Learnt { name, writer, reader }));
         self.learnt.write().unwrap_or_else(PoisonError::into_inner).insert(id, learnt);
@@ -210,7 +211,10 @@ impl Codec {
     }
 
     /// The schema that records named `name` are read with. Reading needs no id of its own.
-    fn schema_named(&self, name: &str) -> Result<Option<(&'static Schema, &'static Parsed)>, String> {
+    fn schema_named(
+        &self,
+        name: &str,
+    ) -> Result<Option<(&'static Schema, &'static Parsed)>, String> {
         if let Some(reader) = self.readers.iter().find(|(schema, _)| schema.name == name) {
             return Ok(Some(*reader));
         }
@@ -290,14 +294,19 @@ impl Datum<'_> {
             Of::Learnt(Learnt { reader: None, .. }) => {
                 return Err(unresolvable("no record of this name is known here".to_owned()));
             }
-            Of::Learnt(Learnt { writer, reader: Some((_, reader)), .. }) if writer.same_bytes(reader) => {
+            Of::Learnt(Learnt { writer, reader: Some((_, reader)), .. })
+                if writer.same_bytes(reader) =>
+            {
                 (*reader, None)
             }
             Of::Learnt(Learnt { writer, reader: Some((_, reader)), .. }) => {
                 // It knows the place where bytes are wrong.
                 let sound = writer.converter().map_err(unresolvable)?.to_json(self.avro);
                 sound.map_err(|error| malformed(error.to_string()))?;
-                let bytes = writer.translate(self.avro, reader).map_err(malformed)?.map_err(unresolvable)?;
+                let bytes = writer
+                    .translate(self.avro, reader)
+                    .map_err(malformed)?
+                    .map_err(unresolvable)?;
                 (*reader, Some(bytes))
             }
         };
@@ -326,7 +335,10 @@ impl Datum<'_> {
                 if writer.same_bytes(reader) {
                     return reader.read(self.avro).map_err(malformed);
                 }
-                let bytes = writer.translate(self.avro, reader).map_err(malformed)?.map_err(unresolvable)?;
+                let bytes = writer
+                    .translate(self.avro, reader)
+                    .map_err(malformed)?
+                    .map_err(unresolvable)?;
                 reader.read(&bytes).map_err(unresolvable)
             }
         }
@@ -349,6 +361,9 @@ fn tell(watch: Option<&Watch>, schema: &'static Schema, parsed: &'static Parsed,
 
 impl fmt::Debug for Datum<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Datum").field("id", &self.id).field("name", &self.name()).finish_non_exhaustive()
+        f.debug_struct("Datum")
+            .field("id", &self.id)
+            .field("name", &self.name())
+            .finish_non_exhaustive()
     }
 }

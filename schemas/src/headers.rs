@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_contract() {
-        let contract: serde_json::Value = serde_json::from_str(Metadata::SCHEMA.json).expect("JSON");
+        let contract: serde_json::Value =
+            serde_json::from_str(Metadata::SCHEMA.json).expect("JSON");
         let fields: Vec<_> = contract["fields"]
             .as_array()
             .expect("fields")

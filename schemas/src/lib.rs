@@ -1,8 +1,8 @@
 //! What Millrace's records look like: Avro schemas, Rust types made from them, and the way to bytes
 //! and back.
 //!
-//! - [`generated`](order): a module for each context, with a type for each record and an enum for each place
-//!   where one of several records may come.
+//! - [`generated`](order): a module for each context, with a type for each record and an enum for
+//!   each place where one of several records may come.
 //! - [`Codec`]: the wire format, with resolution of what older writers wrote.
 //! - [`headers`]: the names of the headers that stand beside a value.
 //! - [`avro`]: schemas, read strictly, with every problem and its place.

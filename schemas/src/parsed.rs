@@ -116,7 +116,11 @@ impl Parsed {
 
     /// Turns what this schema wrote into what `reader` would have written. The outer error is one
     /// of the bytes, the inner one of the schemas.
-    pub(crate) fn translate(&self, bytes: &[u8], reader: &Self) -> Result<Result<Vec<u8>, String>, String> {
+    pub(crate) fn translate(
+        &self,
+        bytes: &[u8],
+        reader: &Self,
+    ) -> Result<Result<Vec<u8>, String>, String> {
         let (from, to) = (self.plain()?, reader.plain()?);
         let mut rest = Rest(bytes);
         let value = from.reader.read_value(&mut rest).map_err(text)?;
@@ -171,7 +175,11 @@ fn text(error: apache_avro::Error) -> String {
 
 /// Refuses schemas whose values have no bound but the stack or the clock: those that contain
 /// themselves, and arrays of what takes no bytes.
-fn bounded<'a>(schema: &'a Avro, names: &NamesRef<'a>, within: &mut Vec<&'a Name>) -> Result<(), String> {
+fn bounded<'a>(
+    schema: &'a Avro,
+    names: &NamesRef<'a>,
+    within: &mut Vec<&'a Name>,
+) -> Result<(), String> {
     match schema {
         Avro::Ref { name } if within.contains(&name) => Err(format!("{name} contains itself")),
         Avro::Record(record) => {
@@ -185,7 +193,9 @@ fn bounded<'a>(schema: &'a Avro, names: &NamesRef<'a>, within: &mut Vec<&'a Name
         }
         Avro::Array(array) => bounded(&array.items, names, within),
         Avro::Map(map) => bounded(&map.types, names, within),
-        Avro::Union(union) => union.variants().iter().try_for_each(|branch| bounded(branch, names, within)),
+        Avro::Union(union) => {
+            union.variants().iter().try_for_each(|branch| bounded(branch, names, within))
+        }
         _ => Ok(()),
     }
 }

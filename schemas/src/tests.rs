@@ -5,7 +5,9 @@
 
 use std::{fs, path::Path};
 
-use apache_avro::{Schema as Avro, schema::ResolvedSchema, types::Value, writer::datum::GenericDatumWriter};
+use apache_avro::{
+    Schema as Avro, schema::ResolvedSchema, types::Value, writer::datum::GenericDatumWriter,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -87,7 +89,8 @@ impl Numbers {
 /// Name, version and text of everything that was released.
 fn released() -> Vec<(String, String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("released");
-    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     entries(&root)
         .filter(|path| path.is_dir())
         .flat_map(|folder| {

@@ -16,7 +16,11 @@ fn field(kind: &str) -> String {
 }
 
 fn why(writer: &str, reader: &str) -> Vec<String> {
-    problems(writer, reader).expect("schemas").iter().map(|one| format!("{} {one}", one.kind.id())).collect()
+    problems(writer, reader)
+        .expect("schemas")
+        .iter()
+        .map(|one| format!("{} {one}", one.kind.id()))
+        .collect()
 }
 
 #[test]
@@ -72,7 +76,9 @@ fn all_problems_are_told_with_their_paths() {
 #[test]
 fn a_reader_takes_the_branch_of_the_same_full_name_before_one_of_the_same_name() {
     let r = |namespace: &str, kind: &str| {
-        format!(r#"{{"type":"record","name":"{namespace}.R","fields":[{{"name":"f","type":"{kind}"}}]}}"#)
+        format!(
+            r#"{{"type":"record","name":"{namespace}.R","fields":[{{"name":"f","type":"{kind}"}}]}}"#
+        )
     };
     let union = format!("[{},{}]", r("a", "int"), r("b", "string"));
 
@@ -103,9 +109,11 @@ fn levels_look_at_the_versions_and_directions_that_they_name() {
     let parse = |text: String| parse_one(&text).expect("a schema");
     let first = parse(record(""));
     let second = parse(record(r#"{"name":"a","type":"int","default":0}"#));
-    let working = parse(record(r#"{"name":"a","type":"long","default":0},{"name":"b","type":"string"}"#));
+    let working =
+        parse(record(r#"{"name":"a","type":"long","default":0},{"name":"b","type":"string"}"#));
     let root = |schemas: &'static Schemas| schemas.root(0).expect("a type");
-    let [first, second, working] = [first, second, working].map(|one| root(Box::leak(Box::new(one))));
+    let [first, second, working] =
+        [first, second, working].map(|one| root(Box::leak(Box::new(one))));
     let released = [("version 1", first), ("version 2", second)];
     let told = |level| {
         let found = check(level, &released, working);

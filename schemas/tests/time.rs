@@ -83,7 +83,8 @@ fn value_that_fits_no_branch_is_refused_in_time() {
 fn values_without_bytes_are_bounded() {
     // 65,535 items in three bytes, again and again.
     let nulls = [0xfe, 0xff, 0x07].repeat(100_000);
-    let error = timed(|| converter(r#"{"type":"array","items":"null"}"#).to_json(&nulls)).expect_err("many");
+    let error = timed(|| converter(r#"{"type":"array","items":"null"}"#).to_json(&nulls))
+        .expect_err("many");
     assert!(error.why.ends_with("values take no bytes"), "{error}");
 
     let error = timed(|| converter(&doubling(40)).to_json(&[])).expect_err("a trillion values");

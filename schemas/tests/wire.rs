@@ -146,7 +146,10 @@ fn what_is_no_record_is_malformed() {
         ([&sound[..], &[0]].concat(), "1 bytes too many"),
     ] {
         let error = Outcome::decode(&codec, &bytes).expect_err("not sound");
-        assert!(matches!(&error, CodecError::Malformed(text) if text.contains(why)), "{why}: {error}");
+        assert!(
+            matches!(&error, CodecError::Malformed(text) if text.contains(why)),
+            "{why}: {error}"
+        );
     }
     for end in 5..sound.len() {
         let cut = Outcome::decode(&codec, &sound[..end]);
@@ -158,12 +161,15 @@ fn what_is_no_record_is_malformed() {
 fn enormous_lengths_are_malformed_and_not_allocated() {
     let codec = Codec::of([(Redrive::SCHEMA, 1), (Parked::SCHEMA, 2)]);
     // A string that claims to have i64::MAX bytes.
-    let huge = [&[0, 0, 0, 0, 1][..], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]].concat();
+    let huge =
+        [&[0, 0, 0, 0, 1][..], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]]
+            .concat();
     // Headers that claim to be as many, and then i64::MIN.
     let many = encode(&codec, &Parked { headers: Vec::new(), value: None, ..parked() });
     let before = &many[..many.len() - 2];
     let count = [before, &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]].concat();
-    let negative = [before, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0]].concat();
+    let negative =
+        [before, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0]].concat();
 
     assert!(matches!(Redrive::decode(&codec, &huge), Err(CodecError::Malformed(_))));
     for bytes in [count, negative] {
@@ -228,7 +234,10 @@ fn what_an_older_writer_left_out_has_its_default() {
         {"name":"topic","type":"string"}]}"#;
     let bytes = written(&codec, 1000, schema, record(&[("topic", "t".into())]));
 
-    assert_eq!(Redrive::decode(&codec, &bytes), Ok(Redrive { topic: "t".to_owned(), drop_first: false }));
+    assert_eq!(
+        Redrive::decode(&codec, &bytes),
+        Ok(Redrive { topic: "t".to_owned(), drop_first: false })
+    );
     for end in 5..bytes.len() {
         assert!(
             matches!(Redrive::decode(&codec, &bytes[..end]), Err(CodecError::Malformed(_))),
@@ -320,7 +329,10 @@ fn what_can_not_be_resolved_says_so() {
 fn schemas_without_bounds_are_not_learnt() {
     let codec = Codec::local();
     for (schema, why) in [
-        (r#"{"type":"record","name":"L","fields":[{"name":"next","type":["null","L"]}]}"#, "contains itself"),
+        (
+            r#"{"type":"record","name":"L","fields":[{"name":"next","type":["null","L"]}]}"#,
+            "contains itself",
+        ),
         (
             r#"{"type":"record","name":"N","fields":[{"name":"n","type":{"type":"array","items":"null"}}]}"#,
             "take no bytes",

@@ -1,5 +1,6 @@
-//! Back-off of an account whose password is being guessed: after a few wrong ones each further one costs a wait
-//! that doubles. Counted in Redis and forgotten after a while; without Redis nobody is held up by it.
+//! Back-off of an account whose password is being guessed: after a few wrong ones each further one
+//! costs a wait that doubles. Counted in Redis and forgotten after a while; without Redis nobody is
+//! held up by it.
 
 use std::{sync::Arc, time::Duration};
 

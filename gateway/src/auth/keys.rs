@@ -1,6 +1,6 @@
-//! The Ed25519 keys of access tokens: a folder of `<kid>.pem`, of which the newest by name signs and all are
-//! published. `<kid>.next.pem` is published but does not sign yet, so that every gateway knows a key before the first
-//! one signs with it.
+//! The Ed25519 keys of access tokens: a folder of `<kid>.pem`, of which the newest by name signs
+//! and all are published. `<kid>.next.pem` is published but does not sign yet, so that every
+//! gateway knows a key before the first one signs with it.
 
 use std::{
     collections::BTreeMap,
@@ -66,7 +66,8 @@ impl SigningKeys {
         for entry in std::fs::read_dir(folder).map_err(file(folder))? {
             let path = entry.map_err(file(folder))?.path();
             let kid = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
-            let (Some(kid), Some("pem")) = (kid, path.extension().and_then(|kind| kind.to_str())) else {
+            let (Some(kid), Some("pem")) = (kid, path.extension().and_then(|kind| kind.to_str()))
+            else {
                 continue;
             };
             let pem = std::fs::read_to_string(&path).map_err(file(&path))?;

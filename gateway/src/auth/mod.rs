@@ -1,5 +1,6 @@
-//! Who is asking: access tokens, the keys that sign them, passwords, refresh tokens, and the back-off of an account
-//! whose password is being guessed. No token is ever in a log, a URL, Redis or an outcome.
+//! Who is asking: access tokens, the keys that sign them, passwords, refresh tokens, and the
+//! back-off of an account whose password is being guessed. No token is ever in a log, a URL, Redis
+//! or an outcome.
 
 mod backoff;
 mod keys;

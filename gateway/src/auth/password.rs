@@ -1,4 +1,5 @@
-//! Passwords: argon2id on a bounded number of blocking threads. A password lives only as long as its request.
+//! Passwords: argon2id on a bounded number of blocking threads. A password lives only as long as
+//! its request.
 
 use std::sync::Arc;
 
@@ -42,7 +43,8 @@ pub struct Passwords {
     hashing: Arc<Semaphore>,
     /// Hashing and waiting.
     admitted: Arc<Semaphore>,
-    /// Of no password, made with today's parameters: so that an unknown address takes as long as a known one.
+    /// Of no password, made with today's parameters: so that an unknown address takes as long as a
+    /// known one.
     dummy: String,
 }
 
@@ -65,7 +67,8 @@ impl Passwords {
 
     fn with(at_once: usize, params: Params) -> Result<Self, argon2::password_hash::Error> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let dummy = argon2.hash_password(&rand::random::<[u8; 16]>(), salt()?.as_salt())?.to_string();
+        let dummy =
+            argon2.hash_password(&rand::random::<[u8; 16]>(), salt()?.as_salt())?.to_string();
         Ok(Self {
             argon2,
             hashing: Arc::new(Semaphore::new(at_once)),
@@ -108,7 +111,11 @@ impl Passwords {
     ///
     /// # Errors
     /// The problem to answer with, when too many are being hashed.
-    pub async fn verify(&self, password: &SecretString, hash: Option<&str>) -> Result<Verified, Problem> {
+    pub async fn verify(
+        &self,
+        password: &SecretString,
+        hash: Option<&str>,
+    ) -> Result<Verified, Problem> {
         let known = hash.is_some();
         if password.expose_secret().len() > LENGTH_MAX {
             return Ok(Verified::Wrong);
@@ -147,7 +154,11 @@ impl Passwords {
                     Ok(Ok(_)) => unreachable!("handled above"),
                 };
                 tracing::error!(error, "a password could not be hashed or compared");
-                Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen."))
+                Err(Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "This should not happen.",
+                ))
             }
         }
     }
@@ -199,7 +210,8 @@ mod tests {
 
     #[test]
     fn lengths_are_bounded() {
-        let acceptable = |text: &str| Passwords::acceptable("password", &SecretString::from(text)).is_ok();
+        let acceptable =
+            |text: &str| Passwords::acceptable("password", &SecretString::from(text)).is_ok();
         assert!(!acceptable("1234567"));
         assert!(acceptable("12345678"));
         assert!(acceptable(&"x".repeat(128)));

@@ -1,5 +1,6 @@
-//! Refresh tokens: HMAC(key, user, session, generation). Made here whenever they are needed and kept nowhere; a
-//! command holds only the hash of one. Because a successor can be computed again, a repeated refresh gets the same.
+//! Refresh tokens: HMAC(key, user, session, generation). Made here whenever they are needed and
+//! kept nowhere; a command holds only the hash of one. Because a successor can be computed again, a
+//! repeated refresh gets the same.
 
 use std::time::Duration;
 
@@ -50,10 +51,13 @@ impl RefreshTokens {
         secret::digest(self.text(token).expose_secret().as_bytes())
     }
 
-    /// What `text` says, if this system made it. Whether it is still good only its session can tell.
+    /// What `text` says, if this system made it. Whether it is still good only its session can
+    /// tell.
     pub fn parse(&self, text: &SecretString) -> Option<RefreshToken> {
-        let bytes =
-            BASE64_URL_SAFE_NO_PAD.decode(text.expose_secret()).ok().filter(|bytes| bytes.len() == LENGTH)?;
+        let bytes = BASE64_URL_SAFE_NO_PAD
+            .decode(text.expose_secret())
+            .ok()
+            .filter(|bytes| bytes.len() == LENGTH)?;
         let token = RefreshToken {
             user_id: Uuid::from_slice(&bytes[..16]).ok()?,
             session_id: Uuid::from_slice(&bytes[16..32]).ok()?,
@@ -63,7 +67,11 @@ impl RefreshTokens {
     }
 
     fn mac(&self, token: RefreshToken) -> [u8; 32] {
-        self.0.mac(&[token.user_id.as_bytes(), token.session_id.as_bytes(), &token.generation.to_be_bytes()])
+        self.0.mac(&[
+            token.user_id.as_bytes(),
+            token.session_id.as_bytes(),
+            &token.generation.to_be_bytes(),
+        ])
     }
 }
 
@@ -81,8 +89,10 @@ mod tests {
 
     #[test]
     fn what_was_made_is_read_and_what_was_changed_is_not() {
-        let tokens = RefreshTokens::new(Secret::parse(&"07".repeat(32)).expect("a secret").key("refresh"));
-        let token = RefreshToken { user_id: Uuid::new_v4(), session_id: Uuid::new_v4(), generation: 3 };
+        let tokens =
+            RefreshTokens::new(Secret::parse(&"07".repeat(32)).expect("a secret").key("refresh"));
+        let token =
+            RefreshToken { user_id: Uuid::new_v4(), session_id: Uuid::new_v4(), generation: 3 };
         let text = tokens.text(token);
         assert_eq!(tokens.parse(&text), Some(token));
 
@@ -90,7 +100,8 @@ mod tests {
         bytes[35] += 1;
         assert_eq!(tokens.parse(&BASE64_URL_SAFE_NO_PAD.encode(&bytes).into()), None);
         assert_eq!(tokens.parse(&"".into()), None);
-        let other = RefreshTokens::new(Secret::parse(&"08".repeat(32)).expect("a secret").key("refresh"));
+        let other =
+            RefreshTokens::new(Secret::parse(&"08".repeat(32)).expect("a secret").key("refresh"));
         assert_eq!(other.parse(&text), None);
     }
 }

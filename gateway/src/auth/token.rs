@@ -1,5 +1,5 @@
-//! Access tokens: JWTs after RFC 9068, EdDSA and nothing else, ten minutes. Whoever bears one is believed until it
-//! ends; what needs more certainty asks for the password.
+//! Access tokens: JWTs after RFC 9068, EdDSA and nothing else, ten minutes. Whoever bears one is
+//! believed until it ends; what needs more certainty asks for the password.
 
 use std::time::Duration;
 
@@ -111,13 +111,19 @@ impl Tokens {
         if !header.typ.is_some_and(|kind| kind.eq_ignore_ascii_case(TYPE)) {
             return None;
         }
-        // Only ever looked up among our own: a key in the token, or a place to fetch one from, means nothing.
+        // Only ever looked up among our own: a key in the token, or a place to fetch one from,
+        // means nothing.
         let key = self.keys.known.get(&header.kid?)?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok()?.claims;
         if claims.exp > claims.iat.saturating_add(ACCESS_LIFETIME.as_secs()) {
             return None;
         }
-        Some(Caller { user_id: claims.sub, session_id: claims.sid, role: claims.role, expires_s: claims.exp })
+        Some(Caller {
+            user_id: claims.sub,
+            session_id: claims.sid,
+            role: claims.role,
+            expires_s: claims.exp,
+        })
     }
 }
 
@@ -165,8 +171,9 @@ mod tests {
     fn what_was_issued_is_believed() {
         let tokens = tokens(&[("1", 1)]);
         let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
-        let caller =
-            tokens.check(&tokens.issue(user, session, Role::Admin).expect("a token")).expect("a caller");
+        let caller = tokens
+            .check(&tokens.issue(user, session, Role::Admin).expect("a token"))
+            .expect("a caller");
         assert_eq!((caller.user_id, caller.session_id, caller.role), (user, session, Role::Admin));
     }
 
@@ -176,7 +183,8 @@ mod tests {
         assert!(tokens(&[("1", 1), ("2", 2)]).check(&old).is_some());
         assert!(tokens(&[("2", 2)]).check(&old).is_none());
         // One that is to come is believed before it signs.
-        let coming = tokens(&[("2", 2)]).issue(Uuid::nil(), Uuid::nil(), Role::User).expect("a token");
+        let coming =
+            tokens(&[("2", 2)]).issue(Uuid::nil(), Uuid::nil(), Role::User).expect("a token");
         let told = tokens(&[("1", 1), ("2.next", 2)]);
         assert!(told.check(&coming).is_some());
         assert_eq!(told.keys.kid, "1");

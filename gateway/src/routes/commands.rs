@@ -1,5 +1,5 @@
-//! What became of a command, for whoever sent it. The id itself shows who that was, so there is an answer before
-//! anything has been projected.
+//! What became of a command, for whoever sent it. The id itself shows who that was, so there is an
+//! answer before anything has been projected.
 
 use tokio::time::Instant;
 use uuid::Uuid;

@@ -134,7 +134,8 @@ pub fn all(state: &Arc<State>) -> BoxedFilter<(Response,)> {
 }
 
 fn any<const N: usize>(routes: [BoxedFilter<(Response,)>; N]) -> BoxedFilter<(Response,)> {
-    let none = warp::any().and_then(|| async { Err::<Response, _>(warp::reject::not_found()) }).boxed();
+    let none =
+        warp::any().and_then(|| async { Err::<Response, _>(warp::reject::not_found()) }).boxed();
     routes.into_iter().rev().fold(none, |rest, route| route.or(rest).unify().boxed())
 }
 
@@ -168,7 +169,11 @@ fn without_slash() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::path::full()
         .and_then(|path: FullPath| async move {
             let path = path.as_str();
-            if path.len() > 1 && path.ends_with('/') { Err(warp::reject::not_found()) } else { Ok(()) }
+            if path.len() > 1 && path.ends_with('/') {
+                Err(warp::reject::not_found())
+            } else {
+                Ok(())
+            }
         })
         .untuple_one()
 }
@@ -178,7 +183,9 @@ fn unmatched() -> BoxedFilter<(Response,)> {
     warp::path::full()
         .map(|path: FullPath| {
             let problem = template(path.as_str())
-                .map_or_else(Problem::not_found, |(_, methods)| Problem::method_not_allowed(methods));
+                .map_or_else(Problem::not_found, |(_, methods)| {
+                    Problem::method_not_allowed(methods)
+                });
             problem.into_response()
         })
         .boxed()
@@ -187,7 +194,9 @@ fn unmatched() -> BoxedFilter<(Response,)> {
 /// A place among the requests that are answered at once, until the answer begins: a stream that
 /// goes on has a place of its own. Nobody waits for one, because a queue only makes all answers
 /// late.
-fn room(state: Arc<State>) -> impl Filter<Extract = (OwnedSemaphorePermit,), Error = Rejection> + Clone {
+fn room(
+    state: Arc<State>,
+) -> impl Filter<Extract = (OwnedSemaphorePermit,), Error = Rejection> + Clone {
     warp::any().and_then(move || {
         let place = state.requests.clone().try_acquire_owned();
         async move { place.map_err(|_| warp::reject::custom(Problem::overloaded())) }
@@ -221,11 +230,13 @@ fn observed(state: Arc<State>, routes: BoxedFilter<(Response,)>) -> BoxedFilter<
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
         .and(routes)
-        .map(|begun: Begun, method: Method, path: FullPath, asked: HeaderMap, response: Response| {
-            let response = conditions::selected(&method, &asked, response);
-            begun.ended(&method, path.as_str(), &response);
-            headers::secured(response)
-        })
+        .map(
+            |begun: Begun, method: Method, path: FullPath, asked: HeaderMap, response: Response| {
+                let response = conditions::selected(&method, &asked, response);
+                begun.ended(&method, path.as_str(), &response);
+                headers::secured(response)
+            },
+        )
         .boxed()
 }
 
@@ -242,7 +253,10 @@ impl Begun {
         let method = methods.iter().copied().find(|known| known == method).unwrap_or("other");
         let metrics = &self.state.metrics;
         metrics.requests.with_label_values(&[route, method, response.status().as_str()]).inc();
-        metrics.request_seconds.with_label_values(&[route, method]).observe(self.at.elapsed().as_secs_f64());
+        metrics
+            .request_seconds
+            .with_label_values(&[route, method])
+            .observe(self.at.elapsed().as_secs_f64());
     }
 }
 

@@ -47,12 +47,14 @@ pub fn inner(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)>
         async move {
             let health = state.health().await;
             let ready = is_ready(&health);
-            let told =
-                |result: Result<(), String>| json!(result.map_or_else(|why| why, |()| "ok".to_owned()));
+            let told = |result: Result<(), String>| {
+                json!(result.map_or_else(|why| why, |()| "ok".to_owned()))
+            };
             let parts: Map<_, _> =
                 health.into_iter().map(|(name, result)| (name.to_owned(), told(result))).collect();
-            let mut response =
-                plain(&json!({ "status": if ready { "ready" } else { "not ready" }, "parts": parts }));
+            let mut response = plain(
+                &json!({ "status": if ready { "ready" } else { "not ready" }, "parts": parts }),
+            );
             if !ready {
                 *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             }

@@ -60,10 +60,12 @@ pub(super) async fn place(mut call: Call) -> Answer {
 
 /// Lines of the same SKU are one line.
 fn merged(lines: &[Line]) -> Result<BTreeMap<String, i32>, Problem> {
-    // The sum of what is sent is bounded before anything is added up: the body is, and so is each line.
+    // The sum of what is sent is bounded before anything is added up: the body is, and so is each
+    // line.
     let mut merged: BTreeMap<String, i64> = BTreeMap::new();
     for line in lines {
-        *merged.entry(input::sku(&line.sku)?).or_default() += i64::from(input::quantity(line.quantity)?);
+        *merged.entry(input::sku(&line.sku)?).or_default() +=
+            i64::from(input::quantity(line.quantity)?);
     }
     if !(1..=LINES_MAX).contains(&merged.len()) {
         return Err(Problem::field("lines", format!("1 to {LINES_MAX} lines")));
@@ -104,7 +106,8 @@ pub(super) async fn history(call: Call, id: String) -> Answer {
 pub(super) async fn cancel(call: Call, id: String) -> Answer {
     let caller = call.caller()?;
     let order_id = parsed(&id)?;
-    // Whose order it is the order itself decides, so that one that has only just been placed can be cancelled too.
+    // Whose order it is the order itself decides, so that one that has only just been placed can be
+    // cancelled too.
     let mut sent = call.begin(Principal::User(caller.user_id), &order_id).await?;
     let expected_version = match sent.is_new() {
         true => call.expected_version("order", &order_id.to_string()).await?,

@@ -49,8 +49,10 @@ pub(super) async fn add(mut call: Call) -> Answer {
     let caller = call.admin()?;
     let body: Add = call.json().await?;
     let (sku, name) = (input::sku(&body.sku)?, input::name(&body.name)?);
-    let price =
-        Money { amount_minor: input::price(body.price_minor)?, currency: input::currency(&body.currency)? };
+    let price = Money {
+        amount_minor: input::price(body.price_minor)?,
+        currency: input::currency(&body.currency)?,
+    };
     call.still_there(&caller).await?;
     let canonical = (&sku, &name, price.amount_minor, &price.currency);
     let mut sent = call.begin(Principal::User(caller.user_id), &canonical).await?;
@@ -106,7 +108,8 @@ pub(super) async fn read(call: Call, sku: String) -> Answer {
     Ok(public(read_after.told(call.representation(StatusCode::OK, &product, Some(tag)))))
 }
 
-/// Products are the same for everyone: they may be stored, if they are asked for again before each use.
+/// Products are the same for everyone: they may be stored, if they are asked for again before each
+/// use.
 fn public(mut response: Response) -> Response {
     set(&mut response, header::CACHE_CONTROL, "no-cache");
     set(&mut response, header::VARY, "Read-After");

@@ -1,6 +1,7 @@
-//! Sessions: logging in, going on, logging out. These are answered with their result or not at all: a token is
-//! given only after the outcome, in an answer that nobody keeps. An `Idempotency-Key` means nothing here: whether a
-//! session still lives is decided anew each time, and the domain gives a lost answer again.
+//! Sessions: logging in, going on, logging out. These are answered with their result or not at all:
+//! a token is given only after the outcome, in an answer that nobody keeps. An `Idempotency-Key`
+//! means nothing here: whether a session still lives is decided anew each time, and the domain
+//! gives a lost answer again.
 
 use std::time::Duration;
 
@@ -87,7 +88,8 @@ pub(super) async fn log_in(mut call: Call) -> Answer {
         return tokens(&call, first, credential.role);
     }
     Err(match outcome.code.as_deref() {
-        // The password was changed while this was on its way: what was verified is no longer the password.
+        // The password was changed while this was on its way: what was verified is no longer the
+        // password.
         Some("stale_credential" | "not_found") => Problem::wrong_credentials(),
         _ => outcome::problem(&outcome),
     }
@@ -97,8 +99,12 @@ pub(super) async fn log_in(mut call: Call) -> Answer {
 /// POST /v1/sessions/refresh
 pub(super) async fn refresh(mut call: Call) -> Answer {
     let body: Refresh = call.json().await?;
-    let invalid =
-        || Problem::unauthorized("invalid_refresh_token", "The refresh token is no good: log in again.");
+    let invalid = || {
+        Problem::unauthorized(
+            "invalid_refresh_token",
+            "The refresh token is no good: log in again.",
+        )
+    };
     let presented = call.state.refresh_tokens.parse(&body.refresh_token).ok_or_else(invalid)?;
     let successor = presented.successor().ok_or_else(invalid)?;
     let presented_hash = call.state.refresh_tokens.hash(presented);
@@ -143,7 +149,8 @@ pub(super) async fn log_out(call: Call) -> Answer {
     Ok(response)
 }
 
-/// The credential of this account, if the password is right, and whether its hash is outdated. An unknown address takes as long and looks the same.
+/// The credential of this account, if the password is right, and whether its hash is outdated. An
+/// unknown address takes as long and looks the same.
 async fn verified(
     call: &Call,
     account: &str,
@@ -167,7 +174,12 @@ async fn verified(
 }
 
 /// A hash with today's parameters, now that the password is at hand. Log-in does not depend on it.
-async fn rehash(call: &Call, principal: &Principal, credential: &Credential, password: &SecretString) {
+async fn rehash(
+    call: &Call,
+    principal: &Principal,
+    credential: &Credential,
+    password: &SecretString,
+) {
     let Ok(password_hash) = call.state.passwords.hash(password).await else { return };
     let command = RehashPassword {
         user_id: credential.user_id,
@@ -180,16 +192,19 @@ async fn rehash(call: &Call, principal: &Principal, credential: &Credential, pas
 
 /// The outcome, or that there is none in time.
 async fn decided(call: &Call, sent: &mut Submission) -> Result<Outcome, Problem> {
-    let late =
-        || Problem::unavailable("There is no outcome yet: try again.").retry_after(Duration::from_secs(2));
+    let late = || {
+        Problem::unavailable("There is no outcome yet: try again.")
+            .retry_after(Duration::from_secs(2))
+    };
     sent.outcome(call).await?.ok_or_else(late)
 }
 
 fn tokens(call: &Call, refresh: RefreshToken, role: Role) -> Answer {
-    let access = call.state.tokens.issue(refresh.user_id, refresh.session_id, role).map_err(|error| {
-        tracing::error!(%error, "an access token could not be signed");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
-    })?;
+    let access =
+        call.state.tokens.issue(refresh.user_id, refresh.session_id, role).map_err(|error| {
+            tracing::error!(%error, "an access token could not be signed");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
+        })?;
     let body = json!({
         "access_token": access,
         "refresh_token": call.state.refresh_tokens.text(refresh).expose_secret(),

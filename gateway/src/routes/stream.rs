@@ -1,5 +1,5 @@
-//! The live stream: events as they happen, as server-sent events. Users see their own, admins all with personal
-//! fields masked. It ends with the token, a client that reads too slowly is let go,
+//! The live stream: events as they happen, as server-sent events. Users see their own, admins all
+//! with personal fields masked. It ends with the token, a client that reads too slowly is let go,
 //! and so is the oldest of a user or an address that has too many.
 
 use std::{
@@ -39,12 +39,15 @@ const POSITION_MAX: usize = 2048;
 /// GET /v1/stream
 pub(super) async fn watch(call: Call) -> Answer {
     let caller = call.caller()?;
-    let position = call.text("last-event-id").map(str::trim).filter(|position| !position.is_empty());
+    let position =
+        call.text("last-event-id").map(str::trim).filter(|position| !position.is_empty());
     if position.is_some_and(|position| position.len() > POSITION_MAX) {
         return Err(Problem::invalid("Last-Event-ID is not one of ours.").into());
     }
-    let full = || Problem::unavailable("Too many are watching.").retry_after(Duration::from_secs(10));
-    let mut place = call.state.streams.take(caller.user_id, client::bucket(call.client)).ok_or_else(full)?;
+    let full =
+        || Problem::unavailable("Too many are watching.").retry_after(Duration::from_secs(10));
+    let mut place =
+        call.state.streams.take(caller.user_id, client::bucket(call.client)).ok_or_else(full)?;
     let watch = if caller.role == Role::Admin { Watch::All } else { Watch::Own(caller.user_id) };
     let seen = call.state.reads.watch(watch, position.map(str::to_owned)).await?;
 
@@ -75,8 +78,10 @@ pub(super) async fn watch(call: Call) -> Answer {
         }
         metrics.stream_clients.dec();
     });
-    let events =
-        sse::keep_alive().interval(KEEP_ALIVE).text("still here").stream(ReceiverStream::new(receiver));
+    let events = sse::keep_alive()
+        .interval(KEEP_ALIVE)
+        .text("still here")
+        .stream(ReceiverStream::new(receiver));
     let mut response = sse::reply(events).into_response();
     set(&mut response, header::CACHE_CONTROL, "no-store");
     // Asks balancers not to collect events before passing them on.
@@ -98,9 +103,10 @@ async fn pump(
                 metrics.stream_events.inc();
                 Event::default().id(position).event(kind).data(data.to_string())
             }
-            Seen::Reset { position } => {
-                Event::default().id(position).event("reset").data(json!({ "reason": "too_old" }).to_string())
-            }
+            Seen::Reset { position } => Event::default()
+                .id(position)
+                .event("reset")
+                .data(json!({ "reason": "too_old" }).to_string()),
         };
         match timeout(SLOW_MAX, sender.send(Ok(event))).await {
             Ok(Ok(())) => {}

@@ -1,4 +1,5 @@
-//! Users: registering, and a user's own account. What gives an account away or ends it needs the password again.
+//! Users: registering, and a user's own account. What gives an account away or ends it needs the
+//! password again.
 
 use std::time::Duration;
 
@@ -93,8 +94,14 @@ pub(super) async fn register(mut call: Call) -> Answer {
     if sent.is_new() {
         call.makes("user", &user_id.to_string()).await?;
         let password_hash = call.state.passwords.hash(&body.password).await?;
-        let command =
-            RegisterUser { user_id, email, email_fingerprint, name, password_hash, role: Role::User };
+        let command = RegisterUser {
+            user_id,
+            email,
+            email_fingerprint,
+            name,
+            password_hash,
+            role: Role::User,
+        };
         sent.write(&call, user_id.to_string(), schemas::user::Command::from(command)).await?;
     }
     let outcome = sent.conclude(&call).await?;
@@ -121,7 +128,8 @@ pub(super) async fn rename(mut call: Call) -> Answer {
     if sent.is_new() {
         let expected_version = call.expected_version("user", &caller.user_id.to_string()).await?;
         let command = ChangeName { user_id: caller.user_id, name, expected_version };
-        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
+        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command))
+            .await?;
     }
     changed(&call, sent, caller.user_id).await
 }
@@ -130,13 +138,17 @@ pub(super) async fn rename(mut call: Call) -> Answer {
 pub(super) async fn deactivate(mut call: Call) -> Answer {
     let caller = call.caller()?;
     let body: Deactivate = call.json().await?;
-    let mut sent = call.begin(Principal::User(caller.user_id), &body.password.expose_secret()).await?;
+    let mut sent =
+        call.begin(Principal::User(caller.user_id), &body.password.expose_secret()).await?;
     if sent.is_new() {
         call.matches("user", &caller.user_id.to_string()).await?;
         let credential = confirmed(&call, caller.user_id, "password", &body.password).await?;
-        let command =
-            DeactivateUser { user_id: caller.user_id, credential_version: credential.credential_version };
-        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
+        let command = DeactivateUser {
+            user_id: caller.user_id,
+            credential_version: credential.credential_version,
+        };
+        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command))
+            .await?;
     }
     sent.conclude(&call).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -161,7 +173,8 @@ pub(super) async fn change_email(mut call: Call) -> Answer {
             credential_version: credential.credential_version,
             expected_version,
         };
-        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
+        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command))
+            .await?;
     }
     changed(&call, sent, caller.user_id).await
 }
@@ -183,14 +196,16 @@ pub(super) async fn change_password(mut call: Call) -> Answer {
             password_hash: call.state.passwords.hash(&body.new).await?,
             credential_version: credential.credential_version,
         };
-        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
+        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command))
+            .await?;
     }
     let outcome = sent.conclude(&call).await?;
     usable(&call, &sent, &outcome, caller.user_id, replaced + 1).await?;
     changed(&call, sent, caller.user_id).await
 }
 
-/// Waits until the user can log in with the password that was just set: it has a way of its own to the read model.
+/// Waits until the user can log in with the password that was just set: it has a way of its own to
+/// the read model.
 async fn usable(
     call: &Call,
     sent: &Submission,
@@ -201,7 +216,8 @@ async fn usable(
     let until = sent.patience();
     loop {
         let credential = call.state.reads.credential(user_id).await?;
-        if credential.is_some_and(|credential| credential.credential_version >= credential_version) {
+        if credential.is_some_and(|credential| credential.credential_version >= credential_version)
+        {
             return Ok(());
         }
         if Instant::now() >= until {
@@ -222,7 +238,8 @@ async fn me(call: &Call, user_id: Uuid) -> Result<User, Problem> {
     call.state.reads.user(user_id).await?.ok_or_else(Problem::not_found)
 }
 
-/// The caller's credential, if the password is right. Wrong ones count against the account as they do at log-in.
+/// The caller's credential, if the password is right. Wrong ones count against the account as they
+/// do at log-in.
 async fn confirmed(
     call: &Call,
     user_id: Uuid,
@@ -242,7 +259,8 @@ async fn confirmed(
             call.state.backoff.wrong(&account).await;
             // Not 401: the token is fine, and a client must not log out over a typing error.
             let detail = "The password is wrong.";
-            Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail).with("field", field.into()))
+            Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail)
+                .with("field", field.into()))
         }
     }
 }

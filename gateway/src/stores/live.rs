@@ -74,7 +74,9 @@ fn issued(positions: &Positions, end: &Positions) -> bool {
         partitions.collect()
     };
     let end = offsets(end);
-    offsets(positions).iter().all(|(partition, next)| end.get(partition).is_some_and(|end| next <= end))
+    offsets(positions)
+        .iter()
+        .all(|(partition, next)| end.get(partition).is_some_and(|end| next <= end))
 }
 
 /// What a watcher may see of a batch. Each event has the position after it, so that a client that
@@ -163,7 +165,9 @@ mod tests {
         let own = shown(Watch::Own(ada), Positions::default(), &batch);
         let all = shown(Watch::All, Positions::default(), &batch);
 
-        let [Seen::Event { position, data, .. }] = own.as_slice() else { panic!("one event: {own:?}") };
+        let [Seen::Event { position, data, .. }] = own.as_slice() else {
+            panic!("one event: {own:?}")
+        };
         assert_eq!((position.as_str(), &data["data"]["name"]), ("user.events:0=5", &json!("Ada")));
         assert_eq!(all.len(), 3);
         assert!(!format!("{all:?}").contains("Ada"));

@@ -19,7 +19,13 @@ fn role(role: schemas::user::Role) -> Role {
 }
 
 pub(super) fn user(row: UserRow) -> User {
-    User { id: row.user_id, email: row.email, name: row.name, role: role(row.role), version: row.version }
+    User {
+        id: row.user_id,
+        email: row.email,
+        name: row.name,
+        role: role(row.role),
+        version: row.version,
+    }
 }
 
 pub(super) fn credential(row: LoginRow) -> Option<Credential> {
@@ -51,7 +57,12 @@ pub(super) fn order(order: views::Order) -> Order {
 }
 
 pub(super) fn happened(event: views::Happened) -> Happened {
-    Happened { version: event.version, kind: event.kind, at: time::text(event.at), data: event.data }
+    Happened {
+        version: event.version,
+        kind: event.kind,
+        at: time::text(event.at),
+        data: event.data,
+    }
 }
 
 pub(super) fn product(product: views::Product) -> Product {
@@ -81,5 +92,8 @@ pub(super) fn notification(notification: views::Notification) -> Notification {
 }
 
 pub(super) fn page<T, U, C: ToString>(page: views::Page<T, C>, each: impl Fn(T) -> U) -> Page<U> {
-    Page { items: page.items.into_iter().map(each).collect(), next: page.next.map(|next| next.to_string()) }
+    Page {
+        items: page.items.into_iter().map(each).collect(),
+        next: page.next.map(|next| next.to_string()),
+    }
 }

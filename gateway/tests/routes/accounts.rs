@@ -38,7 +38,11 @@ async fn registering_answers_with_the_new_user() {
 async fn a_taken_address_is_a_conflict() {
     let gateway = gateway();
     gateway.world.answers(Answer::Refuse("address_taken"));
-    assert_problem(&gateway.command("POST", "/v1/users", None, registration()).await, 409, "address_taken");
+    assert_problem(
+        &gateway.command("POST", "/v1/users", None, registration()).await,
+        409,
+        "address_taken",
+    );
 }
 
 #[tokio::test]
@@ -101,7 +105,11 @@ async fn a_password_that_was_changed_meanwhile_is_wrong() {
     gateway.someone("ada@example.org").await;
     gateway.world.answers(Answer::Refuse("stale_credential"));
     let body = json!({ "email": "ada@example.org", "password": "correct horse" });
-    assert_problem(&gateway.command("POST", "/v1/sessions", None, body).await, 401, "wrong_credentials");
+    assert_problem(
+        &gateway.command("POST", "/v1/sessions", None, body).await,
+        401,
+        "wrong_credentials",
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,8 +150,10 @@ async fn guessing_costs_more_and_more() {
 async fn an_old_hash_is_made_anew_at_log_in() {
     let gateway = gateway();
     let token = gateway.someone("ada@example.org").await;
-    let strong = Passwords::new(1).unwrap().hash(&SecretString::from("correct horse")).await.unwrap();
-    gateway.world.inner().credentials.get_mut(&gateway.user_of(&token)).unwrap().1.password_hash = strong;
+    let strong =
+        Passwords::new(1).unwrap().hash(&SecretString::from("correct horse")).await.unwrap();
+    gateway.world.inner().credentials.get_mut(&gateway.user_of(&token)).unwrap().1.password_hash =
+        strong;
 
     let body = json!({ "email": "ada@example.org", "password": "correct horse" });
     assert_eq!(gateway.command("POST", "/v1/sessions", None, body).await.status(), 200);
@@ -223,7 +233,11 @@ async fn a_reused_token_is_called_so() {
     let first = json(&gateway.command("POST", "/v1/sessions", None, body).await);
     gateway.world.answers(Answer::Refuse("token_reused"));
     let body = json!({ "refresh_token": first["refresh_token"] });
-    assert_problem(&gateway.command("POST", "/v1/sessions/refresh", None, body).await, 401, "token_reused");
+    assert_problem(
+        &gateway.command("POST", "/v1/sessions/refresh", None, body).await,
+        401,
+        "token_reused",
+    );
 }
 
 #[tokio::test]
@@ -232,10 +246,13 @@ async fn logging_out_ends_this_session() {
     let token = gateway.someone("ada@example.org").await;
     let session = gateway.state.tokens.check(&token).unwrap().session_id;
 
-    let response = gateway.send(with(Some(&token), request("DELETE", "/v1/sessions/current"))).await;
+    let response =
+        gateway.send(with(Some(&token), request("DELETE", "/v1/sessions/current"))).await;
 
     assert_eq!(response.status(), 204);
-    let Command::User(User::EndSession(command)) = gateway.world.last().command else { panic!("an end") };
+    let Command::User(User::EndSession(command)) = gateway.world.last().command else {
+        panic!("an end")
+    };
     assert_eq!(command.session_id, session);
 }
 
@@ -245,18 +262,23 @@ async fn one_s_own_account_can_be_read_and_changed() {
     let token = gateway.someone("ada@example.org").await;
     let token = Some(token.as_str());
 
-    let renamed = gateway.command("PATCH", "/v1/users/me", token, json!({ "name": "Ada L." })).await;
+    let renamed =
+        gateway.command("PATCH", "/v1/users/me", token, json!({ "name": "Ada L." })).await;
     assert_eq!((renamed.status().as_u16(), json(&renamed)["name"].as_str()), (200, Some("Ada L.")));
     let email = json!({ "email": "lovelace@example.org", "password": "correct horse" });
     let moved = gateway.command("PUT", "/v1/users/me/email", token, email).await;
     assert_eq!(json(&moved)["email"], "lovelace@example.org");
     let password = json!({ "current": "correct horse", "new": "battery staple" });
-    assert_eq!(gateway.command("PUT", "/v1/users/me/password", token, password).await.status(), 200);
+    assert_eq!(
+        gateway.command("PUT", "/v1/users/me/password", token, password).await.status(),
+        200
+    );
 
     let me = gateway.get("/v1/users/me", token).await;
     assert_eq!(json(&me)["name"], "Ada L.");
-    let gone =
-        gateway.command("DELETE", "/v1/users/me", token, json!({ "password": "battery staple" })).await;
+    let gone = gateway
+        .command("DELETE", "/v1/users/me", token, json!({ "password": "battery staple" }))
+        .await;
     assert_eq!(gone.status(), 204);
     assert_problem(&gateway.get("/v1/users/me", token).await, 404, "not_found");
 }
@@ -271,7 +293,11 @@ async fn what_gives_an_account_away_needs_the_password() {
         ("PUT", "/v1/users/me/email", json!({ "email": "b@example.org", "password": "wrong" })),
         ("PUT", "/v1/users/me/password", json!({ "current": "wrong", "new": "battery staple" })),
     ] {
-        assert_problem(&gateway.command(method, path, Some(&token), body).await, 403, "wrong_password");
+        assert_problem(
+            &gateway.command(method, path, Some(&token), body).await,
+            403,
+            "wrong_password",
+        );
     }
     assert_eq!(gateway.world.written(), before);
 }
@@ -317,7 +343,11 @@ async fn without_a_good_token_nothing_of_one_s_own_is_there() {
         ("GET", "/v1/stream"),
     ] {
         assert_problem(&gateway.send(request(method, path)).await, 401, "unauthorized");
-        assert_problem(&gateway.send(with(Some("a.b.c"), request(method, path))).await, 401, "invalid_token");
+        assert_problem(
+            &gateway.send(with(Some("a.b.c"), request(method, path))).await,
+            401,
+            "invalid_token",
+        );
     }
     let basic = request("GET", "/v1/users/me").header("authorization", "Basic YTpi");
     assert_problem(&gateway.send(basic).await, 401, "unauthorized");

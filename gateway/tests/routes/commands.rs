@@ -147,7 +147,9 @@ async fn another_request_under_a_key_in_flight_is_refused() {
     let send = |quantity: i64| {
         let order = json!({ "lines": [{ "sku": "rye", "quantity": quantity }] });
         gateway.send(
-            with(Some(&token), request("POST", "/v1/orders")).header("idempotency-key", "k-1").json(&order),
+            with(Some(&token), request("POST", "/v1/orders"))
+                .header("idempotency-key", "k-1")
+                .json(&order),
         )
     };
     assert_eq!(send(1).await.status(), 202);
@@ -226,7 +228,8 @@ async fn read_after_tells_nothing_of_another_s_things() {
     let bob = gateway.someone("bob@example.org").await;
     gateway.send(place(&ada)).await;
     let after = format!("order/{}@1", gateway.world.last().key);
-    let read = |token: &str| with(Some(token), request("GET", "/v1/orders")).header("read-after", &after);
+    let read =
+        |token: &str| with(Some(token), request("GET", "/v1/orders")).header("read-after", &after);
     assert_eq!(header(&gateway.send(read(&ada)).await, "read-after-satisfied"), "true");
     let bobs = gateway.send(read(&bob)).await;
     assert_eq!(header(&bobs, "read-after-satisfied"), "false");

@@ -18,9 +18,12 @@ fn documented() -> serde_json::Value {
 #[tokio::test]
 async fn another_users_tag_of_the_same_version_is_never_304() {
     let gateway = gateway();
-    let (ada, bob) = (gateway.someone("ada@example.org").await, gateway.someone("bob@example.org").await);
-    let (hers, his) =
-        (gateway.get("/v1/users/me", Some(&ada)).await, gateway.get("/v1/users/me", Some(&bob)).await);
+    let (ada, bob) =
+        (gateway.someone("ada@example.org").await, gateway.someone("bob@example.org").await);
+    let (hers, his) = (
+        gateway.get("/v1/users/me", Some(&ada)).await,
+        gateway.get("/v1/users/me", Some(&bob)).await,
+    );
     assert_eq!(json(&hers)["version"], json(&his)["version"]);
     assert_ne!(tag(&hers), tag(&his));
 
@@ -48,7 +51,8 @@ async fn nothing_that_needs_a_token_is_stored() {
     let gateway = gateway();
     let ada = gateway.someone("ada@example.org").await;
     let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
-    let order = header(&gateway.command("POST", "/v1/orders", Some(&ada), body).await, "location").to_owned();
+    let order = header(&gateway.command("POST", "/v1/orders", Some(&ada), body).await, "location")
+        .to_owned();
     let order = order.rsplit('/').next().unwrap().to_owned();
     let mut seen = 0;
     for (path, item) in documented()["paths"].as_object().expect("paths") {
@@ -64,13 +68,17 @@ async fn nothing_that_needs_a_token_is_stored() {
     }
     assert!(seen >= 6, "the document names the routes that need a token: {seen}");
     gateway.product("rye").await;
-    assert_eq!(header(&gateway.get("/v1/products/rye", Some(&ada)).await, "cache-control"), "no-cache");
+    assert_eq!(
+        header(&gateway.get("/v1/products/rye", Some(&ada)).await, "cache-control"),
+        "no-cache"
+    );
 }
 
 #[tokio::test]
 async fn a_command_carries_the_version_of_the_tag_and_the_aggregate_decides() {
     let gateway = gateway();
-    let (ada, bob) = (gateway.someone("ada@example.org").await, gateway.someone("bob@example.org").await);
+    let (ada, bob) =
+        (gateway.someone("ada@example.org").await, gateway.someone("bob@example.org").await);
     let rename = |condition: &str| {
         with(Some(&ada), request("PATCH", "/v1/users/me"))
             .header("prefer", "wait=5")
@@ -94,7 +102,8 @@ async fn a_command_carries_the_version_of_the_tag_and_the_aggregate_decides() {
     assert_eq!(gateway.send(rename("*")).await.status(), 200);
     assert_eq!(expected(), None);
     let before = gateway.world.written();
-    for wrong in [&bobs, &format!("W/{first}"), "\"1\"", "\"03\"", "1", "", first.trim_matches('"')] {
+    for wrong in [&bobs, &format!("W/{first}"), "\"1\"", "\"03\"", "1", "", first.trim_matches('"')]
+    {
         assert_problem(&gateway.send(rename(wrong)).await, 412, "version_mismatch");
     }
     assert_eq!(gateway.world.written(), before);
@@ -127,7 +136,8 @@ async fn making_something_meets_no_if_match_and_if_none_match_any_only_once() {
     let gateway = gateway();
     let admin = gateway.admin();
     let add = |name: &'static str| {
-        let body = json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
+        let body =
+            json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
         with(Some(&admin), request("POST", "/v1/products"))
             .header("prefer", "wait=5")
             .header(name, "*")
@@ -160,8 +170,9 @@ async fn reads_follow_if_match_and_if_none_match() {
     let gateway = gateway();
     gateway.product("rye").await;
     let known = tag(&gateway.get("/v1/products/rye", None).await);
-    let read =
-        |name: &'static str, condition: &str| request("GET", "/v1/products/rye").header(name, condition);
+    let read = |name: &'static str, condition: &str| {
+        request("GET", "/v1/products/rye").header(name, condition)
+    };
 
     let same = gateway.send(read("if-none-match", &format!("\"0\", W/{known}"))).await;
     assert_eq!((same.status().as_u16(), same.body().len()), (304, 0));

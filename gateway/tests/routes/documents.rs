@@ -15,7 +15,8 @@ fn the_document_names_exactly_the_routes() {
     let document = document();
     let mut described = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
-        for method in item.as_object().expect("methods").keys().filter(|name| *name != "parameters") {
+        for method in item.as_object().expect("methods").keys().filter(|name| *name != "parameters")
+        {
             described.push(format!("{} {path}", method.to_uppercase()));
         }
     }
@@ -44,10 +45,13 @@ fn the_balancer_allows_the_methods_of_each_route() {
 async fn every_route_of_the_table_is_served() {
     let gateway = gateway();
     for (template, methods) in TABLE {
-        let path = template.replace("{sku}", "rye").replace("{id}", "c0ffee00-0000-4000-8000-000000000000");
+        let path = template
+            .replace("{sku}", "rye")
+            .replace("{id}", "c0ffee00-0000-4000-8000-000000000000");
         for method in *methods {
             let response = gateway.send(request(method, &path)).await;
-            let code = serde_json::from_slice::<Value>(response.body()).unwrap_or_default()["code"].clone();
+            let code = serde_json::from_slice::<Value>(response.body()).unwrap_or_default()["code"]
+                .clone();
             assert_ne!(response.status(), 405, "{method} {path}");
             // The thing may not be there; the route is.
             let missing = ["/v1/products/{sku}", "/v1/commands/{id}"].contains(template);
@@ -85,7 +89,10 @@ fn every_operation_is_described_with_its_failures() {
             item.as_object().expect("methods").iter().filter(|(name, _)| *name != "parameters")
         {
             let at = format!("{method} {path}");
-            assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{at}");
+            assert!(
+                operation["summary"].is_string() && operation["operationId"].is_string(),
+                "{at}"
+            );
             let responses = operation["responses"].as_object().expect("responses");
             assert!(responses.keys().any(|status| status.starts_with('2')), "{at}");
             assert!(!path.starts_with("/v1") || responses.contains_key("429"), "{at}");
@@ -113,7 +120,10 @@ fn what_an_operation_takes_tells_how_it_can_fail() {
                 (operation["security"].is_array(), "401"),
             ] {
                 for status in statuses.split(' ').filter(|_| so) {
-                    assert!(operation["responses"][status].is_object(), "{method} {path}: {status}");
+                    assert!(
+                        operation["responses"][status].is_object(),
+                        "{method} {path}: {status}"
+                    );
                 }
             }
         }
@@ -126,7 +136,8 @@ async fn what_logging_out_answers_is_in_the_document() {
     let token = gateway.someone("ada@example.org").await;
     let described = &document()["paths"]["/v1/sessions/current"]["delete"]["responses"];
     let log_out = || with(Some(&token), request("DELETE", "/v1/sessions/current"));
-    let mut statuses = vec![gateway.send(log_out().header("idempotency-key", "no key")).await.status()];
+    let mut statuses =
+        vec![gateway.send(log_out().header("idempotency-key", "no key")).await.status()];
     statuses.push(gateway.send(request("DELETE", "/v1/sessions/current")).await.status());
     for answer in [Answer::Refuse("not_found"), Answer::Fail, Answer::Unwritten] {
         gateway.world.answers(answer);

@@ -34,7 +34,11 @@ async fn operations_and_static_things_do_not_count() {
     let gateway = limited(1);
     for path in ["/", "/livez", "/readyz", "/openapi.json", "/.well-known/jwks.json"] {
         let response = gateway.get(path, None).await;
-        assert_eq!((response.status().as_u16(), header(&response, "ratelimit")), (200, ""), "{path}");
+        assert_eq!(
+            (response.status().as_u16(), header(&response, "ratelimit")),
+            (200, ""),
+            "{path}"
+        );
     }
     assert_eq!(gateway.get("/v1/products", None).await.status(), 200);
 }
@@ -85,7 +89,8 @@ async fn one_request_more_than_can_be_answered_at_once_is_503_and_the_others_go_
     let waiting: Vec<_> = (0..REQUESTS_MAX)
         .map(|_| {
             let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
-            let order = with(Some(&token), request("POST", "/v1/orders").header("prefer", "wait=30"));
+            let order =
+                with(Some(&token), request("POST", "/v1/orders").header("prefer", "wait=30"));
             let order = order.json(&body).extension(gateway::client::Peer(CLIENT));
             let routes = gateway.routes.clone();
             tokio::spawn(async move { order.reply(&routes).await.status() })

@@ -64,7 +64,11 @@ async fn lists_take_a_limit() {
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
     assert_eq!(json(&gateway.get("/v1/products?cursor=a", None).await)["items"][0]["sku"], "b");
     for query in ["limit=0", "limit=101", "limit=x", "limit=1&limit=2", "cursor=%zz"] {
-        assert_problem(&gateway.get(&format!("/v1/products?{query}"), None).await, 400, "invalid_request");
+        assert_problem(
+            &gateway.get(&format!("/v1/products?{query}"), None).await,
+            400,
+            "invalid_request",
+        );
     }
 }
 
@@ -127,9 +131,13 @@ async fn inside_one_learns_why_and_the_metrics() {
     assert_eq!(ready.status(), 503);
     assert_eq!(json(&ready)["parts"], json!({ "broker": "ok", "postgres": "down at 10.0.0.7" }));
     let metrics = request("GET", "/metrics").reply(&inner).await;
-    assert!(String::from_utf8_lossy(metrics.body()).contains("millrace_gateway_rate_limited_total 1"));
+    assert!(
+        String::from_utf8_lossy(metrics.body()).contains("millrace_gateway_rate_limited_total 1")
+    );
     assert_problem(&gateway.get("/metrics", None).await, 404, "not_found");
-    for (path, status, code) in [("/metrics", 405, "method_not_allowed"), ("/nowhere", 404, "not_found")] {
+    for (path, status, code) in
+        [("/metrics", 405, "method_not_allowed"), ("/nowhere", 404, "not_found")]
+    {
         let response = request("POST", path).reply(&inner).await;
         assert_problem(&response, status, code);
         assert_eq!(header(&response, "allow"), if status == 405 { "GET" } else { "" });

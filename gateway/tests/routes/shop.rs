@@ -16,8 +16,9 @@ async fn admins_fill_the_shelves_and_anyone_looks() {
     let added = gateway.command("POST", "/v1/products", Some(&admin), body).await;
     assert_eq!(added.status(), 201);
     assert_eq!(header(&added, "location"), "/v1/products/rye");
-    let received =
-        gateway.command("POST", "/v1/products/rye/stock", Some(&admin), json!({ "quantity": 7 })).await;
+    let received = gateway
+        .command("POST", "/v1/products/rye/stock", Some(&admin), json!({ "quantity": 7 }))
+        .await;
     assert_eq!(received.status(), 200);
     assert!(header(&received, "etag").starts_with("\"2-"), "{received:?}");
     let Command::Stock(stock::Command::ReceiveStock(command)) = gateway.world.last().command else {
@@ -37,7 +38,11 @@ async fn shelves_are_not_for_users() {
     let token = gateway.someone("ada@example.org").await;
     let before = gateway.world.written();
     let body = json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
-    assert_problem(&gateway.command("POST", "/v1/products", Some(&token), body).await, 403, "forbidden");
+    assert_problem(
+        &gateway.command("POST", "/v1/products", Some(&token), body).await,
+        403,
+        "forbidden",
+    );
     let body = json!({ "quantity": 7 });
     assert_problem(
         &gateway.command("POST", "/v1/products/rye/stock", Some(&token), body).await,
@@ -58,7 +63,8 @@ async fn products_have_bounds() {
         ("price_minor", json!(i64::MAX)),
         ("currency", json!("euro")),
     ] {
-        let mut body = json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
+        let mut body =
+            json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
         body[field] = value;
         let response = gateway.command("POST", "/v1/products", Some(&admin), body).await;
         assert_problem(&response, 400, "invalid_request");
@@ -77,11 +83,15 @@ async fn an_order_is_answered_with_the_order() {
     let token = gateway.someone("ada@example.org").await;
     let lines = json!([{ "sku": "rye", "quantity": 1 }, { "sku": "oat", "quantity": 2 }, { "sku": "rye", "quantity": 3 }]);
 
-    let placed = gateway.command("POST", "/v1/orders", Some(&token), json!({ "lines": lines })).await;
+    let placed =
+        gateway.command("POST", "/v1/orders", Some(&token), json!({ "lines": lines })).await;
 
     assert_eq!(placed.status(), 201);
-    let Command::Order(order::Command::PlaceOrder(command)) = gateway.world.last().command else { panic!() };
-    let lines: Vec<_> = command.lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect();
+    let Command::Order(order::Command::PlaceOrder(command)) = gateway.world.last().command else {
+        panic!()
+    };
+    let lines: Vec<_> =
+        command.lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect();
     assert_eq!(lines, [("oat", 2), ("rye", 4)]);
     assert_eq!(command.user_id, gateway.user_of(&token));
     let location = header(&placed, "location").to_owned();
@@ -92,8 +102,12 @@ async fn an_order_is_answered_with_the_order() {
     assert_eq!(listed["items"][0]["id"], json!(command.order_id));
     let history = json(&gateway.get(&format!("{location}/history"), Some(&token)).await);
     assert_eq!(history["items"][0]["type"], "OrderPlaced");
-    let cancelled = gateway.command("POST", &format!("{location}/cancel"), Some(&token), json!({})).await;
-    assert_eq!((cancelled.status().as_u16(), json(&cancelled)["status"].as_str()), (200, Some("cancelled")));
+    let cancelled =
+        gateway.command("POST", &format!("{location}/cancel"), Some(&token), json!({})).await;
+    assert_eq!(
+        (cancelled.status().as_u16(), json(&cancelled)["status"].as_str()),
+        (200, Some("cancelled"))
+    );
 }
 
 #[tokio::test]
@@ -101,7 +115,8 @@ async fn who_has_left_makes_nothing_any_more() {
     let gateway = gateway();
     let (ada, admin) = (gateway.someone("ada@example.org").await, gateway.admin());
     let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
-    let product = json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
+    let product =
+        json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
     let password = json!({ "password": "correct horse" });
     assert_eq!(gateway.command("DELETE", "/v1/users/me", Some(&ada), password).await.status(), 204);
     gateway.world.inner().users.remove(&gateway.user_of(&admin));
@@ -124,7 +139,8 @@ async fn orders_are_taken_without_any_store() {
     let token = gateway.someone("ada@example.org").await;
     gateway.world.inner().stores_down = true;
     let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
-    let response = gateway.send(with(Some(&token), request("POST", "/v1/orders")).json(&order)).await;
+    let response =
+        gateway.send(with(Some(&token), request("POST", "/v1/orders")).json(&order)).await;
     assert_eq!(response.status(), 202);
 }
 
@@ -158,7 +174,8 @@ async fn another_s_order_is_not_there() {
 async fn orders_have_bounds() {
     let gateway = gateway();
     let token = gateway.someone("ada@example.org").await;
-    let many: Vec<_> = (0..51).map(|index| json!({ "sku": format!("sku-{index}"), "quantity": 1 })).collect();
+    let many: Vec<_> =
+        (0..51).map(|index| json!({ "sku": format!("sku-{index}"), "quantity": 1 })).collect();
     for lines in [
         json!([]),
         json!(many),
@@ -166,7 +183,8 @@ async fn orders_have_bounds() {
         json!([{ "sku": "rye", "quantity": 600_000 }, { "sku": "rye", "quantity": 600_000 }]),
         json!([{ "sku": "", "quantity": 1 }]),
     ] {
-        let response = gateway.command("POST", "/v1/orders", Some(&token), json!({ "lines": lines })).await;
+        let response =
+            gateway.command("POST", "/v1/orders", Some(&token), json!({ "lines": lines })).await;
         assert_problem(&response, 400, "invalid_request");
     }
     for body in [
@@ -176,16 +194,21 @@ async fn orders_have_bounds() {
         r#"{"lines":[],"lines":[{"sku":"rye","quantity":1}]}"#,
         r#"{"lines":[{"sku":"rye","quantity":1.5}]}"#,
     ] {
-        let request =
-            with(Some(&token), request("POST", "/v1/orders")).header("content-type", "application/json");
+        let request = with(Some(&token), request("POST", "/v1/orders"))
+            .header("content-type", "application/json");
         assert_problem(&gateway.send(request.body(body)).await, 400, "invalid_body");
     }
     let body = r#"{"lines":[{"sku":"rye","quantity":1.0}]}"#;
-    let whole = with(Some(&token), request("POST", "/v1/orders")).header("content-type", "application/json");
+    let whole = with(Some(&token), request("POST", "/v1/orders"))
+        .header("content-type", "application/json");
     assert_eq!(gateway.send(whole.body(body)).await.status(), 202);
     // A price never comes from the client.
     let priced = json!({ "lines": [{ "sku": "rye", "quantity": 1, "unit_price_minor": 1 }] });
-    assert_problem(&gateway.command("POST", "/v1/orders", Some(&token), priced).await, 400, "invalid_body");
+    assert_problem(
+        &gateway.command("POST", "/v1/orders", Some(&token), priced).await,
+        400,
+        "invalid_body",
+    );
 }
 
 #[tokio::test]
@@ -255,7 +278,9 @@ async fn the_inbox_is_one_s_own() {
     let inbox = json(&gateway.get("/v1/notifications", Some(&ada)).await);
     assert_eq!((&inbox["items"][0]["id"], &inbox["unread"]), (&json!(id), &json!(1)));
     assert_eq!(json(&gateway.get("/v1/notifications", Some(&bob)).await)["items"], json!([]));
-    let read = gateway.command("POST", &format!("/v1/notifications/{id}/read"), Some(&ada), json!({})).await;
+    let read = gateway
+        .command("POST", &format!("/v1/notifications/{id}/read"), Some(&ada), json!({}))
+        .await;
     assert_eq!((read.status().as_u16(), &json(&read)["read"]), (200, &json!(true)));
     assert_eq!(json(&gateway.get("/v1/notifications", Some(&ada)).await)["unread"], 0);
     gateway.world.answers(Answer::Refuse("not_found"));

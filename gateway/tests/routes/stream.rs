@@ -11,7 +11,11 @@ async fn users_see_their_own_and_admins_all() {
     let token = gateway.someone("ada@example.org").await;
     gateway.world.inner().seen = vec![
         Seen::Reset { position: "3.0".into() },
-        Seen::Event { position: "4.0".into(), kind: "OrderPlaced".into(), data: json!({ "version": 1 }) },
+        Seen::Event {
+            position: "4.0".into(),
+            kind: "OrderPlaced".into(),
+            data: json!({ "version": 1 }),
+        },
     ];
 
     let watch = with(Some(&token), request("GET", "/v1/stream")).header("last-event-id", "1.0");

@@ -93,7 +93,12 @@ impl Gateway {
         let response = self.command("POST", "/v1/users", None, body).await;
         assert_eq!(response.status(), 201, "{:?}", response.body());
         let response = self
-            .command("POST", "/v1/sessions", None, json!({ "email": email, "password": "correct horse" }))
+            .command(
+                "POST",
+                "/v1/sessions",
+                None,
+                json!({ "email": email, "password": "correct horse" }),
+            )
             .await;
         assert_eq!(response.status(), 200, "{:?}", response.body());
         json(&response)["access_token"].as_str().unwrap().to_owned()
@@ -103,7 +108,10 @@ impl Gateway {
     pub fn admin(&self) -> String {
         let id = Uuid::from_u128(1);
         let (email, name) = ("admin@example.org".to_owned(), "Admin".to_owned());
-        self.world.inner().users.insert(id, User { id, email, name, role: Role::Admin, version: 1 });
+        self.world
+            .inner()
+            .users
+            .insert(id, User { id, email, name, role: Role::Admin, version: 1 });
         self.state.tokens.issue(id, Uuid::from_u128(2), Role::Admin).unwrap()
     }
 
@@ -114,7 +122,8 @@ impl Gateway {
 
     /// Puts a product on the shelf.
     pub async fn product(&self, sku: &str) {
-        let body = json!({ "sku": sku, "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
+        let body =
+            json!({ "sku": sku, "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
         let response = self.command("POST", "/v1/products", Some(&self.admin()), body).await;
         assert_eq!(response.status(), 201, "{:?}", response.body());
     }
@@ -132,7 +141,8 @@ pub fn with(token: Option<&str>, request: RequestBuilder) -> RequestBuilder {
 }
 
 pub fn json(response: &Response<Bytes>) -> Value {
-    serde_json::from_slice(response.body()).unwrap_or_else(|_| panic!("not JSON: {:?}", response.body()))
+    serde_json::from_slice(response.body())
+        .unwrap_or_else(|_| panic!("not JSON: {:?}", response.body()))
 }
 
 pub fn header<'a>(response: &'a Response<Bytes>, name: &str) -> &'a str {

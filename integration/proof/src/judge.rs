@@ -1,5 +1,6 @@
-//! The invariants that the ledger is judged by once the system is quiet. What is broken for now only (an outcome that is still to
-//! come) and what is broken for good look alike here: who asks decides how long to wait.
+//! The invariants that the ledger is judged by once the system is quiet. What is broken for now
+//! only (an outcome that is still to come) and what is broken for good look alike here: who asks
+//! decides how long to wait.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,7 +24,8 @@ pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violatio
     broken
 }
 
-/// A: every acknowledged command has exactly one outcome, and what was accepted is there. B: no outcome without a command.
+/// A: every acknowledged command has exactly one outcome, and what was accepted is there. B: no
+/// outcome without a command.
 fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
     let mut broken = Vec::new();
     for id in history.acknowledged() {
@@ -35,7 +37,11 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
             ));
         }
         match ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes) {
-            [] => broken.push(Violation::new('A', Damage::Lost, format!("command {id} has no outcome"))),
+            [] => broken.push(Violation::new(
+                'A',
+                Damage::Lost,
+                format!("command {id} has no outcome"),
+            )),
             [_] => {}
             several => {
                 let what = format!("command {id} has {} outcomes: {several:?}", several.len());
@@ -45,7 +51,11 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
     }
     for (id, told) in &ledger.outcomes {
         if !ledger.commands.contains_key(id) {
-            broken.push(Violation::new('B', Damage::Doubled, format!("outcome {id} has no command")));
+            broken.push(Violation::new(
+                'B',
+                Damage::Doubled,
+                format!("outcome {id} has no command"),
+            ));
         }
         for outcome in told.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
             let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
@@ -53,7 +63,9 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
                 "user" => ledger.users.aggregates.get(key).map(|(version, _)| *version),
                 "order" => ledger.orders.aggregates.get(key).map(|(version, _)| *version),
                 "stock" => ledger.stock.aggregates.get(key).map(|(version, _)| *version),
-                "notification" => ledger.notifications.aggregates.get(key).map(|(version, _)| *version),
+                "notification" => {
+                    ledger.notifications.aggregates.get(key).map(|(version, _)| *version)
+                }
                 _ => Some(i64::MAX),
             };
             if version.unwrap_or(0) < outcome.version {
@@ -75,21 +87,32 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
         let outcomes = ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes);
         let doomed = history.is_doomed(id);
         // Nothing here waits for as long as commands are remembered.
-        for outcome in outcomes.iter().filter(|outcome| outcome.code.as_deref() == Some("expired")) {
+        for outcome in outcomes.iter().filter(|outcome| outcome.code.as_deref() == Some("expired"))
+        {
             broken.push(Violation::new(
                 'A',
                 Damage::Lost,
                 format!("{id} was refused as too old: {outcome:?}"),
             ));
         }
-        for outcome in outcomes.iter().filter(|outcome| (outcome.verdict == Verdict::Failed) != doomed) {
+        for outcome in
+            outcomes.iter().filter(|outcome| (outcome.verdict == Verdict::Failed) != doomed)
+        {
             let wanted = if doomed { "to fail" } else { "to be decided on" };
-            broken.push(Violation::new('A', Damage::Torn, format!("{id} was {wanted}: {outcome:?}")));
+            broken.push(Violation::new(
+                'A',
+                Damage::Torn,
+                format!("{id} was {wanted}: {outcome:?}"),
+            ));
         }
         match (doomed, ledger.dead.get(id).copied().unwrap_or(0)) {
             (true, 1) | (false, 0) => {}
             (true, 0) => {
-                broken.push(Violation::new('A', Damage::Lost, format!("{id} failed and is no dead letter")));
+                broken.push(Violation::new(
+                    'A',
+                    Damage::Lost,
+                    format!("{id} failed and is no dead letter"),
+                ));
             }
             (_, letters) => {
                 let what = format!("{id} became {letters} dead letters");
@@ -100,8 +123,9 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
     broken
 }
 
-/// B, for dead letters: each is of a command. An event or a follow-up that can't be worked on is not among what is sent
-/// here, and a dead letter without an id is of something that nobody has sent.
+/// B, for dead letters: each is of a command. An event or a follow-up that can't be worked on is
+/// not among what is sent here, and a dead letter without an id is of something that nobody has
+/// sent.
 fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
     let known = |id: &str| id.parse().is_ok_and(|id: Uuid| ledger.commands.contains_key(&id));
     let of_nothing = ledger.letters.iter().filter(|(id, _)| !known(id));
@@ -142,7 +166,8 @@ fn sums(ledger: &Ledger) -> Vec<Violation> {
         let sold = held.get(sku.as_str()).copied().unwrap_or(0);
         let seen = (product.received, product.free + product.held, product.held);
         if seen != (received, received, sold) || product.free < 0 {
-            let what = format!("{sku}: {product:?}; received {received}, confirmed orders hold {sold}");
+            let what =
+                format!("{sku}: {product:?}; received {received}, confirmed orders hold {sold}");
             broken.push(Violation::new('F', Damage::Torn, what));
         }
     }
@@ -168,7 +193,11 @@ fn told_once(ledger: &Ledger) -> Vec<Violation> {
     }
     let mut broken = Vec::new();
     for (what, times) in told.iter().filter(|(_, times)| **times > 1) {
-        broken.push(Violation::new('A', Damage::Doubled, format!("{what:?} was told {times} times")));
+        broken.push(Violation::new(
+            'A',
+            Damage::Doubled,
+            format!("{what:?} was told {times} times"),
+        ));
     }
     for event in ledger.orders.events.values().flatten() {
         let (id, kind) = match event {
@@ -184,8 +213,9 @@ fn told_once(ledger: &Ledger) -> Vec<Violation> {
     broken
 }
 
-/// I: what a reader saw while it happened is what stands in the log, and nothing of an aborted transaction. `seen` is what
-/// kcat wrote before the log was read: topic, partition, offset, key and headers, a line each.
+/// I: what a reader saw while it happened is what stands in the log, and nothing of an aborted
+/// transaction. `seen` is what kcat wrote before the log was read: topic, partition, offset, key
+/// and headers, a line each.
 pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
     let torn = |what: String| Violation::new('I', Damage::Torn, what);
     let (mut broken, mut read) = (Vec::new(), HashSet::new());
@@ -196,8 +226,12 @@ pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
         };
         match ledger.places.get(&place) {
             Some(id) if rest.contains(id.as_str()) => {}
-            Some(id) => broken.push(torn(format!("{place:?}: {rest} was read, and {id} stands there"))),
-            None => broken.push(torn(format!("{place:?}: {rest} was read, and it is not in the log"))),
+            Some(id) => {
+                broken.push(torn(format!("{place:?}: {rest} was read, and {id} stands there")))
+            }
+            None => {
+                broken.push(torn(format!("{place:?}: {rest} was read, and it is not in the log")))
+            }
         }
         if !read.insert(place) {
             broken.push(torn(format!("{line:?} was read twice")));
@@ -206,12 +240,14 @@ pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
     broken
 }
 
-/// I: nothing that stands in the log is left out by a reader. `seen` is what it wrote a while after the log was read.
+/// I: nothing that stands in the log is left out by a reader. `seen` is what it wrote a while after
+/// the log was read.
 pub fn unread(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
     let read: HashSet<_> = seen.iter().filter_map(|line| Some(placed(line)?.0)).collect();
     let unread = ledger.places.keys().filter(|place| !read.contains(*place));
-    let lost =
-        |place| Violation::new('I', Damage::Lost, format!("{place:?} stands in the log and was not read"));
+    let lost = |place| {
+        Violation::new('I', Damage::Lost, format!("{place:?} stands in the log and was not read"))
+    };
     unread.map(lost).collect()
 }
 
@@ -245,7 +281,11 @@ mod tests {
         assert_eq!(live_reader(&ledger(), std::slice::from_ref(&good)), []);
         assert_eq!(live_reader(&ledger(), &[good.clone(), good])[0].damage, Damage::Torn);
         for wrong in ["outcomes\t1\t8\tid-8 ", "outcomes\t1\t7\tid-8 ", "no record"] {
-            assert_eq!(live_reader(&ledger(), &[wrong.to_owned()])[0].damage, Damage::Torn, "{wrong}");
+            assert_eq!(
+                live_reader(&ledger(), &[wrong.to_owned()])[0].damage,
+                Damage::Torn,
+                "{wrong}"
+            );
         }
     }
 }

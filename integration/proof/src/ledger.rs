@@ -1,5 +1,6 @@
-//! What the topics say, read committed and folded from the beginning by the domain's own rules. It shares nothing with what the
-//! engine remembers, writes nothing, and judges only what can never be right: a version that is missing or comes twice.
+//! What the topics say, read committed and folded from the beginning by the domain's own rules. It
+//! shares nothing with what the engine remembers, writes nothing, and judges only what can never be
+//! right: a version that is missing or comes twice.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -8,7 +9,8 @@ use std::{
 
 use anyhow::Context as _;
 use domain::{
-    decider::Decider, email::Email, notification::Notification, order::Order, stock::Stock, user::User,
+    decider::Decider, email::Email, notification::Notification, order::Order, stock::Stock,
+    user::User,
 };
 use redpanda::{
     log::Record,
@@ -97,8 +99,9 @@ impl<D: Decider> Fold<D> {
                 self.members.insert(name, held);
             }
         }
-        let what =
-            || format!("{} of {}/{key} has version {version} after {before}", event.name(), D::CONTEXT);
+        let what = || {
+            format!("{} of {}/{key} has version {version} after {before}", event.name(), D::CONTEXT)
+        };
         let violation = match version {
             next if next == before + 1 => None,
             repeated if repeated <= before => Some(Violation::new('C', Damage::Doubled, what())),
@@ -109,7 +112,8 @@ impl<D: Decider> Fold<D> {
         violation
     }
 
-    /// Compares with the changelog's records of this kind: state = fold of events = what a restore would load.
+    /// Compares with the changelog's records of this kind: state = fold of events = what a restore
+    /// would load.
     fn compare(
         &self,
         codec: &Codec,
@@ -142,7 +146,9 @@ impl<D: Decider> Fold<D> {
                 "member" => {
                     let held = D::Member::decode(codec, value).ok();
                     if held.as_ref() != self.members.get(key) {
-                        broken.push(torn(format!("{typed}: the changelog's member is not the events'")));
+                        broken.push(torn(format!(
+                            "{typed}: the changelog's member is not the events'"
+                        )));
                     }
                 }
                 _ => {}
@@ -150,10 +156,15 @@ impl<D: Decider> Fold<D> {
         }
         let folded = self.aggregates.iter().filter(|(_, (_, state))| state.is_some());
         for (key, _) in folded.filter(|(key, _)| !seen.contains(key.as_str())) {
-            broken.push(torn(format!("{}/{key} has events, and no state in the changelog", D::CONTEXT)));
+            broken.push(torn(format!(
+                "{}/{key} has events, and no state in the changelog",
+                D::CONTEXT
+            )));
         }
-        for key in
-            self.members.keys().filter(|key| !changelog.contains_key(&format!("member/{}/{key}", D::CONTEXT)))
+        for key in self
+            .members
+            .keys()
+            .filter(|key| !changelog.contains_key(&format!("member/{}/{key}", D::CONTEXT)))
         {
             broken.push(torn(format!(
                 "{}/{key:?} is a member by its events, and not in the changelog",
@@ -199,16 +210,24 @@ impl Ledger {
     /// Reads on to the ends of all topics.
     pub fn read_on(&mut self, brokers: &str, codec: &Codec) -> anyhow::Result<()> {
         let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-        let topics: Vec<_> =
-            redpanda::topics::all().iter().filter(|topic| KINDS.contains(&&*last(&topic.name))).collect();
+        let topics: Vec<_> = redpanda::topics::all()
+            .iter()
+            .filter(|topic| KINDS.contains(&&*last(&topic.name)))
+            .collect();
         // Beside each other, as most of it is waiting for answers.
         let read: Vec<_> = std::thread::scope(|scope| {
             let reading = topics.into_iter().map(|topic| {
                 let mut positions = self.positions.get(&topic.name).cloned().unwrap_or_default();
                 scope.spawn(move || {
                     let (name, partitions) = (&topic.name, topic.partitions);
-                    let read =
-                        scan(brokers, name, partitions, Isolation::Committed, &mut positions, READ_MAX);
+                    let read = scan(
+                        brokers,
+                        name,
+                        partitions,
+                        Isolation::Committed,
+                        &mut positions,
+                        READ_MAX,
+                    );
                     (name, positions, read)
                 })
             });
@@ -226,15 +245,18 @@ impl Ledger {
     }
 
     fn add(&mut self, record: &Record, kind: &str, codec: &Codec) -> anyhow::Result<()> {
-        let key = || String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+        let key =
+            || String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
         let id = record.headers.text(headers::ID).unwrap_or_default();
         match kind {
             "commands" => {
                 let id = match id.parse() {
                     Ok(id) => id,
-                    // Without one, or with one of another form, it is an operator's: its place or its text names it.
+                    // Without one, or with one of another form, it is an operator's: its place or
+                    // its text names it.
                     Err(_) if id.is_empty() => {
-                        let place = format!("{}/{}/{}", record.topic, record.partition, record.offset);
+                        let place =
+                            format!("{}/{}/{}", record.topic, record.partition, record.offset);
                         Uuid::new_v5(&Uuid::NAMESPACE_URL, place.as_bytes())
                     }
                     Err(_) => Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()),
@@ -243,7 +265,8 @@ impl Ledger {
             }
             "events" => {
                 self.see(record, id);
-                let version = record.headers.text(headers::VERSION).and_then(|text| text.parse().ok());
+                let version =
+                    record.headers.text(headers::VERSION).and_then(|text| text.parse().ok());
                 let version = version.context("an event without a version")?;
                 let value = record.value.as_deref().context("an event without a value")?;
                 let key = key();
@@ -277,7 +300,8 @@ impl Ledger {
             }
             _ => {
                 // A task's partition is part of nothing: every aggregate has one.
-                let version = record.headers.text(headers::VERSION).and_then(|text| text.parse().ok());
+                let version =
+                    record.headers.text(headers::VERSION).and_then(|text| text.parse().ok());
                 match &record.value {
                     Some(value) => drop(self.changelog.insert(key(), (version, value.to_vec()))),
                     None => drop(self.changelog.remove(&key())),
@@ -288,7 +312,8 @@ impl Ledger {
     }
 
     fn see(&mut self, record: &Record, id: &str) {
-        self.places.insert((record.topic.to_string(), record.partition, record.offset), id.to_owned());
+        self.places
+            .insert((record.topic.to_string(), record.partition, record.offset), id.to_owned());
     }
 
     /// D: each state in the changelogs is the fold of its events.

@@ -1,5 +1,6 @@
-//! People who order: a steady stream of commands, written to the topics as the gateway writes them, and a history of what was sent and
-//! acknowledged. A command whose acknowledgement was not seen is sent again under the same id, as a client with an idempotency key does.
+//! People who order: a steady stream of commands, written to the topics as the gateway writes them,
+//! and a history of what was sent and acknowledged. A command whose acknowledgement was not seen is
+//! sent again under the same id, as a client with an idempotency key does.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,7 +32,8 @@ use uuid::Uuid;
 const WRITE_MAX: Duration = Duration::from_secs(5);
 /// How long a command is tried before it counts as not acknowledged.
 const TRY_MAX: Duration = Duration::from_secs(90);
-/// Commands that wait for their acknowledgement at once; whoever comes then leaves again, as more would only be in each other's way.
+/// Commands that wait for their acknowledgement at once; whoever comes then leaves again, as more
+/// would only be in each other's way.
 const IN_FLIGHT_MAX: usize = 300;
 /// Products of one round; the last has few pieces, so that orders are rejected too.
 const PRODUCTS: usize = 6;
@@ -74,7 +76,12 @@ pub struct Command {
 }
 
 impl Command {
-    fn new(codec: &Codec, topic: &'static str, key: String, message: &impl Message) -> anyhow::Result<Self> {
+    fn new(
+        codec: &Codec,
+        topic: &'static str,
+        key: String,
+        message: &impl Message,
+    ) -> anyhow::Result<Self> {
         let mut value = Vec::new();
         message.encode(codec, &mut value)?;
         Ok(Self::raw(topic, key, message.name(), value.into()))
@@ -111,7 +118,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// A load on the cluster behind `brokers`, its history written to `file` as it goes, a JSON line a try.
+    /// A load on the cluster behind `brokers`, its history written to `file` as it goes, a JSON
+    /// line a try.
     pub fn new(brokers: &str, codec: Arc<Codec>, file: &Path) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             writer: CommandWriter::new(brokers),
@@ -174,10 +182,17 @@ impl Load {
             let sku = format!("{round}-{number}");
             let price = Money { amount_minor: 100, currency: "EUR".to_owned() };
             let add = AddProduct { sku: sku.clone(), name: "Something".to_owned(), price };
-            self.send(Arc::new(Command::new(&self.codec, "stock.commands", sku.clone(), &add)?)).await;
+            self.send(Arc::new(Command::new(&self.codec, "stock.commands", sku.clone(), &add)?))
+                .await;
             let quantity = if number + 1 == PRODUCTS { 10 } else { 100_000 };
             let receive = ReceiveStock { sku: sku.clone(), quantity };
-            self.send(Arc::new(Command::new(&self.codec, "stock.commands", sku.clone(), &receive)?)).await;
+            self.send(Arc::new(Command::new(
+                &self.codec,
+                "stock.commands",
+                sku.clone(),
+                &receive,
+            )?))
+            .await;
             skus.push(sku);
         }
         Ok(skus)
@@ -199,19 +214,29 @@ impl Load {
         Ok(customers)
     }
 
-    /// Sends about `per_second` commands a second until [`Load::stop`], never waiting for one before the next.
-    pub async fn run(self: Arc<Self>, skus: Vec<String>, customers: Vec<Uuid>, per_second: u32, seed: u64) {
+    /// Sends about `per_second` commands a second until [`Load::stop`], never waiting for one
+    /// before the next.
+    pub async fn run(
+        self: Arc<Self>,
+        skus: Vec<String>,
+        customers: Vec<Uuid>,
+        per_second: u32,
+        seed: u64,
+    ) {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
         let mut orders: Vec<(Uuid, Uuid)> = Vec::new();
         self.stop.store(false, Ordering::Relaxed);
         while !self.stop.load(Ordering::Relaxed) {
             pace.tick().await;
-            if self.paused.load(Ordering::Relaxed) || self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX
+            if self.paused.load(Ordering::Relaxed)
+                || self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX
             {
                 continue;
             }
-            let Some(command) = self.next(&mut rng, &skus, &customers, &mut orders) else { continue };
+            let Some(command) = self.next(&mut rng, &skus, &customers, &mut orders) else {
+                continue;
+            };
             self.in_flight.fetch_add(1, Ordering::Relaxed);
             let load = self.clone();
             tokio::spawn(async move {
@@ -243,10 +268,14 @@ impl Load {
         let made = match rng.random_range(0..100) {
             0..70 => {
                 let order_id = Uuid::from_u128(rng.random());
-                // A few orders come from users who never registered: their mails are retried and fail.
+                // A few orders come from users who never registered: their mails are retried and
+                // fail.
                 let registered = rng.random_ratio(49, 50);
-                let user_id =
-                    if registered { *customers.choose(rng)? } else { Uuid::from_u128(rng.random()) };
+                let user_id = if registered {
+                    *customers.choose(rng)?
+                } else {
+                    Uuid::from_u128(rng.random())
+                };
                 orders.push((order_id, user_id));
                 let mut lines = Vec::new();
                 for _ in 0..rng.random_range(1..=3) {
@@ -276,8 +305,9 @@ impl Load {
             // The same command again, as rskafka may write it twice and people press twice.
             _ => {
                 let history = self.history();
-                let of_round =
-                    |command: &&Arc<Command>| orders.iter().any(|(id, _)| command.key == id.to_string());
+                let of_round = |command: &&Arc<Command>| {
+                    orders.iter().any(|(id, _)| command.key == id.to_string())
+                };
                 return history
                     .sent
                     .values()
@@ -296,7 +326,8 @@ impl Load {
         self.send(Arc::new(command)).await;
     }
 
-    /// Sends an order whose sender has so long a name that an output that repeats it twice is too large for its topic.
+    /// Sends an order whose sender has so long a name that an output that repeats it twice is too
+    /// large for its topic.
     ///
     /// # Errors
     /// When the codec does not know the schema.
@@ -317,12 +348,17 @@ impl Load {
         }
     }
 
-    /// Places an order in a record that claims to be of another time than now: the topic takes the writer's word for it
-    /// meanwhile. Nothing else may be written to it then.
+    /// Places an order in a record that claims to be of another time than now: the topic takes the
+    /// writer's word for it meanwhile. Nothing else may be written to it then.
     ///
     /// # Errors
     /// When the cluster refuses it, or the topic's settings have no effect.
-    pub async fn place_at(&self, cluster: &Cluster, sku: &str, ahead: Duration) -> anyhow::Result<()> {
+    pub async fn place_at(
+        &self,
+        cluster: &Cluster,
+        sku: &str,
+        ahead: Duration,
+    ) -> anyhow::Result<()> {
         const TOPIC: &str = "order.commands";
         const SETTINGS: [&str; 2] = ["message.timestamp.type", "message.timestamp.after.max.ms"];
         let (key, order) = self.order(sku)?;
@@ -335,8 +371,8 @@ impl Load {
         let given = Given { key: &command.key, value: &command.value, headers: &headers };
         let partitions = redpanda::topics::all().get(TOPIC).map_or(1, |topic| topic.partitions);
         let partition = redpanda::partition_of(command.key.as_bytes(), partitions);
-        // A setting works a moment after it is made, so the record is written until it is stamped as wanted. It is one
-        // command all the same, by its id.
+        // A setting works a moment after it is made, so the record is written until it is stamped
+        // as wanted. It is one command all the same, by its id.
         let write_until = async |writers_word: bool, ahead: Duration| {
             let begun = tokio::time::Instant::now();
             loop {
@@ -353,9 +389,13 @@ impl Load {
             }
         };
         let any_ms = i64::MAX.to_string();
-        cluster.configure(TOPIC, &[(SETTINGS[0], Some("CreateTime")), (SETTINGS[1], Some(&any_ms))]).await?;
+        cluster
+            .configure(TOPIC, &[(SETTINGS[0], Some("CreateTime")), (SETTINGS[1], Some(&any_ms))])
+            .await?;
         let written = write_until(true, ahead).await;
-        cluster.configure(TOPIC, &[(SETTINGS[0], Some("LogAppendTime")), (SETTINGS[1], None)]).await?;
+        cluster
+            .configure(TOPIC, &[(SETTINGS[0], Some("LogAppendTime")), (SETTINGS[1], None)])
+            .await?;
         written?;
         write_until(false, Duration::ZERO).await?;
         let mut history = self.history();
@@ -364,7 +404,8 @@ impl Load {
         Ok(())
     }
 
-    /// Writes a command with kcat under one more header, whose name is not UTF-8. No other client here can.
+    /// Writes a command with kcat under one more header, whose name is not UTF-8. No other client
+    /// here can.
     ///
     /// # Errors
     /// When kcat can't be run, or the record was not acknowledged.
@@ -389,7 +430,11 @@ impl Load {
         }
         kcat.arg("-H").arg(OsString::from_vec(b"\xff\xfe=1".to_vec())).arg(file.path());
         let written = kcat.output().await.context("running kcat")?;
-        anyhow::ensure!(written.status.success(), "kcat: {}", String::from_utf8_lossy(&written.stderr));
+        anyhow::ensure!(
+            written.status.success(),
+            "kcat: {}",
+            String::from_utf8_lossy(&written.stderr)
+        );
         let mut history = self.history();
         if doomed {
             history.doomed.insert(command.id);
@@ -411,7 +456,8 @@ impl Load {
         Ok((order_id.to_string(), value))
     }
 
-    /// Places an order as a newer program does, whose schema `id` has one more field at its end, null here.
+    /// Places an order as a newer program does, whose schema `id` has one more field at its end,
+    /// null here.
     ///
     /// # Errors
     /// When the codec does not know the schema of today.
@@ -425,10 +471,12 @@ impl Load {
         Ok(())
     }
 
-    /// Sends one command that receives stock a hundred times, as a client that never sees an answer would.
+    /// Sends one command that receives stock a hundred times, as a client that never sees an answer
+    /// would.
     pub async fn a_hundred_times(&self, sku: &str) -> anyhow::Result<()> {
         let receive = ReceiveStock { sku: sku.to_owned(), quantity: 1 };
-        let command = Arc::new(Command::new(&self.codec, "stock.commands", sku.to_owned(), &receive)?);
+        let command =
+            Arc::new(Command::new(&self.codec, "stock.commands", sku.to_owned(), &receive)?);
         for _ in 0..100 {
             self.send(command.clone()).await;
         }

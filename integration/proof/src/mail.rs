@@ -1,5 +1,6 @@
-//! A mail server that takes everything: without one, notifications are tried again for minutes, and the log is
-//! never quiet. It can be slow, and counts how often it has taken each mail; it keeps no mail.
+//! A mail server that takes everything: without one, notifications are tried again for minutes, and
+//! the log is never quiet. It can be slow, and counts how often it has taken each mail; it keeps no
+//! mail.
 
 use std::{
     collections::HashMap,
@@ -83,7 +84,10 @@ impl Shared {
             let answer: &[u8] = match (in_body, line.as_str()) {
                 (true, ".") => {
                     in_body = false;
-                    tokio::time::sleep(Duration::from_millis(self.delay_ms.load(Ordering::Relaxed))).await;
+                    tokio::time::sleep(Duration::from_millis(
+                        self.delay_ms.load(Ordering::Relaxed),
+                    ))
+                    .await;
                     *self.taken().entry(id.take().unwrap_or_default()).or_default() += 1;
                     b"250 taken\r\n"
                 }

@@ -1,5 +1,6 @@
-//! `faults`: breaks the running system in every way that is listed, again and again, and judges what came of it from the topics and the
-//! stores. Run by `integration/faults`, under a stack. Ends with 1 on any violation, 2 where a fault could not be made to happen.
+//! `faults`: breaks the running system in every way that is listed, again and again, and judges
+//! what came of it from the topics and the stores. Run by `integration/faults`, under a stack. Ends
+//! with 1 on any violation, 2 where a fault could not be made to happen.
 #![forbid(unsafe_code)]
 
 use std::{path::PathBuf, process::ExitCode};
@@ -72,7 +73,12 @@ async fn main() -> ExitCode {
         for fault in ALL {
             let short = if fault.short { ", short" } else { "" };
             let brokers = if fault.brokers > 1 { ", needs three brokers" } else { "" };
-            integration::say!("{:<22} {} ({} runs{short}{brokers})", fault.name, fault.what, fault.runs);
+            integration::say!(
+                "{:<22} {} ({} runs{short}{brokers})",
+                fault.name,
+                fault.what,
+                fault.runs
+            );
         }
         for (bug, fault) in CONTROLS {
             integration::say!("--control {bug:<18} shown by {fault}");
@@ -129,7 +135,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(name) => {
             let found = CONTROLS.iter().find(|(bug, _)| bug == name);
             let known = CONTROLS.map(|(bug, _)| bug).join(", ");
-            Some(*found.ok_or_else(|| anyhow::anyhow!("no bug is called {name}; there are {known}"))?)
+            Some(
+                *found
+                    .ok_or_else(|| anyhow::anyhow!("no bug is called {name}; there are {known}"))?,
+            )
         }
         None => None,
     };
@@ -160,11 +169,13 @@ mod tests {
 
     #[test]
     fn fault_of_three_brokers_is_an_error_on_one_and_left_out_of_all() {
-        let error = chosen(&["abort", "leader-killed"], 1).err().expect("it needs three").to_string();
+        let error =
+            chosen(&["abort", "leader-killed"], 1).err().expect("it needs three").to_string();
         assert!(error.contains("leader-killed needs three brokers"), "{error}");
         assert_eq!(chosen(&["abort", "leader-killed"], 3).expect("three are there").len(), 2);
 
-        let needs_three = |faults: Vec<&Fault>| faults.iter().filter(|fault| fault.brokers == 3).count();
+        let needs_three =
+            |faults: Vec<&Fault>| faults.iter().filter(|fault| fault.brokers == 3).count();
         assert_eq!(needs_three(chosen(&["--all"], 1).expect("faults")), 0);
         assert!(needs_three(chosen(&["--all"], 3).expect("faults")) > 0);
         assert!(chosen(&["--short"], 3).expect("faults").iter().all(|fault| fault.brokers == 3));

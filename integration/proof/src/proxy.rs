@@ -1,6 +1,7 @@
-//! A proxy between programs and a server, or the brokers of a cluster, that understands just enough of the server's protocol to know when something is committed:
-//! Kafka's EndTxn, PostgreSQL's COMMIT, a write of MongoDB's, a script of Redis' that has written. It cuts, delays, drops or keeps that
-//! answer, or lets what asks for it arrive when nobody waits for it any more.
+//! A proxy between programs and a server, or the brokers of a cluster, that understands just enough
+//! of the server's protocol to know when something is committed: Kafka's EndTxn, PostgreSQL's
+//! COMMIT, a write of MongoDB's, a script of Redis' that has written. It cuts, delays, drops or
+//! keeps that answer, or lets what asks for it arrive when nobody waits for it any more.
 
 use std::{
     collections::HashSet,
@@ -51,12 +52,14 @@ pub enum Mode {
     Delay(Duration),
     /// The connection breaks where the answer to a commit should pass.
     DropAnswer,
-    /// The answer to a commit is kept back, and all that comes after it, until the server's side ends.
+    /// The answer to a commit is kept back, and all that comes after it, until the server's side
+    /// ends.
     KeepAnswer,
-    /// Every connection that anything passes over swallows it, and everything after it, also when the mode
-    /// changes: nobody ever hears of it again.
+    /// Every connection that anything passes over swallows it, and everything after it, also when
+    /// the mode changes: nobody ever hears of it again.
     Swallow,
-    /// Such a request to Kafka is held back and the client's connection broken; the broker gets it after so long.
+    /// Such a request to Kafka is held back and the client's connection broken; the broker gets it
+    /// after so long.
     Late(Asked, Duration),
 }
 
@@ -82,8 +85,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens for each pair at its first address on behalf of the server at its second, both `host:port`. What
-    /// the proxy does, it does to all of them.
+    /// Listens for each pair at its first address on behalf of the server at its second, both
+    /// `host:port`. What the proxy does, it does to all of them.
     pub async fn start(pairs: &[(&str, &str)], protocol: Protocol) -> anyhow::Result<Self> {
         let mut proxy = Self {
             at: Vec::new(),
@@ -142,7 +145,8 @@ impl Proxy {
         self.harmed.load(Ordering::Relaxed)
     }
 
-    /// Waits until more than `before` commits were harmed; tells whether that came within `at_most`.
+    /// Waits until more than `before` commits were harmed; tells whether that came within
+    /// `at_most`.
     pub async fn harms(&self, before: usize, at_most: Duration) -> bool {
         let waiting = async {
             while self.harmed() <= before {
@@ -169,7 +173,8 @@ impl Link {
     async fn carry(self, client: TcpStream, server: TcpStream, mut cut: broadcast::Receiver<()>) {
         // Without these an answer waits for the next one.
         drop((client.set_nodelay(true), server.set_nodelay(true)));
-        let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+        let ((from_client, to_client), (from_server, to_server)) =
+            (client.into_split(), server.into_split());
         let late = tokio::select! {
             late = self.requests(from_client, to_server) => late,
             () = self.answers(from_server, to_client) => None,
@@ -260,7 +265,9 @@ impl Link {
         match self.protocol {
             Protocol::Kafka => answers(word(message, 4).map(i32::from_be_bytes)),
             Protocol::Mongo => answers(word(message, 8).map(i32::from_le_bytes)),
-            Protocol::Postgres => message.first() == Some(&b'C') && message.get(5..) == Some(b"COMMIT\0"),
+            Protocol::Postgres => {
+                message.first() == Some(&b'C') && message.get(5..) == Some(b"COMMIT\0")
+            }
             Protocol::Redis => message.windows(SCRIPT_OK.len()).any(|part| part == SCRIPT_OK),
         }
     }
@@ -269,7 +276,8 @@ impl Link {
 type Reading = BufReader<OwnedReadHalf>;
 
 impl Protocol {
-    /// The next message from a client; of a protocol whose requests need not be understood, what there is.
+    /// The next message from a client; of a protocol whose requests need not be understood, what
+    /// there is.
     async fn request(self, from: &mut Reading) -> Option<Vec<u8>> {
         match self {
             Self::Kafka | Self::Mongo => self.answer(from).await,
@@ -280,10 +288,16 @@ impl Protocol {
     /// The next message from the server.
     async fn answer(self, from: &mut Reading) -> Option<Vec<u8>> {
         match self {
-            Self::Kafka => whole(from, 0, |length| i32::from_be_bytes(length).try_into().ok()).await,
+            Self::Kafka => {
+                whole(from, 0, |length| i32::from_be_bytes(length).try_into().ok()).await
+            }
             // These lengths count themselves.
-            Self::Mongo => whole(from, 0, |length| (i32::from_le_bytes(length) - 4).try_into().ok()).await,
-            Self::Postgres => whole(from, 1, |length| (i32::from_be_bytes(length) - 4).try_into().ok()).await,
+            Self::Mongo => {
+                whole(from, 0, |length| (i32::from_le_bytes(length) - 4).try_into().ok()).await
+            }
+            Self::Postgres => {
+                whole(from, 1, |length| (i32::from_be_bytes(length) - 4).try_into().ok()).await
+            }
             Self::Redis => chunk(from).await,
         }
     }
@@ -294,14 +308,16 @@ impl Protocol {
         self == Self::Kafka && key == Some(asked as i16)
     }
 
-    /// The id of a request whose answer says that something is committed. PostgreSQL's and Redis' answers say so themselves.
+    /// The id of a request whose answer says that something is committed. PostgreSQL's and Redis'
+    /// answers say so themselves.
     fn wish(self, message: &[u8]) -> Option<i32> {
         match self {
-            Self::Kafka => {
-                self.asks(message, Asked::EndTxn).then(|| word(message, 8).map(i32::from_be_bytes))?
-            }
+            Self::Kafka => self
+                .asks(message, Asked::EndTxn)
+                .then(|| word(message, 8).map(i32::from_be_bytes))?,
             Self::Mongo => {
-                // Header, flags, the section's kind, its document's length, and a type; then the first field names the command.
+                // Header, flags, the section's kind, its document's length, and a type; then the
+                // first field names the command.
                 let is_message = word(message, 12).map(i32::from_le_bytes) == Some(OP_MSG);
                 let name = message.get(26..)?.split(|byte| *byte == 0).next()?;
                 (is_message && [&b"insert"[..], b"update"].contains(&name))
@@ -317,7 +333,11 @@ fn word(message: &[u8], at: usize) -> Option<[u8; 4]> {
 }
 
 /// A message: `ahead` bytes, four that say how many follow, and those.
-async fn whole(from: &mut Reading, ahead: usize, follow: fn([u8; 4]) -> Option<usize>) -> Option<Vec<u8>> {
+async fn whole(
+    from: &mut Reading,
+    ahead: usize,
+    follow: fn([u8; 4]) -> Option<usize>,
+) -> Option<Vec<u8>> {
     let mut message = vec![0; ahead + 4];
     from.read_exact(&mut message).await.ok()?;
     let more = follow(word(&message, ahead)?).filter(|more| *more < MESSAGE_MAX)?;
@@ -376,7 +396,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_address_stands_for_a_server_of_its_own() {
-        let (one, two) = (TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await);
+        let (one, two) =
+            (TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await);
         let (one, two) = (one.expect("a port"), two.expect("a port"));
         let at = |server: &TcpListener| server.local_addr().expect("its number").to_string();
         let pairs = [("127.0.0.1:0", &*at(&one)), ("127.0.0.1:0", &*at(&two))];
@@ -399,7 +420,9 @@ mod tests {
         assert_eq!(Protocol::Kafka.wish(b"\0\0\0\x08\0\x00\0\x03\0\0\0\x07"), None);
         let asked = link(Protocol::Kafka);
         asked.wishes.lock().expect("a lock").insert(7);
-        assert!(asked.is_commit(b"\0\0\0\x04\0\0\0\x07") && !asked.is_commit(b"\0\0\0\x04\0\0\0\x07"));
+        assert!(
+            asked.is_commit(b"\0\0\0\x04\0\0\0\x07") && !asked.is_commit(b"\0\0\0\x04\0\0\0\x07")
+        );
 
         let mongo = |name: &[u8]| {
             let header = [&40_i32, &9, &0, &OP_MSG, &0].map(|word| word.to_le_bytes()).concat();

@@ -1,5 +1,5 @@
-//! A reader that is there all the time: kcat, one process a topic, read committed, while faults happen. What it writes down is compared
-//! with the log afterwards.
+//! A reader that is there all the time: kcat, one process a topic, read committed, while faults
+//! happen. What it writes down is compared with the log afterwards.
 
 use std::{
     fs::File,

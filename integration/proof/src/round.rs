@@ -1,4 +1,5 @@
-//! One round after the other: commands, a fault amid them, quiet, and judgement; and the table of all of them.
+//! One round after the other: commands, a fault amid them, quiet, and judgement; and the table of
+//! all of them.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -21,7 +22,8 @@ use crate::{
     world::World,
 };
 
-/// H: within this long after the fault has ended, everything that was acknowledged is done, told and projected.
+/// H: within this long after the fault has ended, everything that was acknowledged is done, told
+/// and projected.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// A planted bug has shown itself within this long, or is not seen.
 const CONTROL_MAX: Duration = Duration::from_secs(25);
@@ -60,7 +62,8 @@ struct Row {
     late: usize,
     /// The longest that any command waited for its outcome, in seconds, by the broker's clock.
     longest_s: f64,
-    /// How long after the fault's end everything was done and projected, in seconds; the longest of the runs.
+    /// How long after the fault's end everything was done and projected, in seconds; the longest of
+    /// the runs.
     recovery_s: f64,
     not_run: Option<&'static str>,
     violations: Vec<Violation>,
@@ -93,8 +96,10 @@ impl Suite {
         }
         let (begun, mut rows) = (Instant::now(), Vec::new());
         for fault in faults {
-            let mut row = Row { fault: fault.name, not_run: fault.why_not(&self.world), ..Row::default() };
-            let runs = if row.not_run.is_some() { 0 } else { self.options.runs.unwrap_or(fault.runs) };
+            let mut row =
+                Row { fault: fault.name, not_run: fault.why_not(&self.world), ..Row::default() };
+            let runs =
+                if row.not_run.is_some() { 0 } else { self.options.runs.unwrap_or(fault.runs) };
             for run in 0..runs {
                 let at_s = begun.elapsed().as_secs();
                 drop(write!(stdout(), "{at_s:>5} s  {:<22} {:>2}/{runs}  ", fault.name, run + 1));
@@ -148,10 +153,16 @@ impl Suite {
             recovered.as_secs_f64()
         );
         for violation in violations.iter().take(SHOWN) {
-            integration::say!("         {} {:?}: {}", violation.invariant, violation.damage, violation.what);
+            integration::say!(
+                "         {} {:?}: {}",
+                violation.invariant,
+                violation.damage,
+                violation.what
+            );
         }
         row.violations.extend(violations);
-        let count = |damage| row.violations.iter().filter(|violation| violation.damage == damage).count();
+        let count =
+            |damage| row.violations.iter().filter(|violation| violation.damage == damage).count();
         (row.lost, row.doubled, row.torn, row.late) =
             (count(Damage::Lost), count(Damage::Doubled), count(Damage::Torn), count(Damage::Late));
         Ok(())
@@ -173,21 +184,27 @@ impl Suite {
                     return Ok(broken);
                 }
                 Err(error) if late => {
-                    let what =
-                        format!("could not be judged {} s after the fault: {error:#}", patience.as_secs());
+                    let what = format!(
+                        "could not be judged {} s after the fault: {error:#}",
+                        patience.as_secs()
+                    );
                     return Ok(vec![Violation::new('H', Damage::Late, what)]);
                 }
                 not_yet => {
                     if told.elapsed() > TELL_EVERY {
                         told = Instant::now();
                         let (count, first) = match not_yet {
-                            Ok(broken) => {
-                                (broken.len(), broken.first().map_or(String::new(), |one| one.what.clone()))
-                            }
+                            Ok(broken) => (
+                                broken.len(),
+                                broken.first().map_or(String::new(), |one| one.what.clone()),
+                            ),
                             Err(error) => (1, format!("{error:#}")),
                         };
                         let at_s = since.elapsed().as_secs();
-                        drop(write!(stdout(), "\n         {at_s} s: {count} to come, such as {first}\n  "));
+                        drop(write!(
+                            stdout(),
+                            "\n         {at_s} s: {count} to come, such as {first}\n  "
+                        ));
                     }
                     tokio::time::sleep(Duration::from_millis(300)).await;
                 }
@@ -203,7 +220,8 @@ impl Suite {
             ledger.read_on(&world.brokers, &world.codec)?;
             let mut broken = judge::topics(ledger, &world.codec, &world.load.history());
             broken.extend(judge::live_reader(ledger, &seen));
-            // Some notifications are written for minutes, so what has just been appended is waited for.
+            // Some notifications are written for minutes, so what has just been appended is waited
+            // for.
             let (asked, mut unread) = (Instant::now(), judge::unread(ledger, &seen));
             while !unread.is_empty() && asked.elapsed() < READER_MAX {
                 std::thread::sleep(Duration::from_millis(100));
@@ -256,8 +274,11 @@ impl Suite {
         let file = self.world.out.join("table.json");
         std::fs::write(&file, serde_json::to_string_pretty(&rows)?)?;
         integration::say!("\nhistories and this table as JSON: {}", self.world.out.display());
-        let violated: BTreeSet<char> =
-            rows.iter().flat_map(|row| &row.violations).map(|violation| violation.invariant).collect();
+        let violated: BTreeSet<char> = rows
+            .iter()
+            .flat_map(|row| &row.violations)
+            .map(|violation| violation.invariant)
+            .collect();
         let letters: String = violated.iter().flat_map(|letter| [*letter, ' ']).collect();
         let fine = match self.options.plant {
             None => {
@@ -289,7 +310,9 @@ fn open_transactions(brokers: &str) -> anyhow::Result<Vec<Violation>> {
     let places: Vec<TopicPartition> = redpanda::topics::all()
         .iter()
         .filter(|topic| !topic.name.ends_with(".commands"))
-        .flat_map(|topic| (0..topic.partitions).map(|partition| TopicPartition::new(&*topic.name, partition)))
+        .flat_map(|topic| {
+            (0..topic.partitions).map(|partition| TopicPartition::new(&*topic.name, partition))
+        })
         .collect();
     let ends = redpanda::scan::ends(brokers, &places)?;
     let open = places.iter().zip(ends).filter(|(_, (stable, end))| stable != end);
@@ -302,6 +325,7 @@ fn open_transactions(brokers: &str) -> anyhow::Result<Vec<Violation>> {
 
 /// FNV-1a: a name's share of the seed.
 fn hash(name: &str) -> u64 {
-    name.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -1,5 +1,6 @@
-//! E: what the read models hold, against the fold of the events; asked of the stores themselves, not through the code that writes
-//! them. Positions are watched while faults happen: they never go back. Redis' are not, because it may be emptied.
+//! E: what the read models hold, against the fold of the events; asked of the stores themselves,
+//! not through the code that writes them. Positions are watched while faults happen: they never go
+//! back. Redis' are not, because it may be emptied.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -34,7 +35,8 @@ pub struct Stores {
     pub redis: String,
 }
 
-/// Notes in PostgreSQL itself what must never happen there, so that none is missed between two looks.
+/// Notes in PostgreSQL itself what must never happen there, so that none is missed between two
+/// looks.
 const AUDIT: &str = "
 CREATE TABLE IF NOT EXISTS proof_went_back (what text NOT NULL);
 CREATE OR REPLACE FUNCTION proof_went_back() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -55,13 +57,18 @@ async fn texts(
 ) -> anyhow::Result<Vec<String>> {
     let found: Vec<Document> =
         collection.find(filter).projection(doc! { field: 1 }).await?.try_collect().await?;
-    Ok(found.iter().filter_map(|document| document.get_str(field).ok()).map(str::to_owned).collect())
+    Ok(found
+        .iter()
+        .filter_map(|document| document.get_str(field).ok())
+        .map(str::to_owned)
+        .collect())
 }
 
 impl Stores {
     async fn postgres(&self) -> anyhow::Result<tokio_postgres::Client> {
         let connecting = tokio_postgres::connect(&self.postgres, NoTls);
-        let (client, connection) = tokio::time::timeout(Duration::from_secs(2), connecting).await??;
+        let (client, connection) =
+            tokio::time::timeout(Duration::from_secs(2), connecting).await??;
         tokio::spawn(connection);
         Ok(client)
     }
@@ -72,17 +79,19 @@ impl Stores {
         Ok(mongodb::Client::with_options(options)?.database("millrace"))
     }
 
-    /// How many notifications to registered users have a mail that is asked for and neither sent nor given up. Mails to
-    /// others are tried again for minutes, whatever the mail server does.
+    /// How many notifications to registered users have a mail that is asked for and neither sent
+    /// nor given up. Mails to others are tried again for minutes, whatever the mail server does.
     ///
     /// # Errors
     /// When MongoDB does not answer.
     pub async fn mails_requested(&self) -> anyhow::Result<u64> {
         let mongo = self.mongo().await?;
-        let (notifications, recipients) = (mongo.collection("notifications"), mongo.collection("recipients"));
+        let (notifications, recipients) =
+            (mongo.collection("notifications"), mongo.collection("recipients"));
         let users = texts(&notifications, doc! { "mail": "requested" }, "user_id").await?;
         let registered = doc! { "_id": { "$in": &users }, "email": { "$ne": null } };
-        let registered: HashSet<_> = texts(&recipients, registered, "_id").await?.into_iter().collect();
+        let registered: HashSet<_> =
+            texts(&recipients, registered, "_id").await?.into_iter().collect();
         Ok(users.iter().filter(|user| registered.contains(*user)).count() as u64)
     }
 
@@ -127,8 +136,10 @@ impl Stores {
         let stored: HashMap<Uuid, (String, i64)> =
             rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
         for (id, told) in &ledger.outcomes {
-            let first =
-                told.outcomes.first().map(|outcome| (outcome.verdict.as_str().to_owned(), outcome.version));
+            let first = told
+                .outcomes
+                .first()
+                .map(|outcome| (outcome.verdict.as_str().to_owned(), outcome.version));
             if stored.get(id) != first.as_ref() {
                 broken.push(torn(format!(
                     "outcome {id}: PostgreSQL has {:?}, the topic {first:?}",
@@ -137,8 +148,10 @@ impl Stores {
             }
         }
         let rows = postgres.query("SELECT user_id, status, version FROM users", &[]).await?;
-        let stored: HashMap<String, (String, i64)> =
-            rows.iter().map(|row| (row.get::<_, Uuid>(0).to_string(), (row.get(1), row.get(2)))).collect();
+        let stored: HashMap<String, (String, i64)> = rows
+            .iter()
+            .map(|row| (row.get::<_, Uuid>(0).to_string(), (row.get(1), row.get(2))))
+            .collect();
         for (id, (version, state)) in &ledger.users.aggregates {
             let last = ledger.users.events.get(id).and_then(|events| events.last());
             let status = match state {
@@ -165,18 +178,20 @@ impl Stores {
                 Some(order::State::Cancelled(_)) => "cancelled",
                 None => continue,
             };
-            let found = stored
-                .get(id)
-                .map(|found| (found.get_str("status").unwrap_or_default(), number(found, "version")));
+            let found = stored.get(id).map(|found| {
+                (found.get_str("status").unwrap_or_default(), number(found, "version"))
+            });
             if found != Some((status, Some(*version))) {
-                broken
-                    .push(torn(format!("order {id}: MongoDB has {found:?}, the events {status} {version}")));
+                broken.push(torn(format!(
+                    "order {id}: MongoDB has {found:?}, the events {status} {version}"
+                )));
             }
         }
         let stored = documents(&mongo, "products").await.context("MongoDB")?;
         for (sku, (version, state)) in &ledger.stock.aggregates {
             let Some(stock::State::Product(product)) = state else { continue };
-            let found = stored.get(sku).map(|found| (number(found, "free"), number(found, "version")));
+            let found =
+                stored.get(sku).map(|found| (number(found, "free"), number(found, "version")));
             if found != Some((Some(product.free), Some(*version))) {
                 broken.push(torn(format!(
                     "product {sku}: MongoDB has {found:?}, the events {} {version}",
@@ -201,7 +216,8 @@ impl Stores {
         let stored: Vec<Option<String>> = pipe.query_async(&mut redis).await?;
         for ((sku, (version, state)), json) in products.into_iter().zip(stored) {
             let Some(stock::State::Product(product)) = state else { continue };
-            let found: Option<serde_json::Value> = json.as_deref().map(serde_json::from_str).transpose()?;
+            let found: Option<serde_json::Value> =
+                json.as_deref().map(serde_json::from_str).transpose()?;
             let found = found.map(|found| (found["free"].as_i64(), found["version"].as_i64()));
             if found != Some((Some(product.free), Some(*version))) {
                 let folded = format!("the events {} {version}", product.free);
@@ -214,7 +230,9 @@ impl Stores {
                 notification::Event::NotificationRaised(raised) => {
                     *unread.entry(raised.user_id).or_default() += 1
                 }
-                notification::Event::NotificationRead(read) => *unread.entry(read.user_id).or_default() -= 1,
+                notification::Event::NotificationRead(read) => {
+                    *unread.entry(read.user_id).or_default() -= 1
+                }
                 _ => {}
             }
         }
@@ -225,7 +243,9 @@ impl Stores {
         let stored: Vec<Option<i64>> = redis.mget(&keys).await?;
         for ((user, counted), stored) in unread.into_iter().zip(stored) {
             if stored.unwrap_or(0) != counted {
-                broken.push(torn(format!("unread of {user}: Redis has {stored:?}, the events {counted}")));
+                broken.push(torn(format!(
+                    "unread of {user}: Redis has {stored:?}, the events {counted}"
+                )));
             }
         }
         Ok(broken)
@@ -286,7 +306,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Ends it: the positions that went back, of PostgreSQL all, of MongoDB those that were seen to.
+    /// Ends it: the positions that went back, of PostgreSQL all, of MongoDB those that were seen
+    /// to.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
@@ -301,8 +322,12 @@ impl Watch {
     }
 }
 
-async fn documents(mongo: &mongodb::Database, collection: &str) -> anyhow::Result<HashMap<String, Document>> {
-    let found: Vec<Document> = mongo.collection(collection).find(doc! {}).await?.try_collect().await?;
+async fn documents(
+    mongo: &mongodb::Database,
+    collection: &str,
+) -> anyhow::Result<HashMap<String, Document>> {
+    let found: Vec<Document> =
+        mongo.collection(collection).find(doc! {}).await?.try_collect().await?;
     Ok(found
         .into_iter()
         .map(|document| (document.get_str("_id").unwrap_or_default().to_owned(), document))

@@ -1,6 +1,7 @@
-//! J: no thread of a process that says it is ready is dead or stuck. Each worker and projector exports how long it has been
-//! in its turn. While faults happen, that may be as long as the process itself allows; when all is quiet, a thread turns
-//! many times a second. A process that does not answer, or says that it is not ready, is not judged here.
+//! J: no thread of a process that says it is ready is dead or stuck. Each worker and projector
+//! exports how long it has been in its turn. While faults happen, that may be as long as the
+//! process itself allows; when all is quiet, a thread turns many times a second. A process that
+//! does not answer, or says that it is not ready, is not judged here.
 
 use std::{
     sync::{
@@ -16,8 +17,8 @@ use crate::ledger::{Damage, Violation};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a process may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
-/// No ready process has a thread that has been in its turn for longer, whatever happens: after 60 s it says itself that
-/// the thread is stuck. A process that was paused needs a moment to notice.
+/// No ready process has a thread that has been in its turn for longer, whatever happens: after 60 s
+/// it says itself that the thread is stuck. A process that was paused needs a moment to notice.
 pub const TURN_MAX: Duration = Duration::from_secs(65);
 /// The same for a system that is quiet.
 pub const QUIET_TURN_MAX: Duration = Duration::from_secs(5);
@@ -39,24 +40,28 @@ impl Threads {
             .into_iter()
             .flat_map(|service| ["0", "1"].into_iter().map(move |instance| (service, instance)));
         let services = names.filter_map(|(service, instance)| {
-            let url = std::env::var(format!("MILLRACE_INNER_{}_{instance}", service.to_uppercase())).ok()?;
+            let url =
+                std::env::var(format!("MILLRACE_INNER_{}_{instance}", service.to_uppercase()))
+                    .ok()?;
             Some((format!("{service}-{instance}"), url))
         });
         Self { services: services.collect() }
     }
 
-    /// How long each thread of a service has been in its turn; `None` where the service does not answer.
+    /// How long each thread of a service has been in its turn; `None` where the service does not
+    /// answer.
     pub async fn ages(&self, service: &str) -> Option<Vec<(String, Duration)>> {
         let (_, url) = self.services.iter().find(|(name, _)| name == service)?;
         Some(ages(&get(&format!("{url}/metrics")).await?.1))
     }
 
-    /// Every thread of a ready service that has been in its turn for longer than `turn_max`, and every ready service that
-    /// names no thread.
+    /// Every thread of a ready service that has been in its turn for longer than `turn_max`, and
+    /// every ready service that names no thread.
     pub async fn stuck(&self, turn_max: Duration) -> Vec<Violation> {
         let mut broken = Vec::new();
         for (service, url) in &self.services {
-            let is_ready = async || get(&format!("{url}/readyz")).await.is_some_and(|(ready, _)| ready);
+            let is_ready =
+                async || get(&format!("{url}/readyz")).await.is_some_and(|(ready, _)| ready);
             if !is_ready().await {
                 continue;
             }
@@ -108,7 +113,9 @@ fn judge(service: &str, ages: &[(String, Duration)], turn_max: Duration) -> Vec<
     }
     let stuck = ages.iter().filter(|(_, age)| *age > turn_max);
     let told = stuck.map(|(thread, age)| {
-        late(format!("{service} is ready, and its thread {thread} has been in one turn for {age:.1?}"))
+        late(format!(
+            "{service} is ready, and its thread {thread} has been in one turn for {age:.1?}"
+        ))
     });
     told.collect()
 }

@@ -57,7 +57,8 @@ pub struct Proxied {
     pub server: &'static str,
     /// The proxy.
     pub proxy: Proxy,
-    /// The variable by which a service finds the server, and what it is to be for one that shall find the proxy.
+    /// The variable by which a service finds the server, and what it is to be for one that shall
+    /// find the proxy.
     pub through: (&'static str, String),
 }
 
@@ -79,7 +80,8 @@ impl Proxied {
 
 /// A variable that the stack sets.
 fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name).with_context(|| format!("{name} is not set: run this by integration/faults"))
+    std::env::var(name)
+        .with_context(|| format!("{name} is not set: run this by integration/faults"))
 }
 
 impl World {
@@ -97,7 +99,14 @@ impl World {
         // Containers reach this process under the address of their engine's bridge.
         let host = std::env::var("MILLRACE_PROXY_HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
         let mut proxies = vec![
-            Proxied::store("postgres", "MILLRACE_POSTGRES_URL", &postgres, Protocol::Postgres, &host).await?,
+            Proxied::store(
+                "postgres",
+                "MILLRACE_POSTGRES_URL",
+                &postgres,
+                Protocol::Postgres,
+                &host,
+            )
+            .await?,
             Proxied::store("mongo", "MILLRACE_MONGO_URL", &mongo, Protocol::Mongo, &host).await?,
             Proxied::store("redis", "MILLRACE_REDIS_URL", &redis, Protocol::Redis, &host).await?,
         ];
@@ -120,7 +129,8 @@ impl World {
         }
         let stores = Stores { postgres, mongo, redis };
         stores.audit().await.context("preparing PostgreSQL")?;
-        let mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
+        let mail =
+            Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         Ok(Self {
             control: Control::from_env()?,
@@ -156,7 +166,8 @@ impl World {
         std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A metric of a service, added up over the series that have all of `labels` (`name="value"`); `None` where it does not answer.
+    /// A metric of a service, added up over the series that have all of `labels` (`name="value"`);
+    /// `None` where it does not answer.
     pub async fn metric(&self, service: &str, name: &str, labels: &[&str]) -> Option<f64> {
         let variable = format!("MILLRACE_INNER_{}", service.to_uppercase().replace('-', "_"));
         let url = format!("{}/metrics", std::env::var(variable).ok()?);
@@ -223,7 +234,9 @@ impl World {
                 return Ok(());
             }
             if begun.elapsed() > PART_MAX {
-                bail!("{name} was to stop and did not within {PART_MAX:?}: the fault did not happen");
+                bail!(
+                    "{name} was to stop and did not within {PART_MAX:?}: the fault did not happen"
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

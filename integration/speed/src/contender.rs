@@ -1,5 +1,5 @@
-//! The engine as a process: one worker on the topology of the work. Tells on standard output when it is ready, and, ended by a signal, how long
-//! its commits took.
+//! The engine as a process: one worker on the topology of the work. Tells on standard output when
+//! it is ready, and, ended by a signal, how long its commits took.
 
 use std::{
     sync::{
@@ -86,15 +86,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         Arc::new(connect),
         Arc::new(NoSource),
         Arc::new(now_ms),
-        Settings { commit_interval: Duration::from_millis(options.commit_ms), ..Settings::default() },
+        Settings {
+            commit_interval: Duration::from_millis(options.commit_ms),
+            ..Settings::default()
+        },
         metrics,
     );
     let status = worker.status();
     let shutdown = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let told = shutdown.clone();
-    let thread =
-        std::thread::Builder::new().name("worker".to_owned()).spawn(move || worker.run(&told, || {}))?;
+    let thread = std::thread::Builder::new()
+        .name("worker".to_owned())
+        .spawn(move || worker.run(&told, || {}))?;
 
     let watch = async {
         while status.restoring() == 0 && status.tasks() == 0 {
@@ -109,7 +113,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         std::future::pending::<()>().await;
     };
     runtime.block_on(async {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
             _ = terminate.recv() => {}
             () = watch => {}

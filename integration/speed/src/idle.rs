@@ -1,4 +1,5 @@
-//! `bench idle`: the CPU that the three services of the stack use while nothing happens, projectors and inner listeners included.
+//! `bench idle`: the CPU that the three services of the stack use while nothing happens, projectors
+//! and inner listeners included.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -23,8 +24,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let pids = pids(&["user-0", "order-0", "notification-0", "gateway-0"])?;
     std::thread::sleep(Duration::from_secs(options.settle));
-    let used =
-        || -> anyhow::Result<Vec<Duration>> { pids.values().map(|pid| Ok(usage(*pid)?.cpu)).collect() };
+    let used = || -> anyhow::Result<Vec<Duration>> {
+        pids.values().map(|pid| Ok(usage(*pid)?.cpu)).collect()
+    };
     let before = used()?;
     integration::say!("watching for {} s", options.seconds);
     std::thread::sleep(Duration::from_secs(options.seconds));
@@ -34,5 +36,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         integration::say!("{name:<16} {share:.2}% of a core");
         shares.insert(name, share);
     }
-    save(&options.out, &serde_json::json!({ "seconds": options.seconds, "percent_of_a_core": shares }))
+    save(
+        &options.out,
+        &serde_json::json!({ "seconds": options.seconds, "percent_of_a_core": shares }),
+    )
 }

@@ -1,5 +1,6 @@
-//! `bench latency`: open loop. Inputs are written when they are due, whether or not the earlier ones have come out; each carries the time at which it
-//! was due, and what is measured is from then until a read-committed reader has its output (so a stall counts in full; Tene, "How not to
+//! `bench latency`: open loop. Inputs are written when they are due, whether or not the earlier
+//! ones have come out; each carries the time at which it was due, and what is measured is from then
+//! until a read-committed reader has its output (so a stall counts in full; Tene, "How not to
 //! measure latency").
 
 use std::{
@@ -70,8 +71,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 let contender = &options.contenders[index];
                 let name = format!("late-{round}-{commit_ms}-{index}");
                 let found = once(&rig, *contender, &name, *commit_ms, options)?;
-                let told =
-                    PERCENTILES.map(|percentile| format!("{:.1}", ms(found.value_at_percentile(percentile))));
+                let told = PERCENTILES
+                    .map(|percentile| format!("{:.1}", ms(found.value_at_percentile(percentile))));
                 integration::say!(
                     "{:>2}/{} {:<24} commits every {commit_ms:>3} ms: {}, {:.1}",
                     round + 1,
@@ -151,7 +152,8 @@ impl Outputs {
     fn poll(&mut self, mut see: impl FnMut(u64)) -> anyhow::Result<()> {
         self.reader.poll(Duration::from_millis(50), 1_000, &mut self.records)?;
         for record in self.records.drain(..) {
-            let Event::Counted(counted) = Event::decode(&self.codec, &record.value.unwrap_or_default())?;
+            let Event::Counted(counted) =
+                Event::decode(&self.codec, &record.value.unwrap_or_default())?;
             let due = counted.body.split(' ').next().and_then(|due| due.parse().ok());
             see(due.context("an output without a time")?);
         }
@@ -164,22 +166,29 @@ fn now_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn tell(options: &Options, all: &BTreeMap<(u64, usize), Vec<Histogram<u64>>>) -> anyhow::Result<()> {
-    let mut table = vec![vec![format!("{} inputs/s; median of {} runs", options.rate, options.rounds)]];
+fn tell(
+    options: &Options,
+    all: &BTreeMap<(u64, usize), Vec<Histogram<u64>>>,
+) -> anyhow::Result<()> {
+    let mut table =
+        vec![vec![format!("{} inputs/s; median of {} runs", options.rate, options.rounds)]];
     table[0].extend(PERCENTILES.map(|percentile| format!("p{percentile} ms")));
     table[0].push("greatest ms".into());
     let mut json = Vec::new();
     for ((commit_ms, index), runs) in all {
-        let at =
-            |percentile: f64| Summary::of(runs.iter().map(|run| ms(run.value_at_percentile(percentile))));
+        let at = |percentile: f64| {
+            Summary::of(runs.iter().map(|run| ms(run.value_at_percentile(percentile))))
+        };
         let greatest = Summary::of(runs.iter().map(|run| ms(run.max())));
         let contender = options.contenders[*index].name();
         let mut row = vec![format!("{contender}, commits every {commit_ms} ms")];
         row.extend(PERCENTILES.map(|percentile| format!("{:.1}", at(percentile).median)));
         row.push(format!("{:.1}", greatest.median));
         table.push(row);
-        let percentiles: BTreeMap<String, Summary> =
-            PERCENTILES.iter().map(|percentile| (format!("p{percentile}"), at(*percentile))).collect();
+        let percentiles: BTreeMap<String, Summary> = PERCENTILES
+            .iter()
+            .map(|percentile| (format!("p{percentile}"), at(*percentile)))
+            .collect();
         json.push(serde_json::json!({
             "contender": contender, "commit_ms": commit_ms, "ms": percentiles, "greatest_ms": greatest,
         }));

@@ -1,4 +1,5 @@
-//! `bench`: how fast the engine is, beside others who do the same work on the same broker in the same run.
+//! `bench`: how fast the engine is, beside others who do the same work on the same broker in the
+//! same run.
 #![forbid(unsafe_code)]
 
 mod contender;

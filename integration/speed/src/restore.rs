@@ -1,4 +1,5 @@
-//! `bench restore`: the engine reads a changelog back that has one record for each of very many keys.
+//! `bench restore`: the engine reads a changelog back that has one record for each of very many
+//! keys.
 
 use std::path::PathBuf;
 
@@ -35,10 +36,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut rates = Vec::new();
     for round in 0..options.rounds {
         let running = rig.start(Contender::Engine, "restored", 100)?;
-        let Said::Ready { records, seconds } = running.said()? else { bail!("it ended before it was ready") };
+        let Said::Ready { records, seconds } = running.said()? else {
+            bail!("it ended before it was ready")
+        };
         let usage = running.usage()?;
         running.end()?;
-        ensure!(records >= options.keys, "{records} records were read back of {} keys", options.keys);
+        ensure!(
+            records >= options.keys,
+            "{records} records were read back of {} keys",
+            options.keys
+        );
         integration::say!(
             "{:>2}/{} {records} records in {seconds:.2} s: {:.0} a second; {:.2} s of CPU, {:.0} MB",
             round + 1,

@@ -1,4 +1,5 @@
-//! What every measurement needs: the broker, fresh topics, contenders as processes, and what the kernel says of these.
+//! What every measurement needs: the broker, fresh topics, contenders as processes, and what the
+//! kernel says of these.
 
 use std::{
     collections::BTreeMap,
@@ -75,7 +76,8 @@ impl Rig {
     /// From the variables that `integration/bench` and the stack set.
     pub(crate) fn from_env() -> anyhow::Result<Self> {
         let text = |name: &str| {
-            std::env::var(name).with_context(|| format!("{name} is not set; start with integration/bench"))
+            std::env::var(name)
+                .with_context(|| format!("{name} is not set; start with integration/bench"))
         };
         let streams = match std::env::var("MILLRACE_STREAMS_CLASSES") {
             Ok(classes) => Some((classes, PathBuf::from(text("MILLRACE_DATA")?).join("streams"))),
@@ -90,14 +92,18 @@ impl Rig {
     }
 
     fn tool(&self, words: &[&str]) -> anyhow::Result<()> {
-        let status =
-            Command::new(&self.bare_loop).arg(words[0]).arg(&self.brokers).args(&words[1..]).status();
+        let status = Command::new(&self.bare_loop)
+            .arg(words[0])
+            .arg(&self.brokers)
+            .args(&words[1..])
+            .status();
         let status = status.with_context(|| self.bare_loop.display().to_string())?;
         ensure!(status.success(), "bare_loop {} failed", words.join(" "));
         Ok(())
     }
 
-    /// Makes topics of [`PARTITIONS`] partitions; what a former run left under the names is deleted first.
+    /// Makes topics of [`PARTITIONS`] partitions; what a former run left under the names is deleted
+    /// first.
     pub(crate) fn fresh(&self, topics: &[&str]) -> anyhow::Result<()> {
         self.tool(&[&["fresh"], topics].concat())
     }
@@ -113,7 +119,8 @@ impl Rig {
         self.tool(&["fill", INPUTS, &records.to_string(), &keys.to_string(), &body])
     }
 
-    /// Writes inputs at a steady rate; each begins with the time at which it was due, in microseconds since the epoch.
+    /// Writes inputs at a steady rate; each begins with the time at which it was due, in
+    /// microseconds since the epoch.
     pub(crate) fn pace(&self, rate: u64, seconds: u64, keys: u64) -> anyhow::Result<Child> {
         let mut command = Command::new(&self.bare_loop);
         command.args([
@@ -128,7 +135,12 @@ impl Rig {
     }
 
     /// Fresh topics, and a contender that works on them.
-    pub(crate) fn begin(&self, contender: Contender, name: &str, commit_ms: u64) -> anyhow::Result<Running> {
+    pub(crate) fn begin(
+        &self,
+        contender: Contender,
+        name: &str,
+        commit_ms: u64,
+    ) -> anyhow::Result<Running> {
         let changelog = contender.changelog(name);
         match contender {
             // It makes its own.
@@ -139,7 +151,12 @@ impl Rig {
     }
 
     /// The same on the topics that are there.
-    pub(crate) fn start(&self, contender: Contender, name: &str, commit_ms: u64) -> anyhow::Result<Running> {
+    pub(crate) fn start(
+        &self,
+        contender: Contender,
+        name: &str,
+        commit_ms: u64,
+    ) -> anyhow::Result<Running> {
         let commit = commit_ms.to_string();
         let mut command = match contender {
             Contender::Engine | Contender::Plain | Contender::AtLeastOnce => {
@@ -163,7 +180,8 @@ impl Rig {
                 command
             }
             Contender::Streams | Contender::StreamsRocksdb => {
-                let (classes, state) = self.streams.as_ref().context("Kafka Streams was not built")?;
+                let (classes, state) =
+                    self.streams.as_ref().context("Kafka Streams was not built")?;
                 let store = if contender == Contender::Streams { "memory" } else { "rocksdb" };
                 let mut command = Command::new("java");
                 command.args([
@@ -179,7 +197,8 @@ impl Rig {
                 command
             }
         };
-        let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("{command:?}"))?;
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("{command:?}"))?;
         let (tell, said) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || {
@@ -217,8 +236,8 @@ pub(crate) struct Usage {
 /// The processes of the stack's parts that are called `names`.
 pub(crate) fn pids(names: &[&str]) -> anyhow::Result<BTreeMap<String, u32>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let socket =
-        std::env::var_os(control::VARIABLE).context("no stack is known; start with integration/bench")?;
+    let socket = std::env::var_os(control::VARIABLE)
+        .context("no stack is known; start with integration/bench")?;
     let parts = runtime.block_on(control::Client::at(socket).status())?;
     let pids: BTreeMap<String, u32> = parts
         .into_iter()
@@ -236,8 +255,8 @@ impl Running {
         Ok(all.iter().map(|next| next.unsigned_abs()).sum())
     }
 
-    /// Waits until it has committed `records` inputs. Gives its use of the machine from when it had committed the first to the end, and
-    /// the broker's CPU time.
+    /// Waits until it has committed `records` inputs. Gives its use of the machine from when it had
+    /// committed the first to the end, and the broker's CPU time.
     pub(crate) fn wait_for(&mut self, records: u64) -> anyhow::Result<(Usage, Duration)> {
         let (mut first, mut last, mut since) = (None, 0, Instant::now());
         loop {
@@ -247,7 +266,9 @@ impl Running {
             let committed = match self.committed() {
                 Ok(committed) => committed,
                 // A coordinator may have to be found first; for how long, is bounded below.
-                Err(error) if matches!(error.downcast_ref(), Some(LogError::Retriable { .. })) => last,
+                Err(error) if matches!(error.downcast_ref(), Some(LogError::Retriable { .. })) => {
+                    last
+                }
                 Err(error) => return Err(error),
             };
             if committed > last {
@@ -257,7 +278,10 @@ impl Running {
             if committed >= records {
                 let (own, broker) = first.unwrap_or_default();
                 let (own_end, broker_end) = (self.usage()?, usage(self.broker)?);
-                return Ok((Usage { cpu: own_end.cpu - own.cpu, ..own_end }, broker_end.cpu - broker.cpu));
+                return Ok((
+                    Usage { cpu: own_end.cpu - own.cpu, ..own_end },
+                    broker_end.cpu - broker.cpu,
+                ));
             }
             ensure!(
                 since.elapsed() < STUCK,
@@ -301,11 +325,13 @@ impl Drop for Running {
     }
 }
 
-/// CPU time and memory of a process, as the kernel counts them (proc(5): `stat` fields 14 and 15 in ticks of 10 ms, `status` VmHWM).
+/// CPU time and memory of a process, as the kernel counts them (proc(5): `stat` fields 14 and 15 in
+/// ticks of 10 ms, `status` VmHWM).
 pub(crate) fn usage(pid: u32) -> anyhow::Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything.
-    let fields: Vec<&str> = stat.rsplit_once(')').context("/proc stat")?.1.split_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').context("/proc stat")?.1.split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;

@@ -11,8 +11,8 @@ pub(crate) struct Summary {
     pub(crate) min: f64,
     pub(crate) median: f64,
     pub(crate) max: f64,
-    /// The confidence interval of the median, at least 95% (order statistics; Conover, Practical Nonparametric Statistics, 3.2). With
-    /// fewer than six values it is all of them, and less sure.
+    /// The confidence interval of the median, at least 95% (order statistics; Conover, Practical
+    /// Nonparametric Statistics, 3.2). With fewer than six values it is all of them, and less sure.
     pub(crate) low: f64,
     pub(crate) high: f64,
 }
@@ -22,17 +22,30 @@ impl Summary {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let Some(last) = values.len().checked_sub(1) else {
-            return Self { min: f64::NAN, median: f64::NAN, max: f64::NAN, low: f64::NAN, high: f64::NAN };
+            return Self {
+                min: f64::NAN,
+                median: f64::NAN,
+                max: f64::NAN,
+                low: f64::NAN,
+                high: f64::NAN,
+            };
         };
         let median = (values[last / 2] + values[last.div_ceil(2)]) / 2.0;
         let from = lower_rank(values.len());
-        Self { min: values[0], median, max: values[last], low: values[from], high: values[last - from] }
+        Self {
+            min: values[0],
+            median,
+            max: values[last],
+            low: values[from],
+            high: values[last - from],
+        }
     }
 }
 
 /// The largest rank from 0 of which the chance that the median lies below it is at most 2.5%.
 fn lower_rank(count: usize) -> usize {
-    let (mut chance, mut term, mut rank) = (0.0, 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX)), 0);
+    let (mut chance, mut term, mut rank) =
+        (0.0, 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX)), 0);
     for taken in 0..count {
         chance += term;
         if chance > 0.025 {

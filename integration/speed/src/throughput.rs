@@ -1,4 +1,5 @@
-//! `bench engine`: all contenders in turn, over and over, each with fresh topics and the same inputs; what each wrote is checked.
+//! `bench engine`: all contenders in turn, over and over, each with fresh topics and the same
+//! inputs; what each wrote is checked.
 
 use std::{collections::HashMap, ops::ControlFlow, path::PathBuf, time::Duration};
 
@@ -92,24 +93,28 @@ fn once(rig: &Rig, contender: Contender, name: &str, options: &Options) -> anyho
     })
 }
 
-/// Every output is there once and in order: the counts of each key go up by one, and together they are all inputs. Gives the seconds from
-/// the first output to the last by the broker's clock.
+/// Every output is there once and in order: the counts of each key go up by one, and together they
+/// are all inputs. Gives the seconds from the first output to the last by the broker's clock.
 fn check(rig: &Rig, records: u64) -> anyhow::Result<f64> {
     let codec = work::codec();
     let (mut counts, mut all, mut wrong) = (HashMap::<_, i64>::new(), 0, None);
     let (mut first, mut last) = (i64::MAX, i64::MIN);
     let see = |record: redpanda::log::Record| {
-        (first, last, all) = (first.min(record.timestamp_ms), last.max(record.timestamp_ms), all + 1);
+        (first, last, all) =
+            (first.min(record.timestamp_ms), last.max(record.timestamp_ms), all + 1);
         let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
         let count = counts.entry(key).or_default();
         *count += 1;
         match Event::decode(&codec, &value) {
             Ok(Event::Counted(counted)) if counted.count == *count => {}
-            found => drop(wrong.get_or_insert_with(|| format!("expected count {count}, found {found:?}"))),
+            found => drop(
+                wrong.get_or_insert_with(|| format!("expected count {count}, found {found:?}")),
+            ),
         }
         ControlFlow::Continue(())
     };
-    let spans = scan::spans(&rig.brokers, OUTPUTS)?.with_context(|| format!("{OUTPUTS} is not there"))?;
+    let spans =
+        scan::spans(&rig.brokers, OUTPUTS)?.with_context(|| format!("{OUTPUTS} is not there"))?;
     scan::each(&rig.brokers, OUTPUTS, &spans, SILENT_MAX, see)?;
     ensure!(wrong.is_none(), "a wrong output: {}", wrong.unwrap_or_default());
     ensure!(all == records, "{all} outputs of {records} inputs");
@@ -131,13 +136,16 @@ fn tell(options: &Options, runs: &[Vec<Run>]) -> anyhow::Result<()> {
     let mut json = Vec::new();
     for (index, contender) in options.contenders.iter().enumerate() {
         let rate = of(index, |run| run.records_per_second);
-        let (cpu, memory) = (of(index, |run| run.cpu_us_per_record), of(index, |run| run.memory_mb));
+        let (cpu, memory) =
+            (of(index, |run| run.cpu_us_per_record), of(index, |run| run.memory_mb));
         let broker = of(index, |run| run.broker_us_per_record);
         let commits = runs[index].iter().filter_map(|run| run.commit_ms).collect::<Vec<_>>();
         let commits = (!commits.is_empty()).then(|| Summary::of(commits));
         let ratio = engine.map(|engine| {
             let pairs = runs[engine].iter().zip(&runs[index]);
-            Summary::of(pairs.map(|(ours, theirs)| ours.records_per_second / theirs.records_per_second))
+            Summary::of(
+                pairs.map(|(ours, theirs)| ours.records_per_second / theirs.records_per_second),
+            )
         });
         table.push(vec![
             contender.name().to_owned(),
@@ -146,7 +154,9 @@ fn tell(options: &Options, runs: &[Vec<Run>]) -> anyhow::Result<()> {
             format!("{:.2}", broker.median),
             format!("{:.0}", memory.median),
             commits.as_ref().map_or("-".into(), |commits| format!("{:.1}", commits.median)),
-            ratio.as_ref().map_or("-".into(), |r| format!("{:.2} ({:.2} to {:.2})", r.median, r.low, r.high)),
+            ratio
+                .as_ref()
+                .map_or("-".into(), |r| format!("{:.2} ({:.2} to {:.2})", r.median, r.low, r.high)),
         ]);
         json.push(serde_json::json!({
             "contender": contender.name(), "runs": runs[index], "rate": rate, "cpu_us": cpu, "memory_mb": memory, "commit_ms": commits,

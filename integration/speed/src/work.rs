@@ -1,6 +1,7 @@
-//! The work that all contenders do: for each input read and update the state of its key, write one output and one changelog record, all of
-//! them Avro, about 200 bytes. On the engine it is an aggregate that is fed by follow-ups: these have no outcome and are not
-//! remembered, so what is written is what Kafka Streams writes, and the engine's headers.
+//! The work that all contenders do: for each input read and update the state of its key, write one
+//! output and one changelog record, all of them Avro, about 200 bytes. On the engine it is an
+//! aggregate that is fed by follow-ups: these have no outcome and are not remembered, so what is
+//! written is what Kafka Streams writes, and the engine's headers.
 
 use domain::decider::{Context, Decider, Decision, Input};
 use engine::Topology;
@@ -105,7 +106,8 @@ pub(crate) fn topology(name: &'static str, plain: bool) -> Topology {
     if plain { topology.plain_events() } else { topology }
 }
 
-/// The schemas under ids that all contenders know without a registry: the records of the work first, from 1.
+/// The schemas under ids that all contenders know without a registry: the records of the work
+/// first, from 1.
 pub(crate) fn codec() -> Codec {
     let own = [Add::SCHEMA, Counted::SCHEMA, Count::SCHEMA];
     Codec::of(own.into_iter().chain(schemas::all().iter().copied()).zip(1..))
@@ -119,7 +121,8 @@ mod tests {
 
     #[test]
     fn kafka_streams_has_the_same_schemas() {
-        let protocol: Value = serde_json::from_str(include_str!("../streams/speed.avpr")).expect("JSON");
+        let protocol: Value =
+            serde_json::from_str(include_str!("../streams/speed.avpr")).expect("JSON");
         let types = protocol["types"].as_array().expect("types");
         for (theirs, ours) in types.iter().zip([Add::SCHEMA, Counted::SCHEMA, Count::SCHEMA]) {
             let mut theirs = theirs.clone();
@@ -131,11 +134,15 @@ mod tests {
     #[test]
     fn a_key_is_counted() {
         let add = Input::FollowUp(Add { body: "x".into() }.into());
-        let context = Context { key: "k", at_ms: 0, input_id: uuid::Uuid::nil(), version: 0, principal: "" };
+        let context =
+            Context { key: "k", at_ms: 0, input_id: uuid::Uuid::nil(), version: 0, principal: "" };
         let state = Count { count: 6, body: "y".into() };
         let decision = Counter::decide(Some(&state), None, &add, &context);
         let event = Event::from(Counted { count: 7, body: "x".into() });
         assert_eq!(decision.events, std::slice::from_ref(&event));
-        assert_eq!(Counter::evolve(Some(state), &event), Some(Count { count: 7, body: "x".into() }));
+        assert_eq!(
+            Counter::evolve(Some(state), &event),
+            Some(Count { count: 7, body: "x".into() })
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! `gate`: stands before Apache Kafka and makes it answer as Redpanda does. It only parses its arguments; `integration::gate`
-//! does the work.
+//! `gate`: stands before Apache Kafka and makes it answer as Redpanda does. It only parses its
+//! arguments; `integration::gate` does the work.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -15,7 +15,8 @@ const EXIT_USAGE: u8 = 64;
 #[derive(Debug, Parser)]
 #[command(name = "gate", version)]
 struct Options {
-    /// An address for clients and the broker behind it, which must advertise that address; once for each broker
+    /// An address for clients and the broker behind it, which must advertise that address; once for
+    /// each broker
     #[arg(long = "listen", required_unless_present = "relays", value_name = "LISTEN=UPSTREAM")]
     listeners: Vec<Listener>,
     /// An address from which everything is forwarded as it is, without any rule

@@ -1,5 +1,6 @@
-//! `stack`: the whole system as plain processes. `stack up` for people, `stack run -- COMMAND` for tests, `stack ctl REQUEST` to start,
-//! stop or kill parts of a running one. It only parses its arguments; `integration::stack` does the work.
+//! `stack`: the whole system as plain processes. `stack up` for people, `stack run -- COMMAND` for
+//! tests, `stack ctl REQUEST` to start, stop or kill parts of a running one. It only parses its
+//! arguments; `integration::stack` does the work.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -23,9 +24,11 @@ struct Options {
 enum Command {
     /// Start everything on the well-known ports and stay until Ctrl-C
     Up(flow::Up),
-    /// Start everything on free ports with fresh data, run a command against it, stop, end as the command ended
+    /// Start everything on free ports with fresh data, run a command against it, stop, end as the
+    /// command ended
     Run(flow::Run),
-    /// Ask a running stack: status, start NAME [VARIABLE=VALUE ...], stop NAME, signal NAME SIGNAL, wait NAME [SECONDS]
+    /// Ask a running stack: status, start NAME [VARIABLE=VALUE ...], stop NAME, signal NAME SIGNAL,
+    /// wait NAME [SECONDS]
     Ctl {
         /// The data folder of the stack that is asked
         #[arg(long, default_value = ".millrace/up", value_name = "DIR")]

@@ -1,6 +1,7 @@
-//! One client's connection and the one to Kafka behind it. Requests go to Kafka and responses to the client in the order in which
-//! they came; what Kafka closes is closed to the client too, and a client that cannot be connected to Kafka is closed at once. It
-//! knows no rule: [`Gate::plan`] says what is done with a request.
+//! One client's connection and the one to Kafka behind it. Requests go to Kafka and responses to
+//! the client in the order in which they came; what Kafka closes is closed to the client too, and a
+//! client that cannot be connected to Kafka is closed at once. It knows no rule: [`Gate::plan`]
+//! says what is done with a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use super::{Exchange, Gate, Next, Plan};
 
 /// Requests of one connection that may wait for their responses; further ones are not read.
 const IN_FLIGHT_MAX: usize = 1000;
-/// How long responses are awaited that a client who is gone has asked for: the rules want to see them.
+/// How long responses are awaited that a client who is gone has asked for: the rules want to see
+/// them.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What comes next on the way back to the client.
@@ -32,7 +34,11 @@ enum Expected {
 type ToKafka = Mutex<OwnedWriteHalf>;
 
 /// Serves `client` until either side closes.
-pub(super) async fn serve(gate: Arc<Gate>, client: TcpStream, kafka: TcpStream) -> anyhow::Result<()> {
+pub(super) async fn serve(
+    gate: Arc<Gate>,
+    client: TcpStream,
+    kafka: TcpStream,
+) -> anyhow::Result<()> {
     client.set_nodelay(true)?;
     kafka.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
@@ -82,7 +88,8 @@ async fn requests(
     Ok(())
 }
 
-/// Writes responses in the order of their requests, until Kafka closes or all requests that will ever come are answered.
+/// Writes responses in the order of their requests, until Kafka closes or all requests that will
+/// ever come are answered.
 async fn responses(
     mut from_kafka: BufReader<OwnedReadHalf>,
     to_kafka: &ToKafka,
@@ -108,7 +115,8 @@ async fn responses(
             }
         };
         let Some(response) = response else { return Ok(()) };
-        // A client that is gone needs no response, but rules want to see the ones that are still to come.
+        // A client that is gone needs no response, but rules want to see the ones that are still to
+        // come.
         let _ = to_client.write_all(&response).await;
         if let Some(done) = done {
             let _ = done.send(());
@@ -183,7 +191,8 @@ mod tests {
         assert!(read.expect("the gate closes the connection").is_err());
     }
 
-    /// Answers in order, each AddOffsetsToTxn twice: first that the transaction before has not ended.
+    /// Answers in order, each AddOffsetsToTxn twice: first that the transaction before has not
+    /// ended.
     async fn fake_kafka(listener: TcpListener) {
         let (mut stream, _) = listener.accept().await.expect("the gate connects");
         let mut ended = false;
@@ -211,7 +220,8 @@ mod tests {
         tokio::spawn(fake_kafka(listener));
         let mut client = client(kafka).await;
         let metadata = |id| frame(ApiKey::Metadata, 8, id, &MetadataRequest::default());
-        let produce = |id, acks| frame(ApiKey::Produce, 7, id, &ProduceRequest::default().with_acks(acks));
+        let produce =
+            |id, acks| frame(ApiKey::Produce, 7, id, &ProduceRequest::default().with_acks(acks));
         let all = [
             metadata(1),
             // The gate refuses it by itself: no session is that short.
@@ -227,7 +237,8 @@ mod tests {
         client.write_all(&all).await.expect("the gate reads");
 
         for expected in [1, 2, 3, 5, 6, 7] {
-            let read = tokio::time::timeout(PATIENCE, wire::read(&mut client)).await.expect("a response");
+            let read =
+                tokio::time::timeout(PATIENCE, wire::read(&mut client)).await.expect("a response");
             let response = read.expect("a connection").expect("a response");
             let id = response.slice(4..8);
             assert_eq!(i32::from_be_bytes(id.as_ref().try_into().expect("four bytes")), expected);
@@ -264,7 +275,8 @@ mod tests {
         let unserved = frame(ApiKey::Metadata, 13, 2, &MetadataRequest::default());
         client.write_all(&[before, unserved].concat()).await.expect("the gate reads");
 
-        let read = tokio::time::timeout(PATIENCE, wire::read(&mut client)).await.expect("a response");
+        let read =
+            tokio::time::timeout(PATIENCE, wire::read(&mut client)).await.expect("a response");
         assert!(read.expect("a connection").is_some(), "the request before is answered");
         closed(client).await;
     }

@@ -1,6 +1,7 @@
-//! The gate: a proxy for Kafka's protocol between all clients and Apache Kafka. It makes Kafka answer as Redpanda does wherever
-//! the two differ and Millrace could notice; each difference is one entry of [`rules::RULES`]. Requests that no rule is about
-//! pass undecoded. Kafka must advertise the gate's address, so the gate never rewrites where brokers are. It keeps the state
+//! The gate: a proxy for Kafka's protocol between all clients and Apache Kafka. It makes Kafka
+//! answer as Redpanda does wherever the two differ and Millrace could notice; each difference is
+//! one entry of [`rules::RULES`]. Requests that no rule is about pass undecoded. Kafka must
+//! advertise the gate's address, so the gate never rewrites where brokers are. It keeps the state
 //! of transactions in memory while brokers come and go, and it needs no crate of the house.
 
 mod connection;
@@ -56,7 +57,8 @@ pub enum Plan {
         request: Bytes,
         /// Looks at the response.
         exchange: Box<dyn Exchange>,
-        /// Later requests of the connection wait until this one is answered. Set where Kafka may be asked twice.
+        /// Later requests of the connection wait until this one is answered. Set where Kafka may be
+        /// asked twice.
         alone: bool,
     },
 }
@@ -80,7 +82,8 @@ pub enum Next {
     },
 }
 
-/// What Redpanda has as cluster settings, with its defaults, and what the gate imitates only when asked.
+/// What Redpanda has as cluster settings, with its defaults, and what the gate imitates only when
+/// asked.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Settings {
     /// Longest transaction timeout that a producer may ask for
@@ -121,7 +124,8 @@ impl Gate {
         Self { settings, ..Self::default() }
     }
 
-    /// Decides what is done with a request. An error closes the client's connection, as Redpanda does.
+    /// Decides what is done with a request. An error closes the client's connection, as Redpanda
+    /// does.
     pub fn plan(&self, request: &Request) -> anyhow::Result<Plan> {
         rules::plan(self, request)
     }
@@ -130,7 +134,8 @@ impl Gate {
     pub async fn serve(self: Arc<Self>, listeners: &[Listener]) -> anyhow::Result<()> {
         let mut accepting = tokio::task::JoinSet::new();
         for Listener { listen, upstream } in listeners {
-            let bound = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+            let bound =
+                TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
             accepting.spawn(self.clone().accept(bound, upstream.clone()));
         }
         while accepting.join_next().await.is_some() {}
@@ -150,20 +155,24 @@ impl Gate {
                     continue;
                 }
             };
-            let (gate, upstream, unreachable) = (self.clone(), upstream.clone(), unreachable.clone());
+            let (gate, upstream, unreachable) =
+                (self.clone(), upstream.clone(), unreachable.clone());
             tokio::spawn(async move {
                 let kafka = match TcpStream::connect(&upstream).await {
                     Ok(kafka) => kafka,
                     Err(error) => {
                         // Clients of a dead broker try again many times a second: once is enough.
                         if !unreachable.swap(true, Ordering::Relaxed) {
-                            tell!("gate: {upstream} cannot be reached, so clients are closed: {error}");
+                            tell!(
+                                "gate: {upstream} cannot be reached, so clients are closed: {error}"
+                            );
                         }
                         return;
                     }
                 };
                 unreachable.store(false, Ordering::Relaxed);
-                // Connections end in resets all the time; what a rule or the codec says is worth a line.
+                // Connections end in resets all the time; what a rule or the codec says is worth a
+                // line.
                 if let Err(error) = connection::serve(gate, client, kafka).await
                     && !error.is::<std::io::Error>()
                 {

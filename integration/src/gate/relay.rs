@@ -1,5 +1,6 @@
-//! Forwards connections as they are, knowing no protocol. What brokers say to each other goes through such relays, so that
-//! a test that stops their process cuts a broker off from the others. It keeps nothing and repeats nothing.
+//! Forwards connections as they are, knowing no protocol. What brokers say to each other goes
+//! through such relays, so that a test that stops their process cuts a broker off from the others.
+//! It keeps nothing and repeats nothing.
 
 use anyhow::Context;
 use tokio::net::{TcpListener, TcpStream};
@@ -10,7 +11,8 @@ use super::Listener;
 pub async fn serve(listeners: &[Listener]) -> anyhow::Result<()> {
     let mut accepting = tokio::task::JoinSet::new();
     for Listener { listen, upstream } in listeners {
-        let bound = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+        let bound =
+            TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         accepting.spawn(accept(bound, upstream.clone()));
     }
     while accepting.join_next().await.is_some() {}

@@ -1,14 +1,15 @@
-//! The APIs that Redpanda serves and their versions, as its handlers declare them. It is data only; the rule `api-versions` acts
-//! on it.
+//! The APIs that Redpanda serves and their versions, as its handlers declare them. It is data only;
+//! the rule `api-versions` acts on it.
 
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::VersionRange;
 
 /// Minimum and maximum version of every API that Redpanda serves, in the order of
-/// `src/v/kafka/server/handlers/handlers.h`. The numbers are the template arguments of each handler in
-/// `src/v/kafka/server/handlers/*.h`, read from v24.3 (December 2024), with what pull requests of the repository changed
-/// until v26.2 as far as they were found; each such line names its pull request. Produce is still at 7 in July 2026
-/// (redpanda#31246, open, raises it to 9), and Metadata 13 (redpanda#30485) was closed without a merge that was seen.
+/// `src/v/kafka/server/handlers/handlers.h`. The numbers are the template arguments of each handler
+/// in `src/v/kafka/server/handlers/*.h`, read from v24.3 (December 2024), with what pull requests
+/// of the repository changed until v26.2 as far as they were found; each such line names its pull
+/// request. Produce is still at 7 in July 2026 (redpanda#31246, open, raises it to 9), and Metadata
+/// 13 (redpanda#30485) was closed without a merge that was seen.
 pub const REDPANDA: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Produce, 0, 7),
     // Topic ids: redpanda#26968, September 2025, v25.3.

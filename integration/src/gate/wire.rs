@@ -1,5 +1,6 @@
-//! Frames of Kafka's protocol: reading one from a connection, and decoding and encoding the messages that a rule is about. It
-//! decodes nothing by itself, so a frame that no rule is about passes as the bytes that came.
+//! Frames of Kafka's protocol: reading one from a connection, and decoding and encoding the
+//! messages that a rule is about. It decodes nothing by itself, so a frame that no rule is about
+//! passes as the bytes that came.
 
 use anyhow::{Context, bail};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -14,15 +15,16 @@ const LENGTH_BYTES: usize = 4;
 /// API key, version and correlation id.
 const FIXED_HEADER_BYTES: usize = 8;
 
-/// Reads one frame with its length before it; `None` when the peer has closed the connection between frames.
+/// Reads one frame with its length before it; `None` when the peer has closed the connection
+/// between frames.
 pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Bytes>> {
     let mut length = [0; LENGTH_BYTES];
     match from.read_exact(&mut length).await {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
         other => other?,
     };
-    let bytes =
-        usize::try_from(i32::from_be_bytes(length)).map_err(|_| invalid("a frame of negative length"))?;
+    let bytes = usize::try_from(i32::from_be_bytes(length))
+        .map_err(|_| invalid("a frame of negative length"))?;
     let mut frame = BytesMut::with_capacity(LENGTH_BYTES + bytes);
     frame.put_slice(&length);
     frame.resize(LENGTH_BYTES + bytes, 0);
@@ -73,7 +75,8 @@ impl Request {
     /// Decodes the body.
     pub fn decode<T: Decodable + HeaderVersion>(&self) -> anyhow::Result<T> {
         let mut rest = self.frame.slice(LENGTH_BYTES..);
-        RequestHeader::decode(&mut rest, T::header_version(self.version)).context("a request's header")?;
+        RequestHeader::decode(&mut rest, T::header_version(self.version))
+            .context("a request's header")?;
         T::decode(&mut rest, self.version).context("a request's body")
     }
 
@@ -99,13 +102,20 @@ impl Request {
     }
 
     /// A response to this request in another version than its own.
-    pub fn response_in<T: Encodable + HeaderVersion>(&self, version: i16, body: &T) -> anyhow::Result<Bytes> {
+    pub fn response_in<T: Encodable + HeaderVersion>(
+        &self,
+        version: i16,
+        body: &T,
+    ) -> anyhow::Result<Bytes> {
         let header = ResponseHeader::default().with_correlation_id(self.correlation_id);
         frame(&header, T::header_version(version), body, version)
     }
 
     /// Decodes a response to this request.
-    pub fn read_response<T: Decodable + HeaderVersion>(&self, response: &Bytes) -> anyhow::Result<T> {
+    pub fn read_response<T: Decodable + HeaderVersion>(
+        &self,
+        response: &Bytes,
+    ) -> anyhow::Result<T> {
         read_response(self.version, response)
     }
 
@@ -117,7 +127,8 @@ impl Request {
         let header_version = ProduceRequest::header_version(self.version);
         let mut rest = self.frame.slice(LENGTH_BYTES..);
         RequestHeader::decode(&mut rest, header_version).context("a produce request's header")?;
-        // The transactional id precedes acks since version 3; a flexible version has a compact string.
+        // The transactional id precedes acks since version 3; a flexible version has a compact
+        // string.
         let id_bytes = match self.version {
             ..3 => 0,
             3..9 => usize::try_from(rest.try_get_i16()?).unwrap_or(0),

@@ -31,8 +31,9 @@ pub struct Compose {
 impl Compose {
     /// The project of this process's environment; overrides are written into `overrides`.
     pub fn from_env(overrides: PathBuf) -> Result<Self, ControlError> {
-        let variable =
-            |name: &str| std::env::var(name).map_err(|_| refused("compose", format!("{name} is not set")));
+        let variable = |name: &str| {
+            std::env::var(name).map_err(|_| refused("compose", format!("{name} is not set")))
+        };
         let (project, files) = (variable("COMPOSE_PROJECT_NAME")?, variable("COMPOSE_FILE")?);
         std::fs::create_dir_all(&overrides)
             .map_err(|error| refused("compose", format!("{}: {error}", overrides.display())))?;
@@ -48,19 +49,24 @@ impl Compose {
             return Ok(Vec::new());
         }
         let inspected = run("docker", &[&["inspect"], &ids[..]].concat(), &self.files).await?;
-        let containers: Vec<Value> =
-            serde_json::from_str(&inspected).map_err(|error| refused("docker inspect", error.to_string()))?;
+        let containers: Vec<Value> = serde_json::from_str(&inspected)
+            .map_err(|error| refused("docker inspect", error.to_string()))?;
         Ok(containers.iter().map(status).collect())
     }
 
     /// Creates a part's container anew with `extra` in its environment, or starts the one that is
     /// there where nothing has changed.
-    pub(super) async fn start(&self, name: &str, extra: &[(&str, &str)]) -> Result<u32, ControlError> {
+    pub(super) async fn start(
+        &self,
+        name: &str,
+        extra: &[(&str, &str)],
+    ) -> Result<u32, ControlError> {
         let service = service(name);
         let mut files = self.files.clone();
         if !extra.is_empty() {
             let environment: HashMap<_, _> = extra.iter().copied().collect();
-            let text = serde_json::json!({ "services": { service: { "environment": environment } } });
+            let text =
+                serde_json::json!({ "services": { service: { "environment": environment } } });
             let path = self.overrides.join(format!("{service}.json"));
             std::fs::write(&path, text.to_string())
                 .map_err(|error| refused("start", format!("{}: {error}", path.display())))?;
@@ -69,7 +75,11 @@ impl Compose {
         let up = ["compose", "up", "-d", "--no-deps", "--no-build", "--quiet-pull", service];
         run("docker", &up, &files).await?;
         let status = self.status().await?;
-        Ok(status.into_iter().find(|part| part.name == name).and_then(|part| part.pid).unwrap_or_default())
+        Ok(status
+            .into_iter()
+            .find(|part| part.name == name)
+            .and_then(|part| part.pid)
+            .unwrap_or_default())
     }
 
     /// Stops a part in order; one that does not run is left as it is.
@@ -138,7 +148,8 @@ fn status(container: &Value) -> PartStatus {
     let state = &container["State"];
     let runs = matches!(state["Status"].as_str(), Some("running" | "paused"));
     let code = state["ExitCode"].as_i64().unwrap_or_default();
-    let service = container["Config"]["Labels"]["com.docker.compose.service"].as_str().unwrap_or_default();
+    let service =
+        container["Config"]["Labels"]["com.docker.compose.service"].as_str().unwrap_or_default();
     let word = match (state["Status"].as_str(), state["Health"]["Status"].as_str()) {
         (Some("running"), None | Some("healthy")) => "ready",
         (Some("running"), _) => "starting",
@@ -154,7 +165,8 @@ fn status(container: &Value) -> PartStatus {
         state: word.to_owned(),
         pid: pid.filter(|_| runs),
         address: service.to_owned(),
-        starts: u32::try_from(container["RestartCount"].as_u64().unwrap_or_default()).unwrap_or(u32::MAX),
+        starts: u32::try_from(container["RestartCount"].as_u64().unwrap_or_default())
+            .unwrap_or(u32::MAX),
         ended: (!runs).then(|| format!("ended with code {code}")),
     }
 }
@@ -212,7 +224,9 @@ mod tests {
 
     #[test]
     fn every_part_and_its_service_name_each_other() {
-        for name in ["broker", "user-0", "order-0", "order-1", "notification-0", "gateway-0", "postgres"] {
+        for name in
+            ["broker", "user-0", "order-0", "order-1", "notification-0", "gateway-0", "postgres"]
+        {
             assert_eq!(part(service(name)), name);
         }
     }

@@ -1,6 +1,8 @@
-//! The control socket of a running stack: one request a line (`status`, `start NAME [VARIABLE=VALUE ...]`, `stop NAME`, `signal NAME SIGNAL`, `wait NAME
-//! [SECONDS]`), one JSON line an answer. Tests use it through [`Client`], people through `stack ctl`. It can do nothing that the user who
-//! started the stack could not do with `kill`, and only that user can open it.
+//! The control socket of a running stack: one request a line (`status`,
+//! `start NAME [VARIABLE=VALUE ...]`, `stop NAME`, `signal NAME SIGNAL`, `wait NAME [SECONDS]`),
+//! one JSON line an answer. Tests use it through [`Client`], people through `stack ctl`. It can do
+//! nothing that the user who started the stack could not do with `kill`, and only that user can
+//! open it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -88,7 +90,8 @@ async fn carry_out(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, S
                 pair.split_once('=')
                     .ok_or_else(|| StackError::Refused(format!("{pair:?} is not VARIABLE=VALUE")))
             });
-            answer.pid = Some(supervisor.start_with(name, &pairs.collect::<Result<Vec<_>, _>>()?).await?);
+            answer.pid =
+                Some(supervisor.start_with(name, &pairs.collect::<Result<Vec<_>, _>>()?).await?);
         }
         ["stop", name] => supervisor.stop(name).await?,
         ["signal", name, signal] => supervisor.signal(name, named(signal)?).await?,
@@ -163,7 +166,8 @@ impl Client {
     pub fn from_env() -> Result<Self, ControlError> {
         let stack = std::env::var_os(VARIABLE).ok_or(ControlError::NoStack)?;
         if stack == "compose" {
-            let overrides = std::env::temp_dir().join(format!("millrace-compose-{}", std::process::id()));
+            let overrides =
+                std::env::temp_dir().join(format!("millrace-compose-{}", std::process::id()));
             return Ok(Self { stack: Stack::Compose(Compose::from_env(overrides)?) });
         }
         Ok(Self::at(stack))
@@ -197,10 +201,15 @@ impl Client {
     }
 
     /// The same with more in its environment, for this one start. No space may stand in a value.
-    pub async fn start_with(&self, name: &str, extra: &[(&str, &str)]) -> Result<u32, ControlError> {
+    pub async fn start_with(
+        &self,
+        name: &str,
+        extra: &[(&str, &str)],
+    ) -> Result<u32, ControlError> {
         match &self.stack {
             Stack::Socket(path) => {
-                let pairs: String = extra.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+                let pairs: String =
+                    extra.iter().map(|(name, value)| format!(" {name}={value}")).collect();
                 Ok(ask(path, &format!("start {name}{pairs}")).await?.pid.unwrap_or_default())
             }
             Stack::Compose(compose) => compose.start(name, extra).await,
@@ -231,7 +240,9 @@ impl Client {
     /// Waits until a part is ready.
     pub async fn wait(&self, name: &str, at_most: Duration) -> Result<(), ControlError> {
         match &self.stack {
-            Stack::Socket(path) => ask(path, &format!("wait {name} {}", at_most.as_secs())).await.map(drop),
+            Stack::Socket(path) => {
+                ask(path, &format!("wait {name} {}", at_most.as_secs())).await.map(drop)
+            }
             Stack::Compose(compose) => compose.wait(name, at_most).await,
         }
     }

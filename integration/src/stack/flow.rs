@@ -1,5 +1,6 @@
-//! What the commands do. `up`: the well-known ports, a visible journey, then stay until Ctrl-C. `run`: free ports and fresh data, run a
-//! command against them, stop everything, end as the command ended. Both stop in reverse order; a second Ctrl-C kills.
+//! What the commands do. `up`: the well-known ports, a visible journey, then stay until Ctrl-C.
+//! `run`: free ports and fresh data, run a command against them, stop everything, end as the
+//! command ended. Both stop in reverse order; a second Ctrl-C kills.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::parts::{self, Context};
 use super::ports::local;
 use super::{
-    Layout, Outer, Part, Policy, Ports, STRANGER, Secrets, Secured, StackError, Supervisor, control, process,
+    Layout, Outer, Part, Policy, Ports, STRANGER, Secrets, Secured, StackError, Supervisor,
+    control, process,
 };
 use crate::journey;
 
@@ -62,8 +64,8 @@ pub struct Run {
     /// How many brokers: one, or three that hold a replica of everything
     #[arg(long, default_value = "1", value_name = "COUNT", value_parser = ["1", "3"])]
     pub brokers: String,
-    /// TLS, users and access rules everywhere, with an authority of its own; one broker, and without the
-    /// gate, which can't see into TLS
+    /// TLS, users and access rules everywhere, with an authority of its own; one broker, and
+    /// without the gate, which can't see into TLS
     #[arg(long, conflicts_with = "brokers")]
     pub secured: bool,
     /// Leave out the gate that makes Kafka answer as Redpanda does
@@ -124,7 +126,11 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     let parts = parts::all(&context, options.servers_only, gated)?;
     let supervisor = supervise(&context, only(parts, &options.only)?, Policy::Leave)?;
 
-    say!("starting a stack for {:?} (logs in {})", options.command[0], context.layout.logs().display());
+    say!(
+        "starting a stack for {:?} (logs in {})",
+        options.command[0],
+        context.layout.logs().display()
+    );
     let begun = tokio::select! {
         begun = supervisor.start_all() => begun,
         () = signals.next() => Err(StackError::Refused("interrupted".into())),
@@ -178,7 +184,8 @@ fn context(layout: Layout, ports: Ports) -> Result<Context, StackError> {
     Ok(Context { layout, ports, secrets, secured: None })
 }
 
-/// The parts that `names` chooses, or all. Clients reach the broker through its gate, so whoever chooses it gets both.
+/// The parts that `names` chooses, or all. Clients reach the broker through its gate, so whoever
+/// chooses it gets both.
 fn only(mut parts: Vec<Part>, names: &[String]) -> Result<Vec<Part>, StackError> {
     if let Some(unknown) = names.iter().find(|name| parts.iter().all(|part| part.name != **name)) {
         let known = parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -186,13 +193,19 @@ fn only(mut parts: Vec<Part>, names: &[String]) -> Result<Vec<Part>, StackError>
     }
     let chosen = |name: &str| names.iter().any(|chosen| chosen == name);
     // Of several brokers none serves without the others.
-    let of_broker = |name: &str| name == "gate" || name.starts_with("broker-") || name.starts_with("link");
-    parts
-        .retain(|part| names.is_empty() || chosen(&part.name) || (chosen("broker") && of_broker(&part.name)));
+    let of_broker =
+        |name: &str| name == "gate" || name.starts_with("broker-") || name.starts_with("link");
+    parts.retain(|part| {
+        names.is_empty() || chosen(&part.name) || (chosen("broker") && of_broker(&part.name))
+    });
     Ok(parts)
 }
 
-fn supervise(context: &Context, parts: Vec<Part>, policy: Policy) -> Result<Arc<Supervisor>, StackError> {
+fn supervise(
+    context: &Context,
+    parts: Vec<Part>,
+    policy: Policy,
+) -> Result<Arc<Supervisor>, StackError> {
     let supervisor = Supervisor::new(context.layout.clone(), parts, policy);
     control::serve(&context.layout.socket(), supervisor.clone())?;
     Ok(supervisor)
@@ -224,7 +237,11 @@ async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
 }
 
 /// Runs the command in the terminal's foreground, told where everything is.
-async fn follow(words: &[OsString], context: &Context, signals: &mut Signals) -> Result<u8, StackError> {
+async fn follow(
+    words: &[OsString],
+    context: &Context,
+    signals: &mut Signals,
+) -> Result<u8, StackError> {
     let mut command = process::command(words, None);
     command.envs(parts::environment(context)).envs(run_environment(context));
     let program = Path::new(&words[0]);
@@ -252,7 +269,10 @@ fn run_environment(context: &Context) -> Vec<(String, OsString)> {
     let mut env: Vec<(String, OsString)> = vec![
         ("MILLRACE_URL".into(), journey_target(context).url.into()),
         ("MILLRACE_GATEWAYS".into(), listed.into()),
-        ("MILLRACE_PROMETHEUS_URL".into(), format!("http://{}", local(ports.outer.prometheus_port)).into()),
+        (
+            "MILLRACE_PROMETHEUS_URL".into(),
+            format!("http://{}", local(ports.outer.prometheus_port)).into(),
+        ),
         (control::VARIABLE.into(), context.layout.socket().into()),
         ("MILLRACE_DATA".into(), context.layout.data.clone().into()),
         ("MILLRACE_ADMIN_EMAIL".into(), context.secrets.admin_email.into()),
@@ -271,11 +291,20 @@ fn run_environment(context: &Context) -> Vec<(String, OsString)> {
     // Of each broker one, comma separated.
     let brokers = ports.brokers();
     let joined = |all: Vec<&str>| OsString::from(all.join(","));
-    env.push(("MILLRACE_BROKERS_INNER".into(), joined(brokers.iter().map(|one| &*one.inner).collect())));
+    env.push((
+        "MILLRACE_BROKERS_INNER".into(),
+        joined(brokers.iter().map(|one| &*one.inner).collect()),
+    ));
     let proxied: Vec<_> = brokers.iter().filter_map(|broker| broker.proxied.as_ref()).collect();
     if !proxied.is_empty() {
-        env.push(("MILLRACE_PROXIED_BROKER".into(), joined(proxied.iter().map(|one| &*one.at).collect())));
-        env.push(("MILLRACE_PROXY".into(), joined(proxied.iter().map(|one| &*one.proxy).collect())));
+        env.push((
+            "MILLRACE_PROXIED_BROKER".into(),
+            joined(proxied.iter().map(|one| &*one.at).collect()),
+        ));
+        env.push((
+            "MILLRACE_PROXY".into(),
+            joined(proxied.iter().map(|one| &*one.proxy).collect()),
+        ));
     }
     for service in ["user", "order", "notification", "gateway"] {
         for instance in ["0", "1"] {
@@ -315,7 +344,11 @@ fn addresses(context: &Context, servers_only: bool) {
     }
     let secrets = &context.secrets;
     let word = if secrets.made { "made now" } else { "as before" };
-    say!("  admin        {}, password in {} ({word})", secrets.admin_email, secrets.admin_password.display());
+    say!(
+        "  admin        {}, password in {} ({word})",
+        secrets.admin_email,
+        secrets.admin_password.display()
+    );
     say!("  keys         {}, {} ({word})", secrets.jwt_keys.display(), secrets.secret.display());
     say!("  data         {}", context.layout.data.display());
     say!("\nCtrl-C stops all of it.");
@@ -330,7 +363,8 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, StackError> {
-        let listen = |kind| signal(kind).map_err(StackError::file("listen for", Path::new("signals")));
+        let listen =
+            |kind| signal(kind).map_err(StackError::file("listen for", Path::new("signals")));
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,

@@ -1,5 +1,5 @@
-//! Where things are: the checkout, the built binaries, and one data folder with everything that a stack writes. It only names and makes
-//! folders; what goes into them is the parts' business.
+//! Where things are: the checkout, the built binaries, and one data folder with everything that a
+//! stack writes. It only names and makes folders; what goes into them is the parts' business.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -25,17 +25,22 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The checkout above the working directory (else the one this was built from), and `data` made absolute.
+    /// The checkout above the working directory (else the one this was built from), and `data` made
+    /// absolute.
     pub fn find(data: &Path) -> Result<Self, StackError> {
         let here = std::env::current_dir().map_err(StackError::file("open", Path::new(".")))?;
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
-        let root =
-            here.ancestors().find(|dir| dir.join("integration/pom.xml").exists()).unwrap_or(built_from);
-        let exe = std::env::current_exe().map_err(StackError::file("find", Path::new("this binary")))?;
+        let root = here
+            .ancestors()
+            .find(|dir| dir.join("integration/pom.xml").exists())
+            .unwrap_or(built_from);
+        let exe =
+            std::env::current_exe().map_err(StackError::file("find", Path::new("this binary")))?;
         let beside = exe.parent().unwrap_or(Path::new("/"));
         let elsewhere = std::env::var_os("MILLRACE_BINARIES").map(PathBuf::from);
         let bins = elsewhere.unwrap_or_else(|| beside.to_path_buf());
-        // Relative names are the checkout's, so that `stack ctl` finds the same stack from any folder below it.
+        // Relative names are the checkout's, so that `stack ctl` finds the same stack from any
+        // folder below it.
         Ok(Self { root: root.to_path_buf(), data: root.join(data), bins })
     }
 
@@ -64,10 +69,11 @@ impl Layout {
             .write(true)
             .open(&path)
             .map_err(StackError::file("open", &path))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StackError::Locked {
-            pid: std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned(),
-            data: self.data.display().to_string(),
-        })?;
+        let lock =
+            Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StackError::Locked {
+                pid: std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned(),
+                data: self.data.display().to_string(),
+            })?;
         std::fs::write(&path, format!("{}\n", std::process::id()))
             .map_err(StackError::file("write", &path))?;
         Ok(lock)
@@ -75,10 +81,16 @@ impl Layout {
 
     /// Removes everything but the lock: what `--fresh` means.
     pub fn clear(&self) -> Result<(), StackError> {
-        let entries = std::fs::read_dir(&self.data).map_err(StackError::file("read", &self.data))?;
-        for path in entries.flatten().map(|entry| entry.path()).filter(|path| !path.ends_with("lock")) {
-            let removed =
-                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        let entries =
+            std::fs::read_dir(&self.data).map_err(StackError::file("read", &self.data))?;
+        for path in
+            entries.flatten().map(|entry| entry.path()).filter(|path| !path.ends_with("lock"))
+        {
+            let removed = if path.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
             removed.map_err(StackError::file("remove", &path))?;
         }
         match std::fs::remove_dir_all(self.elsewhere()) {
@@ -145,18 +157,20 @@ impl Layout {
         std::env::temp_dir().join(format!("millrace-{}.sock", self.hash()))
     }
 
-    /// PostgreSQL's folder and, when this is root, the user it runs as. That user must be able to reach the folder; where the data folder
-    /// is closed to it (below /root, say), the files go under /var/lib/millrace.
+    /// PostgreSQL's folder and, when this is root, the user it runs as. That user must be able to
+    /// reach the folder; where the data folder is closed to it (below /root, say), the files go
+    /// under /var/lib/millrace.
     pub fn postgres(&self) -> Result<(PathBuf, Option<User>), StackError> {
         let inside = self.data.join("postgres");
         if !nix::unistd::geteuid().is_root() {
             std::fs::create_dir_all(&inside).map_err(StackError::file("make", &inside))?;
             return Ok((inside, None));
         }
-        let user = User::from_name("postgres").ok().flatten().ok_or_else(|| StackError::Missing {
-            what: "the user postgres".into(),
-            hint: "PostgreSQL refuses to run as root; Debian's package makes that user".into(),
-        })?;
+        let user =
+            User::from_name("postgres").ok().flatten().ok_or_else(|| StackError::Missing {
+                what: "the user postgres".into(),
+                hint: "PostgreSQL refuses to run as root; Debian's package makes that user".into(),
+            })?;
         let dir = if self.data.ancestors().all(|dir| passable(dir, &user)) {
             inside
         } else {

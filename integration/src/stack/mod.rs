@@ -1,7 +1,9 @@
-//! The whole system as plain processes of one parent. A [`Part`] says how one process is started, seen to be ready and stopped;
-//! [`parts`] lists them all; the [`Supervisor`] runs them; [`control`] lets tests and people start, stop and kill them by name; [`flow`]
-//! is what `stack up` and `stack run` do. It never restarts anything in tests, never touches a process it did not start, and keeps
-//! nothing outside its data folder (but PostgreSQL's files, where that folder is closed to PostgreSQL's user).
+//! The whole system as plain processes of one parent. A [`Part`] says how one process is started,
+//! seen to be ready and stopped; [`parts`] lists them all; the [`Supervisor`] runs them;
+//! [`control`] lets tests and people start, stop and kill them by name; [`flow`] is what `stack up`
+//! and `stack run` do. It never restarts anything in tests, never touches a process it did not
+//! start, and keeps nothing outside its data folder (but PostgreSQL's files, where that folder is
+//! closed to PostgreSQL's user).
 
 mod compose;
 pub mod control;
@@ -39,7 +41,9 @@ pub enum StackError {
         source: std::io::Error,
     },
     /// Another stack works on the same data folder.
-    #[error("another stack (pid {pid}) runs on {data}; stop it, or give this one its own folder with --data")]
+    #[error(
+        "another stack (pid {pid}) runs on {data}; stop it, or give this one its own folder with --data"
+    )]
     Locked {
         /// The other one's process id.
         pid: String,
@@ -88,7 +92,10 @@ pub enum StackError {
 
 impl StackError {
     /// For `map_err` on file operations.
-    pub fn file(doing: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn file(
+        doing: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.display().to_string();
         move |source| Self::File { doing, path, source }
     }

@@ -1,4 +1,5 @@
-//! What one process of the stack is: how it is started, seen to be ready, and stopped. Data only; the supervisor acts on it.
+//! What one process of the stack is: how it is started, seen to be ready, and stopped. Data only;
+//! the supervisor acts on it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -76,7 +77,13 @@ pub struct Part {
 
 impl Part {
     /// A part that starts with the stack and is stopped with SIGTERM; the rest is set on it.
-    pub fn new(name: impl Into<String>, kind: Kind, stage: u8, command: Vec<OsString>, ready: Ready) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        kind: Kind,
+        stage: u8,
+        command: Vec<OsString>,
+        ready: Ready,
+    ) -> Self {
         Self {
             name: name.into(),
             kind,

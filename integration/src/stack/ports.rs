@@ -1,6 +1,7 @@
-//! Which port serves what. The outer ones are the well-known ones and are never moved silently; the inner ones listen on loopback only
-//! and move aside when taken. All stand below the range that the kernel gives to outgoing connections, so that none is lost between
-//! choosing and binding it. It binds nothing for good.
+//! Which port serves what. The outer ones are the well-known ones and are never moved silently; the
+//! inner ones listen on loopback only and move aside when taken. All stand below the range that the
+//! kernel gives to outgoing connections, so that none is lost between choosing and binding it. It
+//! binds nothing for good.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -46,8 +47,15 @@ const INNER: [(&str, u16); 16] = [
 ];
 
 /// What each broker after the first has ports for, by the names of the first one's.
-const OF_BROKER: [&str; 7] =
-    ["broker", "broker behind gate", "broker inner", "controller", "proxied", "proxied behind gate", "proxy"];
+const OF_BROKER: [&str; 7] = [
+    "broker",
+    "broker behind gate",
+    "broker inner",
+    "controller",
+    "proxied",
+    "proxied behind gate",
+    "proxy",
+];
 
 /// Every port of one stack.
 #[derive(Clone, Debug)]
@@ -112,12 +120,17 @@ impl Ports {
                 return Err(StackError::PortInUse { port, what, option });
             }
         }
-        let mut taken =
-            HashSet::from([outer.http_port, outer.broker_port, outer.registry_port, outer.prometheus_port]);
+        let mut taken = HashSet::from([
+            outer.http_port,
+            outer.broker_port,
+            outer.registry_port,
+            outer.prometheus_port,
+        ]);
         Ok(Self::place(outer, &mut taken, 0))
     }
 
-    /// For `run`: all of them wherever there is room, from a random start so that two runs rarely meet.
+    /// For `run`: all of them wherever there is room, from a random start so that two runs rarely
+    /// meet.
     pub fn anywhere() -> Self {
         Self::anywhere_with(1)
     }
@@ -127,13 +140,18 @@ impl Ports {
         let start = rand::random_range(20_000..30_000);
         let mut taken = HashSet::new();
         let mut next = || pick(start, &mut taken);
-        let outer =
-            Outer { http_port: next(), broker_port: next(), registry_port: next(), prometheus_port: next() };
+        let outer = Outer {
+            http_port: next(),
+            broker_port: next(),
+            registry_port: next(),
+            prometheus_port: next(),
+        };
         let mail = next();
         let mut ports = Self::place(outer, &mut taken, start);
         // Nothing of the stack listens there: a test that wants mail does.
         ports.inner.insert("mail", mail);
-        // The broker advertises the proxy of a test for its second listener; the test forwards to "proxied".
+        // The broker advertises the proxy of a test for its second listener; the test forwards to
+        // "proxied".
         ports.inner.insert("proxied", pick(start, &mut taken));
         ports.inner.insert("proxied behind gate", pick(start, &mut taken));
         ports.inner.insert("proxy", pick(start, &mut taken));
@@ -153,7 +171,10 @@ impl Ports {
 
     /// The port of the inner server `name`.
     pub fn of(&self, name: &str) -> u16 {
-        self.inner.get(name).copied().unwrap_or_else(|| unreachable!("no inner port is called {name}"))
+        self.inner
+            .get(name)
+            .copied()
+            .unwrap_or_else(|| unreachable!("no inner port is called {name}"))
     }
 
     /// The loopback address of the inner server `name`.
@@ -161,7 +182,8 @@ impl Ports {
         local(self.of(name))
     }
 
-    /// The mail server that the notification service is told of; only in `run`, where tests play it.
+    /// The mail server that the notification service is told of; only in `run`, where tests play
+    /// it.
     pub fn mail_url(&self) -> Option<String> {
         self.inner.get("mail").map(|port| format!("smtp://{}", local(*port)))
     }
@@ -211,15 +233,19 @@ pub(super) fn local(port: u16) -> String {
 }
 
 fn pick(from: u16, taken: &mut HashSet<u16>) -> u16 {
-    let port =
-        (from..32_000).chain(10_000..from).find(|port| !taken.contains(port) && free(*port)).unwrap_or(from);
+    let port = (from..32_000)
+        .chain(10_000..from)
+        .find(|port| !taken.contains(port) && free(*port))
+        .unwrap_or(from);
     taken.insert(port);
     port
 }
 
 /// Someone may listen on all addresses or on loopback alone: either is in the way.
 fn free(port: u16) -> bool {
-    [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED].into_iter().all(|at| TcpListener::bind((at, port)).is_ok())
+    [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED]
+        .into_iter()
+        .all(|at| TcpListener::bind((at, port)).is_ok())
 }
 
 #[cfg(test)]
@@ -233,18 +259,32 @@ mod tests {
         let mut outer = Ports::anywhere().outer;
         outer.registry_port = port;
         let message = Ports::well_known(outer).expect_err("the port is taken").to_string();
-        assert!(message.contains(&port.to_string()) && message.contains("--registry-port"), "{message}");
+        assert!(
+            message.contains(&port.to_string()) && message.contains("--registry-port"),
+            "{message}"
+        );
     }
 
     #[test]
     fn three_brokers_have_names_and_ports_of_their_own() {
         let ports = Ports::anywhere_with(3);
         let brokers = ports.brokers();
-        assert_eq!(["broker", "broker-2", "broker-3"], [0, 1, 2].map(|index| brokers[index].name()));
+        assert_eq!(
+            ["broker", "broker-2", "broker-3"],
+            [0, 1, 2].map(|index| brokers[index].name())
+        );
         let all = brokers.iter().flat_map(|broker| {
             let proxied = broker.proxied.as_ref().expect("a listener behind a proxy");
             let Broker { advertised, behind_gate, inner, controller, .. } = broker;
-            [advertised, behind_gate, inner, controller, &proxied.at, &proxied.behind_gate, &proxied.proxy]
+            [
+                advertised,
+                behind_gate,
+                inner,
+                controller,
+                &proxied.at,
+                &proxied.behind_gate,
+                &proxied.proxy,
+            ]
         });
         assert_eq!(all.collect::<HashSet<_>>().len(), 21, "{brokers:?}");
         assert_eq!(ports.bootstrap().split(',').count(), 3);

@@ -1,5 +1,6 @@
-//! One process: started in a group of its own with its output in a log, recorded in a pid file together with its start time, stopped with
-//! a bound. The start time is what tells an orphan of a crashed stack from an innocent process that got its number later.
+//! One process: started in a group of its own with its output in a log, recorded in a pid file
+//! together with its start time, stopped with a bound. The start time is what tells an orphan of a
+//! crashed stack from an innocent process that got its number later.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -24,16 +25,25 @@ pub(super) fn command(words: &[OsString], user: Option<&User>) -> Command {
     command.args(words.iter().skip(1));
     if let Some(user) = user {
         // Setting the id drops root's other groups too.
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw()).env("HOME", &user.dir).current_dir("/");
+        command
+            .uid(user.uid.as_raw())
+            .gid(user.gid.as_raw())
+            .env("HOME", &user.dir)
+            .current_dir("/");
     }
     command
 }
 
 /// Starts `part` with `extra` in its environment, its output appended to its log, and records it.
-pub(super) fn spawn(part: &Part, extra: &[(&str, &str)], layout: &Layout) -> Result<Child, StackError> {
+pub(super) fn spawn(
+    part: &Part,
+    extra: &[(&str, &str)],
+    layout: &Layout,
+) -> Result<Child, StackError> {
     let log = layout.log(&part.name);
     if std::fs::metadata(&log).is_ok_and(|meta| meta.len() > LOG_BYTES_MAX) {
-        std::fs::rename(&log, log.with_extension("log.1")).map_err(StackError::file("put aside", &log))?;
+        std::fs::rename(&log, log.with_extension("log.1"))
+            .map_err(StackError::file("put aside", &log))?;
     }
     let out = std::fs::File::options()
         .create(true)
@@ -90,9 +100,11 @@ pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Resul
     }
     match child.wait().await {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => {
-            Err(failed(layout, &part.name, format!("could not {}: {}", step.what, describe(status))))
-        }
+        Ok(status) => Err(failed(
+            layout,
+            &part.name,
+            format!("could not {}: {}", step.what, describe(status)),
+        )),
         Err(error) => Err(failed(layout, &part.name, format!("could not {}: {error}", step.what))),
     }
 }
@@ -100,7 +112,12 @@ pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Resul
 /// An error about `part` with the last lines of its log.
 pub(super) fn failed(layout: &Layout, part: &str, why: String) -> StackError {
     let log = layout.log(part);
-    StackError::Part { name: part.to_owned(), why, tail: tail(&log), log: log.display().to_string() }
+    StackError::Part {
+        name: part.to_owned(),
+        why,
+        tail: tail(&log),
+        log: log.display().to_string(),
+    }
 }
 
 /// The last lines of `log`.
@@ -122,7 +139,8 @@ pub(super) fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Sends `signal`: to the process alone where it is to act on it, to its whole group where it can't (it would leave children behind).
+/// Sends `signal`: to the process alone where it is to act on it, to its whole group where it can't
+/// (it would leave children behind).
 pub(super) fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
     let pid = Pid::from_raw(pid.cast_signed());
     match signal {
@@ -131,10 +149,12 @@ pub(super) fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
     }
 }
 
-/// When `pid` was started, in clock ticks after the boot; `None` where there is no such process, or only its corpse.
+/// When `pid` was started, in clock ticks after the boot; `None` where there is no such process, or
+/// only its corpse.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in brackets and may hold anything; the state is the first field after it, the start time the 20th.
+    // The name stands in brackets and may hold anything; the state is the first field after it, the
+    // start time the 20th.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     if matches!(fields.next(), Some("Z" | "X")) {
         return None;

@@ -1,5 +1,6 @@
-//! Keys and passwords of one stack: made on its first start, mode 0600, and kept with its data. They are never printed; only their paths
-//! are. These are a developer's secrets: a deployment brings its own.
+//! Keys and passwords of one stack: made on its first start, mode 0600, and kept with its data.
+//! They are never printed; only their paths are. These are a developer's secrets: a deployment
+//! brings its own.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -36,8 +37,8 @@ impl Secrets {
             admin_email: "admin@millrace.example",
             made: false,
         };
-        let keys =
-            std::fs::read_dir(&secrets.jwt_keys).map_err(StackError::file("read", &secrets.jwt_keys))?;
+        let keys = std::fs::read_dir(&secrets.jwt_keys)
+            .map_err(StackError::file("read", &secrets.jwt_keys))?;
         if !keys.flatten().any(|entry| entry.path().extension().is_some_and(|kind| kind == "pem")) {
             // The newest by name signs, so the name begins with the time.
             let path = secrets.jwt_keys.join(format!("{}.pem", seconds()));
@@ -55,7 +56,9 @@ impl Secrets {
 }
 
 fn seconds() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// PKCS8 version 1, without the public key: OpenSSL reads no other.
@@ -90,8 +93,11 @@ mod tests {
     #[test]
     fn secrets_are_made_once_and_for_this_user_alone() {
         let dir = tempfile::tempdir().expect("a folder");
-        let layout =
-            Layout { root: dir.path().into(), data: dir.path().join("data"), bins: dir.path().into() };
+        let layout = Layout {
+            root: dir.path().into(),
+            data: dir.path().join("data"),
+            bins: dir.path().into(),
+        };
         layout.make().expect("folders");
         let first = Secrets::ready(&layout).expect("secrets");
         let password = std::fs::read_to_string(&first.admin_password).expect("a password");
@@ -99,7 +105,10 @@ mod tests {
         assert!(first.made && !again.made);
         assert_eq!(password, std::fs::read_to_string(&again.admin_password).expect("a password"));
         for path in [&first.secret, &first.admin_password] {
-            assert_eq!(0o600, std::fs::metadata(path).expect("a file").permissions().mode() & 0o777);
+            assert_eq!(
+                0o600,
+                std::fs::metadata(path).expect("a file").permissions().mode() & 0o777
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a secured stack has that another has not: an authority of its own, a server certificate for
-//! loopback, and a user of the broker for each program. All of it is made at the first start and kept
-//! with the stack's data, mode 0600. Nothing of it exists without `--secured`.
+//! loopback, and a user of the broker for each program. All of it is made at the first start and
+//! kept with the stack's data, mode 0600. Nothing of it exists without `--secured`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,11 @@ impl Secured {
     }
 
     /// Copies of certificate and key that `user` alone may read, in `dir`.
-    pub fn for_user(&self, dir: &Path, user: Option<&User>) -> Result<(PathBuf, PathBuf), StackError> {
+    pub fn for_user(
+        &self,
+        dir: &Path,
+        user: Option<&User>,
+    ) -> Result<(PathBuf, PathBuf), StackError> {
         let copy = |from: PathBuf, name: &str| -> Result<PathBuf, StackError> {
             let to = dir.join(name);
             std::fs::copy(&from, &to).map_err(StackError::file("copy", &from))?;
@@ -124,7 +128,8 @@ impl Secured {
     /// What makes `user` known to broker and registry, as Millrace's programs read it from their
     /// environment.
     pub fn environment(&self, user: &str) -> Vec<(String, OsString)> {
-        let mechanism = USERS.iter().find(|(name, _)| *name == user).map_or("SCRAM-SHA-512", |(_, how)| how);
+        let mechanism =
+            USERS.iter().find(|(name, _)| *name == user).map_or("SCRAM-SHA-512", |(_, how)| how);
         let password: OsString = self.password_file(user).into();
         [
             ("MILLRACE_BROKERS_TLS", "true".into()),
@@ -142,7 +147,9 @@ impl Secured {
     /// The options of Kafka's storage tool that make the users of SCRAM.
     pub fn scram_users(&self) -> Result<Vec<OsString>, StackError> {
         let mut options = Vec::new();
-        for (user, mechanism) in USERS.iter().filter(|(_, mechanism)| mechanism.starts_with("SCRAM")) {
+        for (user, mechanism) in
+            USERS.iter().filter(|(_, mechanism)| mechanism.starts_with("SCRAM"))
+        {
             let password = self.password(user)?;
             options.extend(crate::command![
                 "--add-scram",
@@ -152,9 +159,9 @@ impl Secured {
         Ok(options)
     }
 
-    /// Settings of the broker that listens for clients at `address` and for itself at `inner`. They stand
-    /// behind those of the unsecured broker, and the last value of a key counts. The inner listener is the
-    /// stack's own: it has no users, and whoever connects there may do everything.
+    /// Settings of the broker that listens for clients at `address` and for itself at `inner`. They
+    /// stand behind those of the unsecured broker, and the last value of a key counts. The inner
+    /// listener is the stack's own: it has no users, and whoever connects there may do everything.
     pub fn broker_properties(
         &self,
         address: &str,
@@ -187,9 +194,11 @@ super.users=User:{ADMIN};User:ANONYMOUS
         ))
     }
 
-    /// The registry's users, in nginx's form, and the lines of its server that ask for them over TLS.
+    /// The registry's users, in nginx's form, and the lines of its server that ask for them over
+    /// TLS.
     pub fn registry(&self) -> Result<(String, String), StackError> {
-        let users = USERS.iter().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
+        let users =
+            USERS.iter().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
         let users = users.collect::<Result<String, StackError>>()?;
         let lines = format!(
             "        ssl_certificate {};

@@ -1,5 +1,6 @@
-//! Runs the parts: starts them stage by stage, waits until each is ready, notices deaths, stops all in reverse order. In `up` it restarts
-//! what dies by itself, as compose's `unless-stopped` does; in tests it restarts nothing, so that a test sees exactly what it caused.
+//! Runs the parts: starts them stage by stage, waits until each is ready, notices deaths, stops all
+//! in reverse order. In `up` it restarts what dies by itself, as compose's `unless-stopped` does;
+//! in tests it restarts nothing, so that a test sees exactly what it caused.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -100,7 +101,8 @@ impl Supervisor {
         stages.sort_unstable();
         stages.dedup();
         for stage in stages {
-            let starting = self.slots.iter().filter(|slot| slot.part.stage == stage && slot.part.autostart);
+            let starting =
+                self.slots.iter().filter(|slot| slot.part.stage == stage && slot.part.autostart);
             try_join_all(starting.map(|slot| async move {
                 let begun = Instant::now();
                 self.start(&slot.part.name).await?;
@@ -125,7 +127,11 @@ impl Supervisor {
     }
 
     /// The same with more in its environment, for this one start.
-    pub async fn start_with(self: &Arc<Self>, name: &str, extra: &[(&str, &str)]) -> Result<u32, StackError> {
+    pub async fn start_with(
+        self: &Arc<Self>,
+        name: &str,
+        extra: &[(&str, &str)],
+    ) -> Result<u32, StackError> {
         let slot = self.slot(name)?;
         if let Some(pid) = slot.state().pid {
             return Err(StackError::Refused(format!("{name} runs already (pid {pid})")));
@@ -134,7 +140,11 @@ impl Supervisor {
         self.launch(slot.clone(), extra).await
     }
 
-    async fn launch(self: &Arc<Self>, slot: Arc<Slot>, extra: &[(&str, &str)]) -> Result<u32, StackError> {
+    async fn launch(
+        self: &Arc<Self>,
+        slot: Arc<Slot>,
+        extra: &[(&str, &str)],
+    ) -> Result<u32, StackError> {
         for step in &slot.part.before {
             process::run_step(step, &slot.part, &self.layout).await?;
         }
@@ -161,7 +171,8 @@ impl Supervisor {
             let _ = process::signal(pid, Signal::SIGKILL);
         }
         process::forget(&slot.part.name, &self.layout);
-        let how = ended.as_ref().map_or_else(ToString::to_string, |status| process::describe(*status));
+        let how =
+            ended.as_ref().map_or_else(ToString::to_string, |status| process::describe(*status));
         let succeeded = ended.is_ok_and(|status| status.success());
         let before = slot.state().clone();
         slot.update(|state| {
@@ -187,7 +198,8 @@ impl Supervisor {
             }
         }
         if self.policy == Policy::Restart {
-            let wait = if begun.elapsed() > STEADY_AFTER { 0 } else { 1 << (before.starts - 1).min(5) };
+            let wait =
+                if begun.elapsed() > STEADY_AFTER { 0 } else { 1 << (before.starts - 1).min(5) };
             self.restart(slot, Duration::from_secs(wait).min(BACKOFF_MAX)).await;
         }
     }
@@ -219,9 +231,13 @@ impl Supervisor {
                 return Ok(());
             }
             match (state.pid, &state.ended) {
-                (Some(_), _) if ready::ask(&slot.part.ready, slot.part.user.as_ref()).await => break,
+                (Some(_), _) if ready::ask(&slot.part.ready, slot.part.user.as_ref()).await => {
+                    break;
+                }
                 // Someone else may answer on the port of a part that is dead.
-                (None, Some(how)) if self.policy == Policy::Leave || !state.wanted || !state.came_up => {
+                (None, Some(how))
+                    if self.policy == Policy::Leave || !state.wanted || !state.came_up =>
+                {
                     return Err(process::failed(&self.layout, name, how.clone()));
                 }
                 (None, None) if !state.wanted => {
@@ -248,7 +264,8 @@ impl Supervisor {
     /// Sends a signal to a part. After SIGKILL it is gone when this returns.
     pub async fn signal(&self, name: &str, signal: Signal) -> Result<(), StackError> {
         let slot = self.slot(name)?;
-        let pid = slot.state().pid.ok_or_else(|| StackError::Refused(format!("{name} does not run")))?;
+        let pid =
+            slot.state().pid.ok_or_else(|| StackError::Refused(format!("{name} does not run")))?;
         slot.update(|state| state.signalled = Some(signal));
         process::signal(pid, signal)
             .map_err(|error| StackError::Refused(format!("{signal} to {name}: {error}")))?;
@@ -258,7 +275,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Stops a part, killing it when it does not stop in time. One that does not run is left as it is.
+    /// Stops a part, killing it when it does not stop in time. One that does not run is left as it
+    /// is.
     pub async fn stop(&self, name: &str) -> Result<(), StackError> {
         let slot = self.slot(name)?;
         slot.update(|state| state.wanted = false);

@@ -1,5 +1,5 @@
-//! The live page in a real browser, used as a person would: headless Chromium, driven over WebDriver. It asks the page alone what there is to
-//! see, and never looks into its script's state.
+//! The live page in a real browser, used as a person would: headless Chromium, driven over
+//! WebDriver. It asks the page alone what there is to see, and never looks into its script's state.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::process::Stdio;
@@ -12,7 +12,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::support::{
-    Judge, PASSWORD, RECOVERY_MAX, SEEN_MAX, Send, System, User, any, eventually, must, system, variable,
+    Judge, PASSWORD, RECOVERY_MAX, SEEN_MAX, Send, System, User, any, eventually, must, system,
+    variable,
 };
 
 /// What happens to an order that is confirmed, by versions from 1.
@@ -68,7 +69,8 @@ impl Page {
 
     async fn log_in(&self, email: &str, password: &str) {
         for (name, value) in [("email", email), ("password", password)] {
-            let input = self.window.find(Locator::Css(&format!("#log-in input[name={name}]"))).await;
+            let input =
+                self.window.find(Locator::Css(&format!("#log-in input[name={name}]"))).await;
             let input = input.expect(name);
             input.clear().await.expect(name);
             input.send_keys(value).await.expect(name);
@@ -90,16 +92,21 @@ impl Page {
         serde_json::from_value(rows).expect("pairs")
     }
 
-    /// Waits until the last of this order's events is there, and checks that they came in order and once.
+    /// Waits until the last of this order's events is there, and checks that they came in order and
+    /// once.
     async fn shows_the_life_of(&self, order: &str) {
         let of = |version| format!("order/{order}@{version}");
         let events = eventually("the order is confirmed on the page", SEEN_MAX, async || {
             let events = self.events().await;
-            must(events.iter().any(|(kind, of_what)| kind == LIFE[2] && *of_what == of(3)), &events)?;
+            must(
+                events.iter().any(|(kind, of_what)| kind == LIFE[2] && *of_what == of(3)),
+                &events,
+            )?;
             Ok(events)
         })
         .await;
-        let seen: Vec<_> = events.iter().filter(|(_, of_what)| of_what.contains(order)).cloned().collect();
+        let seen: Vec<_> =
+            events.iter().filter(|(_, of_what)| of_what.contains(order)).cloned().collect();
         let expected: Vec<_> =
             (1..).zip(LIFE).map(|(version, kind)| (kind.to_owned(), of(version))).collect();
         assert_eq!(expected, seen, "{events:?}");
@@ -123,7 +130,8 @@ async fn streams() -> Result<f64, String> {
         let url = format!("{}/metrics", variable(&format!("MILLRACE_INNER_GATEWAY_{instance}")));
         let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
         let text = answer.text().await.map_err(|error| error.to_string())?;
-        let line = text.lines().find_map(|line| line.strip_prefix("millrace_gateway_stream_clients "));
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("millrace_gateway_stream_clients "));
         sum += line.and_then(|value| value.parse::<f64>().ok()).ok_or("no number of streams")?;
     }
     Ok(sum)

@@ -1,4 +1,5 @@
-//! Commands and what becomes of them: pending, decided once, found again under their key, guarded by versions.
+//! Commands and what becomes of them: pending, decided once, found again under their key, guarded
+//! by versions.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -22,12 +23,15 @@ async fn without_prefer_a_command_is_taken_and_followed_to_its_end() {
     let location = taken.header("location").expect("an address").to_owned();
     assert!(location.starts_with("/v1/commands/"), "{location}");
 
-    // And there it is pending at first, if not done already, and accepted in the end, with a link to the order
+    // And there it is pending at first, if not done already, and accepted in the end, with a link
+    // to the order
     let order = eventually("accepted", SEEN_MAX, async || {
         let command = ada.client.get(&location).answer().await;
         command.expect(200);
         match command.text("state") {
-            Some("accepted") => Ok(command.body["links"]["result"].as_str().expect("a link").to_owned()),
+            Some("accepted") => {
+                Ok(command.body["links"]["result"].as_str().expect("a link").to_owned())
+            }
             Some("pending") => Err("pending".to_owned()),
             state => panic!("{state:?}: {}", command.body),
         }
@@ -114,7 +118,13 @@ async fn a_refused_command_says_why_and_says_so_again() {
 
     // And a repeat does not try again, even if there is some now
     admin.receive_stock(&sku, 5).wait(10).answer().await.expect_one_of(&[200, 201]);
-    ada.client.place_order(&[(&sku, 1)]).key(&key).wait(10).answer().await.problem(409, "out_of_stock");
+    ada.client
+        .place_order(&[(&sku, 1)])
+        .key(&key)
+        .wait(10)
+        .answer()
+        .await
+        .problem(409, "out_of_stock");
     ada.client.place_order(&[(&sku, 1)]).key(&any()).wait(10).answer().await.expect(201);
 }
 

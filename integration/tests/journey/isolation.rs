@@ -16,13 +16,17 @@ async fn anothers_things_do_not_exist() {
     let command = taken.expect(202).header("location").expect("an address").to_owned();
     let order = eventually("accepted", SEEN_MAX, async || {
         let seen = ada.client.get(&command).answer().await;
-        seen.body["links"]["result"].as_str().map(str::to_owned).ok_or_else(|| seen.body.to_string())
+        seen.body["links"]["result"]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| seen.body.to_string())
     })
     .await;
     let notice = eventually("a notification of the order", SEEN_MAX, async || {
         let inbox = ada.client.get("/v1/notifications").answer().await;
         let about = |one: &&Value| one["order_id"].as_str().is_some_and(|id| order.ends_with(id));
-        let id = inbox.items().iter().find(about).and_then(|one| one["id"].as_str()).map(str::to_owned);
+        let id =
+            inbox.items().iter().find(about).and_then(|one| one["id"].as_str()).map(str::to_owned);
         id.ok_or_else(|| inbox.body.to_string())
     })
     .await;
@@ -35,8 +39,12 @@ async fn anothers_things_do_not_exist() {
     }
     let cancel = bob.client.post(&format!("{order}/cancel"), &json!({})).wait(5).answer().await;
     cancel.problem(404, "not_found");
-    let read =
-        bob.client.post(&format!("/v1/notifications/{notice}/read"), &json!({})).wait(5).answer().await;
+    let read = bob
+        .client
+        .post(&format!("/v1/notifications/{notice}/read"), &json!({}))
+        .wait(5)
+        .answer()
+        .await;
     read.problem(404, "not_found");
 
     // And his own lists are empty of it
@@ -56,7 +64,12 @@ async fn anothers_things_do_not_exist() {
 async fn products_are_for_admins_and_the_rest_for_who_is_logged_in() {
     let system = system().await;
     let ada = system.user("Ada").await;
-    ada.client.add_product("anything", "Anything", 1).wait(5).answer().await.problem(403, "forbidden");
+    ada.client
+        .add_product("anything", "Anything", 1)
+        .wait(5)
+        .answer()
+        .await
+        .problem(403, "forbidden");
     ada.client.receive_stock("anything", 1).wait(5).answer().await.problem(403, "forbidden");
     for path in ["/v1/users/me", "/v1/orders", "/v1/notifications", "/v1/stream"] {
         let answer = system.visitor().get(path).answer().await;
@@ -65,7 +78,9 @@ async fn products_are_for_admins_and_the_rest_for_who_is_logged_in() {
         system.visitor().with_token("e30.e30.e30").get(path).answer().await.expect(401);
     }
     // What anyone may see, they may.
-    for path in ["/v1/products", "/livez", "/readyz", "/openapi.json", "/.well-known/jwks.json", "/"] {
+    for path in
+        ["/v1/products", "/livez", "/readyz", "/openapi.json", "/.well-known/jwks.json", "/"]
+    {
         system.visitor().get(path).answer().await.expect(200);
     }
     // Metrics stay inside.
@@ -85,9 +100,15 @@ async fn whatever_is_wrong_with_a_request_the_answer_is_a_problem() {
             answer.what,
             answer
         );
-        assert_eq!(Some(u64::from(answer.status)), answer.body["status"].as_u64(), "{}", answer.body);
+        assert_eq!(
+            Some(u64::from(answer.status)),
+            answer.body["status"].as_u64(),
+            "{}",
+            answer.body
+        );
     };
-    let many: Vec<_> = (0..51).map(|n| json!({ "sku": format!("sku-{n}"), "quantity": 1 })).collect();
+    let many: Vec<_> =
+        (0..51).map(|n| json!({ "sku": format!("sku-{n}"), "quantity": 1 })).collect();
     for (body, status) in [
         ("{", 400),
         ("{}", 400),
@@ -99,7 +120,8 @@ async fn whatever_is_wrong_with_a_request_the_answer_is_a_problem() {
         (&json!({ "lines": many }).to_string(), 400),
         (&format!(r#"{{"lines": "{}"}}"#, "x".repeat(70_000)), 413),
     ] {
-        let answer = ada.client.request(reqwest::Method::POST, "/v1/orders").raw(body).answer().await;
+        let answer =
+            ada.client.request(reqwest::Method::POST, "/v1/orders").raw(body).answer().await;
         assert_eq!(status, answer.status, "{:.60}: {}", body, answer.body);
         is_problem(&answer);
     }

@@ -1,4 +1,5 @@
-//! The request limit: a hundred in fifteen minutes for each client address, over both gateways, whatever a client claims.
+//! The request limit: a hundred in fifteen minutes for each client address, over both gateways,
+//! whatever a client claims.
 
 use integration::client::{Client, any_address};
 
@@ -51,7 +52,8 @@ async fn the_hundred_and_first_request_is_too_many() {
     // And going to a gateway past the balancer does not help
     for gateway in &system.gateways {
         let client = Client::at(gateway, address).expect("a client");
-        let claimed = client.get("/v1/products").header("x-forwarded-for", "203.0.113.7").answer().await;
+        let claimed =
+            client.get("/v1/products").header("x-forwarded-for", "203.0.113.7").answer().await;
         claimed.expect(429);
     }
 

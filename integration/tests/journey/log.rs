@@ -28,7 +28,8 @@ impl Record {
     }
 }
 
-/// Everything that is committed in a topic. Nothing may be writing to it all the time, or it has no end.
+/// Everything that is committed in a topic. Nothing may be writing to it all the time, or it has no
+/// end.
 pub(crate) async fn read(topic: &str) -> Vec<Record> {
     // Lengths stand before what they measure, as values are binary.
     let arguments =
@@ -39,7 +40,8 @@ pub(crate) async fn read(topic: &str) -> Vec<Record> {
     parse(&output.stdout)
 }
 
-/// Where a topic ends, all partitions together: grows with each record, and can be asked for while many are being written.
+/// Where a topic ends, all partitions together: grows with each record, and can be asked for while
+/// many are being written.
 pub(crate) async fn end(topic: &str) -> i64 {
     let mut command = kcat();
     command.arg("-Q");
@@ -63,7 +65,8 @@ fn parse(mut bytes: &[u8]) -> Vec<Record> {
         let line = String::from_utf8_lossy(&bytes[..end]).into_owned();
         bytes = &bytes[end + 1..];
         let mut words = line.splitn(4, ' ');
-        let mut number = || words.next().and_then(|word| word.parse::<i64>().ok()).expect("a number");
+        let mut number =
+            || words.next().and_then(|word| word.parse::<i64>().ok()).expect("a number");
         let (partition, key, value) = (number(), number(), number());
         let mut take = |length: i64| {
             let (taken, rest) = bytes.split_at(usize::try_from(length).ok()?);
@@ -80,7 +83,8 @@ fn parse(mut bytes: &[u8]) -> Vec<Record> {
     records
 }
 
-/// Writes one record without headers, to the partition where its key belongs if it has one, else to the first.
+/// Writes one record without headers, to the partition where its key belongs if it has one, else to
+/// the first.
 pub(crate) async fn write(topic: &str, key: Option<&str>, value: &[u8]) {
     let file = std::env::temp_dir().join(format!("millrace-{}", any()));
     std::fs::write(&file, value).expect("a file");
@@ -117,7 +121,8 @@ pub(crate) async fn ids_in(registry: &str) -> BTreeMap<String, u32> {
     let subjects = get("/subjects".to_owned()).await;
     let mut ids = BTreeMap::new();
     // A registry that is only just there has none to tell of.
-    for subject in subjects.as_array().into_iter().flatten().filter_map(|subject| subject.as_str()) {
+    for subject in subjects.as_array().into_iter().flatten().filter_map(|subject| subject.as_str())
+    {
         let version = get(format!("/subjects/{subject}/versions/latest")).await;
         if let Some(id) = version["id"].as_u64().and_then(|id| u32::try_from(id).ok()) {
             ids.insert(subject.to_owned(), id);
@@ -131,8 +136,13 @@ pub(crate) async fn outcomes(codec: &Codec) -> BTreeMap<String, Vec<Outcome>> {
     let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
     for record in read("outcomes").await {
         let value = record.value.as_deref().expect("a value");
-        let outcome = Outcome::decode(codec, value).unwrap_or_else(|error| panic!("{record:?}: {error}"));
-        assert_eq!(outcome.command_id.to_string(), record.key(), "an outcome stands under its command");
+        let outcome =
+            Outcome::decode(codec, value).unwrap_or_else(|error| panic!("{record:?}: {error}"));
+        assert_eq!(
+            outcome.command_id.to_string(),
+            record.key(),
+            "an outcome stands under its command"
+        );
         let told = outcomes.entry(record.key()).or_default();
         if !told.contains(&outcome) {
             told.push(outcome);

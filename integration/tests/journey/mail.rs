@@ -1,5 +1,5 @@
-//! Mail: each one once, under a Message-ID that stays, sent again when the server could not take it. The server is a sink in here, at the
-//! address that the stack told the notification service.
+//! Mail: each one once, under a Message-ID that stays, sent again when the server could not take
+//! it. The server is a sink in here, at the address that the stack told the notification service.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -25,8 +25,10 @@ struct Sink {
 impl Sink {
     /// Listens where the service sends to. The first mail to each address is turned away for now.
     async fn open() -> Self {
-        let address =
-            variable("MILLRACE_SMTP_URL").trim_start_matches("smtp://").trim_end_matches('/').to_owned();
+        let address = variable("MILLRACE_SMTP_URL")
+            .trim_start_matches("smtp://")
+            .trim_end_matches('/')
+            .to_owned();
         let listener = TcpListener::bind(&address).await.expect("the address is free");
         let sink = Self::default();
         let serving = sink.clone();
@@ -102,14 +104,18 @@ async fn every_notification_is_mailed_once_and_again_when_it_must() {
             items.iter().any(|one| one["order_id"].as_str() == Some(&order)),
             "no notification of the order",
         )?;
-        must(items.len() >= 2 && items.iter().all(|one| one["mail"].as_str() == Some("sent")), &items)?;
+        must(
+            items.len() >= 2 && items.iter().all(|one| one["mail"].as_str() == Some("sent")),
+            &items,
+        )?;
         Ok(items)
     })
     .await;
 
     // And each was taken once, under one id, however often it was tried
     let tried = sink.to(&ada.email);
-    let taken: Vec<_> = tried.iter().filter(|mail| mail.taken).map(|mail| mail.message_id.as_str()).collect();
+    let taken: Vec<_> =
+        tried.iter().filter(|mail| mail.taken).map(|mail| mail.message_id.as_str()).collect();
     let ids: BTreeSet<_> = tried.iter().map(|mail| mail.message_id.as_str()).collect();
     assert_eq!(inbox.len(), taken.len(), "{tried:?}");
     assert_eq!(inbox.len(), ids.len(), "{tried:?}");

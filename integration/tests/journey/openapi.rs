@@ -1,6 +1,7 @@
-//! Schemathesis over `gateway/openapi.json`, through the balancer: valid requests are accepted, invalid
-//! ones refused, and every answer is one that the document describes. `integration/openapi` has its
-//! settings, `integration/test` installs it. The seed is fixed, so that a finding comes again.
+//! Schemathesis over `gateway/openapi.json`, through the balancer: valid requests are accepted,
+//! invalid ones refused, and every answer is one that the document describes. `integration/openapi`
+//! has its settings, `integration/test` installs it. The seed is fixed, so that a finding comes
+//! again.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -17,7 +18,12 @@ async fn schemathesis_finds_nothing() {
     let system = system().await;
     let (admin, ada) = (system.admin().await, system.user("Ada").await);
     // The product that the document's examples name; it may be there already.
-    admin.add_product("rye-flour-1kg", "Rye flour", 349).wait(10).answer().await.expect_one_of(&[201, 409]);
+    admin
+        .add_product("rye-flour-1kg", "Rye flour", 349)
+        .wait(10)
+        .answer()
+        .await
+        .expect_one_of(&[201, 409]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout");
     let program = root.join(".millrace/schemathesis/bin/schemathesis");
     let mut run = Command::new(&program);

@@ -36,7 +36,10 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
         (json!(1047), json!("EUR")),
         (placed.body["total_minor"].clone(), placed.body["currency"].clone())
     );
-    assert_eq!(json!([{ "sku": sku, "quantity": 3, "unit_price_minor": 349 }]), placed.body["lines"]);
+    assert_eq!(
+        json!([{ "sku": sku, "quantity": 3, "unit_price_minor": 349 }]),
+        placed.body["lines"]
+    );
 
     // And it is in the very next list, before anything else is asked
     let listed = ada.client.get("/v1/orders").answer().await;
@@ -50,13 +53,18 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
     println!("order answered in {:?}, listed in {:?}", placed.took, listed.took);
 
     // And the shelf has seven
-    eventually("seven left", SEEN_MAX, async || must(available(&ada.client, &sku).await == 7, "not seven"))
-        .await;
+    eventually("seven left", SEEN_MAX, async || {
+        must(available(&ada.client, &sku).await == 7, "not seven")
+    })
+    .await;
 
     // And its history says how it came about
     let history = ada.client.get(&format!("{location}/history")).answer().await;
     history.expect(200);
-    assert_eq!(vec!["OrderPlaced", "ReservationRecorded", "OrderConfirmed"], kinds(history.items()));
+    assert_eq!(
+        vec!["OrderPlaced", "ReservationRecorded", "OrderConfirmed"],
+        kinds(history.items())
+    );
 
     // And she is told
     let told = async |kind: &str| {
@@ -64,7 +72,8 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
         let about = |one: &&Value| one["order_id"] == json!(id) && one["kind"] == json!(kind);
         inbox.items().iter().find(about).cloned().ok_or_else(|| inbox.body.to_string())
     };
-    let notice = eventually("a notification", SEEN_MAX, async || told("order_confirmed").await).await;
+    let notice =
+        eventually("a notification", SEEN_MAX, async || told("order_confirmed").await).await;
     assert_eq!(json!(false), notice["read"], "{notice}");
     let notice_id = notice["id"].as_str().expect("an id");
     ada.client
@@ -83,8 +92,10 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
     cancelled.expect(200);
     let order = ada.client.get(&location).answer().await;
     assert_eq!("cancelled", order.string("status"));
-    eventually("ten again", SEEN_MAX, async || must(available(&ada.client, &sku).await == 10, "not ten"))
-        .await;
+    eventually("ten again", SEEN_MAX, async || {
+        must(available(&ada.client, &sku).await == 10, "not ten")
+    })
+    .await;
     eventually("a notification of it", SEEN_MAX, async || told("order_cancelled").await).await;
     let history = ada.client.get(&format!("{location}/history")).answer().await;
     assert_eq!(Some("OrderCancelled"), kinds(history.items()).last().copied());
@@ -93,7 +104,9 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
 fn kinds(events: &[Value]) -> Vec<&str> {
     events
         .iter()
-        .map(|event| event["type"].as_str().unwrap_or_default().rsplit('.').next().unwrap_or_default())
+        .map(|event| {
+            event["type"].as_str().unwrap_or_default().rsplit('.').next().unwrap_or_default()
+        })
         .collect()
 }
 
@@ -107,7 +120,8 @@ async fn fifty_orders_race_for_ten_pieces() {
     let ada = system.user("Ada").await;
 
     // When fifty orders for one each are placed at once
-    let placed = join_all((0..50).map(|_| ada.client.place_order(&[(&sku, 1)]).wait(20).answer())).await;
+    let placed =
+        join_all((0..50).map(|_| ada.client.place_order(&[(&sku, 1)]).wait(20).answer())).await;
 
     // Then ten get one, forty are refused, and nothing is left
     let confirmed = placed.iter().filter(|answer| answer.status == 201).count();
@@ -121,10 +135,14 @@ async fn fifty_orders_race_for_ten_pieces() {
     for answer in placed.iter().filter(|answer| answer.status == 409) {
         answer.problem(409, "out_of_stock");
     }
-    eventually("none left", SEEN_MAX, async || must(available(&admin, &sku).await == 0, "some left")).await;
+    eventually("none left", SEEN_MAX, async || {
+        must(available(&admin, &sku).await == 0, "some left")
+    })
+    .await;
     let listed = async || {
         let listed = ada.client.get("/v1/orders?limit=100").answer().await;
-        let count = |wanted| listed.items().iter().filter(|order| order["status"] == wanted).count();
+        let count =
+            |wanted| listed.items().iter().filter(|order| order["status"] == wanted).count();
         let found = (count("confirmed"), count("rejected"));
         must(found == (10, 40), format!("confirmed and rejected are {found:?}"))
     };
@@ -137,7 +155,8 @@ async fn an_order_over_several_lines_gets_all_or_nothing() {
     // Given plenty of one thing and too little of another
     let system = system().await;
     let admin = system.admin().await;
-    let (plenty, little) = (system.product(&admin, 100, 100).await, system.product(&admin, 100, 1).await);
+    let (plenty, little) =
+        (system.product(&admin, 100, 100).await, system.product(&admin, 100, 1).await);
     let ada = system.user("Ada").await;
 
     // When one order wants more of both than there is
@@ -150,7 +169,8 @@ async fn an_order_over_several_lines_gets_all_or_nothing() {
     assert_eq!(1, available(&ada.client, &little).await);
 
     // And something that nobody sells can't be ordered at all
-    let unknown = ada.client.place_order(&[(&plenty, 1), ("no-such-thing", 1)]).wait(10).answer().await;
+    let unknown =
+        ada.client.place_order(&[(&plenty, 1), ("no-such-thing", 1)]).wait(10).answer().await;
     unknown.problem(409, "unknown_product");
     eventually("everything back", SEEN_MAX, back).await;
 }
@@ -176,8 +196,11 @@ async fn orders_are_listed_newest_first_page_by_page() {
         let page = ada.client.get(&path).answer().await;
         page.expect(200);
         assert!(page.items().len() <= 2);
-        read.extend(page.items().iter().map(|order| order["id"].as_str().expect("an id").to_owned()));
-        next = page.body["next"].as_str().map(|cursor| format!("/v1/orders?limit=2&cursor={cursor}"));
+        read.extend(
+            page.items().iter().map(|order| order["id"].as_str().expect("an id").to_owned()),
+        );
+        next =
+            page.body["next"].as_str().map(|cursor| format!("/v1/orders?limit=2&cursor={cursor}"));
     }
 
     // Then all are there once, newest first

@@ -19,16 +19,24 @@ async fn poison_is_put_aside_and_blocks_nobody() {
     let ada = system.user("Ada").await;
     let before = read("order.commands.dead").await.len();
 
-    // When someone writes what is no command: without a key, garbage, of a schema that nobody knows, and another's record
+    // When someone writes what is no command: without a key, garbage, of a schema that nobody
+    // knows, and another's record
     let mark = any();
     write("order.commands", None, format!("no key {mark}").as_bytes()).await;
-    write("order.commands", Some(&Uuid::new_v4().to_string()), format!("garbage {mark}").as_bytes()).await;
+    write(
+        "order.commands",
+        Some(&Uuid::new_v4().to_string()),
+        format!("garbage {mark}").as_bytes(),
+    )
+    .await;
     let unknown = [&[0, 0x7f, 0xff, 0xff, 0xff][..], format!("unknown {mark}").as_bytes()].concat();
     write("order.commands", Some(&Uuid::new_v4().to_string()), &unknown).await;
     let mut outcome = Vec::new();
     let codec = codec().await;
-    let product =
-        schemas::stock::Command::from(schemas::stock::ReceiveStock { sku: sku.clone(), quantity: 1_000 });
+    let product = schemas::stock::Command::from(schemas::stock::ReceiveStock {
+        sku: sku.clone(),
+        quantity: 1_000,
+    });
     product.encode(&codec, &mut outcome).expect("a record");
     write("order.commands", Some(&sku), &outcome).await;
 
@@ -69,7 +77,8 @@ async fn a_command_without_headers_works_or_is_refused() {
     // When an operator writes commands for a good and for a bad order, without headers
     let place = async |order_id: Uuid, sku: &str, quantity: i32| {
         let lines = vec![schemas::order::Line { sku: sku.to_owned(), quantity }];
-        let command = Command::from(PlaceOrder { order_id, user_id: me.parse().expect("an id"), lines });
+        let command =
+            Command::from(PlaceOrder { order_id, user_id: me.parse().expect("an id"), lines });
         let mut bytes = Vec::new();
         command.encode(&codec, &mut bytes).expect("a record");
         write("order.commands", Some(&order_id.to_string()), &bytes).await;
@@ -89,7 +98,8 @@ async fn a_command_without_headers_works_or_is_refused() {
     // And the other is refused with a reason
     eventually("a refusal", SEEN_MAX, async || {
         let outcomes = outcomes(&codec).await;
-        let told = outcomes.values().flatten().find(|outcome| outcome.aggregate_id == bad.to_string());
+        let told =
+            outcomes.values().flatten().find(|outcome| outcome.aggregate_id == bad.to_string());
         let told = told.ok_or("nothing yet")?;
         assert_eq!(Some("unknown_product"), told.code.as_deref());
         assert_eq!("operator", told.principal);

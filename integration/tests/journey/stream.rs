@@ -99,8 +99,12 @@ async fn one_sees_ones_own_events_and_resumes_where_one_left_off() {
     let adas = placed.await.expect("an order");
 
     // Then she sees hers happen, in order, and nothing of his
-    let place = events.iter().position(|event| about(event, &adas, "OrderPlaced")).expect("it is placed");
-    let end = events.iter().position(|event| about(event, &adas, "OrderConfirmed")).expect("it is confirmed");
+    let place =
+        events.iter().position(|event| about(event, &adas, "OrderPlaced")).expect("it is placed");
+    let end = events
+        .iter()
+        .position(|event| about(event, &adas, "OrderConfirmed"))
+        .expect("it is confirmed");
     assert!(place < end);
     assert!(!events.iter().any(|event| event.data.contains(&bobs)), "{events:?}");
     assert!(events.iter().all(|event| !event.id.is_empty()), "{events:?}");
@@ -111,12 +115,21 @@ async fn one_sees_ones_own_events_and_resumes_where_one_left_off() {
     // When she comes back and says what she saw last, and something has happened meanwhile
     let seen = &events[place].id;
     let next = ada.order(&[(&sku, 1)]).await;
-    let events = listen(&ada, Some(seen), async {}, |event| about(event, &next, "OrderConfirmed")).await;
+    let events =
+        listen(&ada, Some(seen), async {}, |event| about(event, &next, "OrderConfirmed")).await;
 
     // Then it goes on right there: nothing twice, nothing left out
     assert!(!events.iter().any(|event| about(event, &adas, "OrderPlaced")), "{events:?}");
-    assert_eq!(1, events.iter().filter(|event| about(event, &adas, "OrderConfirmed")).count(), "{events:?}");
-    assert_eq!(1, events.iter().filter(|event| about(event, &next, "OrderPlaced")).count(), "{events:?}");
+    assert_eq!(
+        1,
+        events.iter().filter(|event| about(event, &adas, "OrderConfirmed")).count(),
+        "{events:?}"
+    );
+    assert_eq!(
+        1,
+        events.iter().filter(|event| about(event, &next, "OrderPlaced")).count(),
+        "{events:?}"
+    );
 
     // And an id that can't be resumed from is answered with a reset
     let events = listen(&ada, Some("nonsense"), async {}, |_| true).await;

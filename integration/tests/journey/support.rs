@@ -1,5 +1,5 @@
-//! What the tests share: the system under test, users and products of one's own, and waiting for a condition. It checks nothing itself but
-//! what must hold for a test to begin.
+//! What the tests share: the system under test, users and products of one's own, and waiting for a
+//! condition. It checks nothing itself but what must hold for a test to begin.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use integration::stack::Control;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// How long a read model may lag behind before a test gives up on it; much longer than it should, as the machine may be busy.
+/// How long a read model may lag behind before a test gives up on it; much longer than it should,
+/// as the machine may be busy.
 pub(crate) const SEEN_MAX: Duration = Duration::from_secs(20);
 /// How long the system may take to go on after something was killed.
 pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(60);
@@ -46,7 +47,8 @@ pub(crate) async fn system() -> System {
 
 /// A variable that the stack sets.
 pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this under `stack run --`"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run this under `stack run --`"))
 }
 
 impl System {
@@ -57,14 +59,19 @@ impl System {
 
     /// The admin, logged in.
     pub(crate) async fn admin(&self) -> Client {
-        let password = std::fs::read_to_string(variable("MILLRACE_ADMIN_PASSWORD_FILE")).expect("a password");
+        let password =
+            std::fs::read_to_string(variable("MILLRACE_ADMIN_PASSWORD_FILE")).expect("a password");
         let (email, password) = (variable("MILLRACE_ADMIN_EMAIL"), password.trim().to_owned());
         // The admin is registered by a command that the gateway sends at its start.
         eventually("the admin can log in", RECOVERY_MAX, async || {
             let visitor = self.visitor();
-            let session =
-                visitor.log_in(&email, &password).send().await.map_err(|error| error.to_string())?;
-            let token = session.expect_code(200)?.text("access_token").ok_or("no token")?.to_owned();
+            let session = visitor
+                .log_in(&email, &password)
+                .send()
+                .await
+                .map_err(|error| error.to_string())?;
+            let token =
+                session.expect_code(200)?.text("access_token").ok_or("no token")?.to_owned();
             Ok(visitor.with_token(token))
         })
         .await
@@ -144,7 +151,9 @@ pub(crate) async fn eventually<T>(
     loop {
         match ask().await {
             Ok(seen) => return seen,
-            Err(why) if begun.elapsed() > at_most => panic!("not within {at_most:?}: {what}; at last: {why}"),
+            Err(why) if begun.elapsed() > at_most => {
+                panic!("not within {at_most:?}: {what}; at last: {why}")
+            }
             Err(_) => tokio::time::sleep(pause).await,
         }
         pause = (pause * 2).min(Duration::from_millis(500));
@@ -180,7 +189,8 @@ impl Judge for Answer {
 
     #[track_caller]
     fn expect_one_of(&self, statuses: &[u16]) -> &Self {
-        let told = || format!("{}: {} instead of {statuses:?}: {}", self.what, self.status, self.body);
+        let told =
+            || format!("{}: {} instead of {statuses:?}: {}", self.what, self.status, self.body);
         assert!(statuses.contains(&self.status), "{}", told());
         self
     }
@@ -200,7 +210,9 @@ impl Judge for Answer {
 
     #[track_caller]
     fn string(&self, field: &str) -> String {
-        self.text(field).unwrap_or_else(|| panic!("{}: no {field} in {}", self.what, self.body)).to_owned()
+        self.text(field)
+            .unwrap_or_else(|| panic!("{}: no {field} in {}", self.what, self.body))
+            .to_owned()
     }
 
     #[track_caller]

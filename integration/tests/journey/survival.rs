@@ -1,4 +1,5 @@
-//! What goes on when something is killed: nothing is lost, nothing is done twice, and the system comes back by itself.
+//! What goes on when something is killed: nothing is lost, nothing is done twice, and the system
+//! comes back by itself.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +9,12 @@ use futures_util::future::{join, join_all};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::log::{codec, end, ids_in, outcomes, read};
-use crate::support::{Judge, RECOVERY_MAX, SEEN_MAX, Send, System, User, eventually, must, system, variable};
+use crate::support::{
+    Judge, RECOVERY_MAX, SEEN_MAX, Send, System, User, eventually, must, system, variable,
+};
 
-/// Orders one piece again and again until told to stop, or so many times; the ids of the commands that were acknowledged.
+/// Orders one piece again and again until told to stop, or so many times; the ids of the commands
+/// that were acknowledged.
 async fn order_until(user: &User, sku: &str, at_most: usize, stop: &AtomicBool) -> Vec<String> {
     let mut commands = Vec::new();
     // A steady stream, not as many as the machine can take.
@@ -94,7 +98,9 @@ async fn notification_is_killed_amid_orders_and_everyone_is_told_once() {
     let system = system().await;
     kill_amid_orders(&system, "notification-0").await;
     let ada = system.user("Ada").await;
-    let told = async || must(!ada.client.get("/v1/notifications").answer().await.items().is_empty(), "empty");
+    let told = async || {
+        must(!ada.client.get("/v1/notifications").answer().await.items().is_empty(), "empty")
+    };
     eventually("a welcome", RECOVERY_MAX, told).await;
 }
 
@@ -107,7 +113,8 @@ async fn user_is_killed_amid_registrations_and_each_is_decided_once() {
         let email = crate::support::any_email(&format!("n{n}"));
         let mut commands = Vec::new();
         for _ in 0..2 {
-            let taken = system.visitor().register(&email, crate::support::PASSWORD, "Ada").answer().await;
+            let taken =
+                system.visitor().register(&email, crate::support::PASSWORD, "Ada").answer().await;
             taken.expect(202);
             commands.push(taken.location_id().expect("an id").to_owned());
         }
@@ -146,7 +153,8 @@ async fn user_is_killed_amid_registrations_and_each_is_decided_once() {
             .flat_map(|id| &outcomes[id])
             .map(|outcome| (outcome.verdict, outcome.code.as_deref()))
             .collect();
-        let accepted = verdicts.iter().filter(|(verdict, _)| *verdict == schemas::Verdict::Accepted).count();
+        let accepted =
+            verdicts.iter().filter(|(verdict, _)| *verdict == schemas::Verdict::Accepted).count();
         assert!(accepted == 1 && verdicts.len() == 2, "{verdicts:?}");
     }
 }
@@ -165,8 +173,9 @@ async fn a_second_instance_shares_the_work_and_takes_it_over() {
     let worked = async |instance: &str| {
         let url = format!("{}/metrics", variable(&format!("MILLRACE_INNER_ORDER_{instance}")));
         let text = reqwest::get(url).await.expect("metrics").text().await.expect("text");
-        let committed =
-            text.lines().filter(|line| line.starts_with("millrace_engine_transactions_committed_total"));
+        let committed = text
+            .lines()
+            .filter(|line| line.starts_with("millrace_engine_transactions_committed_total"));
         committed.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
     };
     let before = [worked("0").await, worked("1").await];
@@ -265,12 +274,16 @@ async fn an_emptied_redis_is_filled_again() {
         let confirmed = orders.expect_code(200)?.items().len();
         must(confirmed >= 3, confirmed)?;
         must(
-            product.body["available"].as_i64() == Some(100 - i64::try_from(confirmed).expect("few")),
+            product.body["available"].as_i64()
+                == Some(100 - i64::try_from(confirmed).expect("few")),
             &product.body,
         )
     })
     .await;
-    eventually("Redis is filled", RECOVERY_MAX, async || must(redis("DBSIZE").await != ":0", "empty")).await;
+    eventually("Redis is filled", RECOVERY_MAX, async || {
+        must(redis("DBSIZE").await != ":0", "empty")
+    })
+    .await;
 }
 
 async fn redis(command: &str) -> String {

@@ -19,20 +19,28 @@ async fn two_race_for_one_address_and_one_gets_it() {
     let register = |n: usize| {
         let visitor = system.visitor();
         let spelt = if n.is_multiple_of(2) { email.clone() } else { email.to_uppercase() };
-        async move { visitor.register(&spelt, &format!("password number {n}"), "Ada").wait(20).answer().await }
+        async move {
+            visitor.register(&spelt, &format!("password number {n}"), "Ada").wait(20).answer().await
+        }
     };
     let answers = join_all((0..10).map(register)).await;
 
     // Then one is registered, and the others are told that it is taken
     let winners: Vec<_> = (0..10).filter(|n| answers[*n].status == 201).collect();
-    assert_eq!(1, winners.len(), "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    assert_eq!(
+        1,
+        winners.len(),
+        "{:?}",
+        answers.iter().map(|answer| answer.status).collect::<Vec<_>>()
+    );
     for answer in answers.iter().filter(|answer| answer.status != 201) {
         answer.problem(409, "address_taken");
     }
 
     // And only the winner's password works
-    let log_in =
-        async |n: usize| system.visitor().log_in(&email, &format!("password number {n}")).answer().await;
+    let log_in = async |n: usize| {
+        system.visitor().log_in(&email, &format!("password number {n}")).answer().await
+    };
     log_in(winners[0]).await.expect(200);
     log_in((winners[0] + 1) % 10).await.problem(401, "wrong_credentials");
 }
@@ -138,7 +146,9 @@ async fn an_address_can_be_changed_and_is_free_then() {
     let system = system().await;
     let (ada, bob) = (system.user("Ada").await, system.user("Bob").await);
     let change = |email: &str, password: &str| {
-        ada.client.put("/v1/users/me/email", &json!({ "email": email, "password": password })).wait(10)
+        ada.client
+            .put("/v1/users/me/email", &json!({ "email": email, "password": password }))
+            .wait(10)
     };
 
     // When one wants the other's address, or does not know her password, then no
@@ -172,7 +182,10 @@ async fn who_leaves_is_gone_and_the_address_is_free() {
     let system = system().await;
     let ada = system.user("Ada").await;
     let leave = |password: &str| {
-        ada.client.request(Method::DELETE, "/v1/users/me").json(&json!({ "password": password })).wait(10)
+        ada.client
+            .request(Method::DELETE, "/v1/users/me")
+            .json(&json!({ "password": password }))
+            .wait(10)
     };
 
     // When she leaves, which takes her password
@@ -180,7 +193,12 @@ async fn who_leaves_is_gone_and_the_address_is_free() {
     leave(PASSWORD).answer().await.expect(204);
 
     // Then she orders nothing with the token that she still has
-    ada.client.place_order(&[("anything", 1)]).wait(10).answer().await.problem(401, "invalid_token");
+    ada.client
+        .place_order(&[("anything", 1)])
+        .wait(10)
+        .answer()
+        .await
+        .problem(401, "invalid_token");
 
     // And nothing of hers works any more, and the address can be taken by another
     system.visitor().log_in(&ada.email, PASSWORD).answer().await.problem(401, "wrong_credentials");

@@ -7,7 +7,8 @@ use schemas::{Outcome, Record as _, headers};
 use crate::log::{codec, outcomes, read};
 use crate::support::{RECOVERY_MAX, eventually, must, system};
 
-const COMMANDS: [&str; 4] = ["user.commands", "order.commands", "stock.commands", "notification.commands"];
+const COMMANDS: [&str; 4] =
+    ["user.commands", "order.commands", "stock.commands", "notification.commands"];
 const EVENTS: [&str; 5] =
     ["user.events", "email.events", "order.events", "stock.events", "notification.events"];
 

@@ -1,5 +1,7 @@
-//! What the documents print is what happens: their commands are typed as they stand there, and what they print is compared. Run under
-//! `stack run`, as integration/test does. `MILLRACE_PRINTED=write` writes what was printed into the document, for a review with `git diff`.
+//! What the documents print is what happens: their commands are typed as they stand there, and what
+//! they print is compared. Run under `stack run`, as integration/test does.
+//! `MILLRACE_PRINTED=write` writes what was printed into the document, for a review with
+//! `git diff`.
 
 mod markdown;
 mod session;
@@ -119,8 +121,9 @@ fn dead_letters() -> i64 {
 
 /// The processes of the stack.
 fn processes() -> BTreeMap<String, Option<u32>> {
-    let status =
-        wait_for(async { Control::from_env().expect("a stack").status().await.expect("its status") });
+    let status = wait_for(async {
+        Control::from_env().expect("a stack").status().await.expect("its status")
+    });
     status.into_iter().map(|part| (part.name, part.pid)).collect()
 }
 
@@ -139,14 +142,18 @@ fn sales() -> BTreeMap<String, Vec<(String, i32, i64)>> {
     let registry = Registry::new(&setting("MILLRACE_REGISTRY_URL")).expect("a client");
     let mut converters = BTreeMap::new();
     let mut read = |record: &Record| {
-        let (id, avro) = schemas::split(record.value.as_ref().expect("a value")).expect("the wire format");
+        let (id, avro) =
+            schemas::split(record.value.as_ref().expect("a value")).expect("the wire format");
         let converter = converters.entry(id).or_insert_with(|| {
             let schema = wait_for(registry.schema_by_id(id)).expect("an answer").expect("a schema");
             Converter::new(&schema, &[]).expect("a schema")
         });
         let sale = converter.to_json(avro).expect("a sale");
         let name = converter.name().expect("a name");
-        (sale["order_id"].as_str().expect("an order").to_owned(), (name, record.partition, record.offset))
+        (
+            sale["order_id"].as_str().expect("an order").to_owned(),
+            (name, record.partition, record.offset),
+        )
     };
     let mut sales = BTreeMap::<String, Vec<_>>::new();
     for record in records.expect("records") {
@@ -189,7 +196,8 @@ fn the_walkthrough_is_as_printed_and_nobody_notices() {
         let names: Vec<_> = written.iter().map(|(name, ..)| name.as_str()).collect();
         match written.as_slice() {
             [_] => {}
-            // No offset is between them, where the mark of a transaction's end would stand: they are of one.
+            // No offset is between them, where the mark of a transaction's end would stand: they
+            // are of one.
             [(_, partition, first), (_, other, second)] => {
                 assert_eq!((partition, first + 1), (other, *second), "{order}: {names:?}");
             }
@@ -219,8 +227,7 @@ fn the_readme_of_the_schemas_is_as_printed() {
     are_built(&["schemas"]);
     let scratch = tempfile::tempdir().expect("a folder");
     let mut session = Session::new(&root(), scratch.path(), &[]);
-    let copy =
-        "cp -r schemas redpanda $TMPDIR && cd $TMPDIR && git init -q && git add . && git commit -qm copy";
+    let copy = "cp -r schemas redpanda $TMPDIR && cd $TMPDIR && git init -q && git add . && git commit -qm copy";
     let refused = session.run(copy);
     assert!(refused.is_empty(), "{}", refused.join("\n"));
     let (mut document, steps) = Document::read(root().join("schemas/README.md"));

@@ -1,6 +1,7 @@
-//! What of a Markdown file can be done and seen: edits in `diff` blocks, and commands with what they print in `console` blocks. A
-//! command follows `$ `, its other lines follow `> `; what is printed may be left out with `...`, within a line or for any lines. How
-//! far the columns of a table are apart makes no difference.
+//! What of a Markdown file can be done and seen: edits in `diff` blocks, and commands with what
+//! they print in `console` blocks. A command follows `$ `, its other lines follow `> `; what is
+//! printed may be left out with `...`, within a line or for any lines. How far the columns of a
+//! table are apart makes no difference.
 
 use regex::Regex;
 
@@ -74,7 +75,10 @@ pub(crate) fn matches(expected: &[String], printed: &[String]) -> bool {
     let columns = Regex::new(" {2,}").expect("a pattern");
     let line = |line: &String| match line.trim() {
         "..." => r"(?:.*\n)*?".to_owned(),
-        _ => format!("{}\n", columns.replace_all(&regex::escape(line).replace(r"\.\.\.", ".*"), " +")),
+        _ => format!(
+            "{}\n",
+            columns.replace_all(&regex::escape(line).replace(r"\.\.\.", ".*"), " +")
+        ),
     };
     let pattern: String = expected.iter().map(line).collect();
     let pattern = Regex::new(&format!(r"\A{pattern}\z")).expect("a pattern");
@@ -86,7 +90,9 @@ pub(crate) fn matches(expected: &[String], printed: &[String]) -> bool {
 fn a_text_is_taken_apart_and_compared() {
     let text = "Prose\n```console\n$ a <<E\n> b\n> E\none ...\n...\nlast\n$ c\n```\n```sh\n$ not this\n```\n```diff\n-x\n+y\n```\n";
     let steps = steps(text);
-    let [Step::Run(a), Step::Run(c), Step::Edit(edit)] = steps.as_slice() else { panic!("{}", steps.len()) };
+    let [Step::Run(a), Step::Run(c), Step::Edit(edit)] = steps.as_slice() else {
+        panic!("{}", steps.len())
+    };
     assert_eq!(
         (a.command.as_str(), a.lines, c.command.as_str(), edit.as_str()),
         ("a <<E\nb\nE", (5, 8), "c", "-x\n+y\n")

@@ -1,4 +1,5 @@
-//! A shell that is typed into: one bash for all commands, so that variables, folders and `$?` go on from one to the next.
+//! A shell that is typed into: one bash for all commands, so that variables, folders and `$?` go on
+//! from one to the next.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -35,16 +36,21 @@ impl Session {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new("bash");
         command.args(["--noprofile", "--norc"]).current_dir(folder).process_group(0);
-        command.env("PATH", format!("{}:{}/examples:{path}", programs.display(), programs.display()));
+        command
+            .env("PATH", format!("{}:{}/examples:{path}", programs.display(), programs.display()));
         command.env("TMPDIR", scratch).env("LC_ALL", "C.UTF-8").envs(extra.iter().copied());
         command.env("GIT_CONFIG_GLOBAL", "/dev/null");
-        for name in ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"] {
+        for name in
+            ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"]
+        {
             command.env(name, "walkthrough");
         }
         let mut shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash");
         let (tell, output) = channel();
         let lines = BufReader::new(shell.stdout.take().expect("a pipe")).lines();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).try_for_each(|line| tell.send(line))
+        });
         let mark = format!("-- {} --", uuid::Uuid::new_v4());
         let mut input = shell.stdin.take().expect("a pipe");
         writeln!(input, "exec 2>&1").expect("a shell");
@@ -55,9 +61,13 @@ impl Session {
     pub(crate) fn run(&mut self, command: &str) -> Vec<String> {
         std::fs::write(&self.typed, format!("{command}\n")).expect("written");
         let (typed, mark) = (self.typed.display(), &self.mark);
-        // Read from a file, so that a command that reads its input does not read what is typed next.
-        writeln!(self.input, ". {typed} </dev/null; code=$?; printf '\\n%s\\n' '{mark}'; (exit $code)")
-            .expect("a shell");
+        // Read from a file, so that a command that reads its input does not read what is typed
+        // next.
+        writeln!(
+            self.input,
+            ". {typed} </dev/null; code=$?; printf '\\n%s\\n' '{mark}'; (exit $code)"
+        )
+        .expect("a shell");
         let (begun, mut printed) = (Instant::now(), Vec::new());
         loop {
             let left = COMMAND_MAX.saturating_sub(begun.elapsed());

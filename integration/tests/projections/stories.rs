@@ -28,8 +28,14 @@ pub(crate) fn registered(bench: &Bench, user_id: Uuid, fingerprint: &str) {
         started_at: 1,
     };
     bench.append("user.events", &user_id.to_string(), 1, &started);
-    let registered =
-        UserRegistered { user_id, email, email_fingerprint, name, role: Role::User, registered_at: 2 };
+    let registered = UserRegistered {
+        user_id,
+        email,
+        email_fingerprint,
+        name,
+        role: Role::User,
+        registered_at: 2,
+    };
     bench.append("user.events", &user_id.to_string(), 2, &registered);
 }
 
@@ -47,12 +53,14 @@ pub(crate) fn placed(bench: &Bench, order_id: Uuid, user_id: Uuid, placed_at: i6
 pub(crate) fn confirmed(bench: &Bench, order_id: Uuid, user_id: Uuid, version: i64) {
     let money = |amount_minor| Money { amount_minor, currency: "EUR".to_owned() };
     let lines = vec![PricedLine { sku: "tea".to_owned(), quantity: 2, unit_price: money(450) }];
-    let confirmed = OrderConfirmed { order_id, user_id, lines, total: money(900), confirmed_at: 100 };
+    let confirmed =
+        OrderConfirmed { order_id, user_id, lines, total: money(900), confirmed_at: 100 };
     bench.append("order.events", &order_id.to_string(), version, &confirmed);
 }
 
 pub(crate) fn cancelled(bench: &Bench, order_id: Uuid, user_id: Uuid, version: i64) {
-    let cancelled = OrderCancelled { order_id, user_id, reason: "by_customer".to_owned(), cancelled_at: 101 };
+    let cancelled =
+        OrderCancelled { order_id, user_id, reason: "by_customer".to_owned(), cancelled_at: 101 };
     bench.append("order.events", &order_id.to_string(), version, &cancelled);
 }
 

@@ -1,5 +1,6 @@
-//! Projectors on an in-memory log over the stack's real stores, each test in a corner of its own: a schema of PostgreSQL, a
-//! database of MongoDB, a database of Redis. What the running services project is not touched.
+//! Projectors on an in-memory log over the stack's real stores, each test in a corner of its own: a
+//! schema of PostgreSQL, a database of MongoDB, a database of Redis. What the running services
+//! project is not touched.
 
 use std::{
     sync::{
@@ -66,10 +67,13 @@ impl Bench {
         let postgres_url = variable("MILLRACE_POSTGRES_URL");
         runtime.block_on(make_schema(&postgres_url, &corner));
         let postgres =
-            Postgres::new(&format!("{postgres_url}?options=-c%20search_path%3D{corner}"), 8).expect("a URL");
-        let mongo_url = format!("{}/{corner}", variable("MILLRACE_MONGO_URL").trim_end_matches('/'));
+            Postgres::new(&format!("{postgres_url}?options=-c%20search_path%3D{corner}"), 8)
+                .expect("a URL");
+        let mongo_url =
+            format!("{}/{corner}", variable("MILLRACE_MONGO_URL").trim_end_matches('/'));
         let mongo = runtime.block_on(Mongo::new(&mongo_url)).expect("a URL");
-        let redis_url = format!("{}/{number}", variable("MILLRACE_REDIS_URL").trim_end_matches('/'));
+        let redis_url =
+            format!("{}/{number}", variable("MILLRACE_REDIS_URL").trim_end_matches('/'));
         let redis = Redis::new(&redis_url).expect("a URL");
         runtime.block_on(async {
             // Several instances start at once.
@@ -115,7 +119,8 @@ impl Bench {
     pub(crate) fn command(&self, words: &[&str]) {
         self.wait(async {
             let client = redis::Client::open(&*self.redis_url).expect("a URL");
-            let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+            let mut connection =
+                client.get_multiplexed_async_connection().await.expect("a connection");
             let mut command = redis::cmd(words[0]);
             words[1..].iter().for_each(|word| {
                 command.arg(*word);
@@ -142,13 +147,28 @@ impl Bench {
         self.all().into_iter().find(|projection| projection.name() == name).expect("a projection")
     }
 
-    /// A member of `group` for a projection. Members of different groups each believe that they own everything.
-    pub(crate) fn member<'a>(&'a self, group: &str, projection: &'a dyn Projection) -> Projector<'a> {
-        Projector::new(self.log.input(group, &owned(projection.topics())), projection, &self.context)
+    /// A member of `group` for a projection. Members of different groups each believe that they own
+    /// everything.
+    pub(crate) fn member<'a>(
+        &'a self,
+        group: &str,
+        projection: &'a dyn Projection,
+    ) -> Projector<'a> {
+        Projector::new(
+            self.log.input(group, &owned(projection.topics())),
+            projection,
+            &self.context,
+        )
     }
 
     /// Appends an event; each is a millisecond later than the one before.
-    pub(crate) fn append(&self, topic: &str, key: &str, version: i64, message: &impl Message) -> (i32, i64) {
+    pub(crate) fn append(
+        &self,
+        topic: &str,
+        key: &str,
+        version: i64,
+        message: &impl Message,
+    ) -> (i32, i64) {
         let mut value = Vec::new();
         message.encode(&self.context.codec, &mut value).expect("bytes");
         let mut with = Headers::default();
@@ -179,7 +199,8 @@ impl Bench {
 }
 
 async fn make_schema(url: &str, name: &str) {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("PostgreSQL");
+    let (client, connection) =
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("PostgreSQL");
     let connection = tokio::spawn(connection);
     client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("a schema");
     drop(client);

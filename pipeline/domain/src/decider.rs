@@ -1,6 +1,7 @@
 //! What an aggregate is: pure rules over a state, with time and ids as values that come in.
 //!
-//! Nothing here reads a clock, draws a random number or can block, so a replay gives the same answer.
+//! Nothing here reads a clock, draws a random number or can block, so a replay gives the same
+//! answer.
 
 use schemas::Message;
 use uuid::Uuid;
@@ -10,18 +11,21 @@ use uuid::Uuid;
 pub struct Context<'a> {
     /// The aggregate's key.
     pub key: &'a str,
-    /// When the input was appended to the log (LogAppendTime), or when the timer was due; milliseconds since the epoch.
+    /// When the input was appended to the log (LogAppendTime), or when the timer was due;
+    /// milliseconds since the epoch.
     pub at_ms: i64,
-    /// The id of the command or follow-up, or one derived from the timer: stable over replays, good to derive others from.
+    /// The id of the command or follow-up, or one derived from the timer: stable over replays, good
+    /// to derive others from.
     pub input_id: Uuid,
     /// The aggregate's version before this input; 0 before its first event.
     pub version: i64,
-    /// Who sent it: a user id, `system`, `operator` (a record without headers), or a fingerprint of an address.
+    /// Who sent it: a user id, `system`, `operator` (a record without headers), or a fingerprint of
+    /// an address.
     pub principal: &'a str,
 }
 
-/// The timer that asks a finished aggregate for its last events when its retention has passed. The engine fires
-/// it just before it forgets the state, and no decider sets it.
+/// The timer that asks a finished aggregate for its last events when its retention has passed. The
+/// engine fires it just before it forgets the state, and no decider sets it.
 pub const RETENTION: &str = "retention";
 
 /// What an aggregate is asked to decide on.
@@ -94,7 +98,8 @@ pub enum Reaction<M> {
 /// What a decider makes of an input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision<E, M> {
-    /// The facts, in order. A refusal may have some too (the reuse of a refresh token ends the session).
+    /// The facts, in order. A refusal may have some too (the reuse of a refresh token ends the
+    /// session).
     pub events: Vec<E>,
     /// Effects that do not follow from an event alone (a password hash must not stand in an event).
     pub reactions: Vec<Reaction<M>>,
@@ -137,9 +142,9 @@ impl<E, M> Decision<E, M> {
 
 /// The pure rules of one kind of aggregate.
 ///
-/// An aggregate has one state and may have **members**: records of their own under the aggregate's key,
-/// such as the reservations of a stock, of which one decision touches at most one. So a hot aggregate
-/// with many members does not rewrite them all at every step.
+/// An aggregate has one state and may have **members**: records of their own under the aggregate's
+/// key, such as the reservations of a stock, of which one decision touches at most one. So a hot
+/// aggregate with many members does not rewrite them all at every step.
 pub trait Decider: Send + Sync + 'static {
     /// The context: topics are `<context>.commands`, `<context>.followups`, `<context>.events`.
     const CONTEXT: &'static str;
@@ -187,15 +192,16 @@ pub trait Decider: Send + Sync + 'static {
         None
     }
 
-    /// Whether nothing that may still come needs the state. The engine forgets a finished aggregate when its
-    /// retention has passed since its last change, after it has asked it for last events ([`RETENTION`]); then its
-    /// key is as if it had never been used.
+    /// Whether nothing that may still come needs the state. The engine forgets a finished aggregate
+    /// when its retention has passed since its last change, after it has asked it for last events
+    /// ([`RETENTION`]); then its key is as if it had never been used.
     fn is_finished(_state: &Self::State) -> bool {
         false
     }
 
-    /// Whether a member may be forgotten when twice the retention has passed since its last change: later than
-    /// every aggregate that was finished in the meantime and could still have asked for it.
+    /// Whether a member may be forgotten when twice the retention has passed since its last change:
+    /// later than every aggregate that was finished in the meantime and could still have asked for
+    /// it.
     fn is_settled(_member: &Self::Member) -> bool {
         false
     }

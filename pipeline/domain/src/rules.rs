@@ -1,4 +1,5 @@
-//! The bounds of texts and numbers. Records can also come from `rpk`, so deciders check what the gateway has checked.
+//! The bounds of texts and numbers. Records can also come from `rpk`, so deciders check what the
+//! gateway has checked.
 
 use crate::decider::Refusal;
 use crate::refusals::INVALID;
@@ -13,7 +14,8 @@ fn invalid(detail: impl Into<String>) -> Refusal {
     Refusal::new(INVALID, detail)
 }
 
-/// The id in a command is the one that it is sent to: else one thing's commands would change another.
+/// The id in a command is the one that it is sent to: else one thing's commands would change
+/// another.
 ///
 /// # Errors
 /// When `value` is not the record's key.
@@ -30,7 +32,8 @@ pub fn key(field: &str, value: &str, key: &str) -> Result<(), Refusal> {
 /// When it is empty, too long, or has control characters.
 pub fn name(name: &str) -> Result<(), Refusal> {
     let length = name.chars().count();
-    match (1..=100).contains(&length) && name.trim() == name && !name.chars().any(char::is_control) {
+    match (1..=100).contains(&length) && name.trim() == name && !name.chars().any(char::is_control)
+    {
         true => Ok(()),
         false => Err(invalid("name: expected 1 to 100 characters without blanks around them")),
     }
@@ -48,9 +51,14 @@ pub fn email(email: &str) -> Result<(), Refusal> {
             && !host.ends_with('.')
             && !host.contains('@')
     });
-    match shaped && email.len() <= 254 && email.chars().all(|c| !c.is_whitespace() && !c.is_control()) {
+    match shaped
+        && email.len() <= 254
+        && email.chars().all(|c| !c.is_whitespace() && !c.is_control())
+    {
         true => Ok(()),
-        false => Err(invalid("email: expected an address like name@example.org of at most 254 characters")),
+        false => Err(invalid(
+            "email: expected an address like name@example.org of at most 254 characters",
+        )),
     }
 }
 
@@ -82,11 +90,12 @@ pub fn quantity(quantity: i32) -> Result<(), Refusal> {
 /// # Errors
 /// When it is negative or its currency is no ISO 4217 code.
 pub fn price(price: &Money) -> Result<(), Refusal> {
-    let currency = price.currency.len() == 3 && price.currency.chars().all(|c| c.is_ascii_uppercase());
+    let currency =
+        price.currency.len() == 3 && price.currency.chars().all(|c| c.is_ascii_uppercase());
     match price.amount_minor >= 0 && currency {
         true => Ok(()),
-        false => {
-            Err(invalid("price: expected 0 or more minor units and a currency of three capitals, like EUR"))
-        }
+        false => Err(invalid(
+            "price: expected 0 or more minor units and a currency of three capitals, like EUR",
+        )),
     }
 }

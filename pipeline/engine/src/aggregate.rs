@@ -1,7 +1,8 @@
 //! One kind of aggregate in one task: a decider, its states and members, with the types rubbed off.
 //!
-//! Everything that the rules of a domain do runs in here, behind a savepoint: a decider that panics leaves
-//! no trace. Messages go in and come out as bytes, so that a task can hold aggregates of any kind.
+//! Everything that the rules of a domain do runs in here, behind a savepoint: a decider that panics
+//! leaves no trace. Messages go in and come out as bytes, so that a task can hold aggregates of any
+//! kind.
 
 use std::{
     any::Any,
@@ -129,8 +130,9 @@ pub(crate) trait Aggregates: Send {
         changed_ms: i64,
         codec: &Codec,
     ) -> Result<(), CodecError>;
-    /// Looks at the next `max` places, and returns what is to be forgotten at `at_ms`: finished states that have not changed
-    /// for the retention, and settled members (true) that have not for twice as long.
+    /// Looks at the next `max` places, and returns what is to be forgotten at `at_ms`: finished
+    /// states that have not changed for the retention, and settled members (true) that have not for
+    /// twice as long.
     fn ended(&mut self, at_ms: i64, retention_ms: i64, max: usize) -> Vec<(bool, String)>;
     /// Forgets a state or a member.
     fn forget(&mut self, member: bool, key: &str);
@@ -191,7 +193,8 @@ impl<D: Decider> Kind<D> {
             Input::Timer(_) => "",
         };
         let member_key = D::member(input).map(|member| member_key(key, &member));
-        let member = member_key.as_ref().and_then(|key| self.members.get(key)).map(|row| &row.member);
+        let member =
+            member_key.as_ref().and_then(|key| self.members.get(key)).map(|row| &row.member);
         let state = self.states.get(key);
         let mut version = state.map_or(0, |row| row.version);
         let context = &Context { version, ..*context };
@@ -213,12 +216,23 @@ impl<D: Decider> Kind<D> {
                 }
                 let reactions = D::react(state.as_ref(), event, context);
                 let effects = Self::effects(reactions, codec)?;
-                emitted.push(Emitted { name: event.name(), value: encoded(event, codec)?, version, effects });
+                emitted.push(Emitted {
+                    name: event.name(),
+                    value: encoded(event, codec)?,
+                    version,
+                    effects,
+                });
             }
             let changed_ms = context.at_ms;
             self.states.put(key, state.map(|state| Versioned { version, changed_ms, state }));
         }
-        Ok(Decided { name, events: emitted, effects: Self::effects(reactions, codec)?, verdict, version })
+        Ok(Decided {
+            name,
+            events: emitted,
+            effects: Self::effects(reactions, codec)?,
+            verdict,
+            version,
+        })
     }
 }
 
@@ -230,9 +244,12 @@ fn member_key(key: &str, member: &str) -> String {
 fn member_key_of<'a>(input: Option<&'a str>, key: &str, member: &str) -> Result<&'a str, Failure> {
     input
         .filter(|input| {
-            input.strip_prefix(key).and_then(|rest| rest.strip_prefix(MEMBER_SEPARATOR)) == Some(member)
+            input.strip_prefix(key).and_then(|rest| rest.strip_prefix(MEMBER_SEPARATOR))
+                == Some(member)
         })
-        .ok_or_else(|| Failure::Permanent(format!("an event names member {member:?}, its input does not")))
+        .ok_or_else(|| {
+            Failure::Permanent(format!("an event names member {member:?}, its input does not"))
+        })
 }
 
 impl<D: Decider> Aggregates for Kind<D> {
@@ -250,10 +267,15 @@ impl<D: Decider> Aggregates for Kind<D> {
                 Payload::FollowUp(bytes) => Input::FollowUp(D::FollowUp::decode(codec, bytes)?),
                 Payload::Timer(name) => Input::Timer(name.to_owned()),
             };
-            assert!(!redpanda::fault::is_about("panic", context.key), "MILLRACE_FAULT: a panic was ordered");
+            assert!(
+                !redpanda::fault::is_about("panic", context.key),
+                "MILLRACE_FAULT: a panic was ordered"
+            );
             self.try_decide(&input, context, codec)
         }))
-        .unwrap_or_else(|panic| Err(Failure::Permanent(format!("the decider panicked: {}", said(&*panic)))));
+        .unwrap_or_else(|panic| {
+            Err(Failure::Permanent(format!("the decider panicked: {}", said(&*panic))))
+        });
         if decided.is_err() {
             self.roll_back(savepoint);
         }
@@ -320,9 +342,11 @@ impl<D: Decider> Aggregates for Kind<D> {
             return Vec::new();
         }
         let before_ms = at_ms - retention_ms;
-        let has_ended = |row: &Versioned<D::State>| row.changed_ms < before_ms && D::is_finished(&row.state);
-        let is_settled =
-            |row: &Dated<D::Member>| row.changed_ms < before_ms - retention_ms && D::is_settled(&row.member);
+        let has_ended =
+            |row: &Versioned<D::State>| row.changed_ms < before_ms && D::is_finished(&row.state);
+        let is_settled = |row: &Dated<D::Member>| {
+            row.changed_ms < before_ms - retention_ms && D::is_settled(&row.member)
+        };
         let places = self.looked..self.looked + max;
         let ended = self.states.at(places.clone()).filter(|(_, row)| has_ended(row));
         let settled = self.members.at(places).filter(|(_, row)| is_settled(row));

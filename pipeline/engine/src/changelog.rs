@@ -2,7 +2,8 @@
 //!
 //! `state/<context>/<key>`, `member/<context>/<key>␟<member>`, `waiting/<context>/<key>`,
 //! `timer/<context>/<key>␟<name>`, `handled/<command id>`, `parked/<topic>/<key>␟<offset>` and
-//! `applied/<topic>`. Contexts and topics hold no slash, keys no control character, so no key has two readings.
+//! `applied/<topic>`. Contexts and topics hold no slash, keys no control character, so no key has
+//! two readings.
 
 use std::fmt;
 

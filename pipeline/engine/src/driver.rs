@@ -1,7 +1,8 @@
 //! Runs a topology on the in-memory log, step by step: the test driver.
 //!
-//! It is the worker that runs in production, with the log and the clock exchanged. Workers can be killed between any
-//! two steps, faults can be ordered on [`Driver::log`], and nothing happens unless a test asks for it.
+//! It is the worker that runs in production, with the log and the clock exchanged. Workers can be
+//! killed between any two steps, faults can be ordered on [`Driver::log`], and nothing happens
+//! unless a test asks for it.
 
 use std::{
     sync::{
@@ -92,7 +93,8 @@ impl Driver {
             return;
         }
         let processor = self.topology.processor();
-        let connect = self.log.connect(processor, &self.topology.inputs(), &self.transactional_id(worker));
+        let connect =
+            self.log.connect(processor, &self.topology.inputs(), &self.transactional_id(worker));
         let now_ms = self.now_ms.clone();
         let metrics = Metrics::register(&self.topology, &prometheus::Registry::new());
         self.workers[worker] = Some(Worker::new(
@@ -111,8 +113,8 @@ impl Driver {
         &mut self.settings
     }
 
-    /// Where workers that are started from now on find schemas that the codec does not know. Its answers come from
-    /// another thread, so a test that needs one steps until it is there.
+    /// Where workers that are started from now on find schemas that the codec does not know. Its
+    /// answers come from another thread, so a test that needs one steps until it is there.
     pub fn set_registry(&mut self, registry: Arc<dyn SchemaSource>) {
         self.registry = registry;
     }
@@ -122,7 +124,8 @@ impl Driver {
         self.workers[worker].as_ref().map_or(0, |worker| worker.status().restoring())
     }
 
-    /// What a running worker has decided on and not handed over for a commit yet: records with timers, and bytes of output.
+    /// What a running worker has decided on and not handed over for a commit yet: records with
+    /// timers, and bytes of output.
     pub fn held(&self, worker: usize) -> (usize, usize) {
         self.workers[worker].as_ref().map_or((0, 0), |worker| (worker.pending(), worker.bytes()))
     }
@@ -137,7 +140,9 @@ impl Driver {
     /// # Errors
     /// Where it must not go on.
     pub fn stop(&mut self, worker: usize) -> Result<(), End> {
-        self.workers[worker].take().map_or(Ok(()), |worker| worker.run(&AtomicBool::new(true), || {}))
+        self.workers[worker]
+            .take()
+            .map_or(Ok(()), |worker| worker.run(&AtomicBool::new(true), || {}))
     }
 
     /// Ends a worker where it stands, as `kill -9` does.
@@ -167,7 +172,8 @@ impl Driver {
         for _ in 0..TURNS_MAX {
             let mut worked = false;
             for worker in 0..self.workers.len() {
-                worked |= self.step(worker).unwrap_or_else(|end| panic!("worker {worker} ended: {end}"));
+                worked |=
+                    self.step(worker).unwrap_or_else(|end| panic!("worker {worker} ended: {end}"));
             }
             quiet = if worked { 0 } else { quiet + 1 };
             if quiet == 3 {
@@ -210,7 +216,8 @@ impl Driver {
     pub fn read<M: Message>(&self, topic: &str) -> Vec<(Record, M)> {
         let decoded = |record: Record| {
             let value = record.value.clone()?;
-            let message = M::decode(&self.codec, &value).unwrap_or_else(|error| panic!("{topic}: {error}"));
+            let message =
+                M::decode(&self.codec, &value).unwrap_or_else(|error| panic!("{topic}: {error}"));
             Some((record, message))
         };
         self.log.read_committed(topic).into_iter().filter_map(decoded).collect()

@@ -1,7 +1,8 @@
-//! What stands around a payload: ids, causes and principals, read from a record's headers and written to them.
+//! What stands around a payload: ids, causes and principals, read from a record's headers and
+//! written to them.
 //!
-//! Headers follow the CloudEvents Kafka binding in binary mode. Ids of what an input causes are derived from the
-//! input's id, so that deciding again gives the same ids.
+//! Headers follow the CloudEvents Kafka binding in binary mode. Ids of what an input causes are
+//! derived from the input's id, so that deciding again gives the same ids.
 
 use bytes::Bytes;
 use redpanda::log::{Headers, Record};
@@ -25,7 +26,8 @@ const OPERATOR: &str = "operator";
 /// The principal of a record whose own is too long to be one.
 const NOBODY: &str = "nobody";
 /// The headers that go on to what follows from a record.
-const COPIED: [&str; 4] = [name::CORRELATION_ID, name::PRINCIPAL, name::FINGERPRINT, name::TRACE_PARENT];
+const COPIED: [&str; 4] =
+    [name::CORRELATION_ID, name::PRINCIPAL, name::FINGERPRINT, name::TRACE_PARENT];
 
 /// What is known of an input beside its payload.
 #[derive(Clone, Debug)]
@@ -40,7 +42,8 @@ pub(crate) struct Envelope {
     pub(crate) fingerprint: Option<String>,
     /// The W3C trace that it belongs to.
     pub(crate) traceparent: Option<Bytes>,
-    /// A header that is too long to go on to what follows. It was left out, and its record is not worked on.
+    /// A header that is too long to go on to what follows. It was left out, and its record is not
+    /// worked on.
     excess: Option<(&'static str, usize)>,
 }
 
@@ -54,7 +57,8 @@ impl Envelope {
             let text = || std::str::from_utf8(value).ok();
             // No name of ours is anything but text.
             let name = std::str::from_utf8(name).unwrap_or_default();
-            let long = COPIED.into_iter().find(|copied| *copied == name && value.len() > HEADER_BYTES_MAX);
+            let long =
+                COPIED.into_iter().find(|copied| *copied == name && value.len() > HEADER_BYTES_MAX);
             if let Some(name) = long {
                 excess = Some((name, value.len()));
                 continue;
@@ -104,7 +108,9 @@ impl Envelope {
     /// The id of the request that began it all, as text.
     pub(crate) fn correlation(&self) -> String {
         let own = || self.id.hyphenated().to_string();
-        self.correlation.as_ref().map_or_else(own, |found| String::from_utf8_lossy(found).into_owned())
+        self.correlation
+            .as_ref()
+            .map_or_else(own, |found| String::from_utf8_lossy(found).into_owned())
     }
 
     /// The principal as text.
@@ -142,7 +148,8 @@ impl Stamp {
         Self { at_ms, source, time: format!("{time:.3}").into() }
     }
 
-    /// The same about another moment. The broker gives a whole batch one time, so it is mostly the same.
+    /// The same about another moment. The broker gives a whole batch one time, so it is mostly the
+    /// same.
     pub(crate) fn at(&mut self, at_ms: i64) -> &Self {
         if self.at_ms != at_ms {
             *self = Self::new(self.source.clone(), at_ms);

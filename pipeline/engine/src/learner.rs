@@ -1,7 +1,7 @@
 //! Learns the schemas of older or newer writers from the registry, on threads of its own.
 //!
-//! Whoever meets an unknown id asks again later: nothing that decides, restores or commits ever waits
-//! for a registry that is away.
+//! Whoever meets an unknown id asks again later: nothing that decides, restores or commits ever
+//! waits for a registry that is away.
 
 use std::{
     collections::HashMap,
@@ -124,7 +124,8 @@ impl Asked {
     }
 }
 
-/// Asks until the registry answers; whether it has a schema that can be used. `None` when nobody waits any more.
+/// Asks until the registry answers; whether it has a schema that can be used. `None` when nobody
+/// waits any more.
 fn answer_of(
     source: &dyn SchemaSource,
     codec: &Codec,
@@ -143,7 +144,11 @@ fn answer_of(
             }
             Ok(None) => return Some(false),
             Err(error) => {
-                tracing::warn!(schema.id = id, error, "the registry can't be reached; it is asked again");
+                tracing::warn!(
+                    schema.id = id,
+                    error,
+                    "the registry can't be reached; it is asked again"
+                );
                 *noted.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 std::thread::sleep(wait);
                 wait = (wait * 2).min(AGAIN_MAX);

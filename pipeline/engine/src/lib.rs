@@ -10,7 +10,8 @@
 //! - [`metrics`]: all names of metrics
 //! - [`driver`]: the same workers on an in-memory log, for tests
 //!
-//! **No Kafka client is named here, and nothing blocks but the log's own calls, in the worker's own thread.**
+//! **No Kafka client is named here, and nothing blocks but the log's own calls, in the worker's own
+//! thread.**
 #![forbid(unsafe_code)]
 
 mod aggregate;

@@ -1,7 +1,8 @@
 //! The names of all metrics of the engine.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use redpanda::log::Topic;
 use schemas::{Outcome, Use, Verdict};
@@ -39,7 +40,8 @@ impl Metrics {
     /// When a metric of the same name is registered already.
     pub fn register(topology: &Topology, registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = |name: &str, help: &str| {
-            Opts::new(format!("millrace_engine_{name}"), help).const_label("processor", topology.processor())
+            Opts::new(format!("millrace_engine_{name}"), help)
+                .const_label("processor", topology.processor())
         };
         let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
             let counter = IntCounter::with_opts(opts(name, help))?;
@@ -57,11 +59,12 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
-        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
-            let gauges = IntGaugeVec::new(opts(name, help), labels)?;
-            registry.register(Box::new(gauges.clone()))?;
-            Ok(gauges)
-        };
+        let gauges =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+                let gauges = IntGaugeVec::new(opts(name, help), labels)?;
+                registry.register(Box::new(gauges.clone()))?;
+                Ok(gauges)
+            };
         let seconds = HistogramVec::new(
             HistogramOpts::from(opts(
                 "transaction_seconds",
@@ -72,13 +75,20 @@ impl Metrics {
         )?;
         registry.register(Box::new(seconds.clone()))?;
         let metrics = Self {
-            records_in: counters("records_in_total", "Records decided on, by input topic.", &["topic"])?,
+            records_in: counters(
+                "records_in_total",
+                "Records decided on, by input topic.",
+                &["topic"],
+            )?,
             records_out: counter(
                 "records_out_total",
                 "Records handed over in transactions, changelog included.",
             )?,
             begun: counter("transactions_begun_total", "Transactions handed over.")?,
-            committed: counter("transactions_committed_total", "Transactions whose commit was answered.")?,
+            committed: counter(
+                "transactions_committed_total",
+                "Transactions whose commit was answered.",
+            )?,
             aborted: counters(
                 "transactions_aborted_total",
                 "Transactions that were aborted, fenced, or whose end is unknown.",
@@ -126,7 +136,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Makes failures show as zero before there is one: to Prometheus a series that is born at one has not increased.
+    /// Makes failures show as zero before there is one: to Prometheus a series that is born at one
+    /// has not increased.
     fn begin(&self, inputs: &[Topic]) {
         for topic in inputs {
             self.dead_letters.with_label_values(&[&**topic]);
@@ -178,7 +189,8 @@ mod tests {
 
     #[test]
     fn failures_show_before_there_is_one() {
-        let topology = Topology::new("order", |_| Some(1)).aggregate::<Order>().aggregate::<Stock>();
+        let topology =
+            Topology::new("order", |_| Some(1)).aggregate::<Order>().aggregate::<Stock>();
         let registry = Registry::new();
         let metrics = Metrics::register(&topology, &registry).expect("metrics");
         metrics.dead_letter("order.commands");
@@ -193,7 +205,10 @@ mod tests {
             r#"transactions_aborted_total{processor="order",reason="fenced"} 0"#,
             r#"transactions_aborted_total{processor="order",reason="unknown"} 0"#,
         ] {
-            assert!(text.contains(&format!("\nmillrace_engine_{line}\n")), "{line} is not in {text}");
+            assert!(
+                text.contains(&format!("\nmillrace_engine_{line}\n")),
+                "{line} is not in {text}"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What a transaction will hold, gathered while records are decided on: it can be cut back to a savepoint.
+//! What a transaction will hold, gathered while records are decided on: it can be cut back to a
+//! savepoint.
 //!
-//! A record that its topic would not take is refused here, so that it never aborts a transaction. The
-//! limits are those of `topics.yaml`.
+//! A record that its topic would not take is refused here, so that it never aborts a transaction.
+//! The limits are those of `topics.yaml`.
 
 use redpanda::{
     batch::{Batch, wire_bytes},
@@ -16,7 +17,8 @@ use crate::{envelope::KEY_BYTES_MAX, topology::Topology};
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) records: Batch,
-    /// Topics that were written to, so that each name is allocated and looked up once. They are few.
+    /// Topics that were written to, so that each name is allocated and looked up once. They are
+    /// few.
     topics: Vec<Known>,
 }
 
@@ -40,7 +42,10 @@ impl Output {
     ) -> Result<(), String> {
         // Whoever reads it would refuse it.
         if key.len() > KEY_BYTES_MAX {
-            return Err(format!("a key for {topic} has {} bytes, more than {KEY_BYTES_MAX}", key.len()));
+            return Err(format!(
+                "a key for {topic} has {} bytes, more than {KEY_BYTES_MAX}",
+                key.len()
+            ));
         }
         let Known { topic, partitions, bytes_max } = known(&mut self.topics, topology, topic)?;
         check(topic, *bytes_max, Some(key), value, headers)?;
@@ -48,8 +53,9 @@ impl Output {
         Ok(())
     }
 
-    /// Adds a dead letter for `record`: its bytes and headers, and why it could not be worked on. One that
-    /// would be too large has only key, place and reason; the record itself stays where it was read.
+    /// Adds a dead letter for `record`: its bytes and headers, and why it could not be worked on.
+    /// One that would be too large has only key, place and reason; the record itself stays where it
+    /// was read.
     pub(crate) fn dead_letter(
         &mut self,
         topology: &Topology,
@@ -94,12 +100,18 @@ pub(crate) fn check(
 ) -> Result<(), String> {
     match wire_bytes(key, value, headers) {
         size if size <= bytes_max => Ok(()),
-        size => Err(format!("a record of {size} bytes for {topic}, which takes {bytes_max} at most")),
+        size => {
+            Err(format!("a record of {size} bytes for {topic}, which takes {bytes_max} at most"))
+        }
     }
 }
 
 /// The topic called `name`.
-fn known<'a>(all: &'a mut Vec<Known>, topology: &Topology, name: &str) -> Result<&'a Known, String> {
+fn known<'a>(
+    all: &'a mut Vec<Known>,
+    topology: &Topology,
+    name: &str,
+) -> Result<&'a Known, String> {
     let index = match all.iter().position(|known| *known.topic == *name) {
         Some(index) => index,
         None => {

@@ -1,8 +1,10 @@
-//! A map with an undo journal: the state of the open transactions and of the committed log in one place.
+//! A map with an undo journal: the state of the open transactions and of the committed log in one
+//! place.
 //!
-//! Every write notes what stood there before. A savepoint is a place in the journal; rolling back takes the
-//! writes behind it back, settling forgets them for good. Reads are one look-up whatever is open, and the
-//! keys behind a savepoint are just those that the changelog has to carry. It never does I/O.
+//! Every write notes what stood there before. A savepoint is a place in the journal; rolling back
+//! takes the writes behind it back, settling forgets them for good. Reads are one look-up whatever
+//! is open, and the keys behind a savepoint are just those that the changelog has to carry. It
+//! never does I/O.
 
 use std::collections::VecDeque;
 
@@ -27,7 +29,8 @@ pub struct Table<V> {
     settled: u64,
 }
 
-/// A key's place in the index: as much of its hash as tells keys apart mostly, so that the index grows without reading them.
+/// A key's place in the index: as much of its hash as tells keys apart mostly, so that the index
+/// grows without reading them.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     hash: u32,
@@ -60,7 +63,13 @@ struct Write<V> {
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
-        Self { index: HashTable::new(), rows: Slab::new(), len: 0, journal: VecDeque::new(), settled: 0 }
+        Self {
+            index: HashTable::new(),
+            rows: Slab::new(),
+            len: 0,
+            journal: VecDeque::new(),
+            settled: 0,
+        }
     }
 }
 
@@ -75,7 +84,8 @@ impl<V> Table<V> {
         self.rows.iter().filter_map(|(_, row)| Some((&*row.key, row.value.as_ref()?)))
     }
 
-    /// The keys and values at some of its places, so that a large table can be looked through bit by bit.
+    /// The keys and values at some of its places, so that a large table can be looked through bit
+    /// by bit.
     pub fn at(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = (&str, &V)> {
         places.filter_map(|place| {
             let row = self.rows.get(place)?;
@@ -181,7 +191,8 @@ impl<V> Table<V> {
             return;
         }
         let key = self.rows.remove(row).key;
-        let place = self.index.find_entry(Place::spread(hash(&key)), |place| place.row as usize == row);
+        let place =
+            self.index.find_entry(Place::spread(hash(&key)), |place| place.row as usize == row);
         if let Ok(place) = place {
             place.remove();
         }
@@ -190,7 +201,8 @@ impl<V> Table<V> {
 
 /// FxHash, as rustc uses it: keys are already spread well enough by the log.
 fn hash(key: &str) -> u32 {
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    let mix =
+        |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
     let (words, rest) = key.as_bytes().as_chunks::<8>();
     let hash = words.iter().fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)));
     let mut last = [0; 8];
@@ -243,7 +255,8 @@ mod tests {
         table.put("a", Some(2));
         table.put("b", None);
 
-        let changes: Vec<_> = table.changes(batch).map(|(k, v)| (k.to_owned(), v.copied())).collect();
+        let changes: Vec<_> =
+            table.changes(batch).map(|(k, v)| (k.to_owned(), v.copied())).collect();
         assert_eq!(changes, [("a".to_owned(), Some(2)), ("b".to_owned(), None)]);
     }
 
@@ -255,7 +268,8 @@ mod tests {
 
         for seed in 0..200 {
             let mut random = rand::rngs::StdRng::seed_from_u64(seed);
-            let (mut table, mut model, mut written) = (Table::default(), BTreeMap::new(), Vec::new());
+            let (mut table, mut model, mut written) =
+                (Table::default(), BTreeMap::new(), Vec::new());
             let mut copies = vec![(table.savepoint(), model.clone(), 0)];
             for step in 0..300 {
                 let key = random.random_range(0..12).to_string();
@@ -289,8 +303,13 @@ mod tests {
                 for (savepoint, _, length) in &copies {
                     let changes: Vec<_> = table.changes(*savepoint).collect();
                     let keys: BTreeSet<_> = changes.iter().map(|(key, _)| *key).collect();
-                    let expected: BTreeSet<_> = written[*length..].iter().map(|key| &**key).collect();
-                    assert_eq!((&keys, keys.len()), (&expected, changes.len()), "seed {seed}, step {step}");
+                    let expected: BTreeSet<_> =
+                        written[*length..].iter().map(|key| &**key).collect();
+                    assert_eq!(
+                        (&keys, keys.len()),
+                        (&expected, changes.len()),
+                        "seed {seed}, step {step}"
+                    );
                     assert!(changes.iter().all(|(key, value)| model.get(*key) == *value));
                 }
             }

@@ -1,6 +1,7 @@
 //! The shape of a processor: which topics it reads, and what decides on their records.
 //!
-//! One value, built once, used alike by the service, by the tests on the in-memory log and by the benchmark.
+//! One value, built once, used alike by the service, by the tests on the in-memory log and by the
+//! benchmark.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
 
@@ -57,7 +58,8 @@ impl fmt::Debug for Topology {
 }
 
 impl Topology {
-    /// An empty processor. `partitions` tells how many partitions a topic has, for all that it writes to.
+    /// An empty processor. `partitions` tells how many partitions a topic has, for all that it
+    /// writes to.
     pub fn new(
         processor: &'static str,
         partitions: impl Fn(&str) -> Option<i32> + Send + Sync + 'static,
@@ -78,9 +80,10 @@ impl Topology {
         }
     }
 
-    /// Events carry no headers, and states no version: for topics of which nobody asks who, when and why, and where a dozen headers
-    /// would be more than the value. Such an event has no id and stays at version 0, so that no projection can hold on to it, and what
-    /// follows from it is not traced.
+    /// Events carry no headers, and states no version: for topics of which nobody asks who, when
+    /// and why, and where a dozen headers would be more than the value. Such an event has no id and
+    /// stays at version 0, so that no projection can hold on to it, and what follows from it is not
+    /// traced.
     #[must_use]
     pub fn plain_events(mut self) -> Self {
         self.plain = true;
@@ -120,7 +123,9 @@ impl Topology {
         self.policies.push(Box::new(move |codec, bytes, id| {
             let event = E::decode(codec, bytes)?;
             let reactions = std::panic::catch_unwind(AssertUnwindSafe(|| react(&event, id)))
-                .map_err(|panic| Failure::Permanent(format!("the policy panicked: {}", said(&*panic))))?;
+                .map_err(|panic| {
+                    Failure::Permanent(format!("the policy panicked: {}", said(&*panic)))
+                })?;
             let send = |reaction| match reaction {
                 Reaction::Send { topic, key, message } => Ok(Effect::Send {
                     topic,
@@ -135,7 +140,8 @@ impl Topology {
         self.uses::<E>()
     }
 
-    /// Declares that records of `M` are written too (as what reactions carry), so that they must be registered.
+    /// Declares that records of `M` are written too (as what reactions carry), so that they must be
+    /// registered.
     #[must_use]
     pub fn uses<M: Message>(mut self) -> Self {
         for schema in M::schemas() {
@@ -151,7 +157,8 @@ impl Topology {
         self.processor
     }
 
-    /// The topics that it reads: of one partition count, so that a task sees the same number of each.
+    /// The topics that it reads: of one partition count, so that a task sees the same number of
+    /// each.
     pub fn inputs(&self) -> Vec<Topic> {
         self.routes.iter().map(|(topic, _)| topic.clone()).collect()
     }

@@ -1,8 +1,9 @@
-//! A worker: one thread that owns a session and the state of its tasks, and shares nothing with other workers.
+//! A worker: one thread that owns a session and the state of its tasks, and shares nothing with
+//! other workers.
 //!
 //! It polls, lets its tasks decide, and hands over what follows, part by part; while a transaction
-//! is being committed, the next batch is decided with its effects held back. What the tasks hold in memory beyond
-//! the committed log can always be taken back.
+//! is being committed, the next batch is decided with its effects held back. What the tasks hold in
+//! memory beyond the committed log can always be taken back.
 
 use std::{
     collections::BTreeMap,
@@ -16,8 +17,8 @@ use std::{
 use redpanda::{
     batch::Batch,
     log::{
-        Connect, LogError, Membership, Record, Restore, Session, Start, Topic, TopicPartition, Transaction,
-        TransactionError,
+        Connect, LogError, Membership, Record, Restore, Session, Start, Topic, TopicPartition,
+        Transaction, TransactionError,
     },
 };
 use schemas::Codec;
@@ -40,9 +41,11 @@ const RESTORING: Duration = Duration::from_millis(1);
 const COMMIT_WAIT: Duration = Duration::from_millis(5);
 /// The longest wait between a transaction that was aborted like the one before it and the next.
 const ABORT_WAIT_MAX: Duration = Duration::from_secs(10);
-/// A commit that is not answered within this is taken for lost. Longer than `transaction.timeout.ms`.
+/// A commit that is not answered within this is taken for lost. Longer than
+/// `transaction.timeout.ms`.
 const COMMIT_MAX: Duration = Duration::from_secs(20);
-/// How many records are polled in one turn: few enough to be still in the processor's cache when they are decided on.
+/// How many records are polled in one turn: few enough to be still in the processor's cache when
+/// they are decided on.
 const POLL_MAX: usize = 256;
 /// How many changelog records are read back in one go, and how many timers fire in one batch.
 const RESTORE_MAX: usize = 10_000;
@@ -53,35 +56,40 @@ const TIMERS_MAX: usize = 1_000;
 pub struct Settings {
     /// Commit at this interval; zero commits as soon as the input drains.
     pub commit_interval: Duration,
-    /// A transaction is due when it has this many input records and timers. While another one is in flight, the next may grow to twice
-    /// as many, and then nothing more is taken.
+    /// A transaction is due when it has this many input records and timers. While another one is in
+    /// flight, the next may grow to twice as many, and then nothing more is taken.
     pub records_max: usize,
     /// The same for bytes of output; one record's output may stand above it.
     pub bytes_max: usize,
-    /// A transaction is due when its first input was decided on this long ago, whether or not the input has drained. Well below
-    /// `transaction.timeout.ms`, past which the broker fences the session.
+    /// A transaction is due when its first input was decided on this long ago, whether or not the
+    /// input has drained. Well below `transaction.timeout.ms`, past which the broker fences the
+    /// session.
     pub age_max: Duration,
     /// Output of at least this many records is written before its transaction is due, so that the
     /// log works on it while the rest is decided.
     pub part_min: usize,
-    /// For how long a command's outcome is remembered, so that a repeat is answered without doing it again.
+    /// For how long a command's outcome is remembered, so that a repeat is answered without doing
+    /// it again.
     pub dedupe_horizon: Duration,
-    /// For how long a finished aggregate is remembered after its last change; its members are for twice as long.
+    /// For how long a finished aggregate is remembered after its last change; its members are for
+    /// twice as long.
     pub retention: Duration,
-    /// How many bytes the parked records of all keys of a task may have; what does not fit is a dead letter.
+    /// How many bytes the parked records of all keys of a task may have; what does not fit is a
+    /// dead letter.
     pub parked_bytes_max: u64,
     /// A process that is fenced this often in a row ends.
     pub fenced_max: u32,
-    /// Positions that have moved past what nobody is given, such as the marks of transactions, are committed this often where nothing
-    /// else is: long before any topic's retention.
+    /// Positions that have moved past what nobody is given, such as the marks of transactions, are
+    /// committed this often where nothing else is: long before any topic's retention.
     pub positions_every: Duration,
     /// For how long a task that can't go on is set aside before it is tried again.
     pub stuck_wait: Duration,
-    /// Inputs, as `topic[partition]`, that go on at the log's beginning where records are gone that were not read.
+    /// Inputs, as `topic[partition]`, that go on at the log's beginning where records are gone that
+    /// were not read.
     pub accept_loss: Vec<String>,
-    /// The wait before a task is restored again, or asks again what was not to be had. The wait before a session is
-    /// opened anew, and before what follows the second of transactions that are aborted one after the other; these
-    /// two double up to ten seconds.
+    /// The wait before a task is restored again, or asks again what was not to be had. The wait
+    /// before a session is opened anew, and before what follows the second of transactions that are
+    /// aborted one after the other; these two double up to ten seconds.
     pub rebuild_wait: Duration,
 }
 
@@ -114,7 +122,8 @@ pub trait SchemaSource: Send + Sync {
     fn schema_by_id(&self, id: u32) -> Result<Option<String>, String>;
 }
 
-/// Tells the time in milliseconds since the epoch. Only timers look at it, to see whether they are due.
+/// Tells the time in milliseconds since the epoch. Only timers look at it, to see whether they are
+/// due.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Why a worker ended.
@@ -156,13 +165,13 @@ pub struct Status {
     heard: Mutex<Option<Instant>>,
 }
 
-/// A session that has not heard from a broker for this long is cut off. The group's other members have
-/// taken its partitions by then: it is the session timeout.
+/// A session that has not heard from a broker for this long is cut off. The group's other members
+/// have taken its partitions by then: it is the session timeout.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 impl Status {
-    /// Whether it has a session that hears from the broker, has been assigned its partitions, be it none,
-    /// and all its tasks are restored.
+    /// Whether it has a session that hears from the broker, has been assigned its partitions, be it
+    /// none, and all its tasks are restored.
     pub fn is_ready(&self) -> bool {
         self.open.load(Ordering::Relaxed)
             && self.assigned.load(Ordering::Relaxed)
@@ -170,8 +179,8 @@ impl Status {
             && self.is_in_contact()
     }
 
-    /// Whether the session has heard from a broker within [`SILENCE_MAX`]. A worker that is stuck for
-    /// longer counts as cut off too.
+    /// Whether the session has heard from a broker within [`SILENCE_MAX`]. A worker that is stuck
+    /// for longer counts as cut off too.
     pub fn is_in_contact(&self) -> bool {
         self.heard().is_none_or(|heard| heard.elapsed() < SILENCE_MAX)
     }
@@ -331,7 +340,8 @@ impl Worker {
         self.status.clone()
     }
 
-    /// Works until `shutdown` is set, then finishes what it has begun. Calls `turned` before each turn.
+    /// Works until `shutdown` is set, then finishes what it has begun. Calls `turned` before each
+    /// turn.
     ///
     /// # Errors
     /// When it must not go on: see [`End`].
@@ -346,7 +356,8 @@ impl Worker {
         Ok(())
     }
 
-    /// One turn: polls for up to `idle`, decides, commits what is due. `true` where anything was done.
+    /// One turn: polls for up to `idle`, decides, commits what is due. `true` where anything was
+    /// done.
     ///
     /// # Errors
     /// When it must not go on: see [`End`].
@@ -371,7 +382,11 @@ impl Worker {
     }
 
     /// Forgets session, positions and state; the log has everything.
-    fn throw_away(&mut self, trouble: Trouble, session: Option<Box<dyn Session>>) -> Result<(), End> {
+    fn throw_away(
+        &mut self,
+        trouble: Trouble,
+        session: Option<Box<dyn Session>>,
+    ) -> Result<(), End> {
         let processor = self.topology.processor;
         // The reason is logged first: a session may take seconds to end.
         match &trouble {
@@ -431,7 +446,10 @@ impl Worker {
         self.decide(session)?;
         if drained {
             let now_ms = (self.clock)();
-            let read = self.active.iter_mut().filter(|(partition, _)| !self.waiting.contains_key(partition));
+            let read = self
+                .active
+                .iter_mut()
+                .filter(|(partition, _)| !self.waiting.contains_key(partition));
             read.for_each(|(_, task)| task.drained(now_ms));
         }
         let fired = self.fire();
@@ -443,7 +461,13 @@ impl Worker {
         }
         let submitted = self.submit_when_due(session, polled == 0)?;
         self.measure_lag(session);
-        Ok(polled > 0 || changed || fired > 0 || restored || ended || submitted || !self.waiting.is_empty())
+        Ok(polled > 0
+            || changed
+            || fired > 0
+            || restored
+            || ended
+            || submitted
+            || !self.waiting.is_empty())
     }
 
     /// Reads on where that had to wait: for a schema that is known now, or after aborts.
@@ -457,8 +481,8 @@ impl Worker {
         if is_over || self.waiting.len() < waited { self.fetch(session) } else { Ok(()) }
     }
 
-    /// How many more records and timers the pending batch may take. While a transaction is in flight, it may become twice as
-    /// large as it has to: better than to wait.
+    /// How many more records and timers the pending batch may take. While a transaction is in
+    /// flight, it may become twice as large as it has to: better than to wait.
     fn room(&self) -> usize {
         let times = if self.in_flight.is_some() { 2 } else { 1 };
         match self.bytes() < self.settings.bytes_max * times {
@@ -487,7 +511,8 @@ impl Worker {
         let wait = if self.pending > 0 || (!self.restoring.is_empty() && self.active.is_empty()) {
             Duration::ZERO
         } else if !self.restoring.is_empty() {
-            // The changelog is not waited for beside tasks that work: here, so that both do not spin.
+            // The changelog is not waited for beside tasks that work: here, so that both do not
+            // spin.
             idle.min(RESTORING)
         } else if self.in_flight.is_some() || !self.waiting.is_empty() {
             idle.min(IN_FLIGHT)
@@ -515,7 +540,9 @@ impl Worker {
             }
             // The restore says whether it can go on, and from where.
             Err(error @ LogError::OutOfRange { .. }) => {
-                let LogError::OutOfRange { partition: TopicPartition { partition, .. }, .. } = &error else {
+                let LogError::OutOfRange { partition: TopicPartition { partition, .. }, .. } =
+                    &error
+                else {
                     return Ok(None);
                 };
                 self.release(session, &[*partition])?;
@@ -552,7 +579,9 @@ impl Worker {
     }
 
     fn until_timer(&self) -> Duration {
-        let Some(due_ms) = self.active.values().filter_map(Task::next_due).min() else { return IDLE };
+        let Some(due_ms) = self.active.values().filter_map(Task::next_due).min() else {
+            return IDLE;
+        };
         Duration::from_millis((due_ms - (self.clock)()).max(0).unsigned_abs())
     }
 
@@ -619,9 +648,14 @@ impl Worker {
         fired
     }
 
-    fn submit_when_due(&mut self, session: &mut dyn Session, drained: bool) -> Result<bool, Trouble> {
+    fn submit_when_due(
+        &mut self,
+        session: &mut dyn Session,
+        drained: bool,
+    ) -> Result<bool, Trouble> {
         let Some(since) = self.pending_since else { return Ok(false) };
-        let full = self.pending >= self.settings.records_max || self.bytes() >= self.settings.bytes_max;
+        let full =
+            self.pending >= self.settings.records_max || self.bytes() >= self.settings.bytes_max;
         let interval = self.settings.commit_interval;
         let on_time = if interval.is_zero() { drained } else { since.elapsed() >= interval };
         let due = full || on_time || since.elapsed() >= self.settings.age_max;
@@ -654,8 +688,8 @@ impl Worker {
         Ok(session.write(records)?)
     }
 
-    /// Adds what the tasks' changelogs have to carry. `false` where one does not take it: then the batch
-    /// was dropped, and its input is read again and checked one by one.
+    /// Adds what the tasks' changelogs have to carry. `false` where one does not take it: then the
+    /// batch was dropped, and its input is read again and checked one by one.
     fn write_changes(&mut self, session: &mut dyn Session) -> Result<bool, Trouble> {
         for task in self.active.values_mut().filter(|task| task.touched()) {
             match task.write_changes(&mut self.output) {
@@ -671,7 +705,9 @@ impl Worker {
                     self.take_back(session)?;
                     return Ok(false);
                 }
-                Err(error @ Unwritten::Codec(_)) => return Err(Trouble::Rebuild(error.to_string())),
+                Err(error @ Unwritten::Codec(_)) => {
+                    return Err(Trouble::Rebuild(error.to_string()));
+                }
             }
         }
         Ok(true)
@@ -706,7 +742,9 @@ impl Worker {
         let mut offsets = Vec::new();
         for task in self.active.values_mut().filter(|task| task.touched()) {
             let written = task.write_positions(&mut self.output);
-            written.map_err(|error| Trouble::Rebuild(format!("a position could not be encoded: {error}")))?;
+            written.map_err(|error| {
+                Trouble::Rebuild(format!("a position could not be encoded: {error}"))
+            })?;
             let positions = task.positions().iter();
             offsets.extend(positions.map(|(topic, next)| {
                 (TopicPartition { topic: topic.clone(), partition: task.partition }, *next)
@@ -721,8 +759,8 @@ impl Worker {
         records
     }
 
-    /// Sees whether the transaction in flight, or what was written of the next one, has ended, and does what follows.
-    /// `true` when it has.
+    /// Sees whether the transaction in flight, or what was written of the next one, has ended, and
+    /// does what follows. `true` when it has.
     fn complete(&mut self, session: &mut dyn Session, wait: Duration) -> Result<bool, Trouble> {
         let ended = self.ended(session, wait)?;
         if ended == Some(Ended::Aborted) {
@@ -731,7 +769,11 @@ impl Worker {
         Ok(ended.is_some())
     }
 
-    fn ended(&mut self, session: &mut dyn Session, wait: Duration) -> Result<Option<Ended>, Trouble> {
+    fn ended(
+        &mut self,
+        session: &mut dyn Session,
+        wait: Duration,
+    ) -> Result<Option<Ended>, Trouble> {
         if self.in_flight.is_none() && self.written.is_none() {
             return Ok(None);
         }
@@ -777,7 +819,8 @@ impl Worker {
         }
     }
 
-    /// Sets how long nothing is read or fired after an abort: the first one of several costs no time.
+    /// Sets how long nothing is read or fired after an abort: the first one of several costs no
+    /// time.
     fn wait_after_abort(&mut self) -> Duration {
         self.aborts = self.aborts.saturating_add(1);
         let times = self.aborts.checked_sub(2).map_or(0, |repeats| 1_u32 << repeats.min(16));
@@ -802,9 +845,9 @@ impl Worker {
             .filter(|task| self.paused.is_none() && !self.waiting.contains_key(&task.partition))
             .flat_map(|task| {
                 let partition = task.partition;
-                task.positions()
-                    .iter()
-                    .map(move |(topic, next)| (TopicPartition { topic: topic.clone(), partition }, *next))
+                task.positions().iter().map(move |(topic, next)| {
+                    (TopicPartition { topic: topic.clone(), partition }, *next)
+                })
             })
             .collect();
         Ok(session.fetch_from(&positions)?)
@@ -815,7 +858,8 @@ impl Worker {
         self.assigned = !matches!(change, Membership::Lost(_));
         match change {
             Membership::Assigned(partitions) => {
-                self.unread.extend(partitions.into_iter().map(|partition| (partition, Instant::now())));
+                self.unread
+                    .extend(partitions.into_iter().map(|partition| (partition, Instant::now())));
             }
             Membership::Revoked(partitions) | Membership::Lost(partitions) => {
                 self.release(session, &partitions)?;
@@ -826,8 +870,8 @@ impl Worker {
 
     /// Lets tasks go: nothing of theirs stays open or held back.
     fn release(&mut self, session: &mut dyn Session, partitions: &[i32]) -> Result<(), Trouble> {
-        // A revocation waits for the transaction in flight; after a loss it can only fail. What is written of the next
-        // one must not stay open: whoever has the tasks next waits for it.
+        // A revocation waits for the transaction in flight; after a loss it can only fail. What is
+        // written of the next one must not stay open: whoever has the tasks next waits for it.
         if self.in_flight.is_none() && self.written.is_some() {
             session.abandon()?;
             self.in_flight = Some(Instant::now());
@@ -850,8 +894,8 @@ impl Worker {
         self.fetch(session)
     }
 
-    /// Lets a task wait that can't go on, so that the others do. What is told once may have changed while it was asked; what is
-    /// told again hardly goes away by itself.
+    /// Lets a task wait that can't go on, so that the others do. What is told once may have changed
+    /// while it was asked; what is told again hardly goes away by itself.
     fn set_aside(&mut self, partition: i32, reason: String) {
         if self.stuck.insert(partition, reason.clone()).is_none() {
             return self.restore_again(partition, &reason);
@@ -863,7 +907,12 @@ impl Worker {
 
     /// Lets a task be restored from the beginning, after a moment.
     fn restore_again(&mut self, partition: i32, reason: &str) {
-        tracing::warn!(processor = self.topology.processor, partition, reason, "a task is restored again");
+        tracing::warn!(
+            processor = self.topology.processor,
+            partition,
+            reason,
+            "a task is restored again"
+        );
         self.unread.insert(partition, Instant::now() + self.settings.rebuild_wait);
     }
 
@@ -889,8 +938,13 @@ impl Worker {
             retention_ms: ms(self.settings.retention),
             parked_bytes_max: self.settings.parked_bytes_max,
         };
-        let task =
-            Task::new(partition, self.topology.clone(), self.codec.clone(), self.metrics.clone(), bounds);
+        let task = Task::new(
+            partition,
+            self.topology.clone(),
+            self.codec.clone(),
+            self.metrics.clone(),
+            bounds,
+        );
         let now = Instant::now();
         let (records, start) = (Vec::new(), None);
         let restoring = Restoring { task, reader, records, start, since: now, not_before: now };
@@ -901,7 +955,8 @@ impl Worker {
     /// Reads some more of the changelogs back; a task that has all of its own begins to work.
     fn restore(&mut self, session: &mut dyn Session) -> Result<bool, Trouble> {
         let now = Instant::now();
-        let due: Vec<_> = self.unread.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
+        let due: Vec<_> =
+            self.unread.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
         for partition in due {
             self.unread.remove(&partition);
             self.begin_restore(session, partition)?;
@@ -938,7 +993,10 @@ impl Worker {
             }
             let (position, end) = reader.progress();
             let label = partition.to_string();
-            self.metrics.restore_remaining.with_label_values(&[&label]).set((end - position).max(0));
+            self.metrics
+                .restore_remaining
+                .with_label_values(&[&label])
+                .set((end - position).max(0));
             if records.is_empty() && start.is_some() {
                 finished.push(*partition);
             }
@@ -968,15 +1026,25 @@ impl Worker {
         task.recalled();
         let partition = task.partition;
         let (mut positions, mut anew) = (Vec::new(), false);
-        for ((topic, committed), kept) in self.topology.inputs().into_iter().zip(committed).zip(kept) {
+        for ((topic, committed), kept) in
+            self.topology.inputs().into_iter().zip(committed).zip(kept)
+        {
             let place = TopicPartition { topic: topic.clone(), partition };
-            let applied = task.positions().iter().find(|(known, _)| *known == topic).map(|(_, next)| *next);
+            let applied =
+                task.positions().iter().find(|(known, _)| *known == topic).map(|(_, next)| *next);
             if let Some(committed) = committed.filter(|_| committed != applied) {
                 let but = match applied {
-                    Some(applied) => format!("has applied {applied}; nothing is processed until they agree"),
-                    None => format!("knows of no position: has {} been emptied?", self.topology.changelog),
+                    Some(applied) => {
+                        format!("has applied {applied}; nothing is processed until they agree")
+                    }
+                    None => format!(
+                        "knows of no position: has {} been emptied?",
+                        self.topology.changelog
+                    ),
                 };
-                let reason = format!("{place}: the group has committed {committed}, but the changelog {but}");
+                let reason = format!(
+                    "{place}: the group has committed {committed}, but the changelog {but}"
+                );
                 return Err(Hold::Stuck(reason));
             }
             let next = applied.map_or(Ok(kept.0), |applied| self.kept(&place, applied, kept));
@@ -997,15 +1065,21 @@ impl Worker {
         Ok(())
     }
 
-    /// Where an input is read on whose position is `next`, while the log keeps `beginning..end` of it. Records are never skipped, unless
-    /// an operator has said so.
-    fn kept(&self, place: &TopicPartition, next: i64, (beginning, end): (i64, i64)) -> Result<i64, String> {
+    /// Where an input is read on whose position is `next`, while the log keeps `beginning..end` of
+    /// it. Records are never skipped, unless an operator has said so.
+    fn kept(
+        &self,
+        place: &TopicPartition,
+        next: i64,
+        (beginning, end): (i64, i64),
+    ) -> Result<i64, String> {
         if (beginning..=end).contains(&next) {
             return Ok(next);
         }
-        // Only processors write follow-ups and events, in transactions. So the last offset of such a partition is the mark of one, and
-        // where it is all that is gone, no record is.
-        let written_by_users = matches!(self.topology.route(&place.topic), Some(Route::Commands(_)));
+        // Only processors write follow-ups and events, in transactions. So the last offset of such
+        // a partition is the mark of one, and where it is all that is gone, no record is.
+        let written_by_users =
+            matches!(self.topology.route(&place.topic), Some(Route::Commands(_)));
         if !written_by_users && beginning == end && next + 1 == beginning {
             tracing::warn!(%place, next, beginning, "retention has removed a transaction's mark; reading goes on behind it");
             return Ok(beginning);
@@ -1045,7 +1119,10 @@ impl Worker {
     fn measure_lag(&self, session: &mut dyn Session) {
         for (place, lag) in session.lag() {
             if self.active.contains_key(&place.partition) {
-                self.metrics.lag.with_label_values(&[&*place.topic, &place.partition.to_string()]).set(lag);
+                self.metrics
+                    .lag
+                    .with_label_values(&[&*place.topic, &place.partition.to_string()])
+                    .set(lag);
             }
         }
     }
@@ -1061,14 +1138,18 @@ impl Worker {
             let error = self.learner.error(*id)?;
             Some(format!("task {partition}: waits for schema {id} of the registry: {error}"))
         });
-        let stuck = self.stuck.iter().map(|(partition, reason)| format!("task {partition}: {reason}"));
-        *self.status.stuck.lock().unwrap_or_else(PoisonError::into_inner) = stuck.chain(waiting).collect();
+        let stuck =
+            self.stuck.iter().map(|(partition, reason)| format!("task {partition}: {reason}"));
+        *self.status.stuck.lock().unwrap_or_else(PoisonError::into_inner) =
+            stuck.chain(waiting).collect();
         self.status.tasks.store(self.active.len(), Ordering::Relaxed);
         self.status.restoring.store(self.restoring.len() + self.unread.len(), Ordering::Relaxed);
         self.metrics.tasks.with_label_values(&["active"]).set(self.active.len() as i64);
         self.metrics.tasks.with_label_values(&["restoring"]).set(self.restoring.len() as i64);
         self.metrics.tasks.with_label_values(&["stuck"]).set(self.stuck.len() as i64);
-        self.metrics.remembered.set(self.active.values().map(Task::remembered).sum::<usize>() as i64);
+        self.metrics
+            .remembered
+            .set(self.active.values().map(Task::remembered).sum::<usize>() as i64);
         self.metrics.parked_now.set(self.active.values().map(Task::parked).sum::<usize>() as i64);
     }
 }
@@ -1084,7 +1165,8 @@ fn unanswered(before: &str) -> Trouble {
     Trouble::Rebuild(format!("a commit was not answered before {before}"))
 }
 
-/// Takes records of a changelog back in, and out of `records`. What is left there waits for a schema.
+/// Takes records of a changelog back in, and out of `records`. What is left there waits for a
+/// schema.
 fn recall(learner: &mut Learner, task: &mut Task, records: &mut Vec<Record>) -> Result<(), String> {
     let mut done = 0;
     let recalled = 'records: {
@@ -1094,8 +1176,10 @@ fn recall(learner: &mut Learner, task: &mut Task, records: &mut Vec<Record>) -> 
                     Learnt::Known => {}
                     Learnt::Asked => break 'records Ok(()),
                     Learnt::Unknown => {
-                        let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
-                        let reason = format!("{topic}[{partition}] at {offset} can't be read back: {error}");
+                        let (topic, partition, offset) =
+                            (&record.topic, record.partition, record.offset);
+                        let reason =
+                            format!("{topic}[{partition}] at {offset} can't be read back: {error}");
                         break 'records Err(reason);
                     }
                 }

@@ -1,4 +1,5 @@
-//! The bank on the in-memory log: what the engine promises, and that faults between any two steps do not break it.
+//! The bank on the in-memory log: what the engine promises, and that faults between any two steps
+//! do not break it.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod bank;
@@ -9,8 +10,8 @@ use std::{
 };
 
 use bank::{
-    Account, Acknowledge, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic, Savings,
-    Transfer,
+    Account, Acknowledge, Balance, Command, Credit, Deposit, Event, FollowUp, OVERDUE_MS, Panic,
+    Savings, Transfer,
 };
 use engine::{
     Topology,
@@ -79,7 +80,10 @@ fn balances(driver: &Driver) -> BTreeMap<String, i64> {
         );
         *state = Account::evolve(state.take(), &event);
     }
-    accounts.into_iter().map(|(key, (_, state))| (key, state.map_or(0, |state| state.amount))).collect()
+    accounts
+        .into_iter()
+        .map(|(key, (_, state))| (key, state.map_or(0, |state| state.amount)))
+        .collect()
 }
 
 /// The balances that the changelog holds.
@@ -123,7 +127,10 @@ fn a_refused_command_says_why_and_changes_nothing() {
     driver.settle();
 
     let outcomes = driver.outcomes(id);
-    assert_eq!((outcomes[0].verdict, outcomes[0].code.as_deref()), (Verdict::Refused, Some("overdrawn")));
+    assert_eq!(
+        (outcomes[0].verdict, outcomes[0].code.as_deref()),
+        (Verdict::Refused, Some("overdrawn"))
+    );
     assert!(balances(&driver).is_empty());
 }
 
@@ -215,7 +222,9 @@ fn header_names_that_are_not_text_disturb_nobody_and_are_kept_in_dead_letters() 
     assert_eq!(balances(&driver)["ann"], 5);
     let dead = driver.log.read_committed("account.commands.dead");
     assert_eq!(dead.len(), 1);
-    assert!(dead[0].headers.iter().any(|header| header == (b"\xff\xfe".as_slice(), b"1".as_slice())));
+    assert!(
+        dead[0].headers.iter().any(|header| header == (b"\xff\xfe".as_slice(), b"1".as_slice()))
+    );
 }
 
 #[test]
@@ -225,7 +234,13 @@ fn poison_becomes_dead_letters_with_failed_outcomes() {
     let poison = |partition, key: Option<&'static str>, value: &'static [u8]| {
         let key = key.map(|key| key.as_bytes().into());
         let (topic, value) = ("account.commands".into(), Some(value.into()));
-        driver.log.append_raw(Outgoing { topic, partition, key, value, headers: Headers::default() })
+        driver.log.append_raw(Outgoing {
+            topic,
+            partition,
+            key,
+            value,
+            headers: Headers::default(),
+        })
     };
     poison(place, Some("ann"), b"not avro");
     poison(place, Some("ann"), b"\0\0\0\x27\x0f....");
@@ -421,7 +436,11 @@ fn parked_bytes_of_all_keys_are_bounded_also_after_a_restart_and_given_back_by_a
     driver.send("account.commands", &first, Uuid::from_u128(60), "operator", &redrive);
     driver.settle();
     fail(&mut driver, 61);
-    assert_eq!((kept(&driver, "parked/"), dead(&driver)), (parked, 31 - parked), "there is room again");
+    assert_eq!(
+        (kept(&driver, "parked/"), dead(&driver)),
+        (parked, 31 - parked),
+        "there is room again"
+    );
 }
 
 #[test]
@@ -450,15 +469,19 @@ fn commands_that_waited_longer_than_the_horizon_are_decided_in_whatever_order_to
     let mut driver = bank(1);
     driver.kill(0);
     // More than come in one poll, so that a newer record of another topic is read in the middle.
-    let waiting: Vec<_> = (0..3_000).map(|id| send(&driver, "ann", id, Deposit { amount: 1 })).collect();
+    let waiting: Vec<_> =
+        (0..3_000).map(|id| send(&driver, "ann", id, Deposit { amount: 1 })).collect();
     driver.advance(Duration::from_secs(30 * 3600));
     driver.log.append("account.followups", "ann", Some("no follow-up".into()), Headers::default());
 
     driver.start(0);
     driver.settle();
 
-    let outcomes: HashMap<_, _> =
-        driver.read::<Outcome>("outcomes").into_iter().map(|(_, one)| (one.command_id, one)).collect();
+    let outcomes: HashMap<_, _> = driver
+        .read::<Outcome>("outcomes")
+        .into_iter()
+        .map(|(_, one)| (one.command_id, one))
+        .collect();
     for command in waiting {
         assert_eq!(outcomes[&command].verdict, Verdict::Accepted, "{:?}", outcomes[&command]);
     }
@@ -511,7 +534,10 @@ fn a_transaction_is_written_while_it_is_decided_on_and_aborted_when_its_tasks_go
     driver.start(1);
     assert!(driver.step(1).expect("it joins"));
     while driver.log.open_transactions() > 0 {
-        assert!(driver.step(0).expect("it goes on"), "what was written stays open when its tasks have gone");
+        assert!(
+            driver.step(0).expect("it goes on"),
+            "what was written stays open when its tasks have gone"
+        );
     }
     assert!(driver.log.read_committed("account.events").is_empty(), "it was aborted");
     driver.settle();
@@ -631,7 +657,11 @@ fn positions_follow_marks_and_aborted_records_while_nothing_is_read() {
     driver.settle();
     for key in ["ann", "bob"] {
         let place = followups(key);
-        assert_eq!(driver.log.committed("bank", &place), Some(driver.log.span(&place).1), "{place}");
+        assert_eq!(
+            driver.log.committed("bank", &place),
+            Some(driver.log.span(&place).1),
+            "{place}"
+        );
     }
 
     driver.log.remove_all("account.followups");
@@ -652,7 +682,8 @@ fn worker_that_ends_in_order_commits_the_positions_that_nothing_carried() {
     assert_eq!(driver.log.committed("bank", &place), Some(0));
 }
 
-/// A bank whose former engine has read the first two of `written` follow-ups in each partition, which are all gone.
+/// A bank whose former engine has read the first two of `written` follow-ups in each partition,
+/// which are all gone.
 fn bank_before_a_removal(written: i64, change: impl FnOnce(&mut engine::Settings)) -> Driver {
     let mut driver = bank(1);
     driver.kill(0);
@@ -730,7 +761,10 @@ fn changelog_record_that_cannot_be_read_stops_its_task_alone() {
         headers: Headers::default(),
     });
     driver.start(0);
-    let other = (0..).map(|n| format!("account-{n}")).find(|key| followups(key).partition != broken).unwrap();
+    let other = (0..)
+        .map(|n| format!("account-{n}"))
+        .find(|key| followups(key).partition != broken)
+        .unwrap();
     let waits = send(&driver, "ann", 1, Deposit { amount: 1 });
     let goes_on = send(&driver, &other, 2, Deposit { amount: 1 });
     driver.settle();
@@ -744,7 +778,8 @@ fn changelog_record_that_cannot_be_read_stops_its_task_alone() {
 }
 
 #[test]
-fn state_of_a_record_type_that_only_a_newer_version_knows_stops_its_task_alone_and_says_what_to_do() {
+fn state_of_a_record_type_that_only_a_newer_version_knows_stops_its_task_alone_and_says_what_to_do()
+{
     let mut driver = bank(1);
     driver.settle();
     driver.kill(0);
@@ -760,7 +795,9 @@ fn state_of_a_record_type_that_only_a_newer_version_knows_stops_its_task_alone_a
     };
     newer(Some(driver.encode(&Deposit { amount: 1 })));
     driver.start(0);
-    let other = (0..).map(|n| format!("account-{n}")).find(|key| followups(key).partition != place.partition);
+    let other = (0..)
+        .map(|n| format!("account-{n}"))
+        .find(|key| followups(key).partition != place.partition);
     let goes_on = send(&driver, &other.unwrap(), 2, Deposit { amount: 1 });
     driver.settle();
 
@@ -804,14 +841,16 @@ fn older_version_leaves_the_contexts_of_a_newer_one_alone_which_finds_them_again
     assert!(driver.outcomes(waiting).is_empty());
     drop(driver);
 
-    // Forward again: state, timer and waiting command are there, and what came meanwhile is decided.
+    // Forward again: state, timer and waiting command are there, and what came meanwhile is
+    // decided.
     log.expire_members("bank");
     log.compact("bank.state");
     let mut driver = bank_on(&log, older().aggregate::<Savings>(), 1);
     driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
     driver.settle();
     assert_eq!(driver.outcomes(waiting)[0].verdict, Verdict::Accepted);
-    let events: Vec<_> = driver.read::<Event>("savings.events").into_iter().map(|(_, event)| event).collect();
+    let events: Vec<_> =
+        driver.read::<Event>("savings.events").into_iter().map(|(_, event)| event).collect();
     assert_eq!(events.iter().filter(|event| matches!(event, Event::Overdue(_))).count(), 1);
     let acknowledge = FollowUp::from(bank::Acknowledge { amount: 666 });
     driver.send("savings.followups", "ann", Uuid::from_u128(6), "system", &acknowledge);
@@ -949,8 +988,8 @@ const STEPS: [(&str, Choose); 12] = [
     ("fenced", |_| Fault::Fence),
 ];
 
-/// Amid work one worker comes to `fault`, and is killed there; another is at work too, and comes and goes, so that there is
-/// somebody to take over.
+/// Amid work one worker comes to `fault`, and is killed there; another is at work too, and comes
+/// and goes, so that there is somebody to take over.
 fn die(step: &str, fault: Choose, seed: u64) {
     let mut work = Work::new(seed, 2);
     let what = format!("{step}, seed {seed}");

@@ -1,4 +1,5 @@
-//! The bank where records become larger than their topics take: inputs fail one by one, and nothing stops.
+//! The bank where records become larger than their topics take: inputs fail one by one, and nothing
+//! stops.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod bank;
@@ -8,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bank::{Command, Credit, Deposit, Event, FollowUp, Memo, PARTITIONS, driver, send, step_until, verdicts};
+use bank::{
+    Command, Credit, Deposit, Event, FollowUp, Memo, PARTITIONS, driver, send, step_until, verdicts,
+};
 use engine::driver::Driver;
 use redpanda::{
     log::{Headers, TopicPartition},
@@ -41,7 +44,10 @@ fn command_whose_event_is_too_large_fails_with_a_dead_letter_and_blocks_nobody()
     ];
     driver.settle();
 
-    assert_eq!(verdicts(&driver, &commands), [Verdict::Accepted, Verdict::Failed, Verdict::Accepted]);
+    assert_eq!(
+        verdicts(&driver, &commands),
+        [Verdict::Accepted, Verdict::Failed, Verdict::Accepted]
+    );
     let detail = driver.outcomes(commands[1])[0].detail.clone().unwrap();
     assert!(detail.contains("for account.events, which takes 1048576 at most"), "{detail}");
     // With its reason the dead letter would be too large as well.
@@ -104,7 +110,9 @@ fn follow_up_whose_answer_has_too_long_a_key_is_parked_and_others_go_on() {
 fn header_that_is_too_long_to_go_on_fails_its_command_and_is_in_no_outcome() {
     let mut driver = driver();
     let value = driver.encode(&Command::from(Deposit { amount: 5 }));
-    for name in [headers::PRINCIPAL, headers::CORRELATION_ID, headers::FINGERPRINT, headers::TRACE_PARENT] {
+    for name in
+        [headers::PRINCIPAL, headers::CORRELATION_ID, headers::FINGERPRINT, headers::TRACE_PARENT]
+    {
         let mut written = Headers::default();
         written.push(name, "p".repeat(530_000));
         driver.log.append("account.commands", "ann", Some(value.clone()), written);
@@ -118,7 +126,8 @@ fn header_that_is_too_long_to_go_on_fails_its_command_and_is_in_no_outcome() {
         assert_eq!(outcome.verdict, Verdict::Failed);
         assert!(record.value.as_ref().unwrap().len() + record.headers.len() < 10_000);
     }
-    let details: Vec<_> = outcomes.iter().filter_map(|(_, outcome)| outcome.detail.as_deref()).collect();
+    let details: Vec<_> =
+        outcomes.iter().filter_map(|(_, outcome)| outcome.detail.as_deref()).collect();
     for reason in ["its header ce_principal has 530000 bytes", "its key has 530000 bytes"] {
         assert!(details.iter().any(|detail| detail.contains(reason)), "{reason}: {details:?}");
     }
@@ -150,6 +159,8 @@ fn transactions_that_abort_again_and_again_are_tried_more_and_more_rarely_until_
     assert!((2..=6).contains(&aborted), "{aborted} transactions in 300 ms");
 
     driver.log.set_bytes_max("outcomes", BYTES_MAX);
-    step_until(&mut driver, "input is read after the wait", |driver| !driver.outcomes(id).is_empty());
+    step_until(&mut driver, "input is read after the wait", |driver| {
+        !driver.outcomes(id).is_empty()
+    });
     assert_eq!(verdicts(&driver, &[id]), [Verdict::Accepted]);
 }

@@ -1,4 +1,5 @@
-//! The bank while something is away: a registry, a partition, a transaction's end. Only what needs it waits.
+//! The bank while something is away: a registry, a partition, a transaction's end. Only what needs
+//! it waits.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod bank;
@@ -13,7 +14,8 @@ use std::{
 };
 
 use bank::{
-    Balance, Command, Deposit, Event, PARTITIONS, codec, driver, driver_of, send, step_until, verdicts,
+    Balance, Command, Deposit, Event, PARTITIONS, codec, driver, driver_of, send, step_until,
+    verdicts,
 };
 use engine::{SchemaSource, driver::Driver};
 use redpanda::{
@@ -130,7 +132,9 @@ fn restore_that_needs_an_unknown_schema_waits_alone_while_the_registry_is_away()
     restart(&mut driver, registry.clone());
     let waits = send(&driver, "ann", 1, Deposit { amount: 1 });
     let goes_on = send(&driver, &other(), 2, Deposit { amount: 1 });
-    step_until(&mut driver, "the other task goes on", |driver| !driver.outcomes(goes_on).is_empty());
+    step_until(&mut driver, "the other task goes on", |driver| {
+        !driver.outcomes(goes_on).is_empty()
+    });
     assert_eq!(driver.restoring(0), 1);
     assert!(driver.outcomes(waits).is_empty());
 
@@ -164,7 +168,8 @@ fn restore_that_meets_a_passing_error_is_retried_alone_while_others_work() {
 fn survivor_takes_over_tasks_whose_offsets_are_undecided_while_its_own_go_on() {
     let mut driver = driver_of(2);
     driver.settle();
-    // The first two partitions are those of the worker that dies, with offsets staged for one of them.
+    // The first two partitions are those of the worker that dies, with offsets staged for one of
+    // them.
     let account = |partition: i32| {
         let is_there = |key: &String| partition_of(key.as_bytes(), PARTITIONS) == partition;
         (0..).map(|number| format!("account-{number}")).find(is_there).unwrap()

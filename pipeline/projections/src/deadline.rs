@@ -1,5 +1,5 @@
-//! Deadlines of calls to stores. A server that has vanished, or a connection that swallows what is sent, is
-//! otherwise waited for as long as TCP repeats itself: a quarter of an hour.
+//! Deadlines of calls to stores. A server that has vanished, or a connection that swallows what is
+//! sent, is otherwise waited for as long as TCP repeats itself: a quarter of an hour.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ pub(crate) async fn within<T>(
     doing: &'static str,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let late = |_| StoreError::Failed { doing, why: format!("no answer within {} s", at_most.as_secs()) };
+    let late =
+        |_| StoreError::Failed { doing, why: format!("no answer within {} s", at_most.as_secs()) };
     tokio::time::timeout(at_most, work).await.map_err(late)?
 }

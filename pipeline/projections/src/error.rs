@@ -19,7 +19,8 @@ pub enum StoreError {
         /// What it said.
         why: String,
     },
-    /// The events of a key do not follow each other. Never skipped: the read model or the log has lost something.
+    /// The events of a key do not follow each other. Never skipped: the read model or the log has
+    /// lost something.
     #[error("{what} holds version {held}, but the log goes on with {came}: rebuild the projection")]
     Gap {
         /// Which row, document or key.
@@ -43,7 +44,8 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
-    /// A record that no version can project, such as bytes that are not Avro. It becomes a dead letter.
+    /// A record that no version can project, such as bytes that are not Avro. It becomes a dead
+    /// letter.
     #[error("{place} is no record that can be projected: {why}")]
     Unfit {
         /// Topic, partition and offset.
@@ -51,7 +53,8 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
-    /// The store will never take this data, whoever asks. The record it comes from becomes a dead letter.
+    /// The store will never take this data, whoever asks. The record it comes from becomes a dead
+    /// letter.
     #[error("{doing}: the store can't hold it: {why}")]
     Unstorable {
         /// What was tried, and on what.

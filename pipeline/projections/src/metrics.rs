@@ -31,7 +31,10 @@ impl Metrics {
                 &["projection"],
             )?,
             delay: GaugeVec::new(
-                opts("delay_seconds", "From when the last applied record was written until it was applied."),
+                opts(
+                    "delay_seconds",
+                    "From when the last applied record was written until it was applied.",
+                ),
                 &["projection"],
             )?,
             position: IntGaugeVec::new(
@@ -46,11 +49,17 @@ impl Metrics {
                 &["projection"],
             )?,
             errors: IntCounterVec::new(
-                opts("errors_total", "Failures to apply records, by kind: store, gap, record, lost, log."),
+                opts(
+                    "errors_total",
+                    "Failures to apply records, by kind: store, gap, record, lost, log.",
+                ),
                 &["projection", "kind"],
             )?,
             dead_letters: IntCounterVec::new(
-                opts("dead_letters_total", "Records that a projection can't hold and has passed over."),
+                opts(
+                    "dead_letters_total",
+                    "Records that a projection can't hold and has passed over.",
+                ),
                 &["projection"],
             )?,
         };
@@ -97,7 +106,11 @@ impl Metrics {
     /// A partition is someone else's now.
     pub(crate) fn released(&self, projection: &str, place: &TopicPartition) {
         // It may never have been claimed.
-        let _ = self.position.remove_label_values(&[projection, &place.topic, &place.partition.to_string()]);
+        let _ = self.position.remove_label_values(&[
+            projection,
+            &place.topic,
+            &place.partition.to_string(),
+        ]);
     }
 
     /// So many partitions wait for a new try.

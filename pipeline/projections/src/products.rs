@@ -1,5 +1,5 @@
-//! How a product comes out of the events of its stock: the same for MongoDB and Redis. Every event says the figures
-//! after it, so only name and price are remembered.
+//! How a product comes out of the events of its stock: the same for MongoDB and Redis. Every event
+//! says the figures after it, so only name and price are remembered.
 
 use schemas::stock;
 
@@ -46,11 +46,13 @@ mod tests {
     fn a_product_has_the_figures_of_its_last_event() {
         // given
         let price = Money { amount_minor: 450, currency: "EUR".to_owned() };
-        let added = ProductAdded { sku: "tea".to_owned(), name: "Tea".to_owned(), price, added_at: 1 };
+        let added =
+            ProductAdded { sku: "tea".to_owned(), name: "Tea".to_owned(), price, added_at: 1 };
         let event = |version, message| Event { key: "tea", version, at: 1, message };
         let product = fold(None, &event(1, added.into()));
         // when
-        let received = StockReceived { sku: "tea".to_owned(), quantity: 5, received: 12, free: 8, held: 4 };
+        let received =
+            StockReceived { sku: "tea".to_owned(), quantity: 5, received: 12, free: 8, held: 4 };
         let product = fold(product, &event(2, received.clone().into())).expect("a product");
         // then
         assert_eq!((product.received, product.free, product.held, product.version), (12, 8, 4, 2));

@@ -11,7 +11,8 @@ use crate::StoreError;
 pub struct Claim {
     /// Whoever holds the highest epoch of a position may move it.
     pub epoch: i64,
-    /// The next offset to read; `None` where there is no position, so that everything is to be built anew.
+    /// The next offset to read; `None` where there is no position, so that everything is to be
+    /// built anew.
     pub next: Option<i64>,
 }
 
@@ -40,8 +41,8 @@ pub const REMOVE_MAX: usize = 1_000;
 pub struct Retention {
     /// The time of the latest record that was applied.
     pub now_ms: i64,
-    /// For how long what has ended is kept. Longer than processors remember it: no event may come to what is gone,
-    /// as that would be a gap.
+    /// For how long what has ended is kept. Longer than processors remember it: no event may come
+    /// to what is gone, as that would be a gap.
     pub kept_ms: i64,
 }
 
@@ -60,7 +61,8 @@ pub trait Projection: Send + Sync {
     /// The topics that it is made from. All have one partition count.
     fn topics(&self) -> &'static [&'static str];
 
-    /// So many records are polled at once, so that they are applied within the group's poll interval.
+    /// So many records are polled at once, so that they are applied within the group's poll
+    /// interval.
     fn records_max(&self) -> usize {
         2_000
     }
@@ -70,32 +72,46 @@ pub trait Projection: Send + Sync {
         beginning
     }
 
-    /// Brings the store to this program's version, before anything else is asked of it. Idempotent; several
-    /// instances may do it at once.
+    /// Brings the store to this program's version, before anything else is asked of it. Idempotent;
+    /// several instances may do it at once.
     fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async { Ok(()) })
     }
 
-    /// Makes the partition this owner's: whoever claimed it before can't move its position any more.
+    /// Makes the partition this owner's: whoever claimed it before can't move its position any
+    /// more.
     fn claim<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>>;
 
     /// The newest claim of a partition as the store has it; `None` where there is none any more.
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>>;
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>>;
 
-    /// Applies a batch and moves the position, or fails without harm: the same records will come again after a new claim.
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Applies a batch and moves the position, or fails without harm: the same records will come
+    /// again after a new claim.
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Notes that the only record of `batch` is a dead letter and moves the position past it, in the way
-    /// in which [`Projection::apply`] moves it.
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Notes that the only record of `batch` is a dead letter and moves the position past it, in
+    /// the way in which [`Projection::apply`] moves it.
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Removes up to [`REMOVE_MAX`] of what ended too long ago, and returns how many those were. Several owners may
-    /// do it at once.
+    /// Removes up to [`REMOVE_MAX`] of what ended too long ago, and returns how many those were.
+    /// Several owners may do it at once.
     fn remove(&self, _retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
         Box::pin(async { Ok(0) })
     }
 
-    /// Throws data and positions away. Projectors that are at work notice it, and build everything anew from the log.
+    /// Throws data and positions away. Projectors that are at work notice it, and build everything
+    /// anew from the log.
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
@@ -121,14 +137,19 @@ pub(crate) fn events<'a, M: Message>(
 }
 
 /// Reads an event.
-pub(crate) fn event<'a, M: Message>(record: &'a Record, codec: &Codec) -> Result<Event<'a, M>, StoreError> {
+pub(crate) fn event<'a, M: Message>(
+    record: &'a Record,
+    codec: &Codec,
+) -> Result<Event<'a, M>, StoreError> {
     let version = record.headers.text(headers::VERSION).and_then(|version| version.parse().ok());
     Ok(Event {
         key: key(record)?,
-        version: version
-            .ok_or_else(|| unfit(record, format!("no number in its header {}", headers::VERSION)))?,
+        version: version.ok_or_else(|| {
+            unfit(record, format!("no number in its header {}", headers::VERSION))
+        })?,
         at: record.timestamp_ms,
-        message: message(record, codec)?.ok_or_else(|| unfit(record, "it has no value".to_owned()))?,
+        message: message(record, codec)?
+            .ok_or_else(|| unfit(record, "it has no value".to_owned()))?,
     })
 }
 
@@ -144,8 +165,9 @@ pub(crate) fn message<M: Message>(record: &Record, codec: &Codec) -> Result<Opti
     M::decode(codec, value).map(Some).map_err(|error| undecodable(record, &error))
 }
 
-/// The error of a record whose value can't be read. A newer writer's record is to be read by a newer
-/// reader; one that is malformed, or of a kind that this program knows to belong elsewhere, is unfit.
+/// The error of a record whose value can't be read. A newer writer's record is to be read by a
+/// newer reader; one that is malformed, or of a kind that this program knows to belong elsewhere,
+/// is unfit.
 pub(crate) fn undecodable(record: &Record, error: &CodecError) -> StoreError {
     let foreign = match error {
         // The registry has been asked: it has no such schema.
@@ -173,7 +195,8 @@ fn place_of(record: &Record) -> String {
     format!("{}[{}]@{}", record.topic, record.partition, record.offset)
 }
 
-/// Whether an event of version `came` is to be applied to what holds version `held`; not if that has it already.
+/// Whether an event of version `came` is to be applied to what holds version `held`; not if that
+/// has it already.
 pub(crate) fn follows(what: &str, key: &str, held: i64, came: i64) -> Result<bool, StoreError> {
     if came <= held {
         return Ok(false);

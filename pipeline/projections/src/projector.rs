@@ -1,10 +1,11 @@
 //! The loop that brings records from the log into a store.
 //!
-//! One rule: the position lives in the store beside the data and moves by compare-and-set. A partition that this
-//! member gets is claimed, and read from the claim's position. Whatever goes wrong with it, the answer is the same:
-//! wait, claim it again, and read again from where the store says that it stands. A gap or a record that can't be
-//! understood yet stops its partition, never skips it; the others go on. A record that no version could project
-//! becomes a dead letter of the projection: it is noted in the store, counted and logged, and passed over.
+//! One rule: the position lives in the store beside the data and moves by compare-and-set. A
+//! partition that this member gets is claimed, and read from the claim's position. Whatever goes
+//! wrong with it, the answer is the same: wait, claim it again, and read again from where the store
+//! says that it stands. A gap or a record that can't be understood yet stops its partition, never
+//! skips it; the others go on. A record that no version could project becomes a dead letter of the
+//! projection: it is noted in the store, counted and logged, and passed over.
 //!
 //! It owns a thread, because the log's calls block. It never commits an offset to the broker.
 
@@ -31,7 +32,8 @@ use crate::{
 
 /// How long a poll waits where nothing is to do: bounds how long a shutdown takes.
 const IDLE: Duration = Duration::from_millis(500);
-/// A batch ends with the record that takes it to this many bytes: stores bound what they take in one request.
+/// A batch ends with the record that takes it to this many bytes: stores bound what they take in
+/// one request.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The wait after a failure of the store or the log; doubles up to the longest.
 const WAIT_MIN: Duration = Duration::from_millis(200);
@@ -39,22 +41,25 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The wait after what will hardly go away by itself.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// Positions that have moved past what nobody is given, such as the marks of transactions, are stored this often: long before any
-/// topic's retention.
+/// Positions that have moved past what nobody is given, such as the marks of transactions, are
+/// stored this often: long before any topic's retention.
 const POSITIONS_EVERY: Duration = Duration::from_secs(60);
 
-/// How often the positions of a quiet projection are compared with the store's: it may have been emptied or erased.
+/// How often the positions of a quiet projection are compared with the store's: it may have been
+/// emptied or erased.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// What has ended too long ago is removed this often, at once as much as [`REMOVE_MAX`].
 const REMOVE_EVERY: Duration = Duration::from_secs(60);
-/// How much longer than the processors the stores keep what has ended: so long may a projection be behind.
+/// How much longer than the processors the stores keep what has ended: so long may a projection be
+/// behind.
 const KEPT_LONGER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Opens a member of a group that reads topics.
 pub type Open = dyn Fn(&str, &[&str]) -> Result<Box<dyn Input>, LogError> + Send + Sync;
 
-/// Asks the registry for the schema under an id; `None` where there is none. An error says that it can't be reached.
+/// Asks the registry for the schema under an id; `None` where there is none. An error says that it
+/// can't be reached.
 pub type SchemaById = dyn Fn(u32) -> Result<Option<String>, String> + Send + Sync;
 
 /// What all projectors of a process share.
@@ -64,7 +69,8 @@ pub struct Context {
     pub open: Arc<Open>,
     /// Reads values.
     pub codec: Arc<Codec>,
-    /// Knows the schemas of older and newer writers. Called on the projector's thread, and may block.
+    /// Knows the schemas of older and newer writers. Called on the projector's thread, and may
+    /// block.
     pub schema_by_id: Arc<SchemaById>,
     /// What is counted.
     pub metrics: Metrics,
@@ -81,8 +87,8 @@ pub fn group(projection: &dyn Projection) -> String {
     format!("projector.{}", projection.name())
 }
 
-/// Runs a projection on this thread until the shutdown, and drops it where the stores' clients run. Not to be called on
-/// a Tokio worker. Calls `turned` before each turn.
+/// Runs a projection on this thread until the shutdown, and drops it where the stores' clients run.
+/// Not to be called on a Tokio worker. Calls `turned` before each turn.
 pub fn work(projection: Box<dyn Projection>, context: &Context, turned: &dyn Fn()) {
     // A client that is dropped may say good-bye in a task.
     let _entered = context.runtime.enter();
@@ -90,8 +96,8 @@ pub fn work(projection: Box<dyn Projection>, context: &Context, turned: &dyn Fn(
     drop(projection);
 }
 
-/// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker. Calls `turned` before each
-/// turn.
+/// Runs a projection on this thread until the shutdown. Not to be called on a Tokio worker. Calls
+/// `turned` before each turn.
 pub fn run(projection: &dyn Projection, context: &Context, turned: &dyn Fn()) {
     let group = group(projection);
     prepare(projection, context, turned);
@@ -119,7 +125,8 @@ pub fn run(projection: &dyn Projection, context: &Context, turned: &dyn Fn()) {
     }
 }
 
-/// Waits until the store is as this program needs it. The group's other members have the partitions until then.
+/// Waits until the store is as this program needs it. The group's other members have the partitions
+/// until then.
 fn prepare(projection: &dyn Projection, context: &Context, turned: &dyn Fn()) {
     let mut failures = 0;
     while !context.shutdown.load(Ordering::Relaxed) {
@@ -162,7 +169,8 @@ pub struct Projector<'a> {
     looked: Instant,
     stored: Instant,
     positions_every: Duration,
-    /// The time of the latest record that was applied: from there retention counts. Without records nothing grows.
+    /// The time of the latest record that was applied: from there retention counts. Without records
+    /// nothing grows.
     latest_ms: i64,
     removed: Instant,
     remove_every: Duration,
@@ -170,7 +178,11 @@ pub struct Projector<'a> {
 
 impl<'a> Projector<'a> {
     /// A member that has nothing yet.
-    pub fn new(input: Box<dyn Input>, projection: &'a dyn Projection, context: &'a Context) -> Self {
+    pub fn new(
+        input: Box<dyn Input>,
+        projection: &'a dyn Projection,
+        context: &'a Context,
+    ) -> Self {
         context.metrics.begin(projection.name());
         Self {
             input,
@@ -220,7 +232,8 @@ impl<'a> Projector<'a> {
             self.follow();
         }
         self.records = records;
-        let waiting = self.slots.values().filter(|slot| matches!(slot, Slot::Waiting { .. })).count();
+        let waiting =
+            self.slots.values().filter(|slot| matches!(slot, Slot::Waiting { .. })).count();
         self.context.metrics.waiting(self.projection.name(), waiting);
         // A partition that waits may have events to what would be removed.
         if waiting == 0 && self.latest_ms > 0 && self.removed.elapsed() >= self.remove_every {
@@ -229,7 +242,8 @@ impl<'a> Projector<'a> {
         Ok(())
     }
 
-    /// Removes some of what has ended too long ago; goes on in the next turn where there may be more.
+    /// Removes some of what has ended too long ago; goes on in the next turn where there may be
+    /// more.
     fn remove(&mut self) {
         let kept_ms = (self.context.retention + KEPT_LONGER).as_millis();
         let kept_ms = i64::try_from(kept_ms).unwrap_or(i64::MAX);
@@ -242,7 +256,11 @@ impl<'a> Projector<'a> {
         match removed {
             Ok(0) => {}
             Ok(count) => {
-                tracing::info!(projection = self.projection.name(), count, "removed what ended long ago");
+                tracing::info!(
+                    projection = self.projection.name(),
+                    count,
+                    "removed what ended long ago"
+                );
             }
             Err(error) => {
                 self.context.metrics.failed(self.projection.name(), error.kind());
@@ -251,7 +269,8 @@ impl<'a> Projector<'a> {
         }
     }
 
-    /// Moves positions past what nobody is given, and stores those now and then that no record has carried.
+    /// Moves positions past what nobody is given, and stores those now and then that no record has
+    /// carried.
     fn follow(&mut self) {
         // The input still has positions from before a claim.
         if self.astray {
@@ -327,7 +346,9 @@ impl<'a> Projector<'a> {
                 tracing::error!(projection = self.projection.name(), %error, "stopped: rebuild the projection");
                 self.wait(&partition.clone(), STUCK, 1, false);
             }
-            Err(error @ (LogError::Fatal { .. } | LogError::Exhausted { .. })) => return Err(error),
+            Err(error @ (LogError::Fatal { .. } | LogError::Exhausted { .. })) => {
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -347,7 +368,8 @@ impl<'a> Projector<'a> {
                 for number in &numbers {
                     let place = TopicPartition::new(*topic, *number);
                     if gained {
-                        let slot = Slot::Waiting { until: Instant::now(), failures: 0, one_by_one: false };
+                        let slot =
+                            Slot::Waiting { until: Instant::now(), failures: 0, one_by_one: false };
                         self.slots.insert(place, slot);
                     } else {
                         self.slots.remove(&place);
@@ -400,14 +422,16 @@ impl<'a> Projector<'a> {
                 },
             };
             self.context.metrics.claimed(self.projection.name(), &place, next);
-            let slot = Slot::Claimed { epoch: claim.epoch, from: claim.next, next, failures, one_by_one };
+            let slot =
+                Slot::Claimed { epoch: claim.epoch, from: claim.next, next, failures, one_by_one };
             self.slots.insert(place, slot);
             self.astray = true;
         }
         Ok(())
     }
 
-    /// Claims again what the store no longer has as it was left, without waiting for a record to show it.
+    /// Claims again what the store no longer has as it was left, without waiting for a record to
+    /// show it.
     fn look(&mut self) {
         let projection = self.projection;
         let held = join_all(self.slots.iter().filter_map(|(place, slot)| {
@@ -421,7 +445,9 @@ impl<'a> Projector<'a> {
                 Err(_) => {}
                 Ok(Some(held)) if held == left => {}
                 Ok(Some(held)) if held.epoch > left.epoch => {
-                    let error = StoreError::Lost { position: format!("{} {place}", self.projection.name()) };
+                    let error = StoreError::Lost {
+                        position: format!("{} {place}", self.projection.name()),
+                    };
                     self.failed(&place, error, 0, false);
                 }
                 Ok(_) => {
@@ -449,7 +475,8 @@ impl<'a> Projector<'a> {
             })
             .collect();
         let work = learnt.into_iter().filter_map(|(learnt, place, mut records)| {
-            let Some(Slot::Claimed { epoch, from, next, failures, one_by_one }) = self.slots.get(&place)
+            let Some(Slot::Claimed { epoch, from, next, failures, one_by_one }) =
+                self.slots.get(&place)
             else {
                 return None;
             };
@@ -465,11 +492,13 @@ impl<'a> Projector<'a> {
                 for chunk in batches(&records, one_by_one) {
                     let to = chunk.last().map_or(next, |record| record.offset + 1);
                     let batch = Batch { place: &place, epoch, from, begin: next, to, records: chunk };
-                    // With that bug planted the place is another: between the position and the rows.
+                    // With that bug planted the place is another: between the position and the
+                    // rows.
                     if !redpanda::planted("position-apart") {
                         redpanda::fault::place("before-store");
                     }
-                    // A panic is about a record, and stops its partition alone. What it leaves behind is not used again.
+                    // A panic is about a record, and stops its partition alone. What it leaves
+                    // behind is not used again.
                     let applied =
                         AssertUnwindSafe(projection.apply(&batch, &context.codec)).catch_unwind().await;
                     done = applied.unwrap_or_else(|_| {
@@ -520,8 +549,8 @@ impl<'a> Projector<'a> {
         }
     }
 
-    /// Makes known the schemas of records that others wrote. Returns how many records, from the first on,
-    /// can be applied, and why the next one can't if there is one.
+    /// Makes known the schemas of records that others wrote. Returns how many records, from the
+    /// first on, can be applied, and why the next one can't if there is one.
     fn learn(&self, records: &[Record]) -> (usize, Result<(), StoreError>) {
         for (readable, record) in records.iter().enumerate() {
             if let Err(error) = self.learn_one(record) {
@@ -531,22 +560,32 @@ impl<'a> Projector<'a> {
         (records.len(), Ok(()))
     }
 
-    /// A schema id that the registry does not have is left for the projection to meet: its record is unfit.
+    /// A schema id that the registry does not have is left for the projection to meet: its record
+    /// is unfit.
     fn learn_one(&self, record: &Record) -> Result<(), StoreError> {
         let codec = &self.context.codec;
-        let Some(Err(CodecError::UnknownId(id))) = record.value.as_ref().map(|value| codec.open(value))
+        let Some(Err(CodecError::UnknownId(id))) =
+            record.value.as_ref().map(|value| codec.open(value))
         else {
             return Ok(());
         };
         let failed = |why| StoreError::Failed { doing: "asking the registry for a schema", why };
         match (self.context.schema_by_id)(id).map_err(failed)? {
-            Some(schema) => codec.learn(id, &schema).map_err(|error| wrong(record, error.to_string())),
+            Some(schema) => {
+                codec.learn(id, &schema).map_err(|error| wrong(record, error.to_string()))
+            }
             None => Ok(()),
         }
     }
 
     /// Decides when a partition is tried again.
-    fn failed(&mut self, place: &TopicPartition, error: StoreError, failures: u32, one_by_one: bool) {
+    fn failed(
+        &mut self,
+        place: &TopicPartition,
+        error: StoreError,
+        failures: u32,
+        one_by_one: bool,
+    ) {
         let name = self.projection.name();
         self.context.metrics.failed(name, error.kind());
         let failures = failures.saturating_add(1);
@@ -669,11 +708,18 @@ mod tests {
             Box::pin(async { Ok(self.claimed(1)) })
         }
 
-        fn held<'a>(&'a self, _: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        fn held<'a>(
+            &'a self,
+            _: &'a TopicPartition,
+        ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
             Box::pin(async { Ok(Some(self.claimed(0))) })
         }
 
-        fn apply<'a>(&'a self, batch: &'a Batch<'a>, _: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+        fn apply<'a>(
+            &'a self,
+            batch: &'a Batch<'a>,
+            _: &'a Codec,
+        ) -> BoxFuture<'a, Result<(), StoreError>> {
             Box::pin(async {
                 assert!(!self.panics.load(Ordering::Relaxed), "a bug of the projection");
                 self.held.lock().expect("a lock").1 = Some(batch.to);
@@ -681,7 +727,11 @@ mod tests {
             })
         }
 
-        fn bury<'a>(&'a self, batch: &'a Batch<'a>, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        fn bury<'a>(
+            &'a self,
+            batch: &'a Batch<'a>,
+            _: &'a str,
+        ) -> BoxFuture<'a, Result<(), StoreError>> {
             Box::pin(async {
                 self.held.lock().expect("a lock").1 = Some(batch.to);
                 Ok(())
@@ -705,7 +755,8 @@ mod tests {
     /// A log whose events are one record and the mark of its transaction.
     fn log() -> MemoryLog {
         let log = MemoryLog::new([("input", 1), ("events", 1)]);
-        let mut session = log.connect("writer", &["input".into()], "writer-0").open().expect("a session");
+        let mut session =
+            log.connect("writer", &["input".into()], "writer-0").open().expect("a session");
         session.poll(Duration::ZERO, 1, &mut Vec::new()).expect("it joins");
         let event = Outgoing {
             topic: "events".into(),
@@ -715,7 +766,9 @@ mod tests {
             headers: Headers::default(),
         };
         let offsets = vec![(TopicPartition::new("input", 0), 0)];
-        session.submit(Transaction { records: [event].into_iter().collect(), offsets }).expect("it writes");
+        session
+            .submit(Transaction { records: [event].into_iter().collect(), offsets })
+            .expect("it writes");
         assert!(matches!(session.completed(Duration::ZERO), Some(Ok(()))));
         log
     }
@@ -739,7 +792,8 @@ mod tests {
     fn position_follows_the_log_past_the_mark_of_a_transaction() {
         let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
         let (context, log) = (context(&runtime), log());
-        let mut projector = Projector::new(log.input("projector.fake", &["events".into()]), &fake, &context);
+        let mut projector =
+            Projector::new(log.input("projector.fake", &["events".into()]), &fake, &context);
         projector.positions_every = Duration::ZERO;
         for _ in 0..5 {
             projector.step().expect("it goes on");
@@ -748,7 +802,8 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_long_ago_is_removed_in_batches_counted_from_the_latest_record_and_from_no_later_time() {
+    fn what_ended_long_ago_is_removed_in_batches_counted_from_the_latest_record_and_from_no_later_time()
+     {
         for (record_ms, counts_from) in [(5_000_000, Some(5_000_000)), (i64::MAX / 2, None)] {
             let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
             let context = context(&runtime);
@@ -778,7 +833,10 @@ mod tests {
             match counts_from {
                 Some(latest_ms) => assert_eq!(before_ms, latest_ms - kept_ms),
                 None => {
-                    assert!(before_ms <= now_ms() - kept_ms, "a clock that is ahead removes nothing early")
+                    assert!(
+                        before_ms <= now_ms() - kept_ms,
+                        "a clock that is ahead removes nothing early"
+                    )
                 }
             }
         }
@@ -788,7 +846,8 @@ mod tests {
     fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
         let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
         let (context, log) = (context(&runtime), log());
-        let mut projector = Projector::new(log.input("projector.fake", &["events".into()]), &fake, &context);
+        let mut projector =
+            Projector::new(log.input("projector.fake", &["events".into()]), &fake, &context);
         fake.panics.store(true, Ordering::Relaxed);
         for _ in 0..10 {
             projector.step().expect("it goes on");

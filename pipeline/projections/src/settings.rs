@@ -1,5 +1,5 @@
-//! Where the stores are, for every program that uses them. Passwords and URLs, which may hold one, are
-//! never shown.
+//! Where the stores are, for every program that uses them. Passwords and URLs, which may hold one,
+//! are never shown.
 
 use redpanda::{settings::SettingError, tls::Tls};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -45,7 +45,8 @@ impl StoreSettings {
     /// When the URL is malformed.
     pub fn postgres(&self, tls: &Tls, connections_max: usize) -> Result<Postgres, SettingError> {
         let (url, password) = (self.postgres_url.expose_secret(), self.postgres_password.as_ref());
-        Postgres::with_password(url, password, tls, connections_max).map_err(about("MILLRACE_POSTGRES_URL"))
+        Postgres::with_password(url, password, tls, connections_max)
+            .map_err(about("MILLRACE_POSTGRES_URL"))
     }
 
     /// MongoDB.

@@ -1,4 +1,5 @@
-//! UUIDs as text in documents, whatever the format thinks of itself: BSON's readers and writers do not agree on it.
+//! UUIDs as text in documents, whatever the format thinks of itself: BSON's readers and writers do
+//! not agree on it.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 use uuid::Uuid;
@@ -16,14 +17,19 @@ pub(crate) mod option {
     use super::{Deserialize, Deserializer, Serializer, Uuid};
     use serde::de::Error as _;
 
-    pub(crate) fn serialize<S: Serializer>(id: &Option<Uuid>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        id: &Option<Uuid>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match id {
             Some(id) => serializer.collect_str(id),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Uuid>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }

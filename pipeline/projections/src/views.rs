@@ -1,4 +1,5 @@
-//! What a reader gets: plain data, with times in milliseconds since the epoch. Holds no rules, and knows no store.
+//! What a reader gets: plain data, with times in milliseconds since the epoch. Holds no rules, and
+//! knows no store.
 
 use std::{fmt, str::FromStr};
 
@@ -119,7 +120,8 @@ pub struct Recipient {
     pub name: String,
 }
 
-/// A place in a list that is sorted by time and id, newest first. Stable: what is added later comes before it.
+/// A place in a list that is sorted by time and id, newest first. Stable: what is added later comes
+/// before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The time of the last thing seen.
@@ -144,7 +146,10 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, NotACursor> {
         let (at, id) = text.split_once('_').ok_or(NotACursor)?;
-        Ok(Self { at: at.parse().map_err(|_| NotACursor)?, id: id.parse().map_err(|_| NotACursor)? })
+        Ok(Self {
+            at: at.parse().map_err(|_| NotACursor)?,
+            id: id.parse().map_err(|_| NotACursor)?,
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The projector's loop on the log in memory, over a store in memory: what becomes of records that can't be
-//! applied. The stores themselves are tested in `integration/tests/projections`.
+//! The projector's loop on the log in memory, over a store in memory: what becomes of records that
+//! can't be applied. The stores themselves are tested in `integration/tests/projections`.
 
 use std::{
     sync::{
@@ -57,23 +57,34 @@ impl Projection for Store {
         })
     }
 
-    fn held<'a>(&'a self, _: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        _: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(async {
             let claim = self.claim.lock().expect("a lock");
             Ok(Some(Claim { epoch: claim.epoch, next: claim.next }))
         })
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             for record in batch.records {
                 let value = record.value.as_ref().expect("a value");
                 let place = format!("{}@{}", batch.place, record.offset);
                 let event = notification::Event::decode(codec, value);
-                let event = event.map_err(|error| StoreError::Unfit { place, why: error.to_string() })?;
-                let notification::Event::NotificationRead(read) = event else { panic!("another event") };
+                let event =
+                    event.map_err(|error| StoreError::Unfit { place, why: error.to_string() })?;
+                let notification::Event::NotificationRead(read) = event else {
+                    panic!("another event")
+                };
                 if Some(read.notification_id) == self.refuses {
-                    let (doing, why) = ("writing a row", "ERROR: value too long (22001)".to_owned());
+                    let (doing, why) =
+                        ("writing a row", "ERROR: value too long (22001)".to_owned());
                     return Err(StoreError::Unstorable { doing, why });
                 }
             }
@@ -84,7 +95,11 @@ impl Projection for Store {
         })
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut claim = self.claim.lock().expect("a lock");
             claim.next = Some(batch.to);
@@ -139,7 +154,8 @@ impl Bench {
     fn good(&self, number: u128) {
         let (notification_id, user_id) = (Uuid::from_u128(number), Uuid::from_u128(9));
         let mut value = Vec::new();
-        let event: notification::Event = NotificationRead { notification_id, user_id, read_at: 1 }.into();
+        let event: notification::Event =
+            NotificationRead { notification_id, user_id, read_at: 1 }.into();
         event.encode(&self.codec, &mut value).expect("bytes");
         self.raw(value);
     }
@@ -158,21 +174,31 @@ impl Bench {
     fn until(&self, store: &Store, done: impl Fn(&Claimed) -> bool) -> (Vec<i64>, Vec<i64>) {
         let context = self.context();
         let topics: Vec<Topic> = vec![TOPIC.into()];
-        let mut projector = Projector::new(self.log.input("projector.trial", &topics), store, &context);
+        let mut projector =
+            Projector::new(self.log.input("projector.trial", &topics), store, &context);
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             projector.step().expect("a step");
             let claim = store.claim.lock().expect("a lock");
             if done(&claim) {
-                return (claim.applied.clone(), claim.buried.iter().map(|(offset, _)| *offset).collect());
+                return (
+                    claim.applied.clone(),
+                    claim.buried.iter().map(|(offset, _)| *offset).collect(),
+                );
             }
-            assert!(Instant::now() < deadline, "applied {:?}, buried {:?}", claim.applied, claim.buried);
+            assert!(
+                Instant::now() < deadline,
+                "applied {:?}, buried {:?}",
+                claim.applied,
+                claim.buried
+            );
         }
     }
 
     fn counted(&self) -> f64 {
         let families = self.registry.gather();
-        let found = families.iter().find(|one| one.name() == "millrace_projection_dead_letters_total");
+        let found =
+            families.iter().find(|one| one.name() == "millrace_projection_dead_letters_total");
         found.expect("the metric").get_metric()[0].get_counter().get_value()
     }
 }

@@ -1,6 +1,7 @@
-//! A processor beside the three services, in the builds that a record goes through when it is replaced: each order that `order.events`
-//! confirms is written to `sales.events` for others. `SALES_WRITES` says which build this is: `old`, `both`, `new`. What it writes of one
-//! order is in one transaction. `schemas/EVOLUTION.md` runs it.
+//! A processor beside the three services, in the builds that a record goes through when it is
+//! replaced: each order that `order.events` confirms is written to `sales.events` for others.
+//! `SALES_WRITES` says which build this is: `old`, `both`, `new`. What it writes of one order is in
+//! one transaction. `schemas/EVOLUTION.md` runs it.
 #![forbid(unsafe_code)]
 
 // Each of the two examples uses a part of it.
@@ -28,9 +29,9 @@ fn main() -> ExitCode {
 fn service(_config: &Config) -> anyhow::Result<Service> {
     let topology = match std::env::var("SALES_WRITES").as_deref() {
         Ok("old") => topology(|confirmed| vec![old(confirmed)]),
-        Ok("both") => {
-            topology(|confirmed| vec![DeprecatedSaleMade(old(confirmed)).into(), Sale::from(new(confirmed))])
-        }
+        Ok("both") => topology(|confirmed| {
+            vec![DeprecatedSaleMade(old(confirmed)).into(), Sale::from(new(confirmed))]
+        }),
         Ok("new") => topology(|confirmed| vec![new(confirmed)]),
         _ => bail!("SALES_WRITES: expected old, both or new"),
     };
@@ -38,7 +39,9 @@ fn service(_config: &Config) -> anyhow::Result<Service> {
 }
 
 /// The processor: `sold` makes of a confirmed order what is written.
-fn topology<M: Message>(sold: impl Fn(&OrderConfirmed) -> Vec<M> + Send + Sync + 'static) -> Topology {
+fn topology<M: Message>(
+    sold: impl Fn(&OrderConfirmed) -> Vec<M> + Send + Sync + 'static,
+) -> Topology {
     let partitions = |topic: &str| match topic {
         // As many as its input has, so that a task sees the same number of each.
         SALES | "sales.state" => Some(redpanda::topics::all().get("order.events")?.partitions),
@@ -47,7 +50,8 @@ fn topology<M: Message>(sold: impl Fn(&OrderConfirmed) -> Vec<M> + Send + Sync +
     let react = move |event: &Event, _id: Uuid| match event {
         Event::OrderConfirmed(confirmed) => {
             let key = confirmed.order_id.to_string();
-            let send = |message| Reaction::Send { topic: SALES, key: key.clone(), message: Some(message) };
+            let send =
+                |message| Reaction::Send { topic: SALES, key: key.clone(), message: Some(message) };
             sold(confirmed).into_iter().map(send).collect()
         }
         _ => Vec::new(),

@@ -1,6 +1,7 @@
-//! A reader of `sales.events`, in its builds before and after it has moved to the new record: it reads the topic once, adds up, and
-//! ends. `takings old` knows `SaleMade` alone and passes over what it does not know; `takings new` takes `SaleMadeV2`, and for what was
-//! sold before there was one, `SaleMade`. `schemas/EVOLUTION.md` runs it.
+//! A reader of `sales.events`, in its builds before and after it has moved to the new record: it
+//! reads the topic once, adds up, and ends. `takings old` knows `SaleMade` alone and passes over
+//! what it does not know; `takings new` takes `SaleMadeV2`, and for what was sold before there was
+//! one, `SaleMade`. `schemas/EVOLUTION.md` runs it.
 #![forbid(unsafe_code)]
 
 // Each of the two examples uses a part of it.
@@ -29,19 +30,23 @@ fn main() -> anyhow::Result<()> {
         _ => bail!("usage: takings old|new"),
     };
     let brokers = std::env::var("MILLRACE_BROKERS").unwrap_or_else(|_| "127.0.0.1:9092".to_owned());
-    let url = std::env::var("MILLRACE_REGISTRY_URL").unwrap_or_else(|_| "http://127.0.0.1:8081".to_owned());
+    let url = std::env::var("MILLRACE_REGISTRY_URL")
+        .unwrap_or_else(|_| "http://127.0.0.1:8081".to_owned());
     let registry = Registry::new(&url)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let codec = Codec::reading(schemas)?;
 
-    let spans = scan::spans(&brokers, SALES)?.with_context(|| format!("there is no topic {SALES}"))?;
+    let spans =
+        scan::spans(&brokers, SALES)?.with_context(|| format!("there is no topic {SALES}"))?;
     let (mut takings, mut failed) = (Takings::new(), None);
     scan::each(&brokers, SALES, &spans, Duration::from_secs(10), |record| {
         let value = record.value.as_deref().unwrap_or_default();
         match read(&codec, value, &mut takings, take, &registry, &runtime) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
-                failed = Some(error.context(format!("{SALES}[{}] at {}", record.partition, record.offset)));
+                failed = Some(
+                    error.context(format!("{SALES}[{}] at {}", record.partition, record.offset)),
+                );
                 ControlFlow::Break(())
             }
         }
@@ -51,7 +56,9 @@ fn main() -> anyhow::Result<()> {
     }
 
     let mut sums = BTreeMap::<&str, i64>::new();
-    takings.values().for_each(|total| *sums.entry(&total.currency).or_default() += total.amount_minor);
+    takings
+        .values()
+        .for_each(|total| *sums.entry(&total.currency).or_default() += total.amount_minor);
     let sums: Vec<_> = sums
         .iter()
         .map(|(currency, minor)| format!("{}.{:02} {currency}", minor / 100, minor % 100))

@@ -23,7 +23,8 @@ pub struct Config {
     /// Whom TLS connections trust.
     #[command(flatten)]
     pub tls: TlsSettings,
-    /// This instance's number: each running instance of a service has its own, and keeps it over restarts.
+    /// This instance's number: each running instance of a service has its own, and keeps it over
+    /// restarts.
     #[arg(long, env = "MILLRACE_INSTANCE", default_value_t = 0)]
     pub instance: u32,
     /// Worker threads of the engine.
@@ -32,24 +33,31 @@ pub struct Config {
     /// Milliseconds between commits; 0 commits as soon as the input drains.
     #[arg(long, env = "MILLRACE_COMMIT_INTERVAL_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=5000))]
     pub commit_interval_ms: u64,
-    /// So many records of output are written before their transaction is due. For tests: small, so that every transaction has parts.
+    /// So many records of output are written before their transaction is due. For tests: small, so
+    /// that every transaction has parts.
     #[arg(long, env = "MILLRACE_PART_MIN", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub part_min: u32,
-    /// Inputs, `topic[partition]`, comma separated, that go on at the log's beginning where records are gone that were not read.
+    /// Inputs, `topic[partition]`, comma separated, that go on at the log's beginning where records
+    /// are gone that were not read.
     #[arg(long, env = "MILLRACE_ACCEPT_LOSS", value_delimiter = ',')]
     pub accept_loss: Vec<String>,
-    /// Days for which a finished order, a notification and a deactivated user are remembered after their last change. The stores
-    /// keep them for 30 days more.
+    /// Days for which a finished order, a notification and a deactivated user are remembered after
+    /// their last change. The stores keep them for 30 days more.
     #[arg(long, env = "MILLRACE_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(8..=3650))]
     pub retention_days: u64,
     /// Where /metrics, /livez and /readyz answer; not for the outside.
     #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
     pub inner: SocketAddr,
-    /// The mail server, `smtp://` or `smtps://` (TLS); without it no mail is sent. Only the notification service uses it.
+    /// The mail server, `smtp://` or `smtps://` (TLS); without it no mail is sent. Only the
+    /// notification service uses it.
     #[arg(long, env = "MILLRACE_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<SecretString>,
     /// The sender of mail.
-    #[arg(long, env = "MILLRACE_MAIL_FROM", default_value = "Millrace <no-reply@millrace.invalid>")]
+    #[arg(
+        long,
+        env = "MILLRACE_MAIL_FROM",
+        default_value = "Millrace <no-reply@millrace.invalid>"
+    )]
     pub mail_from: String,
 }
 

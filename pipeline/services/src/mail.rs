@@ -1,10 +1,12 @@
 //! The mail worker: sends what notifications ask for, and reports back with a command.
 //!
-//! It stands outside of every transaction. The position moves only after the report is written, so a crash may send
-//! the same mail again: it has the same Message-ID, and the second report is the same command, which changes nothing.
-//! A report that can't be written is tried again without sending again, as long as the process lives.
+//! It stands outside of every transaction. The position moves only after the report is written, so
+//! a crash may send the same mail again: it has the same Message-ID, and the second report is the
+//! same command, which changes nothing. A report that can't be written is tried again without
+//! sending again, as long as the process lives.
 //!
-//! What a mail server says is never kept or logged, as servers echo addresses; only its status codes are.
+//! What a mail server says is never kept or logged, as servers echo addresses; only its status
+//! codes are.
 
 use std::{
     collections::HashMap,
@@ -47,12 +49,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it may take over one mail.
 const MAIL_MAX: Duration = Duration::from_secs(30);
 
-/// So many records are taken at once. Their mails, about one for three records, are sent beside each other, then the
-/// position moves. A batch takes at most [`MAIL_MAX`] and [`REPORT`], far less than the five minutes after which the
-/// group takes a silent member's partitions away. Mail servers commonly take 50 connections from one client.
+/// So many records are taken at once. Their mails, about one for three records, are sent beside
+/// each other, then the position moves. A batch takes at most [`MAIL_MAX`] and [`REPORT`], far less
+/// than the five minutes after which the group takes a silent member's partitions away. Mail
+/// servers commonly take 50 connections from one client.
 const BATCH_MAX: usize = 48;
 
-/// Reports that are remembered until they are written. A batch that fails leaves at most [`BATCH_MAX`].
+/// Reports that are remembered until they are written. A batch that fails leaves at most
+/// [`BATCH_MAX`].
 const UNWRITTEN_MAX: usize = 16 * BATCH_MAX;
 
 /// How long the log may take for a report.
@@ -74,15 +78,16 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// A mailer for the server at `url` (`smtp://` or `smtps://`, with user and password where it wants them).
-    /// TLS connections trust whom `tls` trusts.
+    /// A mailer for the server at `url` (`smtp://` or `smtps://`, with user and password where it
+    /// wants them). TLS connections trust whom `tls` trusts.
     ///
     /// # Errors
     /// When the URL or the sender's address is malformed.
     pub fn new(url: &str, from: &str, tls: &Tls) -> anyhow::Result<Self> {
         let expected = "MILLRACE_SMTP_URL: expected smtp://host:port, smtp://host:port?tls=required or \
                         smtps://user:password@host";
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).context(expected)?;
+        let mut transport =
+            AsyncSmtpTransport::<Tokio1Executor>::from_url(url).context(expected)?;
         if let Some(pem) = tls.ca_pem() {
             transport = transport.tls(encryption(&Url::parse(url).context(expected)?, pem)?);
         }
@@ -91,11 +96,14 @@ impl Mailer {
             // As many connections are kept for the next batch as a batch may use.
             .pool_config(PoolConfig::new().max_size(BATCH_MAX as u32))
             .build();
-        let from = from.parse().context("MILLRACE_MAIL_FROM: expected an address, like Name <name@host>")?;
+        let from = from
+            .parse()
+            .context("MILLRACE_MAIL_FROM: expected an address, like Name <name@host>")?;
         Ok(Self { transport, from })
     }
 
-    /// Tries once. Never fails: what went wrong is the report, and timers decide whether to try again.
+    /// Tries once. Never fails: what went wrong is the report, and timers decide whether to try
+    /// again.
     pub async fn send(&self, request: &MailRequested, recipient: Option<Recipient>) -> Report {
         let failed = |detail: String| Report { delivered: false, detail };
         let Some(recipient) = recipient else {
@@ -128,7 +136,8 @@ impl Mailer {
     }
 }
 
-/// When the connection that `url` asks for is encrypted, and that it trusts the authorities in `pem` alone.
+/// When the connection that `url` asks for is encrypted, and that it trusts the authorities in
+/// `pem` alone.
 fn encryption(url: &Url, pem: &[u8]) -> anyhow::Result<TlsMode> {
     let mode = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, mode)| mode.into_owned());
     let wrap: fn(TlsParameters) -> TlsMode = match (url.scheme(), mode.as_deref()) {
@@ -153,7 +162,9 @@ fn without_text(error: &smtp::Error) -> String {
             format!("the mail server refused it: {}", with_enhanced_code(&code.to_string(), &said))
         }
         None if error.is_timeout() => "the mail server did not answer in time".to_owned(),
-        None if error.is_response() => "the answer of the mail server can't be understood".to_owned(),
+        None if error.is_response() => {
+            "the answer of the mail server can't be understood".to_owned()
+        }
         None if error.is_tls() => "no secure connection to the mail server".to_owned(),
         None if error.is_client() => "the mail server lacks what this mail needs".to_owned(),
         None => match source.and_then(|source| source.downcast_ref::<std::io::Error>()) {
@@ -166,7 +177,9 @@ fn without_text(error: &smtp::Error) -> String {
 /// A status code, with the enhanced one (RFC 3463, such as `5.1.1`) if the text begins with one.
 fn with_enhanced_code(code: &str, text: &str) -> String {
     let first = text.split_ascii_whitespace().next().unwrap_or_default();
-    let digits = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |part: &str| {
+        (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     match first.split('.').count() == 3 && first.split('.').all(digits) {
         true => format!("{code} {first}"),
         false => code.to_owned(),
@@ -179,8 +192,8 @@ pub struct MailWorker {
     mongo: Mongo,
     recipients: Recipients,
     writer: CommandWriter,
-    /// What came of mails whose reports are not known to be written, by the report's id: those are not sent
-    /// again.
+    /// What came of mails whose reports are not known to be written, by the report's id: those are
+    /// not sent again.
     unwritten: Mutex<HashMap<Uuid, Report>>,
 }
 
@@ -218,22 +231,26 @@ impl MailWorker {
             }
         };
         let Report { delivered, detail } = report;
-        let report = RecordDelivery { notification_id, attempt: request.attempt, delivered, detail };
+        let report =
+            RecordDelivery { notification_id, attempt: request.attempt, delivered, detail };
         let failed = |why: String| StoreError::Failed { doing: "reporting on a mail", why };
         let mut value = Vec::new();
-        Command::from(report).encode(codec, &mut value).map_err(|error| failed(error.to_string()))?;
+        Command::from(report)
+            .encode(codec, &mut value)
+            .map_err(|error| failed(error.to_string()))?;
         let mut about = Headers::default();
         about.push(headers::ID, id.to_string());
         about.push(headers::TYPE, <RecordDelivery as schemas::Record>::SCHEMA.name);
         about.push(headers::SOURCE, "/millrace/mail");
         about.push(headers::PRINCIPAL, "system");
         let key = notification_id.to_string();
-        let written = self.writer.write("notification.commands", &key, value.into(), &about, REPORT).await;
+        let written =
+            self.writer.write("notification.commands", &key, value.into(), &about, REPORT).await;
         written.map(|_| id).map_err(|error| failed(error.to_string()))
     }
 
-    /// Whether the partition is still this owner's. A mail can't be taken back, so this is asked before it
-    /// is sent and not only when the position moves.
+    /// Whether the partition is still this owner's. A mail can't be taken back, so this is asked
+    /// before it is sent and not only when the position moves.
     async fn owns(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let held = self.mongo.held(self.name(), batch.place).await?;
         match held == Some(Claim { epoch: batch.epoch, next: batch.from }) {
@@ -256,7 +273,8 @@ impl Projection for MailWorker {
         BATCH_MAX
     }
 
-    /// Without a position, what is past stays unsent: whoever switches mail on late must not mail everybody.
+    /// Without a position, what is past stays unsent: whoever switches mail on late must not mail
+    /// everybody.
     fn start(&self, _beginning: i64, end: i64) -> i64 {
         end
     }
@@ -265,11 +283,18 @@ impl Projection for MailWorker {
         Box::pin(self.mongo.claim(self.name(), place))
     }
 
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(self.mongo.held(self.name(), place))
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.mongo.bury(self.name(), batch, why))
     }
 
@@ -278,13 +303,18 @@ impl Projection for MailWorker {
         Box::pin(async { Err(StoreError::Failed { doing: "erasing mail", why }) })
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let requests: Vec<MailRequested> = batch
                 .records
                 .iter()
                 .filter_map(|record| {
-                    // What can't be read asks for no mail that could be sent; the other projections tell of it.
+                    // What can't be read asks for no mail that could be sent; the other projections
+                    // tell of it.
                     match Event::decode(codec, record.value.as_ref()?) {
                         Ok(Event::MailRequested(request)) => Some(request),
                         _ => None,
@@ -295,7 +325,8 @@ impl Projection for MailWorker {
                 self.owns(batch).await?;
             }
             // All are waited for: one whose report fails must not cut the others off in the middle.
-            let reported = join_all(requests.iter().map(|request| self.attend(request, codec))).await;
+            let reported =
+                join_all(requests.iter().map(|request| self.attend(request, codec))).await;
             let reported = reported.into_iter().collect::<Result<Vec<_>, _>>()?;
             self.mongo.advance(self.name(), batch).await?;
             self.unwritten().retain(|id, _| !reported.contains(id));
@@ -371,18 +402,23 @@ mod tests {
     #[tokio::test]
     async fn mails_of_a_whole_batch_are_sent_beside_each_other() {
         let url = slow_server().await;
-        let mailer =
-            Mailer::new(&url, "Millrace <no-reply@millrace.invalid>", &Tls::default()).expect("a mailer");
+        let mailer = Mailer::new(&url, "Millrace <no-reply@millrace.invalid>", &Tls::default())
+            .expect("a mailer");
         let begun = std::time::Instant::now();
         let reports = join_all((0..BATCH_MAX).map(|_| send_by(&mailer))).await;
         assert!(reports.iter().all(|report| report.delivered), "{reports:?}");
         // One after the other they would take as many seconds as there are mails.
-        assert!(begun.elapsed() < Duration::from_secs(BATCH_MAX as u64 / 4), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(BATCH_MAX as u64 / 4),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 
     /// A mail server that takes everything over TLS. Returns its URL, and whom to trust for it.
     async fn encrypted_server() -> (String, Tls) {
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let made =
+            rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -404,7 +440,9 @@ mod tests {
     fn trusting(pem: &str) -> Tls {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), pem).expect("written");
-        TlsSettings { ca_file: Some(file.path().to_owned()), ..TlsSettings::default() }.load().expect("PEM")
+        TlsSettings { ca_file: Some(file.path().to_owned()), ..TlsSettings::default() }
+            .load()
+            .expect("PEM")
     }
 
     #[tokio::test]
@@ -423,7 +461,8 @@ mod tests {
     }
 
     async fn send_trusting(url: &str, tls: &Tls) -> Report {
-        send_by(&Mailer::new(url, "Millrace <no-reply@millrace.invalid>", tls).expect("a mailer")).await
+        send_by(&Mailer::new(url, "Millrace <no-reply@millrace.invalid>", tls).expect("a mailer"))
+            .await
     }
 
     async fn send_by(mailer: &Mailer) -> Report {

@@ -1,4 +1,5 @@
-//! Starts a service and ends it in order: inner listener, schemas, projectors, workers; and all of it on a signal.
+//! Starts a service and ends it in order: inner listener, schemas, projectors, workers; and all of
+//! it on a signal.
 
 use std::{
     process::ExitCode,
@@ -11,7 +12,9 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use engine::{SchemaSource, Settings, Status, Topology, Worker};
-use projections::{Projection, StoreError, mongo::Mongo, postgres::Postgres, projector, redis::Redis};
+use projections::{
+    Projection, StoreError, mongo::Mongo, postgres::Postgres, projector, redis::Redis,
+};
 use redpanda::{
     log::Topic,
     reader::Reader,
@@ -57,9 +60,11 @@ pub struct Stores {
 }
 
 /// Names the projections of a service.
-pub type Projections = Box<dyn FnOnce(Stores) -> Result<Vec<Box<dyn Projection>>, StoreError> + Send>;
+pub type Projections =
+    Box<dyn FnOnce(Stores) -> Result<Vec<Box<dyn Projection>>, StoreError> + Send>;
 
-/// Settings turned out to be wrong after the start: exit code 64, as for those that are wrong before.
+/// Settings turned out to be wrong after the start: exit code 64, as for those that are wrong
+/// before.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Wrong(String);
@@ -161,15 +166,19 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
 
     let mut schemas = topology.schemas().to_vec();
-    schemas
-        .extend(reads.into_iter().filter(|read| !topology.schemas().iter().any(|own| own.name == read.name)));
+    schemas.extend(
+        reads
+            .into_iter()
+            .filter(|read| !topology.schemas().iter().any(|own| own.name == read.name)),
+    );
     let engine_metrics = engine::Metrics::register(&topology, &metrics)?;
     let codec = tokio::select! {
         codec = registry.wait_for_codec(&schemas) => codec,
         () = stop.asked() => return Ok(()),
     };
     let counted = engine_metrics.clone();
-    let codec = Arc::new(registry::watched(codec, move |schema, what| counted.deprecated(schema, what)));
+    let codec =
+        Arc::new(registry::watched(codec, move |schema, what| counted.deprecated(schema, what)));
     let source = Arc::new(Source { registry, runtime: Handle::current() });
 
     let shutdown = Arc::new(AtomicBool::new(false));
@@ -227,8 +236,9 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
         );
         found.push(worker.status());
         let shutdown = shutdown.clone();
-        threads
-            .spawn(format!("worker-{number}"), move |turned| Ok(worker.run(&shutdown, || turned.turn())?))?;
+        threads.spawn(format!("worker-{number}"), move |turned| {
+            Ok(worker.run(&shutdown, || turned.turn())?)
+        })?;
     }
     drop(statuses.set(found));
     tracing::info!(processor = topology.processor(), instance = config.instance, "at work");
@@ -253,7 +263,10 @@ struct Stop {
 
 impl Stop {
     fn listen() -> anyhow::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn asked(&mut self) {
@@ -264,9 +277,10 @@ impl Stop {
     }
 }
 
-/// Ready when every worker has its session and its partitions, hears from the broker, and has all tasks
-/// restored. Stores do not matter: deciding goes on without them. The error names every reason, since
-/// one often follows from another: a worker that hears from no broker loses its session too.
+/// Ready when every worker has its session and its partitions, hears from the broker, and has all
+/// tasks restored. Stores do not matter: deciding goes on without them. The error names every
+/// reason, since one often follows from another: a worker that hears from no broker loses its
+/// session too.
 fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
     Arc::new(move || {
         let Some(all) = statuses.get() else { return Err("waiting for the schemas".to_owned()) };
@@ -275,11 +289,14 @@ fn ready(statuses: Arc<OnceLock<Vec<Arc<Status>>>>) -> inner::Check {
         }
         let mut reasons: Vec<String> = all.iter().flat_map(|status| status.stuck()).collect();
         if !all.iter().all(|status| status.is_in_contact()) {
-            reasons.push(format!("no broker was heard from for {} s", engine::SILENCE_MAX.as_secs()));
+            reasons
+                .push(format!("no broker was heard from for {} s", engine::SILENCE_MAX.as_secs()));
         }
         if reasons.is_empty() {
-            reasons
-                .push("a session is being opened, partitions are awaited or a task is restored".to_owned());
+            reasons.push(
+                "a session is being opened, partitions are awaited or a task is restored"
+                    .to_owned(),
+            );
         }
         Err(reasons.join("; "))
     })

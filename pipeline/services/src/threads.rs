@@ -1,7 +1,9 @@
-//! The threads that a service can't do without: workers and projectors. One that has ended by itself, by a panic or
-//! an error, is seen at once by whoever asks whether the service is ready, and ends the service. Each says when it
-//! begins a turn of its work, so one that is stuck makes the service not ready, and its age is a metric. It starts no
-//! thread a second time, and ends none that is stuck: such a process is to be started anew.
+//! The threads that a service can't do without: workers and projectors. One that has ended by
+//! itself, by a panic or an error, is seen at once by whoever asks whether the service is ready,
+//! and ends the service. Each says when it begins a turn of its work, so one that is stuck makes
+//! the service not ready, and its age is a metric. A service that is shutting down is not ready
+//! either. It starts no thread a second time, and ends none that is stuck: such a process is to be
+//! started anew.
 
 use std::{
     any::Any,
@@ -20,8 +22,8 @@ use prometheus::{
 /// How often the threads are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A thread whose turn takes longer is stuck. Nothing that a turn waits for may take so long: a store, a mail server
-/// and a broker have deadlines far below it.
+/// A thread whose turn takes longer is stuck. Nothing that a turn waits for may take so long: a
+/// store, a mail server and a broker have deadlines far below it.
 pub(crate) const TURN_MAX: Duration = Duration::from_secs(60);
 
 struct Thread {
@@ -51,7 +53,14 @@ impl Turned {
 
 /// Threads that work until a shutdown. Clones are the same threads.
 #[derive(Clone, Default)]
-pub(crate) struct Threads(Arc<Mutex<Vec<Thread>>>);
+pub(crate) struct Threads(Arc<Mutex<All>>);
+
+#[derive(Default)]
+struct All {
+    threads: Vec<Thread>,
+    /// The service is shutting down: the threads are being joined and are no longer listed.
+    is_shutting_down: bool,
+}
 
 impl Threads {
     /// Starts a thread, whose work says when it begins a turn.
@@ -63,17 +72,21 @@ impl Threads {
         let turned = Turned::now();
         let its = turned.clone();
         let handle = std::thread::Builder::new().name(name.clone()).spawn(move || work(&its))?;
-        self.all().push(Thread { name, handle, turned });
+        self.all().threads.push(Thread { name, handle, turned });
         Ok(())
     }
 
-    /// Why a thread can't be relied on: it has ended, or its turn takes longer than `turn_max`.
+    /// Why the threads can't be relied on: the service is shutting down, one has ended, or its turn
+    /// takes longer than `turn_max`.
     pub(crate) fn failing(&self, turn_max: Duration) -> Option<String> {
-        if let Some(name) = self.ended() {
-            return Some(format!("thread {name} has ended; the process ends too"));
-        }
         let all = self.all();
-        let stuck = all.iter().find(|thread| thread.turned.age() > turn_max)?;
+        if all.is_shutting_down {
+            return Some("the service is shutting down".to_owned());
+        }
+        if let Some(ended) = all.threads.iter().find(|thread| thread.handle.is_finished()) {
+            return Some(format!("thread {} has ended; the process ends too", ended.name));
+        }
+        let stuck = all.threads.iter().find(|thread| thread.turned.age() > turn_max)?;
         let age_s = stuck.turned.age().as_secs();
         Some(format!("thread {} has been in one turn of its work for {age_s} s", stuck.name))
     }
@@ -82,7 +95,10 @@ impl Threads {
     ///
     /// # Errors
     /// When a metric of this name is registered already.
-    pub(crate) fn register(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+    pub(crate) fn register(
+        &self,
+        registry: &prometheus::Registry,
+    ) -> Result<(), prometheus::Error> {
         let help = "Seconds since a worker or projector has begun its last turn of work.";
         let ages = GaugeVec::new(Opts::new("millrace_thread_turn_age_seconds", help), &["thread"])?;
         registry.register(Box::new(Ages { threads: self.clone(), ages }))
@@ -90,7 +106,11 @@ impl Threads {
 
     /// The name of a thread that has ended.
     pub(crate) fn ended(&self) -> Option<String> {
-        self.all().iter().find(|thread| thread.handle.is_finished()).map(|thread| thread.name.clone())
+        let all = self.all();
+        all.threads
+            .iter()
+            .find(|thread| thread.handle.is_finished())
+            .map(|thread| thread.name.clone())
     }
 
     /// Waits until a thread has ended, and names it.
@@ -103,12 +123,16 @@ impl Threads {
         }
     }
 
-    /// Waits for all threads. Blocks.
+    /// Waits for all threads, as part of a shutdown. Blocks.
     ///
     /// # Errors
     /// What the first thread that failed has said, or how it panicked.
     pub(crate) fn join(&self) -> anyhow::Result<()> {
-        let threads = std::mem::take(&mut *self.all());
+        let threads = {
+            let mut all = self.all();
+            all.is_shutting_down = true;
+            std::mem::take(&mut all.threads)
+        };
         let mut result = Ok(());
         for Thread { name, handle, .. } in threads {
             let ended = handle
@@ -122,7 +146,7 @@ impl Threads {
         result
     }
 
-    fn all(&self) -> MutexGuard<'_, Vec<Thread>> {
+    fn all(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -139,7 +163,7 @@ impl Collector for Ages {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        for thread in &*self.threads.all() {
+        for thread in &self.threads.all().threads {
             self.ages.with_label_values(&[&thread.name]).set(thread.turned.age().as_secs_f64());
         }
         self.ages.collect()
@@ -186,6 +210,30 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_are_joined_while_one_still_works_are_failing() {
+        let threads = Threads::default();
+        let (end, ended) = mpsc::channel::<()>();
+        threads
+            .spawn("finishes".to_owned(), move |_| {
+                ended.recv().unwrap_or_default();
+                Ok(())
+            })
+            .expect("a thread");
+        let joins = threads.clone();
+        let joined = std::thread::spawn(move || joins.join());
+        let begun = Instant::now();
+        while threads.failing(Duration::from_secs(60)).is_none() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "a service that shuts down seems well"
+            );
+            std::thread::yield_now();
+        }
+        drop(end);
+        joined.join().expect("no panic").expect("the thread ends in order");
+    }
+
+    #[test]
     fn thread_that_does_not_end_its_turn_is_named_until_it_begins_another() {
         const SHORT: Duration = Duration::from_millis(20);
         let threads = Threads::default();
@@ -207,10 +255,11 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(10), "it is stuck and not named");
             std::thread::yield_now();
         }
-        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("text");
-        let age = text
-            .lines()
-            .find_map(|line| line.strip_prefix("millrace_thread_turn_age_seconds{thread=\"worker-0\"} "));
+        let text =
+            prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("text");
+        let age = text.lines().find_map(|line| {
+            line.strip_prefix("millrace_thread_turn_age_seconds{thread=\"worker-0\"} ")
+        });
         let age: f64 = age.expect("its age").parse().expect("a number");
         assert!(age > SHORT.as_secs_f64(), "{text}");
 

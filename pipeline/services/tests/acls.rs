@@ -1,5 +1,5 @@
-//! What `acls.yaml` allows each service against what the service asks for: its processor's inputs and
-//! changelog, its projections' topics, and their groups. It asks no broker.
+//! What `acls.yaml` allows each service against what the service asks for: its processor's inputs
+//! and changelog, its projections' topics, and their groups. It asks no broker.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,16 @@ fn sorted(names: impl IntoIterator<Item = String>) -> BTreeSet<String> {
 }
 
 /// What the service needs: topics to read, and groups.
-fn needed(topology: &Topology, projections: &[Box<dyn Projection>]) -> (BTreeSet<String>, BTreeSet<String>) {
+fn needed(
+    topology: &Topology,
+    projections: &[Box<dyn Projection>],
+) -> (BTreeSet<String>, BTreeSet<String>) {
     let processor = topology.processor();
     let inputs = topology.inputs().into_iter().map(|topic| topic.to_string());
-    let projected =
-        projections.iter().flat_map(|projection| projection.topics()).map(|topic| (*topic).to_owned());
+    let projected = projections
+        .iter()
+        .flat_map(|projection| projection.topics())
+        .map(|topic| (*topic).to_owned());
     let groups = projections.iter().map(|projection| format!("projector.{}", projection.name()));
     let topics = inputs.chain(projected).chain([format!("{processor}.state")]);
     (sorted(topics), sorted(groups.chain([processor.to_owned()])))
@@ -32,7 +37,10 @@ async fn each_service_may_read_what_it_asks_for_and_nothing_else() {
     for (topology, projections) in [
         (topology::user::topology(), projections::user(&postgres, &redis)),
         (topology::order::topology(), projections::order(&postgres, &mongo, &redis)),
-        (topology::notification::topology(true), projections::notification(&postgres, &mongo, &redis)),
+        (
+            topology::notification::topology(true),
+            projections::notification(&postgres, &mongo, &redis),
+        ),
     ] {
         let (mut topics, mut groups) = needed(&topology, &projections);
         if topology.processor() == "notification" {

@@ -1,5 +1,5 @@
-//! A service whose password PostgreSQL refuses: the real program, a registry that has every schema, and
-//! a PostgreSQL that accepts nobody. No broker is reached before the stores are.
+//! A service whose password PostgreSQL refuses: the real program, a registry that has every schema,
+//! and a PostgreSQL that accepts nobody. No broker is reached before the stores are.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -11,7 +11,9 @@ use std::{
 fn serve(answer: impl Fn(TcpStream) -> io::Result<()> + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || listener.incoming().for_each(|stream| drop(stream.and_then(&answer))));
+    std::thread::spawn(move || {
+        listener.incoming().for_each(|stream| drop(stream.and_then(&answer)))
+    });
     address
 }
 

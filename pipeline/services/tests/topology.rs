@@ -1,5 +1,6 @@
-//! The three processors as they run in production, on the in-memory log: what their sagas promise, also where
-//! workers are killed and transactions fail between any two steps. No broker and no store takes part.
+//! The three processors as they run in production, on the in-memory log: what their sagas promise,
+//! also where workers are killed and transactions fail between any two steps. No broker and no
+//! store takes part.
 #![allow(clippy::unwrap_used)]
 
 mod millrace;
@@ -113,13 +114,19 @@ fn an_order_is_confirmed_and_cancelled_over_both_aggregates() {
 
     let ends = [placed, short, unknown].map(|command| millrace.end(command));
     assert_eq!(ends, ["accepted", "out_of_stock", "unknown_product"]);
-    assert_eq!(millrace.figures(), BTreeMap::from([("cup".into(), (5, 3, 2)), ("pot".into(), (1, 0, 1))]));
+    assert_eq!(
+        millrace.figures(),
+        BTreeMap::from([("cup".into(), (5, 3, 2)), ("pot".into(), (1, 0, 1))])
+    );
     assert_eq!(millrace.held(), millrace.wanted());
 
     let cancelled = millrace.order(13, cancel(7), Uuid::from_u128(7));
     millrace.settle();
     assert_eq!(millrace.end(cancelled), "accepted");
-    assert_eq!(millrace.figures(), BTreeMap::from([("cup".into(), (5, 5, 0)), ("pot".into(), (1, 1, 0))]));
+    assert_eq!(
+        millrace.figures(),
+        BTreeMap::from([("cup".into(), (5, 5, 0)), ("pot".into(), (1, 1, 0))])
+    );
     millrace.notifications_match();
     millrace.versions_count();
     millrace.nothing_is_dead();
@@ -199,11 +206,10 @@ fn finished_aggregates_are_forgotten_after_the_retention_and_no_sum_changes() {
     millrace.settle();
     let figures = BTreeMap::from([("cup".into(), (5, 3, 2))]);
     let states = |millrace: &Millrace| {
-        [("user", "user"), ("user", "email"), ("order", "order"), ("notification", "notification")].map(
-            |(processor, context)| {
+        [("user", "user"), ("user", "email"), ("order", "order"), ("notification", "notification")]
+            .map(|(processor, context)| {
                 kept(millrace, &format!("{processor}.state"), &format!("state/{context}/"))
-            },
-        )
+            })
     };
 
     // Nobody reports on the mails: they are given up.
@@ -227,12 +233,19 @@ fn finished_aggregates_are_forgotten_after_the_retention_and_no_sum_changes() {
     let late = millrace.order(21, cancel(8), Uuid::from_u128(8));
     let again = millrace.user(22, register(3, "bob"), Uuid::from_u128(3));
     millrace.settle();
-    assert_eq!((millrace.end(late).as_str(), millrace.end(again).as_str()), ("not_found", "accepted"));
-    assert_eq!((millrace.figures(), kept(&millrace, "order.state", "member/")), (figures.clone(), 1));
+    assert_eq!(
+        (millrace.end(late).as_str(), millrace.end(again).as_str()),
+        ("not_found", "accepted")
+    );
+    assert_eq!(
+        (millrace.figures(), kept(&millrace, "order.state", "member/")),
+        (figures.clone(), 1)
+    );
 
     // Whatever was never read counts as read.
     let events = millrace.read::<notification::Event>("notification.events");
-    let count = |of: fn(&notification::Event) -> bool| events.iter().filter(|event| of(event)).count();
+    let count =
+        |of: fn(&notification::Event) -> bool| events.iter().filter(|event| of(event)).count();
     let raised = count(|event| matches!(event, notification::Event::NotificationRaised(_)));
     let read = count(|event| matches!(event, notification::Event::NotificationRead(_)));
     assert_eq!((raised, read), (5, 4), "the last one is new");
@@ -257,13 +270,15 @@ fn changelogs_are_flat_after_compaction_under_a_steady_load() {
         for _ in 0..4 {
             for _ in 0..15 {
                 number += 1;
-                let (id, quantity) = (Uuid::from_u128(number), if number % 2 == 0 { 1 } else { 1_000_000 });
+                let (id, quantity) =
+                    (Uuid::from_u128(number), if number % 2 == 0 { 1 } else { 1_000_000 });
                 millrace.order(10 * number, place(number, &[("cup", quantity)]), id);
                 millrace.user(10 * number + 1, register(number, &format!("user-{number}")), id);
             }
             millrace.settle();
             for leaves in number - 14..=number {
-                let leave = DeactivateUser { user_id: Uuid::from_u128(leaves), credential_version: 1 };
+                let leave =
+                    DeactivateUser { user_id: Uuid::from_u128(leaves), credential_version: 1 };
                 millrace.user(10 * leaves + 2, leave, Uuid::from_u128(leaves));
             }
             millrace.settle();
@@ -426,8 +441,12 @@ fn survive(seed: u64) {
     }
     for (sku, (all, _, held)) in millrace.figures() {
         assert_eq!(all, received.get(sku.as_str()).copied().unwrap_or(0), "{sku}: lost or made");
-        let of_orders: i64 =
-            millrace.wanted().iter().filter(|((_, of), _)| *of == sku).map(|(_, quantity)| quantity).sum();
+        let of_orders: i64 = millrace
+            .wanted()
+            .iter()
+            .filter(|((_, of), _)| *of == sku)
+            .map(|(_, quantity)| quantity)
+            .sum();
         assert_eq!(held, of_orders, "{sku}: held for nobody, or promised and not held");
     }
     assert_eq!(millrace.held(), millrace.wanted());

@@ -1,8 +1,9 @@
-//! `provision`: brings broker and registry to what `topics.yaml` and the schemas say, and prints what it does.
+//! `provision`: brings broker and registry to what `topics.yaml` and the schemas say, and prints
+//! what it does.
 //!
 //! `provision acls` prints or creates the access rules of `acls.yaml`. It is idempotent and never
-//! deletes. Exit codes: 0 done or nothing to do, 1 changes pending (`--dry-run`) or failed, 64 wrong
-//! settings.
+//! deletes. Exit codes: 0 done or nothing to do, 1 changes pending (`--dry-run`) or failed, 64
+//! wrong settings.
 #![forbid(unsafe_code)]
 
 use std::{fmt::Display, io::Write as _, process::ExitCode, time::Duration};
@@ -33,8 +34,9 @@ struct Config {
     /// How many replicas new topics get.
     #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
     replication: i32,
-    /// Seconds for which each request is repeated while broker and registry start: timeouts, refused
-    /// connections, 5xx answers, partitions without a leader. Other errors end the program at once.
+    /// Seconds for which each request is repeated while broker and registry start: timeouts,
+    /// refused connections, 5xx answers, partitions without a leader. Other errors end the program
+    /// at once.
     #[arg(long, env = "MILLRACE_WAIT_S", default_value_t = 60)]
     wait_s: u64,
     /// Prints the plan and changes nothing.
@@ -48,7 +50,8 @@ struct Config {
 enum Command {
     /// Prints what each program may do, as commands of rpk that create these access rules.
     Acls {
-        /// Creates the rules instead of printing them. It needs the right to alter the cluster, and removes none.
+        /// Creates the rules instead of printing them. It needs the right to alter the cluster, and
+        /// removes none.
         #[arg(long)]
         apply: bool,
     },

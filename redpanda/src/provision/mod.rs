@@ -12,7 +12,9 @@ pub mod retry;
 use std::{fmt, time::Duration};
 
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+    },
     client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     metadata::Metadata,
@@ -33,7 +35,8 @@ use crate::{
 const ASK: Duration = Duration::from_secs(10);
 /// The time that new partitions have to elect a leader, at least.
 const LEADERS_MAX: Duration = Duration::from_secs(30);
-/// What Redpanda answers as the cluster's id before it has one (`kafka/server/handlers/metadata.cc`).
+/// What Redpanda answers as the cluster's id before it has one
+/// (`kafka/server/handlers/metadata.cc`).
 const INITIALIZING: &str = "redpanda.initializing";
 
 /// Why provisioning stopped. What was done before stays, and is found again.
@@ -141,20 +144,27 @@ impl Provision {
         for topic in self.topics.iter() {
             match metadata.topics().iter().find(|found| found.name() == topic.name) {
                 None => {
-                    plan.steps.push(Step::Create { topic: topic.clone(), replication: self.replication });
+                    plan.steps
+                        .push(Step::Create { topic: topic.clone(), replication: self.replication });
                 }
                 Some(found) if found.partitions().len() as i64 != i64::from(topic.partitions) => {
                     let (found, declared) = (found.partitions().len(), topic.partitions);
-                    plan.breaks.push(Break::Partitions { topic: topic.name.clone(), found, declared });
+                    plan.breaks.push(Break::Partitions {
+                        topic: topic.name.clone(),
+                        found,
+                        declared,
+                    });
                 }
                 Some(found) => {
-                    let replicas = found.partitions().iter().map(|found| found.replicas().len()).min();
+                    let replicas =
+                        found.partitions().iter().map(|found| found.replicas().len()).min();
                     there.push((topic, i32::try_from(replicas.unwrap_or(1)).unwrap_or(1)));
                 }
             }
         }
         for (topic, replicas) in there {
-            plan.steps.extend(self.patience.wait(async || self.altered(topic, replicas).await).await?);
+            plan.steps
+                .extend(self.patience.wait(async || self.altered(topic, replicas).await).await?);
         }
         for schema in &self.schemas {
             self.plan_schema(schema, &mut plan).await?;
@@ -175,7 +185,8 @@ impl Provision {
     /// The topics. If some have to be created, the cluster has enough brokers for their replicas.
     fn complete_metadata(&self) -> Result<Metadata, ProvisionError> {
         let metadata = self.metadata("listing topics")?;
-        let is_there = |topic: &Topic| metadata.topics().iter().any(|found| found.name() == topic.name);
+        let is_there =
+            |topic: &Topic| metadata.topics().iter().any(|found| found.name() == topic.name);
         let (brokers, replicas) = (metadata.brokers().len() as i64, i64::from(self.replication));
         if brokers < replicas && !self.topics.iter().all(is_there) {
             let cause = format!("new topics need {replicas} brokers, {brokers} are there");
@@ -196,7 +207,8 @@ impl Provision {
         let differs = |(name, to): (&'static str, String)| {
             // A broker that does not have a setting can't be told to change it.
             let from = found.get(name)?.value.clone().unwrap_or_default();
-            let same = from == to || from.parse::<f64>().ok().is_some_and(|from| Ok(from) == to.parse());
+            let same =
+                from == to || from.parse::<f64>().ok().is_some_and(|from| Ok(from) == to.parse());
             (!same).then_some((name, from, to))
         };
         let changes: Vec<_> = settings.into_iter().filter_map(differs).collect();
@@ -211,10 +223,16 @@ impl Provision {
             .await
             .map_err(|error| client(&doing, &error))?;
         let found = described.into_iter().next();
-        found.ok_or_else(|| broker(&doing, &"no answer", true))?.map_err(|code| refused(&doing, code))
+        found
+            .ok_or_else(|| broker(&doing, &"no answer", true))?
+            .map_err(|code| refused(&doing, code))
     }
 
-    async fn plan_schema(&self, schema: &'static Schema, plan: &mut Plan) -> Result<(), ProvisionError> {
+    async fn plan_schema(
+        &self,
+        schema: &'static Schema,
+        plan: &mut Plan,
+    ) -> Result<(), ProvisionError> {
         let registry = &self.registry;
         let id = self.patience.wait(async || Ok(registry.id_of(schema).await?)).await?;
         let is_there = id.is_some();
@@ -229,17 +247,21 @@ impl Provision {
             let subject = schema.name;
             match compatibility::breaks(schema.json, &texts) {
                 Ok(breaks) => {
-                    let broken = breaks.into_iter().map(|cause| Break::Incompatible { subject, cause });
+                    let broken =
+                        breaks.into_iter().map(|cause| Break::Incompatible { subject, cause });
                     plan.breaks.extend(broken);
                 }
                 Err(wrong) => {
-                    plan.breaks.extend(wrong.into_iter().map(|cause| Break::Unreadable { subject, cause }));
+                    plan.breaks.extend(
+                        wrong.into_iter().map(|cause| Break::Unreadable { subject, cause }),
+                    );
                 }
             }
             after.extend(versions.iter().map(|version| version.number));
         }
         if is_there || !after.is_empty() {
-            let from = self.patience.wait(async || Ok(registry.level_of(schema.name).await?)).await?;
+            let from =
+                self.patience.wait(async || Ok(registry.level_of(schema.name).await?)).await?;
             if from.as_deref() != Some(FULL_TRANSITIVE) {
                 plan.steps.push(Step::Level { schema, from });
             }
@@ -265,11 +287,14 @@ impl Provision {
                 // Incrementally: the older AlterConfigs resets every setting that it does not name,
                 // and is refused as a whole for one that may not be set.
                 let doing = format!("altering {}", topic.name);
-                let set: Vec<_> = changes.iter().map(|(name, _, to)| (*name, to.as_str())).collect();
+                let set: Vec<_> =
+                    changes.iter().map(|(name, _, to)| (*name, to.as_str())).collect();
                 raw::set_topic_configs(self.admin.inner(), &topic.name, &set, ASK)
                     .map_err(|(code, text)| broker(&doing, &text, retry::is_passing(code)))
             }
-            Step::Level { schema, .. } => Ok(self.registry.set_full_transitive(schema.name).await?),
+            Step::Level { schema, .. } => {
+                Ok(self.registry.set_full_transitive(schema.name).await?)
+            }
             Step::Register { schema, .. } => {
                 // The level first: a run that is cut off leaves no subject without one.
                 self.registry.set_full_transitive(schema.name).await?;
@@ -282,12 +307,16 @@ impl Provision {
     async fn create(&self, topic: &Topic, replication: i32) -> Result<(), ProvisionError> {
         let doing = format!("creating {}", topic.name);
         let settings = topic.settings_for(replication);
-        let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(replication));
+        let mut new =
+            NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(replication));
         for (name, value) in &settings {
             new = new.set(name, value);
         }
-        let answer =
-            self.admin.create_topics(&[new], &options()).await.map_err(|error| client(&doing, &error))?;
+        let answer = self
+            .admin
+            .create_topics(&[new], &options())
+            .await
+            .map_err(|error| client(&doing, &error))?;
         let answer = answer
             .into_iter()
             .map(|one| match one {

@@ -1,4 +1,5 @@
-//! The plan: what has to be done, in which order, and what would break. It asks nobody and does nothing.
+//! The plan: what has to be done, in which order, and what would break. It asks nobody and does
+//! nothing.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -15,8 +15,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// Receives each failure that is followed by another attempt.
 type Report = Arc<dyn Fn(&ProvisionError) + Send + Sync>;
 
-/// For how long a request with a passing error is repeated, and who hears of it. The default repeats
-/// nothing.
+/// For how long a request with a passing error is repeated, and who hears of it. The default
+/// repeats nothing.
 #[derive(Clone, Default)]
 pub struct Patience {
     longest: Duration,
@@ -31,7 +31,10 @@ impl fmt::Debug for Patience {
 
 impl Patience {
     /// Repeats each request for up to `longest`, and calls `report` with each failure.
-    pub fn new(longest: Duration, report: impl Fn(&ProvisionError) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        longest: Duration,
+        report: impl Fn(&ProvisionError) + Send + Sync + 'static,
+    ) -> Self {
         Self { longest, report: Some(Arc::new(report)) }
     }
 

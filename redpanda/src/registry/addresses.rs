@@ -68,10 +68,9 @@ impl Failure {
 impl From<SRCError> for Failure {
     fn from(error: SRCError) -> Self {
         // The converter keeps the status in its text only: "... failed with status 404 Not Found".
-        let status = error
-            .error
-            .split_once("failed with status ")
-            .and_then(|(_, rest)| rest.split_whitespace().next().and_then(|number| number.parse().ok()));
+        let status = error.error.split_once("failed with status ").and_then(|(_, rest)| {
+            rest.split_whitespace().next().and_then(|number| number.parse().ok())
+        });
         let mut cause = error.error.clone();
         let mut source = std::error::Error::source(&error);
         while let Some(error) = source {
@@ -157,7 +156,8 @@ impl Addresses {
             let client = || {
                 let mut client = Client::builder().no_proxy().connect_timeout(CONNECT_MAX);
                 if let Some(login) = &login {
-                    client = client.default_headers(HeaderMap::from_iter([(AUTHORIZATION, login.clone())]));
+                    client = client
+                        .default_headers(HeaderMap::from_iter([(AUTHORIZATION, login.clone())]));
                 }
                 match &rustls {
                     Some(rustls) => client.tls_backend_preconfigured(rustls.clone()),
@@ -182,7 +182,10 @@ impl Addresses {
     }
 
     /// The first answer of an address to `request`, beginning with the one that answered last.
-    pub(super) async fn first<T, F>(&self, request: impl Fn(Arc<Address>) -> F) -> Result<T, Failure>
+    pub(super) async fn first<T, F>(
+        &self,
+        request: impl Fn(Arc<Address>) -> F,
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {

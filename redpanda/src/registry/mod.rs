@@ -1,8 +1,8 @@
 //! The schema registry: subjects are record names, and ids are found by content.
 //!
-//! Nothing here registers on the quiet: that is [`Registry::register`], which only `provision` calls.
-//! A registry has one or several addresses, and a request fails over to the next one. A registry that
-//! no address answers for is an error that says so, never an answer.
+//! Nothing here registers on the quiet: that is [`Registry::register`], which only `provision`
+//! calls. A registry has one or several addresses, and a request fails over to the next one. A
+//! registry that no address answers for is an error that says so, never an answer.
 
 mod addresses;
 
@@ -146,8 +146,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A client of the registry at `urls`, one address or several, comma separated. It connects when
-    /// it is asked for something.
+    /// A client of the registry at `urls`, one address or several, comma separated. It connects
+    /// when it is asked for something.
     ///
     /// # Errors
     /// When an address is malformed, or the client can't be made.
@@ -155,7 +155,8 @@ impl Registry {
         Ok(Self { addresses: Addresses::new(urls, &Access::default())? })
     }
 
-    /// The schema registered under `id`, with the types of other subjects that it refers to put in; `None` where there is none.
+    /// The schema registered under `id`, with the types of other subjects that it refers to put in;
+    /// `None` where there is none.
     ///
     /// # Errors
     /// When the registry can't be reached.
@@ -188,8 +189,9 @@ impl Registry {
         Ok(schemas::self_contained(&found.schema, &references))
     }
 
-    /// The id under which `schema` is registered, found by its content; `None` where it is not. Registries differ in
-    /// what they take for the same content: one that says no is asked for all versions, which are compared here.
+    /// The id under which `schema` is registered, found by its content; `None` where it is not.
+    /// Registries differ in what they take for the same content: one that says no is asked for all
+    /// versions, which are compared here.
     ///
     /// # Errors
     /// When the registry can't be reached.
@@ -204,7 +206,10 @@ impl Registry {
             Ok(registered) => Ok(registered.id),
             Err(failure) if failure.is(404) => {
                 let versions = self.versions(schema.name).await?;
-                let same = versions.iter().rev().find(|version| schemas::same(&version.schema, schema.json));
+                let same = versions
+                    .iter()
+                    .rev()
+                    .find(|version| schemas::same(&version.schema, schema.json));
                 Ok(same.map(|version| version.id))
             }
             Err(failure) => Err(self.error(&failure)),
@@ -230,7 +235,8 @@ impl Registry {
             let found = self.addresses.first(|address| async move {
                 let number = Some(number);
                 let settings = &address.settings;
-                Ok(schema_registry::get_schema_by_subject_and_version(settings, subject, number).await?)
+                Ok(schema_registry::get_schema_by_subject_and_version(settings, subject, number)
+                    .await?)
             });
             let found = found.await.map_err(|failure| self.error(&failure))?;
             let id = found.id;
@@ -246,7 +252,8 @@ impl Registry {
     pub async fn level_of(&self, subject: &str) -> Result<Option<String>, RegistryError> {
         #[derive(serde::Deserialize)]
         struct Answer {
-            // Redpanda and Confluent have the one name, and took the other in requests and older versions.
+            // Redpanda and Confluent have the one name, and took the other in requests and older
+            // versions.
             #[serde(rename = "compatibilityLevel", alias = "compatibility")]
             level: String,
         }
@@ -287,7 +294,8 @@ impl Registry {
         }
     }
 
-    /// Registers a schema under its record's name, and gives its id; one that is registered keeps its id.
+    /// Registers a schema under its record's name, and gives its id; one that is registered keeps
+    /// its id.
     ///
     /// # Errors
     /// When the registry refuses it, or can't be reached.
@@ -334,8 +342,8 @@ impl Registry {
     }
 }
 
-/// The same codec, which logs a warning when it first writes or reads a record of a deprecated schema, and hands each such
-/// use to `count`: the schema's name, and whether it was written.
+/// The same codec, which logs a warning when it first writes or reads a record of a deprecated
+/// schema, and hands each such use to `count`: the schema's name, and whether it was written.
 pub fn watched(codec: Codec, count: impl Fn(&'static str, Use) + Send + Sync + 'static) -> Codec {
     let warned = Mutex::new(BTreeSet::new());
     codec.watched(move |schema, deprecated, what| {
@@ -397,10 +405,12 @@ mod tests {
         let (writer, told) = (log.clone(), uses.clone());
         let subscriber =
             tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-        let codec =
-            watched(Codec::of([(Old::SCHEMA, 1), (schemas::Outcome::SCHEMA, 2)]), move |name, what| {
+        let codec = watched(
+            Codec::of([(Old::SCHEMA, 1), (schemas::Outcome::SCHEMA, 2)]),
+            move |name, what| {
                 told.lock().expect("nobody panicked").push((name, what));
-            });
+            },
+        );
 
         tracing::subscriber::with_default(subscriber, || {
             let mut bytes = Vec::new();

@@ -1,4 +1,5 @@
-//! The registry's client and `provision` against registries that are absent, slow or unwilling at first.
+//! The registry's client and `provision` against registries that are absent, slow or unwilling at
+//! first.
 
 mod fake;
 
@@ -44,7 +45,8 @@ fn unavailable() -> Answer {
 /// A cluster with the topics that it needs, which are none, and this registry.
 fn provision(cluster: &MockCluster<'_, impl rdkafka::ClientContext>, urls: &str) -> Provision {
     let registry = Registry::new(urls).expect("addresses");
-    let none = Topics::parse("{defaults: {partitions: 1, bytes_max: 1}, topics: {}}").expect("no topics");
+    let none =
+        Topics::parse("{defaults: {partitions: 1, bytes_max: 1}, topics: {}}").expect("no topics");
     let made = Provision::of(&cluster.bootstrap_servers(), registry, 1, none).expect("a client");
     made.with_schemas(vec![schema()])
 }
@@ -61,8 +63,10 @@ fn patience(longest: Duration) -> (Patience, Arc<Mutex<Vec<String>>>) {
 
 #[tokio::test]
 async fn request_fails_over_and_the_next_one_starts_with_the_address_that_answered() {
-    let (failing, living) = (Fake::start(|_, _| unavailable()).await, Fake::start(|_, to| empty(to)).await);
-    let registry = Registry::new(&format!("{DEAD}, {}/,{}", failing.url, living.url)).expect("addresses");
+    let (failing, living) =
+        (Fake::start(|_, _| unavailable()).await, Fake::start(|_, to| empty(to)).await);
+    let registry =
+        Registry::new(&format!("{DEAD}, {}/,{}", failing.url, living.url)).expect("addresses");
 
     assert_eq!(registry.versions("a").await.expect("an answer"), []);
     assert_eq!(registry.register(schema()).await.expect("an answer"), 7);
@@ -181,7 +185,9 @@ async fn provision_outlasts_a_registry_that_is_unavailable_at_first() {
     provision.wait_for_leaders().await.expect("there are no topics");
 
     assert!(
-        fake.requests().iter().any(|request| request.starts_with("POST") && request.ends_with("versions"))
+        fake.requests()
+            .iter()
+            .any(|request| request.starts_with("POST") && request.ends_with("versions"))
     );
     let reports = reports.lock().expect("nobody panicked").clone();
     assert!(reports.iter().any(|report| report.contains("503")), "{reports:?}");
@@ -204,17 +210,20 @@ async fn provision_outlasts_a_registry_whose_first_answer_never_comes() {
 async fn provision_gives_up_after_its_patience_and_at_once_on_a_permanent_error() {
     let cluster = MockCluster::new(1).expect("a cluster");
     let (short, _) = patience(Duration::from_millis(300));
-    let error = provision(&cluster, DEAD).with_patience(short).plan().await.expect_err("no registry");
+    let error =
+        provision(&cluster, DEAD).with_patience(short).plan().await.expect_err("no registry");
     assert!(matches!(error, ProvisionError::GaveUp { .. }), "{error}");
     assert!(error.is_passing() && error.to_string().contains(DEAD), "{error}");
 
     let refusing = Fake::start(|_, _| Answer::Status(403, "{}".to_owned())).await;
     let (long, reports) = patience(Duration::from_secs(600));
     let since = Instant::now();
-    let error = provision(&cluster, &refusing.url).with_patience(long).plan().await.expect_err("no rights");
+    let error =
+        provision(&cluster, &refusing.url).with_patience(long).plan().await.expect_err("no rights");
     assert!(!error.is_passing() && error.to_string().contains("403"), "{error}");
     assert!(
-        since.elapsed() < Duration::from_secs(300) && reports.lock().expect("nobody panicked").is_empty()
+        since.elapsed() < Duration::from_secs(300)
+            && reports.lock().expect("nobody panicked").is_empty()
     );
     assert_eq!(refusing.requests().len(), 1);
 }

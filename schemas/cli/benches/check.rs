@@ -21,7 +21,8 @@ fn main() {
             .expect("the command runs");
         times.push(start.elapsed());
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        let expected = format!("{SCHEMAS} schemas against {} released versions: fine\n", SCHEMAS * VERSIONS);
+        let expected =
+            format!("{SCHEMAS} schemas against {} released versions: fine\n", SCHEMAS * VERSIONS);
         assert_eq!(told, expected, "{}", String::from_utf8_lossy(&output.stderr));
     }
     times.sort();
@@ -36,7 +37,8 @@ fn write(folder: &Path) {
         let released = folder.join(format!("released/bench{number}.Order"));
         fs::create_dir_all(&released).expect("a folder");
         for version in 1..=VERSIONS {
-            fs::write(released.join(format!("{version}.avsc")), schema(number, version)).expect("written");
+            fs::write(released.join(format!("{version}.avsc")), schema(number, version))
+                .expect("written");
         }
         let working = folder.join(format!("avro/{number}"));
         fs::create_dir_all(&working).expect("a folder");

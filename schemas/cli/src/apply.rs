@@ -22,7 +22,10 @@ pub(crate) struct Arguments {
     plan: Option<PathBuf>,
 }
 
-pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<()> {
+pub(crate) async fn run(
+    folder: impl FnOnce() -> Result<PathBuf>,
+    arguments: Arguments,
+) -> Result<()> {
     let kept = arguments.plan.map(read).transpose()?;
     let provision = arguments.cluster.provision(&folder()?)?;
     let plan = provision.plan().await?;
@@ -48,7 +51,10 @@ pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arg
     provision.wait_for_leaders().await?;
     let left = provision.plan().await?;
     plan::show(&left);
-    ensure!(left.is_empty(), "the broker or the registry took all changes, and shows others than were made");
+    ensure!(
+        left.is_empty(),
+        "the broker or the registry took all changes, and shows others than were made"
+    );
     println!("changes made: {}", plan.steps.len());
     Ok(())
 }
@@ -70,7 +76,10 @@ fn compare(kept: &Value, now: &Plan) -> Result<()> {
     }
     let mut why = Vec::new();
     if kept["cluster"] != now["cluster"] {
-        why.push(format!("it was made for cluster {}, this is {}", kept["cluster"], now["cluster"]));
+        why.push(format!(
+            "it was made for cluster {}, this is {}",
+            kept["cluster"], now["cluster"]
+        ));
     }
     let (before, after) = (steps(kept), steps(&now));
     for (what, step) in &before {
@@ -86,7 +95,8 @@ fn compare(kept: &Value, now: &Plan) -> Result<()> {
         why.push("it is in another form, or of another version of this program".to_owned());
     }
     let why = why.join("\n  ");
-    Err(Stop::Invalid(format!("the plan is stale; make a new one. Nothing is applied:\n  {why}")).into())
+    Err(Stop::Invalid(format!("the plan is stale; make a new one. Nothing is applied:\n  {why}"))
+        .into())
 }
 
 /// The steps of a plan by what they do to what.

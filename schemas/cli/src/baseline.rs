@@ -49,7 +49,9 @@ impl Baseline {
     pub(crate) fn released(side: &Side, folder: &str) -> Result<Self> {
         let mut histories: BTreeMap<String, Vec<(u32, Texts)>> = BTreeMap::new();
         // A file beside the folders of versions is not a version.
-        for file in side.files(folder, |place| Ok(place.contains('/') && version(place).map(|_| true)?))? {
+        for file in
+            side.files(folder, |place| Ok(place.contains('/') && version(place).map(|_| true)?))?
+        {
             let (name, _) = file.place.split_once('/').unwrap_or_default();
             let versions = histories.entry(name.to_owned()).or_default();
             versions.push((version(&file.place)?, Texts::new(vec![file])));
@@ -66,7 +68,9 @@ impl Baseline {
     /// What is wrong with the files themselves.
     pub(crate) fn invalid(&self) -> impl Iterator<Item = (&Texts, &Invalid)> {
         let all: Vec<&Texts> = match self {
-            Self::History(histories) => histories.values().flatten().map(|(_, texts)| texts).collect(),
+            Self::History(histories) => {
+                histories.values().flatten().map(|(_, texts)| texts).collect()
+            }
             Self::State { texts, .. } => vec![texts],
         };
         all.into_iter().flat_map(|texts| texts.problems.iter().map(move |problem| (texts, problem)))
@@ -83,9 +87,12 @@ impl Baseline {
                     Some((format!("version {version}"), texts, texts.schemas.root(0)?))
                 })
                 .collect(),
-            Self::State { name, texts } => {
-                texts.subjects().remove(subject).map(|root| (name.clone(), texts, root)).into_iter().collect()
-            }
+            Self::State { name, texts } => texts
+                .subjects()
+                .remove(subject)
+                .map(|root| (name.clone(), texts, root))
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -105,7 +112,8 @@ fn is_first_version(place: &str) -> bool {
 
 /// The version that the file at `<full name>/<version>.avsc` is.
 fn version(place: &str) -> Result<u32> {
-    let version = place.split_once('/').and_then(|(_, file)| file.strip_suffix(".avsc")?.parse().ok());
+    let version =
+        place.split_once('/').and_then(|(_, file)| file.strip_suffix(".avsc")?.parse().ok());
     let Some(version) = version else { bail!("{place} is not <full name>/<version>.avsc") };
     Ok(version)
 }

@@ -71,7 +71,8 @@ impl Catalogue {
         }
         let mut catalogue = Self { types, subjects: Vec::new() };
         for (full, context, kind) in found {
-            let json = catalogue.self_contained(&full).with_context(|| format!("inlining {full}"))?;
+            let json =
+                catalogue.self_contained(&full).with_context(|| format!("inlining {full}"))?;
             check_readable(&full, &json)?;
             catalogue.subjects.push(Subject { full, context, kind, json });
         }
@@ -87,7 +88,8 @@ impl Catalogue {
             let form = r#""deprecated": {"since": "YYYY-MM-DD", "successor": "<full name>"}"#;
             format!("{} has to say {form}", subject.full)
         };
-        let Deprecated { since, successor } = Deprecated::deserialize(deprecated).with_context(form)?;
+        let Deprecated { since, successor } =
+            Deprecated::deserialize(deprecated).with_context(form)?;
         let is_date = since.len() == 10
             && since.bytes().enumerate().all(|(index, byte)| match index {
                 4 | 7 => byte == b'-',
@@ -123,11 +125,15 @@ impl Catalogue {
             Value::String(name) if is_primitive(name) => Ok(json.clone()),
             Value::String(name) => {
                 let full = qualify(name, namespace);
-                ensure!(!within.contains(&full), "{full} contains itself, which no reader could bound");
+                ensure!(
+                    !within.contains(&full),
+                    "{full} contains itself, which no reader could bound"
+                );
                 if seen.contains(&full) {
                     return Ok(Value::String(full));
                 }
-                let named = self.types.get(&full).with_context(|| format!("no file defines {full}"))?;
+                let named =
+                    self.types.get(&full).with_context(|| format!("no file defines {full}"))?;
                 self.inline(&Value::Object(named.json.clone()), &named.namespace, seen, within)
             }
             Value::Array(branches) => branches
@@ -152,7 +158,10 @@ impl Catalogue {
         match kind.as_str() {
             Some("record" | "enum" | "fixed") => {
                 let (full, namespace) = name_of(object, namespace)?;
-                ensure!(!within.contains(&full), "{full} contains itself, which no reader could bound");
+                ensure!(
+                    !within.contains(&full),
+                    "{full} contains itself, which no reader could bound"
+                );
                 if !seen.insert(full.clone()) {
                     return Ok(Value::String(full));
                 }
@@ -191,7 +200,8 @@ impl Catalogue {
 /// can each be read may nest too deep together.
 fn check_readable(full: &str, json: &Value) -> Result<()> {
     let unreadable = |problem: String| {
-        let what = format!("{full}, with all types that it uses in one text, could not be read back");
+        let what =
+            format!("{full}, with all types that it uses in one text, could not be read back");
         Stop::Invalid(format!("{what}: {problem}"))
     };
     let problems = avro::parse_one(&json.to_string()).err().unwrap_or_default();
@@ -209,7 +219,9 @@ fn file(
     let (name, folders) = place.split_last().context("a file has a name")?;
     let expected = format!("{}.avsc", full.rsplit('.').next().unwrap_or(&full));
     ensure!(*name == expected, "the file of {full} must be called {expected}");
-    let [context, kinds @ ..] = folders else { bail!("files stand in the folder of their context") };
+    let [context, kinds @ ..] = folders else {
+        bail!("files stand in the folder of their context")
+    };
     let kind = kinds.join("/");
     let wanted = match (*context, kind.as_str()) {
         ("common", _) => "millrace".to_owned(),
@@ -224,7 +236,9 @@ fn file(
 /// Takes in the named types that `json` defines, at any depth.
 fn define(json: &Value, namespace: &str, types: &mut BTreeMap<String, Named>) -> Result<()> {
     match json {
-        Value::Array(branches) => branches.iter().try_for_each(|branch| define(branch, namespace, types)),
+        Value::Array(branches) => {
+            branches.iter().try_for_each(|branch| define(branch, namespace, types))
+        }
         Value::Object(object) => match object.get("type").and_then(Value::as_str) {
             Some("record" | "enum") => {
                 let (full, namespace) = name_of(object, namespace)?;
@@ -251,7 +265,8 @@ fn define(json: &Value, namespace: &str, types: &mut BTreeMap<String, Named>) ->
 
 /// What a type says of its end, in words for people.
 pub(crate) fn end(object: &Map<String, Value>) -> Option<String> {
-    let Deprecated { since, successor } = Deprecated::deserialize(object.get("deprecated")?).ok()?;
+    let Deprecated { since, successor } =
+        Deprecated::deserialize(object.get("deprecated")?).ok()?;
     Some(format!("Deprecated since {since}; `{successor}` takes its place."))
 }
 
@@ -267,7 +282,11 @@ pub(crate) fn is_primitive(name: &str) -> bool {
 
 /// The full name that `name` means within `namespace`.
 pub(crate) fn qualify(name: &str, namespace: &str) -> String {
-    if name.contains('.') || namespace.is_empty() { name.to_owned() } else { format!("{namespace}.{name}") }
+    if name.contains('.') || namespace.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{namespace}.{name}")
+    }
 }
 
 /// Full name and namespace of a definition.
@@ -306,7 +325,9 @@ mod tests {
     #[test]
     fn a_deprecated_record_names_a_day_and_a_record_that_takes_its_place() {
         let end = |since: &str, successor: &str| {
-            format!(r#","deprecated":{{"since":"{since}","successor":"millrace.test.{successor}"}}"#)
+            format!(
+                r#","deprecated":{{"since":"{since}","successor":"millrace.test.{successor}"}}"#
+            )
         };
         assert_eq!(error(&end("2026-11-25", "New")), None);
         for (end, expected) in [

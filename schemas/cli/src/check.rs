@@ -60,15 +60,26 @@ fn empty_baseline(fresh: usize) -> Finding {
         weight: Weight::Warning,
         subject: "avro".to_owned(),
         path: String::new(),
-        message: format!("nothing was compared: there is no older version of {}", count(fresh, "schema")),
+        message: format!(
+            "nothing was compared: there is no older version of {}",
+            count(fresh, "schema")
+        ),
         place: None,
         other: None,
-        notes: vec![("help", "this is right before the first commit or release, and only then".to_owned())],
+        notes: vec![(
+            "help",
+            "this is right before the first commit or release, and only then".to_owned(),
+        )],
     }
 }
 
 /// Compares every schema with what was released of it.
-pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level: Option<Level>) -> Report {
+pub(crate) fn compare(
+    texts: &Texts,
+    baseline: &Baseline,
+    config: &Config,
+    level: Option<Level>,
+) -> Report {
     let mut checked: Vec<String> = Vec::new();
     let mut findings: Vec<Finding> =
         texts.problems.iter().map(|problem| Finding::invalid(texts, problem)).collect();
@@ -80,7 +91,8 @@ pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level
             checked.push(subject.to_owned());
             versions += released.len();
             fresh += usize::from(released.is_empty());
-            let names: Vec<_> = released.iter().map(|(name, _, root)| (name.as_str(), *root)).collect();
+            let names: Vec<_> =
+                released.iter().map(|(name, _, root)| (name.as_str(), *root)).collect();
             let level = level.unwrap_or_else(|| config.level(subject));
             for group in grouped(check(level, &names, root)) {
                 let last = group.last().map(|found| found.release.clone()).unwrap_or_default();
@@ -106,7 +118,8 @@ pub(crate) fn compare(texts: &Texts, baseline: &Baseline, config: &Config, level
             (0, 0) => "fine".to_owned(),
             (0, warnings) => format!("fine, {}", count(warnings, "warning")),
             (errors, 0) => count(errors, "error"),
-            (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
+            (errors, warnings) =>
+                format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
         }
     );
     report
@@ -152,7 +165,8 @@ fn finding(subject: &str, group: &[Break], new: &Texts, old: Option<&Texts>) -> 
         let names: Vec<&str> = found.iter().map(|one| one.release.as_str()).collect();
         found.first().map(|first| Break { release: releases(&names), ..(*first).clone() })
     };
-    let ways: Vec<Break> = [Direction::Backward, Direction::Forward].into_iter().filter_map(of).collect();
+    let ways: Vec<Break> =
+        [Direction::Backward, Direction::Forward].into_iter().filter_map(of).collect();
     let (first, last) = (&ways[0], &group[group.len() - 1]);
     let kind = first.problem.kind;
     let is_mutual = ways.len() > 1 && kind.severity() == Severity::Break;
@@ -162,7 +176,11 @@ fn finding(subject: &str, group: &[Break], new: &Texts, old: Option<&Texts>) -> 
         weight: weight(first),
         subject: subject.to_owned(),
         path: first.problem.path.clone(),
-        message: format!("{}{}", first.what(), if is_mutual { ", nor the other way round" } else { "" }),
+        message: format!(
+            "{}{}",
+            first.what(),
+            if is_mutual { ", nor the other way round" } else { "" }
+        ),
         place: last.after_at().map(|at| Place::new(new, at, "now")),
         other: last.before_at().zip(old).map(|(at, old)| Place::new(old, at, last.release.clone())),
         notes: vec![
@@ -179,7 +197,9 @@ fn finding(subject: &str, group: &[Break], new: &Texts, old: Option<&Texts>) -> 
 fn releases(names: &[&str]) -> String {
     let numbers: Option<Vec<u32>> =
         names.iter().map(|name| name.strip_prefix("version ")?.parse().ok()).collect();
-    let Some(numbers) = numbers.filter(|numbers| numbers.len() > 1) else { return names.join(", ") };
+    let Some(numbers) = numbers.filter(|numbers| numbers.len() > 1) else {
+        return names.join(", ");
+    };
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for number in numbers {
         match runs.last_mut() {
@@ -187,9 +207,9 @@ fn releases(names: &[&str]) -> String {
             _ => runs.push((number, number)),
         }
     }
-    let told = runs
-        .into_iter()
-        .map(|(start, end)| if start == end { start.to_string() } else { format!("{start} to {end}") });
+    let told = runs.into_iter().map(|(start, end)| {
+        if start == end { start.to_string() } else { format!("{start} to {end}") }
+    });
     format!("versions {}", told.collect::<Vec<_>>().join(", "))
 }
 
@@ -210,7 +230,9 @@ pub(crate) fn removed(texts: &Texts, baseline: &Baseline, config: &Config) -> Ve
     };
     let is_gone = |name: &&str| !subjects.contains_key(name) && !is_retired(name);
     let what = |name: &str| match roots.contains_key(name) {
-        true => "it was released and is only a part of other schemas now, by the folder of its file",
+        true => {
+            "it was released and is only a part of other schemas now, by the folder of its file"
+        }
         false => "it was released and is gone",
     };
     let gone = baseline.subjects().into_iter().filter(is_gone);

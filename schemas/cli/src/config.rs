@@ -54,7 +54,8 @@ fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> 
 
 fn levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Level>, D::Error> {
     let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
-    let parsed = texts.into_iter().map(|(name, text)| Ok((name, text.parse().map_err(D::Error::custom)?)));
+    let parsed =
+        texts.into_iter().map(|(name, text)| Ok((name, text.parse().map_err(D::Error::custom)?)));
     parsed.collect()
 }
 
@@ -65,7 +66,11 @@ impl Config {
         let path = &file.path;
         let config: Self = toml::from_str(&file.text).with_context(|| format!("reading {path}"))?;
         for allow in &config.allow {
-            ensure!(!allow.reason.trim().is_empty(), "{path}: the exception at {} has no reason", allow.at);
+            ensure!(
+                !allow.reason.trim().is_empty(),
+                "{path}: the exception at {} has no reason",
+                allow.at
+            );
         }
         Ok(config)
     }

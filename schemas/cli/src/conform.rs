@@ -25,8 +25,8 @@ pub(crate) struct Conform {
 
 impl Conform {
     pub(crate) fn run(&self) -> Result<Outcome> {
-        let text =
-            fs::read_to_string(&self.file).with_context(|| format!("reading {}", self.file.display()))?;
+        let text = fs::read_to_string(&self.file)
+            .with_context(|| format!("reading {}", self.file.display()))?;
         let (mut cases, mut expected, mut disagreed) = (0, 0, Vec::new());
         for (number, line) in (1..).zip(text.lines()) {
             if line.trim().is_empty() {
@@ -44,7 +44,8 @@ impl Conform {
             if let Some(wanted) = case.get(key) {
                 expected += 1;
                 if *wanted != verdict[key] {
-                    disagreed.push(format!("{number}: {} should be {key}: {wanted}", verdict["name"]));
+                    disagreed
+                        .push(format!("{number}: {} should be {key}: {wanted}", verdict["name"]));
                 }
             }
             println!("{verdict}");
@@ -66,7 +67,8 @@ fn judge(case: &Map<String, Value>) -> Result<Value> {
         read(schema, "schema", &mut problems);
         return Ok(json!({ "name": name, "valid": problems.is_empty(), "problems": problems }));
     }
-    let new = case.get("new").context("a case has \"schema\", or \"new\" and \"old\" or \"history\"")?;
+    let new =
+        case.get("new").context("a case has \"schema\", or \"new\" and \"old\" or \"history\"")?;
     let level: Level = match case.get("level") {
         Some(Value::String(level)) => level.parse().map_err(anyhow::Error::msg)?,
         _ => bail!("a case with \"new\" has a \"level\""),

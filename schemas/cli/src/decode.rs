@@ -36,19 +36,26 @@ pub(crate) struct Arguments {
     access: source::Access,
 }
 
-pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<()> {
+pub(crate) async fn run(
+    folder: impl FnOnce() -> Result<PathBuf>,
+    arguments: Arguments,
+) -> Result<()> {
     let bytes = bytes(arguments.hex.as_deref(), arguments.file.as_deref())?;
     let (id, avro) = schemas::split(&bytes).map_err(|error| Stop::Invalid(error.to_string()))?;
     let converter = match (arguments.schema, arguments.registry) {
         (Some(name), _) => source::converter(source::local(&folder()?, &name)?)?,
         (None, Some(url)) => source::registered(&arguments.access.registry(&url)?, id).await?,
         (None, None) => {
-            let why = format!("schema id {id}: name a registry that knows it, or the schema with --schema");
+            let why = format!(
+                "schema id {id}: name a registry that knows it, or the schema with --schema"
+            );
             return Err(Stop::Usage(why).into());
         }
     };
     let name = converter.name().unwrap_or_default();
-    let json = converter.to_json(avro).map_err(|error| Stop::Invalid(format!("{name}, id {id}: {error}")))?;
+    let json = converter
+        .to_json(avro)
+        .map_err(|error| Stop::Invalid(format!("{name}, id {id}: {error}")))?;
     eprintln!("{name}, id {id}");
     println!("{}", serde_json::to_string_pretty(&json)?);
     Ok(())
@@ -65,9 +72,8 @@ fn bytes(hex: Option<&str>, file: Option<&Path>) -> Result<Vec<u8>> {
 /// What stands in `file`, or at standard input.
 pub(crate) fn input(file: Option<&Path>) -> Result<Vec<u8>> {
     match file.filter(|file| *file != Path::new("-")) {
-        Some(file) => {
-            Ok(fs::read(file).map_err(|error| Stop::Usage(format!("reading {}: {error}", file.display())))?)
-        }
+        Some(file) => Ok(fs::read(file)
+            .map_err(|error| Stop::Usage(format!("reading {}: {error}", file.display())))?),
         None => {
             let mut bytes = Vec::new();
             io::stdin().read_to_end(&mut bytes).context("reading standard input")?;

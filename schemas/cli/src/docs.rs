@@ -29,8 +29,9 @@ const MADE: &str =
     "Made by `schemas generate` of redpanda/topics.yaml and the schemas; never edited by hand.";
 
 fn index(topics: &Topics) -> Result<String> {
-    let mut out =
-        format!("# Topics\n\n{MADE} [`asyncapi.yaml`](asyncapi.yaml) says the same to programs.\n\n");
+    let mut out = format!(
+        "# Topics\n\n{MADE} [`asyncapi.yaml`](asyncapi.yaml) says the same to programs.\n\n"
+    );
     out.push_str("| topic | written by | kept | what |\n| --- | --- | --- | --- |\n");
     for topic in topics.iter() {
         let Topic { name, owner, doc, .. } = topic;
@@ -71,14 +72,16 @@ fn page(catalogue: &Catalogue, topic: &Topic) -> Result<String> {
     let mut used = Vec::new();
     let mut records = String::new();
     for name in &topic.records {
-        let named = catalogue.types.get(name).with_context(|| format!("there is no record {name}"))?;
+        let named =
+            catalogue.types.get(name).with_context(|| format!("there is no record {name}"))?;
         shown.insert(name.clone());
         record(named, &mut records, &mut used)?;
     }
     let mut types = String::new();
     while let Some(name) = used.pop() {
         if shown.insert(name.clone()) {
-            let named = catalogue.types.get(&name).with_context(|| format!("there is no type {name}"))?;
+            let named =
+                catalogue.types.get(&name).with_context(|| format!("there is no type {name}"))?;
             record(named, &mut types, &mut used)?;
         }
     }
@@ -133,7 +136,8 @@ fn record(named: &Named, out: &mut String, used: &mut Vec<String>) -> Result<()>
     for field in fields(&named.json) {
         let name = field["name"].as_str().unwrap_or_default();
         let kind = kind(&field["type"], &named.namespace, used);
-        let default = field.get("default").map(|default| format!("`{default}`")).unwrap_or_default();
+        let default =
+            field.get("default").map(|default| format!("`{default}`")).unwrap_or_default();
         let pii = if field["pii"] == Value::Bool(true) { " **Personal data.**" } else { "" };
         let what = cell(field["doc"].as_str().unwrap_or_default());
         writeln!(out, "| `{name}` | {kind} | {default} | {what}{pii} |")?;
@@ -153,7 +157,8 @@ fn kind(json: &Value, namespace: &str, used: &mut Vec<String>) -> String {
         Value::String(name) if is_primitive(name) => name.clone(),
         Value::String(name) => link(qualify(name, namespace)),
         Value::Array(branches) => {
-            let mut branches: Vec<_> = branches.iter().map(|branch| kind(branch, namespace, used)).collect();
+            let mut branches: Vec<_> =
+                branches.iter().map(|branch| kind(branch, namespace, used)).collect();
             // What may be missing is told by what it is first.
             branches.sort_by_key(|branch| branch == "null");
             branches.join(" or ")
@@ -166,10 +171,12 @@ fn kind(json: &Value, namespace: &str, used: &mut Vec<String>) -> String {
             }
             Some("array") => format!("array of {}", kind(&object["items"], namespace, used)),
             Some("map") => format!("map of {}", kind(&object["values"], namespace, used)),
-            Some(name) if is_primitive(name) => match object.get("logicalType").and_then(Value::as_str) {
-                Some(logical) => format!("{logical} ({name})"),
-                None => name.to_owned(),
-            },
+            Some(name) if is_primitive(name) => {
+                match object.get("logicalType").and_then(Value::as_str) {
+                    Some(logical) => format!("{logical} ({name})"),
+                    None => name.to_owned(),
+                }
+            }
             _ => object.get("type").map(|inner| kind(inner, namespace, used)).unwrap_or_default(),
         },
         _ => String::new(),
@@ -224,7 +231,8 @@ fn asyncapi(catalogue: &Catalogue, topics: &Topics) -> Result<String> {
         "components": { "messages": messages },
     });
     if let Some(contract) = catalogue.types.get("millrace.Metadata") {
-        document["components"]["messageTraits"] = json!({ "cloudEvents": { "headers": headers(contract) } });
+        document["components"]["messageTraits"] =
+            json!({ "cloudEvents": { "headers": headers(contract) } });
         for message in
             document["components"]["messages"].as_object_mut().into_iter().flat_map(Map::values_mut)
         {
@@ -304,12 +312,14 @@ fn headers(contract: &Named) -> Value {
     for field in fields(&contract.json) {
         let name = field["name"].as_str().unwrap_or_default();
         // Avro names have no hyphen.
-        let header = schemas::headers::ALL.into_iter().find(|header| header.replace('-', "_") == name);
+        let header =
+            schemas::headers::ALL.into_iter().find(|header| header.replace('-', "_") == name);
         let header = header.unwrap_or(name);
         if !field["type"].is_array() {
             required.push(header);
         }
-        properties.insert(header.to_owned(), json!({ "type": "string", "description": field["doc"] }));
+        properties
+            .insert(header.to_owned(), json!({ "type": "string", "description": field["doc"] }));
     }
     json!({ "type": "object", "required": required, "properties": properties })
 }
@@ -347,7 +357,11 @@ mod tests {
                 }
             }
         }
-        assert!(files["user.commands.md"].contains("| personal data | "), "{}", files["user.commands.md"]);
+        assert!(
+            files["user.commands.md"].contains("| personal data | "),
+            "{}",
+            files["user.commands.md"]
+        );
     }
 
     #[test]

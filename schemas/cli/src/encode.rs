@@ -38,8 +38,12 @@ pub(crate) struct Arguments {
     hex: bool,
 }
 
-pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<()> {
-    let registry = arguments.registry.as_deref().map(|urls| arguments.access.registry(urls)).transpose()?;
+pub(crate) async fn run(
+    folder: impl FnOnce() -> Result<PathBuf>,
+    arguments: Arguments,
+) -> Result<()> {
+    let registry =
+        arguments.registry.as_deref().map(|urls| arguments.access.registry(urls)).transpose()?;
     let (id, converter) = match (arguments.schema, arguments.id, registry) {
         (Some(name), id, registry) => {
             let schema = source::local(&folder()?, &name)?;
@@ -49,7 +53,8 @@ pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arg
                     registry.id_of(schema).await?.ok_or(RegistryError::Missing(schema.name))?
                 }
                 (None, None) => {
-                    let why = "which id the schema has: name it with --id, or a registry that knows it";
+                    let why =
+                        "which id the schema has: name it with --id, or a registry that knows it";
                     return Err(Stop::Usage(why.to_owned()).into());
                 }
             };
@@ -57,12 +62,14 @@ pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arg
         }
         (None, Some(id), Some(registry)) => (id, source::registered(&registry, id).await?),
         _ => {
-            let why = "which schema: name it with --schema, or with --id and a registry that knows it";
+            let why =
+                "which schema: name it with --schema, or with --id and a registry that knows it";
             return Err(Stop::Usage(why.to_owned()).into());
         }
     };
     let text = decode::input(arguments.file.as_deref())?;
-    let json = schemas::json::parse(&text).map_err(|error| Stop::Invalid(format!("not JSON: {error}")))?;
+    let json =
+        schemas::json::parse(&text).map_err(|error| Stop::Invalid(format!("not JSON: {error}")))?;
     let avro = converter.to_avro(&json).map_err(|misfits| {
         let misfits: Vec<_> = misfits.iter().map(|misfit| format!("\n  {misfit}")).collect();
         let name = converter.name().unwrap_or_default();

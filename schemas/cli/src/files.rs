@@ -58,7 +58,10 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
 pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().and_then(fs::canonicalize).ok();
     let whole = fs::canonicalize(path).ok();
-    let below = whole.as_deref().zip(here.as_deref()).and_then(|(whole, here)| whole.strip_prefix(here).ok());
+    let below = whole
+        .as_deref()
+        .zip(here.as_deref())
+        .and_then(|(whole, here)| whole.strip_prefix(here).ok());
     below.unwrap_or(path).display().to_string()
 }
 
@@ -74,7 +77,11 @@ pub(crate) enum Side {
 impl Side {
     /// The folder as the index has it, if `staged`, and else as it is on disk.
     pub(crate) fn of(folder: &Path, staged: bool) -> Result<Self> {
-        Ok(if staged { Self::Git(git::Tree::staged(folder)?) } else { Self::Disk(folder.to_owned()) })
+        Ok(if staged {
+            Self::Git(git::Tree::staged(folder)?)
+        } else {
+            Self::Disk(folder.to_owned())
+        })
     }
 
     /// Reads the files below `folder` whose place, the path from there, is `wanted`, in the order

@@ -11,7 +11,8 @@ use crate::{catalogue::Catalogue, docs, rust, source, stop::Stop};
 pub(crate) fn run(folder: &Path, check: bool) -> Result<()> {
     let catalogue = Catalogue::read(folder)?;
     let topics = source::topics(folder, None, &catalogue)?;
-    let made = [("src/generated", rust::files(&catalogue)?), ("docs", docs::files(&catalogue, &topics)?)];
+    let made =
+        [("src/generated", rust::files(&catalogue)?), ("docs", docs::files(&catalogue, &topics)?)];
     let mut old = Vec::new();
     for (place, wanted) in &made {
         let root = folder.join(place);
@@ -60,7 +61,8 @@ fn stale(root: &Path, wanted: &BTreeMap<String, String>) -> Result<Vec<String>> 
         }
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
+            let name =
+                format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
             if path.is_file() && !wanted.contains_key(&name) {
                 stale.push(name);
             }
@@ -97,7 +99,10 @@ mod tests {
         if std::env::var("SCHEMAS_GOLDEN").is_ok_and(|value| value == "write") {
             super::bring(&root, &wanted, &stale).expect("written");
         } else {
-            assert!(stale.is_empty(), "not up to date: {stale:?}; write them with SCHEMAS_GOLDEN=write");
+            assert!(
+                stale.is_empty(),
+                "not up to date: {stale:?}; write them with SCHEMAS_GOLDEN=write"
+            );
         }
     }
 }

@@ -37,7 +37,8 @@ const LINKS_MAX: usize = 8;
 /// The `*.avsc` at `commit`: those of `folder`, or with `COMMIT:PATH` those of the folder that the
 /// commit has at this path. A repository without a commit, or a commit without schemas, has none.
 pub(crate) fn at_commit(folder: &Path, commit: &str) -> Result<Vec<File>> {
-    let (commit, path) = commit.split_once(':').map_or((commit, None), |(commit, path)| (commit, Some(path)));
+    let (commit, path) =
+        commit.split_once(':').map_or((commit, None), |(commit, path)| (commit, Some(path)));
     if commit.is_empty() || commit.starts_with('-') {
         return Err(Stop::Usage(format!("{commit:?} is no commit: write git:main")).into());
     }
@@ -120,7 +121,9 @@ impl Tree {
             }
         }
         let contents = self.git.contents(&ids)?;
-        let file = |(place, bytes): (String, _)| File::new(self.shown(&joined(folder, &place)), place, bytes);
+        let file = |(place, bytes): (String, _)| {
+            File::new(self.shown(&joined(folder, &place)), place, bytes)
+        };
         places.into_iter().zip(contents).map(file).collect()
     }
 
@@ -168,8 +171,9 @@ impl Tree {
                     self.list(&id, folder, &place, links + 1, found)?;
                 }
                 Some((Kind::Tree, _)) => {
-                    let why =
-                        format!("{whole}: more than {LINKS_MAX} links to folders, each in the one before");
+                    let why = format!(
+                        "{whole}: more than {LINKS_MAX} links to folders, each in the one before"
+                    );
                     return Err(Stop::Usage(why).into());
                 }
                 None => {}
@@ -182,7 +186,8 @@ impl Tree {
     fn at(&self, path: &str) -> Result<Option<(Kind, String)>> {
         ensure!(!path.contains('\n'), "{path:?} has a line break, which git can't be asked about");
         let object = format!("{}:{path}", self.id);
-        let arguments = ["cat-file", "--batch-check=%(objecttype) %(objectname)", "--follow-symlinks"];
+        let arguments =
+            ["cat-file", "--batch-check=%(objecttype) %(objectname)", "--follow-symlinks"];
         let told = self.git.bytes(&arguments, format!("{object}\n").as_bytes())?;
         let told = String::from_utf8_lossy(&told);
         let line = told.lines().next().unwrap_or_default();
@@ -208,7 +213,11 @@ enum Kind {
 
 /// One path below another; either may be empty.
 fn joined(path: &str, below: &str) -> String {
-    if path.is_empty() || below.is_empty() { format!("{path}{below}") } else { format!("{path}/{below}") }
+    if path.is_empty() || below.is_empty() {
+        format!("{path}{below}")
+    } else {
+        format!("{path}/{below}")
+    }
 }
 
 /// Runs git in a folder.
@@ -280,8 +289,9 @@ impl Git {
                 let unexpected = || format!("git cat-file --batch prints ID blob SIZE for {id}");
                 let end = rest.iter().position(|byte| *byte == b'\n').with_context(unexpected)?;
                 let head = String::from_utf8_lossy(&rest[..end]);
-                let size =
-                    head.strip_prefix(&format!("{id} blob ")).and_then(|size| size.parse::<usize>().ok());
+                let size = head
+                    .strip_prefix(&format!("{id} blob "))
+                    .and_then(|size| size.parse::<usize>().ok());
                 let (bytes, after) = rest[end + 1..]
                     .split_at_checked(size.with_context(unexpected)?)
                     .with_context(unexpected)?;

@@ -92,14 +92,15 @@ enum Command {
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let settings = match redpanda::settings::try_parse(std::env::args_os(), |name| std::env::var_os(name)) {
-        Ok(settings) => settings,
-        Err(error) => {
-            let _ = error.print();
-            // Help and version are no errors.
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-        }
-    };
+    let settings =
+        match redpanda::settings::try_parse(std::env::args_os(), |name| std::env::var_os(name)) {
+            Ok(settings) => settings,
+            Err(error) => {
+                let _ = error.print();
+                // Help and version are no errors.
+                return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            }
+        };
     match run(settings) {
         Ok(outcome) => ExitCode::from(outcome as u8),
         Err(error) => {
@@ -145,6 +146,7 @@ fn locate() -> anyhow::Result<PathBuf> {
         .flat_map(|folder| [folder.to_owned(), folder.join("schemas")])
         .find(|folder| folder.join("avro").is_dir())
         .ok_or_else(|| {
-            stop::Stop::Usage("no folder `avro` here or above: name it with --folder".to_owned()).into()
+            stop::Stop::Usage("no folder `avro` here or above: name it with --folder".to_owned())
+                .into()
         })
 }

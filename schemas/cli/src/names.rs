@@ -6,11 +6,11 @@
 
 /// Rust's keywords, those of all editions and those that are reserved.
 const KEYWORDS: [&str; 53] = [
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
-    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
-    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "Self",
-    "static", "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
-    "virtual", "where", "while", "yield", "_",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
+    "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
+    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
+    "return", "self", "Self", "static", "struct", "super", "trait", "true", "try", "type",
+    "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "_",
 ];
 /// Keywords that can't be names even as `r#...`.
 const NEVER: [&str; 5] = ["crate", "self", "Self", "super", "_"];
@@ -98,8 +98,8 @@ const ROOT_MODULES: [&str; 18] = [
 ];
 /// Rust's primitive types, which a module of the same name would hide.
 const PRIMITIVES: [&str; 17] = [
-    "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16", "u32",
-    "u64", "u8", "usize",
+    "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16",
+    "u32", "u64", "u8", "usize",
 ];
 /// The namespace whose parts become modules.
 pub(crate) const ROOT: &str = "millrace";
@@ -110,7 +110,9 @@ pub(crate) fn field(name: &str) -> Result<String, String> {
         return Err(format!("{name} is a keyword of Rust that can't be a field"));
     }
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
-        return Err(format!("field {name} does not begin with a small letter, as Rust's fields do"));
+        return Err(format!(
+            "field {name} does not begin with a small letter, as Rust's fields do"
+        ));
     }
     if name.contains("__") {
         return Err(format!("field {name} has two underscores in a row, which Rust warns of"));
@@ -137,7 +139,8 @@ pub(crate) fn variant(symbol: &str) -> Result<String, String> {
 /// Each symbol that is the same variant as one before it, with that one.
 pub(crate) fn same_variants<'a>(symbols: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let same = |index: usize| {
-        let before = symbols[..index].iter().find(|other| variant(other) == variant(symbols[index]));
+        let before =
+            symbols[..index].iter().find(|other| variant(other) == variant(symbols[index]));
         before.filter(|_| variant(symbols[index]).is_ok()).map(|other| (symbols[index], *other))
     };
     (0..symbols.len()).filter_map(same).collect()
@@ -154,7 +157,9 @@ pub(crate) fn type_name(full: &str) -> Result<(), String> {
         return Err(format!("{name} is a type that generated Rust uses itself"));
     }
     if namespace == ROOT && ROOT_TYPES.contains(&name) {
-        return Err(format!("{name} is a type of the crate schemas, beside which {full} would stand"));
+        return Err(format!(
+            "{name} is a type of the crate schemas, beside which {full} would stand"
+        ));
     }
     if KEYWORDS.contains(&name) {
         return Err(format!("{name} is a keyword of Rust"));
@@ -236,9 +241,13 @@ mod tests {
             if let Some(module) = module.and_then(|module| module.strip_suffix(';')) {
                 assert!(ROOT_MODULES.contains(&module), "module {module}");
             }
-            if let Some((_, names)) = line.strip_prefix("pub use ").and_then(|used| used.split_once("::")) {
-                for name in
-                    names.trim_matches(['{', '}', ';', '*']).split(", ").filter(|name| !name.is_empty())
+            if let Some((_, names)) =
+                line.strip_prefix("pub use ").and_then(|used| used.split_once("::"))
+            {
+                for name in names
+                    .trim_matches(['{', '}', ';', '*'])
+                    .split(", ")
+                    .filter(|name| !name.is_empty())
                 {
                     let is_type = name.starts_with(|first: char| first.is_ascii_uppercase());
                     assert!(!is_type || ROOT_TYPES.contains(&name), "type {name}");

@@ -58,8 +58,12 @@ impl Cluster {
         let catalogue = Catalogue::read(folder)?;
         let topics = source::topics(folder, self.topics_file, &catalogue)?;
         let registry = self.access.registry(&self.registry)?;
-        let provision =
-            Provision::of(&self.access.brokers(&self.brokers)?, registry, self.replication, topics)?;
+        let provision = Provision::of(
+            &self.access.brokers(&self.brokers)?,
+            registry,
+            self.replication,
+            topics,
+        )?;
         let patience = Patience::new(Duration::from_secs(self.wait_s), |failure| {
             eprintln!("schemas: {failure}; trying again");
         });
@@ -68,7 +72,10 @@ impl Cluster {
 }
 
 /// Prints the plan. Exit codes: 0 nothing to do, 1 changes pending, 2 something would break.
-pub(crate) async fn run(folder: impl FnOnce() -> Result<PathBuf>, arguments: Arguments) -> Result<Outcome> {
+pub(crate) async fn run(
+    folder: impl FnOnce() -> Result<PathBuf>,
+    arguments: Arguments,
+) -> Result<Outcome> {
     let plan = arguments.cluster.provision(&folder()?)?.plan().await?;
     show(&plan);
     if !plan.breaks.is_empty() {

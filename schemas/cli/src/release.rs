@@ -95,7 +95,8 @@ mod tests {
         }
 
         fn release(&self) -> (Outcome, usize) {
-            let outcome = Release { dry_run: false }.run(self.0.path(), Format::Json).expect("sound files");
+            let outcome =
+                Release { dry_run: false }.run(self.0.path(), Format::Json).expect("sound files");
             let versions = fs::read_dir(self.0.path().join("released/millrace.test.Thing"));
             (outcome, versions.map_or(0, Iterator::count))
         }
@@ -110,7 +111,8 @@ mod tests {
         assert_eq!(project.release(), (Outcome::Fine, 1));
 
         project.edit(&format!(r#"{A},{{"name":"b","type":"int","default":0,"doc":"B."}}"#));
-        let dry = Release { dry_run: true }.run(project.0.path(), Format::Json).expect("sound files");
+        let dry =
+            Release { dry_run: true }.run(project.0.path(), Format::Json).expect("sound files");
         assert_eq!(dry, Outcome::Pending);
         assert_eq!(project.release(), (Outcome::Fine, 2));
     }
@@ -142,11 +144,15 @@ mod tests {
             fs::write(path, schema).expect("written");
         }
 
-        let error = Release { dry_run: false }.run(project.0.path(), Format::Text).expect_err("too deep");
+        let error =
+            Release { dry_run: false }.run(project.0.path(), Format::Text).expect_err("too deep");
 
         let error = format!("{error:#}");
         assert!(error.contains("millrace.test.R0, with all types"), "{error}");
-        assert!(error.contains("could not be read back: this is not JSON: recursion limit"), "{error}");
+        assert!(
+            error.contains("could not be read back: this is not JSON: recursion limit"),
+            "{error}"
+        );
         assert!(!project.0.path().join("released").exists(), "something was written");
     }
 

@@ -66,12 +66,13 @@ pub(crate) fn run(
     let declared = topics.is_empty();
     let topics = match declared {
         false => topics,
-        true => {
-            source::topics(&folder, topics_file, &catalogue)?.iter().map(|topic| topic.name.clone()).collect()
-        }
+        true => source::topics(&folder, topics_file, &catalogue)?
+            .iter()
+            .map(|topic| topic.name.clone())
+            .collect(),
     };
-    let codec =
-        Codec::reading(&source::working(&catalogue)).map_err(|error| Stop::Invalid(error.to_string()))?;
+    let codec = Codec::reading(&source::working(&catalogue))
+        .map_err(|error| Stop::Invalid(error.to_string()))?;
     let mut replay = Replay {
         codec,
         registry,

@@ -95,7 +95,11 @@ impl Against {
 }
 
 /// The declared topics: those of `file`, or of the `redpanda` folder beside that of the schemas.
-pub(crate) fn topics(folder: &Path, file: Option<PathBuf>, catalogue: &Catalogue) -> Result<Topics> {
+pub(crate) fn topics(
+    folder: &Path,
+    file: Option<PathBuf>,
+    catalogue: &Catalogue,
+) -> Result<Topics> {
     let file = file.unwrap_or_else(|| folder.join("../redpanda/topics.yaml"));
     let text = fs::read_to_string(&file)
         .map_err(|error| Stop::Usage(format!("the topics: reading {}: {error}", file.display())))?;
@@ -107,7 +111,11 @@ pub(crate) fn topics(folder: &Path, file: Option<PathBuf>, catalogue: &Catalogue
 
 /// The working schemas of all subjects.
 pub(crate) fn working(catalogue: &Catalogue) -> Vec<&'static Schema> {
-    catalogue.subjects.iter().map(|subject| kept(subject.full.clone(), subject.json.to_string())).collect()
+    catalogue
+        .subjects
+        .iter()
+        .map(|subject| kept(subject.full.clone(), subject.json.to_string()))
+        .collect()
 }
 
 /// The schema that `name` means: `millrace.order.OrderPlaced` the working one, with `@2` the second
@@ -141,7 +149,8 @@ pub(crate) fn local(folder: &Path, name: &str) -> Result<&'static Schema> {
         None => folder.join("avro"),
         Some(_) => folder.join("released"),
     };
-    let why = || Stop::Usage(format!("there is no schema {subject} below {}", where_from().display()));
+    let why =
+        || Stop::Usage(format!("there is no schema {subject} below {}", where_from().display()));
     Ok(kept(subject.to_owned(), json.ok_or_else(why)?))
 }
 
@@ -159,7 +168,8 @@ async fn history(registry: &Registry, names: Vec<String>) -> Result<Baseline> {
     for answer in asked {
         let (versions, name) = answer?;
         if !versions.is_empty() {
-            let texts = versions.iter().map(|version| (version.number, text(&name, version))).collect();
+            let texts =
+                versions.iter().map(|version| (version.number, text(&name, version))).collect();
             histories.insert(name, texts);
         }
     }
@@ -210,7 +220,8 @@ mod tests {
             let schema = schemas::self_contained(schema, &references);
             (*number, text("shop.Whole", &Version { number: *number, id: 1, schema }))
         });
-        let baseline = Baseline::History(BTreeMap::from([("shop.Whole".to_owned(), versions.collect())]));
+        let baseline =
+            Baseline::History(BTreeMap::from([("shop.Whole".to_owned(), versions.collect())]));
         compare(
             &Texts::new(vec![file("Whole.avsc", whole), file("types/Part.avsc", part)]),
             &baseline,
@@ -231,13 +242,16 @@ mod tests {
         let changed = found(&PART.replace("long", "string"), &[(1, WHOLE, &[PART])]);
         let [only] = changed.findings.as_slice() else { panic!("{changed:?}") };
         assert_eq!((only.id, only.path.as_str()), ("type-changed", "part.size"));
-        assert!(only.notes.iter().any(|(word, what)| *word == "breaks" && what.contains("version 1")));
+        assert!(
+            only.notes.iter().any(|(word, what)| *word == "breaks" && what.contains("version 1"))
+        );
     }
 
     #[test]
     fn versions_keep_the_numbers_that_the_registry_gave_them() {
         // What was deleted in a registry leaves a gap.
-        let found = found(&PART.replace("long", "string"), &[(2, WHOLE, &[PART]), (5, WHOLE, &[PART])]);
+        let found =
+            found(&PART.replace("long", "string"), &[(2, WHOLE, &[PART]), (5, WHOLE, &[PART])]);
         let breaks = found.findings[0].notes.iter().find(|(word, _)| *word == "breaks");
         assert!(breaks.is_some_and(|(_, what)| what.contains("versions 2, 5")), "{breaks:?}");
         assert_eq!(

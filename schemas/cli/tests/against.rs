@@ -11,7 +11,8 @@ use std::{
 struct Project(tempfile::TempDir);
 
 const SIZE: &str = r#"{ "name": "size", "type": "int", "doc": "How large." }"#;
-const COLOUR: &str = r#"{ "name": "colour", "type": ["null", "string"], "default": null, "doc": "Which." }"#;
+const COLOUR: &str =
+    r#"{ "name": "colour", "type": ["null", "string"], "default": null, "doc": "Which." }"#;
 
 impl Project {
     fn new() -> Self {
@@ -46,7 +47,15 @@ impl Project {
 
     fn commit(&self) {
         self.git(&["add", "."]);
-        self.git(&["-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm", "A commit"]);
+        self.git(&[
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@localhost",
+            "commit",
+            "-qm",
+            "A commit",
+        ]);
     }
 
     /// Code, and what was printed.
@@ -57,7 +66,8 @@ impl Project {
 
 fn schemas(folder: &Path, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_schemas"));
-    let output = command.args(arguments).current_dir(folder).env_remove("MILLRACE_SCHEMAS").output();
+    let output =
+        command.args(arguments).current_dir(folder).env_remove("MILLRACE_SCHEMAS").output();
     let output = output.expect("the command runs");
     let printed = [output.stdout, output.stderr].concat();
     (output.status.code().expect("a code"), String::from_utf8(printed).expect("text"))
@@ -103,7 +113,8 @@ fn a_file_that_is_gone_since_a_commit_is_told_of() {
     );
 
     let text = fs::read_to_string(file.with_file_name("Other.avsc")).expect("a file");
-    fs::write(file.with_file_name("Other.avsc"), text.replace("shop.Thing", "shop.Other")).expect("written");
+    fs::write(file.with_file_name("Other.avsc"), text.replace("shop.Thing", "shop.Other"))
+        .expect("written");
     let (code, printed) = project.schemas(&["check", "--against", "git:HEAD"]);
     assert_eq!(code, 2, "{printed}");
     assert!(printed.contains("error[subject-removed]: shop.Thing"), "{printed}");
@@ -152,7 +163,10 @@ fn what_is_not_there_is_wrong_usage_and_an_absent_registry_69() {
         (&["check", "--against", "git:nowhere"][..], "git ls-tree"),
         (&["check", "--against", "git:-x"], "is no commit"),
         (&["check", "--against", "nowhere"], "nowhere is neither a folder nor git:COMMIT"),
-        (&["check", "--against", "git:HEAD", "--registry", "http://127.0.0.1:1"], "cannot be used with"),
+        (
+            &["check", "--against", "git:HEAD", "--registry", "http://127.0.0.1:1"],
+            "cannot be used with",
+        ),
         (&["diff", "a.avsc", "b.avsc"], "reading a.avsc"),
         (
             &["diff", "a.avsc", "b.avsc", "--against", "git:HEAD"],

@@ -34,7 +34,12 @@ fn name(case: &Path) -> String {
 /// Compares what is printed in a case's folder with what stands in its file.
 fn compare(case: &Path, arguments: &[&str], file: &str) -> Result<String, String> {
     let output = schemas(case, arguments);
-    assert!(output.stderr.is_empty(), "{}: {}", case.display(), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.stderr.is_empty(),
+        "{}: {}",
+        case.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     let code = output.status.code().expect("an exit code");
     let printed = format!("{}exit code {code}\n", String::from_utf8(output.stdout).expect("text"));
     let path = case.join(file);
@@ -62,7 +67,9 @@ fn every_rule_of_lint_is_told_as_written_down() {
     for case in cases("lint") {
         let rule = name(&case);
         match compare(&case, &["lint"], "expected.txt") {
-            Ok(printed) => assert!(printed.contains(&format!("error[{rule}]")), "{rule} is not in {printed}"),
+            Ok(printed) => {
+                assert!(printed.contains(&format!("error[{rule}]")), "{rule} is not in {printed}")
+            }
             Err(difference) => different.push(difference),
         }
     }
@@ -113,9 +120,12 @@ fn the_projects_own_schemas_keep_every_rule_and_break_nothing() {
 #[test]
 fn what_makes_no_sense_is_wrong_usage() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/check/type-changed");
-    for arguments in
-        [&["lint", "--explain", "nothing"][..], &["check", "--level", "SOME"], &["diff", "a.avsc"], &["fly"]]
-    {
+    for arguments in [
+        &["lint", "--explain", "nothing"][..],
+        &["check", "--level", "SOME"],
+        &["diff", "a.avsc"],
+        &["fly"],
+    ] {
         let output = schemas(&here, arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");
     }
@@ -130,13 +140,17 @@ fn conform_finds_a_key_that_stands_twice() {
     let conform = |case: &str| {
         fs::write(&file, case).expect("written");
         let output = schemas(folder.path(), &["conform", "cases.jsonl"]);
-        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).expect("text"))
+        (
+            output.status.code(),
+            String::from_utf8([output.stdout, output.stderr].concat()).expect("text"),
+        )
     };
     let (code, printed) =
         conform(r#"{"schema":{"type":"fixed","name":"F","size":1,"size":2},"valid":false}"#);
     assert_eq!(code, Some(2), "{printed}");
     assert!(
-        printed.contains(r#"key \"size\" stands twice"#) || printed.contains(r#"key "size" stands twice"#),
+        printed.contains(r#"key \"size\" stands twice"#)
+            || printed.contains(r#"key "size" stands twice"#),
         "{printed}"
     );
 }
@@ -167,7 +181,10 @@ fn conform_judges_a_line_at_a_time_and_compares_what_is_expected() {
         (&told[1]["compatible"], &told[1]["problems"][0]["with"]),
         (&false.into(), &"version 1".into())
     );
-    assert_eq!((&told[2]["valid"], &told[2]["problems"][0]["id"]), (&false.into(), &"attribute".into()));
+    assert_eq!(
+        (&told[2]["valid"], &told[2]["problems"][0]["id"]),
+        (&false.into(), &"attribute".into())
+    );
     let errors = String::from_utf8(output.stderr).expect("text");
     assert!(errors.contains("line 3: \"c\" should be valid: true"), "{errors}");
     assert!(errors.contains("3 cases, 2 of 3 expected verdicts agree"), "{errors}");

@@ -81,9 +81,16 @@ fn thing(path: &Path, kind: &str) {
 fn git(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let settings = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
     let mut git = Command::new("git");
-    let git = git.args(settings).args(arguments).current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    let git = git
+        .args(settings)
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null");
     let output = git.env_remove("MILLRACE_SCHEMAS").output().expect("git runs");
-    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+    )
 }
 
 #[test]
@@ -163,8 +170,9 @@ fn moved_folder_is_refused_until_its_old_place_is_named() {
     repository.git(&["add", "."]);
     let folder = repository.path("shapes");
     let folder = folder.to_str().expect("text");
-    let check =
-        |against: &str| repository.schemas(&["check", "--staged", "--folder", folder, "--against", against]);
+    let check = |against: &str| {
+        repository.schemas(&["check", "--staged", "--folder", folder, "--against", against])
+    };
     let (code, printed) = check("git:HEAD");
     assert_eq!(code, Some(64), "{printed}");
     assert!(printed.contains("but has schemas/avro/Thing.avsc"), "{printed}");
@@ -200,8 +208,11 @@ fn exceptions_count_as_they_are_staged_whatever_the_working_tree_holds() {
 fn exceptions_of_lint_count_as_they_are_staged() {
     let repository = Repository::new();
     repository.thing("schemas/avro/Thing.avsc", "int");
-    fs::write(repository.path("schemas/schemas.toml"), EXCEPTION.replace("subject-removed", "naming"))
-        .expect("written");
+    fs::write(
+        repository.path("schemas/schemas.toml"),
+        EXCEPTION.replace("subject-removed", "naming"),
+    )
+    .expect("written");
     repository.git(&["add", "."]);
     fs::remove_file(repository.path("schemas/schemas.toml")).expect("removed");
 
@@ -235,7 +246,8 @@ fn released_versions_count_as_they_are_staged_whatever_the_working_tree_holds() 
     assert_eq!((code, printed.as_str()), (Some(0), "1 schema against 1 released version: fine\n"));
 
     repository.git(&["add", "schemas/avro"]);
-    for (command, expected) in [("check", "error[type-changed]"), ("diff", "BREAKS  size: int is now string")]
+    for (command, expected) in
+        [("check", "error[type-changed]"), ("diff", "BREAKS  size: int is now string")]
     {
         let (code, printed) = repository.schemas(&[command, "--staged"]);
         assert_eq!(code, Some(2), "{command}: {printed}");
@@ -254,7 +266,9 @@ fn released_versions_count_as_they_are_staged_whatever_the_working_tree_holds() 
 fn diff_of_the_index_leaves_out_what_is_not_staged() {
     let repository = Repository::with_thing();
     repository.thing("schemas/avro/Thing.avsc", "string");
-    let diff = |staged: &[&str]| repository.schemas(&[&["diff", "--against", "git:HEAD"], staged].concat());
+    let diff = |staged: &[&str]| {
+        repository.schemas(&[&["diff", "--against", "git:HEAD"], staged].concat())
+    };
     assert_eq!(diff(&["--staged"]), (Some(0), "1 schema: no change\n".to_owned()));
     assert_eq!(diff(&[]).0, Some(2));
 
@@ -275,5 +289,8 @@ fn long_history_in_the_index_is_read_in_one_go() {
     (1..=300).for_each(|version| repository.release_thing(version));
     repository.git(&["add", "."]);
     let (code, printed) = repository.schemas(&["check", "--staged"]);
-    assert_eq!((code, printed.as_str()), (Some(0), "1 schema against 300 released versions: fine\n"));
+    assert_eq!(
+        (code, printed.as_str()),
+        (Some(0), "1 schema against 300 released versions: fine\n")
+    );
 }

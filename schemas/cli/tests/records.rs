@@ -50,7 +50,8 @@ fn what_is_encoded_is_decoded_again() {
     assert!(bytes.status.success(), "{bytes:?}");
     assert_eq!(bytes.stdout[..5], [0, 0, 0, 1, 2]);
 
-    let digits = schemas(&["encode", "--schema", CANCEL, "--id", "258", "--hex"], text.as_bytes()).stdout;
+    let digits =
+        schemas(&["encode", "--schema", CANCEL, "--id", "258", "--hex"], text.as_bytes()).stdout;
     let digits = String::from_utf8(digits).expect("text");
     for decoded in [
         schemas(&["decode", "--schema", CANCEL], &bytes.stdout),
@@ -70,11 +71,15 @@ fn bad_input_is_told_with_its_path() {
     json["order_id"] = json!("1");
     json["user"] = json!(1);
 
-    let (code, error) = failure(&["encode", "--schema", CANCEL, "--id", "1"], json.to_string().as_bytes());
+    let (code, error) =
+        failure(&["encode", "--schema", CANCEL, "--id", "1"], json.to_string().as_bytes());
 
     assert_eq!(code, 2);
     assert!(error.contains("\n  order_id: a UUID such as"), "{error}");
-    assert!(error.contains("\n  user: millrace.order.CancelOrder has no such field, but"), "{error}");
+    assert!(
+        error.contains("\n  user: millrace.order.CancelOrder has no such field, but"),
+        "{error}"
+    );
     for (input, expected) in [
         (&b"\0\0\0\0\x01\x48too short"[..], "order_id: byte 1: the record ends too soon"),
         (b"{}", "2 bytes are too few for a schema id"),
@@ -100,8 +105,14 @@ fn key_that_stands_twice_is_refused_before_a_byte_is_written() {
 #[test]
 fn what_can_not_be_meant_is_64_and_an_absent_registry_69() {
     for (arguments, expected) in [
-        (&["decode", "--schema", "millrace.order.Nothing"][..], "there is no schema millrace.order.Nothing"),
-        (&["decode", "--schema", "millrace.order.CancelOrder@9"], "has no released version 9, but 1 to 1"),
+        (
+            &["decode", "--schema", "millrace.order.Nothing"][..],
+            "there is no schema millrace.order.Nothing",
+        ),
+        (
+            &["decode", "--schema", "millrace.order.CancelOrder@9"],
+            "has no released version 9, but 1 to 1",
+        ),
         (&["decode"], "schema id 1: name a registry"),
         (&["decode", "nowhere.bin"], "reading nowhere.bin"),
         (&["encode", "--schema", CANCEL], "which id the schema has"),

@@ -68,7 +68,10 @@ impl Project {
         let mut command = Command::new(env!("CARGO_BIN_EXE_schemas"));
         let command = command.args(arguments).current_dir(self.0.path());
         let output = command.env_remove("MILLRACE_SCHEMAS").output().expect("the command runs");
-        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).expect("text"))
+        (
+            output.status.code(),
+            String::from_utf8([output.stdout, output.stderr].concat()).expect("text"),
+        )
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
@@ -79,7 +82,9 @@ impl Project {
     /// What `release` would release, by full name.
     fn pending(&self) -> BTreeSet<String> {
         let (_, printed) = self.schemas(&["release", "--dry-run"]);
-        let names = printed.lines().filter_map(|line| line.strip_prefix("would release ")?.split(' ').next());
+        let names = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix("would release ")?.split(' ').next());
         names.map(str::to_owned).collect()
     }
 }
@@ -92,12 +97,18 @@ fn write(path: &Path, text: &str) {
 fn names(report: &Value, list: &str, id: Option<&str>) -> BTreeSet<String> {
     let all = report[list].as_array().expect("a list").iter();
     let wanted = all.filter(|one| id.is_none_or(|id| one["id"] == id));
-    wanted.map(|one| one.get("subject").unwrap_or(one).as_str().expect("a name").to_owned()).collect()
+    wanted
+        .map(|one| one.get("subject").unwrap_or(one).as_str().expect("a name").to_owned())
+        .collect()
 }
 
 fn expected() -> BTreeSet<String> {
-    let full =
-        ["millrace.Money", "millrace.order.Loose", "millrace.order.Placed", "millrace.order.state.Kept"];
+    let full = [
+        "millrace.Money",
+        "millrace.order.Loose",
+        "millrace.order.Placed",
+        "millrace.order.state.Kept",
+    ];
     assert_eq!(full.len(), FILES.iter().filter(|(_, is_subject)| *is_subject).count());
     full.map(str::to_owned).into()
 }
@@ -122,7 +133,8 @@ fn changed_subjects_are_the_same_for_diff_and_release_and_a_folder() {
     project.write_all("old");
     // Three parts change; one of them is used, by an event that a state has too.
     for part in ["Line", "Unused"] {
-        let text = schema(&format!("order/types/{part}")).replace(r#""D.","type""#, r#""E.","type""#);
+        let text =
+            schema(&format!("order/types/{part}")).replace(r#""D.","type""#, r#""E.","type""#);
         write(&project.path(&format!("avro/order/types/{part}.avsc")), &text);
     }
     let colour = schema("order/types/Colour").replace("D.", "E.");
@@ -135,7 +147,10 @@ fn changed_subjects_are_the_same_for_diff_and_release_and_a_folder() {
     assert_eq!(names(&project.json(&["diff", "--against", "old"]), "findings", None), changed);
     for against in [&["check"][..], &["check", "--against", "old"]] {
         let (code, printed) = project.schemas(against);
-        assert_eq!((code, printed.as_str()), (Some(0), "4 schemas against 4 released versions: fine\n"));
+        assert_eq!(
+            (code, printed.as_str()),
+            (Some(0), "4 schemas against 4 released versions: fine\n")
+        );
     }
 }
 
@@ -158,6 +173,9 @@ fn subject_that_becomes_a_part_is_gone_for_check_diff_and_release() {
         let gone = names(&report, "findings", Some("subject-removed"));
         assert_eq!(gone, ["millrace.order.Placed".to_owned()].into(), "{arguments:?}: {report}");
         let message = &report["findings"][0]["message"];
-        assert!(message.as_str().is_some_and(|message| message.contains("only a part")), "{message}");
+        assert!(
+            message.as_str().is_some_and(|message| message.contains("only a part")),
+            "{message}"
+        );
     }
 }

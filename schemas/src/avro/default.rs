@@ -18,7 +18,10 @@ pub(super) fn check(schemas: &Schemas, problems: &mut Vec<Invalid>) {
                     rule: Rule::Default,
                     path: field.name.clone(),
                     span: default.span,
-                    message: format!("the default of {} is no value of its type: {why}", field.name),
+                    message: format!(
+                        "the default of {} is no value of its type: {why}",
+                        field.name
+                    ),
                     help: None,
                 });
             }
@@ -64,7 +67,9 @@ fn fits(schemas: &Schemas, id: TypeId, json: &Value, depth: usize) -> Result<(),
         },
         (Kind::Fixed(fixed), json) => match bytes(json) {
             Some(count) if count as u64 == fixed.size => Ok(()),
-            _ => expected(&format!("a string of {} characters up to U+00FF, one a byte", fixed.size)),
+            _ => {
+                expected(&format!("a string of {} characters up to U+00FF, one a byte", fixed.size))
+            }
         },
         (Kind::Enum(one), json) => match json.as_str() {
             Some(symbol) if one.symbols.iter().any(|(known, _)| known == symbol) => Ok(()),
@@ -94,12 +99,17 @@ fn fits(schemas: &Schemas, id: TypeId, json: &Value, depth: usize) -> Result<(),
                 return expected(&format!("an object, as {} is", record.name));
             };
             for field in &record.fields {
-                let value = entries.get(&field.name).or(field.default.as_ref().map(|default| &default.json));
+                let value = entries
+                    .get(&field.name)
+                    .or(field.default.as_ref().map(|default| &default.json));
                 match value {
                     Some(value) => fits(schemas, field.kind.id, value, depth + 1)
                         .map_err(|why| format!("in {}, {why}", field.name))?,
                     None => {
-                        return Err(format!("{} is missing in it, and has no default itself", field.name));
+                        return Err(format!(
+                            "{} is missing in it, and has no default itself",
+                            field.name
+                        ));
                     }
                 }
             }

@@ -68,15 +68,22 @@ impl Reader {
             self.problem(Rule::Name, &path, range, message).help = Some(names::HELP.to_owned());
         }
         let Some(kind) = object.get("type") else {
-            self.problem(Rule::Attribute, &path, object.range, format!("field {name} has no \"type\""));
+            self.problem(
+                Rule::Attribute,
+                &path,
+                object.range,
+                format!("field {name} has no \"type\""),
+            );
             return None;
         };
         let kind = match &kind.value {
             Value::StringLit(word)
                 if matches!(&*word.value, "record" | "enum" | "fixed" | "array" | "map") =>
             {
-                let message =
-                    format!("{:?} alone is no type: its attributes stand beside the word", word.value);
+                let message = format!(
+                    "{:?} alone is no type: its attributes stand beside the word",
+                    word.value
+                );
                 self.problem(Rule::UnknownType, &path, word.range, message).help =
                     Some(format!("write \"type\": {{\"type\": {:?}, ...}}", word.value));
                 Use { id: NULL, span: self.span(word.range) }
@@ -129,7 +136,8 @@ impl Reader {
                 let other = fields.iter().enumerate().find(|(other_index, other)| {
                     *other_index != index
                         && (other.name == *alias
-                            || *other_index < index && other.aliases.iter().any(|(one, _)| one == alias))
+                            || *other_index < index
+                                && other.aliases.iter().any(|(one, _)| one == alias))
                 });
                 if let Some((_, other)) = other {
                     let also = if other.name == *alias {
@@ -182,11 +190,17 @@ impl Reader {
                 }
             }
             Some(other) => {
-                let message = format!("\"symbols\" is a list of strings, not {}", json::kind(other));
+                let message =
+                    format!("\"symbols\" is a list of strings, not {}", json::kind(other));
                 self.problem(Rule::Attribute, path, other.range(), message);
             }
             None => {
-                self.problem(Rule::Attribute, path, object.range, format!("enum {name} has no \"symbols\""));
+                self.problem(
+                    Rule::Attribute,
+                    path,
+                    object.range,
+                    format!("enum {name} has no \"symbols\""),
+                );
             }
         }
         let mut default = None;
@@ -201,7 +215,8 @@ impl Reader {
                         other => json::kind(other).to_owned(),
                     };
                     let all: Vec<_> = symbols.iter().map(|(symbol, _)| symbol.as_str()).collect();
-                    let message = format!("the default of {name} is {told}, which is none of its symbols");
+                    let message =
+                        format!("the default of {name} is {told}, which is none of its symbols");
                     self.problem(Rule::EnumDefault, path, other.range(), message).help =
                         Some(format!("its symbols are {}", all.join(", ")));
                 }
@@ -224,18 +239,25 @@ impl Reader {
             Some(Value::NumberLit(number)) => match number.value.parse() {
                 Ok(size) => size,
                 Err(_) => {
-                    let message = format!("a size is a whole number of bytes, not {}", number.value);
+                    let message =
+                        format!("a size is a whole number of bytes, not {}", number.value);
                     self.problem(Rule::FixedSize, path, number.range, message);
                     0
                 }
             },
             Some(other) => {
-                let message = format!("a size is a whole number of bytes, not {}", json::kind(other));
+                let message =
+                    format!("a size is a whole number of bytes, not {}", json::kind(other));
                 self.problem(Rule::FixedSize, path, other.range(), message);
                 0
             }
             None => {
-                self.problem(Rule::Attribute, path, object.range, format!("fixed {name} has no \"size\""));
+                self.problem(
+                    Rule::Attribute,
+                    path,
+                    object.range,
+                    format!("fixed {name} has no \"size\""),
+                );
                 0
             }
         };
@@ -279,7 +301,8 @@ impl Reader {
         }
         let name = Name(names::qualify(&name, &namespace));
         if is_primitive(name.simple()) {
-            let message = format!("{} is a primitive type; no other type can have its name", name.simple());
+            let message =
+                format!("{} is a primitive type; no other type can have its name", name.simple());
             self.problem(Rule::PrimitiveName, path, range, message);
             return None;
         }
@@ -305,14 +328,16 @@ impl Reader {
                             aliases.push((alias.value.to_string(), self.span(alias.range)))
                         }
                         other => {
-                            let message = format!("an alias is a string, not {}", json::kind(other));
+                            let message =
+                                format!("an alias is a string, not {}", json::kind(other));
                             self.problem(Rule::Attribute, path, other.range(), message);
                         }
                     }
                 }
             }
             Some(other) => {
-                let message = format!("\"aliases\" is a list of strings, not {}", json::kind(other));
+                let message =
+                    format!("\"aliases\" is a list of strings, not {}", json::kind(other));
                 self.problem(Rule::Attribute, path, other.range(), message);
             }
         }

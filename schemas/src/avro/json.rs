@@ -22,8 +22,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Reads a text.
 pub(super) fn read(text: &str) -> Result<Option<Value<'_>>, NoJson> {
     if text.starts_with(BYTE_ORDER_MARK) {
-        let why =
-            "it begins with a byte order mark (U+FEFF), which JSON has not: save it as UTF-8 without one";
+        let why = "it begins with a byte order mark (U+FEFF), which JSON has not: save it as UTF-8 without one";
         return Err(NoJson { at: Range::new(0, BYTE_ORDER_MARK.len_utf8()), why: why.to_owned() });
     }
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {

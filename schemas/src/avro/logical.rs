@@ -55,7 +55,9 @@ pub(super) fn logical(name: &str, kind: &Kind, object: &Object<'_>) -> Result<Lo
 fn decimal(kind: &Kind, object: &Object<'_>) -> Result<Logical, String> {
     let number = |attribute| match object.get(attribute).map(|property| &property.value) {
         None => Ok(None),
-        Some(Value::NumberLit(number)) if number.value.bytes().all(|digit| digit.is_ascii_digit()) => {
+        Some(Value::NumberLit(number))
+            if number.value.bytes().all(|digit| digit.is_ascii_digit()) =>
+        {
             Ok(number.value.parse::<u64>().ok())
         }
         Some(_) => Err(format!("a decimal's {attribute} is a whole number, not negative")),
@@ -73,7 +75,9 @@ fn decimal(kind: &Kind, object: &Object<'_>) -> Result<Logical, String> {
         Kind::Bytes => Ok(Logical::Decimal { precision, scale }),
         Kind::Fixed(fixed) => {
             // The largest number of digits that always fits: floor(log10(2^(8 * size - 1) - 1)).
-            let fits = ((8.0 * fixed.size as f64 - 1.0) * std::f64::consts::LOG10_2).floor().max(0.0) as u64;
+            let fits = ((8.0 * fixed.size as f64 - 1.0) * std::f64::consts::LOG10_2)
+                .floor()
+                .max(0.0) as u64;
             if precision <= fits {
                 Ok(Logical::Decimal { precision, scale })
             } else {

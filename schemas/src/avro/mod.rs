@@ -17,7 +17,8 @@ mod rule;
 
 pub use json::json_path;
 pub use model::{
-    Default, Enum, Field, Fixed, Kind, Logical, Name, Record, Root, Schemas, Span, Type, TypeId, Use,
+    Default, Enum, Field, Fixed, Kind, Logical, Name, Record, Root, Schemas, Span, Type, TypeId,
+    Use,
 };
 pub use parse::{Parsed, parse, parse_one};
 pub use rule::{Invalid, Rule};
@@ -28,4 +29,5 @@ pub fn is_primitive(name: &str) -> bool {
 }
 
 /// Avro's primitive types, in the order of their ids in every [`Schemas`].
-const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+const PRIMITIVES: [&str; 8] =
+    ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];

@@ -253,7 +253,8 @@ impl Schemas {
             Kind::Array(items) => format!("array of {}", self.describe(items.id)),
             Kind::Map(values) => format!("map of {}", self.describe(values.id)),
             Kind::Union(branches) => {
-                let branches: Vec<_> = branches.iter().map(|branch| self.describe(branch.id)).collect();
+                let branches: Vec<_> =
+                    branches.iter().map(|branch| self.describe(branch.id)).collect();
                 format!(
                     "union of {}",
                     if branches.is_empty() { "nothing".to_owned() } else { branches.join(", ") }

@@ -31,24 +31,37 @@ pub(super) fn unsettled(named: &BTreeMap<String, Named>, problems: &mut Vec<Inva
         for mention in &one.mentions {
             let (rule, message, help) = match one.defined {
                 None => {
-                    let defined =
-                        named.iter().filter(|(_, one)| one.defined.is_some()).map(|(name, _)| name.as_str());
+                    let defined = named
+                        .iter()
+                        .filter(|(_, one)| one.defined.is_some())
+                        .map(|(name, _)| name.as_str());
                     let (message, help) = unknown(full, &mention.written, defined);
                     (Rule::UnknownType, message, help)
                 }
                 Some(_) if mention.nested => (
                     Rule::NestedType,
-                    format!("{full} is referred to by its name alone, not as the \"type\" of another type"),
+                    format!(
+                        "{full} is referred to by its name alone, not as the \"type\" of another type"
+                    ),
                     Some(format!("write {full:?} in the place of {{\"type\": {full:?}}}")),
                 ),
                 Some(at) if at.source == mention.span.source => (
                     Rule::ForwardReference,
                     format!("{full} is used before it is defined"),
-                    Some("define it here, at its first use, and refer to it by name later".to_owned()),
+                    Some(
+                        "define it here, at its first use, and refer to it by name later"
+                            .to_owned(),
+                    ),
                 ),
                 Some(_) => continue,
             };
-            problems.push(Invalid { rule, path: mention.path.clone(), span: mention.span, message, help });
+            problems.push(Invalid {
+                rule,
+                path: mention.path.clone(),
+                span: mention.span,
+                message,
+                help,
+            });
         }
     }
 }
@@ -112,7 +125,8 @@ fn unknown<'a>(
 }
 
 /// What a name may be, in words.
-pub(super) const HELP: &str = "a name is letters of ASCII, digits and _, and does not start with a digit";
+pub(super) const HELP: &str =
+    "a name is letters of ASCII, digits and _, and does not start with a digit";
 
 /// Whether `text` is a name by the specification.
 pub(super) fn is_name(text: &str) -> bool {
@@ -123,5 +137,9 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// The full name that `name` means within `namespace`.
 pub(super) fn qualify(name: &str, namespace: &str) -> String {
-    if name.contains('.') || namespace.is_empty() { name.to_owned() } else { format!("{namespace}.{name}") }
+    if name.contains('.') || namespace.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{namespace}.{name}")
+    }
 }

@@ -106,7 +106,9 @@ impl Reader {
     pub(super) fn schema(&mut self, value: &Value<'_>, namespace: &str, path: &str) -> Use {
         let id = match value {
             Value::StringLit(name) => self.reference(name, namespace, path, false),
-            Value::Array(branches) => self.union(&branches.elements, branches.range, namespace, path),
+            Value::Array(branches) => {
+                self.union(&branches.elements, branches.range, namespace, path)
+            }
             Value::Object(object) => self.object(object, namespace, path),
             other => {
                 self.problem(
@@ -124,7 +126,13 @@ impl Reader {
         Use { id, span: self.span(value.range()) }
     }
 
-    fn reference(&mut self, name: &StringLit<'_>, namespace: &str, path: &str, nested: bool) -> TypeId {
+    fn reference(
+        &mut self,
+        name: &StringLit<'_>,
+        namespace: &str,
+        path: &str,
+        nested: bool,
+    ) -> TypeId {
         if let Some(index) = PRIMITIVES.iter().position(|primitive| *primitive == name.value) {
             return TypeId(index as u32);
         }
@@ -147,18 +155,27 @@ impl Reader {
         id
     }
 
-    fn union(&mut self, branches: &[Value<'_>], range: Range, namespace: &str, path: &str) -> TypeId {
-        let id = self.add(Type { span: Some(self.span(range)), ..Type::plain(Kind::Union(Vec::new())) });
+    fn union(
+        &mut self,
+        branches: &[Value<'_>],
+        range: Range,
+        namespace: &str,
+        path: &str,
+    ) -> TypeId {
+        let id =
+            self.add(Type { span: Some(self.span(range)), ..Type::plain(Kind::Union(Vec::new())) });
         let mut uses = Vec::new();
         for branch in branches {
             let inner = match branch {
                 // A union of null and one type is an optional value: its path needs no branch.
                 _ if is_optional(branches) => path.to_owned(),
                 Value::StringLit(name) => format!("{path}|{}", name.value),
-                Value::Object(object) => match (json::text(object, "name"), json::text(object, "type")) {
-                    (Some(name), _) | (None, Some(name)) => format!("{path}|{name}"),
-                    (None, None) => path.to_owned(),
-                },
+                Value::Object(object) => {
+                    match (json::text(object, "name"), json::text(object, "type")) {
+                        (Some(name), _) | (None, Some(name)) => format!("{path}|{name}"),
+                        (None, None) => path.to_owned(),
+                    }
+                }
                 _ => path.to_owned(),
             };
             if let Value::Array(nested) = branch {
@@ -188,7 +205,8 @@ impl Reader {
                 Value::Array(_) => ("a union", "[...]"),
                 Value::Object(_) => ("a definition", "{...}"),
                 other => {
-                    let message = format!("\"type\" is the name of a type, not {}", json::kind(other));
+                    let message =
+                        format!("\"type\" is the name of a type, not {}", json::kind(other));
                     self.problem(Rule::Attribute, path, other.range(), message);
                     return NULL;
                 }
@@ -219,14 +237,26 @@ impl Reader {
     }
 
     /// A type of this kind with what else the object says.
-    fn attributed(&mut self, object: &Object<'_>, kind: Kind, known: &[&str], path: &str) -> TypeId {
+    fn attributed(
+        &mut self,
+        object: &Object<'_>,
+        kind: Kind,
+        known: &[&str],
+        path: &str,
+    ) -> TypeId {
         let (logical, ignored_logical) = self.logical(object, &kind);
         let mut extra = Vec::new();
         for property in object.properties.iter().filter(|one| !known.contains(&one.name.as_str())) {
             self.duplicate_keys_within(&property.value, path);
             extra.push((property.name.as_str().to_owned(), property.value.clone().into()));
         }
-        self.add(Type { kind, span: Some(self.span(object.range)), logical, ignored_logical, extra })
+        self.add(Type {
+            kind,
+            span: Some(self.span(object.range)),
+            logical,
+            ignored_logical,
+            extra,
+        })
     }
 
     fn container(
@@ -255,7 +285,13 @@ impl Reader {
     }
 
     /// A record, an enum or a fixed: its name is known inside its own definition.
-    fn named_type(&mut self, object: &Object<'_>, namespace: &str, path: &str, define: Define) -> TypeId {
+    fn named_type(
+        &mut self,
+        object: &Object<'_>,
+        namespace: &str,
+        path: &str,
+        define: Define,
+    ) -> TypeId {
         let Some((name, range)) = self.name_of(object, namespace, path) else {
             // The parts may have problems of their own.
             let span = self.span(object.range);
@@ -292,8 +328,11 @@ impl Reader {
     }
 
     fn define(&mut self, name: &Name, id: TypeId, span: Span) {
-        let named =
-            self.named.entry(name.0.clone()).or_insert(Named { id, defined: None, mentions: Vec::new() });
+        let named = self.named.entry(name.0.clone()).or_insert(Named {
+            id,
+            defined: None,
+            mentions: Vec::new(),
+        });
         named.defined = Some(span);
         self.schemas.names.insert(name.0.clone(), id);
     }
@@ -314,7 +353,12 @@ impl Reader {
                 None
             }
             None => {
-                self.problem(Rule::Attribute, path, object.range, format!("{what} needs a {attribute:?}"));
+                self.problem(
+                    Rule::Attribute,
+                    path,
+                    object.range,
+                    format!("{what} needs a {attribute:?}"),
+                );
                 None
             }
         }
@@ -340,7 +384,10 @@ impl Reader {
         match value {
             Value::Object(object) => {
                 self.duplicate_keys(object, path);
-                object.properties.iter().for_each(|inner| self.duplicate_keys_within(&inner.value, path));
+                object
+                    .properties
+                    .iter()
+                    .for_each(|inner| self.duplicate_keys_within(&inner.value, path));
             }
             Value::Array(array) => {
                 array.elements.iter().for_each(|inner| self.duplicate_keys_within(inner, path));
@@ -350,7 +397,11 @@ impl Reader {
     }
 
     /// The logical type that the object gives to `kind`, or why readers will ignore it.
-    fn logical(&self, object: &Object<'_>, kind: &Kind) -> (Option<Logical>, Option<(Span, String)>) {
+    fn logical(
+        &self,
+        object: &Object<'_>,
+        kind: &Kind,
+    ) -> (Option<Logical>, Option<(Span, String)>) {
         let Some(property) = object.get("logicalType") else { return (None, None) };
         let told = match &property.value {
             Value::StringLit(name) => logical(&name.value, kind, object),
@@ -369,7 +420,9 @@ pub(super) fn step(path: &str, field: &str) -> String {
 
 fn is_optional(branches: &[Value<'_>]) -> bool {
     branches.len() == 2
-        && branches.iter().any(|branch| matches!(branch, Value::StringLit(name) if name.value == "null"))
+        && branches
+            .iter()
+            .any(|branch| matches!(branch, Value::StringLit(name) if name.value == "null"))
 }
 
 fn primitive(name: &str) -> Kind {

@@ -94,10 +94,12 @@ impl FromStr for Level {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
-            let all: Vec<_> = Self::ALL.into_iter().map(Self::as_str).collect();
-            format!("{text:?} is no compatibility level; these are: {}", all.join(", "))
-        })
+        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text)).ok_or_else(
+            || {
+                let all: Vec<_> = Self::ALL.into_iter().map(Self::as_str).collect();
+                format!("{text:?} is no compatibility level; these are: {}", all.join(", "))
+            },
+        )
     }
 }
 
@@ -136,10 +138,13 @@ pub fn breaks(working: &str, released: &[(String, &str)]) -> Result<Vec<Break>, 
     let working = parse_one(working)?;
     let parse = |(name, text): &(String, &str)| Ok((name.clone(), parse_one(text)?));
     let released = released.iter().map(parse).collect::<Result<Vec<_>, Vec<Invalid>>>()?;
-    let roots: Vec<_> =
-        released.iter().filter_map(|(name, schemas)| Some((name.as_str(), schemas.root(0)?))).collect();
-    let mut breaks =
-        working.root(0).map_or_else(Vec::new, |working| check(Level::FullTransitive, &roots, working));
+    let roots: Vec<_> = released
+        .iter()
+        .filter_map(|(name, schemas)| Some((name.as_str(), schemas.root(0)?)))
+        .collect();
+    let mut breaks = working
+        .root(0)
+        .map_or_else(Vec::new, |working| check(Level::FullTransitive, &roots, working));
     breaks.retain(|found| found.problem.kind.severity() == Severity::Break);
     Ok(breaks)
 }

@@ -117,21 +117,34 @@ impl Problem {
         let read = &self.read;
         let written = self.written.as_deref().unwrap_or("nothing");
         match self.kind {
-            Kind::FieldWithoutDefault => "it is not written, and has no default to be read as".to_owned(),
+            Kind::FieldWithoutDefault => {
+                "it is not written, and has no default to be read as".to_owned()
+            }
             Kind::TypeChanged => format!("{written} can't be read as {read}"),
             Kind::BranchUnknown => format!("{written} may be written, and can't be read as {read}"),
             Kind::SymbolUnknown => {
-                format!("symbol {} is not known, and there is no default symbol to read it as", self.detail)
+                format!(
+                    "symbol {} is not known, and there is no default symbol to read it as",
+                    self.detail
+                )
             }
-            Kind::NameChanged => format!("{written} can't be read as {read}, whose name is another one"),
-            Kind::SizeChanged => format!("{written} can't be read as {read}, whose size is another one"),
+            Kind::NameChanged => {
+                format!("{written} can't be read as {read}, whose name is another one")
+            }
+            Kind::SizeChanged => {
+                format!("{written} can't be read as {read}, whose size is another one")
+            }
             Kind::LogicalTypeChanged => {
                 format!("{written} is read as {read} without an error, and means something else")
             }
-            Kind::BytesAsText => "bytes are read as a string, which fails where they are no UTF-8".to_owned(),
+            Kind::BytesAsText => {
+                "bytes are read as a string, which fails where they are no UTF-8".to_owned()
+            }
             Kind::Rounded => format!("{written} is read as {read}, which rounds large numbers"),
             Kind::ReadByAlias => {
-                format!("{written} is read as {read} through an alias, which Redpanda does not follow")
+                format!(
+                    "{written} is read as {read} through an alias, which Redpanda does not follow"
+                )
             }
             Kind::NamespaceChanged => {
                 format!(
@@ -222,7 +235,9 @@ impl Break {
                 format!("symbol {detail} is gone, and there is no default symbol to read it as")
             }
             (Kind::SymbolUnknown, Direction::Forward) => {
-                format!("symbol {detail} is new, and older readers have no default symbol to read it as")
+                format!(
+                    "symbol {detail} is new, and older readers have no default symbol to read it as"
+                )
             }
             (Kind::BranchUnknown, Direction::Backward) => {
                 format!("{written} could be written, and can't be read as {read}")
@@ -251,10 +266,14 @@ impl Break {
             Kind::Rounded => format!("{readers} lose digits of {records}"),
             Kind::BytesAsText => format!("{readers} fail on {records} with bytes that are no text"),
             Kind::ReadByAlias => {
-                format!("{readers} that do not follow aliases fail on {records}; Redpanda refuses the schema")
+                format!(
+                    "{readers} that do not follow aliases fail on {records}; Redpanda refuses the schema"
+                )
             }
             Kind::NamespaceChanged => {
-                format!("{readers} that compare namespaces fail on {records}; Redpanda refuses the schema")
+                format!(
+                    "{readers} that compare namespaces fail on {records}; Redpanda refuses the schema"
+                )
             }
             Kind::NullFieldAdded => "nobody; but Redpanda refuses the schema".to_owned(),
             _ => format!("{readers} fail on {records}"),
@@ -266,7 +285,9 @@ impl Break {
         match self.direction {
             _ if self.problem.kind == Kind::NullFieldAdded => "any order",
             Direction::Backward => "no order helps while such records are on a topic",
-            Direction::Forward => "every reader before the first writer, with no way back for readers",
+            Direction::Forward => {
+                "every reader before the first writer, with no way back for readers"
+            }
         }
     }
 
@@ -307,9 +328,13 @@ impl Break {
             (Kind::NameChanged, _) => {
                 format!("keep {before}; a type of another name is a new type, for a new field")
             }
-            (Kind::BytesAsText | Kind::Rounded, _) => format!("keep {before}, or make sure of the values"),
+            (Kind::BytesAsText | Kind::Rounded, _) => {
+                format!("keep {before}, or make sure of the values")
+            }
             (Kind::ReadByAlias | Kind::NamespaceChanged, _) => format!("keep {before}"),
-            (Kind::NullFieldAdded, _) => "make it a union: [\"null\", ...] with \"default\": null".to_owned(),
+            (Kind::NullFieldAdded, _) => {
+                "make it a union: [\"null\", ...] with \"default\": null".to_owned()
+            }
         }
     }
 }

@@ -62,8 +62,12 @@ impl<'a> Comparison<'a> {
                 return;
             }
             (_, Type::Union(_)) => return self.compare_branch(writer, reader, path),
-            (Type::Array(items), Type::Array(wanted)) => self.compare(*items, *wanted, &format!("{path}[]")),
-            (Type::Map(values), Type::Map(wanted)) => self.compare(*values, *wanted, &format!("{path}{{}}")),
+            (Type::Array(items), Type::Array(wanted)) => {
+                self.compare(*items, *wanted, &format!("{path}[]"))
+            }
+            (Type::Map(values), Type::Map(wanted)) => {
+                self.compare(*values, *wanted, &format!("{path}{{}}"))
+            }
             (Type::Record(_), Type::Record(_)) => self.compare_records(writer, reader, path),
             (Type::Enum(_), Type::Enum(_)) => self.compare_enums(writer, reader, path),
             (Type::Fixed(written), Type::Fixed(read)) => {
@@ -128,7 +132,8 @@ impl<'a> Comparison<'a> {
         match chosen {
             Some(&branch) => self.compare(writer, branch, path),
             None => {
-                let told: Vec<_> = branches.iter().map(|branch| self.reader.describe(branch.id)).collect();
+                let told: Vec<_> =
+                    branches.iter().map(|branch| self.reader.describe(branch.id)).collect();
                 self.problem(Kind::BranchUnknown, path, writer, reader).read = if told.is_empty() {
                     "nothing".to_owned()
                 } else {
@@ -153,7 +158,8 @@ impl<'a> Comparison<'a> {
         self.compare_names(writer, reader, path);
         self.under_way.push(pair);
         for field in &read.fields {
-            let place = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
+            let place =
+                if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
             let by_name = written.fields.iter().find(|one| one.name == field.name);
             let by_alias = || {
                 let mut aliases = field.aliases.iter();
@@ -240,7 +246,8 @@ fn is_alias(read: &Type, written: &Name) -> bool {
 }
 
 fn is_optional(schemas: &Schemas, branches: &[Use]) -> bool {
-    branches.len() == 2 && branches.iter().any(|branch| matches!(schemas.get(branch.id).kind, Type::Null))
+    branches.len() == 2
+        && branches.iter().any(|branch| matches!(schemas.get(branch.id).kind, Type::Null))
 }
 
 /// What an enum has, in words.

@@ -81,6 +81,8 @@ pub(super) fn branch_name(names: &Names<'_>, schema: &Avro) -> String {
         (_, Kind::Array(_)) => "array".to_owned(),
         (_, Kind::Map(_)) => "map".to_owned(),
         (_, Kind::Union(_)) => "union".to_owned(),
-        (_, Kind::Fixed(_) | Kind::Enum(_) | Kind::Record(_)) => schema.name().map(named).unwrap_or_default(),
+        (_, Kind::Fixed(_) | Kind::Enum(_) | Kind::Record(_)) => {
+            schema.name().map(named).unwrap_or_default()
+        }
     }
 }

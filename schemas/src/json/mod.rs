@@ -82,7 +82,8 @@ impl Converter {
     /// When one of them is no schema.
     pub fn new(schema: &str, references: &[String]) -> Result<Self, Unusable> {
         let unusable = |error: apache_avro::Error| Unusable(error.to_string());
-        let (schema, referenced) = Avro::parse_str_with_list(schema, references).map_err(unusable)?;
+        let (schema, referenced) =
+            Avro::parse_str_with_list(schema, references).map_err(unusable)?;
         let converter = Self { schema, referenced };
         converter.names().map_err(unusable)?;
         Ok(converter)

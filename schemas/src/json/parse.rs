@@ -100,7 +100,10 @@ mod tests {
     fn key_that_stands_twice_is_refused_at_any_depth_with_its_place() {
         for text in [r#"{"a": 1, "a": 1}"#, r#"{"x": [{"b": {"a": 1, "\u0061": 2}}]}"#] {
             let error = parse(text.as_bytes()).expect_err(text);
-            assert!(error.starts_with("key \"a\" stands twice in one object at line 1 column "), "{error}");
+            assert!(
+                error.starts_with("key \"a\" stands twice in one object at line 1 column "),
+                "{error}"
+            );
         }
     }
 

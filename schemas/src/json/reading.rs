@@ -40,7 +40,9 @@ impl<'a> Reading<'a> {
         let value = self.value(schema)?;
         match self.rest.len() {
             0 => Ok(self.tree.take(value)),
-            count => Err(self.malformed(format!("the record ends here, and {count} bytes are left"))),
+            count => {
+                Err(self.malformed(format!("the record ends here, and {count} bytes are left")))
+            }
         }
     }
 
@@ -58,7 +60,9 @@ impl<'a> Reading<'a> {
         if self.rest.len() == before {
             self.empty += 1;
             if self.empty > self.length + EMPTY_VALUES_MAX {
-                return Err(self.malformed(format!("more than {} values take no bytes", self.empty - 1)));
+                return Err(
+                    self.malformed(format!("more than {} values take no bytes", self.empty - 1))
+                );
             }
         }
         Ok(id)
@@ -70,7 +74,9 @@ impl<'a> Reading<'a> {
             Kind::Boolean => match self.take(1, "a boolean")? {
                 [0] => Value::Bool(false),
                 [1] => Value::Bool(true),
-                other => return Err(self.malformed(format!("a boolean is 0 or 1, not {}", other[0]))),
+                other => {
+                    return Err(self.malformed(format!("a boolean is 0 or 1, not {}", other[0])));
+                }
             },
             Kind::Int => {
                 let long = self.long()?;
@@ -154,10 +160,10 @@ impl<'a> Reading<'a> {
 
     fn union(&mut self, branches: &'a [Avro]) -> Result<NodeId, Malformed> {
         let index = self.long()?;
-        let index = usize::try_from(index)
-            .ok()
-            .filter(|index| *index < branches.len())
-            .ok_or_else(|| self.malformed(format!("there is no branch {index}, but {}", branches.len())))?;
+        let index =
+            usize::try_from(index).ok().filter(|index| *index < branches.len()).ok_or_else(
+                || self.malformed(format!("there is no branch {index}, but {}", branches.len())),
+            )?;
         let bare = self.value(&branches[index])?;
         if self.tree.pick(branches, bare) == Some((index, bare)) {
             return Ok(bare);
@@ -169,9 +175,9 @@ impl<'a> Reading<'a> {
     fn take(&mut self, count: usize, what: &str) -> Result<&'a [u8], Malformed> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
             let left = self.rest.len();
-            return Err(
-                self.malformed(format!("the record ends too soon: {what} of {count} bytes, {left} left"))
-            );
+            return Err(self.malformed(format!(
+                "the record ends too soon: {what} of {count} bytes, {left} left"
+            )));
         };
         self.rest = rest;
         Ok(taken)
@@ -205,7 +211,8 @@ impl<'a> Reading<'a> {
     fn string(&mut self) -> Result<String, Malformed> {
         let length = self.length_of("a string")?;
         let bytes = self.take(length, "a string")?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| self.malformed("the string before is not UTF-8"))
+        String::from_utf8(bytes.to_vec())
+            .map_err(|_| self.malformed("the string before is not UTF-8"))
     }
 
     /// How many items the next block of an array or a map has; `None` at its end.

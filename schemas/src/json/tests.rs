@@ -39,7 +39,8 @@ fn misfits(json: &Value) -> Vec<String> {
 #[test]
 fn what_is_printed_is_written_again_as_the_same_bytes() {
     let converter = converter();
-    let choices = [json!(5), json!({"long": 5}), json!("s"), json!({"bytes": "s"}), json!({"x": 7})];
+    let choices =
+        [json!(5), json!({"long": 5}), json!("s"), json!({"bytes": "s"}), json!({"x": 7})];
     for choice in choices {
         let mut json = everything();
         json["choice"] = choice;
@@ -105,7 +106,10 @@ fn bytes_that_are_cut_off_or_too_many_are_told_with_path_and_place() {
     let (converter, mut avro) = (converter(), converter().to_avro(&everything()).expect("it fits"));
     avro.push(9);
     let error = converter.to_json(&avro).expect_err("too many").to_string();
-    assert_eq!(error, format!("byte {}: the record ends here, and 1 bytes are left", avro.len() - 1));
+    assert_eq!(
+        error,
+        format!("byte {}: the record ends here, and 1 bytes are left", avro.len() - 1)
+    );
 
     for end in 0..avro.len() - 1 {
         let error = converter.to_json(&avro[..end]).expect_err("cut off");
@@ -137,8 +141,10 @@ fn lies_about_lengths_are_answers() {
 
 #[test]
 fn types_may_stand_in_other_schemas() {
-    let inner = r#"{"type":"record","name":"In","namespace":"a","fields":[{"name":"x","type":"int"}]}"#;
-    let outer = r#"{"type":"record","name":"Out","namespace":"a","fields":[{"name":"in","type":"a.In"}]}"#;
+    let inner =
+        r#"{"type":"record","name":"In","namespace":"a","fields":[{"name":"x","type":"int"}]}"#;
+    let outer =
+        r#"{"type":"record","name":"Out","namespace":"a","fields":[{"name":"in","type":"a.In"}]}"#;
 
     let converter = Converter::new(outer, &[inner.to_owned()]).expect("both are known");
 

@@ -53,10 +53,12 @@ impl<'a> Tree<'a> {
     /// Takes in `json`.
     pub(super) fn json(&mut self, json: &Value) -> NodeId {
         let node = match json {
-            Value::Array(values) => Node::Array(values.iter().map(|value| self.json(value)).collect()),
-            Value::Object(values) => {
-                Node::Object(values.iter().map(|(key, value)| (key.clone(), self.json(value))).collect())
+            Value::Array(values) => {
+                Node::Array(values.iter().map(|value| self.json(value)).collect())
             }
+            Value::Object(values) => Node::Object(
+                values.iter().map(|(key, value)| (key.clone(), self.json(value))).collect(),
+            ),
             leaf => Node::Leaf(leaf.clone()),
         };
         self.push(node)
@@ -89,7 +91,8 @@ impl<'a> Tree<'a> {
     pub(super) fn pick(&mut self, branches: &[Avro], id: NodeId) -> Option<(usize, NodeId)> {
         if let Node::Object(entries) = self.get(id)
             && let [(name, inner)] = entries.as_slice()
-            && let Some(index) = branches.iter().position(|branch| branch_name(self.names, branch) == *name)
+            && let Some(index) =
+                branches.iter().position(|branch| branch_name(self.names, branch) == *name)
         {
             let inner = *inner;
             if self.fits(&branches[index], inner) {
@@ -127,11 +130,9 @@ impl<'a> Tree<'a> {
             (Kind::Record(record), Node::Object(_)) => {
                 let (fields, unknown) = self.fields(record, id);
                 unknown.is_empty()
-                    && record
-                        .fields
-                        .iter()
-                        .zip(fields)
-                        .all(|(field, value)| value.is_some_and(|value| self.fits(&field.schema, value)))
+                    && record.fields.iter().zip(fields).all(|(field, value)| {
+                        value.is_some_and(|value| self.fits(&field.schema, value))
+                    })
             }
             (kind, Node::Leaf(json)) => is_leaf_of(&kind, json),
             _ => false,
@@ -139,11 +140,16 @@ impl<'a> Tree<'a> {
     }
 
     /// The value or default of each field of a record, and the keys that are no field.
-    pub(super) fn fields(&mut self, record: &RecordSchema, id: NodeId) -> (Vec<Option<NodeId>>, Vec<String>) {
+    pub(super) fn fields(
+        &mut self,
+        record: &RecordSchema,
+        id: NodeId,
+    ) -> (Vec<Option<NodeId>>, Vec<String>) {
         let Node::Object(entries) = self.get(id) else { return (Vec::new(), Vec::new()) };
         let values: HashMap<String, NodeId> = entries.iter().cloned().collect();
         let known: HashSet<_> = record.fields.iter().map(|field| field.name.as_str()).collect();
-        let unknown = entries.iter().map(|(key, _)| key).filter(|key| !known.contains(key.as_str()));
+        let unknown =
+            entries.iter().map(|(key, _)| key).filter(|key| !known.contains(key.as_str()));
         let unknown = unknown.cloned().collect();
         let fields = record.fields.iter().map(|field| {
             let value = values.get(&field.name).copied();
@@ -160,13 +166,17 @@ fn is_leaf_of(kind: &Kind<'_>, json: &Value) -> bool {
         Kind::Boolean => json.is_boolean(),
         Kind::Int => json.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         Kind::Long => json.as_i64().is_some(),
-        Kind::Float => number(json).is_some_and(|double| !double.is_finite() || (double as f32).is_finite()),
+        Kind::Float => {
+            number(json).is_some_and(|double| !double.is_finite() || (double as f32).is_finite())
+        }
         Kind::Double => number(json).is_some(),
         Kind::Bytes => bytes(json).is_some(),
         Kind::String => json.is_string(),
         Kind::Uuid => json.as_str().is_some_and(is_uuid),
         Kind::Fixed(fixed) => bytes(json).is_some_and(|bytes| bytes.len() == fixed.size),
-        Kind::Enum(symbols) => json.as_str().is_some_and(|symbol| symbols.iter().any(|one| one == symbol)),
+        Kind::Enum(symbols) => {
+            json.as_str().is_some_and(|symbol| symbols.iter().any(|one| one == symbol))
+        }
         Kind::Array(_) | Kind::Map(_) | Kind::Union(_) | Kind::Record(_) => false,
     }
 }

@@ -98,7 +98,9 @@ impl<'a> Writing<'a> {
             },
             Kind::Uuid => match json.as_str().filter(|text| is_uuid(text)) {
                 Some(text) => self.sized(text.as_bytes()),
-                None => self.expected("a UUID such as \"0190163d-8694-739b-aea5-966c26f8ad91\"", json),
+                None => {
+                    self.expected("a UUID such as \"0190163d-8694-739b-aea5-966c26f8ad91\"", json)
+                }
             },
             Kind::Enum(symbols) => {
                 let symbol = json.as_str();
@@ -163,7 +165,8 @@ impl<'a> Writing<'a> {
             [one, other] if matches!(kind(names, one), Kind::Null) => self.value(other, id),
             [other, one] if matches!(kind(names, one), Kind::Null) => self.value(other, id),
             _ => {
-                let all: Vec<_> = branches.iter().map(|branch| branch_name(names, branch)).collect();
+                let all: Vec<_> =
+                    branches.iter().map(|branch| branch_name(names, branch)).collect();
                 self.expected(&format!("one of {}", all.join(", ")), json);
             }
         }

@@ -18,7 +18,11 @@ use crate::shape::{Entropy, Shape};
 
 fn config() -> ProptestConfig {
     let pairs = std::env::var("SCHEMAS_PAIRS").ok().and_then(|text| text.parse().ok());
-    ProptestConfig { cases: pairs.unwrap_or(4000), failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases: pairs.unwrap_or(4000),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

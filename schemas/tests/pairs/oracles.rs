@@ -20,11 +20,15 @@ pub(crate) fn is_refused_default(error: &apache_avro::Error) -> bool {
 /// Whether every value of `writer` can be read; if not, why one can't.
 pub(crate) fn reads(writer: &Shape, old: &Schema, new: &Schema) -> Result<(), String> {
     let write = GenericDatumWriter::builder(old).human_readable(true).build().expect("a writer");
-    let reader =
-        GenericDatumReader::builder(old).human_readable(true).reader_schema(new).build().expect("a reader");
+    let reader = GenericDatumReader::builder(old)
+        .human_readable(true)
+        .reader_schema(new)
+        .build()
+        .expect("a reader");
     for value in writer.values() {
-        let bytes =
-            write.write_value_to_vec(value.clone()).unwrap_or_else(|error| panic!("{value:?}: {error}"));
+        let bytes = write
+            .write_value_to_vec(value.clone())
+            .unwrap_or_else(|error| panic!("{value:?}: {error}"));
         reader.read_value(&mut bytes.as_slice()).map_err(|error| format!("{value:?}: {error}"))?;
     }
     Ok(())
@@ -71,14 +75,18 @@ fn is_lenient(problem: &Problem) -> bool {
     let word = |text: &str| {
         let text = text.strip_prefix("any of ").unwrap_or(text);
         let branches = text.split(", ");
-        branches.map(|branch| branch.split(' ').next().unwrap_or(branch).to_owned()).collect::<Vec<_>>()
+        branches
+            .map(|branch| branch.split(' ').next().unwrap_or(branch).to_owned())
+            .collect::<Vec<_>>()
     };
     match problem.kind {
         Kind::NameChanged => true,
         Kind::TypeChanged | Kind::BranchUnknown => {
             let written = word(problem.written.as_deref().unwrap_or_default());
             let read = word(&problem.read);
-            written.iter().any(|from| read.iter().any(|to| LENIENT.contains(&(from.as_str(), to.as_str()))))
+            written
+                .iter()
+                .any(|from| read.iter().any(|to| LENIENT.contains(&(from.as_str(), to.as_str()))))
         }
         _ => false,
     }
@@ -105,7 +113,12 @@ const LENIENT: [(&str, &str); 12] = [
 
 /// Whether apache-avro's `SchemaCompatibility` is known to differ from the specification in this
 /// case.
-pub(crate) fn can_read_differs(problems: &[Problem], is_readable: bool, old: &Schema, new: &Schema) -> bool {
+pub(crate) fn can_read_differs(
+    problems: &[Problem],
+    is_readable: bool,
+    old: &Schema,
+    new: &Schema,
+) -> bool {
     // Aliases of types are not looked at, which the specification allows but Java and this crate do
     // not.
     if problems.iter().any(|one| one.kind == Kind::ReadByAlias) {

@@ -58,8 +58,12 @@ pub(crate) struct Field {
 }
 
 const PLAIN: [&str; 8] = ["int", "long", "string", "boolean", "bytes", "double", "float", "null"];
-const LOGICAL: [(&str, &str); 4] =
-    [("date", "int"), ("timestamp-millis", "long"), ("timestamp-micros", "long"), ("uuid", "string")];
+const LOGICAL: [(&str, &str); 4] = [
+    ("date", "int"),
+    ("timestamp-millis", "long"),
+    ("timestamp-micros", "long"),
+    ("uuid", "string"),
+];
 const NAMES: [&str; 4] = ["A", "B", "C", "D"];
 const FIELDS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const SYMBOLS: [&str; 4] = ["X", "Y", "Z", "W"];
@@ -83,7 +87,8 @@ impl Shape {
             5 => Self::Array(Box::new(Self::inner(entropy, depth + 1, false))),
             6 => Self::Map(Box::new(Self::inner(entropy, depth + 1, false))),
             7 | 8 if !is_branch => {
-                let mut branches = if entropy.below(4) == 0 { Vec::new() } else { vec![Self::Plain("null")] };
+                let mut branches =
+                    if entropy.below(4) == 0 { Vec::new() } else { vec![Self::Plain("null")] };
                 for _ in 0..1 + entropy.below(2) {
                     add_branch(&mut branches, Self::inner(entropy, depth + 1, true));
                 }
@@ -184,7 +189,9 @@ impl Shape {
                     let free: Vec<_> = FIELDS
                         .into_iter()
                         .filter(|name| {
-                            fields.iter().all(|field| field.name != *name && field.alias != Some(name))
+                            fields
+                                .iter()
+                                .all(|field| field.name != *name && field.alias != Some(name))
                         })
                         .collect();
                     if let Some(name) = free.first() {
@@ -238,7 +245,12 @@ impl Shape {
         self.text(&mut BTreeMap::new(), "", "").to_string()
     }
 
-    fn text<'a>(&'a self, seen: &mut BTreeMap<String, &'a Self>, enclosing: &str, around: &str) -> Json {
+    fn text<'a>(
+        &'a self,
+        seen: &mut BTreeMap<String, &'a Self>,
+        enclosing: &str,
+        around: &str,
+    ) -> Json {
         // apache-avro takes an empty namespace for none, so that there is no way out of a
         // namespace.
         let within = |naming: &Naming| if enclosing.is_empty() { naming.namespace } else { "n" };
@@ -271,11 +283,16 @@ impl Shape {
                 return json!({ "type": "map", "values": inner.text(seen, enclosing, around) });
             }
             Self::Union(branches) => {
-                return branches.iter().map(|branch| branch.text(seen, enclosing, around)).collect();
+                return branches
+                    .iter()
+                    .map(|branch| branch.text(seen, enclosing, around))
+                    .collect();
             }
             Self::Around if around.is_empty() => return json!("null"),
             Self::Around => return json!(["null", around]),
-            Self::Enum(naming, ..) | Self::Fixed(naming, _) | Self::Record(naming, _) => define(naming),
+            Self::Enum(naming, ..) | Self::Fixed(naming, _) | Self::Record(naming, _) => {
+                define(naming)
+            }
         };
         let (told, full) = match &mut told {
             Ok((told, full)) => (told, full),
@@ -347,13 +364,19 @@ impl Shape {
             Self::Plain("long") => vec![Value::Long(i64::MAX), Value::Long(7)],
             Self::Plain("float") => vec![Value::Float(1.5)],
             Self::Plain("double") => vec![Value::Double(1e300)],
-            Self::Plain("bytes") => vec![Value::Bytes(vec![0xFF, 0xFE, 0, 1, 2]), Value::Bytes(Vec::new())],
-            Self::Plain(_) => vec![Value::String("some text".to_owned()), Value::String(String::new())],
+            Self::Plain("bytes") => {
+                vec![Value::Bytes(vec![0xFF, 0xFE, 0, 1, 2]), Value::Bytes(Vec::new())]
+            }
+            Self::Plain(_) => {
+                vec![Value::String("some text".to_owned()), Value::String(String::new())]
+            }
             Self::Logical("date", _) => vec![Value::Date(1)],
             Self::Logical("timestamp-millis", _) => vec![Value::TimestampMillis(i64::MAX)],
             Self::Logical("timestamp-micros", _) => vec![Value::TimestampMicros(i64::MAX)],
             Self::Logical(..) => vec![Value::Uuid(Uuid::from_u128(1 << 127))],
-            Self::Array(inner) => inner.values().into_iter().map(|value| Value::Array(vec![value])).collect(),
+            Self::Array(inner) => {
+                inner.values().into_iter().map(|value| Value::Array(vec![value])).collect()
+            }
             Self::Map(inner) => {
                 let of = |value| Value::Map([("key".to_owned(), value)].into());
                 inner.values().into_iter().map(of).collect()
@@ -361,13 +384,17 @@ impl Shape {
             Self::Union(branches) => (0..)
                 .zip(branches)
                 .flat_map(|(index, branch)| {
-                    branch.values().into_iter().map(move |value| Value::Union(index, Box::new(value)))
+                    branch
+                        .values()
+                        .into_iter()
+                        .map(move |value| Value::Union(index, Box::new(value)))
                 })
                 .collect(),
             Self::Record(_, fields) => {
                 let mut all: Vec<(&str, Vec<Value>)> =
                     fields.iter().map(|field| (field.name, field.shape.values())).collect();
-                let first = all.iter().map(|(name, values)| ((*name).to_owned(), values[0].clone()));
+                let first =
+                    all.iter().map(|(name, values)| ((*name).to_owned(), values[0].clone()));
                 let inner = Value::Union(1, Box::new(Value::Record(first.collect())));
                 for ((_, values), _) in
                     all.iter_mut().zip(fields).filter(|(_, field)| field.shape == Self::Around)
@@ -375,11 +402,14 @@ impl Shape {
                     values.push(inner.clone());
                 }
                 let of = |changed: usize, index: usize| {
-                    let value =
-                        |at: usize, values: &[Value]| values[if at == changed { index } else { 0 }].clone();
+                    let value = |at: usize, values: &[Value]| {
+                        values[if at == changed { index } else { 0 }].clone()
+                    };
                     let fields = all.iter().enumerate();
                     Value::Record(
-                        fields.map(|(at, (name, values))| ((*name).to_owned(), value(at, values))).collect(),
+                        fields
+                            .map(|(at, (name, values))| ((*name).to_owned(), value(at, values)))
+                            .collect(),
                     )
                 };
                 let mut values = vec![of(0, 0)];
@@ -388,9 +418,10 @@ impl Shape {
                 }
                 values
             }
-            Self::Enum(_, symbols, _) => {
-                (0..).zip(symbols).map(|(index, symbol)| Value::Enum(index, (*symbol).to_owned())).collect()
-            }
+            Self::Enum(_, symbols, _) => (0..)
+                .zip(symbols)
+                .map(|(index, symbol)| Value::Enum(index, (*symbol).to_owned()))
+                .collect(),
             Self::Fixed(_, size) => vec![Value::Fixed(*size, vec![0xFF; *size])],
             Self::Around => vec![Value::Union(0, Box::new(Value::Null))],
         };
@@ -432,7 +463,8 @@ fn add_branch(branches: &mut Vec<Shape>, branch: Shape) {
 }
 
 fn add_field(fields: &mut Vec<Field>, entropy: &mut Entropy<'_>, depth: usize) {
-    let is_free = |name: &&str| fields.iter().all(|field| field.name != *name && field.alias != Some(name));
+    let is_free =
+        |name: &&str| fields.iter().all(|field| field.name != *name && field.alias != Some(name));
     let Some(name) = FIELDS.into_iter().find(is_free) else { return };
     let is_around = entropy.below(12) == 11;
     let shape = if is_around { Shape::Around } else { Shape::inner(entropy, depth + 1, false) };

@@ -10,8 +10,8 @@ use futures_util::{
 use gateway::{
     counters::{Count, CounterError, Counters},
     reads::{
-        Credential, Cursor, Happened, Health, Notification, Order, Page, Product, Read, ReadError, Reads,
-        Seen, User, Watch,
+        Credential, Cursor, Happened, Health, Notification, Order, Page, Product, Read, ReadError,
+        Reads, Seen, User, Watch,
     },
 };
 use schemas::Outcome;
@@ -41,7 +41,10 @@ impl Reads for World {
     fn user(&self, id: Uuid) -> Read<'_, Option<User>> {
         self.get(move |inner| inner.users.get(&id).cloned())
     }
-    fn credential_by_email<'a>(&'a self, email_fingerprint: &'a str) -> Read<'a, Option<Credential>> {
+    fn credential_by_email<'a>(
+        &'a self,
+        email_fingerprint: &'a str,
+    ) -> Read<'a, Option<Credential>> {
         self.get(move |inner| {
             inner.credentials.values().find(|(f, _)| f == email_fingerprint).map(|(_, c)| c.clone())
         })
@@ -61,7 +64,11 @@ impl Reads for World {
     fn products<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Read<'a, Page<Product>> {
         self.get(move |inner| {
             page(
-                inner.products.values().filter(|p| after.is_none_or(|after| p.sku.as_str() > after)).cloned(),
+                inner
+                    .products
+                    .values()
+                    .filter(|p| after.is_none_or(|after| p.sku.as_str() > after))
+                    .cloned(),
                 limit,
             )
         })
@@ -69,8 +76,15 @@ impl Reads for World {
     fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>> {
         self.get(move |inner| inner.products.get(sku).cloned())
     }
-    fn orders(&self, user_id: Uuid, _cursor: Option<Cursor>, limit: usize) -> Read<'_, Page<Order>> {
-        self.get(move |inner| page(inner.orders.values().filter(|o| o.user_id == user_id).cloned(), limit))
+    fn orders(
+        &self,
+        user_id: Uuid,
+        _cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Read<'_, Page<Order>> {
+        self.get(move |inner| {
+            page(inner.orders.values().filter(|o| o.user_id == user_id).cloned(), limit)
+        })
     }
     fn order(&self, id: Uuid) -> Read<'_, Option<Order>> {
         self.get(move |inner| inner.orders.get(&id).cloned())
@@ -98,8 +112,10 @@ impl Reads for World {
     }
     fn unread(&self, user_id: Uuid) -> Read<'_, Option<i64>> {
         self.get(move |inner| {
-            i64::try_from(inner.notifications.values().filter(|n| n.user_id == user_id && !n.read).count())
-                .ok()
+            i64::try_from(
+                inner.notifications.values().filter(|n| n.user_id == user_id && !n.read).count(),
+            )
+            .ok()
         })
     }
     fn notification(&self, id: Uuid) -> Read<'_, Option<Notification>> {
@@ -124,7 +140,11 @@ impl Reads for World {
 }
 
 impl Counters for World {
-    fn hit<'a>(&'a self, key: &'a str, window: Duration) -> BoxFuture<'a, Result<Count, CounterError>> {
+    fn hit<'a>(
+        &'a self,
+        key: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<Count, CounterError>> {
         async move {
             let mut inner = self.inner();
             if inner.counters_down {

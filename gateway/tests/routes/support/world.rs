@@ -1,5 +1,5 @@
-//! A world without a broker: it takes commands, decides on them in the simplest way or as a test tells
-//! it to, and keeps the result for its read models.
+//! A world without a broker: it takes commands, decides on them in the simplest way or as a test
+//! tells it to, and keeps the result for its read models.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -89,7 +89,8 @@ impl Inner {
             return;
         }
         let context = sent.command.topic().split('.').next().unwrap().to_owned();
-        let version = self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0) + 1;
+        let version =
+            self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0) + 1;
         if verdict == Verdict::Accepted && !matches!(self.answer, Answer::Lag) {
             self.versions.insert((context.clone(), sent.key.clone()), version);
             self.apply(&sent.command, version);
@@ -164,7 +165,11 @@ impl Inner {
                     user_id: it.user_id,
                     status: "confirmed".into(),
                     lines: lines
-                        .map(|l| Line { sku: l.sku, quantity: l.quantity, unit_price_minor: Some(100) })
+                        .map(|l| Line {
+                            sku: l.sku,
+                            quantity: l.quantity,
+                            unit_price_minor: Some(100),
+                        })
                         .collect(),
                     total_minor: Some(100),
                     currency: Some("EUR".into()),
@@ -192,7 +197,10 @@ impl Commands for World {
         async move {
             let mut inner = self.inner();
             if matches!(inner.answer, Answer::Unwritten) {
-                return Err(Unwritten { topic: outgoing.command.topic(), why: "nobody there".into() });
+                return Err(Unwritten {
+                    topic: outgoing.command.topic(),
+                    why: "nobody there".into(),
+                });
             }
             inner.decide(&outgoing);
             inner.written.push(outgoing);

@@ -1,5 +1,6 @@
-//! What happens to one of three brokers, or to the leaders that stand on them. Two of three always run and are in sync, so
-//! nothing that was acknowledged may be lost, and deciding has to go on; each fault ends with all replicas in sync.
+//! What happens to one of three brokers, or to the leaders that stand on them. Two of three always
+//! run and are in sync, so nothing that was acknowledged may be lost, and deciding has to go on;
+//! each fault ends with all replicas in sync.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ const DECIDED_MAX: Duration = Duration::from_secs(60);
 const MOVES: usize = 5;
 
 /// What the order processor reads and writes.
-const TOPICS: [&str; 5] = ["order.commands", "order.followups", "order.events", "order.state", "outcomes"];
+const TOPICS: [&str; 5] =
+    ["order.commands", "order.followups", "order.events", "order.state", "outcomes"];
 
 pub(super) async fn leader_killed(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let leader = some_leader(world, rng).await?;
@@ -35,7 +37,11 @@ pub(super) async fn leader_moved(world: &World, _: &mut StdRng, _: &str) -> anyh
 }
 
 /// The group's coordinator, then the transactional id's, which may be the same broker.
-pub(super) async fn coordinator_killed(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+pub(super) async fn coordinator_killed(
+    world: &World,
+    _: &mut StdRng,
+    _: &str,
+) -> anyhow::Result<()> {
     for (kind, key) in [(Coordinator::Group, "order"), (Coordinator::Transaction, "order-0-0")] {
         let coordinator = cluster(world)?.coordinator(kind, key).await?;
         lose(world, coordinator).await?;
@@ -43,7 +49,11 @@ pub(super) async fn coordinator_killed(world: &World, _: &mut StdRng, _: &str) -
     Ok(())
 }
 
-pub(super) async fn coordinator_moved(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+pub(super) async fn coordinator_moved(
+    world: &World,
+    _: &mut StdRng,
+    _: &str,
+) -> anyhow::Result<()> {
     for _ in 0..MOVES {
         let before = coordinators(world).await?;
         cluster(world)?.move_leaders(|topic| topic.starts_with("__")).await?;
@@ -61,7 +71,8 @@ async fn coordinators(world: &World) -> anyhow::Result<(i32, i32)> {
     Ok((group, cluster.coordinator(Coordinator::Transaction, "order-0-0").await?))
 }
 
-/// It takes everything and answers nothing, until deciding goes on without it and for longer than its session.
+/// It takes everything and answers nothing, until deciding goes on without it and for longer than
+/// its session.
 pub(super) async fn one_paused(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let name = broker(some_leader(world, rng).await?);
     world.control.signal(&name, "STOP").await?;
@@ -72,8 +83,8 @@ pub(super) async fn one_paused(world: &World, rng: &mut StdRng, _: &str) -> anyh
     settle(world).await
 }
 
-/// Cut off from the other brokers and the controllers, while clients still reach it: it goes on leading for those who
-/// believe it.
+/// Cut off from the other brokers and the controllers, while clients still reach it: it goes on
+/// leading for those who believe it.
 pub(super) async fn one_cut_off(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let leader = some_leader(world, rng).await?;
     let link = numbered("link", leader);
@@ -87,13 +98,18 @@ pub(super) async fn one_cut_off(world: &World, rng: &mut StdRng, _: &str) -> any
     settle(world).await
 }
 
-pub(super) async fn restarted_in_turn(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+pub(super) async fn restarted_in_turn(
+    world: &World,
+    _: &mut StdRng,
+    _: &str,
+) -> anyhow::Result<()> {
     for id in 1..=3 {
         let name = broker(id);
         world.control.stop(&name).await?;
         world.amid(50).await?;
         world.start(&name, &[]).await?;
-        // As whoever restarts brokers waits before the next: two of three replicas have to be there.
+        // As whoever restarts brokers waits before the next: two of three replicas have to be
+        // there.
         cluster(world)?.in_sync(IN_SYNC_MAX).await?;
         world.amid(50).await?;
     }
@@ -134,7 +150,12 @@ async fn fenced(world: &World, id: i32) -> anyhow::Result<()> {
     let begun = Instant::now();
     // It would say that it still leads.
     let others = cluster(world)?.without(id);
-    while others.partitions().await?.iter().any(|one| one.leader == Some(id) || one.in_sync.contains(&id)) {
+    while others
+        .partitions()
+        .await?
+        .iter()
+        .any(|one| one.leader == Some(id) || one.in_sync.contains(&id))
+    {
         if begun.elapsed() > secs(60) {
             bail!("broker {id} is cut off and leads on after 60 s: the fault did not happen");
         }

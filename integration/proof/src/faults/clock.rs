@@ -1,5 +1,5 @@
-//! A wall clock that is off, by a library that is loaded before C's. Over libfaketime, whose beginnings and mimalloc's don't go together, and
-//! which leaves the wait out that librdkafka uses.
+//! A wall clock that is off, by a library that is loaded before C's. Over libfaketime, whose
+//! beginnings and mimalloc's don't go together, and which leaves the wait out that librdkafka uses.
 
 use std::{path::Path, process::Command};
 
@@ -11,8 +11,8 @@ use crate::world::World;
 /// By how much, either way: seconds.
 const SHIFT_S: i64 = 3600;
 
-/// Every way to ask for the time of day, and the waits whose ends are said in it. The monotonic clock is left alone, as it is when a real
-/// clock is off.
+/// Every way to ask for the time of day, and the waits whose ends are said in it. The monotonic
+/// clock is left alone, as it is when a real clock is off.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>
@@ -82,15 +82,18 @@ pub(super) async fn clock_off(world: &World, _: &mut StdRng, _: &str) -> anyhow:
 fn build(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
     std::fs::write(&source, CLOCK)?;
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    let built =
+        Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
     ensure!(built.context("cc")?.success(), "cc could not build {}", source.display());
     Ok(library)
 }
 
 /// How far the clock of a program is off that is started so: seconds.
 fn off_by(clock: &[(&str, &str)]) -> anyhow::Result<i64> {
-    let told = Command::new("date").arg("+%s").envs(clock.iter().copied()).output().context("date")?;
-    let told: i64 = String::from_utf8_lossy(&told.stdout).trim().parse().context("what date says")?;
+    let told =
+        Command::new("date").arg("+%s").envs(clock.iter().copied()).output().context("date")?;
+    let told: i64 =
+        String::from_utf8_lossy(&told.stdout).trim().parse().context("what date says")?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     Ok(told - i64::try_from(now)?)
 }

@@ -1,5 +1,5 @@
-//! A disk that is full: the folder of a server is put on a small disk of its own (tmpfs) and filled. Afterwards there is room again,
-//! and the server goes back to where it was.
+//! A disk that is full: the folder of a server is put on a small disk of its own (tmpfs) and
+//! filled. Afterwards there is room again, and the server goes back to where it was.
 
 use std::{
     io::Write,
@@ -31,13 +31,17 @@ pub(super) fn cannot() -> Option<&'static str> {
 /// The broker dies of it, or takes nothing any more.
 pub(super) async fn broker_full(world: &World) -> anyhow::Result<()> {
     let folder =
-        PathBuf::from(std::env::var_os("MILLRACE_DATA").context("MILLRACE_DATA is not set")?).join("kafka");
+        PathBuf::from(std::env::var_os("MILLRACE_DATA").context("MILLRACE_DATA is not set")?)
+            .join("kafka");
     on_small_disk(world, "broker", &folder, async |disk| {
         disk.fill()?;
         let full = Instant::now();
         let mut acknowledged = (world.load.acknowledged(), Instant::now());
-        // Until it is dead, or nothing was acknowledged for a while, which is how long a write may take and more.
-        while world.control.part("broker").await?.pid.is_some() && acknowledged.1.elapsed() < secs(8) {
+        // Until it is dead, or nothing was acknowledged for a while, which is how long a write may
+        // take and more.
+        while world.control.part("broker").await?.pid.is_some()
+            && acknowledged.1.elapsed() < secs(8)
+        {
             if world.load.acknowledged() > acknowledged.0 {
                 acknowledged = (world.load.acknowledged(), Instant::now());
             }
@@ -86,7 +90,8 @@ async fn refuses(url: &str) -> bool {
     written.is_err_and(|error| error.is_closed() || error.code() == Some(&SqlState::DISK_FULL))
 }
 
-/// Moves a server's folder to a small disk and the server with it, does `harm`, and moves both back, whatever came of it.
+/// Moves a server's folder to a small disk and the server with it, does `harm`, and moves both
+/// back, whatever came of it.
 async fn on_small_disk(
     world: &World,
     server: &str,
@@ -159,7 +164,11 @@ impl SmallDisk {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         for entry in std::fs::read_dir(&self.folder)?.flatten().map(|entry| entry.path()) {
-            if entry.is_dir() { std::fs::remove_dir_all(&entry)? } else { std::fs::remove_file(&entry)? }
+            if entry.is_dir() {
+                std::fs::remove_dir_all(&entry)?
+            } else {
+                std::fs::remove_file(&entry)?
+            }
         }
         // Where the fault did not get that far, the filler is none of the server's.
         drop(std::fs::remove_file(self.beside.join("filler")));
@@ -169,7 +178,8 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily, as somebody may use them; the first is gone already where the files were taken back.
+        // Lazily, as somebody may use them; the first is gone already where the files were taken
+        // back.
         drop(Command::new("umount").args(["-l", "-q"]).arg(&self.folder).status());
         drop(Command::new("umount").args(["-l", "-q"]).arg(&self.beside).status());
         drop(std::fs::remove_dir(&self.beside));
@@ -178,9 +188,13 @@ impl Drop for SmallDisk {
 
 /// The bytes that a folder's files take on their disk.
 fn used(folder: &Path) -> anyhow::Result<u64> {
-    let answer = Command::new("du").args(["-s", "--block-size=1"]).arg(folder).output().context("du")?;
+    let answer =
+        Command::new("du").args(["-s", "--block-size=1"]).arg(folder).output().context("du")?;
     let text = String::from_utf8_lossy(&answer.stdout);
-    text.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).context("du does not say how much")
+    text.split_whitespace()
+        .next()
+        .and_then(|bytes| bytes.parse().ok())
+        .context("du does not say how much")
 }
 
 /// Copies what is in a folder, with owners, modes and holes, and the folder's own owner and mode.
@@ -189,10 +203,16 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 fn run(program: &str, options: &[&str], paths: &[&Path]) -> anyhow::Result<()> {
-    let answer =
-        Command::new(program).args(options).args(paths).output().with_context(|| program.to_owned())?;
+    let answer = Command::new(program)
+        .args(options)
+        .args(paths)
+        .output()
+        .with_context(|| program.to_owned())?;
     if !answer.status.success() {
-        bail!("{program} {options:?} {paths:?}: {}", String::from_utf8_lossy(&answer.stderr).trim());
+        bail!(
+            "{program} {options:?} {paths:?}: {}",
+            String::from_utf8_lossy(&answer.stderr).trim()
+        );
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A mail server that is slow while mails pile up and instances come and go: each mail is sent once. Its waits add up to
-//! 130 s at most, starts and stops of an instance apart.
+//! A mail server that is slow while mails pile up and instances come and go: each mail is sent
+//! once. Its waits add up to 130 s at most, starts and stops of an instance apart.
 
 use std::time::Duration;
 
@@ -36,7 +36,11 @@ pub(super) async fn mail_slow(world: &World, _: &mut StdRng, _: &str) -> anyhow:
     let repeated = world.mail.repeated();
     if !repeated.is_empty() {
         let (times, taken) = (repeated.len(), world.mail.taken());
-        world.report('A', Damage::Doubled, format!("{times} of {taken} mails were sent more than once"));
+        world.report(
+            'A',
+            Damage::Doubled,
+            format!("{times} of {taken} mails were sent more than once"),
+        );
     }
     Ok(())
 }
@@ -46,7 +50,9 @@ async fn pile_up(world: &World) -> anyhow::Result<()> {
     let begun = Instant::now();
     while world.stores.mails_requested().await? < PENDING {
         if begun.elapsed() > WITHIN {
-            bail!("fewer than {PENDING} mails were waiting after {WITHIN:?}: the fault did not happen");
+            bail!(
+                "fewer than {PENDING} mails were waiting after {WITHIN:?}: the fault did not happen"
+            );
         }
         sleep(secs(1)).await;
     }

@@ -1,5 +1,5 @@
-//! The faults. Each happens in the middle of a stream of commands and leaves a system behind in which everything runs; none judges what
-//! came of it.
+//! The faults. Each happens in the middle of a stream of commands and leaves a system behind in
+//! which everything runs; none judges what came of it.
 
 mod brokers;
 mod clock;
@@ -18,15 +18,16 @@ use crate::{ledger::Damage, proxy::Mode, world::World};
 use clock::clock_off;
 use mails::mail_slow;
 use network::{
-    connections_cut, dead_bootstrap, end_answers_lost, end_late, offsets_late, produce_late, slow_network,
+    connections_cut, dead_bootstrap, end_answers_lost, end_late, offsets_late, produce_late,
+    slow_network,
 };
 use processes::{
-    abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at, paused,
-    takeover, thread_dies, twins, zombie, zombie_in_transaction,
+    abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at,
+    paused, takeover, thread_dies, twins, zombie, zombie_in_transaction,
 };
 use records::{
-    a_hundred_times, clock_ahead, idle_retention, oversize, poison, poison_headers, registry_killed,
-    rolling_restart,
+    a_hundred_times, clock_ahead, idle_retention, oversize, poison, poison_headers,
+    registry_killed, rolling_restart,
 };
 use stores::{all_away, black_hole, killed, killed_unanswered, redis_emptied, slow};
 
@@ -53,12 +54,24 @@ pub struct Fault {
 }
 
 /// Faults that reach into the processes of the native stack: their memory, files, clock or state.
-const NATIVE_ONLY: [&str; 6] =
-    ["zombie", "zombie-in-transaction", "broker-disk-full", "postgres-disk-full", "clock-off", "clock-ahead"];
+const NATIVE_ONLY: [&str; 6] = [
+    "zombie",
+    "zombie-in-transaction",
+    "broker-disk-full",
+    "postgres-disk-full",
+    "clock-off",
+    "clock-ahead",
+];
 
 /// Faults that harm connections to the broker, through the proxy before it.
-const BEHIND_BROKER_PROXY: [&str; 6] =
-    ["connections-cut", "slow-network", "end-answers-lost", "end-late", "offsets-late", "produce-late"];
+const BEHIND_BROKER_PROXY: [&str; 6] = [
+    "connections-cut",
+    "slow-network",
+    "end-answers-lost",
+    "end-late",
+    "offsets-late",
+    "produce-late",
+];
 
 impl Fault {
     /// Why it cannot be made to happen here; `None` where it can.
@@ -70,7 +83,9 @@ impl Fault {
             true if self.brokers > 1 => {
                 Some("it asks three brokers past the gate, which containers have not")
             }
-            true if self.name == "registry-killed" => Some("the registry is part of the broker's container"),
+            true if self.name == "registry-killed" => {
+                Some("the registry is part of the broker's container")
+            }
             _ if BEHIND_BROKER_PROXY.contains(&self.name) && world.proxied("broker").is_err() => {
                 Some("no proxy stands before several brokers in containers")
             }
@@ -123,7 +138,12 @@ pub const ALL: &[Fault] = &[
     kill_at!("after-send", 200, "killed after a record was handed to the producer", false),
     kill_at!("after-offsets", 40, "killed after the offsets were sent", false),
     kill_at!("before-commit", 40, "killed with everything written and nothing committed", true),
-    kill_at!("end-sent", 40, "killed after the wish to commit was sent and before its answer", true),
+    kill_at!(
+        "end-sent",
+        40,
+        "killed after the wish to commit was sent and before its answer",
+        true
+    ),
     kill_at!("after-commit", 40, "killed after the commit, before anybody was told", true),
     kill_at!("before-store", 40, "a projector killed before it writes to its store", false),
     kill_at!("after-store", 40, "a projector killed after it has written to its store", false),
@@ -146,7 +166,13 @@ pub const ALL: &[Fault] = &[
         false,
         zombie_in_transaction
     ),
-    fault!("takeover", "one of two instances killed with many undecided partitions", 2, false, takeover),
+    fault!(
+        "takeover",
+        "one of two instances killed with many undecided partitions",
+        2,
+        false,
+        takeover
+    ),
     fault!("twins", "two processes with one transactional id", 2, false, twins),
     fault!(
         "comings-and-goings",
@@ -172,8 +198,20 @@ pub const ALL: &[Fault] = &[
         false,
         offsets_late
     ),
-    fault!("produce-late", "Produce arrives when the next transaction is under way", 5, false, produce_late),
-    fault!("dead-bootstrap", "a bootstrap broker dead while services restart", 2, false, dead_bootstrap),
+    fault!(
+        "produce-late",
+        "Produce arrives when the next transaction is under way",
+        5,
+        false,
+        produce_late
+    ),
+    fault!(
+        "dead-bootstrap",
+        "a bootstrap broker dead while services restart",
+        2,
+        false,
+        dead_bootstrap
+    ),
     fault!("a-hundred-times", "the same command a hundred times", 1, true, a_hundred_times),
     fault!("poison", "records that can't be read, in every topic of commands", 1, true, poison),
     fault!("oversize", "outputs that are too large for their topics", 1, false, oversize),
@@ -186,7 +224,13 @@ pub const ALL: &[Fault] = &[
         false,
         idle_retention
     ),
-    fault!("thread-dies", "a worker dies in a process that lives, then a projector", 2, true, thread_dies),
+    fault!(
+        "thread-dies",
+        "a worker dies in a process that lives, then a projector",
+        2,
+        true,
+        thread_dies
+    ),
     fault!(
         "registry-killed",
         "the registry away, and a service started meanwhile",
@@ -231,22 +275,48 @@ pub const ALL: &[Fault] = &[
         false,
         black_hole
     ),
-    fault!("stores-away", "all services started while MongoDB and Redis are away", 1, false, all_away),
-    fault!("mail-slow", "two instances, 500 mails to send, and three seconds for each", 1, false, mail_slow),
+    fault!(
+        "stores-away",
+        "all services started while MongoDB and Redis are away",
+        1,
+        false,
+        all_away
+    ),
+    fault!(
+        "mail-slow",
+        "two instances, 500 mails to send, and three seconds for each",
+        1,
+        false,
+        mail_slow
+    ),
     fault!("redis-emptied", "Redis emptied", 2, false, redis_emptied),
     Fault {
         cannot: disk::cannot,
-        ..fault!("broker-disk-full", "the disk of the broker full, then not", 1, false, |world, _, _| {
-            disk::broker_full(world)
-        })
+        ..fault!(
+            "broker-disk-full",
+            "the disk of the broker full, then not",
+            1,
+            false,
+            |world, _, _| { disk::broker_full(world) }
+        )
     },
     Fault {
         cannot: disk::cannot,
-        ..fault!("postgres-disk-full", "the disk of PostgreSQL full, then not", 1, false, |world, _, _| {
-            disk::postgres_full(world)
-        })
+        ..fault!(
+            "postgres-disk-full",
+            "the disk of PostgreSQL full, then not",
+            1,
+            false,
+            |world, _, _| { disk::postgres_full(world) }
+        )
     },
-    fault!("clock-off", "a service's clock an hour ahead, then an hour behind", 1, false, clock_off),
+    fault!(
+        "clock-off",
+        "a service's clock an hour ahead, then an hour behind",
+        1,
+        false,
+        clock_off
+    ),
     fault!(
         "rolling-restart",
         "all services restarted in turn, with a schema version added",
@@ -254,7 +324,13 @@ pub const ALL: &[Fault] = &[
         true,
         rolling_restart
     ),
-    of_three!("leader-killed", "the broker killed that leads a partition", 5, true, brokers::leader_killed),
+    of_three!(
+        "leader-killed",
+        "the broker killed that leads a partition",
+        5,
+        true,
+        brokers::leader_killed
+    ),
     of_three!(
         "leader-moved",
         "all leaders moved to the next broker, again and again",
@@ -276,9 +352,27 @@ pub const ALL: &[Fault] = &[
         true,
         brokers::coordinator_moved
     ),
-    of_three!("one-broker-paused", "a leader paused past its session", 2, false, brokers::one_paused),
-    of_three!("one-broker-cut-off", "a leader cut off from its peers", 2, false, brokers::one_cut_off),
-    of_three!("brokers-restarted", "all brokers restarted in turn", 1, false, brokers::restarted_in_turn),
+    of_three!(
+        "one-broker-paused",
+        "a leader paused past its session",
+        2,
+        false,
+        brokers::one_paused
+    ),
+    of_three!(
+        "one-broker-cut-off",
+        "a leader cut off from its peers",
+        2,
+        false,
+        brokers::one_cut_off
+    ),
+    of_three!(
+        "brokers-restarted",
+        "all brokers restarted in turn",
+        1,
+        false,
+        brokers::restarted_in_turn
+    ),
 ];
 
 /// One of the services, always another.

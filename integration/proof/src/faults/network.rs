@@ -13,8 +13,13 @@ use crate::{
     world::World,
 };
 
-pub(super) async fn connections_cut(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    let pauses: Vec<_> = (0..5).map(|_| Duration::from_millis(rng.random_range(200..1500))).collect();
+pub(super) async fn connections_cut(
+    world: &World,
+    rng: &mut StdRng,
+    _: &str,
+) -> anyhow::Result<()> {
+    let pauses: Vec<_> =
+        (0..5).map(|_| Duration::from_millis(rng.random_range(200..1500))).collect();
     let proxy = &world.proxied("broker")?.proxy;
     behind_proxy(world, "broker", &["order-0"], async {
         for pause in pauses {
@@ -52,7 +57,8 @@ pub(super) async fn produce_late(world: &World, rng: &mut StdRng, _: &str) -> an
     late(world, rng, Asked::Produce).await
 }
 
-/// The client sends it again over a new connection, and the first copy arrives when the next transaction is under way.
+/// The client sends it again over a new connection, and the first copy arrives when the next
+/// transaction is under way.
 async fn late(world: &World, rng: &mut StdRng, asked: Asked) -> anyhow::Result<()> {
     harmed(world, Mode::Late(asked, Duration::from_millis(rng.random_range(20..400))), 5).await
 }
@@ -76,8 +82,8 @@ async fn harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
     .await
 }
 
-/// A bootstrap broker that is dead while services restart and read their state back: the list names addresses where
-/// nobody listens before the others, and of several brokers one is killed.
+/// A bootstrap broker that is dead while services restart and read their state back: the list names
+/// addresses where nobody listens before the others, and of several brokers one is killed.
 pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     const SERVICES: [&str; 3] = ["user-0", "order-0", "notification-0"];
     let dead = [free_port()?, free_port()?].map(|port| format!("127.0.0.1:{port}")).join(",");
@@ -96,8 +102,10 @@ pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> 
         world.start(name, &[]).await?;
     }
     if let Err(error) = restarted {
-        let what =
-            format!("not ready {:.0?} after the start, with a dead broker: {error}", started.elapsed());
+        let what = format!(
+            "not ready {:.0?} after the start, with a dead broker: {error}",
+            started.elapsed()
+        );
         world.report('H', Damage::Late, what);
     }
     world.all_again(&SERVICES, &[]).await

@@ -9,11 +9,16 @@ use tokio::time::sleep;
 use super::{PAST_TIMEOUTS, secs, service};
 use crate::{ledger::Damage, world::World};
 
-/// The longest turn of a worker that takes over from another instance: far below the ten seconds after which its own open
-/// transaction would be aborted.
+/// The longest turn of a worker that takes over from another instance: far below the ten seconds
+/// after which its own open transaction would be aborted.
 const TAKEOVER_PAUSE_MAX: Duration = Duration::from_secs(3);
 
-pub(super) async fn kill_at(world: &World, rng: &mut StdRng, place: &str, among: u32) -> anyhow::Result<()> {
+pub(super) async fn kill_at(
+    world: &World,
+    rng: &mut StdRng,
+    place: &str,
+    among: u32,
+) -> anyhow::Result<()> {
     let name = service(rng);
     let order = format!("{place}:{}", rng.random_range(1..=among));
     world.kill(name).await?;
@@ -64,8 +69,8 @@ pub(super) async fn paused(world: &World, rng: &mut StdRng, name: &str) -> anyho
     Ok(world.control.signal(name, "CONT").await?)
 }
 
-/// The zombie's engine commits nothing: what it had begun is fenced. Its late write to PostgreSQL is refused: the partition has another
-/// owner by then, who has moved its position on.
+/// The zombie's engine commits nothing: what it had begun is fenced. Its late write to PostgreSQL
+/// is refused: the partition has another owner by then, who has moved its position on.
 pub(super) async fn zombie(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     stop_and_replace(world, &format!("before-outcomes:{}:stop", rng.random_range(1..=20))).await?;
     world.control.signal("order-0", "CONT").await?;
@@ -75,8 +80,13 @@ pub(super) async fn zombie(world: &World, rng: &mut StdRng, _: &str) -> anyhow::
     Ok(())
 }
 
-/// PostgreSQL ends the transaction of one that says nothing any more: otherwise its row would be locked for as long as it is paused.
-pub(super) async fn zombie_in_transaction(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+/// PostgreSQL ends the transaction of one that says nothing any more: otherwise its row would be
+/// locked for as long as it is paused.
+pub(super) async fn zombie_in_transaction(
+    world: &World,
+    rng: &mut StdRng,
+    _: &str,
+) -> anyhow::Result<()> {
     stop_and_replace(world, &format!("in-outcomes:{}:stop", rng.random_range(1..=20))).await?;
     world.control.signal("order-0", "CONT").await?;
     refused(world, "store").await?;
@@ -85,7 +95,8 @@ pub(super) async fn zombie_in_transaction(world: &World, rng: &mut StdRng, _: &s
     Ok(())
 }
 
-/// Lets order-0 stop where it was ordered to, and waits until others have all of its work and are past what it was about to write.
+/// Lets order-0 stop where it was ordered to, and waits until others have all of its work and are
+/// past what it was about to write.
 async fn stop_and_replace(world: &World, order: &str) -> anyhow::Result<()> {
     world.kill("order-0").await?;
     world.begin("order-0", &[("MILLRACE_FAULT", order)]).await?;
@@ -94,15 +105,17 @@ async fn stop_and_replace(world: &World, order: &str) -> anyhow::Result<()> {
     world.begin("order-1", &[]).await?;
     sleep(PAST_TIMEOUTS).await;
     world.control.wait("order-1", secs(60)).await?;
-    // Every partition of outcomes is written to all the time: one that stands still is the zombie's still.
+    // Every partition of outcomes is written to all the time: one that stands still is the zombie's
+    // still.
     loop {
         let moved = world.stores.outcomes_at().await?;
         if moved.len() == left.len() && moved.iter().zip(&left).all(|(now, left)| now > left) {
             break;
         }
         if stopped.elapsed() > secs(60) {
-            let what =
-                format!("nobody has taken over from a service that is stopped: {left:?} became {moved:?}");
+            let what = format!(
+                "nobody has taken over from a service that is stopped: {left:?} became {moved:?}"
+            );
             world.report('H', Damage::Late, what);
             return Ok(());
         }
@@ -111,8 +124,9 @@ async fn stop_and_replace(world: &World, order: &str) -> anyhow::Result<()> {
     world.amid(50).await
 }
 
-/// Waits until order-0 has counted a failure of that kind with outcomes. It can't do so before its write has come back: if the write
-/// was not refused, PostgreSQL has noted that the position went back.
+/// Waits until order-0 has counted a failure of that kind with outcomes. It can't do so before its
+/// write has come back: if the write was not refused, PostgreSQL has noted that the position went
+/// back.
 async fn refused(world: &World, kind: &str) -> anyhow::Result<()> {
     let (woken, kind) = (Instant::now(), format!("kind=\"{kind}\""));
     loop {
@@ -122,14 +136,19 @@ async fn refused(world: &World, kind: &str) -> anyhow::Result<()> {
             return Ok(());
         }
         if woken.elapsed() > secs(30) {
-            world.report('E', Damage::Torn, "the late write of a service that was replaced was not refused");
+            world.report(
+                'E',
+                Damage::Torn,
+                "the late write of a service that was replaced was not refused",
+            );
             return Ok(());
         }
         sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// A process that has lost a worker or a projector ends by itself, with an error, and is never taken for a healthy one.
+/// A process that has lost a worker or a projector ends by itself, with an error, and is never
+/// taken for a healthy one.
 pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     for place in ["after-poll", "before-store"] {
         world.kill("order-0").await?;
@@ -138,7 +157,9 @@ pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> any
         world.death_of("order-0").await?;
         let ended = world.control.part("order-0").await?.ended.unwrap_or_default();
         if ended == "ended with code 0" {
-            let what = format!("order-0 has lost a thread at {place} and ended as if all was well: {ended}");
+            let what = format!(
+                "order-0 has lost a thread at {place} and ended as if all was well: {ended}"
+            );
             world.report('H', Damage::Late, what);
         }
         world.start("order-0", &[]).await?;
@@ -147,27 +168,33 @@ pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> any
     Ok(())
 }
 
-/// The later of the two fences the earlier, which comes back and fences the later; the first to be fenced three times in a row ends.
+/// The later of the two fences the earlier, which comes back and fences the later; the first to be
+/// fenced three times in a row ends.
 pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.begin("order-1", &[("MILLRACE_INSTANCE", "0")]).await?;
     let (begun, mut fenced) = (Instant::now(), false);
     while begun.elapsed() < secs(10) || (!fenced && begun.elapsed() < secs(60)) {
         for twin in ["order-0", "order-1"] {
             let labels = ["reason=\"fenced\""];
-            let times = world.metric(twin, "millrace_engine_transactions_aborted_total", &labels).await;
-            fenced |= times.is_some_and(|times| times > 0.0) || world.control.part(twin).await?.pid.is_none();
+            let times =
+                world.metric(twin, "millrace_engine_transactions_aborted_total", &labels).await;
+            fenced |= times.is_some_and(|times| times > 0.0)
+                || world.control.part(twin).await?.pid.is_none();
         }
         sleep(Duration::from_millis(100)).await;
     }
     if !fenced {
-        bail!("neither of two processes with one transactional id was fenced: the fault did not happen");
+        bail!(
+            "neither of two processes with one transactional id was fenced: the fault did not happen"
+        );
     }
     world.kill("order-1").await?;
     world.again("order-0", &[]).await
 }
 
-/// An instance is killed with offsets staged in a transaction that nobody has decided, so the partitions that the other
-/// takes over are undecided until the transaction times out. The survivor's own work never pauses for long meanwhile.
+/// An instance is killed with offsets staged in a transaction that nobody has decided, so the
+/// partitions that the other takes over are undecided until the transaction times out. The
+/// survivor's own work never pauses for long meanwhile.
 pub(super) async fn takeover(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let order = format!("after-offsets:{}", rng.random_range(1..=20));
     world.begin("order-1", &[("MILLRACE_FAULT", &order)]).await?;
@@ -186,7 +213,11 @@ pub(super) async fn takeover(world: &World, rng: &mut StdRng, _: &str) -> anyhow
     Ok(())
 }
 
-pub(super) async fn comings_and_goings(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+pub(super) async fn comings_and_goings(
+    world: &World,
+    _: &mut StdRng,
+    _: &str,
+) -> anyhow::Result<()> {
     let mut had_tasks = false;
     for _ in 0..8 {
         world.begin("order-1", &[]).await?;

@@ -18,7 +18,8 @@ use crate::{ledger::Damage, world::World};
 /// How long positions may take to follow a quiet log: twice as long as they are left alone.
 const POSITIONS_MAX: Duration = Duration::from_secs(150);
 
-/// The largest value that a topic of commands takes, with room for its key, its headers and the batch around it.
+/// The largest value that a topic of commands takes, with room for its key, its headers and the
+/// batch around it.
 const LARGE: usize = 1_040_000;
 /// More than it takes.
 const TOO_LARGE: usize = 2 << 20;
@@ -26,7 +27,11 @@ const TOO_LARGE: usize = 2 << 20;
 /// A name of this length fits into a command, and not twice into an output.
 const PRINCIPAL_BYTES: usize = 530_000;
 
-pub(super) async fn a_hundred_times(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+pub(super) async fn a_hundred_times(
+    world: &World,
+    _: &mut StdRng,
+    sku: &str,
+) -> anyhow::Result<()> {
     world.load.a_hundred_times(sku).await
 }
 
@@ -35,14 +40,16 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
     let mut unknown = vec![0];
     unknown.extend(99_999_999_u32.to_be_bytes());
     unknown.extend(*b"whatever");
-    // An order that ends in its middle, one with something behind its end, and an id with nothing behind it.
+    // An order that ends in its middle, one with something behind its end, and an id with nothing
+    // behind it.
     let (panics, order) = world.load.order(sku)?;
     let truncated = order[..order.len() / 2].to_vec();
     let longer = [&order[..], b"more"].concat();
     let empty_record = order[..5].to_vec();
     let mut large = empty_record.clone();
     large.resize(LARGE, 7);
-    let poisons = [b"not Avro".to_vec(), unknown, truncated, longer, empty_record, large, Vec::new()];
+    let poisons =
+        [b"not Avro".to_vec(), unknown, truncated, longer, empty_record, large, Vec::new()];
     for topic in ["order.commands", "stock.commands", "user.commands"] {
         for value in &poisons {
             let key = format!("poison-{}", rng.next_u32());
@@ -63,7 +70,8 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
     world.again("order-0", &[]).await
 }
 
-/// Orders whose outputs are too large for their topics. Each is a dead letter, and nothing else is kept from its work.
+/// Orders whose outputs are too large for their topics. Each is a dead letter, and nothing else is
+/// kept from its work.
 pub(super) async fn oversize(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     for _ in 0..3 {
         world.load.oversize(sku, PRINCIPAL_BYTES).await?;
@@ -72,7 +80,8 @@ pub(super) async fn oversize(world: &World, _: &mut StdRng, sku: &str) -> anyhow
     Ok(())
 }
 
-/// One record is stamped two days ahead, as by a broker whose clock is wrong. Commands of today are decided on all the same.
+/// One record is stamped two days ahead, as by a broker whose clock is wrong. Commands of today are
+/// decided on all the same.
 pub(super) async fn clock_ahead(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     let cluster = world.cluster.as_ref().context("the brokers can't be asked past the gate")?;
     world.load.pause(true);
@@ -86,8 +95,9 @@ pub(super) async fn clock_ahead(world: &World, _: &mut StdRng, sku: &str) -> any
     world.amid(100).await
 }
 
-/// Retention removes all of the follow-ups after a quiet time, and the services start anew: each has nothing but the positions that it
-/// has committed, which must have followed the log to its end.
+/// Retention removes all of the follow-ups after a quiet time, and the services start anew: each
+/// has nothing but the positions that it has committed, which must have followed the log to its
+/// end.
 pub(super) async fn idle_retention(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.load.pause(true);
     let removed = remove_followups(world).await;
@@ -106,7 +116,8 @@ async fn remove_followups(world: &World) -> anyhow::Result<()> {
             break ends;
         }
         if begun.elapsed() > POSITIONS_MAX {
-            let what = format!("positions do not follow a quiet log within {POSITIONS_MAX:?}: {behind:?}");
+            let what =
+                format!("positions do not follow a quiet log within {POSITIONS_MAX:?}: {behind:?}");
             world.report('H', Damage::Late, what);
             break ends;
         }
@@ -129,9 +140,12 @@ fn positions(brokers: &str) -> anyhow::Result<(Ends, Vec<String>)> {
             Some(("stock", _)) => "order",
             found => found.map_or("", |(context, _)| context),
         };
-        let places: Vec<_> = (0..topic.partitions).map(|n| TopicPartition::new(&*topic.name, n)).collect();
-        let committed = scan::Group::open(brokers, processor)?.committed(&topic.name, topic.partitions)?;
-        for ((place, (_, end)), committed) in places.iter().zip(scan::ends(brokers, &places)?).zip(committed)
+        let places: Vec<_> =
+            (0..topic.partitions).map(|n| TopicPartition::new(&*topic.name, n)).collect();
+        let committed =
+            scan::Group::open(brokers, processor)?.committed(&topic.name, topic.partitions)?;
+        for ((place, (_, end)), committed) in
+            places.iter().zip(scan::ends(brokers, &places)?).zip(committed)
         {
             if committed < end {
                 behind.push(format!("{processor} has committed {committed} of {end} of {place}"));
@@ -142,9 +156,13 @@ fn positions(brokers: &str) -> anyhow::Result<(Ends, Vec<String>)> {
     Ok((ends, behind))
 }
 
-/// A header's name need not be text, whatever Kafka's protocol says: no broker checks it. Whoever reads such a record reads it again
-/// at every start.
-pub(super) async fn poison_headers(world: &World, rng: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+/// A header's name need not be text, whatever Kafka's protocol says: no broker checks it. Whoever
+/// reads such a record reads it again at every start.
+pub(super) async fn poison_headers(
+    world: &World,
+    rng: &mut StdRng,
+    sku: &str,
+) -> anyhow::Result<()> {
     let brokers = &world.brokers;
     for topic in ["order.commands", "stock.commands", "user.commands"] {
         let (key, value) = (format!("poison-{}", rng.next_u32()), Bytes::from_static(b"not Avro"));
@@ -168,8 +186,13 @@ pub(super) async fn registry_killed(world: &World, _: &mut StdRng, _: &str) -> a
     Ok(world.control.wait("order-0", secs(60)).await?)
 }
 
-/// Adds a field to a command and sends commands that have it, while services that do not know it are restarted one after the other.
-pub(super) async fn rolling_restart(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+/// Adds a field to a command and sends commands that have it, while services that do not know it
+/// are restarted one after the other.
+pub(super) async fn rolling_restart(
+    world: &World,
+    _: &mut StdRng,
+    sku: &str,
+) -> anyhow::Result<()> {
     let schema = <schemas::order::PlaceOrder as schemas::Record>::SCHEMA;
     let mut json: serde_json::Value = serde_json::from_str(schema.json)?;
     let field = serde_json::json!({ "name": "channel", "type": ["null", "string"], "default": null, "doc": "Where from." });
@@ -178,11 +201,17 @@ pub(super) async fn rolling_restart(world: &World, _: &mut StdRng, sku: &str) ->
     let body = serde_json::json!({ "schema": json.to_string() });
     let answer = reqwest::Client::new().post(url).json(&body).send().await?;
     if !answer.status().is_success() {
-        bail!("the registry did not take a compatible schema: {} {}", answer.status(), answer.text().await?);
+        bail!(
+            "the registry did not take a compatible schema: {} {}",
+            answer.status(),
+            answer.text().await?
+        );
     }
     let answer: serde_json::Value = answer.json().await?;
-    let id =
-        answer["id"].as_u64().and_then(|id| u32::try_from(id).ok()).context("the registry names no id")?;
+    let id = answer["id"]
+        .as_u64()
+        .and_then(|id| u32::try_from(id).ok())
+        .context("the registry names no id")?;
     for name in ["user-0", "order-0", "notification-0", "gateway-0", "gateway-1"] {
         world.load.place_as(id, sku).await?;
         world.control.stop(name).await?;

@@ -24,7 +24,11 @@ pub(super) async fn killed(world: &World, rng: &mut StdRng, store: &str) -> anyh
 }
 
 /// The store has committed and says so; nobody hears it, as it is killed.
-pub(super) async fn killed_unanswered(world: &World, rng: &mut StdRng, store: &str) -> anyhow::Result<()> {
+pub(super) async fn killed_unanswered(
+    world: &World,
+    rng: &mut StdRng,
+    store: &str,
+) -> anyhow::Result<()> {
     let away = Duration::from_millis(rng.random_range(0..3000));
     let proxy = &world.proxied(store)?.proxy;
     behind_proxy(world, store, users(store), async {
@@ -54,10 +58,12 @@ pub(super) async fn slow(world: &World, rng: &mut StdRng, store: &str) -> anyhow
     .await
 }
 
-/// Connections take everything and answer nothing, and the old ones still do when new ones work again. What
-/// is projected has to go on before they would break by themselves.
+/// Connections take everything and answer nothing, and the old ones still do when new ones work
+/// again. What is projected has to go on before they would break by themselves.
 pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    for (store, projection) in [("postgres", "outcomes"), ("mongo", "orders"), ("redis", "live-order")] {
+    for (store, projection) in
+        [("postgres", "outcomes"), ("mongo", "orders"), ("redis", "live-order")]
+    {
         let proxy = &world.proxied(store)?.proxy;
         behind_proxy(world, store, users(store), async {
             let before = proxy.harmed();
@@ -75,8 +81,9 @@ pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow
             let (first, healed) = (applied().await, Instant::now());
             while applied().await <= first {
                 if healed.elapsed() > secs(60) {
-                    let what =
-                        format!("{projection} still waits for a dead connection to {store} after 60 s");
+                    let what = format!(
+                        "{projection} still waits for a dead connection to {store} after 60 s"
+                    );
                     world.report('H', Damage::Late, what);
                     break;
                 }

@@ -50,7 +50,11 @@ impl Docker {
     /// Runs `program`; what it prints.
     pub(crate) async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.root).kill_on_drop(true).stdin(std::process::Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(&self.root)
+            .kill_on_drop(true)
+            .stdin(std::process::Stdio::null());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let what = format!("{program} {}", arguments.join(" "));
         let output = tokio::time::timeout(COMMAND_MAX, command.output())
@@ -81,7 +85,11 @@ impl Docker {
         let container = |line: &str| {
             let mut words = line.split_whitespace().map(str::to_owned);
             let (id, service) = (words.next()?, words.next()?);
-            Some(Container { id, service, healthy: words.next().is_some_and(|health| health == "healthy") })
+            Some(Container {
+                id,
+                service,
+                healthy: words.next().is_some_and(|health| health == "healthy"),
+            })
         };
         Ok(listed.lines().filter_map(container).collect())
     }
@@ -108,7 +116,8 @@ impl Docker {
     pub(crate) async fn crash(&self, service: &str) -> anyhow::Result<()> {
         let id = self.compose(&["ps", "-q", service]).await?.trim().to_owned();
         ensure!(!id.is_empty(), "{service} does not run");
-        let restarts = async || self.run("docker", &["inspect", "-f", "{{.RestartCount}}", &id]).await;
+        let restarts =
+            async || self.run("docker", &["inspect", "-f", "{{.RestartCount}}", &id]).await;
         let before = restarts().await?;
         // -1: all but the first process, docker-init, which ends with its child, and the shell
         // itself, which ends with the container. So the result of `exec` says nothing.

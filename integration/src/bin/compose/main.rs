@@ -80,7 +80,9 @@ async fn main() -> ExitCode {
     let mut report = Report::new();
     let done = run(&options, &mut report).await;
     let written = std::fs::write(&options.out, report.table());
-    match done.and(written.map_err(|error| anyhow::anyhow!("write {}: {error}", options.out.display()))) {
+    match done
+        .and(written.map_err(|error| anyhow::anyhow!("write {}: {error}", options.out.display())))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             integration::tell!("error: {error:#}");
@@ -95,7 +97,11 @@ async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         return report.step("the README's tour, typed", readme::tour(&docker)).await;
     }
     // What an earlier run may have left.
-    docker.clone().with("COMPOSE_PROFILES", "*").compose(&["down", "-v", "--remove-orphans"]).await?;
+    docker
+        .clone()
+        .with("COMPOSE_PROFILES", "*")
+        .compose(&["down", "-v", "--remove-orphans"])
+        .await?;
     if options.short {
         return steps::short(&docker, report).await;
     }

@@ -12,13 +12,15 @@ fn snippet(text: &str, heading: &str) -> anyhow::Result<String> {
     let section = below.split("\n## ").next().unwrap_or_default();
     let (_, block) =
         section.split_once("```sh\n").with_context(|| format!("\"{heading}\" has no commands"))?;
-    let (commands, _) = block.split_once("```").with_context(|| format!("\"{heading}\" does not end"))?;
+    let (commands, _) =
+        block.split_once("```").with_context(|| format!("\"{heading}\" does not end"))?;
     Ok(commands.to_owned())
 }
 
 /// Types the commands below a heading into a fresh shell; what it prints.
 pub(crate) async fn typed(docker: &Docker, heading: &str) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(docker.root().join("README.md")).context("read README.md")?;
+    let text =
+        std::fs::read_to_string(docker.root().join("README.md")).context("read README.md")?;
     let commands = snippet(&text, heading)?;
     docker.run("bash", &["--noprofile", "--norc", "-c", &commands]).await
 }
@@ -26,7 +28,10 @@ pub(crate) async fn typed(docker: &Docker, heading: &str) -> anyhow::Result<Stri
 /// Adds the products as "With Docker" says, and goes the tour.
 pub(crate) async fn tour(docker: &Docker) -> anyhow::Result<String> {
     let stocked = typed(docker, "With Docker").await?;
-    ensure!(stocked.matches("\"available\":1000").count() == 2, "the products were not stocked: {stocked}");
+    ensure!(
+        stocked.matches("\"available\":1000").count() == 2,
+        "the products were not stocked: {stocked}"
+    );
     let seen = typed(docker, "A tour with curl").await?;
     ensure!(seen.contains("HTTP/1.1 201"), "the order was not answered: {seen}");
     let confirmed = seen.matches("\"status\":\"confirmed\"").count();

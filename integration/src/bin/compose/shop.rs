@@ -45,8 +45,11 @@ impl Shop {
     pub(crate) async fn open(docker: &Docker, host: &str) -> anyhow::Result<Self> {
         let url = format!("http://{host}:3000");
         let mark = Uuid::new_v4().simple().to_string();
-        let (sku, email, password) =
-            (format!("sold-{}", &mark[..12]), format!("{mark}@millrace.example"), format!("password {mark}"));
+        let (sku, email, password) = (
+            format!("sold-{}", &mark[..12]),
+            format!("{mark}@millrace.example"),
+            format!("password {mark}"),
+        );
         let path = "/var/lib/millrace/secrets/admin-password";
         let secret = docker.compose(&["exec", "-T", "gateway-0", "cat", path]).await?;
         let admin = Arc::new(log_in(&url, "admin@millrace.example", secret.trim()).await?);
@@ -76,8 +79,8 @@ impl Shop {
         Ok(order)
     }
 
-    /// Orders under a key; `None` if the order was rejected at its deadline of 30 s, as stock had not
-    /// been reserved until then.
+    /// Orders under a key; `None` if the order was rejected at its deadline of 30 s, as stock had
+    /// not been reserved until then.
     async fn order_under(&self, key: &str) -> anyhow::Result<Option<String>> {
         let placed = done(|| self.ada.place_order(&[(&self.sku, 1)]).key(key)).await?;
         if placed.status == DEADLINE_STATUS {
@@ -104,7 +107,11 @@ impl Shop {
         Busy { shop: self.clone(), people: people.collect(), stop, confirmed }
     }
 
-    async fn order_until(&self, stop: &AtomicBool, confirmed: &AtomicUsize) -> anyhow::Result<Vec<Order>> {
+    async fn order_until(
+        &self,
+        stop: &AtomicBool,
+        confirmed: &AtomicUsize,
+    ) -> anyhow::Result<Vec<Order>> {
         let mut orders = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             let (key, begun) = (Uuid::new_v4().to_string(), Instant::now());
@@ -158,13 +165,18 @@ impl Busy {
         ensure!(ids.len() == made, "{made} orders were confirmed under {} ids", ids.len());
         // Asked again, each key answers with its one order.
         for some in orders.chunks(8) {
-            let again = try_join_all(some.iter().map(|order| self.shop.order_under(&order.key))).await?;
-            ensure!(again.iter().eq(some.iter().map(|order| &order.id)), "a key answers with another order");
+            let again =
+                try_join_all(some.iter().map(|order| self.shop.order_under(&order.key))).await?;
+            ensure!(
+                again.iter().eq(some.iter().map(|order| &order.id)),
+                "a key answers with another order"
+            );
         }
         let wanted = PIECES - self.shop.sold.load(Ordering::Relaxed);
         let begun = Instant::now();
         loop {
-            let product = done(|| self.shop.admin.get(&format!("/v1/products/{}", self.shop.sku))).await?;
+            let product =
+                done(|| self.shop.admin.get(&format!("/v1/products/{}", self.shop.sku))).await?;
             let left = product.body["available"].as_i64();
             if left == Some(wanted) {
                 break;
@@ -177,7 +189,8 @@ impl Busy {
     }
 }
 
-/// What came of the orders: each was confirmed or rejected once, and asking again gives the same answer.
+/// What came of the orders: each was confirmed or rejected once, and asking again gives the same
+/// answer.
 pub(crate) struct Sums {
     confirmed: usize,
     /// At their deadline.
@@ -188,7 +201,11 @@ pub(crate) struct Sums {
 impl std::fmt::Display for Sums {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let longest = self.longest.as_secs_f64();
-        write!(f, "{} orders, each confirmed once, the longest after {longest:.1} s", self.confirmed)?;
+        write!(
+            f,
+            "{} orders, each confirmed once, the longest after {longest:.1} s",
+            self.confirmed
+        )?;
         match self.rejected {
             0 => Ok(()),
             rejected => write!(f, "; {rejected} more rejected at their deadline"),
@@ -203,7 +220,8 @@ async fn log_in(url: &str, email: &str, password: &str) -> anyhow::Result<Client
     loop {
         match visitor.log_in(email, password).send().await {
             Ok(Answer { status: 200 | 201, body, .. }) => {
-                let token = body["access_token"].as_str().context("a session without a token")?.to_owned();
+                let token =
+                    body["access_token"].as_str().context("a session without a token")?.to_owned();
                 return Ok(visitor.with_token(token));
             }
             other if begun.elapsed() > TRY_MAX => bail!("{email} can't log in: {other:?}"),
@@ -220,13 +238,16 @@ async fn done(request: impl Fn() -> Request) -> anyhow::Result<Answer> {
         match answer {
             Ok(answer) if [200, 201].contains(&answer.status) => return Ok(answer),
             // Such an answer is final: it is the order's outcome.
-            Ok(answer) if answer.status == DEADLINE_STATUS && answer.text("code") == Some("deadline") => {
+            Ok(answer)
+                if answer.status == DEADLINE_STATUS && answer.text("code") == Some("deadline") =>
+            {
                 return Ok(answer);
             }
-            // 202: not decided yet. 404: a read model that lags. 409: the first try is still on its way.
-            // Others of 4xx will not get better.
+            // 202: not decided yet. 404: a read model that lags. 409: the first try is still on its
+            // way. Others of 4xx will not get better.
             Ok(answer)
-                if (400..500).contains(&answer.status) && ![404, 409, 429].contains(&answer.status) =>
+                if (400..500).contains(&answer.status)
+                    && ![404, 409, 429].contains(&answer.status) =>
             {
                 bail!("{}: {} {}", answer.what, answer.status, answer.body)
             }

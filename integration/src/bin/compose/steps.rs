@@ -43,7 +43,11 @@ pub(crate) async fn short(docker: &Docker, report: &mut Report) -> anyhow::Resul
 }
 
 /// The steps on the default settings.
-pub(crate) async fn one_broker(docker: &Docker, report: &mut Report, all: bool) -> anyhow::Result<()> {
+pub(crate) async fn one_broker(
+    docker: &Docker,
+    report: &mut Report,
+    all: bool,
+) -> anyhow::Result<()> {
     report.step("`docker compose up --build --wait`", up(docker, &["--build"])).await?;
     report
         .step("the same again, nothing changed", async {
@@ -89,7 +93,9 @@ pub(crate) async fn one_broker(docker: &Docker, report: &mut Report, all: bool) 
             ))
         })
         .await?;
-    report.step("`gateway-0` made anew behind nginx, `gateway-1` stopped", renewed_gateway(docker)).await?;
+    report
+        .step("`gateway-0` made anew behind nginx, `gateway-1` stopped", renewed_gateway(docker))
+        .await?;
     report.step("`docker compose down`, `up --wait`", down_and_up(docker, shop, &order)).await?;
     report.step("`docker compose down -v`", dropped(docker)).await
 }
@@ -105,7 +111,8 @@ async fn down_and_up(docker: &Docker, shop: Shop, order: &str) -> anyhow::Result
 }
 
 async fn ids(docker: &Docker) -> anyhow::Result<Vec<String>> {
-    let mut ids: Vec<_> = docker.containers().await?.into_iter().map(|container| container.id).collect();
+    let mut ids: Vec<_> =
+        docker.containers().await?.into_iter().map(|container| container.id).collect();
     ids.sort();
     Ok(ids)
 }
@@ -128,12 +135,14 @@ async fn crashed(docker: &Docker, service: &str) -> anyhow::Result<String> {
     Ok(format!("restarted, healthy after {:.0} s; {sums}", healthy.as_secs_f64()))
 }
 
-/// A gateway gets a new container, and nginx, which runs on, has to find it: the other one is stopped.
+/// A gateway gets a new container, and nginx, which runs on, has to find it: the other one is
+/// stopped.
 async fn renewed_gateway(docker: &Docker) -> anyhow::Result<String> {
     let shop = Shop::open(docker, "localhost").await?;
     let nginx = docker.compose(&["ps", "-q", "nginx"]).await?;
-    let started =
-        async || docker.run("docker", &["inspect", "-f", "{{.State.StartedAt}}", nginx.trim()]).await;
+    let started = async || {
+        docker.run("docker", &["inspect", "-f", "{{.State.StartedAt}}", nginx.trim()]).await
+    };
     let before = started().await?;
     docker.compose(&["rm", "-sf", "gateway-0"]).await?;
     docker.compose(&["up", "-d", "--wait", "gateway-0"]).await?;
@@ -166,8 +175,11 @@ pub(crate) async fn other_settings(docker: &Docker, report: &mut Report) -> anyh
             changed.compose(&["up", "-d", "--no-deps", "order"]).await?;
             let begun = Instant::now();
             loop {
-                let log = changed.compose(&["logs", "--no-log-prefix", "--tail", "20", "order"]).await?;
-                if let Some(line) = log.lines().find(|line| line.contains("check MILLRACE_POSTGRES_URL")) {
+                let log =
+                    changed.compose(&["logs", "--no-log-prefix", "--tail", "20", "order"]).await?;
+                if let Some(line) =
+                    log.lines().find(|line| line.contains("check MILLRACE_POSTGRES_URL"))
+                {
                     return Ok(format!("`order` ends: `{line}`"));
                 }
                 ensure!(begun.elapsed() < RESUME_MAX, "`order` does not say what is wrong:\n{log}");
@@ -181,18 +193,23 @@ pub(crate) async fn other_settings(docker: &Docker, report: &mut Report) -> anyh
 /// The profile that catches mail.
 pub(crate) async fn mail(docker: &Docker, report: &mut Report) -> anyhow::Result<()> {
     let name = "`MILLRACE_SMTP_URL=smtp://mailpit:1025 docker compose --profile mail up --wait`";
-    let docker =
-        docker.clone().with("MILLRACE_SMTP_URL", "smtp://mailpit:1025").with("COMPOSE_PROFILES", "mail");
+    let docker = docker
+        .clone()
+        .with("MILLRACE_SMTP_URL", "smtp://mailpit:1025")
+        .with("COMPOSE_PROFILES", "mail");
     report
         .step(name, async {
             let seen = up(&docker, &[]).await?;
             Shop::open(&docker, "localhost").await?.order().await?;
             let begun = Instant::now();
             loop {
-                let mails = docker.run("curl", &["-sf", "http://localhost:8025/api/v1/messages"]).await?;
-                let mails: serde_json::Value = serde_json::from_str(&mails).context("Mailpit's answer")?;
+                let mails =
+                    docker.run("curl", &["-sf", "http://localhost:8025/api/v1/messages"]).await?;
+                let mails: serde_json::Value =
+                    serde_json::from_str(&mails).context("Mailpit's answer")?;
                 let subjects: Vec<_> = mails["messages"].as_array().into_iter().flatten().collect();
-                let subjects: Vec<_> = subjects.iter().filter_map(|mail| mail["Subject"].as_str()).collect();
+                let subjects: Vec<_> =
+                    subjects.iter().filter_map(|mail| mail["Subject"].as_str()).collect();
                 if subjects.contains(&"Your order is confirmed") {
                     return Ok(format!("{seen}; Mailpit caught: {}", subjects.join("; ")));
                 }

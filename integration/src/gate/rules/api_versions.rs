@@ -1,4 +1,5 @@
-//! The rule `api-versions`: clients negotiate what they would negotiate with Redpanda. It never offers a version that Kafka lacks.
+//! The rule `api-versions`: clients negotiate what they would negotiate with Redpanda. It never
+//! offers a version that Kafka lacks.
 
 use anyhow::bail;
 use bytes::Bytes;
@@ -16,10 +17,12 @@ pub(super) const RULE: Rule = Rule {
              process_request and process_generic; src/v/kafka/server/connection_context.cc, process_one_request",
 };
 
-/// The API of a request that Redpanda serves; `None` for an ApiVersions request of a later version than Redpanda's, which it
-/// answers all the same. Any other request outside of Redpanda's table is an error.
+/// The API of a request that Redpanda serves; `None` for an ApiVersions request of a later version
+/// than Redpanda's, which it answers all the same. Any other request outside of Redpanda's table is
+/// an error.
 pub(super) fn admitted(request: &Request) -> anyhow::Result<Option<ApiKey>> {
-    let (Some(versions), Ok(api)) = (table::versions(request.key), ApiKey::try_from(request.key)) else {
+    let (Some(versions), Ok(api)) = (table::versions(request.key), ApiKey::try_from(request.key))
+    else {
         bail!("{}: Unsupported API {}", RULE.name, request.key);
     };
     if request.version >= versions.min && request.version <= versions.max {
@@ -31,10 +34,16 @@ pub(super) fn admitted(request: &Request) -> anyhow::Result<Option<ApiKey>> {
     bail!("{}: Unsupported version {} for {api:?} API", RULE.name, request.version)
 }
 
-/// Asks Kafka for its versions. A version of ApiVersions that Redpanda lacks is answered in version 0 with the error.
+/// Asks Kafka for its versions. A version of ApiVersions that Redpanda lacks is answered in version
+/// 0 with the error.
 pub(super) fn plan(request: &Request) -> anyhow::Result<Plan> {
-    let known = table::versions(request.key).is_some_and(|versions| request.version <= versions.max);
-    let asked = if known { request.frame() } else { request.in_version_0(&ApiVersionsRequest::default())? };
+    let known =
+        table::versions(request.key).is_some_and(|versions| request.version <= versions.max);
+    let asked = if known {
+        request.frame()
+    } else {
+        request.in_version_0(&ApiVersionsRequest::default())?
+    };
     let request_of_kafka = Request::of(asked.clone())?;
     Ok(Plan::Exchange {
         request: asked,
@@ -81,22 +90,31 @@ mod tests {
 
     fn kafka(request: &Request) -> Bytes {
         let api = |key: ApiKey, min, max| {
-            ApiVersion::default().with_api_key(key as i16).with_min_version(min).with_max_version(max)
+            ApiVersion::default()
+                .with_api_key(key as i16)
+                .with_min_version(min)
+                .with_max_version(max)
         };
         let feature = FinalizedFeatureKey::default()
             .with_name(StrBytes::from_static_str("transaction.version"))
             .with_max_version_level(2);
-        let all = ApiVersionsResponse::default().with_finalized_features_epoch(3).with_api_keys(vec![
-            api(ApiKey::Fetch, 4, 17),
-            api(ApiKey::ConsumerGroupHeartbeat, 0, 1),
-            api(ApiKey::EndTxn, 0, 5),
-        ]);
-        let all = if request.version >= 3 { all.with_finalized_features(vec![feature]) } else { all };
+        let all =
+            ApiVersionsResponse::default().with_finalized_features_epoch(3).with_api_keys(vec![
+                api(ApiKey::Fetch, 4, 17),
+                api(ApiKey::ConsumerGroupHeartbeat, 0, 1),
+                api(ApiKey::EndTxn, 0, 5),
+            ]);
+        let all =
+            if request.version >= 3 { all.with_finalized_features(vec![feature]) } else { all };
         request.response(&all).expect("a response")
     }
 
     fn versions(response: &ApiVersionsResponse) -> Vec<(i16, i16, i16)> {
-        response.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version)).collect()
+        response
+            .api_keys
+            .iter()
+            .map(|api| (api.api_key, api.min_version, api.max_version))
+            .collect()
     }
 
     fn expected() -> Vec<(i16, i16, i16)> {
@@ -124,7 +142,8 @@ mod tests {
     #[test]
     fn later_version_of_api_versions_is_answered_in_version_0_with_the_error() {
         // No library encodes a version that is not there yet; only its header is read.
-        let mut frame = request(ApiKey::ApiVersions, 4, &ApiVersionsRequest::default()).frame().to_vec();
+        let mut frame =
+            request(ApiKey::ApiVersions, 4, &ApiVersionsRequest::default()).frame().to_vec();
         frame[7] = 5;
         let request = Request::of(frame.into()).expect("a request");
         let (frame, mut exchange) = asked(Gate::default().plan(&request).expect("a plan"));
@@ -142,8 +161,12 @@ mod tests {
         let gate = Gate::default();
         let metadata = request(ApiKey::Metadata, 13, &MetadataRequest::default());
         assert!(gate.plan(&metadata).is_err_and(|error| error.to_string().contains("version 13")));
-        let unknown = request(ApiKey::ConsumerGroupHeartbeat, 0, &FindCoordinatorRequest::default());
-        assert!(gate.plan(&unknown).is_err_and(|error| error.to_string().contains("Unsupported API 68")));
+        let unknown =
+            request(ApiKey::ConsumerGroupHeartbeat, 0, &FindCoordinatorRequest::default());
+        assert!(
+            gate.plan(&unknown)
+                .is_err_and(|error| error.to_string().contains("Unsupported API 68"))
+        );
         assert!(matches!(
             gate.plan(&request(ApiKey::Metadata, 12, &MetadataRequest::default())).expect("a plan"),
             Plan::Pass

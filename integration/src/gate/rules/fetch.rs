@@ -1,5 +1,6 @@
-//! The rule `committed-fetch-wait`: a reader of committed records may get what was committed only when its fetch has waited to
-//! its end. It is off unless asked for, because Redpanda does so sometimes and the gate does so always.
+//! The rule `committed-fetch-wait`: a reader of committed records may get what was committed only
+//! when its fetch has waited to its end. It is off unless asked for, because Redpanda does so
+//! sometimes and the gate does so always.
 
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ impl Exchange for Wait {
         let body: FetchResponse = self.request.read_response(&response)?;
         let mut partitions = body.responses.iter().flat_map(|topic| &topic.partitions);
         let something = partitions.any(|partition| {
-            partition.error_code != 0 || partition.records.as_ref().is_some_and(|records| !records.is_empty())
+            partition.error_code != 0
+                || partition.records.as_ref().is_some_and(|records| !records.is_empty())
         });
         if something || body.error_code != 0 {
             return Ok(Next::Respond(response));
@@ -91,21 +93,25 @@ mod tests {
     fn committed_fetch_that_finds_nothing_is_repeated_once_after_its_whole_wait() {
         let (request, plan) = plan(COMMITTED, NO_SESSION);
         let (frame, mut exchange) = asked(plan);
-        let of_kafka: FetchRequest = Request::of(frame.clone()).expect("a request").decode().expect("a body");
+        let of_kafka: FetchRequest =
+            Request::of(frame.clone()).expect("a request").decode().expect("a body");
         assert_eq!(of_kafka.max_wait_ms, 0);
-        let Next::Ask { request: again, after } = exchange.answered(response(&request, b"")).expect("next")
+        let Next::Ask { request: again, after } =
+            exchange.answered(response(&request, b"")).expect("next")
         else {
             panic!("it is answered early");
         };
         assert_eq!((again, after), (frame, Duration::from_millis(500)));
-        let _: FetchResponse = responded(exchange.answered(response(&request, b"")).expect("next"), 11);
+        let _: FetchResponse =
+            responded(exchange.answered(response(&request, b"")).expect("next"), 11);
     }
 
     #[test]
     fn committed_fetch_that_finds_records_is_answered_at_once() {
         let (request, plan) = plan(COMMITTED, NO_SESSION);
         let (_, mut exchange) = asked(plan);
-        let _: FetchResponse = responded(exchange.answered(response(&request, b"batch")).expect("next"), 11);
+        let _: FetchResponse =
+            responded(exchange.answered(response(&request, b"batch")).expect("next"), 11);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The rules on timeouts: what Redpanda refuses by its cluster settings, which the gate takes as settings of its own.
+//! The rules on timeouts: what Redpanda refuses by its cluster settings, which the gate takes as
+//! settings of its own.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
@@ -43,7 +44,12 @@ pub(super) fn refuse_producer(
     } else {
         return Ok(None);
     };
-    tell!("gate: {}: {} ms, producer {:?} refused", rule.name, body.transaction_timeout_ms, body.producer_id);
+    tell!(
+        "gate: {}: {} ms, producer {:?} refused",
+        rule.name,
+        body.transaction_timeout_ms,
+        body.producer_id
+    );
     let refused = InitProducerIdResponse::default()
         .with_error_code(error.code())
         .with_producer_id(ProducerId(-1))
@@ -57,7 +63,12 @@ pub(super) fn join_group(settings: &Settings, request: &Request) -> anyhow::Resu
     if allowed.contains(&body.session_timeout_ms) {
         return Ok(Plan::Pass);
     }
-    tell!("gate: {}: {} ms of {} refused", SESSION_TIMEOUT.name, body.session_timeout_ms, &**body.group_id);
+    tell!(
+        "gate: {}: {} ms of {} refused",
+        SESSION_TIMEOUT.name,
+        body.session_timeout_ms,
+        &**body.group_id
+    );
     let refused = JoinGroupResponse::default()
         .with_error_code(ResponseError::InvalidSessionTimeout.code())
         .with_member_id(body.member_id);
@@ -74,7 +85,8 @@ mod tests {
     use crate::gate::Gate;
 
     fn init(timeout_ms: i32, producer: (i64, i16)) -> Plan {
-        let gate = Gate::new(Settings { transaction_max_timeout_ms: 60_000, ..Settings::default() });
+        let gate =
+            Gate::new(Settings { transaction_max_timeout_ms: 60_000, ..Settings::default() });
         let body = InitProducerIdRequest::default()
             .with_transactional_id(Some(TransactionalId(StrBytes::from_static_str("order-0-0"))))
             .with_transaction_timeout_ms(timeout_ms)

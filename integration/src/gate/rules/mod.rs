@@ -1,5 +1,6 @@
-//! Redpanda's rules that Kafka does not have, each with its name, its source in Redpanda's repository, and a test in its file.
-//! A rule sees decoded requests and responses only, never a socket.
+//! Redpanda's rules that Kafka does not have, each with its name, its source in Redpanda's
+//! repository, and a test in its file. A rule sees decoded requests and responses only, never a
+//! socket.
 
 mod api_versions;
 mod fetch;
@@ -20,7 +21,8 @@ pub struct Rule {
     pub name: &'static str,
     /// What Redpanda does.
     pub does: &'static str,
-    /// Where that is written: a file and function in Redpanda's repository, or a page of its documentation.
+    /// Where that is written: a file and function in Redpanda's repository, or a page of its
+    /// documentation.
     pub source: &'static str,
 }
 
@@ -36,7 +38,8 @@ pub const RULES: &[Rule] = &[
     fetch::RULE,
 ];
 
-/// A known difference between Redpanda and what clients meet here, which the gate cannot or does not imitate.
+/// A known difference between Redpanda and what clients meet here, which the gate cannot or does
+/// not imitate.
 #[derive(Clone, Copy, Debug)]
 pub struct NotImitated {
     /// What Redpanda does.
@@ -144,7 +147,8 @@ pub(super) mod tests {
             .with_request_api_key(api as i16)
             .with_request_api_version(version)
             .with_correlation_id(7);
-        let frame = wire::frame(&header, T::header_version(version), body, version).expect("a frame");
+        let frame =
+            wire::frame(&header, T::header_version(version), body, version).expect("a frame");
         Request::of(frame).expect("a request")
     }
 
@@ -156,7 +160,9 @@ pub(super) mod tests {
 
     /// What Kafka is asked, and the rule that waits for its response.
     pub(in crate::gate) fn asked(plan: Plan) -> (Bytes, Box<dyn Exchange>) {
-        let Plan::Exchange { request, exchange, .. } = plan else { panic!("no rule looks at the response") };
+        let Plan::Exchange { request, exchange, .. } = plan else {
+            panic!("no rule looks at the response")
+        };
         (request, exchange)
     }
 
@@ -184,7 +190,8 @@ pub(super) mod tests {
         names.dedup();
         assert_eq!(names.len(), RULES.len());
         for rule in RULES {
-            let rooted = rule.source.starts_with("src/v/") || rule.source.contains("docs.redpanda.com");
+            let rooted =
+                rule.source.starts_with("src/v/") || rule.source.contains("docs.redpanda.com");
             assert!(rooted && rule.does.ends_with('.'), "{rule:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! The rule `topic-settings`: which settings of a topic Redpanda has, ignores and refuses. It changes no setting's value, and
-//! leaves the settings of brokers to Kafka.
+//! The rule `topic-settings`: which settings of a topic Redpanda has, ignores and refuses. It
+//! changes no setting's value, and leaves the settings of brokers to Kafka.
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,8 @@ pub(super) const RULE: Rule = Rule {
              incremental_alter_configs.cc, create_topic_properties_update; topics/types.h, allowlist_topic_noop_confs",
 };
 
-/// Settings that both have. The last line came after v24.3: see the topic properties in the documentation of v26.2.
+/// Settings that both have. The last line came after v24.3: see the topic properties in the
+/// documentation of v26.2.
 const SHARED: &[&str] = &[
     "cleanup.policy",
     "compression.type",
@@ -125,7 +126,8 @@ macro_rules! alter {
             let mut slots = Vec::new();
             body.resources.retain_mut(|resource| {
                 let is_topic = resource.resource_type == TOPIC;
-                let wrong = resource.configs.iter().find(|config| is_topic && is_refused(&config.name));
+                let wrong =
+                    resource.configs.iter().find(|config| is_topic && is_refused(&config.name));
                 slots.push(wrong.is_none());
                 let Some(wrong) = wrong else {
                     let before = resource.configs.len();
@@ -133,7 +135,12 @@ macro_rules! alter {
                     changed |= before != resource.configs.len();
                     return true;
                 };
-                tell!("gate: {}: {} of {} refused", RULE.name, &*wrong.name, &*resource.resource_name);
+                tell!(
+                    "gate: {}: {} of {} refused",
+                    RULE.name,
+                    &*wrong.name,
+                    &*resource.resource_name
+                );
                 let message = format!("invalid topic property: {}", &*wrong.name);
                 refused.push(
                     <$resource_response>::default()
@@ -193,7 +200,9 @@ alter!(
 #[cfg(test)]
 mod tests {
     use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-    use kafka_protocol::messages::{ApiKey, alter_configs_request, incremental_alter_configs_request};
+    use kafka_protocol::messages::{
+        ApiKey, alter_configs_request, incremental_alter_configs_request,
+    };
 
     use super::super::tests::{answered, asked, request, responded};
     use super::*;
@@ -205,8 +214,9 @@ mod tests {
 
     fn alteration(names: &[&[&str]]) -> Plan {
         let resource = |(number, names): (usize, &&[&str])| {
-            let config =
-                |name: &&str| alter_configs_request::AlterableConfig::default().with_name(text(name));
+            let config = |name: &&str| {
+                alter_configs_request::AlterableConfig::default().with_name(text(name))
+            };
             alter_configs_request::AlterConfigsResource::default()
                 .with_resource_type(TOPIC)
                 .with_resource_name(text(&format!("topic {number}")))
@@ -219,22 +229,27 @@ mod tests {
 
     #[test]
     fn creating_a_topic_ignores_settings_that_redpanda_does_not_have() {
-        let config = |name| CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text("1")));
+        let config = |name| {
+            CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text("1")))
+        };
         let create = |names: &[&'static str]| {
-            let topic =
-                CreatableTopic::default().with_configs(names.iter().map(|name| config(*name)).collect());
+            let topic = CreatableTopic::default()
+                .with_configs(names.iter().map(|name| config(*name)).collect());
             let body = CreateTopicsRequest::default().with_topics(vec![topic]);
             Gate::default().plan(&request(ApiKey::CreateTopics, 6, &body)).expect("a plan")
         };
-        let (frame, _) = asked(create(&["retention.ms", "min.insync.replicas", "write.caching", "no.such"]));
-        let body: CreateTopicsRequest = Request::of(frame).expect("a request").decode().expect("a body");
+        let (frame, _) =
+            asked(create(&["retention.ms", "min.insync.replicas", "write.caching", "no.such"]));
+        let body: CreateTopicsRequest =
+            Request::of(frame).expect("a request").decode().expect("a body");
         assert_eq!(body.topics[0].configs, [config("retention.ms")]);
         assert!(matches!(create(&["retention.ms"]), Plan::Pass));
     }
 
     #[test]
     fn altering_refuses_the_topic_with_an_unknown_setting_and_no_other() {
-        let response: AlterConfigsResponse = answered(alteration(&[&["retention.ms", "no.such"]]), 2);
+        let response: AlterConfigsResponse =
+            answered(alteration(&[&["retention.ms", "no.such"]]), 2);
         assert_eq!(response.responses[0].error_code, ResponseError::InvalidConfig.code());
         let message = response.responses[0].error_message.as_deref();
         assert_eq!(message, Some("invalid topic property: no.such"));
@@ -247,12 +262,16 @@ mod tests {
             alter_configs_response::AlterConfigsResourceResponse::default()
                 .with_resource_name(resource.resource_name.clone())
         };
-        let kafka =
-            AlterConfigsResponse::default().with_responses(body.resources.iter().map(answer).collect());
-        let next = exchange.answered(of_kafka.response(&kafka).expect("a response")).expect("merged");
+        let kafka = AlterConfigsResponse::default()
+            .with_responses(body.resources.iter().map(answer).collect());
+        let next =
+            exchange.answered(of_kafka.response(&kafka).expect("a response")).expect("merged");
         let merged: AlterConfigsResponse = responded(next, 2);
-        let merged: Vec<_> =
-            merged.responses.iter().map(|one| (one.resource_name.to_string(), one.error_code)).collect();
+        let merged: Vec<_> = merged
+            .responses
+            .iter()
+            .map(|one| (one.resource_name.to_string(), one.error_code))
+            .collect();
         let invalid = ResponseError::InvalidConfig.code();
         let expected = [("topic 0", 0), ("topic 1", invalid), ("topic 2", 0)];
         assert_eq!(merged, expected.map(|(name, code)| (name.to_owned(), code)));
@@ -260,9 +279,12 @@ mod tests {
 
     #[test]
     fn settings_without_effect_are_accepted_and_do_not_reach_kafka() {
-        let (frame, _) = asked(alteration(&[&["min.insync.replicas", "retention.ms", "flush.bytes"]]));
-        let body: AlterConfigsRequest = Request::of(frame).expect("a request").decode().expect("a body");
-        let names: Vec<_> = body.resources[0].configs.iter().map(|config| config.name.to_string()).collect();
+        let (frame, _) =
+            asked(alteration(&[&["min.insync.replicas", "retention.ms", "flush.bytes"]]));
+        let body: AlterConfigsRequest =
+            Request::of(frame).expect("a request").decode().expect("a body");
+        let names: Vec<_> =
+            body.resources[0].configs.iter().map(|config| config.name.to_string()).collect();
         assert_eq!(names, ["retention.ms"]);
         assert!(matches!(alteration(&[&["retention.ms"]]), Plan::Pass));
     }
@@ -270,13 +292,15 @@ mod tests {
     #[test]
     fn incremental_alteration_obeys_the_same_rule_and_brokers_are_left_to_kafka() {
         let plan = |resource_type| {
-            let config =
-                incremental_alter_configs_request::AlterableConfig::default().with_name(text("no.such"));
+            let config = incremental_alter_configs_request::AlterableConfig::default()
+                .with_name(text("no.such"));
             let resource = incremental_alter_configs_request::AlterConfigsResource::default()
                 .with_resource_type(resource_type)
                 .with_configs(vec![config]);
             let body = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-            Gate::default().plan(&request(ApiKey::IncrementalAlterConfigs, 1, &body)).expect("a plan")
+            Gate::default()
+                .plan(&request(ApiKey::IncrementalAlterConfigs, 1, &body))
+                .expect("a plan")
         };
         let response: IncrementalAlterConfigsResponse = answered(plan(TOPIC), 1);
         assert_eq!(response.responses[0].error_code, ResponseError::InvalidConfig.code());

@@ -1,5 +1,5 @@
-//! The rules on transactions, and what they remember of each transaction: which groups have staged offsets in it. The state
-//! survives a restart of the broker, as Redpanda's does.
+//! The rules on transactions, and what they remember of each transaction: which groups have staged
+//! offsets in it. The state survives a restart of the broker, as Redpanda's does.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,8 @@ pub(super) const WAITS_FOR_END: Rule = Rule {
     source: "src/v/cluster/tx_gateway_frontend.cc, with, which holds tm_stm::lock_tx over each of these requests",
 };
 
-/// Redpanda's lock has no bound of its own; what holds it ends within a few calls of create_topic_timeout_ms (2 s).
+/// Redpanda's lock has no bound of its own; what holds it ends within a few calls of
+/// create_topic_timeout_ms (2 s).
 const AGAIN_MAX: Duration = Duration::from_secs(30);
 /// Kafka ends a transaction in milliseconds.
 const AGAIN_AFTER_MIN: Duration = Duration::from_millis(1);
@@ -63,13 +64,16 @@ impl Transactions {
     }
 
     fn has_staged(&self, id: &str, producer: Producer, group: &str) -> bool {
-        self.open().get(id).is_some_and(|open| open.producer == producer && open.staged.contains(group))
+        self.open()
+            .get(id)
+            .is_some_and(|open| open.producer == producer && open.staged.contains(group))
     }
 
     /// Returns whether the group had staged nothing before.
     fn stage(&self, id: &str, producer: Producer, group: &str) -> bool {
         let mut all = self.open();
-        let open = all.entry(id.to_owned()).or_insert_with(|| Open { producer, staged: HashSet::new() });
+        let open =
+            all.entry(id.to_owned()).or_insert_with(|| Open { producer, staged: HashSet::new() });
         if open.producer != producer {
             *open = Open { producer, staged: HashSet::new() };
         }
@@ -91,7 +95,11 @@ impl Transactions {
         let body: AddOffsetsToTxnRequest = request.decode()?;
         let producer = Producer { id: body.producer_id.0, epoch: body.producer_epoch };
         if !self.has_staged(&body.transactional_id, producer, &body.group_id) {
-            return when_ended(request, |response: &AddOffsetsToTxnResponse| response.error_code, |_| {});
+            return when_ended(
+                request,
+                |response: &AddOffsetsToTxnResponse| response.error_code,
+                |_| {},
+            );
         }
         tell!(
             "gate: {}: {} has staged offsets of {} before",
@@ -99,12 +107,13 @@ impl Transactions {
             &**body.transactional_id,
             &**body.group_id
         );
-        let refused =
-            AddOffsetsToTxnResponse::default().with_error_code(ResponseError::UnknownServerError.code());
+        let refused = AddOffsetsToTxnResponse::default()
+            .with_error_code(ResponseError::UnknownServerError.code());
         Ok(Plan::Answer(request.response(&refused)?))
     }
 
-    /// Offsets count as staged from the moment in which they go to Kafka: an answer that is lost leaves them so.
+    /// Offsets count as staged from the moment in which they go to Kafka: an answer that is lost
+    /// leaves them so.
     pub(super) fn commit_offsets(&self, request: &Request) -> anyhow::Result<Plan> {
         let body: TxnOffsetCommitRequest = request.decode()?;
         let producer = Producer { id: body.producer_id.0, epoch: body.producer_epoch };
@@ -137,7 +146,11 @@ impl Transactions {
         )
     }
 
-    pub(super) fn init_producer(&self, settings: &Settings, request: &Request) -> anyhow::Result<Plan> {
+    pub(super) fn init_producer(
+        &self,
+        settings: &Settings,
+        request: &Request,
+    ) -> anyhow::Result<Plan> {
         let body: InitProducerIdRequest = request.decode()?;
         let Some(id) = &body.transactional_id else { return Ok(Plan::Pass) };
         if let Some(refused) = limits::refuse_producer(settings, request, &body)? {
@@ -168,7 +181,8 @@ pub(super) fn add_partitions(request: &Request) -> anyhow::Result<Plan> {
 
 const CONCURRENT: i16 = ResponseError::ConcurrentTransactions.code();
 
-/// Repeats a request to the transaction coordinator while the transaction before ends, then shows its error code to `seen`.
+/// Repeats a request to the transaction coordinator while the transaction before ends, then shows
+/// its error code to `seen`.
 fn when_ended<T: Decodable + HeaderVersion + 'static>(
     request: &Request,
     error_code: impl Fn(&T) -> i16 + Send + Sync + 'static,
@@ -190,8 +204,8 @@ fn when_ended<T: Decodable + HeaderVersion + 'static>(
     Ok(Plan::Exchange { request: request.frame(), exchange, alone: true })
 }
 
-/// Passes a request and its response, and lets a rule look at the response before the client has it. The rule may want the
-/// request to be sent again, after a while that it returns.
+/// Passes a request and its response, and lets a rule look at the response before the client has
+/// it. The rule may want the request to be sent again, after a while that it returns.
 struct Look<F>(Request, F);
 
 impl<F> Exchange for Look<F>
@@ -214,7 +228,9 @@ mod tests {
     use kafka_protocol::messages::txn_offset_commit_response::{
         TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
     };
-    use kafka_protocol::messages::{AddPartitionsToTxnRequest, ApiKey, GroupId, ProducerId, TransactionalId};
+    use kafka_protocol::messages::{
+        AddPartitionsToTxnRequest, ApiKey, GroupId, ProducerId, TransactionalId,
+    };
     use kafka_protocol::protocol::StrBytes;
 
     use super::super::tests::{answered, asked, request, responded};
@@ -250,15 +266,19 @@ mod tests {
         let partition = TxnOffsetCommitResponsePartition::default().with_error_code(error);
         let topic = TxnOffsetCommitResponseTopic::default().with_partitions(vec![partition]);
         let response = TxnOffsetCommitResponse::default().with_topics(vec![topic]);
-        exchange.answered(request.response(&response).expect("a response")).expect("it is passed on");
+        exchange
+            .answered(request.response(&response).expect("a response"))
+            .expect("it is passed on");
     }
 
     fn end(gate: &Gate, error: i16) {
-        let body = EndTxnRequest::default().with_transactional_id(id()).with_producer_id(ProducerId(4));
+        let body =
+            EndTxnRequest::default().with_transactional_id(id()).with_producer_id(ProducerId(4));
         let request = request(ApiKey::EndTxn, 3, &body);
         let (_, mut exchange) = asked(gate.plan(&request).expect("a plan"));
-        let response =
-            request.response(&EndTxnResponse::default().with_error_code(error)).expect("a response");
+        let response = request
+            .response(&EndTxnResponse::default().with_error_code(error))
+            .expect("a response");
         exchange.answered(response).expect("it is passed on");
     }
 
@@ -326,7 +346,9 @@ mod tests {
             exchange.answered(request.response(&response).expect("a response")).expect("a decision")
         };
         for _ in 0..3 {
-            let Next::Ask { request: again, .. } = answer(CONCURRENT) else { panic!("it is answered") };
+            let Next::Ask { request: again, .. } = answer(CONCURRENT) else {
+                panic!("it is answered")
+            };
             assert_eq!(again, frame);
         }
         let response: AddOffsetsToTxnResponse = responded(answer(0), 1);
@@ -339,10 +361,12 @@ mod tests {
         let request = request(ApiKey::AddPartitionsToTxn, 3, &body);
         let (_, mut exchange) = asked(Gate::default().plan(&request).expect("a plan"));
         let mut answer = |error: i16| {
-            let partition = AddPartitionsToTxnPartitionResult::default().with_partition_error_code(error);
-            let topic = AddPartitionsToTxnTopicResult::default().with_results_by_partition(vec![partition]);
-            let response =
-                AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(vec![topic]);
+            let partition =
+                AddPartitionsToTxnPartitionResult::default().with_partition_error_code(error);
+            let topic =
+                AddPartitionsToTxnTopicResult::default().with_results_by_partition(vec![partition]);
+            let response = AddPartitionsToTxnResponse::default()
+                .with_results_by_topic_v3_and_below(vec![topic]);
             exchange.answered(request.response(&response).expect("a response")).expect("a decision")
         };
         assert!(matches!(answer(CONCURRENT), Next::Ask { .. }));

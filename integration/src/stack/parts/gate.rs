@@ -1,6 +1,7 @@
-//! The gate before the brokers, which makes Kafka answer as Redpanda does. It is one process for all of them, since the rules
-//! on transactions need what was sent to any of them: to each transaction's coordinator and each group's. It listens where
-//! clients look for the brokers, with the cluster settings of `redpanda/broker.yaml`, and rewrites no address.
+//! The gate before the brokers, which makes Kafka answer as Redpanda does. It is one process for
+//! all of them, since the rules on transactions need what was sent to any of them: to each
+//! transaction's coordinator and each group's. It listens where clients look for the brokers, with
+//! the cluster settings of `redpanda/broker.yaml`, and rewrites no address.
 
 use std::ffi::OsString;
 
@@ -30,9 +31,11 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
 /// It is ready when each broker names all of them to a client through it.
 fn ready(brokers: &[Broker]) -> Ready {
     let question = |asked: &Broker| {
-        let names =
-            brokers.iter().map(|broker| format!("grep -q 'broker {} at {}'", broker.id, broker.advertised));
-        let grep = names.map(|grep| format!("echo \"$all\" | {grep}")).collect::<Vec<_>>().join(" && ");
+        let names = brokers
+            .iter()
+            .map(|broker| format!("grep -q 'broker {} at {}'", broker.id, broker.advertised));
+        let grep =
+            names.map(|grep| format!("echo \"$all\" | {grep}")).collect::<Vec<_>>().join(" && ");
         format!("all=$(kcat -b {} -L -m 2) && {grep}", asked.advertised)
     };
     let questions = brokers.iter().map(question).collect::<Vec<_>>().join(" && ");
@@ -49,7 +52,9 @@ fn cluster_settings(context: &Context) -> Result<Vec<OsString>, StackError> {
 fn options(broker_yaml: &str) -> Vec<OsString> {
     let set = broker_yaml.lines().filter_map(|line| line.split_once(": "));
     let known = set.filter(|(name, _)| SETTINGS.contains(name));
-    known.map(|(name, value)| format!("--{}={}", name.replace('_', "-"), value.trim()).into()).collect()
+    known
+        .map(|(name, value)| format!("--{}={}", name.replace('_', "-"), value.trim()).into())
+        .collect()
 }
 
 #[cfg(test)]
@@ -58,7 +63,8 @@ mod tests {
 
     #[test]
     fn settings_of_the_cluster_become_options() {
-        let text = "# group_min_session_timeout_ms: 1\nother: 3\ngroup_max_session_timeout_ms: 300000\n";
+        let text =
+            "# group_min_session_timeout_ms: 1\nother: 3\ngroup_max_session_timeout_ms: 300000\n";
         assert_eq!(options(text), ["--group-max-session-timeout-ms=300000"]);
     }
 

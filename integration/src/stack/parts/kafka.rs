@@ -1,7 +1,8 @@
-//! Apache Kafka (KRaft, one broker or three) in Redpanda's place: it speaks the same protocol. Topics are never created
-//! by use, groups form without delay, and the internal topics have few partitions. Of three brokers each is a controller
-//! too and holds a replica of everything, and a write is acknowledged when two have it. Behind the gate a broker listens
-//! on an inner port and advertises the gate's; what brokers ask of each other never goes through the gate.
+//! Apache Kafka (KRaft, one broker or three) in Redpanda's place: it speaks the same protocol.
+//! Topics are never created by use, groups form without delay, and the internal topics have few
+//! partitions. Of three brokers each is a controller too and holds a replica of everything, and a
+//! write is acknowledged when two have it. Behind the gate a broker listens on an inner port and
+//! advertises the gate's; what brokers ask of each other never goes through the gate.
 
 use super::{Context, java, links, make, write};
 use crate::stack::ports::{Broker, numbered};
@@ -19,7 +20,12 @@ pub(super) fn parts(context: &Context, gated: bool) -> Result<Vec<Part>, StackEr
     brokers.iter().map(|broker| part(context, broker, &brokers, gated)).collect()
 }
 
-fn part(context: &Context, broker: &Broker, all: &[Broker], gated: bool) -> Result<Part, StackError> {
+fn part(
+    context: &Context,
+    broker: &Broker,
+    all: &[Broker],
+    gated: bool,
+) -> Result<Part, StackError> {
     let (id, name) = (broker.id, broker.name());
     let data = context.layout.data.join(numbered("kafka", id));
     make(&data)?;
@@ -34,7 +40,8 @@ fn part(context: &Context, broker: &Broker, all: &[Broker], gated: bool) -> Resu
         (2.., Some((_, port))) => format!("{}:{port}", links::host(id)),
         _ => address.to_owned(),
     };
-    let voter = |voter: &Broker| format!("{}@{}", voter.id, among_peers(voter.id, &voter.controller));
+    let voter =
+        |voter: &Broker| format!("{}@{}", voter.id, among_peers(voter.id, &voter.controller));
     let inner = &broker.inner;
     let listeners = Listeners {
         address: &address,
@@ -76,7 +83,8 @@ fn part(context: &Context, broker: &Broker, all: &[Broker], gated: bool) -> Resu
     }
     base.extend(crate::command!["kafka.Kafka", &config]);
 
-    // It listens long before it serves: it is ready when it names itself to a client, past the gate.
+    // It listens long before it serves: it is ready when it names itself to a client, past the
+    // gate.
     let question = format!("kcat -b {inner} -L -m 2 | grep -q 'broker {id} at'");
     let ready = Ready::Command(crate::command!["sh", "-c", question]);
     let mut part = Part::new(name, Kind::Server, 1, base, ready).at(address);

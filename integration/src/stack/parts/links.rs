@@ -1,6 +1,7 @@
-//! What connects each of several brokers with the others: a process of its own, through which goes all that other brokers
-//! and controllers say to it and all that it says to them. Stopped, it cuts the broker off from its peers, while clients
-//! still reach it. Each broker finds the others by names that its own hosts file turns into addresses of its own link.
+//! What connects each of several brokers with the others: a process of its own, through which goes
+//! all that other brokers and controllers say to it and all that it says to them. Stopped, it cuts
+//! the broker off from its peers, while clients still reach it. Each broker finds the others by
+//! names that its own hosts file turns into addresses of its own link.
 
 use super::{Context, write};
 use crate::gate::Listener;
@@ -30,13 +31,19 @@ fn part(context: &Context, broker: &Broker, all: &[Broker]) -> Result<Part, Stac
     Ok(Part::new(numbered("link", broker.id), Kind::Server, 0, command, ready).at(peers))
 }
 
-/// Writes the hosts file of a broker and returns its path: its own name is loopback, the others' are its link.
-pub(super) fn hosts(context: &Context, broker: &Broker, all: &[Broker]) -> Result<String, StackError> {
+/// Writes the hosts file of a broker and returns its path: its own name is loopback, the others'
+/// are its link.
+pub(super) fn hosts(
+    context: &Context,
+    broker: &Broker,
+    all: &[Broker],
+) -> Result<String, StackError> {
     let address = |other: &Broker| match other.id == broker.id {
         true => "127.0.0.1".to_owned(),
         false => out_of(broker, other),
     };
-    let lines: String = all.iter().map(|other| format!("{} {}\n", address(other), host(other.id))).collect();
+    let lines: String =
+        all.iter().map(|other| format!("{} {}\n", address(other), host(other.id))).collect();
     let path = context.layout.configs().join(numbered("kafka", broker.id) + ".hosts");
     write(&path, &format!("127.0.0.1 localhost\n{lines}"))?;
     Ok(path.display().to_string())
@@ -86,7 +93,8 @@ mod tests {
                         let found = link.iter().find(|relay| relay.listen.to_string() == at);
                         found.map(|relay| relay.upstream.clone()).expect("a relay")
                     };
-                    let middle = upstream_of(&links[from.id - 1], &format!("{}:{port}", out_of(from, to)));
+                    let middle =
+                        upstream_of(&links[from.id - 1], &format!("{}:{port}", out_of(from, to)));
                     assert_eq!(upstream_of(&links[to.id - 1], &middle), **address);
                 }
             }

@@ -1,5 +1,6 @@
-//! All parts of the stack, in the order in which they start. Each file knows one program; what it writes into the data folder's `config/`
-//! is written anew at each start, so nothing there is worth editing.
+//! All parts of the stack, in the order in which they start. Each file knows one program; what it
+//! writes into the data folder's `config/` is written anew at each start, so nothing there is worth
+//! editing.
 
 mod gate;
 mod kafka;
@@ -32,8 +33,13 @@ pub struct Context {
     pub secured: Option<Secured>,
 }
 
-/// The servers, and unless `servers_only` the services too. With `redpanda_rules` the gate stands before the broker.
-pub fn all(context: &Context, servers_only: bool, redpanda_rules: bool) -> Result<Vec<Part>, StackError> {
+/// The servers, and unless `servers_only` the services too. With `redpanda_rules` the gate stands
+/// before the broker.
+pub fn all(
+    context: &Context,
+    servers_only: bool,
+    redpanda_rules: bool,
+) -> Result<Vec<Part>, StackError> {
     let mut parts = vec![
         postgres::part(context)?,
         redis::part(context)?,
@@ -68,8 +74,8 @@ fn program(name: &str) -> Result<PathBuf, StackError> {
     })
 }
 
-/// The start of a Java command line: a small heap, and a compiler that is quick rather than clever, unless `MILLRACE_JVM` has other
-/// options in place of the latter.
+/// The start of a Java command line: a small heap, and a compiler that is quick rather than clever,
+/// unless `MILLRACE_JVM` has other options in place of the latter.
 fn java(heap_mb: u32, class_path: &[PathBuf]) -> Result<Vec<OsString>, StackError> {
     for entry in class_path {
         let dir = entry.parent().unwrap_or(entry);
@@ -78,7 +84,8 @@ fn java(heap_mb: u32, class_path: &[PathBuf]) -> Result<Vec<OsString>, StackErro
             return Err(StackError::Missing { what: dir.display().to_string(), hint });
         }
     }
-    let class_path = class_path.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
+    let class_path =
+        class_path.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
     let options = std::env::var("MILLRACE_JVM");
     let options = options.as_deref().unwrap_or("-XX:+UseSerialGC -XX:TieredStopAtLevel=1");
     let mut command = crate::command![program("java")?, format!("-Xmx{heap_mb}m")];

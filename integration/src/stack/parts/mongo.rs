@@ -1,5 +1,5 @@
-//! mongo-java-server in MongoDB's place: the wire protocol over an H2 file. It has no transactions, no pipeline updates and no bulk API,
-//! so nothing that works here proves that those do.
+//! mongo-java-server in MongoDB's place: the wire protocol over an H2 file. It has no transactions,
+//! no pipeline updates and no bulk API, so nothing that works here proves that those do.
 
 use super::{Context, java, make};
 use crate::stack::{Kind, Part, Ready, StackError};

@@ -11,7 +11,8 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     make(&dir)?;
     let configs = context.layout.configs();
     let template = context.layout.root.join("gateway/nginx.conf.template");
-    let balancer = std::fs::read_to_string(&template).map_err(StackError::file("read", &template))?;
+    let balancer =
+        std::fs::read_to_string(&template).map_err(StackError::file("read", &template))?;
     let http = local(context.ports.outer.http_port);
     let balancer = balancer
         .replace("${BALANCER_LISTEN}", &http)

@@ -1,5 +1,6 @@
-//! A PostgreSQL cluster of the stack's own, apart from any that the machine runs: one database for the services, one for the registry. It
-//! listens on loopback without passwords, as its data is a developer's.
+//! A PostgreSQL cluster of the stack's own, apart from any that the machine runs: one database for
+//! the services, one for the registry. It listens on loopback without passwords, as its data is a
+//! developer's.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -45,14 +46,25 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         server.extend(crate::command!["-c", format!("ssl_key_file={}", key.display())]);
     }
     let client = |name: &str| -> Vec<OsString> {
-        crate::command![bin.join(name), "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres"]
+        crate::command![
+            bin.join(name),
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+            "-d",
+            "postgres"
+        ]
     };
     let mut psql = client("psql");
     psql.extend(crate::command!["-X", "-q", "-v", "ON_ERROR_STOP=1"]);
 
     let address = context.ports.at("postgres");
     let mut part =
-        Part::new("postgres", Kind::Server, 1, server, Ready::Command(client("pg_isready"))).at(address);
+        Part::new("postgres", Kind::Server, 1, server, Ready::Command(client("pg_isready")))
+            .at(address);
     part.user = user;
     // SIGTERM would wait for every client to leave.
     part.stop = Signal::SIGINT;
@@ -73,8 +85,12 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         ],
         stdin: String::new(),
     }];
-    part.after =
-        vec![Step { what: "make the databases", unless: None, command: psql, stdin: DATABASES.to_owned() }];
+    part.after = vec![Step {
+        what: "make the databases",
+        unless: None,
+        command: psql,
+        stdin: DATABASES.to_owned(),
+    }];
     Ok(part)
 }
 
@@ -82,8 +98,12 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
 fn bin() -> Result<PathBuf, StackError> {
     let dirs = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = dirs
-        .filter_map(|dir| Some((dir.file_name().to_str()?.parse::<u32>().ok()?, dir.path().join("bin"))))
-        .filter(|(_, bin)| ["postgres", "initdb", "psql"].iter().all(|name| bin.join(name).exists()))
+        .filter_map(|dir| {
+            Some((dir.file_name().to_str()?.parse::<u32>().ok()?, dir.path().join("bin")))
+        })
+        .filter(|(_, bin)| {
+            ["postgres", "initdb", "psql"].iter().all(|name| bin.join(name).exists())
+        })
         .max();
     match newest {
         Some((_, bin)) => Ok(bin),

@@ -1,5 +1,6 @@
-//! Prometheus with the configuration and rules of `grafana/prometheus`, the same that compose mounts. Only the targets differ: they are
-//! written here, as compose's stand beside the shared file.
+//! Prometheus with the configuration and rules of `grafana/prometheus`, the same that compose
+//! mounts. Only the targets differ: they are written here, as compose's stand beside the shared
+//! file.
 
 use super::{Context, make, program, write};
 use crate::stack::ports::local;

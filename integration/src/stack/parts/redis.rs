@@ -1,4 +1,5 @@
-//! Redis, with its append-only file on: a restart finds what was there. It is never trusted to; what it holds can be rebuilt.
+//! Redis, with its append-only file on: a restart finds what was there. It is never trusted to;
+//! what it holds can be rebuilt.
 
 use super::{Context, make, program};
 use crate::stack::{Kind, Part, Ready, StackError};
@@ -25,11 +26,20 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         }
         Some(secured) => {
             let (cert, key, ca) = (secured.cert(), secured.key(), secured.ca());
-            command.extend(crate::command!["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+            command.extend(crate::command![
+                "--port",
+                "0",
+                "--tls-port",
+                &port,
+                "--tls-auth-clients",
+                "no"
+            ]);
             command.extend(crate::command!["--tls-cert-file", cert, "--tls-key-file", key]);
             command.extend(crate::command!["--tls-ca-cert-file", &ca]);
-            let question =
-                format!("redis-cli --tls --cacert '{}' -p {port} ping | grep -q PONG", ca.display());
+            let question = format!(
+                "redis-cli --tls --cacert '{}' -p {port} ping | grep -q PONG",
+                ca.display()
+            );
             Ready::Command(crate::command!["sh", "-c", question])
         }
     };

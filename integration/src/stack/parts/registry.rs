@@ -1,5 +1,6 @@
-//! Apicurio Registry in the place of Redpanda's schema registry, through its Confluent-compatible API. It stores in PostgreSQL: its
-//! default storage is memory, and its own H2 file does not survive a kill.
+//! Apicurio Registry in the place of Redpanda's schema registry, through its Confluent-compatible
+//! API. It stores in PostgreSQL: its default storage is memory, and its own H2 file does not
+//! survive a kill.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Millrace's own processes: provisioning once, the three services, the two gateways. A second instance of each service is known to the
-//! stack but started only when asked for.
+//! Millrace's own processes: provisioning once, the three services, the two gateways. A second
+//! instance of each service is known to the stack but started only when asked for.
 
 use std::ffi::OsString;
 
@@ -19,7 +19,8 @@ pub fn environment(context: &Context) -> Vec<(String, OsString)> {
 fn environment_of(context: &Context, user: &str) -> Vec<(String, OsString)> {
     let ports = &context.ports;
     let secured = context.secured.as_ref();
-    let or = |open: &'static str, closed: &'static str| if secured.is_some() { closed } else { open };
+    let or =
+        |open: &'static str, closed: &'static str| if secured.is_some() { closed } else { open };
     let text = |name: &str, value: String| (name.to_owned(), OsString::from(value));
     let (http, redis) = (or("http", "https"), or("redis", "rediss"));
     let (postgres, mongo) = (or("", "?sslmode=require"), or("", "/?tls=true"));
@@ -42,8 +43,13 @@ pub fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
     let layout = &context.layout;
     let mut parts = Vec::new();
 
-    let mut provision =
-        Part::new("provision", Kind::OneShot, 3, crate::command![layout.bin("provision")?], Ready::Ended);
+    let mut provision = Part::new(
+        "provision",
+        Kind::OneShot,
+        3,
+        crate::command![layout.bin("provision")?],
+        Ready::Ended,
+    );
     provision.env = environment_of(context, "provision");
     if let brokers @ 2.. = context.ports.brokers().len() {
         provision = provision.env("MILLRACE_REPLICATION", brokers.to_string());
@@ -88,8 +94,8 @@ pub fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
 fn process(context: &Context, name: &str, program: OsString, stage: u8) -> Part {
     let inner = context.ports.inner_http(name);
     let ready = Ready::Http(format!("http://{inner}/readyz"));
-    let mut part =
-        Part::new(name, Kind::Service, stage, vec![program], ready).at(format!("http://{inner}/metrics"));
+    let mut part = Part::new(name, Kind::Service, stage, vec![program], ready)
+        .at(format!("http://{inner}/metrics"));
     part.env = environment_of(context, name.split('-').next().unwrap_or(name));
     let log = std::env::var_os("RUST_LOG").unwrap_or_else(|| "info".into());
     part.env("MILLRACE_INNER", inner).env("RUST_LOG", log)

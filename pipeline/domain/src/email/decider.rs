@@ -47,7 +47,9 @@ impl Decider for Email {
                 .into()])
                 .with(policy::answer(claim, true)),
                 // Asked again by its owner: it is granted, and nothing changes.
-                Some(owner) => Decision::nothing().with(policy::answer(claim, owner == claim.user_id)),
+                Some(owner) => {
+                    Decision::nothing().with(policy::answer(claim, owner == claim.user_id))
+                }
             },
             Input::FollowUp(FollowUp::ReleaseEmail(release)) if owner == Some(release.user_id) => {
                 Decision::accept([EmailReleased {

@@ -4,7 +4,8 @@ use schemas::{
     Never,
     notification::{
         Command, Event, FollowUp, Kind, Mail, MailFailed, MailRequested, MailSent, MarkRead,
-        NotificationRaised, NotificationRead, RaiseNotification, RecordDelivery, State, state::Raised,
+        NotificationRaised, NotificationRead, RaiseNotification, RecordDelivery, State,
+        state::Raised,
     },
 };
 
@@ -48,10 +49,14 @@ impl Decider for Notification {
             }
         }
         match (input, raised) {
-            (Input::FollowUp(FollowUp::RaiseNotification(raise)), None) => raise_notification(raise, context),
+            (Input::FollowUp(FollowUp::RaiseNotification(raise)), None) => {
+                raise_notification(raise, context)
+            }
             // Raised already.
             (Input::FollowUp(_), Some(_)) => Decision::nothing(),
-            (Input::Command(Command::MarkRead(read)), Some(raised)) => mark_read(raised, read, context),
+            (Input::Command(Command::MarkRead(read)), Some(raised)) => {
+                mark_read(raised, read, context)
+            }
             (Input::Command(Command::RecordDelivery(report)), Some(raised)) => {
                 record_delivery(raised, report, context)
             }
@@ -64,8 +69,15 @@ impl Decider for Notification {
 
     fn evolve(state: Option<State>, event: &Event) -> Option<State> {
         if let Event::NotificationRaised(event) = event {
-            let NotificationRaised { notification_id, user_id, kind, title, body, order_id, raised_at } =
-                event.clone();
+            let NotificationRaised {
+                notification_id,
+                user_id,
+                kind,
+                title,
+                body,
+                order_id,
+                raised_at,
+            } = event.clone();
             return Some(State::Raised(Raised {
                 notification_id,
                 user_id,
@@ -118,7 +130,9 @@ fn raise_notification(raise: &RaiseNotification, context: &Context<'_>) -> Decis
     let mut events = vec![raised.into()];
     if mail {
         let message_id = policy::message_id(notification_id);
-        events.push(MailRequested { notification_id, user_id, attempt: 1, message_id, title, body }.into());
+        events.push(
+            MailRequested { notification_id, user_id, attempt: 1, message_id, title, body }.into(),
+        );
     }
     Decision::accept(events)
 }
@@ -135,10 +149,17 @@ fn mark_read(raised: &Raised, read: &MarkRead, context: &Context<'_>) -> Decisio
     Decision::accept([NotificationRead { notification_id, user_id, read_at: context.at_ms }.into()])
 }
 
-fn record_delivery(raised: &Raised, report: &RecordDelivery, context: &Context<'_>) -> Decision<Event, Out> {
+fn record_delivery(
+    raised: &Raised,
+    report: &RecordDelivery,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     // A report of an attempt that was given up on meanwhile, or of none.
     if raised.mail != Mail::Requested || report.attempt != raised.attempt {
-        return Decision::refuse(refusals::WRONG_STAGE, "this attempt is not the one that is under way");
+        return Decision::refuse(
+            refusals::WRONG_STAGE,
+            "this attempt is not the one that is under way",
+        );
     }
     let Raised { notification_id, user_id, attempt, .. } = *raised;
     if report.delivered {
@@ -169,7 +190,8 @@ fn timer(raised: &Raised) -> Decision<Event, Out> {
     .into()])
 }
 
-/// The inbox lets go of it: what was never read counts as read, so that no counter of unread ones keeps it.
+/// The inbox lets go of it: what was never read counts as read, so that no counter of unread ones
+/// keeps it.
 fn retention(raised: &Raised, context: &Context<'_>) -> Decision<Event, Out> {
     if raised.read_at.is_some() {
         return Decision::nothing();
@@ -205,16 +227,24 @@ fn text(raise: &RaiseNotification) -> (String, String) {
             let reason = match raise.reason.as_deref() {
                 Some(refusals::OUT_OF_STOCK) => "something in it is out of stock",
                 Some(refusals::UNKNOWN_PRODUCT) => "it names a product that is not on sale",
-                Some(refusals::MIXED_CURRENCIES) => "its products have prices in different currencies",
+                Some(refusals::MIXED_CURRENCIES) => {
+                    "its products have prices in different currencies"
+                }
                 Some(refusals::TOTAL_OVERFLOW) => "its total is more than can be counted",
                 _ => "it could not be decided in time",
             };
-            ("Your order could not be accepted".to_owned(), format!("Order {order} was rejected: {reason}."))
+            (
+                "Your order could not be accepted".to_owned(),
+                format!("Order {order} was rejected: {reason}."),
+            )
         }
-        Kind::OrderCancelled => {
-            ("Your order is cancelled".to_owned(), format!("Order {order} was cancelled as you asked."))
-        }
+        Kind::OrderCancelled => (
+            "Your order is cancelled".to_owned(),
+            format!("Order {order} was cancelled as you asked."),
+        ),
         // A later version's kind, met after a roll-back.
-        Kind::Other => ("News from Millrace".to_owned(), "Something of yours has changed.".to_owned()),
+        Kind::Other => {
+            ("News from Millrace".to_owned(), "Something of yours has changed.".to_owned())
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! A notification: what somebody is told, in their inbox always, and by mail where there is a mail server.
+//! A notification: what somebody is told, in their inbox always, and by mail where there is a mail
+//! server.
 
 mod decider;
 pub mod policy;

@@ -24,7 +24,9 @@ pub(super) fn react(event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> 
         Event::MailRequested(MailRequested { .. }) => {
             vec![Reaction::SetTimer { name: RETRY.to_owned(), due_ms: context.at_ms + REPORT_MS }]
         }
-        Event::MailSent(_) | Event::MailFailed(_) => vec![Reaction::CancelTimer { name: RETRY.to_owned() }],
+        Event::MailSent(_) | Event::MailFailed(_) => {
+            vec![Reaction::CancelTimer { name: RETRY.to_owned() }]
+        }
         Event::NotificationRaised(_) | Event::NotificationRead(_) => Vec::new(),
     }
 }

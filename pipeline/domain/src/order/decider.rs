@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use schemas::{
     Money, Never,
     order::{
-        CancelOrder, Command, Event, FollowUp, Line, OpenLine, OrderCancelled, OrderConfirmed, OrderPlaced,
-        OrderRejected, PlaceOrder, PricedLine, RecordReservation, ReservationRecorded, State,
+        CancelOrder, Command, Event, FollowUp, Line, OpenLine, OrderCancelled, OrderConfirmed,
+        OrderPlaced, OrderRejected, PlaceOrder, PricedLine, RecordReservation, ReservationRecorded,
+        State,
         state::{Cancelled, Confirmed, Placed, Rejected},
     },
 };
@@ -54,7 +55,13 @@ impl Decider for Order {
         Some(match (event.clone(), state) {
             (Event::OrderPlaced(OrderPlaced { order_id, user_id, lines, placed_at }), _) => {
                 let open = |Line { sku, quantity }| OpenLine { sku, quantity, unit_price: None };
-                Placed { order_id, user_id, lines: lines.into_iter().map(open).collect(), placed_at }.into()
+                Placed {
+                    order_id,
+                    user_id,
+                    lines: lines.into_iter().map(open).collect(),
+                    placed_at,
+                }
+                .into()
             }
             (Event::ReservationRecorded(recorded), Some(State::Placed(mut placed))) => {
                 if let Some(line) = placed.lines.iter_mut().find(|line| line.sku == recorded.sku) {
@@ -103,12 +110,19 @@ impl Decider for Order {
     }
 }
 
-fn place_order(state: Option<&State>, place: &PlaceOrder, context: &Context<'_>) -> Decision<Event, Out> {
+fn place_order(
+    state: Option<&State>,
+    place: &PlaceOrder,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     if let Err(refusal) = rules::key("order_id", &place.order_id.to_string(), context.key) {
         return Decision::refuse(refusal.code, refusal.detail);
     }
     if state.is_some() {
-        return Decision::refuse(refusals::ALREADY_EXISTS, "there is an order with this id already");
+        return Decision::refuse(
+            refusals::ALREADY_EXISTS,
+            "there is an order with this id already",
+        );
     }
     // Lines are merged by SKU, and stand in its order.
     let mut merged = BTreeMap::<&str, i32>::new();
@@ -123,7 +137,10 @@ fn place_order(state: Option<&State>, place: &PlaceOrder, context: &Context<'_>)
         }
     }
     if place.lines.is_empty() || place.lines.len() > rules::LINES_MAX {
-        return Decision::refuse(refusals::INVALID, format!("lines: expected 1 to {}", rules::LINES_MAX));
+        return Decision::refuse(
+            refusals::INVALID,
+            format!("lines: expected 1 to {}", rules::LINES_MAX),
+        );
     }
     let line = |(sku, quantity): (&str, i32)| Line { sku: sku.to_owned(), quantity };
     Decision::pending([OrderPlaced {
@@ -135,7 +152,11 @@ fn place_order(state: Option<&State>, place: &PlaceOrder, context: &Context<'_>)
     .into()])
 }
 
-fn cancel_order(state: Option<&State>, cancel: &CancelOrder, context: &Context<'_>) -> Decision<Event, Out> {
+fn cancel_order(
+    state: Option<&State>,
+    cancel: &CancelOrder,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     if let Err(refusal) = rules::key("order_id", &cancel.order_id.to_string(), context.key) {
         return Decision::refuse(refusal.code, refusal.detail);
     }
@@ -167,11 +188,18 @@ fn cancel_order(state: Option<&State>, cancel: &CancelOrder, context: &Context<'
         Some(State::Cancelled(_)) => {
             Decision::refuse(refusals::WRONG_STAGE, "the order is cancelled already")
         }
-        _ => Decision::refuse(refusals::WRONG_STAGE, "the order was rejected: there is nothing to cancel"),
+        _ => Decision::refuse(
+            refusals::WRONG_STAGE,
+            "the order was rejected: there is nothing to cancel",
+        ),
     }
 }
 
-fn record(state: Option<&State>, answer: &RecordReservation, context: &Context<'_>) -> Decision<Event, Out> {
+fn record(
+    state: Option<&State>,
+    answer: &RecordReservation,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     let line_of = |placed: &Placed| placed.lines.iter().position(|line| line.sku == answer.sku);
     match state {
         Some(State::Placed(placed)) if !answer.reserved => {
@@ -247,7 +275,9 @@ fn rejected(placed: &Placed, reason: &str, sku: Option<&str>, context: &Context<
 pub(super) fn lines_of(state: Option<&State>) -> Vec<Line> {
     let line = |sku: &str, quantity| Line { sku: sku.to_owned(), quantity };
     match state {
-        Some(State::Placed(placed)) => placed.lines.iter().map(|l| line(&l.sku, l.quantity)).collect(),
+        Some(State::Placed(placed)) => {
+            placed.lines.iter().map(|l| line(&l.sku, l.quantity)).collect()
+        }
         Some(State::Confirmed(confirmed)) => {
             confirmed.lines.iter().map(|l| line(&l.sku, l.quantity)).collect()
         }

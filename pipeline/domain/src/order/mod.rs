@@ -1,4 +1,5 @@
-//! An order: a conversation with the stocks of its products that ends confirmed, rejected or cancelled.
+//! An order: a conversation with the stocks of its products that ends confirmed, rejected or
+//! cancelled.
 
 mod decider;
 mod policy;

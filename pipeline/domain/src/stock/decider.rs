@@ -1,8 +1,8 @@
 //! What may happen to a product's stock.
 
 use schemas::stock::{
-    AddProduct, Command, Event, FollowUp, Member, ProductAdded, ReceiveStock, ReleaseStock, ReserveStock,
-    Shortage, State, StockReceived, StockRefused, StockReleased, StockReserved,
+    AddProduct, Command, Event, FollowUp, Member, ProductAdded, ReceiveStock, ReleaseStock,
+    ReserveStock, Shortage, State, StockReceived, StockRefused, StockReleased, StockReserved,
     state::{Product, Reservation},
 };
 
@@ -13,7 +13,8 @@ use crate::{
     refusals, rules,
 };
 
-/// The stock of one product, keyed by its SKU. Its members are what single orders hold, keyed by order id.
+/// The stock of one product, keyed by its SKU. Its members are what single orders hold, keyed by
+/// order id.
 #[derive(Debug)]
 pub struct Stock;
 
@@ -52,9 +53,15 @@ impl Decider for Stock {
         let held = member.map(|Member::Reservation(reservation)| reservation);
         match input {
             Input::Command(Command::AddProduct(add)) => add_product(product, add, context),
-            Input::Command(Command::ReceiveStock(receive)) => receive_stock(product, receive, context),
-            Input::FollowUp(FollowUp::ReserveStock(reserve)) => reserve_stock(product, held, reserve),
-            Input::FollowUp(FollowUp::ReleaseStock(release)) => release_stock(product, held, release),
+            Input::Command(Command::ReceiveStock(receive)) => {
+                receive_stock(product, receive, context)
+            }
+            Input::FollowUp(FollowUp::ReserveStock(reserve)) => {
+                reserve_stock(product, held, reserve)
+            }
+            Input::FollowUp(FollowUp::ReleaseStock(release)) => {
+                release_stock(product, held, release)
+            }
             Input::Timer(_) => Decision::nothing(),
         }
     }
@@ -94,8 +101,8 @@ impl Decider for Stock {
         }
     }
 
-    /// The order that holds it is forgotten by then, so nobody can release it any more: the goods are the
-    /// customer's, and the product's figures still count them as held.
+    /// The order that holds it is forgotten by then, so nobody can release it any more: the goods
+    /// are the customer's, and the product's figures still count them as held.
     fn is_settled(_member: &Member) -> bool {
         true
     }
@@ -105,7 +112,11 @@ impl Decider for Stock {
     }
 }
 
-fn add_product(product: Option<&Product>, add: &AddProduct, context: &Context<'_>) -> Decision<Event, Out> {
+fn add_product(
+    product: Option<&Product>,
+    add: &AddProduct,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     let valid = rules::key("sku", &add.sku, context.key)
         .and_then(|()| rules::sku(&add.sku))
         .and_then(|()| rules::name(&add.name))
@@ -114,7 +125,10 @@ fn add_product(product: Option<&Product>, add: &AddProduct, context: &Context<'_
         return Decision::refuse(refusal.code, refusal.detail);
     }
     if product.is_some() {
-        return Decision::refuse(refusals::ALREADY_EXISTS, format!("there is a product {} already", add.sku));
+        return Decision::refuse(
+            refusals::ALREADY_EXISTS,
+            format!("there is a product {} already", add.sku),
+        );
     }
     let AddProduct { sku, name, price } = add.clone();
     Decision::accept([ProductAdded { sku, name, price, added_at: context.at_ms }.into()])
@@ -126,9 +140,13 @@ fn receive_stock(
     context: &Context<'_>,
 ) -> Decision<Event, Out> {
     let Some(product) = product else {
-        return Decision::refuse(refusals::NOT_FOUND, format!("there is no product {}", context.key));
+        return Decision::refuse(
+            refusals::NOT_FOUND,
+            format!("there is no product {}", context.key),
+        );
     };
-    let valid = rules::key("sku", &receive.sku, context.key).and_then(|()| rules::quantity(receive.quantity));
+    let valid = rules::key("sku", &receive.sku, context.key)
+        .and_then(|()| rules::quantity(receive.quantity));
     if let Err(refusal) = valid {
         return Decision::refuse(refusal.code, refusal.detail);
     }
@@ -164,12 +182,22 @@ fn reserve_stock(
     let received = product.received;
     if asked < 1 || asked > product.free {
         let (free, held, reason) = (product.free, product.held, Shortage::Insufficient);
-        return Decision::accept([
-            StockRefused { sku, order_id, quantity, reason, received, free, held }.into()
-        ]);
+        return Decision::accept([StockRefused {
+            sku,
+            order_id,
+            quantity,
+            reason,
+            received,
+            free,
+            held,
+        }
+        .into()]);
     }
-    let (free, held, unit_price) = (product.free - asked, product.held + asked, product.price.clone());
-    Decision::accept([StockReserved { sku, order_id, quantity, unit_price, received, free, held }.into()])
+    let (free, held, unit_price) =
+        (product.free - asked, product.held + asked, product.price.clone());
+    Decision::accept([
+        StockReserved { sku, order_id, quantity, unit_price, received, free, held }.into()
+    ])
 }
 
 fn release_stock(

@@ -3,11 +3,11 @@
 use schemas::{
     Never,
     user::{
-        ChangeEmail, ChangeName, ChangePassword, Command, Credential, DeactivateUser, EmailChangeRefused,
-        EmailChangeStarted, EmailChanged, EndSession, Event, FollowUp, NameChanged, PasswordChanged,
-        PasswordRehashed, PendingEmail, RecordEmailClaim, RegisterUser, RegistrationRefused,
-        RegistrationStarted, RehashPassword, SessionEnd, SessionEnded, State, UserDeactivated,
-        UserRegistered,
+        ChangeEmail, ChangeName, ChangePassword, Command, Credential, DeactivateUser,
+        EmailChangeRefused, EmailChangeStarted, EmailChanged, EndSession, Event, FollowUp,
+        NameChanged, PasswordChanged, PasswordRehashed, PendingEmail, RecordEmailClaim,
+        RegisterUser, RegistrationRefused, RegistrationStarted, RehashPassword, SessionEnd,
+        SessionEnded, State, UserDeactivated, UserRegistered,
         state::{Active, Deactivated, Registering},
     },
 };
@@ -46,7 +46,9 @@ impl Decider for User {
             return Decision::refuse(refusal.code, refusal.detail);
         }
         match input {
-            Input::Command(Command::RegisterUser(register)) => register_user(state, register, context),
+            Input::Command(Command::RegisterUser(register)) => {
+                register_user(state, register, context)
+            }
             Input::Command(command) => match state {
                 Some(State::Active(user)) => active(user, command, context),
                 _ => Decision::refuse(refusals::NOT_FOUND, "there is no such user"),
@@ -66,8 +68,14 @@ impl Decider for User {
     fn evolve(state: Option<State>, event: &Event) -> Option<State> {
         Some(match (event.clone(), state) {
             (Event::RegistrationStarted(started), _) => {
-                let RegistrationStarted { user_id, email_fingerprint, email, name, role, started_at } =
-                    started;
+                let RegistrationStarted {
+                    user_id,
+                    email_fingerprint,
+                    email,
+                    name,
+                    role,
+                    started_at,
+                } = started;
                 Registering { user_id, email, email_fingerprint, name, role, started_at }.into()
             }
             (Event::UserRegistered(registered), _) => Active {
@@ -107,8 +115,12 @@ impl Decider for User {
                         user.pending_email = None;
                     }
                     Event::EmailChangeRefused(_) => user.pending_email = None,
-                    Event::PasswordChanged(changed) => user.credential_version = changed.credential_version,
-                    Event::PasswordRehashed(changed) => user.credential_version = changed.credential_version,
+                    Event::PasswordChanged(changed) => {
+                        user.credential_version = changed.credential_version
+                    }
+                    Event::PasswordRehashed(changed) => {
+                        user.credential_version = changed.credential_version
+                    }
                     event => sessions::evolve(&mut user.sessions, event),
                 }
                 user.into()
@@ -151,10 +163,12 @@ fn register_user(
     if let Err(refusal) = rules::email(&register.email).and(rules::name(&register.name)) {
         return Decision::refuse(refusal.code, refusal.detail);
     }
-    let RegisterUser { user_id, email, email_fingerprint, name, password_hash, role } = register.clone();
+    let RegisterUser { user_id, email, email_fingerprint, name, password_hash, role } =
+        register.clone();
     let started_at = context.at_ms;
     let started = RegistrationStarted { user_id, email_fingerprint, email, name, role, started_at };
-    let credential = Credential { user_id, password_hash, credential_version: 1, changed_at: context.at_ms };
+    let credential =
+        Credential { user_id, password_hash, credential_version: 1, changed_at: context.at_ms };
     Decision::pending([started.into()]).with(policy::publish(credential))
 }
 
@@ -179,7 +193,9 @@ fn end_session(user: &Active, end: &EndSession) -> Decision<Event, Out> {
     let EndSession { user_id, session_id } = *end;
     match user.sessions.iter().any(|session| session.session_id == session_id) {
         true => {
-            Decision::accept([SessionEnded { user_id, session_id, reason: SessionEnd::LoggedOut }.into()])
+            Decision::accept([
+                SessionEnded { user_id, session_id, reason: SessionEnd::LoggedOut }.into()
+            ])
         }
         // Ended already: what was wished for is so.
         false => Decision::nothing(),
@@ -188,7 +204,10 @@ fn end_session(user: &Active, end: &EndSession) -> Decision<Event, Out> {
 
 fn version_differs(expected: Option<i64>, context: &Context<'_>) -> Option<Decision<Event, Out>> {
     expected.filter(|expected| *expected != context.version).map(|_| {
-        Decision::refuse(refusals::VERSION_MISMATCH, format!("the user has version {}", context.version))
+        Decision::refuse(
+            refusals::VERSION_MISMATCH,
+            format!("the user has version {}", context.version),
+        )
     })
 }
 
@@ -201,11 +220,19 @@ fn change_name(user: &Active, change: &ChangeName, context: &Context<'_>) -> Dec
     }
     match change.name == user.name {
         true => Decision::nothing(),
-        false => Decision::accept([NameChanged { user_id: user.user_id, name: change.name.clone() }.into()]),
+        false => {
+            Decision::accept([
+                NameChanged { user_id: user.user_id, name: change.name.clone() }.into()
+            ])
+        }
     }
 }
 
-fn change_email(user: &Active, change: &ChangeEmail, context: &Context<'_>) -> Decision<Event, Out> {
+fn change_email(
+    user: &Active,
+    change: &ChangeEmail,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     if change.credential_version != user.credential_version {
         return sessions::stale();
     }
@@ -216,7 +243,10 @@ fn change_email(user: &Active, change: &ChangeEmail, context: &Context<'_>) -> D
         return Decision::refuse(refusal.code, refusal.detail);
     }
     if user.pending_email.is_some() {
-        return Decision::refuse(refusals::IN_PROGRESS, "another change of the address is under way");
+        return Decision::refuse(
+            refusals::IN_PROGRESS,
+            "another change of the address is under way",
+        );
     }
     let user_id = user.user_id;
     let (email, email_fingerprint) = (change.email.clone(), change.email_fingerprint.clone());
@@ -226,15 +256,23 @@ fn change_email(user: &Active, change: &ChangeEmail, context: &Context<'_>) -> D
     // The same address in other capitals is claimed already.
     if email_fingerprint == user.email_fingerprint {
         let former_fingerprint = email_fingerprint.clone();
-        return Decision::accept([
-            EmailChanged { user_id, email, email_fingerprint, former_fingerprint }.into()
-        ]);
+        return Decision::accept([EmailChanged {
+            user_id,
+            email,
+            email_fingerprint,
+            former_fingerprint,
+        }
+        .into()]);
     }
     let claim_id = context.input_id;
     Decision::pending([EmailChangeStarted { user_id, email, email_fingerprint, claim_id }.into()])
 }
 
-fn change_password(user: &Active, change: &ChangePassword, context: &Context<'_>) -> Decision<Event, Out> {
+fn change_password(
+    user: &Active,
+    change: &ChangePassword,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     if change.credential_version != user.credential_version {
         return sessions::stale();
     }
@@ -243,18 +281,24 @@ fn change_password(user: &Active, change: &ChangePassword, context: &Context<'_>
     let mut events = vec![PasswordChanged { user_id, credential_version }.into()];
     events.extend(sessions::end_all(user, SessionEnd::PasswordChanged));
     let password_hash = change.password_hash.clone();
-    let credential = Credential { user_id, password_hash, credential_version, changed_at: context.at_ms };
+    let credential =
+        Credential { user_id, password_hash, credential_version, changed_at: context.at_ms };
     Decision::accept(events).with(policy::publish(credential))
 }
 
-fn rehash_password(user: &Active, rehash: &RehashPassword, context: &Context<'_>) -> Decision<Event, Out> {
+fn rehash_password(
+    user: &Active,
+    rehash: &RehashPassword,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     if rehash.credential_version != user.credential_version {
         return sessions::stale();
     }
     let user_id = user.user_id;
     let credential_version = user.credential_version + 1;
     let password_hash = rehash.password_hash.clone();
-    let credential = Credential { user_id, password_hash, credential_version, changed_at: context.at_ms };
+    let credential =
+        Credential { user_id, password_hash, credential_version, changed_at: context.at_ms };
     Decision::accept([PasswordRehashed { user_id, credential_version }.into()])
         .with(policy::publish(credential))
 }
@@ -276,37 +320,48 @@ fn deactivate_user(
     }
     let email_fingerprint = user.email_fingerprint.clone();
     events.push(
-        UserDeactivated { user_id: user.user_id, email_fingerprint, deactivated_at: context.at_ms }.into(),
+        UserDeactivated { user_id: user.user_id, email_fingerprint, deactivated_at: context.at_ms }
+            .into(),
     );
     Decision::accept(events)
 }
 
 /// Whether an answer comes to an earlier claim than the one under way on the same address.
 fn is_of_another(state: Option<&State>, claim: &RecordEmailClaim) -> bool {
-    let Some(State::Active(Active { pending_email: Some(pending), .. })) = state else { return false };
+    let Some(State::Active(Active { pending_email: Some(pending), .. })) = state else {
+        return false;
+    };
     pending.email_fingerprint == claim.email_fingerprint && pending.claim_id != claim.claim_id
 }
 
 /// An address is this user's.
-fn granted(state: Option<&State>, claim: &RecordEmailClaim, context: &Context<'_>) -> Decision<Event, Out> {
+fn granted(
+    state: Option<&State>,
+    claim: &RecordEmailClaim,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     let fingerprint = &claim.email_fingerprint;
     match state {
         Some(State::Registering(registering)) if registering.email_fingerprint == *fingerprint => {
-            let Registering { user_id, email, email_fingerprint, name, role, .. } = registering.clone();
+            let Registering { user_id, email, email_fingerprint, name, role, .. } =
+                registering.clone();
             let registered_at = context.at_ms;
-            let registered = UserRegistered { user_id, email, email_fingerprint, name, role, registered_at };
+            let registered =
+                UserRegistered { user_id, email, email_fingerprint, name, role, registered_at };
             Decision::accept([registered.into()])
         }
         Some(State::Active(user)) if user.email_fingerprint == *fingerprint => Decision::nothing(),
         Some(State::Active(_)) if is_of_another(state, claim) => Decision::nothing(),
         Some(State::Active(user)) => match &user.pending_email {
-            Some(pending) if pending.email_fingerprint == *fingerprint => Decision::accept([EmailChanged {
-                user_id: user.user_id,
-                email: pending.email.clone(),
-                email_fingerprint: fingerprint.clone(),
-                former_fingerprint: user.email_fingerprint.clone(),
+            Some(pending) if pending.email_fingerprint == *fingerprint => {
+                Decision::accept([EmailChanged {
+                    user_id: user.user_id,
+                    email: pending.email.clone(),
+                    email_fingerprint: fingerprint.clone(),
+                    former_fingerprint: user.email_fingerprint.clone(),
+                }
+                .into()])
             }
-            .into()]),
             _ => Decision::nothing().with(policy::release(claim.user_id, fingerprint)),
         },
         // Too late: nobody wants it any more.

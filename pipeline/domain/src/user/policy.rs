@@ -1,4 +1,5 @@
-//! What follows from what happens to a user: addresses are claimed and released, and credentials published.
+//! What follows from what happens to a user: addresses are claimed and released, and credentials
+//! published.
 
 use schemas::{
     email::{self, ClaimEmail, ReleaseEmail},
@@ -21,10 +22,16 @@ const CLAIM: &str = "claim ";
 pub(super) fn react(event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> {
     let accepted = || Reaction::Conclude(Verdict::Accepted);
     match event {
-        Event::RegistrationStarted(started) => claim(started.user_id, &started.email_fingerprint, context),
-        Event::EmailChangeStarted(started) => claim(started.user_id, &started.email_fingerprint, context),
+        Event::RegistrationStarted(started) => {
+            claim(started.user_id, &started.email_fingerprint, context)
+        }
+        Event::EmailChangeStarted(started) => {
+            claim(started.user_id, &started.email_fingerprint, context)
+        }
         Event::UserRegistered(registered) => vec![stop(&registered.email_fingerprint), accepted()],
-        Event::EmailChanged(changed) if changed.former_fingerprint == changed.email_fingerprint => Vec::new(),
+        Event::EmailChanged(changed) if changed.former_fingerprint == changed.email_fingerprint => {
+            Vec::new()
+        }
         Event::EmailChanged(changed) => vec![
             stop(&changed.email_fingerprint),
             release(changed.user_id, &changed.former_fingerprint),
@@ -54,7 +61,10 @@ pub(super) fn fingerprint_of(timer: &str) -> Option<&str> {
 
 /// Lets go of an address. Who does not own it releases nothing.
 pub(super) fn release(user_id: Uuid, fingerprint: &str) -> Reaction<Out> {
-    to_email(fingerprint, ReleaseEmail { email_fingerprint: fingerprint.to_owned(), user_id }.into())
+    to_email(
+        fingerprint,
+        ReleaseEmail { email_fingerprint: fingerprint.to_owned(), user_id }.into(),
+    )
 }
 
 /// Publishes what verifies a user's password.
@@ -69,10 +79,17 @@ pub(super) fn forget_credential(user_id: Uuid) -> Reaction<Out> {
 }
 
 fn claim(user_id: Uuid, fingerprint: &str, context: &Context<'_>) -> Vec<Reaction<Out>> {
-    let ask = ClaimEmail { email_fingerprint: fingerprint.to_owned(), user_id, claim_id: context.input_id };
+    let ask = ClaimEmail {
+        email_fingerprint: fingerprint.to_owned(),
+        user_id,
+        claim_id: context.input_id,
+    };
     vec![
         to_email(fingerprint, ask.into()),
-        Reaction::SetTimer { name: format!("{CLAIM}{fingerprint}"), due_ms: context.at_ms + CLAIM_MS },
+        Reaction::SetTimer {
+            name: format!("{CLAIM}{fingerprint}"),
+            due_ms: context.at_ms + CLAIM_MS,
+        },
     ]
 }
 
@@ -91,8 +108,13 @@ fn conclude(reason: &str) -> Reaction<Out> {
         refusals::ADDRESS_TAKEN => {
             Refusal::new(refusals::ADDRESS_TAKEN, "the address belongs to another user")
         }
-        refusals::CANCELLED => Refusal::new(refusals::CANCELLED, "the user was deactivated meanwhile"),
-        _ => Refusal::new(refusals::CLAIM_TIMED_OUT, "the address could not be claimed in time: try again"),
+        refusals::CANCELLED => {
+            Refusal::new(refusals::CANCELLED, "the user was deactivated meanwhile")
+        }
+        _ => Refusal::new(
+            refusals::CLAIM_TIMED_OUT,
+            "the address could not be claimed in time: try again",
+        ),
     };
     Reaction::Conclude(Verdict::Refused(refusal))
 }

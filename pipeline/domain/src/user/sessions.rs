@@ -1,11 +1,12 @@
 //! The sessions of a user, and the rules of refresh tokens.
 //!
-//! A token is good once. The same token again within ten seconds, its successor unused, gets the same successor:
-//! an answer may have been lost. Anything else ends the session, because somebody may have stolen a token.
+//! A token is good once. The same token again within ten seconds, its successor unused, gets the
+//! same successor: an answer may have been lost. Anything else ends the session, because somebody
+//! may have stolen a token.
 
 use schemas::user::{
-    Event, RefreshSession, Session, SessionEnd, SessionEnded, SessionRefreshed, SessionStarted, StartSession,
-    state::Active,
+    Event, RefreshSession, Session, SessionEnd, SessionEnded, SessionRefreshed, SessionStarted,
+    StartSession, state::Active,
 };
 
 use crate::{
@@ -19,12 +20,19 @@ pub const SESSIONS_MAX: usize = 20;
 /// For how long a token's successor is given again, in milliseconds.
 pub const GRACE_MS: i64 = 10_000;
 
-pub(super) fn start(user: &Active, start: &StartSession, context: &Context<'_>) -> Decision<Event, Out> {
+pub(super) fn start(
+    user: &Active,
+    start: &StartSession,
+    context: &Context<'_>,
+) -> Decision<Event, Out> {
     if start.credential_version != user.credential_version {
         return stale();
     }
     if user.sessions.iter().any(|session| session.session_id == start.session_id) {
-        return Decision::refuse(refusals::ALREADY_EXISTS, "there is a session with this id already");
+        return Decision::refuse(
+            refusals::ALREADY_EXISTS,
+            "there is a session with this id already",
+        );
     }
     let alive = user.sessions.iter().filter(|session| session.expires_at > context.at_ms);
     let mut events: Vec<Event> = Vec::new();
@@ -52,7 +60,8 @@ pub(super) fn refresh(
     let Some(session) = session.filter(|session| session.expires_at > context.at_ms) else {
         return Decision::refuse(refusals::SESSION_ENDED, "the session has ended: log in again");
     };
-    let current = refresh.generation == session.generation && refresh.presented_hash == session.refresh_hash;
+    let current =
+        refresh.generation == session.generation && refresh.presented_hash == session.refresh_hash;
     if current {
         return Decision::accept([SessionRefreshed {
             user_id: user.user_id,
@@ -107,13 +116,17 @@ pub(super) fn evolve(sessions: &mut Vec<Session>, event: &Event) {
             });
         }
         Event::SessionRefreshed(refreshed) => {
-            if let Some(session) = sessions.iter_mut().find(|s| s.session_id == refreshed.session_id) {
+            if let Some(session) =
+                sessions.iter_mut().find(|s| s.session_id == refreshed.session_id)
+            {
                 session.generation = refreshed.generation;
                 session.refresh_hash.clone_from(&refreshed.refresh_hash);
                 session.refreshed_at = refreshed.refreshed_at;
             }
         }
-        Event::SessionEnded(ended) => sessions.retain(|session| session.session_id != ended.session_id),
+        Event::SessionEnded(ended) => {
+            sessions.retain(|session| session.session_id != ended.session_id)
+        }
         _ => {}
     }
 }

@@ -1,5 +1,6 @@
-//! One aggregate under test: it decides, evolves and reacts as the engine lets it, and keeps what the engine
-//! would keep (members, timers, the command that is pending). It never writes anything anywhere.
+//! One aggregate under test: it decides, evolves and reacts as the engine lets it, and keeps what
+//! the engine would keep (members, timers, the command that is pending). It never writes anything
+//! anywhere.
 
 use std::collections::BTreeMap;
 
@@ -32,13 +33,18 @@ impl<E: std::fmt::Debug> Then<E> {
 
     /// The word with which the pending command was refused.
     pub(crate) fn concluded_refused(&self) -> &'static str {
-        refused(self.concluded.as_ref().unwrap_or_else(|| panic!("nothing was concluded: {self:?}")))
+        refused(
+            self.concluded.as_ref().unwrap_or_else(|| panic!("nothing was concluded: {self:?}")),
+        )
     }
 
     /// Nothing happened at all.
     #[track_caller]
     pub(crate) fn nothing(&self) {
-        assert!(self.events.is_empty() && self.sent.is_empty() && self.concluded.is_none(), "{self:?}");
+        assert!(
+            self.events.is_empty() && self.sent.is_empty() && self.concluded.is_none(),
+            "{self:?}"
+        );
         assert_eq!(self.verdict, Verdict::Accepted);
     }
 
@@ -94,7 +100,10 @@ impl<D: Decider<Out = Out>> Aggregate<D> {
     #[track_caller]
     pub(crate) fn follow_up(&mut self, follow_up: impl Into<D::FollowUp>) -> Then<D::Event> {
         let then = self.input(&Input::FollowUp(follow_up.into()));
-        assert!(!matches!(then.verdict, Verdict::Refused(_)), "a follow-up can't be refused: {then:?}");
+        assert!(
+            !matches!(then.verdict, Verdict::Refused(_)),
+            "a follow-up can't be refused: {then:?}"
+        );
         then
     }
 
@@ -102,7 +111,8 @@ impl<D: Decider<Out = Out>> Aggregate<D> {
     #[track_caller]
     pub(crate) fn fire(&mut self) -> Then<D::Event> {
         let next = self.timers.iter().min_by_key(|(_, due_ms)| **due_ms);
-        let (name, due_ms) = next.map(|(name, due_ms)| (name.clone(), *due_ms)).expect("a timer is set");
+        let (name, due_ms) =
+            next.map(|(name, due_ms)| (name.clone(), *due_ms)).expect("a timer is set");
         self.timers.remove(&name);
         self.at_ms = self.at_ms.max(due_ms);
         self.input(&Input::Timer(name))
@@ -132,7 +142,11 @@ impl<D: Decider<Out = Out>> Aggregate<D> {
         let member = D::member(input);
         let held = member.as_ref().and_then(|member| self.members.get(member));
         let decision = D::decide(self.state.as_ref(), held, input, &context);
-        assert_eq!(decision, D::decide(self.state.as_ref(), held, input, &context), "decides alike twice");
+        assert_eq!(
+            decision,
+            D::decide(self.state.as_ref(), held, input, &context),
+            "decides alike twice"
+        );
 
         if decision.verdict == Verdict::Pending {
             assert!(matches!(input, Input::Command(_)), "only commands can be pending");
@@ -152,7 +166,11 @@ impl<D: Decider<Out = Out>> Aggregate<D> {
                 self.members.extend(D::evolve_member(before, event).map(|after| (name, after)));
             }
             let reactions = D::react(self.state.as_ref(), event, &context);
-            assert_eq!(reactions, D::react(self.state.as_ref(), event, &context), "reacts alike twice");
+            assert_eq!(
+                reactions,
+                D::react(self.state.as_ref(), event, &context),
+                "reacts alike twice"
+            );
             self.carry_out(reactions, &mut sent, &mut concluded);
         }
         self.carry_out(decision.reactions, &mut sent, &mut concluded);

@@ -22,7 +22,8 @@ fn release(user_id: Uuid) -> ReleaseEmail {
 }
 
 fn answer(user_id: Uuid, granted: bool) -> (&'static str, String, Option<Out>) {
-    let answer = RecordEmailClaim { user_id, email_fingerprint: "f1".into(), claim_id: CLAIM, granted };
+    let answer =
+        RecordEmailClaim { user_id, email_fingerprint: "f1".into(), claim_id: CLAIM, granted };
     ("user.followups", user_id.to_string(), Some(Out::User(user::FollowUp::from(answer))))
 }
 

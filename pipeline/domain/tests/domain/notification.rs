@@ -9,8 +9,8 @@ use domain::{
 use schemas::{
     Money,
     notification::{
-        Event, FollowUp, Kind, Mail, MailFailed, MailRequested, MailSent, MarkRead, NotificationRead,
-        RaiseNotification, RecordDelivery, State, state::Raised,
+        Event, FollowUp, Kind, Mail, MailFailed, MailRequested, MailSent, MarkRead,
+        NotificationRead, RaiseNotification, RecordDelivery, State, state::Raised,
     },
     order::{self, OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected},
     user::{self, NameChanged, Role, UserRegistered},
@@ -104,7 +104,10 @@ fn with_a_mail_server_a_mail_is_asked_for() {
     let mut notification = Aggregate::<Notification>::new(ID);
     let then = notification.follow_up(raise(true));
     let request = requested(&then.events).unwrap();
-    assert_eq!((request.attempt, request.message_id.as_str()), (1, state(&notification).message_id.as_str()));
+    assert_eq!(
+        (request.attempt, request.message_id.as_str()),
+        (1, state(&notification).message_id.as_str())
+    );
     assert_eq!(due_ms(&notification), [START_MS + policy::REPORT_MS]);
 }
 
@@ -112,7 +115,10 @@ fn with_a_mail_server_a_mail_is_asked_for() {
 fn a_mail_that_is_delivered_is_done_with() {
     let mut notification = raised(true);
     let then = notification.command(report(1, true));
-    assert_eq!(then.events, [Event::from(MailSent { notification_id: ID, user_id: ANN, attempt: 1 })]);
+    assert_eq!(
+        then.events,
+        [Event::from(MailSent { notification_id: ID, user_id: ANN, attempt: 1 })]
+    );
     assert!(notification.timers.is_empty());
     for late in [report(1, true), report(1, false), report(2, false)] {
         assert_eq!(notification.command(late).refused(), refusals::WRONG_STAGE);
@@ -145,7 +151,10 @@ fn an_attempt_that_nobody_reports_on_is_taken_for_failed() {
     let mut notification = raised(true);
     for attempt in 2..=5 {
         assert_eq!(requested(&notification.fire().events).unwrap().attempt, attempt);
-        assert_eq!(notification.command(report(attempt - 1, true)).refused(), refusals::WRONG_STAGE);
+        assert_eq!(
+            notification.command(report(attempt - 1, true)).refused(),
+            refusals::WRONG_STAGE
+        );
     }
     let then = notification.fire();
     assert!(matches!(&then.events[..], [Event::MailFailed(failed)] if failed.attempts == 5));
@@ -173,7 +182,10 @@ fn without_a_mail_there_is_nothing_to_report() {
 #[test]
 fn it_is_read_once_and_only_by_whom_it_is_for() {
     let mut notification = raised(false);
-    assert_eq!(notification.command(MarkRead { user_id: ORDER, ..read() }).refused(), refusals::NOT_FOUND);
+    assert_eq!(
+        notification.command(MarkRead { user_id: ORDER, ..read() }).refused(),
+        refusals::NOT_FOUND
+    );
     let then = notification.command(read());
     let event = NotificationRead { notification_id: ID, user_id: ANN, read_at: START_MS };
     assert_eq!(then.events, [Event::from(event)]);
@@ -187,7 +199,10 @@ fn reading_does_not_disturb_the_mail() {
     let mut notification = raised(true);
     notification.command(read());
     assert_eq!(notification.command(report(1, true)).events.len(), 1);
-    assert_eq!((state(&notification).mail, state(&notification).read_at), (Mail::Sent, Some(START_MS)));
+    assert_eq!(
+        (state(&notification).mail, state(&notification).read_at),
+        (Mail::Sent, Some(START_MS))
+    );
 }
 
 #[test]
@@ -224,12 +239,20 @@ fn the_ends_of_an_order_and_a_registration_are_told() {
             None,
         ),
         (
-            OrderRejected { order_id, user_id, reason: "deadline".into(), sku: None, rejected_at: 0 }.into(),
+            OrderRejected {
+                order_id,
+                user_id,
+                reason: "deadline".into(),
+                sku: None,
+                rejected_at: 0,
+            }
+            .into(),
             Kind::OrderRejected,
             Some("deadline"),
         ),
         (
-            OrderCancelled { order_id, user_id, reason: "by_customer".into(), cancelled_at: 0 }.into(),
+            OrderCancelled { order_id, user_id, reason: "by_customer".into(), cancelled_at: 0 }
+                .into(),
             Kind::OrderCancelled,
             None,
         ),

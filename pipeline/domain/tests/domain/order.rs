@@ -9,8 +9,8 @@ use domain::{
 use schemas::{
     Money,
     order::{
-        CancelOrder, Event, Line, OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected, PlaceOrder,
-        PricedLine, RecordReservation, ReservationRecorded, State,
+        CancelOrder, Event, Line, OrderCancelled, OrderConfirmed, OrderPlaced, OrderRejected,
+        PlaceOrder, PricedLine, RecordReservation, ReservationRecorded, State,
     },
     stock::{self, ReleaseStock, ReserveStock},
 };
@@ -46,7 +46,14 @@ fn granted(sku: &str, quantity: i32, unit_price: Money) -> RecordReservation {
 
 fn denied(sku: &str, reason: &str) -> RecordReservation {
     let (sku, reason) = (sku.to_owned(), Some(reason.to_owned()));
-    RecordReservation { order_id: ORDER, sku, reserved: false, quantity: 1, unit_price: None, reason }
+    RecordReservation {
+        order_id: ORDER,
+        sku,
+        reserved: false,
+        quantity: 1,
+        unit_price: None,
+        reason,
+    }
 }
 
 fn release(sku: &str) -> Out {
@@ -109,7 +116,11 @@ fn orders_that_make_no_sense_are_refused() {
         assert_eq!((then.refused(), order.state), (refusals::INVALID, None), "{lines:?}");
     }
     let mut other = Aggregate::<Order>::new(Uuid::from_u128(8));
-    assert_eq!(other.command(place(&[("cup", 1)])).refused(), refusals::INVALID, "not the record's key");
+    assert_eq!(
+        other.command(place(&[("cup", 1)])).refused(),
+        refusals::INVALID,
+        "not the record's key"
+    );
 }
 
 #[test]
@@ -134,10 +145,17 @@ fn the_last_answer_confirms() {
 
     let then = order.follow_up(granted("cup", 2, euros(250)));
     let (order_id, user_id) = (ORDER, ANN);
-    let priced = |sku: &str, quantity, unit_price| PricedLine { sku: sku.into(), quantity, unit_price };
+    let priced =
+        |sku: &str, quantity, unit_price| PricedLine { sku: sku.into(), quantity, unit_price };
     let expected: [Event; 2] = [
-        ReservationRecorded { order_id, user_id, sku: "cup".into(), quantity: 2, unit_price: euros(250) }
-            .into(),
+        ReservationRecorded {
+            order_id,
+            user_id,
+            sku: "cup".into(),
+            quantity: 2,
+            unit_price: euros(250),
+        }
+        .into(),
         OrderConfirmed {
             order_id,
             user_id,
@@ -253,7 +271,10 @@ fn cancelling_while_it_is_placed_answers_both_commands() {
         reason: "by_customer".into(),
         cancelled_at: START_MS,
     };
-    assert_eq!((&then.events[..], &then.verdict), (&[Event::from(cancelled)][..], &Verdict::Accepted));
+    assert_eq!(
+        (&then.events[..], &then.verdict),
+        (&[Event::from(cancelled)][..], &Verdict::Accepted)
+    );
     assert_eq!(then.concluded_refused(), refusals::CANCELLED);
     assert_eq!(then.messages(), [release("cup"), release("pot")]);
     assert!(order.timers.is_empty());
@@ -287,7 +308,8 @@ fn an_order_is_cancelled_only_by_its_buyer_and_as_they_saw_it() {
     assert_eq!(confirmed().command(bobs()).refused(), refusals::NOT_FOUND);
     assert_eq!(Aggregate::<Order>::new(ORDER).command(cancel()).refused(), refusals::NOT_FOUND);
 
-    let seen = |expected_version| CancelOrder { expected_version: Some(expected_version), ..cancel() };
+    let seen =
+        |expected_version| CancelOrder { expected_version: Some(expected_version), ..cancel() };
     assert_eq!(confirmed().version, 4);
     assert_eq!(confirmed().command(seen(3)).refused(), refusals::VERSION_MISMATCH);
     assert_eq!(confirmed().command(seen(4)).verdict, Verdict::Accepted);

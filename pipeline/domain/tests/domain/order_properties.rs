@@ -1,4 +1,5 @@
-//! Orders and stocks together, under whatever order of answers, deadlines and cancellations the log brings about.
+//! Orders and stocks together, under whatever order of answers, deadlines and cancellations the log
+//! brings about.
 //!
 //! Follow-ups between two keys stay in order, as they do in one partition; nothing else is certain.
 
@@ -44,10 +45,15 @@ struct World {
 impl World {
     /// All products but the last, which nobody sells; the second is paid in another currency.
     fn new() -> Self {
-        let mut stocks: BTreeMap<_, _> = SKUS.map(|sku| (sku.to_owned(), Aggregate::new(sku))).into();
+        let mut stocks: BTreeMap<_, _> =
+            SKUS.map(|sku| (sku.to_owned(), Aggregate::new(sku))).into();
         for (sku, currency) in SKUS.into_iter().zip(["EUR", "USD"]) {
             let price = Money { amount_minor: 100, currency: currency.into() };
-            stocks.get_mut(sku).unwrap().command(AddProduct { sku: sku.into(), name: sku.into(), price });
+            stocks.get_mut(sku).unwrap().command(AddProduct {
+                sku: sku.into(),
+                name: sku.into(),
+                price,
+            });
         }
         let orders = (0..ORDERS).map(|id| (id, Aggregate::new(Uuid::from_u128(id)))).collect();
         Self { orders, stocks, under_way: BTreeMap::new(), answers: BTreeMap::new() }
@@ -103,8 +109,11 @@ impl World {
                 self.order(id, |order| order.command(place));
             }
             Step::Cancel(id) => {
-                let cancel =
-                    CancelOrder { order_id: Uuid::from_u128(id), user_id: ANN, expected_version: None };
+                let cancel = CancelOrder {
+                    order_id: Uuid::from_u128(id),
+                    user_id: ANN,
+                    expected_version: None,
+                };
                 self.order(id, |order| order.command(cancel));
             }
             Step::Deadline(id) => self.order(id, |order| order.timer("deadline")),

@@ -181,7 +181,8 @@ fn a_new_password_and_leaving_end_all_sessions_but_a_better_hash_none() {
     };
     let both = |reason| vec![(id(1), reason), (id(2), reason)];
     let (user_id, credential_version, password_hash) = (ANN, 1, "h2".to_owned());
-    let change = ChangePassword { user_id, password_hash: password_hash.clone(), credential_version };
+    let change =
+        ChangePassword { user_id, password_hash: password_hash.clone(), credential_version };
     assert_eq!(ends(&two().command(change)), both(SessionEnd::PasswordChanged));
     let deactivate = DeactivateUser { user_id, credential_version };
     assert_eq!(ends(&two().command(deactivate)), both(SessionEnd::Deactivated));

@@ -5,8 +5,8 @@ use schemas::{
     Money,
     order::{self, RecordReservation},
     stock::{
-        AddProduct, Event, Member, ProductAdded, ReceiveStock, ReleaseStock, ReserveStock, Shortage, State,
-        StockReceived, StockRefused, StockReleased, StockReserved,
+        AddProduct, Event, Member, ProductAdded, ReceiveStock, ReleaseStock, ReserveStock,
+        Shortage, State, StockReceived, StockRefused, StockReleased, StockReserved,
     },
 };
 use uuid::Uuid;
@@ -183,8 +183,14 @@ fn what_is_released_is_free_again_once() {
     let mut cup = cups(5);
     cup.follow_up(reserve(ORDER, 3));
     let then = cup.follow_up(release(ORDER));
-    let released =
-        StockReleased { sku: "cup".into(), order_id: ORDER, quantity: 3, received: 5, free: 5, held: 0 };
+    let released = StockReleased {
+        sku: "cup".into(),
+        order_id: ORDER,
+        quantity: 3,
+        received: 5,
+        free: 5,
+        held: 0,
+    };
     assert_eq!(then.events, [Event::from(released)]);
     assert!(cup.members.is_empty());
     cup.follow_up(release(ORDER)).nothing();

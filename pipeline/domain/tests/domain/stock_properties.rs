@@ -1,10 +1,13 @@
-//! Whatever is asked of a stock, in whatever order: nothing is negative, and nothing is lost or made.
+//! Whatever is asked of a stock, in whatever order: nothing is negative, and nothing is lost or
+//! made.
 
 use domain::stock::Stock;
 use proptest::prelude::*;
 use schemas::{
     Money,
-    stock::{AddProduct, Command, FollowUp, Member, ReceiveStock, ReleaseStock, ReserveStock, State},
+    stock::{
+        AddProduct, Command, FollowUp, Member, ReceiveStock, ReleaseStock, ReserveStock, State,
+    },
 };
 use uuid::Uuid;
 

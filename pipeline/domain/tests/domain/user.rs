@@ -5,9 +5,9 @@ use schemas::{
     email::{self, ClaimEmail, ReleaseEmail},
     user::{
         ChangeEmail, ChangeName, ChangePassword, Command, Credential, DeactivateUser, EmailChanged,
-        EndSession, Event, NameChanged, PasswordChanged, PasswordRehashed, RecordEmailClaim, RefreshSession,
-        RegisterUser, RegistrationRefused, RehashPassword, Role, SessionEnd, StartSession, State,
-        UserRegistered, state::Active,
+        EndSession, Event, NameChanged, PasswordChanged, PasswordRehashed, RecordEmailClaim,
+        RefreshSession, RegisterUser, RegistrationRefused, RehashPassword, Role, SessionEnd,
+        StartSession, State, UserRegistered, state::Active,
     },
 };
 use uuid::Uuid;
@@ -33,7 +33,8 @@ pub(crate) fn claim(fingerprint: &str, granted: bool) -> RecordEmailClaim {
     RecordEmailClaim { user_id: ANN, email_fingerprint: fingerprint.into(), claim_id, granted }
 }
 
-/// A claim has the id of the command that made it: the first input registers, the third changes the address.
+/// A claim has the id of the command that made it: the first input registers, the third changes the
+/// address.
 fn claim_id(fingerprint: &str) -> Uuid {
     Uuid::from_u128(if fingerprint == "f1" { 1 } else { 3 })
 }
@@ -80,8 +81,11 @@ pub(crate) fn active(user: &Aggregate<User>) -> &Active {
 }
 
 fn claims(fingerprint: &str) -> Out {
-    let claim =
-        ClaimEmail { email_fingerprint: fingerprint.into(), user_id: ANN, claim_id: claim_id(fingerprint) };
+    let claim = ClaimEmail {
+        email_fingerprint: fingerprint.into(),
+        user_id: ANN,
+        claim_id: claim_id(fingerprint),
+    };
     Out::Email(email::FollowUp::from(claim))
 }
 
@@ -92,7 +96,12 @@ fn releases(fingerprint: &str) -> Out {
 
 fn credential(password_hash: &str, credential_version: i32) -> Out {
     let password_hash = password_hash.to_owned();
-    Out::Credential(Credential { user_id: ANN, password_hash, credential_version, changed_at: START_MS })
+    Out::Credential(Credential {
+        user_id: ANN,
+        password_hash,
+        credential_version,
+        changed_at: START_MS,
+    })
 }
 
 fn forgets_credential(then: &Then<Event>) -> bool {
@@ -105,7 +114,10 @@ fn registering_claims_the_address_and_keeps_the_hash_out_of_events() {
     let then = user.command(register());
     assert_eq!(then.verdict, Verdict::Pending);
     assert_eq!(then.messages(), [claims("f1"), credential("h1", 1)]);
-    assert!(!format!("{:?}{:?}", then.events, user.state).contains("h1"), "no hash in an event or state");
+    assert!(
+        !format!("{:?}{:?}", then.events, user.state).contains("h1"),
+        "no hash in an event or state"
+    );
     assert_eq!(user.timers.values().collect::<Vec<_>>(), [&(START_MS + 30_000)]);
 }
 
@@ -181,16 +193,31 @@ fn registrations_that_make_no_sense_are_refused() {
         assert!(then.events.is_empty() && then.sent.is_empty());
         then.refused()
     };
-    assert_eq!(refused(|r| r.user_id = Uuid::from_u128(2)), refusals::INVALID, "not the record's key");
+    assert_eq!(
+        refused(|r| r.user_id = Uuid::from_u128(2)),
+        refusals::INVALID,
+        "not the record's key"
+    );
     assert_eq!(refused(|r| r.name = "\n".into()), refusals::INVALID);
     assert_eq!(refused(|r| r.name = "n".repeat(101)), refusals::INVALID);
-    for email in ["", "ann", "@example.org", "ann@example", "ann@.org", "ann@org.", "a@b@c.org", "a nn@b.org"]
-    {
+    for email in [
+        "",
+        "ann",
+        "@example.org",
+        "ann@example",
+        "ann@.org",
+        "ann@org.",
+        "a@b@c.org",
+        "a nn@b.org",
+    ] {
         let mut user = Aggregate::<User>::new(ANN);
         let then = user.command(RegisterUser { email: email.into(), ..register() });
         assert_eq!(then.refused(), refusals::INVALID, "{email}");
     }
-    assert_eq!(refused(|r| r.email = format!("{}@example.org", "a".repeat(243))), refusals::INVALID);
+    assert_eq!(
+        refused(|r| r.email = format!("{}@example.org", "a".repeat(243))),
+        refusals::INVALID
+    );
 }
 
 #[test]
@@ -214,7 +241,8 @@ fn nothing_can_be_asked_of_who_is_not_there() {
             change_email().into(),
             change_password(1).into(),
             deactivate().into(),
-            RehashPassword { user_id: ANN, password_hash: "h2".into(), credential_version: 1 }.into(),
+            RehashPassword { user_id: ANN, password_hash: "h2".into(), credential_version: 1 }
+                .into(),
             EndSession { user_id: ANN, session_id: ANN }.into(),
             StartSession {
                 user_id: ANN,
@@ -274,7 +302,10 @@ fn a_new_address_is_claimed_and_then_the_old_one_let_go() {
         email_fingerprint: "f2".into(),
         former_fingerprint: "f1".into(),
     };
-    assert_eq!((&then.events[..], then.messages()), (&[Event::from(changed)][..], vec![releases("f1")]));
+    assert_eq!(
+        (&then.events[..], then.messages()),
+        (&[Event::from(changed)][..], vec![releases("f1")])
+    );
     assert_eq!(then.concluded, Some(Verdict::Accepted));
     assert!(user.timers.is_empty() && active(&user).pending_email.is_none());
     user.follow_up(claim("f2", true)).nothing();
@@ -287,7 +318,10 @@ fn a_new_address_of_another_leaves_the_old_one() {
     let then = user.follow_up(claim("f2", false));
     assert_eq!(then.concluded_refused(), refusals::ADDRESS_TAKEN);
     assert!(then.sent.is_empty() && user.timers.is_empty());
-    assert_eq!((active(&user).email.as_str(), &active(&user).pending_email), ("ann@example.org", &None));
+    assert_eq!(
+        (active(&user).email.as_str(), &active(&user).pending_email),
+        ("ann@example.org", &None)
+    );
     assert_eq!(user.command(change_email()).verdict, Verdict::Pending, "it may be tried again");
 }
 
@@ -309,7 +343,10 @@ fn a_late_answer_to_an_earlier_claim_is_not_taken_for_the_later_ones() {
         user.command(change_email());
         user.follow_up(claim("f2", granted)).nothing();
         let later = Uuid::from_u128(5);
-        assert_eq!(active(&user).pending_email.as_ref().map(|pending| pending.claim_id), Some(later));
+        assert_eq!(
+            active(&user).pending_email.as_ref().map(|pending| pending.claim_id),
+            Some(later)
+        );
         let then = user.follow_up(RecordEmailClaim { claim_id: later, ..claim("f2", true) });
         assert_eq!(then.concluded, Some(Verdict::Accepted));
     }
@@ -328,7 +365,10 @@ fn the_same_address_in_other_capitals_needs_no_claim() {
 #[test]
 fn changes_of_the_address_are_refused() {
     let refused = |change: ChangeEmail| ann().command(change).refused();
-    assert_eq!(refused(ChangeEmail { credential_version: 2, ..change_email() }), refusals::STALE_CREDENTIAL);
+    assert_eq!(
+        refused(ChangeEmail { credential_version: 2, ..change_email() }),
+        refusals::STALE_CREDENTIAL
+    );
     let unseen = ChangeEmail { expected_version: Some(1), ..change_email() };
     assert_eq!(refused(unseen), refusals::VERSION_MISMATCH);
     assert_eq!(refused(ChangeEmail { email: "new".into(), ..change_email() }), refusals::INVALID);
@@ -351,9 +391,13 @@ fn a_new_password_needs_the_one_that_was_verified() {
 #[test]
 fn a_better_hash_of_the_same_password_needs_it_too() {
     let mut user = ann();
-    let rehash = || RehashPassword { user_id: ANN, password_hash: "h2".into(), credential_version: 1 };
+    let rehash =
+        || RehashPassword { user_id: ANN, password_hash: "h2".into(), credential_version: 1 };
     let then = user.command(rehash());
-    assert_eq!(then.events, [Event::from(PasswordRehashed { user_id: ANN, credential_version: 2 })]);
+    assert_eq!(
+        then.events,
+        [Event::from(PasswordRehashed { user_id: ANN, credential_version: 2 })]
+    );
     assert_eq!(then.messages(), [credential("h2", 2)]);
     let again = user.command(rehash());
     assert_eq!((again.events.len(), again.sent.len()), (0, 0));
@@ -377,7 +421,10 @@ fn who_leaves_while_an_address_is_claimed_lets_go_of_both() {
     let mut user = ann();
     user.command(change_email());
     let then = user.command(deactivate());
-    assert_eq!((then.verdict.clone(), then.concluded_refused()), (Verdict::Accepted, refusals::CANCELLED));
+    assert_eq!(
+        (then.verdict.clone(), then.concluded_refused()),
+        (Verdict::Accepted, refusals::CANCELLED)
+    );
     assert_eq!(then.messages(), [releases("f1")]);
     assert!(user.timers.is_empty());
     assert_eq!(user.follow_up(claim("f2", true)).messages(), [releases("f2")]);

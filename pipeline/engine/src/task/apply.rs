@@ -21,8 +21,8 @@ use crate::{
 };
 
 impl Task {
-    /// Decides on one record. `Err` names a writer's schema that must be learnt before the same call can be
-    /// made again; then nothing has changed.
+    /// Decides on one record. `Err` names a writer's schema that must be learnt before the same
+    /// call can be made again; then nothing has changed.
     pub(crate) fn apply(&mut self, record: &Record, output: &mut Output) -> Result<(), u32> {
         let length = output.records.len();
         let before = self.place();
@@ -76,11 +76,13 @@ impl Task {
         }
     }
 
-    /// Fires the timers that are due at `now_ms`, up to `max` of them, and says how many those were.
+    /// Fires the timers that are due at `now_ms`, up to `max` of them, and says how many those
+    /// were.
     pub(crate) fn fire(&mut self, now_ms: i64, max: usize, output: &mut Output) -> usize {
         let mut fired = 0;
         while fired < max {
-            let Some((due_ms, name)) = self.due.first().filter(|(due_ms, _)| *due_ms <= now_ms).cloned()
+            let Some((due_ms, name)) =
+                self.due.first().filter(|(due_ms, _)| *due_ms <= now_ms).cloned()
             else {
                 break;
             };
@@ -116,7 +118,8 @@ impl Task {
     fn fire_one(&mut self, name: &str, due_ms: i64, output: &mut Output) -> Result<(), String> {
         let (context, rest) = name.split_once('/').ok_or("it names no context")?;
         let (key, timer) = rest.split_once(MEMBER_SEPARATOR).ok_or("it has no name")?;
-        let index = self.topology.contexts.iter().position(|c| *c == context).ok_or("no such context")?;
+        let index =
+            self.topology.contexts.iter().position(|c| *c == context).ok_or("no such context")?;
         self.fire_at(index, key, timer, due_ms, output)
     }
 
@@ -146,7 +149,12 @@ impl Task {
     }
 
     /// Gives a record to what decides on it. With `fresh`, it waits where its key is parked.
-    pub(super) fn route(&mut self, record: &Record, output: &mut Output, fresh: bool) -> Result<(), u32> {
+    pub(super) fn route(
+        &mut self,
+        record: &Record,
+        output: &mut Output,
+        fresh: bool,
+    ) -> Result<(), u32> {
         let Some(route) = self.topology.route(&record.topic) else {
             tracing::error!(topic = %record.topic, "a record of a topic that is no input was left out");
             return Ok(());
@@ -198,8 +206,10 @@ impl Task {
     ) -> Result<(), Failure> {
         let at_ms = record.timestamp_ms;
         let permanent = |error: &str| Failure::Permanent(error.to_owned());
-        let value =
-            record.value.as_ref().ok_or_else(|| permanent("a tombstone where a record was expected"))?;
+        let value = record
+            .value
+            .as_ref()
+            .ok_or_else(|| permanent("a tombstone where a record was expected"))?;
         match route {
             Route::FollowUps(index) => {
                 let asked = Context {
@@ -209,21 +219,26 @@ impl Task {
                     version: 0,
                     principal: envelope.principal(),
                 };
-                let decided = self.kinds[index].decide(Payload::FollowUp(value), &asked, &self.codec)?;
+                let decided =
+                    self.kinds[index].decide(Payload::FollowUp(value), &asked, &self.codec)?;
                 if let Verdict::Refused(refusal) = &decided.verdict {
                     return Err(permanent(&format!(
                         "refused a follow-up: {}: {}",
                         refusal.code, refusal.detail
                     )));
                 }
-                self.emit(index, key, decided, envelope, at_ms, output).map(drop).map_err(Failure::Permanent)
+                self.emit(index, key, decided, envelope, at_ms, output)
+                    .map(drop)
+                    .map_err(Failure::Permanent)
             }
             Route::Policy(index) => {
                 let effects = (self.topology.policies[index])(&self.codec, value, envelope.id)?;
                 let cause = Cause { context: "", key, envelope, at_ms };
                 self.effects(&cause, effects, envelope.id, 0, output).map_err(Failure::Permanent)
             }
-            Route::Commands(_) => Err(permanent("a command where a follow-up or an event was expected")),
+            Route::Commands(_) => {
+                Err(permanent("a command where a follow-up or an event was expected"))
+            }
         }
     }
 
@@ -240,7 +255,9 @@ impl Task {
         let count = self.topology.partitions(&record.topic).unwrap_or(1);
         match redpanda::partition_of(key, count) {
             own if own == record.partition => Ok(text),
-            own => Err(format!("its key belongs to partition {own}: produce it with murmur2 partitioning")),
+            own => Err(format!(
+                "its key belongs to partition {own}: produce it with murmur2 partitioning"
+            )),
         }
     }
 
@@ -264,7 +281,8 @@ impl Task {
         }
         let blank = self.blank(index, key, record, envelope);
         if at_ms < self.stream_ms - self.bounds.horizon_ms {
-            let outcome = refused(blank, "expired", "it is older than what is remembered of commands");
+            let outcome =
+                refused(blank, "expired", "it is older than what is remembered of commands");
             self.or_log(&outcome, |task| task.conclude(outcome.clone(), envelope, at_ms, output));
             return Ok(());
         }
@@ -301,9 +319,15 @@ impl Task {
         output: &mut Output,
     ) -> Result<Option<Outcome>, Failure> {
         let at_ms = record.timestamp_ms;
-        let asked =
-            Context { key, at_ms, input_id: envelope.id, version: 0, principal: envelope.principal() };
-        let tombstone = || Failure::Permanent("a tombstone where a command was expected".to_owned());
+        let asked = Context {
+            key,
+            at_ms,
+            input_id: envelope.id,
+            version: 0,
+            principal: envelope.principal(),
+        };
+        let tombstone =
+            || Failure::Permanent("a tombstone where a command was expected".to_owned());
         let value = record.value.as_ref().ok_or_else(tombstone)?;
         let length = output.records.len();
         let before = self.place();
@@ -324,7 +348,11 @@ impl Task {
                 output.records.truncate(length);
                 let version = self.kinds[index].version(key);
                 let blank = Outcome { version, ..blank };
-                Some(refused(blank, "in_progress", "another command of this kind is still under way"))
+                Some(refused(
+                    blank,
+                    "in_progress",
+                    "another command of this kind is still under way",
+                ))
             }
         })
     }
@@ -333,7 +361,8 @@ impl Task {
     fn blank(&self, index: usize, key: &str, record: &Record, envelope: &Envelope) -> Outcome {
         Outcome {
             command_id: envelope.id,
-            command_type: shortened(record.headers.text(headers::TYPE).unwrap_or_default()).to_owned(),
+            command_type: shortened(record.headers.text(headers::TYPE).unwrap_or_default())
+                .to_owned(),
             verdict: schemas::Verdict::Failed,
             code: None,
             detail: None,
@@ -365,8 +394,11 @@ impl Task {
         }
         if let Route::Commands(index) = route {
             let blank = self.blank(index, key, record, envelope);
-            let outcome =
-                Outcome { code: Some("failed".to_owned()), detail: Some(error.to_owned()), ..blank };
+            let outcome = Outcome {
+                code: Some("failed".to_owned()),
+                detail: Some(error.to_owned()),
+                ..blank
+            };
             self.or_log(&outcome, |task| {
                 task.conclude(outcome.clone(), envelope, record.timestamp_ms, output)
             });
@@ -385,7 +417,10 @@ impl Task {
             since_at: at_ms,
         };
         self.waiting.put(queue, Some(waiting));
-        self.remember(&id, Handled { fingerprint: blank.fingerprint, received_at: at_ms, outcome: None });
+        self.remember(
+            &id,
+            Handled { fingerprint: blank.fingerprint, received_at: at_ms, outcome: None },
+        );
     }
 
     fn remember(&mut self, id: &str, handled: Handled) {
@@ -429,7 +464,13 @@ impl Task {
         };
         let headers = self.stamp.at(at_ms).headers(envelope, about);
         let value = encoded(outcome, &self.codec).map_err(|error| error.to_string())?;
-        output.keyed(&self.topology, &self.topology.outcomes, key.as_bytes(), Some(&value), &headers)
+        output.keyed(
+            &self.topology,
+            &self.topology.outcomes,
+            key.as_bytes(),
+            Some(&value),
+            &headers,
+        )
     }
 
     /// Writing an outcome can only fail where the topology is wrong: then people have to know.
@@ -439,7 +480,8 @@ impl Task {
         }
     }
 
-    /// Writes the events and effects of a decision; gives back the input's name, the verdict and the version.
+    /// Writes the events and effects of a decision; gives back the input's name, the verdict and
+    /// the version.
     fn emit(
         &mut self,
         index: usize,
@@ -467,7 +509,13 @@ impl Task {
                     self.stamp.at(at_ms).headers(envelope, about)
                 }
             };
-            output.keyed(&topology, &topology.events[index], key.as_bytes(), Some(&value), &headers)?;
+            output.keyed(
+                &topology,
+                &topology.events[index],
+                key.as_bytes(),
+                Some(&value),
+                &headers,
+            )?;
             self.effects(&cause, effects, id, version, output)?;
         }
         self.effects(&cause, effects, envelope.id, version, output)?;
@@ -490,7 +538,13 @@ impl Task {
                     let id = derive(&from, &format!("effect {number}"));
                     let about = About { id, kind: name, key: &key, causation: from, version: None };
                     let headers = self.stamp.at(at_ms).headers(envelope, about);
-                    output.keyed(&self.topology, topic, key.as_bytes(), value.as_deref(), &headers)?;
+                    output.keyed(
+                        &self.topology,
+                        topic,
+                        key.as_bytes(),
+                        value.as_deref(),
+                        &headers,
+                    )?;
                 }
                 Effect::SetTimer { name, due_ms } => {
                     let name = format!("{context}/{key}{MEMBER_SEPARATOR}{name}");
@@ -503,7 +557,9 @@ impl Task {
                         self.timers.put(&name, None);
                     }
                 }
-                Effect::Conclude(verdict) => self.conclude_waiting(cause, verdict, version, output)?,
+                Effect::Conclude(verdict) => {
+                    self.conclude_waiting(cause, verdict, version, output)?
+                }
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! One partition number of a processor: its aggregates, and everything that it has to remember.
 //!
-//! A task turns a record into effects, behind a savepoint of its own, and knows what of its state is committed,
-//! in flight and pending. It never does I/O: the worker polls, commits and restores.
+//! A task turns a record into effects, behind a savepoint of its own, and knows what of its state
+//! is committed, in flight and pending. It never does I/O: the worker polls, commits and restores.
 
 mod apply;
 mod parked;
@@ -35,7 +35,8 @@ struct Queue {
     bytes: u64,
 }
 
-/// How many kinds of aggregates a processor may have: a place in their tables is taken for every record.
+/// How many kinds of aggregates a processor may have: a place in their tables is taken for every
+/// record.
 pub(crate) const KINDS_MAX: usize = 4;
 
 /// A place in all the tables of a task.
@@ -85,16 +86,18 @@ pub(crate) struct Task {
     expiry: VecDeque<(i64, Box<str>)>,
     /// The latest record time that was seen, in milliseconds since the epoch.
     latest_ms: i64,
-    /// The time from which a command's age counts: the latest record time when all input was last read,
-    /// and at most [`AHEAD_MAX_MS`] ahead of the service's clock.
+    /// The time from which a command's age counts: the latest record time when all input was last
+    /// read, and at most [`AHEAD_MAX_MS`] ahead of the service's clock.
     stream_ms: i64,
     /// Whether anything was applied since the last seal.
     touched: bool,
     /// How many records and timers were worked on since changes were last written.
     worked: usize,
-    /// How many records of the changelog are of contexts and topics that this processor does not have.
+    /// How many records of the changelog are of contexts and topics that this processor does not
+    /// have.
     foreign: usize,
-    /// Whether log and changelog have a position for every input: then only changed ones are written.
+    /// Whether log and changelog have a position for every input: then only changed ones are
+    /// written.
     announced: bool,
     /// Whether the transaction in flight holds anything of this task.
     in_flight: bool,
@@ -154,8 +157,9 @@ impl Task {
         &self.positions
     }
 
-    /// Sets where the inputs are read from: what the group has committed, or the log's beginning. With `anew`, the positions
-    /// are others than those that were committed, and are to be committed.
+    /// Sets where the inputs are read from: what the group has committed, or the log's beginning.
+    /// With `anew`, the positions are others than those that were committed, and are to be
+    /// committed.
     pub(crate) fn start_at(&mut self, positions: Vec<(Topic, i64)>, anew: bool) {
         self.announced &= !anew;
         self.committed_positions.clone_from(&positions);
@@ -163,11 +167,13 @@ impl Task {
         self.positions = positions;
     }
 
-    /// All input up to `now_ms` by the service's clock has been read, so the stream's time moves on. Not
-    /// before: after an outage the topics are read in any order, and a newer record of one must not make an
-    /// older command of another too old. A record of a broker whose clock is ahead moves it hardly.
+    /// All input up to `now_ms` by the service's clock has been read, so the stream's time moves
+    /// on. Not before: after an outage the topics are read in any order, and a newer record of one
+    /// must not make an older command of another too old. A record of a broker whose clock is ahead
+    /// moves it hardly.
     pub(crate) fn drained(&mut self, now_ms: i64) {
-        self.stream_ms = self.stream_ms.max(self.latest_ms.min(now_ms.saturating_add(AHEAD_MAX_MS)));
+        self.stream_ms =
+            self.stream_ms.max(self.latest_ms.min(now_ms.saturating_add(AHEAD_MAX_MS)));
     }
 
     /// Moves the position of an input past what nobody is given.
@@ -222,7 +228,8 @@ impl Task {
         self.timers.settle(own[2]);
         self.parked.settle(own[3]);
         self.queues.settle(own[4]);
-        // A transaction that holds anything of the task holds all positions that the changelog lacks.
+        // A transaction that holds anything of the task holds all positions that the changelog
+        // lacks.
         self.announced |= self.in_flight;
         self.checks &= !std::mem::take(&mut self.in_flight);
         if self.committed_positions != self.sealed_positions {
@@ -290,7 +297,8 @@ impl Task {
     /// Makes the indexes over the tables anew, after a restore or when writes were taken back.
     fn index(&mut self) {
         self.due = self.timers.iter().map(|(name, due_ms)| (*due_ms, name.into())).collect();
-        let mut expiry: Vec<_> = self.handled.iter().map(|(id, row)| (row.received_at, id.into())).collect();
+        let mut expiry: Vec<_> =
+            self.handled.iter().map(|(id, row)| (row.received_at, id.into())).collect();
         expiry.sort_unstable();
         self.latest_ms = self.latest_ms.max(expiry.last().map_or(0, |(at_ms, _)| *at_ms));
         self.expiry = expiry.into();

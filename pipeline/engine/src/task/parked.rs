@@ -1,7 +1,7 @@
 //! Records that failed wait here with those behind them of the same key, until they are re-driven.
 //!
-//! Only follow-ups and events are parked: a command fails at once and blocks nobody. The queues are bounded;
-//! what does not fit becomes a dead letter.
+//! Only follow-ups and events are parked: a command fails at once and blocks nobody. The queues are
+//! bounded; what does not fit becomes a dead letter.
 
 use redpanda::{
     log::{Headers, Record},
@@ -51,7 +51,8 @@ impl Task {
             headers: record
                 .headers
                 .iter()
-                // The schema has text here, so a name that is not UTF-8 is kept with replacement characters.
+                // The schema has text here, so a name that is not UTF-8 is kept with replacement
+                // characters.
                 .map(|(name, value)| Header {
                     name: String::from_utf8_lossy(name).into_owned(),
                     value: value.to_vec(),
@@ -98,7 +99,8 @@ impl Task {
     /// Whether the changelog takes a parked record.
     fn check_parked(&self, name: &str, parked: &Parked) -> Result<(), String> {
         let (topic, key) = name.split_once('/').ok_or("its queue names no topic")?;
-        let row = encoded(parked, &self.codec).map_err(|error| format!("it can't be parked: {error}"))?;
+        let row =
+            encoded(parked, &self.codec).map_err(|error| format!("it can't be parked: {error}"))?;
         let key = Key::Parked(topic, key).to_string();
         let changelog = &self.topology.changelog;
         let bytes_max = record_bytes_max(changelog);
@@ -115,7 +117,9 @@ impl Task {
         output: &mut Output,
     ) -> Result<Option<Outcome>, u32> {
         let value = command.value.as_deref().unwrap_or_default();
-        let Redrive { topic, drop_first } = match Redrive::decode(&self.codec, value).map_err(Failure::from) {
+        let Redrive { topic, drop_first } = match Redrive::decode(&self.codec, value)
+            .map_err(Failure::from)
+        {
             Ok(redrive) => redrive,
             Err(Failure::UnknownSchema(id)) => return Err(id),
             Err(Failure::Permanent(error)) => return Ok(Some(refused(blank, "malformed", &error))),
@@ -151,7 +155,8 @@ impl Task {
             }
             self.route(&record, output, false)?;
             if self.parked.get(&parked_name).is_some() {
-                let detail = format!("the record at offset {} of {topic} still fails", record.offset);
+                let detail =
+                    format!("the record at offset {} of {topic} still fails", record.offset);
                 return Ok(Some(refused(blank, "still_failing", &detail)));
             }
         }
@@ -178,7 +183,8 @@ impl Task {
 
 /// What a parked record takes, about.
 fn bytes_of(key: &str, record: &Record) -> u64 {
-    let headers = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let headers =
+        record.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     let value = record.value.as_ref().map_or(0, |value| value.len());
     PARKED_OVERHEAD + (key.len() + headers + value) as u64
 }

@@ -24,9 +24,9 @@ use crate::{
     output::{Output, check},
 };
 
-/// How many dedupe records, and how many places of each table of aggregates, are looked at for what is to
-/// be forgotten when changes are written; where more was worked on, it is twice as many as that, so that
-/// forgetting keeps up.
+/// How many dedupe records, and how many places of each table of aggregates, are looked at for what
+/// is to be forgotten when changes are written; where more was worked on, it is twice as many as
+/// that, so that forgetting keeps up.
 const FORGET_MIN: usize = 200;
 /// How much of a key an error shows.
 const KEY_SHOWN_BYTES_MAX: usize = 200;
@@ -35,8 +35,8 @@ const KEY_SHOWN_BYTES_MAX: usize = 200;
 type Visit<'v> = dyn FnMut(Key<'_>, Option<i64>, Option<Bytes>) + 'v;
 
 impl Task {
-    /// Writes what has changed since this was last called, or since the last seal: each key once, with the
-    /// value it has now. After a failure `output` is to be cut back.
+    /// Writes what has changed since this was last called, or since the last seal: each key once,
+    /// with the value it has now. After a failure `output` is to be cut back.
     pub(crate) fn write_changes(&mut self, output: &mut Output) -> Result<(), Unwritten> {
         let max = FORGET_MIN.max(2 * std::mem::take(&mut self.worked));
         self.forget(max);
@@ -58,7 +58,8 @@ impl Task {
         Ok(())
     }
 
-    /// While changes are checked one by one: whether the changelog takes what has changed since `before`.
+    /// While changes are checked one by one: whether the changelog takes what has changed since
+    /// `before`.
     pub(super) fn check_changes(&self, before: &Place) -> Result<(), String> {
         if !self.checks {
             return Ok(());
@@ -75,8 +76,9 @@ impl Task {
         checked.map_err(|error| format!("what it changes is too large: {error}"))
     }
 
-    /// From now on the changes of each input are checked by themselves, until a transaction of this task
-    /// is committed. Encoding a state at each of its changes is slow, so otherwise only what is written is checked.
+    /// From now on the changes of each input are checked by themselves, until a transaction of this
+    /// task is committed. Encoding a state at each of its changes is slow, so otherwise only what
+    /// is written is checked.
     pub(crate) fn check_each(&mut self) {
         self.checks = true;
     }
@@ -88,10 +90,13 @@ impl Task {
         (changelog, bytes_max)
     }
 
-    /// Calls `visit` for every key that has changed since `from`, once, with the value that it has now.
+    /// Calls `visit` for every key that has changed since `from`, once, with the value that it has
+    /// now.
     fn changes(&self, from: &Place, visit: &mut Visit<'_>) -> Result<(), CodecError> {
         let codec = &*self.codec;
-        for ((kind, context), savepoint) in self.kinds.iter().zip(&self.topology.contexts).zip(from.kinds) {
+        for ((kind, context), savepoint) in
+            self.kinds.iter().zip(&self.topology.contexts).zip(from.kinds)
+        {
             kind.changes(savepoint, codec, &mut |member, (key, version, value)| {
                 let key = if member { Key::Member(context, key) } else { Key::State(context, key) };
                 visit(key, version, value);
@@ -107,7 +112,8 @@ impl Task {
         }
         for (name, due_ms) in self.timers.changes(from.own[2]) {
             let Some((context, key)) = name.split_once('/') else { continue };
-            let value = due_ms.map(|due_ms| encoded(&Timer { due_at: *due_ms }, codec)).transpose()?;
+            let value =
+                due_ms.map(|due_ms| encoded(&Timer { due_at: *due_ms }, codec)).transpose()?;
             visit(Key::Timer(context, key), None, value);
         }
         for (name, row) in self.parked.changes(from.own[3]) {
@@ -135,12 +141,16 @@ impl Task {
         Ok(())
     }
 
-    /// Forgets commands that are older than the horizon, with a margin for repeats that were sent just before it.
+    /// Forgets commands that are older than the horizon, with a margin for repeats that were sent
+    /// just before it.
     fn forget(&mut self, max: usize) {
         let Bounds { horizon_ms, .. } = self.bounds;
         let before_ms = self.stream_ms - horizon_ms - horizon_ms / 24;
         for _ in 0..max {
-            let Some((at_ms, id)) = self.expiry.pop_front_if(|(at_ms, _)| *at_ms < before_ms) else { break };
+            let Some((at_ms, id)) = self.expiry.pop_front_if(|(at_ms, _)| *at_ms < before_ms)
+            else {
+                break;
+            };
             match self.handled.get(&id) {
                 Some(handled) if handled.outcome.is_some() => self.handled.put(&id, None),
                 // A saga that has not finished keeps its command, which is looked at again later.
@@ -150,7 +160,8 @@ impl Task {
         }
     }
 
-    /// Forgets aggregates and members whose retention has passed. A key with anything under way keeps its state.
+    /// Forgets aggregates and members whose retention has passed. A key with anything under way
+    /// keeps its state.
     fn retire(&mut self, max: usize, output: &mut Output) {
         let Bounds { retention_ms, .. } = self.bounds;
         let at_ms = self.stream_ms;
@@ -173,14 +184,20 @@ impl Task {
                         self.roll_back(before);
                         output.records.truncate(length);
                         self.metrics.failed_timers.inc();
-                        tracing::error!(context, key, error, "a finished aggregate could not be forgotten");
+                        tracing::error!(
+                            context,
+                            key,
+                            error,
+                            "a finished aggregate could not be forgotten"
+                        );
                     }
                 }
             }
         }
     }
 
-    /// Takes one record of the changelog back in. After a failure other than an unknown schema, the task is not whole.
+    /// Takes one record of the changelog back in. After a failure other than an unknown schema, the
+    /// task is not whole.
     pub(crate) fn recall(&mut self, record: &Record) -> Result<(), RecallError> {
         catch_unwind(AssertUnwindSafe(|| self.try_recall(record)))
             .unwrap_or_else(|panic| Err(RecallError::Panic(said(&*panic).to_owned())))
@@ -206,7 +223,8 @@ impl Task {
         };
         match key {
             Key::State(context, key) => {
-                let version = record.headers.text(headers::VERSION).and_then(|version| version.parse().ok());
+                let version =
+                    record.headers.text(headers::VERSION).and_then(|version| version.parse().ok());
                 let index = place(context)?;
                 self.kinds[index].load(false, key, version, value, changed_ms, codec)?;
             }
@@ -241,9 +259,9 @@ impl Task {
         Ok(())
     }
 
-    /// Whether a record is about a context or an input that this processor does not have: a newer version has it, or an
-    /// older one had. Such records are left in the changelog as they are, untouched: a version that has the context
-    /// finds all of it there again.
+    /// Whether a record is about a context or an input that this processor does not have: a newer
+    /// version has it, or an older one had. Such records are left in the changelog as they are,
+    /// untouched: a version that has the context finds all of it there again.
     fn is_foreign(&self, key: Key<'_>) -> bool {
         match key {
             Key::State(context, _)
@@ -268,13 +286,15 @@ impl Task {
             );
         }
         let inputs = self.topology.inputs();
-        self.announced = inputs.iter().all(|topic| self.positions.iter().any(|(known, _)| known == topic));
+        self.announced =
+            inputs.iter().all(|topic| self.positions.iter().any(|(known, _)| known == topic));
         self.count_queues();
         self.index();
     }
 }
 
-/// Key and headers of a changelog record. The version of a state is the one thing that is not in its value.
+/// Key and headers of a changelog record. The version of a state is the one thing that is not in
+/// its value.
 #[derive(Debug, Default)]
 struct Row {
     key: String,

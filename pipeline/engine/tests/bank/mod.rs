@@ -1,6 +1,6 @@
-//! A small bank: the aggregate that the engine's tests run. Money moves between accounts by a saga, so every
-//! record that is lost, doubled or torn shows in the sum. Memos stay with their account for ever, so that a state
-//! can become too large.
+//! A small bank: the aggregate that the engine's tests run. Money moves between accounts by a saga,
+//! so every record that is lost, doubled or torn shows in the sum. Memos stay with their account
+//! for ever, so that a state can become too large.
 #![allow(dead_code)]
 
 use std::time::{Duration, Instant};
@@ -48,7 +48,10 @@ record!(
 );
 record!(Acknowledge { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 record!(Deposited { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(Sent { to: String, amount: i64 }, r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#);
+record!(
+    Sent { to: String, amount: i64 },
+    r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#
+);
 record!(
     Credited { from: String, amount: i64 },
     r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#
@@ -121,7 +124,9 @@ impl Decider for Account {
                 Decision::accept([Noted { text: text.clone() }.into()])
             }
             Input::Command(Command::Panic(Panic { why })) => panic!("{why}"),
-            Input::FollowUp(FollowUp::Credit(Credit { amount, .. })) if *amount == 666 => panic!("unlucky"),
+            Input::FollowUp(FollowUp::Credit(Credit { amount, .. })) if *amount == 666 => {
+                panic!("unlucky")
+            }
             Input::FollowUp(FollowUp::Credit(Credit { from, amount })) => {
                 Decision::accept([Credited { from: from.clone(), amount: *amount }.into()])
             }
@@ -133,9 +138,12 @@ impl Decider for Account {
     }
 
     fn evolve(state: Option<Balance>, event: &Event) -> Option<Balance> {
-        let (amount, mut memos) = state.map_or((0, String::new()), |state| (state.amount, state.memos));
+        let (amount, mut memos) =
+            state.map_or((0, String::new()), |state| (state.amount, state.memos));
         let change = match event {
-            Event::Deposited(Deposited { amount }) | Event::Credited(Credited { amount, .. }) => *amount,
+            Event::Deposited(Deposited { amount }) | Event::Credited(Credited { amount, .. }) => {
+                *amount
+            }
             Event::Sent(Sent { amount, .. }) => -amount,
             Event::Arrived(_) | Event::Overdue(_) => 0,
             Event::Noted(Noted { text }) => {
@@ -154,7 +162,11 @@ impl Decider for Account {
         }
     }
 
-    fn react(_state: Option<&Balance>, event: &Event, context: &Context<'_>) -> Vec<Reaction<FollowUp>> {
+    fn react(
+        _state: Option<&Balance>,
+        event: &Event,
+        context: &Context<'_>,
+    ) -> Vec<Reaction<FollowUp>> {
         let send = |key: &str, message: FollowUp| Reaction::Send {
             topic: "account.followups",
             key: key.to_owned(),
@@ -163,7 +175,10 @@ impl Decider for Account {
         match event {
             Event::Sent(Sent { to, amount }) => vec![
                 send(to, Credit { from: context.key.to_owned(), amount: *amount }.into()),
-                Reaction::SetTimer { name: "overdue".to_owned(), due_ms: context.at_ms + OVERDUE_MS },
+                Reaction::SetTimer {
+                    name: "overdue".to_owned(),
+                    due_ms: context.at_ms + OVERDUE_MS,
+                },
             ],
             Event::Credited(Credited { from, amount }) => {
                 vec![send(from, Acknowledge { amount: *amount }.into())]
@@ -177,7 +192,8 @@ impl Decider for Account {
     }
 }
 
-/// What a newer version of the bank keeps beside accounts: the same rules in a context of their own.
+/// What a newer version of the bank keeps beside accounts: the same rules in a context of their
+/// own.
 pub struct Savings;
 
 impl Decider for Savings {
@@ -202,15 +218,24 @@ impl Decider for Savings {
         Account::evolve(state, event)
     }
 
-    fn react(state: Option<&Balance>, event: &Event, context: &Context<'_>) -> Vec<Reaction<FollowUp>> {
+    fn react(
+        state: Option<&Balance>,
+        event: &Event,
+        context: &Context<'_>,
+    ) -> Vec<Reaction<FollowUp>> {
         Account::react(state, event, context)
     }
 }
 
 /// All schemas that the bank's processor writes, for a codec of its own.
 pub fn schemas() -> Vec<&'static Schema> {
-    let own =
-        [Command::schemas(), FollowUp::schemas(), Event::schemas(), Balance::schemas(), Note::schemas()];
+    let own = [
+        Command::schemas(),
+        FollowUp::schemas(),
+        Event::schemas(),
+        Balance::schemas(),
+        Note::schemas(),
+    ];
     own.concat()
 }
 

@@ -49,7 +49,10 @@ impl Fold for Notifications {
         Some(doc! { "read_at": { "$lt": before_ms } })
     }
 
-    fn fold(document: Option<Notification>, event: &Event<'_, notification::Event>) -> Option<Notification> {
+    fn fold(
+        document: Option<Notification>,
+        event: &Event<'_, notification::Event>,
+    ) -> Option<Notification> {
         use notification::Event as E;
         let mut after = match (&event.message, document) {
             (E::NotificationRaised(raised), _) => Notification {
@@ -161,17 +164,30 @@ mod tests {
             order_id: Some(Uuid::from_u128(3)),
             raised_at: 10,
         };
-        let requested =
-            MailRequested { notification_id, user_id, attempt: 1, message_id: "m".to_owned(), title, body };
+        let requested = MailRequested {
+            notification_id,
+            user_id,
+            attempt: 1,
+            message_id: "m".to_owned(),
+            title,
+            body,
+        };
         let read = NotificationRead { notification_id, user_id, read_at: 30 };
         // when
         let document = Notifications::fold(None, &event(1, raised.into()));
         let document = Notifications::fold(document, &event(2, requested.into()));
-        let document = Notifications::fold(document, &event(3, read.into())).expect("a notification");
+        let document =
+            Notifications::fold(document, &event(3, read.into())).expect("a notification");
         // then
-        assert_eq!((&*document.kind, document.read_at, document.version), ("order_confirmed", Some(30), 3));
+        assert_eq!(
+            (&*document.kind, document.read_at, document.version),
+            ("order_confirmed", Some(30), 3)
+        );
         assert_eq!(document.mail.as_deref(), Some("requested"));
         let bytes = mongodb::bson::to_vec(&document).expect("BSON");
-        assert_eq!(mongodb::bson::from_slice::<Notification>(&bytes).expect("a document"), document);
+        assert_eq!(
+            mongodb::bson::from_slice::<Notification>(&bytes).expect("a document"),
+            document
+        );
     }
 }

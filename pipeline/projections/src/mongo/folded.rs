@@ -1,5 +1,6 @@
-//! One projection for all documents: loads those that a batch is about, folds the events in, and writes each
-//! back if it still holds the version it had. The position moves after; a batch that is applied again finds its documents done.
+//! One projection for all documents: loads those that a batch is about, folds the events in, and
+//! writes each back if it still holds the version it had. The position moves after; a batch that is
+//! applied again finds its documents done.
 
 use std::collections::BTreeMap;
 
@@ -48,8 +49,12 @@ pub(super) trait Fold: Send + Sync + 'static {
         false
     }
 
-    /// The document after an event that follows it; its version is the event's. `None` where the event can't stand there.
-    fn fold(document: Option<Self::Document>, event: &Event<'_, Self::Event>) -> Option<Self::Document>;
+    /// The document after an event that follows it; its version is the event's. `None` where the
+    /// event can't stand there.
+    fn fold(
+        document: Option<Self::Document>,
+        event: &Event<'_, Self::Event>,
+    ) -> Option<Self::Document>;
 }
 
 /// The projection of a [`Fold`].
@@ -68,8 +73,11 @@ impl<F: Fold> Folded<F> {
     }
 
     async fn load(&self, keys: Vec<&str>) -> Result<BTreeMap<String, F::Document>, StoreError> {
-        let found =
-            self.mongo.collection::<Document>(F::COLLECTION).find(doc! { "_id": { "$in": keys } }).await;
+        let found = self
+            .mongo
+            .collection::<Document>(F::COLLECTION)
+            .find(doc! { "_id": { "$in": keys } })
+            .await;
         let found: Vec<Document> = found
             .map_err(failed("loading documents"))?
             .try_collect()
@@ -79,8 +87,9 @@ impl<F: Fold> Folded<F> {
             let key = document.get_str("_id").unwrap_or_default().to_owned();
             Ok((key, mongodb::bson::from_document(document)?))
         });
-        read.collect::<Result<_, mongodb::bson::de::Error>>()
-            .map_err(|error| StoreError::failed("reading documents as this program has them", error))
+        read.collect::<Result<_, mongodb::bson::de::Error>>().map_err(|error| {
+            StoreError::failed("reading documents as this program has them", error)
+        })
     }
 
     async fn write(&self, change: Change<F::Document>) -> Result<(), StoreError> {
@@ -89,7 +98,12 @@ impl<F: Fold> Folded<F> {
         match written.map_err(failed("writing a document"))?.matched_count {
             0 => Err(StoreError::Failed {
                 doing: "writing a document",
-                why: format!("{} {} is not at version {} any more", F::COLLECTION, change.key, change.held),
+                why: format!(
+                    "{} {} is not at version {} any more",
+                    F::COLLECTION,
+                    change.key,
+                    change.held
+                ),
             }),
             _ => Ok(()),
         }
@@ -120,11 +134,18 @@ impl<F: Fold> Projection for Folded<F> {
         Box::pin(self.mongo.claim(F::NAME, place))
     }
 
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(self.mongo.held(F::NAME, place))
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.mongo.bury(F::NAME, batch, why))
     }
 
@@ -134,10 +155,12 @@ impl<F: Fold> Projection for Folded<F> {
         let removing = async move {
             let documents = self.mongo.collection::<Document>(F::COLLECTION);
             let max = i64::try_from(REMOVE_MAX).unwrap_or(i64::MAX);
-            let found = documents.find(ended.clone()).projection(doc! { "_id": 1 }).limit(max).await;
+            let found =
+                documents.find(ended.clone()).projection(doc! { "_id": 1 }).limit(max).await;
             let found: Vec<Document> =
                 found.map_err(failed(doing))?.try_collect().await.map_err(failed(doing))?;
-            let ids: Vec<_> = found.iter().filter_map(|document| document.get("_id").cloned()).collect();
+            let ids: Vec<_> =
+                found.iter().filter_map(|document| document.get("_id").cloned()).collect();
             if ids.is_empty() {
                 return Ok(0);
             }
@@ -154,7 +177,11 @@ impl<F: Fold> Projection for Folded<F> {
         Box::pin(self.mongo.erase(F::NAME, F::COLLECTION))
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         let writing = async move {
             let events = events::<F::Event>(batch, codec)?;
             let mut keys: Vec<&str> = events.iter().map(|event| event.key).collect();
@@ -162,11 +189,17 @@ impl<F: Fold> Projection for Folded<F> {
             keys.dedup();
             let held = self.load(keys).await?;
             let changes = fold_all::<F>(&held, &events)?;
-            let (new, old): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.held == 0);
+            let (new, old): (Vec<_>, Vec<_>) =
+                changes.into_iter().partition(|change| change.held == 0);
             if !new.is_empty() {
                 let new = new.iter().map(|change| &change.document);
-                // One that is there already has been written by someone else just now: it will be loaded next time.
-                self.documents().insert_many(new).ordered(false).await.map_err(failed("adding documents"))?;
+                // One that is there already has been written by someone else just now: it will be
+                // loaded next time.
+                self.documents()
+                    .insert_many(new)
+                    .ordered(false)
+                    .await
+                    .map_err(failed("adding documents"))?;
             }
             stream::iter(old)
                 .map(|change| self.write(change))

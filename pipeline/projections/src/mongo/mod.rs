@@ -1,6 +1,6 @@
-//! MongoDB: orders with their history, products, notifications and mail's recipients. Each document takes only its
-//! next version; the position moves after. Uses nothing that a small server lacks: no transaction over several documents, no
-//! updates by pipeline, no bulk writes.
+//! MongoDB: orders with their history, products, notifications and mail's recipients. Each document
+//! takes only its next version; the position moves after. Uses nothing that a small server lacks:
+//! no transaction over several documents, no updates by pipeline, no bulk writes.
 
 mod documents;
 mod folded;
@@ -68,7 +68,8 @@ impl Mongo {
         }
         options.server_selection_timeout.get_or_insert(CONNECT_MAX);
         options.connect_timeout.get_or_insert(CONNECT_MAX);
-        let client = Client::with_options(options).map_err(|error| StoreError::failed(doing, error))?;
+        let client =
+            Client::with_options(options).map_err(|error| StoreError::failed(doing, error))?;
         let database = client.default_database().unwrap_or_else(|| client.database(DATABASE));
         Ok(Self { database })
     }
@@ -103,7 +104,10 @@ impl Mongo {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let work = async {
-            self.database.run_command(doc! { "ping": 1 }).await.map_err(failed("asking MongoDB"))?;
+            self.database
+                .run_command(doc! { "ping": 1 })
+                .await
+                .map_err(failed("asking MongoDB"))?;
             Ok(())
         };
         within(READ_MAX, "asking MongoDB", work).await
@@ -134,8 +138,8 @@ impl Mongo {
     }
 }
 
-/// Codes of a server that will refuse the same document again: a value or an object that is too large
-/// (10334, 17280, 17419, 17420), or a bad one (2, 9, 14, 52).
+/// Codes of a server that will refuse the same document again: a value or an object that is too
+/// large (10334, 17280, 17419, 17420), or a bad one (2, 9, 14, 52).
 const ABOUT_DATA: [i32; 8] = [2, 9, 14, 52, 10334, 17280, 17419, 17420];
 
 pub(crate) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> StoreError {

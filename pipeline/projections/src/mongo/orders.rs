@@ -44,7 +44,10 @@ impl Fold for Orders {
         event.version == 1 && placed.placed_at > document.order.changed_at
     }
 
-    fn fold(document: Option<OrderDocument>, event: &Event<'_, order::Event>) -> Option<OrderDocument> {
+    fn fold(
+        document: Option<OrderDocument>,
+        event: &Event<'_, order::Event>,
+    ) -> Option<OrderDocument> {
         use order::Event as E;
         let (order, mut history) = document.map_or((None, Vec::new()), |document| {
             let OrderDocument { order, history } = document;
@@ -146,7 +149,8 @@ mod tests {
         };
         let document = Orders::fold(document, &event(2, confirmed));
         let reason = "by_customer".to_owned();
-        let cancelled = OrderCancelled { order_id: ORDER, user_id: USER, reason, cancelled_at: 103 };
+        let cancelled =
+            OrderCancelled { order_id: ORDER, user_id: USER, reason, cancelled_at: 103 };
         let document = Orders::fold(document, &event(3, cancelled)).expect("an order");
         // then
         let order = &document.order;
@@ -160,7 +164,8 @@ mod tests {
     #[test]
     fn nothing_but_placing_comes_first() {
         let reason = "by_customer".to_owned();
-        let cancelled = OrderCancelled { order_id: ORDER, user_id: USER, reason, cancelled_at: 103 };
+        let cancelled =
+            OrderCancelled { order_id: ORDER, user_id: USER, reason, cancelled_at: 103 };
         assert_eq!(Orders::fold(None, &event(1, cancelled)), None);
     }
 
@@ -170,8 +175,14 @@ mod tests {
         let bson = mongodb::bson::to_document(&document).expect("BSON");
         assert_eq!(bson.get_str("_id"), Ok(&*ORDER.to_string()));
         assert_eq!(bson.get_i64("version"), Ok(1));
-        assert_eq!(mongodb::bson::from_document::<OrderDocument>(bson).expect("a document"), document);
+        assert_eq!(
+            mongodb::bson::from_document::<OrderDocument>(bson).expect("a document"),
+            document
+        );
         let bytes = mongodb::bson::to_vec(&document).expect("BSON");
-        assert_eq!(mongodb::bson::from_slice::<OrderDocument>(&bytes).expect("a document"), document);
+        assert_eq!(
+            mongodb::bson::from_slice::<OrderDocument>(&bytes).expect("a document"),
+            document
+        );
     }
 }

@@ -26,11 +26,16 @@ struct Position {
 }
 
 impl Mongo {
-    /// Makes a partition of `projection` the caller's: whoever claimed it before can't move its position any more.
+    /// Makes a partition of `projection` the caller's: whoever claimed it before can't move its
+    /// position any more.
     ///
     /// # Errors
     /// When the server does not answer.
-    pub async fn claim(&self, projection: &str, place: &TopicPartition) -> Result<Claim, StoreError> {
+    pub async fn claim(
+        &self,
+        projection: &str,
+        place: &TopicPartition,
+    ) -> Result<Claim, StoreError> {
         let work = async {
             let filter = doc! { "_id": position_id(projection, place) };
             let positions = self.collection::<Position>(POSITIONS);
@@ -40,7 +45,10 @@ impl Mongo {
                 .return_document(ReturnDocument::After)
                 .await
                 .map_err(failed("claiming a partition"))?;
-            let lost = || StoreError::Failed { doing: "claiming a partition", why: "no answer".to_owned() };
+            let lost = || StoreError::Failed {
+                doing: "claiming a partition",
+                why: "no answer".to_owned(),
+            };
             let Position { epoch, next } = claimed.ok_or_else(lost)?;
             Ok(Claim { epoch, next })
         };
@@ -48,7 +56,11 @@ impl Mongo {
     }
 
     /// The newest claim of a partition.
-    pub async fn held(&self, projection: &str, place: &TopicPartition) -> Result<Option<Claim>, StoreError> {
+    pub async fn held(
+        &self,
+        projection: &str,
+        place: &TopicPartition,
+    ) -> Result<Option<Claim>, StoreError> {
         let work = async {
             let filter = doc! { "_id": position_id(projection, place) };
             let found = self.collection::<Position>(POSITIONS).find_one(filter).await;
@@ -81,7 +93,12 @@ impl Mongo {
     ///
     /// # Errors
     /// As [`Mongo::advance`].
-    pub async fn bury(&self, projection: &str, batch: &Batch<'_>, why: &str) -> Result<(), StoreError> {
+    pub async fn bury(
+        &self,
+        projection: &str,
+        batch: &Batch<'_>,
+        why: &str,
+    ) -> Result<(), StoreError> {
         let work = async {
             let failed = failed("noting a dead letter");
             let letters = self.collection::<Document>(DEAD_LETTERS);
@@ -91,7 +108,9 @@ impl Mongo {
             letters.replace_one(doc! { "_id": &id }, letter).upsert(true).await.map_err(&failed)?;
             let own = doc! { "of": &of };
             let oldest = letters.find_one(own).sort(doc! { "offset": -1 }).skip(BURIED_MAX).await;
-            if let Some(oldest) = oldest.map_err(&failed)?.and_then(|letter| letter.get_i64("offset").ok()) {
+            if let Some(oldest) =
+                oldest.map_err(&failed)?.and_then(|letter| letter.get_i64("offset").ok())
+            {
                 let older = doc! { "of": &of, "offset": { "$lte": oldest } };
                 letters.delete_many(older).await.map_err(&failed)?;
             }
@@ -100,14 +119,17 @@ impl Mongo {
         within(WRITE_MAX, "noting a dead letter", work).await
     }
 
-    /// Throws the documents of `projection` away, and its positions. Who works on it is fenced first, so that nothing of
-    /// what they write stays.
+    /// Throws the documents of `projection` away, and its positions. Who works on it is fenced
+    /// first, so that nothing of what they write stays.
     pub(super) async fn erase(&self, projection: &str, collection: &str) -> Result<(), StoreError> {
         let work = async {
             let positions = self.collection::<Document>(POSITIONS);
             let own = doc! { "_id": { "$regex": format!("^{projection} ") } };
             let fence = doc! { "$inc": { "epoch": 1_i64 } };
-            positions.update_many(own.clone(), fence).await.map_err(failed("fencing projectors"))?;
+            positions
+                .update_many(own.clone(), fence)
+                .await
+                .map_err(failed("fencing projectors"))?;
             let documents = self.collection::<Document>(collection);
             documents.delete_many(doc! {}).await.map_err(failed("erasing documents"))?;
             let buried = doc! { "of": { "$regex": format!("^{projection} ") } };

@@ -55,7 +55,8 @@ impl Reads {
     /// # Errors
     /// When the store does not answer.
     pub async fn order_history(&self, id: Uuid) -> Result<Option<Vec<Happened>>, StoreError> {
-        let found: Option<History> = self.one(ORDERS, &id.to_string(), doc! { "history": 1 }).await?;
+        let found: Option<History> =
+            self.one(ORDERS, &id.to_string(), doc! { "history": 1 }).await?;
         Ok(found.map(|found| found.history))
     }
 
@@ -146,13 +147,22 @@ impl Reads {
         Ok(found.map(|found| found.version))
     }
 
-    async fn one<T>(&self, collection: &str, id: &str, fields: Document) -> Result<Option<T>, StoreError>
+    async fn one<T>(
+        &self,
+        collection: &str,
+        id: &str,
+        fields: Document,
+    ) -> Result<Option<T>, StoreError>
     where
         T: DeserializeOwned + Send + Sync,
     {
         let work = async {
-            let found =
-                self.mongo.collection::<T>(collection).find_one(doc! { "_id": id }).projection(fields).await;
+            let found = self
+                .mongo
+                .collection::<T>(collection)
+                .find_one(doc! { "_id": id })
+                .projection(fields)
+                .await;
             found.map_err(failed("reading a document"))
         };
         within(READ_MAX, "reading a document", work).await
@@ -192,7 +202,10 @@ impl Reads {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
             let collection = self.mongo.collection::<T>(collection);
             let find = collection.find(filter).sort(sort).limit(limit);
-            let found = find.projection(doc! { "history": 0 }).await.map_err(failed("reading documents"))?;
+            let found = find
+                .projection(doc! { "history": 0 })
+                .await
+                .map_err(failed("reading documents"))?;
             found.try_collect().await.map_err(failed("reading documents"))
         };
         within(READ_MAX, "reading documents", work).await

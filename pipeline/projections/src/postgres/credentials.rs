@@ -14,7 +14,8 @@ use crate::{
     projection::{Batch, Claim, Projection, key, message, unfit},
 };
 
-/// The projection. The topic is compacted: there are no versions to follow each other, the newest record counts.
+/// The projection. The topic is compacted: there are no versions to follow each other, the newest
+/// record counts.
 pub(crate) struct Credentials {
     pub(crate) postgres: Postgres,
 }
@@ -36,11 +37,18 @@ impl Projection for Credentials {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
 
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(position::held(&self.postgres, self.name(), place))
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(position::bury(&self.postgres, self.name(), batch, why))
     }
 
@@ -48,7 +56,11 @@ impl Projection for Credentials {
         Box::pin(position::erase(&self.postgres, self.name(), &["credentials"]))
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         let writing = async move {
             let newest = newest(batch, codec)?;
             let failed = failed("writing credentials");
@@ -90,10 +102,14 @@ impl Projection for Credentials {
 }
 
 /// The last word on each user.
-fn newest(batch: &Batch<'_>, codec: &Codec) -> Result<BTreeMap<Uuid, Option<Credential>>, StoreError> {
+fn newest(
+    batch: &Batch<'_>,
+    codec: &Codec,
+) -> Result<BTreeMap<Uuid, Option<Credential>>, StoreError> {
     let mut newest = BTreeMap::new();
     for record in batch.records {
-        let user_id = key(record)?.parse().map_err(|_| unfit(record, "its key is no user id".to_owned()))?;
+        let user_id =
+            key(record)?.parse().map_err(|_| unfit(record, "its key is no user id".to_owned()))?;
         newest.insert(user_id, message(record, codec)?);
     }
     Ok(newest)

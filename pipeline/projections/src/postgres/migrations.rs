@@ -1,4 +1,5 @@
-//! The tables, as steps that each run once. A step that has run anywhere never changes: what comes next is a new one.
+//! The tables, as steps that each run once. A step that has run anywhere never changes: what comes
+//! next is a new one.
 
 use tokio_postgres::Client;
 
@@ -22,11 +23,17 @@ pub(super) async fn run(client: &mut Client) -> Result<(), StoreError> {
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(&failed)?;
     let table = "CREATE TABLE IF NOT EXISTS migrations (step int PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())";
     transaction.batch_execute(table).await.map_err(&failed)?;
-    let done: i64 =
-        transaction.query_one("SELECT count(*) FROM migrations", &[]).await.map_err(&failed)?.get(0);
+    let done: i64 = transaction
+        .query_one("SELECT count(*) FROM migrations", &[])
+        .await
+        .map_err(&failed)?
+        .get(0);
     for (step, sql) in (0_i32..).zip(STEPS).skip(usize::try_from(done).unwrap_or(usize::MAX)) {
         transaction.batch_execute(sql).await.map_err(&failed)?;
-        transaction.execute("INSERT INTO migrations (step) VALUES ($1)", &[&step]).await.map_err(&failed)?;
+        transaction
+            .execute("INSERT INTO migrations (step) VALUES ($1)", &[&step])
+            .await
+            .map_err(&failed)?;
         tracing::info!(migration.step = step, "migrated the tables of PostgreSQL");
     }
     transaction.commit().await.map_err(&failed)

@@ -1,4 +1,5 @@
-//! PostgreSQL: users, sessions, credentials and outcomes. Rows and position change in one transaction.
+//! PostgreSQL: users, sessions, credentials and outcomes. Rows and position change in one
+//! transaction.
 
 mod credentials;
 mod migrations;
@@ -13,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
 use redpanda::tls::Tls;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::{NoTls, config::SslMode, error::SqlState};
@@ -33,8 +36,9 @@ use crate::{
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The server gives up a statement after this long.
 const STATEMENT_MS_MAX: u32 = 10_000;
-/// And ends a transaction in which nobody has said anything for so long: an owner that is paused, or whose machine is gone, holds
-/// the rows of its positions, and whoever is to take over waits for them.
+/// And ends a transaction in which nobody has said anything for so long: an owner that is paused,
+/// or whose machine is gone, holds the rows of its positions, and whoever is to take over waits for
+/// them.
 const SILENT_MS_MAX: u32 = 10_000;
 /// A connection on which nothing that was sent is acknowledged for so long is broken.
 const SILENT_MAX: Duration = Duration::from_secs(10);
@@ -46,7 +50,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// A pool of up to `connections_max` connections to the server at `url`; connects when they are needed.
+    /// A pool of up to `connections_max` connections to the server at `url`; connects when they are
+    /// needed.
     ///
     /// # Errors
     /// When the URL is malformed.
@@ -54,8 +59,8 @@ impl Postgres {
         Self::with_password(url, None, &Tls::default(), connections_max)
     }
 
-    /// The same with this password and not that of the URL, in which some characters need an encoding.
-    /// With `sslmode=require` in the URL, connections use `tls`.
+    /// The same with this password and not that of the URL, in which some characters need an
+    /// encoding. With `sslmode=require` in the URL, connections use `tls`.
     ///
     /// # Errors
     /// When the URL is malformed, or TLS can't be used.
@@ -66,8 +71,8 @@ impl Postgres {
         connections_max: usize,
     ) -> Result<Self, StoreError> {
         let doing = "reading the URL of PostgreSQL";
-        let mut config =
-            tokio_postgres::Config::from_str(url).map_err(|error| StoreError::failed(doing, error))?;
+        let mut config = tokio_postgres::Config::from_str(url)
+            .map_err(|error| StoreError::failed(doing, error))?;
         if config.get_options().is_none() {
             config.options(format!(
                 "-c statement_timeout={STATEMENT_MS_MAX} -c idle_in_transaction_session_timeout={SILENT_MS_MAX}"
@@ -84,7 +89,8 @@ impl Postgres {
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = match config.get_ssl_mode() {
             SslMode::Require => {
-                let rustls = tls.client_config().map_err(|error| StoreError::failed(doing, error))?;
+                let rustls =
+                    tls.client_config().map_err(|error| StoreError::failed(doing, error))?;
                 Manager::from_config(config, MakeRustlsConnect::new(rustls), manager)
             }
             // `prefer` is the default, and would encrypt without having been asked to.
@@ -100,7 +106,8 @@ impl Postgres {
         Ok(Self { pool })
     }
 
-    /// Brings the tables to this program's version. Idempotent; several instances may do it at once.
+    /// Brings the tables to this program's version. Idempotent; several instances may do it at
+    /// once.
     ///
     /// # Errors
     /// When the server does not answer or refuses.
@@ -137,8 +144,8 @@ impl Postgres {
         Box::new(outcomes::Outcomes { postgres: self.clone(), redis: redis.clone() })
     }
 
-    /// Runs a statement that removes rows: the older ones first, `$1` being when they ended at the latest and `$2`
-    /// how many there may be. Returns how many those were.
+    /// Runs a statement that removes rows: the older ones first, `$1` being when they ended at the
+    /// latest and `$2` how many there may be. Returns how many those were.
     pub(crate) async fn remove(&self, sql: &str, before_ms: i64) -> Result<usize, StoreError> {
         let doing = "removing old rows";
         let removing = async {
@@ -151,8 +158,8 @@ impl Postgres {
         Ok(usize::try_from(removed).unwrap_or(usize::MAX))
     }
 
-    /// Ends `work` after `at_most`. Then no connection of the pool is used again: what has swallowed one
-    /// answer will swallow the next one too.
+    /// Ends `work` after `at_most`. Then no connection of the pool is used again: what has
+    /// swallowed one answer will swallow the next one too.
     pub(crate) async fn within<T>(
         &self,
         at_most: Duration,
@@ -181,13 +188,14 @@ impl Postgres {
     }
 }
 
-/// Whether the server refuses the role or its password. It says the same about a role that a starting
-/// server does not have yet, which the official image's health check excludes.
+/// Whether the server refuses the role or its password. It says the same about a role that a
+/// starting server does not have yet, which the official image's health check excludes.
 fn is_about_credentials(code: &SqlState) -> bool {
     [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code)
 }
 
-/// The error of a statement. Of what the server says only the message is kept: its details may quote a row.
+/// The error of a statement. Of what the server says only the message is kept: its details may
+/// quote a row.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> StoreError {
     move |error| match error.as_db_error() {
         Some(said) => {
@@ -201,8 +209,8 @@ pub(crate) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> S
     }
 }
 
-/// Whether the server will refuse the same data again: a data exception, a violated constraint, or a
-/// limit of the program (classes 22, 23 and 54).
+/// Whether the server will refuse the same data again: a data exception, a violated constraint, or
+/// a limit of the program (classes 22, 23 and 54).
 fn is_about_data(code: &SqlState) -> bool {
     ["22", "23", "54"].iter().any(|class| code.code().starts_with(class))
 }
@@ -266,7 +274,8 @@ mod tests {
         let password = "p@ss/wo:rd#?%41 'ä";
         let url = format!("postgres://millrace:other@{}/millrace", server("p@ss/wo:rd#?%41 'ä"));
         let secret = SecretString::from(password);
-        let accepted = Postgres::with_password(&url, Some(&secret), &Tls::default(), 1).expect("a URL");
+        let accepted =
+            Postgres::with_password(&url, Some(&secret), &Tls::default(), 1).expect("a URL");
 
         let error = accepted.ping().await.expect_err("it is starting").to_string();
         assert_eq!(
@@ -280,7 +289,8 @@ mod tests {
     /// A server that lets everybody in, and then reads and never answers. Counts its connections.
     fn black_hole() -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("postgres://millrace@{}/millrace", listener.local_addr().expect("an address"));
+        let url =
+            format!("postgres://millrace@{}/millrace", listener.local_addr().expect("an address"));
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = connections.clone();
         std::thread::spawn(move || {
@@ -320,7 +330,10 @@ mod tests {
         assert!(matches!(error, StoreError::Credentials { .. }), "{error}");
         let text = error.to_string();
         assert!(text.starts_with("PostgreSQL refuses the credentials: "), "{text}");
-        assert!(text.ends_with("FATAL: password authentication failed for user \"millrace\""), "{text}");
+        assert!(
+            text.ends_with("FATAL: password authentication failed for user \"millrace\""),
+            "{text}"
+        );
         assert!(!text.contains("wrong"), "{text}");
     }
 }

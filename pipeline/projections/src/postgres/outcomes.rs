@@ -1,4 +1,5 @@
-//! What became of commands: the first outcome of each stays. After the commit Redis tells those who wait.
+//! What became of commands: the first outcome of each stays. After the commit Redis tells those who
+//! wait.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -41,11 +42,18 @@ impl Projection for Outcomes {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
 
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(position::held(&self.postgres, self.name(), place))
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(position::bury(&self.postgres, self.name(), batch, why))
     }
 
@@ -60,7 +68,11 @@ impl Projection for Outcomes {
         Box::pin(position::erase(&self.postgres, self.name(), &["outcomes"]))
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         let writing = async move {
             let outcomes = first(batch, codec)?;
             let failed = failed("writing outcomes");
@@ -75,7 +87,8 @@ impl Projection for Outcomes {
             Ok(())
         };
         Box::pin(async move {
-            // Before the deadline begins: who is stopped here and woken later does write, and is refused.
+            // Before the deadline begins: who is stopped here and woken later does write, and is
+            // refused.
             redpanda::fault::place("before-outcomes");
             self.postgres.within(WRITE_MAX, "writing outcomes", writing).await
         })
@@ -119,7 +132,8 @@ async fn insert(
                ON CONFLICT (command_id) DO NOTHING";
     let statement = transaction.prepare_cached(sql).await?;
     let ids: Vec<Uuid> = outcomes.keys().copied().collect();
-    let text = |of: fn(&Outcome) -> &str| outcomes.values().map(|outcome| storable(of(outcome))).collect();
+    let text =
+        |of: fn(&Outcome) -> &str| outcomes.values().map(|outcome| storable(of(outcome))).collect();
     let texts = |of: fn(&Outcome) -> Option<&str>| {
         outcomes.values().map(|outcome| of(outcome).map(storable)).collect()
     };

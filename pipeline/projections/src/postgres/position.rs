@@ -1,5 +1,5 @@
-//! Positions in PostgreSQL: claimed with a new epoch, moved in the transaction that writes the rows, and
-//! erased in the one that erases them.
+//! Positions in PostgreSQL: claimed with a new epoch, moved in the transaction that writes the
+//! rows, and erased in the one that erases them.
 
 use deadpool_postgres::Transaction;
 use redpanda::log::TopicPartition;
@@ -20,11 +20,14 @@ pub(super) async fn claim(
     let work = async {
         let failed = failed("claiming a partition");
         let client = postgres.get().await?;
-        let sql = "INSERT INTO positions (projection, topic, partition, epoch) VALUES ($1, $2, $3, 1)
+        let sql =
+            "INSERT INTO positions (projection, topic, partition, epoch) VALUES ($1, $2, $3, 1)
                ON CONFLICT (projection, topic, partition) DO UPDATE SET epoch = positions.epoch + 1
                RETURNING epoch, next";
-        let row =
-            client.query_one(sql, &[&projection, &&*place.topic, &place.partition]).await.map_err(failed)?;
+        let row = client
+            .query_one(sql, &[&projection, &&*place.topic, &place.partition])
+            .await
+            .map_err(failed)?;
         Ok(Claim { epoch: row.get(0), next: row.get(1) })
     };
     postgres.within(WRITE_MAX, "claiming a partition", work).await
@@ -51,7 +54,8 @@ pub(super) async fn held(
 }
 
 /// Moves a position, if it is still the batch's.
-const FENCED: &str = "UPDATE positions SET next = $1 WHERE projection = $2 AND topic = $3 AND partition = $4
+const FENCED: &str =
+    "UPDATE positions SET next = $1 WHERE projection = $2 AND topic = $3 AND partition = $4
                       AND epoch = $5 AND next IS NOT DISTINCT FROM $6";
 /// The planted bug: moves it, whoever's it is.
 const UNFENCED: &str =
@@ -69,7 +73,10 @@ pub(super) async fn advance(
     let statement = transaction.prepare_cached(sql).await.map_err(&failed)?;
     let (topic, partition) = (&*batch.place.topic, batch.place.partition);
     let moved = transaction
-        .execute(&statement, &[&batch.to, &projection, &topic, &partition, &batch.epoch, &batch.from])
+        .execute(
+            &statement,
+            &[&batch.to, &projection, &topic, &partition, &batch.epoch, &batch.from],
+        )
         .await
         .map_err(&failed)?;
     if moved == 1 {
@@ -108,14 +115,21 @@ pub(super) async fn bury(
         let sql = r#"DELETE FROM dead_letters WHERE projection = $1 AND topic = $2 AND partition = $3 AND "offset" <=
                  (SELECT "offset" FROM dead_letters WHERE projection = $1 AND topic = $2 AND partition = $3
                   ORDER BY "offset" DESC LIMIT 1 OFFSET $4)"#;
-        transaction.execute(sql, &[&projection, &topic, &partition, &BURIED_MAX]).await.map_err(&failed)?;
+        transaction
+            .execute(sql, &[&projection, &topic, &partition, &BURIED_MAX])
+            .await
+            .map_err(&failed)?;
         transaction.commit().await.map_err(&failed)
     };
     postgres.within(WRITE_MAX, "noting a dead letter", work).await
 }
 
 /// Throws away the positions of a projection together with `tables`.
-pub(super) async fn erase(postgres: &Postgres, projection: &str, tables: &[&str]) -> Result<(), StoreError> {
+pub(super) async fn erase(
+    postgres: &Postgres,
+    projection: &str,
+    tables: &[&str],
+) -> Result<(), StoreError> {
     let work = async {
         let failed = failed("erasing a projection");
         let mut client = postgres.get().await?;

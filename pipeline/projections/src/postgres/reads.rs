@@ -100,8 +100,7 @@ impl Reads {
     /// # Errors
     /// When the store does not answer.
     pub async fn user(&self, user_id: Uuid) -> Result<Option<UserRow>, StoreError> {
-        let sql =
-            "SELECT user_id, email, name, role, status, version, registered_at FROM users WHERE user_id = $1";
+        let sql = "SELECT user_id, email, name, role, status, version, registered_at FROM users WHERE user_id = $1";
         let row = self.one("reading a user", sql, user_id).await?;
         Ok(row.map(|row| UserRow {
             user_id: row.get(0),
@@ -119,7 +118,9 @@ impl Reads {
     /// # Errors
     /// When the store does not answer.
     pub async fn user_version(&self, user_id: Uuid) -> Result<Option<i64>, StoreError> {
-        let row = self.one("reading a user", "SELECT version FROM users WHERE user_id = $1", user_id).await?;
+        let row = self
+            .one("reading a user", "SELECT version FROM users WHERE user_id = $1", user_id)
+            .await?;
         Ok(row.map(|row| row.get(0)))
     }
 
@@ -128,8 +129,10 @@ impl Reads {
     /// # Errors
     /// When the store does not answer.
     pub async fn login(&self, email_fingerprint: &str) -> Result<Option<LoginRow>, StoreError> {
-        // Two users can stand here with one address while the release of the former is still on its way: the later wins.
-        let sql = "SELECT u.user_id, u.role, c.password_hash, c.credential_version, u.status = 'active'
+        // Two users can stand here with one address while the release of the former is still on its
+        // way: the later wins.
+        let sql =
+            "SELECT u.user_id, u.role, c.password_hash, c.credential_version, u.status = 'active'
                    FROM users u JOIN credentials c USING (user_id)
                    WHERE u.email_fingerprint = $1 ORDER BY u.email_since DESC LIMIT 1";
         Ok(self.one("reading a log-in", sql, email_fingerprint).await?.map(|row| login(&row)))
@@ -140,7 +143,8 @@ impl Reads {
     /// # Errors
     /// When the store does not answer.
     pub async fn credential(&self, user_id: Uuid) -> Result<Option<LoginRow>, StoreError> {
-        let sql = "SELECT u.user_id, u.role, c.password_hash, c.credential_version, u.status = 'active'
+        let sql =
+            "SELECT u.user_id, u.role, c.password_hash, c.credential_version, u.status = 'active'
                    FROM users u JOIN credentials c USING (user_id) WHERE u.user_id = $1";
         Ok(self.one("reading a credential", sql, user_id).await?.map(|row| login(&row)))
     }

@@ -1,4 +1,5 @@
-//! Users and their sessions. Who has been deactivated or refused leaves no personal data behind here.
+//! Users and their sessions. Who has been deactivated or refused leaves no personal data behind
+//! here.
 
 use std::collections::BTreeMap;
 
@@ -44,11 +45,18 @@ impl Projection for Users {
         Box::pin(position::claim(&self.postgres, self.name(), place))
     }
 
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(position::held(&self.postgres, self.name(), place))
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(position::bury(&self.postgres, self.name(), batch, why))
     }
 
@@ -69,7 +77,11 @@ impl Projection for Users {
         Box::pin(position::erase(&self.postgres, self.name(), &["sessions", "users"]))
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         let writing = async move {
             let events = events::<user::Event>(batch, codec)?;
             let failed = failed("writing users");
@@ -187,11 +199,17 @@ impl Rows {
             E::NameChanged(changed) => row.name = changed.name,
             E::EmailChanged(changed) => {
                 let (email, fingerprint) = (changed.email, Some(changed.email_fingerprint));
-                *row = User { email, email_fingerprint: fingerprint, email_since: event.at, ..row.clone() };
+                *row = User {
+                    email,
+                    email_fingerprint: fingerprint,
+                    email_since: event.at,
+                    ..row.clone()
+                };
             }
             E::UserDeactivated(_) => {
                 row.forget("deactivated", event.at);
-                let sessions = self.sessions.iter().filter(|(_, session)| session.user_id == user_id);
+                let sessions =
+                    self.sessions.iter().filter(|(_, session)| session.user_id == user_id);
                 self.ended.extend(sessions.map(|(id, _)| *id));
                 self.sessions.retain(|_, session| session.user_id != user_id);
             }
@@ -269,7 +287,8 @@ async fn load(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<Rows, Error
         };
         rows.users.insert(row.get(0), user);
     }
-    let sql = "SELECT session_id, user_id, generation, refresh_hash, started_at, refreshed_at, expires_at
+    let sql =
+        "SELECT session_id, user_id, generation, refresh_hash, started_at, refreshed_at, expires_at
                FROM sessions WHERE user_id = ANY($1)";
     let statement = transaction.prepare_cached(sql).await?;
     for row in transaction.query(&statement, &[&ids]).await? {
@@ -339,7 +358,9 @@ async fn store(transaction: &Transaction<'_>, rows: &Rows) -> Result<(), Error> 
         transaction.execute(&statement, &columns).await?;
     }
     if !rows.ended.is_empty() {
-        transaction.execute("DELETE FROM sessions WHERE session_id = ANY($1)", &[&rows.ended]).await?;
+        transaction
+            .execute("DELETE FROM sessions WHERE session_id = ANY($1)", &[&rows.ended])
+            .await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! Fills the live stream: one capped Redis stream for each partition, with the events as people may see them. Personal
-//! fields are masked for all but their owner; what verifies a token or a password is for nobody.
+//! Fills the live stream: one capped Redis stream for each partition, with the events as people may
+//! see them. Personal fields are masked for all but their owner; what verifies a token or a
+//! password is for nobody.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +24,8 @@ const KEPT: i64 = 10_000;
 /// What stands where a personal field is.
 const MASK: &str = "•••";
 /// Fields that are for nobody's eyes.
-const HIDDEN: [&str; 4] = ["refresh_hash", "password_hash", "email_fingerprint", "former_fingerprint"];
+const HIDDEN: [&str; 4] =
+    ["refresh_hash", "password_hash", "email_fingerprint", "former_fingerprint"];
 /// Arguments of each entry in the script.
 const FIELDS: usize = 10;
 
@@ -97,22 +99,34 @@ impl Projection for Feed {
         Box::pin(position::claim(&self.redis, self.name, place))
     }
 
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(position::held(&self.redis, self.name(), place))
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(position::bury(&self.redis, self.name(), batch, why))
     }
 
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let streams: Vec<_> = self.topics.iter().map(|topic| format!("live:{topic}:*")).collect();
+            let streams: Vec<_> =
+                self.topics.iter().map(|topic| format!("live:{topic}:*")).collect();
             position::erase(&self.redis, self.name, &streams).await
         })
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut invocation = position::begin(&WRITE, self.name, batch);
             invocation.key(live_key(&batch.place.topic, batch.place.partition)).arg(KEPT).arg(LIVE);
@@ -123,7 +137,14 @@ impl Projection for Feed {
                     [seen.kind, seen.key, seen.data, seen.masked, seen.owner];
                 invocation.arg(entry_id(record.offset)).arg(before);
                 invocation.arg(record.headers.text(headers::ID).unwrap_or_default());
-                invocation.arg(kind).arg(key).arg(seen.version).arg(seen.at).arg(data).arg(masked).arg(owner);
+                invocation
+                    .arg(kind)
+                    .arg(key)
+                    .arg(seen.version)
+                    .arg(seen.at)
+                    .arg(data)
+                    .arg(masked)
+                    .arg(owner);
                 before = record.offset + 1;
             }
             position::invoke(&self.redis, &invocation, batch).await
@@ -161,17 +182,27 @@ fn show<M: Message + serde::Serialize>(
     owned: bool,
 ) -> Result<Seen, StoreError> {
     let name = event.message.name();
-    let mut data = serde_json::to_value(&event.message).map_err(|error| wrong(record, error.to_string()))?;
+    let mut data =
+        serde_json::to_value(&event.message).map_err(|error| wrong(record, error.to_string()))?;
     hide(&mut data);
     let mut masked = data.clone();
     if let Some(personal) = PERSONAL.get(name).filter(|personal| !personal.is_empty()) {
         mask(&mut masked, personal);
     }
-    let owner = data.get("user_id").and_then(Value::as_str).filter(|_| owned).unwrap_or_default().to_owned();
+    let owner = data
+        .get("user_id")
+        .and_then(Value::as_str)
+        .filter(|_| owned)
+        .unwrap_or_default()
+        .to_owned();
     Ok(Seen {
         kind: short(name).to_owned(),
         // An address's key is its fingerprint.
-        key: if owned || &*record.topic == "stock.events" { event.key.to_owned() } else { String::new() },
+        key: if owned || &*record.topic == "stock.events" {
+            event.key.to_owned()
+        } else {
+            String::new()
+        },
         version: event.version,
         at: event.at,
         masked: if masked == data { String::new() } else { masked.to_string() },
@@ -221,7 +252,15 @@ mod tests {
         let mut headers = Headers::default();
         headers.push(headers::VERSION, "2");
         let (topic, key) = ("user.events".into(), Some("key".into()));
-        Record { topic, partition: 0, offset: 5, timestamp_ms: 9, key, value: Some(value.into()), headers }
+        Record {
+            topic,
+            partition: 0,
+            offset: 5,
+            timestamp_ms: 9,
+            key,
+            value: Some(value.into()),
+            headers,
+        }
     }
 
     #[test]
@@ -241,7 +280,11 @@ mod tests {
         assert_eq!((&*seen.kind, seen.version, seen.at), ("UserRegistered", 2, 9));
         assert_eq!(seen.owner, Uuid::from_u128(1).to_string());
         assert!(seen.data.contains("ada@example.org") && seen.data.contains("Ada"));
-        assert!(!seen.masked.contains("ada@example.org") && !seen.masked.contains("Ada"), "{}", seen.masked);
+        assert!(
+            !seen.masked.contains("ada@example.org") && !seen.masked.contains("Ada"),
+            "{}",
+            seen.masked
+        );
         assert!(seen.masked.contains(MASK) && !seen.data.contains("f1"));
     }
 

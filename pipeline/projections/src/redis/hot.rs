@@ -1,5 +1,6 @@
-//! Products that are read often, beside MongoDB's. Each takes only its next version. Where one is missing though the
-//! log is past it, Redis has lost it, and the partition is read from its beginning again.
+//! Products that are read often, beside MongoDB's. Each takes only its next version. Where one is
+//! missing though the log is past it, Redis has lost it, and the partition is read from its
+//! beginning again.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -15,7 +16,8 @@ use crate::{
     views::Product,
 };
 
-/// For each further key: the version that it must hold (0 for none), the next version, and the product as JSON.
+/// For each further key: the version that it must hold (0 for none), the next version, and the
+/// product as JSON.
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
     position::script(
         r"
@@ -48,19 +50,32 @@ impl Projection for HotProducts {
         Box::pin(position::claim(&self.redis, self.name(), place))
     }
 
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(position::held(&self.redis, self.name(), place))
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(position::bury(&self.redis, self.name(), batch, why))
     }
 
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { position::erase(&self.redis, self.name(), &[product_key("*")]).await })
+        Box::pin(
+            async move { position::erase(&self.redis, self.name(), &[product_key("*")]).await },
+        )
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let events = events::<stock::Event>(batch, codec)?;
             let held = self.load(&events).await?;
@@ -74,7 +89,8 @@ impl Projection for HotProducts {
             let mut invocation = position::begin(&WRITE, self.name(), batch);
             for (sku, product) in changed {
                 let json = serde_json::to_string(&product);
-                let json = json.map_err(|error| StoreError::failed("writing a product as JSON", error))?;
+                let json =
+                    json.map_err(|error| StoreError::failed("writing a product as JSON", error))?;
                 let held = held.get(sku).map_or(0, |held| held.version);
                 invocation.key(product_key(sku)).arg(held).arg(product.version).arg(json);
             }
@@ -109,7 +125,12 @@ fn fold<'a>(
     let mut changed: BTreeMap<&str, Product> = BTreeMap::new();
     for event in events {
         let before = changed.get(event.key).or_else(|| held.get(event.key));
-        if !follows("hot product", event.key, before.map_or(0, |product| product.version), event.version)? {
+        if !follows(
+            "hot product",
+            event.key,
+            before.map_or(0, |product| product.version),
+            event.version,
+        )? {
             continue;
         }
         let after = products::fold(before.cloned(), event).ok_or_else(|| StoreError::Record {

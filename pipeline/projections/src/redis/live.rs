@@ -1,7 +1,9 @@
-//! Reads the live stream: all events of the last while, of every context, from any position. Never writes.
+//! Reads the live stream: all events of the last while, of every context, from any position. Never
+//! writes.
 //!
-//! There is one capped Redis stream for each partition. A position is the next offset of each of them. Every entry
-//! knows the offset that the stream stood at before it, so a reader notices when entries that it has not seen were cut off.
+//! There is one capped Redis stream for each partition. A position is the next offset of each of
+//! them. Every entry knows the offset that the stream stood at before it, so a reader notices when
+//! entries that it has not seen were cut off.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
@@ -64,8 +66,10 @@ impl FromStr for Positions {
             let (topic, rest) = part.split_once(':').ok_or(NotAPosition)?;
             for one in rest.split(',') {
                 let (partition, next) = one.split_once('=').ok_or(NotAPosition)?;
-                let next = next.parse::<i64>().ok().filter(|next| *next >= 0).ok_or(NotAPosition)?;
-                positions.insert((topic.to_owned(), partition.parse().map_err(|_| NotAPosition)?), next);
+                let next =
+                    next.parse::<i64>().ok().filter(|next| *next >= 0).ok_or(NotAPosition)?;
+                positions
+                    .insert((topic.to_owned(), partition.parse().map_err(|_| NotAPosition)?), next);
             }
         }
         Ok(Self(positions))
@@ -193,7 +197,8 @@ impl Live {
             for id in &stream.ids {
                 let Some((entry, before)) = entry(topic, partition, id) else { continue };
                 if before > expected {
-                    // Cut off before it was read. What is left is told after the reader has caught up otherwise.
+                    // Cut off before it was read. What is left is told after the reader has caught
+                    // up otherwise.
                     return Ok(Batch { reset: true, entries: Vec::new(), positions: end });
                 }
                 expected = entry.offset + 1;
@@ -260,7 +265,10 @@ mod tests {
 
     #[test]
     fn ids_stand_in_the_order_of_offsets() {
-        assert_eq!((entry_id(0), entry_id(1), entry_id(7)), ("0-1".into(), "1-0".into(), "7-0".into()));
+        assert_eq!(
+            (entry_id(0), entry_id(1), entry_id(7)),
+            ("0-1".into(), "1-0".into(), "7-0".into())
+        );
         assert_eq!((after(0), after(1), after(8)), ("0-0".into(), "0-1".into(), "7-1".into()));
     }
 }

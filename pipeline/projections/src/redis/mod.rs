@@ -15,8 +15,8 @@ use std::{
 };
 
 use redis::{
-    Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, TlsCertificates,
-    Value,
+    Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
+    TlsCertificates, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
     io::tcp::TcpSettings,
 };
@@ -116,7 +116,11 @@ impl Redis {
     ///
     /// # Errors
     /// When the URL is malformed.
-    pub fn answering_within(url: &str, tls: &Tls, answer_max: Duration) -> Result<Self, StoreError> {
+    pub fn answering_within(
+        url: &str,
+        tls: &Tls,
+        answer_max: Duration,
+    ) -> Result<Self, StoreError> {
         let doing = "reading the URL of Redis";
         let client = client(url, tls).map_err(failed(doing))?;
         let manager = manager(&client, answer_max).map_err(failed(doing))?;
@@ -129,7 +133,10 @@ impl Redis {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        redis::cmd("PING").query_async::<()>(&mut self.connection()).await.map_err(failed("asking Redis"))
+        redis::cmd("PING")
+            .query_async::<()>(&mut self.connection())
+            .await
+            .map_err(failed("asking Redis"))
     }
 
     /// Products that are read often.
@@ -143,14 +150,22 @@ impl Redis {
     }
 
     /// The live stream of some topics.
-    pub(crate) fn live(&self, name: &'static str, topics: &'static [&'static str]) -> Box<dyn Projection> {
+    pub(crate) fn live(
+        &self,
+        name: &'static str,
+        topics: &'static [&'static str],
+    ) -> Box<dyn Projection> {
         Box::new(feed::Feed { redis: self.clone(), name, topics })
     }
 
     /// The connection, for the commands of one call.
     pub fn connection(&self) -> Connection {
         let shared = self.shared();
-        Connection { redis: self.clone(), manager: shared.manager.clone(), generation: shared.generation }
+        Connection {
+            redis: self.clone(),
+            manager: shared.manager.clone(),
+            generation: shared.generation,
+        }
     }
 
     /// Makes a new connection in place of that of `generation`, if nobody has done so.
@@ -174,11 +189,13 @@ impl Redis {
 /// When the URL is malformed.
 pub fn client(url: &str, tls: &Tls) -> RedisResult<Client> {
     let info = url.into_connection_info()?;
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(SILENT_MAX));
+    let info = info
+        .set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(SILENT_MAX));
     match tls.ca_pem().filter(|_| matches!(info.addr(), ConnectionAddr::TcpTls { .. })) {
-        Some(pem) => {
-            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) })
-        }
+        Some(pem) => Client::build_with_tls(
+            info,
+            TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) },
+        ),
         None => Client::open(info),
     }
 }
@@ -267,7 +284,10 @@ mod tests {
 
         for attempt in 1..=3 {
             redis.ping().await.expect_err("no answer");
-            assert!(connections.load(Ordering::Relaxed) >= attempt, "the old connection is used again");
+            assert!(
+                connections.load(Ordering::Relaxed) >= attempt,
+                "the old connection is used again"
+            );
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Notices over Redis' publish and subscribe: one connection for the whole process, handed out to all who wait.
+//! Notices over Redis' publish and subscribe: one connection for the whole process, handed out to
+//! all who wait.
 //!
-//! A notice may be lost, and one that was sent before the subscription is: whoever waits asks the store as well.
+//! A notice may be lost, and one that was sent before the subscription is: whoever waits asks the
+//! store as well.
 
 use std::{
     collections::HashMap,
@@ -78,7 +80,8 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(listener) = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(listener) = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
             listener.abort();
         }
     }
@@ -86,7 +89,8 @@ impl Drop for Shared {
 
 async fn listen(redis: &Redis, shared: &std::sync::Weak<Shared>) -> redis::RedisResult<()> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let mut connection = timeout(ANSWER_MAX, redis.client.get_async_pubsub()).await.map_err(late)??;
+    let mut connection =
+        timeout(ANSWER_MAX, redis.client.get_async_pubsub()).await.map_err(late)??;
     timeout(ANSWER_MAX, connection.psubscribe(format!("{OUTCOME}*"))).await.map_err(late)??;
     timeout(ANSWER_MAX, connection.subscribe(LIVE)).await.map_err(late)??;
     let (mut questions, mut messages) = connection.split();
@@ -117,7 +121,8 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Ends when the outcome has been told of; that may never happen. The outcome is in PostgreSQL by then.
+    /// Ends when the outcome has been told of; that may never happen. The outcome is in PostgreSQL
+    /// by then.
     pub async fn wait(&mut self) {
         if (&mut self.receiver).await.is_err() {
             std::future::pending::<()>().await;

@@ -11,7 +11,8 @@ use crate::{
     projection::{Batch, Claim},
 };
 
-/// What every script begins with. `KEYS[1]` is the hash of positions; `ARGV` begins with field, epoch, from, to.
+/// What every script begins with. `KEYS[1]` is the hash of positions; `ARGV` begins with field,
+/// epoch, from, to.
 const HEAD: &str = r"
 local epoch = redis.call('HGET', KEYS[1], ARGV[1] .. ':epoch')
 if not epoch then return 'missing' end
@@ -69,7 +70,11 @@ pub(super) async fn forget(
 }
 
 /// The beginning of an invocation of [`script`].
-pub(super) fn begin<'a>(script: &'a Script, projection: &str, batch: &Batch<'_>) -> ScriptInvocation<'a> {
+pub(super) fn begin<'a>(
+    script: &'a Script,
+    projection: &str,
+    batch: &Batch<'_>,
+) -> ScriptInvocation<'a> {
     let mut invocation = script.key(positions_key(projection));
     let from = batch.from.map(|from| from.to_string()).unwrap_or_default();
     invocation.arg(field(batch.place)).arg(batch.epoch).arg(from).arg(batch.to);
@@ -83,7 +88,8 @@ pub(super) async fn invoke(
     batch: &Batch<'_>,
 ) -> Result<(), StoreError> {
     let doing = "writing to Redis";
-    let answer: String = invocation.invoke_async(&mut redis.connection()).await.map_err(failed(doing))?;
+    let answer: String =
+        invocation.invoke_async(&mut redis.connection()).await.map_err(failed(doing))?;
     match &*answer {
         "ok" => Ok(()),
         "lost" => Err(StoreError::Lost { position: batch.place.to_string() }),
@@ -100,7 +106,9 @@ fn field(place: &TopicPartition) -> String {
 const BURIED_MAX: i64 = 1_000;
 
 static BURY: LazyLock<Script> = LazyLock::new(|| {
-    script("redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'place', ARGV[6], 'why', ARGV[7])")
+    script(
+        "redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'place', ARGV[6], 'why', ARGV[7])",
+    )
 });
 
 /// Notes a record as a dead letter, and moves the position past it.
@@ -116,8 +124,13 @@ pub(super) async fn bury(
     invoke(redis, &invocation, batch).await
 }
 
-/// Throws away the positions of a projection together with all keys that match one of `patterns`, in one step.
-pub(super) async fn erase(redis: &Redis, projection: &str, patterns: &[String]) -> Result<(), StoreError> {
+/// Throws away the positions of a projection together with all keys that match one of `patterns`,
+/// in one step.
+pub(super) async fn erase(
+    redis: &Redis,
+    projection: &str,
+    patterns: &[String],
+) -> Result<(), StoreError> {
     let script = Script::new(
         r"
 for _, pattern in ipairs(ARGV) do

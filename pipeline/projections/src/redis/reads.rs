@@ -1,4 +1,5 @@
-//! What the gateway reads from Redis, apart from streams and notices. Never writes: only the projector fills this.
+//! What the gateway reads from Redis, apart from streams and notices. Never writes: only the
+//! projector fills this.
 
 use redis::AsyncCommands;
 use uuid::Uuid;
@@ -26,7 +27,8 @@ impl Reads {
         self.redis.ping().await
     }
 
-    /// A product, if it is here. Absence says nothing: ask [`crate::mongo::Reads::product`] then, and also when this fails.
+    /// A product, if it is here. Absence says nothing: ask [`crate::mongo::Reads::product`] then,
+    /// and also when this fails.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -34,11 +36,14 @@ impl Reads {
         let doing = "reading a hot product";
         let json: Option<String> =
             self.redis.connection().hget(product_key(sku), "json").await.map_err(failed(doing))?;
-        json.map(|json| serde_json::from_str(&json).map_err(|error| StoreError::failed(doing, error)))
-            .transpose()
+        json.map(|json| {
+            serde_json::from_str(&json).map_err(|error| StoreError::failed(doing, error))
+        })
+        .transpose()
     }
 
-    /// How many notifications a user has not read; `None` while that is not known because Redis has lost it.
+    /// How many notifications a user has not read; `None` while that is not known because Redis has
+    /// lost it.
     ///
     /// # Errors
     /// When Redis does not answer.

@@ -1,5 +1,5 @@
-//! How many notifications each user has not read. A counter has no version to follow: that it counts each record once rests on
-//! the position, which moves in the same script, alone.
+//! How many notifications each user has not read. A counter has no version to follow: that it
+//! counts each record once rests on the position, which moves in the same script, alone.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -41,19 +41,32 @@ impl Projection for Unread {
         Box::pin(position::claim(&self.redis, self.name(), place))
     }
 
-    fn held<'a>(&'a self, place: &'a TopicPartition) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        place: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
         Box::pin(position::held(&self.redis, self.name(), place))
     }
 
-    fn bury<'a>(&'a self, batch: &'a Batch<'a>, why: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn bury<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(position::bury(&self.redis, self.name(), batch, why))
     }
 
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { position::erase(&self.redis, self.name(), &["unread:*".to_owned()]).await })
+        Box::pin(async move {
+            position::erase(&self.redis, self.name(), &["unread:*".to_owned()]).await
+        })
     }
 
-    fn apply<'a>(&'a self, batch: &'a Batch<'a>, codec: &'a Codec) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut changes: BTreeMap<Uuid, i64> = BTreeMap::new();
             for event in events::<notification::Event>(batch, codec)? {

@@ -1,5 +1,5 @@
-//! The records of the walkthrough in `schemas/EVOLUTION.md`, as `schemas generate` would make them of its files: one that is to be
-//! replaced, and its successor.
+//! The records of the walkthrough in `schemas/EVOLUTION.md`, as `schemas generate` would make them
+//! of its files: one that is to be replaced, and its successor.
 
 use schemas::{Record, Schema, messages};
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,9 @@ impl Record for DeprecatedSaleMade {
     const SCHEMA: &'static Schema = {
         static SCHEMA: Schema = Schema::foreign(
             "millrace.sales.SaleMade",
-            sale_made!(r#","deprecated":{"since":"2026-11-25","successor":"millrace.sales.SaleMadeV2"}"#),
+            sale_made!(
+                r#","deprecated":{"since":"2026-11-25","successor":"millrace.sales.SaleMadeV2"}"#
+            ),
         );
         &SCHEMA
     };

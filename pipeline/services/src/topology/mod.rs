@@ -1,4 +1,5 @@
-//! The three processors: here the domain meets the engine. One value each, used by service and tests alike.
+//! The three processors: here the domain meets the engine. One value each, used by service and
+//! tests alike.
 
 pub mod notification;
 pub mod order;

@@ -36,7 +36,8 @@ pub fn service(config: &Config) -> anyhow::Result<Service> {
     };
     let topology = topology(mailer.is_some());
     let reads =
-        [notification::Event::schemas(), notification::Command::schemas(), user::Event::schemas()].concat();
+        [notification::Event::schemas(), notification::Command::schemas(), user::Event::schemas()]
+            .concat();
     let writer = CommandWriter::new(&config.brokers.open(&tls)?);
     let open = move |stores: Stores| {
         let mut all = projections::notification(&stores.postgres, &stores.mongo, &stores.redis);

@@ -8,7 +8,10 @@ use crate::{Service, Stores, config::Config};
 
 /// Orders and stock.
 pub fn topology() -> Topology {
-    Topology::new("order", super::partitions).aggregate::<Order>().aggregate::<Stock>().uses::<Out>()
+    Topology::new("order", super::partitions)
+        .aggregate::<Order>()
+        .aggregate::<Stock>()
+        .uses::<Out>()
 }
 
 /// The service around it.
@@ -17,6 +20,7 @@ pub fn topology() -> Topology {
 /// When a setting is wrong.
 pub fn service(_config: &Config) -> anyhow::Result<Service> {
     let reads = [order::Event::schemas(), stock::Event::schemas()].concat();
-    let open = |stores: Stores| Ok(projections::order(&stores.postgres, &stores.mongo, &stores.redis));
+    let open =
+        |stores: Stores| Ok(projections::order(&stores.postgres, &stores.mongo, &stores.redis));
     Ok(Service { topology: topology(), projections: Some(Box::new(open)), reads })
 }

@@ -16,7 +16,8 @@ pub fn topology() -> Topology {
 /// # Errors
 /// When a setting is wrong.
 pub fn service(_config: &Config) -> anyhow::Result<Service> {
-    let reads = [user::Event::schemas(), email::Event::schemas(), user::Credential::schemas()].concat();
+    let reads =
+        [user::Event::schemas(), email::Event::schemas(), user::Credential::schemas()].concat();
     let open = |stores: Stores| Ok(projections::user(&stores.postgres, &stores.redis));
     Ok(Service { topology: topology(), projections: Some(Box::new(open)), reads })
 }

@@ -28,9 +28,13 @@ pub struct Millrace {
 impl Millrace {
     pub fn new() -> Self {
         let topics = redpanda::topics::all();
-        let log = MemoryLog::new(topics.iter().map(|topic| (topic.name.as_str(), topic.partitions)));
-        let topologies =
-            [topology::user::topology(), topology::order::topology(), topology::notification::topology(true)];
+        let log =
+            MemoryLog::new(topics.iter().map(|topic| (topic.name.as_str(), topic.partitions)));
+        let topologies = [
+            topology::user::topology(),
+            topology::order::topology(),
+            topology::notification::topology(true),
+        ];
         let processors =
             topologies.map(|topology| Driver::new(log.clone(), topology, Codec::local(), WORKERS));
         Self { log, processors }
@@ -53,8 +57,8 @@ impl Millrace {
         self.send("stock.commands", sku, Uuid::from_u128(id), &command.into())
     }
 
-    /// Lets all work until none has anything to do. Users and orders know nothing of each other, and
-    /// notifications follow both.
+    /// Lets all work until none has anything to do. Users and orders know nothing of each other,
+    /// and notifications follow both.
     pub fn settle(&mut self) {
         self.processors.iter_mut().for_each(Driver::settle);
     }
@@ -87,7 +91,9 @@ impl Millrace {
     pub fn figures(&self) -> BTreeMap<String, (i64, i64, i64)> {
         let mut figures = BTreeMap::new();
         for event in self.read::<stock::Event>("stock.events") {
-            use stock::Event::{ProductAdded, StockReceived, StockRefused, StockReleased, StockReserved};
+            use stock::Event::{
+                ProductAdded, StockReceived, StockRefused, StockReleased, StockReserved,
+            };
             let (sku, after) = match event {
                 ProductAdded(e) => (e.sku, (0, 0, 0)),
                 StockReceived(e) => (e.sku, (e.received, e.free, e.held)),
@@ -95,7 +101,10 @@ impl Millrace {
                 StockRefused(e) => (e.sku, (e.received, e.free, e.held)),
                 StockReleased(e) => (e.sku, (e.received, e.free, e.held)),
             };
-            assert!(after.1 >= 0 && after.2 >= 0 && after.0 == after.1 + after.2, "{sku}: {after:?}");
+            assert!(
+                after.1 >= 0 && after.2 >= 0 && after.0 == after.1 + after.2,
+                "{sku}: {after:?}"
+            );
             figures.insert(sku, after);
         }
         figures
@@ -106,9 +115,12 @@ impl Millrace {
         let mut wanted = BTreeMap::new();
         for event in self.read::<order::Event>("order.events") {
             match event {
-                order::Event::OrderConfirmed(e) => wanted
-                    .extend(e.lines.into_iter().map(|line| ((e.order_id, line.sku), line.quantity.into()))),
-                order::Event::OrderCancelled(e) => wanted.retain(|(order_id, _), _| *order_id != e.order_id),
+                order::Event::OrderConfirmed(e) => wanted.extend(
+                    e.lines.into_iter().map(|line| ((e.order_id, line.sku), line.quantity.into())),
+                ),
+                order::Event::OrderCancelled(e) => {
+                    wanted.retain(|(order_id, _), _| *order_id != e.order_id)
+                }
                 _ => {}
             }
         }
@@ -152,7 +164,11 @@ impl Millrace {
         for event in self.read::<email::Event>("email.events") {
             match event {
                 email::Event::EmailClaimed(e) => {
-                    assert_eq!(owners.insert(e.email_fingerprint, e.user_id), None, "claimed twice");
+                    assert_eq!(
+                        owners.insert(e.email_fingerprint, e.user_id),
+                        None,
+                        "claimed twice"
+                    );
                 }
                 email::Event::EmailReleased(e) => {
                     assert_eq!(owners.remove(&e.email_fingerprint), Some(e.user_id));
@@ -167,14 +183,17 @@ impl Millrace {
         let mut users = BTreeMap::new();
         for event in self.read::<user::Event>("user.events") {
             match event {
-                user::Event::UserRegistered(e) => drop(users.insert(e.user_id, e.email_fingerprint)),
+                user::Event::UserRegistered(e) => {
+                    drop(users.insert(e.user_id, e.email_fingerprint))
+                }
                 user::Event::EmailChanged(e) => drop(users.insert(e.user_id, e.email_fingerprint)),
                 user::Event::UserDeactivated(e) => drop(users.remove(&e.user_id)),
                 _ => {}
             }
         }
         let count = users.len();
-        let addresses: BTreeMap<_, _> = users.into_iter().map(|(id, address)| (address, id)).collect();
+        let addresses: BTreeMap<_, _> =
+            users.into_iter().map(|(id, address)| (address, id)).collect();
         assert_eq!(addresses.len(), count, "an address is one user's");
         addresses
     }

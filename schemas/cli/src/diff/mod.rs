@@ -38,13 +38,16 @@ pub(crate) struct Diff {
 }
 
 impl Diff {
-    pub(crate) fn run(&self, folder: impl FnOnce() -> Result<PathBuf>, format: Format) -> Result<Outcome> {
+    pub(crate) fn run(
+        &self,
+        folder: impl FnOnce() -> Result<PathBuf>,
+        format: Format,
+    ) -> Result<Outcome> {
         let report = match self.files.as_slice() {
             [] => self.all(&folder()?)?,
             [old, new] if !self.against.is_named() => two(old, new)?,
             _ => {
-                let why =
-                    "diff compares two files with each other, or, without files, all with what is named";
+                let why = "diff compares two files with each other, or, without files, all with what is named";
                 return Err(Stop::Usage(why.to_owned()).into());
             }
         };
@@ -58,9 +61,14 @@ impl Diff {
         let texts = Texts::read(&side)?;
         let baseline = self.against.read(folder, &side, &texts)?;
         let config = Config::read(&side)?;
-        let mut report =
-            Report { command: "diff", checked: Vec::new(), findings: Vec::new(), summary: String::new() };
-        let mut invalid: Vec<_> = texts.problems.iter().map(|one| Finding::invalid(&texts, one)).collect();
+        let mut report = Report {
+            command: "diff",
+            checked: Vec::new(),
+            findings: Vec::new(),
+            summary: String::new(),
+        };
+        let mut invalid: Vec<_> =
+            texts.problems.iter().map(|one| Finding::invalid(&texts, one)).collect();
         invalid.extend(baseline.invalid().map(|(texts, one)| Finding::invalid(texts, one)));
         for (subject, root) in texts.subjects() {
             match baseline.of(subject).last() {
@@ -103,15 +111,18 @@ impl Diff {
 fn two(old: &Path, new: &Path) -> Result<Report> {
     let read = |path| File::read(path).map_err(|error| Stop::Usage(format!("{error:#}")));
     let (old, new) = (Texts::new(vec![read(old)?]), Texts::new(vec![read(new)?]));
-    let mut findings: Vec<Finding> = old.problems.iter().map(|one| Finding::invalid(&old, one)).collect();
+    let mut findings: Vec<Finding> =
+        old.problems.iter().map(|one| Finding::invalid(&old, one)).collect();
     findings.extend(new.problems.iter().map(|one| Finding::invalid(&new, one)));
     let mut checked = Vec::new();
-    if let (true, Some(before), Some(after)) = (findings.is_empty(), old.schemas.root(0), new.schemas.root(0))
+    if let (true, Some(before), Some(after)) =
+        (findings.is_empty(), old.schemas.root(0), new.schemas.root(0))
     {
         let subject = after.name().map_or(new.files[0].path.clone(), |name| name.full().to_owned());
         let release = old.files[0].path.clone();
         let (level, config) = (Level::FullTransitive, &Config::default());
-        let sides = Sides { subject: &subject, release: &release, level, config, old: &old, new: &new };
+        let sides =
+            Sides { subject: &subject, release: &release, level, config, old: &old, new: &new };
         findings = sides.changes(before, after);
         checked.push(subject);
     }
@@ -140,7 +151,8 @@ fn text(report: &Report) -> Outcome {
             last = &finding.subject;
         }
         let place = finding.place.as_ref().or(finding.other.as_ref());
-        let at = place.map(|place| json_path(&place.file.text, place.bytes.start)).unwrap_or_default();
+        let at =
+            place.map(|place| json_path(&place.file.text, place.bytes.start)).unwrap_or_default();
         let at = at.strip_suffix(".name").unwrap_or(&at);
         let release = match (&finding.place, &finding.other) {
             (None, Some(other)) => format!("{} ", other.label),
@@ -151,7 +163,8 @@ fn text(report: &Report) -> Outcome {
             Weight::Warning => "warning",
             Weight::Note => "       ",
         };
-        let path = if finding.path.is_empty() { String::new() } else { format!("{}: ", finding.path) };
+        let path =
+            if finding.path.is_empty() { String::new() } else { format!("{}: ", finding.path) };
         println!("  {mark} {path}{}  ({release}{at})", finding.message);
         for (word, note) in &finding.notes {
             println!("          {word}: {note}");

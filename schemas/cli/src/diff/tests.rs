@@ -51,7 +51,10 @@ fn places(json: &Value, at: &str, out: &mut Vec<String>) {
     out.push(at.to_owned());
     match json {
         Value::Array(values) => {
-            values.iter().enumerate().for_each(|(index, one)| places(one, &format!("{at}/{index}"), out));
+            values
+                .iter()
+                .enumerate()
+                .for_each(|(index, one)| places(one, &format!("{at}/{index}"), out));
         }
         Value::Object(values) => {
             values.iter().for_each(|(key, one)| places(one, &format!("{at}/{key}"), out));
@@ -86,7 +89,8 @@ fn mutate(json: &mut Value, place: usize, how: usize) {
             }
         },
         Value::String(text) => {
-            let words = ["int", "long", "string", "other", "ascending", "a.Part", "B", "date", "null"];
+            let words =
+                ["int", "long", "string", "other", "ascending", "a.Part", "B", "date", "null"];
             *text = words[how % words.len()].to_owned();
         }
         Value::Number(_) => *one = json!(how % 7),

@@ -18,8 +18,12 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Every difference between two schemas.
     pub(super) fn changes(before: Root<'a>, after: Root<'a>) -> Vec<Change> {
-        let mut walk =
-            Self { old: before.schemas, new: after.schemas, seen: HashSet::new(), changes: Vec::new() };
+        let mut walk = Self {
+            old: before.schemas,
+            new: after.schemas,
+            seen: HashSet::new(),
+            changes: Vec::new(),
+        };
         walk.compare(before.at, after.at, "");
         walk.changes
     }
@@ -57,10 +61,19 @@ impl<'a> Walk<'a> {
                 let kinds = &[Problem::LogicalTypeChanged];
                 self.say("type-changed", path, format!("{was} is now {is}"), at, kinds);
             }
-            self.attributes(extra(before, is_logical_changed), extra(after, is_logical_changed), at, path);
+            self.attributes(
+                extra(before, is_logical_changed),
+                extra(after, is_logical_changed),
+                at,
+                path,
+            );
             return match (&before.kind, &after.kind) {
-                (Kind::Array(old), Kind::Array(new)) => self.compare(*old, *new, &format!("{path}[]")),
-                (Kind::Map(old), Kind::Map(new)) => self.compare(*old, *new, &format!("{path}{{}}")),
+                (Kind::Array(old), Kind::Array(new)) => {
+                    self.compare(*old, *new, &format!("{path}[]"))
+                }
+                (Kind::Map(old), Kind::Map(new)) => {
+                    self.compare(*old, *new, &format!("{path}{{}}"))
+                }
                 (Kind::Union(old), Kind::Union(new)) => self.unions(old, new, at, path),
                 _ => {}
             };
@@ -77,15 +90,27 @@ impl<'a> Walk<'a> {
             self.say("name-changed", path, format!("{was} is now called {is}"), at, KINDS);
         }
         if is_logical_changed {
-            self.say("type-changed", path, format!("{was} is now {is}"), at, &[Problem::LogicalTypeChanged]);
+            self.say(
+                "type-changed",
+                path,
+                format!("{was} is now {is}"),
+                at,
+                &[Problem::LogicalTypeChanged],
+            );
         }
         self.texts(before.kind.doc(), after.kind.doc(), at, path);
-        let aliases =
-            |kind: &Kind| kind.aliases().iter().map(|(name, _)| name.clone()).collect::<Vec<Name>>();
+        let aliases = |kind: &Kind| {
+            kind.aliases().iter().map(|(name, _)| name.clone()).collect::<Vec<Name>>()
+        };
         if aliases(&before.kind) != aliases(&after.kind) {
             self.say("aliases-changed", path, "its aliases have changed".to_owned(), at, &[]);
         }
-        self.attributes(extra(before, is_logical_changed), extra(after, is_logical_changed), at, path);
+        self.attributes(
+            extra(before, is_logical_changed),
+            extra(after, is_logical_changed),
+            at,
+            path,
+        );
         match (&before.kind, &after.kind) {
             (Kind::Record(old), Kind::Record(new)) => self.fields(&old.fields, &new.fields, path),
             (Kind::Enum(old), Kind::Enum(new)) => {
@@ -118,7 +143,8 @@ impl<'a> Walk<'a> {
                     self.say("symbols-reordered", path, message, at, &[]);
                 }
                 if old.default != new.default {
-                    let told = |default: &Option<String>| default.clone().unwrap_or("none".to_owned());
+                    let told =
+                        |default: &Option<String>| default.clone().unwrap_or("none".to_owned());
                     let message = format!(
                         "the default symbol was {}, and is now {}",
                         told(&old.default),
@@ -145,14 +171,16 @@ impl<'a> Walk<'a> {
         let names: Vec<String> = old.iter().map(|branch| word(self.old, branch)).collect();
         // By full names first. Of what is left, a type that kept its simple name has moved to
         // another namespace.
-        let mut pairs: Vec<Option<usize>> =
-            new.iter().map(|branch| names.iter().position(|name| *name == word(self.new, branch))).collect();
+        let mut pairs: Vec<Option<usize>> = new
+            .iter()
+            .map(|branch| names.iter().position(|name| *name == word(self.new, branch)))
+            .collect();
         for index in 0..new.len() {
             let branch = word(self.new, &new[index]);
             if pairs[index].is_none() {
                 let is_left = |place: usize| !pairs.contains(&Some(place));
-                pairs[index] =
-                    (0..old.len()).find(|&place| is_left(place) && simple(&names[place]) == simple(&branch));
+                pairs[index] = (0..old.len())
+                    .find(|&place| is_left(place) && simple(&names[place]) == simple(&branch));
             }
         }
         let is_optional = old.len() == 2 && new.len() == 2;
@@ -165,14 +193,16 @@ impl<'a> Walk<'a> {
                     self.compare(old[*place], *branch, &format!("{path}|{name}"));
                 }
                 None => {
-                    let message = format!("{} is a new branch of the union", self.new.describe(branch.id));
+                    let message =
+                        format!("{} is a new branch of the union", self.new.describe(branch.id));
                     self.say("branch-added", path, message, (at.0, Some(branch.span)), KINDS);
                 }
             }
         }
         for (place, branch) in old.iter().enumerate() {
             if !pairs.contains(&Some(place)) {
-                let message = format!("{} is no branch of the union any more", self.old.describe(branch.id));
+                let message =
+                    format!("{} is no branch of the union any more", self.old.describe(branch.id));
                 self.say("branch-removed", path, message, (Some(branch.span), at.1), KINDS);
             }
         }
@@ -184,19 +214,28 @@ impl<'a> Walk<'a> {
 
     fn fields(&mut self, old: &[Field], new: &[Field], path: &str) {
         use schemas::compatibility::Kind as Problem;
-        let step = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let step =
+            |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         let mut kept = Vec::new();
         for field in new {
             let is_old_name = |name: &str| field.aliases.iter().any(|(alias, _)| alias == name);
             let by_name = old.iter().position(|other| other.name == field.name);
-            let Some(index) = by_name.or_else(|| old.iter().position(|other| is_old_name(&other.name)))
+            let Some(index) =
+                by_name.or_else(|| old.iter().position(|other| is_old_name(&other.name)))
             else {
                 let default = field.default.as_ref();
-                let default =
-                    default.map_or("no default".to_owned(), |default| format!("default {}", default.json));
-                let message = format!("this field is new: {}, {default}", self.new.describe(field.kind.id));
+                let default = default
+                    .map_or("no default".to_owned(), |default| format!("default {}", default.json));
+                let message =
+                    format!("this field is new: {}, {default}", self.new.describe(field.kind.id));
                 let kinds = &[Problem::FieldWithoutDefault, Problem::NullFieldAdded];
-                self.say("field-added", &step(&field.name), message, (None, Some(field.name_span)), kinds);
+                self.say(
+                    "field-added",
+                    &step(&field.name),
+                    message,
+                    (None, Some(field.name_span)),
+                    kinds,
+                );
                 continue;
             };
             kept.push(index);
@@ -212,7 +251,8 @@ impl<'a> Walk<'a> {
             let json = |field: &Field| field.default.as_ref().map(|default| default.json.clone());
             if json(other) != json(field) {
                 let told = |field| json(field).map_or("none".to_owned(), |json| json.to_string());
-                let message = format!("the default was {}, and is now {}", told(other), told(field));
+                let message =
+                    format!("the default was {}, and is now {}", told(other), told(field));
                 let at = (
                     other.default.as_ref().map_or(at.0, |default| Some(default.span)),
                     field.default.as_ref().map_or(at.1, |default| Some(default.span)),
@@ -220,8 +260,9 @@ impl<'a> Walk<'a> {
                 self.say("default-changed", &path, message, at, &[]);
             }
             self.texts(other.doc.as_deref(), field.doc.as_deref(), at, &path);
-            let aliases =
-                |field: &Field| field.aliases.iter().map(|(alias, _)| alias.clone()).collect::<Vec<_>>();
+            let aliases = |field: &Field| {
+                field.aliases.iter().map(|(alias, _)| alias.clone()).collect::<Vec<_>>()
+            };
             if aliases(other) != aliases(field) {
                 self.say("aliases-changed", &path, "its aliases have changed".to_owned(), at, &[]);
             }
@@ -229,19 +270,36 @@ impl<'a> Walk<'a> {
                 let message = format!("the order was {}, and is now {}", other.order, field.order);
                 self.say("order-changed", &path, message, at, &[]);
             }
-            let extra =
-                |field: &Field| field.extra.iter().map(|(name, value, _)| told(name, value)).collect();
+            let extra = |field: &Field| {
+                field.extra.iter().map(|(name, value, _)| told(name, value)).collect()
+            };
             self.attributes(extra(other), extra(field), at, &path);
         }
         if !kept.is_sorted() {
-            let at = (old.first().map(|field| field.name_span), new.first().map(|field| field.name_span));
-            self.say("fields-reordered", path, "the fields are in another order".to_owned(), at, &[]);
+            let at = (
+                old.first().map(|field| field.name_span),
+                new.first().map(|field| field.name_span),
+            );
+            self.say(
+                "fields-reordered",
+                path,
+                "the fields are in another order".to_owned(),
+                at,
+                &[],
+            );
         }
         for (index, field) in old.iter().enumerate() {
             if !kept.contains(&index) {
-                let message = format!("this field is gone: it was {}", self.old.describe(field.kind.id));
+                let message =
+                    format!("this field is gone: it was {}", self.old.describe(field.kind.id));
                 let kinds = &[Problem::FieldWithoutDefault, Problem::NullFieldAdded];
-                self.say("field-removed", &step(&field.name), message, (Some(field.name_span), None), kinds);
+                self.say(
+                    "field-removed",
+                    &step(&field.name),
+                    message,
+                    (Some(field.name_span), None),
+                    kinds,
+                );
             }
         }
     }
@@ -257,13 +315,20 @@ impl<'a> Walk<'a> {
         old.sort();
         new.sort();
         if old != new {
-            let told = |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            let told =
+                |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
             let message = format!("other attributes were {}, and are now {}", told(old), told(new));
             self.say("attributes-changed", path, message, at, &[]);
         }
     }
 
-    fn texts(&mut self, old: Option<&str>, new: Option<&str>, at: (Option<Span>, Option<Span>), path: &str) {
+    fn texts(
+        &mut self,
+        old: Option<&str>,
+        new: Option<&str>,
+        at: (Option<Span>, Option<Span>),
+        path: &str,
+    ) {
         if old != new {
             self.say("doc-changed", path, "the doc has changed".to_owned(), at, &[]);
         }
@@ -273,7 +338,8 @@ impl<'a> Walk<'a> {
 /// The attributes of a type that Avro does not know, each in words. Those of a logical type count
 /// too, such as a decimal's scale of 0, unless it is told as a change of the type.
 fn extra(one: &Type, is_logical_told: bool) -> Vec<String> {
-    let is_told = |name: &str| is_logical_told && matches!(name, "logicalType" | "precision" | "scale");
+    let is_told =
+        |name: &str| is_logical_told && matches!(name, "logicalType" | "precision" | "scale");
     let all = one.extra.iter().filter(|(name, _)| !is_told(name));
     all.map(|(name, value)| told(name, value)).collect()
 }

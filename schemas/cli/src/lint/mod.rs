@@ -32,7 +32,11 @@ pub(crate) struct Lint {
 }
 
 impl Lint {
-    pub(crate) fn run(&self, folder: impl FnOnce() -> Result<PathBuf>, format: Format) -> Result<Outcome> {
+    pub(crate) fn run(
+        &self,
+        folder: impl FnOnce() -> Result<PathBuf>,
+        format: Format,
+    ) -> Result<Outcome> {
         if let Some(id) = &self.explain {
             return explain(id);
         }
@@ -63,8 +67,9 @@ pub(crate) fn lint(texts: &Texts, config: &Config) -> Report {
         }
     }
     findings.sort_by(|a, b| {
-        let key =
-            |one: &Finding| one.place.as_ref().map(|place| (place.file.path.clone(), place.bytes.start));
+        let key = |one: &Finding| {
+            one.place.as_ref().map(|place| (place.file.path.clone(), place.bytes.start))
+        };
         key(a).cmp(&key(b))
     });
     let checked: Vec<String> = texts.roots().into_keys().map(str::to_owned).collect();
@@ -89,7 +94,9 @@ struct Explained {
 fn explained() -> Vec<Explained> {
     const FIELD: Option<&str> = Some("<type>.<field>");
     let of = |id, command, text, at| Explained { id, command, text, at };
-    let valid = avro::Rule::ALL.iter().map(|rule| of(rule.id(), "lint, validity", rule.explanation(), None));
+    let valid = avro::Rule::ALL
+        .iter()
+        .map(|rule| of(rule.id(), "lint, validity", rule.explanation(), None));
     let house = rules::ALL.iter().map(|rule| of(rule.id, "lint, house", rule.explanation, FIELD));
     let kinds = Kind::ALL.iter().map(|kind| {
         let is_allowable = kind.severity() != Severity::Break;
@@ -106,7 +113,8 @@ fn explain(id: &str) -> Result<Outcome> {
     if id.is_empty() {
         for Explained { id, command, text, .. } in all {
             let whole = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-            let end = [". ", ": "].iter().filter_map(|end| whole.find(end)).min().unwrap_or(whole.len());
+            let end =
+                [". ", ": "].iter().filter_map(|end| whole.find(end)).min().unwrap_or(whole.len());
             println!("{id:24} {command:14} {}", whole[..end].trim_end_matches('.'));
         }
         return Ok(Outcome::Fine);

@@ -17,7 +17,8 @@ pub(super) fn write(report: &Report) -> String {
         if let Some(place) = &finding.place {
             let (line, column) = place.position(place.bytes.start);
             let (end_line, end_column) = place.position(place.bytes.end);
-            let _ = write!(out, "file={},line={line},endLine={end_line},", property(&place.file.path));
+            let _ =
+                write!(out, "file={},line={line},endLine={end_line},", property(&place.file.path));
             if line == end_line {
                 let _ = write!(out, "col={column},endColumn={end_column},");
             }

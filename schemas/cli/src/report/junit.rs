@@ -9,16 +9,23 @@ pub(super) fn write(report: &Report) -> String {
     names.extend(report.findings.iter().map(|finding| finding.subject.as_str()));
     names.sort_unstable();
     names.dedup();
-    let failed =
-        |name: &&&str| report.findings.iter().any(|one| one.weight == Weight::Error && one.subject == **name);
+    let failed = |name: &&&str| {
+        report.findings.iter().any(|one| one.weight == Weight::Error && one.subject == **name)
+    };
     let (tests, failures) = (names.len(), names.iter().filter(failed).count());
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let suite = format!("name=\"schemas {}\" tests=\"{tests}\" failures=\"{failures}\"", report.command);
+    let suite =
+        format!("name=\"schemas {}\" tests=\"{tests}\" failures=\"{failures}\"", report.command);
     let _ = writeln!(out, "<testsuites {suite}>\n  <testsuite {suite}>");
     for name in names {
         let name_told = escape(name);
-        let _ = write!(out, "    <testcase classname=\"schemas.{}\" name=\"{name_told}\"", report.command);
-        let mut findings = report.findings.iter().filter(|finding| finding.subject == name).peekable();
+        let _ = write!(
+            out,
+            "    <testcase classname=\"schemas.{}\" name=\"{name_told}\"",
+            report.command
+        );
+        let mut findings =
+            report.findings.iter().filter(|finding| finding.subject == name).peekable();
         if findings.peek().is_none() {
             out.push_str("/>\n");
             continue;

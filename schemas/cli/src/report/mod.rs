@@ -121,7 +121,11 @@ pub(crate) struct Finding {
 impl Finding {
     /// Where it is, in words.
     fn whole_path(&self) -> String {
-        if self.path.is_empty() { self.subject.clone() } else { format!("{}: {}", self.subject, self.path) }
+        if self.path.is_empty() {
+            self.subject.clone()
+        } else {
+            format!("{}: {}", self.subject, self.path)
+        }
     }
 
     /// A text that is no schema.
@@ -131,7 +135,9 @@ impl Finding {
         Self {
             id: invalid.rule.id(),
             weight: Weight::Error,
-            subject: name.map_or(texts.file(invalid.span.source).path.clone(), |name| name.full().to_owned()),
+            subject: name.map_or(texts.file(invalid.span.source).path.clone(), |name| {
+                name.full().to_owned()
+            }),
             path: invalid.path.clone(),
             message: invalid.message.clone(),
             place: Some(Place::new(texts, invalid.span, "")),
@@ -202,7 +208,10 @@ mod tests {
         };
         let texts = Texts::new(vec![file]);
         for problem in &texts.problems {
-            assert!(text.get(problem.span.range()).is_some(), "{problem:?} splits a character of {text}");
+            assert!(
+                text.get(problem.span.range()).is_some(),
+                "{problem:?} splits a character of {text}"
+            );
         }
         let report = lint(&texts, &Config::default());
         [text::write(&report), json::write(&report), junit::write(&report), github::write(&report)]
@@ -211,7 +220,9 @@ mod tests {
     #[test]
     fn character_inserted_anywhere_is_reported_in_every_form() {
         for at in (0..=THING.len()).filter(|at| THING.is_char_boundary(*at)) {
-            for inserted in ["\u{feff}", "\u{a0}", "“", "é", "𝄞", "\u{202e}", "\0", "\r", "\"", "\\"] {
+            for inserted in
+                ["\u{feff}", "\u{a0}", "“", "é", "𝄞", "\u{202e}", "\0", "\r", "\"", "\\"]
+            {
                 let text = format!("{}{inserted}{}", &THING[..at], &THING[at..]);
                 let [lines, ..] = forms(&text);
                 assert!(lines.contains("1 file: "), "{lines}");

@@ -27,8 +27,10 @@ fn one(finding: &Finding, renderer: &Renderer) -> String {
     };
     let title = format!("{}: {}", finding.whole_path(), finding.message);
     let mut elements: Vec<Element<'_>> = Vec::new();
-    elements.extend(finding.place.as_ref().map(|place| snippet(place, AnnotationKind::Primary).into()));
-    elements.extend(finding.other.as_ref().map(|place| snippet(place, AnnotationKind::Context).into()));
+    elements
+        .extend(finding.place.as_ref().map(|place| snippet(place, AnnotationKind::Primary).into()));
+    elements
+        .extend(finding.other.as_ref().map(|place| snippet(place, AnnotationKind::Context).into()));
     elements.extend(finding.notes.iter().map(|(word, note)| {
         let level = if matches!(*word, "help" | "fix") { Level::HELP } else { Level::NOTE };
         level.with_name(*word).message(note.as_str()).into()
@@ -42,6 +44,7 @@ fn snippet(place: &Place, kind: AnnotationKind) -> Snippet<'_, Annotation<'_>> {
     let text = &place.file.text[place.bytes.clone()];
     let end = text.find('\n').map_or(place.bytes.end, |at| place.bytes.start + at);
     let annotation = kind.span(place.bytes.start..end.max(place.bytes.start));
-    let annotation = if place.label.is_empty() { annotation } else { annotation.label(place.label.as_str()) };
+    let annotation =
+        if place.label.is_empty() { annotation } else { annotation.label(place.label.as_str()) };
     Snippet::source(place.file.text.as_str()).path(place.file.path.as_str()).annotation(annotation)
 }

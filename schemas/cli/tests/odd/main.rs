@@ -15,7 +15,9 @@ mod generated;
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 pub use generated::*;
-pub use schemas::{Codec, CodecError, Datum, Deprecated, Message, Never, Record, Schema, Use, messages};
+pub use schemas::{
+    Codec, CodecError, Datum, Deprecated, Message, Never, Record, Schema, Use, messages,
+};
 use schemas::{json::Converter, split};
 use serde_json::{Map, Value, json};
 
@@ -26,8 +28,10 @@ mod schema {
         ($record:ident, $name:literal) => {
             impl $crate::Record for $record {
                 const SCHEMA: &'static $crate::Schema = {
-                    static SCHEMA: $crate::Schema =
-                        $crate::Schema::foreign($name, include_str!(concat!("json/", $name, ".json")));
+                    static SCHEMA: $crate::Schema = $crate::Schema::foreign(
+                        $name,
+                        include_str!(concat!("json/", $name, ".json")),
+                    );
                     &SCHEMA
                 };
             }
@@ -95,7 +99,9 @@ fn value(schema: &Value, types: &mut BTreeMap<String, Value>, is_full: bool) -> 
             let item = value(&object["values"], types, is_full);
             if is_full { json!({ "key": item }) } else { json!({}) }
         }
-        "string" if object["logicalType"] == "uuid" => "01900000-0000-7000-8000-000000000001".into(),
+        "string" if object["logicalType"] == "uuid" => {
+            "01900000-0000-7000-8000-000000000001".into()
+        }
         kind => value(&json!(kind), types, is_full),
     }
 }
@@ -139,7 +145,8 @@ fn enums_of_odd_records_read_the_record_that_it_is() {
 fn every_field() -> order::Try {
     let schema = <order::Try as Record>::SCHEMA;
     let json: Value = serde_json::from_str(schema.json).expect("JSON");
-    serde_json::from_value(value(&json, &mut BTreeMap::new(), true)).expect("fields by their names in Avro")
+    serde_json::from_value(value(&json, &mut BTreeMap::new(), true))
+        .expect("fields by their names in Avro")
 }
 
 #[test]

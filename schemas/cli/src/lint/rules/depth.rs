@@ -30,8 +30,9 @@ fn endless<'a>(found: &Found<'a>) -> BTreeSet<&'a str> {
     let records = found.records();
     let mut endless: BTreeSet<&str> = records.iter().map(|(name, _)| *name).collect();
     loop {
-        let ends =
-            |record: &Record| record.fields.iter().all(|field| has_end(found, field.kind.id, &endless));
+        let ends = |record: &Record| {
+            record.fields.iter().all(|field| has_end(found, field.kind.id, &endless))
+        };
         let ended: Vec<&str> = records
             .iter()
             .filter(|(name, record)| endless.contains(name) && ends(record))
@@ -82,7 +83,11 @@ pub(super) fn reference_cycles(found: &mut Found<'_>) {
             if let Some(defined) = found.texts.schemas.get(used.id).span
                 && defined.source != used.span.source
             {
-                references.entry(used.span.source).or_default().entry(defined.source).or_insert(used.span);
+                references
+                    .entry(used.span.source)
+                    .or_default()
+                    .entry(defined.source)
+                    .or_insert(used.span);
             }
         }
     }
@@ -97,9 +102,11 @@ pub(super) fn reference_cycles(found: &mut Found<'_>) {
             if last == source {
                 let path = |source: &u32| found.texts.file(*source).path.clone();
                 let told: Vec<String> = std::iter::once(&source).chain(&way).map(path).collect();
-                let subject = found.texts.schemas.root(source as usize).and_then(|root| root.name());
+                let subject =
+                    found.texts.schemas.root(source as usize).and_then(|root| root.name());
                 let subject = subject.map_or(path(&source), |name| name.full().to_owned());
-                let message = format!("files refer to each other in a circle: {}", told.join(" -> "));
+                let message =
+                    format!("files refer to each other in a circle: {}", told.join(" -> "));
                 found.say(
                     &subject,
                     "",
@@ -129,7 +136,8 @@ pub(super) fn nesting(found: &mut Found<'_>) {
         let Some((at, id)) = one.kind.name_span().zip(id) else { continue };
         let depth = depth(found, id, &mut known);
         if depth > NESTING_MAX {
-            let message = format!("it nests {depth} levels deep, with all types that it uses in one text");
+            let message =
+                format!("it nests {depth} levels deep, with all types that it uses in one text");
             found.say(name, "", at, message, "hold the inner records by their ids");
         }
     }
@@ -158,7 +166,8 @@ fn depth(found: &Found<'_>, id: TypeId, known: &mut BTreeMap<TypeId, usize>) -> 
         }
         Kind::Enum(_) => 2.max(1 + attributes),
         kind => {
-            let inner = uses(kind).iter().map(|used| depth(found, used.id, known)).max().unwrap_or(0);
+            let inner =
+                uses(kind).iter().map(|used| depth(found, used.id, known)).max().unwrap_or(0);
             usize::from(one.span.is_some()) + inner.max(attributes)
         }
     };

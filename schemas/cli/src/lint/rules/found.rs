@@ -64,7 +64,9 @@ impl<'a> Found<'a> {
 
     pub(super) fn fields(&self) -> Vec<(&'a str, &'a Field)> {
         let records = self.records().into_iter();
-        records.flat_map(|(name, record)| record.fields.iter().map(move |field| (name, field))).collect()
+        records
+            .flat_map(|(name, record)| record.fields.iter().map(move |field| (name, field)))
+            .collect()
     }
 
     /// Types without a name inside a use, with their paths.

@@ -44,7 +44,13 @@ pub(super) fn renames(found: &mut Found<'_>) {
     }
     for (name, field) in found.fields() {
         for (alias, at) in &field.aliases {
-            found.say(name, &field.name, *at, format!("a field is renamed here, by the alias {alias}"), help);
+            found.say(
+                name,
+                &field.name,
+                *at,
+                format!("a field is renamed here, by the alias {alias}"),
+                help,
+            );
         }
     }
 }
@@ -75,7 +81,8 @@ pub(super) fn pii(found: &mut Found<'_>) {
         let mut marks = field.extra.iter().filter(|(attribute, ..)| attribute == "pii");
         marks.next().map(|(_, value, at)| (value.as_bool(), *at))
     };
-    let namespace = |name: &str| name.rsplit_once('.').map_or("", |(namespace, _)| namespace).to_owned();
+    let namespace =
+        |name: &str| name.rsplit_once('.').map_or("", |(namespace, _)| namespace).to_owned();
     let fields = found.fields();
     let marked: BTreeMap<(String, &str), &str> = fields
         .iter()
@@ -90,13 +97,16 @@ pub(super) fn pii(found: &mut Found<'_>) {
                 found.say(name, &field.name, at, "\"pii\" is true or false", "");
             }
             None if PERSONAL.contains(&field.name.as_str()) => {
-                let message = format!("{} is personal data by its name, and is not marked", field.name);
+                let message =
+                    format!("{} is personal data by its name, and is not marked", field.name);
                 found.say(name, &field.name, field.name_span, message, help);
             }
             None => {
                 if let Some(other) = marked.get(&(namespace(name), field.name.as_str())) {
-                    let message =
-                        format!("{} is marked as personal data in {other}, and not here", field.name);
+                    let message = format!(
+                        "{} is marked as personal data in {other}, and not here",
+                        field.name
+                    );
                     found.say(name, &field.name, field.name_span, message, help);
                 }
             }
@@ -110,16 +120,19 @@ pub(super) fn enum_growth(found: &mut Found<'_>) {
             && symbols.default.is_none()
         {
             let message = "this enum has no default symbol, so that it can never take another one";
-            let help =
-                "name the symbol that readers take for those that they do not know: \"default\": \"...\"";
+            let help = "name the symbol that readers take for those that they do not know: \"default\": \"...\"";
             found.say(name, "", symbols.name_span, message, help);
         }
     }
 }
 
 pub(super) fn naming(found: &mut Found<'_>) {
-    let small = |text: &str| text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
-    let large = |text: &str| text.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_');
+    let small = |text: &str| {
+        text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
+    };
+    let large = |text: &str| {
+        text.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
+    };
     for (name, one) in found.named() {
         let simple = name.rsplit('.').next().unwrap_or(name);
         if let Some(at) = one.kind.name_span()
@@ -129,7 +142,13 @@ pub(super) fn naming(found: &mut Found<'_>) {
         }
         if let Kind::Enum(one) = &one.kind {
             for (symbol, at) in one.symbols.iter().filter(|(symbol, _)| !large(symbol)) {
-                found.say(name, "", *at, format!("symbol {symbol} is not in SCREAMING_SNAKE_CASE"), "");
+                found.say(
+                    name,
+                    "",
+                    *at,
+                    format!("symbol {symbol} is not in SCREAMING_SNAKE_CASE"),
+                    "",
+                );
             }
         }
     }
@@ -182,7 +201,13 @@ pub(super) fn file_names(found: &mut Found<'_>) {
             }
             _ => {
                 let message = "this file holds no named type";
-                found.say(&file.path, "", root.at.span, message, "a file holds one record, enum or fixed");
+                found.say(
+                    &file.path,
+                    "",
+                    root.at.span,
+                    message,
+                    "a file holds one record, enum or fixed",
+                );
             }
         }
     }

@@ -5,8 +5,11 @@ use schemas::avro::{Kind, Type};
 use super::found::Found;
 
 pub(super) fn logical_types(found: &mut Found<'_>) {
-    let mut all: Vec<(String, String, &Type)> =
-        found.named().into_iter().map(|(name, one)| (name.to_owned(), String::new(), one)).collect();
+    let mut all: Vec<(String, String, &Type)> = found
+        .named()
+        .into_iter()
+        .map(|(name, one)| (name.to_owned(), String::new(), one))
+        .collect();
     for (name, field) in found.fields() {
         let mut inside = Vec::new();
         found.unnamed(field.kind, &field.name, &mut inside);
@@ -34,7 +37,8 @@ pub(super) fn misplaced_logical_types(found: &mut Found<'_>) {
             if attribute == "logicalType" {
                 let message = "this logical type stands in the field, where readers do not look";
                 let kind = found.texts.schemas.get(field.kind.id).kind.word();
-                let help = format!("write \"type\": {{\"type\": {kind:?}, \"logicalType\": {value}}}");
+                let help =
+                    format!("write \"type\": {{\"type\": {kind:?}, \"logicalType\": {value}}}");
                 found.say(name, &field.name, *at, message, help);
             }
         }
@@ -51,9 +55,17 @@ pub(super) fn union_defaults(found: &mut Found<'_>) {
         let Some(first) = branches.first() else { continue };
         if found.texts.schemas.fits(first.id, &default.json).is_err() {
             let first = found.texts.schemas.describe(first.id);
-            let message =
-                format!("the default {} is no value of the union's first branch, {first}", default.json);
-            found.say(name, &field.name, default.span, message, "put the branch of the default first");
+            let message = format!(
+                "the default {} is no value of the union's first branch, {first}",
+                default.json
+            );
+            found.say(
+                name,
+                &field.name,
+                default.span,
+                message,
+                "put the branch of the default first",
+            );
         }
     }
 }

@@ -111,7 +111,8 @@ pub struct Everything {
     /// A field.
     pub each_maybe: Vec<Option<Uuid>>,
     /// A field.
-    pub deep: std::collections::HashMap<String, Vec<std::collections::HashMap<String, Option<Depth>>>>,
+    pub deep:
+        std::collections::HashMap<String, Vec<std::collections::HashMap<String, Option<Depth>>>>,
     /// A field.
     pub word: Word,
 }
