@@ -86,8 +86,18 @@ base_images() {
         as_root rm -rf "$base"
     fi
     for image in "$@"; do
-        [ $image = rust ] && has_image rust:1.95.0-bookworm || bases $image
+        if [ $image = rust ]; then builder_base; else bases $image; fi
     done
+}
+
+# The builder's base is built again when its recipe has changed: copying the toolchain takes a
+# minute.
+builder_base() {
+    local recipe sum=$engine/rust.sum
+    recipe=$(sha256sum <"$root/integration/standins/bases.yaml")
+    ! has_image rust:1.95.0-bookworm || [ "$(cat "$sum" 2>/dev/null)" != "$recipe" ] || return 0
+    bases rust
+    printf '%s\n' "$recipe" >"$sum"
 }
 
 bases() {
