@@ -3,7 +3,7 @@
 //! - [`log`]: records, membership and transactions, as the engine and the projectors see them
 //! - [`session`]: transactions on librdkafka; [`reader`]: group members that only read
 //! - [`scan`]: topics as they stand, for checks and tools; [`removal`]: what retention does, for
-//!   proofs
+//!   proofs; [`aborted`]: transactions that are aborted, for proofs
 //! - [`writer`]: commands on their way into the log, on rskafka
 //! - [`registry`]: the schema registry; [`topics`]: what `topics.yaml` declares; [`provision`]:
 //!   brings both about
@@ -18,6 +18,7 @@
 //! a process can be made to die, and [`planted`] the bugs that a build for proofs can have.
 #![deny(unsafe_code)]
 
+pub mod aborted;
 pub mod acls;
 pub mod arena;
 pub mod batch;

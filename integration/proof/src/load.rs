@@ -19,7 +19,11 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use integration::cluster::{Cluster, Given};
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use redpanda::{log::Headers, writer::CommandWriter};
+use redpanda::{
+    aborted::Aborted,
+    log::{Headers, TopicPartition},
+    writer::CommandWriter,
+};
 use schemas::{
     Codec, Message, Money, headers,
     order::{CancelOrder, Line, PlaceOrder},
@@ -454,6 +458,26 @@ impl Load {
         let mut value = Vec::new();
         PlaceOrder { order_id, user_id: Uuid::new_v4(), lines }.encode(&self.codec, &mut value)?;
         Ok((order_id.to_string(), value))
+    }
+
+    /// Writes `count` orders of unknown users in one transaction and aborts it. None of them is a
+    /// command, so none may have an outcome. Blocks.
+    ///
+    /// # Errors
+    /// When the codec does not know their schema, or the broker refuses a step.
+    pub fn aborted_orders(&self, brokers: &str, sku: &str, count: usize) -> anyhow::Result<()> {
+        let topic = "order.commands";
+        let partitions = redpanda::topics::all().get(topic).map_or(1, |topic| topic.partitions);
+        let name = <PlaceOrder as schemas::Record>::SCHEMA.name;
+        let order = |_| {
+            let (key, value) = self.order(sku)?;
+            let Command { key, value, headers, .. } = Command::raw(topic, key, name, value.into());
+            let partition = redpanda::partition_of(key.as_bytes(), partitions);
+            let partition = TopicPartition::new(topic, partition);
+            Ok(Aborted { partition, key, value, headers })
+        };
+        let orders = (0..count).map(order).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(redpanda::aborted::write_and_abort(brokers, "faults-aborted", &orders)?)
     }
 
     /// Places an order as a newer program does, whose schema `id` has one more field at its end,

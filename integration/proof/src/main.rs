@@ -22,7 +22,7 @@ const CONTROLS: [(&str, &str); 10] = [
     ("position-apart", "before-store"),
     ("same-epoch", "end-late"),
     ("no-fence", "zombie"),
-    ("read-uncommitted", "broker-killed"),
+    ("read-uncommitted", "aborted-input"),
     ("aborted-ranges", "abort"),
     ("marker-record", "after-begin"),
 ];

@@ -26,7 +26,7 @@ use processes::{
     paused, takeover, thread_dies, twins, zombie, zombie_in_transaction,
 };
 use records::{
-    a_hundred_times, clock_ahead, idle_retention, oversize, poison, poison_headers,
+    a_hundred_times, aborted_input, clock_ahead, idle_retention, oversize, poison, poison_headers,
     registry_killed, rolling_restart,
 };
 use stores::{all_away, black_hole, killed, killed_unanswered, redis_emptied, slow};
@@ -213,6 +213,7 @@ pub const ALL: &[Fault] = &[
         dead_bootstrap
     ),
     fault!("a-hundred-times", "the same command a hundred times", 1, true, a_hundred_times),
+    fault!("aborted-input", "commands in transactions that are aborted", 3, true, aborted_input),
     fault!("poison", "records that can't be read, in every topic of commands", 1, true, poison),
     fault!("oversize", "outputs that are too large for their topics", 1, false, oversize),
     fault!("clock-ahead", "a record two days ahead", 1, false, clock_ahead),

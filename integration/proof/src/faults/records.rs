@@ -80,6 +80,16 @@ pub(super) async fn oversize(world: &World, _: &mut StdRng, sku: &str) -> anyhow
     Ok(())
 }
 
+/// Somebody else's transactions put orders into a topic of commands and are aborted: nobody may
+/// decide on these orders.
+pub(super) async fn aborted_input(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
+    for _ in 0..5 {
+        tokio::task::block_in_place(|| world.load.aborted_orders(&world.brokers, sku, 20))?;
+        world.amid(20).await?;
+    }
+    Ok(())
+}
+
 /// One record is stamped two days ahead, as by a broker whose clock is wrong. Commands of today are
 /// decided on all the same.
 pub(super) async fn clock_ahead(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
