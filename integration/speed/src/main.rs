@@ -7,6 +7,7 @@ mod idle;
 mod latency;
 mod restore;
 mod rig;
+mod system;
 mod table;
 mod throughput;
 mod work;
@@ -33,6 +34,8 @@ enum What {
     Restore(restore::Options),
     /// The CPU that services use while nothing happens
     Idle(idle::Options),
+    /// The whole system over HTTP: rates, percentiles, CPU and waits, step by step
+    System(system::Options),
     /// The engine as a process of its own: what the others start
     #[command(hide = true)]
     Contender(contender::Options),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         What::Latency(options) => latency::run(&options),
         What::Restore(options) => restore::run(&options),
         What::Idle(options) => idle::run(&options),
+        What::System(options) => system::run(&options),
         What::Contender(options) => contender::run(&options),
     };
     match done {
