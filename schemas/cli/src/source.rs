@@ -14,7 +14,7 @@ use redpanda::{
     registry::{LoginSettings, Registry, RegistryError, Version},
     settings::SettingError,
     tls::TlsSettings,
-    topics::Topics,
+    topics::{RecordType, Topics},
 };
 use schemas::{Schema, json::Converter};
 use serde_json::Value;
@@ -98,8 +98,12 @@ pub(crate) fn topics(
     let text = fs::read_to_string(&file)
         .map_err(|error| Stop::Usage(format!("the topics: reading {}: {error}", file.display())))?;
     // The records of the files, and not those of this program, which knows no new record yet.
-    let is_record = |name: &str| catalogue.is_subject(name);
-    Topics::parse_for(&text, is_record).with_context(|| file.display().to_string())
+    let records: Vec<_> = catalogue
+        .subjects
+        .iter()
+        .map(|subject| RecordType { name: &subject.full, folder: &subject.folder })
+        .collect();
+    Topics::parse_for(&text, &records).with_context(|| file.display().to_string())
 }
 
 /// The working schemas of all subjects.
