@@ -26,7 +26,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
 /// # Errors
 /// What is wrong with it, for the client.
 pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let mut value = schemas::json::parse(bytes)?;
+    let mut value = schemas::json::parse(bytes).map_err(|error| error.to_string())?;
     whole(&mut value);
     Object::deserialize(value).map(|Object(value)| value).map_err(|error| error.to_string())
 }

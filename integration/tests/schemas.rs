@@ -10,7 +10,12 @@ use std::{
     time::Duration,
 };
 
-use redpanda::{log::Headers, registry::Registry, topics::Topics, writer::CommandWriter};
+use redpanda::{
+    log::Headers,
+    registry::Registry,
+    topics::{RecordType, Topics},
+    writer::CommandWriter,
+};
 use serde_json::{Value, json};
 
 fn setting(name: &str) -> String {
@@ -125,7 +130,9 @@ impl Project {
 
     fn write(&self, value: Vec<u8>) {
         let text = fs::read_to_string(self.path("topics.yaml")).expect("topics");
-        let topics = Topics::parse_for(&text, |_| true).expect("topics");
+        let subject = self.subject();
+        let record = RecordType { name: &subject, folder: "trial/events" };
+        let topics = Topics::parse_for(&text, &[record]).expect("topics");
         wait_for(async {
             let writer = CommandWriter::of(&setting("MILLRACE_BROKERS"), topics);
             let wait = Duration::from_secs(10);

@@ -75,8 +75,8 @@ pub struct Topic {
     pub bytes_max: u32,
     /// Who writes it.
     pub owner: String,
-    /// The full names of the records that it may carry; empty on dead letters, which carry what
-    /// their source did.
+    /// The full names of the records that it may carry, from the folders of their schemas. Empty
+    /// for dead letters, which have the records of their source.
     pub records: Vec<String>,
     /// What its records are keyed by, for people; empty where nobody has said.
     pub key: String,
@@ -93,6 +93,15 @@ pub enum Keep {
     Days(u32),
     /// The last record of each key, for ever.
     Compacted,
+}
+
+/// A record that topics can carry. The folder of its schema decides which topics do.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordType<'a> {
+    /// Its full name.
+    pub name: &'a str,
+    /// The folder of its schema below `schemas/avro`, such as `order/events`.
+    pub folder: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +123,8 @@ struct Defaults {
 struct Declared {
     owner: String,
     keep: String,
-    records: Vec<String>,
+    /// In place of those that the folders of the schemas give.
+    records: Option<Vec<String>>,
     #[serde(default)]
     key: String,
     doc: String,
@@ -128,30 +138,37 @@ impl Topics {
     /// # Errors
     /// When it can't be read, or can't be meant.
     pub fn parse(text: &str) -> Result<Self, TopicsError> {
-        Self::parse_for(text, |name| schemas::named(name).is_some())
+        let own = schemas::all().iter();
+        let own: Vec<_> =
+            own.map(|schema| RecordType { name: schema.name, folder: schema.folder }).collect();
+        Self::parse_for(text, &own)
     }
 
-    /// The same where other records may be named than those that this program was built with.
+    /// The same for other records than those that this program was built with.
     ///
     /// # Errors
-    /// When it can't be read, or can't be meant.
-    pub fn parse_for(text: &str, is_record: impl Fn(&str) -> bool) -> Result<Self, TopicsError> {
-        let File { defaults, topics } = serde_yaml_ng::from_str(text)?;
-        let topics = topics.into_iter().map(|(name, declared)| {
+    /// If it can't be read, or contradicts itself.
+    pub fn parse_for(text: &str, records: &[RecordType<'_>]) -> Result<Self, TopicsError> {
+        let File { defaults, topics: declared } = serde_yaml_ng::from_str(text)?;
+        let topics = declared.iter().map(|(name, topic)| {
             let wrong = |why: &str| TopicsError::Wrong { topic: name.clone(), why: why.to_owned() };
             let topic = Topic {
                 name: name.clone(),
-                partitions: declared.partitions.unwrap_or(defaults.partitions),
-                keep: Keep::parse(&declared.keep)
+                partitions: topic.partitions.unwrap_or(defaults.partitions),
+                keep: Keep::parse(&topic.keep)
                     .ok_or_else(|| wrong("`keep` is `forever`, `compacted`, or days as in `7d`"))?,
-                bytes_max: declared.bytes_max.unwrap_or(defaults.bytes_max),
-                owner: declared.owner,
-                records: declared.records,
-                key: declared.key,
-                doc: declared.doc,
+                bytes_max: topic.bytes_max.unwrap_or(defaults.bytes_max),
+                owner: topic.owner.clone(),
+                records: match &topic.records {
+                    Some(listed) => listed.clone(),
+                    None => carried(name, &declared, records),
+                },
+                key: topic.key.clone(),
+                doc: topic.doc.clone(),
             };
-            topic.check(&is_record).map_err(|why| wrong(&why))?;
-            Ok((name, topic))
+            let is_record = |name: &str| records.iter().any(|record| record.name == name);
+            topic.check(is_record).map_err(|why| wrong(&why))?;
+            Ok((name.clone(), topic))
         });
         let topics = Self {
             topics: topics.collect::<Result<_, TopicsError>>()?,
@@ -198,6 +215,51 @@ impl Topics {
         }
         Ok(())
     }
+}
+
+/// The folder of the engine's records, which every changelog carries.
+const ENGINE: &str = "engine";
+/// The folder of the engine's commands, which every topic of commands or follow-ups carries.
+const ENGINE_COMMANDS: &str = "engine/commands";
+
+/// The records that a topic carries, by the folders of their schemas:
+///
+/// - `<context>.commands` and `<context>.followups`: the folder of this name, then the engine's
+///   commands;
+/// - `<processor>.state`, its changelog: the folders `state` and `member` of every context whose
+///   events the processor owns, then the engine's records;
+/// - any other topic `<context>.<kind>`: the folder `<context>/<kind>`;
+/// - dead letters: none of their own.
+fn carried(
+    topic: &str,
+    declared: &BTreeMap<String, Declared>,
+    records: &[RecordType<'_>],
+) -> Vec<String> {
+    let (prefix, kind) = topic.rsplit_once('.').unwrap_or(("", topic));
+    let is_owned = |context: &str| {
+        let events = declared.get(&format!("{context}.events"));
+        events.is_some_and(|events| events.owner == prefix)
+    };
+    let is_own = |folder: &str| match (kind, folder.split_once('/')) {
+        ("dead", _) => false,
+        ("state", Some((context, "state" | "member"))) => is_owned(context),
+        ("state", _) => false,
+        (_, place) => place == Some((prefix, kind)),
+    };
+    let engine = match kind {
+        "state" => Some(ENGINE),
+        "commands" | "followups" => Some(ENGINE_COMMANDS),
+        _ => None,
+    };
+    let names = |is_in: &dyn Fn(&str) -> bool| {
+        let found = records.iter().filter(|record| is_in(record.folder));
+        let mut names: Vec<_> = found.map(|record| record.name.to_owned()).collect();
+        names.sort();
+        names
+    };
+    let mut carried = names(&is_own);
+    carried.extend(names(&|folder| engine == Some(folder)));
+    carried
 }
 
 impl Topic {
@@ -269,7 +331,11 @@ impl Topic {
             return Err("it needs an owner and a doc".to_owned());
         }
         if self.records.is_empty() != self.is_dead() {
-            return Err("records are named for all topics but dead letters".to_owned());
+            return Err(
+                "records are named for all topics but dead letters: by the folder of their \
+                        schemas, or in a list"
+                    .to_owned(),
+            );
         }
         match self.records.iter().find(|record| !is_record(record)) {
             Some(record) => Err(format!("there is no schema {record}")),
@@ -310,6 +376,38 @@ mod tests {
         let homeless: Vec<_> =
             schemas::all().iter().map(|schema| schema.name).filter(without).collect();
         assert!(homeless.is_empty(), "topics.yaml names no topic for {homeless:?}");
+    }
+
+    #[test]
+    fn records_of_a_topic_follow_from_the_folders_of_their_schemas() {
+        let record = |name, folder| RecordType { name, folder };
+        let records = [
+            record("a.Made", "a/events"),
+            record("a.Make", "a/commands"),
+            record("a.state.Alive", "a/state"),
+            record("b.Done", "b/events"),
+            record("b.state.Child", "b/member"),
+            record("c.Seen", "c/events"),
+            record("c.state.Life", "c/state"),
+            record("engine.Redrive", "engine/commands"),
+            record("engine.Timer", "engine"),
+        ];
+        let text = "defaults: {partitions: 1, bytes_max: 1000000}\ntopics:\n".to_owned()
+            + "  a.commands: {owner: gateway, keep: 1d, doc: d}\n"
+            + "  a.events: {owner: a, keep: 1d, doc: d}\n"
+            + "  b.events: {owner: a, keep: 1d, doc: d}\n"
+            + "  c.events: {owner: c, keep: 1d, doc: d}\n"
+            + "  a.state: {owner: a, keep: compacted, doc: d}\n"
+            + "  a.commands.dead: {owner: a, keep: 1d, doc: d, bytes_max: 2000000}\n";
+        let topics = Topics::parse_for(&text, &records).expect("topics");
+        let carried = |topic| topics.get(topic).expect("a topic").records.clone();
+        assert_eq!(carried("a.commands"), ["a.Make", "engine.Redrive"]);
+        assert_eq!(carried("a.events"), ["a.Made"]);
+        assert_eq!(carried("a.state"), ["a.state.Alive", "b.state.Child", "engine.Timer"]);
+        assert_eq!(carried("a.commands.dead"), Vec::<String>::new());
+        let nothing = "  d.events: {owner: d, keep: 1d, doc: d}\n";
+        let error = Topics::parse_for(&(text + nothing), &records).expect_err("no records");
+        assert!(error.to_string().contains("d.events: records are named"), "{error}");
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! Whether two texts are one schema, however they are spelled, and one text out of several.
+//! Schemas compared whatever their spelling, and one text out of a schema and its references.
+//!
+//! The texts come from registries, so they need not be valid. A schema of the own files is joined
+//! by `avro::Definitions`, which keeps its spelling.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-/// Whether `a` and `b` say the same: the order of attributes, names with or without their
+/// Whether `a` and `b` are one schema. The order of attributes, names with or without their
 /// namespace, and `{"type": "int"}` for `"int"` make no difference; docs, defaults and all other
-/// attributes do. Texts that are no JSON are the same as nothing.
+/// attributes do. A text that is no JSON equals no other.
 pub fn same(a: &str, b: &str) -> bool {
     let of = |text: &str| serde_json::from_str::<Value>(text).ok().map(|json| schema(&json, ""));
     matches!((of(a), of(b)), (Some(a), Some(b)) if a == b)
 }
 
-/// `schema` with the types that `references` define put in where each is first used, so that it
-/// stands by itself. A text that is no JSON is left as it is, for a parser to tell of.
+/// `schema` with the types of `references` inlined at first use, so that it needs no references. A
+/// text that is no JSON is returned unchanged; a parser reports it.
 pub fn self_contained(schema: &str, references: &[String]) -> String {
     let parsed =
         |text: &str| serde_json::from_str::<Value>(text).ok().map(|json| self::schema(&json, ""));
@@ -22,29 +25,29 @@ pub fn self_contained(schema: &str, references: &[String]) -> String {
     }
     let mut inlining = Inlining::default();
     for reference in references.iter().filter_map(|text| parsed(text)) {
-        inlining.learn(&reference);
+        inlining.add(&reference);
     }
     parsed(schema).map_or_else(|| schema.to_owned(), |json| inlining.inline(&json).to_string())
 }
 
-/// Named types in their one spelling, to be put in.
+/// Named types in canonical spelling, to be inlined.
 #[derive(Default)]
 struct Inlining {
     types: HashMap<String, Value>,
-    /// Those that stand in the text already.
+    /// The types that the text already defines.
     defined: HashSet<String>,
 }
 
 impl Inlining {
-    /// Takes in the named types in `json`, at any depth.
-    fn learn(&mut self, json: &Value) {
+    /// Adds the named types in `json`, at any depth.
+    fn add(&mut self, json: &Value) {
         match json {
-            Value::Array(branches) => branches.iter().for_each(|branch| self.learn(branch)),
+            Value::Array(branches) => branches.iter().for_each(|branch| self.add(branch)),
             Value::Object(object) => {
                 if let Some(name) = named(object) {
                     self.types.insert(name.to_owned(), json.clone());
                 }
-                parts(object).for_each(|part| self.learn(part));
+                parts(object).for_each(|part| self.add(part));
             }
             _ => {}
         }
@@ -74,7 +77,7 @@ impl Inlining {
     }
 }
 
-/// The name of a named type in its one spelling.
+/// The name of a named type in canonical spelling.
 fn named(object: &Map<String, Value>) -> Option<&str> {
     let kind = object.get("type")?.as_str()?;
     matches!(kind, "record" | "error" | "enum" | "fixed")
@@ -100,7 +103,7 @@ fn parts_mut(object: &mut Map<String, Value>) -> impl Iterator<Item = &mut Value
     })
 }
 
-/// The one spelling of a schema that stands within `namespace`.
+/// The canonical spelling of a schema within `namespace`.
 fn schema(json: &Value, namespace: &str) -> Value {
     match json {
         Value::String(name) => Value::String(full(name, namespace)),
@@ -110,7 +113,7 @@ fn schema(json: &Value, namespace: &str) -> Value {
     }
 }
 
-/// An empty list of aliases says as much as none.
+/// Removes an empty list of aliases, which means the same as none.
 fn without_empty_aliases(object: &mut Map<String, Value>) {
     if object.get("aliases").and_then(Value::as_array).is_some_and(Vec::is_empty) {
         object.shift_remove("aliases");
@@ -138,7 +141,7 @@ fn type_of(object: &Map<String, Value>, enclosing: &str) -> Value {
             namespace
         }
         Some("array" | "map") => enclosing.to_owned(),
-        // A schema in a wrapper, which says nothing or adds a logical type.
+        // A schema in an object, alone or with a logical type.
         _ => {
             let inner = schema(kind, enclosing);
             if object.len() == 1 {
@@ -187,7 +190,7 @@ mod tests {
         {"name":"e","type":{"type":"enum","name":"E","symbols":["A"]}}, {"name":"f","type":["null","E"]}]}"#;
 
     #[test]
-    fn spelling_makes_no_difference() {
+    fn schemas_that_differ_in_spelling_are_the_same() {
         let there = r#"{"name":"a.R","fields":[
             {"doc":"X.","type":{"type":"int"},"default":0,"name":"x","order":"ascending"},
             {"name":"e","type":{"type":"enum","symbols":["A"],"namespace":"a","name":"E"}},
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_does() {
+    fn schemas_that_differ_in_content_are_not_the_same() {
         for (from, to) in [
             ("D.", "Another."),
             (r#""default":0"#, r#""default":1"#),
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_put_in_where_they_are_first_used() {
+    fn references_are_inlined_at_first_use() {
         let whole = r#"{"type":"record","name":"Whole","namespace":"a","fields":[
             {"name":"one","type":["null","b.Part"]},{"name":"more","type":{"type":"array","items":"b.Part"}}]}"#;
         let part = r#"{"type":"record","name":"Part","namespace":"b","fields":[

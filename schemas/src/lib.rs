@@ -1,28 +1,40 @@
-//! What Millrace's records look like: Avro schemas, Rust types made from them, and the way to bytes
-//! and back.
+//! The schemas of Millrace's records: Rust types generated from them, and the way from those types
+//! to bytes and back.
+//!
+//! Every program uses this half:
 //!
 //! - [`generated`](order): a module for each context, with a type for each record and an enum for
-//!   each place where one of several records may come.
-//! - [`Codec`]: the wire format, with resolution of what older writers wrote.
-//! - [`headers`]: the names of the headers that stand beside a value.
-//! - [`avro`]: schemas, read strictly, with every problem and its place.
-//! - [`json`]: a record as JSON for people, and back.
-//! - [`compatibility`]: whether what one schema wrote can be read with another.
+//!   each topic that carries several records.
+//! - [`Codec`]: the wire format, with resolution of records that other versions wrote.
+//! - [`headers`]: the names of the headers beside a value.
+//! - [`json::parse`]: JSON, read strictly.
 //!
-//! There is no I/O in here and no registry: ids come in as values, and a codec says which one it
-//! lacks.
+//! The feature `tools` adds what judges schemas. The registry, `provision` and the program
+//! `schemas` use it; the domain does not compile it:
+//!
+//! - `avro`: schemas, parsed strictly, with every problem and its place.
+//! - `compatibility`: whether records of one schema can be read with another.
+//! - `json::Converter`: a record as JSON for people, and back.
+//! - `same`, `self_contained`: schemas compared and joined whatever their spelling.
+//!
+//! The library does no I/O and asks no registry: schema ids are arguments, and a codec returns an
+//! error that names the id it lacks.
 
 #![forbid(unsafe_code)]
 
+mod all;
+#[cfg(feature = "tools")]
 pub mod avro;
+#[cfg(feature = "tools")]
 mod canonical;
 mod codec;
+#[cfg(feature = "tools")]
 pub mod compatibility;
 mod error;
 mod generated;
 pub mod headers;
 pub mod json;
-mod parsed;
+mod message;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -31,8 +43,11 @@ mod tests;
 #[doc(hidden)]
 pub use serde as __serde;
 
+pub use all::{all, named};
+#[cfg(feature = "tools")]
 pub use canonical::{same, self_contained};
 pub use codec::{Codec, Datum, Use, split};
-pub use error::CodecError;
+pub use error::{Cause, CodecError};
 pub use generated::*;
-pub use schema::{Deprecated, Message, Never, Record, Schema, all, named};
+pub use message::{Message, Never, Record};
+pub use schema::{Deprecated, Schema};

@@ -1,4 +1,4 @@
-//! What may change in a schema, and what may not.
+//! Which changes of a schema are compatible.
 
 use schemas::{
     avro::{Rule, Schemas, parse_one},
@@ -24,7 +24,7 @@ fn why(writer: &str, reader: &str) -> Vec<String> {
 }
 
 #[test]
-fn these_can_be_read() {
+fn compatible_schemas_have_no_problems() {
     for (writer, reader) in [
         (field(r#""int""#), field(r#""long""#)),
         (field(r#""int""#), field(r#""double""#)),
@@ -51,7 +51,7 @@ fn these_can_be_read() {
 }
 
 #[test]
-fn all_problems_are_told_with_their_paths() {
+fn all_problems_are_reported_with_their_paths() {
     let inner = |kind: &str| {
         record(&format!(
             r#"{{"name":"lines","type":{{"type":"array","items":{{"type":"record","name":"Line","fields":[
@@ -74,7 +74,7 @@ fn all_problems_are_told_with_their_paths() {
 }
 
 #[test]
-fn a_reader_takes_the_branch_of_the_same_full_name_before_one_of_the_same_name() {
+fn reader_prefers_the_branch_of_the_same_full_name() {
     let r = |namespace: &str, kind: &str| {
         format!(
             r#"{{"type":"record","name":"{namespace}.R","fields":[{{"name":"f","type":"{kind}"}}]}}"#
@@ -93,7 +93,7 @@ fn a_reader_takes_the_branch_of_the_same_full_name_before_one_of_the_same_name()
 }
 
 #[test]
-fn a_record_in_itself_is_compared_once() {
+fn record_within_itself_is_compared_once() {
     let list = |kind: &str| {
         format!(
             r#"{{"type":"record","name":"L","fields":[{{"name":"v","type":"{kind}"}},{{"name":"next","type":["null","L"]}}]}}"#
@@ -105,7 +105,7 @@ fn a_record_in_itself_is_compared_once() {
 }
 
 #[test]
-fn levels_look_at_the_versions_and_directions_that_they_name() {
+fn level_decides_which_versions_and_directions_are_checked() {
     let parse = |text: String| parse_one(&text).expect("a schema");
     let first = parse(record(""));
     let second = parse(record(r#"{"name":"a","type":"int","default":0}"#));
@@ -115,7 +115,7 @@ fn levels_look_at_the_versions_and_directions_that_they_name() {
     let [first, second, working] =
         [first, second, working].map(|one| root(Box::leak(Box::new(one))));
     let released = [("version 1", first), ("version 2", second)];
-    let told = |level| {
+    let found = |level| {
         let found = check(level, &released, working);
         found
             .iter()
@@ -123,14 +123,14 @@ fn levels_look_at_the_versions_and_directions_that_they_name() {
             .collect::<Vec<_>>()
     };
 
-    assert_eq!(told(Level::None), Vec::<String>::new());
-    assert_eq!(told(Level::Backward), ["Backward version 2 b"]);
-    assert_eq!(told(Level::BackwardTransitive), ["Backward version 1 b", "Backward version 2 b"]);
-    assert_eq!(told(Level::Forward), ["Forward version 2 a"]);
-    assert_eq!(told(Level::ForwardTransitive), ["Forward version 2 a"]);
-    assert_eq!(told(Level::Full), ["Backward version 2 b", "Forward version 2 a"]);
+    assert_eq!(found(Level::None), Vec::<String>::new());
+    assert_eq!(found(Level::Backward), ["Backward version 2 b"]);
+    assert_eq!(found(Level::BackwardTransitive), ["Backward version 1 b", "Backward version 2 b"]);
+    assert_eq!(found(Level::Forward), ["Forward version 2 a"]);
+    assert_eq!(found(Level::ForwardTransitive), ["Forward version 2 a"]);
+    assert_eq!(found(Level::Full), ["Backward version 2 b", "Forward version 2 a"]);
     assert_eq!(
-        told(Level::FullTransitive),
+        found(Level::FullTransitive),
         ["Backward version 1 b", "Backward version 2 b", "Forward version 2 a"]
     );
     let found = check(Level::Full, &released, working);
@@ -140,7 +140,7 @@ fn levels_look_at_the_versions_and_directions_that_they_name() {
 }
 
 #[test]
-fn what_is_no_schema_is_said_so() {
+fn invalid_schemas_are_errors() {
     let rules = |writer: &str, reader: &str| {
         let invalid = problems(writer, reader).expect_err("no schema");
         invalid.iter().map(|one| one.rule).collect::<Vec<_>>()

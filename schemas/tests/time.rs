@@ -1,5 +1,4 @@
-//! Time and memory that decoding and encoding take, whatever bytes and schemas come from outside.
-//! No I/O.
+//! The time that decoding and encoding take for any bytes and schemas from outside. No I/O.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +6,7 @@ use proptest::prelude::*;
 use schemas::{Codec, CodecError, json::Converter};
 use serde_json::{Value, json};
 
-/// Far more than any of these needs, and far less than what doubles with each level.
+/// Far more than any of these needs, and far less than an algorithm whose time doubles per level.
 const TIME_MAX: Duration = Duration::from_secs(5);
 
 fn timed<T>(run: impl FnOnce() -> T) -> T {
@@ -30,7 +29,7 @@ const EITHER: &str = r#"{"type":"record","name":"A","fields":[
         {"name":"next","type":["null","A","B"]},{"name":"v","type":"string"}]}]},
     {"name":"v","type":"int"}]}"#;
 
-/// Records that are alike, so that their names must be told.
+/// Records with the same fields, so that JSON must name the branch.
 const ALIKE: &str = r#"{"type":"record","name":"A","fields":[{"name":"next","type":["null","A",
     {"type":"record","name":"B","fields":[{"name":"next","type":["null","A","B"]}]},
     {"type":"map","values":"B"},{"type":"array","items":"A"}]}]}"#;

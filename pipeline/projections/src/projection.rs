@@ -171,7 +171,7 @@ pub(crate) fn message<M: Message>(record: &Record, codec: &Codec) -> Result<Opti
 pub(crate) fn undecodable(record: &Record, error: &CodecError) -> StoreError {
     let foreign = match error {
         // The registry has been asked: it has no such schema.
-        CodecError::UnknownId(_) | CodecError::Malformed(_) => true,
+        CodecError::UnknownId(_) | CodecError::Malformed { .. } => true,
         CodecError::Unexpected { found, .. } => schemas::named(found).is_some(),
         _ => false,
     };

@@ -1,4 +1,4 @@
-//! How long `schemas check` takes for 500 schemas with 20 released versions each, files and all.
+//! The time of `schemas check` for 500 schemas with 20 released versions each, including the files.
 //!
 //! `cargo bench -p schemas-cli`.
 
@@ -20,10 +20,10 @@ fn main() {
             .output()
             .expect("the command runs");
         times.push(start.elapsed());
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let expected =
             format!("{SCHEMAS} schemas against {} released versions: fine\n", SCHEMAS * VERSIONS);
-        assert_eq!(told, expected, "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(printed, expected, "{}", String::from_utf8_lossy(&output.stderr));
     }
     times.sort();
     let (best, worst) = (times[0].as_secs_f64(), times[RUNS - 1].as_secs_f64());

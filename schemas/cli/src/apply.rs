@@ -1,5 +1,5 @@
-//! `schemas apply`: brings registry and topics to what the files say, all of it or nothing. It
-//! never deletes.
+//! `schemas apply`: changes registry and topics to what the files say, unless that breaks
+//! something. It never deletes.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     plan::{self, Cluster},
+    print::out,
     stop::Stop,
 };
 
@@ -17,8 +18,7 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     cluster: Cluster,
-    /// A plan of `schemas plan --out`: applied as it is, or not at all if anything has changed
-    /// since.
+    /// A plan of `schemas plan --out`. It is refused if anything has changed since.
     plan: Option<PathBuf>,
 }
 
@@ -30,19 +30,19 @@ pub(crate) async fn run(
     let provision = arguments.cluster.provision(&folder()?)?;
     let plan = provision.plan().await?;
     if !plan.breaks.is_empty() {
-        plan::show(&plan);
+        plan::show(&plan)?;
         let why = format!("problems: {}; nothing is applied", plan.breaks.len());
         return Err(Stop::Invalid(why).into());
     }
     if plan.is_empty() {
-        println!("nothing to do: all topics and schemas are as the files say");
+        out!("nothing to do: all topics and schemas are as the files say")?;
         return Ok(());
     }
     if let Some(kept) = kept {
         compare(&kept, &plan)?;
     }
     for (done, step) in plan.steps.iter().enumerate() {
-        println!("{step}");
+        out!("{step}")?;
         let of = plan.steps.len();
         provision.apply(step).await.with_context(|| {
             format!("{done} of {of} changes were made; `schemas plan` shows what is left")
@@ -50,12 +50,12 @@ pub(crate) async fn run(
     }
     provision.wait_for_leaders().await?;
     let left = provision.plan().await?;
-    plan::show(&left);
+    plan::show(&left)?;
     ensure!(
         left.is_empty(),
         "the broker or the registry took all changes, and shows others than were made"
     );
-    println!("changes made: {}", plan.steps.len());
+    out!("changes made: {}", plan.steps.len())?;
     Ok(())
 }
 
@@ -67,8 +67,8 @@ fn read(file: PathBuf) -> Result<Value> {
     Ok(plan.ok_or_else(why)?)
 }
 
-/// Refuses a plan that was made of another state than the one that is there, or that was changed by
-/// hand.
+/// Refuses a stored plan that differs from a new one: cluster or files have changed since, or
+/// someone has edited the plan.
 fn compare(kept: &Value, now: &Plan) -> Result<()> {
     let now = now.to_json();
     if *kept == now {
@@ -99,7 +99,7 @@ fn compare(kept: &Value, now: &Plan) -> Result<()> {
         .into())
 }
 
-/// The steps of a plan by what they do to what.
+/// The steps of a plan, by their action and its object.
 fn steps(plan: &Value) -> BTreeMap<String, &Value> {
     let name = |step: &Value| {
         let text = |key: &str| step[key].as_str().map(str::to_owned);

@@ -1,22 +1,21 @@
-//! What schemas are compared with: released versions, a registry's, a commit, or another folder.
-//!
-//! It writes nothing, and knows no rules.
+//! The schemas to compare with: released versions, those of a registry, of a commit, or of another
+//! folder. It writes nothing, and it knows no rules.
 
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Result, bail, ensure};
 use schemas::avro::{Invalid, Root};
 
-use crate::{files::Side, git, stop::Stop, texts::Texts};
+use crate::{git, side::Side, stop::Stop, texts::Texts};
 
-/// What the working schemas are compared with.
+/// The schemas that the working ones are compared with.
 #[derive(Debug)]
 pub(crate) enum Baseline {
-    /// Numbered versions of each subject, each standing by itself.
+    /// Numbered versions of each subject, each without references.
     History(BTreeMap<String, Vec<(u32, Texts)>>),
     /// One state of all files.
     State {
-        /// What people call it.
+        /// Its name for people.
         name: String,
         /// The files.
         texts: Texts,
@@ -24,7 +23,8 @@ pub(crate) enum Baseline {
 }
 
 impl Baseline {
-    /// Reads what `--against` names: `git:COMMIT`, or a folder of files or of released versions.
+    /// Reads the argument of `--against`: `git:COMMIT`, or a folder of files or of released
+    /// versions.
     pub(crate) fn read(against: &str, working: &Path) -> Result<Self> {
         if let Some(commit) = against.strip_prefix("git:") {
             let texts = Texts::new(git::at_commit(working, commit)?);
@@ -45,10 +45,11 @@ impl Baseline {
         Ok(Self::State { name: against.to_owned(), texts: Texts::new(files) })
     }
 
-    /// Reads `<folder>/<full name>/<version>.avsc`. No folder is an empty history.
+    /// Reads `<folder>/<full name>/<version>.avsc`. A folder that does not exist is an empty
+    /// history.
     pub(crate) fn released(side: &Side, folder: &str) -> Result<Self> {
         let mut histories: BTreeMap<String, Vec<(u32, Texts)>> = BTreeMap::new();
-        // A file beside the folders of versions is not a version.
+        // A file beside the folders of versions is no version.
         for file in
             side.files(folder, |place| Ok(place.contains('/') && version(place).map(|_| true)?))?
         {
@@ -65,7 +66,7 @@ impl Baseline {
         Ok(Self::History(histories))
     }
 
-    /// What is wrong with the files themselves.
+    /// The problems of the files.
     pub(crate) fn invalid(&self) -> impl Iterator<Item = (&Texts, &Invalid)> {
         let all: Vec<&Texts> = match self {
             Self::History(histories) => {
@@ -76,7 +77,7 @@ impl Baseline {
         all.into_iter().flat_map(|texts| texts.problems.iter().map(move |problem| (texts, problem)))
     }
 
-    /// What was released of a subject, oldest first, each with what it is called and its texts.
+    /// The versions of a subject from the oldest, each with its name for people and its texts.
     pub(crate) fn of(&self, subject: &str) -> Vec<(String, &Texts, Root<'_>)> {
         match self {
             Self::History(histories) => histories
@@ -105,12 +106,12 @@ impl Baseline {
     }
 }
 
-/// Whether this is the place of a first version, `<full name>/1.avsc`.
+/// Whether a place is that of a first version, `<full name>/1.avsc`.
 fn is_first_version(place: &str) -> bool {
     place.split_once('/').is_some_and(|(_, file)| file == "1.avsc")
 }
 
-/// The version that the file at `<full name>/<version>.avsc` is.
+/// The version of the file at `<full name>/<version>.avsc`.
 fn version(place: &str) -> Result<u32> {
     let version =
         place.split_once('/').and_then(|(_, file)| file.strip_suffix(".avsc")?.parse().ok());

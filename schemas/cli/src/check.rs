@@ -1,6 +1,6 @@
-//! `schemas check`: whether every schema gets on with what was released of it.
+//! `schemas check`: whether every schema is compatible with its released versions.
 //!
-//! All problems are told, each with who breaks, in which order to deploy, and a fix.
+//! It reports all problems, each with who fails, the order of deployment, and a fix.
 
 use std::{collections::HashMap, path::Path};
 
@@ -11,21 +11,22 @@ use schemas::compatibility::{Break, Direction, Kind, Level, Severity, check};
 use crate::{
     baseline::Baseline,
     config::Config,
-    files::Side,
-    report::{Finding, Format, Outcome, Place, Report, Weight, count},
+    place::Place,
+    report::{Finding, Format, Outcome, Report, Weight, count},
+    side::Side,
     source::Against,
     texts::Texts,
 };
 
-/// What to compare with.
+/// The arguments of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     against: Against,
-    /// The level for every subject, instead of what schemas.toml says.
+    /// The compatibility level of every subject, in place of those in schemas.toml.
     #[arg(long, value_name = "LEVEL")]
     level: Option<Level>,
-    /// Checks the schemas that are staged for the next commit, and not those of the working tree.
+    /// Checks the schemas in the index instead of the working tree.
     #[arg(long)]
     staged: bool,
 }
@@ -35,23 +36,24 @@ impl Check {
         let side = Side::of(folder, self.staged)?;
         let texts = Texts::read(&side)?;
         let baseline = self.against.read(folder, &side, &texts)?;
-        Ok(compare(&texts, &baseline, &Config::read(&side)?, self.level).tell(format))
+        Ok(compare(&texts, &baseline, &Config::read(&side)?, self.level).write(format)?)
     }
 }
 
-/// The id and explanation of a subject that is gone.
+/// Id and explanation of the finding that a subject is gone.
 pub(crate) const SUBJECT_REMOVED: (&str, &str) = (
     "subject-removed",
-    "A schema was released, and no file defines it any more, or only a file in a folder `types`, whose types are parts of\n\
-     others. Records of it may still be on topics, and nobody could read them.\n\
-     Once `schemas replay` finds none, its file may go.",
+    "A schema was released, and no file defines it any more, or only a file in a\n\
+     folder `types`, whose types are parts of others. Records of it may still be on\n\
+     topics, and no program could read them. Once `schemas replay` finds none, its\n\
+     file may go.",
 );
 
-/// The id and explanation of a check that compares nothing.
+/// Id and explanation of the finding that nothing was compared.
 pub(crate) const EMPTY_BASELINE: (&str, &str) = (
     "empty-baseline",
-    "What the schemas are compared with has none of them, as before the first commit or release. Nothing was compared, so that\n\
-     no break could be found.",
+    "What the schemas are compared with has none of them, as before the first commit\n\
+     or release. Nothing was compared, so that no break could be found.",
 );
 
 fn empty_baseline(fresh: usize) -> Finding {
@@ -73,7 +75,7 @@ fn empty_baseline(fresh: usize) -> Finding {
     }
 }
 
-/// Compares every schema with what was released of it.
+/// Compares every schema with its released versions.
 pub(crate) fn compare(
     texts: &Texts,
     baseline: &Baseline,
@@ -125,8 +127,7 @@ pub(crate) fn compare(
     report
 }
 
-/// Whether schemas.toml makes an exception. There is none for a break: its records would fail all
-/// the same.
+/// Whether schemas.toml allows a problem. It can't allow a break, whose records would still fail.
 pub(crate) fn is_allowed(config: &Config, subject: &str, found: &Break) -> bool {
     found.problem.kind.severity() != Severity::Break
         && config
@@ -135,13 +136,13 @@ pub(crate) fn is_allowed(config: &Config, subject: &str, found: &Break) -> bool 
             .any(|allow| allow.covers(found.problem.kind.id(), subject, &found.problem.path))
 }
 
-/// The same change is told once, whatever releases it breaks and in whichever direction.
+/// Groups the problems of one change, so that it is reported once for all releases and directions.
 fn grouped(found: Vec<Break>) -> Vec<Vec<Break>> {
     let mut groups: Vec<Vec<Break>> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for one in found {
         let kind = one.problem.kind;
-        // The sides of a union differ by direction.
+        // The reader's and the writer's union change roles with the direction.
         let sides = if kind == Kind::BranchUnknown { Some(one.direction) } else { None };
         let symbol = if kind == Kind::SymbolUnknown {
             one.what()
@@ -159,7 +160,7 @@ fn grouped(found: Vec<Break>) -> Vec<Vec<Break>> {
 }
 
 fn finding(subject: &str, group: &[Break], new: &Texts, old: Option<&Texts>) -> Finding {
-    let there = |text: Option<&str>| text.unwrap_or("not there").to_owned();
+    let or_missing = |text: Option<&str>| text.unwrap_or("not there").to_owned();
     let of = |direction| {
         let found: Vec<&Break> = group.iter().filter(|one| one.direction == direction).collect();
         let names: Vec<&str> = found.iter().map(|one| one.release.as_str()).collect();
@@ -184,8 +185,8 @@ fn finding(subject: &str, group: &[Break], new: &Texts, old: Option<&Texts>) -> 
         place: last.after_at().map(|at| Place::new(new, at, "now")),
         other: last.before_at().zip(old).map(|(at, old)| Place::new(old, at, last.release.clone())),
         notes: vec![
-            ("old", there(last.before())),
-            ("new", there(last.after())),
+            ("old", or_missing(last.before())),
+            ("new", or_missing(last.after())),
             ("breaks", who.join("; ")),
             ("deploy", first.deploy().to_owned()),
             ("fix", first.fix()),
@@ -193,7 +194,7 @@ fn finding(subject: &str, group: &[Break], new: &Texts, old: Option<&Texts>) -> 
     }
 }
 
-/// `version 1`, `versions 1 to 3, 5`, or the names as they are.
+/// Names of releases in one phrase: `version 1`, `versions 1 to 3, 5`, or the names themselves.
 fn releases(names: &[&str]) -> String {
     let numbers: Option<Vec<u32>> =
         names.iter().map(|name| name.strip_prefix("version ")?.parse().ok()).collect();
@@ -207,13 +208,14 @@ fn releases(names: &[&str]) -> String {
             _ => runs.push((number, number)),
         }
     }
-    let told = runs.into_iter().map(|(start, end)| {
+    let parts = runs.into_iter().map(|(start, end)| {
         if start == end { start.to_string() } else { format!("{start} to {end}") }
     });
-    format!("versions {}", told.collect::<Vec<_>>().join(", "))
+    format!("versions {}", parts.collect::<Vec<_>>().join(", "))
 }
 
-/// A change of meaning is as bad as a break: nobody notices it.
+/// The weight of a problem. A change of meaning is an error like a break, because no reader notices
+/// it.
 pub(crate) fn weight(found: &Break) -> Weight {
     match found.problem.kind.severity() {
         Severity::Break | Severity::Meaning => Weight::Error,
@@ -221,11 +223,11 @@ pub(crate) fn weight(found: &Break) -> Weight {
     }
 }
 
-/// The subjects that are gone, but for those of which schemas.toml says why that is no problem.
+/// The released subjects that are gone, except those that schemas.toml allows.
 pub(crate) fn removed(texts: &Texts, baseline: &Baseline, config: &Config) -> Vec<Finding> {
     let (subjects, roots) = (texts.subjects(), texts.roots());
     let is_retired = |name: &str| {
-        // Each by its full name, never a whole namespace.
+        // An exception names one subject, never a whole namespace.
         config.allow.iter().any(|allow| allow.rule == SUBJECT_REMOVED.0 && allow.at == name)
     };
     let is_gone = |name: &&str| !subjects.contains_key(name) && !is_retired(name);

@@ -1,4 +1,4 @@
-//! `schemas.toml`: the one place for exceptions and for the compatibility levels of subjects.
+//! `schemas.toml`: exceptions from rules, and the compatibility levels of subjects.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +6,38 @@ use anyhow::{Context, Result, ensure};
 use schemas::compatibility::Level;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::files::Side;
+use crate::side::Side;
 
-/// What `schemas.toml` says.
+/// The contents of `schemas.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    /// Findings that are no problem.
+    /// Findings that are allowed.
     pub(crate) allow: Vec<Allow>,
-    /// How new versions get on with released ones.
+    /// The compatibility levels.
     pub(crate) compatibility: Compatibility,
 }
 
-/// Findings of one rule that are no problem in one place.
+/// An exception: findings of one rule that are allowed in one place.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Allow {
     /// The rule's id.
     pub(crate) rule: String,
-    /// The type, or the type and a path in it; everything inside is meant.
+    /// The type, or the type and a path in it. It covers everything inside.
     pub(crate) at: String,
-    /// Why it is no problem.
+    /// Why the finding is no problem.
     pub(crate) reason: String,
 }
 
-/// The levels of subjects.
+/// The compatibility levels of subjects.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Compatibility {
-    /// Of those that are not named.
+    /// The level of all subjects without their own.
     #[serde(deserialize_with = "level")]
     pub(crate) level: Level,
-    /// By full name.
+    /// The levels of single subjects, by full name.
     #[serde(deserialize_with = "levels")]
     pub(crate) subjects: BTreeMap<String, Level>,
 }
@@ -60,7 +60,7 @@ fn levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String,
 }
 
 impl Config {
-    /// Reads `schemas.toml` in the folder; without one, everything is as by default.
+    /// Reads `schemas.toml` of the folder. Without the file, everything has its default.
     pub(crate) fn read(side: &Side) -> Result<Self> {
         let Some(file) = side.file("schemas.toml")? else { return Ok(Self::default()) };
         let path = &file.path;
@@ -82,7 +82,7 @@ impl Config {
 }
 
 impl Allow {
-    /// Whether it is about this finding.
+    /// Whether it allows this finding.
     pub(crate) fn covers(&self, rule: &str, subject: &str, path: &str) -> bool {
         if self.rule != rule {
             return false;

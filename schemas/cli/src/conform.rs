@@ -1,8 +1,8 @@
-//! `schemas conform`: this checker's verdicts on a file of cases, one JSON object a line.
+//! `schemas conform`: this checker's verdicts on a file of cases, one JSON object per line.
 //!
-//! Lines `{name, old | history, new, level}` ask whether `new` gets on with what was before, lines
-//! `{name, schema}` whether the schema is valid. Where a line says what it expects (`compatible` or
-//! `valid`), it is compared.
+//! Lines `{name, old | history, new, level}` ask whether `new` is compatible with the older
+//! schemas, lines `{name, schema}` whether the schema is valid. If a line has the expected verdict
+//! (`compatible` or `valid`), the command compares it.
 
 use std::{fs, path::PathBuf};
 
@@ -14,12 +14,15 @@ use schemas::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::report::Outcome;
+use crate::{
+    print::{note, out},
+    report::Outcome,
+};
 
-/// The cases.
+/// The arguments of `conform`.
 #[derive(Debug, Args)]
 pub(crate) struct Conform {
-    /// A file of cases, one JSON object a line.
+    /// A file of cases, one JSON object per line.
     file: PathBuf,
 }
 
@@ -48,18 +51,18 @@ impl Conform {
                         .push(format!("{number}: {} should be {key}: {wanted}", verdict["name"]));
                 }
             }
-            println!("{verdict}");
+            out!("{verdict}")?;
         }
         for one in &disagreed {
-            eprintln!("schemas: line {one}");
+            note!("schemas: line {one}");
         }
         let agreed = expected - disagreed.len();
-        eprintln!("schemas: {cases} cases, {agreed} of {expected} expected verdicts agree");
+        note!("schemas: {cases} cases, {agreed} of {expected} expected verdicts agree");
         Ok(if disagreed.is_empty() { Outcome::Fine } else { Outcome::Broken })
     }
 }
 
-/// The verdict on one case.
+/// Judges one case.
 fn judge(case: &Map<String, Value>) -> Result<Value> {
     let name = case.get("name").cloned().unwrap_or_default();
     let mut problems = Vec::new();
@@ -70,7 +73,7 @@ fn judge(case: &Map<String, Value>) -> Result<Value> {
     let new =
         case.get("new").context("a case has \"schema\", or \"new\" and \"old\" or \"history\"")?;
     let level: Level = match case.get("level") {
-        Some(Value::String(level)) => level.parse().map_err(anyhow::Error::msg)?,
+        Some(Value::String(level)) => level.parse()?,
         _ => bail!("a case with \"new\" has a \"level\""),
     };
     let history: Vec<&Value> = match (case.get("old"), case.get("history")) {
@@ -117,7 +120,7 @@ fn judge(case: &Map<String, Value>) -> Result<Value> {
     Ok(json!({ "name": name, "compatible": is_compatible, "problems": problems }))
 }
 
-/// Parses a schema that stands in a case as JSON, or as a string that holds JSON.
+/// Parses a schema of a case, which is JSON or a string with JSON. Adds its problems.
 fn read(schema: &Value, what: &str, problems: &mut Vec<Value>) -> Option<Schemas> {
     let text = match schema {
         Value::String(text) if text.trim_start().starts_with(['{', '[', '"']) => text.clone(),

@@ -9,17 +9,21 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::{source, stop::Stop};
+use crate::{
+    print::{note, out},
+    source,
+    stop::Stop,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A file with the record's value; standard input where none is named.
+    /// A file with the record's value; by default, standard input.
     file: Option<PathBuf>,
     /// The value itself in hexadecimal digits; `-` reads the digits from standard input.
     #[arg(long, conflicts_with = "file")]
     hex: Option<String>,
-    /// The schema that it was written with: NAME is the working one, NAME@2 the second released
-    /// one.
+    /// The schema that the record was written with: NAME is the working one, NAME@2 the second
+    /// released one.
     #[arg(long, value_name = "NAME[@VERSION]")]
     schema: Option<String>,
     /// Without --schema: the registry that knows the record's schema id, as base URLs, comma
@@ -56,8 +60,8 @@ pub(crate) async fn run(
     let json = converter
         .to_json(avro)
         .map_err(|error| Stop::Invalid(format!("{name}, id {id}: {error}")))?;
-    eprintln!("{name}, id {id}");
-    println!("{}", serde_json::to_string_pretty(&json)?);
+    note!("{name}, id {id}");
+    out!("{}", serde_json::to_string_pretty(&json)?)?;
     Ok(())
 }
 
@@ -69,7 +73,7 @@ fn bytes(hex: Option<&str>, file: Option<&Path>) -> Result<Vec<u8>> {
     }
 }
 
-/// What stands in `file`, or at standard input.
+/// The contents of `file`, or of standard input.
 pub(crate) fn input(file: Option<&Path>) -> Result<Vec<u8>> {
     match file.filter(|file| *file != Path::new("-")) {
         Some(file) => Ok(fs::read(file)

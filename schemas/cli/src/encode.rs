@@ -1,7 +1,7 @@
 //! `schemas encode`: one record from JSON into the Confluent wire format.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     path::PathBuf,
 };
 
@@ -9,20 +9,24 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use redpanda::registry::RegistryError;
 
-use crate::{decode, source, stop::Stop};
+use crate::{
+    decode,
+    print::{self, out},
+    source,
+    stop::Stop,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A file with the record as JSON; standard input where none is named.
+    /// A file with the record as JSON; by default, standard input.
     file: Option<PathBuf>,
     /// The schema to write with: NAME is the working one, NAME@2 the second released one.
     #[arg(long, value_name = "NAME[@VERSION]")]
     schema: Option<String>,
-    /// The schema's id; without --schema also which schema of the registry it is.
+    /// The schema id. Without --schema, it also selects the schema in the registry.
     #[arg(long)]
     id: Option<u32>,
-    /// The registry that knows the id of --schema, or the schema of --id: base URLs, comma
-    /// separated.
+    /// The registry that has the id of --schema, or the schema of --id: base URLs, comma separated.
     #[arg(
         long,
         env = "MILLRACE_REGISTRY_URL",
@@ -33,7 +37,7 @@ pub(crate) struct Arguments {
     registry: Option<String>,
     #[command(flatten)]
     access: source::Access,
-    /// Writes hexadecimal digits and not bytes, as it always does to a terminal.
+    /// Writes hexadecimal digits instead of bytes, as it always does to a terminal.
     #[arg(long)]
     hex: bool,
 }
@@ -76,11 +80,10 @@ pub(crate) async fn run(
         Stop::Invalid(format!("this is no {name}:{}", misfits.concat()))
     })?;
     let bytes = [&[0], &id.to_be_bytes()[..], &avro].concat();
-    let mut out = io::stdout();
-    let written = if arguments.hex || out.is_terminal() {
-        writeln!(out, "{}", hex::encode(bytes))
+    let written = if arguments.hex || io::stdout().is_terminal() {
+        out!("{}", hex::encode(bytes))
     } else {
-        out.write_all(&bytes).and_then(|()| out.flush())
+        print::bytes(&bytes)
     };
     written.context("writing")
 }

@@ -1,19 +1,12 @@
-//! Reads files from one side: the working tree, git's index, or a commit.
-//!
-//! Whoever reads through a [`Side`] gets every file from that side. It writes nothing, and it knows
-//! neither schemas nor rules.
+//! Texts with their paths. It knows neither git nor schemas.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result, ensure};
-use walkdir::WalkDir;
+use anyhow::{Context as _, Result};
 
-use crate::{git, report::position, stop::Stop};
+use crate::stop::Stop;
 
-/// A text and where it is from.
+/// A text and its paths.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct File {
     /// The path that people are shown.
@@ -32,7 +25,7 @@ impl File {
         Self::new(shown(path), place, bytes(path)?)
     }
 
-    /// The text of these bytes, if they are UTF-8.
+    /// The text of these bytes. Returns an error with the position if they are not UTF-8.
     pub(crate) fn new(path: String, place: String, bytes: Vec<u8>) -> Result<Self> {
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { path, place, text }),
@@ -48,13 +41,19 @@ impl File {
     pub(crate) fn name(&self) -> &str {
         self.place.rsplit('/').next().unwrap_or(&self.place)
     }
+
+    /// The file's folder below the one that was read; empty for a file directly in it.
+    pub(crate) fn folder(&self) -> &str {
+        self.place.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>> {
+/// The contents of a file on disk.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// The path from the working folder, if it is below.
+/// The path relative to the working folder if it is below, and else unchanged.
 pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().and_then(fs::canonicalize).ok();
     let whole = fs::canonicalize(path).ok();
@@ -65,83 +64,8 @@ pub(crate) fn shown(path: &Path) -> String {
     below.unwrap_or(path).display().to_string()
 }
 
-/// A folder as one side has it.
-#[derive(Debug)]
-pub(crate) enum Side {
-    /// As it is on disk.
-    Disk(PathBuf),
-    /// As git has it.
-    Git(git::Tree),
-}
-
-impl Side {
-    /// The folder as the index has it, if `staged`, and else as it is on disk.
-    pub(crate) fn of(folder: &Path, staged: bool) -> Result<Self> {
-        Ok(if staged {
-            Self::Git(git::Tree::staged(folder)?)
-        } else {
-            Self::Disk(folder.to_owned())
-        })
-    }
-
-    /// Reads the files below `folder` whose place, the path from there, is `wanted`, in the order
-    /// of their places. Links are followed. There are none where there is no such folder.
-    pub(crate) fn files(
-        &self,
-        folder: &str,
-        mut wanted: impl FnMut(&str) -> Result<bool>,
-    ) -> Result<Vec<File>> {
-        match self {
-            Self::Disk(root) => {
-                let root = root.join(folder);
-                let mut files = Vec::new();
-                for (place, path) in on_disk(&root)? {
-                    if wanted(&place)? {
-                        files.push(File::new(shown(&path), place, bytes(&path)?)?);
-                    }
-                }
-                Ok(files)
-            }
-            Self::Git(tree) => tree.files(folder, wanted),
-        }
-    }
-
-    /// Reads one file, if there is one at this path.
-    pub(crate) fn file(&self, path: &str) -> Result<Option<File>> {
-        match self {
-            Self::Disk(root) => {
-                let path = root.join(path);
-                path.is_file().then(|| File::read(&path)).transpose()
-            }
-            Self::Git(tree) => tree.file(path),
-        }
-    }
-
-    /// Every `*.avsc` below `folder`, which has to be there if it is looked for on disk.
-    pub(crate) fn avsc(&self, folder: &str) -> Result<Vec<File>> {
-        if let Self::Disk(root) = self {
-            let path = root.join(folder);
-            ensure!(path.is_dir(), "reading {}: there is no such folder", path.display());
-        }
-        self.files(folder, |place| Ok(place.ends_with(".avsc")))
-    }
-}
-
-/// The places and paths of all files below a folder, in the order of their places.
-fn on_disk(root: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let mut found = Vec::new();
-    if !root.is_dir() {
-        return Ok(found);
-    }
-    // A link to a folder that it is in is an error of the walk.
-    for entry in WalkDir::new(root).follow_links(true) {
-        let entry = entry.with_context(|| format!("reading {}", root.display()))?;
-        if entry.file_type().is_file() {
-            let below = entry.path().strip_prefix(root)?;
-            let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
-            found.push((parts.join("/"), entry.path().to_owned()));
-        }
-    }
-    found.sort();
-    Ok(found)
+/// Line and column of the character after `before`. Both begin at 1; columns are characters.
+pub(crate) fn position(before: &str) -> (usize, usize) {
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }

@@ -1,54 +1,55 @@
-//! `schemas generate`: brings `src/generated` and `docs` up to date with `avro` and the topics, or
-//! says what is not.
+//! `schemas generate`: writes `src/generated` and `docs` from `avro` and the topics, or reports
+//! which files are not up to date.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-use crate::{catalogue::Catalogue, docs, rust, source, stop::Stop};
+use crate::{catalogue::Catalogue, docs, print::out, rust, source, stop::Stop};
 
-/// Writes what has changed; with `check`, fails if something would.
+/// Writes the files that have changed. With `check`, returns an error if there are any.
 pub(crate) fn run(folder: &Path, check: bool) -> Result<()> {
     let catalogue = Catalogue::read(folder)?;
     let topics = source::topics(folder, None, &catalogue)?;
-    let made =
+    let generated =
         [("src/generated", rust::files(&catalogue)?), ("docs", docs::files(&catalogue, &topics)?)];
     let mut old = Vec::new();
-    for (place, wanted) in &made {
-        let root = folder.join(place);
+    for (below, wanted) in &generated {
+        let root = folder.join(below);
         let stale = stale(&root, wanted)?;
         if !check {
-            bring(&root, wanted, &stale)?;
+            update(&root, wanted, &stale)?;
         }
-        old.extend(stale.into_iter().map(|name| format!("{place}/{name}")));
+        old.extend(stale.into_iter().map(|name| format!("{below}/{name}")));
     }
     if check && !old.is_empty() {
         let why = format!("not up to date: {}; run `schemas generate`", old.join(", "));
         return Err(Stop::Pending(why).into());
     }
-    println!("{} subjects, {} types", catalogue.subjects.len(), catalogue.types.len());
+    out!("{} subjects, {} types", catalogue.subjects.len(), catalogue.types().len())?;
     Ok(())
 }
 
-fn bring(root: &Path, wanted: &BTreeMap<String, String>, stale: &[String]) -> Result<()> {
+/// Writes and removes the stale files.
+fn update(root: &Path, wanted: &BTreeMap<String, String>, stale: &[String]) -> Result<()> {
     for name in stale {
         let path = root.join(name);
         match wanted.get(name) {
             Some(text) => {
                 fs::create_dir_all(path.parent().unwrap_or(root))?;
                 fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-                println!("wrote {name}");
+                out!("wrote {name}")?;
             }
             None => {
                 fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-                println!("removed {name}");
+                out!("removed {name}")?;
             }
         }
     }
     Ok(())
 }
 
-/// The files that are missing, different, or too many.
+/// The files that are missing, differ, or should not exist.
 fn stale(root: &Path, wanted: &BTreeMap<String, String>) -> Result<Vec<String>> {
     let mut stale: Vec<String> = wanted
         .iter()
@@ -78,7 +79,7 @@ mod tests {
     use crate::{catalogue::Catalogue, rust};
 
     #[test]
-    fn generating_again_gives_the_checked_in_files() {
+    fn checked_in_files_are_up_to_date() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
 
         let up_to_date = super::run(&folder, true);
@@ -88,7 +89,7 @@ mod tests {
 
     /// `tests/odd` compiles these files.
     #[test]
-    fn generating_rust_of_odd_schemas_gives_the_checked_in_files() {
+    fn checked_in_rust_of_odd_schemas_is_up_to_date() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/odd");
         let catalogue = Catalogue::read(&folder).expect("sound files");
         let wanted = rust::files(&catalogue).expect("Rust for every schema");
@@ -97,7 +98,7 @@ mod tests {
         let stale = super::stale(&root, &wanted).expect("files");
 
         if std::env::var("SCHEMAS_GOLDEN").is_ok_and(|value| value == "write") {
-            super::bring(&root, &wanted, &stale).expect("written");
+            super::update(&root, &wanted, &stale).expect("written");
         } else {
             assert!(
                 stale.is_empty(),

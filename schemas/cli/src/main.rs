@@ -1,8 +1,7 @@
-//! `schemas`: keeps the Avro files, the Rust types made from them, and what was released of them
-//! together.
+//! `schemas`: keeps the Avro files, the Rust types generated from them, and the released versions
+//! consistent.
 //!
-//! Registry and brokers are asked by those commands alone that name one, and changed by `apply`
-//! alone.
+//! Only the commands that name a registry or brokers ask them, and only `apply` changes them.
 
 #![forbid(unsafe_code)]
 
@@ -21,33 +20,38 @@ mod generate;
 mod git;
 mod lint;
 mod names;
+mod place;
 mod plan;
+mod print;
 mod release;
 mod replay;
 mod report;
+mod runtime;
 mod rust;
+mod side;
 mod source;
 mod stop;
 mod texts;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tokio::runtime::Runtime;
 
+use print::note;
 use report::{Format, Outcome};
 
-/// Keeps schemas, generated types and released history together. Exit codes: 0 nothing to do or
+/// Keeps schemas, generated types and released versions consistent. Exit codes: 0 nothing to do or
 /// fine, 1 changes pending, 2 breaking or invalid, 64 wrong usage, 69 broker or registry
 /// unreachable.
 #[derive(Debug, Parser)]
 #[command(name = "schemas", version)]
 struct Settings {
-    /// The folder of the schemas, with `avro` in it; found by itself from the project's folder or
-    /// below.
+    /// The folder of the schemas, which contains `avro`. By default it is searched from the working
+    /// folder upwards.
     #[arg(long, env = "MILLRACE_SCHEMAS", global = true)]
     folder: Option<PathBuf>,
-    /// How findings are written.
+    /// The format of the findings.
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     format: Format,
     #[command(subcommand)]
@@ -56,35 +60,35 @@ struct Settings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Checks that the files are valid and keep to the house's rules, or explains a rule.
+    /// Checks that the files are valid and follow the house rules, or explains a rule.
     Lint(lint::Lint),
-    /// Checks every schema against all that was released of it; tells every problem, who breaks,
-    /// and a fix.
+    /// Compares every schema with all of its released versions, and reports every problem with who
+    /// fails and a fix.
     Check(check::Check),
-    /// Tells what has changed since the latest release, and what of it breaks.
+    /// Reports what has changed since the latest release, and which changes break something.
     Diff(diff::Diff),
-    /// Keeps each working schema that has changed as its next released version, unless one breaks
-    /// what was released.
+    /// Stores each changed schema as its next released version, unless one breaks a released
+    /// version.
     Release(release::Release),
-    /// Writes the Rust types and the self-contained schemas to src/generated, and what people read
-    /// to docs.
+    /// Writes the Rust types and the self-contained schemas to src/generated, and the pages for
+    /// people to docs.
     Generate {
-        /// Writes nothing; fails if something would change.
+        /// Writes nothing; fails if a file would change.
         #[arg(long)]
         check: bool,
     },
-    /// Prints one record of the Confluent wire format as JSON, the way rpk does.
+    /// Prints one record of the Confluent wire format as JSON, as rpk does.
     Decode(decode::Arguments),
-    /// Writes one record in the Confluent wire format, from JSON the way rpk takes it.
+    /// Writes one record in the Confluent wire format, from JSON as rpk takes it.
     Encode(encode::Arguments),
-    /// Shows what registry and topics lack of what the files say.
+    /// Shows how registry and topics differ from the files.
     Plan(plan::Arguments),
-    /// Brings registry and topics to what the files say.
+    /// Changes registry and topics to what the files say.
     Apply(apply::Arguments),
-    /// Reads every record that the topics hold with the working schemas, and counts them by
+    /// Reads every record on the topics with the working schemas, and counts the records by
     /// version.
     Replay(replay::Arguments),
-    /// Gives this checker's verdicts on a file of cases, one JSON object a line.
+    /// Prints this checker's verdicts on a file of cases, one JSON object per line.
     Conform(conform::Conform),
 }
 
@@ -96,7 +100,7 @@ fn main() -> ExitCode {
         match redpanda::settings::try_parse(std::env::args_os(), |name| std::env::var_os(name)) {
             Ok(settings) => settings,
             Err(error) => {
-                let _ = error.print();
+                drop(error.print());
                 // Help and version are no errors.
                 return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
             }
@@ -104,43 +108,38 @@ fn main() -> ExitCode {
     match run(settings) {
         Ok(outcome) => ExitCode::from(outcome as u8),
         Err(error) => {
-            eprintln!("schemas: {error:#}");
+            note!("schemas: {error:#}");
             stop::code_of(&error)
         }
     }
 }
 
-fn run(Settings { folder, format, command }: Settings) -> anyhow::Result<Outcome> {
+fn run(Settings { folder, format, command }: Settings) -> Result<Outcome> {
     let folder = || folder.map_or_else(locate, Ok);
+    let fine = |()| Outcome::Fine;
     match command {
         Command::Lint(lint) => lint.run(folder, format),
         Command::Check(check) => check.run(&folder()?, format),
         Command::Diff(diff) => diff.run(folder, format),
         Command::Release(release) => release.run(&folder()?, format),
-        Command::Generate { check } => generate::run(&folder()?, check).map(|()| Outcome::Fine),
+        Command::Generate { check } => generate::run(&folder()?, check).map(fine),
         Command::Conform(conform) => conform.run(),
         Command::Decode(arguments) => {
-            online()?.block_on(decode::run(folder, arguments)).map(|()| Outcome::Fine)
+            runtime::start()?.block_on(decode::run(folder, arguments)).map(fine)
         }
         Command::Encode(arguments) => {
-            online()?.block_on(encode::run(folder, arguments)).map(|()| Outcome::Fine)
+            runtime::start()?.block_on(encode::run(folder, arguments)).map(fine)
         }
-        Command::Plan(arguments) => online()?.block_on(plan::run(folder, arguments)),
+        Command::Plan(arguments) => runtime::start()?.block_on(plan::run(folder, arguments)),
         Command::Apply(arguments) => {
-            online()?.block_on(apply::run(folder, arguments)).map(|()| Outcome::Fine)
+            runtime::start()?.block_on(apply::run(folder, arguments)).map(fine)
         }
-        Command::Replay(arguments) => replay::run(&online()?, folder, arguments),
+        Command::Replay(arguments) => replay::run(&runtime::start()?, folder, arguments),
     }
 }
 
-/// What a command needs that may ask a registry.
-fn online() -> anyhow::Result<Runtime> {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
-}
-
-/// The schemas crate, seen from the working folder.
-fn locate() -> anyhow::Result<PathBuf> {
+/// The folder of the schemas, searched from the working folder upwards.
+fn locate() -> Result<PathBuf> {
     let here = std::env::current_dir()?;
     here.ancestors()
         .flat_map(|folder| [folder.to_owned(), folder.join("schemas")])

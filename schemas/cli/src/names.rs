@@ -1,10 +1,14 @@
-//! Which names of schemas can be names in the Rust that is generated from them, and how they are
-//! written there.
+//! Which names of schemas can be names in generated Rust, and how they are written there.
 //!
-//! The generator and `lint` ask the same functions, so that what lint passes compiles. It reads no
-//! files.
+//! The generator and `lint` call the same functions, so that schemas which pass `lint` compile. It
+//! reads no files.
 
-/// Rust's keywords, those of all editions and those that are reserved.
+/// Why a name can't be one in generated Rust.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NameError(String);
+
+/// Rust's keywords of all editions, and its reserved words.
 const KEYWORDS: [&str; 53] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
     "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
@@ -12,10 +16,10 @@ const KEYWORDS: [&str; 53] = [
     "return", "self", "Self", "static", "struct", "super", "trait", "true", "try", "type",
     "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "_",
 ];
-/// Keywords that can't be names even as `r#...`.
+/// Keywords that can't be raw identifiers (`r#...`).
 const NEVER: [&str; 5] = ["crate", "self", "Self", "super", "_"];
-/// Types and traits that generated code, or what derives and macros make of it, uses by their short
-/// names: those of Rust's prelude, what is imported, and the enums of a context's records.
+/// Types and traits that generated code and its expanded macros use by their short names: those of
+/// Rust's prelude, the imported ones, and the enums of a context's records.
 const TYPES: [&str; 52] = [
     "AsMut",
     "AsRef",
@@ -70,13 +74,24 @@ const TYPES: [&str; 52] = [
     "Event",
     "FollowUp",
 ];
-/// The same, outside the module of stages of life, which has the last two as well.
+/// The same, except in the module `state`, which defines no such enums.
 const STAGES: [&str; 2] = ["State", "Member"];
-/// What the crate `schemas` has at its root itself, where the types of the root namespace go.
-const ROOT_TYPES: [&str; 9] =
-    ["Codec", "CodecError", "Datum", "Deprecated", "Message", "Never", "Record", "Schema", "Use"];
-/// The same for modules, with the crates and files that generated code names.
-const ROOT_MODULES: [&str; 18] = [
+/// Types at the root of the crate `schemas`, where the types of the root namespace stand too.
+const ROOT_TYPES: [&str; 10] = [
+    "Cause",
+    "Codec",
+    "CodecError",
+    "Datum",
+    "Deprecated",
+    "Message",
+    "Never",
+    "Record",
+    "Schema",
+    "Use",
+];
+/// Modules at that root, and crates and modules that generated code names.
+const ROOT_MODULES: [&str; 20] = [
+    "all",
     "alloc",
     "apache_avro",
     "avro",
@@ -89,39 +104,42 @@ const ROOT_MODULES: [&str; 18] = [
     "generated",
     "headers",
     "json",
-    "parsed",
+    "message",
     "schema",
     "serde",
     "state",
     "std",
+    "table",
     "tests",
 ];
-/// Rust's primitive types, which a module of the same name would hide.
+/// Rust's primitive types. A module of the same name would hide them.
 const PRIMITIVES: [&str; 17] = [
     "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16",
     "u32", "u64", "u8", "usize",
 ];
-/// The namespace whose parts become modules.
+/// The namespace whose inner namespaces become modules.
 pub(crate) const ROOT: &str = "millrace";
 
-/// A field, as it is written.
-pub(crate) fn field(name: &str) -> Result<String, String> {
+/// The Rust name of a field.
+pub(crate) fn field(name: &str) -> Result<String, NameError> {
     if NEVER.contains(&name) {
-        return Err(format!("{name} is a keyword of Rust that can't be a field"));
+        return Err(NameError(format!("{name} is a keyword of Rust that can't be a field")));
     }
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
-        return Err(format!(
+        return Err(NameError(format!(
             "field {name} does not begin with a small letter, as Rust's fields do"
-        ));
+        )));
     }
     if name.contains("__") {
-        return Err(format!("field {name} has two underscores in a row, which Rust warns of"));
+        return Err(NameError(format!(
+            "field {name} has two underscores in a row, which Rust warns of"
+        )));
     }
     Ok(if KEYWORDS.contains(&name) { format!("r#{name}") } else { name.to_owned() })
 }
 
-/// A symbol as a variant of an enum: `OUT_OF_STOCK` as `OutOfStock`.
-pub(crate) fn variant(symbol: &str) -> Result<String, String> {
+/// The variant of a symbol: `OutOfStock` for `OUT_OF_STOCK`.
+pub(crate) fn variant(symbol: &str) -> Result<String, NameError> {
     let mut out = String::new();
     for word in symbol.split('_') {
         let mut letters = word.chars();
@@ -132,11 +150,13 @@ pub(crate) fn variant(symbol: &str) -> Result<String, String> {
     if is_name {
         Ok(out)
     } else {
-        Err(format!("symbol {symbol} would be the variant {out:?}, which Rust does not take"))
+        Err(NameError(format!(
+            "symbol {symbol} would be the variant {out:?}, which Rust does not take"
+        )))
     }
 }
 
-/// Each symbol that is the same variant as one before it, with that one.
+/// Each symbol with the same variant as an earlier one, and the earlier one.
 pub(crate) fn same_variants<'a>(symbols: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let same = |index: usize| {
         let before =
@@ -146,27 +166,31 @@ pub(crate) fn same_variants<'a>(symbols: &[&'a str]) -> Vec<(&'a str, &'a str)> 
     (0..symbols.len()).filter_map(same).collect()
 }
 
-/// A record or enum of this full name, and its namespace.
-pub(crate) fn type_name(full: &str) -> Result<(), String> {
+/// Checks the full name of a record or enum.
+pub(crate) fn type_name(full: &str) -> Result<(), NameError> {
     let (namespace, name) = full.rsplit_once('.').unwrap_or(("", full));
     let is_stage = namespace.rsplit('.').next() == Some("state");
     if !name.starts_with(|first: char| first.is_ascii_uppercase()) {
-        return Err(format!("{name} does not begin with a capital letter, as Rust's types do"));
+        return Err(NameError(format!(
+            "{name} does not begin with a capital letter, as Rust's types do"
+        )));
     }
     if TYPES.contains(&name) || !is_stage && STAGES.contains(&name) {
-        return Err(format!("{name} is a type that generated Rust uses itself"));
+        return Err(NameError(format!("{name} is a type that generated Rust uses itself")));
     }
     if namespace == ROOT && ROOT_TYPES.contains(&name) {
-        return Err(format!(
+        return Err(NameError(format!(
             "{name} is a type of the crate schemas, beside which {full} would stand"
-        ));
+        )));
     }
     if KEYWORDS.contains(&name) {
-        return Err(format!("{name} is a keyword of Rust"));
+        return Err(NameError(format!("{name} is a keyword of Rust")));
     }
     for part in namespace.split('.') {
         if KEYWORDS.contains(&part) {
-            return Err(format!("{part}, in the namespace {namespace}, is a keyword of Rust"));
+            return Err(NameError(format!(
+                "{part}, in the namespace {namespace}, is a keyword of Rust"
+            )));
         }
     }
     let mut parts = namespace.split('.');
@@ -174,12 +198,14 @@ pub(crate) fn type_name(full: &str) -> Result<(), String> {
         && let Some(context) = parts.next()
     {
         if ROOT_MODULES.contains(&context) || PRIMITIVES.contains(&context) {
-            return Err(format!(
+            return Err(NameError(format!(
                 "{context}, in the namespace {namespace}, is a module or type that Rust has already"
-            ));
+            )));
         }
         if !context.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_') {
-            return Err(format!("{context}, in the namespace {namespace}, is not in snake_case"));
+            return Err(NameError(format!(
+                "{context}, in the namespace {namespace}, is not in snake_case"
+            )));
         }
     }
     Ok(())
@@ -190,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn symbols_become_names_of_variants() {
+    fn symbols_become_variants_or_are_refused() {
         assert_eq!(variant("OUT_OF_STOCK"), Ok("OutOfStock".to_owned()));
         assert_eq!(variant("USER"), Ok("User".to_owned()));
         for symbol in ["SELF", "_", "__", "_1", "1"] {
@@ -210,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn types_and_namespaces_that_rust_has_already_are_refused() {
+    fn names_that_rust_or_generated_code_uses_are_refused() {
         for full in [
             "millrace.order.Option",
             "millrace.order.Event",
@@ -234,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_at_the_root_of_the_crate_is_known() {
+    fn lists_have_every_module_and_type_at_the_root_of_the_crate() {
         let root = include_str!("../../src/lib.rs");
         for line in root.lines() {
             let module = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ");

@@ -1,6 +1,6 @@
-//! `schemas plan`: what registry and topics lack of what the files say. It changes nothing.
+//! `schemas plan`: how registry and topics differ from the files. It changes nothing.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -10,9 +10,14 @@ use redpanda::{
     registry,
 };
 
-use crate::{catalogue::Catalogue, report::Outcome, source};
+use crate::{
+    catalogue::Catalogue,
+    print::{note, out},
+    report::Outcome,
+    source,
+};
 
-/// The cluster, and what it shall have.
+/// The cluster, and the topics that it should have.
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
     #[command(flatten)]
@@ -29,7 +34,7 @@ pub(crate) struct Cluster {
     registry: String,
     #[command(flatten)]
     access: source::Access,
-    /// How many replicas new topics get.
+    /// The number of replicas of new topics.
     #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
     replication: i32,
     /// Seconds for which each request is repeated while broker and registry start: timeouts,
@@ -37,8 +42,7 @@ pub(crate) struct Cluster {
     /// at once.
     #[arg(long, env = "MILLRACE_WAIT_S", default_value_t = 60)]
     wait_s: u64,
-    /// The declared topics, where they are not in ../redpanda/topics.yaml beside the schemas'
-    /// folder.
+    /// The declared topics, if they are not in ../redpanda/topics.yaml beside the schemas' folder.
     #[arg(long, value_name = "FILE")]
     topics_file: Option<PathBuf>,
 }
@@ -47,13 +51,13 @@ pub(crate) struct Cluster {
 pub(crate) struct Arguments {
     #[command(flatten)]
     cluster: Cluster,
-    /// Keeps the plan for `schemas apply FILE`; not if it would break something.
+    /// Stores the plan for `schemas apply FILE`, unless it would break something.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 impl Cluster {
-    /// Compares the files below `folder` with the cluster.
+    /// The comparison of the files below `folder` with the cluster.
     pub(crate) fn provision(self, folder: &std::path::Path) -> Result<Provision> {
         let catalogue = Catalogue::read(folder)?;
         let topics = source::topics(folder, self.topics_file, &catalogue)?;
@@ -65,7 +69,7 @@ impl Cluster {
             topics,
         )?;
         let patience = Patience::new(Duration::from_secs(self.wait_s), |failure| {
-            eprintln!("schemas: {failure}; trying again");
+            note!("schemas: {failure}; trying again");
         });
         Ok(provision.with_schemas(source::working(&catalogue)).with_patience(patience))
     }
@@ -77,9 +81,9 @@ pub(crate) async fn run(
     arguments: Arguments,
 ) -> Result<Outcome> {
     let plan = arguments.cluster.provision(&folder()?)?.plan().await?;
-    show(&plan);
+    show(&plan)?;
     if !plan.breaks.is_empty() {
-        println!("problems: {}; as it is, nothing will be applied", plan.breaks.len());
+        out!("problems: {}; as it is, nothing will be applied", plan.breaks.len())?;
         return Ok(Outcome::Broken);
     }
     if let Some(file) = arguments.out {
@@ -87,15 +91,15 @@ pub(crate) async fn run(
         fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
     }
     if plan.is_empty() {
-        println!("nothing to do: all topics and schemas are as the files say");
+        out!("nothing to do: all topics and schemas are as the files say")?;
         return Ok(Outcome::Fine);
     }
-    println!("changes pending: {}", plan.steps.len());
+    out!("changes pending: {}", plan.steps.len())?;
     Ok(Outcome::Pending)
 }
 
-/// Prints steps and breaks, one a line.
-pub(crate) fn show(plan: &Plan) {
-    plan.steps.iter().for_each(|step| println!("{step}"));
-    plan.breaks.iter().for_each(|problem| println!("breaks   {problem}"));
+/// Prints steps and breaks, one per line.
+pub(crate) fn show(plan: &Plan) -> io::Result<()> {
+    plan.steps.iter().try_for_each(|step| out!("{step}"))?;
+    plan.breaks.iter().try_for_each(|problem| out!("breaks   {problem}"))
 }

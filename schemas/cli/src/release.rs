@@ -1,7 +1,7 @@
-//! `schemas release`: keeps what was released of each schema, so that later ones can be compared
-//! with all of it.
+//! `schemas release`: stores each changed schema as its next released version, so that later
+//! schemas can be compared with all versions.
 //!
-//! A released file is never changed or removed. Registering is not done here: `provision` does it.
+//! It never changes or removes a released file, and it registers nothing: `provision` does that.
 
 use std::{fs, path::Path};
 
@@ -13,23 +13,24 @@ use crate::{
     catalogue::Catalogue,
     check::compare,
     config::Config,
-    files::Side,
+    print::out,
     report::{Format, Outcome},
     rust,
+    side::Side,
     texts::Texts,
 };
 
-/// Whether to write.
+/// The arguments of `release`.
 #[derive(Debug, Args)]
 pub(crate) struct Release {
-    /// Writes nothing; says what would be released.
+    /// Writes nothing; prints what would be released.
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Release {
     /// Releases every working schema that differs from its latest version, or none if one of them
-    /// breaks something.
+    /// breaks a released version.
     pub(crate) fn run(&self, folder: &Path, format: Format) -> Result<Outcome> {
         let root = folder.join("released");
         let side = Side::Disk(folder.to_owned());
@@ -37,26 +38,23 @@ impl Release {
         let baseline = Baseline::released(&side, "released")?;
         let report = compare(&texts, &baseline, &Config::read(&side)?, None);
         if report.errors() > 0 {
-            return Ok(report.tell(format));
+            return Ok(report.write(format)?);
         }
-        let catalogue = Catalogue::of(&texts)?;
-        // What can't be generated could not be written or read by any program of the project.
+        let catalogue = Catalogue::of(texts)?;
+        // No program of the project could write or read a record that can't be generated.
         rust::files(&catalogue)?;
         let mut count = 0;
         for subject in &catalogue.subjects {
             let released = baseline.of(&subject.full);
             let latest = released.last().map(|(_, texts, _)| texts.files[0].text.as_str());
-            // Another spelling is no other schema, for the registry and for `diff` neither.
+            // A schema in another spelling is the same, as it is for the registry and for `diff`.
             if latest.is_some_and(|latest| schemas::same(latest, &subject.json.to_string())) {
                 continue;
             }
             count += 1;
             let version = released.len() + 1;
-            println!(
-                "{} {} version {version}",
-                if self.dry_run { "would release" } else { "releases" },
-                subject.full
-            );
+            let verb = if self.dry_run { "would release" } else { "releases" };
+            out!("{verb} {} version {version}", subject.full)?;
             if !self.dry_run {
                 let path = root.join(&subject.full).join(format!("{version}.avsc"));
                 fs::create_dir_all(path.parent().unwrap_or(&root))?;
@@ -64,7 +62,7 @@ impl Release {
                 fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
             }
         }
-        println!("{count} of {} schemas are new or changed", catalogue.subjects.len());
+        out!("{count} of {} schemas are new or changed", catalogue.subjects.len())?;
         Ok(if self.dry_run && count > 0 { Outcome::Pending } else { Outcome::Fine })
     }
 }
@@ -105,7 +103,7 @@ mod tests {
     const A: &str = r#"{"name":"a","type":"string","doc":"A."}"#;
 
     #[test]
-    fn a_schema_is_released_when_it_has_changed() {
+    fn changed_schema_is_released_as_the_next_version() {
         let project = Project::new(A);
         assert_eq!(project.release(), (Outcome::Fine, 1));
         assert_eq!(project.release(), (Outcome::Fine, 1));
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_break_is_refused_and_releases_nothing() {
+    fn break_is_refused_and_nothing_is_released() {
         let project = Project::new(A);
         project.release();
 
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_that_nests_too_deep_to_be_read_back_is_refused_and_nothing_is_written() {
+    fn schema_that_nests_too_deep_is_refused_and_nothing_is_written() {
         let project = Project::new(A);
         for index in 0..45 {
             let next = format!(r#"{{"name":"next","type":"R{}","doc":"D."}}"#, index + 1);
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_schema_can_not_go_away() {
+    fn released_schema_without_a_file_is_refused() {
         let project = Project::new(A);
         project.release();
         fs::remove_file(project.0.path().join("avro/test/events/Thing.avsc")).expect("removed");

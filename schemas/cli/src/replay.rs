@@ -1,9 +1,9 @@
-//! `schemas replay`: reads every record that topics hold, with the working schemas, and counts them
-//! by the version that they were written with. It joins no group and commits nothing.
+//! `schemas replay`: reads every record on the topics with the working schemas, and counts the
+//! records by the version of their schema. It joins no consumer group and commits nothing.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::{IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     ops::ControlFlow,
     path::PathBuf,
     time::{Duration, Instant},
@@ -20,12 +20,12 @@ use redpanda::{
 use schemas::{Codec, CodecError};
 use tokio::runtime::Runtime;
 
-use crate::{catalogue::Catalogue, report::Outcome, source, stop::Stop};
+use crate::{catalogue::Catalogue, print::out, report::Outcome, source, stop::Stop};
 
-/// How long the log may have nothing to say before its end.
+/// The longest wait for the next record.
 const IDLE_MAX: Duration = Duration::from_secs(30);
-/// Between two looks at how far it is.
-const TELL: Duration = Duration::from_millis(200);
+/// The interval between two progress messages.
+const PROGRESS: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -43,17 +43,16 @@ pub(crate) struct Arguments {
     registry: String,
     #[command(flatten)]
     access: source::Access,
-    /// The topics to read, comma separated; all declared ones where none is named.
+    /// The topics to read, comma separated; by default, all declared ones.
     #[arg(long, value_delimiter = ',', value_name = "TOPICS")]
     topics: Vec<String>,
-    /// The declared topics, where they are not in ../redpanda/topics.yaml beside the schemas'
-    /// folder.
+    /// The declared topics, if they are not in ../redpanda/topics.yaml beside the schemas' folder.
     #[arg(long, value_name = "FILE", conflicts_with = "topics")]
     topics_file: Option<PathBuf>,
 }
 
-/// Reads, and prints a table and what can't be read. Exit codes: 0 all was read, 2 something was
-/// not.
+/// Reads the topics, and prints a table and the unreadable records. Exit codes: 0 all records were
+/// read, 2 some are unreadable.
 pub(crate) fn run(
     runtime: &Runtime,
     folder: impl FnOnce() -> Result<PathBuf>,
@@ -89,17 +88,17 @@ pub(crate) fn run(
             None => return Err(Stop::Usage(format!("there is no topic {topic}")).into()),
         }
     }
-    Ok(replay.report(topics.len() - absent.len(), &absent))
+    Ok(replay.report(topics.len() - absent.len(), &absent)?)
 }
 
-/// What was read, by topic, then subject and version; tombstones and the like have no version.
+/// The number of records by topic, subject and version; tombstones have no version.
 type Counts = BTreeMap<(String, String, Option<u32>), u64>;
 
 struct Replay<'a> {
     codec: Codec,
     registry: Registry,
     runtime: &'a Runtime,
-    /// Of each subject that was met.
+    /// The versions of each subject that occurred.
     versions: HashMap<String, Vec<Version>>,
     counts: Counts,
     failures: Vec<String>,
@@ -151,7 +150,7 @@ impl Replay<'_> {
                 let version = self.version(&subject, id)?;
                 (subject, version)
             }
-            // Dead letters are kept as they came, and may be dead because nobody can read them.
+            // A dead letter has the bytes of its source, which may be the reason why it is one.
             Err(_) if topic.ends_with(".dead") => ("(kept as it came)".to_owned(), None),
             Err(error) => {
                 let (partition, offset) = (record.partition, record.offset);
@@ -176,56 +175,62 @@ impl Replay<'_> {
         Ok(number)
     }
 
-    fn report(&self, topics: usize, absent: &[&str]) -> Outcome {
+    fn report(&self, topics: usize, absent: &[&str]) -> io::Result<Outcome> {
         let wide = |of: fn(&(String, String, Option<u32>)) -> &str, least: usize| {
             self.counts.keys().map(|key| of(key).len()).max().unwrap_or(0).max(least)
         };
         let (topic_wide, subject_wide) = (wide(|key| &key.0, 5), wide(|key| &key.1, 7));
-        println!("{:topic_wide$}  {:subject_wide$}  version  records", "topic", "subject");
+        out!("{:topic_wide$}  {:subject_wide$}  version  records", "topic", "subject")?;
         for ((topic, subject, version), count) in &self.counts {
             let version = version.map_or("-".to_owned(), |version| version.to_string());
-            println!("{topic:topic_wide$}  {subject:subject_wide$}  {version:>7}  {count:>7}");
+            out!("{topic:topic_wide$}  {subject:subject_wide$}  {version:>7}  {count:>7}")?;
         }
-        self.failures.iter().for_each(|failure| println!("unreadable: {failure}"));
+        self.failures.iter().try_for_each(|failure| out!("unreadable: {failure}"))?;
         if !absent.is_empty() {
-            println!("not there: {}", absent.join(", "));
+            out!("not there: {}", absent.join(", "))?;
         }
         let (records, failures) = (self.counts.values().sum::<u64>(), self.failures.len());
-        println!("records: {records}, topics: {topics}, unreadable: {failures}");
-        if failures == 0 { Outcome::Fine } else { Outcome::Broken }
+        out!("records: {records}, topics: {topics}, unreadable: {failures}")?;
+        Ok(if failures == 0 { Outcome::Fine } else { Outcome::Broken })
     }
 }
 
-/// How far it is, on a terminal.
+/// The progress of one topic, shown on a terminal.
 struct Progress<'a> {
     topic: &'a str,
     total: i64,
-    /// Offsets read of each partition.
+    /// The number of offsets read, by partition.
     read: BTreeMap<i32, i64>,
-    told: Option<Instant>,
+    /// The time of the last message; `None` without a terminal.
+    shown: Option<Instant>,
 }
 
 impl<'a> Progress<'a> {
     fn new(topic: &'a str, total: i64) -> Self {
-        let told = std::io::stderr().is_terminal().then(Instant::now);
-        Self { topic, total, read: BTreeMap::new(), told }
+        let shown = io::stderr().is_terminal().then(Instant::now);
+        Self { topic, total, read: BTreeMap::new(), shown }
     }
 
     fn at(&mut self, partition: i32, read: i64) {
-        let Some(told) = &mut self.told else { return };
+        let Some(shown) = &mut self.shown else { return };
         self.read.insert(partition, read);
-        if told.elapsed() > TELL {
-            *told = Instant::now();
+        if shown.elapsed() > PROGRESS {
+            *shown = Instant::now();
             let read: i64 = self.read.values().sum();
-            eprint!("\r\x1b[K{}: {read} of {} offsets", self.topic, self.total);
-            // It is for the eyes alone.
-            drop(std::io::stderr().flush());
+            let line = format!("\r\x1b[K{}: {read} of {} offsets", self.topic, self.total);
+            show(&line);
         }
     }
 
     fn end(&self) {
-        if self.told.is_some() {
-            eprint!("\r\x1b[K");
+        if self.shown.is_some() {
+            show("\r\x1b[K");
         }
     }
+}
+
+/// Writes to the terminal. Errors are ignored, because only people read it.
+fn show(text: &str) {
+    let mut terminal = io::stderr().lock();
+    drop(terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush()));
 }

@@ -1,5 +1,4 @@
-//! Where commands have schemas and topics from: the working files, the released history, or a
-//! registry.
+//! The sources of schemas and topics: the working files, the released versions, or a registry.
 
 use std::{
     collections::BTreeMap,
@@ -15,24 +14,20 @@ use redpanda::{
     registry::{LoginSettings, Registry, RegistryError, Version},
     settings::SettingError,
     tls::TlsSettings,
-    topics::Topics,
+    topics::{RecordType, Topics},
 };
 use schemas::{Schema, json::Converter};
 use serde_json::Value;
 
 use crate::{
-    baseline::Baseline,
-    catalogue::Catalogue,
-    files::{File, Side},
-    online,
-    stop::Stop,
+    baseline::Baseline, catalogue::Catalogue, files::File, runtime, side::Side, stop::Stop,
     texts::Texts,
 };
 
-/// How many subjects a registry is asked for at a time.
-const AT_ONCE: usize = 8;
+/// The number of requests for subjects that are in flight at a time.
+const REQUESTS_MAX: usize = 8;
 
-/// How a registry is asked that wants more than its URL.
+/// User and TLS settings of registry and brokers.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Access {
     #[command(flatten)]
@@ -55,14 +50,14 @@ impl Access {
     }
 }
 
-/// What the working schemas are compared with.
+/// The arguments for what the working schemas are compared with.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Against {
-    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions.
-    /// Without it, the folder `released`.
+    /// What to compare with: `git:COMMIT`, a folder of files, or a folder of released versions. By
+    /// default, the folder `released`.
     #[arg(long, value_name = "WHAT")]
     against: Option<String>,
-    /// Compares with what the registry has of each schema: base URLs, comma separated.
+    /// Compares with the versions in this registry: base URLs, comma separated.
     #[arg(
         long,
         value_name = "URLS",
@@ -75,26 +70,25 @@ pub(crate) struct Against {
 }
 
 impl Against {
-    /// Whether something else is named than what was released.
+    /// Whether the arguments name anything but the released versions.
     pub(crate) fn is_named(&self) -> bool {
         self.against.is_some() || self.registry.is_some()
     }
 
-    /// Reads it, for these schemas of this folder. Released versions are read from the side that is
-    /// compared with them.
+    /// Reads the schemas to compare these with. Released versions are read from the same side.
     pub(crate) fn read(&self, folder: &Path, side: &Side, texts: &Texts) -> Result<Baseline> {
         match (&self.against, &self.registry) {
             (Some(against), _) => Baseline::read(against, &folder.join("avro")),
             (None, Some(url)) => {
                 let (registry, names) = (self.access.registry(url)?, texts.subjects().into_keys());
-                online()?.block_on(history(&registry, names.map(str::to_owned).collect()))
+                runtime::start()?.block_on(history(&registry, names.map(str::to_owned).collect()))
             }
             (None, None) => Baseline::released(side, "released"),
         }
     }
 }
 
-/// The declared topics: those of `file`, or of the `redpanda` folder beside that of the schemas.
+/// The declared topics: of `file`, or by default of the folder `redpanda` beside the schemas.
 pub(crate) fn topics(
     folder: &Path,
     file: Option<PathBuf>,
@@ -103,10 +97,13 @@ pub(crate) fn topics(
     let file = file.unwrap_or_else(|| folder.join("../redpanda/topics.yaml"));
     let text = fs::read_to_string(&file)
         .map_err(|error| Stop::Usage(format!("the topics: reading {}: {error}", file.display())))?;
-    // The schemas of the files, and not those of this program: a new record has to be named before
-    // it is generated.
-    let is_record = |name: &str| catalogue.subjects.iter().any(|subject| subject.full == name);
-    Topics::parse_for(&text, is_record).with_context(|| file.display().to_string())
+    // The records of the files, and not those of this program, which knows no new record yet.
+    let records: Vec<_> = catalogue
+        .subjects
+        .iter()
+        .map(|subject| RecordType { name: &subject.full, folder: &subject.folder })
+        .collect();
+    Topics::parse_for(&text, &records).with_context(|| file.display().to_string())
 }
 
 /// The working schemas of all subjects.
@@ -118,8 +115,8 @@ pub(crate) fn working(catalogue: &Catalogue) -> Vec<&'static Schema> {
         .collect()
 }
 
-/// The schema that `name` means: `millrace.order.OrderPlaced` the working one, with `@2` the second
-/// that was released.
+/// The schema of an argument: `millrace.order.OrderPlaced` is the working one, with `@2` the second
+/// released one.
 pub(crate) fn local(folder: &Path, name: &str) -> Result<&'static Schema> {
     let (subject, version) = match name.split_once('@') {
         None => (name, None),
@@ -154,18 +151,18 @@ pub(crate) fn local(folder: &Path, name: &str) -> Result<&'static Schema> {
     Ok(kept(subject.to_owned(), json.ok_or_else(why)?))
 }
 
-/// A schema of the files, kept for the life of the program, as the library keeps its own.
+/// A schema of the files, kept for the life of the process, as the library keeps its own.
 pub(crate) fn kept(name: String, json: String) -> &'static Schema {
     Box::leak(Box::new(Schema::foreign(name.leak(), json.leak())))
 }
 
-/// What `registry` has of the subjects that are called `names`. Of the others it may have, nothing
-/// is said.
+/// The versions that `registry` has of these subjects. It is not asked for others.
 async fn history(registry: &Registry, names: Vec<String>) -> Result<Baseline> {
-    let asked = stream::iter(names).map(async |name| Ok((registry.versions(&name).await?, name)));
-    let asked: Vec<Result<_, RegistryError>> = asked.buffer_unordered(AT_ONCE).collect().await;
+    let answers = stream::iter(names).map(async |name| Ok((registry.versions(&name).await?, name)));
+    let answers: Vec<Result<_, RegistryError>> =
+        answers.buffer_unordered(REQUESTS_MAX).collect().await;
     let mut histories = BTreeMap::new();
-    for answer in asked {
+    for answer in answers {
         let (versions, name) = answer?;
         if !versions.is_empty() {
             let texts =
@@ -207,7 +204,7 @@ mod tests {
     const PART: &str = r#"{"type":"record","name":"Part","namespace":"shop","doc":"D.","fields":[
         {"name":"size","type":"long","doc":"D."}]}"#;
 
-    /// What is found of `Whole` with a part of this kind, of which the registry has these versions.
+    /// The report on `Whole` with a part of this type, of which the registry has these versions.
     fn found(part: &str, versions: &[(u32, &str, &[&str])]) -> Report {
         let whole = r#"{"type":"record","name":"Whole","namespace":"shop","doc":"D.","fields":[
             {"name":"part","type":"Part","doc":"D."}]}"#;
@@ -234,7 +231,7 @@ mod tests {
         r#"{"type":"record","name":"shop.Whole","fields":[{"name":"part","type":"shop.Part"}]}"#;
 
     #[test]
-    fn versions_that_refer_to_other_subjects_are_compared_with_what_they_refer_to() {
+    fn versions_with_references_are_compared_with_their_references_inlined() {
         let same = found(PART, &[(1, WHOLE, &[PART])]);
         assert!(same.findings.is_empty(), "{same:?}");
         assert_eq!(same.summary, "1 schema against 1 released version: fine");
@@ -249,7 +246,7 @@ mod tests {
 
     #[test]
     fn versions_keep_the_numbers_that_the_registry_gave_them() {
-        // What was deleted in a registry leaves a gap.
+        // A version that was deleted in a registry leaves a gap.
         let found =
             found(&PART.replace("long", "string"), &[(2, WHOLE, &[PART]), (5, WHOLE, &[PART])]);
         let breaks = found.findings[0].notes.iter().find(|(word, _)| *word == "breaks");
@@ -261,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_no_schema_is_told_of_and_where_it_is() {
+    fn version_that_is_no_schema_is_reported_with_its_place() {
         let found = found(PART, &[(1, WHOLE, &[])]);
         assert_eq!(found.findings[0].id, "unknown-type", "{found:?}");
         let place = found.findings[0].place.as_ref().expect("a place");

@@ -1,25 +1,26 @@
-//! How a command ends that can't do what it was asked, where the exit code says more than "failed".
+//! The errors that end a command with an exit code of their own.
 
 use std::process::ExitCode;
 
 use redpanda::{log::LogError, provision::ProvisionError, registry::RegistryError};
 
-/// Why a command ends.
+/// Why a command ends without its result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
-    /// Something would change, and was to be looked at only. Exit code 1.
+    /// Changes are pending, and the command may only look. Exit code 1.
     #[error("{0}")]
     Pending(String),
-    /// Something is not what it should be: bytes, JSON, a schema, a plan. Exit code 2.
+    /// The input is invalid: bytes, JSON, a schema, a plan. Exit code 2.
     #[error("{0}")]
     Invalid(String),
-    /// What was asked can't be meant, or is not there. Exit code 64, `EX_USAGE`.
+    /// The arguments make no sense, or name something that does not exist. Exit code 64,
+    /// `EX_USAGE`.
     #[error("{0}")]
     Usage(String),
 }
 
-/// The exit code of an error: 69 (`EX_UNAVAILABLE`) where broker or registry do not answer, 2 where
-/// nothing else is said.
+/// The exit code of an error: 69 (`EX_UNAVAILABLE`) if broker or registry do not answer, and 2 for
+/// all errors without a code of their own.
 pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
     let of = |cause: &(dyn std::error::Error + 'static)| {
         if let Some(stop) = cause.downcast_ref() {

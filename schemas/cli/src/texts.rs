@@ -1,57 +1,68 @@
 //! Files that may use each other's types, parsed together, and which of their types are subjects.
 //!
-//! It reads through [`Side`] only, and knows no rules.
+//! It reads only through [`Side`], and it knows no rules.
 
 use std::{collections::BTreeMap, rc::Rc};
 
 use anyhow::Result;
 use schemas::avro::{Invalid, Kind, Root, Schemas, Use, parse};
+use serde_json::Value;
 
 use crate::{
-    files::{File, Side},
-    report::Place,
+    files::{File, position},
+    side::Side,
     stop::Stop,
 };
 
-/// The name of folders whose types are only parts of others.
+/// The name of the folders whose types are only parts of others.
 const PARTS: &str = "types";
 
 /// Files that may use each other's types, parsed together.
 #[derive(Debug)]
 pub(crate) struct Texts {
-    /// The files, in the order of their paths.
+    /// The files, sorted by path.
     pub(crate) files: Vec<Rc<File>>,
     /// Their types.
     pub(crate) schemas: Schemas,
-    /// What is wrong with them.
+    /// The files as JSON, if they are the working ones.
+    pub(crate) json: Vec<Option<Value>>,
+    /// Their problems.
     pub(crate) problems: Vec<Invalid>,
 }
 
 impl Texts {
-    /// Parses files.
+    /// Parses files. Their JSON is dropped, because a baseline of thousands of files never needs it.
     pub(crate) fn new(files: Vec<File>) -> Self {
+        Self { json: Vec::new(), ..Self::with_json(files) }
+    }
+
+    fn with_json(files: Vec<File>) -> Self {
         let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).collect();
         let parsed = parse(&texts);
         Self {
             files: files.into_iter().map(Rc::new).collect(),
             schemas: parsed.schemas,
+            json: parsed.json,
             problems: parsed.problems,
         }
     }
 
-    /// Every `*.avsc` of the folder `avro`.
+    /// Reads and parses every `*.avsc` of the folder `avro`.
     pub(crate) fn read(side: &Side) -> Result<Self> {
-        Ok(Self::new(side.avsc("avro")?))
+        Ok(Self::with_json(side.avsc("avro")?))
     }
 
-    /// Fails with the first problem of the files, if there is one.
+    /// Returns an error with the first problem of the files, if there is one.
     pub(crate) fn sound(&self) -> Result<()> {
         let Some(problem) = self.problems.first() else { return Ok(()) };
-        let place = Place::new(self, problem.span, "");
+        let file = self.file(problem.span.source);
+        let start = file.text.floor_char_boundary(problem.span.range().start);
+        let (line, column) = position(&file.text[..start]);
+        let place = format!("{}:{line}:{column}", file.path);
         Err(Stop::Invalid(format!("{place}: {problem}; `schemas lint` shows all problems")).into())
     }
 
-    /// The file that a source of the parser is.
+    /// The file of a source index of the parser.
     pub(crate) fn file(&self, source: u32) -> &Rc<File> {
         &self.files[source as usize]
     }
@@ -64,11 +75,11 @@ impl Texts {
             .collect()
     }
 
-    /// The roots that are subjects: records that stand on topics by themselves. The others are
-    /// parts of these, and are checked, released and registered with them.
+    /// The roots that are subjects: records that can be values of topics. All others are parts of
+    /// subjects, and are checked, released and registered with them.
     ///
-    /// This decides it for every command. A file's place counts, and not whether other files use
-    /// its type, because an event that is also kept in a state would no longer be a subject.
+    /// All commands use this function. The place of the file decides, and not whether other files
+    /// use its type: an event that a state contains is still a subject.
     pub(crate) fn subjects(&self) -> BTreeMap<&str, Root<'_>> {
         let is_part = |root: &Root<'_>| {
             let place = &self.file(root.at.span.source).place;

@@ -1,5 +1,5 @@
-//! `check` and `diff` as a shell sees them, against what the golden cases do not have: git, a
-//! folder, a registry, two files.
+//! `check` and `diff` against baselines that the golden cases do not have: git, a folder, a
+//! registry, two files.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-/// A repository with a project in a folder of it, of which one schema is committed.
+/// A repository with a project in a folder, and one committed schema.
 struct Project(tempfile::TempDir);
 
 const SIZE: &str = r#"{ "name": "size", "type": "int", "doc": "How large." }"#;
@@ -58,7 +58,7 @@ impl Project {
         ]);
     }
 
-    /// Code, and what was printed.
+    /// The exit code and the output.
     fn schemas(&self, arguments: &[&str]) -> (i32, String) {
         schemas(&self.folder(), arguments)
     }
@@ -74,7 +74,7 @@ fn schemas(folder: &Path, arguments: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn a_commit_is_compared_with_whatever_folder_the_schemas_are_in() {
+fn commit_is_compared_from_a_folder_below_the_top() {
     let project = Project::new();
     let against = |what: &str| project.schemas(&["check", "--against", what]);
     assert_eq!(against("git:HEAD"), (0, "1 schema against 1 released version: fine\n".to_owned()));
@@ -102,7 +102,7 @@ fn a_commit_is_compared_with_whatever_folder_the_schemas_are_in() {
 }
 
 #[test]
-fn a_file_that_is_gone_since_a_commit_is_told_of() {
+fn subject_that_is_gone_since_a_commit_is_reported() {
     let project = Project::new();
     let file = project.thing(SIZE);
     fs::rename(&file, file.with_file_name("Other.avsc")).expect("renamed");
@@ -121,7 +121,7 @@ fn a_file_that_is_gone_since_a_commit_is_told_of() {
 }
 
 #[test]
-fn a_folder_is_compared_with() {
+fn folder_is_a_baseline() {
     let (project, other) = (Project::new(), Project::new());
     project.thing(&SIZE.replace("int", "string"));
     let folder = other.folder().join("avro");
@@ -157,7 +157,7 @@ fn two_files_are_compared() {
 }
 
 #[test]
-fn what_is_not_there_is_wrong_usage_and_an_absent_registry_69() {
+fn missing_baseline_exits_with_64_and_an_absent_registry_with_69() {
     let project = Project::new();
     for (arguments, expected) in [
         (&["check", "--against", "git:nowhere"][..], "git ls-tree"),

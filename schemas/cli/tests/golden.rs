@@ -1,7 +1,7 @@
-//! What the command prints, for every rule of `lint` and every kind of problem of `check`.
+//! The output of the command for every rule of `lint` and every kind of problem of `check`.
 //!
-//! A case is a folder in `cases/`; what is printed for it stands beside its files.
-//! `SCHEMAS_GOLDEN=write` writes the outputs anew, for a review with `git diff`.
+//! A case is a folder in `cases/` with its files and the expected output. `SCHEMAS_GOLDEN=write`
+//! writes the outputs anew, for a review with `git diff`.
 
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ fn name(case: &Path) -> String {
     case.file_name().expect("a name").to_string_lossy().into_owned()
 }
 
-/// Compares what is printed in a case's folder with what stands in its file.
+/// Compares the output in a case's folder with the expected one in `file`.
 fn compare(case: &Path, arguments: &[&str], file: &str) -> Result<String, String> {
     let output = schemas(case, arguments);
     assert!(
@@ -62,7 +62,7 @@ fn ids(command: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_rule_of_lint_is_told_as_written_down() {
+fn every_rule_of_lint_prints_its_expected_output() {
     let mut different = Vec::new();
     for case in cases("lint") {
         let rule = name(&case);
@@ -78,7 +78,7 @@ fn every_rule_of_lint_is_told_as_written_down() {
 }
 
 #[test]
-fn every_kind_of_problem_of_check_is_told_as_written_down() {
+fn every_kind_of_problem_of_check_prints_its_expected_output() {
     let mut different = Vec::new();
     for case in cases("check") {
         if let Err(difference) = compare(&case, &["check"], "expected.txt") {
@@ -91,16 +91,16 @@ fn every_kind_of_problem_of_check_is_told_as_written_down() {
     assert!(different.is_empty(), "{}", different.join("\n"));
     let all = cases("check");
     for kind in ids("check") {
-        let told = |case: &PathBuf| {
+        let is_shown = |case: &PathBuf| {
             let expected = fs::read_to_string(case.join("expected.txt")).expect("an output");
             name(case).starts_with(&kind) && expected.contains(&format!("[{kind}]"))
         };
-        assert!(all.iter().any(told), "no case shows {kind}");
+        assert!(all.iter().any(is_shown), "no case shows {kind}");
     }
 }
 
 #[test]
-fn every_form_of_a_report_is_as_written_down() {
+fn every_format_of_a_report_is_as_expected() {
     let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/check/type-changed");
     for form in ["json", "junit", "github"] {
         let compared = compare(&case, &["check", "--format", form], &format!("expected.{form}"));
@@ -109,7 +109,7 @@ fn every_form_of_a_report_is_as_written_down() {
 }
 
 #[test]
-fn the_projects_own_schemas_keep_every_rule_and_break_nothing() {
+fn own_schemas_pass_lint_and_check() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for command in ["lint", "check"] {
         let output = schemas(&folder, &[command]);
@@ -118,7 +118,7 @@ fn the_projects_own_schemas_keep_every_rule_and_break_nothing() {
 }
 
 #[test]
-fn what_makes_no_sense_is_wrong_usage() {
+fn wrong_arguments_exit_with_64() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/check/type-changed");
     for arguments in [
         &["lint", "--explain", "nothing"][..],
@@ -134,7 +134,7 @@ fn what_makes_no_sense_is_wrong_usage() {
 }
 
 #[test]
-fn conform_finds_a_key_that_stands_twice() {
+fn conform_reports_a_repeated_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("cases.jsonl");
     let conform = |case: &str| {
@@ -149,14 +149,14 @@ fn conform_finds_a_key_that_stands_twice() {
         conform(r#"{"schema":{"type":"fixed","name":"F","size":1,"size":2},"valid":false}"#);
     assert_eq!(code, Some(2), "{printed}");
     assert!(
-        printed.contains(r#"key \"size\" stands twice"#)
-            || printed.contains(r#"key "size" stands twice"#),
+        printed.contains(r#"key \"size\" occurs twice"#)
+            || printed.contains(r#"key "size" occurs twice"#),
         "{printed}"
     );
 }
 
 #[test]
-fn conform_judges_a_line_at_a_time_and_compares_what_is_expected() {
+fn conform_judges_each_line_and_compares_the_expected_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases = concat!(
         r#"{"name":"a","old":"int","new":"long","level":"BACKWARD","compatible":true}"#,
@@ -171,18 +171,18 @@ fn conform_judges_a_line_at_a_time_and_compares_what_is_expected() {
     let output = schemas(folder.path(), &["conform", "cases.jsonl"]);
 
     assert_eq!(output.status.code(), Some(2));
-    let told: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+    let verdicts: Vec<serde_json::Value> = String::from_utf8(output.stdout)
         .expect("text")
         .lines()
         .map(|line| serde_json::from_str(line).expect("an object"))
         .collect();
-    assert_eq!(told[0], serde_json::json!({"name": "a", "compatible": true, "problems": []}));
+    assert_eq!(verdicts[0], serde_json::json!({"name": "a", "compatible": true, "problems": []}));
     assert_eq!(
-        (&told[1]["compatible"], &told[1]["problems"][0]["with"]),
+        (&verdicts[1]["compatible"], &verdicts[1]["problems"][0]["with"]),
         (&false.into(), &"version 1".into())
     );
     assert_eq!(
-        (&told[2]["valid"], &told[2]["problems"][0]["id"]),
+        (&verdicts[2]["valid"], &verdicts[2]["problems"][0]["id"]),
         (&false.into(), &"attribute".into())
     );
     let errors = String::from_utf8(output.stderr).expect("text");

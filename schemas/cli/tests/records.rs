@@ -1,4 +1,4 @@
-//! `decode` and `encode` as a shell sees them, with the files alone.
+//! `decode` and `encode` without a registry, run as programs.
 
 use std::{
     io::Write as _,
@@ -23,12 +23,12 @@ fn schemas(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // It may have ended already, on arguments that it does not take.
+    // The program may have ended already, because of wrong arguments.
     drop(child.stdin.take().expect("a pipe").write_all(input));
     child.wait_with_output().expect("it ends")
 }
 
-/// Code and error of one that fails.
+/// The exit code and the error of a run that must fail.
 fn failure(arguments: &[&str], input: &[u8]) -> (i32, String) {
     let output = schemas(arguments, input);
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -44,7 +44,7 @@ fn cancel() -> Value {
 }
 
 #[test]
-fn what_is_encoded_is_decoded_again() {
+fn encoded_record_is_decoded_to_the_same_json() {
     let text = cancel().to_string();
     let bytes = schemas(&["encode", "--schema", CANCEL, "--id", "258"], text.as_bytes());
     assert!(bytes.status.success(), "{bytes:?}");
@@ -66,7 +66,7 @@ fn what_is_encoded_is_decoded_again() {
 }
 
 #[test]
-fn bad_input_is_told_with_its_path() {
+fn invalid_input_is_reported_with_its_path() {
     let mut json = cancel();
     json["order_id"] = json!("1");
     json["user"] = json!(1);
@@ -95,15 +95,15 @@ fn bad_input_is_told_with_its_path() {
 }
 
 #[test]
-fn key_that_stands_twice_is_refused_before_a_byte_is_written() {
+fn repeated_key_is_refused_and_nothing_is_written() {
     let text = cancel().to_string().replace('}', r#","expected_version":4}"#);
     let (code, error) = failure(&["encode", "--schema", CANCEL, "--id", "1"], text.as_bytes());
     assert_eq!(code, 2, "{error}");
-    assert!(error.contains(r#"not JSON: key "expected_version" stands twice"#), "{error}");
+    assert!(error.contains(r#"not JSON: key "expected_version" occurs twice"#), "{error}");
 }
 
 #[test]
-fn what_can_not_be_meant_is_64_and_an_absent_registry_69() {
+fn wrong_arguments_exit_with_64_and_an_absent_registry_with_69() {
     for (arguments, expected) in [
         (
             &["decode", "--schema", "millrace.order.Nothing"][..],

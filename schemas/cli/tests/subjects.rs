@@ -1,4 +1,4 @@
-//! Which records are subjects: `check`, `diff` and `release` agree, whatever they compare with.
+//! Which records are subjects: `check`, `diff` and `release` agree for every kind of baseline.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,8 @@ use std::{
 
 use serde_json::Value;
 
-/// Each file, and whether its type is a subject. `Placed` is kept in a state, and still a subject.
+/// Each file, and whether its type is a subject. A state contains `Placed`, which is a subject all
+/// the same.
 const FILES: [(&str, bool); 8] = [
     ("common/Money", true),
     ("order/Loose", true),
@@ -63,7 +64,7 @@ impl Project {
         self.0.path().join(path)
     }
 
-    /// The exit code, and what was printed.
+    /// The exit code and the output.
     fn schemas(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_schemas"));
         let command = command.args(arguments).current_dir(self.0.path());
@@ -79,7 +80,7 @@ impl Project {
         serde_json::from_str(&printed).expect(&printed)
     }
 
-    /// What `release` would release, by full name.
+    /// The full names of the schemas that `release` would release.
     fn pending(&self) -> BTreeSet<String> {
         let (_, printed) = self.schemas(&["release", "--dry-run"]);
         let names = printed
@@ -131,7 +132,7 @@ fn changed_subjects_are_the_same_for_diff_and_release_and_a_folder() {
     let project = Project::new();
     assert_eq!(project.schemas(&["release"]).0, Some(0));
     project.write_all("old");
-    // Three parts change; one of them is used, by an event that a state has too.
+    // Three parts change. An event uses one of them, and a state contains the event.
     for part in ["Line", "Unused"] {
         let text =
             schema(&format!("order/types/{part}")).replace(r#""D.","type""#, r#""E.","type""#);

@@ -1,5 +1,5 @@
-//! What commands say of files that are not text, or not JSON. The files are made here, in temporary
-//! folders.
+//! The errors of commands for files that are not text, or not JSON. The files are written to
+//! temporary folders.
 
 use std::{
     fs,

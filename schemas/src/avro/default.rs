@@ -3,11 +3,17 @@
 use serde_json::Value;
 
 use super::{
-    model::{Kind, Schemas, TypeId},
+    model::{Kind, TypeId},
     rule::{Invalid, Rule},
+    schemas::Schemas,
 };
 
-/// Reports every default that does not fit.
+/// Why a value is no default of a type, in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(String);
+
+/// Reports every default that does not fit its type.
 pub(super) fn check(schemas: &Schemas, problems: &mut Vec<Invalid>) {
     for one in &schemas.types {
         let Kind::Record(record) = &one.kind else { continue };
@@ -30,20 +36,23 @@ pub(super) fn check(schemas: &Schemas, problems: &mut Vec<Invalid>) {
 }
 
 impl Schemas {
-    /// Whether `json` is a default of the type, and if not, why.
-    pub fn fits(&self, id: TypeId, json: &Value) -> Result<(), String> {
+    /// Checks that `json` is a default of the type.
+    ///
+    /// # Errors
+    /// If it is not, with the reason.
+    pub fn fits(&self, id: TypeId, json: &Value) -> Result<(), Unfit> {
         fits(self, id, json, 0)
     }
 }
 
-/// A default inside itself would never end.
+/// A default that contains itself would never end.
 const DEPTH_MAX: usize = 64;
 
-fn fits(schemas: &Schemas, id: TypeId, json: &Value, depth: usize) -> Result<(), String> {
+fn fits(schemas: &Schemas, id: TypeId, json: &Value, depth: usize) -> Result<(), Unfit> {
     if depth > DEPTH_MAX {
-        return Err("it holds itself without end".to_owned());
+        return Err(Unfit("it contains itself without end".to_owned()));
     }
-    let expected = |what: &str| Err(format!("{} is not {what}", short(json)));
+    let expected = |what: &str| Err(Unfit(format!("{} is not {what}", short(json))));
     match (&schemas.get(id).kind, json) {
         (Kind::Null, Value::Null)
         | (Kind::Boolean, Value::Bool(_))
@@ -91,8 +100,9 @@ fn fits(schemas: &Schemas, id: TypeId, json: &Value, depth: usize) -> Result<(),
             if branches.iter().any(|branch| fits(schemas, branch.id, json, depth + 1).is_ok()) {
                 return Ok(());
             }
-            let told: Vec<_> = branches.iter().map(|branch| schemas.describe(branch.id)).collect();
-            expected(&format!("one of {}", told.join(", ")))
+            let described: Vec<_> =
+                branches.iter().map(|branch| schemas.describe(branch.id)).collect();
+            expected(&format!("one of {}", described.join(", ")))
         }
         (Kind::Record(record), json) => {
             let Value::Object(entries) = json else {
@@ -104,12 +114,11 @@ fn fits(schemas: &Schemas, id: TypeId, json: &Value, depth: usize) -> Result<(),
                     .or(field.default.as_ref().map(|default| &default.json));
                 match value {
                     Some(value) => fits(schemas, field.kind.id, value, depth + 1)
-                        .map_err(|why| format!("in {}, {why}", field.name))?,
+                        .map_err(|why| Unfit(format!("in {}, {why}", field.name)))?,
                     None => {
-                        return Err(format!(
-                            "{} is missing in it, and has no default itself",
-                            field.name
-                        ));
+                        let name = &field.name;
+                        let why = format!("{name} is missing in it, and has no default itself");
+                        return Err(Unfit(why));
                     }
                 }
             }
@@ -118,13 +127,14 @@ fn fits(schemas: &Schemas, id: TypeId, json: &Value, depth: usize) -> Result<(),
     }
 }
 
-/// How many bytes a string of the characters U+0000 to U+00FF stands for.
+/// The number of bytes that a string of the characters U+0000 to U+00FF stands for; `None` for
+/// anything else.
 fn bytes(json: &Value) -> Option<usize> {
     let text = json.as_str()?;
     text.chars().all(|one| u32::from(one) <= 0xFF).then(|| text.chars().count())
 }
 
-/// A value, cut to what fits in a sentence.
+/// The value, cut to the length of a sentence.
 fn short(json: &Value) -> String {
     let text = json.to_string();
     match text.char_indices().nth(40) {

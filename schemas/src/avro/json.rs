@@ -1,6 +1,6 @@
-//! JSON with the place of each part.
+//! JSON text with the position of each part.
 //!
-//! serde_json judges whether a text is JSON; jsonc-parser tells where each part of it stands.
+//! serde_json decides whether a text is JSON; jsonc-parser finds the position of each part.
 
 use std::fmt::Write as _;
 
@@ -10,35 +10,43 @@ use jsonc_parser::{
     common::{Range, Ranged},
 };
 
-/// What is no JSON: where, and why.
-pub(super) struct NoJson {
+/// A text that is no JSON, with the position and the reason.
+pub(super) struct NotJson {
     pub(super) at: Range,
     pub(super) why: String,
 }
 
-/// What some editors write at the start of a file.
+/// A text that is JSON.
+pub(super) struct Read<'a> {
+    /// Its value.
+    pub(super) value: serde_json::Value,
+    /// Its parts with their positions.
+    pub(super) tree: Option<Value<'a>>,
+}
+
+/// Some editors write it at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads a text.
-pub(super) fn read(text: &str) -> Result<Option<Value<'_>>, NoJson> {
+pub(super) fn read(text: &str) -> Result<Read<'_>, NotJson> {
     if text.starts_with(BYTE_ORDER_MARK) {
         let why = "it begins with a byte order mark (U+FEFF), which JSON has not: save it as UTF-8 without one";
-        return Err(NoJson { at: Range::new(0, BYTE_ORDER_MARK.len_utf8()), why: why.to_owned() });
+        return Err(NotJson { at: Range::new(0, BYTE_ORDER_MARK.len_utf8()), why: why.to_owned() });
     }
-    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
+    let value = serde_json::from_str(text).map_err(|error: serde_json::Error| {
         let at = offset(text, error.line(), error.column());
         let why = error.to_string();
         let mut why = why.split(" at line ").next().unwrap_or(&why).to_owned();
         let character = text[at..].chars().next();
         if let Some(character) = character.filter(|character| !character.is_ascii()) {
-            // Many of these look like a space or a quotation mark of ASCII.
+            // Many of these look like an ASCII space or quotation mark.
             let _ = write!(why, ", where U+{:04X} stands", u32::from(character));
         }
-        return Err(NoJson { at: Range::new(at, at + character.map_or(0, char::len_utf8)), why });
-    }
+        NotJson { at: Range::new(at, at + character.map_or(0, char::len_utf8)), why }
+    })?;
     match jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &OPTIONS) {
-        Ok(parsed) => Ok(parsed.value),
-        Err(error) => Err(NoJson { at: error.range(), why: error.kind().to_string() }),
+        Ok(parsed) => Ok(Read { value, tree: parsed.value }),
+        Err(error) => Err(NotJson { at: error.range(), why: error.kind().to_string() }),
     }
 }
 
@@ -55,8 +63,8 @@ const OPTIONS: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// The way to a place in a text, as `$.fields[2].type`: the innermost value that holds the byte.
-/// `$` for what is no JSON.
+/// The JSON path of the innermost value that holds a byte of a text, such as `$.fields[2].type`;
+/// `$` if the text is no JSON.
 pub fn json_path(text: &str, byte: usize) -> String {
     let mut path = "$".to_owned();
     let Ok(parsed) = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &OPTIONS) else {
@@ -86,7 +94,7 @@ pub fn json_path(text: &str, byte: usize) -> String {
     path
 }
 
-/// An attribute's value, if it is a string.
+/// The value of an attribute; `None` if it is no string.
 pub(super) fn text<'a>(object: &'a Object<'_>, attribute: &str) -> Option<&'a str> {
     match &object.get(attribute)?.value {
         Value::StringLit(text) => Some(&text.value),
@@ -94,7 +102,7 @@ pub(super) fn text<'a>(object: &'a Object<'_>, attribute: &str) -> Option<&'a st
     }
 }
 
-/// Where an attribute's name stands.
+/// The position of an attribute's name.
 pub(super) fn name_range(property: &ObjectProp<'_>) -> Range {
     match &property.name {
         ObjectPropName::String(name) => name.range,
@@ -114,7 +122,7 @@ pub(super) fn kind(value: &Value<'_>) -> &'static str {
     }
 }
 
-/// The byte at a line and column of serde_json's errors, both from 1, the column in bytes.
+/// The position of a line and column in serde_json's errors. Both begin at 1; columns are bytes.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     text.floor_char_boundary(start + column.saturating_sub(1))

@@ -1,11 +1,14 @@
-//! Logical types: which there are, and what each stands on.
+//! Logical types: their names, and the types that each may stand on.
 
 use jsonc_parser::ast::{Object, Value};
 
-use super::model::{Kind, Logical};
+use super::{
+    ignored::Ignored,
+    model::{Kind, Logical},
+};
 
-/// The logical types of the specification that have no parameters, with the type that each stands
-/// on. A uuid stands on a fixed of 16 bytes too, and a duration on one of 12.
+/// The logical types of the specification that have no parameters, each with the type that it
+/// stands on. A uuid may also stand on a fixed of 16 bytes, and a duration only on one of 12.
 const PLAIN: [(&str, &str); 13] = [
     ("big-decimal", "bytes"),
     ("uuid", "string"),
@@ -23,18 +26,17 @@ const PLAIN: [(&str, &str); 13] = [
 ];
 
 /// The logical type of this name on a type of this kind, or why readers ignore it.
-pub(super) fn logical(name: &str, kind: &Kind, object: &Object<'_>) -> Result<Logical, String> {
+pub(super) fn logical(name: &str, kind: &Kind, object: &Object<'_>) -> Result<Logical, Ignored> {
     if name == "decimal" {
         return decimal(kind, object);
     }
     let Some((plain, base)) = PLAIN.iter().find(|(plain, _)| *plain == name) else {
         let near = PLAIN
             .iter()
-            .map(|(plain, _)| (strsim::damerau_levenshtein(name, plain), plain))
+            .map(|(plain, _)| (strsim::damerau_levenshtein(name, plain), *plain))
             .min()
             .filter(|(distance, _)| *distance <= 3);
-        let help = near.map(|(_, plain)| format!("; did you mean {plain:?}?")).unwrap_or_default();
-        return Err(format!("there is no logical type {name:?}{help}"));
+        return Err(Ignored::Unknown { name: name.to_owned(), near: near.map(|(_, plain)| plain) });
     };
     let fits = match (*plain, kind) {
         ("uuid", Kind::Fixed(fixed)) => fixed.size == 16,
@@ -45,48 +47,49 @@ pub(super) fn logical(name: &str, kind: &Kind, object: &Object<'_>) -> Result<Lo
         return Ok(Logical::Plain(plain));
     }
     let base = if *plain == "uuid" { "string or fixed of 16 bytes" } else { base };
-    let stands = match kind {
+    let found = match kind {
         Kind::Fixed(fixed) => format!("fixed of {} bytes", fixed.size),
         kind => kind.word().to_owned(),
     };
-    Err(format!("{plain} stands on {base}, not on {stands}"))
+    Err(Ignored::Base { logical: plain, base, found })
 }
 
-fn decimal(kind: &Kind, object: &Object<'_>) -> Result<Logical, String> {
-    let number = |attribute| match object.get(attribute).map(|property| &property.value) {
-        None => Ok(None),
-        Some(Value::NumberLit(number))
-            if number.value.bytes().all(|digit| digit.is_ascii_digit()) =>
-        {
-            Ok(number.value.parse::<u64>().ok())
-        }
-        Some(_) => Err(format!("a decimal's {attribute} is a whole number, not negative")),
-    };
+fn decimal(kind: &Kind, object: &Object<'_>) -> Result<Logical, Ignored> {
+    let number =
+        |attribute: &'static str| match object.get(attribute).map(|property| &property.value) {
+            None => Ok(None),
+            Some(Value::NumberLit(number))
+                if number.value.bytes().all(|digit| digit.is_ascii_digit()) =>
+            {
+                Ok(number.value.parse::<u64>().ok())
+            }
+            Some(_) => Err(Ignored::Parameter(attribute)),
+        };
     let precision = match number("precision")? {
-        None => return Err("a decimal needs a \"precision\"".to_owned()),
-        Some(0) => return Err("a decimal's precision is at least 1".to_owned()),
+        None => return Err(Ignored::NoPrecision),
+        Some(0) => return Err(Ignored::ZeroPrecision),
         Some(precision) => precision,
     };
     let scale = number("scale")?.unwrap_or(0);
     if scale > precision {
-        return Err(format!("a decimal's scale ({scale}) is at most its precision ({precision})"));
+        return Err(Ignored::Scale { scale, precision });
     }
     match kind {
         Kind::Bytes => Ok(Logical::Decimal { precision, scale }),
         Kind::Fixed(fixed) => {
+            let size = fixed.size;
             // The largest number of digits that always fits: floor(log10(2^(8 * size - 1) - 1)).
-            let fits = ((8.0 * fixed.size as f64 - 1.0) * std::f64::consts::LOG10_2)
-                .floor()
-                .max(0.0) as u64;
-            if precision <= fits {
-                Ok(Logical::Decimal { precision, scale })
-            } else {
-                Err(format!(
-                    "a decimal of {precision} digits does not fit {} bytes, which hold {fits}",
-                    fixed.size
-                ))
+            let fits = ((8.0 * size as f64 - 1.0) * std::f64::consts::LOG10_2).floor().max(0.0);
+            let fits = fits as u64;
+            if precision > fits {
+                return Err(Ignored::TooShort { precision, size, fits });
             }
+            Ok(Logical::Decimal { precision, scale })
         }
-        kind => Err(format!("decimal stands on bytes or fixed, not on {}", kind.word())),
+        kind => Err(Ignored::Base {
+            logical: "decimal",
+            base: "bytes or fixed",
+            found: kind.word().to_owned(),
+        }),
     }
 }

@@ -1,13 +1,15 @@
-//! What parsed schemas look like: types in one list, with references resolved to places in it.
+//! The types of parsed schemas. References between them are ids in one list, which `schemas` holds.
 
-use std::{collections::HashMap, fmt, ops::Range};
+use std::{fmt, ops::Range};
 
 use serde_json::Value;
 
-/// A place in one of the parsed texts, in bytes.
+use super::ignored::Ignored;
+
+/// A range of bytes in one of the parsed texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
-    /// Which text, in the order in which they were given.
+    /// The index of the text among those that were parsed.
     pub source: u32,
     /// The first byte.
     pub start: u32,
@@ -16,25 +18,25 @@ pub struct Span {
 }
 
 impl Span {
-    /// The bytes in the text.
+    /// The range in the text.
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 }
 
-/// Where a type stands in its [`Schemas`].
+/// The id of a type in its [`Schemas`](super::Schemas).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeId(pub(super) u32);
 
-/// What a placeholder stands as, where a type could not be read.
+/// The id of a placeholder for a type that could not be read.
 pub(super) const NULL: TypeId = TypeId(0);
 
-/// A place where a type is used: as a field's type, an array's items, or a branch.
+/// A use of a type: as a field's type, an array's items, or a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Use {
     /// The type.
     pub id: TypeId,
-    /// Where it is used: its definition, or the name that refers to it.
+    /// The text of the use: the type's definition, or the name that refers to it.
     pub span: Span,
 }
 
@@ -43,7 +45,7 @@ pub struct Use {
 pub struct Name(pub(super) String);
 
 impl Name {
-    /// Namespace and name.
+    /// Namespace and name, with a dot between.
     pub fn full(&self) -> &str {
         &self.0
     }
@@ -65,18 +67,18 @@ impl fmt::Display for Name {
     }
 }
 
-/// A type and what is said of it.
+/// A type with its attributes.
 #[derive(Clone, Debug)]
 pub struct Type {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Its definition; for primitive types without attributes, no place.
+    /// The text of its definition; `None` for primitive types without attributes.
     pub span: Option<Span>,
-    /// Its logical type, if that is well formed and stands on the right type.
+    /// Its logical type, if that is well formed and on the right type.
     pub logical: Option<Logical>,
-    /// Where a logical type stands that readers ignore, and why they do.
-    pub ignored_logical: Option<(Span, String)>,
-    /// Attributes that the specification does not know, such as `pii`.
+    /// A logical type that readers ignore, and why they do.
+    pub ignored_logical: Option<(Span, Ignored)>,
+    /// Attributes that the specification does not define, such as `pii`.
     pub extra: Vec<(String, Value)>,
 }
 
@@ -118,11 +120,11 @@ pub enum Kind {
 pub struct Record {
     /// Its full name.
     pub name: Name,
-    /// Where the name stands.
+    /// The text of the name.
     pub name_span: Span,
-    /// Full names that a reader takes for this one, with their places.
+    /// Full names in a writer's schema that a reader takes for this one.
     pub aliases: Vec<(Name, Span)>,
-    /// What it is for.
+    /// Its doc.
     pub doc: Option<String>,
     /// Its fields, in their order on the wire.
     pub fields: Vec<Field>,
@@ -133,22 +135,21 @@ pub struct Record {
 pub struct Field {
     /// Its name.
     pub name: String,
-    /// Where the name stands.
+    /// The text of the name.
     pub name_span: Span,
-    /// The whole field.
+    /// The text of the whole field.
     pub span: Span,
-    /// Names in a writer's schema that a reader takes for this one, with their places.
+    /// Names in a writer's schema that a reader takes for this one.
     pub aliases: Vec<(String, Span)>,
-    /// What it is for.
+    /// Its doc.
     pub doc: Option<String>,
-    /// How it counts when records are sorted: "ascending", which is the default, "descending" or
-    /// "ignore".
+    /// How records are sorted by it: "ascending", which is the default, "descending" or "ignore".
     pub order: String,
     /// Its type.
     pub kind: Use,
-    /// What a reader sees if it was not written.
+    /// The value that a reader sees if the field was not written.
     pub default: Option<Default>,
-    /// Attributes that the specification does not know, with the places of their names.
+    /// Attributes that the specification does not define, each with the text of its name.
     pub extra: Vec<(String, Value, Span)>,
 }
 
@@ -157,7 +158,7 @@ pub struct Field {
 pub struct Default {
     /// The value, in Avro's JSON form for defaults.
     pub json: Value,
-    /// Where it stands.
+    /// The text of the value.
     pub span: Span,
 }
 
@@ -166,15 +167,15 @@ pub struct Default {
 pub struct Enum {
     /// Its full name.
     pub name: Name,
-    /// Where the name stands.
+    /// The text of the name.
     pub name_span: Span,
-    /// Full names that a reader takes for this one, with their places.
+    /// Full names in a writer's schema that a reader takes for this one.
     pub aliases: Vec<(Name, Span)>,
-    /// What it is for.
+    /// Its doc.
     pub doc: Option<String>,
-    /// Its symbols with their places.
+    /// Its symbols.
     pub symbols: Vec<(String, Span)>,
-    /// The symbol that stands for those that a reader does not know.
+    /// The symbol that readers take for symbols that they do not know.
     pub default: Option<String>,
 }
 
@@ -183,27 +184,27 @@ pub struct Enum {
 pub struct Fixed {
     /// Its full name.
     pub name: Name,
-    /// Where the name stands.
+    /// The text of the name.
     pub name_span: Span,
-    /// Full names that a reader takes for this one, with their places.
+    /// Full names in a writer's schema that a reader takes for this one.
     pub aliases: Vec<(Name, Span)>,
-    /// What it is for.
+    /// Its doc.
     pub doc: Option<String>,
-    /// How many bytes it has.
+    /// The number of its bytes.
     pub size: u64,
 }
 
-/// What a value means beyond its type.
+/// The meaning of a value beyond its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logical {
     /// A number with a fixed count of digits after the point.
     Decimal {
-        /// How many digits it has at most.
+        /// The largest number of digits.
         precision: u64,
-        /// How many of them stand after the point.
+        /// The number of digits after the point.
         scale: u64,
     },
-    /// One without parameters, by its name in the specification.
+    /// A logical type without parameters, by its name in the specification.
     Plain(&'static str),
 }
 
@@ -213,83 +214,6 @@ impl fmt::Display for Logical {
             Self::Decimal { precision, scale } => write!(f, "decimal({precision}, {scale})"),
             Self::Plain(name) => f.write_str(name),
         }
-    }
-}
-
-/// The types of one or more texts.
-#[derive(Clone, Debug)]
-pub struct Schemas {
-    pub(super) types: Vec<Type>,
-    pub(super) roots: Vec<Option<Use>>,
-    pub(super) names: HashMap<String, TypeId>,
-}
-
-impl Schemas {
-    /// The type at `id`.
-    pub fn get(&self, id: TypeId) -> &Type {
-        &self.types[id.0 as usize]
-    }
-
-    /// What a text says, by its place among those that were parsed; `None` if it could not be read.
-    pub fn root(&self, source: usize) -> Option<Root<'_>> {
-        let at = self.roots.get(source).copied().flatten()?;
-        Some(Root { schemas: self, at })
-    }
-
-    /// The definition of a full name.
-    pub fn named(&self, full: &str) -> Option<TypeId> {
-        self.names.get(full).copied()
-    }
-
-    /// All types that have attributes or a definition of their own, in the order of the texts.
-    pub fn types(&self) -> impl Iterator<Item = &Type> {
-        self.types.iter().filter(|one| one.span.is_some())
-    }
-
-    /// The type in words: `array of uuid (string)`.
-    pub fn describe(&self, id: TypeId) -> String {
-        let one = self.get(id);
-        let plain = match &one.kind {
-            Kind::Array(items) => format!("array of {}", self.describe(items.id)),
-            Kind::Map(values) => format!("map of {}", self.describe(values.id)),
-            Kind::Union(branches) => {
-                let branches: Vec<_> =
-                    branches.iter().map(|branch| self.describe(branch.id)).collect();
-                format!(
-                    "union of {}",
-                    if branches.is_empty() { "nothing".to_owned() } else { branches.join(", ") }
-                )
-            }
-            Kind::Record(record) => format!("record {}", record.name),
-            Kind::Enum(one) => format!("enum {}", one.name),
-            Kind::Fixed(fixed) => format!("fixed {} ({} bytes)", fixed.name, fixed.size),
-            kind => kind.word().to_owned(),
-        };
-        match one.logical {
-            Some(logical) => format!("{logical} ({plain})"),
-            None => plain,
-        }
-    }
-}
-
-/// A type with the texts that it is from.
-#[derive(Clone, Copy, Debug)]
-pub struct Root<'a> {
-    /// All types that it may use.
-    pub schemas: &'a Schemas,
-    /// The type.
-    pub at: Use,
-}
-
-impl<'a> Root<'a> {
-    /// The type itself.
-    pub fn kind(&self) -> &'a Kind {
-        &self.schemas.get(self.at.id).kind
-    }
-
-    /// Its full name, if it has one.
-    pub fn name(&self) -> Option<&'a Name> {
-        self.kind().name()
     }
 }
 
@@ -324,7 +248,7 @@ impl Kind {
         }
     }
 
-    /// Where the name of a named type stands.
+    /// The text of the name of a named type.
     pub fn name_span(&self) -> Option<Span> {
         match self {
             Self::Record(one) => Some(one.name_span),

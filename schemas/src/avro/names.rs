@@ -1,32 +1,33 @@
-//! Names: how they are written, and what each refers to once every text was read.
+//! Names: their form, and the definition of each once all texts have been read.
 
 use std::collections::BTreeMap;
 
 use super::{
-    PRIMITIVES,
-    model::{Kind, NULL, Schemas, Span, TypeId, Use},
+    model::{Kind, NULL, Span, TypeId, Use},
+    primitive,
     rule::{Invalid, Rule},
+    schemas::Schemas,
 };
 
-/// A full name that was defined or mentioned.
+/// A full name that a text defines or uses.
 pub(super) struct Named {
     pub(super) id: TypeId,
     pub(super) defined: Option<Span>,
     pub(super) mentions: Vec<Mention>,
 }
 
-/// A use of a name before its definition.
+/// A use of a name that its text does not define before.
 pub(super) struct Mention {
     pub(super) span: Span,
     pub(super) path: String,
-    /// The name as it is written.
+    /// The name as the text writes it.
     pub(super) written: String,
-    /// Whether it stood as `{"type": "Name"}`.
+    /// Whether the text writes it as `{"type": "Name"}`.
     pub(super) nested: bool,
 }
 
-/// Names that nobody defined, or too late.
-pub(super) fn unsettled(named: &BTreeMap<String, Named>, problems: &mut Vec<Invalid>) {
+/// Reports names that no text defines, or that are used before their definition.
+pub(super) fn undefined(named: &BTreeMap<String, Named>, problems: &mut Vec<Invalid>) {
     for (full, one) in named {
         for mention in &one.mentions {
             let (rule, message, help) = match one.defined {
@@ -66,7 +67,7 @@ pub(super) fn unsettled(named: &BTreeMap<String, Named>, problems: &mut Vec<Inva
     }
 }
 
-/// Branches that a reader could not tell apart.
+/// Reports branches of a union that a reader could not tell apart.
 pub(super) fn duplicate_branches(schemas: &Schemas, problems: &mut Vec<Invalid>) {
     let kind = |branch: &Use| &schemas.get(branch.id).kind;
     for one in &schemas.types {
@@ -77,7 +78,7 @@ pub(super) fn duplicate_branches(schemas: &Schemas, problems: &mut Vec<Invalid>)
                 (None, None) => kind(other).word() == kind(branch).word(),
                 _ => false,
             };
-            // Placeholders are problems of their own.
+            // A placeholder has a problem of its own.
             let is_placeholder = branch.id != NULL && matches!(kind(branch), Kind::Null);
             if is_placeholder || !branches[..index].iter().any(same) {
                 continue;
@@ -94,7 +95,7 @@ pub(super) fn duplicate_branches(schemas: &Schemas, problems: &mut Vec<Invalid>)
     }
 }
 
-/// Message and help for a name that nothing defines.
+/// Message and help for a name that no text defines.
 fn unknown<'a>(
     full: &str,
     written: &str,
@@ -110,9 +111,7 @@ fn unknown<'a>(
         "number" | "float64" => Some("double"),
         _ => None,
     };
-    let candidates = PRIMITIVES
-        .iter()
-        .copied()
+    let candidates = primitive::names()
         .map(|name| (name, name))
         .chain(defined.map(|name| (name, name.rsplit('.').next().unwrap_or(name))));
     let near = candidates
@@ -124,18 +123,18 @@ fn unknown<'a>(
     (format!("no type is called {written:?}{place}"), help)
 }
 
-/// What a name may be, in words.
+/// The form of a name, in words.
 pub(super) const HELP: &str =
     "a name is letters of ASCII, digits and _, and does not start with a digit";
 
-/// Whether `text` is a name by the specification.
+/// Whether the specification allows `text` as a name.
 pub(super) fn is_name(text: &str) -> bool {
     let mut letters = text.bytes();
     letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && letters.all(|other| other.is_ascii_alphanumeric() || other == b'_')
 }
 
-/// The full name that `name` means within `namespace`.
+/// The full name of `name` within `namespace`.
 pub(super) fn qualify(name: &str, namespace: &str) -> String {
     if name.contains('.') || namespace.is_empty() {
         name.to_owned()

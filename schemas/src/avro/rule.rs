@@ -1,21 +1,21 @@
-//! What the specification forbids, by rule.
+//! The rules of the specification, and how a text breaks one.
 
 use std::fmt;
 
-use super::Span;
+use super::model::Span;
 
-/// A way in which a text is no valid schema.
+/// A problem that makes a text no valid schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     /// The rule that it breaks.
     pub rule: Rule,
-    /// Where in the schema: as in [`Problem::path`](crate::compatibility::Problem::path).
+    /// The path in the schema, as in [`Problem::path`](crate::compatibility::Problem::path).
     pub path: String,
-    /// Where in the text.
+    /// The range in the text.
     pub span: Span,
-    /// What is wrong.
+    /// What is wrong, in a sentence.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -44,14 +44,14 @@ macro_rules! rules {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The name that people and tools know it by.
+            /// The rule's id for people and tools.
             pub const fn id(self) -> &'static str {
                 match self {
                     $(Self::$name => $id,)+
                 }
             }
 
-            /// What it asks for, and why.
+            /// What the rule demands, and why.
             pub const fn explanation(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!($($doc, "\n",)+).trim_ascii(),)+

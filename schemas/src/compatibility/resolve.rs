@@ -1,11 +1,11 @@
-//! Avro's schema resolution, for all values at once.
+//! Avro's schema resolution, applied to schemas: for all values at once.
 
 use std::collections::HashSet;
 
-use super::problem::{Kind, Problem};
+use super::{kind::Kind, problem::Problem};
 use crate::avro::{Enum, Field, Kind as Type, Name, Root, Schemas, Span, TypeId, Use};
 
-/// Every place where what `writer` says may not be read as `reader` says.
+/// Every place where a record of `writer` may not be readable with `reader`.
 pub(super) fn problems(writer: Root<'_>, reader: Root<'_>) -> Vec<Problem> {
     let mut comparison = Comparison {
         writer: writer.schemas,
@@ -18,15 +18,15 @@ pub(super) fn problems(writer: Root<'_>, reader: Root<'_>) -> Vec<Problem> {
     comparison.problems
 }
 
-/// A type that is wrong and used everywhere would be told everywhere: this many times are enough.
+/// The largest number of problems: a wrong type that is used everywhere is reported at each use.
 const PROBLEMS_MAX: usize = 1000;
 
 struct Comparison<'a> {
     writer: &'a Schemas,
     reader: &'a Schemas,
-    /// Pairs of records that are being compared, so that a record in itself ends.
+    /// Pairs of records that are being compared, so that the walk of a record in itself ends.
     under_way: Vec<(TypeId, TypeId)>,
-    /// Pairs of records in which nothing was found.
+    /// Pairs of records without problems.
     clean: HashSet<(TypeId, TypeId)>,
     problems: Vec<Problem>,
 }
@@ -97,14 +97,14 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// A type that is no union, or a branch of one, where the reader may have a union: it takes the
-    /// first branch that matches. The same full name counts before the same name, and any of the
-    /// same kind before one that it is promoted to.
+    /// Compares a type that is no union, or a branch of one, with a reader's type. A reader's union
+    /// takes the first branch that matches: the same full name before the same name, and a type of
+    /// the same kind before one that it is promoted to.
     fn compare_branch(&mut self, writer: Use, reader: Use, path: &str) {
         let Type::Union(branches) = &self.reader.get(reader.id).kind else {
             let before = self.problems.len();
             self.compare(writer, reader, path);
-            // What does not fit at all is a branch that is not read.
+            // A type that does not fit at all is a branch that is not read.
             if let [only] = &mut self.problems[before..]
                 && only.kind == Kind::TypeChanged
                 && only.written_at == Some(writer.span)
@@ -132,13 +132,14 @@ impl<'a> Comparison<'a> {
         match chosen {
             Some(&branch) => self.compare(writer, branch, path),
             None => {
-                let told: Vec<_> =
+                let described: Vec<_> =
                     branches.iter().map(|branch| self.reader.describe(branch.id)).collect();
-                self.problem(Kind::BranchUnknown, path, writer, reader).read = if told.is_empty() {
-                    "nothing".to_owned()
-                } else {
-                    format!("any of {}", told.join(", "))
-                };
+                self.problem(Kind::BranchUnknown, path, writer, reader).read =
+                    if described.is_empty() {
+                        "nothing".to_owned()
+                    } else {
+                        format!("any of {}", described.join(", "))
+                    };
             }
         }
     }
@@ -158,7 +159,7 @@ impl<'a> Comparison<'a> {
         self.compare_names(writer, reader, path);
         self.under_way.push(pair);
         for field in &read.fields {
-            let place =
+            let path =
                 if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
             let by_name = written.fields.iter().find(|one| one.name == field.name);
             let by_alias = || {
@@ -168,15 +169,15 @@ impl<'a> Comparison<'a> {
             match by_name.or_else(by_alias) {
                 Some(one) => {
                     if one.name != field.name {
-                        let problem = self.problem(Kind::ReadByAlias, &place, one.kind, field.kind);
+                        let problem = self.problem(Kind::ReadByAlias, &path, one.kind, field.kind);
                         problem.written = Some(format!("field {}", one.name));
                         problem.read = format!("field {}", field.name);
                         problem.written_at = Some(one.name_span);
                         problem.read_at = Some(field.name_span);
                     }
-                    self.compare(one.kind, field.kind, &place);
+                    self.compare(one.kind, field.kind, &path);
                 }
-                None => self.compare_missing(field, written.name_span, &place),
+                None => self.compare_missing(field, written.name_span, &path),
             }
         }
         self.under_way.pop();
@@ -250,7 +251,7 @@ fn is_optional(schemas: &Schemas, branches: &[Use]) -> bool {
         && branches.iter().any(|branch| matches!(schemas.get(branch.id).kind, Type::Null))
 }
 
-/// What an enum has, in words.
+/// The symbols and the default of an enum, in words.
 fn symbols(one: &Enum) -> String {
     let all: Vec<_> = one.symbols.iter().map(|(symbol, _)| symbol.as_str()).collect();
     match &one.default {
@@ -259,7 +260,7 @@ fn symbols(one: &Enum) -> String {
     }
 }
 
-/// Whether the specification lets values of one type be read as another.
+/// Whether the specification allows to read values of one type as another.
 fn is_promoted(from: &Type, to: &Type) -> bool {
     matches!(
         (from, to),
@@ -271,7 +272,7 @@ fn is_promoted(from: &Type, to: &Type) -> bool {
     )
 }
 
-/// A default that fits the type and means nothing special; empty, if there is none.
+/// A neutral default for the type; empty if there is none.
 fn example(schemas: &Schemas, id: TypeId) -> String {
     let one = schemas.get(id);
     let example = match &one.kind {

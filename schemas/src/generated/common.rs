@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::schema::record;
+use crate::message::record;
 
 /// The contract of the headers that stand beside each command, follow-up, event and outcome.
 /// Headers are UTF-8 text in the CloudEvents binding for Kafka (binary mode); this record says

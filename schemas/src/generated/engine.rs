@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::schema::record;
+use crate::{message::record, messages};
 
 /// How far a task has applied one of its input topics. Written in every transaction, so that
 /// restored state can be compared with the committed offsets.
@@ -106,3 +106,10 @@ pub struct Waiting {
 }
 
 record!(Waiting, "millrace.engine.Waiting");
+
+messages! {
+    /// A command of `engine`: one of the records in `avro/engine/commands`.
+    pub enum Command {
+        Redrive(Redrive),
+    }
+}

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{messages, schema::record};
+use crate::{message::record, messages};
 
 /// What a notification is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -234,7 +234,7 @@ pub mod state {
     use serde::{Deserialize, Serialize};
     use uuid::Uuid;
 
-    use crate::schema::record;
+    use crate::message::record;
 
     /// A notification.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

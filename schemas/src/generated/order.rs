@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{messages, schema::record};
+use crate::{message::record, messages};
 
 /// The wish not to buy after all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,7 +206,7 @@ pub mod state {
     use serde::{Deserialize, Serialize};
     use uuid::Uuid;
 
-    use crate::schema::record;
+    use crate::message::record;
 
     /// An order that was cancelled.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

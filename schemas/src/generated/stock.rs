@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{messages, schema::record};
+use crate::{message::record, messages};
 
 /// The wish to sell something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,7 +204,7 @@ messages! {
 }
 
 messages! {
-    /// A member of `stock`: one of the records in `avro/stock/member`.
+    /// A child of `stock`: one of the records in `avro/stock/member`.
     pub enum Member {
         Reservation(state::Reservation),
     }
@@ -216,7 +216,7 @@ pub mod state {
     use serde::{Deserialize, Serialize};
     use uuid::Uuid;
 
-    use crate::schema::record;
+    use crate::message::record;
 
     /// A product and its stock: received = free + held.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{messages, schema::record};
+use crate::{message::record, messages};
 
 /// The wish to have another address. It is concluded when that address is claimed or found taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -495,7 +495,7 @@ pub mod state {
     use serde::{Deserialize, Serialize};
     use uuid::Uuid;
 
-    use crate::schema::record;
+    use crate::message::record;
 
     /// A user.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! How values of a schema are written, without their logical types, and what branches of unions are
-//! called. It reads and writes no values.
+//! How values of a type are written, logical types apart, and the names of a union's branches. It
+//! reads and writes no values.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use apache_avro::{
 /// The named types that a schema may refer to.
 pub(super) type Names<'a> = HashMap<Name, &'a Avro>;
 
-/// How a value is written, logical types taken off.
+/// How a value is written, whatever its logical type.
 pub(super) enum Kind<'a> {
     Null,
     Boolean,
@@ -30,9 +30,10 @@ pub(super) enum Kind<'a> {
     Record(&'a RecordSchema),
 }
 
+/// The kind of a type.
 pub(super) fn kind<'a>(names: &Names<'a>, schema: &'a Avro) -> Kind<'a> {
     match schema {
-        // Names are resolved when a converter is made, so each of them is there.
+        // A converter resolves all names when it is created, so each of them is known.
         Avro::Ref { name } => names.get(name).map_or(Kind::Null, |schema| kind(names, schema)),
         Avro::Null => Kind::Null,
         Avro::Boolean => Kind::Boolean,
@@ -65,7 +66,7 @@ pub(super) fn kind<'a>(names: &Names<'a>, schema: &'a Avro) -> Kind<'a> {
     }
 }
 
-/// How Avro's JSON encoding calls a branch of a union.
+/// The name of a union's branch in Avro's JSON encoding.
 pub(super) fn branch_name(names: &Names<'_>, schema: &Avro) -> String {
     let named = |name: &Name| name.to_string();
     match (schema, kind(names, schema)) {

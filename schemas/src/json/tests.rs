@@ -1,8 +1,8 @@
 //! Values of one schema that has every type, from JSON to bytes and back.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
+use super::Converter;
 
 const EVERYTHING: &str = r#"{"type":"record","name":"R","namespace":"a","fields":[
     {"name":"optional","type":["null","string"],"default":null},
@@ -37,7 +37,7 @@ fn misfits(json: &Value) -> Vec<String> {
 }
 
 #[test]
-fn what_is_printed_is_written_again_as_the_same_bytes() {
+fn printed_json_becomes_the_same_bytes_again() {
     let converter = converter();
     let choices =
         [json!(5), json!({"long": 5}), json!("s"), json!({"bytes": "s"}), json!({"x": 7})];
@@ -52,7 +52,7 @@ fn what_is_printed_is_written_again_as_the_same_bytes() {
 }
 
 #[test]
-fn branches_may_be_named_as_avro_has_it() {
+fn named_branches_are_written_like_bare_ones() {
     let mut named = everything();
     named["optional"] = json!({"string": "text"});
     named["choice"] = json!({"a.N": {"x": 7}});
@@ -61,7 +61,7 @@ fn branches_may_be_named_as_avro_has_it() {
 }
 
 #[test]
-fn a_field_that_is_not_there_gets_its_default() {
+fn missing_field_gets_its_default() {
     let mut json = everything();
     json.as_object_mut().expect("an object").shift_remove("optional");
 
@@ -71,7 +71,7 @@ fn a_field_that_is_not_there_gets_its_default() {
 }
 
 #[test]
-fn everything_that_does_not_fit_is_told_with_its_path() {
+fn every_misfit_is_reported_with_its_path() {
     let mut json = everything();
     json["list"][1]["x"] = json!(5_000_000_000_i64);
     json["map"]["k"] = json!("yes");
@@ -102,7 +102,7 @@ fn everything_that_does_not_fit_is_told_with_its_path() {
 }
 
 #[test]
-fn bytes_that_are_cut_off_or_too_many_are_told_with_path_and_place() {
+fn truncated_and_surplus_bytes_are_reported_with_path_and_position() {
     let (converter, mut avro) = (converter(), converter().to_avro(&everything()).expect("it fits"));
     avro.push(9);
     let error = converter.to_json(&avro).expect_err("too many").to_string();
@@ -120,9 +120,9 @@ fn bytes_that_are_cut_off_or_too_many_are_told_with_path_and_place() {
 }
 
 #[test]
-fn lies_about_lengths_are_answers() {
+fn wrong_lengths_are_errors() {
     let of = |schema: &str, avro: &[u8]| {
-        Converter::new(schema, &[]).expect("a schema").to_json(avro).expect_err("a lie").to_string()
+        Converter::new(schema, &[]).expect("a schema").to_json(avro).expect_err("wrong").to_string()
     };
     let many = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
     assert_eq!(
@@ -140,7 +140,7 @@ fn lies_about_lengths_are_answers() {
 }
 
 #[test]
-fn types_may_stand_in_other_schemas() {
+fn types_of_references_are_used() {
     let inner =
         r#"{"type":"record","name":"In","namespace":"a","fields":[{"name":"x","type":"int"}]}"#;
     let outer =

@@ -1,11 +1,13 @@
 //! Pairs of schemas, judged three times: by this crate, by apache-avro's `SchemaCompatibility`, and
-//! by what really happens when values that were written with the one are read with the other.
+//! by reading values of one schema with the other.
 //!
-//! Where they differ, [`oracles`] says which is right and why; any other difference fails.
-//! `SCHEMAS_PAIRS=1000000` tries a million pairs; without it, a few thousand.
+//! If the judges differ, [`oracles`] says which one is right and why; any other difference fails.
+//! `SCHEMAS_PAIRS=1000000` tries a million pairs; the default is a few thousand.
 
 mod oracles;
 mod shape;
+mod text;
+mod values;
 
 use apache_avro::Schema;
 use proptest::prelude::*;
@@ -29,7 +31,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn three_judges_agree_or_the_difference_is_known(
+    fn judges_agree_except_for_known_differences(
         first in prop::collection::vec(any::<u8>(), 1..60),
         second in prop::collection::vec(any::<u8>(), 0..40),
     ) {
@@ -46,15 +48,15 @@ proptest! {
 
 fn agree(writer: &Shape, reader: &Shape) -> Result<(), TestCaseError> {
     let (written, wanted) = (writer.json(), reader.json());
-    let told = |what: &str| format!("{what}\nwriter {written}\nreader {wanted}");
-    let invalid = |invalid| TestCaseError::fail(told(&format!("not valid: {invalid:?}")));
+    let report = |what: &str| format!("{what}\nwriter {written}\nreader {wanted}");
+    let invalid = |invalid| TestCaseError::fail(report(&format!("not valid: {invalid:?}")));
     let (old, new) = (parse_one(&written).map_err(invalid)?, parse_one(&wanted).map_err(invalid)?);
     let problems = read(old.root(0).expect("a type"), new.root(0).expect("a type"));
     let is_readable = problems.iter().all(|one| one.kind.severity() != Severity::Break);
     let theirs = |text: &str| match Schema::parse_str(text) {
         Ok(schema) => Ok(Some(schema)),
         Err(error) if oracles::is_refused_default(&error) => Ok(None),
-        Err(error) => Err(TestCaseError::fail(told(&format!("apache-avro: {error}")))),
+        Err(error) => Err(TestCaseError::fail(report(&format!("apache-avro: {error}")))),
     };
     let (Some(old), Some(new)) = (theirs(&written)?, theirs(&wanted)?) else { return Ok(()) };
     for (judge, verdict) in [
@@ -68,7 +70,7 @@ fn agree(writer: &Shape, reader: &Shape) -> Result<(), TestCaseError> {
         prop_assert!(
             verdict.is_ok() == is_readable || is_known,
             "{}",
-            told(&format!("{judge} says {verdict:?}, and this crate {problems:#?}"))
+            report(&format!("{judge} says {verdict:?}, and this crate {problems:#?}"))
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The other judges, and where each is known to differ.
+//! The other judges, and their known differences from the specification.
 
 use apache_avro::{
     Schema,
@@ -17,7 +17,7 @@ pub(crate) fn is_refused_default(error: &apache_avro::Error) -> bool {
     error.to_string().starts_with("`default`'s value type of field")
 }
 
-/// Whether every value of `writer` can be read; if not, why one can't.
+/// Reads every value of `writer`. Returns the error of the first one that fails.
 pub(crate) fn reads(writer: &Shape, old: &Schema, new: &Schema) -> Result<(), String> {
     let write = GenericDatumWriter::builder(old).human_readable(true).build().expect("a writer");
     let reader = GenericDatumReader::builder(old)
@@ -34,7 +34,7 @@ pub(crate) fn reads(writer: &Shape, old: &Schema, new: &Schema) -> Result<(), St
     Ok(())
 }
 
-/// apache-avro's verdict.
+/// The verdict of apache-avro.
 pub(crate) fn can_read(old: &Schema, new: &Schema) -> Result<(), String> {
     match SchemaCompatibility::can_read(old, new) {
         Ok(Compatibility::Full) => Ok(()),
@@ -65,12 +65,12 @@ pub(crate) fn reading_differs(problems: &[Problem], is_readable: bool, reader: &
     // takes the first one that matches by name and type. With several records, enums or maps,
     // another branch may fit by chance.
     reader.has_rich_union()
-        // Everything that is in the way must be something that apache-avro lets pass.
+        // Every problem must be one that apache-avro ignores.
         || problems.iter().filter(|one| one.kind.severity() == Severity::Break).all(is_lenient)
 }
 
-/// What apache-avro's reader takes against the specification, because its values know neither names
-/// nor their writer's type.
+/// Whether apache-avro's reader ignores this problem against the specification, because its values
+/// have neither names nor their writer's type.
 fn is_lenient(problem: &Problem) -> bool {
     let word = |text: &str| {
         let text = text.strip_prefix("any of ").unwrap_or(text);
@@ -92,11 +92,11 @@ fn is_lenient(problem: &Problem) -> bool {
     }
 }
 
-/// Types that apache-avro's reader takes for each other, though the specification does not promote
-/// them: some depend on the value (text that is a symbol, bytes of the right length), and a double
-/// is cut to a float.
+/// Types that apache-avro's reader confuses, though the specification does not promote them: some
+/// depend on the value (text that is a symbol, bytes of the right length), and a double is cut to a
+/// float.
 const LENIENT: [(&str, &str); 12] = [
-    // Types of other names: values know none.
+    // Types of other names, because values have none.
     ("record", "record"),
     ("enum", "enum"),
     ("fixed", "fixed"),

@@ -1,12 +1,7 @@
-//! Schemas made of random bytes, small changes to them, and values of them.
+//! Random schemas, derived from bytes, and small changes to them. `text` writes them, `values` has
+//! values of them.
 
-use std::collections::BTreeMap;
-
-use apache_avro::types::Value;
-use serde_json::{Value as Json, json};
-use uuid::Uuid;
-
-/// Random choices. Where the bytes end, every choice is the first one, so that shorter bytes make
+/// Random choices. After the last byte, every choice is the first one, so that fewer bytes make
 /// simpler schemas.
 pub(crate) struct Entropy<'a>(std::slice::Iter<'a, u8>);
 
@@ -44,17 +39,17 @@ pub(crate) enum Shape {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Naming {
-    name: &'static str,
-    namespace: &'static str,
-    alias: Option<&'static str>,
+    pub(crate) name: &'static str,
+    pub(crate) namespace: &'static str,
+    pub(crate) alias: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Field {
-    name: &'static str,
-    alias: Option<&'static str>,
-    shape: Shape,
-    has_default: bool,
+    pub(crate) name: &'static str,
+    pub(crate) alias: Option<&'static str>,
+    pub(crate) shape: Shape,
+    pub(crate) has_default: bool,
 }
 
 const PLAIN: [&str; 8] = ["int", "long", "string", "boolean", "bytes", "double", "float", "null"];
@@ -70,7 +65,7 @@ const SYMBOLS: [&str; 4] = ["X", "Y", "Z", "W"];
 const DEPTH_MAX: usize = 3;
 
 impl Shape {
-    /// A type of random choices.
+    /// A random type.
     pub(crate) fn new(entropy: &mut Entropy<'_>) -> Self {
         Self::inner(entropy, 0, false)
     }
@@ -111,7 +106,7 @@ impl Shape {
         Self::Enum(naming(entropy), SYMBOLS[..count].to_vec(), entropy.below(3) == 1)
     }
 
-    /// Changes something, somewhere.
+    /// Changes one part of the type.
     pub(crate) fn mutate(&mut self, entropy: &mut Entropy<'_>) {
         let mut index = entropy.below(self.size());
         self.at(&mut index, entropy);
@@ -139,7 +134,7 @@ impl Shape {
         let is_union = matches!(self, Self::Union(_));
         let is_done = self.children().into_iter().any(|child| child.at(index, entropy));
         if let (true, Self::Union(branches)) = (is_union && is_done, &mut *self) {
-            // The branch may have become like another one, or a union.
+            // The branch may now be like another one, or a union.
             let old = std::mem::take(branches);
             old.into_iter().for_each(|branch| add_branch(branches, branch));
             if branches.is_empty() {
@@ -226,7 +221,7 @@ impl Shape {
         }
     }
 
-    /// Whether a union has several branches that a value could be taken for without its name.
+    /// Whether a union has several branches that a value without its name could fit.
     pub(crate) fn has_rich_union(&self) -> bool {
         match self {
             Self::Array(inner) | Self::Map(inner) => inner.has_rich_union(),
@@ -238,195 +233,6 @@ impl Shape {
             Self::Record(_, fields) => fields.iter().any(|field| field.shape.has_rich_union()),
             _ => false,
         }
-    }
-
-    /// The schema's text.
-    pub(crate) fn json(&self) -> String {
-        self.text(&mut BTreeMap::new(), "", "").to_string()
-    }
-
-    fn text<'a>(
-        &'a self,
-        seen: &mut BTreeMap<String, &'a Self>,
-        enclosing: &str,
-        around: &str,
-    ) -> Json {
-        // apache-avro takes an empty namespace for none, so that there is no way out of a
-        // namespace.
-        let within = |naming: &Naming| if enclosing.is_empty() { naming.namespace } else { "n" };
-        let mut define = |naming: &Naming| {
-            let full = |name: &str| match within(naming) {
-                "" => name.to_owned(),
-                namespace => format!("{namespace}.{name}"),
-            };
-            let mut name = naming.name.to_owned();
-            // A type without a namespace can be referred to only where there is none around.
-            let is_here = enclosing.is_empty() && naming.namespace.is_empty();
-            while let Some(other) = seen.get(&full(&name)) {
-                if is_here && *other == self && !self.holds_around() {
-                    return Err(json!(name));
-                }
-                name.push('_');
-            }
-            seen.insert(full(&name), self);
-            let aliases: Vec<_> = naming.alias.into_iter().collect();
-            let told = json!({ "name": name, "namespace": within(naming), "aliases": aliases });
-            Ok((told, full(&name)))
-        };
-        let mut told = match self {
-            Self::Plain(name) => return json!(name),
-            Self::Logical(logical, base) => return json!({ "type": base, "logicalType": logical }),
-            Self::Array(inner) => {
-                return json!({ "type": "array", "items": inner.text(seen, enclosing, around) });
-            }
-            Self::Map(inner) => {
-                return json!({ "type": "map", "values": inner.text(seen, enclosing, around) });
-            }
-            Self::Union(branches) => {
-                return branches
-                    .iter()
-                    .map(|branch| branch.text(seen, enclosing, around))
-                    .collect();
-            }
-            Self::Around if around.is_empty() => return json!("null"),
-            Self::Around => return json!(["null", around]),
-            Self::Enum(naming, ..) | Self::Fixed(naming, _) | Self::Record(naming, _) => {
-                define(naming)
-            }
-        };
-        let (told, full) = match &mut told {
-            Ok((told, full)) => (told, full),
-            Err(reference) => return reference.take(),
-        };
-        match self {
-            Self::Enum(_, symbols, has_default) => {
-                told["type"] = json!("enum");
-                told["symbols"] = json!(symbols);
-                if *has_default {
-                    told["default"] = json!(symbols[0]);
-                }
-            }
-            Self::Fixed(_, size) => {
-                told["type"] = json!("fixed");
-                told["size"] = json!(size);
-            }
-            Self::Record(naming, fields) => {
-                told["type"] = json!("record");
-                let fields = fields.iter().map(|field| {
-                    let kind = field.shape.text(seen, within(naming), full);
-                    let aliases: Vec<_> = field.alias.into_iter().collect();
-                    let mut told = json!({ "name": field.name, "aliases": aliases, "type": kind });
-                    if field.has_default {
-                        told["default"] = field.shape.default();
-                    }
-                    told
-                });
-                told["fields"] = fields.collect();
-            }
-            _ => {}
-        }
-        told.take()
-    }
-
-    fn holds_around(&self) -> bool {
-        match self {
-            Self::Array(inner) | Self::Map(inner) => inner.holds_around(),
-            Self::Union(branches) => branches.iter().any(Self::holds_around),
-            Self::Record(_, fields) => fields.iter().any(|field| field.shape.holds_around()),
-            shape => *shape == Self::Around,
-        }
-    }
-
-    fn default(&self) -> Json {
-        match self {
-            Self::Plain("null") | Self::Around => Json::Null,
-            Self::Plain("boolean") => json!(false),
-            Self::Logical("uuid", _) => json!(Uuid::nil().to_string()),
-            Self::Plain("string" | "bytes") => json!(""),
-            Self::Plain(_) | Self::Logical(..) => json!(0),
-            Self::Array(_) => json!([]),
-            Self::Map(_) => json!({}),
-            Self::Union(branches) => branches[0].default(),
-            Self::Record(_, fields) => {
-                fields.iter().map(|field| (field.name.to_owned(), field.shape.default())).collect()
-            }
-            Self::Enum(_, symbols, _) => json!(symbols[0]),
-            Self::Fixed(_, size) => json!("0".repeat(*size)),
-        }
-    }
-
-    /// Values of the type: every branch and symbol, and the ends of numbers.
-    pub(crate) fn values(&self) -> Vec<Value> {
-        let mut values: Vec<Value> = match self {
-            Self::Plain("null") => vec![Value::Null],
-            Self::Plain("boolean") => vec![Value::Boolean(true)],
-            Self::Plain("int") => vec![Value::Int(i32::MIN), Value::Int(7)],
-            Self::Plain("long") => vec![Value::Long(i64::MAX), Value::Long(7)],
-            Self::Plain("float") => vec![Value::Float(1.5)],
-            Self::Plain("double") => vec![Value::Double(1e300)],
-            Self::Plain("bytes") => {
-                vec![Value::Bytes(vec![0xFF, 0xFE, 0, 1, 2]), Value::Bytes(Vec::new())]
-            }
-            Self::Plain(_) => {
-                vec![Value::String("some text".to_owned()), Value::String(String::new())]
-            }
-            Self::Logical("date", _) => vec![Value::Date(1)],
-            Self::Logical("timestamp-millis", _) => vec![Value::TimestampMillis(i64::MAX)],
-            Self::Logical("timestamp-micros", _) => vec![Value::TimestampMicros(i64::MAX)],
-            Self::Logical(..) => vec![Value::Uuid(Uuid::from_u128(1 << 127))],
-            Self::Array(inner) => {
-                inner.values().into_iter().map(|value| Value::Array(vec![value])).collect()
-            }
-            Self::Map(inner) => {
-                let of = |value| Value::Map([("key".to_owned(), value)].into());
-                inner.values().into_iter().map(of).collect()
-            }
-            Self::Union(branches) => (0..)
-                .zip(branches)
-                .flat_map(|(index, branch)| {
-                    branch
-                        .values()
-                        .into_iter()
-                        .map(move |value| Value::Union(index, Box::new(value)))
-                })
-                .collect(),
-            Self::Record(_, fields) => {
-                let mut all: Vec<(&str, Vec<Value>)> =
-                    fields.iter().map(|field| (field.name, field.shape.values())).collect();
-                let first =
-                    all.iter().map(|(name, values)| ((*name).to_owned(), values[0].clone()));
-                let inner = Value::Union(1, Box::new(Value::Record(first.collect())));
-                for ((_, values), _) in
-                    all.iter_mut().zip(fields).filter(|(_, field)| field.shape == Self::Around)
-                {
-                    values.push(inner.clone());
-                }
-                let of = |changed: usize, index: usize| {
-                    let value = |at: usize, values: &[Value]| {
-                        values[if at == changed { index } else { 0 }].clone()
-                    };
-                    let fields = all.iter().enumerate();
-                    Value::Record(
-                        fields
-                            .map(|(at, (name, values))| ((*name).to_owned(), value(at, values)))
-                            .collect(),
-                    )
-                };
-                let mut values = vec![of(0, 0)];
-                for (changed, (_, inner)) in all.iter().enumerate() {
-                    values.extend((1..inner.len()).map(|index| of(changed, index)));
-                }
-                values
-            }
-            Self::Enum(_, symbols, _) => (0..)
-                .zip(symbols)
-                .map(|(index, symbol)| Value::Enum(index, (*symbol).to_owned()))
-                .collect(),
-            Self::Fixed(_, size) => vec![Value::Fixed(*size, vec![0xFF; *size])],
-            Self::Around => vec![Value::Union(0, Box::new(Value::Null))],
-        };
-        values.truncate(64);
-        values
     }
 }
 
@@ -444,13 +250,13 @@ fn rename(naming: &mut Naming, entropy: &mut Entropy<'_>) {
     naming.name = entropy.pick(&NAMES);
 }
 
-/// Adds a branch unless a union may not have it.
+/// Adds a branch, unless the specification forbids it in this union.
 fn add_branch(branches: &mut Vec<Shape>, branch: Shape) {
     let base = |shape: &Shape| match shape {
         Shape::Plain(name) | Shape::Logical(_, name) => Some(*name),
         Shape::Array(_) => Some("array"),
         Shape::Map(_) => Some("map"),
-        // Named types get different names when they are written, unless they are the same.
+        // `text` gives different named types different names.
         _ => None,
     };
     let is_like = |other: &Shape| match (base(other), base(&branch)) {

@@ -1,11 +1,16 @@
-//! `schemas diff`: what has changed, in words and by JSON path, and what of it breaks.
+//! `schemas diff`: every change, in words and with its JSON path, and the problems that it causes.
 
 mod change;
+mod fields;
+mod sides;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -14,25 +19,28 @@ use schemas::{avro::json_path, compatibility::Level};
 use crate::{
     check,
     config::Config,
-    files::{File, Side},
-    report::{Finding, Format, Outcome, Place, Report, Weight, count},
+    files::File,
+    place::Place,
+    print::out,
+    report::{Finding, Format, Outcome, Report, Weight, count},
+    side::Side,
     source::Against,
     stop::Stop,
     texts::Texts,
 };
 
-use change::Sides;
+use sides::Sides;
 
-/// What to compare.
+/// The arguments of `diff`.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// Two files, the older one first; without them, every schema is compared with its latest
+    /// Two files, the older one first. By default, every schema is compared with its latest
     /// release.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     against: Against,
-    /// Compares the schemas that are staged for the next commit, and not those of the working tree.
+    /// Compares the schemas in the index instead of the working tree.
     #[arg(long, conflicts_with = "files")]
     staged: bool,
 }
@@ -52,7 +60,7 @@ impl Diff {
             }
         };
         let is_changed = !report.findings.is_empty();
-        let outcome = if format == Format::Text { text(&report) } else { report.tell(format) };
+        let outcome = if format == Format::Text { text(&report)? } else { report.write(format)? };
         Ok(if outcome == Outcome::Fine && is_changed { Outcome::Pending } else { outcome })
     }
 
@@ -142,12 +150,12 @@ fn summarize(report: &mut Report) {
     };
 }
 
-/// One line a change, below the schema that it is in.
-fn text(report: &Report) -> Outcome {
+/// Prints one line per change, below its schema.
+fn text(report: &Report) -> io::Result<Outcome> {
     let mut last = "";
     for finding in &report.findings {
         if finding.subject != last {
-            println!("{}", finding.subject);
+            out!("{}", finding.subject)?;
             last = &finding.subject;
         }
         let place = finding.place.as_ref().or(finding.other.as_ref());
@@ -165,11 +173,11 @@ fn text(report: &Report) -> Outcome {
         };
         let path =
             if finding.path.is_empty() { String::new() } else { format!("{}: ", finding.path) };
-        println!("  {mark} {path}{}  ({release}{at})", finding.message);
+        out!("  {mark} {path}{}  ({release}{at})", finding.message)?;
         for (word, note) in &finding.notes {
-            println!("          {word}: {note}");
+            out!("          {word}: {note}")?;
         }
     }
-    println!("{}", report.summary);
-    if report.errors() > 0 { Outcome::Broken } else { Outcome::Fine }
+    out!("{}", report.summary)?;
+    Ok(report.outcome())
 }

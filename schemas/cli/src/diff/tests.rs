@@ -1,10 +1,10 @@
-//! `diff` reports what `release` takes as changed, and nothing else, for schemas changed at random.
+//! `diff` reports exactly the schemas that `release` takes as changed, for random changes.
 
 use proptest::prelude::*;
 use schemas::compatibility::Level;
 use serde_json::{Value, json};
 
-use super::change::Sides;
+use super::sides::Sides;
 use crate::{config::Config, files::File, texts::Texts};
 
 fn texts(json: &Value) -> Texts {
@@ -15,7 +15,7 @@ fn texts(json: &Value) -> Texts {
     }])
 }
 
-/// The ids of the changes that are told, for two schemas that are valid.
+/// The ids of the reported changes; `None` if a schema is not valid.
 fn changes(old: &Value, new: &Value) -> Option<Vec<&'static str>> {
     let (old, new) = (texts(old), texts(new));
     if !old.problems.is_empty() || !new.problems.is_empty() {
@@ -46,7 +46,7 @@ fn thing() -> Value {
     })
 }
 
-/// Every place in a JSON text.
+/// The JSON pointer of every value.
 fn places(json: &Value, at: &str, out: &mut Vec<String>) {
     out.push(at.to_owned());
     match json {
@@ -63,7 +63,7 @@ fn places(json: &Value, at: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Changes `json` at one of its places, in one of several ways.
+/// Changes `json` at one of its values, in one of several ways.
 fn mutate(json: &mut Value, place: usize, how: usize) {
     let mut all = Vec::new();
     places(json, "", &mut all);

@@ -1,16 +1,17 @@
-//! Finds every difference between two schemas. What it breaks is decided elsewhere.
+//! A walk that finds every difference between two schemas. `fields` has the part for records. The
+//! problems that a difference causes are found elsewhere.
 
 use std::collections::HashSet;
 
-use schemas::avro::{Field, Kind, Name, Root, Schemas, Span, Type, TypeId, Use};
+use schemas::avro::{Kind, Name, Root, Schemas, Span, Type, TypeId, Use};
 use serde_json::Value;
 
 use super::change::Change;
 
 /// A walk through two schemas, side by side.
 pub(super) struct Walk<'a> {
-    old: &'a Schemas,
-    new: &'a Schemas,
+    pub(super) old: &'a Schemas,
+    pub(super) new: &'a Schemas,
     seen: HashSet<(TypeId, TypeId)>,
     changes: Vec<Change>,
 }
@@ -28,7 +29,8 @@ impl<'a> Walk<'a> {
         walk.changes
     }
 
-    fn say(
+    /// Adds a change.
+    pub(super) fn say(
         &mut self,
         id: &'static str,
         path: &str,
@@ -40,7 +42,8 @@ impl<'a> Walk<'a> {
         self.changes.push(Change { id, path: path.to_owned(), message, old_at, new_at, kinds });
     }
 
-    fn compare(&mut self, old: Use, new: Use, path: &str) {
+    /// Compares two types.
+    pub(super) fn compare(&mut self, old: Use, new: Use, path: &str) {
         use schemas::compatibility::Kind as Problem;
         let (before, after) = (self.old.get(old.id), self.new.get(new.id));
         let at = (Some(old.span), Some(new.span));
@@ -98,7 +101,7 @@ impl<'a> Walk<'a> {
                 &[Problem::LogicalTypeChanged],
             );
         }
-        self.texts(before.kind.doc(), after.kind.doc(), at, path);
+        self.docs(before.kind.doc(), after.kind.doc(), at, path);
         let aliases = |kind: &Kind| {
             kind.aliases().iter().map(|(name, _)| name.clone()).collect::<Vec<Name>>()
         };
@@ -143,12 +146,12 @@ impl<'a> Walk<'a> {
                     self.say("symbols-reordered", path, message, at, &[]);
                 }
                 if old.default != new.default {
-                    let told =
+                    let text =
                         |default: &Option<String>| default.clone().unwrap_or("none".to_owned());
                     let message = format!(
                         "the default symbol was {}, and is now {}",
-                        told(&old.default),
-                        told(&new.default)
+                        text(&old.default),
+                        text(&new.default)
                     );
                     self.say("enum-default-changed", path, message, at, &[]);
                 }
@@ -161,6 +164,7 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Compares the branches of two unions.
     fn unions(&mut self, old: &[Use], new: &[Use], at: (Option<Span>, Option<Span>), path: &str) {
         use schemas::compatibility::Kind as Problem;
         let word = |schemas: &Schemas, branch: &Use| {
@@ -169,8 +173,8 @@ impl<'a> Walk<'a> {
         };
         let simple = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
         let names: Vec<String> = old.iter().map(|branch| word(self.old, branch)).collect();
-        // By full names first. Of what is left, a type that kept its simple name has moved to
-        // another namespace.
+        // First by full names. Of the rest, a type with the same simple name has moved to another
+        // namespace.
         let mut pairs: Vec<Option<usize>> = new
             .iter()
             .map(|branch| names.iter().position(|name| *name == word(self.new, branch)))
@@ -212,100 +216,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn fields(&mut self, old: &[Field], new: &[Field], path: &str) {
-        use schemas::compatibility::Kind as Problem;
-        let step =
-            |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        let mut kept = Vec::new();
-        for field in new {
-            let is_old_name = |name: &str| field.aliases.iter().any(|(alias, _)| alias == name);
-            let by_name = old.iter().position(|other| other.name == field.name);
-            let Some(index) =
-                by_name.or_else(|| old.iter().position(|other| is_old_name(&other.name)))
-            else {
-                let default = field.default.as_ref();
-                let default = default
-                    .map_or("no default".to_owned(), |default| format!("default {}", default.json));
-                let message =
-                    format!("this field is new: {}, {default}", self.new.describe(field.kind.id));
-                let kinds = &[Problem::FieldWithoutDefault, Problem::NullFieldAdded];
-                self.say(
-                    "field-added",
-                    &step(&field.name),
-                    message,
-                    (None, Some(field.name_span)),
-                    kinds,
-                );
-                continue;
-            };
-            kept.push(index);
-            let other = &old[index];
-            let path = step(&field.name);
-            let at = (Some(other.name_span), Some(field.name_span));
-            if other.name != field.name {
-                let message = format!("field {} is now called {}", other.name, field.name);
-                let kinds = &[Problem::ReadByAlias, Problem::FieldWithoutDefault];
-                self.say("field-renamed", &path, message, at, kinds);
-            }
-            self.compare(other.kind, field.kind, &path);
-            let json = |field: &Field| field.default.as_ref().map(|default| default.json.clone());
-            if json(other) != json(field) {
-                let told = |field| json(field).map_or("none".to_owned(), |json| json.to_string());
-                let message =
-                    format!("the default was {}, and is now {}", told(other), told(field));
-                let at = (
-                    other.default.as_ref().map_or(at.0, |default| Some(default.span)),
-                    field.default.as_ref().map_or(at.1, |default| Some(default.span)),
-                );
-                self.say("default-changed", &path, message, at, &[]);
-            }
-            self.texts(other.doc.as_deref(), field.doc.as_deref(), at, &path);
-            let aliases = |field: &Field| {
-                field.aliases.iter().map(|(alias, _)| alias.clone()).collect::<Vec<_>>()
-            };
-            if aliases(other) != aliases(field) {
-                self.say("aliases-changed", &path, "its aliases have changed".to_owned(), at, &[]);
-            }
-            if other.order != field.order {
-                let message = format!("the order was {}, and is now {}", other.order, field.order);
-                self.say("order-changed", &path, message, at, &[]);
-            }
-            let extra = |field: &Field| {
-                field.extra.iter().map(|(name, value, _)| told(name, value)).collect()
-            };
-            self.attributes(extra(other), extra(field), at, &path);
-        }
-        if !kept.is_sorted() {
-            let at = (
-                old.first().map(|field| field.name_span),
-                new.first().map(|field| field.name_span),
-            );
-            self.say(
-                "fields-reordered",
-                path,
-                "the fields are in another order".to_owned(),
-                at,
-                &[],
-            );
-        }
-        for (index, field) in old.iter().enumerate() {
-            if !kept.contains(&index) {
-                let message =
-                    format!("this field is gone: it was {}", self.old.describe(field.kind.id));
-                let kinds = &[Problem::FieldWithoutDefault, Problem::NullFieldAdded];
-                self.say(
-                    "field-removed",
-                    &step(&field.name),
-                    message,
-                    (Some(field.name_span), None),
-                    kinds,
-                );
-            }
-        }
-    }
-
-    /// Compares attributes that Avro does not know, whatever their order.
-    fn attributes(
+    /// Compares attributes that Avro does not define, whatever their order.
+    pub(super) fn attributes(
         &mut self,
         mut old: Vec<String>,
         mut new: Vec<String>,
@@ -315,14 +227,15 @@ impl<'a> Walk<'a> {
         old.sort();
         new.sort();
         if old != new {
-            let told =
+            let text =
                 |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-            let message = format!("other attributes were {}, and are now {}", told(old), told(new));
+            let message = format!("other attributes were {}, and are now {}", text(old), text(new));
             self.say("attributes-changed", path, message, at, &[]);
         }
     }
 
-    fn texts(
+    /// Compares docs.
+    pub(super) fn docs(
         &mut self,
         old: Option<&str>,
         new: Option<&str>,
@@ -335,23 +248,23 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The attributes of a type that Avro does not know, each in words. Those of a logical type count
-/// too, such as a decimal's scale of 0, unless it is told as a change of the type.
-fn extra(one: &Type, is_logical_told: bool) -> Vec<String> {
-    let is_told =
-        |name: &str| is_logical_told && matches!(name, "logicalType" | "precision" | "scale");
-    let all = one.extra.iter().filter(|(name, _)| !is_told(name));
-    all.map(|(name, value)| told(name, value)).collect()
+/// The attributes of a type that Avro does not define, each in words. Those of a logical type are
+/// included, such as a decimal's scale of 0, unless the change of the type is already reported.
+fn extra(one: &Type, is_logical_reported: bool) -> Vec<String> {
+    let is_reported =
+        |name: &str| is_logical_reported && matches!(name, "logicalType" | "precision" | "scale");
+    let all = one.extra.iter().filter(|(name, _)| !is_reported(name));
+    all.map(|(name, value)| attribute(name, value)).collect()
 }
 
-/// An attribute in words, the keys of objects in their alphabetical order.
-fn told(name: &str, value: &Value) -> String {
+/// An attribute in words, with the keys of objects sorted.
+pub(super) fn attribute(name: &str, value: &Value) -> String {
     let mut value = value.clone();
     value.sort_all_objects();
     format!("{name}: {value}")
 }
 
-/// Whether what both lists hold is in another order.
+/// Whether the common items of two lists are in another order.
 fn is_reordered<T>(old: &[T], new: &[T], is_same: impl Fn(&T, &T) -> bool) -> bool {
     let places = new.iter().filter_map(|one| old.iter().position(|other| is_same(one, other)));
     !places.is_sorted()

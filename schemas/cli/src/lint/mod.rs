@@ -1,4 +1,4 @@
-//! `schemas lint`: whether the files are valid, and whether they keep to the house's rules.
+//! `schemas lint`: whether the files are valid and follow the house rules.
 
 mod rules;
 
@@ -14,19 +14,20 @@ use schemas::{
 use crate::{
     check::{EMPTY_BASELINE, SUBJECT_REMOVED},
     config::{Allow, Config},
-    files::Side,
+    print::out,
     report::{Finding, Format, Outcome, Report, count},
+    side::Side,
     stop::Stop,
     texts::Texts,
 };
 
-/// What to lint, or what to explain.
+/// The arguments of `lint`.
 #[derive(Debug, Args)]
 pub(crate) struct Lint {
     /// Explains a rule of `lint` or a kind of problem of `check`; without an id, lists all.
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     explain: Option<String>,
-    /// Lints the schemas that are staged for the next commit, and not those of the working tree.
+    /// Lints the schemas in the index instead of the working tree.
     #[arg(long)]
     staged: bool,
 }
@@ -41,13 +42,13 @@ impl Lint {
             return explain(id);
         }
         let side = Side::of(&folder()?, self.staged)?;
-        Ok(lint(&Texts::read(&side)?, &Config::read(&side)?).tell(format))
+        Ok(lint(&Texts::read(&side)?, &Config::read(&side)?).write(format)?)
     }
 }
 
-/// Everything that is wrong with the files and is not allowed.
+/// Every problem of the files that schemas.toml does not allow.
 pub(crate) fn lint(texts: &Texts, config: &Config) -> Report {
-    // What is invalid can't be allowed: readers would fail all the same.
+    // An invalid schema can't be allowed: readers would still fail.
     let mut findings: Vec<Finding> =
         texts.problems.iter().map(|problem| Finding::invalid(texts, problem)).collect();
     let mut is_used = vec![false; config.allow.len()];
@@ -61,7 +62,7 @@ pub(crate) fn lint(texts: &Texts, config: &Config) -> Report {
     let is_compatibility =
         |rule: &str| rule == SUBJECT_REMOVED.0 || Kind::ALL.iter().any(|kind| kind.id() == rule);
     for (allow, is_used) in config.allow.iter().zip(is_used) {
-        // Whether exceptions of `check` are used, only `check` knows.
+        // Only `check` knows whether its exceptions are used.
         if !is_used && !is_compatibility(&allow.rule) {
             findings.push(rules::unused_allow(&allow.rule, &allow.at));
         }
@@ -80,17 +81,17 @@ pub(crate) fn lint(texts: &Texts, config: &Config) -> Report {
     Report { command: "lint", checked, findings, summary }
 }
 
-/// A rule or kind as it is explained.
+/// A rule or kind with its explanation.
 struct Explained {
     id: &'static str,
-    /// The command that finds it.
+    /// The command that reports it.
     command: &'static str,
     text: &'static str,
-    /// What an exception in schemas.toml names, where there may be one.
+    /// The place that an exception in schemas.toml names, if one is possible.
     at: Option<&'static str>,
 }
 
-/// Every rule of `lint` and kind of `check`.
+/// Every rule of `lint` and every kind of `check`.
 fn explained() -> Vec<Explained> {
     const FIELD: Option<&str> = Some("<type>.<field>");
     let of = |id, command, text, at| Explained { id, command, text, at };
@@ -108,6 +109,7 @@ fn explained() -> Vec<Explained> {
     valid.chain(house).chain(kinds).chain([removed, empty]).collect()
 }
 
+/// Prints the explanation of a rule or kind, or a list of all.
 fn explain(id: &str) -> Result<Outcome> {
     let all = explained();
     if id.is_empty() {
@@ -115,7 +117,7 @@ fn explain(id: &str) -> Result<Outcome> {
             let whole = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
             let end =
                 [". ", ": "].iter().filter_map(|end| whole.find(end)).min().unwrap_or(whole.len());
-            println!("{id:24} {command:14} {}", whole[..end].trim_end_matches('.'));
+            out!("{id:24} {command:14} {}", whole[..end].trim_end_matches('.'))?;
         }
         return Ok(Outcome::Fine);
     }
@@ -123,13 +125,13 @@ fn explain(id: &str) -> Result<Outcome> {
     let Explained { command, text, at, .. } = found.ok_or_else(|| {
         Stop::Usage(format!("no rule is called {id:?}: `schemas lint --explain` lists all"))
     })?;
-    println!("{id} ({command})\n");
+    out!("{id} ({command})\n")?;
     for line in text.lines() {
-        println!("{}", line.trim());
+        out!("{}", line.trim())?;
     }
     if let Some(at) = at {
-        println!("\nWhere it is no problem, schemas.toml says so:\n");
-        println!("[[allow]]\nrule = \"{id}\"\nat = \"{at}\"\nreason = \"...\"");
+        out!("\nWhere it is no problem, schemas.toml says so:\n")?;
+        out!("[[allow]]\nrule = \"{id}\"\nat = \"{at}\"\nreason = \"...\"")?;
     }
     Ok(Outcome::Fine)
 }

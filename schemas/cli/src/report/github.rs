@@ -1,4 +1,4 @@
-//! For GitHub: workflow commands, which it shows beside the lines of a pull request.
+//! The format for GitHub: workflow commands, which it shows beside the lines of a pull request.
 //!
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
 
@@ -15,8 +15,8 @@ pub(super) fn write(report: &Report) -> String {
             Weight::Note => "::notice ",
         });
         if let Some(place) = &finding.place {
-            let (line, column) = place.position(place.bytes.start);
-            let (end_line, end_column) = place.position(place.bytes.end);
+            let (line, column) = place.start();
+            let (end_line, end_column) = place.end();
             let _ =
                 write!(out, "file={},line={line},endLine={end_line},", property(&place.file.path));
             if line == end_line {

@@ -1,24 +1,25 @@
-//! For programs: one object, whose keys stay.
+//! The format for programs: one JSON object. Its keys do not change.
 
 use serde_json::{Value, json};
 
-use super::{Finding, Place, Report};
+use super::{Finding, Report};
+use crate::place::Place;
 
 pub(super) fn write(report: &Report) -> String {
     let findings: Vec<Value> = report.findings.iter().map(one).collect();
-    let told = json!({
+    let report = json!({
         "command": report.command,
         "checked": report.checked,
         "errors": report.errors(),
         "warnings": report.warnings(),
         "findings": findings,
     });
-    format!("{told:#}\n")
+    format!("{report:#}\n")
 }
 
 /// A finding as an object.
 fn one(finding: &Finding) -> Value {
-    let mut told = json!({
+    let mut object = json!({
         "id": finding.id,
         "severity": finding.weight.word(),
         "subject": finding.subject,
@@ -28,14 +29,14 @@ fn one(finding: &Finding) -> Value {
         "released": finding.other.as_ref().map(place),
     });
     for (word, note) in &finding.notes {
-        told[*word] = json!(note);
+        object[*word] = json!(note);
     }
-    told
+    object
 }
 
 fn place(place: &Place) -> Value {
-    let (line, column) = place.position(place.bytes.start);
-    let (end_line, end_column) = place.position(place.bytes.end);
+    let (line, column) = place.start();
+    let (end_line, end_column) = place.end();
     json!({
         "file": place.file.path,
         "json_path": schemas::avro::json_path(&place.file.text, place.bytes.start),

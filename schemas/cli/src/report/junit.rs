@@ -1,4 +1,4 @@
-//! For continuous integration: JUnit's XML, one test case for each schema that was looked at.
+//! The format for continuous integration: JUnit's XML, with a test case for each checked schema.
 
 use std::fmt::Write as _;
 
@@ -18,10 +18,10 @@ pub(super) fn write(report: &Report) -> String {
         format!("name=\"schemas {}\" tests=\"{tests}\" failures=\"{failures}\"", report.command);
     let _ = writeln!(out, "<testsuites {suite}>\n  <testsuite {suite}>");
     for name in names {
-        let name_told = escape(name);
+        let escaped = escape(name);
         let _ = write!(
             out,
-            "    <testcase classname=\"schemas.{}\" name=\"{name_told}\"",
+            "    <testcase classname=\"schemas.{}\" name=\"{escaped}\"",
             report.command
         );
         let mut findings =
@@ -62,7 +62,7 @@ fn body(finding: &Finding) -> String {
     body
 }
 
-/// Text for elements and attributes of XML 1.0, which has no way to write most control characters.
+/// Text for elements and attributes of XML 1.0, which can't represent most control characters.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for one in text.chars() {

@@ -1,89 +1,50 @@
-//! What a command found, and the forms in which it is told: text for people, JSON for programs,
-//! JUnit for continuous integration, annotations for GitHub.
+//! The findings of a command, and their formats: text for people, JSON for programs, JUnit for
+//! continuous integration, annotations for GitHub.
 
 mod github;
 mod json;
 mod junit;
 mod text;
 
-use std::{fmt, ops::Range, rc::Rc};
+use std::io;
 
 use clap::ValueEnum;
-use schemas::avro::{Invalid, Span};
+use schemas::avro::Invalid;
 
-use crate::{files::File, texts::Texts};
+use crate::{place::Place, print, texts::Texts};
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people, with the place in the file; in colour on a terminal.
+    /// For people, with the lines of the files; in colour on a terminal.
     Text,
     /// One JSON object.
     Json,
-    /// JUnit's XML, a test case for each schema.
+    /// JUnit's XML, with a test case for each schema.
     Junit,
     /// Workflow commands that GitHub shows beside the lines.
     Github,
 }
 
-/// How a command ends: the process's exit code.
+/// The result of a command, which is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     /// There is nothing to do.
     Fine = 0,
-    /// Something has changed that is not taken over yet.
+    /// Changes are pending.
     Pending = 1,
     /// Something is invalid or breaks.
     Broken = 2,
 }
 
-/// A place in a file.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) file: Rc<File>,
-    pub(crate) bytes: Range<usize>,
-    /// What is there.
-    pub(crate) label: String,
-}
-
-impl Place {
-    pub(crate) fn new(texts: &Texts, span: Span, label: impl Into<String>) -> Self {
-        let file = texts.file(span.source).clone();
-        // The parser's spans are whole characters. A report must not depend on it: it would panic.
-        let Range { start, end } = span.range();
-        let start = file.text.floor_char_boundary(start);
-        let bytes = start..file.text.ceil_char_boundary(end).max(start);
-        Self { file, bytes, label: label.into() }
-    }
-
-    /// Line and column of a byte of the file.
-    fn position(&self, byte: usize) -> (usize, usize) {
-        position(&self.file.text[..self.file.text.floor_char_boundary(byte)])
-    }
-}
-
-impl fmt::Display for Place {
-    /// Writes `path:line:column`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (line, column) = self.position(self.bytes.start);
-        write!(f, "{}:{line}:{column}", self.file.path)
-    }
-}
-
-/// Line and column of what follows `before`, both from 1, the column in characters.
-pub(crate) fn position(before: &str) -> (usize, usize) {
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
-/// How much a finding weighs.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
-    /// It must not go on like this.
+    /// It must be fixed.
     Error,
-    /// It is worth knowing before going on.
+    /// It should be known.
     Warning,
-    /// It is so.
+    /// It is a fact.
     Note,
 }
 
@@ -97,29 +58,29 @@ impl Weight {
     }
 }
 
-/// One thing that was found.
+/// One finding.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    /// The rule or kind.
+    /// The id of the rule or kind.
     pub(crate) id: &'static str,
-    /// How much it weighs.
+    /// How serious it is.
     pub(crate) weight: Weight,
     /// The full name of the type that it is in, or its file.
     pub(crate) subject: String,
-    /// Where in the type.
+    /// The path in the type.
     pub(crate) path: String,
     /// What is wrong, in a sentence.
     pub(crate) message: String,
-    /// Where it stands.
+    /// The range that it is about.
     pub(crate) place: Option<Place>,
-    /// What it is compared with.
+    /// The range that it is compared with.
     pub(crate) other: Option<Place>,
-    /// More about it: a word and what it says.
+    /// Further lines, each with the word before it.
     pub(crate) notes: Vec<(&'static str, String)>,
 }
 
 impl Finding {
-    /// Where it is, in words.
+    /// Subject and path, for people.
     fn whole_path(&self) -> String {
         if self.path.is_empty() {
             self.subject.clone()
@@ -128,7 +89,7 @@ impl Finding {
         }
     }
 
-    /// A text that is no schema.
+    /// The finding of a text that is no valid schema.
     pub(crate) fn invalid(texts: &Texts, invalid: &Invalid) -> Self {
         let root = texts.schemas.root(invalid.span.source as usize);
         let name = root.and_then(|root| root.name());
@@ -147,29 +108,34 @@ impl Finding {
     }
 }
 
-/// All that a command found.
+/// All findings of a command.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// The command's name.
     pub(crate) command: &'static str,
-    /// What was looked at.
+    /// The subjects that were checked.
     pub(crate) checked: Vec<String>,
-    /// What was found.
+    /// The findings.
     pub(crate) findings: Vec<Finding>,
-    /// The last line of the text form.
+    /// The last line of the text format.
     pub(crate) summary: String,
 }
 
 impl Report {
-    /// Writes it to standard output, and says how the command ends.
-    pub(crate) fn tell(&self, format: Format) -> Outcome {
-        let told = match format {
+    /// Writes the report to standard output, and returns the result of the command.
+    pub(crate) fn write(&self, format: Format) -> io::Result<Outcome> {
+        let text = match format {
             Format::Text => text::write(self),
             Format::Json => json::write(self),
             Format::Junit => junit::write(self),
             Format::Github => github::write(self),
         };
-        print!("{told}");
+        print::bytes(text.as_bytes())?;
+        Ok(self.outcome())
+    }
+
+    /// The result of the command.
+    pub(crate) fn outcome(&self) -> Outcome {
         if self.errors() == 0 { Outcome::Fine } else { Outcome::Broken }
     }
 
@@ -186,7 +152,7 @@ impl Report {
     }
 }
 
-/// `1 error`, `2 errors`.
+/// A number with its noun: `1 error`, `2 errors`.
 pub(crate) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
@@ -194,12 +160,12 @@ pub(crate) fn count(number: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, lint::lint};
+    use crate::{config::Config, files::File, lint::lint};
 
     const THING: &str = r#"{ "type": "record", "name": "shop.Thing", "doc": "Ein Ding für €.",
         "fields": [{ "name": "size", "type": ["null", "int"], "doc": "𝄞", "default": null }] }"#;
 
-    /// Every form of the report of a file with this text.
+    /// The report of a file with this text, in every format.
     fn forms(text: &str) -> [String; 4] {
         let file = File {
             path: "avro/Thing.avsc".to_owned(),

@@ -1,10 +1,11 @@
-//! For people: what rustc's errors look like.
+//! The format for people, which looks like rustc's errors.
 
 use std::io::IsTerminal as _;
 
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Renderer, Snippet};
 
-use super::{Finding, Place, Report, Weight};
+use super::{Finding, Report, Weight};
+use crate::place::Place;
 
 pub(super) fn write(report: &Report) -> String {
     let is_coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -40,7 +41,7 @@ fn one(finding: &Finding, renderer: &Renderer) -> String {
 }
 
 fn snippet(place: &Place, kind: AnnotationKind) -> Snippet<'_, Annotation<'_>> {
-    // A record or an array over many lines is shown by its first one.
+    // Of a record or an array over many lines, the first line is shown.
     let text = &place.file.text[place.bytes.clone()];
     let end = text.find('\n').map_or(place.bytes.end, |at| place.bytes.start + at);
     let annotation = kind.span(place.bytes.start..end.max(place.bytes.start));

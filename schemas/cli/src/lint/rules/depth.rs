@@ -1,5 +1,5 @@
-//! Rules about types that hold themselves, files that refer to each other, and how deep schemas
-//! nest.
+//! Rules about types that contain themselves, files that refer to each other, and the depth of
+//! schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,19 +13,19 @@ pub(super) fn endless_records(found: &mut Found<'_>) {
     let endless = endless(found);
     for (name, record) in found.records() {
         if endless.contains(name) {
-            let message = "every value of this record holds another one, without end";
+            let message = "every value of this record contains another one, without end";
             found.say(
                 name,
                 "",
                 record.name_span,
                 message,
-                "make the field that holds it optional: [\"null\", ...]",
+                "make the field that contains it optional: [\"null\", ...]",
             );
         }
     }
 }
 
-/// The records that no finite value has.
+/// The records without a finite value.
 fn endless<'a>(found: &Found<'a>) -> BTreeSet<&'a str> {
     let records = found.records();
     let mut endless: BTreeSet<&str> = records.iter().map(|(name, _)| *name).collect();
@@ -70,7 +70,7 @@ pub(super) fn recursive_types(found: &mut Found<'_>) {
             waiting.extend(uses(kind).into_iter().map(|used| used.id));
         }
         if is_recursive && !endless.contains(name) {
-            let message = "this record can hold itself, as deep as a writer likes";
+            let message = "this record can contain itself to any depth";
             found.say(name, "", record.name_span, message, "refer to the other record by its id");
         }
     }
@@ -92,33 +92,33 @@ pub(super) fn reference_cycles(found: &mut Found<'_>) {
         }
     }
     for (&source, others) in &references {
-        // The shortest way back to the file.
-        let mut ways: Vec<Vec<u32>> = others.keys().map(|&other| vec![other]).collect();
+        // A search for the shortest path back to the file.
+        let mut paths: Vec<Vec<u32>> = others.keys().map(|&other| vec![other]).collect();
         let mut seen = BTreeSet::new();
         let mut index = 0;
-        while index < ways.len() {
-            let way = ways[index].clone();
-            let last = way[way.len() - 1];
+        while index < paths.len() {
+            let path = paths[index].clone();
+            let last = path[path.len() - 1];
             if last == source {
-                let path = |source: &u32| found.texts.file(*source).path.clone();
-                let told: Vec<String> = std::iter::once(&source).chain(&way).map(path).collect();
+                let name = |source: &u32| found.texts.file(*source).path.clone();
+                let files: Vec<String> = std::iter::once(&source).chain(&path).map(name).collect();
                 let subject =
                     found.texts.schemas.root(source as usize).and_then(|root| root.name());
-                let subject = subject.map_or(path(&source), |name| name.full().to_owned());
+                let subject = subject.map_or(name(&source), |name| name.full().to_owned());
                 let message =
-                    format!("files refer to each other in a circle: {}", told.join(" -> "));
+                    format!("files refer to each other in a circle: {}", files.join(" -> "));
                 found.say(
                     &subject,
                     "",
-                    others[&way[0]],
+                    others[&path[0]],
                     message,
-                    "move what both need into a file of its own",
+                    "move the common types to a file of their own",
                 );
                 break;
             }
             if seen.insert(last) {
                 for &next in references.get(&last).into_iter().flat_map(BTreeMap::keys) {
-                    ways.push([way.as_slice(), &[next]].concat());
+                    paths.push([path.as_slice(), &[next]].concat());
                 }
             }
             index += 1;
@@ -126,7 +126,7 @@ pub(super) fn reference_cycles(found: &mut Found<'_>) {
     }
 }
 
-/// As deep as `serde_json` reads.
+/// The depth that `serde_json` reads.
 const NESTING_MAX: usize = 127;
 
 pub(super) fn nesting(found: &mut Found<'_>) {
@@ -138,13 +138,13 @@ pub(super) fn nesting(found: &mut Found<'_>) {
         if depth > NESTING_MAX {
             let message =
                 format!("it nests {depth} levels deep, with all types that it uses in one text");
-            found.say(name, "", at, message, "hold the inner records by their ids");
+            found.say(name, "", at, message, "refer to the inner records by their ids");
         }
     }
 }
 
-/// How deep a type nests where it stands with all types that it uses. One that holds itself is
-/// another rule's problem.
+/// The depth of a type in one text with all types that it uses. A type that contains itself is the
+/// problem of another rule.
 fn depth(found: &Found<'_>, id: TypeId, known: &mut BTreeMap<TypeId, usize>) -> usize {
     if let Some(depth) = known.get(&id) {
         return *depth;

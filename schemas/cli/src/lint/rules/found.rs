@@ -1,18 +1,19 @@
-//! What the rules look at, and where they put what they find. It has no rule.
+//! What the rules look at, and the list of their findings. It has no rules.
 
 use std::collections::BTreeSet;
 
 use schemas::avro::{Field, Kind, Record, Span, Type, Use};
 
 use crate::{
-    report::{Finding, Place, Weight},
+    place::Place,
+    report::{Finding, Weight},
     texts::{Texts, uses},
 };
 
-/// What the rules see and say.
+/// The texts that the rules look at, and their findings.
 pub(super) struct Found<'a> {
     pub(super) texts: &'a Texts,
-    /// Files with problems of validity.
+    /// The files that are not valid, which the rules skip.
     pub(super) broken: BTreeSet<u32>,
     pub(super) rule: &'static str,
     pub(super) findings: Vec<Finding>,
@@ -24,6 +25,7 @@ impl<'a> Found<'a> {
         Self { texts, broken, rule: "", findings: Vec::new() }
     }
 
+    /// Adds a finding of the current rule.
     pub(super) fn say(
         &mut self,
         subject: &str,
@@ -45,13 +47,14 @@ impl<'a> Found<'a> {
         });
     }
 
-    /// All definitions of named types in valid files, with their full names.
+    /// The named types of valid files, with their full names.
     pub(super) fn named(&self) -> Vec<(&'a str, &'a Type)> {
         let sound = |one: &&Type| one.span.is_some_and(|span| !self.broken.contains(&span.source));
         let types = self.texts.schemas.types().filter(sound);
         types.filter_map(|one| Some((one.kind.name()?.full(), one))).collect()
     }
 
+    /// The records of valid files, with their full names.
     pub(super) fn records(&self) -> Vec<(&'a str, &'a Record)> {
         let named = self.named().into_iter();
         named
@@ -62,6 +65,7 @@ impl<'a> Found<'a> {
             .collect()
     }
 
+    /// The fields of these records, with the full names of the records.
     pub(super) fn fields(&self) -> Vec<(&'a str, &'a Field)> {
         let records = self.records().into_iter();
         records
@@ -69,7 +73,7 @@ impl<'a> Found<'a> {
             .collect()
     }
 
-    /// Types without a name inside a use, with their paths.
+    /// Adds the types without a name inside a use, with their paths.
     pub(super) fn unnamed(&self, used: Use, path: &str, out: &mut Vec<(String, &'a Type)>) {
         let one = self.texts.schemas.get(used.id);
         if one.kind.name().is_some() {

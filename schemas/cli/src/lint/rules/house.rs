@@ -1,4 +1,4 @@
-//! Rules about how this house writes schemas: docs, names, personal data, enums that can grow.
+//! The house style: docs, names, personal data, enums that can grow.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ pub(super) fn renames(found: &mut Found<'_>) {
     }
 }
 
-/// Names of fields that hold personal data wherever they stand.
+/// Names of fields that hold personal data in any record.
 const PERSONAL: [&str; 17] = [
     "address",
     "birth_date",
@@ -163,14 +163,14 @@ pub(super) fn naming(found: &mut Found<'_>) {
 pub(super) fn rust_names(found: &mut Found<'_>) {
     for (name, one) in found.named() {
         if let (Err(why), Some(at)) = (names::type_name(name), one.kind.name_span()) {
-            found.say(name, "", at, why, "take another name");
+            found.say(name, "", at, why.to_string(), "take another name");
         }
         let Kind::Enum(one) = &one.kind else { continue };
         let symbols: Vec<&str> = one.symbols.iter().map(|(symbol, _)| symbol.as_str()).collect();
         let same = names::same_variants(&symbols);
         for (symbol, at) in &one.symbols {
             if let Err(why) = names::variant(symbol) {
-                found.say(name, "", *at, why, "take another symbol");
+                found.say(name, "", *at, why.to_string(), "take another symbol");
             } else if let Some((_, other)) = same.iter().find(|(one, _)| one == symbol) {
                 let message = format!("symbols {other} and {symbol} would be one variant");
                 found.say(name, "", *at, message, "take another symbol");
@@ -179,7 +179,7 @@ pub(super) fn rust_names(found: &mut Found<'_>) {
     }
     for (name, field) in found.fields() {
         if let Err(why) = names::field(&field.name) {
-            found.say(name, &field.name, field.name_span, why, "take another name");
+            found.say(name, &field.name, field.name_span, why.to_string(), "take another name");
         }
     }
 }

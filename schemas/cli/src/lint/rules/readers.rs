@@ -1,4 +1,4 @@
-//! Rules about what valid schemas say and some readers ignore or refuse.
+//! Rules about constructs of valid schemas that some readers ignore or refuse.
 
 use schemas::avro::{Kind, Type};
 
@@ -35,7 +35,8 @@ pub(super) fn misplaced_logical_types(found: &mut Found<'_>) {
     for (name, field) in found.fields() {
         for (attribute, value, at) in &field.extra {
             if attribute == "logicalType" {
-                let message = "this logical type stands in the field, where readers do not look";
+                let message =
+                    "this logical type is an attribute of the field, where readers do not look";
                 let kind = found.texts.schemas.get(field.kind.id).kind.word();
                 let help =
                     format!("write \"type\": {{\"type\": {kind:?}, \"logicalType\": {value}}}");

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::record;
+use crate::message::record;
 
 /// A type at the root, called as the module `order` beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{messages, schema::record};
+use crate::{message::record, messages};
 
 /// Its context is called as a macro.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

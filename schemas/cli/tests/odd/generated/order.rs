@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{messages, schema::record};
+use crate::{message::record, messages};
 
 /// Called as the type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -434,7 +434,7 @@ messages! {
 }
 
 messages! {
-    /// A member of `order`: one of the records in `avro/order/member`.
+    /// A child of `order`: one of the records in `avro/order/member`.
     pub enum Member {
         Member(state::Member),
     }
@@ -446,7 +446,7 @@ pub mod state {
     use serde::{Deserialize, Serialize};
     use uuid::Uuid;
 
-    use crate::schema::record;
+    use crate::message::record;
 
     /// Called as the enum outside this module.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

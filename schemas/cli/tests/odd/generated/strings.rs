@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::record;
+use crate::message::record;
 
 /// A record beside the folders of kinds.
 ///

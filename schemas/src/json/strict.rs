@@ -1,4 +1,4 @@
-//! JSON as people write it, read strictly. It knows no schema.
+//! JSON text, read strictly. It knows no schema.
 
 use std::fmt;
 
@@ -9,18 +9,19 @@ use serde::{
 use serde_json::{Map, Value};
 
 /// Reads JSON in UTF-8. Unlike `serde_json`, it refuses an object with the same key twice, because
-/// readers differ in which of the two values counts, and names a byte order mark.
+/// readers differ in which of the two values counts, and it names a byte order mark.
 ///
 /// # Errors
-/// With line and column.
-pub fn parse(text: &[u8]) -> Result<Value, String> {
+/// If the text is no such JSON, with line and column.
+pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     if text.starts_with("\u{feff}".as_bytes()) {
-        return Err("it begins with a byte order mark (U+FEFF), which JSON has not".to_owned());
+        let why = "it begins with a byte order mark (U+FEFF), which JSON has not";
+        return Err(serde_json::Error::custom(why));
     }
-    serde_json::from_slice(text).map(|Unique(json)| json).map_err(|error| error.to_string())
+    serde_json::from_slice(text).map(|Unique(json)| json)
 }
 
-/// JSON whose objects have each key once.
+/// JSON in which no object has a key twice.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -74,7 +75,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut values = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if values.contains_key(&key) {
-                return Err(A::Error::custom(format!("key {key:?} stands twice in one object")));
+                return Err(A::Error::custom(format!("key {key:?} occurs twice in one object")));
             }
             let Unique(value) = entries.next_value()?;
             values.insert(key, value);
@@ -90,18 +91,19 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn json_is_read_as_serde_json_reads_it() {
+    fn json_without_repeated_keys_is_read_as_serde_json_reads_it() {
         let text = r#"{"a": [null, true, -1, 18446744073709551615, 0.5, "x"], "b": {"a": {}}, "c": 1e300}"#;
-        assert_eq!(parse(text.as_bytes()), Ok(serde_json::from_str(text).expect("JSON")));
-        assert_eq!(parse(b"[]"), Ok(json!([])));
+        let expected: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(parse(text.as_bytes()).expect("JSON"), expected);
+        assert_eq!(parse(b"[]").expect("JSON"), json!([]));
     }
 
     #[test]
-    fn key_that_stands_twice_is_refused_at_any_depth_with_its_place() {
+    fn repeated_key_is_refused_at_any_depth_with_its_place() {
         for text in [r#"{"a": 1, "a": 1}"#, r#"{"x": [{"b": {"a": 1, "\u0061": 2}}]}"#] {
-            let error = parse(text.as_bytes()).expect_err(text);
+            let error = parse(text.as_bytes()).expect_err(text).to_string();
             assert!(
-                error.starts_with("key \"a\" stands twice in one object at line 1 column "),
+                error.starts_with("key \"a\" occurs twice in one object at line 1 column "),
                 "{error}"
             );
         }
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn byte_order_mark_is_named() {
-        let error = parse("\u{feff}{}".as_bytes()).expect_err("a mark");
+        let error = parse("\u{feff}{}".as_bytes()).expect_err("a mark").to_string();
         assert!(error.contains("byte order mark"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! From Avro's binary encoding to JSON.
 //!
-//! What bytes claim of lengths and depths is bounded before it is believed. It writes no bytes.
+//! Lengths and depths that the bytes announce are checked against bounds before they are used. It
+//! writes no bytes.
 
 use std::collections::HashMap;
 
@@ -8,34 +9,34 @@ use apache_avro::Schema as Avro;
 use serde_json::{Number, Value};
 
 use super::{
-    DEPTH_MAX, Malformed,
+    branches::{Node, NodeId, Tree},
+    error::Malformed,
     kind::{Kind, Names, branch_name, kind},
-    path::Path,
-    tree::{Node, NodeId, Tree},
+    path::{DEPTH_MAX, Path},
 };
 
-/// How many values without bytes are believed, beyond one for each byte of the record. Others are
-/// bounded by its bytes.
+/// How many values without bytes are read, beyond one for each byte of the record. The record's
+/// bytes bound all others.
 const EMPTY_VALUES_MAX: usize = 1 << 16;
 
-/// A walk through Avro bytes, which makes JSON of them.
-pub(super) struct Reading<'a> {
+/// A walk through Avro bytes, which builds JSON.
+pub(super) struct AvroToJson<'a> {
     names: &'a Names<'a>,
     tree: Tree<'a>,
     rest: &'a [u8],
     length: usize,
-    /// How many values so far took no bytes.
+    /// The number of values that took no bytes.
     empty: usize,
     path: Path,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> AvroToJson<'a> {
     pub(super) fn new(names: &'a Names<'a>, avro: &'a [u8]) -> Self {
         let (tree, path) = (Tree::new(names), Path::default());
         Self { names, tree, rest: avro, length: avro.len(), empty: 0, path }
     }
 
-    /// Reads a value that takes all bytes.
+    /// Reads a value that takes all of the bytes.
     pub(super) fn whole(mut self, schema: &'a Avro) -> Result<Value, Malformed> {
         let value = self.value(schema)?;
         match self.rest.len() {
@@ -87,8 +88,8 @@ impl<'a> Reading<'a> {
             Kind::Float => {
                 let bytes = self.take(4, "a float")?;
                 let float = f32::from_le_bytes(bytes.try_into().unwrap_or_default());
-                // By its shortest digits, or a float would show the digits of the double next to
-                // it.
+                // By its shortest digits: a float that is printed as a double shows digits that
+                // nobody wrote.
                 floating(float.to_string().parse().unwrap_or(f64::from(float)))
             }
             Kind::Double => {
@@ -145,7 +146,7 @@ impl<'a> Reading<'a> {
                 self.path.item(&key);
                 let value = self.value(types)?;
                 self.path.up();
-                // The last value of a key counts, as in other readers.
+                // The last value of a repeated key counts, as in other readers.
                 match places.get(&key) {
                     Some(&place) => values[place] = (key, value),
                     None => {
@@ -183,7 +184,7 @@ impl<'a> Reading<'a> {
         Ok(taken)
     }
 
-    /// A zigzag number of up to ten bytes.
+    /// Reads a zigzag number of up to ten bytes.
     fn long(&mut self) -> Result<i64, Malformed> {
         let mut number = 0_u64;
         for (index, byte) in self.rest.iter().enumerate().take(10) {
@@ -215,11 +216,11 @@ impl<'a> Reading<'a> {
             .map_err(|_| self.malformed("the string before is not UTF-8"))
     }
 
-    /// How many items the next block of an array or a map has; `None` at its end.
+    /// The number of items in the next block of an array or a map; `None` at its end.
     fn block(&mut self) -> Result<Option<u64>, Malformed> {
         let count = self.long()?;
         if count < 0 {
-            // Its length in bytes, for readers that skip.
+            // A negative count is followed by the block's length in bytes, for readers that skip.
             self.long()?;
         }
         let (count, left) = (count.unsigned_abs(), self.rest.len() as u64);

@@ -1,21 +1,21 @@
 //! From JSON to Avro's binary encoding.
 //!
-//! It goes on after something that does not fit, so that everything is reported at once. It reads
-//! no bytes.
+//! After a value that does not fit the walk continues, so that it reports everything at once. It
+//! reads no bytes.
 
 use apache_avro::{Schema as Avro, schema::RecordSchema};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use super::{
-    DEPTH_MAX, Misfit,
+    branches::{Node, NodeId, Tree},
+    error::Misfit,
     kind::{Kind, Names, branch_name, kind},
-    path::Path,
-    tree::{Node, NodeId, Tree},
+    leaf::{bytes, is_uuid, number},
+    path::{DEPTH_MAX, Path},
 };
 
 /// A walk through JSON, which writes Avro and collects what does not fit.
-pub(super) struct Writing<'a> {
+pub(super) struct JsonToAvro<'a> {
     names: &'a Names<'a>,
     tree: Tree<'a>,
     out: Vec<u8>,
@@ -23,7 +23,7 @@ pub(super) struct Writing<'a> {
     misfits: Vec<Misfit>,
 }
 
-impl<'a> Writing<'a> {
+impl<'a> JsonToAvro<'a> {
     pub(super) fn new(names: &'a Names<'a>) -> Self {
         let (tree, path) = (Tree::new(names), Path::default());
         Self { names, tree, out: Vec::new(), path, misfits: Vec::new() }
@@ -50,7 +50,7 @@ impl<'a> Writing<'a> {
         }
         let shell = match self.tree.get(id) {
             Node::Leaf(json) => json.clone(),
-            // What they hold is looked up where it is written.
+            // Their parts are looked up when they are written.
             Node::Array(_) => Value::Array(Vec::new()),
             Node::Object(_) => Value::Object(Map::new()),
         };
@@ -161,7 +161,7 @@ impl<'a> Writing<'a> {
         }
         let names = self.names;
         match branches {
-            // What is wrong with an optional value is said where it is.
+            // The error of an optional value is reported inside it.
             [one, other] if matches!(kind(names, one), Kind::Null) => self.value(other, id),
             [other, one] if matches!(kind(names, one), Kind::Null) => self.value(other, id),
             _ => {
@@ -205,24 +205,7 @@ impl<'a> Writing<'a> {
     }
 }
 
-pub(super) fn number(json: &Value) -> Option<f64> {
-    match json.as_str() {
-        Some("NaN") => Some(f64::NAN),
-        Some("Infinity") => Some(f64::INFINITY),
-        Some("-Infinity") => Some(f64::NEG_INFINITY),
-        _ => json.as_f64(),
-    }
-}
-
-pub(super) fn bytes(json: &Value) -> Option<Vec<u8>> {
-    json.as_str()?.chars().map(|character| u8::try_from(character).ok()).collect()
-}
-
-/// Whether `text` is a UUID as a schema of a string has it: other spellings would be other bytes.
-pub(super) fn is_uuid(text: &str) -> bool {
-    text.len() == 36 && Uuid::try_parse(text).is_ok()
-}
-
+/// The value in an error, with arrays, objects and long strings cut short.
 fn described(json: &Value) -> String {
     match json {
         Value::Array(_) => "an array".to_owned(),

@@ -1,8 +1,8 @@
-//! JSON as a list of nodes, so that which branch of a union a value fits is found once for each
-//! value and type.
+//! The branch of a union that a value fits, found once for each value and type.
 //!
-//! Values nest, and so do unions: who tries every branch with the whole value below it, again at
-//! every level, takes time that doubles with each level. It writes no bytes.
+//! Values nest, and so do unions. A walk that tries every branch with the whole value below it,
+//! again at every level, takes time that doubles with each level. Therefore JSON is kept as a list
+//! of nodes, with the answer for each node and type. It writes no bytes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,26 +11,28 @@ use serde_json::{Map, Value};
 
 use super::{
     kind::{Kind, Names, branch_name, kind},
-    writing::{bytes, is_uuid, number},
+    leaf::is_leaf_of,
 };
 
-/// The place of a node in its [`Tree`].
+/// The index of a node in its [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct NodeId(usize);
 
+/// A JSON value whose parts are nodes of their own.
 pub(super) enum Node {
     /// Anything but an array or an object.
     Leaf(Value),
     Array(Vec<NodeId>),
-    /// Each key once.
+    /// Every key occurs once.
     Object(Vec<(String, NodeId)>),
 }
 
+/// The nodes of a value, and which types they fit.
 pub(super) struct Tree<'a> {
     names: &'a Names<'a>,
     nodes: Vec<Node>,
-    /// Whether a node can be written as a type, by the type's address. The schema outlives the
-    /// tree.
+    /// Whether a node can be written as a type, which its address identifies: the schema outlives
+    /// the tree.
     fits: HashMap<(*const Avro, NodeId), bool>,
     /// The nodes of defaults, by the address of the default in the schema.
     defaults: HashMap<*const Value, NodeId>,
@@ -50,7 +52,7 @@ impl<'a> Tree<'a> {
         &self.nodes[id.0]
     }
 
-    /// Takes in `json`.
+    /// Adds `json` with all its parts.
     pub(super) fn json(&mut self, json: &Value) -> NodeId {
         let node = match json {
             Value::Array(values) => {
@@ -64,7 +66,7 @@ impl<'a> Tree<'a> {
         self.push(node)
     }
 
-    /// Takes in a default of the schema, once.
+    /// Adds a default of the schema, once.
     pub(super) fn default(&mut self, default: &Value) -> NodeId {
         let key = std::ptr::from_ref(default);
         if let Some(id) = self.defaults.get(&key) {
@@ -75,7 +77,7 @@ impl<'a> Tree<'a> {
         id
     }
 
-    /// The node as JSON. It, and what it holds, is taken out of the tree.
+    /// Removes the node and its parts, and returns them as JSON.
     pub(super) fn take(&mut self, id: NodeId) -> Value {
         match std::mem::replace(&mut self.nodes[id.0], Node::Leaf(Value::Null)) {
             Node::Leaf(value) => value,
@@ -87,7 +89,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Which branch a value is written as, and what of it: the value in `{"long": 5}`, or else all.
+    /// The branch that a value is written as, and the value to write: the inner one of `{"long":
+    /// 5}`, or else the whole. `None` if it fits no branch.
     pub(super) fn pick(&mut self, branches: &[Avro], id: NodeId) -> Option<(usize, NodeId)> {
         if let Node::Object(entries) = self.get(id)
             && let [(name, inner)] = entries.as_slice()
@@ -108,7 +111,7 @@ impl<'a> Tree<'a> {
         if let Some(known) = self.fits.get(&key) {
             return *known;
         }
-        // A default that holds itself is never written to its end, so it does not fit.
+        // A default that contains itself is never written to its end, so it does not fit.
         self.fits.insert(key, false);
         let fits = self.is_written_as(schema, id);
         self.fits.insert(key, fits);
@@ -139,7 +142,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The value or default of each field of a record, and the keys that are no field.
+    /// The value or default of each field of a record, and the keys that are no fields.
     pub(super) fn fields(
         &mut self,
         record: &RecordSchema,
@@ -156,27 +159,5 @@ impl<'a> Tree<'a> {
             value.or_else(|| field.default.as_ref().map(|default| self.default(default)))
         });
         (fields.collect(), unknown)
-    }
-}
-
-/// Whether what is no array and no object is written as a type of this kind.
-fn is_leaf_of(kind: &Kind<'_>, json: &Value) -> bool {
-    match kind {
-        Kind::Null => json.is_null(),
-        Kind::Boolean => json.is_boolean(),
-        Kind::Int => json.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
-        Kind::Long => json.as_i64().is_some(),
-        Kind::Float => {
-            number(json).is_some_and(|double| !double.is_finite() || (double as f32).is_finite())
-        }
-        Kind::Double => number(json).is_some(),
-        Kind::Bytes => bytes(json).is_some(),
-        Kind::String => json.is_string(),
-        Kind::Uuid => json.as_str().is_some_and(is_uuid),
-        Kind::Fixed(fixed) => bytes(json).is_some_and(|bytes| bytes.len() == fixed.size),
-        Kind::Enum(symbols) => {
-            json.as_str().is_some_and(|symbol| symbols.iter().any(|one| one == symbol))
-        }
-        Kind::Array(_) | Kind::Map(_) | Kind::Union(_) | Kind::Record(_) => false,
     }
 }

@@ -1,0 +1,31 @@
+//! Paths of generated types: which module a namespace becomes, and how one type names another.
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::names::ROOT;
+
+/// The module of a namespace, and whether its types stand in the inner module `state`.
+pub(super) fn module(namespace: &str) -> Result<(&str, bool)> {
+    let rest =
+        namespace.strip_prefix(ROOT).with_context(|| format!("{namespace} is not in {ROOT}"))?;
+    match rest.strip_prefix('.').unwrap_or(rest).split_once('.') {
+        None if rest.is_empty() => Ok(("common", false)),
+        None => Ok((&rest[1..], false)),
+        Some((context, "state")) => Ok((context, true)),
+        Some(_) => bail!("{namespace} is too deep: {ROOT}.<context> or {ROOT}.<context>.state"),
+    }
+}
+
+/// The path of a type, as code of the namespace `from` names it.
+pub(super) fn path(full: &str, from: &str) -> Result<String> {
+    let (namespace, name) =
+        full.rsplit_once('.').with_context(|| format!("{full} has no namespace"))?;
+    if namespace == from {
+        return Ok(name.to_owned());
+    }
+    Ok(match module(namespace)? {
+        ("common", _) => format!("crate::{name}"),
+        (context, false) => format!("crate::{context}::{name}"),
+        (context, true) => format!("crate::{context}::state::{name}"),
+    })
+}

@@ -1,0 +1,119 @@
+//! A schema in the form that apache-avro works with, parsed once for the life of the process.
+//!
+//! A parsed schema is never freed, because apache-avro's readers and writers borrow it. There are
+//! as many of them as schemas in the program, plus those that a codec learns: the versions in the
+//! registry.
+
+use std::sync::{LazyLock, OnceLock};
+
+use apache_avro::{
+    Schema as Avro, reader::datum::GenericDatumReader, schema::ResolvedSchema,
+    writer::datum::GenericDatumWriter,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{bounds, bytes::Rest, plain::Plain};
+#[cfg(feature = "tools")]
+use crate::json::Converter;
+use crate::{
+    all::all,
+    error::Cause,
+    schema::{Deprecated, FOREIGN, Schema},
+};
+
+/// The longest string, byte string or array that is allocated because a record's bytes announce
+/// one. Records are far smaller: the broker takes 1 MiB, and dead letters a little more.
+const ALLOCATION_BYTES_MAX: usize = 16 << 20;
+
+/// A schema that values can be written and read with.
+pub(crate) struct Parsed {
+    avro: &'static Avro,
+    name: Option<String>,
+    writer: GenericDatumWriter<'static>,
+    reader: GenericDatumReader<'static>,
+    /// The canonical form: schemas with the same one write the same bytes.
+    canonical: String,
+    /// The schema's mark of deprecation.
+    pub(crate) deprecated: Option<Deprecated>,
+    plain: OnceLock<Result<Plain, Cause>>,
+    #[cfg(feature = "tools")]
+    converter: OnceLock<Converter>,
+}
+
+impl Parsed {
+    /// Parses `json` for the life of the process. Everything else is derived from this one parse.
+    ///
+    /// # Errors
+    /// If it is no Avro schema, or its values have no bound.
+    pub(crate) fn leak(json: &str) -> Result<Self, Cause> {
+        apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
+        let json: Value = serde_json::from_str(json)?;
+        let avro = Avro::parse(&json)?;
+        bounds::check(&avro, ResolvedSchema::try_from(&avro)?.get_names())?;
+        let avro: &'static Avro = Box::leak(Box::new(avro));
+        let name = match avro {
+            Avro::Record(record) => Some(record.name.fully_qualified_name(None).to_string()),
+            _ => None,
+        };
+        // Human readable means that a UUID is written as the string that its schema asks for. It
+        // changes nothing else that these schemas use.
+        Ok(Self {
+            avro,
+            name,
+            writer: GenericDatumWriter::builder(avro).human_readable(true).build()?,
+            reader: GenericDatumReader::builder(avro).human_readable(true).build()?,
+            canonical: avro.canonical_form(),
+            deprecated: Deprecated::of(&json),
+            plain: OnceLock::new(),
+            #[cfg(feature = "tools")]
+            converter: OnceLock::new(),
+        })
+    }
+
+    /// The parsed form of a schema: of this crate, kept from the first call on; of a foreign one,
+    /// parsed anew.
+    pub(crate) fn of(schema: &Schema) -> Result<&'static Self, Cause> {
+        static OWN: LazyLock<Vec<OnceLock<Result<Parsed, Cause>>>> =
+            LazyLock::new(|| all().iter().map(|_| OnceLock::new()).collect());
+        if schema.index == FOREIGN {
+            return Self::leak(schema.json).map(|parsed| &*Box::leak(Box::new(parsed)));
+        }
+        OWN[schema.index].get_or_init(|| Self::leak(schema.json)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The full name; `None` if it is no record.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether `self` and `other` write the same bytes for the same value.
+    pub(crate) fn same_bytes(&self, other: &Self) -> bool {
+        self.canonical == other.canonical
+    }
+
+    /// Appends `value`.
+    pub(crate) fn write<T: Serialize>(&self, value: &T, out: &mut Vec<u8>) -> Result<(), Cause> {
+        self.writer.write_ser(out, value)?;
+        Ok(())
+    }
+
+    /// Reads a value that this schema wrote and that takes all of `bytes`.
+    pub(crate) fn read<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, Cause> {
+        let mut rest = Rest(bytes);
+        let value = self.reader.read_deser(&mut rest)?;
+        rest.end()?;
+        Ok(value)
+    }
+
+    /// The same schema without logical types.
+    pub(super) fn plain(&self) -> Result<&Plain, Cause> {
+        self.plain.get_or_init(|| Plain::of(self.avro)).as_ref().map_err(Clone::clone)
+    }
+
+    /// A converter of its values to JSON and back.
+    #[cfg(feature = "tools")]
+    pub(crate) fn converter(&self) -> &Converter {
+        self.converter.get_or_init(|| Converter::of(self.avro))
+    }
+}
