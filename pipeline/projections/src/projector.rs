@@ -776,7 +776,7 @@ mod tests {
     fn context(runtime: &Runtime) -> Context {
         Context {
             open: Arc::new(|group, _| {
-                let cause = "the test has opened it".to_owned();
+                let cause = "the test has opened it".into();
                 Err(LogError::Fatal { doing: format!("joining {group}"), cause })
             }),
             codec: Arc::new(Codec::local()),
