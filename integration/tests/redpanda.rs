@@ -10,8 +10,8 @@ use std::{
 
 use redpanda::{
     log::{
-        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Session, TopicPartition,
-        Transaction, TransactionError,
+        Connect, Headers, Input, LogError, Membership, ProducerRecord, Record, Session,
+        TopicPartition, Transaction, TransactionError,
     },
     partition_of,
     provision::Provision,
@@ -157,9 +157,9 @@ fn read_back(session: &mut dyn Session, place: &TopicPartition) -> Vec<Record> {
     records
 }
 
-fn outgoing(topic: &str, partition: i32, value: &str) -> Outgoing {
+fn outgoing(topic: &str, partition: i32, value: &str) -> ProducerRecord {
     let value = Some(value.as_bytes().to_vec().into());
-    Outgoing {
+    ProducerRecord {
         topic: topic.into(),
         partition,
         key: value.clone(),

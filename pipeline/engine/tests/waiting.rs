@@ -19,7 +19,7 @@ use bank::{
 };
 use engine::{SchemaSource, driver::Driver};
 use redpanda::{
-    log::{Headers, Outgoing, TopicPartition},
+    log::{Headers, ProducerRecord, TopicPartition},
     memory::Fault,
     partition_of,
 };
@@ -121,7 +121,7 @@ fn restore_that_needs_an_unknown_schema_waits_alone_while_the_registry_is_away()
     driver.kill(0);
     let mut written = Headers::default();
     written.push(headers::VERSION, "7");
-    driver.log.append_raw(Outgoing {
+    driver.log.append_raw(ProducerRecord {
         topic: changelog().topic,
         partition: changelog().partition,
         key: Some("state/account/ann".into()),

@@ -671,7 +671,7 @@ mod tests {
 
     use futures_util::future::BoxFuture;
     use redpanda::{
-        log::{Connect as _, Headers, Outgoing, Transaction},
+        log::{Connect as _, Headers, ProducerRecord, Transaction},
         memory::MemoryLog,
     };
     use tokio::runtime::Runtime;
@@ -758,7 +758,7 @@ mod tests {
         let mut session =
             log.connect("writer", &["input".into()], "writer-0").open().expect("a session");
         session.poll(Duration::ZERO, 1, &mut Vec::new()).expect("it joins");
-        let event = Outgoing {
+        let event = ProducerRecord {
             topic: "events".into(),
             partition: 0,
             key: None,

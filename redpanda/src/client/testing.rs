@@ -9,7 +9,7 @@ use rdkafka::{ClientConfig, producer::BaseProducer};
 
 use crate::{
     batch::Batch,
-    log::{Headers, Outgoing},
+    log::{Headers, ProducerRecord},
     raw,
 };
 
@@ -22,7 +22,7 @@ pub(crate) fn produce(brokers: &str, topic: &str, headers: &Headers, count: usiz
         ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
     let producer = Arc::new(producer);
     let handle = raw::ProducerTopic::new(producer.clone(), topic).expect("a topic");
-    let record = |_| Outgoing {
+    let record = |_| ProducerRecord {
         topic: topic.into(),
         partition: 0,
         key: None,

@@ -2,7 +2,7 @@
 
 use super::{
     headers::{Headers, headers_in},
-    record::{Outgoing, Topic},
+    record::{ProducerRecord, Topic},
 };
 
 /// The length of an absent key or value.
@@ -74,10 +74,10 @@ impl<'a> BatchRecord<'a> {
     }
 
     /// A copy of the record that does not borrow from the batch.
-    pub fn to_outgoing(&self) -> Outgoing {
+    pub fn to_producer_record(&self) -> ProducerRecord {
         let mut headers = Headers::default();
         self.headers().for_each(|(name, value)| headers.push(name, value));
-        Outgoing {
+        ProducerRecord {
             topic: self.topic.clone(),
             partition: self.partition,
             key: self.key.map(|key| key.to_vec().into()),
@@ -181,16 +181,16 @@ impl Batch {
     }
 }
 
-impl Extend<Outgoing> for Batch {
-    fn extend<T: IntoIterator<Item = Outgoing>>(&mut self, records: T) {
-        for Outgoing { topic, partition, key, value, headers } in records {
+impl Extend<ProducerRecord> for Batch {
+    fn extend<T: IntoIterator<Item = ProducerRecord>>(&mut self, records: T) {
+        for ProducerRecord { topic, partition, key, value, headers } in records {
             self.push(&topic, partition, key.as_deref(), value.as_deref(), &headers);
         }
     }
 }
 
-impl FromIterator<Outgoing> for Batch {
-    fn from_iter<T: IntoIterator<Item = Outgoing>>(records: T) -> Self {
+impl FromIterator<ProducerRecord> for Batch {
+    fn from_iter<T: IntoIterator<Item = ProducerRecord>>(records: T) -> Self {
         let mut batch = Self::default();
         batch.extend(records);
         batch
@@ -201,14 +201,14 @@ impl FromIterator<Outgoing> for Batch {
 mod tests {
     use super::*;
 
-    fn records() -> Vec<Outgoing> {
+    fn records() -> Vec<ProducerRecord> {
         let mut headers = Headers::default();
         headers.push("id", "1");
         headers.push("empty", "");
         headers.push(b"\xff\xfe", b"\xff");
         let record =
             |topic: &str, partition, key: Option<&str>, value: Option<&str>, headers: &Headers| {
-                Outgoing {
+                ProducerRecord {
                     topic: topic.into(),
                     partition,
                     key: key.map(|key| key.to_owned().into()),
@@ -224,14 +224,17 @@ mod tests {
         ]
     }
 
-    fn printed(records: impl IntoIterator<Item = Outgoing>) -> Vec<String> {
+    fn printed(records: impl IntoIterator<Item = ProducerRecord>) -> Vec<String> {
         records.into_iter().map(|record| format!("{record:?}")).collect()
     }
 
     #[test]
     fn batch_returns_the_records_that_were_pushed() {
         let batch: Batch = records().into_iter().collect();
-        assert_eq!(printed(batch.iter().map(|record| record.to_outgoing())), printed(records()));
+        assert_eq!(
+            printed(batch.iter().map(|record| record.to_producer_record())),
+            printed(records())
+        );
     }
 
     #[test]
@@ -242,7 +245,10 @@ mod tests {
         batch.truncate(1);
         batch.extend(records().pop());
         let expected = [records().remove(0), records().remove(3)];
-        assert_eq!(printed(batch.iter().map(|record| record.to_outgoing())), printed(expected));
+        assert_eq!(
+            printed(batch.iter().map(|record| record.to_producer_record())),
+            printed(expected)
+        );
         let taken = batch.take();
         assert_eq!((taken.len(), batch.len(), batch.bytes()), (2, 0, 0));
     }

@@ -24,6 +24,6 @@ mod session;
 pub use error::{Cause, LogError, TransactionError};
 pub use headers::Headers;
 pub use input::{Input, Membership};
-pub use record::{Outgoing, Record, Topic, TopicPartition};
+pub use record::{ProducerRecord, Record, Topic, TopicPartition};
 pub use restore::{Restore, Start};
 pub use session::{Connect, Session, Transaction};

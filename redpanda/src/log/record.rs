@@ -52,7 +52,7 @@ pub struct Record {
 
 /// A record to be written. Its author chooses the partition, never the client library.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub struct ProducerRecord {
     /// The topic to write to.
     pub topic: Topic,
     /// The partition's number: [`crate::partition_of`] of the key, or the task's for a changelog.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{partition::PartitionLog, state::State};
 use crate::{
     batch::wire_bytes,
-    log::{Headers, Outgoing, Record, TopicPartition},
+    log::{Headers, ProducerRecord, Record, TopicPartition},
     partition_of,
 };
 
@@ -43,7 +43,7 @@ impl MemoryLog {
         let count = self.state().topics[topic].len() as i32;
         let partition = partition_of(key.as_bytes(), count);
         let key = Some(Bytes::copy_from_slice(key.as_bytes()));
-        let record = Outgoing { topic: topic.into(), partition, key, value, headers };
+        let record = ProducerRecord { topic: topic.into(), partition, key, value, headers };
         (partition, self.append_raw(record))
     }
 
@@ -52,7 +52,7 @@ impl MemoryLog {
     ///
     /// # Panics
     /// If there is no such topic, or the record is over its limit.
-    pub fn append_raw(&self, record: Outgoing) -> i64 {
+    pub fn append_raw(&self, record: ProducerRecord) -> i64 {
         let mut state = self.state();
         let size = wire_bytes(record.key.as_deref(), record.value.as_deref(), &record.headers);
         if let Err(error) = state.check_size(&record.topic, size) {

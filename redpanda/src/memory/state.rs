@@ -9,7 +9,7 @@ use super::{
     partition::{Entry, PartitionLog, Status, Statuses},
 };
 use crate::{
-    log::{LogError, Membership, Outgoing, Record, Topic, TopicPartition, TransactionError},
+    log::{LogError, Membership, ProducerRecord, Record, Topic, TopicPartition, TransactionError},
     topics::record_bytes_max,
 };
 
@@ -135,9 +135,9 @@ impl State {
     }
 
     /// Appends a record and returns its offset.
-    pub(super) fn append(&mut self, transaction: Option<u64>, record: Outgoing) -> i64 {
+    pub(super) fn append(&mut self, transaction: Option<u64>, record: ProducerRecord) -> i64 {
         let timestamp_ms = self.now_ms;
-        let Outgoing { topic, partition, key, value, headers } = record;
+        let ProducerRecord { topic, partition, key, value, headers } = record;
         let logs =
             self.topics.get_mut(&topic).unwrap_or_else(|| panic!("there is no topic {topic}"));
         logs[partition as usize].push(|offset| Entry {

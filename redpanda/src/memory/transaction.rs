@@ -58,7 +58,7 @@ impl MemorySession {
             }
             let partition =
                 TopicPartition { topic: record.topic.clone(), partition: record.partition };
-            state.append(Some(open.transaction), record.to_outgoing());
+            state.append(Some(open.transaction), record.to_producer_record());
             if let Some(transaction) = state
                 .open
                 .get_mut(&open.transaction)
