@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use redpanda::{
     acls::Acls,
     brokers::{BrokerSettings, Brokers},
-    provision::{Provision, retry::Patience},
+    provision::{Provision, retry::RetryPolicy},
     registry::{Registry, RegistrySettings},
     settings,
     tls::TlsSettings,
@@ -110,11 +110,11 @@ fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::Result<ExitCode> {
-    let patience = Patience::new(Duration::from_secs(config.wait_s), |failure| {
+    let retries = RetryPolicy::new(Duration::from_secs(config.wait_s), |failure| {
         eprintln!("provision: {failure}; trying again");
     });
     let provision = Provision::new(&brokers, registry, config.replication)?;
-    let provision = provision.with_patience(patience);
+    let provision = provision.with_retries(retries);
     let plan = provision.plan().await?;
     if plan.is_empty() {
         say("nothing to do: all topics and schemas exist as declared");

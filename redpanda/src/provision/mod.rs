@@ -28,7 +28,7 @@ use crate::{
     topics::{self, Topics},
 };
 use cluster::Cluster;
-use retry::Patience;
+use retry::RetryPolicy;
 
 /// How long new partitions may take to elect a leader, at least.
 const LEADERS_MAX: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ pub struct Provision {
     replication: i32,
     topics: Topics,
     schemas: Vec<&'static Schema>,
-    patience: Patience,
+    retries: RetryPolicy,
 }
 
 impl Provision {
@@ -68,8 +68,8 @@ impl Provision {
         topics: Topics,
     ) -> Result<Self, ProvisionError> {
         let cluster = Cluster::connect(&brokers.into())?;
-        let (schemas, patience) = (schemas::all().to_vec(), Patience::default());
-        Ok(Self { cluster, registry, replication, topics, schemas, patience })
+        let (schemas, retries) = (schemas::all().to_vec(), RetryPolicy::default());
+        Ok(Self { cluster, registry, replication, topics, schemas, retries })
     }
 
     /// The same for other schemas than those that this program was built with.
@@ -80,8 +80,8 @@ impl Provision {
 
     /// The same with retries, of which there are none by default.
     #[must_use]
-    pub fn with_patience(self, patience: Patience) -> Self {
-        Self { patience, ..self }
+    pub fn with_retries(self, retries: RetryPolicy) -> Self {
+        Self { retries, ..self }
     }
 
     /// Compares and returns what is to be done.
@@ -89,7 +89,7 @@ impl Provision {
     /// # Errors
     /// If broker or registry refuse, or do not answer in time.
     pub async fn plan(&self) -> Result<Plan, ProvisionError> {
-        let cluster = self.patience.wait(async || self.cluster.id()).await?;
+        let cluster = self.retries.wait(async || self.cluster.id()).await?;
         let mut plan = Plan { steps: Vec::new(), breaks: Vec::new(), cluster: Some(cluster) };
         self.plan_topics(&mut plan).await?;
         for schema in &self.schemas {
@@ -100,7 +100,7 @@ impl Provision {
 
     async fn plan_topics(&self, plan: &mut Plan) -> Result<(), ProvisionError> {
         let list = async || self.cluster.complete_metadata(&self.topics, self.replication);
-        let metadata = self.patience.wait(list).await?;
+        let metadata = self.retries.wait(list).await?;
         let mut existing = Vec::new();
         for topic in self.topics.iter() {
             match metadata.topics().iter().find(|found| found.name() == topic.name) {
@@ -124,7 +124,7 @@ impl Provision {
         }
         for (topic, replicas) in existing {
             let compare = async || self.cluster.setting_changes(topic, replicas).await;
-            let changes = self.patience.wait(compare).await?;
+            let changes = self.retries.wait(compare).await?;
             if !changes.is_empty() {
                 plan.steps.push(Step::Alter { topic: topic.clone(), changes });
             }
@@ -138,12 +138,12 @@ impl Provision {
         plan: &mut Plan,
     ) -> Result<(), ProvisionError> {
         let registry = &self.registry;
-        let id = self.patience.wait(async || Ok(registry.id_of(schema).await?)).await?;
+        let id = self.retries.wait(async || Ok(registry.id_of(schema).await?)).await?;
         let is_registered = id.is_some();
         let mut after = Vec::new();
         if !is_registered {
             let versions = async || Ok(registry.versions(schema.name).await?);
-            let versions = self.patience.wait(versions).await?;
+            let versions = self.retries.wait(versions).await?;
             let texts: Vec<_> = versions
                 .iter()
                 .map(|version| (format!("version {}", version.number), version.schema.as_str()))
@@ -165,7 +165,7 @@ impl Provision {
         }
         if is_registered || !after.is_empty() {
             let from =
-                self.patience.wait(async || Ok(registry.level_of(schema.name).await?)).await?;
+                self.retries.wait(async || Ok(registry.level_of(schema.name).await?)).await?;
             if from.as_deref() != Some(FULL_TRANSITIVE) {
                 plan.steps.push(Step::Level { schema, from });
             }
@@ -181,7 +181,7 @@ impl Provision {
     /// # Errors
     /// If broker or registry refuse, or do not answer in time.
     pub async fn apply(&self, step: &Step) -> Result<(), ProvisionError> {
-        self.patience.wait(async || self.apply_once(step).await).await
+        self.retries.wait(async || self.apply_once(step).await).await
     }
 
     async fn apply_once(&self, step: &Step) -> Result<(), ProvisionError> {
@@ -205,7 +205,7 @@ impl Provision {
     /// # Errors
     /// If a partition has none for half a minute, and for as long as requests are retried.
     pub async fn wait_for_leaders(&self) -> Result<(), ProvisionError> {
-        let patience = self.patience.at_least(LEADERS_MAX);
-        patience.wait(async || self.cluster.check_leaders(&self.topics)).await
+        let retries = self.retries.at_least(LEADERS_MAX);
+        retries.wait(async || self.cluster.check_leaders(&self.topics)).await
     }
 }

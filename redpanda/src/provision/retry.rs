@@ -18,18 +18,18 @@ type Report = Arc<dyn Fn(&ProvisionError) + Send + Sync>;
 /// How long a request with a retriable error is repeated, and where its failures are reported. The
 /// default repeats nothing.
 #[derive(Clone, Default)]
-pub struct Patience {
+pub struct RetryPolicy {
     retry_max: Duration,
     report: Option<Report>,
 }
 
-impl fmt::Debug for Patience {
+impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Patience").field("retry_max", &self.retry_max).finish_non_exhaustive()
+        f.debug_struct("RetryPolicy").field("retry_max", &self.retry_max).finish_non_exhaustive()
     }
 }
 
-impl Patience {
+impl RetryPolicy {
     /// Repeats each request for up to `retry_max`, and calls `report` with each failure.
     pub fn new(
         retry_max: Duration,

@@ -12,7 +12,7 @@ use std::{
 use fake::{Answer, Fake};
 use rdkafka::mocking::MockCluster;
 use redpanda::{
-    provision::{Provision, ProvisionError, retry::Patience},
+    provision::{Provision, ProvisionError, retry::RetryPolicy},
     registry::{Registry, RegistryError, checked_urls},
     topics::Topics,
 };
@@ -53,13 +53,13 @@ fn provision(cluster: &MockCluster<'_, impl rdkafka::ClientContext>, urls: &str)
 }
 
 /// Retries for up to `longest`, and the failures that were reported.
-fn patience(longest: Duration) -> (Patience, Arc<Mutex<Vec<String>>>) {
+fn retries(longest: Duration) -> (RetryPolicy, Arc<Mutex<Vec<String>>>) {
     let reports = Arc::<Mutex<Vec<String>>>::default();
     let reported = reports.clone();
     let report = move |failure: &ProvisionError| {
         reported.lock().expect("nobody panicked").push(failure.to_string());
     };
-    (Patience::new(longest, report), reports)
+    (RetryPolicy::new(longest, report), reports)
 }
 
 #[tokio::test]
@@ -174,8 +174,8 @@ async fn provision_succeeds_after_a_registry_was_unavailable_at_first() {
         if *count > 2 { empty(request) } else { unavailable() }
     });
     let (fake, cluster) = (fake.await, MockCluster::new(1).expect("a cluster"));
-    let (patience, reports) = patience(Duration::from_secs(60));
-    let provision = provision(&cluster, &fake.url).with_patience(patience);
+    let (retries, reports) = retries(Duration::from_secs(60));
+    let provision = provision(&cluster, &fake.url).with_retries(retries);
 
     let plan = provision.plan().await.expect("a plan");
     assert_eq!(plan.steps.len(), 1, "{plan:?}");
@@ -201,8 +201,8 @@ async fn provision_succeeds_after_a_registry_never_answered_the_first_request() 
         _ => empty(request),
     });
     let (fake, cluster) = (fake.await, MockCluster::new(1).expect("a cluster"));
-    let (patience, reports) = patience(Duration::from_secs(60));
-    let plan = provision(&cluster, &fake.url).with_patience(patience).plan().await.expect("a plan");
+    let (retries, reports) = retries(Duration::from_secs(60));
+    let plan = provision(&cluster, &fake.url).with_retries(retries).plan().await.expect("a plan");
     assert_eq!(plan.steps.len(), 1, "{plan:?}");
     assert_eq!(reports.lock().expect("nobody panicked").len(), 1);
 }
@@ -210,17 +210,17 @@ async fn provision_succeeds_after_a_registry_never_answered_the_first_request() 
 #[tokio::test]
 async fn provision_ends_after_its_retries_and_at_once_on_a_permanent_error() {
     let cluster = MockCluster::new(1).expect("a cluster");
-    let (short, _) = patience(Duration::from_millis(300));
+    let (short, _) = retries(Duration::from_millis(300));
     let error =
-        provision(&cluster, DEAD).with_patience(short).plan().await.expect_err("no registry");
+        provision(&cluster, DEAD).with_retries(short).plan().await.expect_err("no registry");
     assert!(matches!(error, ProvisionError::GaveUp { .. }), "{error}");
     assert!(error.is_passing() && error.to_string().contains(DEAD), "{error}");
 
     let refusing = Fake::start(|_, _| Answer::Status(403, "{}".to_owned())).await;
-    let (long, reports) = patience(Duration::from_secs(600));
+    let (long, reports) = retries(Duration::from_secs(600));
     let since = Instant::now();
     let error =
-        provision(&cluster, &refusing.url).with_patience(long).plan().await.expect_err("no rights");
+        provision(&cluster, &refusing.url).with_retries(long).plan().await.expect_err("no rights");
     assert!(!error.is_passing() && error.to_string().contains("403"), "{error}");
     assert!(
         since.elapsed() < Duration::from_secs(300)

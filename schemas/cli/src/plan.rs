@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use redpanda::{
     brokers::BrokerSettings,
-    provision::{Plan, Provision, retry::Patience},
+    provision::{Plan, Provision, retry::RetryPolicy},
     registry,
 };
 
@@ -64,10 +64,10 @@ impl Cluster {
             self.replication,
             topics,
         )?;
-        let patience = Patience::new(Duration::from_secs(self.wait_s), |failure| {
+        let retries = RetryPolicy::new(Duration::from_secs(self.wait_s), |failure| {
             eprintln!("schemas: {failure}; trying again");
         });
-        Ok(provision.with_schemas(source::working(&catalogue)).with_patience(patience))
+        Ok(provision.with_schemas(source::working(&catalogue)).with_retries(retries))
     }
 }
 
