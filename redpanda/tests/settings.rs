@@ -111,6 +111,6 @@ async fn value_that_the_broker_refuses_is_a_permanent_error_with_its_reason() {
     let provision = provision.with_schemas(Vec::new());
     let plan = provision.plan().await.expect("a plan");
     let error = provision.apply(&plan.steps[0]).await.expect_err("more than an integer holds");
-    assert!(!error.is_passing(), "{error}");
+    assert!(!error.is_retriable(), "{error}");
     assert!(error.to_string().contains("max.message.bytes"), "{error}");
 }

@@ -17,7 +17,7 @@ pub enum ProvisionError {
         #[source]
         cause: Cause,
         /// Whether the same request may succeed later.
-        passing: bool,
+        retriable: bool,
     },
     /// The registry did not answer, or refused.
     #[error(transparent)]
@@ -36,9 +36,9 @@ pub enum ProvisionError {
 impl ProvisionError {
     /// Whether the same request may succeed later: a registry may start after its broker, and a
     /// partition may have no leader yet.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Broker { passing, .. } => *passing,
+            Self::Broker { retriable, .. } => *retriable,
             Self::Registry(error) => matches!(error, RegistryError::Unreachable { .. }),
             Self::GaveUp { .. } => true,
         }
@@ -46,23 +46,23 @@ impl ProvisionError {
 
     /// An error that a retry does not change.
     pub(crate) fn permanent(doing: &str, cause: impl Into<Cause>) -> Self {
-        Self::Broker { doing: doing.to_owned(), cause: cause.into(), passing: false }
+        Self::Broker { doing: doing.to_owned(), cause: cause.into(), retriable: false }
     }
 
     /// An error after which the same request may succeed.
     pub(super) fn retriable(doing: &str, cause: impl Into<Cause>) -> Self {
-        Self::Broker { doing: doing.to_owned(), cause: cause.into(), passing: true }
+        Self::Broker { doing: doing.to_owned(), cause: cause.into(), retriable: true }
     }
 
     /// An answer that is an error.
     pub(super) fn code(doing: &str, code: RDKafkaErrorCode) -> Self {
-        Self::Broker { doing: doing.to_owned(), cause: code.into(), passing: is_retriable(code) }
+        Self::Broker { doing: doing.to_owned(), cause: code.into(), retriable: is_retriable(code) }
     }
 
     /// A refusal of the admin API.
     pub(crate) fn admin(doing: &str, error: raw::AdminError) -> Self {
-        let passing = is_retriable(error.code);
-        Self::Broker { doing: doing.to_owned(), cause: error.into(), passing }
+        let retriable = is_retriable(error.code);
+        Self::Broker { doing: doing.to_owned(), cause: error.into(), retriable }
     }
 
     /// A request to which the client got no answer. An error without a code is about the client
@@ -72,8 +72,8 @@ impl ProvisionError {
             KafkaError::AdminOp(code) => Some(*code),
             error => error.rdkafka_error_code(),
         };
-        let passing = code.is_some_and(is_retriable);
-        Self::Broker { doing: doing.to_owned(), cause: error.into(), passing }
+        let retriable = code.is_some_and(is_retriable);
+        Self::Broker { doing: doing.to_owned(), cause: error.into(), retriable }
     }
 }
 

@@ -53,7 +53,7 @@ impl RetryPolicy {
         let mut reported = String::new();
         loop {
             let error = match request().await {
-                Err(error) if error.is_passing() => error,
+                Err(error) if error.is_retriable() => error,
                 answer => return answer,
             };
             if since.elapsed() >= self.retry_max {

@@ -214,14 +214,14 @@ async fn provision_ends_after_its_retries_and_at_once_on_a_permanent_error() {
     let error =
         provision(&cluster, DEAD).with_retries(short).plan().await.expect_err("no registry");
     assert!(matches!(error, ProvisionError::GaveUp { .. }), "{error}");
-    assert!(error.is_passing() && error.to_string().contains(DEAD), "{error}");
+    assert!(error.is_retriable() && error.to_string().contains(DEAD), "{error}");
 
     let refusing = Fake::start(|_, _| Answer::Status(403, "{}".to_owned())).await;
     let (long, reports) = retries(Duration::from_secs(600));
     let since = Instant::now();
     let error =
         provision(&cluster, &refusing.url).with_retries(long).plan().await.expect_err("no rights");
-    assert!(!error.is_passing() && error.to_string().contains("403"), "{error}");
+    assert!(!error.is_retriable() && error.to_string().contains("403"), "{error}");
     assert!(
         since.elapsed() < Duration::from_secs(300)
             && reports.lock().expect("nobody panicked").is_empty()
