@@ -39,7 +39,7 @@ async fn provision(topic: &str, declared: &str) -> Vec<String> {
         Provision::of(&setting("MILLRACE_BROKERS"), registry, 1, topics).expect("a client");
     let provision = provision.with_schemas(Vec::new());
     let plan = provision.plan().await.expect("a plan");
-    assert!(plan.breaks.is_empty(), "{plan:?}");
+    assert!(plan.conflicts.is_empty(), "{plan:?}");
     for step in &plan.steps {
         provision.apply(step).await.expect("applied");
     }

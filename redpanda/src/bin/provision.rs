@@ -119,7 +119,7 @@ async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::R
     if plan.is_empty() {
         say("nothing to do: all topics and schemas exist as declared");
     }
-    if let [first, others @ ..] = plan.breaks.as_slice() {
+    if let [first, others @ ..] = plan.conflicts.as_slice() {
         let others: Vec<_> = others.iter().map(|other| format!("; {other}")).collect();
         anyhow::bail!("nothing is done: {first}{}", others.concat());
     }

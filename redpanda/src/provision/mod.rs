@@ -20,7 +20,7 @@ use std::time::Duration;
 use schemas::{Schema, compatibility};
 
 pub use error::ProvisionError;
-pub use plan::{Break, Plan, SettingChange, Step};
+pub use plan::{Conflict, Plan, SettingChange, Step};
 
 use crate::{
     brokers::Brokers,
@@ -90,7 +90,7 @@ impl Provision {
     /// If broker or registry refuse, or do not answer in time.
     pub async fn plan(&self) -> Result<Plan, ProvisionError> {
         let cluster = self.retries.wait(async || self.cluster.id()).await?;
-        let mut plan = Plan { steps: Vec::new(), breaks: Vec::new(), cluster: Some(cluster) };
+        let mut plan = Plan { steps: Vec::new(), conflicts: Vec::new(), cluster: Some(cluster) };
         self.plan_topics(&mut plan).await?;
         for schema in &self.schemas {
             self.plan_schema(schema, &mut plan).await?;
@@ -109,7 +109,7 @@ impl Provision {
                         .push(Step::Create { topic: topic.clone(), replication: self.replication });
                 }
                 Some(found) if found.partitions().len() as i64 != i64::from(topic.partitions) => {
-                    plan.breaks.push(Break::Partitions {
+                    plan.conflicts.push(Conflict::Partitions {
                         topic: topic.name.clone(),
                         found: found.partitions().len(),
                         declared: topic.partitions,
@@ -152,12 +152,12 @@ impl Provision {
             match compatibility::breaks(schema.json, &texts) {
                 Ok(breaks) => {
                     let broken =
-                        breaks.into_iter().map(|cause| Break::Incompatible { subject, cause });
-                    plan.breaks.extend(broken);
+                        breaks.into_iter().map(|cause| Conflict::Incompatible { subject, cause });
+                    plan.conflicts.extend(broken);
                 }
                 Err(wrong) => {
-                    plan.breaks.extend(
-                        wrong.into_iter().map(|cause| Break::Unreadable { subject, cause }),
+                    plan.conflicts.extend(
+                        wrong.into_iter().map(|cause| Conflict::Unreadable { subject, cause }),
                     );
                 }
             }

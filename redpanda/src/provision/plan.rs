@@ -10,7 +10,7 @@ use crate::{registry::FULL_TRANSITIVE, topics::Topic};
 
 /// A difference that no step may remove, because that would break keys, readers or writers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Break {
+pub enum Conflict {
     /// A topic has another number of partitions than the file says.
     #[error(
         "{topic} has {found} partitions, topics.yaml says {declared}: a keyed topic never changes \
@@ -148,7 +148,7 @@ pub struct Plan {
     /// The steps, in the order in which they are applied.
     pub steps: Vec<Step>,
     /// What would break. If there is any, no step is applied.
-    pub breaks: Vec<Break>,
+    pub conflicts: Vec<Conflict>,
     /// The cluster's own id, if it has one.
     pub cluster: Option<String>,
 }
@@ -156,7 +156,7 @@ pub struct Plan {
 impl Plan {
     /// Whether broker and registry are as the files declare.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.breaks.is_empty()
+        self.steps.is_empty() && self.conflicts.is_empty()
     }
 
     /// The plan for storage and comparison: equal plans were made of the same state and make the

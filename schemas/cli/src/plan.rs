@@ -78,8 +78,8 @@ pub(crate) async fn run(
 ) -> Result<Outcome> {
     let plan = arguments.cluster.provision(&folder()?)?.plan().await?;
     show(&plan);
-    if !plan.breaks.is_empty() {
-        println!("problems: {}; as it is, nothing will be applied", plan.breaks.len());
+    if !plan.conflicts.is_empty() {
+        println!("problems: {}; as it is, nothing will be applied", plan.conflicts.len());
         return Ok(Outcome::Broken);
     }
     if let Some(file) = arguments.out {
@@ -97,5 +97,5 @@ pub(crate) async fn run(
 /// Prints steps and breaks, one a line.
 pub(crate) fn show(plan: &Plan) {
     plan.steps.iter().for_each(|step| println!("{step}"));
-    plan.breaks.iter().for_each(|problem| println!("breaks   {problem}"));
+    plan.conflicts.iter().for_each(|problem| println!("breaks   {problem}"));
 }
