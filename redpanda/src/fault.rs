@@ -68,7 +68,7 @@ pub fn is_about(name: &str, subject: &str) -> bool {
 }
 
 /// Fails here if it is planned: ends the process, stops it, or panics.
-pub fn place(name: &str) {
+pub fn point(name: &str) {
     if is_due(name) {
         match plan().map(|plan| plan.action) {
             Some(Action::Stop) => stop(name),

@@ -495,7 +495,7 @@ impl<'a> Projector<'a> {
                     // With that bug planted the place is another: between the position and the
                     // rows.
                     if !redpanda::planted("position-apart") {
-                        redpanda::fault::place("before-store");
+                        redpanda::fault::point("before-store");
                     }
                     // A panic is about a record, and stops its partition alone. What it leaves
                     // behind is not used again.
@@ -505,7 +505,7 @@ impl<'a> Projector<'a> {
                         let why = "the projection panicked; the panic is in the log".to_owned();
                         Err(wrong(&chunk[0], why))
                     });
-                    redpanda::fault::place("after-store");
+                    redpanda::fault::point("after-store");
                     if let (Err(error), [_]) = (&done, chunk) {
                         done = match dead(error) {
                             true => bury(projection, &batch, error, &context.metrics).await,

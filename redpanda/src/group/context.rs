@@ -138,7 +138,7 @@ impl ConsumerContext for GroupContext {
             // The group waits for this callback: no other member starts with these partitions
             // before the transaction in flight has ended.
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
-                fault::place("in-rebalance");
+                fault::point("in-rebalance");
                 (self.before_revoke)();
                 let change = match consumer.assignment_lost() {
                     true => Membership::Lost(tasks),

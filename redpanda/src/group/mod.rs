@@ -123,7 +123,7 @@ impl GroupConsumer {
         }
         self.mutant.spoil(&self.brokers, out, before)?;
         match out.len() > before {
-            true => fault::place("after-poll"),
+            true => fault::point("after-poll"),
             false if timeout.is_zero() => {}
             false => self.watermark_client = None,
         }

@@ -170,7 +170,7 @@ impl RestoreThread {
             match polled {
                 None => {}
                 Some(Ok(message)) => {
-                    fault::place("during-restore");
+                    fault::point("during-restore");
                     // A record behind `end` was written later. The task need not know it yet, but
                     // it does no harm.
                     position = message.offset() + 1;

@@ -117,7 +117,7 @@ impl Committer {
             self.breaks_before = self.poller.breaks().count;
             let producer = self.poller.producer();
             retry("beginning a transaction", || producer.begin_transaction())?;
-            fault::place("after-begin");
+            fault::point("after-begin");
         }
         self.is_open = true;
         Ok(())
@@ -163,7 +163,7 @@ impl Committer {
             CallError::Retriable => CallError::Abortable(format!("sending offsets: {error}")),
             other => other,
         })?;
-        fault::place("after-offsets");
+        fault::point("after-offsets");
         Ok(())
     }
 
@@ -177,7 +177,7 @@ impl Committer {
             // Without a flush the process would die with its records, before the broker has any.
             drop(self.poller.producer().flush(CALL_MAX));
         }
-        fault::place("before-commit");
+        fault::point("before-commit");
         if fault::is_due("abort") {
             return Err(self.abort("a fault was planned".to_owned()));
         }
@@ -189,7 +189,7 @@ impl Committer {
             });
         }
         self.end_with_commit()?;
-        fault::place("after-commit");
+        fault::point("after-commit");
         match self.break_since_begin().filter(|_| !planted("same-epoch")) {
             // The transaction is committed, but a copy of one of its requests may still be on its
             // way, and would act on the next transaction of this epoch. A new session has a new

@@ -34,7 +34,7 @@ impl RecordSender {
     pub(super) fn send_all(&mut self, records: &Batch) -> Result<(), CallError> {
         for record in records.iter() {
             self.send(record)?;
-            fault::place("after-send");
+            fault::point("after-send");
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ pub(super) async fn advance(
         if redpanda::planted("position-apart") {
             // The planted bug: the position is there before the rows are.
             transaction.batch_execute("COMMIT; BEGIN").await.map_err(&failed)?;
-            redpanda::fault::place("before-store");
+            redpanda::fault::point("before-store");
         }
         return Ok(());
     }
