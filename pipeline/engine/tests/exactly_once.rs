@@ -1000,7 +1000,7 @@ fn die(step: &str, fault: Choose, seed: u64) {
             let fault = fault(&mut work.random);
             work.driver.log.fail_next(&id, fault);
         }
-        if turn > before && work.driver.log.awaited(&id).is_none() {
+        if turn > before && work.driver.log.pending_fault(&id).is_none() {
             work.driver.kill(0);
             // The other one goes on without it for a while.
             for _ in 0..work.random.random_range(0..20) {

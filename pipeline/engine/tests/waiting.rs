@@ -176,7 +176,7 @@ fn survivor_takes_over_tasks_whose_offsets_are_undecided_while_its_own_go_on() {
     };
     driver.log.fail_next(&driver.transactional_id(0), Fault::AfterOffsets);
     let undecided = send(&driver, &account(0), 1, Deposit { amount: 1 });
-    while driver.log.awaited(&driver.transactional_id(0)).is_some() {
+    while driver.log.pending_fault(&driver.transactional_id(0)).is_some() {
         driver.step(0).unwrap();
     }
     driver.kill(0);

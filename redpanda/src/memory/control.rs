@@ -62,7 +62,7 @@ impl MemoryLog {
     }
 
     /// The fault that is ordered for `transactional_id` and has not acted yet.
-    pub fn awaited(&self, transactional_id: &str) -> Option<Fault> {
+    pub fn pending_fault(&self, transactional_id: &str) -> Option<Fault> {
         self.state().faults.get(transactional_id).copied()
     }
 
