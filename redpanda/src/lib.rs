@@ -16,7 +16,7 @@
 //!
 //! `group` is a member of a consumer group and `restore` reads what a task starts from, both for
 //! [`session`] and [`reader`]; `client` is what all consumers share. [`raw`] is the one folder with
-//! `unsafe`. [`fault`] has the fault points, where a test can make a process fail, and [`planted`]
+//! `unsafe`. [`fault`] has the fault points, where a test can make a process fail, and [`mutant`]
 //! the mutants, bugs that only a build for fault tests has.
 #![deny(unsafe_code)]
 
@@ -29,8 +29,8 @@ pub mod fault;
 mod group;
 pub mod log;
 pub mod memory;
+pub mod mutant;
 mod partition;
-mod planted;
 pub mod provision;
 pub mod raw;
 pub mod reader;
@@ -46,7 +46,6 @@ pub mod writer;
 
 pub use log::batch;
 pub use partition::partition_of;
-pub use planted::planted;
 
 /// The allocator of every program that links this crate, and of librdkafka in it. One thread
 /// allocates the parts of a record and another frees them, which the C library's allocator is slow

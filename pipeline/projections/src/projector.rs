@@ -494,7 +494,7 @@ impl<'a> Projector<'a> {
                     let batch = Batch { place: &place, epoch, from, begin: next, to, records: chunk };
                     // With that bug planted the place is another: between the position and the
                     // rows.
-                    if !redpanda::planted("position-apart") {
+                    if !redpanda::mutant::is_active("position-apart") {
                         redpanda::fault::point("before-store");
                     }
                     // A panic is about a record, and stops its partition alone. What it leaves

@@ -36,7 +36,7 @@ use crate::{
     },
     fault,
     log::{LogError, Membership, Record, Topic, TopicPartition},
-    planted::ReadMutant,
+    mutant::ReadMutant,
     restore::RestoreReader,
 };
 

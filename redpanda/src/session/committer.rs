@@ -43,7 +43,7 @@ use crate::{
     fault,
     group::GroupContext,
     log::{Transaction, TransactionError},
-    planted, raw,
+    mutant, raw,
 };
 
 /// The mutant `offsets-twice` starts after this many transactions of a process, so that the
@@ -133,7 +133,7 @@ impl Committer {
     fn write_last(&mut self, transaction: &Transaction) -> Result<(), CallError> {
         let offsets = offset_list(transaction)?;
         let offsets_first = !self.is_open;
-        let twice = planted("offsets-twice")
+        let twice = mutant::is_active("offsets-twice")
             && MUTANT_COMMITS.fetch_add(1, Ordering::Relaxed) >= BEFORE_MUTANT;
         self.begin()?;
         if offsets_first || twice {
@@ -169,7 +169,7 @@ impl Committer {
 
     /// Writes what is left of the transaction and commits it.
     fn commit(&mut self, transaction: &Transaction) -> Result<(), TransactionError> {
-        if planted("offsets-early") {
+        if mutant::is_active("offsets-early") {
             self.commit_early(transaction);
         }
         self.write_last(transaction).map_err(|error| self.fail(error))?;
@@ -190,7 +190,7 @@ impl Committer {
         }
         self.end_with_commit()?;
         fault::point("after-commit");
-        match self.break_since_begin().filter(|_| !planted("same-epoch")) {
+        match self.break_since_begin().filter(|_| !mutant::is_active("same-epoch")) {
             // The transaction is committed, but a copy of one of its requests may still be on its
             // way, and would act on the next transaction of this epoch. A new session has a new
             // epoch, and the broker refuses requests of the old one.

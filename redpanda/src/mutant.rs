@@ -1,9 +1,9 @@
 //! Mutants: bugs on purpose, with which the fault tests prove that their checks detect a broken
 //! guarantee.
 //!
-//! They exist only in binaries that are built with the feature `planted`, which no deployed build
+//! They exist only in binaries that are built with the feature `mutants`, which no deployed build
 //! enables; there `MILLRACE_PLANT=no-dedupe` activates that mutant. In every other binary
-//! [`planted`] is the constant `false`.
+//! [`is_active`] is the constant `false`.
 //!
 //! librdkafka itself has none of the bugs that readers can have, so [`ReadMutant`] changes what a
 //! correct reader returns into what a reader with the bug would return.
@@ -28,16 +28,16 @@ const MARKER: ([u8; 4], [u8; 6]) = ([0, 0, 0, 1], [0; 6]);
 /// Whether the mutant `name` is active: `offsets-early`, `offsets-twice`, `no-dedupe`,
 /// `keep-overlay`, `position-apart`, `same-epoch`, `no-fence`, `read-uncommitted`, `aborted-ranges`
 /// or `marker-record`.
-#[cfg(feature = "planted")]
-pub fn planted(name: &str) -> bool {
+#[cfg(feature = "mutants")]
+pub fn is_active(name: &str) -> bool {
     static ACTIVE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
     ACTIVE.get_or_init(|| std::env::var("MILLRACE_PLANT").ok()).as_deref() == Some(name)
 }
 
 /// Whether the mutant `name` is active: never, in this build.
-#[cfg(not(feature = "planted"))]
+#[cfg(not(feature = "mutants"))]
 #[inline]
-pub const fn planted(_name: &str) -> bool {
+pub const fn is_active(_name: &str) -> bool {
     false
 }
 
@@ -52,7 +52,7 @@ impl ReadMutant {
     /// The isolation level. Mutants that read past the last stable offset, or return aborted
     /// records, read uncommitted.
     pub(crate) fn isolation() -> &'static str {
-        match planted("read-uncommitted") || planted("aborted-ranges") {
+        match is_active("read-uncommitted") || is_active("aborted-ranges") {
             true => "read_uncommitted",
             false => "read_committed",
         }
@@ -70,10 +70,10 @@ impl ReadMutant {
         records: &mut Vec<Record>,
         from: usize,
     ) -> Result<(), LogError> {
-        if planted("aborted-ranges") {
+        if is_active("aborted-ranges") {
             wait_until_stable(brokers, &records[from..])?;
         }
-        if planted("marker-record") {
+        if is_active("marker-record") {
             self.add_markers(records, from);
         }
         Ok(())
