@@ -20,7 +20,7 @@ use std::sync::{
 };
 
 /// The content of `MILLRACE_FAULT`.
-struct Plan {
+struct PlannedFault {
     point: String,
     argument: String,
     /// How many more times the fault point is reached until it acts; counted down.
@@ -35,14 +35,15 @@ enum Action {
     Panic,
 }
 
-static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
+static PLANNED: OnceLock<Option<PlannedFault>> = OnceLock::new();
 
-fn plan() -> Option<&'static Plan> {
-    PLAN.get_or_init(|| std::env::var("MILLRACE_FAULT").ok().map(|text| Plan::parse(&text)))
+fn planned() -> Option<&'static PlannedFault> {
+    PLANNED
+        .get_or_init(|| std::env::var("MILLRACE_FAULT").ok().map(|text| PlannedFault::parse(&text)))
         .as_ref()
 }
 
-impl Plan {
+impl PlannedFault {
     fn parse(text: &str) -> Self {
         let mut words = text.split(':');
         let mut word = || words.next().unwrap_or_default().to_owned();
@@ -59,18 +60,18 @@ impl Plan {
 
 /// Whether the fault point `name` is to fail at all.
 pub(crate) fn is_planned(name: &str) -> bool {
-    plan().is_some_and(|plan| plan.point == name)
+    planned().is_some_and(|fault| fault.point == name)
 }
 
 /// Whether the fault `name` is planned for `subject`, every time.
 pub fn is_about(name: &str, subject: &str) -> bool {
-    plan().is_some_and(|plan| plan.point == name && plan.argument == subject)
+    planned().is_some_and(|fault| fault.point == name && fault.argument == subject)
 }
 
 /// Fails here if it is planned: ends the process, stops it, or panics.
 pub fn point(name: &str) {
     if is_due(name) {
-        match plan().map(|plan| plan.action) {
+        match planned().map(|fault| fault.action) {
             Some(Action::Stop) => stop(name),
             Some(Action::Panic) => panic!("MILLRACE_FAULT: panicking at {name}"),
             _ => die(name),
@@ -80,7 +81,8 @@ pub fn point(name: &str) {
 
 /// Whether the fault point `name` is to fail now.
 pub(crate) fn is_due(name: &str) -> bool {
-    plan().is_some_and(|plan| plan.point == name && plan.left.fetch_sub(1, Ordering::Relaxed) == 1)
+    planned()
+        .is_some_and(|fault| fault.point == name && fault.left.fetch_sub(1, Ordering::Relaxed) == 1)
 }
 
 /// Ends the process at once.
@@ -109,17 +111,17 @@ mod tests {
 
     #[test]
     fn variable_names_a_fault_point_a_count_and_an_action() {
-        let plan = Plan::parse("before-outcomes:3:stop");
+        let fault = PlannedFault::parse("before-outcomes:3:stop");
         assert_eq!(
-            (&*plan.point, plan.left.into_inner(), plan.action),
+            (&*fault.point, fault.left.into_inner(), fault.action),
             ("before-outcomes", 3, Action::Stop)
         );
-        let plan = Plan::parse("after-poll");
+        let fault = PlannedFault::parse("after-poll");
         assert_eq!(
-            (&*plan.point, plan.left.into_inner(), plan.action),
+            (&*fault.point, fault.left.into_inner(), fault.action),
             ("after-poll", 1, Action::Die)
         );
-        assert_eq!(Plan::parse("after-poll:3:panic").action, Action::Panic);
-        assert_eq!(Plan::parse("panic:order-7").argument, "order-7");
+        assert_eq!(PlannedFault::parse("after-poll:3:panic").action, Action::Panic);
+        assert_eq!(PlannedFault::parse("panic:order-7").argument, "order-7");
     }
 }

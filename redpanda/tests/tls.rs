@@ -159,9 +159,9 @@ async fn every_client_connects_with_its_certificate() {
 
     request_with_all(&brokers, registry);
 
-    let (mut librdkafka, mut rskafka, mut asked) = (false, false, false);
-    while !(librdkafka && rskafka && asked) {
-        let what = format!("librdkafka {librdkafka}, rskafka {rskafka}, registry {asked}");
+    let (mut librdkafka, mut rskafka, mut has_registry) = (false, false, false);
+    while !(librdkafka && rskafka && has_registry) {
+        let what = format!("librdkafka {librdkafka}, rskafka {rskafka}, registry {has_registry}");
         let bytes =
             tokio::time::timeout(SOON, received.recv()).await.expect(&what).expect("a server");
         let text = String::from_utf8_lossy(&bytes);
@@ -171,7 +171,7 @@ async fn every_client_connects_with_its_certificate() {
                 text.to_lowercase().contains("authorization: basic b3jkzxi6cznjcjn0"),
                 "{text}"
             );
-            asked = true;
+            has_registry = true;
         } else {
             // Both begin with ApiVersions, after the length of the request.
             assert_eq!(bytes[4..6], [0, 18], "{bytes:?}");

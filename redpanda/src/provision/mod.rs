@@ -89,7 +89,7 @@ impl Provision {
     /// # Errors
     /// If broker or registry refuse, or do not answer in time.
     pub async fn plan(&self) -> Result<Plan, ProvisionError> {
-        let cluster = self.retries.wait(async || self.cluster.id()).await?;
+        let cluster = self.retries.run(async || self.cluster.id()).await?;
         let mut plan = Plan { steps: Vec::new(), conflicts: Vec::new(), cluster: Some(cluster) };
         self.plan_topics(&mut plan).await?;
         for schema in &self.schemas {
@@ -100,7 +100,7 @@ impl Provision {
 
     async fn plan_topics(&self, plan: &mut Plan) -> Result<(), ProvisionError> {
         let list = async || self.cluster.complete_metadata(&self.topics, self.replication);
-        let metadata = self.retries.wait(list).await?;
+        let metadata = self.retries.run(list).await?;
         let mut existing = Vec::new();
         for topic in self.topics.iter() {
             match metadata.topics().iter().find(|found| found.name() == topic.name) {
@@ -124,7 +124,7 @@ impl Provision {
         }
         for (topic, replicas) in existing {
             let compare = async || self.cluster.setting_changes(topic, replicas).await;
-            let changes = self.retries.wait(compare).await?;
+            let changes = self.retries.run(compare).await?;
             if !changes.is_empty() {
                 plan.steps.push(Step::Alter { topic: topic.clone(), changes });
             }
@@ -138,12 +138,12 @@ impl Provision {
         plan: &mut Plan,
     ) -> Result<(), ProvisionError> {
         let registry = &self.registry;
-        let id = self.retries.wait(async || Ok(registry.id_of(schema).await?)).await?;
+        let id = self.retries.run(async || Ok(registry.id_of(schema).await?)).await?;
         let is_registered = id.is_some();
         let mut after = Vec::new();
         if !is_registered {
             let versions = async || Ok(registry.versions(schema.name).await?);
-            let versions = self.retries.wait(versions).await?;
+            let versions = self.retries.run(versions).await?;
             let texts: Vec<_> = versions
                 .iter()
                 .map(|version| (format!("version {}", version.number), version.schema.as_str()))
@@ -164,8 +164,7 @@ impl Provision {
             after.extend(versions.iter().map(|version| version.number));
         }
         if is_registered || !after.is_empty() {
-            let from =
-                self.retries.wait(async || Ok(registry.level_of(schema.name).await?)).await?;
+            let from = self.retries.run(async || Ok(registry.level_of(schema.name).await?)).await?;
             if from.as_deref() != Some(FULL_TRANSITIVE) {
                 plan.steps.push(Step::Level { schema, from });
             }
@@ -181,7 +180,7 @@ impl Provision {
     /// # Errors
     /// If broker or registry refuse, or do not answer in time.
     pub async fn apply(&self, step: &Step) -> Result<(), ProvisionError> {
-        self.retries.wait(async || self.apply_once(step).await).await
+        self.retries.run(async || self.apply_once(step).await).await
     }
 
     async fn apply_once(&self, step: &Step) -> Result<(), ProvisionError> {
@@ -203,9 +202,9 @@ impl Provision {
     /// Waits until every partition has a leader.
     ///
     /// # Errors
-    /// If a partition has none for half a minute, and for as long as requests are retried.
+    /// If a partition has none for half a minute, or for the time of the retries if that is longer.
     pub async fn wait_for_leaders(&self) -> Result<(), ProvisionError> {
         let retries = self.retries.at_least(LEADERS_MAX);
-        retries.wait(async || self.cluster.check_leaders(&self.topics)).await
+        retries.run(async || self.cluster.check_leaders(&self.topics)).await
     }
 }

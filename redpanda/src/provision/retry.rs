@@ -44,7 +44,7 @@ impl RetryPolicy {
     }
 
     /// The answer to `request`, which is repeated while its error is retriable.
-    pub(super) async fn wait<T>(
+    pub(super) async fn run<T>(
         &self,
         request: impl AsyncFn() -> Result<T, ProvisionError>,
     ) -> Result<T, ProvisionError> {

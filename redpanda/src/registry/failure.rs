@@ -10,7 +10,7 @@ use schema_registry_converter::error::SRCError;
 pub(super) struct Failure {
     /// The status of the answer; `None` if no answer could be read.
     pub(super) status: Option<u16>,
-    /// The answer's text, or why there is no answer.
+    /// The answer's text, or why no answer arrived.
     pub(super) cause: String,
 }
 

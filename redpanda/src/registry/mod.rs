@@ -4,7 +4,7 @@
 //! registry has one or several addresses, and a request fails over to the next one. If no address
 //! answers, the result is an error that says so, never an answer.
 //!
-//! - `client`: the requests; `settings`: how a program is told where the registry is
+//! - `client`: the requests; `settings`: address and log-in of the registry
 //! - `addresses`: failover; `failure`: which answers cause it; `urls`: the check of addresses
 //! - `credentials`: how a request is authenticated
 //! - `deprecated`: reports uses of deprecated schemas

@@ -12,7 +12,7 @@ pub(super) enum CallError {
     Abortable(String),
     /// Another producer has taken the transactional id: the session is unusable.
     Fenced(String),
-    /// Fatal or unclassified: nobody knows what the broker did, so the session is unusable.
+    /// Fatal or unclassified: it is unknown what the broker did, so the session is unusable.
     Unknown(String),
 }
 

@@ -28,7 +28,7 @@ pub(super) enum Flight {
     /// No transaction was submitted. One may be open, with its first records written.
     #[default]
     Idle,
-    /// The worker has submitted a transaction or asked for its abort.
+    /// The worker has submitted a transaction or requested its abort.
     Busy,
     /// The transaction has ended, and the worker has not taken the result.
     Ended(Result<(), TransactionError>),
