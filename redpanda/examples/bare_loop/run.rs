@@ -59,14 +59,15 @@ pub(crate) fn run(
     consumer.assign(&list)?;
     let metadata = consumer.group_metadata().ok_or("no metadata")?;
 
-    let (hand, handed) = mpsc::sync_channel::<Batch>(0);
+    // A second thread commits, because librdkafka's transaction calls block.
+    let (sender, batches) = mpsc::sync_channel::<Batch>(0);
     let (out, state, topic, id) =
         (out.to_owned(), format!("{name}.state"), topic.to_owned(), format!("{name}-0"));
     let producer = producer(brokers, Some(&id), "5")?;
     producer.init_transactions(REQUEST_MAX)?;
     std::thread::spawn(move || -> Result<(), Failure> {
         let commit = || -> Result<(), Failure> {
-            while let Ok(batch) = handed.recv() {
+            while let Ok(batch) = batches.recv() {
                 producer.begin_transaction()?;
                 for record in &batch.records {
                     send(&producer, &out, record.partition, &record.key, &record.output)?;
@@ -110,16 +111,16 @@ pub(crate) fn run(
             });
             batch.next.insert(message.partition(), message.offset() + 1);
         }
+        // A commit is due. While the previous one is in flight the batch grows, up to a bound.
         if since.elapsed() >= commit && !batch.records.is_empty() {
-            match hand.try_send(batch) {
+            match sender.try_send(batch) {
                 Ok(()) => {
                     batch = Batch::default();
                     since = Instant::now();
                 }
-                // The previous batch is still being committed.
                 Err(mpsc::TrySendError::Full(same)) if same.records.len() < 50_000 => batch = same,
                 Err(mpsc::TrySendError::Full(same)) => {
-                    hand.send(same)?;
+                    sender.send(same)?;
                     batch = Batch::default();
                     since = Instant::now();
                 }

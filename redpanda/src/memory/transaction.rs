@@ -31,6 +31,7 @@ impl MemorySession {
         let mut state = log.state();
         let name = self.name();
         let id = Some(&*name);
+        // Another session opens with the same id: this one is fenced at its next step.
         if state.takes_fault(id, Fault::Fence) {
             let other = state.new_id();
             state.take_id(&name, other);
@@ -38,6 +39,7 @@ impl MemorySession {
         if !self.is_holder(&state) {
             return Err(TransactionError::Fenced(name));
         }
+        // `self.open` stays empty on every failure: the transaction is not this session's any more.
         let mut open = match self.open.take() {
             Some(open) if !state.open.contains_key(&open.transaction) => return Err(timed_out()),
             Some(open) => open,
@@ -53,6 +55,7 @@ impl MemorySession {
             }
         };
         for record in records.iter() {
+            // A broker refuses the batch, and librdkafka then requires an abort.
             if let Err(error) = state.check_size(record.topic, record.wire_bytes()) {
                 return Err(state.abort(&name, self.id, open.transaction, error));
             }
@@ -81,6 +84,7 @@ impl MemorySession {
         let mut state = log.state();
         let name = self.name();
         let id = Some(&*name);
+        // Offsets come last: they are known only when all records are written.
         for _ in 0..=usize::from(state.sends_offsets_twice) {
             if let Err(error) = state.stage(number, self.id, &transaction.offsets) {
                 return Err(state.abort(&name, self.id, number, error));
@@ -92,6 +96,7 @@ impl MemorySession {
         if state.takes_fault(id, Fault::AfterOffsets) {
             return ended("after its offsets");
         }
+        // The commit takes effect and the session does not learn it: only the log can tell.
         if state.takes_fault(id, Fault::CommitUnseen) {
             state.end_of(&name, self.id, number, Status::Committed);
             return ended("before the answer to its commit");
@@ -111,6 +116,7 @@ impl MemorySession {
         let id = Some(&*name);
         let mut ends_after = false;
         let result = match self.in_flight.take()? {
+            // A session that lost its id, or whose transaction timed out, meanwhile must not commit.
             Ok(_) if !self.is_holder(&state) => Err(TransactionError::Fenced(name.clone())),
             Ok(transaction) if !state.open.contains_key(&transaction) => Err(timed_out()),
             Ok(_) if state.takes_fault(id, Fault::BeforeCommit) => ended("before its commit"),
