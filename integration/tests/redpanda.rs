@@ -10,8 +10,8 @@ use std::{
 
 use redpanda::{
     log::{
-        Connect, Headers, Input, LogError, Membership, Outgoing, Record, Session, TopicPartition,
-        Transaction, TransactionError,
+        Connect, Headers, Input, LogError, Membership, ProducerRecord, Record, Session,
+        TopicPartition, Transaction, TransactionError,
     },
     partition_of,
     provision::Provision,
@@ -157,9 +157,9 @@ fn read_back(session: &mut dyn Session, place: &TopicPartition) -> Vec<Record> {
     records
 }
 
-fn outgoing(topic: &str, partition: i32, value: &str) -> Outgoing {
+fn outgoing(topic: &str, partition: i32, value: &str) -> ProducerRecord {
     let value = Some(value.as_bytes().to_vec().into());
-    Outgoing {
+    ProducerRecord {
         topic: topic.into(),
         partition,
         key: value.clone(),
@@ -583,8 +583,8 @@ fn a_topic_with_another_partition_count_is_refused_and_left_alone() {
     let provision = Provision::of(&brokers(), registry(), 1, other).expect("a client");
     let plan = wait_for(provision.plan()).expect("a plan");
     assert!(plan.steps.is_empty(), "{plan:?}");
-    let breaks: Vec<_> = plan.breaks.iter().map(ToString::to_string).collect();
-    assert!(breaks.len() == 1 && breaks[0].contains("has 2 partitions"), "{breaks:?}");
+    let conflicts: Vec<_> = plan.conflicts.iter().map(ToString::to_string).collect();
+    assert!(conflicts.len() == 1 && conflicts[0].contains("has 2 partitions"), "{conflicts:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Writes records in a transaction and aborts it, for proofs that no reader of committed records
-//! ever acts on them. No service calls it.
+//! Writes records in a transaction and aborts it, for the fault tests, which prove that no reader of
+//! committed records acts on them. No service calls it.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use rdkafka::{
 
 use crate::{
     brokers::Brokers,
-    group::{config_for, fatal, retriable},
+    client::{fatal, retriable},
     log::{Headers, LogError, TopicPartition},
 };
 
-/// The deadline of each call to the broker.
+/// The deadline of each call.
 const CALL_MAX: Duration = Duration::from_secs(10);
 
 /// A record of the aborted transaction.
@@ -30,11 +30,11 @@ pub struct Aborted {
     pub headers: Headers,
 }
 
-/// Writes `records` in one transaction of `transactional_id` and aborts it once the broker has
+/// Writes `records` in one transaction of `transactional_id`, and aborts it after the broker has
 /// acknowledged all of them. Blocks.
 ///
 /// # Errors
-/// When the broker does not answer in time or refuses a step; the transaction may then be open until
+/// If the broker does not answer in time or refuses a step; the transaction may then be open until
 /// the broker's timeout aborts it.
 pub fn write_and_abort(
     brokers: impl Into<Brokers>,
@@ -42,27 +42,30 @@ pub fn write_and_abort(
     records: &[Aborted],
 ) -> Result<(), LogError> {
     let doing = || format!("writing {} records to abort them", records.len());
-    let mut config = config_for(&brokers.into(), transactional_id);
-    config.set("transactional.id", transactional_id);
-    config.set("transaction.timeout.ms", "10000");
-    config.remove("group.id");
-    let producer: BaseProducer = config.create().map_err(|e| fatal(doing(), &e))?;
-    producer.init_transactions(CALL_MAX).map_err(|e| retriable(doing(), &e))?;
-    producer.begin_transaction().map_err(|e| retriable(doing(), &e))?;
+    let producer: BaseProducer = brokers
+        .into()
+        .librdkafka()
+        .set("client.id", "millrace")
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", "10000")
+        .create()
+        .map_err(|e| fatal(doing(), e))?;
+    producer.init_transactions(CALL_MAX).map_err(|e| retriable(doing(), e))?;
+    producer.begin_transaction().map_err(|e| retriable(doing(), e))?;
     for Aborted { partition, key, value, headers } in records {
-        let mut with = OwnedHeaders::new();
+        let mut list = OwnedHeaders::new();
         for (name, value) in headers.iter() {
-            // Names are ours here, and text.
+            // The fault tests write these names, and only as text.
             let key = std::str::from_utf8(name).unwrap_or_default();
-            with = with.insert(Header { key, value: Some(value) });
+            list = list.insert(Header { key, value: Some(value) });
         }
         let record = BaseRecord::to(&partition.topic)
             .partition(partition.partition)
             .key(key)
             .payload(&value[..])
-            .headers(with);
-        producer.send(record).map_err(|(e, _)| retriable(doing(), &e))?;
+            .headers(list);
+        producer.send(record).map_err(|(e, _)| retriable(doing(), e))?;
     }
-    producer.flush(CALL_MAX).map_err(|e| retriable(doing(), &e))?;
-    producer.abort_transaction(CALL_MAX).map_err(|e| retriable(doing(), &e))
+    producer.flush(CALL_MAX).map_err(|e| retriable(doing(), e))?;
+    producer.abort_transaction(CALL_MAX).map_err(|e| retriable(doing(), e))
 }

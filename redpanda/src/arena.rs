@@ -1,12 +1,12 @@
-//! Bytes of records, one behind the other in blocks.
+//! Memory for the bytes of records. It copies bytes into large blocks and frees no single string.
 
 use bytes::{Bytes, BytesMut};
 
-/// How large a block is.
+/// The size of a block.
 const BLOCK: usize = 64 << 10;
 
-/// Keeps short byte strings in blocks of 64 KiB, each of which is freed when the last string in it
-/// is: for what many records of one moment have, and nobody keeps for long.
+/// Stores short byte strings in blocks of 64 KiB. A block is freed when the last string in it is
+/// dropped: for strings that many records create at one moment and drop soon after.
 #[derive(Debug, Default)]
 pub struct Arena(BytesMut);
 
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_are_what_was_copied_whatever_their_lengths() {
+    fn copies_of_all_lengths_equal_their_originals() {
         let mut arena = Arena::default();
         let lengths = [0, 1, 200, BLOCK, 3, BLOCK + 1, 0, 7];
         let copies: Vec<_> =

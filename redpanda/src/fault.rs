@@ -1,85 +1,88 @@
-//! Places where a process can be made to die, for those who prove that nothing is lost then.
+//! Fault points: named places in the code where a test can make the process fail, to prove that
+//! nothing is lost. Without `MILLRACE_FAULT` a fault point costs one load and does nothing.
 //!
-//! `MILLRACE_FAULT=after-begin:3` ends the process, as `kill -9` does, at the third time that it
-//! comes to the place `after-begin`; `before-outcomes:3:stop` stops it there, as SIGSTOP does,
-//! until it gets SIGCONT; `after-poll:3:panic` panics there, so that the thread dies and the
-//! process stays; `abort:3` lets the third transaction fail and be aborted; `panic:KEY` makes every
-//! decision about the aggregate KEY panic. Without the variable a place costs one load.
+//! - `MILLRACE_FAULT=after-begin:3` ends the process, as `kill -9` does, when it reaches the fault
+//!   point `after-begin` for the third time.
+//! - `before-outcomes:3:stop` stops it there, as SIGSTOP does, until it receives SIGCONT.
+//! - `after-poll:3:panic` panics there, so that the thread ends and the process continues.
+//! - `abort:3` makes the third transaction fail and abort.
+//! - `panic:KEY` makes every decision about the aggregate KEY panic.
 //!
-//! A session's places, in the order of a transaction: `after-poll`, `after-begin`, `after-send`,
-//! `after-offsets`, `before-commit`, `abort`, `end-sent` (the wish to commit was sent, its answer
-//! is not seen), `after-commit`; beside them `in-rebalance` and `during-restore`; a projector's:
+//! A session has these fault points, in the order of a transaction: `after-poll`, `after-begin`,
+//! `after-send`, `after-offsets`, `before-commit`, `abort`, `end-sent` (EndTxn was sent, its answer
+//! has not arrived), `after-commit`; also `in-rebalance` and `during-restore`. A projector has
 //! `before-store` and `after-store`, and with outcomes `before-outcomes` (nothing is sent to
-//! PostgreSQL yet) and `in-outcomes` (the position is moved, nothing committed).
+//! PostgreSQL yet) and `in-outcomes` (the position has moved, nothing is committed).
 
 use std::sync::{
     OnceLock,
     atomic::{AtomicI64, Ordering},
 };
 
-struct Order {
-    place: String,
+/// The content of `MILLRACE_FAULT`.
+struct PlannedFault {
+    point: String,
     argument: String,
-    /// Times until it happens; counted down.
+    /// How many more times the fault point is reached until it acts; counted down.
     left: AtomicI64,
-    then: Then,
+    action: Action,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+enum Action {
     Die,
     Stop,
     Panic,
 }
 
-static ORDERED: OnceLock<Option<Order>> = OnceLock::new();
+static PLANNED: OnceLock<Option<PlannedFault>> = OnceLock::new();
 
-fn ordered() -> Option<&'static Order> {
-    ORDERED
-        .get_or_init(|| std::env::var("MILLRACE_FAULT").ok().map(|text| Order::parse(&text)))
+fn planned() -> Option<&'static PlannedFault> {
+    PLANNED
+        .get_or_init(|| std::env::var("MILLRACE_FAULT").ok().map(|text| PlannedFault::parse(&text)))
         .as_ref()
 }
 
-impl Order {
+impl PlannedFault {
     fn parse(text: &str) -> Self {
         let mut words = text.split(':');
         let mut word = || words.next().unwrap_or_default().to_owned();
-        let (place, argument, action) = (word(), word(), word());
+        let (point, argument, action) = (word(), word(), word());
         let left = AtomicI64::new(argument.parse().unwrap_or(1));
-        let then = match &*action {
-            "stop" => Then::Stop,
-            "panic" => Then::Panic,
-            _ => Then::Die,
+        let action = match &*action {
+            "stop" => Action::Stop,
+            "panic" => Action::Panic,
+            _ => Action::Die,
         };
-        Self { place, argument, left, then }
+        Self { point, argument, left, action }
     }
 }
 
-/// Whether dying at the place `name` is ordered at all.
-pub(crate) fn is_ordered(name: &str) -> bool {
-    ordered().is_some_and(|order| order.place == name)
+/// Whether the fault point `name` is to fail at all.
+pub(crate) fn is_planned(name: &str) -> bool {
+    planned().is_some_and(|fault| fault.point == name)
 }
 
-/// Whether the fault `name` is ordered for `what`, every time.
-pub fn is_about(name: &str, what: &str) -> bool {
-    ordered().is_some_and(|order| order.place == name && order.argument == what)
+/// Whether the fault `name` is planned for `subject`, every time.
+pub fn is_about(name: &str, subject: &str) -> bool {
+    planned().is_some_and(|fault| fault.point == name && fault.argument == subject)
 }
 
-/// Dies here, or stops, if it was ordered.
-pub fn place(name: &str) {
+/// Fails here if it is planned: ends the process, stops it, or panics.
+pub fn point(name: &str) {
     if is_due(name) {
-        match ordered().map(|order| order.then) {
-            Some(Then::Stop) => stop(name),
-            Some(Then::Panic) => panic!("MILLRACE_FAULT: panicking at {name}"),
+        match planned().map(|fault| fault.action) {
+            Some(Action::Stop) => stop(name),
+            Some(Action::Panic) => panic!("MILLRACE_FAULT: panicking at {name}"),
             _ => die(name),
         }
     }
 }
 
-/// Whether the fault `name` is to happen now.
+/// Whether the fault point `name` is to fail now.
 pub(crate) fn is_due(name: &str) -> bool {
-    ordered()
-        .is_some_and(|order| order.place == name && order.left.fetch_sub(1, Ordering::Relaxed) == 1)
+    planned()
+        .is_some_and(|fault| fault.point == name && fault.left.fetch_sub(1, Ordering::Relaxed) == 1)
 }
 
 /// Ends the process at once.
@@ -88,7 +91,7 @@ pub(crate) fn die(name: &str) -> ! {
     std::process::abort();
 }
 
-/// Stops the process, all threads of it, until somebody lets it go on.
+/// Stops all threads of the process until it receives SIGCONT.
 fn stop(name: &str) {
     eprintln!("MILLRACE_FAULT: stopping at {name}");
     let stopped = std::process::Command::new("kill")
@@ -97,8 +100,8 @@ fn stop(name: &str) {
     if let Err(error) = stopped {
         eprintln!("MILLRACE_FAULT: can't stop: kill: {error}");
     }
-    // The signal may take a moment. Until it has come, nothing goes on here; once it has, this is
-    // over when it is woken.
+    // The signal may take a moment to arrive. This thread does nothing until then; the sleep ends
+    // at once when SIGCONT arrives later than this.
     std::thread::sleep(std::time::Duration::from_secs(1));
 }
 
@@ -107,18 +110,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_names_a_place_and_how_often_and_what_to_do() {
-        let order = Order::parse("before-outcomes:3:stop");
+    fn variable_names_a_fault_point_a_count_and_an_action() {
+        let fault = PlannedFault::parse("before-outcomes:3:stop");
         assert_eq!(
-            (&*order.place, order.left.into_inner(), order.then),
-            ("before-outcomes", 3, Then::Stop)
+            (&*fault.point, fault.left.into_inner(), fault.action),
+            ("before-outcomes", 3, Action::Stop)
         );
-        let order = Order::parse("after-poll");
+        let fault = PlannedFault::parse("after-poll");
         assert_eq!(
-            (&*order.place, order.left.into_inner(), order.then),
-            ("after-poll", 1, Then::Die)
+            (&*fault.point, fault.left.into_inner(), fault.action),
+            ("after-poll", 1, Action::Die)
         );
-        assert_eq!(Order::parse("after-poll:3:panic").then, Then::Panic);
-        assert_eq!(Order::parse("panic:order-7").argument, "order-7");
+        assert_eq!(PlannedFault::parse("after-poll:3:panic").action, Action::Panic);
+        assert_eq!(PlannedFault::parse("panic:order-7").argument, "order-7");
     }
 }

@@ -1,34 +1,36 @@
-//! The log: the only crate that names a Kafka client.
+//! The log, and everything that speaks to it: the only crate that names a Kafka client. It has no
+//! rule of the domain and no store.
 //!
 //! - [`log`]: records, membership and transactions, as the engine and the projectors see them
 //! - [`session`]: transactions on librdkafka; [`reader`]: group members that only read
-//! - [`scan`]: topics as they stand, for checks and tools; [`removal`]: what retention does, for
-//!   proofs; [`aborted`]: transactions that are aborted, for proofs
-//! - [`writer`]: commands on their way into the log, on rskafka
-//! - [`registry`]: the schema registry; [`topics`]: what `topics.yaml` declares; [`provision`]:
-//!   brings both about
+//! - [`memory`]: the log in memory, with the same transactional rules, for tests
+//! - [`writer`]: writes commands, on rskafka
+//! - [`scan`]: reads topics once, for checks and tools
+//! - [`removal`]: removes old records, for fault tests; [`aborted`]: aborts a transaction, for the
+//!   same
+//! - [`topics`]: the declared topics; [`acls`]: the declared access rules; [`registry`]: the schema
+//!   registry; [`provision`]: changes broker and registry to what is declared
 //! - [`brokers`], [`tls`], [`settings`]: how brokers and registry are reached, and the settings of
 //!   every program
-//! - [`acls`]: what `acls.yaml` declares: what each program may do
-//! - [`memory`]: the log in memory, with the same transactional rules, for tests
-//! - [`partition_of`]: which partition a key belongs to
+//! - [`partition_of`]: the partition of a key
 //!
 //! `group` is a member of a consumer group and `restore` reads what a task starts from, both for
-//! [`session`] and [`reader`]. `raw` is the one file with `unsafe`; [`fault`] has the places where
-//! a process can be made to die, and [`planted`] the bugs that a build for proofs can have.
+//! [`session`] and [`reader`]; `client` is what all consumers share. [`raw`] is the one folder with
+//! `unsafe`. [`fault`] has the fault points, where a test can make a process fail, and [`mutant`]
+//! the mutants, bugs that only a build for fault tests has.
 #![deny(unsafe_code)]
 
 pub mod aborted;
 pub mod acls;
 pub mod arena;
-pub mod batch;
 pub mod brokers;
+mod client;
 pub mod fault;
 mod group;
 pub mod log;
 pub mod memory;
+pub mod mutant;
 mod partition;
-mod planted;
 pub mod provision;
 pub mod raw;
 pub mod reader;
@@ -42,11 +44,11 @@ pub mod tls;
 pub mod topics;
 pub mod writer;
 
+pub use log::batch;
 pub use partition::partition_of;
-pub use planted::planted;
 
-/// For every program that links this crate, and for librdkafka in it: what goes through a log is
-/// allocated by one thread and freed by another, record by record, which the C library's allocator
-/// is slow at.
+/// The allocator of every program that links this crate, and of librdkafka in it. One thread
+/// allocates the parts of a record and another frees them, which the C library's allocator is slow
+/// at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

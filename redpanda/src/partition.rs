@@ -1,7 +1,8 @@
-//! Which partition a key belongs to: murmur2, as Java's default partitioner computes it.
+//! The partition of a key: murmur2, as Java's default partitioner computes it.
 //!
-//! One function for every client and for the in-memory log. Source: Apache Kafka,
-//! `org.apache.kafka.common.utils.Utils.murmur2` and `BuiltInPartitioner.partitionForKey`.
+//! Every client and the in-memory log use this one function, and never a partitioner of a client
+//! library. Source: Apache Kafka, `org.apache.kafka.common.utils.Utils.murmur2` and
+//! `BuiltInPartitioner.partitionForKey`.
 
 /// The partition of `key` among `count` partitions.
 ///
@@ -24,8 +25,8 @@ fn murmur2(data: &[u8]) -> u32 {
         k = k.wrapping_mul(M);
         h = h.wrapping_mul(M) ^ k;
     }
-    for (place, byte) in rest.iter().enumerate().rev() {
-        h ^= u32::from(*byte) << (8 * place);
+    for (index, byte) in rest.iter().enumerate().rev() {
+        h ^= u32::from(*byte) << (8 * index);
     }
     if !rest.is_empty() {
         h = h.wrapping_mul(M);
@@ -40,7 +41,7 @@ mod tests {
     use super::murmur2;
 
     #[test]
-    fn hashes_as_java_does() {
+    fn hash_equals_the_one_of_apache_kafka() {
         // From Apache Kafka's UtilsTest.testMurmur2.
         for (text, hash) in [
             ("21", -973932308),

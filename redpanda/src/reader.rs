@@ -1,5 +1,5 @@
-//! Group members that only read what is committed: for projectors, whose positions live in their
-//! stores.
+//! Group members that only read committed records: for projectors, whose positions are in their
+//! stores. They write nothing and commit no offsets.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::{
     log::{Input, LogError, Membership, Record, Topic, TopicPartition},
 };
 
-/// A member of a group without transactions. It commits nothing: [`Input::committed`] knows of
-/// nothing.
+/// A member of a group without transactions. It commits no offsets, so [`Input::committed`] returns
+/// `None` for every partition.
 pub struct Reader(GroupConsumer);
 
 impl Reader {
     /// Joins `group` as the static member `member` to read `inputs`.
     ///
     /// # Errors
-    /// When the client can't be made.
+    /// If the client can't be created.
     pub fn join(
         brokers: impl Into<Brokers>,
         group: &str,

@@ -1,5 +1,5 @@
-//! Removes the oldest records of partitions, as retention does, for those who prove that nobody
-//! depends on them. No service calls it, and it removes no topic.
+//! Removes the oldest records of partitions, as retention does, for the fault tests, which prove
+//! that no reader depends on them. No service calls it, and it deletes no topic.
 
 use std::time::Duration;
 
@@ -11,34 +11,33 @@ use rdkafka::{
 
 use crate::{
     brokers::Brokers,
-    group::{config_for, fatal, retriable},
+    client::{config_for, fatal, retriable},
     log::{LogError, TopicPartition},
 };
 
-/// How long the broker may take.
+/// The deadline of the broker's answer.
 const REMOVAL_MAX: Duration = Duration::from_secs(10);
 
 /// Removes all records before these offsets.
 ///
 /// # Errors
-/// When the log does not answer, or refuses it for any of the partitions.
+/// If the log does not answer, or refuses the removal for any of the partitions.
 pub async fn remove_before(
     brokers: impl Into<Brokers>,
     offsets: &[(TopicPartition, i64)],
 ) -> Result<(), LogError> {
     let doing = || format!("removing the records before {offsets:?}");
     let admin: AdminClient<DefaultClientContext> =
-        config_for(&brokers.into(), "millrace.removal").create().map_err(|e| fatal(doing(), &e))?;
+        config_for(&brokers.into(), "millrace.removal").create().map_err(|e| fatal(doing(), e))?;
     let mut list = TopicPartitionList::new();
-    for (place, next) in offsets {
-        list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*next))
-            .map_err(|e| fatal(doing(), &e))?;
+    for (partition, next) in offsets {
+        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*next))
+            .map_err(|e| fatal(doing(), e))?;
     }
     let options = AdminOptions::new().operation_timeout(Some(REMOVAL_MAX));
-    let removed =
-        admin.delete_records(&list, &options).await.map_err(|e| retriable(doing(), &e))?;
+    let removed = admin.delete_records(&list, &options).await.map_err(|e| retriable(doing(), e))?;
     removed
         .elements()
         .iter()
-        .try_for_each(|place| place.error().map_err(|e| retriable(doing(), &e)))
+        .try_for_each(|element| element.error().map_err(|e| retriable(doing(), e)))
 }

@@ -2,7 +2,7 @@
 //! secrets.
 //!
 //! Every secret `X` can be given as the environment variable `X` or as a file that `X_FILE` names.
-//! It never prints a secret: not in an error, not in `--help`.
+//! It never prints a secret, neither in an error nor in `--help`.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -11,7 +11,7 @@ use clap::{Arg, Command, Parser, error::ErrorKind};
 /// The exit code of every program for wrong settings (EX_USAGE).
 pub const USAGE: i32 = 64;
 
-/// Why a setting is of no use. The text names the variable and what was expected.
+/// Why a setting is wrong. The text names the variable and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     /// A file can't be read.
@@ -21,7 +21,7 @@ pub enum SettingError {
         variable: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Why it can't be read.
         source: std::io::Error,
     },
     /// A value, or the content of a file, is not what was expected.
@@ -29,17 +29,17 @@ pub enum SettingError {
     Wrong {
         /// The variable.
         variable: &'static str,
-        /// What it has to be.
+        /// What was expected.
         why: String,
     },
 }
 
-/// Parses the settings of this process. On wrong ones it says what is wrong and ends the process
-/// with exit code 64 (0 for `--help` and `--version`).
+/// Parses the settings of this process. If a setting is wrong, prints what is wrong and ends the
+/// process with exit code 64 (0 for `--help` and `--version`).
 pub fn parse<T: Parser>() -> T {
     try_parse(std::env::args_os(), |name| std::env::var_os(name)).unwrap_or_else(|error| {
         let code = if error.use_stderr() { USAGE } else { 0 };
-        // Nothing can be done about a closed terminal.
+        // A closed terminal is not an error here.
         let _ = error.print();
         std::process::exit(code);
     })
@@ -48,7 +48,7 @@ pub fn parse<T: Parser>() -> T {
 /// Parses `arguments`; `variable` looks up the variables that name files of secrets.
 ///
 /// # Errors
-/// When a setting is wrong, or help was asked for.
+/// If a setting is wrong, or help was requested.
 pub fn try_parse<T: Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -62,54 +62,56 @@ pub fn try_parse<T: Parser>(
     T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// Lets the secrets of `command` and of its subcommands come from files.
+/// `command` with the secrets of itself and its subcommands read from files; the first failure is
+/// stored in `wrong`.
 fn with_files(
     command: Command,
     variable: &dyn Fn(&str) -> Option<OsString>,
     wrong: &mut Option<String>,
 ) -> Command {
     let command = command.mut_args(|argument| match secret(&argument) {
-        Some(name) => from_file(argument, &name, variable).unwrap_or_else(|(argument, why)| {
-            wrong.get_or_insert(why);
-            argument
-        }),
+        Some(name) => from_file(argument, &name, variable, wrong),
         None => argument,
     });
     command.mut_subcommands(|subcommand| with_files(subcommand, variable, wrong))
 }
 
-/// The variable of a secret: a setting whose value is hidden in the help.
+/// The variable of a secret, which is a setting whose value the help hides; `None` for other
+/// settings.
 fn secret(argument: &Arg) -> Option<String> {
     let name = argument.get_env().filter(|_| argument.is_hide_env_values_set())?;
     name.to_str().map(str::to_owned)
 }
 
-/// The argument with the content of the file as its default, if `<name>_FILE` names one.
+/// The argument with the content of the file as its default, if `<name>_FILE` names one. A failure
+/// is stored in `wrong`, unless an earlier one is.
 fn from_file(
     argument: Arg,
     name: &str,
     variable: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Arg, (Arg, String)> {
+    wrong: &mut Option<String>,
+) -> Arg {
     let file = format!("{name}_FILE");
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     let argument = argument.help(format!("{help} [file: {file}]"));
-    let Some(path) = variable(&file) else { return Ok(argument) };
+    let Some(path) = variable(&file) else { return argument };
     if variable(name).is_some() {
-        return Err((
-            argument,
-            format!("{name} and {file} are both set: expected only one of them"),
-        ));
+        let why = format!("{name} and {file} are both set: expected only one of them");
+        wrong.get_or_insert(why);
+        return argument;
     }
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            // An editor ends the last line. clap keeps its defaults as long as the program runs.
+            // An editor adds a line end to the last line. clap requires defaults that live as long
+            // as the program.
             let line = text.strip_suffix('\n').unwrap_or(&text);
             let value: &'static str = line.strip_suffix('\r').unwrap_or(line).to_owned().leak();
-            Ok(argument.default_value(value).hide_default_value(true))
+            argument.default_value(value).hide_default_value(true)
         }
         Err(error) => {
             let path = path.display();
-            Err((argument, format!("{file}: can't read {path}: {error}")))
+            wrong.get_or_insert_with(|| format!("{file}: can't read {path}: {error}"));
+            argument
         }
     }
 }
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_in_a_file_is_read_without_its_line_end_and_never_shown() {
+    fn secret_in_a_file_is_read_without_its_line_end_and_never_printed() {
         let files = (file("redis://u:s3cr3t@there"), file("p w\u{e9}\r\n"));
         let path = |file: &tempfile::NamedTempFile| file.path().display().to_string();
         let (url, password) = (path(&files.0), path(&files.1));
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_is_missing_is_named() {
+    fn missing_file_of_a_secret_is_named_in_the_error() {
         let variables = [("MILLRACE_TEST_PASSWORD_FILE", "/nowhere/password")];
         let error = parsed(&["go"], &variables).expect_err("no file").to_string();
         let expected = "MILLRACE_TEST_PASSWORD_FILE: can't read /nowhere/password: No such file";
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_that_is_given_twice_is_refused_without_showing_it() {
+    fn secret_that_is_given_twice_is_refused_without_printing_it() {
         let variables =
             [("MILLRACE_TEST_URL", "redis://s3cr3t"), ("MILLRACE_TEST_URL_FILE", "/nowhere")];
         let error = parsed(&["go"], &variables).expect_err("twice").to_string();
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn argument_is_stronger_than_a_file() {
+    fn argument_overrides_a_file() {
         let content = file("redis://file");
         let path = content.path().display().to_string();
         let program =

@@ -1,7 +1,7 @@
-//! TLS of outgoing connections: which authorities they trust, and the client's certificate.
+//! TLS of outgoing connections: the trusted authorities, and the client's certificate.
 //!
 //! One setting serves every connection: brokers, registry, stores and the mail server. A
-//! certificate and the name in it are always verified; there is no way to switch that off.
+//! certificate and the name in it are always verified; no setting disables that.
 
 use std::{
     fmt,
@@ -23,7 +23,7 @@ const KEY: &str = "MILLRACE_KEY_FILE";
 /// Files of certificates, for every program.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct TlsSettings {
-    /// A PEM file with the authorities that TLS connections trust, in place of the system's.
+    /// A PEM file with the authorities that TLS connections trust, instead of the system's.
     #[arg(long, env = "MILLRACE_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// A PEM file with the client's certificate chain, shown to brokers and registry.
@@ -34,7 +34,7 @@ pub struct TlsSettings {
     pub key_file: Option<PathBuf>,
 }
 
-/// Whom TLS connections trust. Clones share what was read.
+/// The loaded certificates. Clones share them.
 #[derive(Clone, Default)]
 pub struct Tls {
     authorities: Option<Arc<Authorities>>,
@@ -69,7 +69,7 @@ impl TlsSettings {
     /// Reads and checks the files.
     ///
     /// # Errors
-    /// When one can't be read, or holds something else.
+    /// If a file can't be read, or does not contain what is expected.
     pub fn load(&self) -> Result<Tls, SettingError> {
         let authorities = self.ca_file.as_deref().map(authorities).transpose()?.map(Arc::new);
         let identity = match (&self.cert_file, &self.key_file) {
@@ -78,7 +78,7 @@ impl TlsSettings {
         };
         let tls = Tls { authorities, identity };
         if tls.identity.is_some() {
-            // Certificate and key may each be fine and not belong together.
+            // Certificate and key may each be valid and not belong together.
             tls.client_config_with_identity()?;
         }
         Ok(tls)
@@ -86,7 +86,7 @@ impl TlsSettings {
 }
 
 impl Tls {
-    /// The file of the trusted authorities; `None` where the system's are trusted.
+    /// The file of the trusted authorities; `None` if the system's are trusted.
     pub fn ca_file(&self) -> Option<&Path> {
         self.authorities.as_deref().map(|authorities| authorities.file.as_path())
     }
@@ -102,15 +102,15 @@ impl Tls {
         Some((&identity.cert_file, &identity.key_file))
     }
 
-    /// What rustls needs for a connection on which the client shows no certificate.
+    /// The rustls configuration of a connection without a client certificate.
     ///
     /// # Errors
-    /// When the system has no certificate authorities.
+    /// If the system has no certificate authorities.
     pub fn client_config(&self) -> Result<ClientConfig, SettingError> {
         Ok(self.trusting()?.with_no_client_auth())
     }
 
-    /// The same for one on which the client shows its certificate, if it has one.
+    /// The rustls configuration of a connection with the client certificate, if there is one.
     pub(crate) fn client_config_with_identity(&self) -> Result<ClientConfig, SettingError> {
         let trusting = self.trusting()?;
         match self.identity.as_deref() {
@@ -163,7 +163,7 @@ fn authorities(file: &Path) -> Result<Authorities, SettingError> {
         roots.add(certificate).map_err(|error| {
             wrong(
                 CA,
-                format!("{} holds a certificate that can't be trusted: {error}", file.display()),
+                format!("{} has a certificate that can't be trusted: {error}", file.display()),
             )
         })?;
     }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_hold_what_is_expected_are_named() {
+    fn file_with_unexpected_content_is_named_in_the_error() {
         let dir = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| {
             let path = dir.path().join(name);

@@ -1,4 +1,4 @@
-//! How long a session has not heard from the broker, against librdkafka's mock of a cluster.
+//! How a session measures the silence of its brokers, against librdkafka's mock of a cluster.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use redpanda::{
     session::{Delivery, Settings},
 };
 
-/// For statistics that come every 5 s, and a machine that is busy.
+/// The deadline: statistics arrive every 5 s, and the machine may be busy.
 const WITHIN: Duration = Duration::from_secs(60);
 
-fn poll_until(session: &mut dyn Session, what: &str, is_so: impl Fn(&dyn Session) -> bool) {
+fn poll_until(session: &mut dyn Session, what: &str, done: impl Fn(&dyn Session) -> bool) {
     let since = Instant::now();
-    while !is_so(session) {
+    while !done(session) {
         assert!(since.elapsed() < WITHIN, "{what}: silent for {:?}", session.silence());
-        // What a broker that is gone makes of it is no matter here.
+        // A poll may fail while the broker is down.
         let _ = session.poll(Duration::from_millis(50), 100, &mut Vec::new());
         while session.membership().is_some() {}
     }
@@ -42,5 +42,7 @@ fn silence_grows_without_a_broker_and_ends_with_it() {
     poll_until(&mut *session, "cut off", |session| session.silence() > Duration::from_secs(9));
 
     cluster.broker_up(1).expect("a mock");
-    poll_until(&mut *session, "back", |session| session.silence() < Duration::from_secs(4));
+    poll_until(&mut *session, "connected again", |session| {
+        session.silence() < Duration::from_secs(4)
+    });
 }

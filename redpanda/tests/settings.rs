@@ -1,5 +1,5 @@
-//! Settings of topics on a real broker. Run under `stack run`, as integration/test does;
-//! `--servers-only` is enough. The topic is the test's own.
+//! Settings of topics on a real broker. These tests run under `stack run`, as in integration/test;
+//! `--servers-only` is enough. Each test creates its own topic.
 
 use rdkafka::{
     ClientConfig,
@@ -14,7 +14,7 @@ fn setting(name: &str) -> String {
 
 type Admin = AdminClient<DefaultClientContext>;
 
-/// A client of the broker that does not go through Millrace.
+/// A client of the broker that uses no code of Millrace.
 fn admin() -> Admin {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", setting("MILLRACE_BROKERS")).create().expect("a client")
@@ -27,11 +27,11 @@ async fn value(admin: &Admin, topic: &str, name: &str) -> String {
     found[name].value.clone().unwrap_or_default()
 }
 
-/// Provisions one topic that is declared like this; returns what was done.
+/// Provisions one topic with this declaration; returns the steps that were applied.
 async fn provision(topic: &str, declared: &str) -> Vec<String> {
     let text = format!(
-        "defaults: {{ partitions: 1, bytes_max: 1048576 }}\ntopics:\n  {topic}: {{ owner: t, doc: d, \
-         records: [millrace.Outcome], {declared} }}\n"
+        "defaults: {{ partitions: 1, bytes_max: 1048576 }}\ntopics:\n  {topic}: {{ owner: t, \
+         doc: d, records: [millrace.Outcome], {declared} }}\n"
     );
     let registry = Registry::new(&setting("MILLRACE_REGISTRY_URL")).expect("an address");
     let topics = Topics::parse(&text).expect("topics");
@@ -39,7 +39,7 @@ async fn provision(topic: &str, declared: &str) -> Vec<String> {
         Provision::of(&setting("MILLRACE_BROKERS"), registry, 1, topics).expect("a client");
     let provision = provision.with_schemas(Vec::new());
     let plan = provision.plan().await.expect("a plan");
-    assert!(plan.breaks.is_empty(), "{plan:?}");
+    assert!(plan.conflicts.is_empty(), "{plan:?}");
     for step in &plan.steps {
         provision.apply(step).await.expect("applied");
     }
@@ -48,7 +48,7 @@ async fn provision(topic: &str, declared: &str) -> Vec<String> {
     plan.steps.iter().map(ToString::to_string).collect()
 }
 
-/// A name that only this run uses, of small letters as topics have them.
+/// A name that only this run uses, of small letters as topics require.
 fn topic(kind: &str) -> String {
     let nanoseconds = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
     let letter = |digit: char| char::from(b'a' + digit.to_digit(10).expect("a digit") as u8);
@@ -57,10 +57,11 @@ fn topic(kind: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn setting_made_by_hand_stays_when_others_are_altered() {
+async fn setting_of_an_operator_stays_when_others_are_altered() {
     let (admin, topic) = (admin(), topic("hand"));
     provision(&topic, "keep: 1d").await;
-    // AlterConfigs sets a topic as a whole, and so names what provision has set.
+    // AlterConfigs resets every setting that it does not name, so it names those of `provision`
+    // too.
     let by_hand = AlterConfig::new(ResourceSpecifier::Topic(&topic))
         .set("retention.ms", "3600000")
         .set("message.timestamp.type", "LogAppendTime")
@@ -73,9 +74,9 @@ async fn setting_made_by_hand_stays_when_others_are_altered() {
     let set = admin.alter_configs(&[by_hand], &AdminOptions::new()).await.expect("an answer");
     assert!(set.iter().all(Result::is_ok), "{set:?}");
 
-    let done = provision(&topic, "keep: 3d, bytes_max: 2000000").await;
+    let steps = provision(&topic, "keep: 3d, bytes_max: 2000000").await;
 
-    let [step] = done.as_slice() else { panic!("one step: {done:?}") };
+    let [step] = steps.as_slice() else { panic!("one step: {steps:?}") };
     assert!(step.contains("max.message.bytes 1048576 -> 2000000"), "{step}");
     assert!(step.contains("retention.ms 3600000 -> 259200000"), "{step}");
     assert!(!step.contains("segment.ms"), "{step}");
@@ -86,7 +87,7 @@ async fn setting_made_by_hand_stays_when_others_are_altered() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn compacted_topic_gets_small_segments_and_a_dirty_ratio_of_its_own() {
+async fn compacted_topic_has_small_segments_and_its_own_dirty_ratio() {
     let (admin, topic) = (admin(), topic("compacted"));
     provision(&topic, "keep: compacted").await;
     assert_eq!(value(&admin, &topic, "cleanup.policy").await, "compact");
@@ -96,12 +97,12 @@ async fn compacted_topic_gets_small_segments_and_a_dirty_ratio_of_its_own() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn value_that_the_broker_refuses_is_a_permanent_error_with_its_text() {
+async fn value_that_the_broker_refuses_is_a_permanent_error_with_its_reason() {
     let topic = topic("refused");
     provision(&topic, "keep: 1d").await;
     let text = format!(
-        "{{defaults: {{partitions: 1, bytes_max: 3000000000}}, topics: {{{topic}: {{owner: t, doc: d, \
-         records: [millrace.Outcome], keep: 1d}}}}}}"
+        "{{defaults: {{partitions: 1, bytes_max: 3000000000}}, topics: {{{topic}: {{owner: t, \
+         doc: d, records: [millrace.Outcome], keep: 1d}}}}}}"
     );
     let registry = Registry::new(&setting("MILLRACE_REGISTRY_URL")).expect("an address");
     let topics = Topics::parse(&text).expect("topics");
@@ -110,6 +111,6 @@ async fn value_that_the_broker_refuses_is_a_permanent_error_with_its_text() {
     let provision = provision.with_schemas(Vec::new());
     let plan = provision.plan().await.expect("a plan");
     let error = provision.apply(&plan.steps[0]).await.expect_err("more than an integer holds");
-    assert!(!error.is_passing(), "{error}");
+    assert!(!error.is_retriable(), "{error}");
     assert!(error.to_string().contains("max.message.bytes"), "{error}");
 }

@@ -1,6 +1,6 @@
-//! The clients of brokers and registry against a server that asks for a certificate, as the
-//! settings of every program make them. The server answers nothing: what it hears first is what is
-//! judged.
+//! The clients of brokers and registry, as every program's settings create them, against a server
+//! that requires a certificate. The server answers nothing: the tests check the first bytes that it
+//! receives.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,9 +26,9 @@ use rustls::{
 use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::mpsc};
 use tokio_rustls::TlsAcceptor;
 
-/// For a machine that is busy.
+/// The deadline of a request; the machine may be busy.
 const SOON: Duration = Duration::from_secs(20);
-/// For a client to be heard, had it been let in: each connects within milliseconds.
+/// How long a refused client is observed. An accepted one sends within milliseconds.
 const NEVER: Duration = Duration::from_secs(1);
 
 #[derive(Parser)]
@@ -41,7 +41,7 @@ struct Program {
     tls: TlsSettings,
 }
 
-/// The files of an authority and of two certificates of it, for server and client.
+/// The files of an authority, and of a server's and a client's certificate that it has signed.
 struct Files(tempfile::TempDir);
 
 impl Files {
@@ -70,7 +70,7 @@ impl Files {
     }
 }
 
-/// A server of TLS that tells the first bytes of each connection, after the handshake.
+/// A TLS server; returns its port, and the first bytes of each connection after the handshake.
 async fn server(files: &Files) -> (u16, mpsc::UnboundedReceiver<Vec<u8>>) {
     let certificates = |name: &str| -> Vec<CertificateDer<'static>> {
         let found = CertificateDer::pem_file_iter(files.path(name)).expect("a file");
@@ -90,27 +90,27 @@ async fn server(files: &Files) -> (u16, mpsc::UnboundedReceiver<Vec<u8>>) {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("an address").port();
-    let (heard, hears) = mpsc::unbounded_channel();
+    let (sender, received) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, heard) = (acceptor.clone(), heard.clone());
+            let (acceptor, sender) = (acceptor.clone(), sender.clone());
             tokio::spawn(async move {
                 let mut stream = acceptor.accept(stream).await?;
                 let mut bytes = vec![0; 4096];
                 let length = stream.read(&mut bytes).await?;
                 if length > 0 {
                     bytes.truncate(length);
-                    // Nobody may listen any more.
-                    let _ = heard.send(bytes);
+                    // The test may have ended.
+                    let _ = sender.send(bytes);
                 }
                 std::io::Result::Ok(())
             });
         }
     });
-    (port, hears)
+    (port, received)
 }
 
-/// What the settings of a program make of these files.
+/// The clients that a program's settings create with these files.
 fn clients(port: u16, ca: &Path, identity: Option<&Files>) -> (Brokers, Registry) {
     let (broker, url) = (format!("127.0.0.1:{port}"), format!("https://127.0.0.1:{port}"));
     let ca = ca.display().to_string();
@@ -138,8 +138,8 @@ fn clients(port: u16, ca: &Path, identity: Option<&Files>) -> (Brokers, Registry
     (program.brokers.open(&tls).expect("brokers"), program.registry.open(&tls).expect("a registry"))
 }
 
-/// Asks the server by each client; what it says to that is no matter.
-fn ask_by_all(brokers: &Brokers, registry: Registry) {
+/// Sends a request with each client. The results do not matter.
+fn request_with_all(brokers: &Brokers, registry: Registry) {
     let mut reader = Reader::join(brokers, "group", "member", &["topic".into()]).expect("a reader");
     std::thread::spawn(move || {
         for _ in 0..100 {
@@ -152,29 +152,30 @@ fn ask_by_all(brokers: &Brokers, registry: Registry) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_client_is_let_in_with_its_certificate() {
+async fn every_client_connects_with_its_certificate() {
     let files = Files::make();
-    let (port, mut hears) = server(&files).await;
+    let (port, mut received) = server(&files).await;
     let (brokers, registry) = clients(port, &files.path("ca"), Some(&files));
 
-    ask_by_all(&brokers, registry);
+    request_with_all(&brokers, registry);
 
-    let (mut librdkafka, mut rskafka, mut asked) = (false, false, false);
-    while !(librdkafka && rskafka && asked) {
-        let what = format!("librdkafka {librdkafka}, rskafka {rskafka}, registry {asked}");
-        let heard = tokio::time::timeout(SOON, hears.recv()).await.expect(&what).expect("a server");
-        let text = String::from_utf8_lossy(&heard);
+    let (mut librdkafka, mut rskafka, mut has_registry) = (false, false, false);
+    while !(librdkafka && rskafka && has_registry) {
+        let what = format!("librdkafka {librdkafka}, rskafka {rskafka}, registry {has_registry}");
+        let bytes =
+            tokio::time::timeout(SOON, received.recv()).await.expect(&what).expect("a server");
+        let text = String::from_utf8_lossy(&bytes);
         if text.starts_with("GET /config/subject") {
             // RFC 7617: order:s3cr3t
             assert!(
                 text.to_lowercase().contains("authorization: basic b3jkzxi6cznjcjn0"),
                 "{text}"
             );
-            asked = true;
+            has_registry = true;
         } else {
-            // Both begin with ApiVersions, behind the length of the request.
-            assert_eq!(heard[4..6], [0, 18], "{heard:?}");
-            // librdkafka tells its name in it.
+            // Both begin with ApiVersions, after the length of the request.
+            assert_eq!(bytes[4..6], [0, 18], "{bytes:?}");
+            // librdkafka's request contains its name.
             match text.contains("librdkafka") {
                 true => librdkafka = true,
                 false => rskafka = true,
@@ -184,27 +185,27 @@ async fn every_client_is_let_in_with_its_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn client_without_a_certificate_is_not_heard() {
+async fn client_without_a_certificate_is_refused() {
     let files = Files::make();
-    let (port, mut hears) = server(&files).await;
+    let (port, mut received) = server(&files).await;
     let (brokers, registry) = clients(port, &files.path("ca"), None);
-    ask_by_all(&brokers, registry);
-    let heard = tokio::time::timeout(NEVER, hears.recv()).await;
-    assert!(heard.is_err(), "{heard:?}");
+    request_with_all(&brokers, registry);
+    let bytes = tokio::time::timeout(NEVER, received.recv()).await;
+    assert!(bytes.is_err(), "{bytes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn server_of_another_authority_is_told_nothing() {
+async fn server_of_another_authority_receives_nothing() {
     let (files, other) = (Files::make(), Files::make());
-    let (port, mut hears) = server(&files).await;
+    let (port, mut received) = server(&files).await;
     let (brokers, registry) = clients(port, &other.path("ca"), Some(&files));
-    ask_by_all(&brokers, registry);
-    let heard = tokio::time::timeout(NEVER, hears.recv()).await;
-    assert!(heard.is_err(), "{heard:?}");
+    request_with_all(&brokers, registry);
+    let bytes = tokio::time::timeout(NEVER, received.recv()).await;
+    assert!(bytes.is_err(), "{bytes:?}");
 }
 
 #[test]
-fn password_of_the_registry_is_sent_over_https_alone_and_never_shown() {
+fn password_of_the_registry_is_sent_only_over_https_and_never_printed() {
     let open = |arguments: &[&str]| {
         let always = ["program", "--registry-user", "order", "--registry-password", "s3cr3t"];
         let program = Program::try_parse_from(always.iter().chain(arguments)).expect("arguments");

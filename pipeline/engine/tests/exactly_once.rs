@@ -19,7 +19,7 @@ use engine::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use redpanda::{
-    log::{Headers, Outgoing, TopicPartition},
+    log::{Headers, ProducerRecord, TopicPartition},
     memory::{Fault, MemoryLog},
     partition_of,
 };
@@ -234,7 +234,7 @@ fn poison_becomes_dead_letters_with_failed_outcomes() {
     let poison = |partition, key: Option<&'static str>, value: &'static [u8]| {
         let key = key.map(|key| key.as_bytes().into());
         let (topic, value) = ("account.commands".into(), Some(value.into()));
-        driver.log.append_raw(Outgoing {
+        driver.log.append_raw(ProducerRecord {
             topic,
             partition,
             key,
@@ -691,7 +691,7 @@ fn bank_before_a_removal(written: i64, change: impl FnOnce(&mut engine::Settings
     for partition in 0..PARTITIONS {
         let place = TopicPartition::new("account.followups", partition);
         for _ in 0..written {
-            driver.log.append_raw(Outgoing {
+            driver.log.append_raw(ProducerRecord {
                 topic: place.topic.clone(),
                 partition,
                 key: None,
@@ -701,7 +701,7 @@ fn bank_before_a_removal(written: i64, change: impl FnOnce(&mut engine::Settings
         }
         for (topic, next_offset) in [("account.followups", 2), ("account.commands", 0)] {
             let applied = schemas::engine::Applied { topic: topic.into(), next_offset };
-            driver.log.append_raw(Outgoing {
+            driver.log.append_raw(ProducerRecord {
                 topic: "bank.state".into(),
                 partition,
                 key: Some(format!("applied/{topic}").into()),
@@ -753,7 +753,7 @@ fn changelog_record_that_cannot_be_read_stops_its_task_alone() {
     driver.settle();
     driver.kill(0);
     let broken = partition_of(b"ann", PARTITIONS);
-    driver.log.append_raw(Outgoing {
+    driver.log.append_raw(ProducerRecord {
         topic: "bank.state".into(),
         partition: broken,
         key: Some("a key of a newer version".into()),
@@ -785,7 +785,7 @@ fn state_of_a_record_type_that_only_a_newer_version_knows_stops_its_task_alone_a
     driver.kill(0);
     let place = followups("ann");
     let newer = |value: Option<bytes::Bytes>| {
-        driver.log.append_raw(Outgoing {
+        driver.log.append_raw(ProducerRecord {
             topic: "bank.state".into(),
             partition: place.partition,
             key: Some("state/account/ann".into()),
@@ -1000,7 +1000,7 @@ fn die(step: &str, fault: Choose, seed: u64) {
             let fault = fault(&mut work.random);
             work.driver.log.fail_next(&id, fault);
         }
-        if turn > before && work.driver.log.awaited(&id).is_none() {
+        if turn > before && work.driver.log.pending_fault(&id).is_none() {
             work.driver.kill(0);
             // The other one goes on without it for a while.
             for _ in 0..work.random.random_range(0..20) {

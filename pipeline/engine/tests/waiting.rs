@@ -19,7 +19,7 @@ use bank::{
 };
 use engine::{SchemaSource, driver::Driver};
 use redpanda::{
-    log::{Headers, Outgoing, TopicPartition},
+    log::{Headers, ProducerRecord, TopicPartition},
     memory::Fault,
     partition_of,
 };
@@ -121,7 +121,7 @@ fn restore_that_needs_an_unknown_schema_waits_alone_while_the_registry_is_away()
     driver.kill(0);
     let mut written = Headers::default();
     written.push(headers::VERSION, "7");
-    driver.log.append_raw(Outgoing {
+    driver.log.append_raw(ProducerRecord {
         topic: changelog().topic,
         partition: changelog().partition,
         key: Some("state/account/ann".into()),
@@ -176,7 +176,7 @@ fn survivor_takes_over_tasks_whose_offsets_are_undecided_while_its_own_go_on() {
     };
     driver.log.fail_next(&driver.transactional_id(0), Fault::AfterOffsets);
     let undecided = send(&driver, &account(0), 1, Deposit { amount: 1 });
-    while driver.log.awaited(&driver.transactional_id(0)).is_some() {
+    while driver.log.pending_fault(&driver.transactional_id(0)).is_some() {
         driver.step(0).unwrap();
     }
     driver.kill(0);

@@ -494,8 +494,8 @@ impl<'a> Projector<'a> {
                     let batch = Batch { place: &place, epoch, from, begin: next, to, records: chunk };
                     // With that bug planted the place is another: between the position and the
                     // rows.
-                    if !redpanda::planted("position-apart") {
-                        redpanda::fault::place("before-store");
+                    if !redpanda::mutant::is_active("position-apart") {
+                        redpanda::fault::point("before-store");
                     }
                     // A panic is about a record, and stops its partition alone. What it leaves
                     // behind is not used again.
@@ -505,7 +505,7 @@ impl<'a> Projector<'a> {
                         let why = "the projection panicked; the panic is in the log".to_owned();
                         Err(wrong(&chunk[0], why))
                     });
-                    redpanda::fault::place("after-store");
+                    redpanda::fault::point("after-store");
                     if let (Err(error), [_]) = (&done, chunk) {
                         done = match dead(error) {
                             true => bury(projection, &batch, error, &context.metrics).await,
@@ -671,7 +671,7 @@ mod tests {
 
     use futures_util::future::BoxFuture;
     use redpanda::{
-        log::{Connect as _, Headers, Outgoing, Transaction},
+        log::{Connect as _, Headers, ProducerRecord, Transaction},
         memory::MemoryLog,
     };
     use tokio::runtime::Runtime;
@@ -758,7 +758,7 @@ mod tests {
         let mut session =
             log.connect("writer", &["input".into()], "writer-0").open().expect("a session");
         session.poll(Duration::ZERO, 1, &mut Vec::new()).expect("it joins");
-        let event = Outgoing {
+        let event = ProducerRecord {
             topic: "events".into(),
             partition: 0,
             key: None,
@@ -776,7 +776,7 @@ mod tests {
     fn context(runtime: &Runtime) -> Context {
         Context {
             open: Arc::new(|group, _| {
-                let cause = "the test has opened it".to_owned();
+                let cause = "the test has opened it".into();
                 Err(LogError::Fatal { doing: format!("joining {group}"), cause })
             }),
             codec: Arc::new(Codec::local()),

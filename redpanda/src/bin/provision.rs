@@ -1,5 +1,5 @@
-//! `provision`: brings broker and registry to what `topics.yaml` and the schemas say, and prints
-//! what it does.
+//! `provision`: changes broker and registry to what `topics.yaml` and the schemas declare, and
+//! prints each step.
 //!
 //! `provision acls` prints or creates the access rules of `acls.yaml`. It is idempotent and never
 //! deletes. Exit codes: 0 done or nothing to do, 1 changes pending (`--dry-run`) or failed, 64
@@ -12,16 +12,16 @@ use clap::{Parser, Subcommand};
 use redpanda::{
     acls::Acls,
     brokers::{BrokerSettings, Brokers},
-    provision::{Provision, retry::Patience},
+    provision::{Provision, retry::RetryPolicy},
     registry::{Registry, RegistrySettings},
     settings,
     tls::TlsSettings,
 };
 
-/// Wrong settings, EX_USAGE.
+/// The exit code for wrong settings, EX_USAGE.
 const USAGE: u8 = 64;
 
-/// Makes the topics and registers the schemas that are not there yet.
+/// Creates the topics and registers the schemas that do not exist yet.
 #[derive(Parser)]
 #[command(version)]
 struct Config {
@@ -31,8 +31,13 @@ struct Config {
     registry: RegistrySettings,
     #[command(flatten)]
     tls: TlsSettings,
-    /// How many replicas new topics get.
-    #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
+    /// The number of replicas of new topics.
+    #[arg(
+        long,
+        env = "MILLRACE_REPLICATION",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(i32).range(1..=7)
+    )]
     replication: i32,
     /// Seconds for which each request is repeated while broker and registry start: timeouts,
     /// refused connections, 5xx answers, partitions without a leader. Other errors end the program
@@ -48,10 +53,10 @@ struct Config {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Prints what each program may do, as commands of rpk that create these access rules.
+    /// Prints the access rules of each program, as rpk commands that create them.
     Acls {
-        /// Creates the rules instead of printing them. It needs the right to alter the cluster, and
-        /// removes none.
+        /// Creates the rules instead of printing them. This needs the right to alter the cluster.
+        /// It removes no rule.
         #[arg(long)]
         apply: bool,
     },
@@ -64,7 +69,7 @@ async fn main() -> ExitCode {
     let (brokers, registry) = match config.cluster() {
         Ok(cluster) => cluster,
         Err(error) => {
-            eprintln!("provision: {error:#}");
+            eprintln!("provision: {error}");
             return ExitCode::from(USAGE);
         }
     };
@@ -75,13 +80,13 @@ async fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("provision: {error:#}");
+            eprintln!("provision: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints a line. A reader who has left does not end the program halfway, as `println!` would.
+/// Prints a line. A closed standard output does not end the program halfway, as with `println!`.
 fn say(line: impl Display) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }
@@ -97,7 +102,7 @@ fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
     let acls = Acls::all();
     if apply {
         acls.create(brokers)?;
-        say(format_args!("{} access rules are there", acls.rules().len()));
+        say(format_args!("{} access rules exist", acls.rules().len()));
     } else {
         acls.rules().iter().for_each(say);
     }
@@ -105,16 +110,16 @@ fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::Result<ExitCode> {
-    let patience = Patience::new(Duration::from_secs(config.wait_s), |failure| {
+    let retries = RetryPolicy::new(Duration::from_secs(config.wait_s), |failure| {
         eprintln!("provision: {failure}; trying again");
     });
     let provision = Provision::new(&brokers, registry, config.replication)?;
-    let provision = provision.with_patience(patience);
+    let provision = provision.with_retries(retries);
     let plan = provision.plan().await?;
     if plan.is_empty() {
-        say("nothing to do: all topics and schemas are there");
+        say("nothing to do: all topics and schemas exist as declared");
     }
-    if let [first, others @ ..] = plan.breaks.as_slice() {
+    if let [first, others @ ..] = plan.conflicts.as_slice() {
         let others: Vec<_> = others.iter().map(|other| format!("; {other}")).collect();
         anyhow::bail!("nothing is done: {first}{}", others.concat());
     }

@@ -1,4 +1,4 @@
-//! The plan: what has to be done, in which order, and what would break. It asks nobody and does
+//! The plan: the steps, their order, and what forbids them. It makes no request and applies
 //! nothing.
 
 use std::{collections::BTreeMap, fmt};
@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 
 use crate::{registry::FULL_TRANSITIVE, topics::Topic};
 
-/// What can't be brought to what the files say, and would break something if it were tried.
+/// A difference that no step may remove, because that would break keys, readers or writers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Break {
+pub enum Conflict {
     /// A topic has another number of partitions than the file says.
     #[error(
-        "{topic} has {found} partitions, topics.yaml says {declared}: a keyed topic never changes its count, because \
-         its keys would move; make a new topic and copy it over"
+        "{topic} has {found} partitions, topics.yaml says {declared}: a keyed topic never changes \
+         its count, because its keys would move; make a new topic and copy it over"
     )]
     Partitions {
         /// The topic.
         topic: String,
-        /// How many it has.
+        /// The number of partitions that it has.
         found: usize,
-        /// How many it should have.
+        /// The declared number.
         declared: i32,
     },
-    /// A schema can't stand beside a version that the registry has.
+    /// A schema is incompatible with a version that the registry has.
     #[error("{subject}, {}: {cause}", cause.release)]
     Incompatible {
         /// The subject.
@@ -32,7 +32,7 @@ pub enum Break {
         /// What breaks, and which version.
         cause: compatibility::Break,
     },
-    /// A schema, or a version that the registry has of it, can't be read.
+    /// A schema, or a version of it in the registry, can't be parsed.
     #[error("{subject}: {cause}")]
     Unreadable {
         /// The subject.
@@ -42,31 +42,42 @@ pub enum Break {
     },
 }
 
-/// One thing to do.
+/// A setting of a topic that differs from the declaration.
+#[derive(Clone, Debug)]
+pub struct SettingChange {
+    /// The setting's name.
+    pub name: &'static str,
+    /// The value that the broker has.
+    pub from: String,
+    /// The declared value.
+    pub to: String,
+}
+
+/// One step.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Make a topic.
+    /// Create a topic.
     Create {
         /// The topic.
         topic: Topic,
-        /// How many replicas it gets.
+        /// The number of its replicas.
         replication: i32,
     },
-    /// Change settings of a topic. Its other settings stay, whoever made them.
+    /// Change settings of a topic. Its other settings stay, also those that an operator has set.
     Alter {
         /// The topic.
         topic: Topic,
-        /// Settings to change: name, from, to.
-        changes: Vec<(&'static str, String, String)>,
+        /// The settings to change.
+        changes: Vec<SettingChange>,
     },
-    /// Hold a subject that is there to `FULL_TRANSITIVE`.
+    /// Set the compatibility level of an existing subject to `FULL_TRANSITIVE`.
     Level {
         /// Its schema.
         schema: &'static Schema,
-        /// The level that it has; `None`: the registry's.
+        /// The subject's level; `None` if it has only the registry's default.
         from: Option<String>,
     },
-    /// Register a schema, and hold its subject to `FULL_TRANSITIVE`.
+    /// Register a schema, with the level `FULL_TRANSITIVE` for its subject.
     Register {
         /// The schema.
         schema: &'static Schema,
@@ -83,7 +94,9 @@ impl fmt::Display for Step {
             }
             Self::Alter { topic, changes, .. } => {
                 write!(f, "alter    {}:", topic.name)?;
-                changes.iter().try_for_each(|(name, from, to)| write!(f, " {name} {from} -> {to}"))
+                changes.iter().try_for_each(|SettingChange { name, from, to }| {
+                    write!(f, " {name} {from} -> {to}")
+                })
             }
             Self::Level { schema, from } => {
                 let from = from.as_deref().unwrap_or("the registry's");
@@ -98,48 +111,56 @@ impl fmt::Display for Step {
 }
 
 impl Step {
-    /// Everything that the step depends on and does, to be kept and compared.
+    /// Everything that the step depends on and changes, for storage and comparison.
     fn to_json(&self) -> Value {
         match self {
             Self::Create { topic, replication } => json!({
-                "do": "create", "topic": topic.name, "partitions": topic.partitions, "replication": replication,
+                "do": "create",
+                "topic": topic.name,
+                "partitions": topic.partitions,
+                "replication": replication,
                 "settings": topic.settings_for(*replication),
             }),
             Self::Alter { topic, changes } => {
                 let changes: BTreeMap<_, _> = changes
                     .iter()
-                    .map(|(name, from, to)| (*name, json!({ "from": from, "to": to })))
+                    .map(|change| (change.name, json!({ "from": change.from, "to": change.to })))
                     .collect();
                 json!({ "do": "alter", "topic": topic.name, "settings": changes })
             }
             Self::Level { schema, from } => {
-                json!({ "do": "level", "subject": schema.name, "from": from, "to": FULL_TRANSITIVE })
+                let subject = schema.name;
+                json!({ "do": "level", "subject": subject, "from": from, "to": FULL_TRANSITIVE })
             }
-            Self::Register { schema, after } => {
-                json!({ "do": "register", "subject": schema.name, "after": after, "schema": schema.json })
-            }
+            Self::Register { schema, after } => json!({
+                "do": "register",
+                "subject": schema.name,
+                "after": after,
+                "schema": schema.json,
+            }),
         }
     }
 }
 
-/// What has to be done, and what keeps it from being done.
+/// What is to be done, and what forbids it.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What has to be done, in this order.
+    /// The steps, in the order in which they are applied.
     pub steps: Vec<Step>,
-    /// What would break. While there is one, nothing is done at all.
-    pub breaks: Vec<Break>,
-    /// The cluster's own id, where it has one.
+    /// What would break. If there is any, no step is applied.
+    pub conflicts: Vec<Conflict>,
+    /// The cluster's own id, if it has one.
     pub cluster: Option<String>,
 }
 
 impl Plan {
-    /// Whether all is as the files say.
+    /// Whether broker and registry are as the files declare.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.breaks.is_empty()
+        self.steps.is_empty() && self.conflicts.is_empty()
     }
 
-    /// The plan, to be kept and compared: equal ones were made of the same state and do the same.
+    /// The plan for storage and comparison: equal plans were made of the same state and make the
+    /// same changes.
     pub fn to_json(&self) -> Value {
         let steps: Vec<_> = self.steps.iter().map(Step::to_json).collect();
         json!({ "millrace": "plan 1", "cluster": self.cluster, "steps": steps })

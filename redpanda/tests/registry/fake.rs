@@ -1,4 +1,4 @@
-//! A schema registry that answers as a test tells it to. It keeps no schemas.
+//! A schema registry with scripted answers. It stores no schemas.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,18 +7,18 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What becomes of one request.
+/// The answer to one request.
 pub(crate) enum Answer {
     /// A status with a JSON body.
     Status(u16, String),
-    /// The connection stays open and says nothing.
+    /// The connection stays open without an answer.
     Silence,
 }
 
-/// Decides about the request `METHOD /path`, the `n`th one from 0.
+/// Answers the request `METHOD /path`, which is the `n`th one from 0.
 type Script = dyn Fn(usize, &str) -> Answer + Send + Sync;
 
-/// A running fake. It ends with the test's runtime.
+/// A running server. It ends with the test's runtime.
 pub(crate) struct Fake {
     pub(crate) url: String,
     requests: Arc<Mutex<Vec<String>>>,

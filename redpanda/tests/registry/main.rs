@@ -1,4 +1,4 @@
-//! The registry's client and `provision` against registries that are absent, slow or unwilling at
+//! The registry's client and `provision` against registries that are absent or slow, or refuse at
 //! first.
 
 mod fake;
@@ -12,7 +12,7 @@ use std::{
 use fake::{Answer, Fake};
 use rdkafka::mocking::MockCluster;
 use redpanda::{
-    provision::{Provision, ProvisionError, retry::Patience},
+    provision::{Provision, ProvisionError, retry::RetryPolicy},
     registry::{Registry, RegistryError, checked_urls},
     topics::Topics,
 };
@@ -25,7 +25,7 @@ fn schema() -> &'static Schema {
     schemas::Outcome::SCHEMA
 }
 
-/// A registry that knows no schema, takes every one, and has no level for any subject.
+/// The answers of a registry without schemas and levels that accepts every schema.
 fn empty(request: &str) -> Answer {
     match request {
         request if request.starts_with("PUT /config/") => {
@@ -42,23 +42,24 @@ fn unavailable() -> Answer {
     Answer::Status(503, r#"{"error_code":50003,"message":"no leader"}"#.to_owned())
 }
 
-/// A cluster with the topics that it needs, which are none, and this registry.
+/// Provisions no topics and one schema on this cluster and this registry.
 fn provision(cluster: &MockCluster<'_, impl rdkafka::ClientContext>, urls: &str) -> Provision {
     let registry = Registry::new(urls).expect("addresses");
     let none =
         Topics::parse("{defaults: {partitions: 1, bytes_max: 1}, topics: {}}").expect("no topics");
-    let made = Provision::of(&cluster.bootstrap_servers(), registry, 1, none).expect("a client");
-    made.with_schemas(vec![schema()])
+    let provision =
+        Provision::of(&cluster.bootstrap_servers(), registry, 1, none).expect("a client");
+    provision.with_schemas(vec![schema()])
 }
 
-/// A patience, and what it was told.
-fn patience(longest: Duration) -> (Patience, Arc<Mutex<Vec<String>>>) {
+/// Retries for up to `longest`, and the failures that were reported.
+fn retries(longest: Duration) -> (RetryPolicy, Arc<Mutex<Vec<String>>>) {
     let reports = Arc::<Mutex<Vec<String>>>::default();
-    let told = reports.clone();
+    let reported = reports.clone();
     let report = move |failure: &ProvisionError| {
-        told.lock().expect("nobody panicked").push(failure.to_string());
+        reported.lock().expect("nobody panicked").push(failure.to_string());
     };
-    (Patience::new(longest, report), reports)
+    (RetryPolicy::new(longest, report), reports)
 }
 
 #[tokio::test]
@@ -78,7 +79,7 @@ async fn request_fails_over_and_the_next_one_starts_with_the_address_that_answer
 }
 
 #[tokio::test]
-async fn definite_answer_of_one_address_is_not_asked_for_again_at_a_dead_one() {
+async fn definite_answer_is_not_requested_again_at_another_address() {
     let living = Fake::start(|_, request| empty(request)).await;
     let registry = Registry::new(&format!("{},{DEAD}", living.url)).expect("addresses");
     assert_eq!(registry.schema_by_id(1).await.expect("an answer"), None);
@@ -86,7 +87,7 @@ async fn definite_answer_of_one_address_is_not_asked_for_again_at_a_dead_one() {
 }
 
 #[tokio::test]
-async fn failure_of_all_addresses_names_each_and_a_rejection_is_permanent() {
+async fn error_names_all_failed_addresses_and_a_rejection_is_permanent() {
     let failing = Fake::start(|_, _| unavailable()).await;
     let registry = Registry::new(&format!("{DEAD},{}", failing.url)).expect("addresses");
     let error = registry.versions("a").await.expect_err("nobody answers");
@@ -101,7 +102,7 @@ async fn failure_of_all_addresses_names_each_and_a_rejection_is_permanent() {
 }
 
 #[test]
-fn list_of_addresses_is_checked() {
+fn wrong_list_of_addresses_is_refused() {
     assert_eq!(checked_urls(" http://a:1/ ,https://b").expect("a list"), "http://a:1,https://b");
     for wrong in ["", "http://a:1,", "a:8081", "ftp://a", "http://"] {
         let error = checked_urls(wrong).expect_err(wrong).to_string();
@@ -121,7 +122,7 @@ async fn credentials_of_an_address_are_masked_in_every_error() {
         format!("{},{}", with_password(DEAD), with_password(&failing.url)),
     ] {
         let registry = Registry::new(&urls).expect("addresses");
-        // One by the converter, one by the plain client
+        // One request of the converter, one of the plain client.
         let errors = [
             registry.versions("a").await.expect_err("no answer"),
             registry.level_of("a").await.expect_err("no answer"),
@@ -163,7 +164,7 @@ fn program_does_not_print_the_password_of_its_registry_setting() {
 }
 
 #[tokio::test]
-async fn provision_outlasts_a_registry_that_is_unavailable_at_first() {
+async fn provision_succeeds_after_a_registry_was_unavailable_at_first() {
     // Each request fails twice before it is answered.
     let counts = Mutex::new(HashMap::<String, u32>::new());
     let fake = Fake::start(move |_, request| {
@@ -173,8 +174,8 @@ async fn provision_outlasts_a_registry_that_is_unavailable_at_first() {
         if *count > 2 { empty(request) } else { unavailable() }
     });
     let (fake, cluster) = (fake.await, MockCluster::new(1).expect("a cluster"));
-    let (patience, reports) = patience(Duration::from_secs(60));
-    let provision = provision(&cluster, &fake.url).with_patience(patience);
+    let (retries, reports) = retries(Duration::from_secs(60));
+    let provision = provision(&cluster, &fake.url).with_retries(retries);
 
     let plan = provision.plan().await.expect("a plan");
     assert_eq!(plan.steps.len(), 1, "{plan:?}");
@@ -194,33 +195,33 @@ async fn provision_outlasts_a_registry_that_is_unavailable_at_first() {
 }
 
 #[tokio::test]
-async fn provision_outlasts_a_registry_whose_first_answer_never_comes() {
+async fn provision_succeeds_after_a_registry_never_answered_the_first_request() {
     let fake = Fake::start(|number, request| match number {
         0 => Answer::Silence,
         _ => empty(request),
     });
     let (fake, cluster) = (fake.await, MockCluster::new(1).expect("a cluster"));
-    let (patience, reports) = patience(Duration::from_secs(60));
-    let plan = provision(&cluster, &fake.url).with_patience(patience).plan().await.expect("a plan");
+    let (retries, reports) = retries(Duration::from_secs(60));
+    let plan = provision(&cluster, &fake.url).with_retries(retries).plan().await.expect("a plan");
     assert_eq!(plan.steps.len(), 1, "{plan:?}");
     assert_eq!(reports.lock().expect("nobody panicked").len(), 1);
 }
 
 #[tokio::test]
-async fn provision_gives_up_after_its_patience_and_at_once_on_a_permanent_error() {
+async fn provision_ends_after_its_retries_and_at_once_on_a_permanent_error() {
     let cluster = MockCluster::new(1).expect("a cluster");
-    let (short, _) = patience(Duration::from_millis(300));
+    let (short, _) = retries(Duration::from_millis(300));
     let error =
-        provision(&cluster, DEAD).with_patience(short).plan().await.expect_err("no registry");
+        provision(&cluster, DEAD).with_retries(short).plan().await.expect_err("no registry");
     assert!(matches!(error, ProvisionError::GaveUp { .. }), "{error}");
-    assert!(error.is_passing() && error.to_string().contains(DEAD), "{error}");
+    assert!(error.is_retriable() && error.to_string().contains(DEAD), "{error}");
 
     let refusing = Fake::start(|_, _| Answer::Status(403, "{}".to_owned())).await;
-    let (long, reports) = patience(Duration::from_secs(600));
+    let (long, reports) = retries(Duration::from_secs(600));
     let since = Instant::now();
     let error =
-        provision(&cluster, &refusing.url).with_patience(long).plan().await.expect_err("no rights");
-    assert!(!error.is_passing() && error.to_string().contains("403"), "{error}");
+        provision(&cluster, &refusing.url).with_retries(long).plan().await.expect_err("no rights");
+    assert!(!error.is_retriable() && error.to_string().contains("403"), "{error}");
     assert!(
         since.elapsed() < Duration::from_secs(300)
             && reports.lock().expect("nobody panicked").is_empty()

@@ -29,9 +29,9 @@ pub(crate) async fn run(
     let kept = arguments.plan.map(read).transpose()?;
     let provision = arguments.cluster.provision(&folder()?)?;
     let plan = provision.plan().await?;
-    if !plan.breaks.is_empty() {
+    if !plan.conflicts.is_empty() {
         plan::show(&plan)?;
-        let why = format!("problems: {}; nothing is applied", plan.breaks.len());
+        let why = format!("problems: {}; nothing is applied", plan.conflicts.len());
         return Err(Stop::Invalid(why).into());
     }
     if plan.is_empty() {

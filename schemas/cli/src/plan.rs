@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use redpanda::{
     brokers::BrokerSettings,
-    provision::{Plan, Provision, retry::Patience},
+    provision::{Plan, Provision, retry::RetryPolicy},
     registry,
 };
 
@@ -68,10 +68,10 @@ impl Cluster {
             self.replication,
             topics,
         )?;
-        let patience = Patience::new(Duration::from_secs(self.wait_s), |failure| {
+        let retries = RetryPolicy::new(Duration::from_secs(self.wait_s), |failure| {
             note!("schemas: {failure}; trying again");
         });
-        Ok(provision.with_schemas(source::working(&catalogue)).with_patience(patience))
+        Ok(provision.with_schemas(source::working(&catalogue)).with_retries(retries))
     }
 }
 
@@ -82,8 +82,8 @@ pub(crate) async fn run(
 ) -> Result<Outcome> {
     let plan = arguments.cluster.provision(&folder()?)?.plan().await?;
     show(&plan)?;
-    if !plan.breaks.is_empty() {
-        out!("problems: {}; as it is, nothing will be applied", plan.breaks.len())?;
+    if !plan.conflicts.is_empty() {
+        out!("problems: {}; as it is, nothing will be applied", plan.conflicts.len())?;
         return Ok(Outcome::Broken);
     }
     if let Some(file) = arguments.out {
@@ -101,5 +101,5 @@ pub(crate) async fn run(
 /// Prints steps and breaks, one per line.
 pub(crate) fn show(plan: &Plan) -> io::Result<()> {
     plan.steps.iter().try_for_each(|step| out!("{step}"))?;
-    plan.breaks.iter().try_for_each(|problem| out!("breaks   {problem}"))
+    plan.conflicts.iter().try_for_each(|problem| out!("breaks   {problem}"))
 }

@@ -38,7 +38,7 @@ pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
             });
         }
         if let Some(error) = cause.downcast_ref::<ProvisionError>() {
-            return Some(if error.is_passing() { 69 } else { 2 });
+            return Some(if error.is_retriable() { 69 } else { 2 });
         }
         cause.downcast_ref::<LogError>().map(|_| 69)
     };

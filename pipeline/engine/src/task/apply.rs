@@ -271,7 +271,9 @@ impl Task {
     ) -> Result<(), u32> {
         let at_ms = record.timestamp_ms;
         let id = envelope.id.hyphenated().to_string();
-        if let Some(handled) = self.handled.get(&id).filter(|_| !redpanda::planted("no-dedupe")) {
+        if let Some(handled) =
+            self.handled.get(&id).filter(|_| !redpanda::mutant::is_active("no-dedupe"))
+        {
             // Answered again without doing it again; while it is pending, there is no answer yet.
             self.metrics.repeats.inc();
             if let Some(outcome) = handled.outcome.clone() {

@@ -249,7 +249,7 @@ impl Task {
     /// The transaction in flight was aborted: takes everything back that is not final.
     pub(crate) fn abort(&mut self) {
         let start = Savepoint::default();
-        if redpanda::planted("keep-overlay") {
+        if redpanda::mutant::is_active("keep-overlay") {
             let committed = self.committed_positions.clone();
             self.seal();
             self.settle();

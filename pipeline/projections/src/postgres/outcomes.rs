@@ -79,7 +79,7 @@ impl Projection for Outcomes {
             let mut client = self.postgres.get().await?;
             let transaction = client.transaction().await.map_err(&failed)?;
             position::advance(&transaction, self.name(), batch).await?;
-            redpanda::fault::place("in-outcomes");
+            redpanda::fault::point("in-outcomes");
             insert(&transaction, &outcomes).await.map_err(&failed)?;
             transaction.commit().await.map_err(&failed)?;
             drop(client);
@@ -89,7 +89,7 @@ impl Projection for Outcomes {
         Box::pin(async move {
             // Before the deadline begins: who is stopped here and woken later does write, and is
             // refused.
-            redpanda::fault::place("before-outcomes");
+            redpanda::fault::point("before-outcomes");
             self.postgres.within(WRITE_MAX, "writing outcomes", writing).await
         })
     }

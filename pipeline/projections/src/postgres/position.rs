@@ -57,7 +57,7 @@ pub(super) async fn held(
 const FENCED: &str =
     "UPDATE positions SET next = $1 WHERE projection = $2 AND topic = $3 AND partition = $4
                       AND epoch = $5 AND next IS NOT DISTINCT FROM $6";
-/// The planted bug: moves it, whoever's it is.
+/// The mutant `no-fence`: moves the position, also if another owner has it.
 const UNFENCED: &str =
     "UPDATE positions SET next = $1 WHERE projection = $2 AND topic = $3 AND partition = $4
                         AND (true OR epoch = $5 AND next IS NOT DISTINCT FROM $6)";
@@ -69,7 +69,7 @@ pub(super) async fn advance(
     batch: &Batch<'_>,
 ) -> Result<(), StoreError> {
     let failed = failed("moving a position");
-    let sql = if redpanda::planted("no-fence") { UNFENCED } else { FENCED };
+    let sql = if redpanda::mutant::is_active("no-fence") { UNFENCED } else { FENCED };
     let statement = transaction.prepare_cached(sql).await.map_err(&failed)?;
     let (topic, partition) = (&*batch.place.topic, batch.place.partition);
     let moved = transaction
@@ -80,10 +80,10 @@ pub(super) async fn advance(
         .await
         .map_err(&failed)?;
     if moved == 1 {
-        if redpanda::planted("position-apart") {
-            // The planted bug: the position is there before the rows are.
+        if redpanda::mutant::is_active("position-apart") {
+            // The mutant: the position is stored before the rows.
             transaction.batch_execute("COMMIT; BEGIN").await.map_err(&failed)?;
-            redpanda::fault::place("before-store");
+            redpanda::fault::point("before-store");
         }
         return Ok(());
     }

@@ -1,0 +1,62 @@
+//! The declared access rules, compared with the declared topics.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::topics;
+
+#[test]
+fn only_the_owner_of_a_topic_may_write_it() {
+    let acls = Acls::all();
+    let services = ["user", "order", "notification"];
+    for topic in topics::all().iter() {
+        let mut owners = match topic.owner.as_str() {
+            "processors" => BTreeSet::from(services),
+            owner => BTreeSet::from([owner]),
+        };
+        if topic.name == "notification.commands" {
+            // The mail worker reports deliveries.
+            owners.insert("notification");
+        }
+        let may =
+            |program: &&str| acls.of(program).is_some_and(|may| may.write.contains(&topic.name));
+        let writers: BTreeSet<_> = acls.programs().filter(may).collect();
+        assert_eq!(writers, owners, "{}", topic.name);
+    }
+}
+
+#[test]
+fn only_the_user_service_may_read_topics_with_password_hashes() {
+    let acls = Acls::all();
+    for topic in ["user.commands", "user.credentials"] {
+        let may = |program: &&str| {
+            acls.of(program).is_some_and(|may| may.read.iter().any(|t| t == topic))
+        };
+        assert_eq!(acls.programs().filter(may).collect::<Vec<_>>(), ["user"], "{topic}");
+    }
+    assert!(acls.of("gateway").expect("a gateway").read.is_empty());
+}
+
+#[test]
+fn rules_are_printed_as_rpk_commands() {
+    let text = "shop: {read: [outcomes], groups: [shop], transactions: [shop-], manage: ['*']}";
+    let acls = Acls::parse(text, topics::all()).expect("rules");
+    let lines: Vec<_> = acls.rules().iter().map(ToString::to_string).collect();
+    let command = "rpk security acl create --allow-principal User:shop --operation";
+    let manage = "create,alter,describe,describeConfigs,alterConfigs";
+    let expected = [
+        format!("{command} read --topic 'outcomes'"),
+        format!("{command} read --group 'shop'"),
+        format!("{command} read --group 'shop.' --resource-pattern-type prefixed"),
+        format!("{command} write --transactional-id 'shop-' --resource-pattern-type prefixed"),
+        format!("{command} {manage} --topic '*'"),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn unknown_topic_is_an_error_that_names_it() {
+    let error = Acls::parse("shop: {read: [outcome]}", topics::all()).expect_err("no such topic");
+    assert_eq!(error.to_string(), "shop: there is no topic outcome");
+    assert!(Acls::parse("shop: {reads: [outcomes]}", topics::all()).is_err());
+}

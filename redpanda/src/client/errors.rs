@@ -1,0 +1,51 @@
+//! Classifies librdkafka's errors of consumers. It retries nothing.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::log::{Cause, LogError};
+
+/// Whether the client handles this error by itself, by reconnecting, so that the caller of a poll
+/// has nothing to do.
+pub(crate) fn is_transient(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
+    let (KafkaError::MessageConsumption(code) | KafkaError::Global(code)) = error else {
+        return false;
+    };
+    matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
+}
+
+/// Whether this client has no right to read the topic, which a retry does not change.
+pub(crate) fn is_denied(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+}
+
+/// Whether the log does not hold the requested offset.
+pub(crate) fn is_out_of_range(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange};
+    matches!(error, KafkaError::MessageConsumption(AutoOffsetReset | OffsetOutOfRange))
+}
+
+/// An error that a poll of `what` returned.
+pub(crate) fn consumption(what: &str, error: KafkaError) -> LogError {
+    let doing = format!("reading {what}");
+    match &error {
+        KafkaError::MessageConsumptionFatal(_) => fatal(doing, error),
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::OffsetOutOfRange
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::Fatal,
+        ) => fatal(doing, error),
+        _ => retriable(doing, error),
+    }
+}
+
+/// An error after which the client must be discarded.
+pub(crate) fn fatal(doing: String, cause: impl Into<Cause>) -> LogError {
+    LogError::Fatal { doing, cause: cause.into() }
+}
+
+/// An error after which the same call may succeed.
+pub(crate) fn retriable(doing: String, cause: impl Into<Cause>) -> LogError {
+    LogError::Retriable { doing, cause: cause.into() }
+}

@@ -1,0 +1,183 @@
+//! A member of a consumer group on librdkafka: what sessions and readers have in common.
+//!
+//! It reads committed records from the positions that its owner sets, and commits nothing. It
+//! acknowledges every assignment with an empty list: nothing is fetched before
+//! [`GroupConsumer::fetch_from`], because the positions come from a changelog or a store.
+//!
+//! - `context`: the callbacks of the group, which run inside a poll
+//! - `positions`: where the member reads, and how it moves there
+//! - `closing`: leaves without blocking the owner
+
+mod closing;
+mod context;
+mod positions;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    config::FromClientConfigAndContext as _,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+};
+
+use closing::Closing;
+pub(crate) use context::{BeforeRevoke, GroupContext};
+
+use crate::{
+    brokers::Brokers,
+    client::{
+        Copier, committed, consumption, fatal, is_out_of_range, is_transient, read_committed,
+        standalone_reader, watermark_client, watermarks,
+    },
+    fault,
+    log::{LogError, Membership, Record, Topic, TopicPartition},
+    mutant::ReadMutant,
+    restore::RestoreReader,
+};
+
+/// A member of a group.
+pub(crate) struct GroupConsumer {
+    consumer: Closing,
+    /// Requests high watermarks, which count uncommitted records too. The member rarely needs it,
+    /// so a poll without records drops it.
+    watermark_client: Option<Arc<BaseConsumer>>,
+    brokers: Brokers,
+    group: String,
+    copier: Copier,
+    /// The positions of the last [`GroupConsumer::fetch_from`].
+    positions: Vec<(TopicPartition, i64)>,
+    mutant: ReadMutant,
+}
+
+impl GroupConsumer {
+    /// Joins `group` to read `inputs`. `extra` are settings beside those that every reader has.
+    pub(crate) fn join(
+        brokers: &Brokers,
+        group: &str,
+        inputs: &[Topic],
+        extra: &[(&str, &str)],
+        before_revoke: BeforeRevoke,
+    ) -> Result<Self, LogError> {
+        let doing = || format!("joining group {group}");
+        let mut config = read_committed(brokers, group);
+        config.set("isolation.level", ReadMutant::isolation());
+        for (name, value) in extra {
+            config.set(*name, *value);
+        }
+        let context = GroupContext::new(inputs, before_revoke);
+        let consumer = BaseConsumer::from_config_and_context(&config, context)
+            .map_err(|e| fatal(doing(), e))?;
+        let names: Vec<&str> = inputs.iter().map(|topic| &**topic).collect();
+        consumer.subscribe(&names).map_err(|e| fatal(doing(), e))?;
+        Ok(Self {
+            consumer: Closing::new(consumer),
+            watermark_client: None,
+            brokers: brokers.clone(),
+            group: group.to_owned(),
+            copier: Copier::of(inputs),
+            positions: Vec::new(),
+            mutant: ReadMutant::default(),
+        })
+    }
+
+    /// The client, from which a session reads the group's metadata.
+    pub(crate) fn client(&self) -> Arc<BaseConsumer<GroupContext>> {
+        Arc::clone(&self.consumer)
+    }
+
+    /// See [`crate::log::Input::poll`].
+    pub(crate) fn poll(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<(), LogError> {
+        let (mut wait, before, until) = (timeout, out.len(), Instant::now() + timeout);
+        while out.len() - before < max && self.consumer.context().changes().is_empty() {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => out.push(self.copier.record(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                // The client reconnects by itself. Hundreds of these errors may be queued after a
+                // broker was away, so they must not use up the wait for the first record.
+                Some(Err(error)) if is_transient(&error) => {
+                    if out.len() == before {
+                        wait = until.saturating_duration_since(Instant::now());
+                        continue;
+                    }
+                }
+                Some(Err(error)) if is_out_of_range(&error) => {
+                    return Err(self
+                        .out_of_range()
+                        .unwrap_or_else(|| consumption(&self.group, error)));
+                }
+                Some(Err(error)) => return Err(consumption(&self.group, error)),
+            }
+            // The first record has arrived: take what else is queued, and wait for nothing.
+            wait = Duration::ZERO;
+        }
+        self.mutant.spoil(&self.brokers, out, before)?;
+        match out.len() > before {
+            true => fault::point("after-poll"),
+            false if timeout.is_zero() => {}
+            false => self.watermark_client = None,
+        }
+        Ok(())
+    }
+
+    /// The next change of membership, oldest first.
+    pub(crate) fn membership(&mut self) -> Option<Membership> {
+        self.consumer.context().changes().pop_front()
+    }
+
+    /// See [`crate::log::Input::watermarks`].
+    pub(crate) fn watermarks(
+        &mut self,
+        partition: &TopicPartition,
+    ) -> Result<(i64, i64), LogError> {
+        watermarks(&*self.watermark_client()?, partition)
+    }
+
+    fn watermark_client(&mut self) -> Result<Arc<BaseConsumer>, LogError> {
+        match &self.watermark_client {
+            Some(client) => Ok(client.clone()),
+            None => {
+                let client = watermark_client(&self.brokers, &self.group)?;
+                Ok(self.watermark_client.insert(client).clone())
+            }
+        }
+    }
+
+    /// See [`crate::log::Input::silence`].
+    pub(crate) fn silence(&self) -> Duration {
+        self.consumer.context().silence()
+    }
+
+    /// See [`crate::log::Input::lag`].
+    pub(crate) fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.consumer.context().take_lag()
+    }
+
+    /// See [`crate::log::Input::committed`].
+    pub(crate) fn committed(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<i64>>, LogError> {
+        committed(&**self.consumer, &self.group, partitions)
+    }
+
+    /// Begins to read what a task starts from, with clients of its own.
+    pub(crate) fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<RestoreReader, LogError> {
+        let reader = standalone_reader(&self.brokers, &self.group)?;
+        RestoreReader::begin(reader, self.watermark_client()?, &self.group, changelog, inputs)
+    }
+}

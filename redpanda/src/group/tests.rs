@@ -1,0 +1,64 @@
+//! A group member against librdkafka's mock of a cluster.
+
+use rdkafka::mocking::MockCluster;
+
+use super::*;
+use crate::{
+    client::testing::{MOCK_MAX, produce},
+    log::Headers,
+};
+
+fn poll_until(consumer: &mut GroupConsumer, records: &mut Vec<Record>, count: usize) {
+    let begun = Instant::now();
+    while records.len() < count {
+        consumer.poll(Duration::from_millis(50), 100, records).expect("it reads");
+        assert!(begun.elapsed() < MOCK_MAX, "{} of {count} records came", records.len());
+    }
+}
+
+fn joined(brokers: &str) -> GroupConsumer {
+    let inputs = ["input".into()];
+    let mut consumer = GroupConsumer::join(&brokers.into(), "group", &inputs, &[], Box::new(|| {}))
+        .expect("it joins");
+    let (begun, mut nothing) = (Instant::now(), Vec::new());
+    while consumer.membership().is_none() {
+        consumer.poll(Duration::from_millis(50), 1, &mut nothing).expect("it reads");
+        assert!(begun.elapsed() < MOCK_MAX, "it has no partition");
+    }
+    consumer
+}
+
+#[test]
+fn header_names_that_are_not_utf8_are_read_unchanged() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("input", 1, 1).expect("a topic");
+    let mut headers = Headers::default();
+    headers.push(b"\xff\xfe", b"1");
+    headers.push("empty", "");
+    headers.push("", b"\xff");
+    produce(&cluster.bootstrap_servers(), "input", &headers, 1);
+
+    let mut consumer = joined(&cluster.bootstrap_servers());
+    consumer.fetch_from(&[(TopicPartition::new("input", 0), 0)]).expect("it moves");
+    let mut records = Vec::new();
+    poll_until(&mut consumer, &mut records, 1);
+    assert_eq!(records[0].headers, headers);
+}
+
+#[test]
+fn position_is_unknown_after_a_seek_until_something_is_polled() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("input", 1, 1).expect("a topic");
+    produce(&cluster.bootstrap_servers(), "input", &Headers::default(), 5);
+
+    let mut consumer = joined(&cluster.bootstrap_servers());
+    let input = TopicPartition::new("input", 0);
+    for from in [0, 3, 0, 1] {
+        consumer.fetch_from(&[(input.clone(), from)]).expect("it moves");
+        assert_eq!(consumer.positions(), [], "nothing was polled from {from} on");
+        let mut records = Vec::new();
+        poll_until(&mut consumer, &mut records, usize::try_from(5 - from).expect("a count"));
+        assert_eq!(records[0].offset, from);
+        assert_eq!(consumer.positions(), [(input.clone(), 5)]);
+    }
+}

@@ -1,0 +1,69 @@
+//! How calls of the log and transactions fail, classified by what the caller must do.
+
+use super::record::TopicPartition;
+
+/// What made a call fail: the client's error, or a text if no other error is behind it.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a call of the log failed. The text of an error contains the text of its cause.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The same call may succeed later.
+    #[error("{doing}: {cause} (will be tried again)")]
+    Retriable {
+        /// What was tried, and on what.
+        doing: String,
+        /// Why it failed.
+        #[source]
+        cause: Cause,
+    },
+    /// The session is unusable: its owner discards it with all positions and state, and rebuilds
+    /// from the log.
+    #[error("{doing}: {cause} (the session must be rebuilt)")]
+    Fatal {
+        /// What was tried, and on what.
+        doing: String,
+        /// Why it failed.
+        #[source]
+        cause: Cause,
+    },
+    /// This process can't open a session any more and must be restarted.
+    #[error("{doing}: {cause} (the process must be restarted)")]
+    Exhausted {
+        /// What was tried, and on what.
+        doing: String,
+        /// Why no later attempt can succeed.
+        #[source]
+        cause: Cause,
+    },
+    /// The log does not hold the requested offset. The caller never answers this by skipping.
+    #[error("offset {offset} of {partition} is out of range: the log keeps {beginning}..{end}")]
+    OutOfRange {
+        /// The requested partition.
+        partition: TopicPartition,
+        /// The requested offset.
+        offset: i64,
+        /// The first offset that the log holds.
+        beginning: i64,
+        /// The high watermark.
+        end: i64,
+    },
+}
+
+/// How a transaction failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactionError {
+    /// The transaction was aborted, and the abort has completed. The worker rewinds its input,
+    /// drops the overlay, and continues with the same session.
+    #[error("transaction aborted: {0}")]
+    Aborted(String),
+    /// Another producer with the same transactional id has taken over. The worker rebuilds; a
+    /// process that is fenced again and again must end.
+    #[error("fenced by another producer with the same transactional id: {0}")]
+    Fenced(String),
+    /// The error was fatal or unclassified, or no answer arrived: the transaction may or may not
+    /// have committed. The worker discards producer, positions and state, and rebuilds from the
+    /// log.
+    #[error("transaction in an unknown state: {0}")]
+    Unknown(String),
+}

@@ -1,0 +1,67 @@
+//! Writing: transactions that hold records and consumed offsets together. It declares the calls and
+//! implements none.
+//!
+//! ```text
+//!              write            submit
+//!   idle ----------------> open -------> in flight --- committed ---> idle
+//!     \                      \               |
+//!      \---- submit ----------\-- abandon ---+-------- failed ------> completed() says how
+//! ```
+
+use std::time::Duration;
+
+use super::{
+    batch::Batch,
+    error::{LogError, TransactionError},
+    input::Input,
+    record::TopicPartition,
+    restore::Restore,
+};
+
+/// The content of one transaction. All of it becomes visible, or none.
+#[derive(Clone, Debug, Default)]
+pub struct Transaction {
+    /// The records, in the order in which they are written.
+    pub records: Batch,
+    /// For each input partition the offset of the next record to read. Never empty, because sending
+    /// offsets is what fences a zombie (KIP-447).
+    pub offsets: Vec<(TopicPartition, i64)>,
+}
+
+/// An [`Input`] that also writes, in transactions that hold its offsets.
+pub trait Session: Input {
+    /// Starts to write the first records of the transaction that is submitted next, and returns at
+    /// once. No transaction may be in flight. If the write fails, the transaction ends with that
+    /// failure.
+    fn write(&mut self, records: Batch) -> Result<(), LogError>;
+
+    /// Starts to write and commit `transaction`, together with the records that were written for it
+    /// before, and returns at once; input can be read meanwhile. A transaction sends these offsets
+    /// and no others, because Redpanda refuses a second AddOffsetsToTxn once offsets are staged.
+    /// One transaction may be in flight. A revocation waits for it inside [`Input::poll`].
+    fn submit(&mut self, transaction: Transaction) -> Result<(), LogError>;
+
+    /// Starts to abort what was written and not submitted, and returns at once: the transaction is
+    /// in flight then, and ends as aborted.
+    fn abandon(&mut self) -> Result<(), LogError>;
+
+    /// Waits up to `wait` for the transaction in flight. Returns `None` while it is in flight (or
+    /// if there is none), then its result once. A transaction that is not submitted yet can only
+    /// end by failing.
+    fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>>;
+
+    /// Begins to read what a task of these `inputs` starts from, apart from the group, and returns
+    /// at once.
+    fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<Box<dyn Restore>, LogError>;
+}
+
+/// Opens sessions: the first one, and a new one each time that the previous one is discarded.
+pub trait Connect: Send + Sync {
+    /// Opens a session: a new member of the group with a new epoch of its transactional id, which
+    /// fences any earlier holder of the id.
+    fn open(&self) -> Result<Box<dyn Session>, LogError>;
+}

@@ -1,0 +1,105 @@
+//! What a test makes the log do: time, retention, compaction, timeouts and faults. It writes no
+//! records.
+
+use super::{fault::Fault, log::MemoryLog, partition::Status, state::State};
+use crate::log::TopicPartition;
+
+impl MemoryLog {
+    /// Sets the time of records that are appended from now on, in milliseconds since the epoch.
+    pub fn set_time(&self, now_ms: i64) {
+        self.state().now_ms = now_ms;
+    }
+
+    /// Sets the limit of a record of `topic`, in place of the one in `topics.yaml`.
+    pub fn set_bytes_max(&self, topic: &str, bytes_max: usize) {
+        self.state().bytes_max.insert(topic.into(), bytes_max);
+    }
+
+    /// Keeps only the last committed record of each key, as compaction does.
+    pub fn compact(&self, topic: &str) {
+        let mut state = self.state();
+        let State { topics, statuses, .. } = &mut *state;
+        topics.get_mut(topic).into_iter().flatten().for_each(|log| log.compact(statuses));
+    }
+
+    /// Removes everything up to the last stable offset of each partition of `topic`, as retention
+    /// does for records that are older than its time.
+    pub fn remove_all(&self, topic: &str) {
+        self.remove(topic, |_, _, _| true);
+    }
+
+    /// The same for partitions without an open transaction of which `group` has committed the end,
+    /// or the offset before the last transaction's marker.
+    pub fn remove_consumed(&self, topic: &str, group: &str) {
+        let state = self.state();
+        let offsets =
+            state.groups.get(group).map(|group| group.offsets.clone()).unwrap_or_default();
+        drop(state);
+        self.remove(topic, |partition, stable, end| {
+            stable == end && offsets.get(partition).is_some_and(|next| next + 1 >= stable)
+        });
+    }
+
+    fn remove(&self, topic: &str, may_remove: impl Fn(&TopicPartition, i64, i64) -> bool) {
+        let mut state = self.state();
+        let State { topics, statuses, .. } = &mut *state;
+        for (partition, log) in topics.get_mut(topic).into_iter().flatten().enumerate() {
+            let stable = log.stable_end(statuses);
+            if may_remove(&TopicPartition::new(topic, partition as i32), stable, log.end) {
+                log.remove_before(stable);
+            }
+        }
+    }
+
+    /// Commits an offset of a group outside of any transaction.
+    pub fn commit(&self, group: &str, partition: TopicPartition, next: i64) {
+        self.state().groups.entry(group.to_owned()).or_default().offsets.insert(partition, next);
+    }
+
+    /// Orders a fault for `transactional_id`, in place of one that has not acted yet.
+    pub fn fail_next(&self, transactional_id: &str, fault: Fault) {
+        self.state().faults.insert(transactional_id.to_owned(), fault);
+    }
+
+    /// The fault that is ordered for `transactional_id` and has not acted yet.
+    pub fn pending_fault(&self, transactional_id: &str) -> Option<Fault> {
+        self.state().faults.get(transactional_id).copied()
+    }
+
+    /// While `hold` is set, transactions are written but their commits are not answered.
+    pub fn hold_commits(&self, hold: bool) {
+        self.state().hold_commits = hold;
+    }
+
+    /// While `fails` is set, restores of `changelog` return a retriable error.
+    pub fn fail_restores(&self, changelog: TopicPartition, fails: bool) {
+        let mut state = self.state();
+        state.unreadable.retain(|partition| *partition != changelog);
+        if fails {
+            state.unreadable.push(changelog);
+        }
+    }
+
+    /// While `twice` is set, every session has a mutant: it sends the offsets of each transaction
+    /// twice.
+    pub fn send_offsets_twice(&self, twice: bool) {
+        self.state().sends_offsets_twice = twice;
+    }
+
+    /// Takes every partition of the group from its members, as a missed session timeout does.
+    pub fn expire_members(&self, group: &str) {
+        if let Some(group) = self.state().groups.get_mut(group) {
+            group.expire_members();
+        }
+    }
+
+    /// Aborts all open transactions, as the transaction timeout does.
+    pub fn expire_transactions(&self) {
+        let mut state = self.state();
+        let open: Vec<_> = state.holders.values().filter_map(|holder| holder.open).collect();
+        for transaction in open {
+            state.end(transaction, Status::Aborted);
+        }
+        state.holders.values_mut().for_each(|holder| holder.open = None);
+    }
+}

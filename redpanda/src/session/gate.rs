@@ -1,0 +1,68 @@
+//! The state of the transaction in flight, which the worker, its group callbacks and the committing
+//! thread share. It decides nothing.
+//!
+//! ```text
+//!   Idle --- the worker ends a transaction ---> Busy --- the thread has a result ---> Ended
+//!     ^                                                                                 |
+//!     +-------------------------- the worker takes the result --------------------------+
+//! ```
+//!
+//! A write that fails leads from Idle to Ended directly: the worker has not submitted yet.
+
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::log::TransactionError;
+
+/// The transaction in flight, and a signal for those who wait for its end.
+#[derive(Default)]
+pub(super) struct Gate {
+    flight: Mutex<Flight>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub(super) enum Flight {
+    /// No transaction was submitted. One may be open, with its first records written.
+    #[default]
+    Idle,
+    /// The worker has submitted a transaction or requested its abort.
+    Busy,
+    /// The transaction has ended, and the worker has not taken the result.
+    Ended(Result<(), TransactionError>),
+}
+
+impl Gate {
+    pub(super) fn flight(&self) -> MutexGuard<'_, Flight> {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores the result of the transaction and wakes all who wait for it.
+    pub(super) fn end(&self, result: Result<(), TransactionError>) {
+        *self.flight() = Flight::Ended(result);
+        self.changed.notify_all();
+    }
+
+    /// Waits up to `max` while a transaction is in flight.
+    pub(super) fn wait_idle(&self, max: Duration) {
+        let busy = |flight: &mut Flight| matches!(flight, Flight::Busy);
+        drop(self.changed.wait_timeout_while(self.flight(), max, busy));
+    }
+
+    /// Waits up to `wait` for a result and takes it; `None` if there is none yet.
+    pub(super) fn take_result(&self, wait: Duration) -> Option<Result<(), TransactionError>> {
+        if !wait.is_zero() {
+            self.wait_idle(wait);
+        }
+        let mut flight = self.flight();
+        match std::mem::take(&mut *flight) {
+            Flight::Ended(result) => Some(result),
+            other => {
+                *flight = other;
+                None
+            }
+        }
+    }
+}

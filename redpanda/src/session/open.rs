@@ -1,0 +1,171 @@
+//! The worker's side of a session: opens it, hands transactions over, and returns their results. It
+//! makes no transaction call itself.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::producer::Producer as _;
+
+use super::{
+    committer::Committer,
+    errors::handover_failed,
+    gate::{Flight, Gate},
+    producer::{self, ProducerPoller},
+    settings::{Delivery, Settings},
+    thread::{CommitThread, END_MAX, Request, STUCK_MAX, stuck_threads},
+};
+use crate::{
+    batch::Batch,
+    client::fatal,
+    group::GroupConsumer,
+    log::{
+        Connect, Input, LogError, Membership, Record, Restore, Session, TopicPartition,
+        Transaction, TransactionError,
+    },
+};
+
+/// How long a revocation waits for the transaction in flight.
+const REVOKE_MAX: Duration = Duration::from_secs(20);
+/// The deadline of `init_transactions`, which waits for the end of the previous holder's open
+/// transaction.
+const INIT_MAX: Duration = Duration::from_secs(30);
+/// The interval of librdkafka's statistics, from which lag and silence are taken.
+const STATISTICS_INTERVAL_MS: &str = "5000";
+
+impl Connect for Settings {
+    fn open(&self) -> Result<Box<dyn Session>, LogError> {
+        let doing = || format!("opening a session as {}", self.transactional_id);
+        // Each stuck thread keeps a producer with its connections and queues. A process that
+        // collects them is restarted before it runs out of memory.
+        let stuck = stuck_threads();
+        if stuck >= STUCK_MAX {
+            let cause = format!("{stuck} threads of earlier sessions are stuck in librdkafka");
+            return Err(LogError::Exhausted { doing: doing(), cause: cause.into() });
+        }
+        let producer = producer::create(self).map_err(|e| fatal(doing(), e))?;
+        let poller = ProducerPoller::start(producer).map_err(|e| fatal(doing(), e))?;
+        if self.delivery == Delivery::ExactlyOnce {
+            // Fence before joining the group. This bumps the epoch of the transactional id: from
+            // here on the broker refuses every request of an earlier holder, and it aborts the
+            // transaction that the holder has left open. So when this session gets partitions,
+            // their committed offsets can't be changed by that holder any more.
+            poller.producer().init_transactions(INIT_MAX).map_err(|e| fatal(doing(), e))?;
+        }
+        let gate = Arc::new(Gate::default());
+        let in_flight = gate.clone();
+        // The same name for the static member: a restart within the session timeout keeps its
+        // partitions. A revocation waits until the transaction in flight has ended, so that the
+        // next owner finds its offsets.
+        let input = GroupConsumer::join(
+            &self.brokers,
+            &self.group,
+            &self.inputs,
+            &[
+                ("group.instance.id", &self.transactional_id),
+                ("statistics.interval.ms", STATISTICS_INTERVAL_MS),
+            ],
+            Box::new(move || in_flight.wait_idle(REVOKE_MAX)),
+        )?;
+        let committer = Committer::new(poller, input.client(), gate.clone(), self.delivery);
+        let thread = CommitThread::start(move |requests| committer.run(requests), END_MAX)
+            .map_err(|e| fatal(doing(), e))?;
+        Ok(Box::new(KafkaSession { thread, input, gate }))
+    }
+}
+
+/// A session of one worker.
+struct KafkaSession {
+    /// Dropped before the input, because the thread uses the input's consumer. Fields are dropped
+    /// in order.
+    thread: CommitThread,
+    input: GroupConsumer,
+    gate: Arc<Gate>,
+}
+
+impl KafkaSession {
+    /// Hands over the request that ends a transaction.
+    fn end(&self, request: Request) -> Result<(), LogError> {
+        let mut flight = self.gate.flight();
+        match *flight {
+            Flight::Idle => *flight = Flight::Busy,
+            // The transaction failed while its first records were written, and the worker has not
+            // asked for the result yet. `completed` returns it next, so there is nothing to end.
+            Flight::Ended(Err(_)) => return Ok(()),
+            Flight::Busy | Flight::Ended(Ok(())) => {
+                return Err(handover_failed("another transaction is in flight"));
+            }
+        }
+        drop(flight);
+        self.thread.hand_over(request)
+    }
+}
+
+impl Session for KafkaSession {
+    fn write(&mut self, records: Batch) -> Result<(), LogError> {
+        self.thread.hand_over(Request::Records(records))
+    }
+
+    fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
+        self.end(Request::Commit(transaction))
+    }
+
+    fn abandon(&mut self) -> Result<(), LogError> {
+        self.end(Request::Abort)
+    }
+
+    fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>> {
+        let result = self.gate.take_result(wait)?;
+        if result.is_err() {
+            // The worker knows of the failure now, so requests after this one belong to the next
+            // transaction. A thread that has ended needs no request.
+            drop(self.thread.hand_over(Request::Reset));
+        }
+        Some(result)
+    }
+
+    fn restore(
+        &mut self,
+        changelog: &TopicPartition,
+        inputs: &[TopicPartition],
+    ) -> Result<Box<dyn Restore>, LogError> {
+        Ok(Box::new(self.input.restore(changelog, inputs)?))
+    }
+}
+
+impl Input for KafkaSession {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<(), LogError> {
+        self.input.poll(timeout, max, out)
+    }
+
+    fn membership(&mut self) -> Option<Membership> {
+        self.input.membership()
+    }
+
+    fn fetch_from(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.input.fetch_from(positions)
+    }
+
+    fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError> {
+        self.input.watermarks(partition)
+    }
+
+    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.input.lag()
+    }
+
+    fn silence(&self) -> Duration {
+        self.input.silence()
+    }
+
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.input.positions()
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+        self.input.committed(partitions)
+    }
+}

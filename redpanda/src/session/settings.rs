@@ -1,0 +1,32 @@
+//! What a session is opened with. It holds values and connects to nothing.
+
+use crate::{brokers::Brokers, log::Topic};
+
+/// The guarantee for records that a session writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Each input takes effect once, whatever fails: outputs, state and offsets are one
+    /// transaction.
+    #[default]
+    ExactlyOnce,
+    /// Each input takes effect once, or several times after a failure, also in the state: the
+    /// session writes records and then commits offsets, without a transaction. Benchmarks compare
+    /// with it; no service of Millrace uses it.
+    AtLeastOnce,
+}
+
+/// The identity of a session, and what it reads.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The brokers to begin with.
+    pub brokers: Brokers,
+    /// The consumer group: the processor's name.
+    pub group: String,
+    /// The input topics, which have one partition count.
+    pub inputs: Vec<Topic>,
+    /// `<processor>-<instance>-<worker>`: the transactional id, and also the static member's name.
+    /// Few and stable.
+    pub transactional_id: String,
+    /// The guarantee for records that the session writes.
+    pub delivery: Delivery,
+}
