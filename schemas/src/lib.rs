@@ -22,6 +22,7 @@ mod error;
 mod generated;
 pub mod headers;
 pub mod json;
+mod nested;
 mod parsed;
 mod schema;
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub use canonical::{same, self_contained};
 pub use codec::{Codec, Datum, Use, split};
 pub use error::CodecError;
 pub use generated::*;
+pub use nested::context;
 pub use schema::{Deprecated, Message, Never, Record, Schema, all, named};

@@ -1,8 +1,8 @@
-//! Orders: the saga over the stocks of its products.
+//! Orders: the saga with the stocks of its products.
 
 use domain::{
     Out,
-    decider::{Decider, Verdict},
+    decider::{CommandStatus, Decider},
     order::Order,
     refusals,
 };
@@ -80,14 +80,14 @@ fn rejected(reason: &str, sku: Option<&str>, at_ms: i64) -> Event {
 }
 
 #[test]
-fn placing_asks_each_product_once_and_sets_a_deadline() {
+fn placed_order_reserves_each_product_once_and_sets_a_deadline() {
     let mut order = Aggregate::<Order>::new(ORDER);
     let then = order.command(place(&[("pot", 1), ("cup", 1), ("cup", 1)]));
 
     let lines = vec![line("cup", 2), line("pot", 1)];
     let event = OrderPlaced { order_id: ORDER, user_id: ANN, lines, placed_at: START_MS };
     assert_eq!(then.events, [Event::from(event)]);
-    assert_eq!(then.verdict, Verdict::Pending);
+    assert_eq!(then.status, CommandStatus::Pending);
     let ask = |sku: &str, quantity| {
         let ask = ReserveStock { sku: sku.into(), order_id: ORDER, quantity };
         ("stock.followups", sku.to_owned(), Some(Out::Stock(stock::FollowUp::from(ask))))
@@ -97,7 +97,7 @@ fn placing_asks_each_product_once_and_sets_a_deadline() {
 }
 
 #[test]
-fn orders_that_make_no_sense_are_refused() {
+fn order_outside_its_bounds_is_refused() {
     let many: Vec<_> = (0..51).map(|n| format!("sku-{n}")).collect();
     let many: Vec<_> = many.iter().map(|sku| (sku.as_str(), 1)).collect();
     let cases: [&[(&str, i32)]; 8] = [
@@ -124,21 +124,21 @@ fn orders_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn fifty_lines_are_not_too_many() {
+fn order_with_fifty_lines_is_accepted() {
     let many: Vec<_> = (0..50).map(|n| format!("sku-{n}")).collect();
     let many: Vec<_> = many.iter().map(|sku| (sku.as_str(), 1)).collect();
     assert_eq!(Aggregate::<Order>::new(ORDER).command(place(&many)).sent.len(), 50);
 }
 
 #[test]
-fn an_order_is_placed_once() {
+fn second_order_of_one_id_is_refused() {
     for mut order in [placed(), confirmed()] {
         assert_eq!(order.command(place(&[("cup", 1)])).refused(), refusals::ALREADY_EXISTS);
     }
 }
 
 #[test]
-fn the_last_answer_confirms() {
+fn last_grant_confirms_the_order() {
     let mut order = placed();
     let first = order.follow_up(granted("pot", 1, euros(1_000)));
     assert_eq!((first.events.len(), first.concluded, first.sent.len()), (1, None, 0));
@@ -166,12 +166,12 @@ fn the_last_answer_confirms() {
         .into(),
     ];
     assert_eq!(then.events, expected);
-    assert_eq!((then.concluded, then.sent.len()), (Some(Verdict::Accepted), 0));
+    assert_eq!((then.concluded, then.sent.len()), (Some(Ok(())), 0));
     assert!(order.timers.is_empty());
 }
 
 #[test]
-fn a_doubled_answer_changes_nothing() {
+fn repeated_reply_of_a_stock_changes_nothing() {
     let mut order = placed();
     order.follow_up(granted("cup", 2, euros(250)));
     order.follow_up(granted("cup", 2, euros(250))).nothing();
@@ -182,7 +182,7 @@ fn a_doubled_answer_changes_nothing() {
 }
 
 #[test]
-fn one_refusal_rejects_and_lets_go_of_the_others() {
+fn one_refusal_rejects_the_order_and_releases_its_other_products() {
     for reason in [refusals::OUT_OF_STOCK, refusals::UNKNOWN_PRODUCT] {
         let mut order = placed();
         order.follow_up(granted("cup", 2, euros(250)));
@@ -195,7 +195,7 @@ fn one_refusal_rejects_and_lets_go_of_the_others() {
 }
 
 #[test]
-fn a_grant_that_comes_too_late_is_let_go() {
+fn grant_after_the_end_is_released() {
     let mut order = placed();
     order.follow_up(denied("pot", refusals::OUT_OF_STOCK));
     let then = order.follow_up(granted("cup", 2, euros(250)));
@@ -204,7 +204,7 @@ fn a_grant_that_comes_too_late_is_let_go() {
 }
 
 #[test]
-fn a_grant_that_nobody_asked_for_is_let_go() {
+fn grant_without_a_request_is_released() {
     let then = placed().follow_up(granted("jug", 1, euros(1)));
     assert_eq!((then.events.len(), then.messages()), (0, vec![release("jug")]));
     placed().follow_up(denied("jug", refusals::OUT_OF_STOCK)).nothing();
@@ -213,7 +213,7 @@ fn a_grant_that_nobody_asked_for_is_let_go() {
 }
 
 #[test]
-fn the_deadline_rejects_and_lets_go_of_everything() {
+fn deadline_rejects_the_order_and_releases_every_product() {
     let mut order = placed();
     order.follow_up(granted("cup", 2, euros(250)));
     let then = order.fire();
@@ -223,7 +223,7 @@ fn the_deadline_rejects_and_lets_go_of_everything() {
 }
 
 #[test]
-fn a_deadline_after_the_end_is_no_event() {
+fn deadline_after_the_end_changes_nothing() {
     let ended = |end: fn(&mut Aggregate<Order>) -> Then<Event>| {
         let mut order = placed();
         end(&mut order);
@@ -239,7 +239,7 @@ fn a_deadline_after_the_end_is_no_event() {
 }
 
 #[test]
-fn prices_in_two_currencies_make_no_total() {
+fn prices_in_two_currencies_reject_the_order() {
     let mut order = placed();
     order.follow_up(granted("cup", 2, euros(250)));
     let dollars = Money { amount_minor: 1, currency: "USD".into() };
@@ -250,7 +250,7 @@ fn prices_in_two_currencies_make_no_total() {
 }
 
 #[test]
-fn a_total_that_can_not_be_counted_rejects() {
+fn total_above_64_bits_rejects_the_order() {
     for (cup, pot) in [(i64::MAX, 1), (i64::MAX / 2, i64::MAX / 2)] {
         let mut order = placed();
         order.follow_up(granted("cup", 2, euros(cup)));
@@ -261,7 +261,7 @@ fn a_total_that_can_not_be_counted_rejects() {
 }
 
 #[test]
-fn cancelling_while_it_is_placed_answers_both_commands() {
+fn cancelling_a_placed_order_ends_both_commands() {
     let mut order = placed();
     order.follow_up(granted("cup", 2, euros(250)));
     let then = order.command(cancel());
@@ -272,8 +272,8 @@ fn cancelling_while_it_is_placed_answers_both_commands() {
         cancelled_at: START_MS,
     };
     assert_eq!(
-        (&then.events[..], &then.verdict),
-        (&[Event::from(cancelled)][..], &Verdict::Accepted)
+        (&then.events[..], &then.status),
+        (&[Event::from(cancelled)][..], &CommandStatus::Accepted)
     );
     assert_eq!(then.concluded_refused(), refusals::CANCELLED);
     assert_eq!(then.messages(), [release("cup"), release("pot")]);
@@ -284,15 +284,15 @@ fn cancelling_while_it_is_placed_answers_both_commands() {
 }
 
 #[test]
-fn cancelling_what_is_confirmed_lets_go_of_everything() {
+fn cancelling_a_confirmed_order_releases_every_product() {
     let mut order = confirmed();
     let then = order.command(cancel());
-    assert_eq!((then.verdict.clone(), then.concluded.clone()), (Verdict::Accepted, None));
+    assert_eq!((then.status.clone(), then.concluded.clone()), (CommandStatus::Accepted, None));
     assert_eq!(then.messages(), [release("cup"), release("pot")]);
 }
 
 #[test]
-fn what_has_ended_can_not_be_cancelled() {
+fn rejected_or_cancelled_order_cannot_be_cancelled() {
     let mut order = confirmed();
     order.command(cancel());
     assert_eq!(order.command(cancel()).refused(), refusals::WRONG_STAGE);
@@ -302,7 +302,7 @@ fn what_has_ended_can_not_be_cancelled() {
 }
 
 #[test]
-fn an_order_is_cancelled_only_by_its_buyer_and_as_they_saw_it() {
+fn order_is_cancelled_only_by_its_buyer_and_at_the_expected_version() {
     let bobs = || CancelOrder { user_id: BOB, ..cancel() };
     assert_eq!(placed().command(bobs()).refused(), refusals::NOT_FOUND);
     assert_eq!(confirmed().command(bobs()).refused(), refusals::NOT_FOUND);
@@ -312,14 +312,14 @@ fn an_order_is_cancelled_only_by_its_buyer_and_as_they_saw_it() {
         |expected_version| CancelOrder { expected_version: Some(expected_version), ..cancel() };
     assert_eq!(confirmed().version, 4);
     assert_eq!(confirmed().command(seen(3)).refused(), refusals::VERSION_MISMATCH);
-    assert_eq!(confirmed().command(seen(4)).verdict, Verdict::Accepted);
+    assert_eq!(confirmed().command(seen(4)).status, CommandStatus::Accepted);
 
     let other = CancelOrder { order_id: Uuid::from_u128(8), ..cancel() };
     assert_eq!(confirmed().command(other).refused(), refusals::INVALID, "not the record's key");
 }
 
 #[test]
-fn events_alone_give_the_state() {
+fn replayed_events_give_the_same_state() {
     let mut order = placed();
     let mut events = order.follow_up(granted("cup", 2, euros(250))).events;
     events.extend(order.follow_up(granted("pot", 1, euros(1_000))).events);

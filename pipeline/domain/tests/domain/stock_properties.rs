@@ -1,5 +1,5 @@
-//! Whatever is asked of a stock, in whatever order: nothing is negative, and nothing is lost or
-//! made.
+//! Properties of a stock under any sequence of inputs: no figure is negative, and the figures add
+//! up.
 
 use domain::stock::Stock;
 use proptest::prelude::*;
@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn received_is_free_plus_held_and_held_is_what_orders_hold(
+    fn received_is_free_plus_held_and_held_is_the_sum_of_reservations(
         steps in prop::collection::vec(step(), 1..60)
     ) {
         let mut cup = Aggregate::<Stock>::new("cup");
@@ -56,7 +56,7 @@ proptest! {
                 continue;
             };
             let held: i64 =
-                cup.members.values().map(|Member::Reservation(held)| i64::from(held.quantity)).sum();
+                cup.children.values().map(|Member::Reservation(held)| i64::from(held.quantity)).sum();
             prop_assert!(product.free >= 0 && product.held >= 0, "{:?}", product);
             prop_assert_eq!(product.received, product.free + product.held);
             prop_assert_eq!(product.held, held);
