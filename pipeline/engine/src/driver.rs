@@ -1,7 +1,8 @@
 //! The test driver: runs a topology on the in-memory log, step by step.
 //!
-//! The workers are those of production, with another log and clock. A test can kill a worker between
-//! any two steps and cause faults through [`Driver::log`]. Nothing runs unless the test calls it.
+//! The workers are those of production, with another log and clock. A test can kill a worker
+//! between any two steps and cause faults through [`Driver::log`]. Nothing runs unless the test
+//! calls it.
 
 use std::{
     sync::{
@@ -181,7 +182,8 @@ impl Driver {
                 return;
             }
         }
-        panic!("the workers do not come to rest");
+        let stuck: Vec<_> = (0..self.workers.len()).map(|worker| self.stuck(worker)).collect();
+        panic!("the workers do not come to rest; stuck: {stuck:?}");
     }
 
     /// Advances the time of clock and log.

@@ -1,28 +1,16 @@
 //! The headers of records: ids, causes and principals, read from an input and written to the
 //! records that it causes.
 //!
-//! Headers follow the CloudEvents Kafka binding in binary mode. The ids of the records that an input
-//! causes are derived from the input's id, so a second decision gives the same ids. No id here is
-//! random.
+//! Headers follow the CloudEvents Kafka binding in binary mode. The ids of the records that an
+//! input causes are derived from the input's id, so a second decision gives the same ids. No id
+//! here is random.
 
 use bytes::Bytes;
 use redpanda::log::{Headers, Record};
 use schemas::headers as name;
 use uuid::Uuid;
 
-use crate::error::InputError;
-
-/// The longest key that a record may have.
-pub(crate) const KEY_BYTES_MAX: usize = 1_024;
-/// The longest value of a header that is copied to the records that an input causes.
-pub(crate) const HEADER_BYTES_MAX: usize = 1_024;
-/// The longest error text in a dead letter, a parked record or an outcome.
-const REASON_BYTES_MAX: usize = 2_000;
-
-/// `reason`, cut to the longest that a dead letter, a parked record or an outcome may carry.
-pub(crate) fn shortened(reason: &str) -> &str {
-    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
-}
+use crate::{bounds::HEADER_BYTES_MAX, error::InputError};
 
 /// The principal of a record without one: it was written with `rpk`.
 const OPERATOR: &str = "operator";
@@ -53,9 +41,9 @@ pub(crate) struct Envelope {
 impl Envelope {
     /// Reads the headers of `record`.
     pub(crate) fn of(record: &Record) -> Self {
-        let (mut id, mut correlation, mut principal, mut fingerprint, mut traceparent) =
-            (None, None, None, None, None);
-        let mut excess = None;
+        let (mut id, mut excess) = (None, None);
+        let (mut correlation, mut principal) = (None, None);
+        let (mut fingerprint, mut traceparent) = (None, None);
         for (name, value) in record.headers.iter() {
             let text = || std::str::from_utf8(value).ok();
             // All names that are read here are text.

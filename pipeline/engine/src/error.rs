@@ -3,7 +3,7 @@
 
 use schemas::CodecError;
 
-use crate::envelope::{HEADER_BYTES_MAX, KEY_BYTES_MAX};
+use crate::bounds::{HEADER_BYTES_MAX, KEY_BYTES_MAX};
 
 /// The id of a writer's schema that the codec does not know yet. Once the schema is known, the same
 /// record can be processed.

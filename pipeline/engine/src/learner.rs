@@ -20,7 +20,8 @@ pub trait SchemaSource: Send + Sync {
     /// The schema registered under `id`, as JSON. Returns `None` if the registry has no such id.
     ///
     /// # Errors
-    /// Fails if the registry can't be reached. The call is retried; the record is not a dead letter.
+    /// Fails if the registry can't be reached. The call is retried; the record is not a dead
+    /// letter.
     fn schema_by_id(&self, id: u32) -> Result<Option<String>, SourceError>;
 }
 
@@ -121,7 +122,7 @@ impl Request {
             }
         };
         if let Err(error) = std::thread::Builder::new().name("learn".to_owned()).spawn(request) {
-            tracing::warn!(schema.id = id, %error, "the thread that requests a schema can't be started");
+            tracing::warn!(schema.id = id, %error, "the thread for a schema can't be started");
         }
         Self { usable, answer: Answer::Pending, error }
     }
@@ -152,7 +153,7 @@ fn answer_of(
             Ok(Some(schema)) => {
                 let learnt = codec.learn(id, &schema);
                 if let Err(error) = &learnt {
-                    tracing::error!(schema.id = id, %error, "a schema of the registry can't be used");
+                    tracing::error!(schema.id = id, %error, "a registered schema can't be used");
                 }
                 return Some(learnt.is_ok());
             }

@@ -6,7 +6,7 @@
 //! - [`table`]: a map whose latest writes can be rolled back
 //! - [`changelog`]: the typed keys of a task's rows in the log
 //! - [`learner`]: fetches the schemas of other writers in the background
-//! - `envelope`, `output`: the headers and records that a batch writes
+//! - `envelope`, `output`: the headers and records that a batch writes; `bounds`: their limits
 //! - `error`: why an input fails
 //! - [`metrics`]: the names of all metrics
 //! - [`driver`]: the same workers on an in-memory log, for tests
@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod bounds;
 pub mod changelog;
 pub mod driver;
 mod envelope;

@@ -97,7 +97,7 @@ impl Metrics {
             seconds: seconds.with_label_values::<&str>(&[]),
             outcomes: counters(
                 "outcomes_total",
-                "Commands concluded (also in transactions that were aborted later), by type and verdict.",
+                "Commands concluded (aborted transactions included), by type and verdict.",
                 &["command", "verdict"],
             )?,
             repeats: counter(
@@ -140,7 +140,7 @@ impl Metrics {
             )?,
             deprecated: counters(
                 "deprecated_records_total",
-                "Records of deprecated schemas that the service or its projections have written or read.",
+                "Records of deprecated schemas that the service has written or read.",
                 &["schema", "use"],
             )?,
         };

@@ -10,7 +10,7 @@ use redpanda::{
     topics::record_bytes_max,
 };
 
-use crate::{envelope::KEY_BYTES_MAX, error::WriteError, topology::Topology};
+use crate::{bounds::KEY_BYTES_MAX, error::WriteError, topology::Topology};
 
 /// The records of one batch.
 #[derive(Debug, Default)]

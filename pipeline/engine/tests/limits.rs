@@ -154,7 +154,8 @@ fn transactions_that_abort_repeatedly_are_retried_at_growing_intervals_until_one
     while begun.elapsed() < Duration::from_millis(300) {
         driver.step(0).unwrap();
     }
-    // The second and later ones wait for 20, 40, 80 ms and so on; each writes an event and a marker.
+    // The second and later ones wait for 20, 40, 80 ms and so on; each writes an event and a
+    // marker.
     let aborted = ends(&driver, "account.events")[&own] / 2;
     assert!((2..=6).contains(&aborted), "{aborted} transactions in 300 ms");
 

@@ -1,5 +1,5 @@
-//! The bank while a registry, a partition or the end of a transaction is missing: only the task that
-//! needs it waits.
+//! The bank while a registry, a partition or the end of a transaction is missing: only the task
+//! that needs it waits.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod bank;

@@ -95,8 +95,8 @@ impl Decider for Stock {
     }
 
     /// The engine has forgotten the order that holds the reservation by then, so no follow-up can
-    /// release it any more: the goods are the customer's, and the product's figures still count them
-    /// as held.
+    /// release it any more: the goods are the customer's, and the product's figures still count
+    /// them as held.
     fn is_child_finished(_child: &Member) -> bool {
         true
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     Out,
-    decider::{CommandStatus, Decider, Decision, Input, InputInfo, Reaction, Refusal},
+    decider::{CommandStatus, Decision, Input, InputInfo, Reaction, Refusal},
     policy::Policy,
 };
 use uuid::Uuid;

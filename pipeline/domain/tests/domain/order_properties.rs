@@ -1,6 +1,6 @@
 //! Properties of orders and stocks together, under any sequence of replies, deadlines and
-//! cancellations that the log allows: follow-ups between two keys stay in order, as in one partition;
-//! everything else may come in any order.
+//! cancellations that the log allows: follow-ups between two keys stay in order, as in one
+//! partition; everything else may come in any order.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -142,7 +142,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_order_ends_and_holds_its_lines_only_if_confirmed(steps in prop::collection::vec(step(), 1..80)) {
+    fn every_order_ends_and_holds_its_lines_only_if_confirmed(
+        steps in prop::collection::vec(step(), 1..80)
+    ) {
         let mut world = World::new();
         let placed = |world: &World| {
             let placed = |order: &Aggregate<Order>| order.state.is_some();
@@ -155,9 +157,10 @@ proptest! {
 
         for id in placed(&world) {
             let order = &world.orders[&id];
-            prop_assert!(!order.pending, "every stock has answered, so the order has ended: {:?}", order.state);
+            let state = &order.state;
+            prop_assert!(!order.pending, "all stocks have replied, so the order has ended: {state:?}");
             prop_assert!(order.timers.is_empty());
-            prop_assert_eq!(world.answers[&id], 1, "the command is answered once");
+            prop_assert_eq!(world.answers[&id], 1, "the command ends once");
 
             let held: BTreeMap<_, _> = world
                 .stocks
@@ -170,7 +173,9 @@ proptest! {
                     confirmed.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect()
                 }
                 order::State::Rejected(_) | order::State::Cancelled(_) => BTreeMap::new(),
-                order::State::Placed(_) => return Err(TestCaseError::fail("an order without an end")),
+                order::State::Placed(_) => {
+                    return Err(TestCaseError::fail("an order without an end"));
+                }
             };
             prop_assert_eq!(held, wanted, "{:?}", order.state);
         }

@@ -202,12 +202,15 @@ proptest! {
             let expires_at = user.at_ms + days * DAY_MS;
             match kind {
                 0 => drop(user.command(refresh(number, 0))),
-                1 if number < 4 => drop(user.command(EndSession { user_id: ANN, session_id: id(number) })),
+                1 if number < 4 => {
+                    drop(user.command(EndSession { user_id: ANN, session_id: id(number) }));
+                }
                 _ => drop(user.command(StartSession { expires_at, ..start(number) })),
             }
             let sessions = &active(&user).sessions;
             prop_assert!(sessions.len() <= SESSIONS_MAX);
-            let ids: std::collections::BTreeSet<_> = sessions.iter().map(|session| session.session_id).collect();
+            let ids = sessions.iter().map(|session| session.session_id);
+            let ids: std::collections::BTreeSet<_> = ids.collect();
             prop_assert_eq!(ids.len(), sessions.len());
         }
     }

@@ -9,7 +9,8 @@ use redpanda::log::Record;
 use super::{Task, effects::Cause};
 use crate::{
     aggregate::{Payload, panic_message},
-    envelope::{Envelope, KEY_BYTES_MAX},
+    bounds::KEY_BYTES_MAX,
+    envelope::Envelope,
     error::{Failure, InputError, KeyError, UnknownSchema},
     output::Output,
     topology::Route,
@@ -78,7 +79,8 @@ impl Task {
         queueing: Queueing,
     ) -> Result<(), UnknownSchema> {
         let Some(route) = self.topology.route(&record.topic) else {
-            tracing::error!(topic = %record.topic, "a record of a topic that is no input was ignored");
+            let topic = &record.topic;
+            tracing::error!(%topic, "a record of a topic that is no input was ignored");
             return Ok(());
         };
         let envelope = Envelope::of(record);

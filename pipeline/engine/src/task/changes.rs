@@ -73,9 +73,9 @@ impl Task {
         Ok(())
     }
 
-    /// From now on checks the size of the changes of each input, until a transaction of this task is
-    /// committed. Encoding a state at each of its changes is slow, so otherwise only the rows that
-    /// are written are checked.
+    /// From now on checks the size of the changes of each input, until a transaction of this task
+    /// is committed. Encoding a state at each of its changes is slow, so otherwise only the rows
+    /// that are written are checked.
     pub(crate) fn check_each_input(&mut self) {
         self.checks_each_input = true;
     }

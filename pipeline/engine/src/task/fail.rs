@@ -6,10 +6,7 @@ use schemas::Outcome;
 
 use super::{Task, outcome::FAILED};
 use crate::{
-    envelope::{Envelope, shortened},
-    error::InputError,
-    output::Output,
-    topology::Route,
+    bounds::shortened, envelope::Envelope, error::InputError, output::Output, topology::Route,
 };
 
 impl Task {
@@ -46,7 +43,7 @@ impl Task {
         tracing::error!(%topic, partition, offset, key, error, "a record became a dead letter");
         self.metrics.dead_letter(topic);
         if let Err(error) = output.dead_letter(&self.topology, record, error) {
-            tracing::error!(%topic, partition, offset, %error, "a dead letter could not be written");
+            tracing::error!(%topic, partition, offset, %error, "a dead letter can't be written");
         }
         if let Route::Commands(index) = route {
             let outcome = Outcome {

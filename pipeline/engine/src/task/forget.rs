@@ -55,7 +55,7 @@ impl Task {
             Err(error) => {
                 self.undo(before, output);
                 self.metrics.failed_timers.inc();
-                tracing::error!(context, key, %error, "a finished aggregate could not be forgotten");
+                tracing::error!(context, key, %error, "a finished aggregate can't be forgotten");
             }
         }
     }

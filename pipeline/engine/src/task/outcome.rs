@@ -7,7 +7,8 @@ use schemas::{Outcome, Record as _, Verdict, engine::Handled, headers};
 use super::Task;
 use crate::{
     aggregate::encoded,
-    envelope::{Envelope, RecordHeaders, derive, shortened},
+    bounds::shortened,
+    envelope::{Envelope, RecordHeaders, derive},
     error::WriteError,
     output::Output,
 };

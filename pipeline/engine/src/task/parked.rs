@@ -12,8 +12,9 @@ use schemas::engine::{Header, Parked};
 use super::{Queue, Task, row::Row};
 use crate::{
     aggregate::encoded,
+    bounds::shortened,
     changelog::{Key, NAME_SEPARATOR},
-    envelope::{Envelope, shortened},
+    envelope::Envelope,
     error::{InputError, ParkError},
     output::Output,
 };
@@ -44,7 +45,8 @@ impl Task {
         let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
         let parked = parked_of(record, &error);
         if let Err(park) = self.check_room(key, record, &parked) {
-            tracing::error!(%topic, partition, offset, key, why = %park, "a record can't be parked");
+            let why = &park;
+            tracing::error!(%topic, partition, offset, key, %why, "a record can't be parked");
             if let Some(route) = self.topology.route(topic) {
                 let error = InputError::NotParked { park, error: Box::new(error) };
                 self.bury(record, &Envelope::of(record), route, key, &error, output);

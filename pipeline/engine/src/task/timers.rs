@@ -1,5 +1,5 @@
-//! Fires timers. A timer is an input like a record, but has no offset: a timer that fails is dropped
-//! with an alert, because there is no record to park.
+//! Fires timers. A timer is an input like a record, but has no offset: a timer that fails is
+//! dropped with an alert, because there is no record to park.
 
 use domain::decider::CommandStatus;
 
@@ -38,8 +38,8 @@ impl Task {
             if let Err(error) = done.and_then(|()| self.check_changes(&before.tables)) {
                 self.undo(before, output);
                 self.metrics.failed_timers.inc();
-                let timer = name.escape_debug();
-                tracing::error!(partition = self.partition, %timer, %error, "a timer failed and was dropped");
+                let (partition, timer) = (self.partition, name.escape_debug());
+                tracing::error!(partition, %timer, %error, "a timer failed and was dropped");
             }
         }
         fired

@@ -1,15 +1,16 @@
 //! A worker: one thread that owns a session and the state of its tasks, and shares nothing with
 //! other workers.
 //!
-//! - [`settings`], [`status`], [`error`]: configuration, readiness, errors
-//! - [`batch`]: what is decided and not submitted yet
-//! - [`poll`]: reads input, lets tasks decide, fires timers
-//! - [`transaction`]: hands batches over, and reacts to the end of transactions
-//! - [`group`]: assigns and releases tasks
-//! - [`restore`], [`start`]: load tasks from their changelogs, and find where their inputs start
+//! - `settings`, `status`, `error`: configuration, readiness, errors
+//! - `batch`: what is decided and not submitted yet
+//! - `poll`: reads input, lets tasks decide, fires timers
+//! - `transaction`: hands batches over, and reacts to the end of transactions
+//! - `group`: assigns and releases tasks
+//! - `restore`, `start`: load tasks from their changelogs, and find where their inputs start
 //!
-//! The loop is [`Worker::turn`]. It never blocks on anything but the poll: commits and restores run
-//! on threads of the session, and the registry is asked by the learner's threads.
+//! The loop is `Worker::turn`. It waits in the poll, and for some milliseconds for the transaction in
+//! flight if a full batch is behind it. Only a release of tasks waits for a transaction's end.
+//! Commits, restores and requests to the registry run on other threads.
 
 mod batch;
 mod error;

@@ -3,8 +3,8 @@
 //!
 //! The reader takes three things in this order, and the order is what makes a restore exact:
 //!
-//! 1. the group's committed offsets, asked as *stable*: an open transaction of the task's last owner
-//!    is waited for, so the offsets are final;
+//! 1. the group's committed offsets, asked as *stable*: an open transaction of the task's last
+//!    owner is waited for, so the offsets are final;
 //! 2. the changelog's high watermark: every transaction behind those offsets is before it;
 //! 3. the changelog's committed records up to there.
 //!
@@ -65,7 +65,8 @@ impl Worker {
         let wait = if self.active.is_empty() { IN_FLIGHT_WAIT } else { Duration::ZERO };
         let (mut complete, mut failed, mut worked) = (Vec::new(), Vec::new(), false);
         for (partition, restoring) in &mut self.restoring {
-            match restoring.advance(wait, &self.settings, &mut self.learner, &self.metrics) {
+            let (settings, metrics) = (&self.settings, &self.metrics);
+            match restoring.advance(now, wait, settings, &mut self.learner, metrics) {
                 Ok(Progress::Waiting) => {}
                 Ok(Progress::Worked) => worked = true,
                 Ok(Progress::Complete) => {
@@ -129,13 +130,15 @@ impl Restoring {
     /// Reads some records of the changelog, and loads them.
     fn advance(
         &mut self,
+        now: Instant,
         wait: Duration,
         settings: &Settings,
         learner: &mut Learner,
         metrics: &Metrics,
     ) -> Result<Progress, NotRestored> {
         let partition = self.task.partition;
-        if self.not_before > Instant::now() {
+        // A restore that has begun in this turn is read in the next one.
+        if self.not_before > now {
             return Ok(Progress::Waiting);
         }
         if self.records.is_empty() && self.start.is_none() {
@@ -144,7 +147,7 @@ impl Restoring {
                 // The reader continues where it is, so the records before the error stay.
                 Err(LogError::Retriable { doing, cause }) => {
                     tracing::warn!(partition, doing, cause, "the read of a changelog is retried");
-                    self.not_before = Instant::now() + settings.rebuild_wait;
+                    self.not_before = now + settings.rebuild_wait;
                 }
                 Err(error) => return Err(error.into()),
             }

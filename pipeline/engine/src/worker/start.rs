@@ -88,7 +88,8 @@ impl Worker {
             return Err(StuckError::EndLost(range));
         }
         if self.settings.accept_loss.contains(&input.to_string()) {
-            tracing::error!(error = %range, "unread records are skipped, as MILLRACE_ACCEPT_LOSS says");
+            let error = &range;
+            tracing::error!(%error, "unread records are skipped, as MILLRACE_ACCEPT_LOSS says");
             return Ok(beginning);
         }
         Err(StuckError::RecordsRemoved { input: input.clone(), beginning, range })

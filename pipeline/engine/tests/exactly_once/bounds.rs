@@ -27,7 +27,7 @@ fn timers_due_at_once_stay_within_the_bounds_of_a_batch() {
         let name = format!("account-{account}");
         send(&driver, &name, account, Deposit { amount: 1000 });
         driver.settle();
-        // Parked at the other end, so that the timer is not cancelled.
+        // The follow-up is parked at its receiver, so the timer is not cancelled.
         send(&driver, &name, 100 + account, Transfer { to: "bob".into(), amount: 666 });
     }
     driver.settle();

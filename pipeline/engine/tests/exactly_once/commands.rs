@@ -88,7 +88,7 @@ fn timer_fires_once_when_due_also_after_a_restart_and_not_when_cancelled() {
     let mut driver = bank(1);
     send(&driver, "ann", 1, Deposit { amount: 100 });
     driver.settle();
-    // Parked at the other end, so that no acknowledgement comes.
+    // The follow-up is parked at its receiver, so no acknowledgement arrives.
     send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 66 });
     driver.settle();
     driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));

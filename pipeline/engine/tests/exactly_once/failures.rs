@@ -134,7 +134,7 @@ fn failing_follow_up_parks_only_its_key_until_a_redrive() {
 #[test]
 fn parked_bytes_of_all_keys_are_bounded_also_after_a_restart_and_freed_by_a_redrive() {
     let mut driver = bank_with(|settings| settings.parked_bytes_max = 2_000);
-    // All in one task.
+    // All keys belong to one task.
     let own = partition_of(b"ann", PARTITIONS);
     let mut keys = (0..).map(|n| format!("key-{n}")).filter(|key| followups(key).partition == own);
     let mut fail = |driver: &mut Driver, id: u128| {

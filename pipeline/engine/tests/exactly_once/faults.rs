@@ -148,8 +148,8 @@ const STEPS: [(&str, Choose); 12] = [
     ("fenced", |_| Fault::Fence),
 ];
 
-/// One worker works until it reaches `fault`, and is killed there. Another one is started and killed
-/// at random, so that it may take over.
+/// One worker works until it reaches `fault`, and is killed there. Another one is started and
+/// killed at random, so that it may take over.
 fn die(step: &str, fault: Choose, seed: u64) {
     let mut work = Work::new(seed, 2);
     let what = format!("{step}, seed {seed}");

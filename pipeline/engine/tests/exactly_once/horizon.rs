@@ -43,7 +43,7 @@ fn outcomes_are_forgotten_as_fast_as_commands_arrive_in_large_transactions() {
         driver.settle();
         driver.advance(Duration::from_secs(1800));
     }
-    // What came within the horizon and its margin, and in the transaction that forgets.
+    // The commands within the horizon and its margin stay, and those of the latest transaction.
     let kept = kept(&driver, "handled/");
     assert!(kept <= 4 * batch, "{kept} of {id} are remembered");
 }
@@ -53,7 +53,7 @@ fn command_of_a_saga_that_outlived_the_horizon_is_forgotten_after_its_end() {
     let mut driver = bank(1);
     send(&driver, "ann", 1, Deposit { amount: 1000 });
     driver.settle();
-    // Parked at the other end.
+    // The follow-up is parked at its receiver.
     let late = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
     let mut id = 2;
     let mut pass = |driver: &mut Driver| {
@@ -86,7 +86,7 @@ fn one_record_two_days_ahead_does_not_make_later_commands_expire() {
     driver.log.set_time(START_MS);
     let later = send(&driver, "ann", 2, Deposit { amount: 1 });
     driver.settle();
-    // Restored, too: the changelog remembers the time of the command that was ahead.
+    // The same holds after a restore: the changelog has the time of the command that was ahead.
     driver.kill(0);
     driver.start(0);
     let restored = send(&driver, "ann", 3, Deposit { amount: 1 });
@@ -102,7 +102,7 @@ fn one_record_two_days_ahead_does_not_make_later_commands_expire() {
 fn backlog_older_than_the_horizon_is_decided_in_any_order_of_topics() {
     let mut driver = bank(1);
     driver.kill(0);
-    // More than come in one poll, so that a newer record of another topic is read in the middle.
+    // More than one poll returns, so that a newer record of another topic is read between them.
     let waiting: Vec<_> =
         (0..3_000).map(|id| send(&driver, "ann", id, Deposit { amount: 1 })).collect();
     driver.advance(Duration::from_secs(30 * 3600));

@@ -85,12 +85,12 @@ fn newer_version_finds_its_contexts_again_after_a_rollback() {
     };
     save(&driver, 1, Deposit { amount: 1000 }.into());
     driver.settle();
-    // Parked at the other end, so that a timer runs and the command waits.
+    // The follow-up is parked at its receiver, so a timer is set and the command is pending.
     let saga = save(&driver, 2, Transfer { to: "bob".into(), amount: 666 }.into());
     driver.settle();
     drop(driver);
 
-    // Rolled back: the older version works, also after a compaction and when that timer comes due.
+    // The older version works after a rollback, also after a compaction and when the timer is due.
     log.expire_members("bank");
     log.compact("bank.state");
     let mut driver = bank_on(&log, older(), 1);
@@ -107,8 +107,8 @@ fn newer_version_finds_its_contexts_again_after_a_rollback() {
     assert!(driver.outcomes(waiting).is_empty());
     drop(driver);
 
-    // Forward again: state, timer and waiting command are there, and what came meanwhile is
-    // decided.
+    // The newer version has state, timer and pending command again, and decides the commands that
+    // arrived meanwhile.
     log.expire_members("bank");
     log.compact("bank.state");
     let mut driver = bank_on(&log, older().aggregate::<Savings>(), 1);

@@ -8,7 +8,7 @@ fn worker_with_a_session_but_no_assignment_yet_is_not_ready() {
     let mut driver = bank(1);
     send(&driver, "ann", 1, Deposit { amount: 1 });
 
-    // The first turn opens the session; the group's answer comes with a poll.
+    // The first turn opens the session; the assignment comes with a later poll.
     driver.step(0).unwrap();
     assert!(!driver.is_ready(0));
 
