@@ -35,6 +35,7 @@ mod generated;
 pub mod headers;
 pub mod json;
 mod message;
+mod nested;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -50,4 +51,5 @@ pub use codec::{Codec, Datum, Use, split};
 pub use error::{Cause, CodecError};
 pub use generated::*;
 pub use message::{Message, Never, Record};
+pub use nested::context;
 pub use schema::{Deprecated, Schema};

@@ -77,7 +77,7 @@ pub struct Fold<D: Decider> {
     /// Version and state by key.
     pub aggregates: HashMap<String, (i64, Option<D::State>)>,
     /// Members, by key and member's name joined as in the changelog.
-    pub members: HashMap<String, D::Member>,
+    pub members: HashMap<String, D::Child>,
     /// The events of each key, in order.
     pub events: HashMap<String, Vec<D::Event>>,
 }
@@ -92,10 +92,10 @@ impl<D: Decider> Fold<D> {
     fn add(&mut self, key: &str, version: i64, event: D::Event) -> Option<Violation> {
         let (before, state) = self.aggregates.remove(key).unwrap_or((0, None));
         let after = D::evolve(state, &event);
-        if let Some(member) = D::member_of(&event) {
+        if let Some(member) = D::child_of_event(&event) {
             let name = format!("{key}{MEMBER_SEPARATOR}{member}");
             let held = self.members.remove(&name);
-            if let Some(held) = D::evolve_member(held, &event) {
+            if let Some(held) = D::evolve_child(held, &event) {
                 self.members.insert(name, held);
             }
         }
@@ -144,7 +144,7 @@ impl<D: Decider> Fold<D> {
                     }
                 }
                 "member" => {
-                    let held = D::Member::decode(codec, value).ok();
+                    let held = D::Child::decode(codec, value).ok();
                     if held.as_ref() != self.members.get(key) {
                         broken.push(torn(format!(
                             "{typed}: the changelog's member is not the events'"
@@ -275,7 +275,10 @@ impl Ledger {
                     "email" => self.emails.add(&key, version, Message::decode(codec, value)?),
                     "order" => self.orders.add(&key, version, Message::decode(codec, value)?),
                     "stock" => self.stock.add(&key, version, Message::decode(codec, value)?),
-                    _ => self.notifications.add(&key, version, Message::decode(codec, value)?),
+                    "notification" => {
+                        self.notifications.add(&key, version, Message::decode(codec, value)?)
+                    }
+                    context => anyhow::bail!("the ledger has no context {context:?}"),
                 };
                 self.broken.extend(broken);
             }

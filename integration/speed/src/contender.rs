@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use engine::{Metrics, SchemaSource, Settings, Worker};
+use engine::{Metrics, SchemaSource, Settings, SourceError, Worker};
 use redpanda::session::{self, Delivery};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +57,7 @@ pub(crate) enum Said {
 struct NoSource;
 
 impl SchemaSource for NoSource {
-    fn schema_by_id(&self, _id: u32) -> Result<Option<String>, String> {
+    fn schema_by_id(&self, _id: u32) -> Result<Option<String>, SourceError> {
         Ok(None)
     }
 }

@@ -3,7 +3,10 @@
 //! aggregate that is fed by follow-ups: these have no outcome and are not remembered, so what is
 //! written is what Kafka Streams writes, and the engine's headers.
 
-use domain::decider::{Context, Decider, Decision, Input};
+use domain::{
+    decider::{Decider, Decision, DecisionResult, Input, InputInfo},
+    policy::Policy,
+};
 use engine::Topology;
 use schemas::{Codec, Never, Record, Schema, messages};
 use serde::{Deserialize, Serialize};
@@ -75,23 +78,23 @@ impl Decider for Counter {
     type FollowUp = FollowUp;
     type Event = Event;
     type State = Count;
-    type Member = Never;
+    type Child = Never;
     type Out = Never;
 
     fn decide(
         state: Option<&Count>,
-        _member: Option<&Never>,
+        _child: Option<&Never>,
         input: &Input<Never, FollowUp>,
-        _context: &Context<'_>,
-    ) -> Decision<Event, Never> {
-        match input {
+        _info: &InputInfo<'_>,
+    ) -> DecisionResult<Self> {
+        Ok(match input {
             Input::FollowUp(FollowUp::Add(add)) => {
                 let count = state.map_or(0, |state| state.count) + 1;
-                Decision::accept([Counted { count, body: add.body.clone() }.into()])
+                Decision::event(Counted { count, body: add.body.clone() })
             }
             Input::Command(never) => match *never {},
             Input::Timer(_) => Decision::nothing(),
-        }
+        })
     }
 
     fn evolve(_state: Option<Count>, event: &Event) -> Option<Count> {
@@ -99,6 +102,8 @@ impl Decider for Counter {
         Some(Count { count: *count, body: body.clone() })
     }
 }
+
+impl Policy for Counter {}
 
 /// The processor. Each run has a name of its own, and so a group and a changelog.
 pub(crate) fn topology(name: &'static str, plain: bool) -> Topology {
@@ -134,10 +139,10 @@ mod tests {
     #[test]
     fn a_key_is_counted() {
         let add = Input::FollowUp(Add { body: "x".into() }.into());
-        let context =
-            Context { key: "k", at_ms: 0, input_id: uuid::Uuid::nil(), version: 0, principal: "" };
+        let input_id = uuid::Uuid::nil();
+        let info = InputInfo { key: "k", at_ms: 0, input_id, version: 0, principal: "" };
         let state = Count { count: 6, body: "y".into() };
-        let decision = Counter::decide(Some(&state), None, &add, &context);
+        let decision = Counter::decide(Some(&state), None, &add, &info).expect("a decision");
         let event = Event::from(Counted { count: 7, body: "x".into() });
         assert_eq!(decision.events, std::slice::from_ref(&event));
         assert_eq!(

@@ -1,156 +1,79 @@
-//! What an aggregate is: pure rules over a state, with time and ids as values that come in.
+//! What an aggregate is: pure rules over a state, with time and ids as values of the input.
 //!
 //! Nothing here reads a clock, draws a random number or can block, so a replay gives the same
-//! answer.
+//! result.
 
 use schemas::Message;
 use uuid::Uuid;
 
-/// What a decider sees beside state and input.
+pub use crate::decision::{Addressed, CommandStatus, Decision, Reaction, Refusal};
+use crate::refusals::VERSION_MISMATCH;
+
+/// What a decider sees of an input beside its payload.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub struct InputInfo<'a> {
     /// The aggregate's key.
     pub key: &'a str,
     /// When the input was appended to the log (LogAppendTime), or when the timer was due;
     /// milliseconds since the epoch.
     pub at_ms: i64,
-    /// The id of the command or follow-up, or one derived from the timer: stable over replays, good
-    /// to derive others from.
+    /// The id of the command or follow-up, or an id derived from the timer. A replay has the same
+    /// id, so other ids can be derived from it.
     pub input_id: Uuid,
     /// The aggregate's version before this input; 0 before its first event.
     pub version: i64,
-    /// Who sent it: a user id, `system`, `operator` (a record without headers), or a fingerprint of
-    /// an address.
+    /// The sender: a user id, `system`, `operator` (a record without headers), or the fingerprint
+    /// of an e-mail address.
     pub principal: &'a str,
 }
 
+impl InputInfo<'_> {
+    /// Checks that the aggregate has the version that the sender has seen. `what` names the
+    /// aggregate in the refusal.
+    ///
+    /// # Errors
+    /// Returns a refusal when `expected` is another version.
+    pub fn require_version(&self, expected: Option<i64>, what: &str) -> Result<(), Refusal> {
+        match expected {
+            Some(expected) if expected != self.version => Err(Refusal::new(
+                VERSION_MISMATCH,
+                format!("the {what} has version {}", self.version),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The timer that asks a finished aggregate for its last events when its retention has passed. The
-/// engine fires it just before it forgets the state, and no decider sets it.
+/// engine fires it just before it forgets the state; no decider sets it.
 pub const RETENTION: &str = "retention";
 
-/// What an aggregate is asked to decide on.
+/// An input of a decider.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<C, F> {
-    /// A wish from outside: it is answered with an outcome.
+    /// A request from outside. It ends in an outcome, and can be refused.
     Command(C),
-    /// A command that another aggregate's policy sent. It can't be refused: a decider that finds it
-    /// contradicts its state answers with another follow-up, or with nothing.
+    /// A command from another aggregate's policy. It can't be refused: a decider that finds it
+    /// contradicts its state replies with another follow-up, or does nothing.
     FollowUp(F),
-    /// A timer of this aggregate has come due.
+    /// The name of a timer of this aggregate that has come due.
     Timer(String),
 }
 
-/// Why a command is not granted. Part of the domain, not an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// A stable snake_case word that programs can branch on, such as `address_taken`.
-    pub code: &'static str,
-    /// A sentence for people.
-    pub detail: String,
-}
+/// The result of [`Decider::decide`]: a decision, or a refusal without any effect.
+pub type DecisionResult<D> = Result<Decision<<D as Decider>::Event, <D as Decider>::Out>, Refusal>;
 
-impl Refusal {
-    /// A refusal with its code and a sentence.
-    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-}
-
-/// What becomes of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Granted, and done with.
-    Accepted,
-    /// Not granted.
-    Refused(Refusal),
-    /// A saga has to finish first; [`Reaction::Conclude`] will end it. At most one a key at a time.
-    Pending,
-}
-
-/// An effect beside the events.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reaction<M> {
-    /// Writes `message` to `topic` under `key`, in the same transaction.
-    Send {
-        /// The topic, such as `stock.followups`.
-        topic: &'static str,
-        /// The key there; its partition follows from it.
-        key: String,
-        /// The record; `None` is a tombstone (on a compacted topic).
-        message: Option<M>,
-    },
-    /// Sets this aggregate's timer `name`, replacing one of the same name.
-    SetTimer {
-        /// Its name, unique in the aggregate.
-        name: String,
-        /// When it comes due, in milliseconds since the epoch.
-        due_ms: i64,
-    },
-    /// Forgets this aggregate's timer `name`, if there is one.
-    CancelTimer {
-        /// Its name.
-        name: String,
-    },
-    /// Ends the command of this aggregate whose verdict was [`Verdict::Pending`], if there is one.
-    Conclude(Verdict),
-}
-
-/// What a decider makes of an input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision<E, M> {
-    /// The facts, in order. A refusal may have some too (the reuse of a refresh token ends the
-    /// session).
-    pub events: Vec<E>,
-    /// Effects that do not follow from an event alone (a password hash must not stand in an event).
-    pub reactions: Vec<Reaction<M>>,
-    /// The answer to a command; for follow-ups and timers it is not looked at.
-    pub verdict: Verdict,
-}
-
-impl<E, M> Decision<E, M> {
-    /// Granted with these events.
-    pub fn accept(events: impl Into<Vec<E>>) -> Self {
-        Self { events: events.into(), reactions: Vec::new(), verdict: Verdict::Accepted }
-    }
-
-    /// Begun with these events; a later input concludes it.
-    pub fn pending(events: impl Into<Vec<E>>) -> Self {
-        Self { events: events.into(), reactions: Vec::new(), verdict: Verdict::Pending }
-    }
-
-    /// Not granted, nothing happens.
-    pub fn refuse(code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            events: Vec::new(),
-            reactions: Vec::new(),
-            verdict: Verdict::Refused(Refusal::new(code, detail)),
-        }
-    }
-
-    /// Nothing happens, and that is fine.
-    pub fn nothing() -> Self {
-        Self::accept(Vec::new())
-    }
-
-    /// The same with one more reaction.
-    #[must_use]
-    pub fn with(mut self, reaction: Reaction<M>) -> Self {
-        self.reactions.push(reaction);
-        self
-    }
-}
-
-/// The pure rules of one kind of aggregate.
+/// The pure rules of one type of aggregate.
 ///
-/// An aggregate has one state and may have **members**: records of their own under the aggregate's
-/// key, such as the reservations of a stock, of which one decision touches at most one. So a hot
-/// aggregate with many members does not rewrite them all at every step.
+/// An aggregate has one state and may have **children**: records of their own under the aggregate's
+/// key, such as the reservations of a product. One decision reads and changes at most one child, so
+/// an aggregate with many children does not rewrite all of them with each event.
 pub trait Decider: Send + Sync + 'static {
     /// The context: topics are `<context>.commands`, `<context>.followups`, `<context>.events`.
     const CONTEXT: &'static str;
-    /// Whether people send commands to it (else `<context>.commands` does not exist).
+    /// Whether the context takes commands (otherwise `<context>.commands` does not exist).
     const COMMANDS: bool = true;
-    /// Whether processors send follow-ups to it (else `<context>.followups` does not exist).
+    /// Whether the context takes follow-ups (otherwise `<context>.followups` does not exist).
     const FOLLOWUPS: bool = true;
 
     /// The commands of the context.
@@ -159,59 +82,57 @@ pub trait Decider: Send + Sync + 'static {
     type FollowUp: Message;
     /// The events of the context.
     type Event: Message;
-    /// The stages of an aggregate's life; before the first one there is no state.
+    /// The stages of an aggregate's life; before the first event there is no state.
     type State: Message;
-    /// A member's state; [`schemas::Never`] where there are none.
-    type Member: Message;
-    /// What [`Reaction::Send`] carries.
+    /// A child's state; [`schemas::Never`] for aggregates without children.
+    type Child: Message;
+    /// The messages of [`Reaction::Send`].
     type Out: Message;
 
-    /// The member that this input is about.
-    fn member(_input: &Input<Self::Command, Self::FollowUp>) -> Option<String> {
+    /// The key of the child that this input is about.
+    fn child_of_input(_input: &Input<Self::Command, Self::FollowUp>) -> Option<String> {
         None
     }
 
-    /// The member that this event is about. Events of one decision name the input's member or none.
-    fn member_of(_event: &Self::Event) -> Option<String> {
+    /// The key of the child that this event is about. Events of one decision name the input's child
+    /// or none.
+    fn child_of_event(_event: &Self::Event) -> Option<String> {
         None
     }
 
-    /// Decides. Never panics on purpose; a panic becomes a failed outcome and a dead letter.
+    /// Decides on an input. A decider never panics on purpose; a panic becomes a failed outcome and
+    /// a dead letter.
+    ///
+    /// # Errors
+    /// Returns a refusal for a command that the rules do not allow.
     fn decide(
         state: Option<&Self::State>,
-        member: Option<&Self::Member>,
+        child: Option<&Self::Child>,
         input: &Input<Self::Command, Self::FollowUp>,
-        context: &Context<'_>,
-    ) -> Decision<Self::Event, Self::Out>;
+        info: &InputInfo<'_>,
+    ) -> DecisionResult<Self>
+    where
+        Self: Sized;
 
     /// The state after an event. `None` forgets the aggregate.
     fn evolve(state: Option<Self::State>, event: &Self::Event) -> Option<Self::State>;
 
-    /// The member's state after an event that names it. `None` forgets the member.
-    fn evolve_member(_member: Option<Self::Member>, _event: &Self::Event) -> Option<Self::Member> {
+    /// The child's state after an event that names it. `None` forgets the child.
+    fn evolve_child(_child: Option<Self::Child>, _event: &Self::Event) -> Option<Self::Child> {
         None
     }
 
-    /// Whether nothing that may still come needs the state. The engine forgets a finished aggregate
-    /// when its retention has passed since its last change, after it has asked it for last events
-    /// ([`RETENTION`]); then its key is as if it had never been used.
+    /// Whether no later input needs the state. The engine forgets a finished aggregate when its
+    /// retention has passed since its last change, after it has asked the decider for last events
+    /// ([`RETENTION`]). From then on the key is as if it had never been used.
     fn is_finished(_state: &Self::State) -> bool {
         false
     }
 
-    /// Whether a member may be forgotten when twice the retention has passed since its last change:
-    /// later than every aggregate that was finished in the meantime and could still have asked for
-    /// it.
-    fn is_settled(_member: &Self::Member) -> bool {
+    /// Whether the engine may forget a child when twice the retention has passed since its last
+    /// change. By then the engine has forgotten every finished aggregate that could still have
+    /// sent a follow-up about the child.
+    fn is_child_finished(_child: &Self::Child) -> bool {
         false
-    }
-
-    /// The policy: what follows from an event, given the state after it.
-    fn react(
-        _state: Option<&Self::State>,
-        _event: &Self::Event,
-        _context: &Context<'_>,
-    ) -> Vec<Reaction<Self::Out>> {
-        Vec::new()
     }
 }

@@ -1,22 +1,24 @@
-//! The domain: what may happen to users, addresses, stock, orders and notifications, and what
-//! follows from it.
+//! The domain: the rules of users, e-mail addresses, stock, orders and notifications.
 //!
-//! - [`decider`]: what an aggregate is
-//! - [`user`], [`email`], [`stock`], [`order`], [`notification`]: one folder each with `decider`
-//!   (decide and evolve) and `policy` (what follows from an event)
-//! - [`out`]: what policies send to other keys
-//! - [`refusals`]: the words with which commands are refused
-//! - [`rules`]: the bounds of texts and numbers
+//! - [`decider`]: what an aggregate is; [`decision`]: what a decider returns
+//! - [`policy`]: what derives follow-ups from events
+//! - [`user`], [`email`], [`stock`], [`order`], [`notification`]: one folder for each aggregate,
+//!   with `decider` (decide and evolve) and `policy` (reactions to events)
+//! - [`out`]: the messages of reactions, and their topics
+//! - [`refusals`]: the codes of refused commands
+//! - [`rules`]: the bounds of texts and numbers, as refusals
 //!
 //! **Nothing here can block, reads a clock or draws a random number: state and input in, decision
 //! out.**
 #![forbid(unsafe_code)]
 
 pub mod decider;
+pub mod decision;
 pub mod email;
 pub mod notification;
 pub mod order;
 pub mod out;
+pub mod policy;
 pub mod refusals;
 pub mod rules;
 pub mod stock;

@@ -1,8 +1,8 @@
-//! Runs a topology on the in-memory log, step by step: the test driver.
+//! The test driver: runs a topology on the in-memory log, step by step.
 //!
-//! It is the worker that runs in production, with the log and the clock exchanged. Workers can be
-//! killed between any two steps, faults can be ordered on [`Driver::log`], and nothing happens
-//! unless a test asks for it.
+//! The workers are those of production, with another log and clock. A test can kill a worker
+//! between any two steps and cause faults through [`Driver::log`]. Nothing runs unless the test
+//! calls it.
 
 use std::{
     sync::{
@@ -21,29 +21,30 @@ use schemas::{Codec, Message, Outcome, headers};
 use uuid::Uuid;
 
 use crate::{
+    learner::{SchemaSource, SourceError},
     metrics::Metrics,
     topology::Topology,
-    worker::{End, SchemaSource, Settings, Worker},
+    worker::{Settings, Worker, WorkerError},
 };
 
-/// When the driver's clock begins, in milliseconds since the epoch.
+/// The initial time of the driver's clock, in milliseconds since the epoch.
 pub const START_MS: i64 = 1_700_000_000_000;
-/// A system that still works after so many turns will never rest.
+/// Workers that still work after this many turns are taken to work for ever.
 const TURNS_MAX: usize = 100_000;
-/// Small, so that tests write in parts too.
+/// Small, so that tests write batches in parts.
 const PART_MIN: usize = 4;
 
 struct NoRegistry;
 
 impl SchemaSource for NoRegistry {
-    fn schema_by_id(&self, _id: u32) -> Result<Option<String>, String> {
+    fn schema_by_id(&self, _id: u32) -> Result<Option<String>, SourceError> {
         Ok(None)
     }
 }
 
 /// A processor of several workers on an in-memory log.
 pub struct Driver {
-    /// The log, to order faults and to look at.
+    /// The log, to cause faults and to read records.
     pub log: MemoryLog,
     topology: Arc<Topology>,
     codec: Arc<Codec>,
@@ -54,7 +55,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// `workers` workers, running, on `log`.
+    /// Starts `workers` workers on `log`.
     pub fn new(log: MemoryLog, topology: Topology, codec: Codec, workers: usize) -> Self {
         let mut driver = Self {
             log,
@@ -66,7 +67,7 @@ impl Driver {
                 rebuild_wait: Duration::ZERO,
                 fenced_max: u32::MAX,
                 part_min: PART_MIN,
-                // Time of day is none of a test's.
+                // A test must not depend on real time.
                 positions_every: Duration::MAX,
                 ..Settings::default()
             },
@@ -77,7 +78,7 @@ impl Driver {
         driver
     }
 
-    /// How many workers there are, running or not.
+    /// The number of workers, running or not.
     pub fn workers(&self) -> usize {
         self.workers.len()
     }
@@ -108,82 +109,84 @@ impl Driver {
         ));
     }
 
-    /// How workers work that are started from now on.
+    /// The settings of workers that are started from now on.
     pub fn settings(&mut self) -> &mut Settings {
         &mut self.settings
     }
 
-    /// Where workers that are started from now on find schemas that the codec does not know. Its
-    /// answers come from another thread, so a test that needs one steps until it is there.
+    /// Sets the source of unknown schemas for workers that are started from now on. Its answers
+    /// come from another thread, so a test that needs one steps until it has arrived.
     pub fn set_registry(&mut self, registry: Arc<dyn SchemaSource>) {
         self.registry = registry;
     }
 
-    /// How many tasks of a running worker are still to be restored.
+    /// The number of tasks of a running worker that are not restored yet.
     pub fn restoring(&self, worker: usize) -> usize {
         self.workers[worker].as_ref().map_or(0, |worker| worker.status().restoring())
     }
 
-    /// What a running worker has decided on and not handed over for a commit yet: records with
-    /// timers, and bytes of output.
-    pub fn held(&self, worker: usize) -> (usize, usize) {
+    /// The pending batch of a running worker: the number of records and timers, and the bytes of
+    /// output.
+    pub fn pending(&self, worker: usize) -> (usize, usize) {
         self.workers[worker].as_ref().map_or((0, 0), |worker| (worker.pending(), worker.bytes()))
     }
 
-    /// Why tasks of a running worker can't go on.
+    /// Why tasks of a running worker are stuck.
     pub fn stuck(&self, worker: usize) -> Vec<String> {
         self.workers[worker].as_ref().map(|worker| worker.status().stuck()).unwrap_or_default()
     }
 
-    /// Lets a worker end in order.
+    /// Stops a worker, which commits its pending batch.
     ///
     /// # Errors
-    /// Where it must not go on.
-    pub fn stop(&mut self, worker: usize) -> Result<(), End> {
+    /// Fails if the worker must not continue.
+    pub fn stop(&mut self, worker: usize) -> Result<(), WorkerError> {
         self.workers[worker]
             .take()
             .map_or(Ok(()), |worker| worker.run(&AtomicBool::new(true), || {}))
     }
 
-    /// Ends a worker where it stands, as `kill -9` does.
+    /// Drops a worker without any clean-up, as `kill -9` does.
     pub fn kill(&mut self, worker: usize) {
         self.workers[worker] = None;
     }
 
-    /// One turn of a worker; `false` where it is not running or had nothing to do.
+    /// Runs one turn of a worker. Returns `false` if it is not running or had nothing to do.
     ///
     /// # Errors
-    /// Where the worker must not go on.
-    pub fn step(&mut self, worker: usize) -> Result<bool, End> {
+    /// Fails if the worker must not continue.
+    pub fn step(&mut self, worker: usize) -> Result<bool, WorkerError> {
         self.workers[worker].as_mut().map_or(Ok(false), |worker| worker.step(Duration::ZERO))
     }
 
-    /// Whether a worker is ready, as its process would say.
+    /// Whether a worker is ready, as its process would report.
     pub fn is_ready(&self, worker: usize) -> bool {
         self.workers[worker].as_ref().is_some_and(|worker| worker.status().is_ready())
     }
 
-    /// Lets all workers work until none has anything to do.
+    /// Runs all workers until none has anything to do.
     ///
     /// # Panics
-    /// If they never come to rest, or one ends.
+    /// Panics if they never come to rest, or if one ends.
     pub fn settle(&mut self) {
         let mut quiet = 0;
         for _ in 0..TURNS_MAX {
             let mut worked = false;
             for worker in 0..self.workers.len() {
-                worked |=
-                    self.step(worker).unwrap_or_else(|end| panic!("worker {worker} ended: {end}"));
+                worked |= self
+                    .step(worker)
+                    .unwrap_or_else(|error| panic!("worker {worker} ended: {error}"));
             }
             quiet = if worked { 0 } else { quiet + 1 };
             if quiet == 3 {
                 return;
             }
         }
-        panic!("the workers do not come to rest");
+        let stuck: Vec<_> = (0..self.workers.len()).map(|worker| self.stuck(worker)).collect();
+        panic!("the workers do not come to rest; stuck: {stuck:?}");
     }
 
-    /// Lets time pass for clock and log.
+    /// Advances the time of clock and log.
     pub fn advance(&mut self, by: Duration) {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         let now_ms = self.now_ms.fetch_add(by_ms, Ordering::Relaxed) + by_ms;
@@ -202,17 +205,17 @@ impl Driver {
     /// A message in the wire format.
     ///
     /// # Panics
-    /// If the driver's codec does not know its schema.
+    /// Panics if the driver's codec does not know the schema.
     pub fn encode(&self, message: &impl Message) -> Bytes {
         let mut bytes = Vec::new();
         message.encode(&self.codec, &mut bytes).unwrap_or_else(|error| panic!("{error}"));
         bytes.into()
     }
 
-    /// What a read-committed reader sees of a topic, decoded, partition by partition.
+    /// The committed records of a topic, decoded, partition by partition.
     ///
     /// # Panics
-    /// If a record is no `M`.
+    /// Panics if a record is no `M`.
     pub fn read<M: Message>(&self, topic: &str) -> Vec<(Record, M)> {
         let decoded = |record: Record| {
             let value = record.value.clone()?;
@@ -223,7 +226,7 @@ impl Driver {
         self.log.read_committed(topic).into_iter().filter_map(decoded).collect()
     }
 
-    /// The outcomes of a command: none while it is pending, and one more for each repeat.
+    /// The outcomes of a command: none while it is pending, and a further one for each repeat.
     pub fn outcomes(&self, command: Uuid) -> Vec<Outcome> {
         let outcomes = self.read::<Outcome>("outcomes").into_iter().map(|(_, outcome)| outcome);
         outcomes.filter(|outcome| outcome.command_id == command).collect()

@@ -1,61 +1,52 @@
-//! What stands around a payload: ids, causes and principals, read from a record's headers and
-//! written to them.
+//! The headers of records: ids, causes and principals, read from an input and written to the
+//! records that it causes.
 //!
-//! Headers follow the CloudEvents Kafka binding in binary mode. Ids of what an input causes are
-//! derived from the input's id, so that deciding again gives the same ids.
+//! Headers follow the CloudEvents Kafka binding in binary mode. The ids of the records that an
+//! input causes are derived from the input's id, so a second decision gives the same ids. No id
+//! here is random.
 
 use bytes::Bytes;
 use redpanda::log::{Headers, Record};
 use schemas::headers as name;
 use uuid::Uuid;
 
-/// The longest key that a record may have.
-pub(crate) const KEY_BYTES_MAX: usize = 1_024;
-/// The longest value of a header that goes on to what follows from a record.
-const HEADER_BYTES_MAX: usize = 1_024;
-/// The longest reason that a dead letter, a parked record or an outcome carries.
-const REASON_BYTES_MAX: usize = 2_000;
+use crate::{bounds::HEADER_BYTES_MAX, error::InputError};
 
-/// `reason`, cut to what a dead letter, a parked record or an outcome may carry of it.
-pub(crate) fn shortened(reason: &str) -> &str {
-    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
-}
-
-/// The principal of a record that carries none: whoever may write to the topic with `rpk`.
+/// The principal of a record without one: it was written with `rpk`.
 const OPERATOR: &str = "operator";
-/// The principal of a record whose own is too long to be one.
-const NOBODY: &str = "nobody";
-/// The headers that go on to what follows from a record.
+/// The principal of a record whose principal is too long.
+const UNKNOWN_PRINCIPAL: &str = "nobody";
+/// The headers that are copied to the records that an input causes.
 const COPIED: [&str; 4] =
     [name::CORRELATION_ID, name::PRINCIPAL, name::FINGERPRINT, name::TRACE_PARENT];
 
-/// What is known of an input beside its payload.
+/// What an input's headers say. A timer has an envelope too, without headers.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
-    /// The record's own id, or one derived from where it stands.
+    /// The record's own id, or an id derived from its topic, partition and offset.
     pub(crate) id: Uuid,
-    /// The id of the request that began it all; `None` where that is this one.
+    /// The correlation id; `None` if this input is the first of its chain.
     correlation: Option<Bytes>,
-    /// Who sent it.
+    /// The sender.
     pub(crate) principal: Bytes,
     /// The fingerprint of the request, on commands.
     pub(crate) fingerprint: Option<String>,
-    /// The W3C trace that it belongs to.
+    /// The W3C trace context.
     pub(crate) traceparent: Option<Bytes>,
-    /// A header that is too long to go on to what follows. It was left out, and its record is not
-    /// worked on.
+    /// The name and length of a header that is too long to be copied. The header is left out, and
+    /// [`Self::check`] fails.
     excess: Option<(&'static str, usize)>,
 }
 
 impl Envelope {
     /// Reads the headers of `record`.
     pub(crate) fn of(record: &Record) -> Self {
-        let (mut id, mut correlation, mut principal, mut fingerprint, mut traceparent) =
-            (None, None, None, None, None);
-        let mut excess = None;
+        let (mut id, mut excess) = (None, None);
+        let (mut correlation, mut principal) = (None, None);
+        let (mut fingerprint, mut traceparent) = (None, None);
         for (name, value) in record.headers.iter() {
             let text = || std::str::from_utf8(value).ok();
-            // No name of ours is anything but text.
+            // All names that are read here are text.
             let name = std::str::from_utf8(name).unwrap_or_default();
             let long =
                 COPIED.into_iter().find(|copied| *copied == name && value.len() > HEADER_BYTES_MAX);
@@ -80,20 +71,19 @@ impl Envelope {
             ),
         };
         let principal = principal.unwrap_or(Bytes::from_static(match excess {
-            Some((name::PRINCIPAL, _)) => NOBODY.as_bytes(),
+            Some((name::PRINCIPAL, _)) => UNKNOWN_PRINCIPAL.as_bytes(),
             _ => OPERATOR.as_bytes(),
         }));
         Self { id, correlation, principal, fingerprint, traceparent, excess }
     }
 
-    /// Whether what follows from the record can carry what the record says of itself.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        self.excess.map_or(Ok(()), |(name, length)| {
-            Err(format!("its header {name} has {length} bytes, more than {HEADER_BYTES_MAX}"))
-        })
+    /// Checks that the records that this input causes can carry its headers.
+    pub(crate) fn check(&self) -> Result<(), InputError> {
+        let too_long = |(name, bytes)| Err(InputError::HeaderTooLong { name, bytes });
+        self.excess.map_or(Ok(()), too_long)
     }
 
-    /// The envelope of a timer's firing.
+    /// The envelope of a timer.
     pub(crate) fn of_timer(context: &str, key: &str, timer: &str, due_ms: i64) -> Self {
         Self {
             id: derive(&Uuid::NAMESPACE_OID, &format!("{context}/{key}/{timer}/{due_ms}")),
@@ -105,7 +95,7 @@ impl Envelope {
         }
     }
 
-    /// The id of the request that began it all, as text.
+    /// The correlation id as text.
     pub(crate) fn correlation(&self) -> String {
         let own = || self.id.hyphenated().to_string();
         self.correlation
@@ -119,12 +109,12 @@ impl Envelope {
     }
 }
 
-/// An id that follows from another one and a word.
+/// An id derived from another id and a word.
 pub(crate) fn derive(from: &Uuid, word: &str) -> Uuid {
     Uuid::new_v5(from, word.as_bytes())
 }
 
-/// Writes headers for what inputs of one moment cause.
+/// Writes the headers of the records that inputs of one time cause.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     at_ms: i64,
@@ -132,24 +122,25 @@ pub(crate) struct Stamp {
     time: Bytes,
 }
 
-/// What one outgoing record says of itself.
-pub(crate) struct About<'a> {
+/// The headers that differ between the records that one input causes.
+pub(crate) struct RecordHeaders<'a> {
     pub(crate) id: Uuid,
-    pub(crate) kind: &'static str,
+    /// The full name of the record's type.
+    pub(crate) name: &'static str,
     pub(crate) key: &'a str,
     pub(crate) causation: Uuid,
     pub(crate) version: Option<i64>,
 }
 
 impl Stamp {
-    /// For records of `source` about something that happened at `at_ms`.
+    /// A stamp for records of `source` with the time `at_ms`.
     pub(crate) fn new(source: Bytes, at_ms: i64) -> Self {
         let time = jiff::Timestamp::from_millisecond(at_ms).unwrap_or_default();
         Self { at_ms, source, time: format!("{time:.3}").into() }
     }
 
-    /// The same about another moment. The broker gives a whole batch one time, so it is mostly the
-    /// same.
+    /// The stamp for another time. The broker gives all records of a batch the same time, so the
+    /// text of the time is formatted again only when it changes.
     pub(crate) fn at(&mut self, at_ms: i64) -> &Self {
         if self.at_ms != at_ms {
             *self = Self::new(self.source.clone(), at_ms);
@@ -157,26 +148,26 @@ impl Stamp {
         self
     }
 
-    /// The headers of `about`, caused by the input of `envelope`.
-    pub(crate) fn headers(&self, envelope: &Envelope, about: About<'_>) -> Headers {
+    /// The headers of a record that the input of `envelope` causes.
+    pub(crate) fn headers(&self, envelope: &Envelope, record: RecordHeaders<'_>) -> Headers {
         let mut headers = Headers::with_capacity(512);
         let push_id = |headers: &mut Headers, name, id: &Uuid| {
             headers.push(name, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
         };
         headers.push(name::SPEC_VERSION, name::CLOUD_EVENTS);
-        push_id(&mut headers, name::ID, &about.id);
-        headers.push(name::TYPE, about.kind);
+        push_id(&mut headers, name::ID, &record.id);
+        headers.push(name::TYPE, record.name);
         headers.push(name::SOURCE, &self.source);
         headers.push(name::TIME, &self.time);
-        headers.push(name::SUBJECT, about.key);
+        headers.push(name::SUBJECT, record.key);
         headers.push(name::CONTENT_TYPE, name::AVRO);
         match &envelope.correlation {
             Some(correlation) => headers.push(name::CORRELATION_ID, correlation),
             None => push_id(&mut headers, name::CORRELATION_ID, &envelope.id),
         }
-        push_id(&mut headers, name::CAUSATION_ID, &about.causation);
+        push_id(&mut headers, name::CAUSATION_ID, &record.causation);
         headers.push(name::PRINCIPAL, &envelope.principal);
-        if let Some(version) = about.version {
+        if let Some(version) = record.version {
             headers.push(name::VERSION, version.to_string());
         }
         if let Some(trace) = &envelope.traceparent {

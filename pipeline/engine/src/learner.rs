@@ -1,7 +1,7 @@
-//! Learns the schemas of older or newer writers from the registry, on threads of its own.
+//! Fetches the schemas of older or newer writers from the registry, on threads of its own.
 //!
-//! Whoever meets an unknown id asks again later: nothing that decides, restores or commits ever
-//! waits for a registry that is away.
+//! A worker that reads an unknown id calls [`Learner::learn`] again later, so nothing that decides,
+//! restores or commits waits for a registry that does not answer.
 
 use std::{
     collections::HashMap,
@@ -12,43 +12,56 @@ use std::{
 
 use schemas::Codec;
 
-use crate::worker::SchemaSource;
+/// The error of a [`SchemaSource`].
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long whoever asks first waits for the answer: a registry that is there needs less.
+/// Finds the schemas of older or newer writers.
+pub trait SchemaSource: Send + Sync {
+    /// The schema registered under `id`, as JSON. Returns `None` if the registry has no such id.
+    ///
+    /// # Errors
+    /// Fails if the registry can't be reached. The call is retried; the record is not a dead
+    /// letter.
+    fn schema_by_id(&self, id: u32) -> Result<Option<String>, SourceError>;
+}
+
+/// How long the first request for an id is waited for: a registry that is up answers within it.
 const GRACE: Duration = Duration::from_millis(20);
 /// The longest wait between two requests to a registry that can't be reached.
-const AGAIN_MAX: Duration = Duration::from_secs(2);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What is known about a schema id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Learnt {
     /// The codec has its schema now.
     Known,
-    /// The registry has none, or none that can be used.
+    /// The registry has no schema with this id, or one that the codec can't use.
     Unknown,
     /// The registry has not answered yet.
-    Asked,
+    Requested,
 }
 
-/// Asks the registry, once for each id at a time.
+/// Requests schemas from the registry, with at most one request for each id.
 pub(crate) struct Learner {
     source: Arc<dyn SchemaSource>,
     codec: Arc<Codec>,
-    asked: HashMap<u32, Asked>,
+    requests: HashMap<u32, Request>,
 }
 
-/// Whether the registry has a schema that can be used.
+/// The state of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    None,
-    Some(bool),
-    /// Its thread could not be started: it has to be asked for anew.
-    Never,
+    /// There is no answer yet.
+    Pending,
+    /// Whether the registry has a schema that the codec can use.
+    Usable(bool),
+    /// The thread could not be started: the request must be sent again.
+    NotSent,
 }
 
-/// What a request has come to. Its thread ends when nobody waits any more.
-struct Asked {
-    coming: mpsc::Receiver<bool>,
+/// A request to the registry. Its thread ends soon after the request is dropped.
+struct Request {
+    usable: mpsc::Receiver<bool>,
     answer: Answer,
     /// Why the registry could not be reached the last time.
     error: Arc<Mutex<Option<String>>>,
@@ -56,76 +69,78 @@ struct Asked {
 
 impl Learner {
     pub(crate) fn new(source: Arc<dyn SchemaSource>, codec: Arc<Codec>) -> Self {
-        Self { source, codec, asked: HashMap::new() }
+        Self { source, codec, requests: HashMap::new() }
     }
 
-    /// Asks for the schema under `id`, or takes the answer.
+    /// Requests the schema under `id`, or takes the answer of the request.
     pub(crate) fn learn(&mut self, id: u32) -> Learnt {
         let mut wait = Duration::ZERO;
-        let asked = self.asked.entry(id).or_insert_with(|| {
+        let request = self.requests.entry(id).or_insert_with(|| {
             wait = GRACE;
-            Asked::ask(self.source.clone(), self.codec.clone(), id)
+            Request::send(self.source.clone(), self.codec.clone(), id)
         });
-        let answer = asked.wait_for(wait);
-        if answer != Answer::None {
-            self.asked.remove(&id);
+        let answer = request.wait_for(wait);
+        if answer != Answer::Pending {
+            self.requests.remove(&id);
         }
         match answer {
-            Answer::Some(true) => Learnt::Known,
-            Answer::Some(false) => Learnt::Unknown,
-            Answer::None | Answer::Never => Learnt::Asked,
+            Answer::Usable(true) => Learnt::Known,
+            Answer::Usable(false) => Learnt::Unknown,
+            Answer::Pending | Answer::NotSent => Learnt::Requested,
         }
     }
 
-    /// Whether the answer about `id` has still to come.
-    pub(crate) fn is_asked(&mut self, id: u32) -> bool {
-        self.asked.get_mut(&id).is_some_and(|asked| asked.wait_for(Duration::ZERO) == Answer::None)
+    /// Whether the registry has not answered the request for `id` yet.
+    pub(crate) fn is_requested(&mut self, id: u32) -> bool {
+        self.requests
+            .get_mut(&id)
+            .is_some_and(|request| request.wait_for(Duration::ZERO) == Answer::Pending)
     }
 
-    /// Why the answer about `id` has not come yet, where the registry can't be reached.
+    /// The error of the latest attempt to request `id`, if the registry can't be reached.
     pub(crate) fn error(&self, id: u32) -> Option<String> {
-        self.asked.get(&id)?.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests.get(&id)?.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Forgets what was asked. Whoever still needs it asks again.
+    /// Drops all requests. A task that still needs a schema requests it again.
     pub(crate) fn clear(&mut self) {
-        self.asked.clear();
+        self.requests.clear();
     }
 }
 
-impl Asked {
-    fn ask(source: Arc<dyn SchemaSource>, codec: Arc<Codec>, id: u32) -> Self {
-        let (tell, coming) = mpsc::channel();
+impl Request {
+    fn send(source: Arc<dyn SchemaSource>, codec: Arc<Codec>, id: u32) -> Self {
+        let (sender, usable) = mpsc::channel();
         let error = Arc::<Mutex<Option<String>>>::default();
         let noted = Arc::downgrade(&error);
-        let ask = move || {
-            // A schema that nobody can work with is none.
+        let request = move || {
+            // A schema on which the codec panics is not usable.
             let known = catch_unwind(AssertUnwindSafe(|| answer_of(&*source, &codec, id, &noted)));
             if let Some(known) = known.unwrap_or(Some(false)) {
-                // Nobody may listen any more.
-                tell.send(known).ok();
+                // The request may have been dropped.
+                sender.send(known).ok();
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("learn".to_owned()).spawn(ask) {
-            tracing::warn!(schema.id = id, %error, "no thread can be started to ask the registry");
+        if let Err(error) = std::thread::Builder::new().name("learn".to_owned()).spawn(request) {
+            tracing::warn!(schema.id = id, %error, "the thread for a schema can't be started");
         }
-        Self { coming, answer: Answer::None, error }
+        Self { usable, answer: Answer::Pending, error }
     }
 
     fn wait_for(&mut self, wait: Duration) -> Answer {
-        if self.answer == Answer::None {
-            self.answer = match self.coming.recv_timeout(wait) {
-                Ok(known) => Answer::Some(known),
-                Err(mpsc::RecvTimeoutError::Timeout) => Answer::None,
-                Err(mpsc::RecvTimeoutError::Disconnected) => Answer::Never,
+        if self.answer == Answer::Pending {
+            self.answer = match self.usable.recv_timeout(wait) {
+                Ok(known) => Answer::Usable(known),
+                Err(mpsc::RecvTimeoutError::Timeout) => Answer::Pending,
+                Err(mpsc::RecvTimeoutError::Disconnected) => Answer::NotSent,
             };
         }
         self.answer
     }
 }
 
-/// Asks until the registry answers; whether it has a schema that can be used. `None` when nobody
-/// waits any more.
+/// Requests until the registry answers, and returns whether it has a schema that the codec can use.
+/// Returns `None` if the request was dropped meanwhile.
 fn answer_of(
     source: &dyn SchemaSource,
     codec: &Codec,
@@ -138,7 +153,7 @@ fn answer_of(
             Ok(Some(schema)) => {
                 let learnt = codec.learn(id, &schema);
                 if let Err(error) = &learnt {
-                    tracing::error!(schema.id = id, %error, "a schema of the registry can't be used");
+                    tracing::error!(schema.id = id, %error, "a registered schema can't be used");
                 }
                 return Some(learnt.is_ok());
             }
@@ -146,12 +161,13 @@ fn answer_of(
             Err(error) => {
                 tracing::warn!(
                     schema.id = id,
-                    error,
-                    "the registry can't be reached; it is asked again"
+                    error = error.to_string(),
+                    "the registry can't be reached; the request is retried"
                 );
-                *noted.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *noted.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(error.to_string());
                 std::thread::sleep(wait);
-                wait = (wait * 2).min(AGAIN_MAX);
+                wait = (wait * 2).min(RETRY_WAIT_MAX);
             }
         }
     }

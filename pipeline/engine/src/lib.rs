@@ -1,13 +1,14 @@
-//! The engine: deciders and policies over the log, in exactly-once transactions.
+//! The engine: runs deciders and policies over the log, in exactly-once transactions.
 //!
 //! - [`topology`]: the shape of a processor, one value for service, test and benchmark
 //! - [`worker`]: a thread that polls, decides, commits and restores
-//! - `task`: one partition number of a processor; `aggregate`: one kind of aggregate in it
-//! - [`table`]: state whose latest writes can be taken back
-//! - [`changelog`]: the typed keys under which a task remembers itself in the log
-//! - `learner`: schemas of other writers, asked for in the background
-//! - `envelope`, `output`: the headers and records of what goes out
-//! - [`metrics`]: all names of metrics
+//! - `task`: one partition number of a processor; `aggregate`: the aggregates of one decider in it
+//! - [`table`]: a map whose latest writes can be rolled back
+//! - [`changelog`]: the typed keys of a task's rows in the log
+//! - [`learner`]: fetches the schemas of other writers in the background
+//! - `envelope`, `output`: the headers and records that a batch writes; `bounds`: their limits
+//! - `error`: why an input fails
+//! - [`metrics`]: the names of all metrics
 //! - [`driver`]: the same workers on an in-memory log, for tests
 //!
 //! **No Kafka client is named here, and nothing blocks but the log's own calls, in the worker's own
@@ -15,10 +16,12 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod bounds;
 pub mod changelog;
 pub mod driver;
 mod envelope;
-mod learner;
+mod error;
+pub mod learner;
 pub mod metrics;
 mod output;
 pub mod table;
@@ -26,6 +29,7 @@ mod task;
 pub mod topology;
 pub mod worker;
 
+pub use learner::{SchemaSource, SourceError};
 pub use metrics::Metrics;
 pub use topology::Topology;
-pub use worker::{Clock, End, SILENCE_MAX, SchemaSource, Settings, Status, Worker};
+pub use worker::{Clock, SILENCE_MAX, Settings, Status, Worker, WorkerError};

@@ -1,4 +1,4 @@
-//! The names of all metrics of the engine.
+//! The names of all metrics of the engine. Nothing here decides when to count.
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -9,7 +9,7 @@ use schemas::{Outcome, Use, Verdict};
 
 use crate::topology::Topology;
 
-/// The engine's metrics of one processor. Cheap to clone: clones count together.
+/// The metrics of one processor. Clones share their counters.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     records_in: IntCounterVec,
@@ -25,7 +25,7 @@ pub struct Metrics {
     pub(crate) parked_now: IntGauge,
     pub(crate) failed_timers: IntCounter,
     pub(crate) tasks: IntGaugeVec,
-    pub(crate) remembered: IntGauge,
+    pub(crate) rows: IntGauge,
     pub(crate) restored: IntCounter,
     pub(crate) restore_remaining: IntGaugeVec,
     pub(crate) lag: IntGaugeVec,
@@ -34,10 +34,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The metrics of a processor, registered with `registry`.
+    /// Registers the metrics of a processor with `registry`.
     ///
     /// # Errors
-    /// When a metric of the same name is registered already.
+    /// Fails if a metric of the same name is registered already.
     pub fn register(topology: &Topology, registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = |name: &str, help: &str| {
             Opts::new(format!("millrace_engine_{name}"), help)
@@ -77,30 +77,33 @@ impl Metrics {
         let metrics = Self {
             records_in: counters(
                 "records_in_total",
-                "Records decided on, by input topic.",
+                "Records decided, by input topic.",
                 &["topic"],
             )?,
             records_out: counter(
                 "records_out_total",
-                "Records handed over in transactions, changelog included.",
+                "Records handed over in transactions, with those of the changelog.",
             )?,
             begun: counter("transactions_begun_total", "Transactions handed over.")?,
             committed: counter(
                 "transactions_committed_total",
-                "Transactions whose commit was answered.",
+                "Transactions that were committed.",
             )?,
             aborted: counters(
                 "transactions_aborted_total",
-                "Transactions that were aborted, fenced, or whose end is unknown.",
+                "Transactions that were aborted or fenced, or whose end is unknown.",
                 &["reason"],
             )?,
             seconds: seconds.with_label_values::<&str>(&[]),
             outcomes: counters(
                 "outcomes_total",
-                "Commands concluded (also in transactions that were aborted later), by type and verdict.",
+                "Commands concluded (aborted transactions included), by type and verdict.",
                 &["command", "verdict"],
             )?,
-            repeats: counter("commands_repeated_total", "Commands that had been handled before.")?,
+            repeats: counter(
+                "commands_repeated_total",
+                "Repeated commands, which were not decided again.",
+            )?,
             dead_letters: counters(
                 "dead_letters_total",
                 "Records that became dead letters, by topic.",
@@ -108,37 +111,46 @@ impl Metrics {
             )?,
             parked: counter(
                 "records_parked_total",
-                "Records that failed or wait behind a failed one of their key.",
+                "Records parked: failed, or behind a failed record of the same key.",
             )?,
-            parked_now: gauge("records_parked", "Records that wait until their key is re-driven.")?,
+            parked_now: gauge(
+                "records_parked",
+                "Records parked now, until their key is re-driven.",
+            )?,
             failed_timers: counter("timers_failed_total", "Timers that failed and were dropped.")?,
             tasks: gauges("tasks", "Tasks of this process, by stage.", &["stage"])?,
-            remembered: gauge("rows", "States, members and commands remembered.")?,
-            restored: counter("restored_records_total", "Changelog records read back.")?,
+            rows: gauge("rows", "States, children and commands in memory.")?,
+            restored: counter(
+                "restored_records_total",
+                "Changelog records that restores have read.",
+            )?,
             restore_remaining: gauges(
                 "restore_remaining_records",
-                "Offsets of the changelog that are still to be read back.",
+                "Offsets of the changelog that a restore has still to read.",
                 &["partition"],
             )?,
             lag: gauges(
                 "lag_records",
-                "Committed records that are still to be polled, as of some seconds ago.",
+                "Committed records that are not polled yet, as of some seconds ago.",
                 &["topic", "partition"],
             )?,
-            rebuilds: counter("rebuilds_total", "Sessions thrown away and rebuilt from the log.")?,
+            rebuilds: counter(
+                "rebuilds_total",
+                "Sessions that were discarded and rebuilt from the log.",
+            )?,
             deprecated: counters(
                 "deprecated_records_total",
-                "Records of deprecated schemas that the service, its projections included, has written or read.",
+                "Records of deprecated schemas that the service has written or read.",
                 &["schema", "use"],
             )?,
         };
-        metrics.begin(&topology.inputs());
+        metrics.initialize(&topology.inputs());
         Ok(metrics)
     }
 
-    /// Makes failures show as zero before there is one: to Prometheus a series that is born at one
-    /// has not increased.
-    fn begin(&self, inputs: &[Topic]) {
+    /// Sets the counters of failures to zero, because Prometheus sees no increase in a series that
+    /// begins at one.
+    fn initialize(&self, inputs: &[Topic]) {
         for topic in inputs {
             self.dead_letters.with_label_values(&[&**topic]);
         }
@@ -153,13 +165,13 @@ impl Metrics {
             Verdict::Refused => "refused",
             Verdict::Failed => "failed",
         };
-        // What can't be decoded names its own type: only known names become labels.
+        // The type of an undecodable command comes from its header: only known names become labels.
         let known = schemas::all().iter().any(|schema| schema.name == outcome.command_type);
         let command = if known { outcome.command_type.as_str() } else { "other" };
         self.outcomes.with_label_values(&[command, verdict]).inc();
     }
 
-    /// Counts a run of records of one topic that were decided on.
+    /// Counts a run of decided records of one topic.
     pub(crate) fn decided(&self, run: Option<(Topic, u64)>) {
         if let Some((topic, count)) = run {
             self.records_in.with_label_values(&[&*topic]).inc_by(count);
@@ -188,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_show_before_there_is_one() {
+    fn failure_counters_are_zero_before_the_first_failure() {
         let topology =
             Topology::new("order", |_| Some(1)).aggregate::<Order>().aggregate::<Stock>();
         let registry = Registry::new();

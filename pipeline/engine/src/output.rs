@@ -1,8 +1,7 @@
-//! What a transaction will hold, gathered while records are decided on: it can be cut back to a
-//! savepoint.
+//! The records of the batch that is being decided. The batch can be cut back to an earlier length.
 //!
-//! A record that its topic would not take is refused here, so that it never aborts a transaction.
-//! The limits are those of `topics.yaml`.
+//! A record that its topic would not take is an error here, so that it fails its input and never
+//! aborts a transaction. The limits are those of `topics.yaml`. Nothing here is sent.
 
 use redpanda::{
     batch::{Batch, wire_bytes},
@@ -11,20 +10,20 @@ use redpanda::{
     topics::record_bytes_max,
 };
 
-use crate::{envelope::KEY_BYTES_MAX, topology::Topology};
+use crate::{bounds::KEY_BYTES_MAX, error::WriteError, topology::Topology};
 
-/// The records of a transaction to be.
+/// The records of one batch.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) records: Batch,
-    /// Topics that were written to, so that each name is allocated and looked up once. They are
-    /// few.
-    topics: Vec<Known>,
+    /// The topics of the records so far, so that each name is allocated and looked up once. They
+    /// are few.
+    topics: Vec<KnownTopic>,
 }
 
-/// A topic that is written to.
+/// A topic with its number of partitions and its limit.
 #[derive(Debug)]
-struct Known {
+struct KnownTopic {
     topic: Topic,
     partitions: i32,
     bytes_max: usize,
@@ -39,30 +38,26 @@ impl Output {
         key: &[u8],
         value: Option<&[u8]>,
         headers: &Headers,
-    ) -> Result<(), String> {
-        // Whoever reads it would refuse it.
+    ) -> Result<(), WriteError> {
+        // The processor that reads the record would reject a longer key.
         if key.len() > KEY_BYTES_MAX {
-            return Err(format!(
-                "a key for {topic} has {} bytes, more than {KEY_BYTES_MAX}",
-                key.len()
-            ));
+            return Err(WriteError::KeyTooLong { topic: topic.to_owned(), bytes: key.len() });
         }
-        let Known { topic, partitions, bytes_max } = known(&mut self.topics, topology, topic)?;
+        let KnownTopic { topic, partitions, bytes_max } = known(&mut self.topics, topology, topic)?;
         check(topic, *bytes_max, Some(key), value, headers)?;
         self.records.push(topic, partition_of(key, *partitions), Some(key), value, headers);
         Ok(())
     }
 
-    /// Adds a dead letter for `record`: its bytes and headers, and why it could not be worked on.
-    /// One that would be too large has only key, place and reason; the record itself stays where it
-    /// was read.
+    /// Adds a dead letter for `record`: its bytes and headers, and the error. A dead letter that
+    /// would be too large has only key, offset and error; the record itself stays in its topic.
     pub(crate) fn dead_letter(
         &mut self,
         topology: &Topology,
         record: &Record,
         error: &str,
-    ) -> Result<(), String> {
-        let Known { topic, partitions, bytes_max } =
+    ) -> Result<(), WriteError> {
+        let KnownTopic { topic, partitions, bytes_max } =
             known(&mut self.topics, topology, &format!("{}.dead", record.topic))?;
         let partition = record.partition.rem_euclid(*partitions);
         let describe = |headers: &mut Headers| {
@@ -74,7 +69,7 @@ impl Output {
         let mut headers = record.headers.clone();
         describe(&mut headers);
         let key = record.key.as_deref();
-        // Commands of users hold personal data and password hashes: nothing of them stays here.
+        // Commands for users hold personal data and password hashes, which must not be copied.
         let secret = &*record.topic == "user.commands";
         let value = record.value.as_deref().filter(|_| !secret);
         if let Err(refusal) = check(topic, *bytes_max, key, value, &headers) {
@@ -90,34 +85,33 @@ impl Output {
     }
 }
 
-/// Whether `topic`, whose limit is `bytes_max`, takes a record.
+/// Checks a record against the limit of its topic.
 pub(crate) fn check(
     topic: &str,
     bytes_max: usize,
     key: Option<&[u8]>,
     value: Option<&[u8]>,
     headers: &Headers,
-) -> Result<(), String> {
+) -> Result<(), WriteError> {
     match wire_bytes(key, value, headers) {
-        size if size <= bytes_max => Ok(()),
-        size => {
-            Err(format!("a record of {size} bytes for {topic}, which takes {bytes_max} at most"))
-        }
+        bytes if bytes <= bytes_max => Ok(()),
+        bytes => Err(WriteError::RecordTooLarge { topic: topic.to_owned(), bytes, bytes_max }),
     }
 }
 
-/// The topic called `name`.
+/// The topic called `name`, which is looked up once.
 fn known<'a>(
-    all: &'a mut Vec<Known>,
+    all: &'a mut Vec<KnownTopic>,
     topology: &Topology,
     name: &str,
-) -> Result<&'a Known, String> {
+) -> Result<&'a KnownTopic, WriteError> {
     let index = match all.iter().position(|known| *known.topic == *name) {
         Some(index) => index,
         None => {
-            let partitions = topology.partitions(name);
-            let partitions = partitions.ok_or_else(|| format!("there is no topic {name:?}"))?;
-            all.push(Known { topic: name.into(), partitions, bytes_max: record_bytes_max(name) });
+            let partitions =
+                topology.partitions(name).ok_or_else(|| WriteError::NoTopic(name.to_owned()))?;
+            let bytes_max = record_bytes_max(name);
+            all.push(KnownTopic { topic: name.into(), partitions, bytes_max });
             all.len() - 1
         }
     };

@@ -1,50 +1,67 @@
-//! The shape of a processor: which topics it reads, and what decides on their records.
-//!
-//! One value, built once, used alike by the service, by the tests on the in-memory log and by the
-//! benchmark.
+//! The shape of a processor: which topics it reads, and which decider or policy processes their
+//! records. One value, which the service, the tests on the in-memory log and the benchmark use
+//! alike. It holds no state and does no I/O.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use domain::decider::{Decider, Reaction};
+use domain::{decider::Reaction, policy::Policy};
 use redpanda::log::Topic;
 use schemas::{Codec, Message, Schema};
 use uuid::Uuid;
 
 use crate::{
-    aggregate::{Aggregates, Effect, Failure, Kind, encoded, said},
-    task::KINDS_MAX,
+    aggregate::{Aggregates, Effect, TypedAggregates, effect_of, panic_message},
+    error::{Failure, InputError},
 };
 
-/// What a processor does with the records of an input topic.
+/// The most aggregate types of a processor: every input takes a savepoint in the tables of each.
+pub(crate) const AGGREGATES_MAX: usize = 4;
+
+/// What processes the records of an input topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Commands to the aggregates of this index.
+    /// Commands for the aggregate type of this index.
     Commands(usize),
-    /// Follow-ups to the aggregates of this index.
+    /// Follow-ups for the aggregate type of this index.
     FollowUps(usize),
     /// Events for the policy of this index.
     Policy(usize),
 }
 
-type Policy = Box<dyn Fn(&Codec, &[u8], Uuid) -> Result<Vec<Effect>, Failure> + Send + Sync>;
+/// An aggregate type of a processor.
+pub(crate) struct AggregateType {
+    pub(crate) context: &'static str,
+    /// The topic of its events.
+    pub(crate) events: Topic,
+    /// Creates the tables of a task. The argument says whether events are counted.
+    pub(crate) create: fn(bool) -> Box<dyn Aggregates>,
+}
 
-/// How many partitions a topic has.
+/// A policy without a state, type-erased: from an encoded event and its id to effects.
+type EventPolicy = Box<dyn Fn(&Codec, &[u8], Uuid) -> Result<Vec<Effect>, Failure> + Send + Sync>;
+
+/// Returns the number of partitions of a topic.
 type Partitions = Box<dyn Fn(&str) -> Option<i32> + Send + Sync>;
 
 /// The shape of a processor.
 pub struct Topology {
     pub(crate) processor: &'static str,
+    /// The CloudEvents source of all records.
     pub(crate) source: Bytes,
     pub(crate) changelog: Topic,
     pub(crate) outcomes: Topic,
+    /// The input topics.
     pub(crate) routes: Vec<(Topic, Route)>,
-    pub(crate) contexts: Vec<&'static str>,
-    pub(crate) events: Vec<Topic>,
-    pub(crate) kinds: Vec<fn(bool) -> Box<dyn Aggregates>>,
-    pub(crate) policies: Vec<Policy>,
+    pub(crate) aggregates: Vec<AggregateType>,
+    pub(crate) policies: Vec<EventPolicy>,
     schemas: Vec<&'static Schema>,
     partitions: Partitions,
+    /// Whether events have no headers: see [`Topology::plain_events`].
     pub(crate) plain: bool,
 }
 
@@ -58,8 +75,8 @@ impl fmt::Debug for Topology {
 }
 
 impl Topology {
-    /// An empty processor. `partitions` tells how many partitions a topic has, for all that it
-    /// writes to.
+    /// Creates a processor without inputs. `partitions` returns the number of partitions of every
+    /// topic that the processor reads or writes.
     pub fn new(
         processor: &'static str,
         partitions: impl Fn(&str) -> Option<i32> + Send + Sync + 'static,
@@ -70,9 +87,7 @@ impl Topology {
             changelog: format!("{processor}.state").into(),
             outcomes: "outcomes".into(),
             routes: Vec::new(),
-            contexts: Vec::new(),
-            events: Vec::new(),
-            kinds: Vec::new(),
+            aggregates: Vec::new(),
             policies: Vec::new(),
             schemas: engine_schemas(),
             partitions: Box::new(partitions),
@@ -80,24 +95,25 @@ impl Topology {
         }
     }
 
-    /// Events carry no headers, and states no version: for topics of which nobody asks who, when
-    /// and why, and where a dozen headers would be more than the value. Such an event has no id and
-    /// stays at version 0, so that no projection can hold on to it, and what follows from it is not
-    /// traced.
+    /// Writes events without headers and states without versions. Such an event has no id and stays
+    /// at version 0, so no projection can hold a position on it, and follow-ups have no trace.
     #[must_use]
     pub fn plain_events(mut self) -> Self {
         self.plain = true;
         self
     }
 
-    /// Adds the aggregates of decider `D`, fed by its context's commands and follow-ups.
+    /// Adds the aggregates of decider and policy `D`, with its context's commands and follow-ups as
+    /// inputs.
     #[must_use]
-    pub fn aggregate<D: Decider>(mut self) -> Self {
-        let index = self.kinds.len();
-        assert!(index < KINDS_MAX, "a processor has at most {KINDS_MAX} kinds of aggregates");
-        self.contexts.push(D::CONTEXT);
-        self.events.push(format!("{}.events", D::CONTEXT).into());
-        self.kinds.push(|versioned| Box::new(Kind::<D>::new(versioned)));
+    pub fn aggregate<D: Policy>(mut self) -> Self {
+        let index = self.aggregates.len();
+        assert!(index < AGGREGATES_MAX, "a processor has at most {AGGREGATES_MAX} aggregate types");
+        self.aggregates.push(AggregateType {
+            context: D::CONTEXT,
+            events: format!("{}.events", D::CONTEXT).into(),
+            create: |versioned| Box::new(TypedAggregates::<D>::new(versioned)),
+        });
         if D::COMMANDS {
             self.routes.push((format!("{}.commands", D::CONTEXT).into(), Route::Commands(index)));
         }
@@ -108,11 +124,11 @@ impl Topology {
             .uses::<D::FollowUp>()
             .uses::<D::Event>()
             .uses::<D::State>()
-            .uses::<D::Member>()
+            .uses::<D::Child>()
     }
 
-    /// Adds a policy without a state: what follows from each event of another processor's `topic`.
-    /// It is given the event and its id.
+    /// Adds a policy without a state: `react` derives messages from each event of another
+    /// processor's `topic`, and from the event's id.
     #[must_use]
     pub fn policy<E: Message, M: Message>(
         mut self,
@@ -122,26 +138,18 @@ impl Topology {
         self.routes.push((topic.into(), Route::Policy(self.policies.len())));
         self.policies.push(Box::new(move |codec, bytes, id| {
             let event = E::decode(codec, bytes)?;
-            let reactions = std::panic::catch_unwind(AssertUnwindSafe(|| react(&event, id)))
-                .map_err(|panic| {
-                    Failure::Permanent(format!("the policy panicked: {}", said(&*panic)))
-                })?;
+            let reactions = catch_unwind(AssertUnwindSafe(|| react(&event, id)))
+                .map_err(|panic| InputError::PolicyPanicked(panic_message(&*panic).to_owned()))?;
             let send = |reaction| match reaction {
-                Reaction::Send { topic, key, message } => Ok(Effect::Send {
-                    topic,
-                    key,
-                    name: message.as_ref().map_or("", Message::name),
-                    value: message.map(|message| encoded(&message, codec)).transpose()?,
-                }),
-                _ => Err(Failure::Permanent("a policy without a state can only send".to_owned())),
+                Reaction::Send { .. } => Ok(effect_of(reaction, codec)?),
+                _ => Err(InputError::NotASend.into()),
             };
             reactions.into_iter().map(send).collect()
         }));
         self.uses::<E>()
     }
 
-    /// Declares that records of `M` are written too (as what reactions carry), so that they must be
-    /// registered.
+    /// Declares that reactions carry records of `M`, so that their schemas must be registered.
     #[must_use]
     pub fn uses<M: Message>(mut self) -> Self {
         for schema in M::schemas() {
@@ -157,17 +165,18 @@ impl Topology {
         self.processor
     }
 
-    /// The topics that it reads: of one partition count, so that a task sees the same number of
+    /// The input topics. They have one partition count, so that a task reads the same partition of
     /// each.
     pub fn inputs(&self) -> Vec<Topic> {
         self.routes.iter().map(|(topic, _)| topic.clone()).collect()
     }
 
-    /// The schemas that must be registered before it can run: its own, and no others.
+    /// The schemas that must be registered before the processor runs: its own ones only.
     pub fn schemas(&self) -> &[&'static Schema] {
         &self.schemas
     }
 
+    /// What processes the records of `topic`; `None` if it is no input.
     pub(crate) fn route(&self, topic: &Topic) -> Option<Route> {
         self.routes
             .iter()
@@ -175,6 +184,12 @@ impl Topology {
             .map(|(_, route)| *route)
     }
 
+    /// The index of the aggregate type with this context; `None` if the processor has none.
+    pub(crate) fn index_of(&self, context: &str) -> Option<usize> {
+        self.aggregates.iter().position(|one| one.context == context)
+    }
+
+    /// The number of partitions of a topic; `None` if the topic is not known.
     pub(crate) fn partitions(&self, topic: &str) -> Option<i32> {
         (self.partitions)(topic)
     }

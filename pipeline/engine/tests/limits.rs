@@ -1,5 +1,5 @@
-//! The bank where records become larger than their topics take: inputs fail one by one, and nothing
-//! stops.
+//! The bank with records that are larger than their topics take: single inputs fail, and the others
+//! are processed.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod bank;
@@ -25,7 +25,7 @@ use schemas::{
 };
 use uuid::Uuid;
 
-/// What a topic takes that `topics.yaml` does not name.
+/// The limit of a topic that `topics.yaml` does not name.
 const BYTES_MAX: usize = 1024 * 1024;
 
 fn memo(kilobytes: usize) -> Memo {
@@ -33,7 +33,7 @@ fn memo(kilobytes: usize) -> Memo {
 }
 
 #[test]
-fn command_whose_event_is_too_large_fails_with_a_dead_letter_and_blocks_nobody() {
+fn command_whose_event_is_too_large_fails_alone_with_a_dead_letter() {
     let mut driver = driver();
     // The command fits, and the event does not, because of its headers.
     let large = Memo { text: "x".repeat(BYTES_MAX - 300) };
@@ -50,7 +50,7 @@ fn command_whose_event_is_too_large_fails_with_a_dead_letter_and_blocks_nobody()
     );
     let detail = driver.outcomes(commands[1])[0].detail.clone().unwrap();
     assert!(detail.contains("for account.events, which takes 1048576 at most"), "{detail}");
-    // With its reason the dead letter would be too large as well.
+    // With the error, the dead letter would be too large as well.
     let dead = driver.log.read_committed("account.commands.dead");
     assert_eq!((dead.len(), dead[0].value.as_ref()), (1, None));
     assert!(dead[0].headers.text("dead_omitted").unwrap().starts_with("value and headers"));
@@ -59,13 +59,13 @@ fn command_whose_event_is_too_large_fails_with_a_dead_letter_and_blocks_nobody()
 }
 
 #[test]
-fn inputs_that_would_make_a_state_too_large_fail_alone_though_decided_on_with_others() {
+fn inputs_that_make_a_state_too_large_fail_alone_in_a_batch_of_others() {
     let mut driver = driver();
     let mut commands = vec![send(&driver, "bob", 1, Deposit { amount: 1 })];
     commands.extend((2..6).map(|id| send(&driver, "ann", id, memo(300))));
     commands.push(send(&driver, "ann", 6, Deposit { amount: 7 }));
     driver.settle();
-    // The state's limit holds for a worker that has restored it, too.
+    // The limit also holds for a worker that has restored the state.
     driver.kill(0);
     driver.start(0);
     commands.push(send(&driver, "ann", 7, memo(300)));
@@ -78,18 +78,18 @@ fn inputs_that_would_make_a_state_too_large_fail_alone_though_decided_on_with_ot
     assert!(detail.contains("state/account/ann: a record of 12"), "{detail}");
     let dead = driver.log.read_committed("account.commands.dead");
     assert_eq!(dead.len(), 2);
-    assert!(dead[0].value.as_ref().is_some_and(|value| value.len() > 300_000), "as it came");
+    assert!(dead[0].value.as_ref().is_some_and(|value| value.len() > 300_000), "with its value");
     assert_eq!(driver.log.open_transactions(), 0);
 }
 
 #[test]
-fn follow_up_whose_answer_has_too_long_a_key_is_parked_and_others_go_on() {
+fn follow_up_whose_reply_has_too_long_a_key_is_parked_alone() {
     let mut driver = driver();
     let follow_up = |key: &str, id: u128, from: &str| {
         let credit = FollowUp::from(Credit { from: from.to_owned(), amount: 1 });
         driver.send("account.followups", key, Uuid::from_u128(id), "system", &credit);
     };
-    // Its answer has a key that nobody may have.
+    // Its reply has a key that is too long.
     follow_up("ann", 1, &"z".repeat(2_000));
     follow_up("ann", 2, "zoe");
     follow_up("bob", 3, "zoe");
@@ -107,7 +107,7 @@ fn follow_up_whose_answer_has_too_long_a_key_is_parked_and_others_go_on() {
 }
 
 #[test]
-fn header_that_is_too_long_to_go_on_fails_its_command_and_is_in_no_outcome() {
+fn header_that_is_too_long_to_be_copied_fails_its_command_and_is_in_no_outcome() {
     let mut driver = driver();
     let value = driver.encode(&Command::from(Deposit { amount: 5 }));
     for name in
@@ -134,28 +134,29 @@ fn header_that_is_too_long_to_go_on_fails_its_command_and_is_in_no_outcome() {
     assert_eq!(driver.log.read_committed("account.commands.dead").len(), 5);
 }
 
-/// How many records and marks every partition of `topic` has seen.
+/// The end offset of every partition of `topic`, with records and transaction markers.
 fn ends(driver: &Driver, topic: &str) -> BTreeMap<i32, i64> {
     let end = |partition| driver.log.span(&TopicPartition::new(topic, partition)).1;
     (0..PARTITIONS).map(|partition| (partition, end(partition))).collect()
 }
 
 #[test]
-fn transactions_that_abort_again_and_again_are_tried_more_and_more_rarely_until_one_commits() {
+fn transactions_that_abort_repeatedly_are_retried_at_growing_intervals_until_one_commits() {
     let mut driver = driver();
     driver.kill(0);
     driver.settings().rebuild_wait = Duration::from_millis(20);
     driver.start(0);
-    // The broker's limit is another one than what was provisioned.
+    // The broker's limit differs from the one in `topics.yaml`.
     driver.log.set_bytes_max("outcomes", 10);
     let id = send(&driver, "ann", 1, Deposit { amount: 1 });
-    let place = partition_of(b"ann", PARTITIONS);
+    let own = partition_of(b"ann", PARTITIONS);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(300) {
         driver.step(0).unwrap();
     }
-    // The second and later ones wait for 20, 40, 80 ms and so on; each has an event and a mark.
-    let aborted = ends(&driver, "account.events")[&place] / 2;
+    // The second and later ones wait for 20, 40, 80 ms and so on; each writes an event and a
+    // marker.
+    let aborted = ends(&driver, "account.events")[&own] / 2;
     assert!((2..=6).contains(&aborted), "{aborted} transactions in 300 ms");
 
     driver.log.set_bytes_max("outcomes", BYTES_MAX);

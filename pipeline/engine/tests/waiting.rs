@@ -1,5 +1,5 @@
-//! The bank while something is away: a registry, a partition, a transaction's end. Only what needs
-//! it waits.
+//! The bank while a registry, a partition or the end of a transaction is missing: only the task
+//! that needs it waits.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod bank;
@@ -17,7 +17,7 @@ use bank::{
     Balance, Command, Deposit, Event, PARTITIONS, codec, driver, driver_of, send, step_until,
     verdicts,
 };
-use engine::{SchemaSource, driver::Driver};
+use engine::{SchemaSource, SourceError, driver::Driver};
 use redpanda::{
     log::{Headers, ProducerRecord, TopicPartition},
     memory::Fault,
@@ -29,7 +29,7 @@ use uuid::Uuid;
 /// Schema ids of another writer.
 const FOREIGN: u32 = 5_000;
 
-/// A registry whose requests hang while it is away.
+/// A registry whose requests block while it is down.
 #[derive(Default)]
 struct Registry {
     is_back: AtomicBool,
@@ -37,7 +37,7 @@ struct Registry {
 }
 
 impl Registry {
-    fn away() -> Arc<Self> {
+    fn down() -> Arc<Self> {
         let all = schemas::all().iter().copied().chain(bank::schemas()).zip(FOREIGN..);
         let schemas = all.map(|(schema, id)| (id, schema.json.to_owned())).collect();
         Arc::new(Self { is_back: AtomicBool::new(false), schemas })
@@ -49,14 +49,14 @@ impl Registry {
 }
 
 impl SchemaSource for Registry {
-    fn schema_by_id(&self, id: u32) -> Result<Option<String>, String> {
+    fn schema_by_id(&self, id: u32) -> Result<Option<String>, SourceError> {
         for _ in 0..40 {
             if self.is_back.load(Ordering::Relaxed) {
                 return Ok(self.schemas.get(&id).cloned());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Err("it is away".to_owned())
+        Err("it is down".into())
     }
 }
 
@@ -69,11 +69,14 @@ fn foreign(message: &impl Message) -> bytes::Bytes {
 
 /// An account of another task than `ann`.
 fn other() -> String {
-    let place = |key: &str| partition_of(key.as_bytes(), PARTITIONS);
-    (0..).map(|number| format!("account-{number}")).find(|key| place(key) != place("ann")).unwrap()
+    let partition = |key: &str| partition_of(key.as_bytes(), PARTITIONS);
+    (0..)
+        .map(|number| format!("account-{number}"))
+        .find(|key| partition(key) != partition("ann"))
+        .unwrap()
 }
 
-/// Where the changelog has what `ann`'s task remembers.
+/// The changelog partition of `ann`'s task.
 fn changelog() -> TopicPartition {
     TopicPartition::new("bank.state", partition_of(b"ann", PARTITIONS))
 }
@@ -85,9 +88,9 @@ fn restart(driver: &mut Driver, registry: Arc<Registry>) {
 }
 
 #[test]
-fn record_of_an_unknown_schema_holds_up_its_task_alone_while_the_registry_is_away() {
+fn record_of_an_unknown_schema_delays_only_its_task_while_the_registry_is_down() {
     let mut driver = driver();
-    let registry = Registry::away();
+    let registry = Registry::down();
     restart(&mut driver, registry.clone());
     let mut written = Headers::default();
     written.push(headers::ID, Uuid::from_u128(1).to_string());
@@ -98,14 +101,14 @@ fn record_of_an_unknown_schema_holds_up_its_task_alone_while_the_registry_is_awa
         send(&driver, &other(), id, Deposit { amount: 1 });
     }
     let last = send(&driver, &other(), 200, Deposit { amount: 1 });
-    step_until(&mut driver, "the other task goes on", |driver| !driver.outcomes(last).is_empty());
-    step_until(&mut driver, "the reason is told", |driver| !driver.stuck(0).is_empty());
-    assert!(driver.stuck(0)[0].contains("of the registry: it is away"), "{:?}", driver.stuck(0));
+    step_until(&mut driver, "the other task works", |driver| !driver.outcomes(last).is_empty());
+    step_until(&mut driver, "the reason is reported", |driver| !driver.stuck(0).is_empty());
+    assert!(driver.stuck(0)[0].contains("of the registry: it is down"), "{:?}", driver.stuck(0));
     assert_eq!(driver.log.open_transactions(), 0, "a transaction stays open");
     assert!(driver.outcomes(behind).is_empty(), "a record was left out");
 
     registry.come_back();
-    step_until(&mut driver, "the task goes on", |driver| !driver.outcomes(behind).is_empty());
+    step_until(&mut driver, "the task works", |driver| !driver.outcomes(behind).is_empty());
     assert_eq!(verdicts(&driver, &[Uuid::from_u128(1), behind]), [Verdict::Accepted; 2]);
     let events = driver.read::<Event>("account.events");
     let amounts = events.iter().filter(|(record, _)| record.key.as_deref() == Some(b"ann"));
@@ -116,7 +119,7 @@ fn record_of_an_unknown_schema_holds_up_its_task_alone_while_the_registry_is_awa
 }
 
 #[test]
-fn restore_that_needs_an_unknown_schema_waits_alone_while_the_registry_is_away() {
+fn restore_that_needs_an_unknown_schema_waits_alone_while_the_registry_is_down() {
     let mut driver = driver();
     driver.kill(0);
     let mut written = Headers::default();
@@ -128,13 +131,11 @@ fn restore_that_needs_an_unknown_schema_waits_alone_while_the_registry_is_away()
         value: Some(foreign(&Balance { amount: 5, memos: String::new() })),
         headers: written,
     });
-    let registry = Registry::away();
+    let registry = Registry::down();
     restart(&mut driver, registry.clone());
     let waits = send(&driver, "ann", 1, Deposit { amount: 1 });
-    let goes_on = send(&driver, &other(), 2, Deposit { amount: 1 });
-    step_until(&mut driver, "the other task goes on", |driver| {
-        !driver.outcomes(goes_on).is_empty()
-    });
+    let works = send(&driver, &other(), 2, Deposit { amount: 1 });
+    step_until(&mut driver, "the other task works", |driver| !driver.outcomes(works).is_empty());
     assert_eq!(driver.restoring(0), 1);
     assert!(driver.outcomes(waits).is_empty());
 
@@ -144,7 +145,7 @@ fn restore_that_needs_an_unknown_schema_waits_alone_while_the_registry_is_away()
 }
 
 #[test]
-fn restore_that_meets_a_passing_error_is_retried_alone_while_others_work() {
+fn restore_that_meets_a_retriable_error_is_retried_alone_while_others_work() {
     let mut driver = driver();
     let before = send(&driver, "ann", 1, Deposit { amount: 1 });
     driver.settle();
@@ -152,9 +153,9 @@ fn restore_that_meets_a_passing_error_is_retried_alone_while_others_work() {
     driver.log.fail_restores(changelog(), true);
     driver.start(0);
     let waits = send(&driver, "ann", 2, Deposit { amount: 1 });
-    let goes_on = send(&driver, &other(), 3, Deposit { amount: 1 });
+    let works = send(&driver, &other(), 3, Deposit { amount: 1 });
     driver.settle();
-    assert_eq!(verdicts(&driver, &[before, goes_on]), [Verdict::Accepted; 2]);
+    assert_eq!(verdicts(&driver, &[before, works]), [Verdict::Accepted; 2]);
     assert_eq!((driver.restoring(0), driver.is_ready(0)), (1, false));
     assert!(driver.outcomes(waits).is_empty());
 
@@ -165,33 +166,33 @@ fn restore_that_meets_a_passing_error_is_retried_alone_while_others_work() {
 }
 
 #[test]
-fn survivor_takes_over_tasks_whose_offsets_are_undecided_while_its_own_go_on() {
+fn survivor_waits_for_pending_offsets_of_a_dead_worker_while_its_own_tasks_work() {
     let mut driver = driver_of(2);
     driver.settle();
-    // The first two partitions are those of the worker that dies, with offsets staged for one of
-    // them.
+    // The first two partitions belong to the worker that dies; it has staged offsets for one.
     let account = |partition: i32| {
         let is_there = |key: &String| partition_of(key.as_bytes(), PARTITIONS) == partition;
         (0..).map(|number| format!("account-{number}")).find(is_there).unwrap()
     };
     driver.log.fail_next(&driver.transactional_id(0), Fault::AfterOffsets);
-    let undecided = send(&driver, &account(0), 1, Deposit { amount: 1 });
+    let pending = send(&driver, &account(0), 1, Deposit { amount: 1 });
     while driver.log.pending_fault(&driver.transactional_id(0)).is_some() {
         driver.step(0).unwrap();
     }
     driver.kill(0);
-    // Readers of the undecided outcome's partition stop before it.
-    let place = |id: &u128| partition_of(Uuid::from_u128(*id).to_string().as_bytes(), PARTITIONS);
-    let mut ids = (2..).filter(|id| place(id) != place(&1));
+    // Readers of the partition of the pending outcome stop before it.
+    let partition =
+        |id: &u128| partition_of(Uuid::from_u128(*id).to_string().as_bytes(), PARTITIONS);
+    let mut ids = (2..).filter(|id| partition(id) != partition(&1));
     let taken_over = send(&driver, &account(1), ids.next().unwrap(), Deposit { amount: 1 });
     let own = send(&driver, &account(3), ids.next().unwrap(), Deposit { amount: 1 });
     driver.settle();
     assert_eq!(verdicts(&driver, &[own, taken_over]), [Verdict::Accepted; 2]);
-    assert!(driver.outcomes(undecided).is_empty());
+    assert!(driver.outcomes(pending).is_empty());
     assert!(driver.restoring(1) > 0);
 
     driver.log.expire_transactions();
     driver.settle();
-    assert_eq!(verdicts(&driver, &[undecided]), [Verdict::Accepted]);
+    assert_eq!(verdicts(&driver, &[pending]), [Verdict::Accepted]);
     assert_eq!(driver.restoring(1), 0);
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use engine::{SchemaSource, Settings, Status, Topology, Worker};
+use engine::{SchemaSource, Settings, SourceError, Status, Topology, Worker};
 use projections::{
     Projection, StoreError, mongo::Mongo, postgres::Postgres, projector, redis::Redis,
 };
@@ -191,7 +191,9 @@ async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
             Ok(Box::new(Reader::join(&readers, group, &format!("{group}.{member}"), &topics)?))
         }),
         codec: codec.clone(),
-        schema_by_id: Arc::new(move |id| schema_by_id.schema_by_id(id)),
+        schema_by_id: Arc::new(move |id| {
+            schema_by_id.schema_by_id(id).map_err(|error| error.to_string())
+        }),
         retention: config.retention(),
         metrics: projections::metrics::Metrics::register(&metrics)?,
         runtime: Handle::current(),
@@ -314,8 +316,8 @@ struct Source {
 }
 
 impl SchemaSource for Source {
-    fn schema_by_id(&self, id: u32) -> Result<Option<String>, String> {
-        self.runtime.block_on(self.registry.schema_by_id(id)).map_err(|error| error.to_string())
+    fn schema_by_id(&self, id: u32) -> Result<Option<String>, SourceError> {
+        self.runtime.block_on(self.registry.schema_by_id(id)).map_err(Into::into)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What may happen to an address.
+//! Decides on the claims on an address. It never looks at who is logged in.
 
 use schemas::{
     Never,
@@ -8,15 +8,11 @@ use schemas::{
     },
 };
 
-use super::policy;
+use super::{Email, policy};
 use crate::{
     Out,
-    decider::{Context, Decider, Decision, Input, Reaction},
+    decider::{Decider, Decision, DecisionResult, Input, InputInfo},
 };
-
-/// An address, keyed by its fingerprint.
-#[derive(Debug)]
-pub struct Email;
 
 impl Decider for Email {
     const CONTEXT: &'static str = "email";
@@ -25,42 +21,40 @@ impl Decider for Email {
     type FollowUp = FollowUp;
     type Event = Event;
     type State = State;
-    type Member = Never;
+    type Child = Never;
     type Out = Out;
 
     fn decide(
         state: Option<&State>,
-        _member: Option<&Never>,
+        _child: Option<&Never>,
         input: &Input<Never, FollowUp>,
-        _context: &Context<'_>,
-    ) -> Decision<Event, Out> {
+        _info: &InputInfo<'_>,
+    ) -> DecisionResult<Self> {
         let owner = match state {
             Some(State::Claimed(claimed)) => Some(claimed.user_id),
             Some(State::Free(_)) | None => None,
         };
-        match input {
+        Ok(match input {
             Input::FollowUp(FollowUp::ClaimEmail(claim)) => match owner {
-                None => Decision::accept([EmailClaimed {
+                None => Decision::event(EmailClaimed {
                     email_fingerprint: claim.email_fingerprint.clone(),
                     user_id: claim.user_id,
-                }
-                .into()])
-                .with(policy::answer(claim, true)),
-                // Asked again by its owner: it is granted, and nothing changes.
+                })
+                .with(policy::reply(claim, true)),
+                // A repeated claim of the owner is granted without an event.
                 Some(owner) => {
-                    Decision::nothing().with(policy::answer(claim, owner == claim.user_id))
+                    Decision::nothing().with(policy::reply(claim, owner == claim.user_id))
                 }
             },
             Input::FollowUp(FollowUp::ReleaseEmail(release)) if owner == Some(release.user_id) => {
-                Decision::accept([EmailReleased {
+                Decision::event(EmailReleased {
                     email_fingerprint: release.email_fingerprint.clone(),
                     user_id: release.user_id,
-                }
-                .into()])
+                })
             }
             Input::FollowUp(FollowUp::ReleaseEmail(_)) | Input::Timer(_) => Decision::nothing(),
             Input::Command(never) => match *never {},
-        }
+        })
     }
 
     fn evolve(_state: Option<State>, event: &Event) -> Option<State> {
@@ -76,9 +70,5 @@ impl Decider for Email {
 
     fn is_finished(state: &State) -> bool {
         matches!(state, State::Free(_))
-    }
-
-    fn react(_state: Option<&State>, _event: &Event, _context: &Context<'_>) -> Vec<Reaction<Out>> {
-        Vec::new()
     }
 }

@@ -1,20 +1,19 @@
-//! What follows from a claim on an address: the user who asked is answered.
+//! The reply to a claim on an address. No event of an address causes a reaction.
 
 use schemas::{
     email::ClaimEmail,
     user::{self, RecordEmailClaim},
 };
 
-use crate::{Out, decider::Reaction};
+use super::Email;
+use crate::{Out, decider::Reaction, policy::Policy};
 
-/// Tells a user whether an address is theirs. The answer names its claim: one that comes late is
-/// not taken for the answer to a later claim.
-pub(super) fn answer(claim: &ClaimEmail, granted: bool) -> Reaction<Out> {
+impl Policy for Email {}
+
+/// Tells a user whether the claim is granted. The reply names its claim, so that the user does not
+/// take a late reply for the reply to a later claim.
+pub(super) fn reply(claim: &ClaimEmail, granted: bool) -> Reaction<Out> {
     let ClaimEmail { email_fingerprint, user_id, claim_id } = claim.clone();
-    let answer = RecordEmailClaim { user_id, email_fingerprint, claim_id, granted };
-    Reaction::Send {
-        topic: "user.followups",
-        key: user_id.to_string(),
-        message: Some(Out::User(user::FollowUp::from(answer))),
-    }
+    let reply = RecordEmailClaim { user_id, email_fingerprint, claim_id, granted };
+    Reaction::send(user_id, user::FollowUp::from(reply))
 }

@@ -1,27 +1,24 @@
-//! What may happen to a notification.
+//! Decides on a notification's commands, on the request to raise it and on its timers. It sends no
+//! mail: it requests one by an event, and the mail worker reports with a command.
 
 use schemas::{
     Never,
     notification::{
-        Command, Event, FollowUp, Kind, Mail, MailFailed, MailRequested, MailSent, MarkRead,
+        Command, Event, FollowUp, Mail, MailFailed, MailRequested, MailSent, MarkRead,
         NotificationRaised, NotificationRead, RaiseNotification, RecordDelivery, State,
         state::Raised,
     },
 };
 
-use super::policy;
+use super::{Notification, policy, text};
 use crate::{
     Out,
-    decider::{Context, Decider, Decision, Input, RETENTION, Reaction},
+    decider::{Decider, Decision, DecisionResult, Input, InputInfo, RETENTION, Refusal},
     refusals, rules,
 };
 
-/// How often a mail is tried.
-pub(super) const ATTEMPTS_MAX: i32 = 5;
-
-/// A notification, keyed by its id.
-#[derive(Debug)]
-pub struct Notification;
+/// The most attempts to send a mail.
+const ATTEMPTS_MAX: i32 = 5;
 
 impl Decider for Notification {
     const CONTEXT: &'static str = "notification";
@@ -29,41 +26,43 @@ impl Decider for Notification {
     type FollowUp = FollowUp;
     type Event = Event;
     type State = State;
-    type Member = Never;
+    type Child = Never;
     type Out = Out;
 
     fn decide(
         state: Option<&State>,
-        _member: Option<&Never>,
+        _child: Option<&Never>,
         input: &Input<Command, FollowUp>,
-        context: &Context<'_>,
-    ) -> Decision<Event, Out> {
+        info: &InputInfo<'_>,
+    ) -> DecisionResult<Self> {
         let raised = state.map(|State::Raised(raised)| raised);
         if let Input::Command(command) = input {
             let id = match command {
                 Command::MarkRead(read) => read.notification_id,
                 Command::RecordDelivery(report) => report.notification_id,
             };
-            if let Err(refusal) = rules::key("notification_id", &id.to_string(), context.key) {
-                return Decision::refuse(refusal.code, refusal.detail);
-            }
+            rules::key("notification_id", &id.to_string(), info.key)?;
         }
-        match (input, raised) {
-            (Input::FollowUp(FollowUp::RaiseNotification(raise)), None) => {
-                raise_notification(raise, context)
+        let Some(raised) = raised else {
+            return match input {
+                Input::FollowUp(FollowUp::RaiseNotification(raise)) => {
+                    Ok(raise_notification(raise, info))
+                }
+                Input::Command(_) => Err(not_found()),
+                Input::Timer(_) => Ok(Decision::nothing()),
+            };
+        };
+        match input {
+            // The notification is raised already.
+            Input::FollowUp(_) => Ok(Decision::nothing()),
+            Input::Command(Command::MarkRead(read)) => mark_read(raised, read, info),
+            Input::Command(Command::RecordDelivery(report)) => {
+                record_delivery(raised, report, info)
             }
-            // Raised already.
-            (Input::FollowUp(_), Some(_)) => Decision::nothing(),
-            (Input::Command(Command::MarkRead(read)), Some(raised)) => {
-                mark_read(raised, read, context)
-            }
-            (Input::Command(Command::RecordDelivery(report)), Some(raised)) => {
-                record_delivery(raised, report, context)
-            }
-            (Input::Command(_), None) => not_found(),
-            (Input::Timer(name), Some(raised)) if name == RETENTION => retention(raised, context),
-            (Input::Timer(_), Some(raised)) => timer(raised),
-            (Input::Timer(_), None) => Decision::nothing(),
+            // The engine is about to forget the state. An unread notification counts as read, so
+            // that it leaves the counter of unread ones.
+            Input::Timer(name) if name == RETENTION => Ok(read_now(raised, info)),
+            Input::Timer(_) => Ok(next_attempt(raised)),
         }
     }
 
@@ -89,7 +88,7 @@ impl Decider for Notification {
                 read_at: None,
                 mail: Mail::None,
                 attempt: 0,
-                message_id: policy::message_id(notification_id),
+                message_id: text::message_id(notification_id),
             }));
         }
         let State::Raised(mut raised) = state?;
@@ -109,14 +108,10 @@ impl Decider for Notification {
     fn is_finished(State::Raised(raised): &State) -> bool {
         raised.mail != Mail::Requested
     }
-
-    fn react(_state: Option<&State>, event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> {
-        policy::react(event, context)
-    }
 }
 
-fn raise_notification(raise: &RaiseNotification, context: &Context<'_>) -> Decision<Event, Out> {
-    let (title, body) = text(raise);
+fn raise_notification(raise: &RaiseNotification, info: &InputInfo<'_>) -> Decision<Event, Out> {
+    let (title, body) = text::text(raise);
     let RaiseNotification { notification_id, user_id, kind, order_id, mail, .. } = raise.clone();
     let raised = NotificationRaised {
         notification_id,
@@ -125,126 +120,86 @@ fn raise_notification(raise: &RaiseNotification, context: &Context<'_>) -> Decis
         title: title.clone(),
         body: body.clone(),
         order_id,
-        raised_at: context.at_ms,
+        raised_at: info.at_ms,
     };
     let mut events = vec![raised.into()];
     if mail {
-        let message_id = policy::message_id(notification_id);
+        let message_id = text::message_id(notification_id);
         events.push(
             MailRequested { notification_id, user_id, attempt: 1, message_id, title, body }.into(),
         );
     }
-    Decision::accept(events)
+    Decision::events(events)
 }
 
-fn mark_read(raised: &Raised, read: &MarkRead, context: &Context<'_>) -> Decision<Event, Out> {
-    // Another's notification is as good as none.
-    if raised.user_id != read.user_id {
-        return not_found();
+fn mark_read(
+    raised: &Raised,
+    read: &MarkRead,
+    info: &InputInfo<'_>,
+) -> DecisionResult<Notification> {
+    // Another user's notification is not found, like one that does not exist.
+    match raised.user_id == read.user_id {
+        true => Ok(read_now(raised, info)),
+        false => Err(not_found()),
     }
+}
+
+/// Marks a notification as read, unless it is.
+fn read_now(raised: &Raised, info: &InputInfo<'_>) -> Decision<Event, Out> {
     if raised.read_at.is_some() {
         return Decision::nothing();
     }
-    let MarkRead { notification_id, user_id } = *read;
-    Decision::accept([NotificationRead { notification_id, user_id, read_at: context.at_ms }.into()])
+    let Raised { notification_id, user_id, .. } = *raised;
+    Decision::event(NotificationRead { notification_id, user_id, read_at: info.at_ms })
 }
 
 fn record_delivery(
     raised: &Raised,
     report: &RecordDelivery,
-    context: &Context<'_>,
-) -> Decision<Event, Out> {
-    // A report of an attempt that was given up on meanwhile, or of none.
+    info: &InputInfo<'_>,
+) -> DecisionResult<Notification> {
+    // The report is about an attempt that has timed out, or about none.
     if raised.mail != Mail::Requested || report.attempt != raised.attempt {
-        return Decision::refuse(
-            refusals::WRONG_STAGE,
-            "this attempt is not the one that is under way",
-        );
+        let detail = "this attempt is not the one that is under way";
+        return Err(Refusal::new(refusals::WRONG_STAGE, detail));
     }
     let Raised { notification_id, user_id, attempt, .. } = *raised;
-    if report.delivered {
-        return Decision::accept([MailSent { notification_id, user_id, attempt }.into()]);
-    }
-    if attempt >= ATTEMPTS_MAX {
-        return Decision::accept([failed(raised, &report.detail)]);
-    }
-    Decision::nothing().with(policy::retry(context.at_ms + policy::back_off_ms(attempt)))
+    Ok(if report.delivered {
+        Decision::event(MailSent { notification_id, user_id, attempt })
+    } else if attempt >= ATTEMPTS_MAX {
+        Decision::event(failed(raised, &report.detail))
+    } else {
+        Decision::nothing().with(policy::retry_at(info.at_ms + policy::back_off_ms(attempt)))
+    })
 }
 
-/// An attempt is due, or was never reported on.
-fn timer(raised: &Raised) -> Decision<Event, Out> {
+/// Requests the next attempt: its pause is over, or the attempt before it was never reported on.
+fn next_attempt(raised: &Raised) -> Decision<Event, Out> {
     if raised.mail != Mail::Requested {
         return Decision::nothing();
     }
     if raised.attempt >= ATTEMPTS_MAX {
-        return Decision::accept([failed(raised, "the last attempt was never reported on")]);
+        return Decision::event(failed(raised, "the last attempt was never reported on"));
     }
-    Decision::accept([MailRequested {
+    Decision::event(MailRequested {
         notification_id: raised.notification_id,
         user_id: raised.user_id,
         attempt: raised.attempt + 1,
         message_id: raised.message_id.clone(),
         title: raised.title.clone(),
         body: raised.body.clone(),
-    }
-    .into()])
+    })
 }
 
-/// The inbox lets go of it: what was never read counts as read, so that no counter of unread ones
-/// keeps it.
-fn retention(raised: &Raised, context: &Context<'_>) -> Decision<Event, Out> {
-    if raised.read_at.is_some() {
-        return Decision::nothing();
-    }
-    let Raised { notification_id, user_id, .. } = *raised;
-    Decision::accept([NotificationRead { notification_id, user_id, read_at: context.at_ms }.into()])
-}
-
-fn failed(raised: &Raised, detail: &str) -> Event {
+fn failed(raised: &Raised, detail: &str) -> MailFailed {
     MailFailed {
         notification_id: raised.notification_id,
         user_id: raised.user_id,
         attempts: raised.attempt,
         detail: detail.to_owned(),
     }
-    .into()
 }
 
-fn not_found() -> Decision<Event, Out> {
-    Decision::refuse(refusals::NOT_FOUND, "there is no such notification")
-}
-
-/// What a notification says. No personal data stands in it: its event is kept for ever.
-fn text(raise: &RaiseNotification) -> (String, String) {
-    let order = raise.order_id.map(|id| id.to_string()).unwrap_or_default();
-    match raise.kind {
-        Kind::Welcome => ("Welcome to Millrace".to_owned(), "Your account is ready.".to_owned()),
-        Kind::OrderConfirmed => (
-            "Your order is confirmed".to_owned(),
-            format!("Everything in order {order} is reserved for you."),
-        ),
-        Kind::OrderRejected => {
-            let reason = match raise.reason.as_deref() {
-                Some(refusals::OUT_OF_STOCK) => "something in it is out of stock",
-                Some(refusals::UNKNOWN_PRODUCT) => "it names a product that is not on sale",
-                Some(refusals::MIXED_CURRENCIES) => {
-                    "its products have prices in different currencies"
-                }
-                Some(refusals::TOTAL_OVERFLOW) => "its total is more than can be counted",
-                _ => "it could not be decided in time",
-            };
-            (
-                "Your order could not be accepted".to_owned(),
-                format!("Order {order} was rejected: {reason}."),
-            )
-        }
-        Kind::OrderCancelled => (
-            "Your order is cancelled".to_owned(),
-            format!("Order {order} was cancelled as you asked."),
-        ),
-        // A later version's kind, met after a roll-back.
-        Kind::Other => {
-            ("News from Millrace".to_owned(), "Something of yours has changed.".to_owned())
-        }
-    }
+fn not_found() -> Refusal {
+    Refusal::new(refusals::NOT_FOUND, "there is no such notification")
 }

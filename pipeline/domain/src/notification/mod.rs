@@ -1,7 +1,9 @@
-//! A notification: what somebody is told, in their inbox always, and by mail where there is a mail
-//! server.
+//! A notification: a message in a user's inbox, and a mail if the service has a mail server.
 
 mod decider;
 pub mod policy;
+mod text;
 
-pub use decider::Notification;
+/// A notification. The key is its id.
+#[derive(Debug)]
+pub struct Notification;

@@ -1,33 +1,33 @@
-//! What raises notifications, and when a mail is tried again.
+//! Raises notifications from the events of other contexts, and sets the timer of a mail's next
+//! attempt. It sends no mail.
 
 use schemas::{
-    notification::{self, Event, Kind, MailRequested, RaiseNotification},
+    notification::{self, Event, Kind, RaiseNotification, State},
     order, user,
 };
 use uuid::Uuid;
 
+use super::Notification;
 use crate::{
     Out,
-    decider::{Context, Reaction},
+    decider::{InputInfo, Reaction},
+    policy::Policy,
 };
 
-/// An attempt that is not reported on within this is taken for failed, in milliseconds.
+/// An attempt without a report within this time counts as failed, in milliseconds.
 pub const REPORT_MS: i64 = 120_000;
-/// The first pause between attempts, in milliseconds; each is four times the one before.
+/// The first pause between attempts, in milliseconds; each further one is four times as long.
 const BACK_OFF_MS: i64 = 5_000;
 /// The name of the timer of the next attempt.
 const RETRY: &str = "retry";
 
-/// What follows from `event`.
-pub(super) fn react(event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> {
-    match event {
-        Event::MailRequested(MailRequested { .. }) => {
-            vec![Reaction::SetTimer { name: RETRY.to_owned(), due_ms: context.at_ms + REPORT_MS }]
+impl Policy for Notification {
+    fn react(_state: Option<&State>, event: &Event, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
+        match event {
+            Event::MailRequested(_) => vec![retry_at(info.at_ms + REPORT_MS)],
+            Event::MailSent(_) | Event::MailFailed(_) => vec![Reaction::cancel_timer(RETRY)],
+            Event::NotificationRaised(_) | Event::NotificationRead(_) => Vec::new(),
         }
-        Event::MailSent(_) | Event::MailFailed(_) => {
-            vec![Reaction::CancelTimer { name: RETRY.to_owned() }]
-        }
-        Event::NotificationRaised(_) | Event::NotificationRead(_) => Vec::new(),
     }
 }
 
@@ -36,53 +36,45 @@ pub(super) fn back_off_ms(attempt: i32) -> i64 {
     BACK_OFF_MS << (2 * attempt.clamp(1, 10) - 2)
 }
 
-/// Tries again at `due_ms`.
-pub(super) fn retry(due_ms: i64) -> Reaction<Out> {
-    Reaction::SetTimer { name: RETRY.to_owned(), due_ms }
+/// Requests the next attempt at `due_ms`.
+pub(super) fn retry_at(due_ms: i64) -> Reaction<Out> {
+    Reaction::set_timer(RETRY, due_ms)
 }
 
-/// The Message-ID of a notification's mail, without brackets: the same for all attempts.
-pub(super) fn message_id(notification_id: Uuid) -> String {
-    format!("{notification_id}@millrace.invalid")
-}
-
-/// Tells a user of what happened to them.
+/// Raises a notification from a user's event.
 pub fn from_user_event(event: &user::Event, event_id: Uuid, mail: bool) -> Vec<Reaction<Out>> {
-    match event {
-        user::Event::UserRegistered(registered) => {
-            vec![raise(event_id, registered.user_id, Kind::Welcome, None, None, mail)]
-        }
-        _ => Vec::new(),
-    }
+    let user::Event::UserRegistered(registered) = event else { return Vec::new() };
+    let (user_id, kind) = (registered.user_id, Kind::Welcome);
+    vec![raise(event_id, Cause { user_id, kind, order_id: None, reason: None }, mail)]
 }
 
-/// Tells a buyer of what happened to their order.
+/// Raises a notification for the buyer from an order's event.
 pub fn from_order_event(event: &order::Event, event_id: Uuid, mail: bool) -> Vec<Reaction<Out>> {
-    let (user_id, order_id, kind, reason) = match event {
-        order::Event::OrderConfirmed(e) => (e.user_id, e.order_id, Kind::OrderConfirmed, None),
-        order::Event::OrderRejected(e) => {
-            (e.user_id, e.order_id, Kind::OrderRejected, Some(e.reason.clone()))
-        }
-        order::Event::OrderCancelled(e) => (e.user_id, e.order_id, Kind::OrderCancelled, None),
+    let (user_id, order_id, kind) = match event {
+        order::Event::OrderConfirmed(e) => (e.user_id, e.order_id, Kind::OrderConfirmed),
+        order::Event::OrderRejected(e) => (e.user_id, e.order_id, Kind::OrderRejected),
+        order::Event::OrderCancelled(e) => (e.user_id, e.order_id, Kind::OrderCancelled),
         order::Event::OrderPlaced(_) | order::Event::ReservationRecorded(_) => return Vec::new(),
     };
-    vec![raise(event_id, user_id, kind, Some(order_id), reason, mail)]
+    let reason = match event {
+        order::Event::OrderRejected(rejected) => Some(rejected.reason.clone()),
+        _ => None,
+    };
+    vec![raise(event_id, Cause { user_id, kind, order_id: Some(order_id), reason }, mail)]
 }
 
-/// Raises a notification whose id follows from the event that caused it.
-fn raise(
-    event_id: Uuid,
+/// What an event of another context says about the notification that it raises.
+struct Cause {
     user_id: Uuid,
     kind: Kind,
     order_id: Option<Uuid>,
     reason: Option<String>,
-    mail: bool,
-) -> Reaction<Out> {
+}
+
+/// Raises a notification whose id is derived from the event's id.
+fn raise(event_id: Uuid, cause: Cause, mail: bool) -> Reaction<Out> {
     let notification_id = Uuid::new_v5(&event_id, b"notification");
+    let Cause { user_id, kind, order_id, reason } = cause;
     let raise = RaiseNotification { notification_id, user_id, kind, order_id, reason, mail };
-    Reaction::Send {
-        topic: "notification.followups",
-        key: notification_id.to_string(),
-        message: Some(Out::Notification(notification::FollowUp::from(raise))),
-    }
+    Reaction::send(notification_id, notification::FollowUp::from(raise))
 }

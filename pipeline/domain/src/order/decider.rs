@@ -1,4 +1,5 @@
-//! What may happen to an order.
+//! Decides on an order's commands and on the replies of the stocks. It never reserves anything
+//! itself.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +13,15 @@ use schemas::{
     },
 };
 
-use super::policy;
+use super::{
+    Order,
+    policy::{self, lines_of},
+};
 use crate::{
     Out,
-    decider::{Context, Decider, Decision, Input, Reaction},
+    decider::{Decider, Decision, DecisionResult, Input, InputInfo, Refusal},
     refusals, rules,
 };
-
-/// An order, keyed by its id.
-#[derive(Debug)]
-pub struct Order;
 
 impl Decider for Order {
     const CONTEXT: &'static str = "order";
@@ -29,25 +29,26 @@ impl Decider for Order {
     type FollowUp = FollowUp;
     type Event = Event;
     type State = State;
-    type Member = Never;
+    type Child = Never;
     type Out = Out;
 
     fn decide(
         state: Option<&State>,
-        _member: Option<&Never>,
+        _child: Option<&Never>,
         input: &Input<Command, FollowUp>,
-        context: &Context<'_>,
-    ) -> Decision<Event, Out> {
+        info: &InputInfo<'_>,
+    ) -> DecisionResult<Self> {
         match input {
-            Input::Command(Command::PlaceOrder(place)) => place_order(state, place, context),
-            Input::Command(Command::CancelOrder(cancel)) => cancel_order(state, cancel, context),
-            Input::FollowUp(FollowUp::RecordReservation(answer)) => record(state, answer, context),
-            Input::Timer(_) => match state {
+            Input::Command(Command::PlaceOrder(place)) => place_order(state, place, info),
+            Input::Command(Command::CancelOrder(cancel)) => cancel_order(state, cancel, info),
+            Input::FollowUp(FollowUp::RecordReservation(reply)) => Ok(record(state, reply, info)),
+            // The deadline has passed.
+            Input::Timer(_) => Ok(match state {
                 Some(State::Placed(placed)) => {
-                    Decision::accept([rejected(placed, refusals::DEADLINE, None, context)])
+                    Decision::event(rejected(placed, refusals::DEADLINE, None, info))
                 }
                 _ => Decision::nothing(),
-            },
+            }),
         }
     }
 
@@ -100,66 +101,50 @@ impl Decider for Order {
     fn is_finished(state: &State) -> bool {
         match state {
             State::Placed(_) => false,
-            // A confirmed order can be cancelled as long as it is remembered, and not afterwards.
+            // A confirmed order can be cancelled until the engine forgets it.
             State::Confirmed(_) | State::Rejected(_) | State::Cancelled(_) => true,
         }
-    }
-
-    fn react(state: Option<&State>, event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> {
-        policy::react(state, event, context)
     }
 }
 
 fn place_order(
     state: Option<&State>,
     place: &PlaceOrder,
-    context: &Context<'_>,
-) -> Decision<Event, Out> {
-    if let Err(refusal) = rules::key("order_id", &place.order_id.to_string(), context.key) {
-        return Decision::refuse(refusal.code, refusal.detail);
-    }
+    info: &InputInfo<'_>,
+) -> DecisionResult<Order> {
+    rules::key("order_id", &place.order_id.to_string(), info.key)?;
     if state.is_some() {
-        return Decision::refuse(
-            refusals::ALREADY_EXISTS,
-            "there is an order with this id already",
-        );
+        let detail = "there is an order with this id already";
+        return Err(Refusal::new(refusals::ALREADY_EXISTS, detail));
     }
-    // Lines are merged by SKU, and stand in its order.
+    // Lines are merged by SKU, and sorted by it.
     let mut merged = BTreeMap::<&str, i32>::new();
     for line in &place.lines {
-        if let Err(refusal) = rules::sku(&line.sku).and(rules::quantity(line.quantity)) {
-            return Decision::refuse(refusal.code, refusal.detail);
-        }
+        rules::sku(&line.sku)?;
+        rules::quantity(line.quantity)?;
         let quantity = merged.entry(&line.sku).or_default();
         *quantity = quantity.saturating_add(line.quantity);
-        if let Err(refusal) = rules::quantity(*quantity) {
-            return Decision::refuse(refusal.code, refusal.detail);
-        }
+        rules::quantity(*quantity)?;
     }
     if place.lines.is_empty() || place.lines.len() > rules::LINES_MAX {
-        return Decision::refuse(
-            refusals::INVALID,
-            format!("lines: expected 1 to {}", rules::LINES_MAX),
-        );
+        let detail = format!("lines: expected 1 to {}", rules::LINES_MAX);
+        return Err(Refusal::new(refusals::INVALID, detail));
     }
     let line = |(sku, quantity): (&str, i32)| Line { sku: sku.to_owned(), quantity };
-    Decision::pending([OrderPlaced {
+    Ok(Decision::pending(OrderPlaced {
         order_id: place.order_id,
         user_id: place.user_id,
         lines: merged.into_iter().map(line).collect(),
-        placed_at: context.at_ms,
-    }
-    .into()])
+        placed_at: info.at_ms,
+    }))
 }
 
 fn cancel_order(
     state: Option<&State>,
     cancel: &CancelOrder,
-    context: &Context<'_>,
-) -> Decision<Event, Out> {
-    if let Err(refusal) = rules::key("order_id", &cancel.order_id.to_string(), context.key) {
-        return Decision::refuse(refusal.code, refusal.detail);
-    }
+    info: &InputInfo<'_>,
+) -> DecisionResult<Order> {
+    rules::key("order_id", &cancel.order_id.to_string(), info.key)?;
     let owner = match state {
         Some(State::Placed(placed)) => Some(placed.user_id),
         Some(State::Confirmed(confirmed)) => Some(confirmed.user_id),
@@ -167,79 +152,83 @@ fn cancel_order(
         Some(State::Cancelled(cancelled)) => Some(cancelled.user_id),
         None => None,
     };
-    // Another's order is as good as none.
+    // Another user's order is not found, like an order that does not exist.
     if owner != Some(cancel.user_id) {
-        return Decision::refuse(refusals::NOT_FOUND, "there is no such order");
+        return Err(Refusal::new(refusals::NOT_FOUND, "there is no such order"));
     }
-    if cancel.expected_version.is_some_and(|expected| expected != context.version) {
-        return Decision::refuse(
-            refusals::VERSION_MISMATCH,
-            format!("the order has version {}", context.version),
-        );
-    }
+    info.require_version(cancel.expected_version, "order")?;
     match state {
-        Some(State::Placed(_) | State::Confirmed(_)) => Decision::accept([OrderCancelled {
+        Some(State::Placed(_) | State::Confirmed(_)) => Ok(Decision::event(OrderCancelled {
             order_id: cancel.order_id,
             user_id: cancel.user_id,
             reason: "by_customer".to_owned(),
-            cancelled_at: context.at_ms,
-        }
-        .into()]),
+            cancelled_at: info.at_ms,
+        })),
         Some(State::Cancelled(_)) => {
-            Decision::refuse(refusals::WRONG_STAGE, "the order is cancelled already")
+            Err(Refusal::new(refusals::WRONG_STAGE, "the order is cancelled already"))
         }
-        _ => Decision::refuse(
+        _ => Err(Refusal::new(
             refusals::WRONG_STAGE,
             "the order was rejected: there is nothing to cancel",
-        ),
+        )),
     }
 }
 
+/// Records a stock's reply.
 fn record(
     state: Option<&State>,
-    answer: &RecordReservation,
-    context: &Context<'_>,
+    reply: &RecordReservation,
+    info: &InputInfo<'_>,
 ) -> Decision<Event, Out> {
-    let line_of = |placed: &Placed| placed.lines.iter().position(|line| line.sku == answer.sku);
+    let release = || Decision::nothing().with(policy::release(reply.order_id, &reply.sku));
     match state {
-        Some(State::Placed(placed)) if !answer.reserved => {
-            let reason = answer.reason.as_deref().unwrap_or(refusals::OUT_OF_STOCK);
-            match line_of(placed).is_some() {
-                true => Decision::accept([rejected(placed, reason, Some(&answer.sku), context)]),
-                false => Decision::nothing(),
+        Some(State::Placed(placed)) => {
+            match (placed.lines.iter().position(|line| line.sku == reply.sku), reply.reserved) {
+                (Some(_), false) => {
+                    let reason = reply.reason.as_deref().unwrap_or(refusals::OUT_OF_STOCK);
+                    Decision::event(rejected(placed, reason, Some(&reply.sku), info))
+                }
+                (None, false) => Decision::nothing(),
+                (Some(line), true) => record_grant(placed, line, reply, info),
+                // The order has no such line.
+                (None, true) => release(),
             }
         }
-        Some(State::Placed(placed)) => match (line_of(placed), &answer.unit_price) {
-            (Some(line), Some(price)) if placed.lines[line].unit_price.is_none() => {
-                let mut placed = placed.clone();
-                placed.lines[line].unit_price = Some(price.clone());
-                let recorded = ReservationRecorded {
-                    order_id: placed.order_id,
-                    user_id: placed.user_id,
-                    sku: answer.sku.clone(),
-                    quantity: placed.lines[line].quantity,
-                    unit_price: price.clone(),
-                };
-                let mut events = vec![recorded.into()];
-                events.extend(concluded(&placed, context));
-                Decision::accept(events)
-            }
-            // Answered twice.
-            (Some(_), _) => Decision::nothing(),
-            (None, _) => Decision::nothing().with(policy::release(answer.order_id, &answer.sku)),
-        },
-        // Held already, and still wanted.
+        // A repeated grant: the order holds the goods already, and keeps them.
         Some(State::Confirmed(_)) => Decision::nothing(),
-        // Too late: nobody wants it any more.
-        Some(State::Rejected(_) | State::Cancelled(_)) | None if answer.reserved => {
-            Decision::nothing().with(policy::release(answer.order_id, &answer.sku))
-        }
+        // The grant comes after the order's end.
+        Some(State::Rejected(_) | State::Cancelled(_)) | None if reply.reserved => release(),
         Some(State::Rejected(_) | State::Cancelled(_)) | None => Decision::nothing(),
     }
 }
 
-/// How an order ends whose stocks have all answered.
-fn concluded(placed: &Placed, context: &Context<'_>) -> Option<Event> {
+/// Records the price of a line, and ends the order with its last line. A repeated grant is ignored.
+fn record_grant(
+    placed: &Placed,
+    line: usize,
+    reply: &RecordReservation,
+    info: &InputInfo<'_>,
+) -> Decision<Event, Out> {
+    let Some(price) = reply.unit_price.as_ref().filter(|_| placed.lines[line].unit_price.is_none())
+    else {
+        return Decision::nothing();
+    };
+    let mut placed = placed.clone();
+    placed.lines[line].unit_price = Some(price.clone());
+    let recorded = ReservationRecorded {
+        order_id: placed.order_id,
+        user_id: placed.user_id,
+        sku: reply.sku.clone(),
+        quantity: placed.lines[line].quantity,
+        unit_price: price.clone(),
+    };
+    let mut events = vec![recorded.into()];
+    events.extend(concluded(&placed, info));
+    Decision::events(events)
+}
+
+/// The event that ends an order; `None` while a stock has not replied yet.
+fn concluded(placed: &Placed, info: &InputInfo<'_>) -> Option<Event> {
     let priced = |line: &OpenLine| {
         let OpenLine { sku, quantity, unit_price } = line.clone();
         unit_price.map(|unit_price| PricedLine { sku, quantity, unit_price })
@@ -247,42 +236,26 @@ fn concluded(placed: &Placed, context: &Context<'_>) -> Option<Event> {
     let lines: Vec<PricedLine> = placed.lines.iter().map(priced).collect::<Option<_>>()?;
     let currency = &lines.first()?.unit_price.currency;
     if lines.iter().any(|line| line.unit_price.currency != *currency) {
-        return Some(rejected(placed, refusals::MIXED_CURRENCIES, None, context));
+        return Some(rejected(placed, refusals::MIXED_CURRENCIES, None, info));
     }
     let total = lines.iter().try_fold(0_i64, |total, line| {
         line.unit_price.amount_minor.checked_mul(line.quantity.into())?.checked_add(total)
     });
     let Some(amount_minor) = total else {
-        return Some(rejected(placed, refusals::TOTAL_OVERFLOW, None, context));
+        return Some(rejected(placed, refusals::TOTAL_OVERFLOW, None, info));
     };
     let total = Money { amount_minor, currency: currency.clone() };
     let Placed { order_id, user_id, .. } = *placed;
-    Some(OrderConfirmed { order_id, user_id, lines, total, confirmed_at: context.at_ms }.into())
+    Some(OrderConfirmed { order_id, user_id, lines, total, confirmed_at: info.at_ms }.into())
 }
 
-fn rejected(placed: &Placed, reason: &str, sku: Option<&str>, context: &Context<'_>) -> Event {
+fn rejected(placed: &Placed, reason: &str, sku: Option<&str>, info: &InputInfo<'_>) -> Event {
     OrderRejected {
         order_id: placed.order_id,
         user_id: placed.user_id,
         reason: reason.to_owned(),
         sku: sku.map(str::to_owned),
-        rejected_at: context.at_ms,
+        rejected_at: info.at_ms,
     }
     .into()
-}
-
-/// The lines of an order at any stage.
-pub(super) fn lines_of(state: Option<&State>) -> Vec<Line> {
-    let line = |sku: &str, quantity| Line { sku: sku.to_owned(), quantity };
-    match state {
-        Some(State::Placed(placed)) => {
-            placed.lines.iter().map(|l| line(&l.sku, l.quantity)).collect()
-        }
-        Some(State::Confirmed(confirmed)) => {
-            confirmed.lines.iter().map(|l| line(&l.sku, l.quantity)).collect()
-        }
-        Some(State::Rejected(rejected)) => rejected.lines.clone(),
-        Some(State::Cancelled(cancelled)) => cancelled.lines.clone(),
-        None => Vec::new(),
-    }
 }

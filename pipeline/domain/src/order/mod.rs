@@ -1,7 +1,8 @@
-//! An order: a conversation with the stocks of its products that ends confirmed, rejected or
-//! cancelled.
+//! An order: a saga with the stocks of its products that ends confirmed, rejected or cancelled.
 
 mod decider;
 mod policy;
 
-pub use decider::Order;
+/// An order. The key is its id.
+#[derive(Debug)]
+pub struct Order;

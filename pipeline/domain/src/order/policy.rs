@@ -1,92 +1,111 @@
-//! What follows from what happens to an order: its stocks are asked, or let go; its deadline is
-//! set.
+//! Asks the stocks of an order's products for reservations, releases them, and sets the deadline.
 //!
-//! Releases go to every product of the order, also to those that have not answered yet: what is not
-//! held can't be released, and an answer that comes too late is released when it comes.
+//! Releases go to every product of the order, also to those whose stock has not replied yet. A
+//! stock without a reservation ignores a release, and the decider releases a grant that arrives
+//! after the order's end.
 
 use schemas::{
-    order::{Event, OrderPlaced, State},
+    order::{Event, Line, OrderPlaced, OrderRejected, State},
     stock::{self, ReleaseStock, ReserveStock},
 };
 use uuid::Uuid;
 
-use super::decider::lines_of;
+use super::Order;
 use crate::{
     Out,
-    decider::{Context, Reaction, Refusal, Verdict},
+    decider::{InputInfo, Reaction, Refusal},
+    policy::Policy,
     refusals,
 };
 
 /// How long the stocks may take together, in milliseconds.
-pub(super) const DEADLINE_MS: i64 = 30_000;
+const DEADLINE_MS: i64 = 30_000;
 /// The name of the deadline's timer.
 const DEADLINE: &str = "deadline";
 
-/// What follows from `event`, after which the order is in `state`.
-pub(super) fn react(
-    state: Option<&State>,
-    event: &Event,
-    context: &Context<'_>,
-) -> Vec<Reaction<Out>> {
-    let stop = || Reaction::CancelTimer { name: DEADLINE.to_owned() };
-    match event {
-        Event::OrderPlaced(OrderPlaced { order_id, lines, .. }) => {
-            let ask = |sku: &str, quantity| {
-                let ask = ReserveStock { sku: sku.to_owned(), order_id: *order_id, quantity };
-                to_stock(sku, ask.into())
-            };
-            let timer = Reaction::SetTimer {
-                name: DEADLINE.to_owned(),
-                due_ms: context.at_ms + DEADLINE_MS,
-            };
-            lines.iter().map(|line| ask(&line.sku, line.quantity)).chain([timer]).collect()
-        }
-        Event::ReservationRecorded(_) => Vec::new(),
-        Event::OrderConfirmed(_) => vec![stop(), Reaction::Conclude(Verdict::Accepted)],
-        Event::OrderRejected(rejected) => {
-            let detail = match (rejected.reason.as_str(), &rejected.sku) {
-                (refusals::OUT_OF_STOCK, Some(sku)) => format!("there is not enough of {sku}"),
-                (refusals::UNKNOWN_PRODUCT, Some(sku)) => format!("there is no product {sku}"),
-                (refusals::MIXED_CURRENCIES, _) => {
-                    "the products have prices in different currencies".to_owned()
-                }
-                (refusals::TOTAL_OVERFLOW, _) => "the total is more than can be counted".to_owned(),
-                _ => "the order could not be decided in time".to_owned(),
-            };
-            let refusal = Refusal::new(code(&rejected.reason), detail);
-            let mut reactions = vec![stop(), Reaction::Conclude(Verdict::Refused(refusal))];
-            // The one that refused holds nothing.
-            let held =
-                lines_of(state).into_iter().filter(|line| Some(&line.sku) != rejected.sku.as_ref());
-            reactions.extend(held.map(|line| release(rejected.order_id, &line.sku)));
-            reactions
-        }
-        Event::OrderCancelled(cancelled) => {
-            let refusal =
-                Refusal::new(refusals::CANCELLED, "the order was cancelled before it was decided");
-            let mut reactions = vec![stop(), Reaction::Conclude(Verdict::Refused(refusal))];
-            reactions
-                .extend(lines_of(state).iter().map(|line| release(cancelled.order_id, &line.sku)));
-            reactions
+impl Policy for Order {
+    fn react(state: Option<&State>, event: &Event, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
+        match event {
+            Event::OrderPlaced(placed) => reserve_all(placed, info),
+            Event::ReservationRecorded(_) => Vec::new(),
+            Event::OrderConfirmed(_) => {
+                vec![Reaction::cancel_timer(DEADLINE), Reaction::Conclude(Ok(()))]
+            }
+            Event::OrderRejected(rejected) => {
+                // The stock that refused holds nothing.
+                let held = lines_of(state)
+                    .into_iter()
+                    .filter(|line| Some(&line.sku) != rejected.sku.as_ref());
+                end(refusal_of(rejected), rejected.order_id, held)
+            }
+            Event::OrderCancelled(cancelled) => {
+                let detail = "the order was cancelled before it was decided";
+                let refusal = Refusal::new(refusals::CANCELLED, detail);
+                end(refusal, cancelled.order_id, lines_of(state))
+            }
         }
     }
 }
 
-/// Lets go what an order holds of a product.
+/// Releases what an order holds of a product.
 pub(super) fn release(order_id: Uuid, sku: &str) -> Reaction<Out> {
-    to_stock(sku, ReleaseStock { sku: sku.to_owned(), order_id }.into())
+    let release = ReleaseStock { sku: sku.to_owned(), order_id };
+    Reaction::send(sku, stock::FollowUp::from(release))
 }
 
-fn to_stock(sku: &str, message: stock::FollowUp) -> Reaction<Out> {
-    Reaction::Send {
-        topic: "stock.followups",
-        key: sku.to_owned(),
-        message: Some(Out::Stock(message)),
+/// The lines of an order at any stage.
+pub(super) fn lines_of(state: Option<&State>) -> Vec<Line> {
+    let line = |sku: &str, quantity| Line { sku: sku.to_owned(), quantity };
+    match state {
+        Some(State::Placed(placed)) => {
+            placed.lines.iter().map(|l| line(&l.sku, l.quantity)).collect()
+        }
+        Some(State::Confirmed(confirmed)) => {
+            confirmed.lines.iter().map(|l| line(&l.sku, l.quantity)).collect()
+        }
+        Some(State::Rejected(rejected)) => rejected.lines.clone(),
+        Some(State::Cancelled(cancelled)) => cancelled.lines.clone(),
+        None => Vec::new(),
     }
 }
 
-/// The refusal's word of a reason that stands in an event.
-fn code(reason: &str) -> &'static str {
+fn reserve_all(placed: &OrderPlaced, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
+    let reserve = |line: &Line| {
+        let Line { sku, quantity } = line.clone();
+        let reserve = ReserveStock { sku, order_id: placed.order_id, quantity };
+        Reaction::send(&line.sku, stock::FollowUp::from(reserve))
+    };
+    let deadline = Reaction::set_timer(DEADLINE, info.at_ms + DEADLINE_MS);
+    placed.lines.iter().map(reserve).chain([deadline]).collect()
+}
+
+/// Ends an order without a delivery: refuses its pending command, and releases `held`.
+fn end(
+    refusal: Refusal,
+    order_id: Uuid,
+    held: impl IntoIterator<Item = Line>,
+) -> Vec<Reaction<Out>> {
+    let conclusion = [Reaction::cancel_timer(DEADLINE), Reaction::Conclude(Err(refusal))];
+    let releases = held.into_iter().map(|line| release(order_id, &line.sku));
+    conclusion.into_iter().chain(releases).collect()
+}
+
+/// The refusal of the command that placed a rejected order.
+fn refusal_of(rejected: &OrderRejected) -> Refusal {
+    let detail = match (rejected.reason.as_str(), &rejected.sku) {
+        (refusals::OUT_OF_STOCK, Some(sku)) => format!("there is not enough of {sku}"),
+        (refusals::UNKNOWN_PRODUCT, Some(sku)) => format!("there is no product {sku}"),
+        (refusals::MIXED_CURRENCIES, _) => {
+            "the products have prices in different currencies".to_owned()
+        }
+        (refusals::TOTAL_OVERFLOW, _) => "the total is more than can be counted".to_owned(),
+        _ => "the order could not be decided in time".to_owned(),
+    };
+    Refusal::new(code_of(&rejected.reason), detail)
+}
+
+/// The refusal code of a reason in an event.
+fn code_of(reason: &str) -> &'static str {
     [
         refusals::OUT_OF_STOCK,
         refusals::UNKNOWN_PRODUCT,

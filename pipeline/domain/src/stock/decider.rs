@@ -1,4 +1,4 @@
-//! What may happen to a product's stock.
+//! Decides on a product's stock. It never sees an order, only what the order asks for.
 
 use schemas::stock::{
     AddProduct, Command, Event, FollowUp, Member, ProductAdded, ReceiveStock, ReleaseStock,
@@ -6,17 +6,12 @@ use schemas::stock::{
     state::{Product, Reservation},
 };
 
-use super::policy;
+use super::{Stock, policy};
 use crate::{
     Out,
-    decider::{Context, Decider, Decision, Input, Reaction},
+    decider::{Decider, Decision, DecisionResult, Input, InputInfo, Refusal},
     refusals, rules,
 };
-
-/// The stock of one product, keyed by its SKU. Its members are what single orders hold, keyed by
-/// order id.
-#[derive(Debug)]
-pub struct Stock;
 
 impl Decider for Stock {
     const CONTEXT: &'static str = "stock";
@@ -24,10 +19,10 @@ impl Decider for Stock {
     type FollowUp = FollowUp;
     type Event = Event;
     type State = State;
-    type Member = Member;
+    type Child = Member;
     type Out = Out;
 
-    fn member(input: &Input<Command, FollowUp>) -> Option<String> {
+    fn child_of_input(input: &Input<Command, FollowUp>) -> Option<String> {
         match input {
             Input::FollowUp(FollowUp::ReserveStock(asked)) => Some(asked.order_id.to_string()),
             Input::FollowUp(FollowUp::ReleaseStock(asked)) => Some(asked.order_id.to_string()),
@@ -35,7 +30,7 @@ impl Decider for Stock {
         }
     }
 
-    fn member_of(event: &Event) -> Option<String> {
+    fn child_of_event(event: &Event) -> Option<String> {
         match event {
             Event::StockReserved(reserved) => Some(reserved.order_id.to_string()),
             Event::StockReleased(released) => Some(released.order_id.to_string()),
@@ -45,24 +40,22 @@ impl Decider for Stock {
 
     fn decide(
         state: Option<&State>,
-        member: Option<&Member>,
+        child: Option<&Member>,
         input: &Input<Command, FollowUp>,
-        context: &Context<'_>,
-    ) -> Decision<Event, Out> {
+        info: &InputInfo<'_>,
+    ) -> DecisionResult<Self> {
         let product = state.map(|State::Product(product)| product);
-        let held = member.map(|Member::Reservation(reservation)| reservation);
+        let held = child.map(|Member::Reservation(reservation)| reservation);
         match input {
-            Input::Command(Command::AddProduct(add)) => add_product(product, add, context),
-            Input::Command(Command::ReceiveStock(receive)) => {
-                receive_stock(product, receive, context)
-            }
+            Input::Command(Command::AddProduct(add)) => add_product(product, add, info),
+            Input::Command(Command::ReceiveStock(receive)) => receive_stock(product, receive, info),
             Input::FollowUp(FollowUp::ReserveStock(reserve)) => {
                 reserve_stock(product, held, reserve)
             }
             Input::FollowUp(FollowUp::ReleaseStock(release)) => {
                 release_stock(product, held, release)
             }
-            Input::Timer(_) => Decision::nothing(),
+            Input::Timer(_) => Ok(Decision::nothing()),
         }
     }
 
@@ -89,7 +82,7 @@ impl Decider for Stock {
         Some(State::Product(Product { received, free, held, ..product }))
     }
 
-    fn evolve_member(_member: Option<Member>, event: &Event) -> Option<Member> {
+    fn evolve_child(_child: Option<Member>, event: &Event) -> Option<Member> {
         match event {
             Event::StockReserved(reserved) => Some(Member::Reservation(Reservation {
                 sku: reserved.sku.clone(),
@@ -101,120 +94,107 @@ impl Decider for Stock {
         }
     }
 
-    /// The order that holds it is forgotten by then, so nobody can release it any more: the goods
-    /// are the customer's, and the product's figures still count them as held.
-    fn is_settled(_member: &Member) -> bool {
+    /// The engine has forgotten the order that holds the reservation by then, so no follow-up can
+    /// release it any more: the goods are the customer's, and the product's figures still count
+    /// them as held.
+    fn is_child_finished(_child: &Member) -> bool {
         true
-    }
-
-    fn react(_state: Option<&State>, event: &Event, _context: &Context<'_>) -> Vec<Reaction<Out>> {
-        policy::react(event)
     }
 }
 
 fn add_product(
     product: Option<&Product>,
     add: &AddProduct,
-    context: &Context<'_>,
-) -> Decision<Event, Out> {
-    let valid = rules::key("sku", &add.sku, context.key)
-        .and_then(|()| rules::sku(&add.sku))
-        .and_then(|()| rules::name(&add.name))
-        .and_then(|()| rules::price(&add.price));
-    if let Err(refusal) = valid {
-        return Decision::refuse(refusal.code, refusal.detail);
-    }
+    info: &InputInfo<'_>,
+) -> DecisionResult<Stock> {
+    rules::key("sku", &add.sku, info.key)?;
+    rules::sku(&add.sku)?;
+    rules::name(&add.name)?;
+    rules::price(&add.price)?;
     if product.is_some() {
-        return Decision::refuse(
-            refusals::ALREADY_EXISTS,
-            format!("there is a product {} already", add.sku),
-        );
+        let detail = format!("there is a product {} already", add.sku);
+        return Err(Refusal::new(refusals::ALREADY_EXISTS, detail));
     }
     let AddProduct { sku, name, price } = add.clone();
-    Decision::accept([ProductAdded { sku, name, price, added_at: context.at_ms }.into()])
+    Ok(Decision::event(ProductAdded { sku, name, price, added_at: info.at_ms }))
 }
 
 fn receive_stock(
     product: Option<&Product>,
     receive: &ReceiveStock,
-    context: &Context<'_>,
-) -> Decision<Event, Out> {
-    let Some(product) = product else {
-        return Decision::refuse(
-            refusals::NOT_FOUND,
-            format!("there is no product {}", context.key),
-        );
-    };
-    let valid = rules::key("sku", &receive.sku, context.key)
-        .and_then(|()| rules::quantity(receive.quantity));
-    if let Err(refusal) = valid {
-        return Decision::refuse(refusal.code, refusal.detail);
-    }
+    info: &InputInfo<'_>,
+) -> DecisionResult<Stock> {
+    let product = product.ok_or_else(|| {
+        Refusal::new(refusals::NOT_FOUND, format!("there is no product {}", info.key))
+    })?;
+    rules::key("sku", &receive.sku, info.key)?;
+    rules::quantity(receive.quantity)?;
     let more = i64::from(receive.quantity);
-    let Some(received) = product.received.checked_add(more) else {
-        return Decision::refuse(refusals::INVALID, "quantity: more than can be counted");
-    };
-    Decision::accept([StockReceived {
+    let received = product
+        .received
+        .checked_add(more)
+        .ok_or_else(|| Refusal::new(refusals::INVALID, "quantity: more than can be counted"))?;
+    Ok(Decision::event(StockReceived {
         sku: product.sku.clone(),
         quantity: receive.quantity,
         received,
         free: product.free + more,
         held: product.held,
-    }
-    .into()])
+    }))
 }
 
 fn reserve_stock(
     product: Option<&Product>,
     held: Option<&Reservation>,
     reserve: &ReserveStock,
-) -> Decision<Event, Out> {
+) -> DecisionResult<Stock> {
     let Some(product) = product else {
-        // A key that has no product gets no event: only the answer.
-        return Decision::nothing().with(policy::refusal(reserve, Shortage::UnknownSku));
+        // A key without a product gets no event, only the reply.
+        return Ok(Decision::nothing().with(policy::refusal(reserve, Shortage::UnknownSku)));
     };
     if let Some(held) = held {
-        // Asked again: what is held is the answer.
-        return Decision::nothing().with(policy::grant(held));
+        // A repeated request gets the reservation that exists.
+        return Ok(Decision::nothing().with(policy::grant(held)));
     }
-    let asked = i64::from(reserve.quantity);
-    let (sku, order_id, quantity) = (product.sku.clone(), reserve.order_id, reserve.quantity);
-    let received = product.received;
-    if asked < 1 || asked > product.free {
-        let (free, held, reason) = (product.free, product.held, Shortage::Insufficient);
-        return Decision::accept([StockRefused {
-            sku,
-            order_id,
-            quantity,
-            reason,
-            received,
-            free,
-            held,
-        }
-        .into()]);
+    let quantity = i64::from(reserve.quantity);
+    if quantity < 1 || quantity > product.free {
+        return Ok(Decision::event(StockRefused {
+            sku: product.sku.clone(),
+            order_id: reserve.order_id,
+            quantity: reserve.quantity,
+            reason: Shortage::Insufficient,
+            received: product.received,
+            free: product.free,
+            held: product.held,
+        }));
     }
-    let (free, held, unit_price) =
-        (product.free - asked, product.held + asked, product.price.clone());
-    Decision::accept([
-        StockReserved { sku, order_id, quantity, unit_price, received, free, held }.into()
-    ])
+    Ok(Decision::event(StockReserved {
+        sku: product.sku.clone(),
+        order_id: reserve.order_id,
+        quantity: reserve.quantity,
+        unit_price: product.price.clone(),
+        received: product.received,
+        free: product.free - quantity,
+        held: product.held + quantity,
+    }))
 }
 
 fn release_stock(
     product: Option<&Product>,
     held: Option<&Reservation>,
     release: &ReleaseStock,
-) -> Decision<Event, Out> {
-    // What is not held can't be released: released already, or never granted.
-    let (Some(product), Some(reservation)) = (product, held) else { return Decision::nothing() };
+) -> DecisionResult<Stock> {
+    // Without a reservation there is nothing to release: it was released already, or never granted.
+    let (Some(product), Some(reservation)) = (product, held) else {
+        return Ok(Decision::nothing());
+    };
     let quantity = i64::from(reservation.quantity);
-    Decision::accept([StockReleased {
+    Ok(Decision::event(StockReleased {
         sku: product.sku.clone(),
         order_id: release.order_id,
         quantity: reservation.quantity,
         received: product.received,
         free: product.free + quantity,
         held: product.held - quantity,
-    }
-    .into()])
+    }))
 }

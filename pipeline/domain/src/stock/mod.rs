@@ -1,6 +1,9 @@
-//! A product and its stock: received = free + held, at every step.
+//! A product and its stock. After every event received = free + held.
 
 mod decider;
 mod policy;
 
-pub use decider::Stock;
+/// The stock of one product. The key is its SKU. Its children are the reservations of single
+/// orders, keyed by order id.
+#[derive(Debug)]
+pub struct Stock;

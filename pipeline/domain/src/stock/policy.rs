@@ -1,36 +1,42 @@
-//! What follows from what happens to stock: the order that asked is answered.
+//! Replies to the order that asked for a reservation.
 
 use schemas::{
     order::{self, RecordReservation},
-    stock::{Event, ReserveStock, Shortage, state::Reservation},
+    stock::{Event, ReserveStock, Shortage, State, state::Reservation},
 };
 
-use crate::{Out, decider::Reaction, refusals};
+use super::Stock;
+use crate::{
+    Out,
+    decider::{InputInfo, Reaction},
+    policy::Policy,
+    refusals,
+};
 
-/// What follows from `event`.
-pub(super) fn react(event: &Event) -> Vec<Reaction<Out>> {
-    match event {
-        Event::StockReserved(reserved) => vec![grant(&Reservation {
-            sku: reserved.sku.clone(),
-            order_id: reserved.order_id,
-            quantity: reserved.quantity,
-            unit_price: reserved.unit_price.clone(),
-        })],
-        Event::StockRefused(refused) => vec![refusal(
-            &ReserveStock {
-                sku: refused.sku.clone(),
-                order_id: refused.order_id,
-                quantity: refused.quantity,
-            },
-            refused.reason,
-        )],
-        Event::ProductAdded(_) | Event::StockReceived(_) | Event::StockReleased(_) => Vec::new(),
+impl Policy for Stock {
+    fn react(_state: Option<&State>, event: &Event, _info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
+        match event {
+            Event::StockReserved(reserved) => vec![grant(&Reservation {
+                sku: reserved.sku.clone(),
+                order_id: reserved.order_id,
+                quantity: reserved.quantity,
+                unit_price: reserved.unit_price.clone(),
+            })],
+            Event::StockRefused(refused) => {
+                let (sku, order_id) = (refused.sku.clone(), refused.order_id);
+                let request = ReserveStock { sku, order_id, quantity: refused.quantity };
+                vec![refusal(&request, refused.reason)]
+            }
+            Event::ProductAdded(_) | Event::StockReceived(_) | Event::StockReleased(_) => {
+                Vec::new()
+            }
+        }
     }
 }
 
-/// Tells an order what is held for it.
+/// Tells an order that the stock holds a reservation for it.
 pub(super) fn grant(held: &Reservation) -> Reaction<Out> {
-    answer(RecordReservation {
+    reply(RecordReservation {
         order_id: held.order_id,
         sku: held.sku.clone(),
         reserved: true,
@@ -40,26 +46,22 @@ pub(super) fn grant(held: &Reservation) -> Reaction<Out> {
     })
 }
 
-/// Tells an order that nothing is held for it.
-pub(super) fn refusal(asked: &ReserveStock, shortage: Shortage) -> Reaction<Out> {
+/// Tells an order that the stock holds no reservation for it.
+pub(super) fn refusal(request: &ReserveStock, shortage: Shortage) -> Reaction<Out> {
     let reason = match shortage {
         Shortage::UnknownSku => refusals::UNKNOWN_PRODUCT,
         Shortage::Insufficient => refusals::OUT_OF_STOCK,
     };
-    answer(RecordReservation {
-        order_id: asked.order_id,
-        sku: asked.sku.clone(),
+    reply(RecordReservation {
+        order_id: request.order_id,
+        sku: request.sku.clone(),
         reserved: false,
-        quantity: asked.quantity,
+        quantity: request.quantity,
         unit_price: None,
         reason: Some(reason.to_owned()),
     })
 }
 
-fn answer(answer: RecordReservation) -> Reaction<Out> {
-    Reaction::Send {
-        topic: "order.followups",
-        key: answer.order_id.to_string(),
-        message: Some(Out::Order(order::FollowUp::from(answer))),
-    }
+fn reply(reply: RecordReservation) -> Reaction<Out> {
+    Reaction::send(reply.order_id, order::FollowUp::from(reply))
 }

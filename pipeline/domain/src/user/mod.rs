@@ -1,8 +1,13 @@
-//! A user: registration, sessions, name, address and password.
+//! A user: registration with the claim on an address, name, password, sessions and deactivation.
 
+mod address;
 mod decider;
+mod password;
 mod policy;
 mod sessions;
 
-pub use decider::User;
 pub use sessions::{GRACE_MS, SESSIONS_MAX};
+
+/// A user. The key is its id.
+#[derive(Debug)]
+pub struct User;

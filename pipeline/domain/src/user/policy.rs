@@ -1,109 +1,102 @@
-//! What follows from what happens to a user: addresses are claimed and released, and credentials
-//! published.
+//! Claims and releases addresses, publishes credentials, and ends pending commands.
 
 use schemas::{
     email::{self, ClaimEmail, ReleaseEmail},
-    user::{Credential, Event},
+    user::{Credential, Event, State},
 };
 use uuid::Uuid;
 
+use super::User;
 use crate::{
     Out,
-    decider::{Context, Reaction, Refusal, Verdict},
+    decider::{InputInfo, Reaction, Refusal},
+    policy::Policy,
     refusals,
 };
 
 /// How long a claim may take, in milliseconds.
-pub(super) const CLAIM_MS: i64 = 30_000;
-/// What the name of a claim's timer begins with; the fingerprint follows.
+const CLAIM_MS: i64 = 30_000;
+/// The prefix of the name of a claim's timer; the fingerprint follows.
 const CLAIM: &str = "claim ";
 
-/// What follows from `event`.
-pub(super) fn react(event: &Event, context: &Context<'_>) -> Vec<Reaction<Out>> {
-    let accepted = || Reaction::Conclude(Verdict::Accepted);
-    match event {
-        Event::RegistrationStarted(started) => {
-            claim(started.user_id, &started.email_fingerprint, context)
+impl Policy for User {
+    fn react(_state: Option<&State>, event: &Event, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
+        match event {
+            Event::RegistrationStarted(started) => {
+                claim(started.user_id, &started.email_fingerprint, info)
+            }
+            Event::EmailChangeStarted(started) => {
+                claim(started.user_id, &started.email_fingerprint, info)
+            }
+            Event::UserRegistered(registered) => {
+                vec![cancel_deadline(&registered.email_fingerprint), Reaction::Conclude(Ok(()))]
+            }
+            // The same address in other letter case: nothing was claimed.
+            Event::EmailChanged(changed)
+                if changed.former_fingerprint == changed.email_fingerprint =>
+            {
+                Vec::new()
+            }
+            Event::EmailChanged(changed) => vec![
+                cancel_deadline(&changed.email_fingerprint),
+                release(changed.user_id, &changed.former_fingerprint),
+                Reaction::Conclude(Ok(())),
+            ],
+            Event::RegistrationRefused(refused) => vec![refuse(&refused.reason)],
+            Event::EmailChangeRefused(refused) => {
+                vec![cancel_deadline(&refused.email_fingerprint), refuse(&refused.reason)]
+            }
+            Event::UserDeactivated(deactivated) => vec![
+                release(deactivated.user_id, &deactivated.email_fingerprint),
+                forget_credential(deactivated.user_id),
+            ],
+            Event::SessionStarted(_)
+            | Event::SessionRefreshed(_)
+            | Event::SessionEnded(_)
+            | Event::NameChanged(_)
+            | Event::PasswordChanged(_)
+            | Event::PasswordRehashed(_) => Vec::new(),
         }
-        Event::EmailChangeStarted(started) => {
-            claim(started.user_id, &started.email_fingerprint, context)
-        }
-        Event::UserRegistered(registered) => vec![stop(&registered.email_fingerprint), accepted()],
-        Event::EmailChanged(changed) if changed.former_fingerprint == changed.email_fingerprint => {
-            Vec::new()
-        }
-        Event::EmailChanged(changed) => vec![
-            stop(&changed.email_fingerprint),
-            release(changed.user_id, &changed.former_fingerprint),
-            accepted(),
-        ],
-        Event::RegistrationRefused(refused) => vec![conclude(&refused.reason)],
-        Event::EmailChangeRefused(refused) => {
-            vec![stop(&refused.email_fingerprint), conclude(&refused.reason)]
-        }
-        Event::UserDeactivated(deactivated) => vec![
-            release(deactivated.user_id, &deactivated.email_fingerprint),
-            forget_credential(deactivated.user_id),
-        ],
-        Event::SessionStarted(_)
-        | Event::SessionRefreshed(_)
-        | Event::SessionEnded(_)
-        | Event::NameChanged(_)
-        | Event::PasswordChanged(_)
-        | Event::PasswordRehashed(_) => Vec::new(),
     }
 }
 
-/// The fingerprint of the claim that a timer is about.
+/// The fingerprint in the name of a claim's timer.
 pub(super) fn fingerprint_of(timer: &str) -> Option<&str> {
     timer.strip_prefix(CLAIM)
 }
 
-/// Lets go of an address. Who does not own it releases nothing.
+/// Releases an address. The `email` context ignores a release by a user that does not own it.
 pub(super) fn release(user_id: Uuid, fingerprint: &str) -> Reaction<Out> {
-    to_email(
-        fingerprint,
-        ReleaseEmail { email_fingerprint: fingerprint.to_owned(), user_id }.into(),
-    )
+    let release = ReleaseEmail { email_fingerprint: fingerprint.to_owned(), user_id };
+    Reaction::send(fingerprint, email::FollowUp::from(release))
 }
 
-/// Publishes what verifies a user's password.
+/// Publishes the hash that verifies a user's password.
 pub(super) fn publish(credential: Credential) -> Reaction<Out> {
-    let key = credential.user_id.to_string();
-    Reaction::Send { topic: "user.credentials", key, message: Some(Out::Credential(credential)) }
+    Reaction::send(credential.user_id, credential)
 }
 
-/// Takes back what verifies a user's password.
+/// Removes the hash that verifies a user's password.
 pub(super) fn forget_credential(user_id: Uuid) -> Reaction<Out> {
-    Reaction::Send { topic: "user.credentials", key: user_id.to_string(), message: None }
+    Reaction::tombstone::<Credential>(user_id)
 }
 
-fn claim(user_id: Uuid, fingerprint: &str, context: &Context<'_>) -> Vec<Reaction<Out>> {
-    let ask = ClaimEmail {
-        email_fingerprint: fingerprint.to_owned(),
-        user_id,
-        claim_id: context.input_id,
-    };
+/// Removes the timer of a claim.
+pub(super) fn cancel_deadline(fingerprint: &str) -> Reaction<Out> {
+    Reaction::cancel_timer(format!("{CLAIM}{fingerprint}"))
+}
+
+fn claim(user_id: Uuid, fingerprint: &str, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
+    let email_fingerprint = fingerprint.to_owned();
+    let claim = ClaimEmail { email_fingerprint, user_id, claim_id: info.input_id };
     vec![
-        to_email(fingerprint, ask.into()),
-        Reaction::SetTimer {
-            name: format!("{CLAIM}{fingerprint}"),
-            due_ms: context.at_ms + CLAIM_MS,
-        },
+        Reaction::send(fingerprint, email::FollowUp::from(claim)),
+        Reaction::set_timer(format!("{CLAIM}{fingerprint}"), info.at_ms + CLAIM_MS),
     ]
 }
 
-/// Forgets the timer of a claim.
-pub(super) fn stop(fingerprint: &str) -> Reaction<Out> {
-    Reaction::CancelTimer { name: format!("{CLAIM}{fingerprint}") }
-}
-
-fn to_email(fingerprint: &str, message: email::FollowUp) -> Reaction<Out> {
-    let (topic, key) = ("email.followups", fingerprint.to_owned());
-    Reaction::Send { topic, key, message: Some(Out::Email(message)) }
-}
-
-fn conclude(reason: &str) -> Reaction<Out> {
+/// Ends the pending command with a refusal.
+fn refuse(reason: &str) -> Reaction<Out> {
     let refusal = match reason {
         refusals::ADDRESS_TAKEN => {
             Refusal::new(refusals::ADDRESS_TAKEN, "the address belongs to another user")
@@ -116,5 +109,5 @@ fn conclude(reason: &str) -> Reaction<Out> {
             "the address could not be claimed in time: try again",
         ),
     };
-    Reaction::Conclude(Verdict::Refused(refusal))
+    Reaction::Conclude(Err(refusal))
 }

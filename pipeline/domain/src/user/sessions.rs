@@ -1,40 +1,37 @@
 //! The sessions of a user, and the rules of refresh tokens.
 //!
-//! A token is good once. The same token again within ten seconds, its successor unused, gets the
-//! same successor: an answer may have been lost. Anything else ends the session, because somebody
-//! may have stolen a token.
+//! A token can be used once. If a client presents it again within ten seconds, and its successor is
+//! unused, the client gets the same successor, because the first response may have been lost. Any
+//! other reuse ends the session, because the token may be stolen. No token is in here, only hashes.
 
 use schemas::user::{
     Event, RefreshSession, Session, SessionEnd, SessionEnded, SessionRefreshed, SessionStarted,
     StartSession, state::Active,
 };
 
+use super::{User, password};
 use crate::{
-    Out,
-    decider::{Context, Decision, Refusal, Verdict},
+    decider::{Decision, DecisionResult, InputInfo, Refusal},
     refusals,
 };
 
-/// How many sessions a user may have; a further one ends the oldest.
+/// The most sessions of a user; one more ends the oldest.
 pub const SESSIONS_MAX: usize = 20;
-/// For how long a token's successor is given again, in milliseconds.
+/// For how long a repeated token gets the same successor, in milliseconds.
 pub const GRACE_MS: i64 = 10_000;
 
+/// Starts a session, and ends the oldest ones above [`SESSIONS_MAX`].
 pub(super) fn start(
     user: &Active,
     start: &StartSession,
-    context: &Context<'_>,
-) -> Decision<Event, Out> {
-    if start.credential_version != user.credential_version {
-        return stale();
-    }
+    info: &InputInfo<'_>,
+) -> DecisionResult<User> {
+    password::require_current(user, start.credential_version)?;
     if user.sessions.iter().any(|session| session.session_id == start.session_id) {
-        return Decision::refuse(
-            refusals::ALREADY_EXISTS,
-            "there is a session with this id already",
-        );
+        let detail = "there is a session with this id already";
+        return Err(Refusal::new(refusals::ALREADY_EXISTS, detail));
     }
-    let alive = user.sessions.iter().filter(|session| session.expires_at > context.at_ms);
+    let alive = user.sessions.iter().filter(|session| session.expires_at > info.at_ms);
     let mut events: Vec<Event> = Vec::new();
     let surplus = (alive.clone().count() + 1).saturating_sub(SESSIONS_MAX);
     events.extend(alive.take(surplus).map(|oldest| ended(user, oldest, SessionEnd::Evicted)));
@@ -43,50 +40,49 @@ pub(super) fn start(
             user_id: user.user_id,
             session_id: start.session_id,
             refresh_hash: start.refresh_hash.clone(),
-            started_at: context.at_ms,
+            started_at: info.at_ms,
             expires_at: start.expires_at,
         }
         .into(),
     );
-    Decision::accept(events)
+    Ok(Decision::events(events))
 }
 
+/// Replaces a session's refresh token, or ends a session whose token was reused.
 pub(super) fn refresh(
     user: &Active,
     refresh: &RefreshSession,
-    context: &Context<'_>,
-) -> Decision<Event, Out> {
+    info: &InputInfo<'_>,
+) -> DecisionResult<User> {
     let session = user.sessions.iter().find(|session| session.session_id == refresh.session_id);
-    let Some(session) = session.filter(|session| session.expires_at > context.at_ms) else {
-        return Decision::refuse(refusals::SESSION_ENDED, "the session has ended: log in again");
+    let Some(session) = session.filter(|session| session.expires_at > info.at_ms) else {
+        let detail = "the session has ended: log in again";
+        return Err(Refusal::new(refusals::SESSION_ENDED, detail));
     };
     let current =
         refresh.generation == session.generation && refresh.presented_hash == session.refresh_hash;
     if current {
-        return Decision::accept([SessionRefreshed {
+        return Ok(Decision::event(SessionRefreshed {
             user_id: user.user_id,
             session_id: session.session_id,
             generation: session.generation + 1,
             refresh_hash: refresh.successor_hash.clone(),
-            refreshed_at: context.at_ms,
-        }
-        .into()]);
+            refreshed_at: info.at_ms,
+        }));
     }
-    // The successor of what was presented is the token that is valid now: it has not been used.
-    let lost_answer = refresh.generation.checked_add(1) == Some(session.generation)
+    // The client presents the token before the current one, and the current one has not been used:
+    // the response that carried it may have been lost.
+    let lost_response = refresh.generation.checked_add(1) == Some(session.generation)
         && refresh.successor_hash == session.refresh_hash
-        && context.at_ms - session.refreshed_at <= GRACE_MS;
-    if lost_answer {
-        return Decision::nothing();
+        && info.at_ms - session.refreshed_at <= GRACE_MS;
+    if lost_response {
+        return Ok(Decision::nothing());
     }
-    Decision {
-        events: vec![ended(user, session, SessionEnd::Reused)],
-        reactions: Vec::new(),
-        verdict: Verdict::Refused(Refusal::new(
-            refusals::TOKEN_REUSED,
-            "the token was used before: its session is ended, log in again",
-        )),
-    }
+    let refusal = Refusal::new(
+        refusals::TOKEN_REUSED,
+        "the token was used before: its session is ended, log in again",
+    );
+    Ok(Decision::event(ended(user, session, SessionEnd::Reused)).refused(refusal))
 }
 
 /// Ends all sessions of a user.
@@ -94,14 +90,7 @@ pub(super) fn end_all(user: &Active, reason: SessionEnd) -> impl Iterator<Item =
     user.sessions.iter().map(move |session| ended(user, session, reason))
 }
 
-pub(super) fn stale() -> Decision<Event, Out> {
-    Decision::refuse(
-        refusals::STALE_CREDENTIAL,
-        "the password was changed meanwhile: try again with the new one",
-    )
-}
-
-/// The sessions after `event`.
+/// Applies `event` to the sessions.
 pub(super) fn evolve(sessions: &mut Vec<Session>, event: &Event) {
     match event {
         Event::SessionStarted(started) => {

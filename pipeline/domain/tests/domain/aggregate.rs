@@ -1,51 +1,57 @@
-//! One aggregate under test: it decides, evolves and reacts as the engine lets it, and keeps what
-//! the engine would keep (members, timers, the command that is pending). It never writes anything
-//! anywhere.
+//! The test harness: one aggregate that decides, evolves and reacts as under the engine, and keeps
+//! what the engine would keep (children, timers, the pending command). It never writes a record.
 
 use std::collections::BTreeMap;
 
 use domain::{
     Out,
-    decider::{Context, Decider, Input, Reaction, Refusal, Verdict},
+    decider::{CommandStatus, Decision, Input, InputInfo, Reaction, Refusal},
+    policy::Policy,
 };
 use uuid::Uuid;
 
-/// When the tests' time begins, in milliseconds since the epoch.
+/// The time of the first input, in milliseconds since the epoch.
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
 
-/// What became of one input.
+/// The effects of one input.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Then<E> {
     pub(crate) events: Vec<E>,
     /// Topic, key and message, in order.
     pub(crate) sent: Vec<(&'static str, String, Option<Out>)>,
-    /// The answer to this input, if it was a command.
-    pub(crate) verdict: Verdict,
-    /// The answer to the command that was pending, if it ended now.
-    pub(crate) concluded: Option<Verdict>,
+    /// The status of this input, if it is a command.
+    pub(crate) status: CommandStatus,
+    /// The end of the pending command, if this input has ended it.
+    pub(crate) concluded: Option<Result<(), Refusal>>,
 }
 
 impl<E: std::fmt::Debug> Then<E> {
-    /// The word with which the input was refused.
+    /// The code with which the input was refused.
+    #[track_caller]
     pub(crate) fn refused(&self) -> &'static str {
-        refused(&self.verdict)
+        match &self.status {
+            CommandStatus::Refused(refusal) => code(refusal),
+            status => panic!("expected a refusal, got {status:?}"),
+        }
     }
 
-    /// The word with which the pending command was refused.
+    /// The code with which the pending command was refused.
+    #[track_caller]
     pub(crate) fn concluded_refused(&self) -> &'static str {
-        refused(
-            self.concluded.as_ref().unwrap_or_else(|| panic!("nothing was concluded: {self:?}")),
-        )
+        match &self.concluded {
+            Some(Err(refusal)) => code(refusal),
+            _ => panic!("expected the refusal of a pending command: {self:?}"),
+        }
     }
 
-    /// Nothing happened at all.
+    /// Asserts that the input was accepted and had no effect.
     #[track_caller]
     pub(crate) fn nothing(&self) {
         assert!(
             self.events.is_empty() && self.sent.is_empty() && self.concluded.is_none(),
             "{self:?}"
         );
-        assert_eq!(self.verdict, Verdict::Accepted);
+        assert_eq!(self.status, CommandStatus::Accepted);
     }
 
     /// The messages that were sent.
@@ -55,36 +61,31 @@ impl<E: std::fmt::Debug> Then<E> {
 }
 
 #[track_caller]
-fn refused(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Refused(Refusal { code, detail }) => {
-            assert!(!detail.is_empty(), "a refusal says why");
-            code
-        }
-        verdict => panic!("expected a refusal, got {verdict:?}"),
-    }
+fn code(refusal: &Refusal) -> &'static str {
+    assert!(!refusal.detail.is_empty(), "a refusal has a detail: {refusal:?}");
+    refusal.code
 }
 
 /// One aggregate, from before its first event.
-pub(crate) struct Aggregate<D: Decider<Out = Out>> {
+pub(crate) struct Aggregate<D: Policy<Out = Out>> {
     pub(crate) key: String,
     pub(crate) at_ms: i64,
     pub(crate) version: i64,
     pub(crate) state: Option<D::State>,
-    pub(crate) members: BTreeMap<String, D::Member>,
+    pub(crate) children: BTreeMap<String, D::Child>,
     pub(crate) timers: BTreeMap<String, i64>,
     pub(crate) pending: bool,
     inputs: u128,
 }
 
-impl<D: Decider<Out = Out>> Aggregate<D> {
+impl<D: Policy<Out = Out>> Aggregate<D> {
     pub(crate) fn new(key: impl ToString) -> Self {
         Self {
             key: key.to_string(),
             at_ms: START_MS,
             version: 0,
             state: None,
-            members: BTreeMap::new(),
+            children: BTreeMap::new(),
             timers: BTreeMap::new(),
             pending: false,
             inputs: 0,
@@ -101,7 +102,7 @@ impl<D: Decider<Out = Out>> Aggregate<D> {
     pub(crate) fn follow_up(&mut self, follow_up: impl Into<D::FollowUp>) -> Then<D::Event> {
         let then = self.input(&Input::FollowUp(follow_up.into()));
         assert!(
-            !matches!(then.verdict, Verdict::Refused(_)),
+            !matches!(then.status, CommandStatus::Refused(_)),
             "a follow-up can't be refused: {then:?}"
         );
         then
@@ -118,7 +119,7 @@ impl<D: Decider<Out = Out>> Aggregate<D> {
         self.input(&Input::Timer(name))
     }
 
-    /// Fires a timer that need not be set: as if it had come due just before.
+    /// Fires a timer that need not be set, as if the input before had not removed it in time.
     pub(crate) fn timer(&mut self, name: &str) -> Then<D::Event> {
         self.timers.remove(name);
         self.input(&Input::Timer(name.to_owned()))
@@ -132,65 +133,56 @@ impl<D: Decider<Out = Out>> Aggregate<D> {
     fn input(&mut self, input: &Input<D::Command, D::FollowUp>) -> Then<D::Event> {
         self.inputs += 1;
         let key = self.key.clone();
-        let context = Context {
+        let info = InputInfo {
             key: &key,
             at_ms: self.at_ms,
             input_id: Uuid::from_u128(self.inputs),
             version: self.version,
             principal: "somebody",
         };
-        let member = D::member(input);
-        let held = member.as_ref().and_then(|member| self.members.get(member));
-        let decision = D::decide(self.state.as_ref(), held, input, &context);
-        assert_eq!(
-            decision,
-            D::decide(self.state.as_ref(), held, input, &context),
-            "decides alike twice"
-        );
+        let child = D::child_of_input(input);
+        let held = child.as_ref().and_then(|child| self.children.get(child));
+        let decided = D::decide(self.state.as_ref(), held, input, &info);
+        let again = D::decide(self.state.as_ref(), held, input, &info);
+        assert_eq!(decided, again, "the same input gives the same decision");
+        let decision = decided.unwrap_or_else(|refusal| Decision::nothing().refused(refusal));
 
-        if decision.verdict == Verdict::Pending {
-            assert!(matches!(input, Input::Command(_)), "only commands can be pending");
-            assert!(
-                !self.pending,
-                "the engine allows one pending command; the decider has to refuse: {input:?}"
-            );
+        if decision.status == CommandStatus::Pending {
+            assert!(matches!(input, Input::Command(_)), "only a command can be pending: {input:?}");
+            assert!(!self.pending, "the decider must refuse a second pending command: {input:?}");
             self.pending = true;
         }
         let (mut sent, mut concluded) = (Vec::new(), None);
         for event in &decision.events {
             self.version += 1;
             self.state = D::evolve(self.state.take(), event);
-            if let Some(name) = D::member_of(event) {
-                assert_eq!(Some(&name), member.as_ref(), "events name the input's member");
-                let before = self.members.remove(&name);
-                self.members.extend(D::evolve_member(before, event).map(|after| (name, after)));
+            if let Some(name) = D::child_of_event(event) {
+                assert_eq!(Some(&name), child.as_ref(), "an event names its input's child");
+                let before = self.children.remove(&name);
+                self.children.extend(D::evolve_child(before, event).map(|after| (name, after)));
             }
-            let reactions = D::react(self.state.as_ref(), event, &context);
-            assert_eq!(
-                reactions,
-                D::react(self.state.as_ref(), event, &context),
-                "reacts alike twice"
-            );
+            let reactions = D::react(self.state.as_ref(), event, &info);
+            let again = D::react(self.state.as_ref(), event, &info);
+            assert_eq!(reactions, again, "the same event gives the same reactions");
             self.carry_out(reactions, &mut sent, &mut concluded);
         }
         self.carry_out(decision.reactions, &mut sent, &mut concluded);
-        Then { events: decision.events, sent, verdict: decision.verdict, concluded }
+        Then { events: decision.events, sent, status: decision.status, concluded }
     }
 
     fn carry_out(
         &mut self,
         reactions: Vec<Reaction<Out>>,
         sent: &mut Vec<(&'static str, String, Option<Out>)>,
-        concluded: &mut Option<Verdict>,
+        concluded: &mut Option<Result<(), Refusal>>,
     ) {
         for reaction in reactions {
             match reaction {
                 Reaction::Send { topic, key, message } => sent.push((topic, key, message)),
                 Reaction::SetTimer { name, due_ms } => drop(self.timers.insert(name, due_ms)),
                 Reaction::CancelTimer { name } => drop(self.timers.remove(&name)),
-                Reaction::Conclude(verdict) if self.pending => {
-                    assert_ne!(verdict, Verdict::Pending, "the end of a saga is an answer");
-                    assert!(concluded.replace(verdict).is_none(), "a command is answered once");
+                Reaction::Conclude(end) if self.pending => {
+                    assert!(concluded.replace(end).is_none(), "a command ends once");
                     self.pending = false;
                 }
                 Reaction::Conclude(_) => {}

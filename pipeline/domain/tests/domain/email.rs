@@ -1,4 +1,4 @@
-//! Addresses: at most one user's.
+//! Claims on addresses: at most one user holds an address.
 
 use domain::{Out, email::Email};
 use schemas::{
@@ -34,7 +34,7 @@ fn anns() -> Aggregate<Email> {
 }
 
 #[test]
-fn who_asks_first_gets_it() {
+fn first_claim_is_granted_and_a_second_one_refused() {
     let mut address = Aggregate::<Email>::new("f1");
     let then = address.follow_up(claim(ANN));
     let claimed = EmailClaimed { email_fingerprint: "f1".into(), user_id: ANN };
@@ -45,13 +45,13 @@ fn who_asks_first_gets_it() {
 }
 
 #[test]
-fn its_owner_may_ask_again() {
+fn repeated_claim_of_the_owner_is_granted_without_an_event() {
     let then = anns().follow_up(claim(ANN));
     assert_eq!((then.events, then.sent), (Vec::new(), vec![answer(ANN, true)]));
 }
 
 #[test]
-fn what_is_released_is_free_for_others() {
+fn released_address_can_be_claimed_by_another_user() {
     let mut address = anns();
     let then = address.follow_up(release(ANN));
     let released = EmailReleased { email_fingerprint: "f1".into(), user_id: ANN };
@@ -60,7 +60,7 @@ fn what_is_released_is_free_for_others() {
 }
 
 #[test]
-fn only_its_owner_releases_it_and_once() {
+fn release_by_another_user_or_of_a_free_address_is_ignored() {
     let mut address = anns();
     address.follow_up(release(BOB)).nothing();
     assert!(matches!(address.state, Some(State::Claimed(_))));

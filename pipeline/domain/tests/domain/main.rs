@@ -1,4 +1,4 @@
-//! What the domain promises, told as given / when / then. No log, no clock and no store takes part.
+//! The rules of the domain as given / when / then. There is no log, clock or store in here.
 #![allow(clippy::unwrap_used)]
 
 mod aggregate;

@@ -1,8 +1,8 @@
-//! Notifications: the inbox, and mails that are tried again.
+//! Notifications: the inbox, and the attempts to send a mail.
 
 use domain::{
     Out,
-    decider::{Reaction, Verdict},
+    decider::{CommandStatus, Reaction},
     notification::{Notification, policy},
     refusals,
 };
@@ -65,7 +65,7 @@ fn requested(events: &[Event]) -> Option<&MailRequested> {
 }
 
 #[test]
-fn it_is_raised_once() {
+fn notification_is_raised_once() {
     let mut notification = Aggregate::<Notification>::new(ID);
     let then = notification.follow_up(raise(false));
     let [Event::NotificationRaised(event)] = &then.events[..] else { panic!("{then:?}") };
@@ -77,7 +77,7 @@ fn it_is_raised_once() {
 }
 
 #[test]
-fn each_kind_says_something_and_nothing_personal() {
+fn each_kind_has_its_own_text_without_personal_data() {
     let reasons = [
         None,
         Some(refusals::OUT_OF_STOCK),
@@ -100,7 +100,7 @@ fn each_kind_says_something_and_nothing_personal() {
 }
 
 #[test]
-fn with_a_mail_server_a_mail_is_asked_for() {
+fn mail_is_requested_if_the_service_has_a_mail_server() {
     let mut notification = Aggregate::<Notification>::new(ID);
     let then = notification.follow_up(raise(true));
     let request = requested(&then.events).unwrap();
@@ -112,7 +112,7 @@ fn with_a_mail_server_a_mail_is_asked_for() {
 }
 
 #[test]
-fn a_mail_that_is_delivered_is_done_with() {
+fn delivered_mail_needs_no_further_report() {
     let mut notification = raised(true);
     let then = notification.command(report(1, true));
     assert_eq!(
@@ -127,12 +127,12 @@ fn a_mail_that_is_delivered_is_done_with() {
 }
 
 #[test]
-fn a_mail_is_tried_five_times_with_longer_and_longer_pauses() {
+fn mail_is_tried_five_times_with_growing_pauses() {
     let mut notification = raised(true);
     let message_id = state(&notification).message_id.clone();
     for (attempt, pause_ms) in [(1, 5_000), (2, 20_000), (3, 80_000), (4, 320_000)] {
         let then = notification.command(report(attempt, false));
-        assert_eq!((then.events.len(), then.verdict), (0, Verdict::Accepted));
+        assert_eq!((then.events.len(), then.status), (0, CommandStatus::Accepted));
         assert_eq!(due_ms(&notification), [notification.at_ms + pause_ms], "attempt {attempt}");
         let then = notification.fire();
         let request = requested(&then.events).unwrap();
@@ -147,7 +147,7 @@ fn a_mail_is_tried_five_times_with_longer_and_longer_pauses() {
 }
 
 #[test]
-fn an_attempt_that_nobody_reports_on_is_taken_for_failed() {
+fn attempt_without_a_report_counts_as_failed() {
     let mut notification = raised(true);
     for attempt in 2..=5 {
         assert_eq!(requested(&notification.fire().events).unwrap().attempt, attempt);
@@ -162,7 +162,7 @@ fn an_attempt_that_nobody_reports_on_is_taken_for_failed() {
 }
 
 #[test]
-fn a_doubled_report_of_a_failure_is_no_further_attempt() {
+fn repeated_report_of_a_failure_is_no_further_attempt() {
     let mut notification = raised(true);
     notification.command(report(1, false));
     notification.command(report(1, false));
@@ -172,7 +172,7 @@ fn a_doubled_report_of_a_failure_is_no_further_attempt() {
 }
 
 #[test]
-fn without_a_mail_there_is_nothing_to_report() {
+fn report_without_a_mail_is_refused() {
     assert_eq!(raised(false).command(report(0, true)).refused(), refusals::WRONG_STAGE);
     assert_eq!(raised(false).command(report(1, true)).refused(), refusals::WRONG_STAGE);
     raised(false).timer("retry").nothing();
@@ -180,7 +180,7 @@ fn without_a_mail_there_is_nothing_to_report() {
 }
 
 #[test]
-fn it_is_read_once_and_only_by_whom_it_is_for() {
+fn notification_is_read_once_and_only_by_its_user() {
     let mut notification = raised(false);
     assert_eq!(
         notification.command(MarkRead { user_id: ORDER, ..read() }).refused(),
@@ -195,7 +195,7 @@ fn it_is_read_once_and_only_by_whom_it_is_for() {
 }
 
 #[test]
-fn reading_does_not_disturb_the_mail() {
+fn reading_does_not_change_the_mail() {
     let mut notification = raised(true);
     notification.command(read());
     assert_eq!(notification.command(report(1, true)).events.len(), 1);
@@ -206,7 +206,7 @@ fn reading_does_not_disturb_the_mail() {
 }
 
 #[test]
-fn what_was_never_raised_is_not_found() {
+fn unknown_notification_is_not_found() {
     let mut notification = Aggregate::<Notification>::new(ID);
     assert_eq!(notification.command(read()).refused(), refusals::NOT_FOUND);
     assert_eq!(notification.command(report(1, true)).refused(), refusals::NOT_FOUND);
@@ -228,7 +228,7 @@ fn only(reactions: Vec<Reaction<Out>>) -> (String, RaiseNotification) {
 }
 
 #[test]
-fn the_ends_of_an_order_and_a_registration_are_told() {
+fn end_of_an_order_and_registration_raise_a_notification() {
     let (order_id, user_id) = (ORDER, ANN);
     let total = Money { amount_minor: 1, currency: "EUR".into() };
     let lines = Vec::new();
@@ -280,7 +280,7 @@ fn the_ends_of_an_order_and_a_registration_are_told() {
 }
 
 #[test]
-fn other_events_are_not_told() {
+fn other_events_raise_no_notification() {
     let placed = OrderPlaced { order_id: ORDER, user_id: ANN, lines: Vec::new(), placed_at: 0 };
     assert!(policy::from_order_event(&placed.into(), ID, true).is_empty());
     let renamed: user::Event = NameChanged { user_id: ANN, name: "Anna".into() }.into();

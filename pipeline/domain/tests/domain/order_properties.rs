@@ -1,7 +1,6 @@
-//! Orders and stocks together, under whatever order of answers, deadlines and cancellations the log
-//! brings about.
-//!
-//! Follow-ups between two keys stay in order, as they do in one partition; nothing else is certain.
+//! Properties of orders and stocks together, under any sequence of replies, deadlines and
+//! cancellations that the log allows: follow-ups between two keys stay in order, as in one
+//! partition; everything else may come in any order.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,13 +25,13 @@ enum Step {
     Cancel(u128),
     Deadline(u128),
     Receive(usize, i32),
-    /// Delivers the next message of one of the ways between two keys.
+    /// Delivers the next message of one of the queues between two keys.
     Deliver(usize),
-    /// Delivers it, and leaves it where it is: it will come twice.
+    /// Delivers the next message and keeps it in the queue, so that it is delivered twice.
     Double(usize),
 }
 
-/// An order, a product, and whether the message goes to the product.
+/// The queue between two keys: order, product, and whether its messages go to the product.
 type Way = (u128, String, bool);
 
 struct World {
@@ -43,7 +42,7 @@ struct World {
 }
 
 impl World {
-    /// All products but the last, which nobody sells; the second is paid in another currency.
+    /// A world with all products but the last; the second one's price is in another currency.
     fn new() -> Self {
         let mut stocks: BTreeMap<_, _> =
             SKUS.map(|sku| (sku.to_owned(), Aggregate::new(sku))).into();
@@ -143,7 +142,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_order_ends_and_holds_what_it_should(steps in prop::collection::vec(step(), 1..80)) {
+    fn every_order_ends_and_holds_its_lines_only_if_confirmed(
+        steps in prop::collection::vec(step(), 1..80)
+    ) {
         let mut world = World::new();
         let placed = |world: &World| {
             let placed = |order: &Aggregate<Order>| order.state.is_some();
@@ -156,14 +157,15 @@ proptest! {
 
         for id in placed(&world) {
             let order = &world.orders[&id];
-            prop_assert!(!order.pending, "every stock has answered, so the order has ended: {:?}", order.state);
+            let state = &order.state;
+            prop_assert!(!order.pending, "all stocks have replied, so the order has ended: {state:?}");
             prop_assert!(order.timers.is_empty());
-            prop_assert_eq!(world.answers[&id], 1, "the command is answered once");
+            prop_assert_eq!(world.answers[&id], 1, "the command ends once");
 
             let held: BTreeMap<_, _> = world
                 .stocks
                 .iter()
-                .filter_map(|(sku, stock)| Some((sku.clone(), stock.members.get(&order.key)?)))
+                .filter_map(|(sku, stock)| Some((sku.clone(), stock.children.get(&order.key)?)))
                 .map(|(sku, Member::Reservation(held))| (sku, held.quantity))
                 .collect();
             let wanted: BTreeMap<_, _> = match order.state.as_ref().unwrap() {
@@ -171,7 +173,9 @@ proptest! {
                     confirmed.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect()
                 }
                 order::State::Rejected(_) | order::State::Cancelled(_) => BTreeMap::new(),
-                order::State::Placed(_) => return Err(TestCaseError::fail("an order without an end")),
+                order::State::Placed(_) => {
+                    return Err(TestCaseError::fail("an order without an end"));
+                }
             };
             prop_assert_eq!(held, wanted, "{:?}", order.state);
         }

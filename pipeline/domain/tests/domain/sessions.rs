@@ -1,7 +1,7 @@
-//! Sessions and the rules of refresh tokens.
+//! Sessions, and the rules of refresh tokens.
 
 use domain::{
-    decider::Verdict,
+    decider::CommandStatus,
     refusals,
     user::{GRACE_MS, SESSIONS_MAX, User},
 };
@@ -34,7 +34,7 @@ fn start(number: u128) -> StartSession {
     }
 }
 
-/// Presents the token of `generation` and asks for its successor.
+/// Presents the token of `generation`, and requests its successor.
 fn refresh(number: u128, generation: i32) -> RefreshSession {
     RefreshSession {
         user_id: ANN,
@@ -52,7 +52,7 @@ fn logged_in() -> Aggregate<User> {
 }
 
 #[test]
-fn a_session_starts_with_its_first_token() {
+fn started_session_has_its_first_token() {
     let then = ann().command(start(1));
     let started = SessionStarted {
         user_id: ANN,
@@ -61,18 +61,18 @@ fn a_session_starts_with_its_first_token() {
         started_at: START_MS,
         expires_at: EXPIRES_AT,
     };
-    assert_eq!((then.events, then.verdict), (vec![Event::from(started)], Verdict::Accepted));
+    assert_eq!((then.events, then.status), (vec![Event::from(started)], CommandStatus::Accepted));
 }
 
 #[test]
-fn a_session_needs_the_password_of_now_and_an_id_of_its_own() {
+fn session_with_a_stale_credential_or_a_used_id_is_refused() {
     let stale = StartSession { credential_version: 2, ..start(1) };
     assert_eq!(ann().command(stale).refused(), refusals::STALE_CREDENTIAL);
     assert_eq!(logged_in().command(start(1)).refused(), refusals::ALREADY_EXISTS);
 }
 
 #[test]
-fn one_more_than_enough_ends_the_oldest() {
+fn session_above_the_maximum_ends_the_oldest() {
     let mut user = ann();
     for number in 0..20 {
         assert!(ends(&user.command(start(number))).is_empty());
@@ -82,7 +82,7 @@ fn one_more_than_enough_ends_the_oldest() {
 }
 
 #[test]
-fn sessions_that_have_expired_take_no_place() {
+fn expired_sessions_do_not_count() {
     let mut user = ann();
     for number in 0..20 {
         user.command(start(number));
@@ -94,7 +94,7 @@ fn sessions_that_have_expired_take_no_place() {
 }
 
 #[test]
-fn a_token_is_good_once() {
+fn token_is_replaced_by_each_refresh() {
     let mut user = logged_in();
     user.wait_ms(DAY_MS);
     let then = user.command(refresh(1, 0));
@@ -105,12 +105,12 @@ fn a_token_is_good_once() {
         refresh_hash: "r1".into(),
         refreshed_at: START_MS + DAY_MS,
     };
-    assert_eq!((then.events, then.verdict), (vec![Event::from(refreshed)], Verdict::Accepted));
-    assert_eq!(user.command(refresh(1, 1)).verdict, Verdict::Accepted);
+    assert_eq!((then.events, then.status), (vec![Event::from(refreshed)], CommandStatus::Accepted));
+    assert_eq!(user.command(refresh(1, 1)).status, CommandStatus::Accepted);
 }
 
 #[test]
-fn an_answer_that_was_lost_is_given_again_for_ten_seconds() {
+fn repeated_token_gets_the_same_successor_for_ten_seconds() {
     let mut user = logged_in();
     user.command(refresh(1, 0));
     user.command(refresh(1, 0)).nothing();
@@ -121,7 +121,7 @@ fn an_answer_that_was_lost_is_given_again_for_ten_seconds() {
 }
 
 #[test]
-fn reuse_ends_the_session() {
+fn reused_token_ends_the_session() {
     // Its successor was used.
     let mut user = logged_in();
     user.command(refresh(1, 0));
@@ -129,12 +129,12 @@ fn reuse_ends_the_session() {
     let then = user.command(refresh(1, 0));
     assert_eq!(then.refused(), refusals::TOKEN_REUSED);
     assert_eq!(ends(&then), [(id(1), SessionEnd::Reused)]);
-    // Whoever has the newest token is out, too.
+    // The newest token does not work any more either.
     assert_eq!(user.command(refresh(1, 2)).refused(), refusals::SESSION_ENDED);
 }
 
 #[test]
-fn a_token_that_was_never_given_ends_the_session() {
+fn forged_token_ends_the_session() {
     let forged = [
         RefreshSession { presented_hash: "forged".into(), ..refresh(1, 0) },
         RefreshSession { generation: 1, ..refresh(1, 0) },
@@ -149,7 +149,7 @@ fn a_token_that_was_never_given_ends_the_session() {
 }
 
 #[test]
-fn another_successor_within_ten_seconds_is_reuse() {
+fn repeated_token_with_another_successor_is_reuse() {
     let mut user = logged_in();
     user.command(refresh(1, 0));
     let other = RefreshSession { successor_hash: "other".into(), ..refresh(1, 0) };
@@ -157,7 +157,7 @@ fn another_successor_within_ten_seconds_is_reuse() {
 }
 
 #[test]
-fn a_session_that_ended_or_expired_is_not_refreshed() {
+fn ended_or_expired_session_is_not_refreshed() {
     assert_eq!(ann().command(refresh(1, 0)).refused(), refusals::SESSION_ENDED);
     let mut user = logged_in();
     user.wait_ms(30 * DAY_MS);
@@ -165,7 +165,7 @@ fn a_session_that_ended_or_expired_is_not_refreshed() {
 }
 
 #[test]
-fn logging_out_twice_is_fine() {
+fn second_log_out_changes_nothing() {
     let mut user = logged_in();
     let end = || EndSession { user_id: ANN, session_id: id(1) };
     assert_eq!(ends(&user.command(end())), [(id(1), SessionEnd::LoggedOut)]);
@@ -173,7 +173,7 @@ fn logging_out_twice_is_fine() {
 }
 
 #[test]
-fn a_new_password_and_leaving_end_all_sessions_but_a_better_hash_none() {
+fn new_password_and_deactivation_end_all_sessions_but_a_rehash_none() {
     let two = || {
         let mut user = logged_in();
         user.command(start(2));
@@ -202,12 +202,15 @@ proptest! {
             let expires_at = user.at_ms + days * DAY_MS;
             match kind {
                 0 => drop(user.command(refresh(number, 0))),
-                1 if number < 4 => drop(user.command(EndSession { user_id: ANN, session_id: id(number) })),
+                1 if number < 4 => {
+                    drop(user.command(EndSession { user_id: ANN, session_id: id(number) }));
+                }
                 _ => drop(user.command(StartSession { expires_at, ..start(number) })),
             }
             let sessions = &active(&user).sessions;
             prop_assert!(sessions.len() <= SESSIONS_MAX);
-            let ids: std::collections::BTreeSet<_> = sessions.iter().map(|session| session.session_id).collect();
+            let ids = sessions.iter().map(|session| session.session_id);
+            let ids: std::collections::BTreeSet<_> = ids.collect();
             prop_assert_eq!(ids.len(), sessions.len());
         }
     }

@@ -1,6 +1,6 @@
-//! Products and their stock.
+//! Products and their stock: reservations, receipts and releases.
 
-use domain::{Out, decider::Verdict, refusals, stock::Stock};
+use domain::{Out, decider::CommandStatus, refusals, stock::Stock};
 use schemas::{
     Money,
     order::{self, RecordReservation},
@@ -73,7 +73,7 @@ fn figures(cup: &Aggregate<Stock>) -> (i64, i64, i64) {
 }
 
 #[test]
-fn a_product_begins_with_nothing_in_stock() {
+fn new_product_has_nothing_in_stock() {
     let mut cup = Aggregate::<Stock>::new("cup");
     let then = cup.command(add());
     let AddProduct { sku, name, price } = add();
@@ -82,7 +82,7 @@ fn a_product_begins_with_nothing_in_stock() {
 }
 
 #[test]
-fn products_that_make_no_sense_are_refused() {
+fn product_outside_its_bounds_is_refused() {
     let refused = |change: fn(&mut AddProduct)| {
         let mut cup = Aggregate::<Stock>::new("cup");
         let mut add = add();
@@ -102,19 +102,19 @@ fn products_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_product_is_added_once() {
+fn second_product_of_one_sku_is_refused() {
     assert_eq!(cups(1).command(add()).refused(), refusals::ALREADY_EXISTS);
 }
 
 #[test]
-fn what_arrives_is_free() {
+fn received_pieces_are_free() {
     let then = cups(1).command(receive(4));
     let received = StockReceived { sku: "cup".into(), quantity: 4, received: 5, free: 5, held: 0 };
-    assert_eq!((then.events, then.verdict), (vec![received.into()], Verdict::Accepted));
+    assert_eq!((then.events, then.status), (vec![received.into()], CommandStatus::Accepted));
 }
 
 #[test]
-fn goods_arrive_only_for_products_and_in_sensible_numbers() {
+fn receipt_without_a_product_or_outside_its_bounds_is_refused() {
     assert_eq!(Aggregate::<Stock>::new("cup").command(receive(1)).refused(), refusals::NOT_FOUND);
     for quantity in [i32::MIN, -1, 0, 1_000_001, i32::MAX] {
         assert_eq!(cups(1).command(receive(quantity)).refused(), refusals::INVALID, "{quantity}");
@@ -124,7 +124,7 @@ fn goods_arrive_only_for_products_and_in_sensible_numbers() {
 }
 
 #[test]
-fn a_reservation_holds_and_tells_the_order_the_price() {
+fn reservation_holds_pieces_and_sends_the_price_to_the_order() {
     let mut cup = cups(5);
     let then = cup.follow_up(reserve(ORDER, 3));
     let reserved = StockReserved {
@@ -138,11 +138,11 @@ fn a_reservation_holds_and_tells_the_order_the_price() {
     };
     assert_eq!(then.events, [Event::from(reserved)]);
     assert_eq!(then.sent, [granted(3)]);
-    assert!(matches!(&cup.members[&ORDER.to_string()], Member::Reservation(r) if r.quantity == 3));
+    assert!(matches!(&cup.children[&ORDER.to_string()], Member::Reservation(r) if r.quantity == 3));
 }
 
 #[test]
-fn asking_twice_holds_once_and_answers_twice() {
+fn repeated_reservation_holds_once_and_is_answered_twice() {
     let mut cup = cups(5);
     cup.follow_up(reserve(ORDER, 3));
     let again = cup.follow_up(reserve(ORDER, 3));
@@ -151,7 +151,7 @@ fn asking_twice_holds_once_and_answers_twice() {
 }
 
 #[test]
-fn what_is_not_there_is_not_promised() {
+fn reservation_of_more_than_is_free_is_refused() {
     let mut cup = cups(2);
     let then = cup.follow_up(reserve(ORDER, 3));
     let refused = StockRefused {
@@ -165,11 +165,11 @@ fn what_is_not_there_is_not_promised() {
     };
     assert_eq!(then.events, [Event::from(refused)]);
     assert_eq!(then.sent, [denied(3, refusals::OUT_OF_STOCK)]);
-    assert!(cup.members.is_empty());
+    assert!(cup.children.is_empty());
 }
 
 #[test]
-fn a_key_without_a_product_answers_and_keeps_nothing() {
+fn reservation_of_an_unknown_product_is_answered_without_an_event() {
     let mut cup = Aggregate::<Stock>::new("cup");
     let then = cup.follow_up(reserve(ORDER, 1));
     assert_eq!((then.events, then.sent), (Vec::new(), vec![denied(1, refusals::UNKNOWN_PRODUCT)]));
@@ -179,7 +179,7 @@ fn a_key_without_a_product_answers_and_keeps_nothing() {
 }
 
 #[test]
-fn what_is_released_is_free_again_once() {
+fn released_pieces_are_free_again_once() {
     let mut cup = cups(5);
     cup.follow_up(reserve(ORDER, 3));
     let then = cup.follow_up(release(ORDER));
@@ -192,13 +192,13 @@ fn what_is_released_is_free_again_once() {
         held: 0,
     };
     assert_eq!(then.events, [Event::from(released)]);
-    assert!(cup.members.is_empty());
+    assert!(cup.children.is_empty());
     cup.follow_up(release(ORDER)).nothing();
     assert_eq!(figures(&cup), (5, 5, 0));
 }
 
 #[test]
-fn only_the_order_that_holds_can_release() {
+fn release_by_an_order_without_a_reservation_is_ignored() {
     let mut cup = cups(5);
     cup.follow_up(reserve(ORDER, 3));
     cup.follow_up(release(Uuid::from_u128(8))).nothing();

@@ -1,5 +1,5 @@
-//! Whatever is asked of a stock, in whatever order: nothing is negative, and nothing is lost or
-//! made.
+//! Properties of a stock under any sequence of inputs: no figure is negative, and the figures add
+//! up.
 
 use domain::stock::Stock;
 use proptest::prelude::*;
@@ -27,17 +27,21 @@ fn step() -> impl Strategy<Value = Step> {
     let add = Command::from(AddProduct { sku: sku(), name: "cup".into(), price });
     prop_oneof![
         1 => Just(Step::Command(add)),
-        3 => quantity().prop_map(move |quantity| Step::Command(ReceiveStock { sku: sku(), quantity }.into())),
+        3 => quantity().prop_map(move |quantity| {
+            Step::Command(ReceiveStock { sku: sku(), quantity }.into())
+        }),
         6 => (order(), quantity()).prop_map(move |(order_id, quantity)| {
             Step::FollowUp(ReserveStock { sku: sku(), order_id, quantity }.into())
         }),
-        4 => order().prop_map(move |order_id| Step::FollowUp(ReleaseStock { sku: sku(), order_id }.into())),
+        4 => order().prop_map(move |order_id| {
+            Step::FollowUp(ReleaseStock { sku: sku(), order_id }.into())
+        }),
     ]
 }
 
 proptest! {
     #[test]
-    fn received_is_free_plus_held_and_held_is_what_orders_hold(
+    fn received_is_free_plus_held_and_held_is_the_sum_of_reservations(
         steps in prop::collection::vec(step(), 1..60)
     ) {
         let mut cup = Aggregate::<Stock>::new("cup");
@@ -46,7 +50,7 @@ proptest! {
                 Step::Command(command) => cup.command(command),
                 Step::FollowUp(FollowUp::ReserveStock(asked)) => {
                     let then = cup.follow_up(asked);
-                    prop_assert_eq!(then.sent.len(), 1, "each reservation that is asked for gets an answer");
+                    prop_assert_eq!(then.sent.len(), 1, "each request gets a reply");
                     then
                 }
                 Step::FollowUp(follow_up) => cup.follow_up(follow_up),
@@ -55,8 +59,8 @@ proptest! {
                 prop_assert!(then.events.is_empty());
                 continue;
             };
-            let held: i64 =
-                cup.members.values().map(|Member::Reservation(held)| i64::from(held.quantity)).sum();
+            let quantity = |Member::Reservation(held): &Member| i64::from(held.quantity);
+            let held: i64 = cup.children.values().map(quantity).sum();
             prop_assert!(product.free >= 0 && product.held >= 0, "{:?}", product);
             prop_assert_eq!(product.received, product.free + product.held);
             prop_assert_eq!(product.held, held);

@@ -1,13 +1,26 @@
-//! One partition number of a processor: its aggregates, and everything that it has to remember.
+//! A task: one partition number of a processor, with its aggregates and everything else that its
+//! changelog keeps.
 //!
-//! A task turns a record into effects, behind a savepoint of its own, and knows what of its state
-//! is committed, in flight and pending. It never does I/O: the worker polls, commits and restores.
+//! A task turns an input into records, behind a savepoint of its own, and knows which part of its
+//! state is committed, in flight and pending ([`transaction`]). It never does I/O: the worker
+//! polls, commits and restores.
 
 mod apply;
+mod changes;
+mod command;
+mod effects;
+mod fail;
+mod forget;
+mod outcome;
 mod parked;
-mod recall;
+mod redrive;
+mod restore;
+mod row;
+mod timers;
+mod transaction;
 
-pub(crate) use recall::Unwritten;
+pub(crate) use changes::ChangesError;
+pub(crate) use restore::LoadError;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -21,40 +34,26 @@ use schemas::{
 };
 
 use crate::{
-    aggregate::Aggregates,
-    envelope::Stamp,
-    metrics::Metrics,
-    table::{Savepoint, Table},
-    topology::Topology,
+    aggregate::Aggregates, envelope::Stamp, metrics::Metrics, table::Table, topology::Topology,
 };
+use transaction::TaskSavepoint;
 
-/// The queue of a parked key.
+/// The bounds of a task's memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How long the task keeps a command's outcome.
+    pub(crate) horizon_ms: i64,
+    /// How long the task keeps a finished aggregate.
+    pub(crate) retention_ms: i64,
+    /// The most bytes in the parked records of all keys.
+    pub(crate) parked_bytes_max: u64,
+}
+
+/// The length of the queue of a parked key.
 #[derive(Clone, Copy, Debug, Default)]
 struct Queue {
     count: u32,
     bytes: u64,
-}
-
-/// How many kinds of aggregates a processor may have: a place in their tables is taken for every
-/// record.
-pub(crate) const KINDS_MAX: usize = 4;
-
-/// A place in all the tables of a task.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    kinds: [[Savepoint; 2]; KINDS_MAX],
-    own: [Savepoint; 5],
-}
-
-/// For how long a task remembers, and how much.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    /// For how long a command's outcome is remembered.
-    pub(crate) horizon_ms: i64,
-    /// For how long a finished aggregate is remembered.
-    pub(crate) retention_ms: i64,
-    /// How many bytes the parked records of all keys may have.
-    pub(crate) parked_bytes_max: u64,
 }
 
 /// One partition number of a processor.
@@ -65,51 +64,59 @@ pub(crate) struct Task {
     metrics: Metrics,
     stamp: Stamp,
     bounds: Bounds,
-    kinds: Vec<Box<dyn Aggregates>>,
-    handled: Table<Handled>,
+
+    /// The aggregates of each decider, in the order of [`Topology::aggregates`].
+    aggregates: Vec<Box<dyn Aggregates>>,
+    /// Commands by id, for deduplication. A pending command has no outcome yet.
+    dedup: Table<Handled>,
+    /// Pending commands by `<context>/<key>`.
     waiting: Table<Waiting>,
+    /// Due times by the name `<context>/<key>␟<name>`.
     timers: Table<i64>,
+    /// Parked records by `<topic>/<key>␟<offset>`.
     parked: Table<Parked>,
+    /// The lengths of the queues of parked records by `<topic>/<key>`.
     queues: Table<Queue>,
-    /// The next offset of each input topic, by topic; topics that were never read are not here.
+
+    /// The next offset of each input topic that was ever read.
     positions: Vec<(Topic, i64)>,
-    /// Where the transaction in flight ends and the pending one begins.
-    sealed: Place,
-    /// How far the pending writes have been written already.
-    written: Place,
-    /// The positions there, and those that are committed.
+    /// The end of the writes of the transaction in flight: pending writes are behind it.
+    sealed: TaskSavepoint,
+    /// The end of the pending writes that are in the output already.
+    written: TaskSavepoint,
+    /// The positions at `sealed`.
     sealed_positions: Vec<(Topic, i64)>,
+    /// The positions of the latest transaction that was committed.
     committed_positions: Vec<(Topic, i64)>,
-    /// Timers by the time that they come due. May name some that are gone: the table decides.
+
+    /// Timers by due time. Some may be replaced or cancelled; `timers` is authoritative.
     due: BTreeSet<(i64, Box<str>)>,
-    /// Commands by the time that they were received, to be forgotten.
+    /// Commands by receive time, to be forgotten in this order.
     expiry: VecDeque<(i64, Box<str>)>,
-    /// The latest record time that was seen, in milliseconds since the epoch.
+    /// The latest record time, in milliseconds since the epoch.
     latest_ms: i64,
-    /// The time from which a command's age counts: the latest record time when all input was last
-    /// read, and at most [`AHEAD_MAX_MS`] ahead of the service's clock.
+    /// The time against which a command's age is measured: the latest record time when all input
+    /// was last read, and at most [`AHEAD_MAX_MS`] ahead of the service's clock.
     stream_ms: i64,
-    /// Whether anything was applied since the last seal.
+    /// Whether an input was applied or a timer fired since the last seal.
     touched: bool,
-    /// How many records and timers were worked on since changes were last written.
-    worked: usize,
-    /// How many records of the changelog are of contexts and topics that this processor does not
-    /// have.
+    /// How many records and timers were processed since changes were last written.
+    processed: usize,
+    /// How many changelog records belong to contexts and topics that this processor does not have.
     foreign: usize,
-    /// Whether log and changelog have a position for every input: then only changed ones are
-    /// written.
-    announced: bool,
+    /// Whether the changelog has a position for every input. Then only changed ones are written.
+    has_all_positions: bool,
     /// Whether the transaction in flight holds anything of this task.
     in_flight: bool,
-    /// Whether the changes of each input are checked by themselves: see [`Task::check_each`].
-    checks: bool,
+    /// Whether the size of the changes of each input is checked: see [`Task::check_each_input`].
+    checks_each_input: bool,
 }
 
 /// How far the stream's time may be ahead of the service's clock: five minutes.
 const AHEAD_MAX_MS: i64 = 300_000;
 
 impl Task {
-    /// An empty task.
+    /// Creates an empty task, to be restored.
     pub(crate) fn new(
         partition: i32,
         topology: Arc<Topology>,
@@ -117,10 +124,9 @@ impl Task {
         metrics: Metrics,
         bounds: Bounds,
     ) -> Self {
-        let kinds: Vec<_> = topology.kinds.iter().map(|make| make(!topology.plain)).collect();
+        let versioned = !topology.plain;
+        let aggregates = topology.aggregates.iter().map(|one| (one.create)(versioned)).collect();
         let stamp = Stamp::new(topology.source.clone(), 0);
-        let start = Savepoint::default();
-        let sealed = Place { kinds: [[start; 2]; KINDS_MAX], own: [start; 5] };
         Self {
             partition,
             topology,
@@ -128,15 +134,15 @@ impl Task {
             metrics,
             stamp,
             bounds,
-            kinds,
-            handled: Table::default(),
+            aggregates,
+            dedup: Table::default(),
             waiting: Table::default(),
             timers: Table::default(),
             parked: Table::default(),
             queues: Table::default(),
             positions: Vec::new(),
-            sealed,
-            written: sealed,
+            sealed: TaskSavepoint::default(),
+            written: TaskSavepoint::default(),
             sealed_positions: Vec::new(),
             committed_positions: Vec::new(),
             due: BTreeSet::new(),
@@ -144,163 +150,69 @@ impl Task {
             latest_ms: 0,
             stream_ms: 0,
             touched: false,
-            worked: 0,
+            processed: 0,
             foreign: 0,
-            announced: false,
+            has_all_positions: false,
             in_flight: false,
-            checks: false,
+            checks_each_input: false,
         }
     }
 
-    /// The next offset of each input topic that was ever read, as the state stands now.
+    /// The next offset of each input topic that was ever read, including pending inputs.
     pub(crate) fn positions(&self) -> &[(Topic, i64)] {
         &self.positions
     }
 
-    /// Sets where the inputs are read from: what the group has committed, or the log's beginning.
-    /// With `anew`, the positions are others than those that were committed, and are to be
-    /// committed.
-    pub(crate) fn start_at(&mut self, positions: Vec<(Topic, i64)>, anew: bool) {
-        self.announced &= !anew;
+    /// Sets the positions after a restore. With `adjusted`, they differ from the changelog's, so
+    /// that the next transaction must carry all of them.
+    pub(crate) fn start_at(&mut self, positions: Vec<(Topic, i64)>, adjusted: bool) {
+        self.has_all_positions &= !adjusted;
         self.committed_positions.clone_from(&positions);
         self.sealed_positions.clone_from(&positions);
         self.positions = positions;
     }
 
-    /// All input up to `now_ms` by the service's clock has been read, so the stream's time moves
-    /// on. Not before: after an outage the topics are read in any order, and a newer record of one
-    /// must not make an older command of another too old. A record of a broker whose clock is ahead
-    /// moves it hardly.
+    /// Advances the stream's time, because the worker has read all input up to `now_ms` of the
+    /// service's clock.
+    ///
+    /// Before that the time must stand still: after an outage the topics are read in any order, and
+    /// a newer record of one topic must not make an older command of another one expire. The bound
+    /// limits the effect of a record from a broker whose clock is ahead.
     pub(crate) fn drained(&mut self, now_ms: i64) {
         self.stream_ms =
             self.stream_ms.max(self.latest_ms.min(now_ms.saturating_add(AHEAD_MAX_MS)));
     }
 
-    /// Moves the position of an input past what nobody is given.
+    /// Moves the position of an input past offsets that no reader gets, such as transaction
+    /// markers.
     pub(crate) fn follow(&mut self, topic: &Topic, next: i64) {
         if let Some((_, position)) = self.positions.iter_mut().find(|(known, _)| known == topic) {
             *position = next.max(*position);
         }
     }
 
-    /// Whether a transaction has to carry the positions, though nothing was applied.
+    /// Whether a transaction must carry the positions even if no input was applied.
     pub(crate) fn has_moved(&self) -> bool {
-        !self.announced || self.positions != self.sealed_positions
+        !self.has_all_positions || self.positions != self.sealed_positions
     }
 
-    /// Makes a transaction due that carries the positions.
+    /// Makes the next transaction carry the positions.
     pub(crate) fn touch(&mut self) {
         self.touched = true;
     }
 
-    /// Whether anything was applied or fired since the last seal: then a transaction is due.
+    /// Whether the next transaction holds anything of this task.
     pub(crate) fn touched(&self) -> bool {
         self.touched
     }
 
-    /// How many states, members and commands it remembers.
-    pub(crate) fn remembered(&self) -> usize {
-        self.kinds.iter().map(|kind| kind.len()).sum::<usize>() + self.handled.len()
+    /// The number of states, children and commands in memory.
+    pub(crate) fn rows(&self) -> usize {
+        self.aggregates.iter().map(|one| one.len()).sum::<usize>() + self.dedup.len()
     }
 
-    /// How many records wait behind a failed one of their key.
+    /// The number of parked records.
     pub(crate) fn parked(&self) -> usize {
         self.parked.len()
-    }
-
-    /// The pending writes become those of the transaction in flight.
-    pub(crate) fn seal(&mut self) {
-        self.sealed = self.place();
-        self.written = self.sealed;
-        self.sealed_positions.clone_from(&self.positions);
-        self.touched = false;
-        self.in_flight = true;
-    }
-
-    /// The transaction in flight was committed: what was sealed is final.
-    pub(crate) fn settle(&mut self) {
-        let Place { kinds, own } = self.sealed;
-        for (kind, savepoint) in self.kinds.iter_mut().zip(kinds) {
-            kind.settle(savepoint);
-        }
-        self.handled.settle(own[0]);
-        self.waiting.settle(own[1]);
-        self.timers.settle(own[2]);
-        self.parked.settle(own[3]);
-        self.queues.settle(own[4]);
-        // A transaction that holds anything of the task holds all positions that the changelog
-        // lacks.
-        self.announced |= self.in_flight;
-        self.checks &= !std::mem::take(&mut self.in_flight);
-        if self.committed_positions != self.sealed_positions {
-            self.committed_positions.clone_from(&self.sealed_positions);
-        }
-    }
-
-    /// Takes the pending writes back; those of the transaction in flight stay.
-    pub(crate) fn drop_pending(&mut self) {
-        self.roll_back(self.sealed);
-        self.written = self.sealed;
-        self.positions.clone_from(&self.sealed_positions);
-        self.touched = false;
-        self.index();
-    }
-
-    /// The transaction in flight was aborted: takes everything back that is not final.
-    pub(crate) fn abort(&mut self) {
-        let start = Savepoint::default();
-        if redpanda::mutant::is_active("keep-overlay") {
-            let committed = self.committed_positions.clone();
-            self.seal();
-            self.settle();
-            self.positions.clone_from(&committed);
-            self.sealed_positions.clone_from(&committed);
-            self.committed_positions = committed;
-            return;
-        }
-        self.roll_back(Place { kinds: [[start; 2]; KINDS_MAX], own: [start; 5] });
-        self.sealed = self.place();
-        self.written = self.sealed;
-        self.positions.clone_from(&self.committed_positions);
-        self.sealed_positions.clone_from(&self.committed_positions);
-        self.touched = false;
-        self.in_flight = false;
-        self.index();
-    }
-
-    fn place(&self) -> Place {
-        let mut kinds = [[Savepoint::default(); 2]; KINDS_MAX];
-        for (place, kind) in kinds.iter_mut().zip(&self.kinds) {
-            *place = kind.savepoint();
-        }
-        let own = [
-            self.handled.savepoint(),
-            self.waiting.savepoint(),
-            self.timers.savepoint(),
-            self.parked.savepoint(),
-            self.queues.savepoint(),
-        ];
-        Place { kinds, own }
-    }
-
-    fn roll_back(&mut self, Place { kinds, own }: Place) {
-        for (kind, savepoint) in self.kinds.iter_mut().zip(kinds) {
-            kind.roll_back(savepoint);
-        }
-        self.handled.roll_back(own[0]);
-        self.waiting.roll_back(own[1]);
-        self.timers.roll_back(own[2]);
-        self.parked.roll_back(own[3]);
-        self.queues.roll_back(own[4]);
-    }
-
-    /// Makes the indexes over the tables anew, after a restore or when writes were taken back.
-    fn index(&mut self) {
-        self.due = self.timers.iter().map(|(name, due_ms)| (*due_ms, name.into())).collect();
-        let mut expiry: Vec<_> =
-            self.handled.iter().map(|(id, row)| (row.received_at, id.into())).collect();
-        expiry.sort_unstable();
-        self.latest_ms = self.latest_ms.max(expiry.last().map_or(0, |(at_ms, _)| *at_ms));
-        self.expiry = expiry.into();
     }
 }

@@ -1,11 +1,14 @@
-//! A small bank: the aggregate that the engine's tests run. Money moves between accounts by a saga,
-//! so every record that is lost, doubled or torn shows in the sum. Memos stay with their account
-//! for ever, so that a state can become too large.
+//! A small bank, on which the engine's tests run. Money moves between accounts by a saga, so a
+//! record that is lost or applied twice changes the sum. Memos are never removed from an account,
+//! so that a state can become too large.
 #![allow(dead_code)]
 
 use std::time::{Duration, Instant};
 
-use domain::decider::{Context, Decider, Decision, Input, Reaction, Verdict};
+use domain::{
+    decider::{Addressed, Decider, Decision, DecisionResult, Input, InputInfo, Reaction, Refusal},
+    policy::Policy,
+};
 use engine::{Topology, driver::Driver};
 use redpanda::memory::MemoryLog;
 use schemas::{Codec, Message, Record, Schema, messages};
@@ -74,8 +77,12 @@ messages! {
     }
 }
 
-/// How long money may be under way before someone is told.
+/// The time after which a transfer without an acknowledgement is overdue.
 pub const OVERDUE_MS: i64 = 60_000;
+
+impl Addressed for FollowUp {
+    const TOPIC: &'static str = "account.followups";
+}
 
 pub struct Account;
 
@@ -85,18 +92,18 @@ impl Decider for Account {
     type FollowUp = FollowUp;
     type Event = Event;
     type State = Balance;
-    /// What has come from one other account.
-    type Member = Note;
+    /// The sum of the credits from one other account.
+    type Child = Note;
     type Out = FollowUp;
 
-    fn member(input: &Input<Command, FollowUp>) -> Option<String> {
+    fn child_of_input(input: &Input<Command, FollowUp>) -> Option<String> {
         match input {
             Input::FollowUp(FollowUp::Credit(credit)) => Some(credit.from.clone()),
             _ => None,
         }
     }
 
-    fn member_of(event: &Event) -> Option<String> {
+    fn child_of_event(event: &Event) -> Option<String> {
         match event {
             Event::Credited(credited) => Some(credited.from.clone()),
             _ => None,
@@ -105,36 +112,36 @@ impl Decider for Account {
 
     fn decide(
         state: Option<&Balance>,
-        _member: Option<&Note>,
+        _child: Option<&Note>,
         input: &Input<Command, FollowUp>,
-        _context: &Context<'_>,
-    ) -> Decision<Event, FollowUp> {
+        _info: &InputInfo<'_>,
+    ) -> DecisionResult<Self> {
         let balance = state.map_or(0, |state| state.amount);
-        match input {
+        Ok(match input {
             Input::Command(Command::Deposit(Deposit { amount })) => {
-                Decision::accept([Deposited { amount: *amount }.into()])
+                Decision::event(Deposited { amount: *amount })
             }
             Input::Command(Command::Transfer(Transfer { amount, .. })) if *amount > balance => {
-                Decision::refuse("overdrawn", format!("there are only {balance}"))
+                return Err(Refusal::new("overdrawn", format!("there are only {balance}")));
             }
             Input::Command(Command::Transfer(Transfer { to, amount })) => {
-                Decision::pending([Sent { to: to.clone(), amount: *amount }.into()])
+                Decision::pending(Sent { to: to.clone(), amount: *amount })
             }
             Input::Command(Command::Memo(Memo { text })) => {
-                Decision::accept([Noted { text: text.clone() }.into()])
+                Decision::event(Noted { text: text.clone() })
             }
             Input::Command(Command::Panic(Panic { why })) => panic!("{why}"),
             Input::FollowUp(FollowUp::Credit(Credit { amount, .. })) if *amount == 666 => {
                 panic!("unlucky")
             }
             Input::FollowUp(FollowUp::Credit(Credit { from, amount })) => {
-                Decision::accept([Credited { from: from.clone(), amount: *amount }.into()])
+                Decision::event(Credited { from: from.clone(), amount: *amount })
             }
             Input::FollowUp(FollowUp::Acknowledge(Acknowledge { amount })) => {
-                Decision::accept([Arrived { amount: *amount }.into()])
+                Decision::event(Arrived { amount: *amount })
             }
-            Input::Timer(_) => Decision::accept([Overdue { amount: 0 }.into()]),
-        }
+            Input::Timer(_) => Decision::event(Overdue { amount: 0 }),
+        })
     }
 
     fn evolve(state: Option<Balance>, event: &Event) -> Option<Balance> {
@@ -154,46 +161,40 @@ impl Decider for Account {
         Some(Balance { amount: amount + change, memos })
     }
 
-    fn evolve_member(member: Option<Note>, event: &Event) -> Option<Note> {
-        let before = member.map_or(0, |note| note.amount);
+    fn evolve_child(child: Option<Note>, event: &Event) -> Option<Note> {
+        let before = child.map_or(0, |note| note.amount);
         match event {
             Event::Credited(Credited { amount, .. }) => Some(Note { amount: before + amount }),
             _ => Some(Note { amount: before }),
         }
     }
+}
 
+impl Policy for Account {
     fn react(
         _state: Option<&Balance>,
         event: &Event,
-        context: &Context<'_>,
+        info: &InputInfo<'_>,
     ) -> Vec<Reaction<FollowUp>> {
-        let send = |key: &str, message: FollowUp| Reaction::Send {
-            topic: "account.followups",
-            key: key.to_owned(),
-            message: Some(message),
-        };
+        let send = |key: &str, message: FollowUp| Reaction::send(key, message);
         match event {
             Event::Sent(Sent { to, amount }) => vec![
-                send(to, Credit { from: context.key.to_owned(), amount: *amount }.into()),
-                Reaction::SetTimer {
-                    name: "overdue".to_owned(),
-                    due_ms: context.at_ms + OVERDUE_MS,
-                },
+                send(to, Credit { from: info.key.to_owned(), amount: *amount }.into()),
+                Reaction::set_timer("overdue", info.at_ms + OVERDUE_MS),
             ],
             Event::Credited(Credited { from, amount }) => {
                 vec![send(from, Acknowledge { amount: *amount }.into())]
             }
-            Event::Arrived(_) => vec![
-                Reaction::CancelTimer { name: "overdue".to_owned() },
-                Reaction::Conclude(Verdict::Accepted),
-            ],
+            Event::Arrived(_) => {
+                vec![Reaction::cancel_timer("overdue"), Reaction::Conclude(Ok(()))]
+            }
             Event::Deposited(_) | Event::Overdue(_) | Event::Noted(_) => Vec::new(),
         }
     }
 }
 
-/// What a newer version of the bank keeps beside accounts: the same rules in a context of their
-/// own.
+/// The aggregate that a newer version of the bank has beside accounts: the same rules in another
+/// context.
 pub struct Savings;
 
 impl Decider for Savings {
@@ -202,28 +203,30 @@ impl Decider for Savings {
     type FollowUp = FollowUp;
     type Event = Event;
     type State = Balance;
-    type Member = Note;
+    type Child = Note;
     type Out = FollowUp;
 
     fn decide(
         state: Option<&Balance>,
-        member: Option<&Note>,
+        child: Option<&Note>,
         input: &Input<Command, FollowUp>,
-        context: &Context<'_>,
-    ) -> Decision<Event, FollowUp> {
-        Account::decide(state, member, input, context)
+        info: &InputInfo<'_>,
+    ) -> DecisionResult<Self> {
+        Account::decide(state, child, input, info)
     }
 
     fn evolve(state: Option<Balance>, event: &Event) -> Option<Balance> {
         Account::evolve(state, event)
     }
+}
 
+impl Policy for Savings {
     fn react(
         state: Option<&Balance>,
         event: &Event,
-        context: &Context<'_>,
+        info: &InputInfo<'_>,
     ) -> Vec<Reaction<FollowUp>> {
-        Account::react(state, event, context)
+        Account::react(state, event, info)
     }
 }
 
@@ -244,7 +247,7 @@ pub fn driver() -> Driver {
     driver_of(1)
 }
 
-/// The same with so many workers.
+/// A bank of several workers on a log of its own.
 pub fn driver_of(workers: usize) -> Driver {
     let topics = ["commands", "followups", "events", "commands.dead", "followups.dead"];
     let topics = topics.map(|topic| format!("account.{topic}"));
@@ -265,7 +268,7 @@ pub fn send(driver: &Driver, key: &str, id: u128, command: impl Into<Command>) -
     id
 }
 
-/// The verdict on each of `commands`, which have one outcome each.
+/// The verdicts on `commands`. Asserts that each command has one outcome.
 pub fn verdicts(driver: &Driver, commands: &[Uuid]) -> Vec<::schemas::Verdict> {
     let verdict = |id: &Uuid| {
         let outcomes = driver.outcomes(*id);
@@ -275,11 +278,11 @@ pub fn verdicts(driver: &Driver, commands: &[Uuid]) -> Vec<::schemas::Verdict> {
     commands.iter().map(verdict).collect()
 }
 
-/// Steps until `done`, which must come about within twenty seconds.
+/// Steps until `done`, and panics if that takes more than twenty seconds.
 pub fn step_until(driver: &mut Driver, what: &str, done: impl Fn(&Driver) -> bool) {
     let begun = Instant::now();
     while !done(driver) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{what}: it does not come about");
-        driver.step(0).unwrap_or_else(|end| panic!("the worker ended: {end}"));
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}: not within twenty seconds");
+        driver.step(0).unwrap_or_else(|error| panic!("the worker ended: {error}"));
     }
 }

@@ -1,0 +1,145 @@
+//! Why the engine can't process an input or write a record. The texts go to outcomes, dead letters
+//! and parked records, so they say what is wrong with the input. No error here ends a session.
+
+use schemas::CodecError;
+
+use crate::bounds::{HEADER_BYTES_MAX, KEY_BYTES_MAX};
+
+/// The id of a writer's schema that the codec does not know yet. Once the schema is known, the same
+/// record can be processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("schema {0} is not known")]
+pub(crate) struct UnknownSchema(pub(crate) u32);
+
+/// Why an input is not processed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The writer's schema must be learnt first; then the same input can be tried again.
+    UnknownSchema(UnknownSchema),
+    /// The input fails again with this version of the service.
+    Permanent(InputError),
+}
+
+impl From<CodecError> for Failure {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::UnknownId(id) => Self::UnknownSchema(UnknownSchema(id)),
+            error => Self::Permanent(InputError::Codec(error)),
+        }
+    }
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        Self::Permanent(error)
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Self::Permanent(error.into())
+    }
+}
+
+/// Why an input fails for good.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The input has failed, and its key is wrong too.
+    #[error("{error}; {key}")]
+    WithKey { error: Box<InputError>, key: KeyError },
+    #[error("its header {name} has {bytes} bytes, more than {max}", max = HEADER_BYTES_MAX)]
+    HeaderTooLong { name: &'static str, bytes: usize },
+    #[error("its schema id {0} is not in the registry")]
+    SchemaNotRegistered(u32),
+    #[error(transparent)]
+    UnknownSchema(UnknownSchema),
+    #[error("a tombstone where {0} was expected")]
+    Tombstone(&'static str),
+    #[error("a command where a follow-up or an event was expected")]
+    UnexpectedCommand,
+    #[error(transparent)]
+    Codec(CodecError),
+    #[error("the decider panicked: {0}")]
+    DeciderPanicked(String),
+    #[error("the policy panicked: {0}")]
+    PolicyPanicked(String),
+    #[error("the engine panicked on it: {0}")]
+    EnginePanicked(String),
+    #[error("an event names child {0:?}, its input does not")]
+    OtherChild(String),
+    #[error("a policy without a state can only send")]
+    NotASend,
+    #[error("refused a follow-up: {code}: {detail}")]
+    FollowUpRefused { code: &'static str, detail: String },
+    #[error("the timer's name {0:?} has no context, key and name")]
+    TimerName(String),
+    #[error("this processor has no context {0:?}")]
+    UnknownContext(String),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("what it changes can't be encoded: {0}")]
+    ChangesNotEncoded(#[source] CodecError),
+    #[error("what it changes is too large: {0}")]
+    ChangesTooLarge(#[source] RowTooLarge),
+    #[error("waits behind an earlier record of its key")]
+    BehindParked,
+    /// The record fails, and there is no room to park it.
+    #[error("{park}; {error}")]
+    NotParked { park: ParkError, error: Box<InputError> },
+    #[error("dropped by the command that re-drove its key")]
+    DroppedByRedrive,
+}
+
+/// Why a record's key is wrong.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    #[error("it has no key")]
+    Missing,
+    #[error("its key is not UTF-8")]
+    NotUtf8(#[source] std::str::Utf8Error),
+    #[error("its key is empty or has control characters")]
+    NotPrintable,
+    #[error("its key has {0} bytes, more than {max}", max = KEY_BYTES_MAX)]
+    TooLong(usize),
+    #[error("the number of partitions of {0} is not known")]
+    UnknownTopic(String),
+    #[error("its key belongs to partition {0}: produce it with murmur2 partitioning")]
+    OtherPartition(i32),
+}
+
+/// Why a record can't be written to its topic.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error("a key for {topic} has {bytes} bytes, more than {max}", max = KEY_BYTES_MAX)]
+    KeyTooLong { topic: String, bytes: usize },
+    #[error("a record of {bytes} bytes for {topic}, which takes {bytes_max} at most")]
+    RecordTooLarge { topic: String, bytes: usize, bytes_max: usize },
+    #[error("there is no topic {0:?}")]
+    NoTopic(String),
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// A record of the changelog that is larger than the changelog takes.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {source}")]
+pub(crate) struct RowTooLarge {
+    /// The beginning of the record's key.
+    pub(crate) key: String,
+    pub(crate) source: WriteError,
+}
+
+/// Why a record can't be parked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ParkError {
+    #[error("the queue of its parked key is full")]
+    QueueFull,
+    #[error("the parked records of all keys are as many as a task may have")]
+    TaskFull,
+    #[error("it can't be parked: {0}")]
+    Codec(#[from] CodecError),
+    #[error("it is too large to be parked: {0}")]
+    TooLarge(#[from] RowTooLarge),
+}

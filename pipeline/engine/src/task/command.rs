@@ -1,0 +1,129 @@
+//! Commands: deduplication, expiry, and the decision. Every command ends in one outcome; a repeat
+//! gets the same outcome without a second decision.
+
+use domain::{decider::CommandStatus, refusals::IN_PROGRESS};
+use redpanda::log::Record;
+use schemas::{
+    Outcome, Record as _, Verdict,
+    engine::{Handled, Redrive, Waiting},
+};
+
+use super::{
+    Task,
+    effects::Cause,
+    outcome::{EXPIRED, refused},
+};
+use crate::{
+    aggregate::Payload,
+    envelope::Envelope,
+    error::{Failure, InputError, UnknownSchema},
+    output::Output,
+    topology::Route,
+};
+
+impl Task {
+    /// Processes a command of the context with this index.
+    pub(super) fn command(
+        &mut self,
+        index: usize,
+        key: &str,
+        record: &Record,
+        envelope: &Envelope,
+        output: &mut Output,
+    ) -> Result<(), UnknownSchema> {
+        let at_ms = record.timestamp_ms;
+        let id = envelope.id.hyphenated().to_string();
+        if let Some(entry) =
+            self.dedup.get(&id).filter(|_| !redpanda::mutant::is_active("no-dedupe"))
+        {
+            self.metrics.repeats.inc();
+            // A repeat of a pending command gets no outcome: the saga's end writes the only one.
+            if let Some(outcome) = entry.outcome.clone() {
+                self.repeat(&outcome, envelope, at_ms, output);
+            }
+            return Ok(());
+        }
+        let undecided = self.undecided(index, key, record, envelope);
+        // The task may have forgotten the entry of a command that is older than the horizon, so it
+        // can't tell a repeat from a first attempt.
+        if at_ms < self.stream_ms - self.bounds.horizon_ms {
+            let detail = "it is older than the dedupe horizon";
+            self.conclude(refused(undecided, EXPIRED, detail), envelope, at_ms, output);
+            return Ok(());
+        }
+        let before = self.input_savepoint(output);
+        let outcome = if undecided.command_type == Redrive::SCHEMA.name {
+            Some(self.redrive(key, record, undecided, output)?)
+        } else {
+            match self.decide_command(index, key, record, undecided, envelope, output) {
+                Ok(outcome) => outcome,
+                Err(Failure::UnknownSchema(unknown)) => return Err(unknown),
+                Err(Failure::Permanent(error)) => {
+                    self.undo(before, output);
+                    self.bury(record, envelope, Route::Commands(index), key, &error, output);
+                    return Ok(());
+                }
+            }
+        };
+        if let Some(outcome) = outcome {
+            self.conclude(outcome, envelope, at_ms, output);
+        }
+        Ok(())
+    }
+
+    /// Decides on a command. Returns `None` if a saga must finish first.
+    fn decide_command(
+        &mut self,
+        index: usize,
+        key: &str,
+        record: &Record,
+        undecided: Outcome,
+        envelope: &Envelope,
+        output: &mut Output,
+    ) -> Result<Option<Outcome>, Failure> {
+        let value = record.value.as_ref().ok_or(InputError::Tombstone("a command"))?;
+        let context = self.topology.aggregates[index].context;
+        let cause = Cause { context, key, envelope, at_ms: record.timestamp_ms };
+        let before = self.input_savepoint(output);
+        let payload = Payload::Command(value);
+        let decided = self.aggregates[index].decide(payload, &cause.info(), &self.codec)?;
+        let (command_type, version) = (decided.name.to_owned(), decided.version);
+        let status = self.emit(index, &cause, decided, output)?;
+        let undecided = Outcome { command_type, version, ..undecided };
+        Ok(match status {
+            CommandStatus::Accepted => Some(Outcome { verdict: Verdict::Accepted, ..undecided }),
+            CommandStatus::Refused(refusal) => {
+                Some(refused(undecided, refusal.code, &refusal.detail))
+            }
+            CommandStatus::Pending => {
+                let queue = cause.queue();
+                if self.waiting.get(&queue).is_none() {
+                    self.wait(&queue, undecided, &cause);
+                    return Ok(None);
+                }
+                // A key has at most one pending command. The decision on a second one is undone,
+                // its saga included.
+                self.undo(before, output);
+                let version = self.aggregates[index].version(key);
+                let detail = "another command of this kind is still under way";
+                Some(refused(Outcome { version, ..undecided }, IN_PROGRESS, detail))
+            }
+        })
+    }
+
+    /// Keeps a command that a saga will conclude.
+    fn wait(&mut self, queue: &str, undecided: Outcome, cause: &Cause<'_>) {
+        let id = undecided.command_id.hyphenated().to_string();
+        let fingerprint = undecided.fingerprint.clone();
+        let waiting = Waiting {
+            command_id: undecided.command_id,
+            command_type: undecided.command_type,
+            fingerprint: undecided.fingerprint,
+            correlation_id: cause.envelope.correlation(),
+            principal: undecided.principal,
+            since_at: cause.at_ms,
+        };
+        self.waiting.put(queue, Some(waiting));
+        self.keep(&id, Handled { fingerprint, received_at: cause.at_ms, outcome: None });
+    }
+}

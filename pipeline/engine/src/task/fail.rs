@@ -1,0 +1,57 @@
+//! What becomes of a record that fails for good: a failed command is a dead letter and has a failed
+//! outcome; a failed follow-up or event is parked. Nothing here stops a worker.
+
+use redpanda::log::Record;
+use schemas::Outcome;
+
+use super::{Task, outcome::FAILED};
+use crate::{
+    bounds::shortened, envelope::Envelope, error::InputError, output::Output, topology::Route,
+};
+
+impl Task {
+    /// Gives up a record that can't be applied: its command fails, or its key is parked.
+    pub(crate) fn fail(&mut self, record: &Record, error: InputError, output: &mut Output) {
+        let envelope = Envelope::of(record);
+        match (self.key_of(record), self.topology.route(&record.topic)) {
+            (Ok(key), Some(route @ Route::Commands(_))) => {
+                self.bury(record, &envelope, route, key, &error, output);
+            }
+            (Ok(key), Some(_)) => self.park(key, record, error, output),
+            (Err(key), Some(route)) => {
+                let error = InputError::WithKey { error: Box::new(error), key };
+                self.bury(record, &envelope, route, "", &error, output);
+            }
+            (_, None) => {}
+        }
+        self.applied(record);
+    }
+
+    /// Writes a dead letter, and ends the record's command as failed.
+    pub(super) fn bury(
+        &mut self,
+        record: &Record,
+        envelope: &Envelope,
+        route: Route,
+        key: &str,
+        error: &InputError,
+        output: &mut Output,
+    ) {
+        let error = error.to_string();
+        let error = shortened(&error);
+        let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
+        tracing::error!(%topic, partition, offset, key, error, "a record became a dead letter");
+        self.metrics.dead_letter(topic);
+        if let Err(error) = output.dead_letter(&self.topology, record, error) {
+            tracing::error!(%topic, partition, offset, %error, "a dead letter can't be written");
+        }
+        if let Route::Commands(index) = route {
+            let outcome = Outcome {
+                code: Some(FAILED.to_owned()),
+                detail: Some(error.to_owned()),
+                ..self.undecided(index, key, record, envelope)
+            };
+            self.conclude(outcome, envelope, record.timestamp_ms, output);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Bounds a task's memory: forgets commands older than the dedupe horizon, and aggregates and
+//! children whose retention has passed. It never forgets a pending command or a parked record.
+
+use domain::decider::RETENTION;
+
+use super::{Bounds, Task};
+use crate::{aggregate::RowKind, output::Output};
+
+impl Task {
+    /// Forgets up to `max` commands older than the horizon. The margin covers repeats that were
+    /// sent just before the horizon.
+    pub(super) fn forget_commands(&mut self, max: usize) {
+        let Bounds { horizon_ms, .. } = self.bounds;
+        let before_ms = self.stream_ms - horizon_ms - horizon_ms / 24;
+        for _ in 0..max {
+            let Some((at_ms, id)) = self.expiry.pop_front_if(|(at_ms, _)| *at_ms < before_ms)
+            else {
+                break;
+            };
+            match self.dedup.get(&id) {
+                Some(entry) if entry.outcome.is_some() => self.dedup.put(&id, None),
+                // The command of an unfinished saga stays, and is checked again later.
+                Some(_) => self.expiry.push_back((self.stream_ms.max(at_ms), id)),
+                None => {}
+            }
+        }
+    }
+
+    /// Searches `max` slots of each table for aggregates and children whose retention has passed,
+    /// and forgets them. A key with a pending command or a parked follow-up keeps its state.
+    pub(super) fn forget_aggregates(&mut self, max: usize, output: &mut Output) {
+        let Bounds { retention_ms, .. } = self.bounds;
+        let at_ms = self.stream_ms;
+        for index in 0..self.aggregates.len() {
+            for (kind, key) in self.aggregates[index].expired(at_ms, retention_ms, max) {
+                match kind {
+                    RowKind::Child => self.aggregates[index].forget(kind, &key),
+                    RowKind::State => self.forget_aggregate(index, &key, at_ms, output),
+                }
+            }
+        }
+    }
+
+    /// Asks a finished aggregate for its last events, and forgets it.
+    fn forget_aggregate(&mut self, index: usize, key: &str, at_ms: i64, output: &mut Output) {
+        let context = self.topology.aggregates[index].context;
+        if self.waiting.get(&format!("{context}/{key}")).is_some()
+            || self.is_parked(&format!("{context}.followups"), key)
+        {
+            return;
+        }
+        let before = self.input_savepoint(output);
+        match self.fire_at(index, key, RETENTION, at_ms, output) {
+            Ok(_) => self.aggregates[index].forget(RowKind::State, key),
+            Err(error) => {
+                self.undo(before, output);
+                self.metrics.failed_timers.inc();
+                tracing::error!(context, key, %error, "a finished aggregate can't be forgotten");
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Outcomes: builds them, writes them to the topic of outcomes, and keeps them for deduplication.
+//! Nothing here decides on a command.
+
+use redpanda::log::Record;
+use schemas::{Outcome, Record as _, Verdict, engine::Handled, headers};
+
+use super::Task;
+use crate::{
+    aggregate::encoded,
+    bounds::shortened,
+    envelope::{Envelope, RecordHeaders, derive},
+    error::WriteError,
+    output::Output,
+};
+
+/// The code of a command that is older than the dedupe horizon.
+pub(super) const EXPIRED: &str = "expired";
+/// The code of a command that became a dead letter.
+pub(super) const FAILED: &str = "failed";
+
+/// `outcome` as a refusal.
+pub(super) fn refused(outcome: Outcome, code: &str, detail: &str) -> Outcome {
+    Outcome {
+        verdict: Verdict::Refused,
+        code: Some(code.to_owned()),
+        detail: Some(shortened(detail).to_owned()),
+        ..outcome
+    }
+}
+
+impl Task {
+    /// The outcome of a command before a decision: failed, without a code.
+    pub(super) fn undecided(
+        &self,
+        index: usize,
+        key: &str,
+        record: &Record,
+        envelope: &Envelope,
+    ) -> Outcome {
+        let command_type = record.headers.text(headers::TYPE).unwrap_or_default();
+        Outcome {
+            command_id: envelope.id,
+            command_type: shortened(command_type).to_owned(),
+            verdict: Verdict::Failed,
+            code: None,
+            detail: None,
+            aggregate: self.topology.aggregates[index].context.to_owned(),
+            aggregate_id: key.to_owned(),
+            version: self.aggregates[index].version(key),
+            principal: envelope.principal().to_owned(),
+            fingerprint: envelope.fingerprint.clone(),
+            decided_at: record.timestamp_ms,
+        }
+    }
+
+    /// Ends a command: writes its outcome for the first time, and keeps it for repeats. An outcome
+    /// that can't be written is logged: only a wrong topology or schema can cause it, and failing
+    /// the input again would try to write the same outcome.
+    pub(super) fn conclude(
+        &mut self,
+        outcome: Outcome,
+        envelope: &Envelope,
+        at_ms: i64,
+        output: &mut Output,
+    ) {
+        let command_id = outcome.command_id;
+        if let Err(error) = self.try_conclude(outcome, envelope, at_ms, output) {
+            tracing::error!(command.id = %command_id, %error, "an outcome could not be written");
+        }
+    }
+
+    /// Ends a command, like [`Self::conclude`].
+    ///
+    /// # Errors
+    /// Fails if the outcome can't be written. Then the task keeps nothing either.
+    pub(super) fn try_conclude(
+        &mut self,
+        outcome: Outcome,
+        envelope: &Envelope,
+        at_ms: i64,
+        output: &mut Output,
+    ) -> Result<(), WriteError> {
+        self.write_outcome(&outcome, envelope, at_ms, output)?;
+        self.metrics.outcome(&outcome);
+        let id = outcome.command_id.hyphenated().to_string();
+        let received_at = self.dedup.get(&id).map_or(at_ms, |entry| entry.received_at);
+        let fingerprint = outcome.fingerprint.clone();
+        self.keep(&id, Handled { fingerprint, received_at, outcome: Some(outcome) });
+        Ok(())
+    }
+
+    /// Writes the outcome of a repeated command again.
+    pub(super) fn repeat(
+        &mut self,
+        outcome: &Outcome,
+        envelope: &Envelope,
+        at_ms: i64,
+        output: &mut Output,
+    ) {
+        if let Err(error) = self.write_outcome(outcome, envelope, at_ms, output) {
+            let command_id = outcome.command_id;
+            tracing::error!(command.id = %command_id, %error, "an outcome could not be written");
+        }
+    }
+
+    /// Keeps a command's entry for deduplication.
+    pub(super) fn keep(&mut self, id: &str, entry: Handled) {
+        if self.dedup.get(id).is_none() {
+            self.expiry.push_back((entry.received_at, id.into()));
+        }
+        self.dedup.put(id, Some(entry));
+    }
+
+    fn write_outcome(
+        &mut self,
+        outcome: &Outcome,
+        envelope: &Envelope,
+        at_ms: i64,
+        output: &mut Output,
+    ) -> Result<(), WriteError> {
+        let key = outcome.command_id.hyphenated().to_string();
+        let record = RecordHeaders {
+            id: derive(&outcome.command_id, "outcome"),
+            name: Outcome::SCHEMA.name,
+            key: &key,
+            causation: envelope.id,
+            version: None,
+        };
+        let headers = self.stamp.at(at_ms).headers(envelope, record);
+        let value = encoded(outcome, &self.codec)?;
+        let topic = &self.topology.outcomes;
+        output.keyed(&self.topology, topic, key.as_bytes(), Some(&value), &headers)
+    }
+}

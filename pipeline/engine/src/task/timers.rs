@@ -1,0 +1,92 @@
+//! Fires timers. A timer is an input like a record, but has no offset: a timer that fails is
+//! dropped with an alert, because there is no record to park.
+
+use domain::decider::CommandStatus;
+
+use super::{Task, effects::Cause};
+use crate::{
+    aggregate::Payload,
+    changelog::NAME_SEPARATOR,
+    envelope::Envelope,
+    error::{Failure, InputError},
+    output::Output,
+};
+
+impl Task {
+    /// Fires up to `max` timers that are due at `now_ms`, and returns how many it has fired.
+    pub(crate) fn fire(&mut self, now_ms: i64, max: usize, output: &mut Output) -> usize {
+        let mut fired = 0;
+        while fired < max {
+            let Some((due_ms, name)) =
+                self.due.first().filter(|(due_ms, _)| *due_ms <= now_ms).cloned()
+            else {
+                break;
+            };
+            self.due.pop_first();
+            // The timer was replaced or cancelled after it was indexed.
+            if self.timers.get(&name) != Some(&due_ms) {
+                continue;
+            }
+            fired += 1;
+            self.touched = true;
+            self.processed += 1;
+            // The removal is before the savepoint, so a failed timer is gone and does not fire
+            // again.
+            self.timers.put(&name, None);
+            let before = self.input_savepoint(output);
+            let done = self.fire_named(&name, due_ms, output);
+            if let Err(error) = done.and_then(|()| self.check_changes(&before.tables)) {
+                self.undo(before, output);
+                self.metrics.failed_timers.inc();
+                let (partition, timer) = (self.partition, name.escape_debug());
+                tracing::error!(partition, %timer, %error, "a timer failed and was dropped");
+            }
+        }
+        fired
+    }
+
+    /// When the next timer comes due, in milliseconds since the epoch.
+    pub(crate) fn next_due(&self) -> Option<i64> {
+        self.due.first().map(|(due_ms, _)| *due_ms)
+    }
+
+    fn fire_named(
+        &mut self,
+        name: &str,
+        due_ms: i64,
+        output: &mut Output,
+    ) -> Result<(), InputError> {
+        let parts = || {
+            let (context, rest) = name.split_once('/')?;
+            let (key, timer) = rest.split_once(NAME_SEPARATOR)?;
+            Some((context, key, timer))
+        };
+        let (context, key, timer) =
+            parts().ok_or_else(|| InputError::TimerName(name.to_owned()))?;
+        let index = self
+            .topology
+            .index_of(context)
+            .ok_or_else(|| InputError::UnknownContext(context.to_owned()))?;
+        self.fire_at(index, key, timer, due_ms, output).map(drop)
+    }
+
+    /// Fires a timer of an aggregate.
+    pub(super) fn fire_at(
+        &mut self,
+        index: usize,
+        key: &str,
+        timer: &str,
+        due_ms: i64,
+        output: &mut Output,
+    ) -> Result<CommandStatus, InputError> {
+        let context = self.topology.aggregates[index].context;
+        let envelope = Envelope::of_timer(context, key, timer, due_ms);
+        let cause = Cause { context, key, envelope: &envelope, at_ms: due_ms };
+        let payload = Payload::Timer(timer);
+        match self.aggregates[index].decide(payload, &cause.info(), &self.codec) {
+            Ok(decided) => Ok(self.emit(index, &cause, decided, output)?),
+            Err(Failure::Permanent(error)) => Err(error),
+            Err(Failure::UnknownSchema(unknown)) => Err(InputError::UnknownSchema(unknown)),
+        }
+    }
+}

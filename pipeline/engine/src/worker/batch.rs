@@ -1,0 +1,67 @@
+//! The pending batch: what is decided and not submitted yet. It exists in memory, and in part
+//! already in the open transaction; it knows nothing of tasks.
+
+use std::time::Instant;
+
+use redpanda::batch::Batch;
+
+use crate::output::Output;
+
+/// What is decided and not submitted yet.
+#[derive(Default)]
+pub(super) struct PendingBatch {
+    /// The records that are not written yet.
+    pub(super) output: Output,
+    /// The number of records and timers that were decided.
+    inputs: usize,
+    /// When the first of them was decided.
+    since: Option<Instant>,
+    /// The bytes written to the open transaction; `None` while nothing is written.
+    written: Option<usize>,
+}
+
+impl PendingBatch {
+    /// Counts records or timers that were decided.
+    pub(super) fn add(&mut self, inputs: usize) {
+        if inputs > 0 {
+            self.inputs += inputs;
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// The number of records and timers.
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// When the first input was decided; `None` for an empty batch.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// The bytes of output, written or not.
+    pub(super) fn bytes(&self) -> usize {
+        self.written.unwrap_or(0) + self.output.records.bytes()
+    }
+
+    /// Whether the log has a part of the batch in an open transaction.
+    pub(super) fn is_partly_written(&self) -> bool {
+        self.written.is_some()
+    }
+
+    /// Counts a part as written.
+    pub(super) fn wrote(&mut self, part: &Batch) {
+        self.written = Some(self.written.unwrap_or(0) + part.bytes());
+    }
+
+    /// Begins an empty batch, because this one was submitted.
+    pub(super) fn submitted(&mut self) {
+        (self.inputs, self.since, self.written) = (0, None, None);
+    }
+
+    /// Drops the batch. A part that is written must be aborted by the caller.
+    pub(super) fn clear(&mut self) {
+        self.output.records.truncate(0);
+        self.submitted();
+    }
+}

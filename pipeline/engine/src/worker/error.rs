@@ -1,0 +1,124 @@
+//! What ends a worker, what ends a session, and what keeps a task from working. Nothing here is
+//! about single inputs: see [`crate::error`].
+
+use std::time::Duration;
+
+use redpanda::log::{LogError, Topic, TopicPartition, TransactionError};
+use schemas::CodecError;
+
+use crate::task::{ChangesError, LoadError};
+
+/// Why a worker has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Another process uses the same transactional id.
+    #[error(
+        "fenced {times} times in a row: another process runs as {processor} with the same \
+         MILLRACE_INSTANCE; give each its own ({detail})"
+    )]
+    Fenced {
+        /// The processor.
+        processor: &'static str,
+        /// How many times in a row.
+        times: u32,
+        /// What the log said the last time.
+        detail: String,
+    },
+    /// The client library can't open a session in this process any more.
+    #[error("{processor}: {source}")]
+    Exhausted {
+        /// The processor.
+        processor: &'static str,
+        /// What the log said.
+        source: LogError,
+    },
+}
+
+/// Why a session can't be used any more. The worker discards it with positions and state, and
+/// rebuilds them from the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionError {
+    #[error(transparent)]
+    Log(LogError),
+    /// The process can open no session any more.
+    #[error(transparent)]
+    Exhausted(LogError),
+    /// Another session has the same transactional id.
+    #[error("{0}")]
+    Fenced(String),
+    /// Nothing tells whether the transaction was committed.
+    #[error(transparent)]
+    UnknownEnd(TransactionError),
+    #[error("a commit was not answered within {0:?}")]
+    CommitTimeout(Duration),
+    #[error("a commit was not answered before the tasks were released")]
+    NoAnswerBeforeRelease,
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
+    #[error("a position could not be encoded: {0}")]
+    Position(#[source] CodecError),
+}
+
+impl From<LogError> for SessionError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Exhausted { .. } => Self::Exhausted(error),
+            error => Self::Log(error),
+        }
+    }
+}
+
+/// Why a restore has not ended with a working task.
+#[derive(Debug)]
+pub(super) enum NotRestored {
+    /// The task is restored again from the beginning of its changelog.
+    Retry(LogError),
+    /// The error is not likely to pass: an operator is alerted.
+    Stuck(StuckError),
+    /// The session is of no use.
+    Session(SessionError),
+}
+
+impl From<LogError> for NotRestored {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Exhausted { .. } => Self::Session(error.into()),
+            error => Self::Retry(error),
+        }
+    }
+}
+
+impl From<StuckError> for NotRestored {
+    fn from(error: StuckError) -> Self {
+        Self::Stuck(error)
+    }
+}
+
+/// Why a task can't work until an operator has done something.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StuckError {
+    #[error("{partition} at {offset} can't be read back: {source}")]
+    Unreadable { partition: TopicPartition, offset: i64, source: LoadError },
+    #[error(
+        "{input}: the group has committed {committed}, but the changelog has applied {applied}; \
+         nothing is processed until they are equal"
+    )]
+    PositionsDiffer { input: TopicPartition, committed: i64, applied: i64 },
+    #[error(
+        "{input}: the group has committed {committed}, but the changelog knows of no position: \
+         has {changelog} been emptied?"
+    )]
+    NoPosition { input: TopicPartition, committed: i64, changelog: Topic },
+    #[error("{0}; the log has lost its end: restore the log's data, or rebuild the cluster")]
+    EndLost(#[source] LogError),
+    #[error(
+        "{range}; it was removed before it was read, and may have held records. Start the service \
+         with MILLRACE_ACCEPT_LOSS={input} to continue at {beginning} without them"
+    )]
+    RecordsRemoved {
+        input: TopicPartition,
+        beginning: i64,
+        #[source]
+        range: LogError,
+    },
+}

@@ -1,0 +1,293 @@
+//! A worker: one thread that owns a session and the state of its tasks, and shares nothing with
+//! other workers.
+//!
+//! - `settings`, `status`, `error`: configuration, readiness, errors
+//! - `batch`: what is decided and not submitted yet
+//! - `poll`: reads input, lets tasks decide, fires timers
+//! - `transaction`: hands batches over, and reacts to the end of transactions
+//! - `group`: assigns and releases tasks
+//! - `restore`, `start`: load tasks from their changelogs, and find where their inputs start
+//!
+//! The loop is `Worker::turn`. It waits in the poll, and for some milliseconds for the transaction in
+//! flight if a full batch is behind it. Only a release of tasks waits for a transaction's end.
+//! Commits, restores and requests to the registry run on other threads.
+
+mod batch;
+mod error;
+mod group;
+mod poll;
+mod restore;
+mod settings;
+mod start;
+mod status;
+mod transaction;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use redpanda::log::{Connect, Record, Session};
+use schemas::Codec;
+
+pub use error::WorkerError;
+pub use settings::Settings;
+pub use status::{SILENCE_MAX, Status};
+
+use crate::{
+    error::UnknownSchema,
+    learner::{Learner, SchemaSource},
+    metrics::Metrics,
+    task::Task,
+    topology::Topology,
+};
+use batch::PendingBatch;
+use error::SessionError;
+use restore::Restoring;
+use settings::{COMMIT_MAX, IDLE_WAIT, REBUILD_WAIT_MAX};
+
+/// Returns the time in milliseconds since the epoch. A worker uses it only to find the timers that
+/// are due, and to bound the stream's time.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// One thread of a processor.
+pub struct Worker {
+    topology: Arc<Topology>,
+    codec: Arc<Codec>,
+    connect: Arc<dyn Connect>,
+    learner: Learner,
+    clock: Clock,
+    settings: Settings,
+    metrics: Metrics,
+    status: Arc<Status>,
+
+    /// The session; `None` before it is opened, and during a step.
+    session: Option<Box<dyn Session>>,
+    /// Whether the group has assigned partitions, possibly none.
+    assigned: bool,
+    /// Tasks at work.
+    active: BTreeMap<i32, Task>,
+    /// Tasks that are loaded from their changelogs.
+    restoring: BTreeMap<i32, Restoring>,
+    /// Assigned partitions whose restore has not begun, and when it may begin.
+    unread: BTreeMap<i32, Instant>,
+    /// Stuck tasks and the reasons. They are restored again after a while.
+    stuck: BTreeMap<i32, String>,
+    /// Active tasks whose next record has an unknown schema. Their inputs are not read.
+    waiting: BTreeMap<i32, UnknownSchema>,
+
+    /// Records that were polled and are not decided yet.
+    inbox: Vec<Record>,
+    batch: PendingBatch,
+    /// When the transaction in flight was submitted or its abort was requested.
+    in_flight: Option<Instant>,
+
+    /// When positions were last committed that no other transaction carried.
+    positions_at: Instant,
+    /// How many times in a row the session was fenced.
+    fenced: u32,
+    /// The wait before the next session is opened.
+    rebuild_wait: Duration,
+    /// How many transactions were aborted since the last commit.
+    aborts: u32,
+    /// Until when the worker neither reads nor fires timers, after repeated aborts.
+    paused: Option<Instant>,
+}
+
+impl Worker {
+    /// Creates a worker. It opens its session with the first step.
+    pub fn new(
+        topology: Arc<Topology>,
+        codec: Arc<Codec>,
+        connect: Arc<dyn Connect>,
+        source: Arc<dyn SchemaSource>,
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> Self {
+        let rebuild_wait = settings.rebuild_wait;
+        Self {
+            topology,
+            learner: Learner::new(source, codec.clone()),
+            codec,
+            connect,
+            clock,
+            settings,
+            metrics,
+            status: Arc::default(),
+            session: None,
+            assigned: false,
+            active: BTreeMap::new(),
+            restoring: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            stuck: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            inbox: Vec::new(),
+            batch: PendingBatch::default(),
+            in_flight: None,
+            positions_at: Instant::now(),
+            fenced: 0,
+            rebuild_wait,
+            aborts: 0,
+            paused: None,
+        }
+    }
+
+    /// The status, for other threads.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.clone()
+    }
+
+    /// Runs until `shutdown` is set, then finishes the transaction that it has begun. Calls
+    /// `turned` before each turn.
+    ///
+    /// # Errors
+    /// Fails if the worker must not continue: see [`WorkerError`].
+    pub fn run(mut self, shutdown: &AtomicBool, turned: impl Fn()) -> Result<(), WorkerError> {
+        while !shutdown.load(Ordering::Relaxed) {
+            turned();
+            self.step(IDLE_WAIT)?;
+        }
+        if let Err(error) = self.finish() {
+            // The next owner of the tasks restores what the log holds, so nothing is lost.
+            tracing::warn!(%error, "the last transaction did not end in order; the log decides");
+        }
+        Ok(())
+    }
+
+    /// Runs one turn: polls for up to `idle`, decides, and hands over what is due. Returns whether
+    /// it did anything.
+    ///
+    /// # Errors
+    /// Fails if the worker must not continue: see [`WorkerError`].
+    pub fn step(&mut self, idle: Duration) -> Result<bool, WorkerError> {
+        // The session is moved out, so that a turn can borrow both it and the worker.
+        let (done, session) = match self.session.take() {
+            None => (self.open(), None),
+            Some(mut session) => (self.turn(&mut *session, idle), Some(session)),
+        };
+        match done {
+            Ok(worked) => {
+                self.session = session.or(self.session.take());
+                self.publish();
+                Ok(worked)
+            }
+            Err(error) => self.rebuild(error, session).map(|()| true),
+        }
+    }
+
+    /// The bytes of output of the pending batch, written or not.
+    pub(crate) fn bytes(&self) -> usize {
+        self.batch.bytes()
+    }
+
+    /// The number of records and timers in the pending batch.
+    pub(crate) fn pending(&self) -> usize {
+        self.batch.inputs()
+    }
+
+    fn open(&mut self) -> Result<bool, SessionError> {
+        self.session = Some(self.connect.open()?);
+        Ok(true)
+    }
+
+    fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, SessionError> {
+        self.resume(session)?;
+        let polled = self.poll_if_empty(session, idle)?;
+        // A poll that meets a change of membership returns early, so it proves nothing about the
+        // end of the input.
+        let mut drained = polled.drained;
+        let mut changed = false;
+        while let Some(change) = session.membership() {
+            (drained, changed) = (false, true);
+            self.change(session, change)?;
+        }
+        self.decide(session)?;
+        if drained {
+            self.advance_stream_time();
+        }
+        let fired = self.fire();
+        let restored = self.restore(session)?;
+        let ended = self.complete(session, Duration::ZERO)?;
+        if polled.records == 0 && self.positions_at.elapsed() >= self.settings.positions_every {
+            self.positions_at = Instant::now();
+            self.add_moved_positions(session);
+        }
+        let submitted = self.submit_when_due(session, polled.records == 0)?;
+        self.measure_lag(session);
+        Ok(polled.records > 0
+            || changed
+            || fired > 0
+            || restored
+            || ended
+            || submitted
+            || !self.waiting.is_empty())
+    }
+
+    /// Discards session, positions and state, because nothing tells which of them the log agrees
+    /// with. The next step opens a session with a new epoch, and restores every task from the log.
+    fn rebuild(
+        &mut self,
+        error: SessionError,
+        session: Option<Box<dyn Session>>,
+    ) -> Result<(), WorkerError> {
+        let processor = self.topology.processor;
+        // The reason is logged first: closing a session may take seconds.
+        match &error {
+            SessionError::Fenced(detail) => {
+                self.fenced += 1;
+                tracing::warn!(processor, detail, "fenced: the session is rebuilt");
+            }
+            SessionError::Exhausted(_) => {}
+            error => {
+                let reason = error.to_string();
+                tracing::warn!(processor, reason, "the session is rebuilt from the log");
+            }
+        }
+        drop(session);
+        self.assigned = false;
+        self.active.clear();
+        self.restoring.clear();
+        self.unread.clear();
+        self.stuck.clear();
+        self.waiting.clear();
+        self.learner.clear();
+        self.inbox.clear();
+        self.batch = PendingBatch::default();
+        self.in_flight = None;
+        self.paused = None;
+        self.metrics.rebuilds.inc();
+        self.publish();
+        match error {
+            SessionError::Fenced(detail) if self.fenced >= self.settings.fenced_max => {
+                return Err(WorkerError::Fenced { processor, times: self.fenced, detail });
+            }
+            SessionError::Exhausted(source) => {
+                return Err(WorkerError::Exhausted { processor, source });
+            }
+            _ => {}
+        }
+        std::thread::sleep(self.rebuild_wait);
+        self.rebuild_wait = (self.rebuild_wait * 2).min(REBUILD_WAIT_MAX);
+        Ok(())
+    }
+
+    /// Ends in order: waits for the transaction in flight, then commits the pending batch.
+    fn finish(&mut self) -> Result<(), SessionError> {
+        let Some(mut session) = self.session.take() else { return Ok(()) };
+        if self.in_flight.is_some() {
+            self.complete(&mut *session, COMMIT_MAX)?;
+        }
+        // Records in the inbox are not decided. The next owner of the tasks reads them again.
+        self.add_moved_positions(&mut *session);
+        if self.batch.inputs() > 0 && self.in_flight.is_none() {
+            self.submit(&mut *session)?;
+            self.complete(&mut *session, COMMIT_MAX)?;
+        }
+        Ok(())
+    }
+}

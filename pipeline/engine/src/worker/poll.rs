@@ -1,0 +1,227 @@
+//! Reads input, lets the tasks decide on it, and fires timers. Everything that is decided here is
+//! pending: it can still be taken back.
+
+use std::time::{Duration, Instant};
+
+use redpanda::log::{LogError, Session, Topic, TopicPartition};
+
+use super::{
+    Worker,
+    error::SessionError,
+    settings::{IDLE_WAIT, IN_FLIGHT_WAIT, POLL_MAX, RESTORING_WAIT, TIMERS_MAX},
+};
+use crate::{error::InputError, learner::Learnt, task::Task};
+
+/// The result of a poll.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Polled {
+    /// The number of records in the inbox.
+    pub(super) records: usize,
+    /// Whether the log has no more records for now.
+    pub(super) drained: bool,
+}
+
+impl Worker {
+    /// Continues to read where reading was suspended: a schema has arrived, or the pause after
+    /// aborts is over.
+    pub(super) fn resume(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
+        let waited = self.waiting.len();
+        self.waiting.retain(|_, unknown| self.learner.is_requested(unknown.0));
+        let is_over = self.paused.is_some_and(|until| until <= Instant::now());
+        if is_over {
+            self.paused = None;
+        }
+        if is_over || self.waiting.len() < waited { self.fetch(session) } else { Ok(()) }
+    }
+
+    /// Polls if the inbox is empty and the pending batch has room.
+    pub(super) fn poll_if_empty(
+        &mut self,
+        session: &mut dyn Session,
+        idle: Duration,
+    ) -> Result<Polled, SessionError> {
+        match (self.inbox.len(), self.room()) {
+            (0, 0) => Ok(Polled::default()),
+            (0, room) => self.poll(session, idle, room),
+            (left, _) => Ok(Polled { records: left, drained: false }),
+        }
+    }
+
+    /// How many more records and timers the pending batch takes. While a transaction is in flight,
+    /// the batch may grow to twice its limits, so that deciding continues.
+    fn room(&self) -> usize {
+        let times = if self.in_flight.is_some() { 2 } else { 1 };
+        match self.batch.bytes() < self.settings.bytes_max * times {
+            true => (self.settings.records_max * times).saturating_sub(self.batch.inputs()),
+            false => 0,
+        }
+    }
+
+    fn poll(
+        &mut self,
+        session: &mut dyn Session,
+        idle: Duration,
+        room: usize,
+    ) -> Result<Polled, SessionError> {
+        match session.poll(self.poll_wait(idle), POLL_MAX.min(room), &mut self.inbox) {
+            Ok(()) => Ok(Polled { records: self.inbox.len(), drained: self.inbox.is_empty() }),
+            Err(LogError::Retriable { doing, cause }) => {
+                // Lost connections are not reported here, but missing rights are.
+                tracing::warn!(doing, cause, "a poll is retried");
+                Ok(Polled { records: self.inbox.len(), drained: false })
+            }
+            Err(LogError::OutOfRange { partition, offset, beginning, end }) => {
+                // The restore finds out whether the task may continue, and from which offset.
+                let TopicPartition { partition: number, .. } = partition;
+                let error = LogError::OutOfRange { partition, offset, beginning, end };
+                self.release(session, &[number])?;
+                self.restore_again(number, &error);
+                Ok(Polled::default())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How long a poll may wait: until something else needs the worker.
+    fn poll_wait(&self, idle: Duration) -> Duration {
+        let interval = self.settings.commit_interval;
+        if !interval.is_zero() && self.batch.inputs() > 0 && self.restoring.is_empty() {
+            // There is time until the next commit.
+            let waited = self.batch.since().map_or(Duration::ZERO, |since| since.elapsed());
+            return interval.saturating_sub(waited).min(IN_FLIGHT_WAIT);
+        }
+        if let Some(until) = self.paused {
+            return idle.min(until.saturating_duration_since(Instant::now()));
+        }
+        if self.batch.inputs() > 0 || (!self.restoring.is_empty() && self.active.is_empty()) {
+            // The batch is submitted as soon as the input drains; a restore waits by itself.
+            Duration::ZERO
+        } else if !self.restoring.is_empty() {
+            // Beside working tasks a restore does not wait, so the poll does: one of them must not
+            // spin.
+            idle.min(RESTORING_WAIT)
+        } else if self.in_flight.is_some() || !self.waiting.is_empty() {
+            idle.min(IN_FLIGHT_WAIT)
+        } else {
+            idle.min(self.until_next_timer())
+        }
+    }
+
+    fn until_next_timer(&self) -> Duration {
+        let Some(due_ms) = self.active.values().filter_map(Task::next_due).min() else {
+            return IDLE_WAIT;
+        };
+        Duration::from_millis((due_ms - (self.clock)()).max(0).unsigned_abs())
+    }
+
+    /// Lets the tasks decide on the inbox, until the batch is full.
+    pub(super) fn decide(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let mut run: Option<(Topic, u64)> = None;
+        let mut decided = 0;
+        let mut must_wait = false;
+        'records: for record in &inbox {
+            if self.room() == 0 {
+                break;
+            }
+            decided += 1;
+            let Some(task) = self.active.get_mut(&record.partition) else {
+                let (topic, partition) = (&record.topic, record.partition);
+                tracing::debug!(%topic, partition, "a record of no task was ignored");
+                continue;
+            };
+            while let Err(unknown) = task.apply(record, &mut self.batch.output) {
+                match self.learner.learn(unknown.0) {
+                    Learnt::Known => {}
+                    Learnt::Unknown => {
+                        let error = InputError::SchemaNotRegistered(unknown.0);
+                        task.fail(record, error, &mut self.batch.output);
+                        break;
+                    }
+                    Learnt::Requested => {
+                        self.waiting.insert(record.partition, unknown);
+                        must_wait = true;
+                        break 'records;
+                    }
+                }
+            }
+            self.batch.add(1);
+            // Records come in runs of one topic: the label is looked up once for each run.
+            match &mut run {
+                Some((topic, count)) if *topic == record.topic => *count += 1,
+                run => self.metrics.decided(run.replace((record.topic.clone(), 1))),
+            }
+        }
+        self.metrics.decided(run);
+        inbox.drain(..decided);
+        self.inbox = inbox;
+        // The rest of the inbox is read again, but not for the task that waits for a schema.
+        if must_wait { self.fetch(session) } else { Ok(()) }
+    }
+
+    /// Fires the timers that are due, as far as the batch has room.
+    pub(super) fn fire(&mut self) -> usize {
+        if self.paused.is_some() {
+            return 0;
+        }
+        let now_ms = (self.clock)();
+        let (mut fired, room) = (0, self.room());
+        for task in self.active.values_mut() {
+            fired += task.fire(now_ms, TIMERS_MAX.min(room - fired), &mut self.batch.output);
+        }
+        self.batch.add(fired);
+        fired
+    }
+
+    /// Advances the stream's time of all tasks whose input is drained.
+    pub(super) fn advance_stream_time(&mut self) {
+        let now_ms = (self.clock)();
+        for (partition, task) in &mut self.active {
+            if !self.waiting.contains_key(partition) {
+                task.drained(now_ms);
+            }
+        }
+    }
+
+    /// Reads from the positions of the tasks on. The inbox is dropped, because its records come
+    /// again.
+    pub(super) fn fetch(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
+        self.inbox.clear();
+        let mut positions = Vec::new();
+        for task in self.active.values() {
+            if self.paused.is_some() || self.waiting.contains_key(&task.partition) {
+                continue;
+            }
+            positions.extend(task.positions().iter().map(|(topic, next)| {
+                let input = TopicPartition { topic: topic.clone(), partition: task.partition };
+                (input, *next)
+            }));
+        }
+        Ok(session.fetch_from(&positions)?)
+    }
+
+    /// Moves positions past offsets that no reader gets, if everything polled is decided.
+    pub(super) fn follow(&mut self, session: &mut dyn Session) {
+        if !self.inbox.is_empty() {
+            return;
+        }
+        for (input, next) in session.positions() {
+            if let Some(task) = self.active.get_mut(&input.partition) {
+                task.follow(&input.topic, next);
+            }
+        }
+    }
+
+    /// Makes a transaction due for positions that no other transaction carries, if nothing is
+    /// pending or in flight.
+    pub(super) fn add_moved_positions(&mut self, session: &mut dyn Session) {
+        if self.batch.inputs() > 0 || self.in_flight.is_some() || self.paused.is_some() {
+            return;
+        }
+        self.follow(session);
+        for task in self.active.values_mut().filter(|task| task.has_moved()) {
+            task.touch();
+            self.batch.add(1);
+        }
+    }
+}

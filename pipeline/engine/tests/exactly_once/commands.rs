@@ -1,0 +1,121 @@
+//! Commands, follow-ups and timers of the bank without faults.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use engine::driver::Driver;
+use redpanda::log::Headers;
+use schemas::{Record as _, Verdict, engine::Redrive};
+
+use crate::bank::{Command, Deposit, Event, OVERDUE_MS, Transfer};
+use crate::support::{balances, bank, changelog_balances, send};
+
+#[test]
+fn transfer_ends_with_one_outcome_and_moves_the_money() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+    let transfer = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+
+    let outcomes = driver.outcomes(transfer);
+    assert_eq!(outcomes.len(), 1);
+    assert_eq!((outcomes[0].verdict, outcomes[0].version), (Verdict::Accepted, 3));
+    assert_eq!(outcomes[0].command_type, "bank.Transfer");
+    assert_eq!(balances(&driver), BTreeMap::from([("ann".into(), 70), ("bob".into(), 30)]));
+    assert_eq!(changelog_balances(&driver), balances(&driver));
+}
+
+#[test]
+fn refused_command_has_a_code_and_changes_nothing() {
+    let mut driver = bank(1);
+    let id = send(&driver, "ann", 1, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+
+    let outcomes = driver.outcomes(id);
+    assert_eq!(
+        (outcomes[0].verdict, outcomes[0].code.as_deref()),
+        (Verdict::Refused, Some("overdrawn"))
+    );
+    assert!(balances(&driver).is_empty());
+}
+
+#[test]
+fn repeated_command_gets_the_same_outcome_and_is_decided_once_also_after_a_restart() {
+    let mut driver = bank(1);
+    for _ in 0..10 {
+        send(&driver, "ann", 1, Deposit { amount: 100 });
+    }
+    driver.settle();
+    driver.kill(0);
+    driver.log.compact("bank.state");
+    driver.start(0);
+    let id = send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+
+    let outcomes = driver.outcomes(id);
+    assert_eq!(outcomes.len(), 11);
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "the same answer each time");
+    assert_eq!(balances(&driver)["ann"], 100);
+}
+
+#[test]
+fn second_command_of_a_key_is_refused_while_the_first_is_pending() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    let first = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    let second = send(&driver, "ann", 3, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+
+    assert_eq!(driver.outcomes(first)[0].verdict, Verdict::Accepted);
+    assert_eq!(driver.outcomes(second)[0].code.as_deref(), Some("in_progress"));
+    assert_eq!(balances(&driver)["ann"], 70);
+}
+
+#[test]
+fn command_without_headers_is_accepted_as_the_operators() {
+    let mut driver = bank(1);
+    let value = driver.encode(&Command::from(Deposit { amount: 5 }));
+    driver.log.append("account.commands", "ann", Some(value), Headers::default());
+    driver.settle();
+
+    assert_eq!(balances(&driver)["ann"], 5);
+    let outcomes = driver.read::<schemas::Outcome>("outcomes");
+    assert_eq!((outcomes.len(), outcomes[0].1.principal.as_str()), (1, "operator"));
+}
+
+#[test]
+fn timer_fires_once_when_due_also_after_a_restart_and_not_when_cancelled() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+    // The follow-up is parked at its receiver, so no acknowledgement arrives.
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 66 });
+    driver.settle();
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
+    driver.settle();
+    let overdue = |driver: &Driver| {
+        let events = driver.read::<Event>("account.events");
+        events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
+    };
+    assert_eq!(overdue(&driver), 0, "it arrived in time");
+
+    send(&driver, "ann", 3, Deposit { amount: 1000 });
+    driver.settle();
+    let late = send(&driver, "ann", 4, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+    assert_eq!(overdue(&driver), 0);
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
+    driver.settle();
+    assert_eq!(overdue(&driver), 1);
+    driver.settle();
+    assert_eq!(overdue(&driver), 1, "once");
+    assert!(driver.outcomes(late).is_empty(), "the saga has not finished");
+}
+
+#[test]
+fn redrive_command_has_its_schema_name() {
+    assert_eq!(Redrive::SCHEMA.name, "millrace.engine.Redrive");
+}

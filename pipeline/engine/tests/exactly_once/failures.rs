@@ -1,0 +1,169 @@
+//! Inputs that fail: dead letters, parked records and their re-drive.
+
+use engine::{Topology, driver::Driver};
+use redpanda::{
+    log::{Headers, ProducerRecord},
+    partition_of,
+};
+use schemas::{Verdict, engine::Redrive};
+use uuid::Uuid;
+
+use crate::bank::{Account, Command, Credit, Deposit, FollowUp, Panic};
+use crate::support::{PARTITIONS, balances, bank, bank_of, bank_with, followups, kept, send};
+
+#[test]
+fn decider_panic_fails_its_command_and_no_other() {
+    let mut driver = bank(1);
+    let panic = send(&driver, "ann", 1, Panic { why: "a bug".into() });
+    let deposit = send(&driver, "ann", 2, Deposit { amount: 1 });
+    driver.settle();
+
+    let failed = &driver.outcomes(panic)[0];
+    assert_eq!(failed.verdict, Verdict::Failed);
+    assert!(failed.detail.as_deref().unwrap().contains("a bug"));
+    assert_eq!(driver.outcomes(deposit)[0].verdict, Verdict::Accepted);
+    assert_eq!(driver.log.read_committed("account.commands.dead").len(), 1);
+}
+
+#[test]
+fn engine_panic_on_a_record_fails_its_command_and_no_other() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    // The first look-up of the topic's partitions panics, outside of any decider.
+    let look_ups = AtomicU32::new(0);
+    let topology = Topology::new("bank", move |topic| {
+        let is_first = topic == "account.commands" && look_ups.fetch_add(1, Ordering::Relaxed) == 0;
+        assert!(!is_first, "a bug of the engine");
+        Some(PARTITIONS)
+    });
+    let mut driver = bank_of(topology.aggregate::<Account>(), 1);
+    let panic = send(&driver, "ann", 1, Deposit { amount: 1 });
+    let deposit = send(&driver, "ann", 2, Deposit { amount: 1 });
+    driver.settle();
+
+    let failed = &driver.outcomes(panic)[0];
+    assert_eq!(failed.verdict, Verdict::Failed);
+    assert!(failed.detail.as_deref().unwrap().contains("a bug of the engine"));
+    assert_eq!(driver.outcomes(deposit)[0].verdict, Verdict::Accepted);
+    assert_eq!(driver.log.read_committed("account.commands.dead").len(), 1);
+}
+
+#[test]
+fn header_names_that_are_not_utf8_are_ignored_and_kept_in_dead_letters() {
+    let mut driver = bank(1);
+    let mut headers = Headers::default();
+    headers.push(b"\xff\xfe", b"1");
+    headers.push(b"", b"\xff");
+    headers.push("ce_correlationid", b"\xff");
+    let value = driver.encode(&Command::from(Deposit { amount: 5 }));
+    driver.log.append("account.commands", "ann", Some(value), headers.clone());
+    driver.log.append("account.commands", "ann", Some("not avro".into()), headers.clone());
+    let credit = driver.encode(&FollowUp::from(Credit { from: "zoe".into(), amount: 666 }));
+    driver.log.append("account.followups", "bob", Some(credit), headers);
+    driver.settle();
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+
+    assert_eq!(balances(&driver)["ann"], 5);
+    let dead = driver.log.read_committed("account.commands.dead");
+    assert_eq!(dead.len(), 1);
+    assert!(
+        dead[0].headers.iter().any(|header| header == (b"\xff\xfe".as_slice(), b"1".as_slice()))
+    );
+}
+
+#[test]
+fn undecodable_commands_become_dead_letters_with_failed_outcomes() {
+    let mut driver = bank(1);
+    let own = partition_of(b"ann", PARTITIONS);
+    let poison = |partition, key: Option<&'static str>, value: &'static [u8]| {
+        let key = key.map(|key| key.as_bytes().into());
+        let (topic, value) = ("account.commands".into(), Some(value.into()));
+        driver.log.append_raw(ProducerRecord {
+            topic,
+            partition,
+            key,
+            value,
+            headers: Headers::default(),
+        })
+    };
+    poison(own, Some("ann"), b"not avro");
+    poison(own, Some("ann"), b"\0\0\0\x27\x0f....");
+    poison(own, Some("ann"), b"");
+    poison(own, None, b"\0\0\0\0\x01\x02");
+    poison((own + 1) % PARTITIONS, Some("ann"), b"\0\0\0\0\x01\x02");
+    let deposit = send(&driver, "ann", 1, Deposit { amount: 1 });
+    driver.settle();
+
+    assert_eq!(driver.log.read_committed("account.commands.dead").len(), 5);
+    let failed = driver.read::<schemas::Outcome>("outcomes");
+    assert_eq!(failed.iter().filter(|(_, outcome)| outcome.verdict == Verdict::Failed).count(), 5);
+    assert_eq!(driver.outcomes(deposit)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn failing_follow_up_parks_only_its_key_until_a_redrive() {
+    let mut driver = bank(1);
+    let credit = |amount| FollowUp::from(Credit { from: "zoe".into(), amount });
+    driver.send("account.followups", "ann", Uuid::from_u128(1), "system", &credit(666));
+    driver.send("account.followups", "ann", Uuid::from_u128(2), "system", &credit(1));
+    driver.send("account.followups", "bob", Uuid::from_u128(3), "system", &credit(1));
+    driver.settle();
+    assert_eq!(balances(&driver).get("bob"), Some(&1), "another key is processed");
+    assert_eq!(balances(&driver).get("ann"), None);
+
+    driver.kill(0);
+    driver.log.compact("bank.state");
+    driver.start(0);
+    let redrive = |id, drop_first| {
+        let redrive = Redrive { topic: "account.followups".into(), drop_first };
+        driver.send("account.commands", "ann", Uuid::from_u128(id), "operator", &redrive);
+    };
+    redrive(4, false);
+    redrive(5, true);
+    redrive(6, true);
+    driver.settle();
+
+    assert_eq!(driver.outcomes(Uuid::from_u128(4))[0].code.as_deref(), Some("still_failing"));
+    assert_eq!(driver.outcomes(Uuid::from_u128(5))[0].verdict, Verdict::Accepted);
+    assert_eq!(driver.outcomes(Uuid::from_u128(6))[0].code.as_deref(), Some("nothing_parked"));
+    assert_eq!(balances(&driver)["ann"], 1);
+    assert_eq!(driver.log.read_committed("account.followups.dead").len(), 1);
+}
+
+#[test]
+fn parked_bytes_of_all_keys_are_bounded_also_after_a_restart_and_freed_by_a_redrive() {
+    let mut driver = bank_with(|settings| settings.parked_bytes_max = 2_000);
+    // All keys belong to one task.
+    let own = partition_of(b"ann", PARTITIONS);
+    let mut keys = (0..).map(|n| format!("key-{n}")).filter(|key| followups(key).partition == own);
+    let mut fail = |driver: &mut Driver, id: u128| {
+        let key = keys.next().unwrap();
+        let credit = FollowUp::from(Credit { from: "zoe".into(), amount: 666 });
+        driver.send("account.followups", &key, Uuid::from_u128(id), "system", &credit);
+        driver.settle();
+        key
+    };
+    let first = fail(&mut driver, 1);
+    (2..30).for_each(|id| drop(fail(&mut driver, id)));
+    let parked = kept(&driver, "parked/");
+    let dead = |driver: &Driver| driver.log.read_committed("account.followups.dead").len();
+    assert!((2..8).contains(&parked), "{parked} are parked");
+    assert_eq!(dead(&driver), 29 - parked, "what does not fit is a dead letter");
+
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+    fail(&mut driver, 50);
+    assert_eq!((kept(&driver, "parked/"), dead(&driver)), (parked, 30 - parked));
+
+    let redrive = Redrive { topic: "account.followups".into(), drop_first: true };
+    driver.send("account.commands", &first, Uuid::from_u128(60), "operator", &redrive);
+    driver.settle();
+    fail(&mut driver, 61);
+    assert_eq!(
+        (kept(&driver, "parked/"), dead(&driver)),
+        (parked, 31 - parked),
+        "there is room again"
+    );
+}

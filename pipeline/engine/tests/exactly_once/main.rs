@@ -1,0 +1,15 @@
+//! The bank on the in-memory log: what the engine guarantees, and that faults between any two steps
+//! do not break it.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+#[path = "../bank/mod.rs"]
+mod bank;
+mod bounds;
+mod commands;
+mod failures;
+mod faults;
+mod horizon;
+mod positions;
+mod support;
+mod versions;
+mod workers;

@@ -1,0 +1,115 @@
+//! Positions of inputs whose offsets no reader gets, or whose records were removed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use engine::driver::Driver;
+use redpanda::{
+    log::{Headers, ProducerRecord, TopicPartition},
+    memory::Fault,
+};
+use schemas::Verdict;
+
+use crate::bank::{Deposit, Transfer};
+use crate::support::{PARTITIONS, balances, bank, bank_with, followups, send};
+
+#[test]
+fn positions_of_quiet_inputs_follow_markers_and_aborted_records() {
+    let mut driver = bank_with(|settings| settings.positions_every = Duration::ZERO);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+    // This transaction is aborted with the follow-up that it has written.
+    driver.log.fail_next(&driver.transactional_id(0), Fault::AfterSend(3));
+    send(&driver, "ann", 3, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+    for key in ["ann", "bob"] {
+        let input = followups(key);
+        assert_eq!(
+            driver.log.committed("bank", &input),
+            Some(driver.log.span(&input).1),
+            "{input}"
+        );
+    }
+
+    driver.log.remove_all("account.followups");
+    driver.kill(0);
+    driver.start(0);
+    send(&driver, "ann", 4, Transfer { to: "bob".into(), amount: 10 });
+    driver.settle();
+    assert_eq!(balances(&driver), BTreeMap::from([("ann".into(), 30), ("bob".into(), 70)]));
+}
+
+#[test]
+fn stopped_worker_commits_the_positions_that_no_transaction_carried() {
+    let mut driver = bank(1);
+    driver.settle();
+    let input = followups("ann");
+    assert_eq!(driver.log.committed("bank", &input), None);
+    driver.stop(0).expect("it ends in order");
+    assert_eq!(driver.log.committed("bank", &input), Some(0));
+}
+
+/// A bank that has read the first two of `written` follow-ups in each partition, before all of them
+/// were removed.
+fn bank_before_a_removal(written: i64, change: impl FnOnce(&mut engine::Settings)) -> Driver {
+    let mut driver = bank(1);
+    driver.kill(0);
+    change(driver.settings());
+    for partition in 0..PARTITIONS {
+        let input = TopicPartition::new("account.followups", partition);
+        for _ in 0..written {
+            driver.log.append_raw(ProducerRecord {
+                topic: input.topic.clone(),
+                partition,
+                key: None,
+                value: None,
+                headers: Headers::default(),
+            });
+        }
+        for (topic, next_offset) in [("account.followups", 2), ("account.commands", 0)] {
+            let applied = schemas::engine::Applied { topic: topic.into(), next_offset };
+            driver.log.append_raw(ProducerRecord {
+                topic: "bank.state".into(),
+                partition,
+                key: Some(format!("applied/{topic}").into()),
+                value: Some(driver.encode(&applied)),
+                headers: Headers::default(),
+            });
+            driver.log.commit("bank", TopicPartition::new(topic, partition), next_offset);
+        }
+    }
+    driver.log.remove_all("account.followups");
+    driver.start(0);
+    driver
+}
+
+#[test]
+fn position_one_marker_before_an_empty_log_continues() {
+    let mut driver = bank_before_a_removal(3, |_| ());
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    let transfer = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    driver.settle();
+
+    assert!(driver.stuck(0).is_empty());
+    assert_eq!(driver.outcomes(transfer)[0].verdict, Verdict::Accepted);
+}
+
+#[test]
+fn task_whose_unread_records_were_removed_is_stuck_with_an_instruction() {
+    let mut driver = bank_before_a_removal(4, |_| ());
+    let id = send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+    assert!(driver.outcomes(id).is_empty());
+    let stuck = driver.stuck(0);
+    assert_eq!(stuck.len(), PARTITIONS as usize);
+    assert!(stuck[0].contains("MILLRACE_ACCEPT_LOSS=account.followups[0]"), "{}", stuck[0]);
+
+    // An operator accepts the loss for one input; the other tasks are still stuck.
+    driver.kill(0);
+    let input = followups("ann");
+    driver.settings().accept_loss = vec![input.to_string()];
+    driver.start(0);
+    driver.settle();
+    assert_eq!(driver.stuck(0).len(), PARTITIONS as usize - 1);
+    assert_eq!(driver.outcomes(id)[0].verdict, Verdict::Accepted);
+}
