@@ -7,12 +7,13 @@ use std::{
 };
 
 use redpanda::log::Record;
-use schemas::{Codec, Message, email, notification, order, stock, user};
+use schemas::{Codec, Message, Schema, email, notification, order, stock, user};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     StoreError,
-    event::{Event, event, short_name, unreadable},
+    event::{event, short_name, unfit, unreadable},
 };
 
 /// What replaces a personal field.
@@ -66,23 +67,59 @@ pub(super) struct Visible {
     pub(super) owner: String,
 }
 
-/// Reads the visible parts of a record.
-pub(super) fn visible(record: &Record, codec: &Codec) -> Result<Visible, StoreError> {
-    match &*record.topic {
-        "user.events" => show(record, event::<user::Event>(record, codec)?, true),
-        "order.events" => show(record, event::<order::Event>(record, codec)?, true),
-        "notification.events" => show(record, event::<notification::Event>(record, codec)?, true),
-        // Bookkeeping that names users and is not shown to them.
-        "email.events" => show(record, event::<email::Event>(record, codec)?, false),
-        _ => show(record, event::<stock::Event>(record, codec)?, false),
+/// Who may see the events of a topic.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// The user that the event is about, and admins.
+    Owner,
+    /// Admins.
+    Admins,
+    /// Admins, without the key: it is the fingerprint of an address.
+    AdminsWithoutKey,
+}
+
+/// A topic of the live stream.
+struct Topic {
+    name: &'static str,
+    audience: Audience,
+    schemas: fn() -> &'static [&'static Schema],
+    read: fn(&Record, &Codec, Audience) -> Result<Visible, StoreError>,
+}
+
+impl Topic {
+    const fn of<M: Message + Serialize>(name: &'static str, audience: Audience) -> Self {
+        Self { name, audience, schemas: M::schemas, read: read::<M> }
     }
 }
 
-fn show<M: Message + serde::Serialize>(
+static TOPICS: [Topic; 5] = [
+    Topic::of::<user::Event>("user.events", Audience::Owner),
+    Topic::of::<order::Event>("order.events", Audience::Owner),
+    Topic::of::<notification::Event>("notification.events", Audience::Owner),
+    Topic::of::<stock::Event>("stock.events", Audience::Admins),
+    Topic::of::<email::Event>("email.events", Audience::AdminsWithoutKey),
+];
+
+/// The schemas of the events of a topic; none if the live stream does not show it.
+pub(super) fn schemas_of(topic: &str) -> &'static [&'static Schema] {
+    let found = TOPICS.iter().find(|shown| shown.name == topic);
+    found.map_or(&[], |shown| (shown.schemas)())
+}
+
+/// Reads the visible parts of a record. Returns an error if the live stream does not show its topic.
+pub(super) fn visible(record: &Record, codec: &Codec) -> Result<Visible, StoreError> {
+    match TOPICS.iter().find(|shown| shown.name == &*record.topic) {
+        Some(topic) => (topic.read)(record, codec, topic.audience),
+        None => Err(unfit(record, "expected a record of a topic that the live stream shows")),
+    }
+}
+
+fn read<M: Message + Serialize>(
     record: &Record,
-    event: Event<'_, M>,
-    has_owner: bool,
+    codec: &Codec,
+    audience: Audience,
 ) -> Result<Visible, StoreError> {
+    let event = event::<M>(record, codec)?;
     let name = event.message.name();
     let mut data =
         serde_json::to_value(&event.message).map_err(|error| unreadable(record, error))?;
@@ -91,13 +128,15 @@ fn show<M: Message + serde::Serialize>(
     if let Some(personal) = PERSONAL.get(name).filter(|personal| !personal.is_empty()) {
         mask(&mut masked, personal);
     }
-    let owner = data.get("user_id").and_then(Value::as_str).filter(|_| has_owner);
-    let owner = owner.unwrap_or_default().to_owned();
-    // The key of an address is its fingerprint.
-    let shows_key = has_owner || &*record.topic == "stock.events";
+    let user_id = data.get("user_id").and_then(Value::as_str);
+    let owner = user_id.filter(|_| audience == Audience::Owner).unwrap_or_default().to_owned();
+    let key = match audience {
+        Audience::Owner | Audience::Admins => event.key,
+        Audience::AdminsWithoutKey => "",
+    };
     Ok(Visible {
         kind: short_name(name).to_owned(),
-        key: if shows_key { event.key.to_owned() } else { String::new() },
+        key: key.to_owned(),
         version: event.version,
         at: event.at,
         masked: if masked == data { String::new() } else { masked.to_string() },
@@ -202,5 +241,12 @@ mod tests {
         let seen = visible(&record(&codec, started), &codec).expect("an entry");
 
         assert!(!seen.data.contains("secret") && seen.masked.is_empty(), "{}", seen.data);
+    }
+
+    #[test]
+    fn every_topic_of_the_live_stream_has_an_audience() {
+        for topic in super::super::streams::ALL.iter().flat_map(|stream| stream.topics) {
+            assert!(!schemas_of(topic).is_empty(), "{topic}");
+        }
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use redis::{Script, ScriptInvocation};
-use schemas::{Codec, Message as _, Schema, email, headers, notification, order, stock, user};
+use schemas::{Codec, Schema, headers};
 
 use super::{
     streams::{LiveStream, entry_id, live_key},
-    visible::{Visible, visible},
+    visible::{Visible, schemas_of, visible},
 };
 use crate::{
     StoreError,
@@ -38,17 +38,6 @@ end
 redis.call('PUBLISH', ARGV[6], '')";
     positions::script(&body.replace("FIELDS", &FIELDS.to_string()))
 });
-
-/// The schemas of the events of a topic.
-fn schemas_of(topic: &str) -> &'static [&'static Schema] {
-    match topic {
-        "user.events" => user::Event::schemas(),
-        "email.events" => email::Event::schemas(),
-        "order.events" => order::Event::schemas(),
-        "notification.events" => notification::Event::schemas(),
-        _ => stock::Event::schemas(),
-    }
-}
 
 impl Model for LiveStream {
     fn name(&self) -> &'static str {
