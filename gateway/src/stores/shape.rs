@@ -56,7 +56,7 @@ pub(super) fn order(order: views::Order) -> Order {
     }
 }
 
-pub(super) fn happened(event: views::Happened) -> Happened {
+pub(super) fn happened(event: views::HistoryEntry) -> Happened {
     Happened {
         version: event.version,
         kind: event.kind,

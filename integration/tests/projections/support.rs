@@ -11,7 +11,7 @@ use std::{
 };
 
 use projections::{
-    Metrics, Projection,
+    Metrics, Projection, Stores,
     mongo::{self, Mongo},
     postgres::{self, Postgres},
     projector::{self, Projector},
@@ -41,7 +41,7 @@ const TOPICS: [&str; 7] = [
 pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
     pub(crate) log: MemoryLog,
-    pub(crate) context: projector::Context,
+    pub(crate) resources: projector::Resources,
     pub(crate) postgres: Postgres,
     pub(crate) mongo: Mongo,
     pub(crate) redis: Redis,
@@ -80,13 +80,11 @@ impl Bench {
             let (one, two) = tokio::join!(postgres.migrate(), postgres.migrate());
             one.and(two).expect("migrated");
             postgres.migrate().await.expect("migrated again");
-            mongo.index().await.expect("indexed");
-            mongo.index().await.expect("indexed again");
         });
         let notices = Notices::start(&redis);
         let log = MemoryLog::new(TOPICS.map(|topic| (topic, 2)));
         let opened = log.clone();
-        let context = projector::Context {
+        let resources = projector::Resources {
             open: Arc::new(move |group, topics| Ok(opened.input(group, &owned(topics)))),
             codec: Arc::new(Codec::local()),
             schema_by_id: Arc::new(|_| Ok(None)),
@@ -103,7 +101,7 @@ impl Bench {
             live: Live::new(redis.clone(), notices.clone()),
             runtime,
             log,
-            context,
+            resources,
             postgres,
             mongo,
             redis,
@@ -111,6 +109,10 @@ impl Bench {
             redis_url,
             clock: AtomicI64::new(1_000),
         };
+        for projection in bench.all() {
+            bench.wait(projection.prepare()).expect("prepared");
+            bench.wait(projection.prepare()).expect("prepared again");
+        }
         bench.command(&["FLUSHDB"]);
         bench
     }
@@ -135,12 +137,11 @@ impl Bench {
 
     /// All projections of all services, each once.
     pub(crate) fn all(&self) -> Vec<Box<dyn Projection>> {
-        let mut all = projections::user(&self.postgres, &self.redis);
-        all.extend(projections::order(&self.postgres, &self.mongo, &self.redis));
-        all.extend(projections::notification(&self.postgres, &self.mongo, &self.redis));
-        all.sort_by_key(|projection| projection.name());
-        all.dedup_by_key(|projection| projection.name());
-        all
+        projections::catalog::all(&Stores {
+            postgres: self.postgres.clone(),
+            mongo: self.mongo.clone(),
+            redis: self.redis.clone(),
+        })
     }
 
     pub(crate) fn one(&self, name: &str) -> Box<dyn Projection> {
@@ -157,7 +158,7 @@ impl Bench {
         Projector::new(
             self.log.input(group, &owned(projection.topics())),
             projection,
-            &self.context,
+            &self.resources,
         )
     }
 
@@ -170,7 +171,7 @@ impl Bench {
         message: &impl Message,
     ) -> (i32, i64) {
         let mut value = Vec::new();
-        message.encode(&self.context.codec, &mut value).expect("bytes");
+        message.encode(&self.resources.codec, &mut value).expect("bytes");
         let mut with = Headers::default();
         with.push(headers::VERSION, version.to_string());
         with.push(headers::ID, Uuid::new_v4().to_string());

@@ -1,75 +1,102 @@
-//! What can go wrong between the log and a store.
+//! Errors between the log and a store. Their texts name what was tried and why it failed; they
+//! never quote a row.
+
+use std::error::Error;
+
+/// The error of a client or codec that a [`StoreError`] came from.
+pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why a read model could not be read or written.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The store did not do what it was asked. The same may work later.
     #[error("{doing}: {why}")]
     Failed {
         /// What was tried, and on what.
         doing: &'static str,
-        /// What the client said.
+        /// The client's error and its causes as text.
         why: String,
+        /// The client's error. `None` where its details may quote a row.
+        #[source]
+        source: Option<Cause>,
     },
     /// The store refuses the credentials of this program. Only other settings help.
     #[error("{store} refuses the credentials: {why}")]
     Credentials {
-        /// Which store.
+        /// The store's name.
         store: &'static str,
-        /// What it said.
+        /// The store's answer.
         why: String,
     },
-    /// The events of a key do not follow each other. Never skipped: the read model or the log has
-    /// lost something.
-    #[error("{what} holds version {held}, but the log goes on with {came}: rebuild the projection")]
+    /// The event's version is not the next one of its key. Never skipped: either the read model or
+    /// the log has lost an event.
+    #[error(
+        "{what} holds version {held}, but its next event has version {came}: rebuild the projection"
+    )]
     Gap {
-        /// Which row, document or key.
+        /// The row, document or key.
         what: String,
-        /// The version held.
+        /// The version in the store.
         held: i64,
-        /// The version that came.
+        /// The version of the event.
         came: i64,
     },
-    /// Someone else has claimed the partition: what was to be written has not been.
-    #[error("someone else has claimed {position}")]
+    /// Another owner has claimed the partition, so nothing was written.
+    #[error("{position} was claimed by another projector")]
     Lost {
         /// The position's name in the store.
         position: String,
     },
-    /// A record that this version can't understand, but a newer one may. Never skipped either.
-    #[error("{place} can't be projected: {why}")]
+    /// This version of the program can't read the record, but a newer one may. Never skipped.
+    #[error("{record} can't be projected: {why}")]
     Record {
         /// Topic, partition and offset.
-        place: String,
-        /// What is wrong with it.
+        record: String,
+        /// What was expected of the record.
         why: String,
+        /// The error of the codec.
+        #[source]
+        source: Option<Cause>,
     },
-    /// A record that no version can project, such as bytes that are not Avro. It becomes a dead
-    /// letter.
-    #[error("{place} is no record that can be projected: {why}")]
+    /// No version of the program can project the record, for example because its bytes are not
+    /// Avro. The projector writes a dead letter.
+    #[error("{record} can't be projected by any version: {why}")]
     Unfit {
         /// Topic, partition and offset.
-        place: String,
-        /// What is wrong with it.
+        record: String,
+        /// What was expected of the record.
         why: String,
+        /// The error of the codec.
+        #[source]
+        source: Option<Cause>,
     },
-    /// The store will never take this data, whoever asks. The record it comes from becomes a dead
-    /// letter.
+    /// The store refuses this data for good. The projector writes a dead letter of the record that
+    /// the data comes from.
     #[error("{doing}: the store can't hold it: {why}")]
     Unstorable {
         /// What was tried, and on what.
         doing: &'static str,
-        /// What the store said.
+        /// The store's answer.
         why: String,
+        /// The client's error. `None` where its details may quote a row.
+        #[source]
+        source: Option<Cause>,
     },
 }
 
 impl StoreError {
-    pub(crate) fn failed(doing: &'static str, error: impl std::error::Error) -> Self {
-        Self::Failed { doing, why: chain(&error) }
+    /// A failure of a client's call. The text holds the error and all of its causes.
+    pub fn failed(doing: &'static str, error: impl Into<Cause>) -> Self {
+        let error = error.into();
+        Self::Failed { doing, why: chain(&*error), source: Some(error) }
     }
 
-    /// A word for metrics.
+    /// A failure that no client reported.
+    pub fn failed_because(doing: &'static str, why: impl Into<String>) -> Self {
+        Self::Failed { doing, why: why.into(), source: None }
+    }
+
+    /// The value of the label `kind` in metrics.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Failed { .. } | Self::Credentials { .. } => "store",
@@ -80,9 +107,9 @@ impl StoreError {
     }
 }
 
-/// The error and its causes. A cause that the text before it already ends with is left out: clients
-/// differ in whether an error's text includes that of its cause.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+/// The text of an error and of its causes. A cause that the text already ends with is left out,
+/// because some clients include the text of the cause in their own.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -93,4 +120,24 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("connecting")]
+    struct Connecting(#[source] io::Error);
+
+    #[test]
+    fn failure_names_every_cause_once_and_keeps_the_first_as_its_source() {
+        let refused = io::Error::other("connection refused");
+        let error = StoreError::failed("reading a row", Connecting(refused));
+        assert_eq!(error.to_string(), "reading a row: connecting: connection refused");
+        let source = error.source().expect("a source");
+        assert!(source.is::<Connecting>(), "{source:?}");
+    }
 }

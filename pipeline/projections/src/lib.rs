@@ -1,34 +1,40 @@
-//! The read models: what the services write from the log, and what the gateway reads.
+//! The read models: the services write them from the log, and the gateway reads them.
 //!
-//! - [`postgres`], [`mongo`], [`redis`]: one store each, with its `Reads` for the gateway and its
-//!   projections
+//! - [`postgres`], [`mongo`], [`redis`]: one folder for each store, with a `Model` trait that says
+//!   how a projection into that store is written, one file for each projection, and `Reads` for the
+//!   gateway
+//! - [`catalog`]: the table of all projections and of the services that run them
 //! - [`views`]: what a reader gets, as plain data
-//! - [`projector`]: the one loop that brings records from the log into a store
-//! - [`projection`]: what the loop asks of a projection
-//! - [`metrics`]: all names of metrics
-//! - [`settings`]: where the stores are, for every program
-//! - [`sets`]: which projections each service runs
+//! - [`projector`]: the loop that brings records from the log into a store
+//! - [`projection`]: what a projection and its store must implement for that loop
+//! - `event`: reads the events of a batch; `paging`: pages of lists
+//! - [`metrics`]: the names of all metrics
+//! - [`settings`]: how every program reaches the brokers, the registry and the stores
+//! - [`clock`]: the time of day
 //!
-//! **The position lives in the store beside the data and moves by compare-and-set.** Nothing here
+//! **A position is in the store beside the data and moves by compare-and-set.** Nothing here
 //! decides anything about the domain, writes to the log, or commits an offset to the broker.
 
 #![forbid(unsafe_code)]
 
+pub mod catalog;
+pub mod clock;
 mod deadline;
 mod error;
+mod event;
 pub mod metrics;
 pub mod mongo;
+mod paging;
 pub mod postgres;
 mod products;
 pub mod projection;
 pub mod projector;
 pub mod redis;
-pub mod sets;
 pub mod settings;
-mod text;
+mod uuid_text;
 pub mod views;
 
-pub use error::StoreError;
+pub use error::{Cause, StoreError};
 pub use metrics::Metrics;
 pub use projection::Projection;
-pub use sets::{notification, order, user};
+pub use settings::Stores;

@@ -1,12 +1,14 @@
-//! The names of all metrics of the projections.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! The names of all metrics of the projections. It counts, and never reads a metric back.
 
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
-
 use redpanda::log::TopicPartition;
 
-/// The metrics of all projections of a process. Cheap to clone: clones count together.
+use crate::clock::now_ms;
+
+/// The values of the label `kind` of errors.
+const KINDS: [&str; 5] = ["store", "gap", "record", "lost", "log"];
+
+/// The metrics of all projections of a process. Clones share the counters.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     applied: IntCounterVec,
@@ -18,13 +20,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The metrics, registered with `registry`.
+    /// Creates the metrics and registers them with `registry`.
     ///
     /// # Errors
     /// When a metric of the same name is registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = |name: &str, help: &str| Opts::new(format!("millrace_projection_{name}"), help);
-        let place = ["projection", "topic", "partition"];
+        let partition = ["projection", "topic", "partition"];
         let metrics = Self {
             applied: IntCounterVec::new(
                 opts("records_applied_total", "Records that a projection has applied."),
@@ -33,18 +35,19 @@ impl Metrics {
             delay: GaugeVec::new(
                 opts(
                     "delay_seconds",
-                    "From when the last applied record was written until it was applied.",
+                    "Time from when the last applied record was written until it was applied.",
                 ),
                 &["projection"],
             )?,
             position: IntGaugeVec::new(
                 opts("position", "The next offset that a projection applies."),
-                &place,
+                &partition,
             )?,
             waiting: IntGaugeVec::new(
                 opts(
                     "partitions_waiting",
-                    "Partitions that a projection can't go on with: see errors and the log.",
+                    "Partitions of a projection that are stopped until a retry: see errors and the \
+                     log.",
                 ),
                 &["projection"],
             )?,
@@ -72,21 +75,21 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Makes the metrics of a projection show before anything has happened.
-    pub(crate) fn begin(&self, projection: &str) {
+    /// Exports the metrics of a projection with zero values.
+    pub(crate) fn initialize(&self, projection: &str) {
         self.applied.with_label_values(&[projection]);
         self.waiting.with_label_values(&[projection]);
         self.dead_letters.with_label_values(&[projection]);
-        for kind in ["store", "gap", "record", "lost", "log"] {
+        for kind in KINDS {
             self.errors.with_label_values(&[projection, kind]);
         }
     }
 
-    /// Records have been applied, the last one written at `written_ms`.
+    /// Counts applied records, the last one of which was written at `written_ms`.
     pub(crate) fn applied(
         &self,
         projection: &str,
-        place: &TopicPartition,
+        partition: &TopicPartition,
         count: usize,
         next: i64,
         written_ms: i64,
@@ -94,43 +97,37 @@ impl Metrics {
         self.applied.with_label_values(&[projection]).inc_by(count as u64);
         let delay_ms = now_ms().saturating_sub(written_ms).max(0);
         self.delay.with_label_values(&[projection]).set(delay_ms as f64 / 1000.0);
-        self.claimed(projection, place, next);
+        self.position(projection, partition, next);
     }
 
-    /// A partition has been claimed, or has moved on.
-    pub(crate) fn claimed(&self, projection: &str, place: &TopicPartition, next: i64) {
-        let partition = place.partition.to_string();
-        self.position.with_label_values(&[projection, &place.topic, &partition]).set(next);
+    /// Exports the position of a partition.
+    pub(crate) fn position(&self, projection: &str, partition: &TopicPartition, next: i64) {
+        let number = partition.partition.to_string();
+        self.position.with_label_values(&[projection, &partition.topic, &number]).set(next);
     }
 
-    /// A partition is someone else's now.
-    pub(crate) fn released(&self, projection: &str, place: &TopicPartition) {
+    /// Removes the position of a partition that this member no longer owns.
+    pub(crate) fn released(&self, projection: &str, partition: &TopicPartition) {
         // It may never have been claimed.
         let _ = self.position.remove_label_values(&[
             projection,
-            &place.topic,
-            &place.partition.to_string(),
+            &partition.topic,
+            &partition.partition.to_string(),
         ]);
     }
 
-    /// So many partitions wait for a new try.
+    /// Exports the number of partitions that wait for a retry.
     pub(crate) fn waiting(&self, projection: &str, count: usize) {
         self.waiting.with_label_values(&[projection]).set(count as i64);
     }
 
-    /// A record became a dead letter.
-    pub(crate) fn buried(&self, projection: &str) {
+    /// Counts a dead letter.
+    pub(crate) fn dead_letter(&self, projection: &str) {
         self.dead_letters.with_label_values(&[projection]).inc();
     }
 
-    /// Something went wrong.
+    /// Counts a failure.
     pub(crate) fn failed(&self, projection: &str, kind: &str) {
         self.errors.with_label_values(&[projection, kind]).inc();
     }
-}
-
-/// The time of day, in milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,11 +1,34 @@
-//! How a product comes out of the events of its stock: the same for MongoDB and Redis. Every event
-//! says the figures after it, so only name and price are remembered.
+//! Folds the events of a stock into a product, for MongoDB and Redis alike. Every event carries the
+//! stock figures after it, so only name and price are remembered. It knows no store.
 
 use schemas::stock;
+use serde::{Deserialize, Serialize};
 
-use crate::{projection::Event, views::Product};
+use crate::event::Event;
 
-/// The product after an event; `None` where nothing but its addition can come first.
+/// A product with its stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// The stock keeping unit.
+    #[serde(rename = "_id", alias = "sku")]
+    pub sku: String,
+    /// The name.
+    pub name: String,
+    /// The price of one piece, in minor units.
+    pub price_minor: i64,
+    /// The currency of the price.
+    pub currency: String,
+    /// All pieces that were ever received.
+    pub received: i64,
+    /// The pieces that can be ordered.
+    pub free: i64,
+    /// The pieces that are held by living orders.
+    pub held: i64,
+    /// The version.
+    pub version: i64,
+}
+
+/// The product after an event. Returns `None` if the event is the first one and adds no product.
 pub(crate) fn fold(product: Option<Product>, event: &Event<'_, stock::Event>) -> Option<Product> {
     use stock::Event as E;
     let mut product = match (&event.message, product) {
@@ -43,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_product_has_the_figures_of_its_last_event() {
+    fn product_has_the_figures_of_its_last_event() {
         // given
         let price = Money { amount_minor: 450, currency: "EUR".to_owned() };
         let added =

@@ -1,12 +1,32 @@
-//! Where the stores are, for every program that uses them. Passwords and URLs, which may hold one,
-//! are never shown.
+//! How every program reaches the brokers, the registry and the stores. Passwords, and URLs, which
+//! may hold one, are never printed. It opens no connection before a client needs one.
 
-use redpanda::{settings::SettingError, tls::Tls};
+use redpanda::{
+    brokers::BrokerSettings, registry::RegistrySettings, settings::SettingError, tls::Tls,
+    tls::TlsSettings,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{StoreError, mongo::Mongo, postgres::Postgres, redis::Redis};
 
-/// The stores' addresses. Each is a secret, as a URL may hold a password.
+/// The settings of all connections, the same for every program.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ConnectionSettings {
+    /// The brokers.
+    #[command(flatten)]
+    pub brokers: BrokerSettings,
+    /// The schema registry.
+    #[command(flatten)]
+    pub registry: RegistrySettings,
+    /// The stores.
+    #[command(flatten)]
+    pub stores: StoreSettings,
+    /// The authorities that TLS connections trust.
+    #[command(flatten)]
+    pub tls: TlsSettings,
+}
+
+/// The addresses of the stores. Each is a secret, as a URL may hold a password.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreSettings {
     /// PostgreSQL, as a connection URL; `?sslmode=require` uses TLS.
@@ -28,7 +48,7 @@ pub struct StoreSettings {
         hide_env_values = true
     )]
     pub mongo_url: SecretString,
-    /// Redis, as a connection URL; `rediss` as its scheme uses TLS.
+    /// Redis, as a connection URL; the scheme `rediss` uses TLS.
     #[arg(
         long,
         env = "MILLRACE_REDIS_URL",
@@ -39,6 +59,20 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
+    /// Creates the clients of all stores, with up to `postgres_connections_max` connections to
+    /// PostgreSQL. They connect when they are first used. Must be called on a Tokio runtime.
+    ///
+    /// # Errors
+    /// When a URL is malformed.
+    pub async fn open(
+        &self,
+        tls: &Tls,
+        postgres_connections_max: usize,
+    ) -> Result<Stores, SettingError> {
+        let postgres = self.postgres(tls, postgres_connections_max)?;
+        Ok(Stores { postgres, mongo: self.mongo(tls).await?, redis: self.redis(tls)? })
+    }
+
     /// A pool of up to `connections_max` connections to PostgreSQL.
     ///
     /// # Errors
@@ -46,29 +80,52 @@ impl StoreSettings {
     pub fn postgres(&self, tls: &Tls, connections_max: usize) -> Result<Postgres, SettingError> {
         let (url, password) = (self.postgres_url.expose_secret(), self.postgres_password.as_ref());
         Postgres::with_password(url, password, tls, connections_max)
-            .map_err(about("MILLRACE_POSTGRES_URL"))
+            .map_err(naming("MILLRACE_POSTGRES_URL"))
     }
 
-    /// MongoDB.
+    /// The database in MongoDB.
     ///
     /// # Errors
     /// When the URL is malformed.
     pub async fn mongo(&self, tls: &Tls) -> Result<Mongo, SettingError> {
-        let mongo = Mongo::over(self.mongo_url.expose_secret(), tls).await;
-        mongo.map_err(about("MILLRACE_MONGO_URL"))
+        let mongo = Mongo::with_tls(self.mongo_url.expose_secret(), tls).await;
+        mongo.map_err(naming("MILLRACE_MONGO_URL"))
     }
 
-    /// Redis. To be called on a Tokio runtime.
+    /// The connection to Redis. Must be called on a Tokio runtime.
     ///
     /// # Errors
     /// When the URL is malformed.
     pub fn redis(&self, tls: &Tls) -> Result<Redis, SettingError> {
-        Redis::over(self.redis_url.expose_secret(), tls).map_err(about("MILLRACE_REDIS_URL"))
+        Redis::with_tls(self.redis_url.expose_secret(), tls).map_err(naming("MILLRACE_REDIS_URL"))
     }
 }
 
-fn about(variable: &'static str) -> impl Fn(StoreError) -> SettingError {
+fn naming(variable: &'static str) -> impl Fn(StoreError) -> SettingError {
     move |error| SettingError::Wrong { variable, why: error.to_string() }
+}
+
+/// The clients of all stores. Clones share their connections.
+#[derive(Clone)]
+pub struct Stores {
+    /// Users, credentials, sessions, outcomes.
+    pub postgres: Postgres,
+    /// Orders, products, notifications, recipients.
+    pub mongo: Mongo,
+    /// Hot reads, notices of outcomes, the live stream.
+    pub redis: Redis,
+}
+
+#[cfg(test)]
+impl Stores {
+    /// Clients that would connect to nothing.
+    pub(crate) async fn for_tests() -> Self {
+        Self {
+            postgres: Postgres::new("postgres://millrace@127.0.0.1:1/millrace", 1).expect("a URL"),
+            mongo: Mongo::new("mongodb://127.0.0.1:1").await.expect("a URL"),
+            redis: Redis::new("redis://127.0.0.1:1").expect("a URL"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -80,13 +137,14 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Program {
         #[command(flatten)]
-        stores: StoreSettings,
+        connections: ConnectionSettings,
     }
 
     #[tokio::test]
-    async fn url_that_is_no_url_of_its_store_names_the_variable_and_not_the_password() {
+    async fn url_that_is_malformed_names_its_variable_and_not_the_password() {
         let with = |option: &str, url: &str| {
-            Program::try_parse_from(["program", option, url]).expect("arguments").stores
+            let program = Program::try_parse_from(["program", option, url]).expect("arguments");
+            program.connections.stores
         };
         let tls = Tls::default();
         let postgres = with("--postgres-url", "postgres://u:s3cr3t@here/db?sslmode=perhaps");

@@ -1,9 +1,9 @@
-//! The projector's loop on the log in memory, over a store in memory: what becomes of records that
-//! can't be applied. The stores themselves are tested in `integration/tests/projections`.
+//! The projector's loop on the in-memory log over a store in memory, for records that can't be
+//! applied. The stores themselves are tested in `integration/tests/projections`.
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -12,23 +12,23 @@ use std::{
 use futures_util::future::BoxFuture;
 use projections::{
     Metrics, Projection, StoreError,
-    projection::{Batch, Claim},
-    projector::{Context, Projector},
+    projection::{Batch, Claim, PositionStore},
+    projector::{Projector, Resources},
 };
 use redpanda::{
     log::{Headers, Topic, TopicPartition},
     memory::MemoryLog,
 };
-use schemas::{Codec, Message, notification, notification::NotificationRead};
+use schemas::{Codec, Message, Schema, notification, notification::NotificationRead};
 use uuid::Uuid;
 
 const TOPIC: &str = "notification.events";
 const UNKNOWN_ID: u32 = 4_000_000;
 
-/// A store that refuses the record that `refuses` names.
+/// A store that refuses the event of the notification `refuses`.
 #[derive(Default)]
 struct Store {
-    claim: Mutex<Claimed>,
+    claimed: Mutex<Claimed>,
     refuses: Option<Uuid>,
 }
 
@@ -37,7 +37,53 @@ struct Claimed {
     epoch: i64,
     next: Option<i64>,
     applied: Vec<i64>,
-    buried: Vec<(i64, String)>,
+    /// Offsets and reasons.
+    dead_letters: Vec<(i64, String)>,
+}
+
+impl Store {
+    fn claimed(&self) -> MutexGuard<'_, Claimed> {
+        self.claimed.lock().expect("a lock")
+    }
+}
+
+impl PositionStore for Store {
+    fn claim<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(async {
+            let mut claimed = self.claimed();
+            claimed.epoch += 1;
+            Ok(Claim { epoch: claimed.epoch, next: claimed.next })
+        })
+    }
+
+    fn current_claim<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(async {
+            let claimed = self.claimed();
+            Ok(Some(Claim { epoch: claimed.epoch, next: claimed.next }))
+        })
+    }
+
+    fn write_dead_letter<'a>(
+        &'a self,
+        _: &'a str,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut claimed = self.claimed();
+            claimed.next = Some(batch.to);
+            claimed.dead_letters.push((batch.to - 1, why.to_owned()));
+            Ok(())
+        })
+    }
 }
 
 impl Projection for Store {
@@ -49,22 +95,12 @@ impl Projection for Store {
         &[TOPIC]
     }
 
-    fn claim<'a>(&'a self, _: &'a TopicPartition) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        Box::pin(async {
-            let mut claim = self.claim.lock().expect("a lock");
-            claim.epoch += 1;
-            Ok(Claim { epoch: claim.epoch, next: claim.next })
-        })
+    fn schemas(&self) -> Vec<&'static Schema> {
+        notification::Event::schemas().to_vec()
     }
 
-    fn held<'a>(
-        &'a self,
-        _: &'a TopicPartition,
-    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
-        Box::pin(async {
-            let claim = self.claim.lock().expect("a lock");
-            Ok(Some(Claim { epoch: claim.epoch, next: claim.next }))
-        })
+    fn positions(&self) -> &dyn PositionStore {
+        self
     }
 
     fn apply<'a>(
@@ -75,35 +111,24 @@ impl Projection for Store {
         Box::pin(async move {
             for record in batch.records {
                 let value = record.value.as_ref().expect("a value");
-                let place = format!("{}@{}", batch.place, record.offset);
-                let event = notification::Event::decode(codec, value);
-                let event =
-                    event.map_err(|error| StoreError::Unfit { place, why: error.to_string() })?;
+                let name = format!("{}@{}", batch.partition, record.offset);
+                let event = notification::Event::decode(codec, value).map_err(|error| {
+                    StoreError::Unfit { record: name, why: error.to_string(), source: None }
+                })?;
                 let notification::Event::NotificationRead(read) = event else {
                     panic!("another event")
                 };
                 if Some(read.notification_id) == self.refuses {
-                    let (doing, why) =
-                        ("writing a row", "ERROR: value too long (22001)".to_owned());
-                    return Err(StoreError::Unstorable { doing, why });
+                    return Err(StoreError::Unstorable {
+                        doing: "writing a row",
+                        why: "ERROR: value too long (22001)".to_owned(),
+                        source: None,
+                    });
                 }
             }
-            let mut claim = self.claim.lock().expect("a lock");
-            claim.next = Some(batch.to);
-            claim.applied.extend(batch.records.iter().map(|record| record.offset));
-            Ok(())
-        })
-    }
-
-    fn bury<'a>(
-        &'a self,
-        batch: &'a Batch<'a>,
-        why: &'a str,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let mut claim = self.claim.lock().expect("a lock");
-            claim.next = Some(batch.to);
-            claim.buried.push((batch.to - 1, why.to_owned()));
+            let mut claimed = self.claimed();
+            claimed.next = Some(batch.to);
+            claimed.applied.extend(batch.records.iter().map(|record| record.offset));
             Ok(())
         })
     }
@@ -132,9 +157,9 @@ impl Bench {
         }
     }
 
-    fn context(&self) -> Context {
+    fn resources(&self) -> Resources {
         let (log, reachable) = (self.log.clone(), self.reachable.clone());
-        Context {
+        Resources {
             open: Arc::new(move |group, topics| {
                 let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
                 Ok(log.input(group, &topics))
@@ -142,7 +167,7 @@ impl Bench {
             codec: self.codec.clone(),
             schema_by_id: Arc::new(move |_| match reachable.load(Ordering::Relaxed) {
                 true => Ok(None),
-                false => Err("the registry is away".to_owned()),
+                false => Err("the registry can't be reached".into()),
             }),
             retention: Duration::from_secs(90 * 24 * 3600),
             metrics: Metrics::register(&self.registry).expect("metrics"),
@@ -170,27 +195,28 @@ impl Bench {
         self.log.append(TOPIC, "key", Some(value.into()), Headers::default());
     }
 
-    /// Lets a projector work until `done`, then tells what the store has.
+    /// Runs a projector until `done`, and returns the offsets that were applied and those of dead
+    /// letters.
     fn until(&self, store: &Store, done: impl Fn(&Claimed) -> bool) -> (Vec<i64>, Vec<i64>) {
-        let context = self.context();
+        let resources = self.resources();
         let topics: Vec<Topic> = vec![TOPIC.into()];
         let mut projector =
-            Projector::new(self.log.input("projector.trial", &topics), store, &context);
+            Projector::new(self.log.input("projector.trial", &topics), store, &resources);
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             projector.step().expect("a step");
-            let claim = store.claim.lock().expect("a lock");
+            let claim = store.claimed();
             if done(&claim) {
                 return (
                     claim.applied.clone(),
-                    claim.buried.iter().map(|(offset, _)| *offset).collect(),
+                    claim.dead_letters.iter().map(|(offset, _)| *offset).collect(),
                 );
             }
             assert!(
                 Instant::now() < deadline,
-                "applied {:?}, buried {:?}",
+                "applied {:?}, dead letters {:?}",
                 claim.applied,
-                claim.buried
+                claim.dead_letters
             );
         }
     }
@@ -204,48 +230,48 @@ impl Bench {
 }
 
 #[test]
-fn unreadable_record_becomes_a_dead_letter_and_the_partition_goes_on() {
+fn record_that_is_not_avro_becomes_a_dead_letter_and_the_partition_continues() {
     let (bench, store) = (Bench::new(), Store::default());
     bench.good(1);
     bench.raw(b"not Avro".to_vec());
     bench.good(2);
 
-    let (applied, buried) = bench.until(&store, |claim| claim.applied.len() == 2);
+    let (applied, dead) = bench.until(&store, |claim| claim.applied.len() == 2);
 
-    assert_eq!((applied, buried), (vec![0, 2], vec![1]));
+    assert_eq!((applied, dead), (vec![0, 2], vec![1]));
     assert_eq!(bench.counted(), 1.0);
 }
 
 #[test]
-fn record_that_the_store_refuses_becomes_a_dead_letter() {
+fn record_that_the_store_refuses_for_good_becomes_a_dead_letter() {
     let refuses = Some(Uuid::from_u128(2));
     let (bench, store) = (Bench::new(), Store { refuses, ..Store::default() });
     (1..=3).for_each(|number| bench.good(number));
 
-    let (applied, buried) = bench.until(&store, |claim| claim.applied.len() == 2);
+    let (applied, dead) = bench.until(&store, |claim| claim.applied.len() == 2);
 
-    assert_eq!((applied, buried), (vec![0, 2], vec![1]));
-    let claim = store.claim.lock().expect("a lock");
-    assert!(claim.buried[0].1.contains("value too long"), "{:?}", claim.buried);
+    assert_eq!((applied, dead), (vec![0, 2], vec![1]));
+    let claim = store.claimed();
+    assert!(claim.dead_letters[0].1.contains("value too long"), "{:?}", claim.dead_letters);
 }
 
 #[test]
-fn records_before_an_unknown_schema_are_applied_while_the_registry_is_away() {
+fn records_before_an_unknown_schema_are_applied_while_the_registry_is_unreachable() {
     let (bench, store) = (Bench::new(), Store::default());
     bench.reachable.store(false, Ordering::Relaxed);
     bench.good(1);
     bench.good(2);
     bench.unknown_schema();
     bench.good(3);
-    // Another id that is unknown further on hides nothing.
+    // A second unknown id does not hide the first.
     bench.unknown_schema();
 
-    let (applied, buried) = bench.until(&store, |claim| claim.applied.len() == 2);
-    assert_eq!((applied, buried), (vec![0, 1], vec![]));
+    let (applied, dead) = bench.until(&store, |claim| claim.applied.len() == 2);
+    assert_eq!((applied, dead), (vec![0, 1], vec![]));
 
     // when the registry answers that it has no such schema
     bench.reachable.store(true, Ordering::Relaxed);
     let again = Bench { registry: prometheus::Registry::new(), ..bench };
-    let (applied, buried) = again.until(&store, |claim| claim.buried.len() == 2);
-    assert_eq!((applied, buried), (vec![0, 1, 3], vec![2, 4]));
+    let (applied, dead) = again.until(&store, |claim| claim.dead_letters.len() == 2);
+    assert_eq!((applied, dead), (vec![0, 1, 3], vec![2, 4]));
 }

@@ -1,10 +1,10 @@
-//! A processor beside the three services, in the builds that a record goes through when it is
-//! replaced: each order that `order.events` confirms is written to `sales.events` for others.
-//! `SALES_WRITES` says which build this is: `old`, `both`, `new`. What it writes of one order is in
-//! one transaction. `schemas/EVOLUTION.md` runs it.
+//! A processor that is none of the services. It writes a sale to `sales.events` for each order that
+//! `order.events` confirms. `SALES_WRITES` selects its build while a record is being replaced:
+//! `old`, `both` or `new`. The records of one order are in one transaction. `schemas/EVOLUTION.md`
+//! runs it.
 #![forbid(unsafe_code)]
 
-// Each of the two examples uses a part of it.
+// Each of the two examples uses only some of the records.
 #[allow(dead_code)]
 mod records;
 
@@ -35,15 +35,15 @@ fn service(_config: &Config) -> anyhow::Result<Service> {
         Ok("new") => topology(|confirmed| vec![new(confirmed)]),
         _ => bail!("SALES_WRITES: expected old, both or new"),
     };
-    Ok(Service { topology, projections: None, reads: Vec::new() })
+    Ok(Service::new(topology))
 }
 
-/// The processor: `sold` makes of a confirmed order what is written.
+/// The processor. `sold` returns the records to write for a confirmed order.
 fn topology<M: Message>(
     sold: impl Fn(&OrderConfirmed) -> Vec<M> + Send + Sync + 'static,
 ) -> Topology {
     let partitions = |topic: &str| match topic {
-        // As many as its input has, so that a task sees the same number of each.
+        // As many as its input has: all topics of a task have one partition count.
         SALES | "sales.state" => Some(redpanda::topics::all().get("order.events")?.partitions),
         other => Some(redpanda::topics::all().get(other)?.partitions),
     };

@@ -1,10 +1,10 @@
-//! A reader of `sales.events`, in its builds before and after it has moved to the new record: it
-//! reads the topic once, adds up, and ends. `takings old` knows `SaleMade` alone and passes over
-//! what it does not know; `takings new` takes `SaleMadeV2`, and for what was sold before there was
-//! one, `SaleMade`. `schemas/EVOLUTION.md` runs it.
+//! A reader of `sales.events`, in its builds before and after it uses the new record. It reads the
+//! topic once, prints the sum, and ends. `takings old` knows only `SaleMade` and skips other
+//! records; `takings new` uses `SaleMadeV2`, and `SaleMade` for orders that have no `SaleMadeV2`.
+//! `schemas/EVOLUTION.md` runs it.
 #![forbid(unsafe_code)]
 
-// Each of the two examples uses a part of it.
+// Each of the two examples uses only some of the records.
 #[allow(dead_code)]
 mod records;
 
@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 use records::{SALES, Sale, SaleMade, SaleMadeV2};
 
-/// What each order came to. What is told twice counts once.
+/// The total of each order. An order that is written twice counts once.
 type Takings = BTreeMap<Uuid, Money>;
 
-/// Takes what a record says.
+/// Adds a record to the takings.
 type Take = fn(&Datum<'_>, &mut Takings) -> Result<(), CodecError>;
 
 fn main() -> anyhow::Result<()> {

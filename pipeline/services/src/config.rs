@@ -1,51 +1,62 @@
-//! What a service can be told: one struct, from arguments or the environment.
+//! The configuration of a service: one struct, from arguments or the environment. It opens nothing.
 
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
-use projections::settings::StoreSettings;
-use redpanda::{brokers::BrokerSettings, registry::RegistrySettings, settings, tls::TlsSettings};
+use projections::settings::ConnectionSettings;
+use redpanda::settings;
 use secrecy::SecretString;
 
 /// Settings of a service. Wrong ones end it with exit code 64 before it binds anything.
 #[derive(Clone, Debug, Parser)]
 #[command(version, about)]
 pub struct Config {
-    /// The log.
+    /// The brokers, the registry and the stores.
     #[command(flatten)]
-    pub brokers: BrokerSettings,
-    /// The schema registry.
-    #[command(flatten)]
-    pub registry: RegistrySettings,
-    /// The stores.
-    #[command(flatten)]
-    pub stores: StoreSettings,
-    /// Whom TLS connections trust.
-    #[command(flatten)]
-    pub tls: TlsSettings,
-    /// This instance's number: each running instance of a service has its own, and keeps it over
+    pub connections: ConnectionSettings,
+    /// This instance's number. Each running instance of a service has its own, and keeps it over
     /// restarts.
     #[arg(long, env = "MILLRACE_INSTANCE", default_value_t = 0)]
     pub instance: u32,
     /// Worker threads of the engine.
-    #[arg(long, env = "MILLRACE_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(
+        long,
+        env = "MILLRACE_WORKERS",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=64)
+    )]
     pub workers: u32,
     /// Milliseconds between commits; 0 commits as soon as the input drains.
-    #[arg(long, env = "MILLRACE_COMMIT_INTERVAL_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=5000))]
+    #[arg(
+        long,
+        env = "MILLRACE_COMMIT_INTERVAL_MS",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(0..=5000)
+    )]
     pub commit_interval_ms: u64,
-    /// So many records of output are written before their transaction is due. For tests: small, so
-    /// that every transaction has parts.
-    #[arg(long, env = "MILLRACE_PART_MIN", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Records of output that a part of a transaction has at least. For tests: a small number gives
+    /// every transaction several parts.
+    #[arg(
+        long,
+        env = "MILLRACE_PART_MIN",
+        default_value_t = 2_000,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub part_min: u32,
-    /// Inputs, `topic[partition]`, comma separated, that go on at the log's beginning where records
-    /// are gone that were not read.
+    /// Inputs, `topic[partition]`, comma separated, that continue at the log's beginning although
+    /// records before it were not read.
     #[arg(long, env = "MILLRACE_ACCEPT_LOSS", value_delimiter = ',')]
     pub accept_loss: Vec<String>,
     /// Days for which a finished order, a notification and a deactivated user are remembered after
     /// their last change. The stores keep them for 30 days more.
-    #[arg(long, env = "MILLRACE_RETENTION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(8..=3650))]
+    #[arg(
+        long,
+        env = "MILLRACE_RETENTION_DAYS",
+        default_value_t = 90,
+        value_parser = clap::value_parser!(u64).range(8..=3650)
+    )]
     pub retention_days: u64,
-    /// Where /metrics, /livez and /readyz answer; not for the outside.
+    /// Address of /metrics, /livez and /readyz; not for the outside.
     #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
     pub inner: SocketAddr,
     /// The mail server, `smtp://` or `smtps://` (TLS); without it no mail is sent. Only the
@@ -62,13 +73,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads arguments and environment; on wrong ones says what is wrong and ends with exit code 64
-    /// (0 for `--help` and `--version`).
+    /// Reads arguments and environment. If a setting is wrong, it prints why and ends the process
+    /// with exit code 64 (0 for `--help` and `--version`).
     pub fn from_env() -> Self {
         settings::parse()
     }
 
-    /// For how long processors remember what is finished.
+    /// How long processors remember what is finished.
     pub fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_days * 24 * 3600)
     }

@@ -6,8 +6,8 @@ use anyhow::Context;
 use prometheus::{Registry, TextEncoder};
 use warp::{Filter, http::StatusCode};
 
-/// Whether a part of the service is ready, and why not.
-pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Returns why a part of the service is not ready; `None` if it is.
+pub type Check = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Binds `address` and serves `/metrics`, `/livez` and `/readyz` until the process ends.
 ///
@@ -29,7 +29,7 @@ pub async fn serve(
     let ready = warp::path!("readyz").map(move || {
         let failing: Vec<_> = checks
             .iter()
-            .filter_map(|(name, check)| check().err().map(|why| format!("{name}: {why}\n")))
+            .filter_map(|(name, check)| check().map(|why| format!("{name}: {why}\n")))
             .collect();
         match failing.is_empty() {
             true => warp::reply::with_status("ready\n".to_owned(), StatusCode::OK),

@@ -1,10 +1,12 @@
-//! The three services: a processor on the engine, its projections, and an inner listener each.
+//! The services: each is a processor on the engine, its projections, and an inner listener.
 //!
-//! - [`topology`]: what each processor consists of
-//! - [`config`]: what a service can be told
-//! - [`inner`]: metrics and health
+//! - [`topology`]: one file for each service, and the table of all
+//! - [`service`]: what a service is made of
+//! - [`config`]: the settings of a service
+//! - `run`: starts and ends a service
 //! - `threads`: workers and projectors, none of which may end by itself
-//! - [`mail`]: the worker that sends mail, of the notification service alone
+//! - [`inner`]: metrics and health
+//! - [`mail`]: sends mail, for the notification service alone
 //!
 //! **A service serves nobody from outside: it reads topics, writes topics, and fills read models.**
 #![forbid(unsafe_code)]
@@ -13,7 +15,9 @@ pub mod config;
 pub mod inner;
 pub mod mail;
 mod run;
+pub mod service;
 mod threads;
 pub mod topology;
 
-pub use run::{Projections, Service, Stores, run};
+pub use run::run;
+pub use service::Service;

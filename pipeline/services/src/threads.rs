@@ -1,9 +1,8 @@
-//! The threads that a service can't do without: workers and projectors. One that has ended by
-//! itself, by a panic or an error, is seen at once by whoever asks whether the service is ready,
-//! and ends the service. Each says when it begins a turn of its work, so one that is stuck makes
-//! the service not ready, and its age is a metric. A service that is shutting down is not ready
-//! either. It starts no thread a second time, and ends none that is stuck: such a process is to be
-//! started anew.
+//! The threads that a service needs: workers and projectors. One that ends by itself, by a panic or
+//! an error, makes the service not ready at once and then ends it. Each thread says when it begins
+//! a turn of its work, so one that is stuck makes the service not ready, and its age is a metric. A
+//! service that is shutting down is not ready either. It restarts no thread and ends none that is
+//! stuck: the process has to be restarted.
 
 use std::{
     any::Any,
@@ -19,30 +18,30 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-/// How often the threads are looked at.
+/// The polling interval of [`Threads::any_ended`].
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A thread whose turn takes longer is stuck. Nothing that a turn waits for may take so long: a
-/// store, a mail server and a broker have deadlines far below it.
+/// A thread whose turn takes longer is stuck. Nothing that a turn waits for may take this long:
+/// stores, mail servers and brokers have deadlines far below it.
 pub(crate) const TURN_MAX: Duration = Duration::from_secs(60);
 
 struct Thread {
     name: String,
     handle: JoinHandle<anyhow::Result<()>>,
-    turned: Turned,
+    turns: Turns,
 }
 
-/// When a thread has begun its last turn.
+/// The turns of a thread's work: when the last one began.
 #[derive(Clone)]
-pub(crate) struct Turned(Arc<Mutex<Instant>>);
+pub(crate) struct Turns(Arc<Mutex<Instant>>);
 
-impl Turned {
-    fn now() -> Self {
+impl Turns {
+    fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
-    /// A turn begins.
-    pub(crate) fn turn(&self) {
+    /// Begins a turn.
+    pub(crate) fn begin(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
@@ -63,21 +62,21 @@ struct All {
 }
 
 impl Threads {
-    /// Starts a thread, whose work says when it begins a turn.
+    /// Starts a thread. Its work says when it begins a turn.
     pub(crate) fn spawn(
         &self,
         name: String,
-        work: impl FnOnce(&Turned) -> anyhow::Result<()> + Send + 'static,
+        work: impl FnOnce(&Turns) -> anyhow::Result<()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let turned = Turned::now();
-        let its = turned.clone();
-        let handle = std::thread::Builder::new().name(name.clone()).spawn(move || work(&its))?;
-        self.all().threads.push(Thread { name, handle, turned });
+        let turns = Turns::new();
+        let own = turns.clone();
+        let handle = std::thread::Builder::new().name(name.clone()).spawn(move || work(&own))?;
+        self.all().threads.push(Thread { name, handle, turns });
         Ok(())
     }
 
-    /// Why the threads can't be relied on: the service is shutting down, one has ended, or its turn
-    /// takes longer than `turn_max`.
+    /// Why the threads do not work: the service is shutting down, one has ended, or a turn of one
+    /// takes longer than `turn_max`. Returns `None` if they do.
     pub(crate) fn failing(&self, turn_max: Duration) -> Option<String> {
         let all = self.all();
         if all.is_shutting_down {
@@ -86,12 +85,12 @@ impl Threads {
         if let Some(ended) = all.threads.iter().find(|thread| thread.handle.is_finished()) {
             return Some(format!("thread {} has ended; the process ends too", ended.name));
         }
-        let stuck = all.threads.iter().find(|thread| thread.turned.age() > turn_max)?;
-        let age_s = stuck.turned.age().as_secs();
+        let stuck = all.threads.iter().find(|thread| thread.turns.age() > turn_max)?;
+        let age_s = stuck.turns.age().as_secs();
         Some(format!("thread {} has been in one turn of its work for {age_s} s", stuck.name))
     }
 
-    /// Exports how long each thread has been in its turn.
+    /// Exports the age of each thread's turn.
     ///
     /// # Errors
     /// When a metric of this name is registered already.
@@ -104,7 +103,7 @@ impl Threads {
         registry.register(Box::new(Ages { threads: self.clone(), ages }))
     }
 
-    /// The name of a thread that has ended.
+    /// The name of a thread that has ended; `None` while all work.
     pub(crate) fn ended(&self) -> Option<String> {
         let all = self.all();
         all.threads
@@ -113,7 +112,7 @@ impl Threads {
             .map(|thread| thread.name.clone())
     }
 
-    /// Waits until a thread has ended, and names it.
+    /// Waits until a thread has ended, and returns its name.
     pub(crate) async fn any_ended(&self) -> String {
         loop {
             if let Some(name) = self.ended() {
@@ -123,10 +122,10 @@ impl Threads {
         }
     }
 
-    /// Waits for all threads, as part of a shutdown. Blocks.
+    /// Joins all threads, as part of a shutdown. Blocks.
     ///
     /// # Errors
-    /// What the first thread that failed has said, or how it panicked.
+    /// The error or the panic of the first thread that failed.
     pub(crate) fn join(&self) -> anyhow::Result<()> {
         let threads = {
             let mut all = self.all();
@@ -135,9 +134,9 @@ impl Threads {
         };
         let mut result = Ok(());
         for Thread { name, handle, .. } in threads {
-            let ended = handle
-                .join()
-                .unwrap_or_else(|panic| Err(anyhow!("thread {name} panicked: {}", said(&*panic))));
+            let ended = handle.join().unwrap_or_else(|panic| {
+                Err(anyhow!("thread {name} panicked: {}", panic_message(&*panic)))
+            });
             if let Err(error) = ended {
                 tracing::error!(thread = name, error = format!("{error:#}"), "a thread has failed");
                 result = result.and(Err(error));
@@ -151,7 +150,7 @@ impl Threads {
     }
 }
 
-/// Measures the threads when it is asked.
+/// Measures the turns when Prometheus collects.
 struct Ages {
     threads: Threads,
     ages: GaugeVec,
@@ -164,14 +163,13 @@ impl Collector for Ages {
 
     fn collect(&self) -> Vec<MetricFamily> {
         for thread in &self.threads.all().threads {
-            self.ages.with_label_values(&[&thread.name]).set(thread.turned.age().as_secs_f64());
+            self.ages.with_label_values(&[&thread.name]).set(thread.turns.age().as_secs_f64());
         }
         self.ages.collect()
     }
 }
 
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> &str {
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }
@@ -183,7 +181,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn thread_that_panics_is_named_while_others_work_and_is_the_error() {
+    async fn panic_of_a_thread_names_it_while_others_work_and_is_the_error_of_the_join() {
         let threads = Threads::default();
         let (end, ended) = mpsc::channel::<()>();
         threads
@@ -206,7 +204,7 @@ mod tests {
         let threads = Threads::default();
         threads.spawn("ends".to_owned(), |_| Ok(())).expect("a thread");
         assert!(threads.join().is_ok());
-        assert_eq!(threads.ended(), None, "nobody is left");
+        assert_eq!(threads.ended(), None, "no thread is left");
     }
 
     #[test]
@@ -225,7 +223,7 @@ mod tests {
         while threads.failing(Duration::from_secs(60)).is_none() {
             assert!(
                 begun.elapsed() < Duration::from_secs(10),
-                "a service that shuts down seems well"
+                "a service that shuts down seems ready"
             );
             std::thread::yield_now();
         }
@@ -239,12 +237,12 @@ mod tests {
         let threads = Threads::default();
         let registry = prometheus::Registry::new();
         threads.register(&registry).expect("a metric");
-        let (next, turns) = mpsc::channel::<()>();
+        let (next, next_turn) = mpsc::channel::<()>();
         let (turned, has_turned) = mpsc::channel::<()>();
         threads
-            .spawn("worker-0".to_owned(), move |its| {
-                while turns.recv().is_ok() {
-                    its.turn();
+            .spawn("worker-0".to_owned(), move |turns| {
+                while next_turn.recv().is_ok() {
+                    turns.begin();
                     turned.send(())?;
                 }
                 Ok(())
@@ -252,7 +250,7 @@ mod tests {
             .expect("a thread");
         let begun = Instant::now();
         while threads.failing(SHORT).is_none() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "it is stuck and not named");
+            assert!(begun.elapsed() < Duration::from_secs(10), "the stuck thread is not named");
             std::thread::yield_now();
         }
         let text =

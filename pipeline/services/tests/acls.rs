@@ -1,10 +1,10 @@
-//! What `acls.yaml` allows each service against what the service asks for: its processor's inputs
-//! and changelog, its projections' topics, and their groups. It asks no broker.
+//! Compares `acls.yaml` with what each service needs: the inputs and the changelog of its
+//! processor, the topics of its projections, and their groups. It connects to no broker.
 
 use std::collections::BTreeSet;
 
 use engine::Topology;
-use projections::{Projection, mongo::Mongo, postgres::Postgres, redis::Redis};
+use projections::{Projection, Stores, catalog, mongo::Mongo, postgres::Postgres, redis::Redis};
 use redpanda::acls::Acls;
 use services::topology;
 
@@ -12,7 +12,7 @@ fn sorted(names: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     names.into_iter().collect()
 }
 
-/// What the service needs: topics to read, and groups.
+/// The topics that a service reads, and its groups.
 fn needed(
     topology: &Topology,
     projections: &[Box<dyn Projection>],
@@ -29,28 +29,27 @@ fn needed(
 }
 
 #[tokio::test]
-async fn each_service_may_read_what_it_asks_for_and_nothing_else() {
-    let postgres = Postgres::new("postgres://millrace@127.0.0.1:1/millrace", 1).expect("a URL");
-    let mongo = Mongo::new("mongodb://127.0.0.1:1").await.expect("a URL");
-    let redis = Redis::new("redis://127.0.0.1:1").expect("a URL");
+async fn each_service_may_read_what_it_needs_and_nothing_else() {
+    let stores = Stores {
+        postgres: Postgres::new("postgres://millrace@127.0.0.1:1/millrace", 1).expect("a URL"),
+        mongo: Mongo::new("mongodb://127.0.0.1:1").await.expect("a URL"),
+        redis: Redis::new("redis://127.0.0.1:1").expect("a URL"),
+    };
     let acls = Acls::all();
-    for (topology, projections) in [
-        (topology::user::topology(), projections::user(&postgres, &redis)),
-        (topology::order::topology(), projections::order(&postgres, &mongo, &redis)),
-        (
-            topology::notification::topology(true),
-            projections::notification(&postgres, &mongo, &redis),
-        ),
-    ] {
+    for row in topology::ALL {
+        let topology = (row.topology)();
+        assert_eq!(topology.processor(), row.name);
+        let projections: Vec<_> =
+            catalog::of(row.name).into_iter().map(|create| create(&stores)).collect();
         let (mut topics, mut groups) = needed(&topology, &projections);
-        if topology.processor() == "notification" {
-            // The mail worker, which is made with a mail server's address.
+        if row.name == "notification" {
+            // The mail worker is not in the catalog: it needs a mail server's URL.
             topics.insert("notification.events".to_owned());
             groups.insert("projector.mail".to_owned());
         }
-        let allowed = acls.of(topology.processor()).expect("an entry of acls.yaml");
-        assert_eq!(sorted(allowed.read.clone()), topics, "read by {}", topology.processor());
-        assert_eq!(sorted(allowed.groups.clone()), groups, "groups of {}", topology.processor());
-        assert_eq!(allowed.transactions, [format!("{}-", topology.processor())]);
+        let allowed = acls.of(row.name).expect("an entry of acls.yaml");
+        assert_eq!(sorted(allowed.read.clone()), topics, "read by {}", row.name);
+        assert_eq!(sorted(allowed.groups.clone()), groups, "groups of {}", row.name);
+        assert_eq!(allowed.transactions, [format!("{}-", row.name)]);
     }
 }

@@ -1,5 +1,5 @@
 //! A service whose password PostgreSQL refuses: the real program, a registry that has every schema,
-//! and a PostgreSQL that accepts nobody. No broker is reached before the stores are.
+//! and a PostgreSQL that accepts no log-in. The service needs no broker to find that out.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-/// Serves each connection with `answer`, for as long as the test's process lives.
+/// Answers each connection with `answer` until the process of the test ends. Returns the address.
 fn serve(answer: impl Fn(TcpStream) -> io::Result<()> + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -17,7 +17,7 @@ fn serve(answer: impl Fn(TcpStream) -> io::Result<()> + Send + 'static) -> Socke
     address
 }
 
-/// A registry that knows every schema as number 1.
+/// A registry that has every schema under the id 1.
 fn registry(stream: TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
@@ -50,7 +50,7 @@ fn postgres(mut stream: TcpStream) -> io::Result<()> {
 }
 
 #[test]
-fn refused_password_ends_the_service_with_one_line_and_the_code_of_wrong_settings() {
+fn refused_password_ends_the_service_with_one_line_and_exit_code_64() {
     let ended = Command::new(env!("CARGO_BIN_EXE_user"))
         .env("MILLRACE_BROKERS", "127.0.0.1:1")
         .env("MILLRACE_REGISTRY_URL", format!("http://127.0.0.1:1,http://{}", serve(registry)))

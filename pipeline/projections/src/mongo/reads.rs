@@ -1,15 +1,16 @@
-//! What the gateway and the mail worker read from MongoDB. Never writes.
+//! The connection through which the gateway and the mail worker read MongoDB. The reads of a
+//! collection stand in the file of its projection. Never writes.
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{Mongo, NOTIFICATIONS, ORDERS, PRODUCTS, RECIPIENTS, failed};
+use super::client::{Mongo, failed};
 use crate::{
     StoreError,
     deadline::{READ_MAX, within},
-    views::{Cursor, Happened, Notification, Order, Page, Product, Recipient},
+    paging::Cursor,
 };
 
 /// Reads orders, products and notifications. Clones share the connections.
@@ -18,9 +19,15 @@ pub struct Reads {
     mongo: Mongo,
 }
 
-#[derive(Deserialize)]
-struct History {
-    history: Vec<Happened>,
+/// A page of a user's documents, newest first.
+pub(super) struct Newest<'a> {
+    pub(super) collection: &'a str,
+    /// The field by which the list is sorted.
+    pub(super) time: &'a str,
+    pub(super) user_id: Uuid,
+    /// The end of the page before.
+    pub(super) before: Option<Cursor>,
+    pub(super) limit: usize,
 }
 
 #[derive(Deserialize)]
@@ -34,7 +41,7 @@ impl Reads {
         Self { mongo }
     }
 
-    /// Whether the server answers.
+    /// Checks that the server answers.
     ///
     /// # Errors
     /// When it does not.
@@ -42,112 +49,18 @@ impl Reads {
         self.mongo.ping().await
     }
 
-    /// An order, whoever it belongs to.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn order(&self, id: Uuid) -> Result<Option<Order>, StoreError> {
-        self.one(ORDERS, &id.to_string(), doc! { "history": 0 }).await
-    }
-
-    /// The events of an order, oldest first; `None` where there is no such order.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn order_history(&self, id: Uuid) -> Result<Option<Vec<Happened>>, StoreError> {
-        let found: Option<History> =
-            self.one(ORDERS, &id.to_string(), doc! { "history": 1 }).await?;
-        Ok(found.map(|found| found.history))
-    }
-
-    /// A user's orders, newest first, from after `before`.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn orders(
+    /// The version of a document.
+    pub(super) async fn version(
         &self,
-        user_id: Uuid,
-        before: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<Order>, StoreError> {
-        let orders = self.newest(ORDERS, "placed_at", user_id, before, limit).await?;
-        Ok(Page::cut(orders, limit, |order: &Order| Cursor { at: order.placed_at, id: order.id }))
-    }
-
-    /// The version of an order.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn order_version(&self, id: Uuid) -> Result<Option<i64>, StoreError> {
-        self.version(ORDERS, &id.to_string()).await
-    }
-
-    /// A product.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn product(&self, sku: &str) -> Result<Option<Product>, StoreError> {
-        self.one(PRODUCTS, sku, doc! {}).await
-    }
-
-    /// Products by SKU, from after `after`.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn products(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Product, String>, StoreError> {
-        let filter = after.map_or_else(Document::new, |after| doc! { "_id": { "$gt": after } });
-        let products = self.list(PRODUCTS, filter, doc! { "_id": 1 }, limit).await?;
-        Ok(Page::cut(products, limit, |product: &Product| product.sku.clone()))
-    }
-
-    /// The version of a product.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn product_version(&self, sku: &str) -> Result<Option<i64>, StoreError> {
-        self.version(PRODUCTS, sku).await
-    }
-
-    /// A notification, whoever it is for.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn notification(&self, id: Uuid) -> Result<Option<Notification>, StoreError> {
-        self.one(NOTIFICATIONS, &id.to_string(), doc! {}).await
-    }
-
-    /// A user's notifications, newest first, from after `before`.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn notifications(
-        &self,
-        user_id: Uuid,
-        before: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page<Notification>, StoreError> {
-        let found = self.newest(NOTIFICATIONS, "raised_at", user_id, before, limit).await?;
-        Ok(Page::cut(found, limit, |one: &Notification| Cursor { at: one.raised_at, id: one.id }))
-    }
-
-    /// The version of a notification.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn notification_version(&self, id: Uuid) -> Result<Option<i64>, StoreError> {
-        self.version(NOTIFICATIONS, &id.to_string()).await
-    }
-
-    async fn version(&self, collection: &str, id: &str) -> Result<Option<i64>, StoreError> {
+        collection: &str,
+        id: &str,
+    ) -> Result<Option<i64>, StoreError> {
         let found: Option<Version> = self.one(collection, id, doc! { "version": 1 }).await?;
         Ok(found.map(|found| found.version))
     }
 
-    async fn one<T>(
+    /// Some fields of a document.
+    pub(super) async fn one<T>(
         &self,
         collection: &str,
         id: &str,
@@ -156,29 +69,21 @@ impl Reads {
     where
         T: DeserializeOwned + Send + Sync,
     {
+        let doing = "reading a document";
         let work = async {
-            let found = self
-                .mongo
-                .collection::<T>(collection)
-                .find_one(doc! { "_id": id })
-                .projection(fields)
-                .await;
-            found.map_err(failed("reading a document"))
+            let collection = self.mongo.collection::<T>(collection);
+            let found = collection.find_one(doc! { "_id": id }).projection(fields).await;
+            found.map_err(failed(doing))
         };
-        within(READ_MAX, "reading a document", work).await
+        within(READ_MAX, doing, work).await
     }
 
-    async fn newest<T>(
-        &self,
-        collection: &str,
-        time: &str,
-        user_id: Uuid,
-        before: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<T>, StoreError>
+    /// The documents of a page, and one more if there is a next page.
+    pub(super) async fn newest<T>(&self, page: Newest<'_>) -> Result<Vec<T>, StoreError>
     where
         T: DeserializeOwned + Send + Sync + Unpin,
     {
+        let Newest { collection, time, user_id, before, limit } = page;
         let mut filter = doc! { "user_id": user_id.to_string() };
         if let Some(Cursor { at, id }) = before {
             let same_time = doc! { time: at, "_id": { "$lt": id.to_string() } };
@@ -187,8 +92,8 @@ impl Reads {
         self.list(collection, filter, doc! { time: -1, "_id": -1 }, limit).await
     }
 
-    /// One more than `limit`, which tells whether there are more.
-    async fn list<T>(
+    /// Up to one document more than `limit`: its presence means that there is a next page.
+    pub(super) async fn list<T>(
         &self,
         collection: &str,
         filter: Document,
@@ -198,51 +103,14 @@ impl Reads {
     where
         T: DeserializeOwned + Send + Sync + Unpin,
     {
+        let doing = "reading documents";
         let work = async {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
             let collection = self.mongo.collection::<T>(collection);
             let find = collection.find(filter).sort(sort).limit(limit);
-            let found = find
-                .projection(doc! { "history": 0 })
-                .await
-                .map_err(failed("reading documents"))?;
-            found.try_collect().await.map_err(failed("reading documents"))
+            let found = find.projection(doc! { "history": 0 }).await.map_err(failed(doing))?;
+            found.try_collect().await.map_err(failed(doing))
         };
-        within(READ_MAX, "reading documents", work).await
-    }
-}
-
-/// Where mail goes. Only the mail worker asks.
-#[derive(Clone)]
-pub struct Recipients {
-    mongo: Mongo,
-}
-
-#[derive(Deserialize)]
-struct Address {
-    email: Option<String>,
-    name: Option<String>,
-}
-
-impl Recipients {
-    /// Reads from this database.
-    pub fn new(mongo: Mongo) -> Self {
-        Self { mongo }
-    }
-
-    /// The address of a user; `None` where there is none, or none yet.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn find(&self, user_id: Uuid) -> Result<Option<Recipient>, StoreError> {
-        let work = async {
-            let filter = doc! { "_id": user_id.to_string() };
-            let found = self.mongo.collection::<Address>(RECIPIENTS).find_one(filter).await;
-            let found = found.map_err(failed("reading a recipient"))?;
-            Ok(found.and_then(|Address { email, name }| {
-                Some(Recipient { email: email?, name: name.unwrap_or_default() })
-            }))
-        };
-        within(READ_MAX, "reading a recipient", work).await
+        within(READ_MAX, doing, work).await
     }
 }

@@ -1,12 +1,12 @@
-//! The tables, as steps that each run once. A step that has run anywhere never changes: what comes
-//! next is a new one.
+//! Migrations of the tables. Each step runs once, in order. A step that has run anywhere never
+//! changes: a change of the tables is a new step.
 
 use tokio_postgres::Client;
 
-use super::failed;
+use super::error::failed;
 use crate::StoreError;
 
-/// Any number, the same in every program that migrates.
+/// The key of the advisory lock. Any number, the same in every program that migrates.
 const LOCK: i64 = 0x006d_696c_6c72_6163;
 
 /// The steps, in order.
@@ -16,13 +16,16 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0003_ends.sql"),
 ];
 
-/// Runs the steps that have not run, all in one transaction, one program at a time.
+/// The table of steps that have run.
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS migrations \
+    (step int PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())";
+
+/// Runs the steps that have not run, in one transaction. A lock lets one program migrate at a time.
 pub(super) async fn run(client: &mut Client) -> Result<(), StoreError> {
     let failed = failed("migrating the tables of PostgreSQL");
     let transaction = client.transaction().await.map_err(&failed)?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(&failed)?;
-    let table = "CREATE TABLE IF NOT EXISTS migrations (step int PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())";
-    transaction.batch_execute(table).await.map_err(&failed)?;
+    transaction.batch_execute(CREATE).await.map_err(&failed)?;
     let done: i64 = transaction
         .query_one("SELECT count(*) FROM migrations", &[])
         .await

@@ -1,13 +1,13 @@
-//! Notices over Redis' publish and subscribe: one connection for the whole process, handed out to
-//! all who wait.
+//! Notices over Redis' publish and subscribe: one connection for the whole process, shared by all
+//! requests that wait.
 //!
-//! A notice may be lost, and one that was sent before the subscription is: whoever waits asks the
-//! store as well.
+//! A notice may be lost, and one that was sent before the subscription is lost for certain, so
+//! every waiting request polls the store as well.
 
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -18,14 +18,24 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{ANSWER_MAX, LIVE, OUTCOME, Redis};
+use super::connection::{ANSWER_MAX, Redis};
 
-/// The wait before a lost connection is made again.
-const AGAIN: Duration = Duration::from_millis(250);
-/// A connection that is silent for so long is asked whether it still works.
+/// The wait before a lost connection is opened again.
+const RECONNECT_AFTER: Duration = Duration::from_millis(250);
+/// A connection that is silent for this long is pinged.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
-/// Hands out notices. Clones share the connection, which ends with the last of them.
+/// The prefix of the channels of outcomes.
+const OUTCOME: &str = "outcome:";
+/// The channel of new entries in any live stream.
+pub(super) const LIVE: &str = "live";
+
+/// The channel of the outcome of a command.
+pub(crate) fn outcome_channel(command_id: Uuid) -> String {
+    format!("{OUTCOME}{command_id}")
+}
+
+/// The subscriptions of a process. Clones share the connection, which closes with the last of them.
 #[derive(Clone)]
 pub struct Notices {
     shared: Arc<Shared>,
@@ -38,7 +48,7 @@ struct Shared {
 }
 
 impl Notices {
-    /// Begins to listen, in a task of its own, and goes on through all losses of the connection.
+    /// Subscribes in a task of its own, which reconnects whenever the connection is lost.
     pub fn start(redis: &Redis) -> Self {
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
@@ -50,23 +60,24 @@ impl Notices {
         let task = tokio::spawn(async move {
             while weak.strong_count() > 0 {
                 if let Err(error) = listen(&redis, &weak).await {
-                    tracing::debug!(%error, "not listening to Redis");
+                    tracing::debug!(%error, "not subscribed to Redis");
                 }
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RECONNECT_AFTER).await;
             }
         });
         *shared.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
         Self { shared }
     }
 
-    /// From now on waits for the outcome of a command. To be called before the command is written.
+    /// Subscribes to the outcome of a command. The caller subscribes before it writes the command,
+    /// so that no outcome can come before the subscription.
     pub fn subscribe(&self, command_id: Uuid) -> Notice {
         let (sender, receiver) = oneshot::channel();
         self.shared.waiting().entry(command_id).or_default().push(sender);
         Notice { command_id, receiver, shared: self.shared.clone() }
     }
 
-    /// Changes whenever there may be new entries in a live stream.
+    /// Changes whenever a live stream may have new entries.
     pub(super) fn live(&self) -> watch::Receiver<u64> {
         self.shared.live.subscribe()
     }
@@ -87,17 +98,18 @@ impl Drop for Shared {
     }
 }
 
-async fn listen(redis: &Redis, shared: &std::sync::Weak<Shared>) -> redis::RedisResult<()> {
+/// Hands out notices until the connection is lost.
+async fn listen(redis: &Redis, shared: &Weak<Shared>) -> redis::RedisResult<()> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let mut connection =
-        timeout(ANSWER_MAX, redis.client.get_async_pubsub()).await.map_err(late)??;
+        timeout(ANSWER_MAX, redis.client().get_async_pubsub()).await.map_err(late)??;
     timeout(ANSWER_MAX, connection.psubscribe(format!("{OUTCOME}*"))).await.map_err(late)??;
     timeout(ANSWER_MAX, connection.subscribe(LIVE)).await.map_err(late)??;
-    let (mut questions, mut messages) = connection.split();
+    let (mut commands, mut messages) = connection.split();
     loop {
         let Ok(message) = timeout(PING_EVERY, messages.next()).await else {
-            // Silence may mean that there is no news, or that the connection swallows it.
-            timeout(ANSWER_MAX, questions.ping::<redis::Value>()).await.map_err(late)??;
+            // Silence means either that nothing was published or that the peer has vanished.
+            timeout(ANSWER_MAX, commands.ping::<redis::Value>()).await.map_err(late)??;
             continue;
         };
         let (Some(message), Some(shared)) = (message, shared.upgrade()) else { return Ok(()) };
@@ -106,14 +118,14 @@ async fn listen(redis: &Redis, shared: &std::sync::Weak<Shared>) -> redis::Redis
             shared.live.send_modify(|count| *count += 1);
         } else if let Some(id) = channel.strip_prefix(OUTCOME).and_then(|id| id.parse().ok()) {
             for waiting in shared.waiting().remove(&id).unwrap_or_default() {
-                // Who has gone does not need it.
+                // The request may have ended.
                 let _ = waiting.send(());
             }
         }
     }
 }
 
-/// Someone who waits for the outcome of a command.
+/// A subscription to the outcome of a command.
 pub struct Notice {
     command_id: Uuid,
     receiver: oneshot::Receiver<()>,
@@ -121,8 +133,8 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Ends when the outcome has been told of; that may never happen. The outcome is in PostgreSQL
-    /// by then.
+    /// Waits until the outcome was published, by when it is in PostgreSQL. Without a notice it
+    /// waits for ever.
     pub async fn wait(&mut self) {
         if (&mut self.receiver).await.is_err() {
             std::future::pending::<()>().await;

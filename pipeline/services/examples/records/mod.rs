@@ -1,16 +1,18 @@
-//! The records of the walkthrough in `schemas/EVOLUTION.md`, as `schemas generate` would make them
-//! of its files: one that is to be replaced, and its successor.
+//! The records of the walkthrough in `schemas/EVOLUTION.md`, as `schemas generate` would generate
+//! them: one that is replaced, and its successor. It writes and reads nothing.
 
 use schemas::{Record, Schema, messages};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The schema of `SaleMade`, with what its second version says besides.
+/// The schema of `SaleMade`, with the additional attributes of its second version.
 macro_rules! sale_made {
     ($more:literal) => {
         concat!(
-            r#"{"type":"record","name":"SaleMade","namespace":"millrace.sales","doc":"Something was sold.","fields":[
-                {"name":"order_id","type":{"type":"string","logicalType":"uuid"},"doc":"The order, and the record's key."},
+            r#"{"type":"record","name":"SaleMade","namespace":"millrace.sales",
+                "doc":"Something was sold.","fields":[
+                {"name":"order_id","type":{"type":"string","logicalType":"uuid"},
+                 "doc":"The order, and the record's key."},
                 {"name":"total_minor","type":"long","doc":"What it came to, in cents."}]"#,
             $more,
             "}"
@@ -18,7 +20,7 @@ macro_rules! sale_made {
     };
 }
 
-/// A sale in euros, as long as there was no other money.
+/// A sale in euros, from the time before other currencies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SaleMade {
     pub(crate) order_id: Uuid,
@@ -32,7 +34,7 @@ impl Record for SaleMade {
     };
 }
 
-/// The same, in programs that were built after it was marked as deprecated.
+/// The same record in programs that were built after it was deprecated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "SaleMade", transparent)]
 pub(crate) struct DeprecatedSaleMade(pub(crate) SaleMade);
@@ -49,7 +51,7 @@ impl Record for DeprecatedSaleMade {
     };
 }
 
-/// A sale in any money.
+/// A sale in any currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SaleMadeV2 {
     pub(crate) order_id: Uuid,
@@ -60,12 +62,17 @@ impl Record for SaleMadeV2 {
     const SCHEMA: &'static Schema = {
         static SCHEMA: Schema = Schema::foreign(
             "millrace.sales.SaleMadeV2",
-            r#"{"type":"record","name":"SaleMadeV2","namespace":"millrace.sales","doc":"Something was sold.","fields":[
-                {"name":"order_id","type":{"type":"string","logicalType":"uuid"},"doc":"The order, and the record's key."},
+            r#"{"type":"record","name":"SaleMadeV2","namespace":"millrace.sales",
+                "doc":"Something was sold.","fields":[
+                {"name":"order_id","type":{"type":"string","logicalType":"uuid"},
+                 "doc":"The order, and the record's key."},
                 {"name":"total","type":{"type":"record","name":"Money","namespace":"millrace",
-                    "doc":"An amount of money in the smallest unit of its currency; never a fraction.","fields":[
-                    {"name":"amount_minor","type":"long","doc":"The amount in minor units, such as cents."},
-                    {"name":"currency","type":"string","doc":"The currency as three capital letters, ISO 4217."}]},
+                  "doc":"An amount of money in the smallest unit of its currency; never a fraction.",
+                  "fields":[
+                    {"name":"amount_minor","type":"long",
+                     "doc":"The amount in minor units, such as cents."},
+                    {"name":"currency","type":"string",
+                     "doc":"The currency as three capital letters, ISO 4217."}]},
                  "doc":"What it came to."}]}"#,
         );
         &SCHEMA
@@ -73,7 +80,7 @@ impl Record for SaleMadeV2 {
 }
 
 messages! {
-    /// What stands on `sales.events`, in programs that know of both.
+    /// The records of `sales.events`, in programs that know both.
     pub(crate) enum Sale { SaleMade(DeprecatedSaleMade), SaleMadeV2(SaleMadeV2) }
 }
 

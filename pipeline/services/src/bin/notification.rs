@@ -1,4 +1,5 @@
-//! The notification service. See [`services::topology::notification`] for what it does.
+//! The notification service, see [`services::topology::notification`]. It holds nothing but the
+//! start.
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {

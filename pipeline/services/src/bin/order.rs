@@ -1,4 +1,4 @@
-//! The order service. See [`services::topology::order`] for what it does.
+//! The order service, see [`services::topology::order`]. It holds nothing but the start.
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {

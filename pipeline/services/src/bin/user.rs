@@ -1,4 +1,4 @@
-//! The user service. See [`services::topology::user`] for what it does.
+//! The user service, see [`services::topology::user`]. It holds nothing but the start.
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {

@@ -1,4 +1,4 @@
-//! The notification processor: what people are told, raised by what happens to users and orders.
+//! The notification service: notifications, raised by events of users and orders, and their mail.
 
 use domain::{
     Out,
@@ -6,45 +6,36 @@ use domain::{
 };
 use engine::Topology;
 use redpanda::writer::CommandWriter;
-use schemas::{Message, notification, user};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    Service, Stores,
     config::Config,
     mail::{MailWorker, Mailer},
+    service::Service,
 };
 
-/// Notifications, and the policies that raise them; with `mail`, they are sent by mail too.
+pub(super) const NAME: &str = "notification";
+
+/// Notifications, and the policies that raise them. With `mail` they request mails too.
 pub fn topology(mail: bool) -> Topology {
-    Topology::new("notification", super::partitions)
+    Topology::new(NAME, super::partitions)
         .aggregate::<Notification>()
         .policy("user.events", move |event, id| policy::from_user_event(event, id, mail))
         .policy("order.events", move |event, id| policy::from_order_event(event, id, mail))
         .uses::<Out>()
 }
 
-/// The service around it.
+/// The service; with a mail server's URL in the settings it sends mail.
 ///
 /// # Errors
-/// When a setting is wrong.
+/// When a setting of mail or of the connections is wrong.
 pub fn service(config: &Config) -> anyhow::Result<Service> {
-    let tls = config.tls.load()?;
-    let mailer = match &config.smtp_url {
-        Some(url) => Some(Mailer::new(url.expose_secret(), &config.mail_from, &tls)?),
-        None => None,
-    };
-    let topology = topology(mailer.is_some());
-    let reads =
-        [notification::Event::schemas(), notification::Command::schemas(), user::Event::schemas()]
-            .concat();
-    let writer = CommandWriter::new(&config.brokers.open(&tls)?);
-    let open = move |stores: Stores| {
-        let mut all = projections::notification(&stores.postgres, &stores.mongo, &stores.redis);
-        if let Some(mailer) = mailer {
-            all.push(Box::new(MailWorker::new(mailer, stores.mongo, writer)));
-        }
-        Ok(all)
-    };
-    Ok(Service { topology, projections: Some(Box::new(open)), reads })
+    let Some(url) = &config.smtp_url else { return Ok(Service::new(topology(false))) };
+    let connections = &config.connections;
+    let tls = connections.tls.load()?;
+    let mailer = Mailer::new(url.expose_secret(), &config.mail_from, &tls)?;
+    let writer = CommandWriter::new(&connections.brokers.open(&tls)?);
+    Ok(Service::new(topology(true)).with_projection(move |stores| {
+        Box::new(MailWorker::new(mailer, stores.mongo.clone(), writer))
+    }))
 }

@@ -1,26 +1,21 @@
-//! The order processor: orders, and the stock that they reserve.
+//! The order service: orders, and the stock that they reserve.
 
 use domain::{Out, order::Order, stock::Stock};
 use engine::Topology;
-use schemas::{Message, order, stock};
 
-use crate::{Service, Stores, config::Config};
+use crate::{config::Config, service::Service};
+
+pub(super) const NAME: &str = "order";
 
 /// Orders and stock.
 pub fn topology() -> Topology {
-    Topology::new("order", super::partitions)
-        .aggregate::<Order>()
-        .aggregate::<Stock>()
-        .uses::<Out>()
+    Topology::new(NAME, super::partitions).aggregate::<Order>().aggregate::<Stock>().uses::<Out>()
 }
 
-/// The service around it.
+/// The service.
 ///
 /// # Errors
-/// When a setting is wrong.
+/// Never; other services return one when a setting is wrong.
 pub fn service(_config: &Config) -> anyhow::Result<Service> {
-    let reads = [order::Event::schemas(), stock::Event::schemas()].concat();
-    let open =
-        |stores: Stores| Ok(projections::order(&stores.postgres, &stores.mongo, &stores.redis));
-    Ok(Service { topology: topology(), projections: Some(Box::new(open)), reads })
+    Ok(Service::new(topology()))
 }

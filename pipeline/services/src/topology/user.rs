@@ -1,23 +1,21 @@
-//! The user processor: people with their sessions, and the claims on their addresses.
+//! The user service: users with their sessions, and the claims on their addresses.
 
 use domain::{Out, email::Email, user::User};
 use engine::Topology;
-use schemas::{Message, email, user};
 
-use crate::{Service, Stores, config::Config};
+use crate::{config::Config, service::Service};
 
-/// Users and e-mail claims.
+pub(super) const NAME: &str = "user";
+
+/// Users and claims of e-mail addresses.
 pub fn topology() -> Topology {
-    Topology::new("user", super::partitions).aggregate::<User>().aggregate::<Email>().uses::<Out>()
+    Topology::new(NAME, super::partitions).aggregate::<User>().aggregate::<Email>().uses::<Out>()
 }
 
-/// The service around it.
+/// The service.
 ///
 /// # Errors
-/// When a setting is wrong.
+/// Never; other services return one when a setting is wrong.
 pub fn service(_config: &Config) -> anyhow::Result<Service> {
-    let reads =
-        [user::Event::schemas(), email::Event::schemas(), user::Credential::schemas()].concat();
-    let open = |stores: Stores| Ok(projections::user(&stores.postgres, &stores.redis));
-    Ok(Service { topology: topology(), projections: Some(Box::new(open)), reads })
+    Ok(Service::new(topology()))
 }

@@ -1,0 +1,239 @@
+//! How a projection into MongoDB is written: a [`Model`] folds events into documents. For every
+//! model, this file loads the documents that a batch is about, folds the events in, and replaces
+//! each document that still holds the version it was folded on. The position moves after that; a
+//! batch that is applied again finds its documents done.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+use mongodb::{
+    Collection, IndexModel,
+    bson::{self, Document, doc},
+};
+use schemas::{Codec, Message, Schema};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::client::{Mongo, failed};
+use crate::{
+    StoreError,
+    deadline::{WRITE_MAX, within},
+    event::{Event, events, follows, not_first},
+    projection::{Batch, PositionStore, Projection, REMOVE_MAX, Retention},
+};
+
+/// The most documents that are replaced concurrently.
+const WRITES_MAX: usize = 16;
+
+/// A projection into documents of MongoDB.
+pub(crate) trait Model: Send + Sync + 'static {
+    /// The projection's name.
+    const NAME: &'static str;
+    /// The topics.
+    const TOPICS: &'static [&'static str];
+    /// The collection.
+    const COLLECTION: &'static str;
+    /// The events that it reads.
+    type Event: Message;
+    /// The document that a key's events fold into. Has `_id` (the key) and `version`.
+    type Document: Clone + Serialize + DeserializeOwned + Send + Sync + Unpin;
+
+    /// The indexes of the collection, beside that of `_id`.
+    fn indexes() -> Vec<Document> {
+        Vec::new()
+    }
+
+    /// The version of a document.
+    fn version(document: &Self::Document) -> i64;
+
+    /// A filter for the documents that ended before `before_ms` and are removed; `None` if
+    /// documents stay for ever.
+    fn ended(_before_ms: i64) -> Option<Document> {
+        None
+    }
+
+    /// Whether the event is the first one of a new aggregate under a key that the processor has
+    /// forgotten.
+    fn begins_anew(_document: &Self::Document, _event: &Event<'_, Self::Event>) -> bool {
+        false
+    }
+
+    /// The document after an event, with the event's version. Returns `None` if the event is the
+    /// first one of its key and can't be.
+    fn fold(
+        document: Option<Self::Document>,
+        event: &Event<'_, Self::Event>,
+    ) -> Option<Self::Document>;
+}
+
+/// The projection of a [`Model`].
+struct Projected<M> {
+    mongo: Mongo,
+    model: std::marker::PhantomData<M>,
+}
+
+impl Mongo {
+    /// The projection of a model.
+    pub(crate) fn projection<M: Model>(&self, _model: M) -> Box<dyn Projection> {
+        Box::new(Projected::<M> { mongo: self.clone(), model: std::marker::PhantomData })
+    }
+}
+
+impl<M: Model> Projected<M> {
+    fn documents(&self) -> Collection<M::Document> {
+        self.mongo.collection(M::COLLECTION)
+    }
+
+    async fn create_indexes(&self) -> Result<(), StoreError> {
+        for keys in M::indexes() {
+            let index = IndexModel::builder().keys(keys).build();
+            let made = self.documents().create_index(index).await;
+            made.map_err(failed("making indexes in MongoDB"))?;
+        }
+        Ok(())
+    }
+
+    async fn load(&self, keys: Vec<&str>) -> Result<BTreeMap<String, M::Document>, StoreError> {
+        let doing = "loading documents";
+        let documents = self.mongo.collection::<Document>(M::COLLECTION);
+        let found = documents.find(doc! { "_id": { "$in": keys } }).await;
+        let found: Vec<Document> =
+            found.map_err(failed(doing))?.try_collect().await.map_err(failed(doing))?;
+        let read = found.into_iter().map(|document| {
+            let key = document.get_str("_id").unwrap_or_default().to_owned();
+            Ok((key, bson::from_document(document)?))
+        });
+        read.collect::<Result<_, bson::de::Error>>().map_err(|error| {
+            StoreError::failed("reading documents as this program has them", error)
+        })
+    }
+
+    async fn write(&self, changes: Vec<Change<M::Document>>) -> Result<(), StoreError> {
+        let (new, old): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.held == 0);
+        if !new.is_empty() {
+            let new = new.iter().map(|change| &change.document);
+            // A document that exists already was just written by another owner, and fails this: the
+            // next try loads it.
+            let added = self.documents().insert_many(new).ordered(false).await;
+            added.map_err(failed("adding documents"))?;
+        }
+        stream::iter(old)
+            .map(|change| self.replace(change))
+            .buffer_unordered(WRITES_MAX)
+            .try_collect::<()>()
+            .await
+    }
+
+    async fn replace(&self, change: Change<M::Document>) -> Result<(), StoreError> {
+        let doing = "writing a document";
+        let filter = doc! { "_id": &change.key, "version": change.held };
+        let written = self.documents().replace_one(filter, &change.document).await;
+        match written.map_err(failed(doing))?.matched_count {
+            0 => {
+                let (key, held) = (&change.key, change.held);
+                let why = format!("{} {key} is not at version {held} any more", M::COLLECTION);
+                Err(StoreError::failed_because(doing, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn remove_ended(&self, ended: Document) -> Result<usize, StoreError> {
+        let doing = "removing old documents";
+        let documents = self.mongo.collection::<Document>(M::COLLECTION);
+        let max = i64::try_from(REMOVE_MAX).unwrap_or(i64::MAX);
+        let found = documents.find(ended.clone()).projection(doc! { "_id": 1 }).limit(max).await;
+        let found: Vec<Document> =
+            found.map_err(failed(doing))?.try_collect().await.map_err(failed(doing))?;
+        let ids: Vec<_> =
+            found.iter().filter_map(|document| document.get("_id").cloned()).collect();
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        // A document that has changed since has not ended any more.
+        let mut old = ended;
+        old.insert("_id", doc! { "$in": ids.clone() });
+        documents.delete_many(old).await.map_err(failed(doing))?;
+        Ok(ids.len())
+    }
+}
+
+impl<M: Model> Projection for Projected<M> {
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        M::TOPICS
+    }
+
+    fn schemas(&self) -> Vec<&'static Schema> {
+        M::Event::schemas().to_vec()
+    }
+
+    fn positions(&self) -> &dyn PositionStore {
+        &self.mongo
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(within(WRITE_MAX, "making indexes in MongoDB", self.create_indexes()))
+    }
+
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let writing = async move {
+            let events = events::<M::Event>(batch, codec)?;
+            let mut keys: Vec<&str> = events.iter().map(|event| event.key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let held = self.load(keys).await?;
+            self.write(fold_all::<M>(&held, &events)?).await?;
+            // Only now: an owner that dies before this leaves documents that are ahead of the
+            // position, and the next one passes over the events that they have.
+            self.mongo.advance(M::NAME, batch).await
+        };
+        Box::pin(within(WRITE_MAX, "writing documents", writing))
+    }
+
+    fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
+        let Some(ended) = M::ended(retention.before_ms()) else { return Box::pin(async { Ok(0) }) };
+        Box::pin(within(WRITE_MAX, "removing old documents", self.remove_ended(ended)))
+    }
+
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.mongo.erase(M::NAME, M::COLLECTION))
+    }
+}
+
+/// A document that a batch has changed.
+struct Change<D> {
+    key: String,
+    /// The version in the store; 0 if there was no document.
+    held: i64,
+    document: D,
+}
+
+/// Folds events into the documents that the store has.
+fn fold_all<M: Model>(
+    held: &BTreeMap<String, M::Document>,
+    events: &[Event<'_, M::Event>],
+) -> Result<Vec<Change<M::Document>>, StoreError> {
+    let mut changed: BTreeMap<&str, M::Document> = BTreeMap::new();
+    for event in events {
+        let before = changed.get(event.key).or_else(|| held.get(event.key));
+        let before = before.filter(|before| !M::begins_anew(before, event));
+        if !follows(M::COLLECTION, event.key, before.map_or(0, M::version), event.version)? {
+            continue;
+        }
+        let after =
+            M::fold(before.cloned(), event).ok_or_else(|| not_first(M::COLLECTION, event))?;
+        changed.insert(event.key, after);
+    }
+    let change = |(key, document): (&str, M::Document)| {
+        let held = held.get(key).map_or(0, M::version);
+        Change { key: key.to_owned(), held, document }
+    };
+    Ok(changed.into_iter().map(change).collect())
+}

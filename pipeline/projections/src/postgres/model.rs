@@ -1,0 +1,160 @@
+//! How a projection into PostgreSQL is written: a [`Model`] says what it reads and which rows a
+//! batch changes. Claims, the position, dead letters, deadlines and transactions are the same for
+//! all models and stand here and in `positions`.
+
+use deadpool_postgres::Transaction;
+use futures_util::future::BoxFuture;
+use schemas::{Codec, Schema};
+
+use super::{error::failed, pool::Postgres, positions};
+use crate::{
+    StoreError,
+    deadline::WRITE_MAX,
+    projection::{Batch, PositionStore, Projection, REMOVE_MAX, Retention},
+};
+
+/// A projection into tables of PostgreSQL.
+pub(crate) trait Model: Send + Sync + 'static {
+    /// The projection's name.
+    const NAME: &'static str;
+    /// The topics.
+    const TOPICS: &'static [&'static str];
+    /// The tables that it fills, in the order in which an erasure empties them.
+    const TABLES: &'static [&'static str];
+    /// What is tried when a batch is written, for errors.
+    const WRITING: &'static str;
+    /// The fault points before a transaction begins and after it has moved the position.
+    const FAULT_POINTS: Option<[&'static str; 2]> = None;
+    /// What a batch says, decoded.
+    type Changes<'a>: Send + Sync;
+
+    /// The schemas of the records that it reads.
+    fn schemas() -> &'static [&'static Schema];
+
+    /// Decodes a batch.
+    fn decode<'a>(batch: &Batch<'a>, codec: &Codec) -> Result<Self::Changes<'a>, StoreError>;
+
+    /// Writes the rows, within the transaction that has moved the position.
+    fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        changes: &Self::Changes<'_>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Called after the commit. Must not wait.
+    fn committed(&self, _changes: &Self::Changes<'_>) {}
+
+    /// The statements that remove old rows, see [`Removal`].
+    fn removals(_retention: Retention) -> Vec<Removal> {
+        Vec::new()
+    }
+}
+
+/// A statement that removes rows, oldest first.
+pub(crate) struct Removal {
+    /// `$1` is `before_ms`, and `$2` the most rows to remove.
+    pub(crate) sql: &'static str,
+    /// Rows that ended before this time are removed.
+    pub(crate) before_ms: i64,
+}
+
+/// The projection of a [`Model`].
+struct Projected<M> {
+    postgres: Postgres,
+    model: M,
+}
+
+impl Postgres {
+    /// The projection of a model.
+    pub(crate) fn projection<M: Model>(&self, model: M) -> Box<dyn Projection> {
+        Box::new(Projected { postgres: self.clone(), model })
+    }
+}
+
+impl<M: Model> Projected<M> {
+    /// Writes a batch in one transaction.
+    async fn write(&self, batch: &Batch<'_>, codec: &Codec) -> Result<(), StoreError> {
+        let failed = failed(M::WRITING);
+        let changes = M::decode(batch, codec)?;
+        {
+            let mut client = self.postgres.get().await?;
+            let transaction = client.transaction().await.map_err(&failed)?;
+            // The position is moved first: its row stays locked until the commit, so a claim waits
+            // for this transaction, and a claim that came before makes this fail with nothing
+            // written.
+            positions::advance(&transaction, M::NAME, batch).await?;
+            fault_point::<M>(1);
+            self.model.write(&transaction, &changes).await?;
+            transaction.commit().await.map_err(&failed)?;
+        }
+        self.model.committed(&changes);
+        Ok(())
+    }
+
+    async fn remove(&self, removal: &Removal) -> Result<usize, StoreError> {
+        let doing = "removing old rows";
+        let removing = async {
+            let client = self.postgres.get().await?;
+            let statement = client.prepare_cached(removal.sql).await.map_err(failed(doing))?;
+            let max = i64::try_from(REMOVE_MAX).unwrap_or(i64::MAX);
+            client.execute(&statement, &[&removal.before_ms, &max]).await.map_err(failed(doing))
+        };
+        let removed = self.postgres.within(WRITE_MAX, doing, removing).await?;
+        Ok(usize::try_from(removed).unwrap_or(usize::MAX))
+    }
+}
+
+fn fault_point<M: Model>(index: usize) {
+    if let Some(names) = M::FAULT_POINTS {
+        redpanda::fault::point(names[index]);
+    }
+}
+
+impl<M: Model> Projection for Projected<M> {
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        M::TOPICS
+    }
+
+    fn schemas(&self) -> Vec<&'static Schema> {
+        M::schemas().to_vec()
+    }
+
+    fn positions(&self) -> &dyn PositionStore {
+        &self.postgres
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.postgres.migrate())
+    }
+
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            // Before the deadline begins: a process that is stopped here does write when it
+            // continues, and is refused.
+            fault_point::<M>(0);
+            self.postgres.within(WRITE_MAX, M::WRITING, self.write(batch, codec)).await
+        })
+    }
+
+    fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let mut most = 0;
+            for removal in M::removals(retention) {
+                most = self.remove(&removal).await?.max(most);
+            }
+            Ok(most)
+        })
+    }
+
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(positions::erase(&self.postgres, M::NAME, M::TABLES))
+    }
+}

@@ -1,0 +1,78 @@
+//! Users and their sessions. A user who was deactivated or refused leaves no personal data here.
+//!
+//! - `rows`: folds events into rows
+//! - `sql`: loads and stores the rows of a batch
+//! - `reads`: what the gateway reads
+
+mod reads;
+mod rows;
+mod sql;
+
+use deadpool_postgres::Transaction;
+use schemas::{Codec, Message as _, Schema, user};
+use uuid::Uuid;
+
+pub use reads::{SessionRow, UserRow};
+
+use super::{
+    error::failed,
+    model::{Model, Removal},
+};
+use crate::{
+    StoreError,
+    event::{Event, events},
+    projection::{Batch, Retention},
+};
+
+/// How long a session stays after it has expired: clocks differ.
+const EXPIRED_MS: i64 = 24 * 3_600_000;
+
+/// The projection.
+pub(crate) struct Users;
+
+impl Model for Users {
+    const NAME: &'static str = "users";
+    const TOPICS: &'static [&'static str] = &["user.events"];
+    const TABLES: &'static [&'static str] = &["sessions", "users"];
+    const WRITING: &'static str = "writing users";
+    type Changes<'a> = Vec<Event<'a, user::Event>>;
+
+    fn schemas() -> &'static [&'static Schema] {
+        user::Event::schemas()
+    }
+
+    fn decode<'a>(
+        batch: &Batch<'a>,
+        codec: &Codec,
+    ) -> Result<Vec<Event<'a, user::Event>>, StoreError> {
+        events(batch, codec)
+    }
+
+    async fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        events: &Self::Changes<'_>,
+    ) -> Result<(), StoreError> {
+        let failed = failed(Self::WRITING);
+        let ids: Vec<Uuid> = events.iter().filter_map(|event| event.key.parse().ok()).collect();
+        let mut rows = sql::load(transaction, &ids).await.map_err(&failed)?;
+        for event in events {
+            rows.apply(event)?;
+        }
+        sql::store(transaction, &rows).await.map_err(&failed)
+    }
+
+    /// Expired sessions, and users without personal data whom the processor has forgotten too.
+    fn removals(retention: Retention) -> Vec<Removal> {
+        let sessions = "DELETE FROM sessions WHERE session_id IN
+                            (SELECT session_id FROM sessions
+                             WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+        let users = "DELETE FROM users WHERE user_id IN
+                         (SELECT user_id FROM users
+                          WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+        vec![
+            Removal { sql: sessions, before_ms: retention.now_ms - EXPIRED_MS },
+            Removal { sql: users, before_ms: retention.before_ms() },
+        ]
+    }
+}

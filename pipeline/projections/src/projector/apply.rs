@@ -1,0 +1,173 @@
+//! Applies what was polled: the partitions concurrently, each in batches in its own order. It
+//! writes only through the projection, and moves no position ahead of the data.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe};
+
+use futures_util::{FutureExt as _, future::join_all};
+use redpanda::log::{Record, TopicPartition};
+
+use super::{
+    dead_letters,
+    partition::{Claimed, Retry, Slot},
+    resources::Resources,
+    turn::Projector,
+};
+use crate::{
+    StoreError,
+    event::unreadable,
+    projection::{Batch, Projection},
+};
+
+/// A batch ends with the record that takes it to this many bytes, because stores bound the size of
+/// a request.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// The records of one partition that are applied in this turn.
+struct Work {
+    partition: TopicPartition,
+    claimed: Claimed,
+    records: Vec<Record>,
+    /// Why the record behind `records` can't be read yet.
+    unreadable: Option<StoreError>,
+}
+
+/// A partition after its records were applied.
+struct Applied {
+    partition: TopicPartition,
+    /// The claim and the position after the last batch that was written.
+    claimed: Claimed,
+    records: Vec<Record>,
+    /// The error of the first batch that was not written.
+    error: Option<StoreError>,
+}
+
+impl Projector<'_> {
+    /// Applies the records of a poll.
+    pub(super) fn apply(&mut self, records: &[Record]) {
+        let mut by_partition: BTreeMap<TopicPartition, Vec<Record>> = BTreeMap::new();
+        for record in records {
+            let partition =
+                TopicPartition { topic: record.topic.clone(), partition: record.partition };
+            by_partition.entry(partition).or_default().push(record.clone());
+        }
+        let work: Vec<Work> = by_partition
+            .into_iter()
+            .filter_map(|(partition, records)| self.plan(partition, records))
+            .collect();
+        let (projection, resources) = (self.projection, self.resources);
+        let applied = join_all(work.into_iter().map(|work| work.run(projection, resources)));
+        for applied in self.resources.runtime.block_on(applied) {
+            self.finish(applied);
+        }
+    }
+
+    /// What is to be done for one partition; `None` if nothing is.
+    fn plan(&self, partition: TopicPartition, mut records: Vec<Record>) -> Option<Work> {
+        let (readable, learned) = self.learn_schemas(&records);
+        // The first record that can't be read ends this turn; those before it are applied.
+        records.truncate(readable);
+        let claimed = *self.slots.get(&partition)?.claimed()?;
+        // The input may still deliver records from before a seek.
+        records.retain(|record| record.offset >= claimed.next);
+        let unreadable = learned.err();
+        (!records.is_empty() || unreadable.is_some()).then_some(Work {
+            partition,
+            claimed,
+            records,
+            unreadable,
+        })
+    }
+
+    fn finish(&mut self, applied: Applied) {
+        let Applied { partition, claimed, records, error } = applied;
+        let count = records.partition_point(|record| record.offset < claimed.next);
+        if let Some(last) = count.checked_sub(1).and_then(|last| records.get(last)) {
+            self.latest_ms = self.latest_ms.max(last.timestamp_ms);
+            self.resources.metrics.applied(
+                self.projection.name(),
+                &partition,
+                count,
+                claimed.next,
+                last.timestamp_ms,
+            );
+        }
+        match error {
+            // Claimed -> Claimed, at the new position. The failures before are forgotten.
+            None => {
+                if let Some(Slot::Claimed(slot)) = self.slots.get_mut(&partition) {
+                    *slot = Claimed { retry: Retry::default(), ..claimed };
+                }
+            }
+            // Claimed -> Waiting. Batches before the failed one stay applied; the next claim
+            // returns the position behind them.
+            Some(error) => self.failed(&partition, error, claimed.retry),
+        }
+    }
+}
+
+impl Work {
+    /// Writes the batches one after another, up to the first that fails.
+    async fn run(self, projection: &dyn Projection, resources: &Resources) -> Applied {
+        let Self { partition, mut claimed, records, unreadable } = self;
+        let mut error = None;
+        for records in batches(&records, claimed.retry.one_by_one) {
+            let batch = Batch {
+                partition: &partition,
+                claim: claimed.claim,
+                begin: claimed.next,
+                to: records.last().map_or(claimed.next, |record| record.offset + 1),
+                records,
+            };
+            if let Err(failed) = write(projection, &batch, resources).await {
+                error = Some(failed);
+                break;
+            }
+            // The store has the batch: the next one must find this position there.
+            (claimed.claim.next, claimed.next) = (Some(batch.to), batch.to);
+        }
+        Applied { partition, claimed, records, error: error.or(unreadable) }
+    }
+}
+
+/// Writes a batch, or a dead letter if its only record can't be projected by any version.
+async fn write(
+    projection: &dyn Projection,
+    batch: &Batch<'_>,
+    resources: &Resources,
+) -> Result<(), StoreError> {
+    // The mutant `position-apart` has this fault point elsewhere: between the position and the
+    // rows.
+    if !redpanda::mutant::is_active("position-apart") {
+        redpanda::fault::point("before-store");
+    }
+    // A panic is about a record, and stops only its partition. Nothing that the future has left in
+    // memory is used again.
+    let written = AssertUnwindSafe(projection.apply(batch, &resources.codec)).catch_unwind().await;
+    let written = written.unwrap_or_else(|_| {
+        Err(unreadable(&batch.records[0], "the projection panicked; the panic is in the log"))
+    });
+    redpanda::fault::point("after-store");
+    match (written, batch.records) {
+        // Only a batch of one record tells which record the error is about.
+        (Err(error), [_]) if dead_letters::is_one(&error) => {
+            dead_letters::write(projection, batch, &error, &resources.metrics).await
+        }
+        (written, _) => written,
+    }
+}
+
+/// Cuts records into batches.
+fn batches(records: &[Record], one_by_one: bool) -> impl Iterator<Item = &[Record]> {
+    let bytes_max = if one_by_one { 0 } else { BATCH_BYTES_MAX };
+    let mut rest = records;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let full = rest.iter().position(|record| {
+            bytes += record.value.as_ref().map_or(0, |value| value.len());
+            bytes >= bytes_max
+        });
+        let (batch, after) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
+        rest = after;
+        (!batch.is_empty()).then_some(batch)
+    })
+}

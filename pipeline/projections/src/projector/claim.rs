@@ -1,0 +1,85 @@
+//! Claims partitions: the hand-over from one owner to the next.
+//!
+//! The group alone can't prevent two owners: a member that is paused learns only later that its
+//! partitions were reassigned. Therefore the store decides. A claim raises the epoch of the
+//! position, and every write of a batch requires the epoch and the position that its owner last
+//! saw. Between the claim of a new owner and the last write of the former one there are two orders:
+//!
+//! - **The write comes first.** It moves the position. The claim returns the position after it, so
+//!   the new owner reads on from there.
+//! - **The claim comes first.** The epoch is higher than that of the write, so the store refuses
+//!   the write ([`crate::StoreError::Lost`]) and nothing of it is visible.
+//!
+//! In both orders each record is applied once. A claim never waits for the former owner, but where
+//! the store locks a position (PostgreSQL), it waits for that owner's transaction, whose length the
+//! server bounds.
+
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use redpanda::log::{LogError, TopicPartition};
+
+use super::{
+    partition::{Claimed, Retry, Slot},
+    turn::Projector,
+};
+use crate::projection::Claim;
+
+impl Projector<'_> {
+    /// Claims the partitions that are due, all of an assignment concurrently.
+    pub(super) fn claim_due(&mut self) -> Result<(), LogError> {
+        let now = Instant::now();
+        let due: Vec<(TopicPartition, Retry)> = self
+            .slots
+            .iter()
+            .filter_map(|(partition, slot)| match slot {
+                Slot::Waiting { until, retry } if *until <= now => {
+                    Some((partition.clone(), *retry))
+                }
+                _ => None,
+            })
+            .collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let (name, positions) = (self.projection.name(), self.projection.positions());
+        let claims = join_all(due.iter().map(|(partition, _)| positions.claim(name, partition)));
+        let claims = self.resources.runtime.block_on(claims);
+        for ((partition, retry), claim) in due.into_iter().zip(claims) {
+            match claim {
+                Ok(claim) => self.begin(partition, claim, retry)?,
+                // Waiting -> Waiting. Whether the store has raised the epoch is unknown and does
+                // not matter: the next claim raises it again.
+                Err(error) => self.failed(&partition, error, retry),
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to read a partition under a new claim.
+    fn begin(
+        &mut self,
+        partition: TopicPartition,
+        claim: Claim,
+        retry: Retry,
+    ) -> Result<(), LogError> {
+        let next = match claim.next {
+            Some(next) => next,
+            None => match self.rebuild_from(&partition) {
+                Ok(start) => start,
+                // Waiting -> Waiting. The claim stays unused.
+                Err(error) => {
+                    self.wait_after_failure(&partition, retry.after_failure());
+                    return self.tolerate(Err(error));
+                }
+            },
+        };
+        self.resources.metrics.position(self.projection.name(), &partition, next);
+        // Waiting -> Claimed. `retry` is kept until a batch is applied: a partition that was
+        // claimed again because of one record still looks for that record.
+        self.slots.insert(partition, Slot::Claimed(Claimed { claim, next, retry }));
+        // What the input reads of this partition, if anything, is from before the claim.
+        self.needs_seek = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Decides when a partition is tried again after a failure. Every failure of a partition leads to a
+//! new claim; none leads to a record that is skipped.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use redpanda::log::{LogError, TopicPartition};
+
+use super::{
+    partition::{Retry, Slot},
+    turn::{IDLE, Projector},
+};
+use crate::StoreError;
+
+/// The wait after the first failure of the store or the log. It doubles up to [`WAIT_MAX`].
+pub(super) const WAIT_MIN: Duration = Duration::from_millis(200);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The wait after a failure that a retry alone hardly mends.
+const STUCK: Duration = Duration::from_secs(30);
+
+impl Projector<'_> {
+    /// Stops a partition after `error` until a retry. `retry` is the state before the failure.
+    pub(super) fn failed(&mut self, partition: &TopicPartition, error: StoreError, retry: Retry) {
+        let projection = self.projection.name();
+        self.resources.metrics.failed(projection, error.kind());
+        let retry = retry.after_failure();
+        match error {
+            StoreError::Failed { .. } | StoreError::Credentials { .. } => {
+                tracing::warn!(projection, %partition, %error, "retrying later");
+                self.wait_after_failure(partition, retry);
+            }
+            StoreError::Lost { .. } => {
+                // The group will soon report that another member owns the partition. If it does
+                // not, the other claim is out of date and this member claims the partition again.
+                tracing::info!(projection, %partition, %error, "released");
+                self.wait(partition, WAIT_MAX, retry);
+            }
+            StoreError::Gap { .. }
+            | StoreError::Record { .. }
+            | StoreError::Unfit { .. }
+            | StoreError::Unstorable { .. } => match retry.one_by_one {
+                // One record of a batch has failed all of them. Applied one by one, those before it
+                // get through.
+                false => self.wait(partition, Duration::ZERO, Retry { one_by_one: true, ..retry }),
+                true => {
+                    tracing::error!(projection, %partition, %error, "stopped");
+                    self.wait(partition, STUCK, retry);
+                }
+            },
+        }
+    }
+
+    /// Claimed or Waiting -> Waiting, for a time that grows with the failures in a row.
+    pub(super) fn wait_after_failure(&mut self, partition: &TopicPartition, retry: Retry) {
+        self.wait(partition, wait_after(retry.failures), retry);
+    }
+
+    /// Claimed or Waiting -> Waiting. The partition is not read until it is claimed again. A
+    /// partition that the group has taken meanwhile stays released.
+    pub(super) fn wait(&mut self, partition: &TopicPartition, wait: Duration, retry: Retry) {
+        if let Some(slot) = self.slots.get_mut(partition) {
+            *slot = Slot::Waiting { until: Instant::now() + wait, retry };
+            self.needs_seek = true;
+        }
+    }
+
+    /// Turns a failure of the log that does not end the membership into a wait.
+    ///
+    /// # Errors
+    /// When the membership has failed for good.
+    pub(super) fn tolerate(&mut self, result: Result<(), LogError>) -> Result<(), LogError> {
+        let projection = self.projection.name();
+        match result {
+            Ok(()) => self.log_failures = 0,
+            Err(LogError::Retriable { doing, cause }) => {
+                self.resources.metrics.failed(projection, "log");
+                tracing::warn!(projection, doing, cause, "retrying the log");
+                self.log_failures += 1;
+                pause(wait_after(self.log_failures), &self.resources.shutdown);
+            }
+            Err(ref error @ LogError::OutOfRange { ref partition, .. }) => {
+                self.resources.metrics.failed(projection, "log");
+                tracing::error!(projection, %error, "stopped: rebuild the projection");
+                self.wait(partition, STUCK, Retry::default().after_failure());
+            }
+            Err(error @ (LogError::Fatal { .. } | LogError::Exhausted { .. })) => {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits, and returns early at a shutdown.
+pub(super) fn pause(wait: Duration, shutdown: &AtomicBool) {
+    let until = Instant::now() + wait;
+    while Instant::now() < until && !shutdown.load(Ordering::Relaxed) {
+        std::thread::sleep(IDLE.min(wait));
+    }
+}
+
+/// The wait after this many failures in a row.
+pub(super) fn wait_after(failures: u32) -> Duration {
+    WAIT_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(WAIT_MAX)
+}

@@ -1,0 +1,58 @@
+//! Positions that move without a record. The log has offsets that no reader gets: transaction
+//! markers and aborted records. A position that stayed before them could fall behind the log's
+//! retention on a quiet topic. It moves no position past a record that was not applied.
+
+use futures_util::future::join_all;
+
+use super::{
+    partition::{Retry, Slot},
+    turn::Projector,
+};
+use crate::projection::Batch;
+
+impl Projector<'_> {
+    /// Moves positions past offsets that no reader gets, and stores those that no record has
+    /// carried.
+    pub(super) fn follow_positions(&mut self) {
+        // The input still has positions from before a claim.
+        if self.needs_seek {
+            return;
+        }
+        for (partition, position) in self.input.positions() {
+            if let Some(Slot::Claimed(claimed)) = self.slots.get_mut(&partition) {
+                claimed.next = position.max(claimed.next);
+            }
+        }
+        if self.store_positions.is_due() {
+            self.store_positions.restart();
+            self.store_moved_positions();
+        }
+    }
+
+    /// Stores the positions that are ahead of the store, as batches without records.
+    fn store_moved_positions(&mut self) {
+        let (projection, codec) = (self.projection, &*self.resources.codec);
+        let moved: Vec<_> = self
+            .slots
+            .iter()
+            .filter_map(|(partition, slot)| {
+                let claimed = slot.claimed()?;
+                (claimed.claim.next != Some(claimed.next)).then(|| (partition.clone(), *claimed))
+            })
+            .collect();
+        let stored = join_all(moved.into_iter().map(|(partition, claimed)| async move {
+            let (claim, to) = (claimed.claim, claimed.next);
+            let batch = Batch { partition: &partition, claim, begin: to, to, records: &[] };
+            let stored = projection.apply(&batch, codec).await;
+            (partition, to, stored)
+        }));
+        for (partition, to, stored) in self.resources.runtime.block_on(stored) {
+            match (stored, self.slots.get_mut(&partition)) {
+                (Ok(()), Some(Slot::Claimed(claimed))) => claimed.claim.next = Some(to),
+                (Ok(()), _) => {}
+                // Claimed -> Waiting.
+                (Err(error), _) => self.failed(&partition, error, Retry::default()),
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What all projectors of a process share. Data only.
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use redpanda::log::{Input, LogError};
+use schemas::Codec;
+use tokio::runtime::Handle;
+
+use crate::{Cause, metrics::Metrics};
+
+/// Joins a group as a member that reads topics.
+pub type Open = dyn Fn(&str, &[&str]) -> Result<Box<dyn Input>, LogError> + Send + Sync;
+
+/// Asks the registry for the schema with an id; `None` if it has none. An error means that the
+/// registry can't be reached.
+pub type SchemaById = dyn Fn(u32) -> Result<Option<String>, Cause> + Send + Sync;
+
+/// What all projectors of a process share.
+#[derive(Clone)]
+pub struct Resources {
+    /// Joins a group of the log.
+    pub open: Arc<Open>,
+    /// Decodes values.
+    pub codec: Arc<Codec>,
+    /// Returns the schemas of older and newer writers. Called on the projector's thread, and may
+    /// block.
+    pub schema_by_id: Arc<SchemaById>,
+    /// Counts what the projectors do.
+    pub metrics: Metrics,
+    /// How long the processors remember an aggregate after its end.
+    pub retention: Duration,
+    /// The runtime of the stores' clients.
+    pub runtime: Handle,
+    /// Ends the projectors when it becomes true.
+    pub shutdown: Arc<AtomicBool>,
+}

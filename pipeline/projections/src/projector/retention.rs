@@ -1,0 +1,37 @@
+//! Removes rows and documents whose retention has passed, some at a time. It never removes anything
+//! by the clock alone: time counts from the latest record.
+
+use std::time::Duration;
+
+use super::turn::Projector;
+use crate::{
+    clock::now_ms,
+    projection::{REMOVE_MAX, Retention},
+};
+
+/// How much longer than the processors the stores keep what has ended. A projection may be this far
+/// behind before an event could find its row removed.
+const KEPT_LONGER: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Projector<'_> {
+    /// Removes one batch.
+    pub(super) fn remove_old(&mut self) {
+        let projection = self.projection.name();
+        let kept_ms = (self.resources.retention + KEPT_LONGER).as_millis();
+        let kept_ms = i64::try_from(kept_ms).unwrap_or(i64::MAX);
+        // A record from a broker whose clock is ahead removes nothing early.
+        let retention = Retention { now_ms: self.latest_ms.min(now_ms()), kept_ms };
+        let removed = self.resources.runtime.block_on(self.projection.remove(retention));
+        if !removed.as_ref().is_ok_and(|count| *count >= REMOVE_MAX) {
+            self.remove.restart();
+        }
+        match removed {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(projection, count, "removed what ended long ago"),
+            Err(error) => {
+                self.resources.metrics.failed(projection, error.kind());
+                tracing::warn!(projection, %error, "removing later");
+            }
+        }
+    }
+}

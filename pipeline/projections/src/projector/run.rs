@@ -1,0 +1,68 @@
+//! Runs one projection on its thread from start to shutdown. It ends by itself at a shutdown only:
+//! a store or a log that is unreachable is waited for.
+
+use std::{sync::atomic::Ordering, time::Instant};
+
+use super::{
+    failures::{WAIT_MAX, WAIT_MIN, pause, wait_after},
+    resources::Resources,
+    turn::Projector,
+};
+use crate::projection::Projection;
+
+/// The group whose members share the partitions of a projection.
+pub fn group(projection: &dyn Projection) -> String {
+    format!("projector.{}", projection.name())
+}
+
+/// Runs a projection on this thread until the shutdown. Must not be called on a Tokio worker. Calls
+/// `begin_turn` before each turn.
+pub fn run(projection: Box<dyn Projection>, resources: &Resources, begin_turn: &dyn Fn()) {
+    // The client of a store may spawn a task when it is dropped.
+    let _entered = resources.runtime.enter();
+    prepare(&*projection, resources, begin_turn);
+    join_until_shutdown(&*projection, resources, begin_turn);
+    drop(projection);
+}
+
+/// Prepares the store, however long it is unreachable. Other members of the group have the
+/// partitions until then.
+fn prepare(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn Fn()) {
+    let mut failures = 0;
+    while !resources.shutdown.load(Ordering::Relaxed) {
+        begin_turn();
+        let Err(error) = resources.runtime.block_on(projection.prepare()) else { return };
+        failures += 1;
+        resources.metrics.failed(projection.name(), error.kind());
+        tracing::warn!(projection = projection.name(), %error, "waiting for the store");
+        pause(wait_after(failures), &resources.shutdown);
+    }
+}
+
+/// Joins the group, and joins it again whenever its membership fails for good.
+fn join_until_shutdown(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn Fn()) {
+    let group = group(projection);
+    let mut wait = WAIT_MIN;
+    while !resources.shutdown.load(Ordering::Relaxed) {
+        let joined_at = Instant::now();
+        let ended = (resources.open)(&group, projection.topics()).and_then(|input| {
+            let mut projector = Projector::new(input, projection, resources);
+            while !resources.shutdown.load(Ordering::Relaxed) {
+                begin_turn();
+                projector.step()?;
+            }
+            Ok(())
+        });
+        begin_turn();
+        if let Err(error) = ended {
+            // A membership that has lasted for a while is no sign of a failure that repeats.
+            if joined_at.elapsed() > WAIT_MAX {
+                wait = WAIT_MIN;
+            }
+            resources.metrics.failed(projection.name(), "log");
+            tracing::warn!(projection = projection.name(), %error, "joining the group again");
+            pause(wait, &resources.shutdown);
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Learns the schemas of other writers before their records are applied. It never decides that a
+//! record is unfit: that is left to the projection, which reads it.
+
+use redpanda::log::Record;
+use schemas::CodecError;
+
+use super::turn::Projector;
+use crate::{StoreError, event::unreadable};
+
+impl Projector<'_> {
+    /// Learns the schemas of all records. Returns the number of records, from the first on, that
+    /// can be read, and why the next one can't if there is one.
+    pub(super) fn learn_schemas(&self, records: &[Record]) -> (usize, Result<(), StoreError>) {
+        for (readable, record) in records.iter().enumerate() {
+            if let Err(error) = self.learn_schema(record) {
+                return (readable, Err(error));
+            }
+        }
+        (records.len(), Ok(()))
+    }
+
+    fn learn_schema(&self, record: &Record) -> Result<(), StoreError> {
+        let codec = &self.resources.codec;
+        let Some(Err(CodecError::UnknownId(id))) =
+            record.value.as_ref().map(|value| codec.open(value))
+        else {
+            return Ok(());
+        };
+        let schema = (self.resources.schema_by_id)(id)
+            .map_err(|error| StoreError::failed("asking the registry for a schema", error))?;
+        match schema {
+            Some(schema) => codec.learn(id, &schema).map_err(|error| unreadable(record, error)),
+            // The projection finds that no version can read the record.
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Tests of the loop over a store in memory that has one partition.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ::schemas::{Codec, Schema};
+use futures_util::future::BoxFuture;
+use redpanda::{
+    log::{Connect as _, Headers, LogError, Outgoing, TopicPartition, Transaction},
+    memory::MemoryLog,
+};
+use tokio::runtime::Runtime;
+
+use super::*;
+use crate::{
+    StoreError,
+    clock::now_ms,
+    metrics::Metrics,
+    projection::{Batch, Claim, PositionStore, Projection, REMOVE_MAX, Retention},
+};
+
+/// A store in memory: the epoch and the position of its only partition.
+#[derive(Default)]
+struct Fake {
+    claim: Mutex<(i64, Option<i64>)>,
+    panics: AtomicBool,
+    /// The number of rows whose retention has passed, and the `before_ms` of the last removal.
+    old: Mutex<(usize, i64)>,
+}
+
+impl Fake {
+    fn claimed(&self, more: i64) -> Claim {
+        let mut claim = self.claim.lock().expect("a lock");
+        claim.0 += more;
+        Claim { epoch: claim.0, next: claim.1 }
+    }
+
+    fn position(&self) -> Option<i64> {
+        self.claimed(0).next
+    }
+}
+
+impl PositionStore for Fake {
+    fn claim<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(async { Ok(self.claimed(1)) })
+    }
+
+    fn current_claim<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(async { Ok(Some(self.claimed(0))) })
+    }
+
+    fn write_dead_letter<'a>(
+        &'a self,
+        _: &'a str,
+        batch: &'a Batch<'a>,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async {
+            self.claim.lock().expect("a lock").1 = Some(batch.to);
+            Ok(())
+        })
+    }
+}
+
+impl Projection for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        &["events"]
+    }
+
+    fn schemas(&self) -> Vec<&'static Schema> {
+        Vec::new()
+    }
+
+    fn positions(&self) -> &dyn PositionStore {
+        self
+    }
+
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        _: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async {
+            assert!(!self.panics.load(Ordering::Relaxed), "a bug of the projection");
+            self.claim.lock().expect("a lock").1 = Some(batch.to);
+            Ok(())
+        })
+    }
+
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let mut old = self.old.lock().expect("a lock");
+            let removed = old.0.min(REMOVE_MAX);
+            *old = (old.0 - removed, retention.before_ms());
+            Ok(removed)
+        })
+    }
+}
+
+/// A log whose topic `events` holds one record and the marker of its transaction.
+fn log_with_one_transaction() -> MemoryLog {
+    let log = MemoryLog::new([("input", 1), ("events", 1)]);
+    let mut session =
+        log.connect("writer", &["input".into()], "writer-0").open().expect("a session");
+    session.poll(Duration::ZERO, 1, &mut Vec::new()).expect("it joins");
+    let event = Outgoing {
+        topic: "events".into(),
+        partition: 0,
+        key: None,
+        value: None,
+        headers: Headers::default(),
+    };
+    let offsets = vec![(TopicPartition::new("input", 0), 0)];
+    session
+        .submit(Transaction { records: [event].into_iter().collect(), offsets })
+        .expect("it writes");
+    assert!(matches!(session.completed(Duration::ZERO), Some(Ok(()))));
+    log
+}
+
+fn resources(runtime: &Runtime) -> Resources {
+    Resources {
+        open: Arc::new(|group, _| {
+            let cause = "the test opens the input itself".to_owned();
+            Err(LogError::Fatal { doing: format!("joining {group}"), cause })
+        }),
+        codec: Arc::new(Codec::local()),
+        schema_by_id: Arc::new(|_| Ok(None)),
+        retention: Duration::from_secs(3600),
+        metrics: Metrics::register(&prometheus::Registry::new()).expect("metrics"),
+        runtime: runtime.handle().clone(),
+        shutdown: Arc::default(),
+    }
+}
+
+fn member<'a>(log: &MemoryLog, fake: &'a Fake, resources: &'a Resources) -> Projector<'a> {
+    Projector::new(log.input("projector.fake", &["events".into()]), fake, resources)
+}
+
+fn steps(projector: &mut Projector<'_>, count: usize) {
+    (0..count).for_each(|_| projector.step().expect("a step"));
+}
+
+#[test]
+fn position_follows_the_log_past_the_marker_of_a_transaction() {
+    let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+    let (resources, log) = (resources(&runtime), log_with_one_transaction());
+    let mut projector = member(&log, &fake, &resources);
+    projector.store_positions.every = Duration::ZERO;
+    steps(&mut projector, 5);
+    assert_eq!(fake.position(), Some(2));
+}
+
+#[test]
+fn old_rows_are_removed_in_batches_counted_from_the_latest_record_but_not_from_the_future() {
+    for (record_ms, counts_from) in [(5_000_000, Some(5_000_000)), (i64::MAX / 2, None)] {
+        let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+        let resources = resources(&runtime);
+        let log = MemoryLog::new([("events", 1)]);
+        let mut projector = member(&log, &fake, &resources);
+        projector.remove.every = Duration::ZERO;
+        fake.old.lock().expect("a lock").0 = 2 * REMOVE_MAX + 1;
+        steps(&mut projector, 5);
+        let old = *fake.old.lock().expect("a lock");
+        assert_eq!(old, (2 * REMOVE_MAX + 1, 0), "without records nothing grows");
+
+        log.set_time(record_ms);
+        log.append("events", "key", None, Headers::default());
+        let left = |fake: &Fake| fake.old.lock().expect("a lock").0;
+        while left(&fake) > 2 * REMOVE_MAX {
+            steps(&mut projector, 1);
+        }
+        assert_eq!(left(&fake), REMOVE_MAX + 1, "one batch a turn");
+        steps(&mut projector, 5);
+        let (left, before_ms) = *fake.old.lock().expect("a lock");
+        let kept_ms = 31 * 24 * 3_600_000 - 23 * 3_600_000;
+        assert_eq!(left, 0);
+        match counts_from {
+            Some(latest_ms) => assert_eq!(before_ms, latest_ms - kept_ms),
+            None => assert!(
+                before_ms <= now_ms() - kept_ms,
+                "a broker whose clock is ahead removes nothing early"
+            ),
+        }
+    }
+}
+
+#[test]
+fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
+    let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+    let (resources, log) = (resources(&runtime), log_with_one_transaction());
+    let mut projector = member(&log, &fake, &resources);
+    fake.panics.store(true, Ordering::Relaxed);
+    steps(&mut projector, 10);
+    assert_eq!(projector.partitions(), (0, 1), "the partition waits");
+    assert_eq!(fake.position(), None);
+}
+
+#[test]
+fn owner_whose_claim_was_replaced_releases_the_partition() {
+    let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+    let (resources, log) = (resources(&runtime), log_with_one_transaction());
+    let mut projector = member(&log, &fake, &resources);
+    steps(&mut projector, 3);
+    assert_eq!(projector.partitions(), (1, 0));
+
+    fake.claimed(1);
+    projector.compare_claims();
+    assert_eq!(projector.partitions(), (0, 1));
+}
+
+#[test]
+fn erased_position_is_noticed_and_the_partition_is_claimed_again_at_once() {
+    let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+    let (resources, log) = (resources(&runtime), log_with_one_transaction());
+    let mut projector = member(&log, &fake, &resources);
+    projector.store_positions.every = Duration::ZERO;
+    steps(&mut projector, 5);
+
+    fake.claim.lock().expect("a lock").1 = None;
+    projector.compare_claims();
+    assert_eq!(projector.partitions(), (0, 1), "the partition waits for a new claim");
+    steps(&mut projector, 5);
+    assert_eq!(fake.position(), Some(2), "the projection was rebuilt");
+}

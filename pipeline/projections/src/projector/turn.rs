@@ -1,0 +1,143 @@
+//! One turn of the loop. Its order matters: a claim comes before the seek to its position, the seek
+//! before the poll, and changes of the group before the records of the same poll.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use redpanda::log::{Input, LogError, Record, TopicPartition};
+
+use super::{
+    partition::{Interval, Slot},
+    resources::Resources,
+};
+use crate::projection::Projection;
+
+/// How long a poll without records waits. Bounds the time that a shutdown takes.
+pub(super) const IDLE: Duration = Duration::from_millis(500);
+/// How often claims are compared with the store. Without records nothing else would show that the
+/// store was emptied or the projection erased.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How often positions that moved without a record are stored: far more often than any topic's
+/// retention.
+const POSITIONS_EVERY: Duration = Duration::from_secs(60);
+/// How often rows and documents whose retention has passed are removed. After a full batch the next
+/// turn removes more.
+const REMOVE_EVERY: Duration = Duration::from_secs(60);
+
+/// A member of a projection's group, with the partitions that are assigned to it.
+pub struct Projector<'a> {
+    pub(super) input: Box<dyn Input>,
+    pub(super) projection: &'a dyn Projection,
+    pub(super) resources: &'a Resources,
+    /// The assigned partitions.
+    pub(super) slots: BTreeMap<TopicPartition, Slot>,
+    /// The input does not read what the slots say: its position must be set again.
+    pub(super) needs_seek: bool,
+    /// The buffer of polled records.
+    records: Vec<Record>,
+    /// Failures of the log in a row.
+    pub(super) log_failures: u32,
+    /// When claims are compared with the store.
+    look: Interval,
+    /// When positions that moved without a record are stored.
+    pub(super) store_positions: Interval,
+    /// When rows and documents whose retention has passed are removed.
+    pub(super) remove: Interval,
+    /// The time of the latest record that was applied. Retention counts from it, because without
+    /// records nothing grows.
+    pub(super) latest_ms: i64,
+}
+
+impl<'a> Projector<'a> {
+    /// A member without partitions.
+    pub fn new(
+        input: Box<dyn Input>,
+        projection: &'a dyn Projection,
+        resources: &'a Resources,
+    ) -> Self {
+        resources.metrics.initialize(projection.name());
+        Self {
+            input,
+            projection,
+            resources,
+            slots: BTreeMap::new(),
+            needs_seek: false,
+            records: Vec::new(),
+            log_failures: 0,
+            look: Interval::new(LOOK_EVERY),
+            store_positions: Interval::new(POSITIONS_EVERY),
+            remove: Interval::new(REMOVE_EVERY),
+            latest_ms: 0,
+        }
+    }
+
+    /// Takes one turn: serves the group, claims partitions that are due, and applies what was read.
+    ///
+    /// # Errors
+    /// When the input can't be used any more: the caller opens another one for a new projector.
+    pub fn step(&mut self) -> Result<(), LogError> {
+        // Waiting -> Claimed. From here on the store refuses writes of the former owner.
+        self.claim_due()?;
+        if self.look.is_due() {
+            self.look.restart();
+            // Claimed -> Waiting where the store no longer has this member's claim.
+            self.compare_claims();
+        }
+        if self.needs_seek {
+            self.seek()?;
+        }
+
+        let mut records = std::mem::take(&mut self.records);
+        records.clear();
+        let polled = self.input.poll(self.idle(), self.projection.records_max(), &mut records);
+        // The poll serves the group too, so its changes are taken in even if it has failed.
+        let changed = self.follow_group();
+        self.tolerate(polled)?;
+        // After a change the input seeks again, and delivers these records a second time.
+        if !changed {
+            self.apply(&records);
+            self.follow_positions();
+        }
+        self.records = records;
+
+        let waiting = self.slots.values().filter(|slot| slot.is_waiting()).count();
+        self.resources.metrics.waiting(self.projection.name(), waiting);
+        // A partition that waits may hold events for something whose retention has passed: if that
+        // were removed first, those events would be a gap.
+        if waiting == 0 && self.latest_ms > 0 && self.remove.is_due() {
+            self.remove_old();
+        }
+        Ok(())
+    }
+
+    /// Lets the input read exactly the claimed partitions, from their positions.
+    fn seek(&mut self) -> Result<(), LogError> {
+        let positions: Vec<_> = self
+            .slots
+            .iter()
+            .filter_map(|(partition, slot)| Some((partition.clone(), slot.claimed()?.next)))
+            .collect();
+        let fetched = self.input.fetch_from(&positions);
+        self.tolerate(fetched)?;
+        // A seek that has failed is repeated in the next turn.
+        self.needs_seek = self.log_failures > 0;
+        Ok(())
+    }
+
+    /// The number of partitions that are claimed, and of those that wait.
+    pub fn partitions(&self) -> (usize, usize) {
+        let claimed = self.slots.values().filter(|slot| slot.claimed().is_some()).count();
+        (claimed, self.slots.len() - claimed)
+    }
+
+    /// How long the next poll may wait: at most until a partition is due.
+    fn idle(&self) -> Duration {
+        let due = self.slots.values().filter_map(|slot| match slot {
+            Slot::Waiting { until, .. } => Some(until.saturating_duration_since(Instant::now())),
+            Slot::Claimed(_) => None,
+        });
+        due.min().map_or(IDLE, |due| due.min(IDLE))
+    }
+}

@@ -1,0 +1,145 @@
+//! Products that are read often, beside MongoDB's. Each key takes only its next version. If a key
+//! is missing although the position is behind its first event, Redis has lost it, and the partition
+//! is read from its beginning again.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use redis::{AsyncCommands, Script, ScriptInvocation};
+use schemas::{Codec, Message as _, Schema, stock};
+
+use super::{
+    connection::{Redis, failed},
+    model::Model,
+    positions,
+    reads::Reads,
+};
+use crate::{
+    StoreError,
+    event::{Event, events, follows, not_first},
+    products::{self, Product},
+    projection::Batch,
+};
+
+/// For each further key: the version that it must hold (0 for none), the next version, and the
+/// product as JSON.
+static WRITE: LazyLock<Script> = LazyLock::new(|| {
+    positions::script(
+        r"
+for i = 2, #KEYS do
+  local at = 5 + (i - 2) * 3
+  if (redis.call('HGET', KEYS[i], 'version') or '0') ~= ARGV[at] then return 'missing' end
+end
+for i = 2, #KEYS do
+  local at = 5 + (i - 2) * 3
+  redis.call('HSET', KEYS[i], 'version', ARGV[at + 1], 'json', ARGV[at + 2])
+end",
+    )
+});
+
+/// The projection.
+pub(crate) struct HotProducts;
+
+impl Model for HotProducts {
+    fn name(&self) -> &'static str {
+        "hot-products"
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        &["stock.events"]
+    }
+
+    fn schemas(&self) -> Vec<&'static Schema> {
+        stock::Event::schemas().to_vec()
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![product_key("*")]
+    }
+
+    fn script(&self) -> &'static Script {
+        &WRITE
+    }
+
+    async fn fill(
+        &self,
+        redis: &Redis,
+        batch: &Batch<'_>,
+        codec: &Codec,
+        invocation: &mut ScriptInvocation<'static>,
+    ) -> Result<(), StoreError> {
+        let events = events::<stock::Event>(batch, codec)?;
+        let held = load(redis, &events).await?;
+        let changed = match fold_all(&held, &events) {
+            Err(gap @ StoreError::Gap { .. }) => {
+                positions::forget(redis, self.name(), batch.partition).await?;
+                return Err(gap);
+            }
+            changed => changed?,
+        };
+        for (sku, product) in changed {
+            let json = serde_json::to_string(&product);
+            let json =
+                json.map_err(|error| StoreError::failed("writing a product as JSON", error))?;
+            let held = held.get(sku).map_or(0, |held| held.version);
+            invocation.key(product_key(sku)).arg(held).arg(product.version).arg(json);
+        }
+        Ok(())
+    }
+}
+
+/// The key of a product: a hash of `version` and `json`.
+fn product_key(sku: &str) -> String {
+    format!("product:{sku}")
+}
+
+/// Loads the products that the events are about.
+async fn load(
+    redis: &Redis,
+    events: &[Event<'_, stock::Event>],
+) -> Result<BTreeMap<String, Product>, StoreError> {
+    let doing = "loading hot products";
+    let mut pipe = redis::pipe();
+    for event in events {
+        pipe.hget(product_key(event.key), "json");
+    }
+    let found: Vec<Option<String>> =
+        pipe.query_async(&mut redis.connection()).await.map_err(failed(doing))?;
+    let read = events.iter().zip(found).filter_map(|(event, json)| {
+        Some(serde_json::from_str(&json?).map(|product| (event.key.to_owned(), product)))
+    });
+    read.collect::<Result<_, _>>().map_err(|error| StoreError::failed(doing, error))
+}
+
+/// Folds the events into the products that Redis has.
+fn fold_all<'a>(
+    held: &BTreeMap<String, Product>,
+    events: &[Event<'a, stock::Event>],
+) -> Result<BTreeMap<&'a str, Product>, StoreError> {
+    let what = "hot product";
+    let mut changed: BTreeMap<&str, Product> = BTreeMap::new();
+    for event in events {
+        let before = changed.get(event.key).or_else(|| held.get(event.key));
+        let version = before.map_or(0, |product| product.version);
+        if !follows(what, event.key, version, event.version)? {
+            continue;
+        }
+        let after = products::fold(before.cloned(), event).ok_or_else(|| not_first(what, event))?;
+        changed.insert(event.key, after);
+    }
+    Ok(changed)
+}
+
+impl Reads {
+    /// A product. `None` says nothing about whether it exists: then, and after an error, the caller
+    /// reads [`crate::mongo::Reads::product`].
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn product(&self, sku: &str) -> Result<Option<Product>, StoreError> {
+        let doing = "reading a hot product";
+        let json: Option<String> =
+            self.redis.connection().hget(product_key(sku), "json").await.map_err(failed(doing))?;
+        let parse = |json: String| serde_json::from_str(&json);
+        json.map(parse).transpose().map_err(|error| StoreError::failed(doing, error))
+    }
+}

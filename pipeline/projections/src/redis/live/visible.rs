@@ -1,0 +1,252 @@
+//! What of an event people may see. Personal fields are masked for everyone but their owner; hashes
+//! that verify a token or a password are removed for all. It writes nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use redpanda::log::Record;
+use schemas::{Codec, Message, Schema, email, notification, order, stock, user};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    StoreError,
+    event::{event, short_name, unfit, unreadable},
+};
+
+/// What replaces a personal field.
+const MASK: &str = "•••";
+/// Fields that nobody may see.
+const HIDDEN: [&str; 4] =
+    ["refresh_hash", "password_hash", "email_fingerprint", "former_fingerprint"];
+
+/// The names of the personal fields of each record, at any depth, by the record's full name.
+static PERSONAL: LazyLock<BTreeMap<&'static str, BTreeSet<String>>> = LazyLock::new(|| {
+    let personal = |json: &str| {
+        let mut names = BTreeSet::new();
+        if let Ok(schema) = serde_json::from_str(json) {
+            collect(&schema, &mut names);
+        }
+        names
+    };
+    schemas::all().iter().map(|schema| (schema.name, personal(schema.json))).collect()
+});
+
+fn collect(schema: &Value, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Array(parts) => parts.iter().for_each(|part| collect(part, names)),
+        Value::Object(parts) => {
+            if let (Some(Value::Bool(true)), Some(Value::String(name))) =
+                (parts.get("pii"), parts.get("name"))
+            {
+                names.insert(name.clone());
+            }
+            parts.values().for_each(|part| collect(part, names));
+        }
+        _ => {}
+    }
+}
+
+/// The visible parts of an event.
+pub(super) struct Visible {
+    /// The event's name without its namespace.
+    pub(super) kind: String,
+    /// The aggregate's id; empty if it is a fingerprint.
+    pub(super) key: String,
+    /// The aggregate's version.
+    pub(super) version: i64,
+    /// When the event was written.
+    pub(super) at: i64,
+    /// The fields as JSON, for the owner.
+    pub(super) data: String,
+    /// The fields for everyone else; empty if nothing is masked.
+    pub(super) masked: String,
+    /// The owner's id; empty for an event of no user.
+    pub(super) owner: String,
+}
+
+/// Who may see the events of a topic.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// The user that the event is about, and admins.
+    Owner,
+    /// Admins.
+    Admins,
+    /// Admins, without the key: it is the fingerprint of an address.
+    AdminsWithoutKey,
+}
+
+/// A topic of the live stream.
+struct Topic {
+    name: &'static str,
+    audience: Audience,
+    schemas: fn() -> &'static [&'static Schema],
+    read: fn(&Record, &Codec, Audience) -> Result<Visible, StoreError>,
+}
+
+impl Topic {
+    const fn of<M: Message + Serialize>(name: &'static str, audience: Audience) -> Self {
+        Self { name, audience, schemas: M::schemas, read: read::<M> }
+    }
+}
+
+static TOPICS: [Topic; 5] = [
+    Topic::of::<user::Event>("user.events", Audience::Owner),
+    Topic::of::<order::Event>("order.events", Audience::Owner),
+    Topic::of::<notification::Event>("notification.events", Audience::Owner),
+    Topic::of::<stock::Event>("stock.events", Audience::Admins),
+    Topic::of::<email::Event>("email.events", Audience::AdminsWithoutKey),
+];
+
+/// The schemas of the events of a topic; none if the live stream does not show it.
+pub(super) fn schemas_of(topic: &str) -> &'static [&'static Schema] {
+    let found = TOPICS.iter().find(|shown| shown.name == topic);
+    found.map_or(&[], |shown| (shown.schemas)())
+}
+
+/// Reads the visible parts of a record. Returns an error if the live stream does not show its topic.
+pub(super) fn visible(record: &Record, codec: &Codec) -> Result<Visible, StoreError> {
+    match TOPICS.iter().find(|shown| shown.name == &*record.topic) {
+        Some(topic) => (topic.read)(record, codec, topic.audience),
+        None => Err(unfit(record, "expected a record of a topic that the live stream shows")),
+    }
+}
+
+fn read<M: Message + Serialize>(
+    record: &Record,
+    codec: &Codec,
+    audience: Audience,
+) -> Result<Visible, StoreError> {
+    let event = event::<M>(record, codec)?;
+    let name = event.message.name();
+    let mut data =
+        serde_json::to_value(&event.message).map_err(|error| unreadable(record, error))?;
+    hide(&mut data);
+    let mut masked = data.clone();
+    if let Some(personal) = PERSONAL.get(name).filter(|personal| !personal.is_empty()) {
+        mask(&mut masked, personal);
+    }
+    let user_id = data.get("user_id").and_then(Value::as_str);
+    let owner = user_id.filter(|_| audience == Audience::Owner).unwrap_or_default().to_owned();
+    let key = match audience {
+        Audience::Owner | Audience::Admins => event.key,
+        Audience::AdminsWithoutKey => "",
+    };
+    Ok(Visible {
+        kind: short_name(name).to_owned(),
+        key: key.to_owned(),
+        version: event.version,
+        at: event.at,
+        masked: if masked == data { String::new() } else { masked.to_string() },
+        data: data.to_string(),
+        owner,
+    })
+}
+
+/// Removes hidden fields at any depth.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !HIDDEN.contains(&&**name));
+            fields.values_mut().for_each(hide);
+        }
+        Value::Array(parts) => parts.iter_mut().for_each(hide),
+        _ => {}
+    }
+}
+
+/// Masks personal fields at any depth.
+fn mask(value: &mut Value, personal: &BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if personal.contains(name) && !value.is_null() {
+                    *value = MASK.into();
+                } else {
+                    mask(value, personal);
+                }
+            }
+        }
+        Value::Array(parts) => parts.iter_mut().for_each(|part| mask(part, personal)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redpanda::log::Headers;
+    use schemas::{
+        headers,
+        user::{Role, SessionStarted, UserRegistered},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn record(codec: &Codec, event: impl Into<user::Event>) -> Record {
+        let mut value = Vec::new();
+        event.into().encode(codec, &mut value).expect("bytes");
+        let mut headers = Headers::default();
+        headers.push(headers::VERSION, "2");
+        let (topic, key) = ("user.events".into(), Some("key".into()));
+        Record {
+            topic,
+            partition: 0,
+            offset: 5,
+            timestamp_ms: 9,
+            key,
+            value: Some(value.into()),
+            headers,
+        }
+    }
+
+    #[test]
+    fn personal_fields_are_masked_for_everyone_but_their_owner() {
+        let codec = Codec::local();
+        let registered = UserRegistered {
+            user_id: Uuid::from_u128(1),
+            email: "ada@example.org".to_owned(),
+            email_fingerprint: "f1".to_owned(),
+            name: "Ada".to_owned(),
+            role: Role::User,
+            registered_at: 3,
+        };
+
+        let seen = visible(&record(&codec, registered), &codec).expect("an entry");
+
+        assert_eq!((&*seen.kind, seen.version, seen.at), ("UserRegistered", 2, 9));
+        assert_eq!(seen.owner, Uuid::from_u128(1).to_string());
+        assert!(seen.data.contains("ada@example.org") && seen.data.contains("Ada"));
+        assert!(
+            !seen.masked.contains("ada@example.org") && !seen.masked.contains("Ada"),
+            "{}",
+            seen.masked
+        );
+        assert!(seen.masked.contains(MASK) && !seen.data.contains("f1"));
+    }
+
+    #[test]
+    fn hash_that_verifies_a_token_is_removed() {
+        let codec = Codec::local();
+        let started = SessionStarted {
+            user_id: Uuid::from_u128(1),
+            session_id: Uuid::from_u128(2),
+            refresh_hash: "secret".to_owned(),
+            started_at: 1,
+            expires_at: 2,
+        };
+
+        let seen = visible(&record(&codec, started), &codec).expect("an entry");
+
+        assert!(!seen.data.contains("secret") && seen.masked.is_empty(), "{}", seen.data);
+    }
+
+    #[test]
+    fn every_topic_of_the_live_stream_has_an_audience() {
+        for topic in super::super::streams::ALL.iter().flat_map(|stream| stream.topics) {
+            assert!(!schemas_of(topic).is_empty(), "{topic}");
+        }
+    }
+}

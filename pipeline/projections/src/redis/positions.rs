@@ -1,0 +1,166 @@
+//! Positions in Redis: claimed with a new epoch, and moved by the script that writes the data.
+
+use std::sync::LazyLock;
+
+use futures_util::future::BoxFuture;
+use redis::{AsyncCommands, Script, ScriptInvocation};
+use redpanda::log::TopicPartition;
+
+use super::connection::{Redis, failed};
+use crate::{
+    StoreError,
+    projection::{Batch, Claim, PositionStore},
+};
+
+/// The beginning of every script. `KEYS[1]` is the hash of positions; `ARGV` begins with field,
+/// epoch, from, to.
+const HEAD: &str = r"
+local epoch = redis.call('HGET', KEYS[1], ARGV[1] .. ':epoch')
+if not epoch then return 'missing' end
+local position = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if epoch ~= ARGV[2] or position ~= ARGV[3] then return 'lost' end
+";
+/// The end of every script.
+const TAIL: &str = r"
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[4])
+return 'ok'";
+
+/// The newest dead letters of a projection that are kept, about.
+const DEAD_LETTERS_MAX: i64 = 1_000;
+
+static DEAD_LETTER: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        "redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*',
+                    'place', ARGV[6], 'why', ARGV[7])",
+    )
+});
+
+impl PositionStore for Redis {
+    fn claim<'a>(
+        &'a self,
+        projection: &'a str,
+        partition: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(async move {
+            let (key, field) = (positions_key(projection), field(partition));
+            let (epoch, next): (i64, Option<i64>) = redis::pipe()
+                .atomic()
+                .hincr(&key, format!("{field}:epoch"), 1)
+                .hget(&key, &field)
+                .query_async(&mut self.connection())
+                .await
+                .map_err(failed("claiming a partition in Redis"))?;
+            Ok(Claim { epoch, next })
+        })
+    }
+
+    fn current_claim<'a>(
+        &'a self,
+        projection: &'a str,
+        partition: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
+        Box::pin(async move {
+            let (key, field) = (positions_key(projection), field(partition));
+            let fields = [format!("{field}:epoch"), field];
+            let mut connection = self.connection();
+            let held = connection.hmget::<_, _, (Option<i64>, Option<i64>)>(key, &fields).await;
+            let (epoch, next) = held.map_err(failed("looking at a position in Redis"))?;
+            Ok(epoch.map(|epoch| Claim { epoch, next }))
+        })
+    }
+
+    fn write_dead_letter<'a>(
+        &'a self,
+        projection: &'a str,
+        batch: &'a Batch<'a>,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut invocation = begin(&DEAD_LETTER, projection, batch);
+            invocation.key(dead_letters_key(projection)).arg(DEAD_LETTERS_MAX);
+            invocation.arg(format!("{}@{}", batch.partition, batch.to - 1)).arg(why);
+            invoke(self, &invocation, batch).await
+        })
+    }
+}
+
+/// A script that runs `body` and moves the position, if the claim is still the newest and the
+/// position is that of the claim. Otherwise it writes nothing.
+pub(super) fn script(body: &str) -> Script {
+    Script::new(&format!("{HEAD}{body}{TAIL}"))
+}
+
+/// The beginning of an invocation of [`script`].
+pub(super) fn begin<'a>(
+    script: &'a Script,
+    projection: &str,
+    batch: &Batch<'_>,
+) -> ScriptInvocation<'a> {
+    let mut invocation = script.key(positions_key(projection));
+    let Claim { epoch, next } = batch.claim;
+    let from = next.map(|next| next.to_string()).unwrap_or_default();
+    invocation.arg(field(batch.partition)).arg(epoch).arg(from).arg(batch.to);
+    invocation
+}
+
+/// Runs an invocation.
+pub(super) async fn invoke(
+    redis: &Redis,
+    invocation: &ScriptInvocation<'_>,
+    batch: &Batch<'_>,
+) -> Result<(), StoreError> {
+    let doing = "writing to Redis";
+    let answer: String =
+        invocation.invoke_async(&mut redis.connection()).await.map_err(failed(doing))?;
+    match &*answer {
+        "ok" => Ok(()),
+        "lost" => Err(StoreError::Lost { position: batch.partition.to_string() }),
+        // The next claim finds no position, so the projection is rebuilt.
+        _ => Err(StoreError::failed_because(doing, "it has been emptied")),
+    }
+}
+
+/// Deletes a position, so that the partition is read from its beginning again.
+pub(super) async fn forget(
+    redis: &Redis,
+    projection: &str,
+    partition: &TopicPartition,
+) -> Result<(), StoreError> {
+    let mut connection = redis.connection();
+    let forgotten = connection.hdel::<_, _, ()>(positions_key(projection), field(partition)).await;
+    forgotten.map_err(failed("giving up a position in Redis"))
+}
+
+/// Deletes the positions and dead letters of a projection together with all keys that match one of
+/// `patterns`, in one step.
+pub(super) async fn erase(
+    redis: &Redis,
+    projection: &str,
+    patterns: &[String],
+) -> Result<(), StoreError> {
+    let script = Script::new(
+        r"
+for _, pattern in ipairs(ARGV) do
+  for _, key in ipairs(redis.call('KEYS', pattern)) do redis.call('DEL', key) end
+end
+redis.call('DEL', KEYS[1], KEYS[2])",
+    );
+    let mut invocation = script.key(positions_key(projection));
+    invocation.key(dead_letters_key(projection)).arg(patterns);
+    let erased = invocation.invoke_async::<()>(&mut redis.connection()).await;
+    erased.map_err(failed("erasing a projection in Redis"))
+}
+
+/// The key of a projection's positions: a hash with `<topic>:<partition>` and
+/// `<topic>:<partition>:epoch`.
+pub(super) fn positions_key(projection: &str) -> String {
+    format!("position:{projection}")
+}
+
+fn dead_letters_key(projection: &str) -> String {
+    format!("dead:{projection}")
+}
+
+fn field(partition: &TopicPartition) -> String {
+    format!("{}:{}", partition.topic, partition.partition)
+}

@@ -1,0 +1,17 @@
+//! Mail: sends what notifications ask for, and reports each attempt with a command.
+//!
+//! - [`Mailer`]: sends one mail and says how the attempt ended
+//! - `reply`: what of a mail server's reply may be kept
+//! - [`MailWorker`]: the projection that finds requests and writes reports
+//!
+//! **A mail server's words are never kept or logged**, because servers echo addresses; only its
+//! status codes are.
+
+mod mailer;
+mod reply;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use mailer::{Mailer, Report};
+pub use worker::MailWorker;

@@ -1,0 +1,177 @@
+//! Tests of the mailer against scripted mail servers.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use projections::views::Recipient;
+use redpanda::tls::{Tls, TlsSettings};
+use schemas::notification::MailRequested;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
+use uuid::Uuid;
+
+use super::mailer::{CONCURRENT_MAX, Mailer, Report};
+
+/// A mail server that answers RCPT with `recipient` and a mail with `taken`. Returns its URL.
+async fn server(recipient: &'static str, taken: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await?;
+        converse(stream, recipient, taken, Duration::ZERO).await
+    });
+    url
+}
+
+/// The server's side of one connection. It answers each mail after `delay`.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    recipient: &str,
+    taken: &str,
+    delay: Duration,
+) -> std::io::Result<()> {
+    let (from, mut to) = tokio::io::split(stream);
+    let mut lines = BufReader::new(from).lines();
+    to.write_all(b"220 here\r\n").await?;
+    let mut in_body = false;
+    while let Some(line) = lines.next_line().await? {
+        let answer = match line.as_str() {
+            "." => {
+                tokio::time::sleep(delay).await;
+                taken
+            }
+            _ if in_body => continue,
+            "DATA" => "354 go on",
+            line if line.starts_with("RCPT") => recipient,
+            _ => "250 fine",
+        };
+        in_body = line == "DATA" || in_body && line != ".";
+        to.write_all(format!("{answer}\r\n").as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// A mail server that answers each mail after a second.
+async fn slow_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(converse(stream, "250 fine", "250 taken", Duration::from_secs(1)));
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn mails_of_a_whole_batch_are_sent_concurrently() {
+    let url = slow_server().await;
+    let mailer = Mailer::new(&url, "Millrace <no-reply@millrace.invalid>", &Tls::default())
+        .expect("a mailer");
+    let begun = Instant::now();
+    let reports = join_all((0..CONCURRENT_MAX).map(|_| send_by(&mailer))).await;
+    assert!(reports.iter().all(|report| report.delivered), "{reports:?}");
+    // Sent one after another they would take as many seconds as there are mails.
+    assert!(
+        begun.elapsed() < Duration::from_secs(CONCURRENT_MAX as u64 / 4),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+/// A mail server with TLS that accepts every mail. Returns its URL, and settings that trust it.
+async fn encrypted_server() -> (String, Tls) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .expect("a certificate");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("smtps://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await?;
+        converse(acceptor.accept(stream).await?, "250 fine", "250 taken", Duration::ZERO).await
+    });
+    (url, trusting(&made.cert.pem()))
+}
+
+fn trusting(pem: &str) -> Tls {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), pem).expect("written");
+    TlsSettings { ca_file: Some(file.path().to_owned()), ..TlsSettings::default() }
+        .load()
+        .expect("PEM")
+}
+
+#[tokio::test]
+async fn mail_is_sent_over_tls_only_to_a_server_of_the_trusted_authority() {
+    let (url, tls) = encrypted_server().await;
+    let report = send_trusting(&url, &tls).await;
+    assert!(report.delivered, "{report:?}");
+
+    let (url, _) = encrypted_server().await;
+    let report = send_trusting(&url, &tls).await;
+    assert!(!report.delivered && report.detail.starts_with("no "), "{report:?}");
+}
+
+async fn send(url: &str) -> Report {
+    send_trusting(url, &Tls::default()).await
+}
+
+async fn send_trusting(url: &str, tls: &Tls) -> Report {
+    send_by(&Mailer::new(url, "Millrace <no-reply@millrace.invalid>", tls).expect("a mailer")).await
+}
+
+async fn send_by(mailer: &Mailer) -> Report {
+    let request = MailRequested {
+        notification_id: Uuid::from_u128(1),
+        user_id: Uuid::from_u128(2),
+        attempt: 1,
+        message_id: "m@example.org".to_owned(),
+        title: "Confirmed".to_owned(),
+        body: "Your order is confirmed.".to_owned(),
+    };
+    let recipient = Recipient { email: "ada@example.org".to_owned(), name: "Ada".to_owned() };
+    mailer.send(&request, Some(recipient)).await
+}
+
+#[tokio::test]
+async fn refusal_that_echoes_the_address_is_reported_without_its_text() {
+    let url = server("550 5.1.1 <ada@example.org>: no user ada here", "250 taken").await;
+    let report = send(&url).await;
+    let detail = "the mail server refused it: 550 5.1.1".to_owned();
+    assert_eq!(report, Report { delivered: false, detail });
+}
+
+#[tokio::test]
+async fn acceptance_that_echoes_the_address_is_reported_without_its_text() {
+    let url = server("250 fine", "250 2.0.0 queued for ada=example.org@relay").await;
+    assert_eq!(send(&url).await, Report { delivered: true, detail: "250 2.0.0".to_owned() });
+}
+
+#[tokio::test]
+async fn answer_that_is_not_smtp_is_reported_without_its_text() {
+    let url = server("ada@example.org", "250 taken").await;
+    let report = send(&url).await;
+    assert!(!report.delivered && !report.detail.contains("ada"), "{report:?}");
+}
+
+#[tokio::test]
+async fn unreachable_server_is_reported_by_the_kind_of_failure() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let report = send(&url).await;
+    assert!(report.detail.starts_with("no connection to the mail server"), "{report:?}");
+}

@@ -1,0 +1,196 @@
+//! The mail worker: a projection whose data is outside of any store. Its position is in MongoDB.
+//!
+//! It takes part in no transaction. The position moves only after the report is written, so a crash
+//! may send the same mail again: with the same Message-ID, and the second report is the same
+//! command, which changes nothing. A report that can't be written is retried without sending the
+//! mail again, as long as the process lives.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, join_all};
+use projections::{
+    Projection, StoreError,
+    mongo::{Mongo, Recipients},
+    projection::{Batch, PositionStore},
+};
+use redpanda::{log::Headers, writer::CommandWriter};
+use schemas::{
+    Codec, Message as _, Record as _, Schema, headers,
+    notification::{Command, Event, MailRequested, RecordDelivery},
+};
+use uuid::Uuid;
+
+use super::mailer::{CONCURRENT_MAX, Mailer, Report};
+
+/// The projection's name.
+const NAME: &str = "mail";
+
+/// The most records of a batch. About every third asks for a mail; those are sent concurrently,
+/// then the position moves. A batch takes at most the deadlines of a mail and of a report, far less
+/// than the five minutes after which the group reassigns the partitions of a silent member.
+const BATCH_MAX: usize = CONCURRENT_MAX;
+
+/// The most reports that are remembered until they are written. A batch that fails leaves at most
+/// [`BATCH_MAX`].
+const UNWRITTEN_MAX: usize = 16 * BATCH_MAX;
+
+/// The deadline of writing a report to the log.
+const REPORT_MAX: Duration = Duration::from_secs(10);
+
+/// Sends requested mails and reports on them.
+pub struct MailWorker {
+    mailer: Mailer,
+    mongo: Mongo,
+    recipients: Recipients,
+    writer: CommandWriter,
+    /// Reports that are not known to be written, by the command's id: their mails are not sent
+    /// again.
+    unwritten: Mutex<HashMap<Uuid, Report>>,
+}
+
+impl MailWorker {
+    /// A worker that sends through `mailer` to the recipients in `mongo`, and reports to the log.
+    pub fn new(mailer: Mailer, mongo: Mongo, writer: CommandWriter) -> Self {
+        let recipients = Recipients::new(mongo.clone());
+        Self { mailer, recipients, mongo, writer, unwritten: Mutex::default() }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, HashMap<Uuid, Report>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends the mail of a request, writes the report, and returns the report's id.
+    async fn handle(&self, request: &MailRequested, codec: &Codec) -> Result<Uuid, StoreError> {
+        // The id follows from the attempt: reported twice, it is one command.
+        let name = format!("attempt {}", request.attempt);
+        let id = Uuid::new_v5(&request.notification_id, name.as_bytes());
+        let report = self.send_once(id, request).await?;
+        self.report(id, request, report, codec).await?;
+        Ok(id)
+    }
+
+    /// Sends a mail, unless this process has already sent it and not yet reported.
+    async fn send_once(&self, id: Uuid, request: &MailRequested) -> Result<Report, StoreError> {
+        let known = self.unwritten().get(&id).cloned();
+        if let Some(report) = known {
+            return Ok(report);
+        }
+        let recipient = self.recipients.find(request.user_id).await?;
+        let report = self.mailer.send(request, recipient).await;
+        let Report { delivered, detail } = &report;
+        tracing::info!(
+            notification.id = %request.notification_id,
+            request.attempt,
+            delivered,
+            detail,
+            "mail"
+        );
+        let mut unwritten = self.unwritten();
+        // Those are of partitions that other members own by now.
+        if unwritten.len() >= UNWRITTEN_MAX {
+            unwritten.clear();
+        }
+        unwritten.insert(id, report.clone());
+        Ok(report)
+    }
+
+    /// Writes a report as a command.
+    async fn report(
+        &self,
+        id: Uuid,
+        request: &MailRequested,
+        report: Report,
+        codec: &Codec,
+    ) -> Result<(), StoreError> {
+        let doing = "reporting on a mail";
+        let MailRequested { notification_id, attempt, .. } = *request;
+        let Report { delivered, detail } = report;
+        let command = RecordDelivery { notification_id, attempt, delivered, detail };
+        let mut value = Vec::new();
+        Command::from(command)
+            .encode(codec, &mut value)
+            .map_err(|error| StoreError::failed(doing, error))?;
+        let mut with = Headers::default();
+        with.push(headers::ID, id.to_string());
+        with.push(headers::TYPE, RecordDelivery::SCHEMA.name);
+        with.push(headers::SOURCE, "/millrace/mail");
+        with.push(headers::PRINCIPAL, "system");
+        let key = notification_id.to_string();
+        let written =
+            self.writer.write("notification.commands", &key, value.into(), &with, REPORT_MAX).await;
+        written.map(drop).map_err(|error| StoreError::failed(doing, error))
+    }
+
+    /// Checks that the claim of a batch is still the newest. A mail can't be taken back, so this is
+    /// checked before it is sent, not only when the position moves.
+    async fn check_claim(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let current = self.mongo.current_claim(NAME, batch.partition).await?;
+        match current == Some(batch.claim) {
+            true => Ok(()),
+            false => Err(StoreError::Lost { position: format!("{NAME} {}", batch.partition) }),
+        }
+    }
+}
+
+impl Projection for MailWorker {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        &["notification.events"]
+    }
+
+    fn schemas(&self) -> Vec<&'static Schema> {
+        [Event::schemas(), Command::schemas()].concat()
+    }
+
+    fn positions(&self) -> &dyn PositionStore {
+        &self.mongo
+    }
+
+    fn records_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    /// Without a position it starts at the end: a worker that is switched on late sends no mail
+    /// about the past.
+    fn start(&self, _beginning: i64, end: i64) -> i64 {
+        end
+    }
+
+    fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        let why = "mail that was sent can't be taken back";
+        Box::pin(async move { Err(StoreError::failed_because("erasing mail", why)) })
+    }
+
+    fn apply<'a>(
+        &'a self,
+        batch: &'a Batch<'a>,
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            // A record that can't be read asks for no mail; the other projections report it.
+            let request = |value| match Event::decode(codec, value) {
+                Ok(Event::MailRequested(request)) => Some(request),
+                _ => None,
+            };
+            let requests: Vec<MailRequested> =
+                batch.records.iter().filter_map(|record| request(record.value.as_ref()?)).collect();
+            if !requests.is_empty() {
+                self.check_claim(batch).await?;
+            }
+            // Waits for all of them: one whose report fails must not cancel the others half-way.
+            let reported =
+                join_all(requests.iter().map(|request| self.handle(request, codec))).await;
+            let reported = reported.into_iter().collect::<Result<Vec<_>, _>>()?;
+            self.mongo.advance(NAME, batch).await?;
+            self.unwritten().retain(|id, _| !reported.contains(id));
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! What a service is made of. Data only: [`crate::run()`] starts it.
+
+use engine::Topology;
+use projections::{Projection, Stores};
+
+/// Creates a projection over the stores.
+pub type CreateProjection = Box<dyn FnOnce(&Stores) -> Box<dyn Projection> + Send>;
+
+/// A service: a processor, and the projections that [`projections::catalog`] names for it.
+pub struct Service {
+    /// The processor.
+    pub topology: Topology,
+    /// Projections that are not in the catalog, because they need more than the stores.
+    pub(crate) projections: Vec<CreateProjection>,
+}
+
+impl Service {
+    /// The service around a processor. One that the catalog does not name has no projections, and
+    /// then no client of a store.
+    pub fn new(topology: Topology) -> Self {
+        Self { topology, projections: Vec::new() }
+    }
+
+    /// Adds a projection that is not in the catalog.
+    pub fn with_projection(
+        mut self,
+        create: impl FnOnce(&Stores) -> Box<dyn Projection> + Send + 'static,
+    ) -> Self {
+        self.projections.push(Box::new(create));
+        self
+    }
+}
