@@ -11,7 +11,7 @@ use std::{
 use ::schemas::{Codec, Schema};
 use futures_util::future::BoxFuture;
 use redpanda::{
-    log::{Connect as _, Headers, LogError, Outgoing, TopicPartition, Transaction},
+    log::{Connect as _, Headers, LogError, ProducerRecord, TopicPartition, Transaction},
     memory::MemoryLog,
 };
 use tokio::runtime::Runtime;
@@ -124,7 +124,7 @@ fn log_with_one_transaction() -> MemoryLog {
     let mut session =
         log.connect("writer", &["input".into()], "writer-0").open().expect("a session");
     session.poll(Duration::ZERO, 1, &mut Vec::new()).expect("it joins");
-    let event = Outgoing {
+    let event = ProducerRecord {
         topic: "events".into(),
         partition: 0,
         key: None,

@@ -124,6 +124,6 @@ impl BlockingRegistry {
 
 impl SchemaSource for BlockingRegistry {
     fn schema_by_id(&self, id: u32) -> Result<Option<String>, SourceError> {
-        self.by_id(id)
+        Ok(self.by_id(id)?)
     }
 }
