@@ -8,6 +8,7 @@
 //! - [`avro`]: schemas, read strictly, with every problem and its place.
 //! - [`json`]: a record as JSON for people, and back.
 //! - [`compatibility`]: whether what one schema wrote can be read with another.
+//! - [`bounds`] and [`refusals`]: what a command may hold, and the codes of refused ones.
 //!
 //! There is no I/O in here and no registry: ids come in as values, and a codec says which one it
 //! lacks.
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod avro;
+pub mod bounds;
 mod canonical;
 mod codec;
 pub mod compatibility;
@@ -22,7 +24,9 @@ mod error;
 mod generated;
 pub mod headers;
 pub mod json;
+mod nested;
 mod parsed;
+pub mod refusals;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -35,4 +39,5 @@ pub use canonical::{same, self_contained};
 pub use codec::{Codec, Datum, Use, split};
 pub use error::CodecError;
 pub use generated::*;
+pub use nested::context;
 pub use schema::{Deprecated, Message, Never, Record, Schema, all, named};

@@ -5,8 +5,8 @@
 //! - [`user`], [`email`], [`stock`], [`order`], [`notification`]: one folder each with `decider`
 //!   (decide and evolve) and `policy` (what follows from an event)
 //! - [`out`]: what policies send to other keys
-//! - [`refusals`]: the words with which commands are refused
-//! - [`rules`]: the bounds of texts and numbers
+//! - [`refusals`]: the codes of refused commands, shared with the gateway
+//! - [`rules`]: the bounds of texts and numbers, as refusals
 //!
 //! **Nothing here can block, reads a clock or draws a random number: state and input in, decision
 //! out.**
@@ -17,9 +17,9 @@ pub mod email;
 pub mod notification;
 pub mod order;
 pub mod out;
-pub mod refusals;
 pub mod rules;
 pub mod stock;
 pub mod user;
 
 pub use out::Out;
+pub use schemas::refusals;
