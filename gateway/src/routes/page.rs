@@ -15,7 +15,12 @@ use crate::{
 };
 
 const STYLE: &str = include_str!("../../page/page.css");
-const SCRIPT: &str = include_str!("../../page/page.js");
+const SCRIPT: &str = concat!(
+    include_str!("../../page/api.js"),
+    include_str!("../../page/shop.js"),
+    include_str!("../../page/stream.js"),
+    include_str!("../../page/page.js"),
+);
 const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// The page with its style and script, so that it needs no further request.
