@@ -1,5 +1,5 @@
-//! Texts and numbers of requests: normalizes them and checks their bounds. [`schemas::bounds`] holds
-//! the rules that the domain shares; what is checked here besides keeps names and addresses
+//! Texts and numbers of requests: normalizes them and checks their bounds. [`schemas::bounds`]
+//! holds the rules that the domain shares; what is checked here besides keeps names and addresses
 //! readable, and needs Unicode tables that the domain does not have.
 
 use email_address::{EmailAddress, Options};

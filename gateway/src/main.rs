@@ -1,5 +1,5 @@
-//! The gateway's process: builds the parts, serves, and shuts down in order. Exits with code 64 when
-//! a setting is wrong.
+//! The gateway's process: builds the parts, serves, and shuts down in order. Exits with code 64
+//! when a setting is wrong.
 #![forbid(unsafe_code)]
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

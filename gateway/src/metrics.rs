@@ -87,7 +87,7 @@ impl Metrics {
                 HistogramVec::new(
                     opts(
                         "millrace_gateway_http_request_seconds",
-                        "Time from a request to the head of its response, by route template and method.",
+                        "Time from a request to its response's head, by route template and method.",
                     ),
                     &["route", "method"],
                 ),
@@ -112,7 +112,7 @@ impl Metrics {
             )?,
             outcomes: counters(
                 "millrace_gateway_command_outcomes_total",
-                "Outcomes that requests waited for, by command type and verdict; none if there was none in time.",
+                "Outcomes that requests waited for, by command type and verdict (none: not in time).",
                 &["type", "outcome"],
             )?,
             wait_outcome_seconds: seconds(

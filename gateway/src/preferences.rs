@@ -1,5 +1,6 @@
 //! The client's preferences (`Prefer`, RFC 7240) and quoted strings in headers. The `sfv` crate
-//! parses both as structured fields (RFC 9651). A line that can't be parsed expresses no preference.
+//! parses both as structured fields (RFC 9651). A line that can't be parsed expresses no
+//! preference.
 
 use std::convert::Infallible;
 

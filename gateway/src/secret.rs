@@ -55,8 +55,8 @@ impl Key {
         )
     }
 
-    /// The keyed hash of these parts. Each part is hashed with its length, so that `["ab", "c"]` differs
-    /// from `["a", "bc"]`.
+    /// The keyed hash of these parts. Each part is hashed with its length, so that `["ab", "c"]`
+    /// differs from `["a", "bc"]`.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.0.clone();
         for part in parts {

@@ -16,8 +16,8 @@ use warp::{filters::BoxedFilter, http::Method, reply::Response};
 use crate::{client::Peer, path};
 
 /// How long a client may take for a request's headers, the idle time before them included. It is
-/// longer than the load balancer keeps an idle connection (nginx: 60 s). Otherwise the gateway could
-/// close a connection just when the load balancer sends a request that it must not repeat.
+/// longer than the load balancer keeps an idle connection (nginx: 60 s). Otherwise the gateway
+/// could close a connection just when the load balancer sends a request that it must not repeat.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(75);
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// The pause after a failed accept, such as one without a free file descriptor.

@@ -1,6 +1,6 @@
 //! Back-off of an account whose password is being guessed: after a few wrong passwords each further
-//! one costs a delay, which doubles. The counters are in Redis and expire; without Redis there is no
-//! delay.
+//! one costs a delay, which doubles. The counters are in Redis and expire; without Redis there is
+//! no delay.
 
 use std::{sync::Arc, time::Duration};
 

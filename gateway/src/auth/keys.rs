@@ -1,6 +1,6 @@
-//! The Ed25519 keys of access tokens: a folder of `<kid>.pem` files. The last one by name signs, all
-//! are published. `<kid>.next.pem` is published but does not sign yet, so that every gateway knows a
-//! key before the first one signs with it. It never creates a key.
+//! The Ed25519 keys of access tokens: a folder of `<kid>.pem` files. The last one by name signs,
+//! all are published. `<kid>.next.pem` is published but does not sign yet, so that every gateway
+//! knows a key before the first one signs with it. It never creates a key.
 
 use std::{
     collections::BTreeMap,

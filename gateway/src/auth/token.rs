@@ -1,5 +1,6 @@
 //! Access tokens: JWTs by RFC 9068, signed with EdDSA only, valid for ten minutes. A token is valid
-//! until it expires, even if its session has ended; what needs more certainty asks for the password.
+//! until it expires, even if its session has ended; what needs more certainty asks for the
+//! password.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! One request, with what its handler may ask of it: who sends it, its headers, its query, its body.
-//! It decides nothing about routes: the router has chosen the handler already.
+//! One request, with what its handler may ask of it: who sends it, its headers, its query, its
+//! body. It decides nothing about routes: the router has chosen the handler already.
 
 mod body;
 mod response;

@@ -34,8 +34,8 @@ use route::Target;
 pub use operations::inner;
 pub use route::Route;
 
-/// `route!(METHOD "/path" => handler)`; the handler of a path with a parameter gets it as its second
-/// argument.
+/// `route!(METHOD "/path" => handler)`; the handler of a path with a parameter gets it as its
+/// second argument.
 macro_rules! route {
     ($method:ident $path:literal => $handler:path) => {
         Route::new(stringify!($method), $path, |call, _| Box::pin($handler(call)))

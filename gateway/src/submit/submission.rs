@@ -139,7 +139,7 @@ impl Submission {
             Ok(_) => Ok(()),
             Err(error) => {
                 call.state.metrics.counters_unavailable.inc();
-                tracing::warn!(%error, "an Idempotency-Key could not be claimed; the request passes");
+                tracing::warn!(%error, "a request passes without a claim of its Idempotency-Key");
                 Ok(())
             }
         }

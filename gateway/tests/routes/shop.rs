@@ -83,7 +83,8 @@ async fn product_outside_its_bounds_is_400() {
 async fn placed_order_is_returned_and_can_be_read_and_cancelled() {
     let gateway = gateway();
     let token = gateway.user("ada@example.org").await;
-    let lines = json!([{ "sku": "rye", "quantity": 1 }, { "sku": "oat", "quantity": 2 }, { "sku": "rye", "quantity": 3 }]);
+    let line = |sku: &str, quantity: i64| json!({ "sku": sku, "quantity": quantity });
+    let lines = json!([line("rye", 1), line("oat", 2), line("rye", 3)]);
 
     let placed =
         gateway.command("POST", "/v1/orders", Some(&token), json!({ "lines": lines })).await;

@@ -70,10 +70,29 @@ pub fn quantity(quantity: i32) -> Result<(), Refusal> {
 pub fn price(price: &Money) -> Result<(), Refusal> {
     let is_valid =
         bounds::is_price_minor(price.amount_minor) && bounds::is_currency(&price.currency);
-    check(
-        is_valid,
-        format!(
-            "price: expected 0 to {PRICE_MINOR_MAX} minor units and a currency of three capitals, like EUR"
-        ),
-    )
+    let expected = format!("0 to {PRICE_MINOR_MAX} minor units and a currency like EUR");
+    check(is_valid, format!("price: expected {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price_of(amount_minor: i64) -> Result<(), Refusal> {
+        price(&Money { amount_minor, currency: "EUR".into() })
+    }
+
+    #[test]
+    fn price_is_refused_below_zero_and_above_the_maximum() {
+        assert_eq!((price_of(0), price_of(PRICE_MINOR_MAX)), (Ok(()), Ok(())));
+        for wrong in [-1, PRICE_MINOR_MAX + 1] {
+            assert_eq!(price_of(wrong).map_err(|refusal| refusal.code), Err(INVALID));
+        }
+    }
+
+    #[test]
+    fn sku_of_only_dots_and_host_without_a_dot_are_refused() {
+        assert!(sku("..").is_err() && sku("rye.flour").is_ok());
+        assert!(email("ada@example").is_err() && email("ada@example.org").is_ok());
+    }
 }

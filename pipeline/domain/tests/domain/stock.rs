@@ -3,7 +3,6 @@
 use domain::{Out, decider::Verdict, refusals, stock::Stock};
 use schemas::{
     Money,
-    bounds::PRICE_MINOR_MAX,
     order::{self, RecordReservation},
     stock::{
         AddProduct, Event, Member, ProductAdded, ReceiveStock, ReleaseStock, ReserveStock,
@@ -98,9 +97,7 @@ fn products_that_make_no_sense_are_refused() {
     assert_eq!(refused(|add| add.name = String::new()), refusals::INVALID);
     assert_eq!(refused(|add| add.name = " cup".into()), refusals::INVALID);
     assert_eq!(refused(|add| add.name = "c".repeat(101)), refusals::INVALID);
-    assert_eq!(refused(|add| add.sku = "..".into()), refusals::INVALID);
     assert_eq!(refused(|add| add.price.amount_minor = -1), refusals::INVALID);
-    assert_eq!(refused(|add| add.price.amount_minor = PRICE_MINOR_MAX + 1), refusals::INVALID);
     assert_eq!(refused(|add| add.price.currency = "eur".into()), refusals::INVALID);
 }
 
