@@ -1,67 +1,56 @@
-//! The first admin, from the settings: a command like any other, sent at start until it has an
-//! outcome. Every gateway sends the same one, and a system that has its admin already refuses it.
+//! The first admin, from the settings: a command like any other, which every gateway sends at its
+//! start under the same id. A system that has its admin already refuses it.
 
 use std::{sync::Arc, time::Duration};
 
 use schemas::{
-    Verdict,
-    user::{RegisterUser, Role},
+    Outcome, Verdict, refusals,
+    user::{Command, RegisterUser, Role},
 };
 use secrecy::SecretString;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
     auth::Passwords,
-    commands::Outgoing,
+    commands::CommandRecord,
     ids::{Ids, Principal},
     input,
     state::State,
+    submit::for_outcome,
 };
 
 /// How long one attempt waits for its outcome.
-const WAIT: Duration = Duration::from_secs(10);
-const ASK_EVERY: Duration = Duration::from_millis(250);
-const PAUSE: Duration = Duration::from_secs(2);
-/// Refusals after which another attempt makes sense.
-const AGAIN: [&str; 3] = ["claim_timed_out", "expired", "in_progress"];
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// Refusals after which another attempt may be accepted.
+const RETRIABLE: [&str; 3] = [refusals::CLAIM_TIMED_OUT, refusals::EXPIRED, refusals::IN_PROGRESS];
+/// Refusals that mean that the admin exists.
+const EXISTS: [&str; 2] = [refusals::ADDRESS_TAKEN, refusals::ALREADY_EXISTS];
 
-/// Registers the first admin; returns when there is one, or will never be.
+/// Registers the first admin; returns when the admin exists, or when no attempt can create one.
 pub async fn register(state: Arc<State>, email: String, password: SecretString) {
     let Ok(email) = input::email(&email) else {
-        tracing::error!("MILLRACE_ADMIN_EMAIL is not an e-mail address: there is no first admin");
+        tracing::error!("no first admin: MILLRACE_ADMIN_EMAIL is not an e-mail address");
         return;
     };
-    if Passwords::acceptable("password", &password).is_err() {
-        tracing::error!(
-            "the first admin's password is too short or too long: there is no first admin"
-        );
+    if Passwords::check_length("password", &password).is_err() {
+        tracing::error!("no first admin: the password is too short or too long");
         return;
     }
-    let email_fingerprint = state.ids.email(&email);
-    let principal = Principal::Anonymous(email_fingerprint.clone());
     for attempt in 0_u32.. {
-        let key = format!("first-admin-{attempt}");
-        let id = state.ids.command(&principal, "START", "/first-admin", Some(&key));
-        let outcome = loop {
-            if let Some(outcome) = outcome(&state, id, Duration::ZERO).await {
-                break outcome;
-            }
-            if send(&state, id, &principal, &email, &password).await
-                && let Some(outcome) = outcome(&state, id, WAIT).await
-            {
-                break outcome;
-            }
-            tokio::time::sleep(PAUSE).await;
-        };
+        let registration = Registration::new(&state, &email, attempt);
+        let outcome = registration.outcome(&state, &password).await;
         let code = outcome.code.as_deref().unwrap_or_default();
         match outcome.verdict {
             Verdict::Accepted => tracing::info!("the first admin is registered"),
-            Verdict::Refused if AGAIN.contains(&code) => {
-                tokio::time::sleep(PAUSE).await;
+            Verdict::Refused if RETRIABLE.contains(&code) => {
+                sleep(RETRY_INTERVAL).await;
                 continue;
             }
-            Verdict::Refused if ["address_taken", "already_exists"].contains(&code) => {
-                tracing::info!("the first admin is there already")
+            Verdict::Refused if EXISTS.contains(&code) => {
+                tracing::info!("the first admin exists already");
             }
             _ => tracing::error!(code, "the first admin was refused"),
         }
@@ -69,52 +58,61 @@ pub async fn register(state: Arc<State>, email: String, password: SecretString) 
     }
 }
 
-/// Whether it was written.
-async fn send(
-    state: &State,
+/// One attempt to register the admin.
+struct Registration<'a> {
     id: Uuid,
-    principal: &Principal,
-    email: &str,
-    password: &SecretString,
-) -> bool {
-    let Ok(password_hash) = state.passwords.hash(password).await else { return false };
-    let user_id = Ids::made_by(id, "user");
-    let email_fingerprint = state.ids.email(email);
-    let command = schemas::user::Command::from(RegisterUser {
-        user_id,
-        email: email.to_owned(),
-        email_fingerprint,
-        name: "Admin".to_owned(),
-        password_hash,
-        role: Role::Admin,
-    });
-    let outgoing = Outgoing {
-        id,
-        principal: principal.to_string(),
-        // Without the password: another one in the file does not make it another request.
-        fingerprint: state.ids.request("START", "/first-admin", email.as_bytes()),
-        key: user_id.to_string(),
-        trace_parent: None,
-        command: command.into(),
-    };
-    let written = state.commands.write(outgoing).await;
-    if let Err(error) = &written {
-        tracing::warn!(%error, "the first admin's command was not confirmed; it is sent again");
-    }
-    written.is_ok()
+    principal: Principal,
+    email: &'a str,
 }
 
-async fn outcome(state: &State, id: Uuid, wait: Duration) -> Option<schemas::Outcome> {
-    let deadline = tokio::time::Instant::now() + wait;
-    loop {
-        match state.reads.outcome(id).await {
-            Ok(Some(outcome)) => return Some(outcome),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "the first admin's outcome could not be read"),
+impl<'a> Registration<'a> {
+    fn new(state: &State, email: &'a str, attempt: u32) -> Self {
+        let principal = Principal::Anonymous(state.ids.email(email));
+        let key = format!("first-admin-{attempt}");
+        let id = state.ids.command(&principal, "START", "/first-admin", Some(&key));
+        Self { id, principal, email }
+    }
+
+    /// Sends the command until it has an outcome. Another gateway may have sent it already.
+    async fn outcome(&self, state: &State, password: &SecretString) -> Outcome {
+        loop {
+            if let Some(outcome) = for_outcome(&*state.reads, self.id, None, Instant::now()).await {
+                return outcome;
+            }
+            if self.is_written(state, password).await {
+                let deadline = Instant::now() + OUTCOME_TIMEOUT;
+                if let Some(outcome) = for_outcome(&*state.reads, self.id, None, deadline).await {
+                    return outcome;
+                }
+            }
+            sleep(RETRY_INTERVAL).await;
         }
-        if tokio::time::Instant::now() >= deadline {
-            return None;
+    }
+
+    async fn is_written(&self, state: &State, password: &SecretString) -> bool {
+        let Ok(password_hash) = state.passwords.hash(password).await else { return false };
+        let user_id = Ids::created_by(self.id, "user");
+        let command = RegisterUser {
+            user_id,
+            email: self.email.to_owned(),
+            email_fingerprint: state.ids.email(self.email),
+            name: "Admin".to_owned(),
+            password_hash,
+            role: Role::Admin,
+        };
+        let record = CommandRecord {
+            id: self.id,
+            principal: self.principal.to_string(),
+            // Without the password: a changed file is not another request.
+            fingerprint: state.ids.request("START", "/first-admin", self.email.as_bytes()),
+            key: user_id.to_string(),
+            trace_parent: None,
+            command: Command::from(command).into(),
+        };
+        let written = state.commands.write(record).await;
+        if let Err(error) = &written {
+            tracing::warn!(%error, "the log did not confirm the first admin's command; retrying");
         }
-        tokio::time::sleep(ASK_EVERY).await;
+        written.is_ok()
     }
 }

@@ -1,6 +1,6 @@
 //! The log as the gateway's [`Commands`]: Avro in the Confluent wire format with CloudEvents
-//! headers, over rskafka. Starts without log or registry, and is not ready until both have answered
-//! once.
+//! headers, over rskafka. It starts without brokers or registry, and is not ready until both have
+//! answered once. It never reads a topic.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -14,103 +14,101 @@ use redpanda::{
     registry::{self, Registry},
     writer::CommandWriter,
 };
-use schemas::{Codec, headers};
+use schemas::{Codec, Message as _, headers as names};
 
 use crate::{
-    commands::{Command, Commands, Outgoing, Unwritten},
+    commands::{Command, CommandRecord, Commands, Unwritten},
+    health::{self, Cause, Health},
     metrics::Metrics,
-    reads::Health,
     time,
 };
 
-/// Who writes, in `ce_source`.
+/// The value of `ce_source`.
 const SOURCE: &str = "/millrace/gateway";
-/// For the log to say that it is there.
-const PING_MAX: Duration = Duration::from_secs(2);
+/// Why commands can't be encoded yet.
+const NO_IDS: &str = "the registry has not answered with the ids of the commands' schemas yet";
+/// How long the brokers may take to answer a health check.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The log and the registry.
+/// The brokers and the registry.
 pub struct Broker {
     writer: CommandWriter,
-    /// Known once the registry has said which ids this program's schemas have; it is not needed
-    /// after that.
+    /// Set once the registry has answered with the ids of this program's schemas. The registry is
+    /// not needed after that.
     codec: Arc<OnceLock<Codec>>,
-    deadline: Duration,
+    write_timeout: Duration,
 }
 
 impl Broker {
-    /// Writes to the cluster behind `brokers`, with schemas that `registry` knows; each write may
-    /// take `deadline`. To be called on a Tokio runtime.
+    /// Writes to the cluster of `brokers` with the schemas of `registry`. Must be called on a Tokio
+    /// runtime.
     pub fn new(
         brokers: &Brokers,
         registry: Registry,
-        deadline: Duration,
+        write_timeout: Duration,
         metrics: &Metrics,
     ) -> Self {
         let codec = Arc::new(OnceLock::new());
         let (known, deprecated) = (codec.clone(), metrics.deprecated.clone());
         tokio::spawn(async move {
-            let found = registry.wait_for_codec(&Command::schemas()).await;
-            // It reads no records.
+            let found = registry.wait_for_codec(Command::schemas()).await;
+            // The second argument tells reading from writing; the gateway only writes.
             let count = move |schema: &str, _| deprecated.with_label_values(&[schema]).inc();
             let _ = known.set(registry::watched(found, count));
-            tracing::info!("the registry knows all commands");
+            tracing::info!("the registry has the schemas of all commands");
         });
-        Self { writer: CommandWriter::new(brokers), codec, deadline }
+        Self { writer: CommandWriter::new(brokers), codec, write_timeout }
     }
-}
 
-fn stamped(outgoing: &Outgoing) -> Headers {
-    let id = outgoing.id.to_string();
-    let mut stamped = Headers::default();
-    let mut put = |name: &'static str, value: &str| stamped.push(name, value);
-    put(headers::SPEC_VERSION, headers::CLOUD_EVENTS);
-    put(headers::ID, &id);
-    put(headers::TYPE, outgoing.command.name());
-    put(headers::SOURCE, SOURCE);
-    put(headers::TIME, &time::text(time::now_ms()));
-    put(headers::SUBJECT, &outgoing.key);
-    put(headers::CONTENT_TYPE, headers::AVRO);
-    put(headers::CORRELATION_ID, &id);
-    put(headers::PRINCIPAL, &outgoing.principal);
-    put(headers::FINGERPRINT, &outgoing.fingerprint);
-    if let Some(parent) = &outgoing.trace_parent {
-        put(headers::TRACE_PARENT, parent);
+    async fn try_write(&self, topic: &str, record: &CommandRecord) -> Result<(), Cause> {
+        let codec = self.codec.get().ok_or_else(|| health::cause(NO_IDS))?;
+        let mut value = Vec::new();
+        record.command.encode(codec, &mut value).map_err(health::cause)?;
+        let headers = headers_of(record);
+        let timeout = self.write_timeout;
+        let written = self.writer.write(topic, &record.key, value.into(), &headers, timeout).await;
+        written.map(|_| ()).map_err(health::cause)
     }
-    stamped
 }
 
 impl Commands for Broker {
-    fn write(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<(), Unwritten>> {
+    fn write(&self, record: CommandRecord) -> BoxFuture<'_, Result<(), Unwritten>> {
         async move {
-            let topic = outgoing.command.topic();
-            let unwritten = |why: String| Unwritten { topic, why };
-            let codec = self
-                .codec
-                .get()
-                .ok_or_else(|| unwritten("the registry has not answered yet".to_owned()))?;
-            let value =
-                outgoing.command.encode(codec).map_err(|error| unwritten(error.to_string()))?;
-            let headers = stamped(&outgoing);
-            let written = self
-                .writer
-                .write(topic, &outgoing.key, value.into(), &headers, self.deadline)
-                .await;
-            written.map(|_| ()).map_err(|error| unwritten(error.to_string()))
+            let topic = record.command.topic();
+            self.try_write(&topic, &record).await.map_err(|source| Unwritten { topic, source })
         }
         .boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {
         async {
-            let broker = self.writer.ping(PING_MAX).await.map_err(|error| error.to_string());
-            let registry = match self.codec.get() {
-                Some(_) => Ok(()),
-                None => Err("it has not said which ids the commands have".to_owned()),
-            };
+            let broker = self.writer.ping(PING_TIMEOUT).await.map_err(health::cause);
+            let registry = self.codec.get().map(|_| ()).ok_or_else(|| health::cause(NO_IDS));
             Health::from([("broker", broker), ("registry", registry)])
         }
         .boxed()
     }
+}
+
+/// The headers of a command's record.
+fn headers_of(record: &CommandRecord) -> Headers {
+    let id = record.id.to_string();
+    let mut headers = Headers::default();
+    let mut put = |name: &'static str, value: &str| headers.push(name, value);
+    put(names::SPEC_VERSION, names::CLOUD_EVENTS);
+    put(names::ID, &id);
+    put(names::TYPE, record.command.name());
+    put(names::SOURCE, SOURCE);
+    put(names::TIME, &time::text(time::now_ms()));
+    put(names::SUBJECT, &record.key);
+    put(names::CONTENT_TYPE, names::AVRO);
+    put(names::CORRELATION_ID, &id);
+    put(names::PRINCIPAL, &record.principal);
+    put(names::FINGERPRINT, &record.fingerprint);
+    if let Some(parent) = &record.trace_parent {
+        put(names::TRACE_PARENT, parent);
+    }
+    headers
 }
 
 #[cfg(test)]
@@ -121,11 +119,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_those_of_the_contract() {
+    fn headers_are_those_of_the_metadata_contract() {
         let (user_id, session_id, id) =
             (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let command = schemas::user::Command::from(EndSession { user_id, session_id });
-        let outgoing = Outgoing {
+        let record = CommandRecord {
             id,
             principal: user_id.to_string(),
             fingerprint: "ab".into(),
@@ -134,16 +132,13 @@ mod tests {
             command: command.into(),
         };
 
-        let stamped = stamped(&outgoing);
+        let headers = headers_of(&record);
 
-        assert_eq!(stamped.text(headers::ID), Some(id.to_string().as_str()));
-        assert_eq!(stamped.text(headers::TYPE), Some("millrace.user.EndSession"));
-        assert_eq!(stamped.text(headers::SUBJECT), Some(user_id.to_string().as_str()));
-        assert!(
-            stamped
-                .iter()
-                .all(|(name, _)| headers::ALL.iter().any(|known| known.as_bytes() == name))
-        );
-        assert!(outgoing.command.encode(&Codec::local()).is_ok());
+        assert_eq!(headers.text(names::ID), Some(id.to_string().as_str()));
+        assert_eq!(headers.text(names::TYPE), Some("millrace.user.EndSession"));
+        assert_eq!(headers.text(names::SUBJECT), Some(user_id.to_string().as_str()));
+        let is_known = |name: &[u8]| names::ALL.iter().any(|known| known.as_bytes() == name);
+        assert!(headers.iter().all(|(name, _)| is_known(name)));
+        assert!(record.command.encode(&Codec::local(), &mut Vec::new()).is_ok());
     }
 }

@@ -1,91 +1,61 @@
-//! Who is at the other end: the client's address, told through balancers that are ours and no
+//! Client address resolution: which address a request comes from, through trusted proxies and no
 //! others.
 
 use std::{net::IpAddr, str::FromStr};
 
+use ipnet::IpNet;
 use warp::http::HeaderMap;
 
-/// The other end of a connection, which the server puts into each request's extensions.
+/// The address of the connection's other end, which the server adds to each request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
 impl Peer {
-    /// The peer's address; an unspecified one where the server did not tell.
+    /// The peer's address, or an unspecified one when the server added none.
     pub fn address(peer: Option<Self>) -> IpAddr {
         peer.map_or(IpAddr::from([0, 0, 0, 0]), |Self(address)| address)
     }
 }
 
-/// An address or a range of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: u128,
-    /// Bits that count, of 128.
-    bits: u8,
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is neither an address nor a CIDR such as 10.0.0.0/8");
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| wrong())?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
-        let (width, before) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
-        let bits = bits.unwrap_or(width);
-        if bits > width {
-            return Err(wrong());
-        }
-        Ok(Self { address: wide(address), bits: before + bits })
-    }
-}
-
-/// Some of them, comma separated; none is fine.
+/// Networks of IP addresses, separated by commas; there may be none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks(Vec<Network>);
+pub struct Networks(Vec<IpNet>);
+
+/// A text that names no network.
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is neither an IP address nor a network such as 10.0.0.0/8: {source}")]
+pub struct NetworkError {
+    text: String,
+    source: ipnet::AddrParseError,
+}
 
 impl FromStr for Networks {
-    type Err = String;
+    type Err = NetworkError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .map(Self)
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let network = |text: &str| match text.parse::<IpAddr>() {
+            Ok(address) => Ok(IpNet::from(address)),
+            Err(_) => text.parse().map_err(|source| NetworkError { text: text.to_owned(), source }),
+        };
+        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        texts.map(network).collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl Networks {
-    /// Whether `address` is in one of them.
+    /// Whether one of the networks contains `address`. A network of IPv6 addresses, such as `::/0`,
+    /// contains the IPv4 addresses that are mapped into it.
     pub fn contain(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        let mapped = match address {
+            IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()),
+            IpAddr::V6(_) => address,
+        };
+        self.0.iter().any(|network| network.contains(&address) || network.contains(&mapped))
     }
 }
 
-impl Network {
-    /// Whether `address` is in it.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let mask = u128::MAX.checked_shl(128 - u32::from(self.bits)).unwrap_or(0);
-        wide(address) & mask == self.address & mask
-    }
-}
-
-/// IPv4 as the IPv6 addresses that stand for it.
-fn wide(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-/// The client's address: the peer's, or if that is a balancer of ours the nearest one in
-/// `X-Forwarded-For` that is none, from right to left. What stands left of that is the client's own
-/// claim and is not looked at.
+/// The client's address: the peer's, or when that is a trusted proxy, the rightmost address in
+/// `X-Forwarded-For` that is none. What is left of that is the client's own claim and is ignored.
 pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     let mut address = peer.to_canonical();
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
@@ -94,15 +64,15 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr 
         if !trusted.contain(address) {
             break;
         }
-        // Something unreadable ends the chain at the last balancer that could be believed.
+        // A hop that is no address ends the chain at the last trusted proxy.
         let Ok(next) = hop.trim().parse::<IpAddr>() else { break };
         address = next.to_canonical();
     }
     address
 }
 
-/// Under what a client's requests are counted: an IPv4 address, or the /64 that one IPv6 customer
-/// has.
+/// The name under which a client's requests are counted: an IPv4 address, or the /64 that one IPv6
+/// customer has.
 pub fn bucket(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),
@@ -117,43 +87,48 @@ pub fn bucket(address: IpAddr) -> String {
 mod tests {
     use super::*;
 
-    fn seen(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
-        let networks: Networks = trusted.join(",").parse().expect("networks");
+    fn resolved(peer: &str, forwarded: &[&str], trusted: &str) -> String {
         let mut headers = HeaderMap::new();
         for line in forwarded {
             headers.append("x-forwarded-for", line.parse().expect("a header"));
         }
         let peer = peer.parse().expect("an address");
-        address(peer, &headers, &networks).to_string()
+        address(peer, &headers, &trusted.parse().expect("networks")).to_string()
     }
 
     #[test]
-    fn a_stranger_is_not_believed() {
-        assert_eq!(seen("203.0.113.9", &["198.51.100.1"], &["10.0.0.0/8"]), "203.0.113.9");
-        assert_eq!(seen("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
+    fn untrusted_peer_cannot_forward_an_address() {
+        assert_eq!(resolved("203.0.113.9", &["198.51.100.1"], "10.0.0.0/8"), "203.0.113.9");
+        assert_eq!(resolved("203.0.113.9", &["198.51.100.1"], ""), "203.0.113.9");
     }
 
     #[test]
-    fn the_chain_is_read_from_right_to_left_up_to_the_first_stranger() {
+    fn client_is_the_rightmost_address_that_is_no_trusted_proxy() {
         let chain = ["6.6.6.6, 198.51.100.1", "10.1.1.1"];
-        assert_eq!(seen("10.0.0.1", &chain, &["10.0.0.0/8"]), "198.51.100.1");
-        assert_eq!(seen("::ffff:10.0.0.1", &chain, &["10.0.0.0/8"]), "198.51.100.1");
-        assert_eq!(seen("10.0.0.1", &["6.6.6.6, nonsense, 10.1.1.1"], &["10.0.0.0/8"]), "10.1.1.1");
+        assert_eq!(resolved("10.0.0.1", &chain, "10.0.0.0/8"), "198.51.100.1");
+        assert_eq!(resolved("::ffff:10.0.0.1", &chain, "10.0.0.0/8"), "198.51.100.1");
+        let broken = ["6.6.6.6, nonsense, 10.1.1.1"];
+        assert_eq!(resolved("10.0.0.1", &broken, "10.0.0.0/8"), "10.1.1.1");
     }
 
     #[test]
-    fn networks_are_told_apart() {
-        let network: Network = "192.0.2.0/25".parse().expect("a network");
-        assert!(network.contains("192.0.2.127".parse().expect("an address")));
-        assert!(!network.contains("192.0.2.128".parse().expect("an address")));
-        assert!("0.0.0.0/0".parse::<Network>().expect("all of IPv4").contains([1, 2, 3, 4].into()));
-        assert!("::/0".parse::<Network>().expect("everything").contains([1, 2, 3, 4].into()));
-        assert!("10.0.0.0/33".parse::<Network>().is_err());
-        assert!("example.org".parse::<Network>().is_err());
+    fn network_contains_the_addresses_of_its_prefix_and_no_others() {
+        let contains = |networks: &str, address: &str| {
+            let networks: Networks = networks.parse().expect("networks");
+            networks.contain(address.parse().expect("an address"))
+        };
+        assert!(contains("192.0.2.0/25", "192.0.2.127"));
+        assert!(!contains("192.0.2.0/25", "192.0.2.128"));
+        assert!(contains("::1, 192.0.2.1", "192.0.2.1"));
+        assert!(contains("0.0.0.0/0", "1.2.3.4"));
+        assert!(contains("::/0", "1.2.3.4"));
+        assert!(contains("::ffff:10.0.0.0/104", "10.1.2.3"));
+        assert!("10.0.0.0/33".parse::<Networks>().is_err());
+        assert!("example.org".parse::<Networks>().is_err());
     }
 
     #[test]
-    fn ipv6_counts_by_64_bits() {
+    fn ipv6_clients_are_counted_by_their_first_64_bits() {
         let bucket = |text: &str| bucket(text.parse().expect("an address"));
         assert_eq!(bucket("2001:db8:1:2:3:4:5:6"), bucket("2001:db8:1:2:ffff::1"));
         assert_ne!(bucket("2001:db8:1:2::1"), bucket("2001:db8:1:3::1"));

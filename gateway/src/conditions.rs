@@ -2,7 +2,8 @@
 //! `If-None-Match` mean for reads and for commands. It never decides which version an aggregate
 //! has.
 //!
-//! The `headers` crate has a parser too, but debug builds of it panic on a space in a tag.
+//! The `headers` crate has a parser too, but in debug builds it panics when a tag holds a space
+//! (0.4.2, `check_slice_validity`).
 
 use serde::Serialize;
 use warp::{
@@ -13,11 +14,11 @@ use warp::{
 
 use crate::{call::Call, ids::Ids, problem::Problem};
 
-/// The conditions as the request spells them: a part of what the request asks for.
+/// The condition headers of a request, as they are written: a part of what the request asks for.
 #[derive(Serialize)]
-pub(crate) struct Spelled<'a>([Vec<&'a str>; 2]);
+pub(crate) struct ConditionHeaders<'a>([Vec<&'a str>; 2]);
 
-impl<'a> Spelled<'a> {
+impl<'a> ConditionHeaders<'a> {
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         Self([header::IF_MATCH, header::IF_NONE_MATCH].map(|name| {
             headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default()).collect()
@@ -25,24 +26,24 @@ impl<'a> Spelled<'a> {
     }
 }
 
-/// The entity tags that a condition names.
+/// The entity tags of a condition.
 #[derive(Debug, PartialEq)]
 enum Tags {
-    /// `*`: that of anything that is there.
+    /// `*`: any representation that exists.
     Any,
-    /// These; none if the list can't be parsed, so that it matches nothing.
+    /// A list; empty if it can't be parsed, so that it matches nothing.
     List(Vec<Tag>),
 }
 
 #[derive(Debug, PartialEq)]
 struct Tag {
     weak: bool,
-    /// With its quotes.
+    /// The opaque tag, with its quotes.
     opaque: String,
 }
 
 impl Tags {
-    /// The condition of this name, over all its lines; `None` if there is none.
+    /// The condition with this name, from all its lines; `None` if there is none.
     fn of(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
         let lines: Vec<_> = headers
             .get_all(name)
@@ -56,18 +57,27 @@ impl Tags {
         }
     }
 
-    /// Whether it names this tag, by the strong comparison or the weak one.
-    fn name(&self, tag: Option<&str>, weakly: bool) -> bool {
+    /// Whether the condition holds for `tag` by the strong comparison: weak tags never match.
+    fn match_strongly(&self, tag: Option<&str>) -> bool {
         match self {
             Self::Any => true,
-            Self::List(tags) => tags
-                .iter()
-                .any(|named| (weakly || !named.weak) && Some(named.opaque.as_str()) == tag),
+            Self::List(tags) => {
+                tags.iter().any(|listed| !listed.weak && Some(listed.opaque.as_str()) == tag)
+            }
+        }
+    }
+
+    /// Whether the condition holds for `tag` by the weak comparison.
+    fn match_weakly(&self, tag: Option<&str>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::List(tags) => tags.iter().any(|listed| Some(listed.opaque.as_str()) == tag),
         }
     }
 }
 
-/// `#entity-tag`: tags between commas, with empty members and space around them.
+/// Parses `#entity-tag` of RFC 9110: tags separated by commas, with optional blanks and empty
+/// elements. `None` if the text is no such list.
 fn list(text: &str) -> Option<Vec<Tag>> {
     const SPACE: [char; 2] = [' ', '\t'];
     let mut tags = Vec::new();
@@ -92,16 +102,16 @@ fn list(text: &str) -> Option<Vec<Tag>> {
     Some(tags)
 }
 
-/// Applies the conditions of a read to its answer: 412, 304, or the answer as it is.
-pub(crate) fn selected(method: &Method, headers: &HeaderMap, response: Response) -> Response {
+/// Applies the conditions of a read to its response: returns 412, 304, or the response unchanged.
+pub(crate) fn apply_to_read(method: &Method, headers: &HeaderMap, response: Response) -> Response {
     if *method != Method::GET || response.status() != StatusCode::OK {
         return response;
     }
     let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
-    if Tags::of(headers, header::IF_MATCH).is_some_and(|tags| !tags.name(tag, false)) {
+    if Tags::of(headers, header::IF_MATCH).is_some_and(|tags| !tags.match_strongly(tag)) {
         return mismatch().into_response();
     }
-    if !Tags::of(headers, header::IF_NONE_MATCH).is_some_and(|tags| tags.name(tag, true)) {
+    if !Tags::of(headers, header::IF_NONE_MATCH).is_some_and(|tags| tags.match_weakly(tag)) {
         return response;
     }
     let (mut head, _) = response.into_parts();
@@ -112,90 +122,86 @@ pub(crate) fn selected(method: &Method, headers: &HeaderMap, response: Response)
 }
 
 fn mismatch() -> Problem {
-    Problem::precondition_failed(
-        "The thing has another entity tag than If-Match or If-None-Match asks for. Read it for its ETag.",
-    )
+    let detail = "The entity tag is not the one that If-Match or If-None-Match asks for. \
+                  Read the resource for its current ETag.";
+    Problem::precondition_failed(detail)
 }
 
-impl Call {
-    /// The entity tag of an aggregate's representation.
-    pub fn tag(&self, aggregate: &str, id: impl ToString, version: i64) -> String {
-        self.state.ids.tag(aggregate, &id.to_string(), version)
-    }
-
-    /// The version that the command must meet, for commands that carry one: the aggregate itself
-    /// compares it.
-    ///
-    /// # Errors
-    /// The problem to answer with, if no version can meet the conditions.
-    pub async fn expected_version(
-        &self,
-        aggregate: &str,
-        id: &str,
-    ) -> Result<Option<i64>, Problem> {
-        self.is_another_than_known(aggregate, id).await?;
-        let Some(Tags::List(tags)) = Tags::of(&self.headers, header::IF_MATCH) else {
-            return Ok(None);
-        };
-        let versions = self.versions(&tags, aggregate, id);
-        match versions.as_slice() {
-            [] => Err(mismatch()),
-            [version] => Ok(Some(*version)),
-            // Any of them will do, and the command can carry one: the one that is there, or is to
-            // come.
-            several => {
-                let held = self.state.reads.version(aggregate, id).await?;
-                Ok(held.filter(|held| several.contains(held)).or(several.iter().max().copied()))
-            }
+/// The version that a command must meet. For commands that carry an expected version: the aggregate
+/// itself compares it.
+///
+/// # Errors
+/// Returns a 412 problem when no version can meet the conditions.
+pub(crate) async fn expected_version(
+    call: &Call,
+    aggregate: &str,
+    id: &str,
+) -> Result<Option<i64>, Problem> {
+    check_none_match(call, aggregate, id).await?;
+    let Some(Tags::List(tags)) = Tags::of(&call.headers, header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let versions = versions(call, &tags, aggregate, id);
+    match versions.as_slice() {
+        [] => Err(mismatch()),
+        [version] => Ok(Some(*version)),
+        // Any of them will do, but the command can carry only one: the current version if it is
+        // among them, or else the latest, which may become current.
+        several => {
+            let held = call.state.reads.version(aggregate, id).await?;
+            Ok(held.filter(|held| several.contains(held)).or(several.iter().max().copied()))
         }
     }
+}
 
-    /// Compares the conditions with the read model, for commands that carry no version.
-    ///
-    /// # Errors
-    /// The problem to answer with, if they are not met.
-    pub async fn matches(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
-        self.is_another_than_known(aggregate, id).await?;
-        let Some(Tags::List(tags)) = Tags::of(&self.headers, header::IF_MATCH) else {
-            return Ok(());
-        };
-        let held = self.state.reads.version(aggregate, id).await?;
-        let versions = self.versions(&tags, aggregate, id);
-        if held.is_some_and(|held| versions.contains(&held)) { Ok(()) } else { Err(mismatch()) }
-    }
+/// Compares the conditions of a command with the read model. For commands that carry no expected
+/// version.
+///
+/// # Errors
+/// Returns a 412 problem when the conditions are not met.
+pub(crate) async fn check_change(call: &Call, aggregate: &str, id: &str) -> Result<(), Problem> {
+    check_none_match(call, aggregate, id).await?;
+    let Some(Tags::List(tags)) = Tags::of(&call.headers, header::IF_MATCH) else {
+        return Ok(());
+    };
+    let held = call.state.reads.version(aggregate, id).await?;
+    let versions = versions(call, &tags, aggregate, id);
+    if held.is_some_and(|held| versions.contains(&held)) { Ok(()) } else { Err(mismatch()) }
+}
 
-    /// Checks the conditions of a command that makes a thing: what is not there yet matches no
-    /// `If-Match`.
-    ///
-    /// # Errors
-    /// The problem to answer with, if they are not met.
-    pub async fn makes(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
-        if self.headers.contains_key(header::IF_MATCH) {
-            return Err(mismatch());
-        }
-        self.is_another_than_known(aggregate, id).await
+/// Compares the conditions of a command that creates an aggregate: what does not exist yet meets no
+/// `If-Match`.
+///
+/// # Errors
+/// Returns a 412 problem when the conditions are not met.
+pub(crate) async fn check_creation(call: &Call, aggregate: &str, id: &str) -> Result<(), Problem> {
+    if call.headers.contains_key(header::IF_MATCH) {
+        return Err(mismatch());
     }
+    check_none_match(call, aggregate, id).await
+}
 
-    /// `If-None-Match`: the client wants nothing done to what it knows, or to anything that is
-    /// there.
-    async fn is_another_than_known(&self, aggregate: &str, id: &str) -> Result<(), Problem> {
-        let Some(tags) = Tags::of(&self.headers, header::IF_NONE_MATCH) else { return Ok(()) };
-        let held = self.state.reads.version(aggregate, id).await?;
-        let known = held.is_some_and(|held| tags.name(Some(&self.tag(aggregate, id, held)), true));
-        if known { Err(mismatch()) } else { Ok(()) }
-    }
+/// `If-None-Match` on a command: it must not change a representation that the client knows, or with
+/// `*` any that exists.
+async fn check_none_match(call: &Call, aggregate: &str, id: &str) -> Result<(), Problem> {
+    let Some(tags) = Tags::of(&call.headers, header::IF_NONE_MATCH) else { return Ok(()) };
+    let held = call.state.reads.version(aggregate, id).await?;
+    let current = held.map(|held| call.entity_tag(aggregate, id, held));
+    let is_match = current.is_some_and(|current| tags.match_weakly(Some(&current)));
+    if is_match { Err(mismatch()) } else { Ok(()) }
+}
 
-    /// The versions of this aggregate that the tags name by the strong comparison.
-    fn versions(&self, tags: &[Tag], aggregate: &str, id: &str) -> Vec<i64> {
-        let strong = tags.iter().filter(|tag| !tag.weak);
-        let claimed =
-            strong.filter_map(|tag| Some((tag, Ids::version_in(tag.opaque.trim_matches('"'))?)));
-        let ours = claimed.filter(|(tag, version)| self.tag(aggregate, id, *version) == tag.opaque);
-        let mut versions: Vec<_> = ours.map(|(_, version)| version).collect();
-        versions.sort_unstable();
-        versions.dedup();
-        versions
-    }
+/// The versions of this aggregate that the tags name by the strong comparison.
+fn versions(call: &Call, tags: &[Tag], aggregate: &str, id: &str) -> Vec<i64> {
+    let strong = tags.iter().filter(|tag| !tag.weak);
+    let claimed =
+        strong.filter_map(|tag| Some((tag, Ids::version_in(tag.opaque.trim_matches('"'))?)));
+    let valid =
+        claimed.filter(|(tag, version)| call.entity_tag(aggregate, id, *version) == tag.opaque);
+    let mut versions: Vec<_> = valid.map(|(_, version)| version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
 }
 
 #[cfg(test)]
@@ -203,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_tags_are_parsed_as_rfc_9110_spells_them() {
+    fn list_of_entity_tags_is_parsed_by_rfc_9110() {
         let parsed = |text: &str| -> Option<Vec<String>> {
             let tags = list(text)?.into_iter();
             Some(
@@ -249,11 +255,11 @@ mod tests {
         if let Some(tag) = tag {
             response.headers_mut().insert(header::ETAG, tag.parse().expect("a header"));
         }
-        selected(&Method::GET, &headers, response).status().as_u16()
+        apply_to_read(&Method::GET, &headers, response).status().as_u16()
     }
 
     #[test]
-    fn a_read_is_selected_by_any_strong_tag_of_if_match() {
+    fn read_without_a_strong_match_of_if_match_is_412() {
         for (condition, expected) in [
             (r#""a""#, 200),
             (r#""b", "a""#, 200),
@@ -273,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_is_304_by_any_weak_tag_of_if_none_match_after_if_match() {
+    fn read_with_a_weak_match_of_if_none_match_is_304_unless_if_match_fails() {
         for (condition, expected) in [
             (r#""a""#, 304),
             (r#""b", W/"a""#, 304),

@@ -1,5 +1,5 @@
-//! What the gateway can be told: one struct, from arguments or the environment. Reads the files of
-//! secrets that it names, and binds nothing.
+//! Gateway configuration: one struct, from arguments or the environment. It reads the files of
+//! secrets that the settings name, and binds nothing.
 
 use std::{
     net::SocketAddr,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use projections::settings::StoreSettings;
 use redpanda::{brokers::BrokerSettings, registry::RegistrySettings, settings, tls::TlsSettings};
 use secrecy::SecretString;
@@ -15,18 +15,22 @@ use secrecy::SecretString;
 use crate::{
     auth::{LoadError, SigningKeys},
     client::Networks,
-    secret::Secret,
+    limit::Limit,
+    secret::{Secret, SecretError},
     streams::Bounds,
 };
 
-/// Settings of the gateway. Wrong ones end it with exit code 64 before it binds anything.
+const SECRET_FILE: &str = "MILLRACE_SECRET_FILE";
+const ADMIN_PASSWORD_FILE: &str = "MILLRACE_ADMIN_PASSWORD_FILE";
+
+/// The gateway's settings. A wrong one ends the process with exit code 64 before it binds anything.
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,
     about = "Millrace's HTTP gateway: writes commands to topics and reads projections"
 )]
 pub struct Config {
-    /// The log.
+    /// The brokers.
     #[command(flatten)]
     pub brokers: BrokerSettings,
     /// The schema registry.
@@ -35,74 +39,86 @@ pub struct Config {
     /// The stores.
     #[command(flatten)]
     pub stores: StoreSettings,
-    /// Whom TLS connections trust.
+    /// TLS of outgoing connections.
     #[command(flatten)]
     pub tls: TlsSettings,
-    /// Where the API answers.
+    /// Address and port of the API.
     #[arg(long, env = "MILLRACE_LISTEN", default_value = "127.0.0.1:3101")]
     pub listen: SocketAddr,
-    /// Where /metrics, /livez and /readyz with details answer; not for the outside.
+    /// Address and port of /metrics, /livez and detailed /readyz; must not be reachable from
+    /// outside.
     #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
     pub inner: SocketAddr,
-    /// Balancers whose `X-Forwarded-For` is believed: addresses or CIDRs, comma separated.
+    /// Load balancers whose `X-Forwarded-For` is trusted: IP addresses or networks (CIDR),
+    /// separated by commas.
     #[arg(long, env = "MILLRACE_TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: Networks,
-    /// A folder of Ed25519 keys, PKCS8 PEM, `<kid>.pem`. The newest by name signs; all are
-    /// published.
+    /// Folder of the Ed25519 keys of access tokens: `<kid>.pem`, PKCS8. The last one by name signs,
+    /// all are published.
     #[arg(long, env = "MILLRACE_JWT_KEYS")]
     pub jwt_keys: PathBuf,
-    /// A file with 64 hexadecimal digits, from which the gateway's other keys are derived.
+    /// File with the secret that the gateway's other keys derive from: 64 hexadecimal digits.
     #[arg(long, env = "MILLRACE_SECRET_FILE")]
     pub secret_file: PathBuf,
-    /// E-mail address of the first admin, who is registered at start.
+    /// E-mail address of the first admin, whom the gateway registers at its start.
     #[arg(long, env = "MILLRACE_ADMIN_EMAIL", requires = "admin_password_file")]
     pub admin_email: Option<String>,
-    /// A file with the first admin's password.
+    /// File with the first admin's password.
     #[arg(long, env = "MILLRACE_ADMIN_PASSWORD_FILE", requires = "admin_email")]
     pub admin_password_file: Option<PathBuf>,
     /// Requests that one client address may send in a window.
-    #[arg(long, env = "MILLRACE_RATE_LIMIT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "MILLRACE_RATE_LIMIT", default_value_t = 100,
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub rate_limit: u32,
-    /// Seconds of a window.
-    #[arg(long, env = "MILLRACE_RATE_WINDOW_S", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    /// Length of a window, in seconds.
+    #[arg(long, env = "MILLRACE_RATE_WINDOW_S", default_value_t = 900,
+          value_parser = value_parser!(u32).range(1..=86_400))]
     pub rate_window_s: u32,
-    /// Connections at once; more are left waiting in the kernel's queue.
-    #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Open connections at most; further clients wait in the kernel's queue.
+    #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", default_value_t = 4096,
+          value_parser = value_parser!(u32).range(1..=100_000))]
     pub connections_max: u32,
-    /// Requests that are answered at once; more get 503. Streams count until they begin.
-    #[arg(long, env = "MILLRACE_REQUESTS_MAX", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Requests in flight at most; further ones get 503. A live stream counts until it begins.
+    #[arg(long, env = "MILLRACE_REQUESTS_MAX", default_value_t = 1024,
+          value_parser = value_parser!(u32).range(1..=100_000))]
     pub requests_max: u32,
-    /// Clients of the live stream at once.
-    #[arg(long, env = "MILLRACE_STREAMS_MAX", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Clients of the live stream at most.
+    #[arg(long, env = "MILLRACE_STREAMS_MAX", default_value_t = 512,
+          value_parser = value_parser!(u32).range(1..=100_000))]
     pub streams_max: u32,
-    /// Clients of the live stream at once for one user; one more ends the user's oldest.
-    #[arg(long, env = "MILLRACE_STREAMS_USER_MAX", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Live streams of one user at most; a further one ends the user's oldest.
+    #[arg(long, env = "MILLRACE_STREAMS_USER_MAX", default_value_t = 8,
+          value_parser = value_parser!(u32).range(1..=100_000))]
     pub streams_user_max: u32,
-    /// Clients of the live stream at once for one address; one more ends the address's oldest.
-    #[arg(long, env = "MILLRACE_STREAMS_ADDRESS_MAX", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Live streams of one client address at most; a further one ends the address's oldest.
+    #[arg(long, env = "MILLRACE_STREAMS_ADDRESS_MAX", default_value_t = 64,
+          value_parser = value_parser!(u32).range(1..=100_000))]
     pub streams_address_max: u32,
-    /// Passwords hashed at once; others wait, and past eight times as many are turned away.
-    #[arg(long, env = "MILLRACE_HASHERS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Passwords hashed at the same time; eight times as many may wait, further ones get 503.
+    #[arg(long, env = "MILLRACE_HASHERS", default_value_t = 2,
+          value_parser = value_parser!(u32).range(1..=64))]
     pub hashers: u32,
-    /// Milliseconds that the log has to take a command.
-    #[arg(long, env = "MILLRACE_WRITE_DEADLINE_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    /// Deadline of a command's write to the log, in milliseconds.
+    #[arg(long, env = "MILLRACE_WRITE_DEADLINE_MS", default_value_t = 5000,
+          value_parser = value_parser!(u64).range(100..=60_000))]
     pub write_deadline_ms: u64,
-    /// Seconds that requests in flight have to finish after SIGTERM.
-    #[arg(long, env = "MILLRACE_DRAIN_S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=300))]
+    /// Time for requests in flight to finish after SIGTERM, in seconds.
+    #[arg(long, env = "MILLRACE_DRAIN_S", default_value_t = 20,
+          value_parser = value_parser!(u64).range(0..=300))]
     pub drain_s: u64,
 }
 
-/// The secrets that the settings name, read.
+/// The content of the files of secrets.
 pub struct Secrets {
-    /// What other keys are derived from.
+    /// The secret that keys derive from.
     pub secret: Secret,
-    /// The keys of tokens.
+    /// The keys of access tokens.
     pub signing: SigningKeys,
-    /// The first admin.
+    /// The first admin's e-mail address and password.
     pub admin: Option<(String, SecretString)>,
 }
 
-/// A setting that parses, but is of no use.
+/// A setting names a file that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file can't be read.
@@ -115,24 +131,28 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file holds something else.
-    #[error("{variable}: {path}: {why}")]
-    Content {
-        /// The variable that names the file.
-        variable: &'static str,
+    /// The file of the secret holds something else.
+    #[error("{SECRET_FILE}: {path}: {source}")]
+    Secret {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
-        why: String,
+        /// Why.
+        source: SecretError,
     },
-    /// The folder of signing keys is of no use.
+    /// The first admin's password is too short or too long.
+    #[error("{ADMIN_PASSWORD_FILE}: {path}: expected a password of 8 to 128 bytes")]
+    AdminPassword {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The signing keys can't be loaded.
     #[error("MILLRACE_JWT_KEYS: {0}")]
     Keys(#[from] LoadError),
 }
 
 impl Config {
-    /// Reads arguments and environment with the secrets they name; on wrong ones says what is wrong
-    /// in one line and ends with exit code 64 (0 for `--help` and `--version`).
+    /// Reads arguments, environment and files of secrets. When one is wrong, prints one line and
+    /// ends the process with exit code 64 (0 for `--help` and `--version`).
     pub fn from_env() -> (Self, Secrets) {
         let config: Self = settings::parse();
         match config.secrets() {
@@ -147,20 +167,16 @@ impl Config {
     /// Reads the files of secrets.
     ///
     /// # Errors
-    /// When one is missing or holds something else.
+    /// Returns an error when a file is missing or malformed.
     pub fn secrets(&self) -> Result<Secrets, ConfigError> {
-        let variable = "MILLRACE_SECRET_FILE";
-        let secret = Secret::parse(read(variable, &self.secret_file)?.trim()).map_err(|why| {
-            ConfigError::Content { variable, path: self.secret_file.clone(), why: why.to_owned() }
-        })?;
+        let secret = Secret::parse(read(SECRET_FILE, &self.secret_file)?.trim())
+            .map_err(|source| ConfigError::Secret { path: self.secret_file.clone(), source })?;
         let signing = SigningKeys::load(&self.jwt_keys)?;
         let admin = match (&self.admin_email, &self.admin_password_file) {
             (Some(email), Some(path)) => {
-                let variable = "MILLRACE_ADMIN_PASSWORD_FILE";
-                let password = read(variable, path)?.trim().to_owned();
+                let password = read(ADMIN_PASSWORD_FILE, path)?.trim().to_owned();
                 if !(8..=128).contains(&password.len()) {
-                    let why = "a password has 8 to 128 bytes".to_owned();
-                    return Err(ConfigError::Content { variable, path: path.clone(), why });
+                    return Err(ConfigError::AdminPassword { path: path.clone() });
                 }
                 Some((email.clone(), SecretString::from(password)))
             }
@@ -169,7 +185,12 @@ impl Config {
         Ok(Secrets { secret, signing, admin })
     }
 
-    /// How many may watch the live stream.
+    /// The limit of requests of one address.
+    pub fn limit(&self) -> Limit {
+        Limit { requests: self.rate_limit, window_s: self.rate_window_s }
+    }
+
+    /// The bounds of the live stream's clients.
     pub fn streams(&self) -> Bounds {
         Bounds {
             all_max: self.streams_max as usize,
@@ -178,8 +199,8 @@ impl Config {
         }
     }
 
-    /// How long the log has to take a command.
-    pub fn write_deadline(&self) -> Duration {
+    /// The deadline of a command's write to the log.
+    pub fn write_timeout(&self) -> Duration {
         Duration::from_millis(self.write_deadline_ms)
     }
 }
@@ -197,12 +218,12 @@ mod tests {
     use super::*;
 
     fn parsed(arguments: &[&str]) -> Result<Config, clap::Error> {
-        let always = ["gateway", "--jwt-keys", "keys", "--secret-file", "secret"];
-        Config::try_parse_from(always.iter().chain(arguments))
+        let required = ["gateway", "--jwt-keys", "keys", "--secret-file", "secret"];
+        Config::try_parse_from(required.iter().chain(arguments))
     }
 
     #[test]
-    fn wrong_settings_are_told_before_anything_is_bound() {
+    fn wrong_setting_is_refused_before_anything_is_bound() {
         assert!(parsed(&["--rate-limit", "7", "--trusted-proxies", "10.0.0.0/8,::1"]).is_ok());
         for wrong in [
             ["--rate-limit", "0"],
@@ -213,9 +234,7 @@ mod tests {
             assert!(parsed(&wrong).is_err(), "{wrong:?}");
         }
         let error = parsed(&[]).expect("settings").secrets().err().expect("no such file");
-        assert!(
-            error.to_string().starts_with("MILLRACE_SECRET_FILE: can't read secret"),
-            "{error}"
-        );
+        let expected = "MILLRACE_SECRET_FILE: can't read secret";
+        assert!(error.to_string().starts_with(expected), "{error}");
     }
 }

@@ -1,49 +1,21 @@
-//! Counters and claims that expire, in Redis, so that they hold across gateways. A gateway writes
-//! nothing else there.
+//! Counters and claims that expire, in Redis, so that they hold across gateways. The gateway writes
+//! nothing else to a store.
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use projections::redis::Redis;
+use projections::{StoreError, redis::Redis};
+use redis::{RedisError, RedisResult, Script};
 use redpanda::tls::Tls;
 
-/// A counter after a hit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// Hits in this window, this one included.
-    pub count: u64,
-    /// Until the window ends.
-    pub left: Duration,
-}
+/// The deadline of an operation; no request waits longer for a counter.
+const DEADLINE: Duration = Duration::from_millis(250);
+/// After this time without a reply, Redis's connection is replaced: it swallows commands. It is
+/// shorter than [`DEADLINE`], because a caller that has given up sees no reply.
+const REPLY_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Redis did not answer.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("counting in Redis: {0}")]
-pub struct CounterError(pub String);
-
-/// Counters that expire.
-pub trait Counters: Send + Sync {
-    /// Counts one more; the first one begins a window.
-    fn hit<'a>(
-        &'a self,
-        key: &'a str,
-        window: Duration,
-    ) -> BoxFuture<'a, Result<Count, CounterError>>;
-    /// How long the counter will still be there, if it is.
-    fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
-    /// Ends the counter's window.
-    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>>;
-    /// Keeps `value` under `key` for a window, unless a value is there already. Returns the value
-    /// that is kept.
-    fn claim<'a>(
-        &'a self,
-        key: &'a str,
-        value: &'a str,
-        window: Duration,
-    ) -> BoxFuture<'a, Result<String, CounterError>>;
-}
-
-/// One script, so that a counter without an end can't come about between two commands.
+/// Increments and sets the expiry in one script, so that no counter without an expiry can remain
+/// when the gateway stops between two commands.
 const HIT: &str = r"
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
@@ -53,7 +25,7 @@ if left < 0 then
 end
 return {count, left}";
 
-/// The value that was there first, kept until its own window ends.
+/// Returns the value that was set first; it keeps its own expiry.
 const CLAIM: &str = r"
 local held = redis.call('GET', KEYS[1])
 if held then
@@ -62,38 +34,79 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]";
 
-/// Nobody waits longer for a counter.
-const DEADLINE: Duration = Duration::from_millis(250);
-/// An answer that is later shows a connection that swallows commands, and the connection is
-/// replaced. It is shorter than [`DEADLINE`], after which a caller has left and sees no answer.
-const ANSWER_MAX: Duration = Duration::from_millis(200);
+/// A counter after an increment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Increments in this window, this one included.
+    pub count: u64,
+    /// The time until the window ends.
+    pub left: Duration,
+}
+
+/// Redis did not count.
+#[derive(Debug, thiserror::Error)]
+pub enum CounterError {
+    /// Redis refused the operation, or the connection failed.
+    #[error("counting in Redis: {0}")]
+    Redis(#[from] RedisError),
+    /// Redis did not reply in time.
+    #[error("counting in Redis: no reply within {} ms", DEADLINE.as_millis())]
+    Timeout,
+}
+
+/// Counters and claims that expire.
+pub trait Counters: Send + Sync {
+    /// Increments a counter; the first increment begins a window.
+    fn hit<'a>(
+        &'a self,
+        key: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<Count, CounterError>>;
+    /// The time until the counter expires; `None` when it does not exist.
+    fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
+    /// Deletes a counter.
+    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>>;
+    /// Sets `key` to `value` for a window, unless it has a value already. Returns the value that it
+    /// has then.
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<String, CounterError>>;
+}
 
 /// Counters in Redis.
 #[derive(Clone)]
 pub struct RedisCounters {
     redis: Redis,
-    hit: redis::Script,
-    claim: redis::Script,
+    hit: Script,
+    claim: Script,
 }
 
 impl RedisCounters {
-    /// In the server at `url`; connects when it is needed, and trusts whom `tls` trusts. To be
-    /// called on a Tokio runtime.
+    /// Counters in the server at `url`. Connects when it is needed. Must be called on a Tokio
+    /// runtime.
     ///
     /// # Errors
-    /// When the URL is malformed.
-    pub fn new(url: &str, tls: &Tls) -> Result<Self, CounterError> {
-        let redis = Redis::answering_within(url, tls, ANSWER_MAX);
-        let redis = redis.map_err(|error| CounterError(error.to_string()))?;
-        Ok(Self { redis, hit: redis::Script::new(HIT), claim: redis::Script::new(CLAIM) })
+    /// Returns an error when the URL is malformed.
+    pub fn new(url: &str, tls: &Tls) -> Result<Self, StoreError> {
+        let redis = Redis::answering_within(url, tls, REPLY_TIMEOUT)?;
+        Ok(Self { redis, hit: Script::new(HIT), claim: Script::new(CLAIM) })
     }
 }
 
-async fn within<T>(answer: impl Future<Output = redis::RedisResult<T>>) -> Result<T, CounterError> {
-    match tokio::time::timeout(DEADLINE, answer).await {
-        Ok(answer) => answer.map_err(|error| CounterError(error.to_string())),
-        Err(_) => Err(CounterError(format!("no answer within {} ms", DEADLINE.as_millis()))),
+async fn before_deadline<T>(
+    reply: impl Future<Output = RedisResult<T>>,
+) -> Result<T, CounterError> {
+    match tokio::time::timeout(DEADLINE, reply).await {
+        Ok(reply) => Ok(reply?),
+        Err(_) => Err(CounterError::Timeout),
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Counters for RedisCounters {
@@ -104,10 +117,9 @@ impl Counters for RedisCounters {
     ) -> BoxFuture<'a, Result<Count, CounterError>> {
         Box::pin(async move {
             let mut redis = self.redis.connection();
-            let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
             let mut script = self.hit.key(key);
-            let (count, left_ms): (u64, u64) =
-                within(script.arg(window_ms).invoke_async(&mut redis)).await?;
+            let reply = script.arg(milliseconds(window)).invoke_async(&mut redis);
+            let (count, left_ms): (u64, u64) = before_deadline(reply).await?;
             Ok(Count { count, left: Duration::from_millis(left_ms) })
         })
     }
@@ -115,7 +127,9 @@ impl Counters for RedisCounters {
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>> {
         Box::pin(async move {
             let mut redis = self.redis.connection();
-            let left_ms: i64 = within(redis::cmd("PTTL").arg(key).query_async(&mut redis)).await?;
+            let left_ms: i64 =
+                before_deadline(redis::cmd("PTTL").arg(key).query_async(&mut redis)).await?;
+            // Redis replies with a negative number when there is no such key.
             Ok(u64::try_from(left_ms).ok().map(Duration::from_millis))
         })
     }
@@ -123,7 +137,7 @@ impl Counters for RedisCounters {
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
         Box::pin(async move {
             let mut redis = self.redis.connection();
-            within(redis::cmd("DEL").arg(key).query_async::<()>(&mut redis)).await
+            before_deadline(redis::cmd("DEL").arg(key).query_async(&mut redis)).await
         })
     }
 
@@ -135,9 +149,9 @@ impl Counters for RedisCounters {
     ) -> BoxFuture<'a, Result<String, CounterError>> {
         Box::pin(async move {
             let mut redis = self.redis.connection();
-            let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
             let mut script = self.claim.key(key);
-            within(script.arg(value).arg(window_ms).invoke_async(&mut redis)).await
+            let reply = script.arg(value).arg(milliseconds(window)).invoke_async(&mut redis);
+            before_deadline(reply).await
         })
     }
 }

@@ -1,20 +1,20 @@
-//! Ids that are computed: of commands, of what a command makes, and the fingerprints of requests
-//! and addresses. A repeat of a request gets the same ids at every gateway, and a command's id
-//! shows who may ask for it.
+//! Computed ids: of commands, of the aggregates that a command creates, and the fingerprints of
+//! requests and addresses. A repeated request gets the same ids at every gateway, and a command's
+//! id shows who may read its status.
 
 use uuid::Uuid;
 
 use crate::secret::{self, Key, Secret};
 
-/// Things are named in this space by the command that made them.
+/// The namespace of ids that derive from a command's id (UUID version 5).
 const SPACE: Uuid = Uuid::from_u128(0x6d69_6c6c_7261_6365_8000_6761_7465_7779);
 
 /// Who sends a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// Someone who is logged in.
+    /// A logged-in user.
     User(Uuid),
-    /// Someone who is not: the fingerprint of the e-mail address or token that they came with.
+    /// A client that is not logged in: the fingerprint of the e-mail address or token that it sent.
     Anonymous(String),
 }
 
@@ -28,8 +28,9 @@ impl std::fmt::Display for Principal {
 }
 
 impl Principal {
-    /// Who may ask for the command: the user, or anyone who knows the id, which can't be guessed.
-    fn asker(&self) -> Option<Uuid> {
+    /// Who may read the command's status: the user, or (`None`) any client that knows the id,
+    /// which can't be guessed.
+    fn reader(&self) -> Option<Uuid> {
         match self {
             Self::User(id) => Some(*id),
             Self::Anonymous(_) => None,
@@ -37,30 +38,30 @@ impl Principal {
     }
 }
 
-/// Computes ids.
+/// Computes ids and fingerprints.
 #[derive(Clone, Debug)]
 pub struct Ids {
     command: Key,
-    asker: Key,
+    reader: Key,
     request: Key,
     email: Key,
-    tag: Key,
+    entity_tag: Key,
 }
 
 impl Ids {
-    /// With keys derived from `secret`.
+    /// Derives the keys from `secret`.
     pub fn new(secret: &Secret) -> Self {
         Self {
             command: secret.key("command-id"),
-            asker: secret.key("command-asker"),
+            reader: secret.key("command-asker"),
             request: secret.key("request-fingerprint"),
             email: secret.key("email-fingerprint"),
-            tag: secret.key("entity-tag"),
+            entity_tag: secret.key("entity-tag"),
         }
     }
 
-    /// The id of the command that a request makes. With an idempotency key it is always the same
-    /// one; without, it is new, and sorts by time.
+    /// The id of the command that a request makes. With an idempotency key it is the same for each
+    /// repeat; without one it is new, and sorts by time.
     pub fn command(
         &self,
         principal: &Principal,
@@ -84,51 +85,53 @@ impl Ids {
         bytes[..12].copy_from_slice(&source[..12]);
         bytes[6] = bytes[6] & 0x0f | 0x80;
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        let mark = self.mark(principal.asker(), &bytes);
-        bytes[12..].copy_from_slice(&mark);
+        let mac = self.reader_mac(principal.reader(), &bytes);
+        bytes[12..].copy_from_slice(&mac);
         Uuid::from_bytes(bytes)
     }
 
-    /// Whether `asker` sent the command, or someone did who was not logged in.
-    pub fn may_ask(&self, asker: Option<Uuid>, command: Uuid) -> bool {
+    /// Whether `user` may read the command's status: the user sent it, or a client did that was not
+    /// logged in.
+    pub fn may_read(&self, user: Option<Uuid>, command: Uuid) -> bool {
         let bytes = command.as_bytes();
-        let marked = |asker| secret::same(&self.mark(asker, bytes), &bytes[12..]);
-        marked(None) || asker.is_some() && marked(asker)
+        let is_for = |reader| secret::same(&self.reader_mac(reader, bytes), &bytes[12..]);
+        is_for(None) || user.is_some() && is_for(user)
     }
 
-    fn mark(&self, asker: Option<Uuid>, bytes: &[u8; 16]) -> [u8; 4] {
-        let asker = asker.map(Uuid::into_bytes);
-        let mac =
-            self.asker.mac(&[asker.as_ref().map_or(&b"anyone"[..], |id| &id[..]), &bytes[..12]]);
+    fn reader_mac(&self, reader: Option<Uuid>, bytes: &[u8; 16]) -> [u8; 4] {
+        let reader = reader.map(Uuid::into_bytes);
+        let reader = reader.as_ref().map_or(&b"anyone"[..], |id| &id[..]);
+        let mac = self.reader.mac(&[reader, &bytes[..12]]);
         [mac[0], mac[1], mac[2], mac[3]]
     }
 
-    /// The id of what a command makes: an order, a user, a session.
-    pub fn made_by(command: Uuid, what: &str) -> Uuid {
+    /// The id of what a command creates: an order, a user, a session.
+    pub fn created_by(command: Uuid, what: &str) -> Uuid {
         Uuid::new_v5(&SPACE, format!("{what}/{command}").as_bytes())
     }
 
-    /// The fingerprint of a request, by which a repeat is told from another request under the same
-    /// key. `canonical` is what the request asks for in one spelling. Keyed, because it may hold a
-    /// password.
+    /// The fingerprint of a request, which tells a repeat from another request with the same
+    /// idempotency key. `canonical` is what the request asks for in canonical form. The hash is
+    /// keyed, because that may hold a password.
     pub fn request(&self, method: &str, path: &str, canonical: &[u8]) -> String {
         self.request.hex(&[method.as_bytes(), path.as_bytes(), canonical])
     }
 
-    /// The entity tag of an aggregate's representation. It names the aggregate and the version, so
-    /// that no cache takes another's representation of the same version for this one.
-    pub fn tag(&self, aggregate: &str, id: &str, version: i64) -> String {
-        let mac = self.tag.mac(&[aggregate.as_bytes(), id.as_bytes(), &version.to_be_bytes()]);
+    /// The entity tag of an aggregate's representation. It identifies the aggregate and the
+    /// version, so that no cache confuses two aggregates of the same version.
+    pub fn entity_tag(&self, aggregate: &str, id: &str, version: i64) -> String {
+        let mac =
+            self.entity_tag.mac(&[aggregate.as_bytes(), id.as_bytes(), &version.to_be_bytes()]);
         format!("\"{version}-{}\"", hex::encode(&mac[..8]))
     }
 
-    /// The version that an entity tag without its quotes claims; only [`tag`](Self::tag) shows
-    /// whether it is one.
+    /// The version that an entity tag (without its quotes) claims. Compare the whole tag with
+    /// [`entity_tag`](Self::entity_tag): the client may have made it up.
     pub fn version_in(opaque: &str) -> Option<i64> {
         opaque.split_once('-')?.0.parse().ok()
     }
 
-    /// The fingerprint of an e-mail address, under which it is claimed and looked up.
+    /// The fingerprint of a normalized e-mail address, under which it is claimed and looked up.
     pub fn email(&self, normalized: &str) -> String {
         self.email.hex(&[normalized.as_bytes()])
     }
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_gets_the_same_id_and_anything_else_another() {
+    fn repeat_gets_the_same_id_and_any_other_request_another() {
         let (ada, bob) = (Principal::User(Uuid::new_v4()), Principal::User(Uuid::new_v4()));
         let ids = ids();
         let id = ids.command(&ada, "POST", "/v1/orders", Some("k"));
@@ -162,30 +165,30 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_differs_by_aggregate_and_version() {
+    fn entity_tags_of_two_aggregates_or_versions_differ() {
         let ids = ids();
-        let tag = ids.tag("user", "ada", 2);
-        assert_eq!(tag, ids.tag("user", "ada", 2));
+        let tag = ids.entity_tag("user", "ada", 2);
+        assert_eq!(tag, ids.entity_tag("user", "ada", 2));
         assert_eq!(Ids::version_in(tag.trim_matches('"')), Some(2));
-        for other in
-            [ids.tag("user", "bob", 2), ids.tag("order", "ada", 2), ids.tag("user", "ada", 3)]
+        for (aggregate, id, version) in
+            [("user", "bob", 2), ("order", "ada", 2), ("user", "ada", 3)]
         {
-            assert_ne!(tag, other);
+            assert_ne!(tag, ids.entity_tag(aggregate, id, version));
         }
     }
 
     #[test]
-    fn only_who_sent_a_command_may_ask_for_it() {
+    fn only_the_sender_may_read_a_commands_status() {
         let (ada, bob) = (Uuid::new_v4(), Uuid::new_v4());
         let ids = ids();
         for key in [None, Some("k")] {
             let id = ids.command(&Principal::User(ada), "POST", "/v1/orders", key);
-            assert!(ids.may_ask(Some(ada), id));
-            assert!(!ids.may_ask(Some(bob), id));
-            assert!(!ids.may_ask(None, id));
+            assert!(ids.may_read(Some(ada), id));
+            assert!(!ids.may_read(Some(bob), id));
+            assert!(!ids.may_read(None, id));
         }
         let id = ids.command(&Principal::Anonymous("f".into()), "POST", "/v1/users", None);
-        assert!(ids.may_ask(None, id) && ids.may_ask(Some(bob), id));
-        assert!(!ids.may_ask(None, Uuid::new_v4()));
+        assert!(ids.may_read(None, id) && ids.may_read(Some(bob), id));
+        assert!(!ids.may_read(None, Uuid::new_v4()));
     }
 }

@@ -1,43 +1,39 @@
-//! What people type, brought into one form and held to bounds before it goes anywhere.
+//! Texts and numbers of requests: normalizes them and checks their bounds. [`schemas::bounds`]
+//! holds the rules that the domain shares; what is checked here besides keeps names and addresses
+//! readable, and needs Unicode tables that the domain does not have.
 
 use email_address::{EmailAddress, Options};
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{DefaultIgnorableCodePoint, GeneralCategory},
 };
+use schemas::bounds::{self, NAME_CHARS_MAX, PRICE_MINOR_MAX, QUANTITY_MAX, SKU_BYTES_MAX};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{problem::Problem, reads::Cursor};
 
-/// The longest e-mail address, RFC 5321.
-const EMAIL_MAX: usize = 254;
-const NAME_MAX: usize = 100;
-const SKU_MAX: usize = 64;
-/// Pieces in one line, or received at once.
-pub const QUANTITY_MAX: i64 = 1_000_000;
-/// A thousand million in minor units: no sum of an order overflows.
-pub const PRICE_MAX: i64 = 1_000_000_000;
-
-/// An e-mail address in the one form under which it is claimed: trimmed, in lower case and in
+/// An e-mail address in the normal form under which it is claimed: trimmed, in lower case, in
 /// Unicode's composed form, its host as DNS has it (UTS 46).
 ///
 /// # Errors
-/// The problem to answer with, if it can't be one. Whether it exists only a mail could tell.
+/// Returns a 400 problem when the text is no e-mail address. Whether the address exists, only a
+/// mail to it can prove.
 pub fn email(text: &str) -> Result<String, Problem> {
-    let wrong = || Problem::field("email", "an address such as ada@example.org");
+    let invalid = || Problem::field("email", "expected an address such as ada@example.org");
     let text = text.trim();
     if text.contains(is_invisible) {
-        return Err(Problem::field("email", "an address without invisible characters"));
+        let expected = "expected an address without invisible characters";
+        return Err(Problem::field("email", expected));
     }
-    let (local, host) = text.rsplit_once('@').ok_or_else(wrong)?;
+    let (local, host) = text.rsplit_once('@').ok_or_else(invalid)?;
     let local: String = local.nfc().collect::<String>().to_lowercase().nfc().collect();
-    let host = idna::domain_to_ascii_strict(host).map_err(|_| wrong())?;
+    let host = idna::domain_to_ascii_strict(host).map_err(|_| invalid())?;
     let email = format!("{local}@{host}");
     let bare = Options::default().without_display_text().without_domain_literal();
     let is_address = EmailAddress::parse_with_options(&email, bare).is_ok();
-    // A quoted local part is an address that no one has.
-    if !is_address || local.contains('"') || email.len() > EMAIL_MAX {
-        return Err(wrong());
+    // A quoted local part is valid, but no real address has one.
+    if !is_address || local.contains('"') || !bounds::is_email(&email) {
+        return Err(invalid());
     }
     Ok(email)
 }
@@ -45,23 +41,24 @@ pub fn email(text: &str) -> Result<String, Problem> {
 /// The name of a person or product: trimmed, in Unicode's composed form.
 ///
 /// # Errors
-/// The problem to answer with, if it can't be one.
+/// Returns a 400 problem when the name is empty, too long, or has invisible characters.
 pub fn name(text: &str) -> Result<String, Problem> {
     let name: String = text.trim().nfc().collect();
-    // A line's end is no space that may stand around a name.
-    let visible = is_visible(text) && is_visible(&name);
-    if name.is_empty() || name.chars().count() > NAME_MAX || !visible {
-        let detail = format!("1 to {NAME_MAX} characters on one line, none of them invisible");
-        return Err(Problem::field("name", detail));
+    // The untrimmed text must be visible too: a line break is no blank around a name.
+    if !bounds::is_name(&name) || !is_visible(text) || !is_visible(&name) {
+        let expected = format!(
+            "expected 1 to {NAME_CHARS_MAX} characters on one line, none of them invisible"
+        );
+        return Err(Problem::field("name", expected));
     }
     Ok(name)
 }
 
-/// What joins letters (Persian, Hindi) or makes an emoji: the zero-width non-joiner and joiner, and
-/// the variation selector.
+/// Characters that join others, as in Persian and Hindi, or that make an emoji: the zero-width
+/// non-joiner, the zero-width joiner, and the variation selector.
 const JOINERS: [char; 3] = ['\u{200c}', '\u{200d}', '\u{fe0f}'];
 
-/// Whether all characters can be seen; a joiner can between two that it joins.
+/// Whether all characters are visible. A joiner counts as visible between two characters.
 fn is_visible(text: &str) -> bool {
     let mut before = ' ';
     let each = text.chars().all(|c| {
@@ -74,7 +71,8 @@ fn is_visible(text: &str) -> bool {
     each && !text.ends_with(&JOINERS[..2])
 }
 
-/// Control characters, what turns the direction of text, and everything else that shows nothing.
+/// Whether a character shows nothing: controls, characters that change the direction of text, line
+/// separators, private use, and everything that Unicode lets programs ignore.
 fn is_invisible(c: char) -> bool {
     use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator, PrivateUse};
     let category = CodePointMapData::<GeneralCategory>::new().get(c);
@@ -82,71 +80,70 @@ fn is_invisible(c: char) -> bool {
         || matches!(category, Control | Format | LineSeparator | ParagraphSeparator | PrivateUse)
 }
 
-/// Whether this can be a stock-keeping unit.
-pub fn is_sku(text: &str) -> bool {
-    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    // Dots alone are no name in a path: clients and balancers take them away.
-    ![".", ".."].contains(&text) && (1..=SKU_MAX).contains(&text.len()) && text.bytes().all(fine)
-}
-
 /// A stock-keeping unit.
 ///
 /// # Errors
-/// The problem to answer with, if it can't be one.
+/// Returns a 400 problem when the text is none.
 pub fn sku(text: &str) -> Result<String, Problem> {
-    let wrong = || Problem::field("sku", format!("1 to {SKU_MAX} of A-Z a-z 0-9 - _ ."));
-    is_sku(text).then(|| text.to_owned()).ok_or_else(wrong)
+    let expected = || format!("expected 1 to {SKU_BYTES_MAX} of A-Z a-z 0-9 - _ ., not only dots");
+    valid("sku", bounds::is_sku(text), text.to_owned(), expected)
 }
 
-/// Where a list of orders or notifications goes on: `next` of the page before.
+/// The cursor of a list of orders or notifications: `next` of the previous page.
 ///
 /// # Errors
-/// The problem to answer with, if it was never given out.
+/// Returns a 400 problem when no page can have had this cursor.
 pub fn cursor(text: &str) -> Result<Cursor, Problem> {
-    text.parse().map_err(|_| not_ours())
+    text.parse().map_err(|_| unknown_cursor())
 }
 
-/// Where the list of products goes on: a SKU.
+/// The cursor of the list of products: a SKU.
 ///
 /// # Errors
-/// The problem to answer with, if it was never given out.
+/// Returns a 400 problem when no page can have had this cursor.
 pub fn product_cursor(text: String) -> Result<String, Problem> {
-    if is_sku(&text) { Ok(text) } else { Err(not_ours()) }
+    if bounds::is_sku(&text) { Ok(text) } else { Err(unknown_cursor()) }
 }
 
-fn not_ours() -> Problem {
-    Problem::field("cursor", "`next` of the page before")
+fn unknown_cursor() -> Problem {
+    Problem::field("cursor", "expected `next` of the previous page")
 }
 
 /// A number of pieces.
 ///
 /// # Errors
-/// The problem to answer with, if it is out of bounds.
+/// Returns a 400 problem when the number is outside its bounds.
 pub fn quantity(quantity: i64) -> Result<i32, Problem> {
-    let wrong = || Problem::field("quantity", format!("1 to {QUANTITY_MAX}"));
-    i32::try_from(quantity)
-        .ok()
-        .filter(|pieces| (1..=QUANTITY_MAX).contains(&i64::from(*pieces)))
-        .ok_or_else(wrong)
+    let pieces = i32::try_from(quantity).unwrap_or(0);
+    let expected = || format!("expected 1 to {QUANTITY_MAX}");
+    valid("quantity", bounds::is_quantity(pieces), pieces, expected)
 }
 
 /// A price in minor units.
 ///
 /// # Errors
-/// The problem to answer with, if it is out of bounds.
+/// Returns a 400 problem when the price is outside its bounds.
 pub fn price(minor: i64) -> Result<i64, Problem> {
-    let wrong = || Problem::field("price_minor", format!("1 to {PRICE_MAX}, in minor units"));
-    (1..=PRICE_MAX).contains(&minor).then_some(minor).ok_or_else(wrong)
+    let expected = || format!("expected 0 to {PRICE_MINOR_MAX}, in minor units");
+    valid("price_minor", bounds::is_price_minor(minor), minor, expected)
 }
 
-/// A currency, ISO 4217.
+/// A currency by its ISO 4217 code.
 ///
 /// # Errors
-/// The problem to answer with, if it can't be one.
+/// Returns a 400 problem when the text has another shape.
 pub fn currency(text: &str) -> Result<String, Problem> {
-    let fine = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    fine.then(|| text.to_owned())
-        .ok_or_else(|| Problem::field("currency", "three capital letters, such as EUR"))
+    let expected = || "expected three capital letters, such as EUR".to_owned();
+    valid("currency", bounds::is_currency(text), text.to_owned(), expected)
+}
+
+fn valid<T>(
+    field: &str,
+    is_valid: bool,
+    value: T,
+    expected: impl FnOnce() -> String,
+) -> Result<T, Problem> {
+    if is_valid { Ok(value) } else { Err(Problem::field(field, expected())) }
 }
 
 #[cfg(test)]
@@ -154,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_have_one_form() {
+    fn spellings_of_one_address_have_one_normal_form() {
         assert_eq!(email(" Ada@Example.ORG ").expect("an address"), "ada@example.org");
         let one = email("x@b\u{fc}cher.example").expect("an address");
         assert_eq!(one, "x@xn--bcher-kva.example");
@@ -173,10 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn text_that_is_no_address_is_refused() {
         for wrong in [
             "",
             "ada",
+            "ada@example",
+            "ada@localhost",
             "@example.org",
             "ada@",
             "a b@example.org",
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn names_can_be_seen() {
+    fn name_with_an_invisible_character_is_refused() {
         for fine in [
             "Ada L.",
             "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}",
@@ -237,11 +236,21 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_names_are_bounded() {
+    fn value_outside_its_bounds_is_refused() {
         assert!(quantity(0).is_err() && quantity(1_000_001).is_err() && quantity(1).is_ok());
-        assert!(price(0).is_err() && price(PRICE_MAX).is_ok());
+        assert!(price(0).is_ok() && price(PRICE_MINOR_MAX).is_ok());
+        assert!(price(-1).is_err() && price(PRICE_MINOR_MAX + 1).is_err());
         assert!(sku("rye-flour-1kg").is_ok() && sku("a/b").is_err() && sku("..").is_err());
         assert!(currency("EUR").is_ok() && currency("eur").is_err());
         assert!(name("  ").is_err() && name("a\nb").is_err());
+    }
+    #[test]
+    fn normalized_values_meet_the_rules_of_the_domain() {
+        for text in [" Ada@Example.ORG ", "x@b\u{fc}cher.example", "a.b+c@1.x"] {
+            assert!(bounds::is_email(&email(text).expect("an address")), "{text}");
+        }
+        for text in [" Ada L. ", "\u{2764}\u{fe0f}\u{200d}\u{1f525}", "Jose\u{301}"] {
+            assert!(bounds::is_name(&name(text).expect("a name")), "{text}");
+        }
     }
 }

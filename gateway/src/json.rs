@@ -1,6 +1,6 @@
-//! JSON as the API takes it (I-JSON, RFC 7493): a name occurs once in an object, an integer is one
-//! by its value, and what has members is an object. serde alone takes arrays for structs and tells
-//! `1.0` from `1`.
+//! JSON as the API accepts it (I-JSON, RFC 7493): each name occurs once in an object, a number with
+//! an integral value is an integer, and a struct is an object. serde alone accepts arrays for
+//! structs and tells `1.0` from `1`.
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,28 +11,40 @@ use serde_json::{Map, Value};
 /// Above this, a floating-point number does not tell one integer from the next.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// A `T`, written as an object and nothing else.
+/// Why a text is not the JSON object that was expected. The text is for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// It is no I-JSON.
+    #[error("{0}")]
+    Syntax(String),
+    /// It is JSON of another shape.
+    #[error("{0}")]
+    Shape(#[source] serde_json::Error),
+}
+
+/// A `T` that is written as an object, never as an array.
 pub struct Object<T>(pub T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let members = Map::deserialize(deserializer)?;
-        T::deserialize(Value::Object(members)).map(Self).map_err(D::Error::custom)
+        let fields = Map::deserialize(deserializer)?;
+        T::deserialize(Value::Object(fields)).map(Self).map_err(D::Error::custom)
     }
 }
 
 /// Reads an object.
 ///
 /// # Errors
-/// What is wrong with it, for the client.
-pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let mut value = schemas::json::parse(bytes).map_err(|error| error.to_string())?;
-    whole(&mut value);
-    Object::deserialize(value).map(|Object(value)| value).map_err(|error| error.to_string())
+/// Returns an error when `bytes` are no I-JSON, or JSON of another shape.
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    let mut value =
+        schemas::json::parse(bytes).map_err(|error| JsonError::Syntax(error.to_string()))?;
+    make_integral(&mut value);
+    Object::deserialize(value).map(|Object(value)| value).map_err(JsonError::Shape)
 }
 
-/// Turns every number that is an integer by its value into one, however it was written.
-fn whole(value: &mut Value) {
+/// Turns every number with an integral value into an integer, however it was written.
+fn make_integral(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
             let exact = number.as_f64().filter(|it| it.fract() == 0.0 && it.abs() <= EXACT_MAX);
@@ -40,8 +52,8 @@ fn whole(value: &mut Value) {
                 *number = (it as i64).into();
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(whole),
-        Value::Object(members) => members.values_mut().for_each(whole),
+        Value::Array(items) => items.iter_mut().for_each(make_integral),
+        Value::Object(fields) => fields.values_mut().for_each(make_integral),
         _ => {}
     }
 }
@@ -60,31 +72,31 @@ mod tests {
         lines: Vec<Object<Line>>,
     }
 
-    fn quantity(text: &str) -> Result<i64, String> {
-        object::<Line>(text.as_bytes()).map(|line| line.quantity)
+    fn quantity(text: &str) -> Option<i64> {
+        object::<Line>(text.as_bytes()).ok().map(|line| line.quantity)
     }
 
     #[test]
-    fn integers_are_integers_by_value() {
+    fn number_with_an_integral_value_is_an_integer() {
         for (text, expected) in [("1", 1), ("1.0", 1), ("1e3", 1000), ("-0.0", 0), ("2.50e1", 25)] {
-            assert_eq!(quantity(&format!(r#"{{"quantity": {text}}}"#)), Ok(expected), "{text}");
+            assert_eq!(quantity(&format!(r#"{{"quantity": {text}}}"#)), Some(expected), "{text}");
         }
         for text in ["1.5", "1e300", "9007199254740993.0", "\"1\"", "null"] {
-            assert!(quantity(&format!(r#"{{"quantity": {text}}}"#)).is_err(), "{text}");
+            assert_eq!(quantity(&format!(r#"{{"quantity": {text}}}"#)), None, "{text}");
         }
     }
 
     #[test]
-    fn arrays_are_no_objects_at_any_depth() {
-        let lines = |text: &str| object::<Order>(text.as_bytes()).map(|order| order.lines.len());
-        assert_eq!(lines(r#"{"lines": [{"quantity": 1}]}"#).expect("an order"), 1);
-        assert!(lines("[[[1]]]").is_err());
-        assert!(lines(r#"{"lines": [[1]]}"#).is_err());
+    fn array_in_place_of_an_object_is_refused_at_any_depth() {
+        let lines = |text: &str| object::<Order>(text.as_bytes()).ok().map(|it| it.lines.len());
+        assert_eq!(lines(r#"{"lines": [{"quantity": 1}]}"#), Some(1));
+        assert_eq!(lines("[[[1]]]"), None);
+        assert_eq!(lines(r#"{"lines": [[1]]}"#), None);
     }
 
     #[test]
-    fn a_name_twice_is_refused_at_any_depth() {
-        assert!(quantity(r#"{"quantity": 1, "quantity": 1}"#).is_err());
-        assert!(quantity(r#"{"quantity": 1, "x": {"a": 1, "a": 2}}"#).is_err());
+    fn repeated_name_is_refused_at_any_depth() {
+        assert_eq!(quantity(r#"{"quantity": 1, "quantity": 1}"#), None);
+        assert_eq!(quantity(r#"{"quantity": 1, "x": {"a": 1, "a": 2}}"#), None);
     }
 }

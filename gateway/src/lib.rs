@@ -1,17 +1,17 @@
 //! Millrace's HTTP gateway: it authenticates, validates, writes commands to topics, and reads
-//! projections. It decides nothing, keeps nothing, and writes nothing else but counters that
-//! expire.
+//! projections. It decides no rule of the domain, stores nothing, and writes nothing else but
+//! counters that expire.
 //!
-//! - [`routes`]: every route, handlers in one file for each resource; [`call`] is one request,
-//!   [`submit`] the way of a command from there to its outcome.
-//! - [`read_after`]: reading one's own writes.
-//! - `conditions`: entity tags, and what they are compared with.
-//! - [`problem`]: how every failure looks; [`outcome`]: what a refusal means over HTTP.
-//! - [`auth`]: tokens, passwords; [`limit`]: how much one address may ask; [`client`]: which
-//!   address that is.
-//! - [`commands`] and [`reads`]: the log and the projections, as traits, so that routes are tested
-//!   without either; [`broker`] and [`stores`] are the real ones.
-//! - [`server`]: connections, timeouts, and the graceful end.
+//! - [`routes`]: the table of all routes, with the handlers in one file for each resource
+//! - [`call`]: one request; [`submit`]: a command's way from a request to its outcome
+//! - [`read_after`]: read-your-writes consistency; `conditions`: `If-Match` and `If-None-Match`
+//! - [`problem`]: failures; [`outcome`]: the HTTP statuses of refusals
+//! - [`auth`]: tokens and passwords; [`limit`]: requests of one address; [`client`]: which address
+//!   a request comes from
+//! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
+//!   [`broker`] and [`stores`] implement them
+//! - [`state`]: the parts that all requests share; [`health`]: whether they work
+//! - [`server`]: connections, timeouts, graceful shutdown
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod conditions;
 pub mod config;
 pub mod counters;
 mod headers;
+pub mod health;
 pub mod ids;
 pub mod input;
 pub mod json;

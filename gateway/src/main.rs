@@ -1,8 +1,8 @@
-//! The gateway's process: puts the parts together, serves, and leaves in order. Exit code 64 for
-//! wrong settings.
+//! The gateway's process: builds the parts, serves, and shuts down in order. Exits with code 64
+//! when a setting is wrong.
 #![forbid(unsafe_code)]
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use gateway::{
@@ -11,7 +11,6 @@ use gateway::{
     broker::Broker,
     config::{Config, Secrets},
     counters::RedisCounters,
-    limit::Limit,
     metrics::Metrics,
     routes,
     server::Server,
@@ -19,6 +18,7 @@ use gateway::{
     stores::Stores,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use prometheus::Registry;
 use secrecy::ExposeSecret as _;
 use tokio::{
     net::TcpListener,
@@ -26,53 +26,52 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// How long balancers have to see that the gateway is not ready, before it stops accepting.
+/// How long load balancers have to see that the gateway is not ready, before it stops accepting
+/// connections.
 const NOTICE: Duration = Duration::from_millis(500);
-/// Ready or not is found out at most so often.
-const HEALTH_EVERY: Duration = Duration::from_millis(500);
+/// How long the result of a health check is cached.
+const HEALTH_MAX_AGE: Duration = Duration::from_millis(500);
 const INNER_CONNECTIONS_MAX: usize = 64;
-/// Files besides clients' connections: those to brokers and stores, the inner listener's, logs.
+/// Open files besides clients' connections: connections to brokers and stores, the inner listener's
+/// connections, logs.
 const OTHER_FILES_MAX: u64 = 256;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // Two providers are linked in, and the first use without a choice would panic.
+    // Two providers are linked in; without a choice, the first TLS connection would panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (config, secrets) = Config::from_env();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    allow_files(u64::from(config.connections_max));
+    raise_file_limit(u64::from(config.connections_max));
 
-    let registry = prometheus::Registry::new();
+    let registry = Registry::new();
     registry
         .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
         .context("registering the process's metrics")?;
     let metrics = Metrics::new(&registry).context("registering metrics")?;
     let Secrets { secret, signing, admin } = secrets;
-    let tls = usable(config.tls.load());
-    let (brokers, schemas) =
-        (usable(config.brokers.open(&tls)), usable(config.registry.open(&tls)));
-    let stores = Arc::new(usable(Stores::new(&config.stores, &tls).await));
-    let redis_url = config.stores.redis_url.expose_secret();
-    let counters =
-        RedisCounters::new(redis_url, &tls).context("MILLRACE_REDIS_URL is of no use")?;
+    let tls = exit_if_wrong(config.tls.load());
+    let brokers = exit_if_wrong(config.brokers.open(&tls));
+    let schemas = exit_if_wrong(config.registry.open(&tls));
+    let stores = Arc::new(exit_if_wrong(Stores::new(&config.stores, &tls).await));
+    let counters = RedisCounters::new(config.stores.redis_url.expose_secret(), &tls)
+        .context("MILLRACE_REDIS_URL")?;
+    let passwords = Passwords::new(config.hashers as usize)
+        .map_err(|error| anyhow::anyhow!("preparing to hash passwords: {error}"))?;
     let state = State::new(Parts {
         secret,
         tokens: Tokens::new(signing),
-        passwords: Passwords::new(config.hashers as usize)
-            .map_err(|error| anyhow::anyhow!("preparing to hash passwords: {error}"))?,
-        commands: Arc::new(Broker::new(&brokers, schemas, config.write_deadline(), &metrics)),
+        passwords,
+        commands: Arc::new(Broker::new(&brokers, schemas, config.write_timeout(), &metrics)),
         reads: stores.clone(),
         counters: Arc::new(counters),
-        limit: Limit {
-            requests: config.rate_limit,
-            window_s: config.rate_window_s,
-            trusted: config.trusted_proxies.clone(),
-        },
+        limit: config.limit(),
+        trusted_proxies: config.trusted_proxies.clone(),
         streams: config.streams(),
         requests_max: config.requests_max as usize,
-        health_every: HEALTH_EVERY,
+        health_max_age: HEALTH_MAX_AGE,
         metrics: metrics.clone(),
     });
 
@@ -81,17 +80,11 @@ async fn main() -> anyhow::Result<()> {
     let inner = Server {
         routes: routes::inner(&state, registry),
         connections_max: INNER_CONNECTIONS_MAX,
-        drain: Duration::ZERO,
+        drain_timeout: Duration::ZERO,
         connections: prometheus::IntGauge::new("inner", "not exported").context("a gauge")?,
     };
     tokio::spawn(inner.run(inner_listener, std::future::pending()));
-    tokio::spawn(async move {
-        // The store says so only when it is up, which may be later than this start.
-        if let Err(error) = stores.prove_credentials().await {
-            eprintln!("error: {error}; check MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD");
-            std::process::exit(64);
-        }
-    });
+    tokio::spawn(exit_if_credentials_are_refused(stores));
     if let Some((email, password)) = admin {
         tokio::spawn(admin::register(state.clone(), email, password));
     }
@@ -100,52 +93,60 @@ async fn main() -> anyhow::Result<()> {
     let server = Server {
         routes: routes::all(&state),
         connections_max: config.connections_max as usize,
-        drain: Duration::from_secs(config.drain_s),
+        drain_timeout: Duration::from_secs(config.drain_s),
         connections: metrics.connections,
     };
     server
         .run(listener, async {
-            asked_to_leave().await;
-            tracing::info!("leaving: not ready any more");
+            shutdown_signal().await;
+            tracing::info!("shutting down: the gateway is not ready any more");
             state.drain();
             tokio::time::sleep(NOTICE).await;
         })
         .await;
-    tracing::info!("left");
+    tracing::info!("the gateway has stopped");
     Ok(())
 }
 
-/// Lets the process open as many files as the machine allows it at most, because a connection is a
-/// file and the usual limit of 1,024 is below that of connections.
-fn allow_files(connections_max: u64) {
+/// Raises the limit of open files to the hard limit, because each connection is a file, and the
+/// usual soft limit of 1,024 is below the number of connections.
+fn raise_file_limit(connections_max: u64) {
     let limit = Resource::RLIMIT_NOFILE;
-    let raised = getrlimit(limit).and_then(|(_, most)| setrlimit(limit, most, most).map(|()| most));
+    let raised = getrlimit(limit).and_then(|(_, hard)| setrlimit(limit, hard, hard).map(|()| hard));
     match raised {
-        Ok(most) if most >= connections_max + OTHER_FILES_MAX => {}
-        Ok(most) => {
-            tracing::warn!(
-                most,
-                connections_max,
-                "the machine allows fewer open files than connections"
-            );
-        }
+        Ok(hard) if hard >= connections_max + OTHER_FILES_MAX => {}
+        Ok(hard) => tracing::warn!(
+            most = hard,
+            connections_max,
+            "the hard limit of open files is below the number of connections"
+        ),
         Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
     }
 }
 
-/// What a setting is for; a wrong one ends the process with one line and exit code 64.
-fn usable<T>(made: Result<T, impl std::fmt::Display>) -> T {
+/// The value made from a setting; a wrong setting ends the process with one line and exit code 64.
+fn exit_if_wrong<T>(made: Result<T, impl std::fmt::Display>) -> T {
     made.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         std::process::exit(64);
     })
 }
 
-async fn bind(address: std::net::SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
+/// Refused credentials are a wrong setting, but PostgreSQL refuses them only when it is up, which
+/// may be long after the gateway's start.
+async fn exit_if_credentials_are_refused(stores: Arc<Stores>) {
+    if let Err(error) = stores.check_credentials().await {
+        eprintln!("error: {error}; check MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD");
+        std::process::exit(64);
+    }
+}
+
+async fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("binding to {address} ({variable})"))
 }
 
-async fn asked_to_leave() {
+/// Resolves on SIGTERM or SIGINT.
+async fn shutdown_signal() {
     match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(mut terminate), Ok(mut interrupt)) => {
             tokio::select! {
@@ -154,7 +155,7 @@ async fn asked_to_leave() {
             }
         }
         _ => {
-            tracing::error!("signals can't be heard: the gateway will not leave by itself");
+            tracing::error!("signals can't be received: the gateway will not shut down on SIGTERM");
             std::future::pending().await
         }
     }

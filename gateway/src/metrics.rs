@@ -1,43 +1,43 @@
-//! The names of all metrics of the gateway. Labels are route templates and words, never ids or
-//! addresses.
+//! All metrics of the gateway, with their names and help texts. Labels are route templates and
+//! fixed words, never ids or addresses.
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
-/// From one millisecond to thirty seconds.
+/// The buckets of durations: one millisecond to thirty seconds.
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// What the gateway counts.
+/// The gateway's metrics.
 #[derive(Clone)]
 pub struct Metrics {
     /// Requests by route, method and status.
     pub requests: IntCounterVec,
-    /// From a request's first byte to its answer's head, by route and method.
+    /// The time from a request to the head of its response, by route and method.
     pub request_seconds: HistogramVec,
-    /// Requests being answered.
+    /// Requests in flight.
     pub in_flight: IntGauge,
-    /// Commands by type and what became of the writing: written, failed.
+    /// Commands by type and result of the write: written, failed.
     pub commands: IntCounterVec,
     /// Commands written with a deprecated schema, by schema.
     pub deprecated: IntCounterVec,
-    /// How long the log took for a command.
+    /// The time that the write of a command took.
     pub write_seconds: Histogram,
-    /// Outcomes that a request waited for, by command type and verdict: accepted, refused, failed,
+    /// Outcomes that requests waited for, by command type and verdict: accepted, refused, failed,
     /// none.
     pub outcomes: IntCounterVec,
-    /// From writing a command to its outcome.
+    /// The time from the write of a command to its outcome.
     pub wait_outcome_seconds: Histogram,
-    /// From its outcome to the read model that holds it.
+    /// The time from an outcome to the read model that holds it.
     pub wait_view_seconds: Histogram,
     /// Reads with `Read-After` by result: held, stale.
     pub read_after: IntCounterVec,
-    /// Requests turned away because their address had sent too many.
+    /// Requests refused because their address had sent too many.
     pub rate_limited: IntCounter,
-    /// Requests turned away because their account's password is being guessed.
+    /// Requests refused because of too many wrong passwords for their account.
     pub held_back: IntCounter,
-    /// Requests that were let through uncounted, because Redis did not answer.
+    /// Requests that passed uncounted, because Redis did not answer.
     pub counters_unavailable: IntCounter,
     /// Log-ins by result: accepted, wrong, refused, none.
     pub log_ins: IntCounterVec,
@@ -45,7 +45,7 @@ pub struct Metrics {
     pub stream_clients: IntGauge,
     /// Events sent to clients of the live stream.
     pub stream_events: IntCounter,
-    /// Clients that were let go because they read too slowly.
+    /// Clients of the live stream that were disconnected because they read too slowly.
     pub stream_slow: IntCounter,
     /// Open connections.
     pub connections: IntGauge,
@@ -54,12 +54,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All of them, registered with `registry`.
+    /// Creates the metrics and registers them with `registry`.
     ///
     /// # Errors
-    /// When one is registered already.
+    /// Returns an error when one of them is registered already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        fn kept<M: prometheus::core::Collector + Clone + 'static>(
+        fn registered<M: prometheus::core::Collector + Clone + 'static>(
             registry: &Registry,
             metric: prometheus::Result<M>,
         ) -> prometheus::Result<M> {
@@ -68,37 +68,37 @@ impl Metrics {
             Ok(metric)
         }
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            kept(registry, IntCounterVec::new(Opts::new(name, help), labels))
+            registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
-        let counter = |name: &str, help: &str| kept(registry, IntCounter::new(name, help));
-        let gauge = |name: &str, help: &str| kept(registry, IntGauge::new(name, help));
+        let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help));
+        let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help));
         let opts =
             |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         let seconds =
-            |name: &str, help: &str| kept(registry, Histogram::with_opts(opts(name, help)));
+            |name: &str, help: &str| registered(registry, Histogram::with_opts(opts(name, help)));
         Ok(Self {
             requests: counters(
                 "millrace_gateway_http_requests_total",
                 "HTTP requests by route template, method and status.",
                 &["route", "method", "status"],
             )?,
-            request_seconds: kept(
+            request_seconds: registered(
                 registry,
                 HistogramVec::new(
                     opts(
                         "millrace_gateway_http_request_seconds",
-                        "Time from a request to its answer's head, by route template and method.",
+                        "Time from a request to its response's head, by route template and method.",
                     ),
                     &["route", "method"],
                 ),
             )?,
             in_flight: gauge(
                 "millrace_gateway_http_requests_in_flight",
-                "HTTP requests being answered.",
+                "HTTP requests in flight.",
             )?,
             commands: counters(
                 "millrace_gateway_commands_total",
-                "Commands by type and what became of the writing.",
+                "Commands by type and result of the write.",
                 &["type", "result"],
             )?,
             deprecated: counters(
@@ -108,16 +108,16 @@ impl Metrics {
             )?,
             write_seconds: seconds(
                 "millrace_gateway_command_write_seconds",
-                "Time the log took for a command.",
+                "Time that the write of a command to the log took.",
             )?,
             outcomes: counters(
                 "millrace_gateway_command_outcomes_total",
-                "Outcomes that requests waited for, by command type and verdict; none where the wait ended first.",
+                "Outcomes that requests waited for, by command type and verdict (none: not in time).",
                 &["type", "outcome"],
             )?,
             wait_outcome_seconds: seconds(
                 "millrace_gateway_outcome_wait_seconds",
-                "Time from a command's writing to its outcome.",
+                "Time from the write of a command to its outcome.",
             )?,
             wait_view_seconds: seconds(
                 "millrace_gateway_view_wait_seconds",
@@ -130,15 +130,15 @@ impl Metrics {
             )?,
             rate_limited: counter(
                 "millrace_gateway_rate_limited_total",
-                "Requests turned away because their address had sent too many.",
+                "Requests refused because their address had sent too many.",
             )?,
             held_back: counter(
                 "millrace_gateway_log_ins_held_back_total",
-                "Requests turned away because wrong passwords were given for their account.",
+                "Requests refused because of too many wrong passwords for their account.",
             )?,
             counters_unavailable: counter(
                 "millrace_gateway_counters_unavailable_total",
-                "Requests let through uncounted because Redis did not answer.",
+                "Requests that passed uncounted because Redis did not answer.",
             )?,
             log_ins: counters("millrace_gateway_log_ins_total", "Log-ins by result.", &["result"])?,
             stream_clients: gauge(
@@ -151,7 +151,7 @@ impl Metrics {
             )?,
             stream_slow: counter(
                 "millrace_gateway_stream_slow_clients_total",
-                "Clients of the live stream that were let go because they read too slowly.",
+                "Clients of the live stream that were disconnected because they read too slowly.",
             )?,
             connections: gauge("millrace_gateway_connections", "Open connections.")?,
             ready: gauge("millrace_gateway_ready", "1 while the gateway is ready.")?,

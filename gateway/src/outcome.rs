@@ -1,25 +1,25 @@
-//! What an outcome means over HTTP: refusal codes to statuses, in one table. The domain decides on
-//! the codes; the gateway does not know its rules.
+//! Outcomes over HTTP: one table maps refusal codes to statuses. The domain decides on the codes;
+//! the gateway does not know its rules.
 
-use schemas::{Outcome, Verdict};
+use schemas::{Outcome, Verdict, refusals};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use warp::http::StatusCode;
 
 use crate::problem::Problem;
 
-/// Codes that are no plain conflict. Everything else is 409.
+/// The statuses of refusal codes. Any other code is a conflict, 409.
 const STATUS_BY_CODE: &[(&str, StatusCode)] = &[
-    ("not_found", StatusCode::NOT_FOUND),
-    ("version_mismatch", StatusCode::PRECONDITION_FAILED),
-    ("invalid", StatusCode::UNPROCESSABLE_ENTITY),
-    ("token_reused", StatusCode::UNAUTHORIZED),
-    ("session_ended", StatusCode::UNAUTHORIZED),
-    ("failed", StatusCode::INTERNAL_SERVER_ERROR),
+    (refusals::NOT_FOUND, StatusCode::NOT_FOUND),
+    (refusals::VERSION_MISMATCH, StatusCode::PRECONDITION_FAILED),
+    (refusals::INVALID, StatusCode::UNPROCESSABLE_ENTITY),
+    (refusals::TOKEN_REUSED, StatusCode::UNAUTHORIZED),
+    (refusals::SESSION_ENDED, StatusCode::UNAUTHORIZED),
+    (refusals::FAILED, StatusCode::INTERNAL_SERVER_ERROR),
 ];
 
-/// The word for a verdict.
-pub fn word(verdict: Verdict) -> &'static str {
+/// The name of a verdict in JSON and in metrics.
+pub fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Accepted => "accepted",
         Verdict::Refused => "refused",
@@ -27,8 +27,8 @@ pub fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Where the thing is that a command was about.
-pub fn link(aggregate: &str, aggregate_id: &str) -> Option<String> {
+/// The path of an aggregate's resource.
+fn resource_path(aggregate: &str, aggregate_id: &str) -> Option<String> {
     match aggregate {
         "user" => Some("/v1/users/me".to_owned()),
         "order" => Some(format!("/v1/orders/{aggregate_id}")),
@@ -38,19 +38,19 @@ pub fn link(aggregate: &str, aggregate_id: &str) -> Option<String> {
     }
 }
 
-/// The address of a command.
-pub fn location(command: Uuid) -> String {
+/// The path of a command's status.
+pub fn command_path(command: Uuid) -> String {
     format!("/v1/commands/{command}")
 }
 
-/// The problem that a refused or failed command ends in.
+/// The problem that a refused or failed command is answered with.
 pub fn problem(outcome: &Outcome) -> Problem {
-    let links = json!({ "self": location(outcome.command_id) });
+    let links = json!({ "self": command_path(outcome.command_id) });
     if outcome.verdict == Verdict::Failed {
-        // What went wrong inside is in the log and in the dead letter.
+        // The cause is in the service's log and in the dead letter, not for the client.
         let detail =
-            "The command could not be processed. It has not been done and will not be tried again.";
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail)
+            "The command could not be processed. It has changed nothing and is not retried.";
+        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, refusals::FAILED, detail)
             .with("links", links);
     }
     let code = outcome.code.as_deref().unwrap_or("refused");
@@ -62,29 +62,33 @@ pub fn problem(outcome: &Outcome) -> Problem {
     Problem::new(status, code, detail).with("links", links)
 }
 
-/// A command that has ended, as JSON.
+/// The status of a command that has an outcome, as JSON.
 pub fn ended(outcome: &Outcome) -> Value {
     let mut body = json!({
         "id": outcome.command_id,
-        "state": word(outcome.verdict),
+        "state": verdict_name(outcome.verdict),
         "type": outcome.command_type,
-        "aggregate": { "type": outcome.aggregate, "id": outcome.aggregate_id, "version": outcome.version },
+        "aggregate": {
+            "type": outcome.aggregate,
+            "id": outcome.aggregate_id,
+            "version": outcome.version,
+        },
         "decided_at": crate::time::text(outcome.decided_at),
-        "links": { "self": location(outcome.command_id) },
+        "links": { "self": command_path(outcome.command_id) },
     });
     if outcome.verdict == Verdict::Refused {
         body["code"] = json!(outcome.code);
         body["detail"] = json!(outcome.detail);
     }
     if outcome.verdict == Verdict::Accepted
-        && let Some(link) = link(&outcome.aggregate, &outcome.aggregate_id)
+        && let Some(path) = resource_path(&outcome.aggregate, &outcome.aggregate_id)
     {
-        body["links"]["result"] = json!(link);
+        body["links"]["result"] = json!(path);
     }
     body
 }
 
-/// A command that nothing is known of yet, as JSON.
+/// The status of a command without a known outcome, as JSON.
 pub fn pending(command: Uuid) -> Value {
-    json!({ "id": command, "state": "pending", "links": { "self": location(command) } })
+    json!({ "id": command, "state": "pending", "links": { "self": command_path(command) } })
 }

@@ -1,14 +1,14 @@
 //! The normal form of a request's path (RFC 3986, section 6.2.2): unreserved characters unescaped,
-//! escapes in capitals, no dot segments. Routes see this form alone, so that equivalent paths are
-//! one resource. It never touches the query.
+//! escapes in capitals, no dot segments. Routes see only this form, so that equivalent paths are
+//! one resource. It never changes the query.
 
 use fluent_uri::Uri as Parsed;
 use hyper::Uri;
 
-/// The URI with its path in normal form; as it is where it has none, such as an escape that is
-/// none.
+/// The URI with its path in normal form, or unchanged when the path has none, such as one with a
+/// malformed escape.
 pub(crate) fn normalized(uri: Uri) -> Uri {
-    // With an authority, because a path may begin with two slashes.
+    // The parser needs an authority, because a path may begin with two slashes.
     if !uri.path().starts_with('/') {
         return uri;
     }
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equivalent_paths_have_one_form_and_the_query_stays() {
+    fn equivalent_paths_have_one_normal_form_and_keep_their_query() {
         for (sent, expected) in [
             ("/v1/products/rye%2Dflour-1kg", "/v1/products/rye-flour-1kg"),
             ("/v1/%6frders?cursor=%2D", "/v1/orders?cursor=%2D"),

@@ -1,5 +1,5 @@
-//! What a client prefers (`Prefer`, RFC 7240), and quoted strings in headers. Both are parsed as
-//! structured fields (RFC 9651) by the `sfv` crate. A line that can't be parsed expresses no
+//! The client's preferences (`Prefer`, RFC 7240) and quoted strings in headers. The `sfv` crate
+//! parses both as structured fields (RFC 9651). A line that can't be parsed expresses no
 //! preference.
 
 use std::convert::Infallible;
@@ -10,18 +10,18 @@ use sfv::{
 };
 use warp::http::HeaderMap;
 
-/// The seconds of the first `wait=N`, as RFC 7240 wants it, not of the last.
+/// The seconds of the first `wait=N` (RFC 7240), not of the last, as structured fields have it.
 pub(crate) fn wait(headers: &HeaderMap) -> Option<u64> {
     let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
     lines
-        // Names of preferences have no case, keys of structured fields are in lower case.
+        // Preferences are case-insensitive, keys of structured fields are in lower case.
         .map(str::to_ascii_lowercase)
         .find_map(|line| {
             Parser::new(&line).parse_dictionary_with_visitor(Wait::default()).ok().flatten()
         })
 }
 
-/// The content of a quoted string.
+/// The content of a quoted string; `None` when the text is malformed.
 pub(crate) fn string(text: &str) -> Option<String> {
     let mut content = None;
     let visitor = |item: BareItemFromInput<'_>| {
@@ -85,21 +85,21 @@ mod tests {
     }
 
     #[test]
-    fn quotes_hide_what_stands_in_them() {
+    fn wait_inside_a_quoted_string_is_ignored() {
         assert_eq!(waited(&[r#"note="a, wait=0", wait=5"#]), Some(5));
         assert_eq!(waited(&[r#"note="\", wait=0", wait=5"#]), Some(5));
         assert_eq!(waited(&[r#"note="wait=5""#]), None);
     }
 
     #[test]
-    fn the_first_wait_of_all_lines_counts() {
+    fn first_wait_of_all_lines_counts() {
         assert_eq!(waited(&["respond-async, Wait=10; x=1", "wait=5"]), Some(10));
         assert_eq!(waited(&["wait=3, wait=7"]), Some(3));
         assert_eq!(waited(&["return=minimal", r#"wait="4""#]), Some(4));
     }
 
     #[test]
-    fn what_is_no_number_of_seconds_is_no_preference() {
+    fn wait_without_a_number_of_seconds_is_no_preference() {
         for line in
             ["", "wait", "wait=", "wait=-1", "wait=1.5", "wait=x", "wait=(1 2)", "wait=5,,", "=5"]
         {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_ends_with_its_quote() {
+    fn quoted_string_ends_with_its_quote() {
         assert_eq!(string(r#""k-1""#).as_deref(), Some("k-1"));
         assert_eq!(string(r#""k\"1""#).as_deref(), Some("k\"1"));
         for wrong in [r#""k"#, r#""k"x"#, "k"] {

@@ -1,6 +1,5 @@
-//! How every failure looks: one `Problem`, `application/problem+json` after RFC 9457, warp's own
-//! rejections included. Never says more than the client may know: causes are logged where they are
-//! handled.
+//! Failures as the client sees them: one `Problem`, `application/problem+json` by RFC 9457. It
+//! never says more than the client may know: causes are logged where they are handled.
 
 use std::{convert::Infallible, fmt, time::Duration};
 
@@ -8,7 +7,7 @@ use serde_json::{Map, Value, json};
 use warp::{
     Rejection, Reply,
     http::{HeaderName, HeaderValue, StatusCode, header},
-    reject::Reject,
+    reject::MethodNotAllowed,
     reply::Response,
 };
 
@@ -18,8 +17,9 @@ pub struct Problem {
     status: StatusCode,
     /// A word for programs; the last part of the type.
     code: String,
+    /// A sentence for people.
     detail: String,
-    /// Further members.
+    /// Further fields of the body.
     more: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -29,8 +29,6 @@ impl fmt::Debug for Problem {
         write!(f, "Problem({} {}: {})", self.status.as_u16(), self.code, self.detail)
     }
 }
-
-impl Reject for Problem {}
 
 impl Problem {
     /// A failure with this status; `code` is a word for programs, `detail` a sentence for people.
@@ -44,33 +42,30 @@ impl Problem {
         }
     }
 
-    /// The request can't be understood or holds a value that is not allowed.
+    /// 400: the request can't be understood or holds a value that is not allowed.
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
     }
 
-    /// One member of the body has a value that is not allowed.
-    pub fn field(name: &str, detail: impl Into<String>) -> Self {
-        Self::invalid(format!("{name}: {}", detail.into())).with("field", json!(name))
+    /// 400: a field of the body, or a parameter of the query, has a value that is not allowed.
+    pub fn field(name: &str, expected: impl Into<String>) -> Self {
+        Self::invalid(format!("{name}: {}", expected.into())).with("field", json!(name))
     }
 
-    /// There is no such thing, or it is another's.
+    /// 404: the resource does not exist, or it belongs to another user.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "This resource does not exist.")
     }
 
-    /// The path is known, but not with this method.
+    /// 405: the path is known, but not with this method.
     pub fn method_not_allowed(allowed: &[&str]) -> Self {
         let allowed = allowed.join(", ");
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            format!("Allowed here: {allowed}."),
-        )
-        .header(header::ALLOW, &allowed)
+        let detail = format!("This path allows {allowed}.");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            .header(header::ALLOW, &allowed)
     }
 
-    /// Nobody is logged in, or the token is no good.
+    /// 401: the request has no token, or one that is not valid.
     pub fn unauthorized(code: &str, detail: &str) -> Self {
         let challenge = match code {
             "invalid_token" => r#"Bearer realm="millrace", error="invalid_token""#,
@@ -80,40 +75,48 @@ impl Problem {
             .header(header::WWW_AUTHENTICATE, challenge)
     }
 
-    /// Logged in, but not as someone who may.
+    /// 403: only admins may do this.
     pub fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "This is for admins.")
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Only admins may do this.")
     }
 
-    /// Address and password do not belong together. Says the same for an unknown address.
+    /// 401: address and password do not match. The same for an unknown address.
     pub fn wrong_credentials() -> Self {
         Self::unauthorized("wrong_credentials", "The address or the password is wrong.")
     }
 
-    /// Something that the gateway needs does not answer.
+    /// 503: a part that the gateway needs does not answer.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             .retry_after(Duration::from_secs(1))
     }
 
-    /// So many requests are being answered that this one is not begun.
+    /// 503: too many requests are in flight, so this one was not begun.
     pub fn overloaded() -> Self {
-        let detail = "Too many requests are being answered. Nothing of this one has been done.";
+        let detail = "Too many requests are in flight. This one was not begun.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
             .retry_after(Duration::from_secs(1))
     }
 
-    /// Too many requests, or too many wrong passwords.
+    /// 429: too many requests, or too many wrong passwords.
     pub fn too_many(code: &str, detail: &str, wait: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(wait)
     }
 
-    /// What the representation was expected to be is not what it is.
+    /// 412: the representation is not the one that the request expects.
     pub fn precondition_failed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", detail)
     }
 
-    /// Adds a member to the body.
+    /// 500: a fault of the gateway. Logs what was tried and why it failed, and tells the client
+    /// neither.
+    pub fn internal(doing: &str, error: &dyn fmt::Display) -> Self {
+        tracing::error!(%error, "{doing} failed");
+        let detail = "An internal error occurred.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// Adds a field to the body.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
         self.more.insert(name.to_owned(), value);
@@ -129,21 +132,11 @@ impl Problem {
         self
     }
 
-    /// Says when to try again: whole seconds, rounded up.
+    /// Adds `Retry-After`, in whole seconds, rounded up.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         self.header(header::RETRY_AFTER, &seconds.max(1).to_string())
-    }
-
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// The word for programs.
-    pub fn code(&self) -> &str {
-        &self.code
     }
 }
 
@@ -168,30 +161,18 @@ impl Reply for Problem {
     }
 }
 
-/// Renders whatever a filter rejected with.
+/// Renders the rejections of warp's filters. Only the inner listener's routes reject, for another
+/// path or method; all of them take GET alone.
 ///
 /// # Errors
 /// Never: each rejection becomes a response.
 pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
-    let problem = if let Some(problem) = rejection.find::<Problem>() {
-        problem.clone()
-    } else if rejection.is_not_found() {
+    let problem = if rejection.is_not_found() {
         Problem::not_found()
-    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
-        // The outer routes answer this themselves, the inner ones take nothing else.
+    } else if rejection.find::<MethodNotAllowed>().is_some() {
         Problem::method_not_allowed(&["GET"])
-    } else if rejection.find::<warp::reject::PayloadTooLarge>().is_some() {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large.")
-    } else if rejection.find::<warp::reject::LengthRequired>().is_some() {
-        Problem::new(StatusCode::LENGTH_REQUIRED, "length_required", "Say how long the body is.")
-    } else if rejection.find::<warp::reject::UnsupportedMediaType>().is_some() {
-        Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "Send application/json.",
-        )
     } else {
-        tracing::debug!(?rejection, "a rejection without a problem of its own");
+        tracing::debug!(?rejection, "a filter rejected a request for an unknown reason");
         Problem::invalid("The request can't be understood.")
     };
     Ok(problem.into_response())

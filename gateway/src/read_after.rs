@@ -1,97 +1,80 @@
-//! `Read-After`: reading one's own writes. A read waits a little until the read models hold what it
-//! names, and says how stale it is if they do not. Tells nothing of another's things.
+//! `Read-After`: read-your-writes consistency. A read waits for a short time until the read models
+//! hold the versions that the header names, and says how stale it is if they do not. It never tells
+//! anything about another user's aggregates.
 
 use std::time::Duration;
 
+use schemas::bounds;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 use warp::{http::HeaderName, reply::Response};
 
 use crate::{
     auth::Caller,
-    call::{Call, set},
-    input,
+    call::Call,
+    headers::set,
     problem::Problem,
-    reads::ReadError,
+    reads::{ReadError, Reads},
 };
 
-/// How long a read waits for what it is to come after.
-const READ_AFTER_MAX: Duration = Duration::from_secs(2);
-const READ_AFTER_EVERY: Duration = Duration::from_millis(20);
-/// `Read-After` may name so many.
-const READ_AFTER_COUNT_MAX: usize = 8;
+/// How long a read waits for the versions.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// The polling interval for the versions.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// How many versions the header may name.
+const VERSIONS_MAX: usize = 8;
 const READ_AFTER: &str = "read-after";
-const READ_AFTER_SATISFIED: HeaderName = HeaderName::from_static("read-after-satisfied");
-const READ_AFTER_HELD: HeaderName = HeaderName::from_static("read-after-held");
+const SATISFIED: HeaderName = HeaderName::from_static("read-after-satisfied");
+const HELD: HeaderName = HeaderName::from_static("read-after-held");
+const AGGREGATES: [&str; 4] = ["user", "order", "stock", "notification"];
 
-impl Call {
-    /// Waits until the read models hold what `Read-After` names, and answers with what came of it.
-    /// Another's things are never held, so that nothing can be learnt of them.
+/// The result of `Read-After`: the versions that the read models do not hold yet; `None` without
+/// the header.
+pub struct ReadAfter(Option<Vec<String>>);
+
+impl ReadAfter {
+    /// Waits until the read models hold what the request's `Read-After` names. Another user's
+    /// aggregate counts as never held, so that a client can't learn anything about it.
     ///
     /// # Errors
-    /// The problem to answer with, if the header can't be read.
-    pub async fn read_after(&self) -> Result<ReadAfter, Problem> {
-        let lines = self.headers.get_all(READ_AFTER).iter();
-        let text: Vec<_> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
-        let mut wanted = Vec::new();
-        for item in text.iter().flat_map(|line| line.split(',')) {
-            wanted.push(Wanted::parse(item.trim()).ok_or_else(|| {
-                Problem::invalid(
-                    "Read-After: <aggregate>/<id>@<version>, such as order/4711@2, or several with commas.",
-                )
-            })?);
-        }
+    /// Returns a 400 problem when the header can't be parsed, and 503 when a store does not answer.
+    pub async fn wait(call: &Call) -> Result<Self, Problem> {
+        let wanted = Wanted::all(call)?;
         if wanted.is_empty() {
-            return Ok(ReadAfter(None));
+            return Ok(Self(None));
         }
-        if wanted.len() > READ_AFTER_COUNT_MAX {
-            return Err(Problem::invalid(format!(
-                "Read-After names {READ_AFTER_COUNT_MAX} things at most."
-            )));
-        }
-        let caller = self.caller().ok();
-        let deadline = tokio::time::Instant::now() + READ_AFTER_MAX;
+        let caller = call.caller().ok();
+        let deadline = Instant::now() + WAIT_MAX;
         loop {
             let mut stale = Vec::new();
             for wanted in &wanted {
-                let held = self.held(caller.as_ref(), wanted).await?;
+                let held = wanted.held(&*call.state.reads, caller.as_ref()).await?;
                 if held.is_none_or(|held| held < wanted.version) {
-                    stale.push(format!("{}/{}@{}", wanted.aggregate, wanted.id, held.unwrap_or(0)));
+                    let held = held.unwrap_or(0);
+                    stale.push(format!("{}/{}@{held}", wanted.aggregate, wanted.id));
                 }
             }
-            if stale.is_empty() || tokio::time::Instant::now() >= deadline {
+            if stale.is_empty() || Instant::now() >= deadline {
                 let result = if stale.is_empty() { "held" } else { "stale" };
-                self.state.metrics.read_after.with_label_values(&[result]).inc();
-                return Ok(ReadAfter(Some(stale)));
+                call.state.metrics.read_after.with_label_values(&[result]).inc();
+                return Ok(Self(Some(stale)));
             }
-            tokio::time::sleep(READ_AFTER_EVERY).await;
+            sleep(INTERVAL).await;
         }
     }
 
-    async fn held(
-        &self,
-        caller: Option<&Caller>,
-        wanted: &Wanted,
-    ) -> Result<Option<i64>, ReadError> {
-        let reads = &self.state.reads;
-        let own = |owner: Uuid| caller.is_some_and(|caller| caller.user_id == owner);
-        let id = || Uuid::parse_str(&wanted.id).ok();
-        Ok(match (wanted.aggregate.as_str(), id()) {
-            ("stock", _) => reads.version("stock", &wanted.id).await?,
-            ("user", Some(id)) if own(id) => reads.version("user", &id.to_string()).await?,
-            ("order", Some(id)) => {
-                reads.order(id).await?.filter(|order| own(order.user_id)).map(|o| o.version)
-            }
-            ("notification", Some(id)) => reads
-                .notification(id)
-                .await?
-                .filter(|notification| own(notification.user_id))
-                .map(|n| n.version),
-            _ => None,
-        })
+    /// The response with the `Read-After` headers.
+    pub fn apply_headers(self, mut response: Response) -> Response {
+        let Some(stale) = self.0 else { return response };
+        set(&mut response, SATISFIED, if stale.is_empty() { "true" } else { "false" });
+        if !stale.is_empty() {
+            set(&mut response, HELD, &stale.join(", "));
+        }
+        response
     }
 }
 
-/// One thing that `Read-After` names.
+/// One version that the header names.
 struct Wanted {
     aggregate: String,
     id: String,
@@ -99,33 +82,53 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn all(call: &Call) -> Result<Vec<Self>, Problem> {
+        let invalid = || {
+            let detail = "Read-After: expected <aggregate>/<id>@<version>, such as order/4711@2, \
+                          or several of them separated by commas.";
+            Problem::invalid(detail)
+        };
+        let lines = call.headers.get_all(READ_AFTER).iter();
+        let lines: Vec<_> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
+        let items = lines.iter().flat_map(|line| line.split(','));
+        let wanted: Option<Vec<_>> = items.map(|item| Self::parse(item.trim())).collect();
+        let wanted = wanted.ok_or_else(invalid)?;
+        if wanted.len() > VERSIONS_MAX {
+            let detail = format!("Read-After: expected at most {VERSIONS_MAX} versions.");
+            return Err(Problem::invalid(detail));
+        }
+        Ok(wanted)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (name, version) = text.rsplit_once('@')?;
         let (aggregate, id) = name.split_once('/')?;
-        let known = ["user", "order", "stock", "notification"].contains(&aggregate);
-        // Neither a SKU nor a UUID has quotes or commas, so a list of them is split at every comma.
-        let id_fine = input::is_sku(id);
+        // Neither a SKU nor a UUID holds a comma, so the list is split at every comma.
+        let is_valid = AGGREGATES.contains(&aggregate) && bounds::is_sku(id);
         let version = version.parse().ok().filter(|version| *version >= 0)?;
-        (known && id_fine).then(|| Self { aggregate: aggregate.into(), id: id.into(), version })
+        is_valid.then(|| Self { aggregate: aggregate.into(), id: id.into(), version })
     }
-}
 
-/// What came of `Read-After`: nothing was asked for, or what the read models do not hold yet.
-pub struct ReadAfter(Option<Vec<String>>);
-
-impl ReadAfter {
-    /// Says so in the answer.
-    pub fn told(self, mut response: Response) -> Response {
-        if let Some(stale) = self.0 {
-            set(
-                &mut response,
-                READ_AFTER_SATISFIED,
-                if stale.is_empty() { "true" } else { "false" },
-            );
-            if !stale.is_empty() {
-                set(&mut response, READ_AFTER_HELD, &stale.join(", "));
+    /// The version that the read model holds; `None` also for another user's aggregate.
+    async fn held(
+        &self,
+        reads: &dyn Reads,
+        caller: Option<&Caller>,
+    ) -> Result<Option<i64>, ReadError> {
+        let is_own = |owner: Uuid| caller.is_some_and(|caller| caller.user_id == owner);
+        match (self.aggregate.as_str(), Uuid::parse_str(&self.id).ok()) {
+            ("stock", _) => reads.version("stock", &self.id).await,
+            ("user", Some(id)) if is_own(id) => reads.version("user", &id.to_string()).await,
+            ("order", Some(id)) => {
+                let order = reads.order(id).await?.filter(|order| is_own(order.user_id));
+                Ok(order.map(|order| order.version))
             }
+            ("notification", Some(id)) => {
+                let notification = reads.notification(id).await?;
+                let own = notification.filter(|notification| is_own(notification.user_id));
+                Ok(own.map(|notification| notification.version))
+            }
+            _ => Ok(None),
         }
-        response
     }
 }

@@ -1,7 +1,7 @@
-//! What the gateway reads: the projections, behind one trait that route tests fake. Nothing is ever
-//! written through it.
+//! The projections as the gateway reads them, behind one trait that route tests fake. It never
+//! writes anything.
 
-use std::collections::BTreeMap;
+use std::pin::Pin;
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use schemas::Outcome;
@@ -9,22 +9,46 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::auth::Role;
+use crate::{
+    auth::Role,
+    health::{self, Cause, Health},
+    problem::Problem,
+};
 
 pub use projections::views::Cursor;
 
 /// A store did not answer, or not with what was expected.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("reading {what}: {why}")]
+#[error("reading {what}: {source}")]
 pub struct ReadError {
     /// What was read.
     pub what: &'static str,
-    /// What happened.
-    pub why: String,
+    /// Why that failed.
+    pub source: Cause,
 }
 
-/// An answer of a store.
+impl ReadError {
+    /// Reading `what` failed for this reason.
+    pub fn new(
+        what: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { what, source: health::cause(source) }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        tracing::error!(%error, "a store did not answer");
+        Problem::unavailable("A store does not answer.")
+    }
+}
+
+/// The answer of a store.
 pub type Read<'a, T> = BoxFuture<'a, Result<T, ReadError>>;
+
+/// Ends when a command's outcome is stored. It may never end, even if there is an outcome.
+pub type Notice = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,22 +59,22 @@ pub struct User {
     pub email: String,
     /// The name.
     pub name: String,
-    /// What they may do.
+    /// The user's role.
     pub role: Role,
-    /// Its version.
+    /// The aggregate's version.
     pub version: i64,
 }
 
-/// What a password is compared with.
+/// What a password is verified against.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Credential {
-    /// Whose it is.
+    /// The user.
     pub user_id: Uuid,
-    /// What they may do.
+    /// The user's role.
     pub role: Role,
     /// The password's hash, as a PHC string.
     pub password_hash: String,
-    /// Which password of theirs it is.
+    /// The number of the user's password, from 1.
     pub credential_version: i32,
 }
 
@@ -67,7 +91,7 @@ pub struct Product {
     pub currency: String,
     /// Pieces that can be ordered.
     pub available: i64,
-    /// Its version.
+    /// The aggregate's version.
     pub version: i64,
 }
 
@@ -76,131 +100,128 @@ pub struct Product {
 pub struct Order {
     /// The order's id.
     pub id: Uuid,
-    /// Whose it is; the reader's own, so it is not shown.
+    /// The user who placed it; always the reader, so it is not shown.
     #[serde(skip)]
     pub user_id: Uuid,
-    /// placed, confirmed, rejected, cancelled.
+    /// `placed`, `confirmed`, `rejected` or `cancelled`.
     pub status: String,
-    /// What is ordered.
+    /// The lines.
     pub lines: Vec<Line>,
-    /// What it costs in minor units, once that is known.
+    /// The total in minor units, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_minor: Option<i64>,
-    /// The currency of it.
+    /// The total's currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// Why it was rejected or cancelled.
+    /// The reason of a rejection or cancellation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it was placed.
     pub placed_at: String,
-    /// Its version.
+    /// The aggregate's version.
     pub version: i64,
 }
 
 /// A line of an order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
-    /// What.
+    /// The stock-keeping unit.
     pub sku: String,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
-    /// For how much each, once that is known.
+    /// The price of one piece, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit_price_minor: Option<i64>,
 }
 
-/// An event in the history of an order.
+/// An entry in the history of an order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Happened {
-    /// The order's version after it.
+pub struct HistoryEntry {
+    /// The order's version after the event.
     pub version: i64,
     /// The event's name.
     #[serde(rename = "type")]
     pub kind: String,
-    /// When.
+    /// When the event was decided.
     pub at: String,
-    /// What the event says.
+    /// The event's fields.
     pub data: Value,
 }
 
 /// A notification.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Notification {
-    /// Its id.
+    /// The notification's id.
     pub id: Uuid,
-    /// Whose it is.
+    /// The user who gets it.
     #[serde(skip)]
     pub user_id: Uuid,
-    /// What it is about: `order_confirmed`.
+    /// The kind of notification, such as `order_confirmed`.
     pub kind: String,
-    /// A line.
+    /// The title, one line.
     pub title: String,
     /// The text.
     pub body: String,
     /// The order that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
-    /// Whether it has been read.
+    /// Whether the user has read it.
     pub read: bool,
     /// When it was raised.
     pub raised_at: String,
-    /// What came of the mail, if one was to be sent.
+    /// The status of the mail, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<String>,
-    /// Its version.
+    /// The aggregate's version.
     pub version: i64,
 }
 
-/// Some of a list, and where the rest begins.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
-    /// The things.
+    /// The items.
     pub items: Vec<T>,
-    /// What to ask for the next ones with.
+    /// The cursor of the next page, if there is one.
     pub next: Option<String>,
 }
 
-/// Whose events are watched.
+/// Which events a client of the live stream may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watch {
-    /// One user's own.
+pub enum StreamScope {
+    /// Those of one user.
     Own(Uuid),
-    /// Everyone's, personal fields masked.
+    /// All, with personal fields masked.
     All,
 }
 
-/// What a watcher gets.
+/// An item of the live stream.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
-    /// Where a stream without a position begins, so that a client cut off before its first event
-    /// misses none.
+pub enum StreamItem {
+    /// The position where a new stream begins, so that a client that is cut off before its first
+    /// event misses none.
     Begin {
-        /// The position to go on from.
+        /// The position.
         position: String,
     },
     /// An event.
     Event {
-        /// The position after it, to go on from.
+        /// The position after the event.
         position: String,
         /// The event's name.
         kind: String,
-        /// What it says, with its headers.
+        /// The event's fields and headers.
         data: Value,
     },
-    /// Events are missing from here on: read what you show anew.
+    /// Events are missing here: the client must read again what it shows.
     Reset {
         /// The position after the gap.
         position: String,
     },
 }
 
-/// A store by its name, and why it does not answer, if it does not.
-pub type Health = BTreeMap<&'static str, Result<(), String>>;
-
 /// The read models.
 pub trait Reads: Send + Sync {
-    /// A user who has not been deactivated.
+    /// A user; `None` also for a deactivated one.
     fn user(&self, id: Uuid) -> Read<'_, Option<User>>;
     /// The credential of the user with this address.
     fn credential_by_email<'a>(
@@ -209,14 +230,13 @@ pub trait Reads: Send + Sync {
     ) -> Read<'a, Option<Credential>>;
     /// The credential of this user.
     fn credential(&self, user_id: Uuid) -> Read<'_, Option<Credential>>;
-    /// What became of a command.
+    /// The outcome of a command.
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>>;
-    /// Resolves to a future that ends when a command's outcome has come; that may never happen,
-    /// even if it has.
-    fn notice(&self, command: Uuid) -> BoxFuture<'_, BoxFuture<'static, ()>>;
-    /// Which version of an aggregate its read model holds.
+    /// Subscribes to the notification of a command's outcome.
+    fn notice(&self, command: Uuid) -> Notice;
+    /// The version of an aggregate that its read model holds.
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>>;
-    /// Products by SKU, after `after`.
+    /// Products by SKU, those after `after`.
     fn products<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Read<'a, Page<Product>>;
     /// A product.
     fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>>;
@@ -225,7 +245,7 @@ pub trait Reads: Send + Sync {
     /// An order.
     fn order(&self, id: Uuid) -> Read<'_, Option<Order>>;
     /// The events of an order, oldest first.
-    fn history(&self, order_id: Uuid) -> Read<'_, Vec<Happened>>;
+    fn history(&self, order_id: Uuid) -> Read<'_, Vec<HistoryEntry>>;
     /// A user's notifications, newest first.
     fn notifications(
         &self,
@@ -233,12 +253,16 @@ pub trait Reads: Send + Sync {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Read<'_, Page<Notification>>;
-    /// How many of them are unread.
+    /// The number of a user's unread notifications; `None` while it is unknown.
     fn unread(&self, user_id: Uuid) -> Read<'_, Option<i64>>;
     /// A notification.
     fn notification(&self, id: Uuid) -> Read<'_, Option<Notification>>;
-    /// Events as they happen, from after `position`.
-    fn watch(&self, watch: Watch, position: Option<String>) -> Read<'_, BoxStream<'static, Seen>>;
-    /// Whether the stores answer.
+    /// The live stream after `position`, or from now on.
+    fn stream(
+        &self,
+        scope: StreamScope,
+        position: Option<String>,
+    ) -> Read<'_, BoxStream<'static, StreamItem>>;
+    /// Whether the stores answer, and why not.
     fn health(&self) -> BoxFuture<'_, Health>;
 }

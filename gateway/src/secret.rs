@@ -1,11 +1,16 @@
-//! The gateway's secret and what is derived from it: one key for each purpose, and keyed hashes
-//! with them. Never shows a key; two purposes never share one.
+//! The gateway's secret, the keys that derive from it (one for each purpose), and keyed hashes. It
+//! never shows a key, and no two purposes share one.
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-/// Thirty-two bytes that every gateway of a system shares.
+/// 32 bytes that all gateways of a system share.
 pub struct Secret(secrecy::SecretBox<[u8; 32]>);
+
+/// The text of the secret is malformed.
+#[derive(Debug, thiserror::Error)]
+#[error("expected 64 hexadecimal digits: {0}")]
+pub struct SecretError(#[source] hex::FromHexError);
 
 /// A key for one purpose.
 #[derive(Clone)]
@@ -24,17 +29,17 @@ impl std::fmt::Debug for Key {
 }
 
 impl Secret {
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     ///
     /// # Errors
-    /// What is expected, if `text` is something else.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    /// Returns an error when `text` is something else.
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| "it must hold 64 hexadecimal digits")?;
+        hex::decode_to_slice(text, &mut bytes).map_err(SecretError)?;
         Ok(Self(secrecy::SecretBox::new(Box::new(bytes))))
     }
 
-    /// The key for what `label` names.
+    /// The key for the purpose that `label` names.
     pub fn key(&self, label: &str) -> Key {
         use secrecy::ExposeSecret;
         Key::new(&Key::new(self.0.expose_secret()).mac(&[label.as_bytes()]))
@@ -43,15 +48,15 @@ impl Secret {
 
 impl Key {
     fn new(bytes: &[u8; 32]) -> Self {
-        // HMAC takes keys of any length; the error type is for other MACs.
+        // HMAC accepts keys of any length; the error type is for other MACs.
         Self(
             <Hmac<Sha256> as Mac>::new_from_slice(bytes)
-                .unwrap_or_else(|_| unreachable!("any length is fine")),
+                .unwrap_or_else(|_| unreachable!("HMAC accepts any length")),
         )
     }
 
-    /// The keyed hash of these parts. Each is hashed with its length, so that `["ab", "c"]` differs
-    /// from `["a", "bc"]`.
+    /// The keyed hash of these parts. Each part is hashed with its length, so that `["ab", "c"]`
+    /// differs from `["a", "bc"]`.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.0.clone();
         for part in parts {
@@ -67,12 +72,12 @@ impl Key {
     }
 }
 
-/// The hash of something that is already secret and random, such as a token; in hexadecimal digits.
+/// The hash, in hexadecimal digits, of a value that is secret and random already, such as a token.
 pub fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Whether two byte strings are the same, in a time that tells nothing.
+/// Whether two byte strings are equal, in constant time.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     subtle::ConstantTimeEq::ct_eq(a, b).into()
 }
@@ -82,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn purposes_and_parts_are_told_apart() {
+    fn hashes_differ_by_purpose_and_by_the_borders_of_parts() {
         let secret = Secret::parse(&"07".repeat(32)).expect("a secret");
         assert_ne!(secret.key("a").mac(&[b"x"]), secret.key("b").mac(&[b"x"]));
         assert_ne!(secret.key("a").mac(&[b"ab", b"c"]), secret.key("a").mac(&[b"a", b"bc"]));
@@ -90,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_refused() {
+    fn short_secret_is_refused() {
         assert!(Secret::parse("00").is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Serves the routes through hyper: with a timeout for headers, a cap on connections, and a
-//! graceful end. warp's own server has none of these.
+//! Serves the routes through hyper, with a timeout for headers, a bound on connections, and a
+//! graceful shutdown. warp's own server has none of these.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,40 +15,41 @@ use warp::{filters::BoxedFilter, http::Method, reply::Response};
 
 use crate::{client::Peer, path};
 
-/// How long a client may take for a request's headers, and be idle before them: longer than a
-/// balancer keeps an idle connection (nginx: 60 s), so that it is never closed under a request that
-/// the balancer dares not repeat.
-const HEADERS_MAX: Duration = Duration::from_secs(75);
+/// How long a client may take for a request's headers, the idle time before them included. It is
+/// longer than the load balancer keeps an idle connection (nginx: 60 s). Otherwise the gateway
+/// could close a connection just when the load balancer sends a request that it must not repeat.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(75);
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// After a failed accept, such as one without a free descriptor.
+/// The pause after a failed accept, such as one without a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What is served, and with which bounds.
+/// A server of HTTP/1.1.
 pub struct Server {
     /// The routes.
     pub routes: BoxedFilter<(Response,)>,
-    /// Connections at once.
+    /// Open connections at most.
     pub connections_max: usize,
-    /// How long requests in flight have at the end.
-    pub drain: Duration,
-    /// Open connections, for operators.
+    /// How long requests in flight may take after the shutdown has begun.
+    pub drain_timeout: Duration,
+    /// The metric of open connections.
     pub connections: IntGauge,
 }
 
 impl Server {
-    /// Serves until `shutdown` resolves; then accepts no more, and lets what is in flight finish.
+    /// Serves until `shutdown` resolves; then accepts no connection any more, and waits for the
+    /// requests in flight.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let service = TowerToHyperService::new(warp::service(self.routes));
-        let places = Arc::new(Semaphore::new(self.connections_max));
+        let permits = Arc::new(Semaphore::new(self.connections_max));
         let graceful = GracefulShutdown::new();
         tokio::pin!(shutdown);
         loop {
-            // Without a free place nothing is accepted: clients wait in the kernel's queue.
+            // Without a free permit nothing is accepted: clients wait in the kernel's queue.
             let accepted = async {
-                let place = places.clone().acquire_owned().await;
-                (place, listener.accept().await)
+                let permit = permits.clone().acquire_owned().await;
+                (permit, listener.accept().await)
             };
-            let (place, accepted) = tokio::select! {
+            let (permit, accepted) = tokio::select! {
                 () = &mut shutdown => break,
                 accepted = accepted => accepted,
             };
@@ -63,10 +64,12 @@ impl Server {
             let _ = stream.set_nodelay(true);
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new())
-                .header_read_timeout(HEADERS_MAX)
+                .header_read_timeout(HEADERS_TIMEOUT)
                 .max_buf_size(HEADER_BYTES_MAX);
-            let connection = http
-                .serve_connection(TokioIo::new(stream), Prepared { inner: service.clone(), peer });
+            let connection = http.serve_connection(
+                TokioIo::new(stream),
+                Normalizing { inner: service.clone(), peer },
+            );
             let connection = graceful.watch(connection);
             let gauge = self.connections.clone();
             gauge.inc();
@@ -75,24 +78,25 @@ impl Server {
                     tracing::debug!(%error, "a connection ended");
                 }
                 gauge.dec();
-                drop(place);
+                drop(permit);
             });
         }
         drop(listener);
-        if tokio::time::timeout(self.drain, graceful.shutdown()).await.is_err() {
-            tracing::warn!(seconds = self.drain.as_secs(), "some requests did not finish in time");
+        if tokio::time::timeout(self.drain_timeout, graceful.shutdown()).await.is_err() {
+            let seconds = self.drain_timeout.as_secs();
+            tracing::warn!(seconds, "some requests did not finish before the shutdown");
         }
     }
 }
 
-/// Tells the routes who is there, brings the path into its normal form, and answers HEAD as GET:
-/// hyper leaves the body out.
-struct Prepared<S> {
+/// Adds the peer's address to each request, brings its path into normal form, and turns HEAD into
+/// GET: hyper leaves out the body.
+struct Normalizing<S> {
     inner: S,
     peer: SocketAddr,
 }
 
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Prepared<S> {
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Normalizing<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -134,7 +138,7 @@ mod tests {
         let server = Server {
             routes,
             connections_max,
-            drain: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(5),
             connections: connections.clone(),
         };
         let ended = tokio::spawn(server.run(listener, async move { asked.notified().await }));
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn head_is_get_without_a_body_and_the_peer_is_known() {
+    async fn head_is_answered_as_get_without_a_body() {
         let routes = warp::get()
             .and(warp::ext::get::<Peer>())
             .map(|Peer(address)| format!("you are {address}").into_response())
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_escaped_path_reaches_the_route_of_its_normal_form() {
+    async fn escaped_path_reaches_the_route_of_its_normal_form() {
         let routes =
             warp::path!("v1" / "products" / String).map(|sku: String| sku.into_response()).boxed();
         let running = serve(routes, 4).await;
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_in_flight_finishes_and_nothing_new_begins() {
+    async fn shutdown_finishes_requests_in_flight_and_accepts_no_connection() {
         let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let routes = {
             let (arrived, go) = (arrived.clone(), go.clone());
@@ -213,11 +217,11 @@ mod tests {
         go.notify_one();
 
         assert!(answer(stream).await.ends_with("done"));
-        running.ended.await.expect("left");
+        running.ended.await.expect("the end");
     }
 
     #[tokio::test]
-    async fn connections_are_capped() {
+    async fn connection_above_the_bound_waits_until_another_one_closes() {
         let running = serve(warp::any().map(|| "hello".into_response()).boxed(), 1).await;
         let idle = TcpStream::connect(running.address).await.expect("a connection");
         while running.connections.get() == 0 {
@@ -227,7 +231,7 @@ mod tests {
             sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         assert_eq!(running.connections.get(), 1);
 
-        // Its turn comes when the first one leaves.
+        // The second connection is accepted when the first one closes.
         drop(idle);
         assert!(answer(second).await.ends_with("hello"));
     }

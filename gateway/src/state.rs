@@ -1,5 +1,5 @@
-//! What every route has at hand. Holds nothing that another gateway would need: each request can go
-//! to any of them.
+//! The gateway's parts, shared by all requests. It holds nothing that another gateway would need:
+//! any gateway can answer any request.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,148 +10,138 @@ use tokio::{
 
 use crate::{
     auth::{Backoff, Passwords, RefreshTokens, Tokens},
+    client::Networks,
     commands::Commands,
     counters::Counters,
+    health::{self, Health},
     ids::Ids,
-    limit::Limit,
+    limit::{Limit, Limiter},
     metrics::Metrics,
-    reads::{Health, Reads},
+    reads::Reads,
     secret::Secret,
     streams::{Bounds, Streams},
 };
 
-/// The parts that a gateway is put together from.
+/// What a [`State`] is built from.
 pub struct Parts {
-    /// The gateway's secret.
+    /// The secret that the gateway's keys are derived from.
     pub secret: Secret,
-    /// Access tokens.
+    /// Issues and verifies access tokens.
     pub tokens: Tokens,
-    /// Passwords.
+    /// Hashes and verifies passwords.
     pub passwords: Passwords,
-    /// Where commands go.
+    /// The log.
     pub commands: Arc<dyn Commands>,
-    /// Where answers come from.
+    /// The projections.
     pub reads: Arc<dyn Reads>,
-    /// Where requests are counted.
+    /// The counters in Redis.
     pub counters: Arc<dyn Counters>,
-    /// The limit of requests.
+    /// The limit of requests of one address.
     pub limit: Limit,
-    /// Clients of the live stream at once.
+    /// The proxies whose `X-Forwarded-For` is trusted.
+    pub trusted_proxies: Networks,
+    /// The bounds of the live stream's clients.
     pub streams: Bounds,
-    /// Requests that are answered at once.
+    /// Requests in flight at most.
     pub requests_max: usize,
-    /// Ready or not is found out at most so often.
-    pub health_every: Duration,
-    /// What is counted for operators.
+    /// How long a health check's result is cached.
+    pub health_max_age: Duration,
+    /// The metrics.
     pub metrics: Metrics,
 }
 
-/// What every route has at hand.
+/// The gateway's parts.
 pub struct State {
-    /// Computes ids.
+    /// Computes ids and fingerprints.
     pub ids: Ids,
-    /// Access tokens.
+    /// Issues and verifies access tokens.
     pub tokens: Tokens,
-    /// Refresh tokens.
+    /// Issues and verifies refresh tokens.
     pub refresh_tokens: RefreshTokens,
-    /// Passwords.
+    /// Hashes and verifies passwords.
     pub passwords: Passwords,
-    /// Accounts whose passwords are being guessed.
+    /// Delays guesses of an account's password.
     pub backoff: Backoff,
-    /// Where commands go.
+    /// The log.
     pub commands: Arc<dyn Commands>,
-    /// Where answers come from.
+    /// The projections.
     pub reads: Arc<dyn Reads>,
-    /// Where requests are counted.
+    /// The counters in Redis.
     pub counters: Arc<dyn Counters>,
-    /// The limit of requests.
-    pub limit: Limit,
-    /// Room for clients of the live stream.
+    /// Counts requests by address.
+    pub limiter: Limiter,
+    /// The proxies whose `X-Forwarded-For` is trusted.
+    pub trusted_proxies: Networks,
+    /// The live stream's clients.
     pub streams: Arc<Streams>,
-    /// Room for requests until their answers begin.
-    pub requests: Arc<Semaphore>,
-    /// What is counted for operators.
+    /// A permit for each request in flight.
+    pub requests: Semaphore,
+    /// The metrics.
     pub metrics: Metrics,
     draining: watch::Sender<bool>,
-    health_every: Duration,
+    health_max_age: Duration,
     health: Mutex<Option<(Instant, Health)>>,
 }
 
 impl State {
-    /// Put together from `parts`.
+    /// A state of these parts.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { counters, metrics, .. } = parts;
         Arc::new(Self {
             ids: Ids::new(&parts.secret),
             tokens: parts.tokens,
             refresh_tokens: RefreshTokens::new(parts.secret.key("refresh-token")),
             passwords: parts.passwords,
-            backoff: Backoff::new(parts.counters.clone(), parts.metrics.clone()),
+            backoff: Backoff::new(counters.clone(), metrics.clone()),
             commands: parts.commands,
             reads: parts.reads,
-            counters: parts.counters,
-            limit: parts.limit,
+            limiter: Limiter::new(parts.limit, counters.clone(), metrics.clone()),
+            counters,
+            trusted_proxies: parts.trusted_proxies,
             streams: Streams::new(parts.streams),
-            requests: Arc::new(Semaphore::new(parts.requests_max)),
-            metrics: parts.metrics,
+            requests: Semaphore::new(parts.requests_max),
+            metrics,
             draining: watch::Sender::new(false),
-            health_every: parts.health_every,
+            health_max_age: parts.health_max_age,
             health: Mutex::default(),
         })
     }
 
-    /// From now on the gateway is not ready: it is about to leave.
+    /// Begins the shutdown: from now on the gateway is not ready.
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }
 
-    /// Resolves when the gateway is about to leave.
-    pub fn leaving(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Resolves when the shutdown begins.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut draining = self.draining.subscribe();
         async move {
-            // The sender is in the state, which may go first.
+            // An error means that the state was dropped, which is a shutdown too.
             let _ = draining.wait_for(|draining| *draining).await;
         }
     }
 
-    /// Everything that the gateway needs, and why it can't be had.
+    /// The health of all parts.
     ///
-    /// Anyone may ask, and uncounted: so the parts are asked only now and then, and once for all
-    /// who wait.
+    /// Anyone may ask for it, and such requests do not count against the limit. So the parts are
+    /// checked only when the last result is too old, and once for all who wait for it.
     pub async fn health(&self) -> Health {
-        let mut known = self.health.lock().await;
-        let mut health = match &*known {
-            Some((at, health)) if at.elapsed() < self.health_every => health.clone(),
+        let mut cached = self.health.lock().await;
+        let mut health = match &*cached {
+            Some((at, health)) if at.elapsed() < self.health_max_age => health.clone(),
             _ => {
                 let (mut health, commands) =
                     tokio::join!(self.reads.health(), self.commands.health());
                 health.extend(commands);
-                *known = Some((Instant::now(), health.clone()));
+                *cached = Some((Instant::now(), health.clone()));
                 health
             }
         };
-        drop(known);
+        drop(cached);
         if *self.draining.borrow() {
-            health.insert("gateway", Err("draining".to_owned()));
+            health.insert("gateway", Err(health::cause("draining")));
         }
-        self.metrics.ready.set(i64::from(is_ready(&health)));
+        self.metrics.ready.set(i64::from(health::is_ready(&health)));
         health
-    }
-}
-
-/// Whether a gateway in this health should get requests. Without Redis they are answered, only
-/// slower and uncounted.
-pub fn is_ready(health: &Health) -> bool {
-    health.iter().all(|(part, health)| health.is_ok() || *part == "redis")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redis_is_missed_but_not_needed() {
-        let health = |part| Health::from([(part, Err("no answer".to_owned())), ("log", Ok(()))]);
-        assert!(is_ready(&health("redis")));
-        assert!(!is_ready(&health("postgres")));
     }
 }

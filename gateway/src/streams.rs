@@ -1,6 +1,6 @@
-//! The places at the live stream: so many in all, for one user and for one address. A user or an
-//! address that takes one more loses its own oldest, never another's. It knows nothing of what is
-//! streamed.
+//! Slots of the live stream's clients, bounded in all, for one user and for one address. A user or
+//! address that takes one too many loses its own oldest slot, never another one's. This module does
+//! not know what is streamed.
 
 use std::{
     collections::BTreeMap,
@@ -10,18 +10,18 @@ use std::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// How many places there are.
+/// How many slots there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// In all.
+    /// Slots in all.
     pub all_max: usize,
-    /// For one user.
+    /// Slots of one user.
     pub user_max: usize,
-    /// For one address (IPv6: for a /64).
+    /// Slots of one address (IPv6: of a /64).
     pub address_max: usize,
 }
 
-/// The places at one gateway.
+/// The slots of one gateway.
 pub struct Streams {
     bounds: Bounds,
     taken: Mutex<Taken>,
@@ -29,45 +29,46 @@ pub struct Streams {
 
 #[derive(Default)]
 struct Taken {
-    next: u64,
-    /// By the order in which they came.
-    by_age: BTreeMap<u64, Watcher>,
+    next_number: u64,
+    /// The clients by the number of their slot, the oldest first.
+    by_age: BTreeMap<u64, Client>,
 }
 
-struct Watcher {
+struct Client {
     user: Uuid,
     address: String,
-    _end: oneshot::Sender<()>,
+    /// Dropped when the slot is lost, which ends the receiver in the slot.
+    _lost: oneshot::Sender<()>,
 }
 
-/// A place; dropping it leaves it.
-pub struct Place {
+/// A slot; dropping it frees it.
+pub struct Slot {
     streams: Arc<Streams>,
     number: u64,
-    ended: oneshot::Receiver<()>,
+    lost: oneshot::Receiver<()>,
 }
 
 impl Streams {
-    /// With these bounds.
+    /// Slots within these bounds.
     pub fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self { bounds, taken: Mutex::default() })
     }
 
-    /// Takes a place for `user` at `address`, if need be that of the oldest of either. `None` if
-    /// all places are others'.
-    pub fn take(self: &Arc<Self>, user: Uuid, address: String) -> Option<Place> {
+    /// Takes a slot for `user` at `address`, if necessary the oldest slot of that user or address.
+    /// Returns `None` when other users and addresses have all slots.
+    pub fn take(self: &Arc<Self>, user: Uuid, address: String) -> Option<Slot> {
         let Bounds { all_max, user_max, address_max } = self.bounds;
         let mut taken = self.taken();
-        taken.make_room(user_max, |watcher| watcher.user == user);
-        taken.make_room(address_max, |watcher| watcher.address == address);
+        taken.make_room(user_max, |client| client.user == user);
+        taken.make_room(address_max, |client| client.address == address);
         if taken.by_age.len() >= all_max {
             return None;
         }
-        let (_end, ended) = oneshot::channel();
-        let number = taken.next;
-        taken.next += 1;
-        taken.by_age.insert(number, Watcher { user, address, _end });
-        Some(Place { streams: self.clone(), number, ended })
+        let (_lost, lost) = oneshot::channel();
+        let number = taken.next_number;
+        taken.next_number += 1;
+        taken.by_age.insert(number, Client { user, address, _lost });
+        Some(Slot { streams: self.clone(), number, lost })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -76,9 +77,9 @@ impl Streams {
 }
 
 impl Taken {
-    /// Ends the oldest of those that `own` finds until there is room for one more.
-    fn make_room(&mut self, max: usize, own: impl Fn(&Watcher) -> bool) {
-        let own = self.by_age.iter().filter(|(_, watcher)| own(watcher));
+    /// Frees the oldest slots of the clients that `is_own` selects, until one more fits.
+    fn make_room(&mut self, max: usize, is_own: impl Fn(&Client) -> bool) {
+        let own = self.by_age.iter().filter(|(_, client)| is_own(client));
         let numbers: Vec<_> = own.map(|(number, _)| *number).collect();
         let excess = (numbers.len() + 1).saturating_sub(max);
         for number in &numbers[..excess.min(numbers.len())] {
@@ -87,15 +88,15 @@ impl Taken {
     }
 }
 
-impl Place {
-    /// Resolves when the place has been given to a newer stream of the same user or address.
+impl Slot {
+    /// Resolves when a newer stream of the same user or address has taken the slot.
     pub async fn lost(&mut self) {
-        // Nothing is ever sent: the sender goes with the place.
-        let _ = (&mut self.ended).await;
+        // Nothing is ever sent; the receiver ends when the sender is dropped.
+        let _ = (&mut self.lost).await;
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.streams.taken().by_age.remove(&self.number);
     }
@@ -107,45 +108,45 @@ mod tests {
 
     use super::*;
 
-    fn lost(place: &mut Place) -> bool {
-        place.lost().now_or_never().is_some()
+    fn is_lost(slot: &mut Slot) -> bool {
+        slot.lost().now_or_never().is_some()
     }
 
     #[test]
-    fn one_user_too_often_loses_their_own_oldest() {
+    fn user_with_one_stream_too_many_loses_their_own_oldest() {
         let streams = Streams::new(Bounds { all_max: 4, user_max: 2, address_max: 9 });
         let (ada, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let take = |user, address: &str| streams.take(user, address.to_owned()).expect("a place");
+        let take = |user, address: &str| streams.take(user, address.to_owned()).expect("a slot");
         let mut bobs = take(bob, "b");
         let (mut first, mut second) = (take(ada, "a"), take(ada, "a2"));
 
         let mut third = take(ada, "a3");
 
-        assert!(lost(&mut first));
-        assert!(!lost(&mut second) && !lost(&mut third) && !lost(&mut bobs));
+        assert!(is_lost(&mut first));
+        assert!(!is_lost(&mut second) && !is_lost(&mut third) && !is_lost(&mut bobs));
         drop(first);
-        assert_eq!(streams.taken().by_age.len(), 3, "leaving a lost place takes nobody else's");
+        assert_eq!(streams.taken().by_age.len(), 3, "dropping a lost slot frees no other one");
     }
 
     #[test]
-    fn one_address_too_often_loses_its_own_oldest_whoever_is_there() {
+    fn address_with_one_stream_too_many_loses_its_own_oldest() {
         let streams = Streams::new(Bounds { all_max: 9, user_max: 9, address_max: 2 });
         let take = |user, address: &str| {
-            streams.take(Uuid::from_u128(user), address.to_owned()).expect("a place")
+            streams.take(Uuid::from_u128(user), address.to_owned()).expect("a slot")
         };
         let mut elsewhere = take(1, "b");
         let (mut first, mut second) = (take(2, "a"), take(3, "a"));
         let mut third = take(4, "a");
-        assert!(lost(&mut first));
-        assert!(!lost(&mut second) && !lost(&mut third) && !lost(&mut elsewhere));
+        assert!(is_lost(&mut first));
+        assert!(!is_lost(&mut second) && !is_lost(&mut third) && !is_lost(&mut elsewhere));
     }
 
     #[test]
-    fn without_room_a_newcomer_is_turned_away_until_someone_leaves() {
+    fn take_returns_none_while_all_slots_are_taken() {
         let streams = Streams::new(Bounds { all_max: 1, user_max: 2, address_max: 2 });
-        let place = streams.take(Uuid::from_u128(1), "a".into()).expect("a place");
+        let slot = streams.take(Uuid::from_u128(1), "a".into()).expect("a slot");
         assert!(streams.take(Uuid::from_u128(2), "b".into()).is_none());
-        drop(place);
+        drop(slot);
         assert!(streams.take(Uuid::from_u128(2), "b".into()).is_some());
     }
 }

@@ -1,6 +1,6 @@
-//! Counters on a Redis that answers late or never: nobody waits for them beyond the deadline, and a
-//! connection that swallows commands is given up for a new one. The server here speaks just enough
-//! of Redis's protocol.
+//! Counters on a Redis that replies late or never: no caller waits beyond the deadline, and a
+//! connection that swallows commands is replaced. The server here speaks just enough of Redis's
+//! protocol.
 
 use std::{
     sync::{
@@ -17,22 +17,21 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The counters' deadline of 250 ms, and what a busy machine adds.
+/// The counters' deadline of 250 ms, with a margin for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// How a connection behaves.
 #[derive(Clone, Copy)]
 enum Manner {
-    /// Reads and never answers.
+    /// Reads and never replies.
     Silent,
-    /// Answers what a client says of itself, and nothing more.
+    /// Replies to the client's introduction, and to nothing else.
     Swallows,
-    /// Counts.
+    /// Replies to every increment.
     Counts,
 }
 
-/// A server whose connections behave so, one after another; the last manner is that of all later
-/// ones.
+/// A server whose first connections behave as `manners` says; all later ones behave as the last.
 async fn server(manners: &'static [Manner]) -> (RedisCounters, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("redis://{}", listener.local_addr().expect("an address"));
@@ -64,7 +63,7 @@ async fn answer(mut stream: TcpStream, manner: Manner) {
     }
 }
 
-/// A hit, which takes no longer than the deadline whatever comes of it.
+/// An increment, which must end before the deadline.
 async fn hit(counters: &RedisCounters) -> Option<Count> {
     let begun = Instant::now();
     let counted = counters.hit("key", Duration::from_secs(900)).await;
@@ -73,7 +72,7 @@ async fn hit(counters: &RedisCounters) -> Option<Count> {
 }
 
 #[tokio::test]
-async fn counting_in_a_redis_that_never_answers_fails_within_the_deadline() {
+async fn hit_on_a_silent_redis_fails_before_the_deadline() {
     let (counters, connections) = server(&[Manner::Silent]).await;
     for _ in 0..4 {
         assert_eq!(hit(&counters).await, None);
@@ -82,7 +81,7 @@ async fn counting_in_a_redis_that_never_answers_fails_within_the_deadline() {
 }
 
 #[tokio::test]
-async fn connection_that_swallows_a_hit_is_replaced_and_the_next_hit_counts() {
+async fn connection_that_swallows_a_hit_is_replaced() {
     let (counters, connections) = server(&[Manner::Swallows, Manner::Counts]).await;
     assert_eq!(hit(&counters).await, None, "the first connection swallows it");
     let begun = Instant::now();

@@ -1,5 +1,4 @@
-//! A gateway whose password PostgreSQL refuses: the real program and a PostgreSQL that accepts
-//! nobody.
+//! The gateway's program with a PostgreSQL that refuses every password.
 
 use std::{
     fs,
@@ -10,7 +9,7 @@ use std::{
 
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
 
-/// A PostgreSQL that refuses every password, for as long as the test's process lives.
+/// A PostgreSQL that refuses every password until the test's process ends.
 fn postgres() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -29,7 +28,7 @@ fn postgres() -> SocketAddr {
 }
 
 #[test]
-fn refused_password_ends_the_gateway_with_a_clear_line_and_the_code_of_wrong_settings() {
+fn refused_password_ends_the_gateway_with_one_line_and_exit_code_64() {
     let folder = tempfile::tempdir().expect("a folder");
     let (keys, secret) = (folder.path().join("keys"), folder.path().join("secret"));
     fs::create_dir(&keys).expect("a folder");

@@ -8,6 +8,7 @@
 //! - [`Codec`]: the wire format, with resolution of records that other versions wrote.
 //! - [`headers`]: the names of the headers beside a value.
 //! - [`json::parse`]: JSON, read strictly.
+//! - [`bounds`] and [`refusals`]: what a command may hold, and the codes of refused ones.
 //!
 //! The feature `tools` adds what judges schemas. The registry, `provision` and the program
 //! `schemas` use it; the domain does not compile it:
@@ -25,6 +26,7 @@
 mod all;
 #[cfg(feature = "tools")]
 pub mod avro;
+pub mod bounds;
 #[cfg(feature = "tools")]
 mod canonical;
 mod codec;
@@ -36,6 +38,7 @@ pub mod headers;
 pub mod json;
 mod message;
 mod nested;
+pub mod refusals;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,23 @@
-//! Back-off of an account whose password is being guessed: after a few wrong ones each further one
-//! costs a wait that doubles. Counted in Redis and forgotten after a while; without Redis nobody is
-//! held up by it.
+//! Back-off of an account whose password is being guessed: after a few wrong passwords each further
+//! one costs a delay, which doubles. The counters are in Redis and expire; without Redis there is
+//! no delay.
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{counters::Counters, metrics::Metrics, problem::Problem};
+use crate::{
+    counters::{CounterError, Counters},
+    metrics::Metrics,
+    problem::Problem,
+};
 
-/// Wrong passwords that cost nothing.
-const FREE: u64 = 5;
-/// The longest wait.
-const WAIT_MAX: Duration = Duration::from_secs(300);
-/// Without a wrong one for so long, the account is as good as new.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
+/// The number of the first wrong password that costs a delay.
+const FREE_ATTEMPTS: u64 = 5;
+/// The longest delay.
+const DELAY_MAX: Duration = Duration::from_secs(300);
+/// When wrong passwords are forgotten.
+const WINDOW: Duration = Duration::from_secs(900);
 
-/// Counts wrong passwords by account.
+/// Counts the wrong passwords of each account, and delays further attempts.
 #[derive(Clone)]
 pub struct Backoff {
     counters: Arc<dyn Counters>,
@@ -21,17 +25,17 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Counting in `counters`.
+    /// A back-off that counts in `counters`.
     pub fn new(counters: Arc<dyn Counters>, metrics: Metrics) -> Self {
         Self { counters, metrics }
     }
 
-    /// Whether a password may be tried for this account now.
+    /// Checks whether a password may be tried for this account now.
     ///
     /// # Errors
-    /// The problem to answer with, if it may not. It is the same for accounts that do not exist.
+    /// Returns a 429 problem during a delay, also for an account that does not exist.
     pub async fn admit(&self, account: &str) -> Result<(), Problem> {
-        match self.counters.left(&hold(account)).await {
+        match self.counters.left(&delay_key(account)).await {
             Ok(None) => Ok(()),
             Ok(Some(left)) => {
                 self.metrics.held_back.inc();
@@ -45,14 +49,14 @@ impl Backoff {
         }
     }
 
-    /// Counts a wrong one.
-    pub async fn wrong(&self, account: &str) {
+    /// Counts a wrong password.
+    pub async fn record_mismatch(&self, account: &str) {
         let counted = async {
-            let wrong = self.counters.hit(&count(account), FORGOTTEN_AFTER).await?.count;
-            if wrong >= FREE {
-                let doublings = u32::try_from(wrong - FREE).unwrap_or(u32::MAX).min(16);
-                let wait = Duration::from_secs(1 << doublings).min(WAIT_MAX);
-                self.counters.hit(&hold(account), wait).await?;
+            let wrong = self.counters.hit(&count_key(account), WINDOW).await?.count;
+            if wrong >= FREE_ATTEMPTS {
+                let doublings = u32::try_from(wrong - FREE_ATTEMPTS).unwrap_or(u32::MAX).min(16);
+                let delay = Duration::from_secs(1 << doublings).min(DELAY_MAX);
+                self.counters.hit(&delay_key(account), delay).await?;
             }
             Ok(())
         };
@@ -61,23 +65,23 @@ impl Backoff {
         }
     }
 
-    /// Forgets the wrong ones.
-    pub async fn right(&self, account: &str) {
-        if let Err(error) = self.counters.forget(&count(account)).await {
+    /// Forgets the wrong passwords, because the right one was given.
+    pub async fn record_match(&self, account: &str) {
+        if let Err(error) = self.counters.forget(&count_key(account)).await {
             self.without_counters(&error);
         }
     }
 
-    fn without_counters(&self, error: &crate::counters::CounterError) {
+    fn without_counters(&self, error: &CounterError) {
         self.metrics.counters_unavailable.inc();
-        tracing::warn!(%error, "wrong passwords can't be counted");
+        tracing::warn!(%error, "wrong passwords could not be counted");
     }
 }
 
-fn count(account: &str) -> String {
+fn count_key(account: &str) -> String {
     format!("millrace:gateway:wrong:{account}")
 }
 
-fn hold(account: &str) -> String {
+fn delay_key(account: &str) -> String {
     format!("millrace:gateway:hold:{account}")
 }

@@ -1,6 +1,6 @@
-//! The Ed25519 keys of access tokens: a folder of `<kid>.pem`, of which the newest by name signs
-//! and all are published. `<kid>.next.pem` is published but does not sign yet, so that every
-//! gateway knows a key before the first one signs with it.
+//! The Ed25519 keys of access tokens: a folder of `<kid>.pem` files. The last one by name signs,
+//! all are published. `<kid>.next.pem` is published but does not sign yet, so that every gateway
+//! knows a key before the first one signs with it. It never creates a key.
 
 use std::{
     collections::BTreeMap,
@@ -10,25 +10,27 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ed25519_dalek::{
     SigningKey,
-    pkcs8::{DecodePrivateKey, EncodePrivateKey},
+    pkcs8::{self, DecodePrivateKey, EncodePrivateKey},
 };
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
 
-/// What the name of a key ends in that does not sign yet.
+/// The suffix of the name of a key that does not sign yet.
 const NEXT: &str = ".next";
 
-/// The keys of this system.
+/// The keys of access tokens.
 pub struct SigningKeys {
-    /// The one that signs.
+    /// The id of the key that signs.
     pub(super) kid: String,
+    /// The key that signs.
     pub(super) signing: EncodingKey,
-    /// All of them, by kid.
+    /// All public keys by id, for verification.
     pub(super) known: BTreeMap<String, DecodingKey>,
+    /// All public keys as JSON Web Keys.
     published: Vec<Value>,
 }
 
-/// Why there is no key to sign with.
+/// Why the signing keys could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The folder or a file in it can't be read.
@@ -39,16 +41,16 @@ pub enum LoadError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file is no such key.
-    #[error("{path} is no Ed25519 private key in PKCS8 PEM: {why}")]
+    /// A file holds no Ed25519 key.
+    #[error("{path} is no Ed25519 private key in PKCS8 PEM: {source}")]
     Key {
         /// The file.
         path: PathBuf,
         /// Why.
-        why: String,
+        source: pkcs8::Error,
     },
-    /// The folder is empty.
-    #[error("{0} holds no <kid>.pem; make one: openssl genpkey -algorithm ed25519")]
+    /// The folder holds no key that signs.
+    #[error("{0} holds no <kid>.pem; create one: openssl genpkey -algorithm ed25519")]
     None(PathBuf),
 }
 
@@ -56,7 +58,8 @@ impl SigningKeys {
     /// Reads all keys of `folder`.
     ///
     /// # Errors
-    /// When there is none, or one can't be read: a key that is passed over would end its tokens.
+    /// Returns an error when there is no key, or when one can't be read: skipping it would
+    /// invalidate the tokens that it signed.
     pub fn load(folder: &Path) -> Result<Self, LoadError> {
         let file = |path: &Path| {
             let path = path.to_owned();
@@ -72,13 +75,13 @@ impl SigningKeys {
             };
             let pem = std::fs::read_to_string(&path).map_err(file(&path))?;
             let key = SigningKey::from_pkcs8_pem(pem.trim())
-                .map_err(|error| LoadError::Key { path, why: error.to_string() })?;
+                .map_err(|source| LoadError::Key { path, source })?;
             keys.insert(kid, key);
         }
         Self::of(keys).ok_or_else(|| LoadError::None(folder.to_owned()))
     }
 
-    /// These keys, by the name of their file; `None` if there is none to sign with.
+    /// The keys of this map, by the name of their file without `.pem`. `None` when none can sign.
     pub fn of(keys: BTreeMap<String, SigningKey>) -> Option<Self> {
         let (kid, newest) = keys.iter().rfind(|(name, _)| !name.ends_with(NEXT))?;
         let signing = EncodingKey::from_ed_der(newest.to_pkcs8_der().ok()?.as_bytes());

@@ -1,5 +1,5 @@
-//! Passwords: argon2id on a bounded number of blocking threads. A password lives only as long as
-//! its request.
+//! Passwords: Argon2id on a bounded number of blocking threads. A password is never kept after its
+//! request.
 
 use std::sync::Arc;
 
@@ -9,85 +9,84 @@ use argon2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
-use warp::http::StatusCode;
 
 use crate::problem::Problem;
 
 /// The shortest password, in characters.
-const LENGTH_MIN: usize = 8;
-/// The longest, in bytes: hashing must not become someone's lever.
-const LENGTH_MAX: usize = 128;
-/// For each one that is hashed, so many may wait.
+const CHARS_MIN: usize = 8;
+/// The longest password in bytes, so that no client can load the gateway with long ones.
+const BYTES_MAX: usize = 128;
+/// How many requests may wait for each password that is being hashed.
 const WAITING_MAX: usize = 8;
-/// OWASP's: 19 MiB, two passes, one lane.
+/// OWASP's recommendation: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// What came of comparing a password with a hash.
+/// The result of comparing a password with a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verified {
-    /// It is another.
-    Wrong,
-    /// It is the one.
-    Right {
-        /// The hash was made with other parameters than today's: make it anew.
-        outdated: bool,
+pub enum PasswordCheck {
+    /// The password is wrong.
+    Mismatch,
+    /// The password is right.
+    Match {
+        /// Whether the hash has other parameters than today's, so that it should be replaced.
+        is_outdated: bool,
     },
 }
 
-/// Hashes passwords and compares them.
+/// Hashes and verifies passwords.
 pub struct Passwords {
     argon2: Argon2<'static>,
-    /// Hashing at once.
+    /// A permit for each password that is being hashed.
     hashing: Arc<Semaphore>,
-    /// Hashing and waiting.
+    /// A permit for each password that is being hashed or waits for that.
     admitted: Arc<Semaphore>,
-    /// Of no password, made with today's parameters: so that an unknown address takes as long as a
-    /// known one.
+    /// The hash of no password with today's parameters, so that a log-in to an unknown address
+    /// takes as long as any other.
     dummy: String,
 }
 
 impl Passwords {
-    /// At most `at_once` at a time.
+    /// Hashes at most `concurrency_max` passwords at once.
     ///
     /// # Errors
-    /// When argon2 does not take its parameters, which is a fault of the program.
-    pub fn new(at_once: usize) -> Result<Self, argon2::password_hash::Error> {
-        Self::with(at_once, Params::new(MEMORY_KIB, PASSES, LANES, None)?)
+    /// Returns an error when argon2 refuses its parameters, which is a fault of the program.
+    pub fn new(concurrency_max: usize) -> Result<Self, argon2::password_hash::Error> {
+        Self::with(concurrency_max, Params::new(MEMORY_KIB, PASSES, LANES, None)?)
     }
 
-    /// With cheap parameters, for tests.
+    /// Hashes with cheap parameters, for tests.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Returns the same error as [`new`](Self::new).
     pub fn cheap() -> Result<Self, argon2::password_hash::Error> {
         Self::with(4, Params::new(16, 1, 1, None)?)
     }
 
-    fn with(at_once: usize, params: Params) -> Result<Self, argon2::password_hash::Error> {
+    fn with(concurrency_max: usize, params: Params) -> Result<Self, argon2::password_hash::Error> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let dummy =
             argon2.hash_password(&rand::random::<[u8; 16]>(), salt()?.as_salt())?.to_string();
         Ok(Self {
             argon2,
-            hashing: Arc::new(Semaphore::new(at_once)),
-            admitted: Arc::new(Semaphore::new(at_once * (1 + WAITING_MAX))),
+            hashing: Arc::new(Semaphore::new(concurrency_max)),
+            admitted: Arc::new(Semaphore::new(concurrency_max * (1 + WAITING_MAX))),
             dummy,
         })
     }
 
-    /// Whether a new password is one that may be had.
+    /// Checks the length of a new password.
     ///
     /// # Errors
-    /// The problem to answer with.
-    pub fn acceptable(field: &str, password: &SecretString) -> Result<(), Problem> {
+    /// Returns a 400 problem when it is too short or too long.
+    pub fn check_length(field: &str, password: &SecretString) -> Result<(), Problem> {
         let password = password.expose_secret();
-        if password.chars().count() < LENGTH_MIN {
-            return Err(Problem::field(field, format!("at least {LENGTH_MIN} characters")));
+        if password.chars().count() < CHARS_MIN {
+            return Err(Problem::field(field, format!("expected at least {CHARS_MIN} characters")));
         }
-        if password.len() > LENGTH_MAX {
-            return Err(Problem::field(field, format!("at most {LENGTH_MAX} bytes")));
+        if password.len() > BYTES_MAX {
+            return Err(Problem::field(field, format!("expected at most {BYTES_MAX} bytes")));
         }
         Ok(())
     }
@@ -95,7 +94,7 @@ impl Passwords {
     /// The hash of a new password, as a PHC string.
     ///
     /// # Errors
-    /// The problem to answer with, when too many are being hashed.
+    /// Returns a 503 problem when too many passwords are being hashed.
     pub async fn hash(&self, password: &SecretString) -> Result<String, Problem> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
         self.run(move || {
@@ -107,26 +106,28 @@ impl Passwords {
         .await
     }
 
-    /// Compares `password` with `hash`; without one, takes as long and says no.
+    /// Compares `password` with `hash`. Without a hash the check takes as long and is a mismatch.
     ///
     /// # Errors
-    /// The problem to answer with, when too many are being hashed.
+    /// Returns a 503 problem when too many passwords are being hashed.
     pub async fn verify(
         &self,
         password: &SecretString,
         hash: Option<&str>,
-    ) -> Result<Verified, Problem> {
-        let known = hash.is_some();
-        if password.expose_secret().len() > LENGTH_MAX {
-            return Ok(Verified::Wrong);
+    ) -> Result<PasswordCheck, Problem> {
+        let is_known = hash.is_some();
+        if password.expose_secret().len() > BYTES_MAX {
+            return Ok(PasswordCheck::Mismatch);
         }
         let hash = hash.unwrap_or(&self.dummy).to_owned();
         let (argon2, password) = (self.argon2.clone(), password.clone());
         self.run(move || {
             let hash = PasswordHash::new(&hash)?;
             Ok(match argon2.verify_password(password.expose_secret().as_bytes(), &hash) {
-                Ok(()) if known => Verified::Right { outdated: outdated(&argon2, &hash) },
-                Ok(()) | Err(argon2::password_hash::Error::Password) => Verified::Wrong,
+                Ok(()) if is_known => {
+                    PasswordCheck::Match { is_outdated: is_outdated(&argon2, &hash) }
+                }
+                Ok(()) | Err(argon2::password_hash::Error::Password) => PasswordCheck::Mismatch,
                 Err(error) => return Err(error),
             })
         })
@@ -137,29 +138,19 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
     ) -> Result<T, Problem> {
-        let busy = || Problem::unavailable("Too many passwords are being checked.");
+        let busy = || Problem::unavailable("Too many passwords are being verified.");
         let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| busy())?;
         let hashing = self.hashing.clone().acquire_owned().await.map_err(|_| busy())?;
-        // The permits go along: a client that leaves does not make room for work that still runs.
+        // The thread holds the permits: a client that disconnects frees none while its work runs.
         let done = tokio::task::spawn_blocking(move || {
             let _permits = (admitted, hashing);
             work()
         });
+        let doing = "hashing or verifying a password";
         match done.await {
             Ok(Ok(result)) => Ok(result),
-            failed => {
-                let error = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    Err(error) => error.to_string(),
-                    Ok(Ok(_)) => unreachable!("handled above"),
-                };
-                tracing::error!(error, "a password could not be hashed or compared");
-                Err(Problem::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "This should not happen.",
-                ))
-            }
+            Ok(Err(error)) => Err(Problem::internal(doing, &error)),
+            Err(error) => Err(Problem::internal(doing, &error)),
         }
     }
 }
@@ -168,7 +159,7 @@ fn salt() -> Result<SaltString, argon2::password_hash::Error> {
     SaltString::encode_b64(&rand::random::<[u8; Salt::RECOMMENDED_LENGTH]>())
 }
 
-fn outdated(argon2: &Argon2<'_>, hash: &PasswordHash<'_>) -> bool {
+fn is_outdated(argon2: &Argon2<'_>, hash: &PasswordHash<'_>) -> bool {
     let today = argon2.params();
     hash.algorithm != Algorithm::Argon2id.ident()
         || Params::try_from(hash).map_or(true, |params| {
@@ -182,39 +173,42 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_right_password_is_right() {
+    async fn only_the_right_password_matches() {
         let passwords = Passwords::cheap().expect("parameters");
         let right = SecretString::from("correct horse");
         let hash = passwords.hash(&right).await.expect("a hash");
 
         assert_eq!(
             passwords.verify(&right, Some(&hash)).await.expect("done"),
-            Verified::Right { outdated: false }
+            PasswordCheck::Match { is_outdated: false }
         );
         let wrong = SecretString::from("battery staple");
-        assert_eq!(passwords.verify(&wrong, Some(&hash)).await.expect("done"), Verified::Wrong);
-        assert_eq!(passwords.verify(&right, None).await.expect("done"), Verified::Wrong);
+        assert_eq!(
+            passwords.verify(&wrong, Some(&hash)).await.expect("done"),
+            PasswordCheck::Mismatch
+        );
+        assert_eq!(passwords.verify(&right, None).await.expect("done"), PasswordCheck::Mismatch);
     }
 
     #[tokio::test]
-    async fn a_hash_with_other_parameters_is_to_be_made_anew() {
+    async fn hash_with_other_parameters_is_outdated() {
         let right = SecretString::from("correct horse");
         let hash = Passwords::cheap().expect("parameters").hash(&right).await.expect("a hash");
         let today = Passwords::new(1).expect("parameters");
 
         assert_eq!(
             today.verify(&right, Some(&hash)).await.expect("done"),
-            Verified::Right { outdated: true }
+            PasswordCheck::Match { is_outdated: true }
         );
     }
 
     #[test]
-    fn lengths_are_bounded() {
-        let acceptable =
-            |text: &str| Passwords::acceptable("password", &SecretString::from(text)).is_ok();
-        assert!(!acceptable("1234567"));
-        assert!(acceptable("12345678"));
-        assert!(acceptable(&"x".repeat(128)));
-        assert!(!acceptable(&"x".repeat(129)));
+    fn password_has_8_characters_to_128_bytes() {
+        let is_valid =
+            |text: &str| Passwords::check_length("password", &SecretString::from(text)).is_ok();
+        assert!(!is_valid("1234567"));
+        assert!(is_valid("12345678"));
+        assert!(is_valid(&"x".repeat(128)));
+        assert!(!is_valid(&"x".repeat(129)));
     }
 }

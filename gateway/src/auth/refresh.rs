@@ -1,6 +1,6 @@
-//! Refresh tokens: HMAC(key, user, session, generation). Made here whenever they are needed and
-//! kept nowhere; a command holds only the hash of one. Because a successor can be computed again, a
-//! repeated refresh gets the same.
+//! Refresh tokens: HMAC(key, user, session, generation). They are computed when they are needed and
+//! stored nowhere; a command holds only the hash of one. A successor can be computed again, so a
+//! repeated refresh gets the same token.
 
 use std::time::Duration;
 
@@ -12,31 +12,31 @@ use crate::secret::{self, Key};
 
 /// How long a session lasts from its log-in.
 pub const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
-/// User, session, generation, HMAC.
+/// The length of a token in bytes: user, session, generation, HMAC.
 const LENGTH: usize = 16 + 16 + 4 + 32;
 
-/// What a refresh token that is ours says.
+/// The content of a valid refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// Whose it is.
+    /// The user.
     pub user_id: Uuid,
-    /// The session, a family of tokens.
+    /// The session, to which a sequence of tokens belongs.
     pub session_id: Uuid,
-    /// How many came before it.
+    /// The position in that sequence, from 0.
     pub generation: i32,
 }
 
-/// Makes and checks refresh tokens.
+/// Issues and verifies refresh tokens.
 #[derive(Clone, Debug)]
 pub struct RefreshTokens(Key);
 
 impl RefreshTokens {
-    /// With this key.
+    /// Tokens with this key.
     pub fn new(key: Key) -> Self {
         Self(key)
     }
 
-    /// The token, for the client.
+    /// The token as text, for the client.
     pub fn text(&self, token: RefreshToken) -> SecretString {
         let mut bytes = Vec::with_capacity(LENGTH);
         bytes.extend(token.user_id.as_bytes());
@@ -51,8 +51,8 @@ impl RefreshTokens {
         secret::digest(self.text(token).expose_secret().as_bytes())
     }
 
-    /// What `text` says, if this system made it. Whether it is still good only its session can
-    /// tell.
+    /// The content of a token; `None` when this system did not issue it. Whether it is still valid,
+    /// only its session decides.
     pub fn parse(&self, text: &SecretString) -> Option<RefreshToken> {
         let bytes = BASE64_URL_SAFE_NO_PAD
             .decode(text.expose_secret())
@@ -76,7 +76,7 @@ impl RefreshTokens {
 }
 
 impl RefreshToken {
-    /// The next of its family.
+    /// The next token of the session; `None` after 2^31 of them.
     pub fn successor(self) -> Option<Self> {
         Some(Self { generation: self.generation.checked_add(1)?, ..self })
     }
@@ -88,7 +88,7 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn what_was_made_is_read_and_what_was_changed_is_not() {
+    fn issued_token_is_parsed_and_a_changed_one_is_not() {
         let tokens =
             RefreshTokens::new(Secret::parse(&"07".repeat(32)).expect("a secret").key("refresh"));
         let token =

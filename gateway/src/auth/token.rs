@@ -1,5 +1,6 @@
-//! Access tokens: JWTs after RFC 9068, EdDSA and nothing else, ten minutes. Whoever bears one is
-//! believed until it ends; what needs more certainty asks for the password.
+//! Access tokens: JWTs by RFC 9068, signed with EdDSA only, valid for ten minutes. A token is valid
+//! until it expires, even if its session has ended; what needs more certainty asks for the
+//! password.
 
 use std::time::Duration;
 
@@ -7,36 +8,36 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::SigningKeys;
+use super::keys::SigningKeys;
 
-/// How long an access token is good.
+/// How long an access token is valid.
 pub const ACCESS_LIFETIME: Duration = Duration::from_secs(600);
 const ISSUER: &str = "millrace";
 const AUDIENCE: &str = "millrace-api";
 const TYPE: &str = "at+jwt";
-/// How far the clocks of two gateways may differ.
+/// How far the clocks of two gateways may differ, in seconds.
 const LEEWAY_S: u64 = 5;
 
-/// What someone may do.
+/// The role of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Own things only.
+    /// May read and change only their own resources.
     User,
-    /// Products and stock, and the stream of everything.
+    /// May also change products and stock, and read the live stream of all events.
     Admin,
 }
 
-/// Who is asking, as the token says.
+/// The user of a request, by the access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
     pub user_id: Uuid,
-    /// The session that the token was given in.
+    /// The session that the token was issued for.
     pub session_id: Uuid,
-    /// What they may do.
+    /// The user's role.
     pub role: Role,
-    /// When the token ends, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     pub expires_s: u64,
 }
 
@@ -52,16 +53,16 @@ struct Claims {
     jti: Uuid,
 }
 
-/// Makes and checks access tokens.
+/// Issues and verifies access tokens.
 pub struct Tokens {
     keys: SigningKeys,
     validation: Validation,
 }
 
 impl Tokens {
-    /// With these keys.
+    /// Tokens with these keys.
     pub fn new(keys: SigningKeys) -> Self {
-        // The algorithm is ours, never the token's choice.
+        // The algorithm is fixed here: a token can't choose it.
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
@@ -70,15 +71,15 @@ impl Tokens {
         Self { keys, validation }
     }
 
-    /// The keys.
+    /// The keys of the tokens.
     pub fn keys(&self) -> &SigningKeys {
         &self.keys
     }
 
-    /// A token for this session.
+    /// Issues a token for a session.
     ///
     /// # Errors
-    /// When the key can't sign, which is a fault of the program.
+    /// Returns an error when the key can't sign, which is a fault of the program.
     pub fn issue(
         &self,
         user_id: Uuid,
@@ -105,14 +106,13 @@ impl Tokens {
         jsonwebtoken::encode(&header, claims, &self.keys.signing)
     }
 
-    /// Whose token this is, if it is a good one.
-    pub fn check(&self, token: &str) -> Option<Caller> {
+    /// The user of a token; `None` when the token is not valid.
+    pub fn verify(&self, token: &str) -> Option<Caller> {
         let header = jsonwebtoken::decode_header(token).ok()?;
         if !header.typ.is_some_and(|kind| kind.eq_ignore_ascii_case(TYPE)) {
             return None;
         }
-        // Only ever looked up among our own: a key in the token, or a place to fetch one from,
-        // means nothing.
+        // Only this system's keys are known: a key in the token, or a URL of one, is ignored.
         let key = self.keys.known.get(&header.kid?)?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok()?.claims;
         if claims.exp > claims.iat.saturating_add(ACCESS_LIFETIME.as_secs()) {
@@ -168,35 +168,35 @@ mod tests {
     }
 
     #[test]
-    fn what_was_issued_is_believed() {
+    fn issued_token_is_valid() {
         let tokens = tokens(&[("1", 1)]);
         let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
         let caller = tokens
-            .check(&tokens.issue(user, session, Role::Admin).expect("a token"))
+            .verify(&tokens.issue(user, session, Role::Admin).expect("a token"))
             .expect("a caller");
         assert_eq!((caller.user_id, caller.session_id, caller.role), (user, session, Role::Admin));
     }
 
     #[test]
-    fn a_key_on_its_way_out_is_still_believed_and_a_removed_one_is_not() {
+    fn token_is_valid_as_long_as_its_key_is_published() {
         let old = tokens(&[("1", 1)]).issue(Uuid::nil(), Uuid::nil(), Role::User).expect("a token");
-        assert!(tokens(&[("1", 1), ("2", 2)]).check(&old).is_some());
-        assert!(tokens(&[("2", 2)]).check(&old).is_none());
-        // One that is to come is believed before it signs.
-        let coming =
+        assert!(tokens(&[("1", 1), ("2", 2)]).verify(&old).is_some());
+        assert!(tokens(&[("2", 2)]).verify(&old).is_none());
+        // A key that is published but does not sign yet verifies already.
+        let early =
             tokens(&[("2", 2)]).issue(Uuid::nil(), Uuid::nil(), Role::User).expect("a token");
-        let told = tokens(&[("1", 1), ("2.next", 2)]);
-        assert!(told.check(&coming).is_some());
-        assert_eq!(told.keys.kid, "1");
-        // The same kid with another key is another's.
-        assert!(tokens(&[("1", 2)]).check(&old).is_none());
+        let published = tokens(&[("1", 1), ("2.next", 2)]);
+        assert!(published.verify(&early).is_some());
+        assert_eq!(published.keys.kid, "1");
+        // Another key under the same kid does not verify it.
+        assert!(tokens(&[("1", 2)]).verify(&old).is_none());
     }
 
     #[test]
-    fn anything_else_is_not() {
+    fn token_with_a_wrong_claim_header_or_signature_is_not_valid() {
         let tokens = tokens(&[("1", 1)]);
-        let good = |change| signed(&tokens, header(&tokens), &claims(change));
-        assert!(tokens.check(&good(json!({}))).is_some());
+        let with = |change| signed(&tokens, header(&tokens), &claims(change));
+        assert!(tokens.verify(&with(json!({}))).is_some());
         let now = jsonwebtoken::get_current_timestamp();
         for change in [
             json!({ "iss": "someone" }),
@@ -206,17 +206,17 @@ mod tests {
             json!({ "exp": now + 86_400 }),
             json!({ "role": "root" }),
         ] {
-            assert!(tokens.check(&good(change.clone())).is_none(), "{change}");
+            assert!(tokens.verify(&with(change.clone())).is_none(), "{change}");
         }
         let plain = Header { typ: Some("JWT".into()), ..header(&tokens) };
-        assert!(tokens.check(&signed(&tokens, plain, &claims(json!({})))).is_none());
+        assert!(tokens.verify(&signed(&tokens, plain, &claims(json!({})))).is_none());
         let nameless = Header { kid: None, ..header(&tokens) };
-        assert!(tokens.check(&signed(&tokens, nameless, &claims(json!({})))).is_none());
+        assert!(tokens.verify(&signed(&tokens, nameless, &claims(json!({})))).is_none());
         let symmetric = Header { alg: Algorithm::HS256, ..header(&tokens) };
         let public = tokens.keys.jwks()["keys"][0]["x"].to_string();
         let key = jsonwebtoken::EncodingKey::from_secret(public.as_bytes());
         let forged = jsonwebtoken::encode(&symmetric, &claims(json!({})), &key).expect("a token");
-        assert!(tokens.check(&forged).is_none());
-        assert!(tokens.check("a.b.c").is_none());
+        assert!(tokens.verify(&forged).is_none());
+        assert!(tokens.verify("a.b.c").is_none());
     }
 }

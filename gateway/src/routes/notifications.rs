@@ -7,9 +7,12 @@ use warp::http::StatusCode;
 
 use crate::{
     call::{Answer, Call},
+    conditions,
     ids::Principal,
     input,
     problem::Problem,
+    read_after::ReadAfter,
+    submit::Submission,
 };
 
 /// GET /v1/notifications
@@ -17,25 +20,26 @@ pub(super) async fn list(call: Call) -> Answer {
     let caller = call.caller()?;
     let limit = call.page_size()?;
     let cursor = call.parameter("cursor")?.as_deref().map(input::cursor).transpose()?;
-    let read_after = call.read_after().await?;
+    let read_after = ReadAfter::wait(&call).await?;
     let reads = &call.state.reads;
     let page = reads.notifications(caller.user_id, cursor, limit).await?;
-    // The number is a convenience: without it the inbox is still there.
+    // The inbox is useful without this number too.
     let unread = reads.unread(caller.user_id).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "unread notifications could not be counted");
         None
     });
     let body = json!({ "items": page.items, "next": page.next, "unread": unread });
-    Ok(read_after.told(call.representation(StatusCode::OK, &body, None)))
+    Ok(read_after.apply_headers(call.representation(StatusCode::OK, &body, None)))
 }
 
 /// POST /v1/notifications/{id}/read
 pub(super) async fn mark_read(call: Call, id: String) -> Answer {
     let caller = call.caller()?;
     let notification_id = Uuid::parse_str(&id).map_err(|_| Problem::not_found())?;
-    let mut sent = call.begin(Principal::User(caller.user_id), &notification_id).await?;
+    let principal = Principal::User(caller.user_id);
+    let mut sent = Submission::begin(&call, principal, &notification_id).await?;
     if sent.is_new() {
-        call.matches("notification", &notification_id.to_string()).await?;
+        conditions::check_change(&call, "notification", &notification_id.to_string()).await?;
         let command = MarkRead { notification_id, user_id: caller.user_id };
         sent.write(&call, notification_id.to_string(), Command::from(command)).await?;
     }
@@ -44,5 +48,6 @@ pub(super) async fn mark_read(call: Call, id: String) -> Answer {
     let notification =
         notification.filter(|it| it.user_id == caller.user_id).ok_or_else(Problem::not_found)?;
     let version = outcome.version.max(notification.version);
-    Ok(sent.result(&call, None, &notification, call.tag("notification", notification_id, version)))
+    let entity_tag = call.entity_tag("notification", notification_id, version);
+    Ok(sent.changed(&call, &notification, entity_tag))
 }

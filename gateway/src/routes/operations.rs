@@ -1,10 +1,10 @@
-//! For operators and balancers: whether the gateway lives and is ready. Outside only yes or no; on
-//! the inner listener also why, and the metrics.
+//! Health and metrics, for operators and load balancers. The public routes say only whether the
+//! gateway is live and ready; the inner listener says also why not, and serves the metrics.
 
 use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use warp::{
     Filter, Reply,
     filters::BoxedFilter,
@@ -14,25 +14,27 @@ use warp::{
 };
 
 use crate::{
-    call::{Answer, Call, set},
-    problem::Problem,
-    state::{State, is_ready},
+    call::{Answer, Call},
+    headers::set,
+    health::is_ready,
+    problem::{self, Problem},
+    state::State,
 };
 
 /// GET /livez
 pub(super) async fn live(_call: Call) -> Answer {
-    Ok(plain(&json!({ "status": "live" })))
+    Ok(uncached(&json!({ "status": "live" })))
 }
 
 /// GET /readyz
 pub(super) async fn ready(call: Call) -> Answer {
     if !is_ready(&call.state.health().await) {
-        return Err(Problem::unavailable("Not ready.").into());
+        return Err(Problem::unavailable("The gateway is not ready.").into());
     }
-    Ok(plain(&json!({ "status": "ready" })))
+    Ok(uncached(&json!({ "status": "ready" })))
 }
 
-/// What the inner listener serves.
+/// The routes of the inner listener.
 pub fn inner(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)> {
     let metrics = path!("metrics").and(warp::get()).map(move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default();
@@ -40,31 +42,35 @@ pub fn inner(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)>
         set(&mut response, header::CONTENT_TYPE, "text/plain; version=0.0.4");
         response
     });
-    let live = path!("livez").and(warp::get()).map(|| plain(&json!({ "status": "live" })));
+    let live = path!("livez").and(warp::get()).map(|| uncached(&json!({ "status": "live" })));
     let state = state.clone();
     let ready = path!("readyz").and(warp::get()).then(move || {
         let state = state.clone();
-        async move {
-            let health = state.health().await;
-            let ready = is_ready(&health);
-            let told = |result: Result<(), String>| {
-                json!(result.map_or_else(|why| why, |()| "ok".to_owned()))
-            };
-            let parts: Map<_, _> =
-                health.into_iter().map(|(name, result)| (name.to_owned(), told(result))).collect();
-            let mut response = plain(
-                &json!({ "status": if ready { "ready" } else { "not ready" }, "parts": parts }),
-            );
-            if !ready {
-                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            }
-            response
-        }
+        async move { detailed_readiness(&state).await }
     });
-    metrics.or(live).unify().or(ready).unify().recover(crate::problem::recover).unify().boxed()
+    metrics.or(live).unify().or(ready).unify().recover(problem::recover).unify().boxed()
 }
 
-fn plain(body: &serde_json::Value) -> Response {
+/// Readiness with the health of each part.
+async fn detailed_readiness(state: &State) -> Response {
+    let health = state.health().await;
+    let is_ready = is_ready(&health);
+    let parts: Map<_, _> = health
+        .into_iter()
+        .map(|(part, health)| {
+            let text = health.map_or_else(|cause| cause.to_string(), |()| "ok".to_owned());
+            (part.to_owned(), Value::String(text))
+        })
+        .collect();
+    let status = if is_ready { "ready" } else { "not ready" };
+    let mut response = uncached(&json!({ "status": status, "parts": parts }));
+    if !is_ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+fn uncached(body: &Value) -> Response {
     let mut response = warp::reply::json(body).into_response();
     set(&mut response, header::CACHE_CONTROL, "no-store");
     response

@@ -1,8 +1,11 @@
-//! Orders: placing, reading, cancelling; always one's own. A price never comes from the client.
+//! A user's own orders: place, read, cancel. A price never comes from the client.
 
 use std::collections::BTreeMap;
 
-use schemas::order::{self, CancelOrder, Command, PlaceOrder};
+use schemas::{
+    bounds::ORDER_LINES_MAX,
+    order::{self, CancelOrder, Command, PlaceOrder},
+};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -10,15 +13,15 @@ use warp::http::StatusCode;
 
 use crate::{
     call::{Answer, Body, Call},
+    conditions,
     ids::{Ids, Principal},
     input,
     json::Object,
     problem::Problem,
+    read_after::ReadAfter,
     reads::Order,
+    submit::Submission,
 };
-
-/// Lines in one order, after those of the same SKU have been merged.
-const LINES_MAX: usize = 50;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,11 +46,11 @@ pub(super) async fn place(mut call: Call) -> Answer {
     let body: Place = call.json().await?;
     let lines: Vec<_> = body.lines.into_iter().map(|Object(line)| line).collect();
     let lines = merged(&lines)?;
-    call.still_there(&caller).await?;
-    let mut sent = call.begin(Principal::User(caller.user_id), &lines).await?;
-    let order_id = Ids::made_by(sent.id, "order");
+    call.require_active(&caller).await?;
+    let mut sent = Submission::begin(&call, Principal::User(caller.user_id), &lines).await?;
+    let order_id = Ids::created_by(sent.id, "order");
     if sent.is_new() {
-        call.makes("order", &order_id.to_string()).await?;
+        conditions::check_creation(&call, "order", &order_id.to_string()).await?;
     }
     let lines = lines.into_iter().map(|(sku, quantity)| order::Line { sku, quantity }).collect();
     let command = PlaceOrder { order_id, user_id: caller.user_id, lines };
@@ -55,20 +58,20 @@ pub(super) async fn place(mut call: Call) -> Answer {
     let outcome = sent.conclude(&call).await?;
     let order = own(&call, caller.user_id, order_id).await?;
     let location = format!("/v1/orders/{order_id}");
-    Ok(sent.result(&call, Some(&location), &order, tag(&call, &order, outcome.version)))
+    let entity_tag = entity_tag(&call, &order, outcome.version);
+    Ok(sent.created(&call, &location, &order, entity_tag))
 }
 
-/// Lines of the same SKU are one line.
+/// Merges the lines of each SKU into one.
 fn merged(lines: &[Line]) -> Result<BTreeMap<String, i32>, Problem> {
-    // The sum of what is sent is bounded before anything is added up: the body is, and so is each
-    // line.
+    // The sum can't overflow: each line is bounded, and so is the body that holds them.
     let mut merged: BTreeMap<String, i64> = BTreeMap::new();
     for line in lines {
         *merged.entry(input::sku(&line.sku)?).or_default() +=
             i64::from(input::quantity(line.quantity)?);
     }
-    if !(1..=LINES_MAX).contains(&merged.len()) {
-        return Err(Problem::field("lines", format!("1 to {LINES_MAX} lines")));
+    if !(1..=ORDER_LINES_MAX).contains(&merged.len()) {
+        return Err(Problem::field("lines", format!("expected 1 to {ORDER_LINES_MAX} lines")));
     }
     merged.into_iter().map(|(sku, pieces)| Ok((sku, input::quantity(pieces)?))).collect()
 }
@@ -78,58 +81,60 @@ pub(super) async fn list(call: Call) -> Answer {
     let caller = call.caller()?;
     let limit = call.page_size()?;
     let cursor = call.parameter("cursor")?.as_deref().map(input::cursor).transpose()?;
-    let read_after = call.read_after().await?;
+    let read_after = ReadAfter::wait(&call).await?;
     let page = call.state.reads.orders(caller.user_id, cursor, limit).await?;
     let body = json!({ "items": page.items, "next": page.next });
-    Ok(read_after.told(call.representation(StatusCode::OK, &body, None)))
+    Ok(read_after.apply_headers(call.representation(StatusCode::OK, &body, None)))
 }
 
 /// GET /v1/orders/{id}
 pub(super) async fn read(call: Call, id: String) -> Answer {
     let caller = call.caller()?;
-    let read_after = call.read_after().await?;
-    let order = own(&call, caller.user_id, parsed(&id)?).await?;
-    Ok(read_after.told(call.representation(StatusCode::OK, &order, Some(tag(&call, &order, 0)))))
+    let read_after = ReadAfter::wait(&call).await?;
+    let order = own(&call, caller.user_id, parse_id(&id)?).await?;
+    let entity_tag = entity_tag(&call, &order, 0);
+    Ok(read_after.apply_headers(call.representation(StatusCode::OK, &order, Some(entity_tag))))
 }
 
 /// GET /v1/orders/{id}/history
 pub(super) async fn history(call: Call, id: String) -> Answer {
     let caller = call.caller()?;
-    let read_after = call.read_after().await?;
-    let order = own(&call, caller.user_id, parsed(&id)?).await?;
+    let read_after = ReadAfter::wait(&call).await?;
+    let order = own(&call, caller.user_id, parse_id(&id)?).await?;
     let body = json!({ "items": call.state.reads.history(order.id).await? });
-    let tag = call.tag("order-history", order.id, order.version);
-    Ok(read_after.told(call.representation(StatusCode::OK, &body, Some(tag))))
+    let entity_tag = call.entity_tag("order-history", order.id, order.version);
+    Ok(read_after.apply_headers(call.representation(StatusCode::OK, &body, Some(entity_tag))))
 }
 
 /// POST /v1/orders/{id}/cancel
 pub(super) async fn cancel(call: Call, id: String) -> Answer {
     let caller = call.caller()?;
-    let order_id = parsed(&id)?;
-    // Whose order it is the order itself decides, so that one that has only just been placed can be
-    // cancelled too.
-    let mut sent = call.begin(Principal::User(caller.user_id), &order_id).await?;
+    let order_id = parse_id(&id)?;
+    // The order itself decides whether it belongs to the caller, not the read model: an order that
+    // is not projected yet can be cancelled too.
+    let mut sent = Submission::begin(&call, Principal::User(caller.user_id), &order_id).await?;
     let expected_version = match sent.is_new() {
-        true => call.expected_version("order", &order_id.to_string()).await?,
+        true => conditions::expected_version(&call, "order", &order_id.to_string()).await?,
         false => None,
     };
     let command = CancelOrder { order_id, user_id: caller.user_id, expected_version };
     sent.write(&call, order_id.to_string(), Command::from(command)).await?;
     let outcome = sent.conclude(&call).await?;
     let order = own(&call, caller.user_id, order_id).await?;
-    Ok(sent.result(&call, None, &order, tag(&call, &order, outcome.version)))
+    let entity_tag = entity_tag(&call, &order, outcome.version);
+    Ok(sent.changed(&call, &order, entity_tag))
 }
 
-/// The entity tag of the order at the newer of both versions.
-fn tag(call: &Call, order: &Order, decided: i64) -> String {
-    call.tag("order", order.id, decided.max(order.version))
+/// The entity tag of an order, at the newer of the decided version and the projected one.
+fn entity_tag(call: &Call, order: &Order, decided: i64) -> String {
+    call.entity_tag("order", order.id, decided.max(order.version))
 }
 
-fn parsed(id: &str) -> Result<Uuid, Problem> {
+fn parse_id(id: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(id).map_err(|_| Problem::not_found())
 }
 
-/// The order, if it is this user's. Another's is not there.
+/// The order, if it belongs to this user; otherwise 404, as for one that does not exist.
 async fn own(call: &Call, user_id: Uuid, id: Uuid) -> Result<Order, Problem> {
     let order = call.state.reads.order(id).await?;
     order.filter(|order| order.user_id == user_id).ok_or_else(Problem::not_found)
@@ -144,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_sku_are_one_line() {
+    fn lines_of_one_sku_are_merged() {
         let lines = merged(&[line("b", 1), line("a", 2), line("b", 3)]).expect("lines");
         assert_eq!(lines, BTreeMap::from([("a".into(), 2), ("b".into(), 4)]));
     }
 
     #[test]
-    fn there_are_bounds() {
+    fn order_outside_its_bounds_is_refused() {
         assert!(merged(&[]).is_err());
         assert!(merged(&[line("a", 600_000), line("a", 600_000)]).is_err());
         let many: Vec<_> = (0..51).map(|index| line(&format!("sku-{index}"), 1)).collect();

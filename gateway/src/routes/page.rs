@@ -1,4 +1,4 @@
-//! Static things, made once: the live page, the OpenAPI document, the public keys.
+//! Documents that are built once: the live page, the OpenAPI document, the public keys.
 
 use std::sync::LazyLock;
 
@@ -9,28 +9,35 @@ use warp::{
     http::{StatusCode, header},
 };
 
-use crate::call::{Answer, Call, set};
+use crate::{
+    call::{Answer, Call},
+    headers::set,
+};
 
 const STYLE: &str = include_str!("../../page/page.css");
-const SCRIPT: &str = include_str!("../../page/page.js");
-/// The API, for programs.
-pub(crate) const OPENAPI: &str = include_str!("../../openapi.json");
+const SCRIPT: &str = concat!(
+    include_str!("../../page/api.js"),
+    include_str!("../../page/shop.js"),
+    include_str!("../../page/stream.js"),
+    include_str!("../../page/page.js"),
+);
+const OPENAPI: &str = include_str!("../../openapi.json");
 
-/// The page in one piece: it asks for nothing more.
+/// The page with its style and script, so that it needs no further request.
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     include_str!("../../page/index.html")
         .replace("<style></style>", &format!("<style>{STYLE}</style>"))
         .replace("<script></script>", &format!("<script>{SCRIPT}</script>"))
 });
 
-/// The page may run its own script, use its own style and talk to this server: nothing else.
+/// The page may run its own script, use its own style, and send requests to this server.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
+    let (script, style) = (hash(SCRIPT), hash(STYLE));
     format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; img-src data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash(SCRIPT),
-        hash(STYLE)
+        "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; \
+         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
     )
 });
 

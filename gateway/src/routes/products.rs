@@ -1,7 +1,7 @@
-//! Products and their stock: anyone reads, admins add and receive.
+//! Products and their stock: anyone reads, admins add products and receive stock.
 
 use schemas::{
-    Money,
+    Money, bounds,
     stock::{AddProduct, Command, ReceiveStock},
 };
 use serde::Deserialize;
@@ -12,10 +12,13 @@ use warp::{
 };
 
 use crate::{
-    call::{Answer, Body, Call, set},
+    call::{Answer, Body, Call, EarlyResponse},
+    conditions,
+    headers::set,
     ids::Principal,
     input,
     problem::Problem,
+    read_after::ReadAfter,
     reads::Product,
     submit::Submission,
 };
@@ -53,71 +56,78 @@ pub(super) async fn add(mut call: Call) -> Answer {
         amount_minor: input::price(body.price_minor)?,
         currency: input::currency(&body.currency)?,
     };
-    call.still_there(&caller).await?;
-    let canonical = (&sku, &name, price.amount_minor, &price.currency);
-    let mut sent = call.begin(Principal::User(caller.user_id), &canonical).await?;
+    call.require_active(&caller).await?;
+    let canonical = json!([sku, name, price.amount_minor, price.currency]);
+    let mut sent = Submission::begin(&call, Principal::User(caller.user_id), &canonical).await?;
     if sent.is_new() {
-        call.makes("stock", &sku).await?;
+        conditions::check_creation(&call, "stock", &sku).await?;
         let command = AddProduct { sku: sku.clone(), name, price };
         sent.write(&call, sku.clone(), Command::from(command)).await?;
     }
-    changed(&call, sent, &sku, true).await
+    let (product, entity_tag) = result(&call, &mut sent, &sku).await?;
+    Ok(sent.created(&call, &format!("/v1/products/{sku}"), &product, entity_tag))
 }
 
 /// POST /v1/products/{sku}/stock
 pub(super) async fn receive(mut call: Call, sku: String) -> Answer {
     let caller = call.admin()?;
     let body: Receive = call.json().await?;
-    if !input::is_sku(&sku) {
+    if !bounds::is_sku(&sku) {
         return Err(Problem::not_found().into());
     }
     let quantity = input::quantity(body.quantity)?;
-    call.still_there(&caller).await?;
-    let mut sent = call.begin(Principal::User(caller.user_id), &quantity).await?;
+    call.require_active(&caller).await?;
+    let mut sent = Submission::begin(&call, Principal::User(caller.user_id), &quantity).await?;
     if sent.is_new() {
-        call.matches("stock", &sku).await?;
+        conditions::check_change(&call, "stock", &sku).await?;
         let command = ReceiveStock { sku: sku.clone(), quantity };
         sent.write(&call, sku.clone(), Command::from(command)).await?;
     }
-    changed(&call, sent, &sku, false).await
+    let (product, entity_tag) = result(&call, &mut sent, &sku).await?;
+    Ok(sent.changed(&call, &product, entity_tag))
 }
 
-async fn changed(call: &Call, mut sent: Submission, sku: &str, made: bool) -> Answer {
+/// The product after a command, with its entity tag.
+async fn result(
+    call: &Call,
+    sent: &mut Submission,
+    sku: &str,
+) -> Result<(Product, String), EarlyResponse> {
     let outcome = sent.conclude(call).await?;
-    let product = found(call, sku).await?;
-    let location = made.then(|| format!("/v1/products/{sku}"));
-    let tag = call.tag("stock", sku, outcome.version.max(product.version));
-    Ok(sent.result(call, location.as_deref(), &product, tag))
+    let product = find(call, sku).await?;
+    let entity_tag = call.entity_tag("stock", sku, outcome.version.max(product.version));
+    Ok((product, entity_tag))
 }
 
 /// GET /v1/products
 pub(super) async fn list(call: Call) -> Answer {
     let limit = call.page_size()?;
     let cursor = call.parameter("cursor")?.map(input::product_cursor).transpose()?;
-    let read_after = call.read_after().await?;
+    let read_after = ReadAfter::wait(&call).await?;
     let page = call.state.reads.products(cursor.as_deref(), limit).await?;
     let body = json!({ "items": page.items, "next": page.next });
-    Ok(public(read_after.told(call.representation(StatusCode::OK, &body, None))))
+    let response = call.representation(StatusCode::OK, &body, None);
+    Ok(public(read_after.apply_headers(response)))
 }
 
 /// GET /v1/products/{sku}
 pub(super) async fn read(call: Call, sku: String) -> Answer {
-    let read_after = call.read_after().await?;
-    let product = found(&call, &sku).await?;
-    let tag = call.tag("stock", &sku, product.version);
-    Ok(public(read_after.told(call.representation(StatusCode::OK, &product, Some(tag)))))
+    let read_after = ReadAfter::wait(&call).await?;
+    let product = find(&call, &sku).await?;
+    let entity_tag = call.entity_tag("stock", &sku, product.version);
+    let response = call.representation(StatusCode::OK, &product, Some(entity_tag));
+    Ok(public(read_after.apply_headers(response)))
 }
 
-/// Products are the same for everyone: they may be stored, if they are asked for again before each
-/// use.
+/// Products are the same for all clients: caches may store them, and revalidate before each use.
 fn public(mut response: Response) -> Response {
     set(&mut response, header::CACHE_CONTROL, "no-cache");
     set(&mut response, header::VARY, "Read-After");
     response
 }
 
-async fn found(call: &Call, sku: &str) -> Result<Product, Problem> {
-    if !input::is_sku(sku) {
+async fn find(call: &Call, sku: &str) -> Result<Product, Problem> {
+    if !bounds::is_sku(sku) {
         return Err(Problem::not_found());
     }
     call.state.reads.product(sku).await?.ok_or_else(Problem::not_found)

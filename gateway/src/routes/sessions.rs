@@ -1,13 +1,13 @@
-//! Sessions: logging in, going on, logging out. These are answered with their result or not at all:
-//! a token is given only after the outcome, in an answer that nobody keeps. An `Idempotency-Key`
-//! means nothing here: whether a session still lives is decided anew each time, and the domain
-//! gives a lost answer again.
+//! Sessions: log in, refresh, log out. They are answered with their result or not at all: tokens
+//! are issued only after the outcome, in a response that no cache stores. An `Idempotency-Key` has
+//! no effect, because each request decides anew whether the session is alive; the domain repeats a
+//! lost answer.
 
 use std::time::Duration;
 
 use schemas::{
-    Outcome, Verdict,
-    user::{EndSession, RefreshSession, RehashPassword, StartSession},
+    Outcome, Verdict, refusals,
+    user::{Command, EndSession, RefreshSession, RehashPassword, StartSession},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -19,18 +19,19 @@ use warp::{
 };
 
 use crate::{
-    auth::{ACCESS_LIFETIME, REFRESH_LIFETIME, RefreshToken, Role, Verified},
-    call::{Answer, Body, Call, set},
+    auth::{ACCESS_LIFETIME, PasswordCheck, REFRESH_LIFETIME, RefreshToken, Role},
+    call::{Answer, Body, Call},
+    headers::set,
     ids::{Ids, Principal},
     input, outcome,
     problem::Problem,
     reads::Credential,
-    submit::Submission,
+    submit::{Submission, write_in_background},
     time,
 };
 
-/// How long a log-in waits for its outcome.
-const WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits for its outcome.
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,12 +60,12 @@ pub(super) async fn log_in(mut call: Call) -> Answer {
     let email = input::email(&body.email)?;
     let account = call.state.ids.email(&email);
     let principal = Principal::Anonymous(account.clone());
-    let (credential, outdated) = verified(&call, &account, &body.password).await?;
+    let (credential, is_outdated) = verify(&call, &account, &body.password).await?;
 
-    let mut sent = call.begin_now(principal.clone(), WAIT).await;
+    let mut sent = Submission::begin_synchronous(&call, principal.clone(), OUTCOME_TIMEOUT);
     let first = RefreshToken {
         user_id: credential.user_id,
-        session_id: Ids::made_by(sent.id, "session"),
+        session_id: Ids::created_by(sent.id, "session"),
         generation: 0,
     };
     let lifetime_ms = i64::try_from(REFRESH_LIFETIME.as_millis()).unwrap_or(i64::MAX);
@@ -75,22 +76,22 @@ pub(super) async fn log_in(mut call: Call) -> Answer {
         credential_version: credential.credential_version,
         expires_at: time::now_ms().saturating_add(lifetime_ms),
     };
-    sent.write(&call, first.user_id.to_string(), schemas::user::Command::from(command)).await?;
-    let outcome = decided(&call, &mut sent).await;
-    let result = outcome.as_ref().map_or("none", |outcome| outcome::word(outcome.verdict));
+    sent.write(&call, first.user_id.to_string(), Command::from(command)).await?;
+    let outcome = outcome_of(&call, &mut sent).await;
+    let result = outcome.as_ref().map_or("none", |outcome| outcome::verdict_name(outcome.verdict));
     call.state.metrics.log_ins.with_label_values(&[result]).inc();
     let outcome = outcome?;
     if outcome.verdict == Verdict::Accepted {
-        // Only now: a new hash must not overtake the session that the old one let in.
-        if outdated {
+        // After the session has started: the new hash must not overtake the session that was
+        // verified with the old one.
+        if is_outdated {
             rehash(&call, &principal, &credential, &body.password).await;
         }
         return tokens(&call, first, credential.role);
     }
     Err(match outcome.code.as_deref() {
-        // The password was changed while this was on its way: what was verified is no longer the
-        // password.
-        Some("stale_credential" | "not_found") => Problem::wrong_credentials(),
+        // The password was changed after it was verified here, so it is wrong now.
+        Some(refusals::STALE_CREDENTIAL | refusals::NOT_FOUND) => Problem::wrong_credentials(),
         _ => outcome::problem(&outcome),
     }
     .into())
@@ -100,17 +101,15 @@ pub(super) async fn log_in(mut call: Call) -> Answer {
 pub(super) async fn refresh(mut call: Call) -> Answer {
     let body: Refresh = call.json().await?;
     let invalid = || {
-        Problem::unauthorized(
-            "invalid_refresh_token",
-            "The refresh token is no good: log in again.",
-        )
+        let detail = "The refresh token is not valid: log in again.";
+        Problem::unauthorized("invalid_refresh_token", detail)
     };
     let presented = call.state.refresh_tokens.parse(&body.refresh_token).ok_or_else(invalid)?;
     let successor = presented.successor().ok_or_else(invalid)?;
     let presented_hash = call.state.refresh_tokens.hash(presented);
 
     let principal = Principal::Anonymous(presented_hash.clone());
-    let mut sent = call.begin_now(principal, WAIT).await;
+    let mut sent = Submission::begin_synchronous(&call, principal, OUTCOME_TIMEOUT);
     let command = RefreshSession {
         user_id: presented.user_id,
         session_id: presented.session_id,
@@ -118,15 +117,15 @@ pub(super) async fn refresh(mut call: Call) -> Answer {
         presented_hash,
         successor_hash: call.state.refresh_tokens.hash(successor),
     };
-    sent.write(&call, presented.user_id.to_string(), schemas::user::Command::from(command)).await?;
-    let outcome = decided(&call, &mut sent).await?;
+    sent.write(&call, presented.user_id.to_string(), Command::from(command)).await?;
+    let outcome = outcome_of(&call, &mut sent).await?;
     if outcome.verdict == Verdict::Accepted {
-        // The role is read anew; a user who is gone has none.
+        // The role may have changed since the last token; a deactivated user gets none.
         let user = call.state.reads.user(presented.user_id).await?.ok_or_else(invalid)?;
         return tokens(&call, successor, user.role);
     }
     Err(match outcome.code.as_deref() {
-        Some("token_reused") => outcome::problem(&outcome),
+        Some(refusals::TOKEN_REUSED) => outcome::problem(&outcome),
         _ if outcome.verdict == Verdict::Refused => invalid(),
         _ => outcome::problem(&outcome),
     }
@@ -136,11 +135,12 @@ pub(super) async fn refresh(mut call: Call) -> Answer {
 /// DELETE /v1/sessions/current
 pub(super) async fn log_out(call: Call) -> Answer {
     let caller = call.caller()?;
-    let mut sent = call.begin_now(Principal::User(caller.user_id), WAIT).await;
+    let principal = Principal::User(caller.user_id);
+    let mut sent = Submission::begin_synchronous(&call, principal, OUTCOME_TIMEOUT);
     let command = EndSession { user_id: caller.user_id, session_id: caller.session_id };
-    sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command)).await?;
-    let outcome = decided(&call, &mut sent).await?;
-    // A session that has ended already is as wished.
+    sent.write(&call, caller.user_id.to_string(), Command::from(command)).await?;
+    let outcome = outcome_of(&call, &mut sent).await?;
+    // A refusal means that the session has ended already, which is what the client asked for.
     if outcome.verdict == Verdict::Failed {
         return Err(outcome::problem(&outcome).into());
     }
@@ -149,9 +149,9 @@ pub(super) async fn log_out(call: Call) -> Answer {
     Ok(response)
 }
 
-/// The credential of this account, if the password is right, and whether its hash is outdated. An
-/// unknown address takes as long and looks the same.
-async fn verified(
+/// Verifies the password of an account; returns the credential and whether its hash is outdated.
+/// For an unknown address the check takes as long and ends with the same problem.
+async fn verify(
     call: &Call,
     account: &str,
     password: &SecretString,
@@ -161,19 +161,20 @@ async fn verified(
     let credential = state.reads.credential_by_email(account).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
     match (state.passwords.verify(password, hash).await?, credential) {
-        (Verified::Right { outdated }, Some(credential)) => {
-            state.backoff.right(account).await;
-            Ok((credential, outdated))
+        (PasswordCheck::Match { is_outdated }, Some(credential)) => {
+            state.backoff.record_match(account).await;
+            Ok((credential, is_outdated))
         }
         _ => {
-            state.backoff.wrong(account).await;
+            state.backoff.record_mismatch(account).await;
             state.metrics.log_ins.with_label_values(&["wrong"]).inc();
             Err(Problem::wrong_credentials())
         }
     }
 }
 
-/// A hash with today's parameters, now that the password is at hand. Log-in does not depend on it.
+/// Replaces an outdated hash by one with today's parameters, while the password is known. The
+/// log-in does not depend on it.
 async fn rehash(
     call: &Call,
     principal: &Principal,
@@ -186,25 +187,25 @@ async fn rehash(
         password_hash,
         credential_version: credential.credential_version,
     };
-    let command = schemas::user::Command::from(command);
-    call.send_aside(principal, credential.user_id.to_string(), command.into()).await;
+    let key = credential.user_id.to_string();
+    write_in_background(call, principal, key, Command::from(command).into()).await;
 }
 
-/// The outcome, or that there is none in time.
-async fn decided(call: &Call, sent: &mut Submission) -> Result<Outcome, Problem> {
+/// The outcome of a command, or a 503 problem when there is none in time.
+async fn outcome_of(call: &Call, sent: &mut Submission) -> Result<Outcome, Problem> {
     let late = || {
-        Problem::unavailable("There is no outcome yet: try again.")
+        Problem::unavailable("The command has no outcome yet. Try again.")
             .retry_after(Duration::from_secs(2))
     };
     sent.outcome(call).await?.ok_or_else(late)
 }
 
 fn tokens(call: &Call, refresh: RefreshToken, role: Role) -> Answer {
-    let access =
-        call.state.tokens.issue(refresh.user_id, refresh.session_id, role).map_err(|error| {
-            tracing::error!(%error, "an access token could not be signed");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This should not happen.")
-        })?;
+    let access = call
+        .state
+        .tokens
+        .issue(refresh.user_id, refresh.session_id, role)
+        .map_err(|error| Problem::internal("signing an access token", &error))?;
     let body = json!({
         "access_token": access,
         "refresh_token": call.state.refresh_tokens.text(refresh).expose_secret(),

@@ -1,13 +1,13 @@
-//! The live stream: events as they happen, as server-sent events. Users see their own, admins all
-//! with personal fields masked. It ends with the token, a client that reads too slowly is let go,
-//! and so is the oldest of a user or an address that has too many.
+//! The live stream: events as server-sent events. Users get their own, admins all with personal
+//! fields masked. The stream ends with its access token, when the gateway shuts down, when the
+//! client reads too slowly, and when its user or address opens too many newer ones.
 
 use std::{
     convert::Infallible,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,96 +19,104 @@ use warp::{
 
 use crate::{
     auth::Role,
-    call::{Answer, Call, set},
+    call::{Answer, Call},
     client,
+    headers::set,
     metrics::Metrics,
     problem::Problem,
-    reads::{Seen, Watch},
+    reads::{StreamItem, StreamScope},
 };
 
-/// Events that wait for one client.
-const WAITING_MAX: usize = 256;
-/// A client that takes nothing for so long is let go.
-const SLOW_MAX: Duration = Duration::from_secs(20);
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// When a client that was let go comes back.
-const RETRY: Duration = Duration::from_secs(2);
-/// A position names each partition of each topic.
-const POSITION_MAX: usize = 2048;
+/// Events that may wait for one client.
+const QUEUE_MAX: usize = 256;
+/// How long a client may take nothing before its stream ends.
+const SLOW_TIMEOUT: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// When a disconnected client should reconnect.
+const RECONNECT_AFTER: Duration = Duration::from_secs(2);
+/// The longest `Last-Event-ID`; a position names each partition of each topic.
+const POSITION_BYTES_MAX: usize = 2048;
 
 /// GET /v1/stream
-pub(super) async fn watch(call: Call) -> Answer {
+pub(super) async fn open(call: Call) -> Answer {
     let caller = call.caller()?;
     let position =
-        call.text("last-event-id").map(str::trim).filter(|position| !position.is_empty());
-    if position.is_some_and(|position| position.len() > POSITION_MAX) {
-        return Err(Problem::invalid("Last-Event-ID is not one of ours.").into());
+        call.header("last-event-id").map(str::trim).filter(|position| !position.is_empty());
+    if position.is_some_and(|position| position.len() > POSITION_BYTES_MAX) {
+        let detail = "Last-Event-ID: expected the id of an event of this stream.";
+        return Err(Problem::invalid(detail).into());
     }
-    let full =
-        || Problem::unavailable("Too many are watching.").retry_after(Duration::from_secs(10));
-    let mut place =
+    let full = || {
+        Problem::unavailable("Too many clients read the live stream.")
+            .retry_after(Duration::from_secs(10))
+    };
+    let mut slot =
         call.state.streams.take(caller.user_id, client::bucket(call.client)).ok_or_else(full)?;
-    let watch = if caller.role == Role::Admin { Watch::All } else { Watch::Own(caller.user_id) };
-    let seen = call.state.reads.watch(watch, position.map(str::to_owned)).await?;
+    let scope = match caller.role {
+        Role::Admin => StreamScope::All,
+        Role::User => StreamScope::Own(caller.user_id),
+    };
+    let items = call.state.reads.stream(scope, position.map(str::to_owned)).await?;
 
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ends = tokio::time::sleep(Duration::from_secs(caller.expires_s).saturating_sub(now));
-    let leaving = call.state.leaving();
-    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let token_end = tokio::time::sleep(Duration::from_secs(caller.expires_s).saturating_sub(now));
+    let draining = call.state.draining();
+    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
     let metrics = call.state.metrics.clone();
     tokio::spawn(async move {
         metrics.stream_clients.inc();
-        let hello = Event::default().comment("millrace").retry(RETRY);
+        let hello = Event::default().comment("millrace").retry(RECONNECT_AFTER);
         if sender.send(Ok(hello)).await.is_ok() {
-            let over = async {
+            let end = async {
                 tokio::select! {
-                    () = ends => Some(Event::default().event("end").data("token")),
-                    () = place.lost() => Some(Event::default().event("end").data("replaced")),
-                    () = leaving => Some(Event::default().event("end").data("leaving")),
+                    () = token_end => Some(Event::default().event("end").data("token")),
+                    () = slot.lost() => Some(Event::default().event("end").data("replaced")),
+                    () = draining => Some(Event::default().event("end").data("leaving")),
                     () = sender.closed() => None,
                 }
             };
-            tokio::pin!(over);
-            let mut seen = seen.take_until(&mut over);
-            let kept_up = pump(&mut seen, &sender, &metrics).await;
-            if let Some(Some(farewell)) = seen.take_result().filter(|_| kept_up) {
-                // Whether it still fits in or not: the stream is over.
-                let _ = sender.try_send(Ok(farewell));
+            tokio::pin!(end);
+            let mut items = items.take_until(&mut end);
+            let kept_up = forward(&mut items, &sender, &metrics).await;
+            if let Some(Some(last)) = items.take_result().filter(|_| kept_up) {
+                // If the queue is full, the client learns of the end by the closed connection.
+                let _ = sender.try_send(Ok(last));
             }
         }
         metrics.stream_clients.dec();
     });
     let events = sse::keep_alive()
-        .interval(KEEP_ALIVE)
+        .interval(KEEP_ALIVE_INTERVAL)
         .text("still here")
         .stream(ReceiverStream::new(receiver));
     let mut response = sse::reply(events).into_response();
     set(&mut response, header::CACHE_CONTROL, "no-store");
-    // Asks balancers not to collect events before passing them on.
+    // Asks load balancers to pass events on at once.
     set(&mut response, header::HeaderName::from_static("x-accel-buffering"), "no");
     Ok(response)
 }
 
-/// Sends events until there are no more, or the client is too slow for them: then `false`.
-async fn pump(
-    seen: &mut (impl futures_util::Stream<Item = Seen> + Unpin),
+/// Sends items to the client until there are no more. Returns `false` when the client disconnected
+/// or was too slow.
+async fn forward(
+    items: &mut (impl Stream<Item = StreamItem> + Unpin),
     sender: &mpsc::Sender<Result<Event, Infallible>>,
     metrics: &Metrics,
 ) -> bool {
-    while let Some(seen) = seen.next().await {
-        let event = match seen {
-            // Without data it is no event to anyone, and its id counts all the same.
-            Seen::Begin { position } => Event::default().id(position),
-            Seen::Event { position, kind, data } => {
+    while let Some(item) = items.next().await {
+        let event = match item {
+            // A client ignores an event without data, but keeps its id.
+            StreamItem::Begin { position } => Event::default().id(position),
+            StreamItem::Event { position, kind, data } => {
                 metrics.stream_events.inc();
                 Event::default().id(position).event(kind).data(data.to_string())
             }
-            Seen::Reset { position } => Event::default()
+            StreamItem::Reset { position } => Event::default()
                 .id(position)
                 .event("reset")
                 .data(json!({ "reason": "too_old" }).to_string()),
         };
-        match timeout(SLOW_MAX, sender.send(Ok(event))).await {
+        match timeout(SLOW_TIMEOUT, sender.send(Ok(event))).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return false,
             Err(_) => {

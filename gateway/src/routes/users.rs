@@ -1,14 +1,14 @@
-//! Users: registering, and a user's own account. What gives an account away or ends it needs the
-//! password again.
+//! Users: registration, and a user's own account. A new e-mail address, a new password and
+//! deactivation need the current password.
 
 use std::time::Duration;
 
 use schemas::{
     Outcome,
-    user::{ChangeEmail, ChangeName, ChangePassword, DeactivateUser, RegisterUser, Role},
+    user::{ChangeEmail, ChangeName, ChangePassword, Command, DeactivateUser, RegisterUser, Role},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 use warp::{
@@ -17,16 +17,20 @@ use warp::{
 };
 
 use crate::{
-    auth::{Passwords, Verified},
-    call::{Answer, Body, Call, Early, set},
+    auth::{PasswordCheck, Passwords},
+    call::{Answer, Body, Call, EarlyResponse},
+    conditions,
+    headers::set,
     ids::{Ids, Principal},
     input,
     problem::Problem,
+    read_after::ReadAfter,
     reads::{Credential, User},
     submit::Submission,
 };
 
-const CREDENTIAL_EVERY: Duration = Duration::from_millis(10);
+/// The polling interval for a credential that was just set.
+const CREDENTIAL_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +44,7 @@ impl Body for Register {
     const SHAPE: &'static str = r#"{"email": string, "password": string, "name": string}"#;
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rename {
     name: String,
@@ -86,13 +90,14 @@ impl Body for NewPassword {
 pub(super) async fn register(mut call: Call) -> Answer {
     let body: Register = call.json().await?;
     let (email, name) = (input::email(&body.email)?, input::name(&body.name)?);
-    Passwords::acceptable("password", &body.password)?;
+    Passwords::check_length("password", &body.password)?;
     let email_fingerprint = call.state.ids.email(&email);
+    let principal = Principal::Anonymous(email_fingerprint.clone());
     let canonical = (&email, body.password.expose_secret(), &name);
-    let mut sent = call.begin(Principal::Anonymous(email_fingerprint.clone()), &canonical).await?;
-    let user_id = Ids::made_by(sent.id, "user");
+    let mut sent = Submission::begin(&call, principal, &canonical).await?;
+    let user_id = Ids::created_by(sent.id, "user");
     if sent.is_new() {
-        call.makes("user", &user_id.to_string()).await?;
+        conditions::check_creation(&call, "user", &user_id.to_string()).await?;
         let password_hash = call.state.passwords.hash(&body.password).await?;
         let command = RegisterUser {
             user_id,
@@ -102,145 +107,142 @@ pub(super) async fn register(mut call: Call) -> Answer {
             password_hash,
             role: Role::User,
         };
-        sent.write(&call, user_id.to_string(), schemas::user::Command::from(command)).await?;
+        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
     }
     let outcome = sent.conclude(&call).await?;
-    usable(&call, &sent, &outcome, user_id, 1).await?;
-    let user = call.state.reads.user(user_id).await?.ok_or_else(Problem::not_found)?;
-    Ok(sent.result(&call, Some("/v1/users/me"), &user, call.tag("user", user_id, outcome.version)))
+    wait_for_credential(&call, &sent, &outcome, user_id, 1).await?;
+    let user = find(&call, user_id).await?;
+    let entity_tag = call.entity_tag("user", user_id, outcome.version);
+    Ok(sent.created(&call, "/v1/users/me", &user, entity_tag))
 }
 
 /// GET /v1/users/me
 pub(super) async fn read(call: Call) -> Answer {
     let caller = call.caller()?;
-    let read_after = call.read_after().await?;
-    let user = me(&call, caller.user_id).await?;
-    let tag = call.tag("user", user.id, user.version);
-    Ok(read_after.told(call.representation(StatusCode::OK, &user, Some(tag))))
+    let read_after = ReadAfter::wait(&call).await?;
+    let user = find(&call, caller.user_id).await?;
+    let entity_tag = call.entity_tag("user", user.id, user.version);
+    Ok(read_after.apply_headers(call.representation(StatusCode::OK, &user, Some(entity_tag))))
 }
 
 /// PATCH /v1/users/me
 pub(super) async fn rename(mut call: Call) -> Answer {
-    let caller = call.caller()?;
+    let user_id = call.caller()?.user_id;
     let body: Rename = call.json().await?;
     let name = input::name(&body.name)?;
-    let mut sent = call.begin(Principal::User(caller.user_id), &name).await?;
+    let mut sent = Submission::begin(&call, Principal::User(user_id), &name).await?;
     if sent.is_new() {
-        let expected_version = call.expected_version("user", &caller.user_id.to_string()).await?;
-        let command = ChangeName { user_id: caller.user_id, name, expected_version };
-        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command))
-            .await?;
+        let expected_version =
+            conditions::expected_version(&call, "user", &user_id.to_string()).await?;
+        let command = ChangeName { user_id, name, expected_version };
+        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
     }
-    changed(&call, sent, caller.user_id).await
+    changed(&call, sent, user_id).await
 }
 
 /// DELETE /v1/users/me
 pub(super) async fn deactivate(mut call: Call) -> Answer {
-    let caller = call.caller()?;
+    let user_id = call.caller()?.user_id;
     let body: Deactivate = call.json().await?;
-    let mut sent =
-        call.begin(Principal::User(caller.user_id), &body.password.expose_secret()).await?;
+    let canonical = body.password.expose_secret();
+    let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
     if sent.is_new() {
-        call.matches("user", &caller.user_id.to_string()).await?;
-        let credential = confirmed(&call, caller.user_id, "password", &body.password).await?;
-        let command = DeactivateUser {
-            user_id: caller.user_id,
-            credential_version: credential.credential_version,
-        };
-        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command))
-            .await?;
+        conditions::check_change(&call, "user", &user_id.to_string()).await?;
+        let credential = confirm(&call, user_id, "password", &body.password).await?;
+        let credential_version = credential.credential_version;
+        let command = DeactivateUser { user_id, credential_version };
+        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
     }
     sent.conclude(&call).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set(&mut response, header::CACHE_CONTROL, "no-store");
-    Ok(sent.told(response))
+    Ok(sent.apply_headers(response))
 }
 
 /// PUT /v1/users/me/email
 pub(super) async fn change_email(mut call: Call) -> Answer {
-    let caller = call.caller()?;
+    let user_id = call.caller()?.user_id;
     let body: NewEmail = call.json().await?;
     let email = input::email(&body.email)?;
     let canonical = (&email, body.password.expose_secret());
-    let mut sent = call.begin(Principal::User(caller.user_id), &canonical).await?;
+    let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
     if sent.is_new() {
-        let expected_version = call.expected_version("user", &caller.user_id.to_string()).await?;
-        let credential = confirmed(&call, caller.user_id, "password", &body.password).await?;
+        let expected_version =
+            conditions::expected_version(&call, "user", &user_id.to_string()).await?;
+        let credential = confirm(&call, user_id, "password", &body.password).await?;
         let command = ChangeEmail {
-            user_id: caller.user_id,
+            user_id,
             email_fingerprint: call.state.ids.email(&email),
             email,
             credential_version: credential.credential_version,
             expected_version,
         };
-        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command))
-            .await?;
+        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
     }
-    changed(&call, sent, caller.user_id).await
+    changed(&call, sent, user_id).await
 }
 
 /// PUT /v1/users/me/password
 pub(super) async fn change_password(mut call: Call) -> Answer {
-    let caller = call.caller()?;
+    let user_id = call.caller()?.user_id;
     let body: NewPassword = call.json().await?;
-    Passwords::acceptable("new", &body.new)?;
+    Passwords::check_length("new", &body.new)?;
     let canonical = (body.current.expose_secret(), body.new.expose_secret());
-    let mut sent = call.begin(Principal::User(caller.user_id), &canonical).await?;
+    let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
     let mut replaced = 0;
     if sent.is_new() {
-        call.matches("user", &caller.user_id.to_string()).await?;
-        let credential = confirmed(&call, caller.user_id, "current", &body.current).await?;
+        conditions::check_change(&call, "user", &user_id.to_string()).await?;
+        let credential = confirm(&call, user_id, "current", &body.current).await?;
         replaced = credential.credential_version;
         let command = ChangePassword {
-            user_id: caller.user_id,
+            user_id,
             password_hash: call.state.passwords.hash(&body.new).await?,
             credential_version: credential.credential_version,
         };
-        sent.write(&call, caller.user_id.to_string(), schemas::user::Command::from(command))
-            .await?;
+        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
     }
     let outcome = sent.conclude(&call).await?;
-    usable(&call, &sent, &outcome, caller.user_id, replaced + 1).await?;
-    changed(&call, sent, caller.user_id).await
+    wait_for_credential(&call, &sent, &outcome, user_id, replaced + 1).await?;
+    changed(&call, sent, user_id).await
 }
 
-/// Waits until the user can log in with the password that was just set: it has a way of its own to
-/// the read model.
-async fn usable(
+/// Waits until the user can log in with the password that was just set: the credential is projected
+/// from another topic than the user.
+async fn wait_for_credential(
     call: &Call,
     sent: &Submission,
     outcome: &Outcome,
     user_id: Uuid,
     credential_version: i32,
-) -> Result<(), Early> {
-    let until = sent.patience();
+) -> Result<(), EarlyResponse> {
+    let deadline = sent.visible_deadline();
     loop {
         let credential = call.state.reads.credential(user_id).await?;
-        if credential.is_some_and(|credential| credential.credential_version >= credential_version)
-        {
+        if credential.is_some_and(|it| it.credential_version >= credential_version) {
             return Ok(());
         }
-        if Instant::now() >= until {
-            return Err(sent.unseen(outcome));
+        if Instant::now() >= deadline {
+            return Err(sent.not_visible(outcome));
         }
-        sleep(CREDENTIAL_EVERY).await;
+        sleep(CREDENTIAL_INTERVAL).await;
     }
 }
 
+/// The response to a command that changed the user.
 async fn changed(call: &Call, mut sent: Submission, user_id: Uuid) -> Answer {
     let outcome = sent.conclude(call).await?;
-    let user = me(call, user_id).await?;
-    let tag = call.tag("user", user_id, outcome.version.max(user.version));
-    Ok(sent.result(call, None, &user, tag))
+    let user = find(call, user_id).await?;
+    let entity_tag = call.entity_tag("user", user_id, outcome.version.max(user.version));
+    Ok(sent.changed(call, &user, entity_tag))
 }
 
-async fn me(call: &Call, user_id: Uuid) -> Result<User, Problem> {
+async fn find(call: &Call, user_id: Uuid) -> Result<User, Problem> {
     call.state.reads.user(user_id).await?.ok_or_else(Problem::not_found)
 }
 
-/// The caller's credential, if the password is right. Wrong ones count against the account as they
-/// do at log-in.
-async fn confirmed(
+/// The caller's credential, if `password` is right. Wrong passwords count against the account as
+/// they do at log-in.
+async fn confirm(
     call: &Call,
     user_id: Uuid,
     field: &str,
@@ -251,13 +253,13 @@ async fn confirmed(
     let credential = call.state.reads.credential(user_id).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
     match (call.state.passwords.verify(password, hash).await?, credential) {
-        (Verified::Right { .. }, Some(credential)) => {
-            call.state.backoff.right(&account).await;
+        (PasswordCheck::Match { .. }, Some(credential)) => {
+            call.state.backoff.record_match(&account).await;
             Ok(credential)
         }
         _ => {
-            call.state.backoff.wrong(&account).await;
-            // Not 401: the token is fine, and a client must not log out over a typing error.
+            call.state.backoff.record_mismatch(&account).await;
+            // Not 401: the token is valid, and a client must not log out because of a typing error.
             let detail = "The password is wrong.";
             Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail)
                 .with("field", field.into()))

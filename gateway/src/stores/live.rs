@@ -1,4 +1,5 @@
-//! The live stream for one watcher: from which position it goes on, and what of it may be seen.
+//! The live stream of one client: at which position it begins, and which events it may contain. It
+//! never writes to Redis.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,33 +13,34 @@ use projections::{
 };
 use serde_json::json;
 
-use super::PAUSE;
 use crate::{
-    reads::{Seen, Watch},
+    reads::{StreamItem, StreamScope},
     time,
 };
 
-/// One look at the live stream; ends early when something comes.
-const LOOK: Duration = Duration::from_secs(10);
+/// How long one read waits for new events.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause after a failed read.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What `watch` may see after `position`, or from now on.
-pub(super) async fn seen(
+/// The items of `scope` after `position`, or from now on.
+pub(super) async fn items(
     live: Live,
-    watch: Watch,
+    scope: StreamScope,
     position: Option<String>,
-) -> Result<BoxStream<'static, Seen>, StoreError> {
+) -> Result<BoxStream<'static, StreamItem>, StoreError> {
     let end = live.end().await?;
     let (positions, first) = match position.map(|position| position.parse::<Positions>()) {
         None => {
             let position = end.to_string();
-            (end, Some(Seen::Begin { position }))
+            (end, Some(StreamItem::Begin { position }))
         }
-        Some(Ok(positions)) if issued(&positions, &end) => (positions, None),
-        // What the client knows is unknown: no gateway has given this position out, or the log has
-        // been lost since.
+        Some(Ok(positions)) if is_issued(&positions, &end) => (positions, None),
+        // No gateway has issued this position, or the stream was lost since then. So it is unknown
+        // what the client has seen.
         Some(_) => {
             let position = end.to_string();
-            (end, Some(Seen::Reset { position }))
+            (end, Some(StreamItem::Reset { position }))
         }
     };
     let live = Arc::new(live);
@@ -46,22 +48,22 @@ pub(super) async fn seen(
         let live = live.clone();
         async move {
             let batch = loop {
-                match live.read(&positions, LOOK).await {
+                match live.read(&positions, READ_TIMEOUT).await {
                     Ok(batch) => break batch,
                     Err(error) => tracing::warn!(%error, "the live stream could not be read"),
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_INTERVAL).await;
             };
-            let seen = shown(watch, positions, &batch);
-            Some((stream::iter(seen), batch.positions))
+            let items = visible(scope, positions, &batch);
+            Some((stream::iter(items), batch.positions))
         }
     });
     Ok(stream::iter(first).chain(batches.flatten()).boxed())
 }
 
-/// Whether a gateway can have given out `positions`: no partition is one that the stream does not
-/// have, and none is ahead of it.
-fn issued(positions: &Positions, end: &Positions) -> bool {
+/// Whether a gateway can have issued `positions`: the stream has all their partitions, and none is
+/// ahead of its end.
+fn is_issued(positions: &Positions, end: &Positions) -> bool {
     let offsets = |positions: &Positions| -> BTreeMap<(String, String), i64> {
         let text = positions.to_string();
         let topics = text.split(';').filter_map(|topic| topic.split_once(':'));
@@ -79,28 +81,28 @@ fn issued(positions: &Positions, end: &Positions) -> bool {
         .all(|(partition, next)| end.get(partition).is_some_and(|end| next <= end))
 }
 
-/// What a watcher may see of a batch. Each event has the position after it, so that a client that
-/// comes back misses none and sees none twice.
-fn shown(watch: Watch, mut positions: Positions, batch: &LiveBatch) -> Vec<Seen> {
-    let mut seen = Vec::new();
+/// The items of a batch that a client may see. Each event has the position after it, so that a
+/// client that reconnects misses none and gets none twice.
+fn visible(scope: StreamScope, mut positions: Positions, batch: &LiveBatch) -> Vec<StreamItem> {
+    let mut items = Vec::new();
     if batch.reset {
         positions = batch.positions.clone();
-        seen.push(Seen::Reset { position: positions.to_string() });
+        items.push(StreamItem::Reset { position: positions.to_string() });
     }
     for entry in &batch.entries {
         positions.pass(entry);
-        let data = match watch {
-            Watch::Own(user) if entry.owner == Some(user) => &entry.data,
-            Watch::Own(_) => continue,
-            Watch::All => &entry.masked,
+        let data = match scope {
+            StreamScope::Own(user) if entry.owner == Some(user) => &entry.data,
+            StreamScope::Own(_) => continue,
+            StreamScope::All => &entry.masked,
         };
-        seen.push(Seen::Event {
+        items.push(StreamItem::Event {
             position: positions.to_string(),
             kind: entry.kind.clone(),
             data: event(entry, data),
         });
     }
-    seen
+    items
 }
 
 fn event(entry: &LiveEntry, data: &serde_json::Value) -> serde_json::Value {
@@ -138,11 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn a_position_ahead_of_the_stream_or_of_another_partition_was_never_issued() {
+    fn position_ahead_of_the_stream_or_of_an_unknown_partition_is_not_issued() {
         let at = |text: &str| text.parse::<Positions>().expect("positions");
         let end = at("order.events:0=17,1=0;user.events:3=4");
         for fine in ["order.events:0=17,1=0;user.events:3=4", "order.events:0=3", ""] {
-            assert!(issued(&at(fine), &end), "{fine}");
+            assert!(is_issued(&at(fine), &end), "{fine}");
         }
         for wrong in [
             "order.events:0=18,1=0;user.events:3=4",
@@ -151,21 +153,21 @@ mod tests {
             "order.events:-1=0",
             "stock.events:0=0",
         ] {
-            assert!(!issued(&at(wrong), &end), "{wrong}");
+            assert!(!is_issued(&at(wrong), &end), "{wrong}");
         }
-        assert!(!issued(&at("order.events:0=1"), &at("")), "the stream has been lost");
+        assert!(!is_issued(&at("order.events:0=1"), &at("")), "the stream was lost");
     }
 
     #[test]
-    fn users_see_their_own_and_admins_all_but_names() {
+    fn users_see_their_own_events_and_admins_all_with_masked_names() {
         let ada = Uuid::from_u128(1);
         let entries = vec![entry(4, Some(ada)), entry(5, Some(Uuid::from_u128(2))), entry(6, None)];
         let batch = LiveBatch { entries, ..LiveBatch::default() };
 
-        let own = shown(Watch::Own(ada), Positions::default(), &batch);
-        let all = shown(Watch::All, Positions::default(), &batch);
+        let own = visible(StreamScope::Own(ada), Positions::default(), &batch);
+        let all = visible(StreamScope::All, Positions::default(), &batch);
 
-        let [Seen::Event { position, data, .. }] = own.as_slice() else {
+        let [StreamItem::Event { position, data, .. }] = own.as_slice() else {
             panic!("one event: {own:?}")
         };
         assert_eq!((position.as_str(), &data["data"]["name"]), ("user.events:0=5", &json!("Ada")));

@@ -1,4 +1,4 @@
-//! Rows and documents of the stores as the gateway's read models. It asks no store.
+//! Turns rows and documents of the stores into the gateway's read models. It reads no store.
 
 use projections::{
     postgres::{LoginRow, UserRow},
@@ -7,7 +7,7 @@ use projections::{
 
 use crate::{
     auth::Role,
-    reads::{Credential, Happened, Line, Notification, Order, Page, Product, User},
+    reads::{Credential, HistoryEntry, Line, Notification, Order, Page, Product, User},
     time,
 };
 
@@ -56,8 +56,8 @@ pub(super) fn order(order: views::Order) -> Order {
     }
 }
 
-pub(super) fn happened(event: views::HistoryEntry) -> Happened {
-    Happened {
+pub(super) fn history_entry(event: views::HistoryEntry) -> HistoryEntry {
+    HistoryEntry {
         version: event.version,
         kind: event.kind,
         at: time::text(event.at),

@@ -1,18 +1,17 @@
-//! Registering, logging in and out, and one's own account.
+//! Registration and a user's own account.
 
+use gateway::commands::Command;
 use schemas::user::{Command as User, Role as Granted};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::support::*;
-use gateway::{auth::Passwords, commands::Command};
 
 fn registration() -> Value {
     json!({ "email": " Ada@Example.org ", "password": "correct horse", "name": "Ada" })
 }
 
 #[tokio::test]
-async fn registering_answers_with_the_new_user() {
+async fn registration_returns_the_new_user() {
     let gateway = gateway();
 
     let response = gateway.command("POST", "/v1/users", None, registration()).await;
@@ -35,7 +34,7 @@ async fn registering_answers_with_the_new_user() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_a_conflict() {
+async fn registration_of_a_taken_address_is_409() {
     let gateway = gateway();
     gateway.world.answers(Answer::Refuse("address_taken"));
     assert_problem(
@@ -46,11 +45,15 @@ async fn a_taken_address_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_registered_never_becomes_a_command() {
+async fn invalid_registration_never_becomes_a_command() {
     let gateway = gateway();
-    for (field, value) in
-        [("email", "nobody"), ("password", "short"), ("password", &"x".repeat(129)), ("name", "")]
-    {
+    for (field, value) in [
+        ("email", "nobody"),
+        ("email", "ada@example"),
+        ("password", "short"),
+        ("password", &"x".repeat(129)),
+        ("name", ""),
+    ] {
         let mut body = registration();
         body[field] = json!(value);
         let response = gateway.command("POST", "/v1/users", None, body).await;
@@ -61,205 +64,9 @@ async fn what_can_not_be_registered_never_becomes_a_command() {
 }
 
 #[tokio::test]
-async fn logging_in_gives_tokens_that_nobody_keeps() {
+async fn user_reads_and_changes_their_account() {
     let gateway = gateway();
-    gateway.someone("ada@example.org").await;
-
-    let body = json!({ "email": "ADA@example.org", "password": "correct horse" });
-    let response = gateway.command("POST", "/v1/sessions", None, body).await;
-
-    assert_eq!(response.status(), 200);
-    assert_eq!(header(&response, "cache-control"), "no-store");
-    let tokens = json(&response);
-    assert_eq!((&tokens["token_type"], &tokens["expires_in"]), (&json!("Bearer"), &json!(600)));
-    let written = gateway.world.last();
-    let refresh = tokens["refresh_token"].as_str().unwrap();
-    assert!(!format!("{written:?}").contains(refresh));
-    assert!(!format!("{written:?}").contains("correct horse"));
-    let Command::User(User::StartSession(command)) = written.command else { panic!("a session") };
-    assert_eq!(command.credential_version, 1);
-    let me = gateway.get("/v1/users/me", tokens["access_token"].as_str()).await;
-    assert_eq!(json(&me)["name"], "Ada");
-}
-
-#[tokio::test]
-async fn a_wrong_password_and_an_unknown_address_look_the_same() {
-    let gateway = gateway();
-    gateway.someone("ada@example.org").await;
-    let before = gateway.world.written();
-
-    let wrong = json!({ "email": "ada@example.org", "password": "battery staple" });
-    let wrong = gateway.command("POST", "/v1/sessions", None, wrong).await;
-    let unknown = json!({ "email": "bob@example.org", "password": "battery staple" });
-    let unknown = gateway.command("POST", "/v1/sessions", None, unknown).await;
-
-    assert_problem(&wrong, 401, "wrong_credentials");
-    assert_eq!(wrong.body(), unknown.body());
-    assert!(header(&wrong, "www-authenticate").starts_with("Bearer"));
-    assert_eq!(gateway.world.written(), before);
-}
-
-#[tokio::test]
-async fn a_password_that_was_changed_meanwhile_is_wrong() {
-    let gateway = gateway();
-    gateway.someone("ada@example.org").await;
-    gateway.world.answers(Answer::Refuse("stale_credential"));
-    let body = json!({ "email": "ada@example.org", "password": "correct horse" });
-    assert_problem(
-        &gateway.command("POST", "/v1/sessions", None, body).await,
-        401,
-        "wrong_credentials",
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_log_in_without_an_outcome_gives_no_token() {
-    let gateway = gateway();
-    gateway.someone("ada@example.org").await;
-    gateway.world.answers(Answer::Silence);
-    let body = json!({ "email": "ada@example.org", "password": "correct horse" });
-    let response = gateway.command("POST", "/v1/sessions", None, body).await;
-    assert_problem(&response, 503, "unavailable");
-    assert_eq!(header(&response, "retry-after"), "2");
-}
-
-#[tokio::test]
-async fn guessing_costs_more_and_more() {
-    let gateway = gateway();
-    gateway.someone("ada@example.org").await;
-    let guess = || json!({ "email": "ada@example.org", "password": "battery staple" });
-    for _ in 0..5 {
-        assert_problem(
-            &gateway.command("POST", "/v1/sessions", None, guess()).await,
-            401,
-            "wrong_credentials",
-        );
-    }
-
-    let right = json!({ "email": "ada@example.org", "password": "correct horse" });
-    let response = gateway.command("POST", "/v1/sessions", None, right.clone()).await;
-
-    assert_problem(&response, 429, "too_many_attempts");
-    assert_eq!(header(&response, "retry-after"), "1");
-    // Without Redis nobody is held up.
-    gateway.world.inner().counters_down = true;
-    assert_eq!(gateway.command("POST", "/v1/sessions", None, right).await.status(), 200);
-}
-
-#[tokio::test]
-async fn an_old_hash_is_made_anew_at_log_in() {
-    let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
-    let strong =
-        Passwords::new(1).unwrap().hash(&SecretString::from("correct horse")).await.unwrap();
-    gateway.world.inner().credentials.get_mut(&gateway.user_of(&token)).unwrap().1.password_hash =
-        strong;
-
-    let body = json!({ "email": "ada@example.org", "password": "correct horse" });
-    assert_eq!(gateway.command("POST", "/v1/sessions", None, body).await.status(), 200);
-
-    let Command::User(User::RehashPassword(command)) = gateway.world.last().command else {
-        panic!("a new hash")
-    };
-    assert!(command.password_hash.contains("m=16,t=1,p=1"));
-}
-
-#[tokio::test]
-async fn a_refresh_gives_the_successor_and_a_repeat_the_same() {
-    let gateway = gateway();
-    gateway.someone("ada@example.org").await;
-    let body = json!({ "email": "ada@example.org", "password": "correct horse" });
-    let first = json(&gateway.command("POST", "/v1/sessions", None, body).await);
-    let body = json!({ "refresh_token": first["refresh_token"] });
-
-    let once = json(&gateway.command("POST", "/v1/sessions/refresh", None, body.clone()).await);
-    let twice = json(&gateway.command("POST", "/v1/sessions/refresh", None, body).await);
-
-    assert_ne!(once["refresh_token"], first["refresh_token"]);
-    assert_eq!(once["refresh_token"], twice["refresh_token"]);
-    let Command::User(User::RefreshSession(command)) = gateway.world.last().command else {
-        panic!("a refresh")
-    };
-    assert_eq!(command.generation, 0);
-    assert_ne!(command.presented_hash, command.successor_hash);
-}
-
-#[tokio::test]
-async fn under_a_repeated_key_too_a_token_is_given_only_if_the_session_lives() {
-    let gateway = gateway();
-    gateway.someone("ada@example.org").await;
-    let send = |path: &str, body: &Value| {
-        gateway.send(request("POST", path).header("idempotency-key", "k-1").json(body))
-    };
-    let log_in = json!({ "email": "ada@example.org", "password": "correct horse" });
-    let first = json(&send("/v1/sessions", &log_in).await);
-    let refresh = json!({ "refresh_token": first["refresh_token"] });
-    assert_eq!(send("/v1/sessions/refresh", &refresh).await.status(), 200);
-
-    // The session has ended.
-    gateway.world.answers(Answer::Refuse("session_ended"));
-    assert_problem(&send("/v1/sessions/refresh", &refresh).await, 401, "invalid_refresh_token");
-
-    // Logging in again is another session.
-    gateway.world.answers(Answer::Accept);
-    let second = json(&send("/v1/sessions", &log_in).await);
-    let session = |tokens: &Value| {
-        gateway.state.tokens.check(tokens["access_token"].as_str().unwrap()).unwrap().session_id
-    };
-    assert_ne!(session(&first), session(&second));
-
-    // The password is another by now.
-    gateway.world.answers(Answer::Refuse("stale_credential"));
-    assert_problem(&send("/v1/sessions", &log_in).await, 401, "wrong_credentials");
-}
-
-#[tokio::test]
-async fn a_refresh_token_that_is_not_ours_never_becomes_a_command() {
-    let gateway = gateway();
-    let body = json!({ "refresh_token": "bm9wZQ" });
-    assert_problem(
-        &gateway.command("POST", "/v1/sessions/refresh", None, body).await,
-        401,
-        "invalid_refresh_token",
-    );
-    assert_eq!(gateway.world.written(), 0);
-}
-
-#[tokio::test]
-async fn a_reused_token_is_called_so() {
-    let gateway = gateway();
-    gateway.someone("ada@example.org").await;
-    let body = json!({ "email": "ada@example.org", "password": "correct horse" });
-    let first = json(&gateway.command("POST", "/v1/sessions", None, body).await);
-    gateway.world.answers(Answer::Refuse("token_reused"));
-    let body = json!({ "refresh_token": first["refresh_token"] });
-    assert_problem(
-        &gateway.command("POST", "/v1/sessions/refresh", None, body).await,
-        401,
-        "token_reused",
-    );
-}
-
-#[tokio::test]
-async fn logging_out_ends_this_session() {
-    let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
-    let session = gateway.state.tokens.check(&token).unwrap().session_id;
-
-    let response =
-        gateway.send(with(Some(&token), request("DELETE", "/v1/sessions/current"))).await;
-
-    assert_eq!(response.status(), 204);
-    let Command::User(User::EndSession(command)) = gateway.world.last().command else {
-        panic!("an end")
-    };
-    assert_eq!(command.session_id, session);
-}
-
-#[tokio::test]
-async fn one_s_own_account_can_be_read_and_changed() {
-    let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     let token = Some(token.as_str());
 
     let renamed =
@@ -284,9 +91,9 @@ async fn one_s_own_account_can_be_read_and_changed() {
 }
 
 #[tokio::test]
-async fn what_gives_an_account_away_needs_the_password() {
+async fn change_of_email_password_or_activity_needs_the_password() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     let before = gateway.world.written();
     for (method, path, body) in [
         ("DELETE", "/v1/users/me", json!({ "password": "wrong" })),
@@ -303,9 +110,9 @@ async fn what_gives_an_account_away_needs_the_password() {
 }
 
 #[tokio::test]
-async fn a_repeated_change_of_password_is_answered_again() {
+async fn repeated_change_of_password_gets_the_same_answer() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     let change = || {
         let body = json!({ "current": "correct horse", "new": "battery staple" });
         with(Some(&token), request("PUT", "/v1/users/me/password"))
@@ -322,7 +129,7 @@ async fn a_repeated_change_of_password_is_answered_again() {
 }
 
 #[tokio::test]
-async fn without_a_good_token_nothing_of_one_s_own_is_there() {
+async fn request_without_a_valid_token_is_401() {
     let gateway = gateway();
     for (method, path) in [
         ("GET", "/v1/users/me"),

@@ -1,4 +1,4 @@
-//! A command's way: 202 or the result, repeats, conditions, reading one's own writes.
+//! Commands: 202 or the result, repeated requests, read-your-writes.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,9 +15,9 @@ fn place(token: &str) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn a_write_is_202_with_where_to_ask() {
+async fn write_is_202_with_the_path_of_its_status() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
 
     let response = gateway.send(place(&token)).await;
 
@@ -34,10 +34,10 @@ async fn a_write_is_202_with_where_to_ask() {
 }
 
 #[tokio::test]
-async fn a_command_is_shown_to_who_sent_it() {
+async fn status_of_a_command_is_shown_only_to_its_sender() {
     let gateway = gateway();
-    let ada = gateway.someone("ada@example.org").await;
-    let bob = gateway.someone("bob@example.org").await;
+    let ada = gateway.user("ada@example.org").await;
+    let bob = gateway.user("bob@example.org").await;
     gateway.world.answers(Answer::Silence);
     let location = header(&gateway.send(place(&ada)).await, "location").to_owned();
 
@@ -57,9 +57,9 @@ async fn a_command_is_shown_to_who_sent_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_over_is_202() {
+async fn wait_without_a_result_in_time_is_202() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     for answer in [Answer::Silence, Answer::Lag] {
         gateway.world.answers(answer);
         let response = gateway.send(place(&token).header("prefer", "respond-async, wait=2")).await;
@@ -72,9 +72,9 @@ async fn a_wait_that_is_over_is_202() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_answered_without_writing() {
+async fn repeat_is_answered_without_a_second_write() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     let repeat = || place(&token).header("idempotency-key", "\"k-1\"").header("prefer", "wait=5");
     let first = gateway.send(repeat()).await;
     let before = gateway.world.written();
@@ -87,9 +87,9 @@ async fn a_repeat_is_answered_without_writing() {
 }
 
 #[tokio::test]
-async fn repeats_before_the_outcome_are_one_command() {
+async fn repeats_before_the_outcome_are_the_same_command() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     gateway.world.answers(Answer::Silence);
     let mut sent = Vec::new();
     for _ in 0..3 {
@@ -101,9 +101,9 @@ async fn repeats_before_the_outcome_are_one_command() {
 }
 
 #[tokio::test]
-async fn another_request_under_the_same_key_is_refused() {
+async fn another_request_with_the_same_key_is_422() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     gateway.send(place(&token).header("idempotency-key", "k-1")).await;
     let before = gateway.world.written();
 
@@ -116,9 +116,9 @@ async fn another_request_under_the_same_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_is_bound_to_the_resource_however_it_is_spelt() {
+async fn key_belongs_to_the_resource_in_every_spelling() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     gateway.world.answers(Answer::Silence);
     let id = Uuid::new_v4();
     let cancel = |id: String| {
@@ -140,9 +140,9 @@ async fn a_key_is_bound_to_the_resource_however_it_is_spelt() {
 }
 
 #[tokio::test]
-async fn another_request_under_a_key_in_flight_is_refused() {
+async fn another_request_with_a_key_in_flight_is_422() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     gateway.world.answers(Answer::Silence);
     let send = |quantity: i64| {
         let order = json!({ "lines": [{ "sku": "rye", "quantity": quantity }] });
@@ -159,15 +159,15 @@ async fn another_request_under_a_key_in_flight_is_refused() {
 
     assert_eq!(gateway.world.written(), before);
     assert_eq!(send(1).await.status(), 202);
-    // Without Redis the request passes, as every other.
+    // Without Redis the request passes, as every other one does.
     gateway.world.inner().counters_down = true;
     assert_eq!(send(2).await.status(), 202);
 }
 
 #[tokio::test]
-async fn a_request_that_was_not_written_leaves_its_key_free() {
+async fn request_that_was_not_written_leaves_its_key_unused() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     let rename = |condition: &'static str| {
         with(Some(&token), request("PATCH", "/v1/users/me"))
             .header("idempotency-key", "k-1")
@@ -179,10 +179,10 @@ async fn a_request_that_was_not_written_leaves_its_key_free() {
 }
 
 #[tokio::test]
-async fn keys_are_one_s_own_and_have_bounds() {
+async fn key_belongs_to_its_user_and_has_bounds() {
     let gateway = gateway();
-    let ada = gateway.someone("ada@example.org").await;
-    let bob = gateway.someone("bob@example.org").await;
+    let ada = gateway.user("ada@example.org").await;
+    let bob = gateway.user("bob@example.org").await;
     gateway.send(place(&ada).header("idempotency-key", "k-1")).await;
     let adas = gateway.world.last().id;
     gateway.send(place(&bob).header("idempotency-key", "k-1")).await;
@@ -194,9 +194,9 @@ async fn keys_are_one_s_own_and_have_bounds() {
 }
 
 #[tokio::test]
-async fn a_log_that_does_not_answer_is_503_with_where_to_ask() {
+async fn unconfirmed_write_is_503_with_the_path_of_its_status() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     gateway.world.answers(Answer::Unwritten);
     let response = gateway.send(place(&token)).await;
     assert_problem(&response, 503, "not_written");
@@ -205,7 +205,7 @@ async fn a_log_that_does_not_answer_is_503_with_where_to_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_come_after_what_they_name_or_say_how_stale_they_are() {
+async fn read_after_waits_for_the_version_or_says_how_stale_the_read_is() {
     let gateway = gateway();
     gateway.product("rye").await;
     let read = |after: &str| request("GET", "/v1/products").header("read-after", after);
@@ -222,10 +222,10 @@ async fn reads_come_after_what_they_name_or_say_how_stale_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn read_after_tells_nothing_of_another_s_things() {
+async fn read_after_of_another_users_aggregate_is_never_satisfied() {
     let gateway = gateway();
-    let ada = gateway.someone("ada@example.org").await;
-    let bob = gateway.someone("bob@example.org").await;
+    let ada = gateway.user("ada@example.org").await;
+    let bob = gateway.user("bob@example.org").await;
     gateway.send(place(&ada)).await;
     let after = format!("order/{}@1", gateway.world.last().key);
     let read =

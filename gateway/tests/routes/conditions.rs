@@ -1,4 +1,4 @@
-//! Entity tags and conditions (RFC 9110, section 13), and what browsers may keep.
+//! Entity tags and conditions (RFC 9110, section 13), and what browsers may store.
 
 use gateway::commands::Command;
 use schemas::user;
@@ -16,10 +16,9 @@ fn documented() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn another_users_tag_of_the_same_version_is_never_304() {
+async fn entity_tag_of_another_user_never_matches() {
     let gateway = gateway();
-    let (ada, bob) =
-        (gateway.someone("ada@example.org").await, gateway.someone("bob@example.org").await);
+    let (ada, bob) = (gateway.user("ada@example.org").await, gateway.user("bob@example.org").await);
     let (hers, his) = (
         gateway.get("/v1/users/me", Some(&ada)).await,
         gateway.get("/v1/users/me", Some(&bob)).await,
@@ -35,9 +34,9 @@ async fn another_users_tag_of_the_same_version_is_never_304() {
 }
 
 #[tokio::test]
-async fn an_order_and_its_history_have_different_tags() {
+async fn order_and_its_history_have_different_entity_tags() {
     let gateway = gateway();
-    let ada = gateway.someone("ada@example.org").await;
+    let ada = gateway.user("ada@example.org").await;
     let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
     let placed = gateway.command("POST", "/v1/orders", Some(&ada), body).await;
     let path = header(&placed, "location").to_owned();
@@ -47,9 +46,9 @@ async fn an_order_and_its_history_have_different_tags() {
 }
 
 #[tokio::test]
-async fn nothing_that_needs_a_token_is_stored() {
+async fn response_that_needs_a_token_is_no_store() {
     let gateway = gateway();
-    let ada = gateway.someone("ada@example.org").await;
+    let ada = gateway.user("ada@example.org").await;
     let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
     let order = header(&gateway.command("POST", "/v1/orders", Some(&ada), body).await, "location")
         .to_owned();
@@ -75,10 +74,9 @@ async fn nothing_that_needs_a_token_is_stored() {
 }
 
 #[tokio::test]
-async fn a_command_carries_the_version_of_the_tag_and_the_aggregate_decides() {
+async fn command_carries_the_version_of_its_if_match() {
     let gateway = gateway();
-    let (ada, bob) =
-        (gateway.someone("ada@example.org").await, gateway.someone("bob@example.org").await);
+    let (ada, bob) = (gateway.user("ada@example.org").await, gateway.user("bob@example.org").await);
     let rename = |condition: &str| {
         with(Some(&ada), request("PATCH", "/v1/users/me"))
             .header("prefer", "wait=5")
@@ -90,13 +88,13 @@ async fn a_command_carries_the_version_of_the_tag_and_the_aggregate_decides() {
         other => panic!("{other:?}"),
     };
     let first = tag(&gateway.get("/v1/users/me", Some(&ada)).await);
-    let second = gateway.state.ids.tag("user", &gateway.user_of(&ada).to_string(), 2);
+    let second = gateway.state.ids.entity_tag("user", &gateway.user_of(&ada).to_string(), 2);
     let bobs = tag(&gateway.get("/v1/users/me", Some(&bob)).await);
 
-    // One that the read model does not hold is the aggregate's to judge.
+    // The aggregate compares a version that the read model does not hold yet.
     assert_eq!(gateway.send(rename(&second)).await.status(), 200);
     assert_eq!(expected(), Some(2));
-    // Of several, the one that is there.
+    // Of several versions, the command carries the one that the read model holds.
     assert_eq!(gateway.send(rename(&format!("{first}, {second}, \"999\""))).await.status(), 200);
     assert_eq!(expected(), Some(2));
     assert_eq!(gateway.send(rename("*")).await.status(), 200);
@@ -112,7 +110,7 @@ async fn a_command_carries_the_version_of_the_tag_and_the_aggregate_decides() {
 }
 
 #[tokio::test]
-async fn a_command_without_a_version_is_compared_with_the_read_model() {
+async fn condition_of_a_command_without_a_version_is_compared_with_the_read_model() {
     let gateway = gateway();
     gateway.product("rye").await;
     let admin = gateway.admin();
@@ -122,7 +120,7 @@ async fn a_command_without_a_version_is_compared_with_the_read_model() {
             .header(name, condition)
             .json(&json!({ "quantity": 1 }))
     };
-    let at = |version| gateway.state.ids.tag("stock", "rye", version);
+    let at = |version| gateway.state.ids.entity_tag("stock", "rye", version);
     assert_problem(&gateway.send(receive("if-match", &at(7))).await, 412, "version_mismatch");
     let either = format!("{}, {}", at(7), at(1));
     assert_eq!(gateway.send(receive("if-match", &either)).await.status(), 200);
@@ -132,7 +130,7 @@ async fn a_command_without_a_version_is_compared_with_the_read_model() {
 }
 
 #[tokio::test]
-async fn making_something_meets_no_if_match_and_if_none_match_any_only_once() {
+async fn creation_meets_no_if_match_and_if_none_match_any_only_once() {
     let gateway = gateway();
     let admin = gateway.admin();
     let add = |name: &'static str| {
@@ -149,9 +147,9 @@ async fn making_something_meets_no_if_match_and_if_none_match_any_only_once() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_answered_although_its_condition_holds_no_more() {
+async fn repeat_is_answered_although_its_condition_fails_now() {
     let gateway = gateway();
-    let ada = gateway.someone("ada@example.org").await;
+    let ada = gateway.user("ada@example.org").await;
     let known = tag(&gateway.get("/v1/users/me", Some(&ada)).await);
     let rename = || {
         with(Some(&ada), request("PATCH", "/v1/users/me"))
@@ -166,7 +164,7 @@ async fn a_repeat_is_answered_although_its_condition_holds_no_more() {
 }
 
 #[tokio::test]
-async fn reads_follow_if_match_and_if_none_match() {
+async fn read_applies_if_match_and_if_none_match() {
     let gateway = gateway();
     gateway.product("rye").await;
     let known = tag(&gateway.get("/v1/products/rye", None).await);

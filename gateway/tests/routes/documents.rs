@@ -1,67 +1,161 @@
-//! What is checked in is what is served: the OpenAPI document, the page, and what the balancer says
-//! of the routes.
+//! The OpenAPI document and the load balancer's list of methods agree with the table of routes, and
+//! the gateway serves the documents and the page.
 
-use gateway::routes::TABLE;
+use std::collections::BTreeSet;
+
+use gateway::routes::{ROUTES, Route};
 use serde_json::{Value, json};
 
 use crate::support::*;
+
+/// An operation of the OpenAPI document.
+struct Operation {
+    method: String,
+    path: String,
+    /// The parameters of its path.
+    path_parameters: BTreeSet<String>,
+    content: Value,
+}
+
+impl Operation {
+    /// The operation's statuses.
+    fn responses(&self) -> &Value {
+        &self.content["responses"]
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// A path that this operation takes.
+    fn example_path(&self) -> String {
+        example(&self.path)
+    }
+}
+
+fn example(template: &str) -> String {
+    template.replace("{sku}", "rye").replace("{id}", "c0ffee00-0000-4000-8000-000000000000")
+}
 
 fn document() -> Value {
     serde_json::from_str(include_str!("../../openapi.json")).expect("JSON")
 }
 
-#[test]
-fn the_document_names_exactly_the_routes() {
+fn operations() -> Vec<Operation> {
     let document = document();
-    let mut described = Vec::new();
+    let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
-        for method in item.as_object().expect("methods").keys().filter(|name| *name != "parameters")
-        {
-            described.push(format!("{} {path}", method.to_uppercase()));
+        let parameters = item["parameters"].as_array().cloned().unwrap_or_default();
+        let names = parameters.iter().filter(|parameter| parameter["in"] == "path");
+        let path_parameters: BTreeSet<_> =
+            names.map(|parameter| parameter["name"].as_str().expect("a name").to_owned()).collect();
+        for (method, content) in item.as_object().expect("methods") {
+            if method != "parameters" {
+                operations.push(Operation {
+                    method: method.to_uppercase(),
+                    path: path.clone(),
+                    path_parameters: path_parameters.clone(),
+                    content: content.clone(),
+                });
+            }
         }
     }
-    let mut served: Vec<_> = TABLE
-        .iter()
-        .flat_map(|(path, methods)| methods.iter().map(move |method| format!("{method} {path}")))
-        .collect();
-    described.sort();
-    served.sort();
+    operations
+}
+
+fn operation(route: &Route) -> Operation {
+    let same = |it: &Operation| it.method == route.method && it.path == route.path;
+    let missing = || panic!("openapi.json lacks {} {}", route.method, route.path);
+    operations().into_iter().find(same).unwrap_or_else(missing)
+}
+
+#[test]
+fn document_describes_every_route_and_no_other() {
+    let described: BTreeSet<_> = operations().iter().map(Operation::name).collect();
+    let served: BTreeSet<_> =
+        ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
     assert_eq!(described, served);
 }
 
 #[test]
-fn the_balancer_allows_the_methods_of_each_route() {
+fn document_describes_what_the_table_says_of_each_route() {
+    for route in ROUTES {
+        let described = operation(route);
+        let variables: BTreeSet<_> = route
+            .path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(described.path_parameters, variables, "{}", described.name());
+        let is_limited = described.responses()["429"].is_object();
+        assert_eq!(is_limited, route.is_limited, "{}", described.name());
+    }
+}
+
+#[test]
+fn routes_of_one_path_follow_each_other_and_differ() {
+    let by_path: Vec<_> = ROUTES.chunk_by(|a, b| a.path == b.path).collect();
+    let paths: BTreeSet<_> = by_path.iter().map(|routes| routes[0].path).collect();
+    assert_eq!(paths.len(), by_path.len(), "the routes of one path must follow each other");
+    for routes in by_path {
+        let methods: BTreeSet<_> = routes.iter().map(|route| route.method).collect();
+        assert_eq!(methods.len(), routes.len(), "{}", routes[0].path);
+    }
+}
+
+#[test]
+fn load_balancer_lists_the_methods_of_each_path() {
     let template = include_str!("../../nginx.conf.template");
     let (_, map) = template.split_once("map $request_uri $route_methods {\n").expect("the map");
     let (map, _) = map.split_once("    #").expect("the map's default");
-    let line = |(path, methods): &(&str, &[&str])| {
-        let path = path.replace('.', r"\.").replace("{sku}", "[^/?]+").replace("{id}", "[^/?]+");
+    let line = |routes: &[Route]| {
+        let path = routes[0].path.replace('.', r"\.");
+        let path = path.replace("{sku}", "[^/?]+").replace("{id}", "[^/?]+");
+        let methods: Vec<_> = routes.iter().map(|route| route.method).collect();
         format!("    ~^{path}(\\?|$) '{}';\n", methods.join(", "))
     };
-    assert_eq!(map, TABLE.iter().map(line).collect::<String>());
+    let expected: String = ROUTES.chunk_by(|a, b| a.path == b.path).map(line).collect();
+    assert!(map == expected, "the map in nginx.conf.template must be:\n{expected}");
 }
 
 #[tokio::test]
-async fn every_route_of_the_table_is_served() {
+async fn every_route_is_served() {
     let gateway = gateway();
-    for (template, methods) in TABLE {
-        let path = template
-            .replace("{sku}", "rye")
-            .replace("{id}", "c0ffee00-0000-4000-8000-000000000000");
-        for method in *methods {
-            let response = gateway.send(request(method, &path)).await;
-            let code = serde_json::from_slice::<Value>(response.body()).unwrap_or_default()["code"]
-                .clone();
-            assert_ne!(response.status(), 405, "{method} {path}");
-            // The thing may not be there; the route is.
-            let missing = ["/v1/products/{sku}", "/v1/commands/{id}"].contains(template);
-            assert!(missing || code != "not_found", "{method} {path}");
+    for route in ROUTES {
+        let (method, path) = (route.method, example(route.path));
+        let response = gateway.send(request(method, &path)).await;
+        let code = serde_json::from_slice::<Value>(response.body()).unwrap_or_default();
+        assert_ne!(response.status(), 405, "{method} {path}");
+        // The resource may not exist; the route does.
+        let may_be_missing = ["/v1/products/{sku}", "/v1/commands/{id}"].contains(&route.path);
+        assert!(may_be_missing || code["code"] != "not_found", "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn operation_needs_a_token_exactly_when_the_document_says_so() {
+    let gateway = gateway();
+    for operation in operations() {
+        let security = operation.content["security"].as_array().cloned().unwrap_or_default();
+        let needs_token = !security.is_empty() && !security.contains(&json!({}));
+        let send = |token| {
+            let path = operation.example_path();
+            gateway.send(with(token, request(&operation.method, &path)))
+        };
+        let without = send(None).await;
+        let name = operation.name();
+        if needs_token {
+            assert_problem(&without, 401, "unauthorized");
+            assert_problem(&send(Some("a.b.c")).await, 401, "invalid_token");
+        } else {
+            assert_ne!(without.status(), 401, "{name}");
         }
     }
 }
 
 #[test]
-fn every_reference_of_the_document_leads_somewhere() {
+fn every_reference_of_the_document_resolves() {
     fn walk<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(members) => {
@@ -83,57 +177,45 @@ fn every_reference_of_the_document_leads_somewhere() {
 }
 
 #[test]
-fn every_operation_is_described_with_its_failures() {
-    for (path, item) in document()["paths"].as_object().expect("paths") {
-        for (method, operation) in
-            item.as_object().expect("methods").iter().filter(|(name, _)| *name != "parameters")
-        {
-            let at = format!("{method} {path}");
-            assert!(
-                operation["summary"].is_string() && operation["operationId"].is_string(),
-                "{at}"
-            );
-            let responses = operation["responses"].as_object().expect("responses");
-            assert!(responses.keys().any(|status| status.starts_with('2')), "{at}");
-            assert!(!path.starts_with("/v1") || responses.contains_key("429"), "{at}");
-            assert_eq!(path.contains('{'), item["parameters"].is_array(), "{at}");
-        }
+fn every_operation_has_a_summary_an_id_and_a_success() {
+    for operation in operations() {
+        let (name, content) = (operation.name(), &operation.content);
+        assert!(content["summary"].is_string() && content["operationId"].is_string(), "{name}");
+        let responses = operation.responses().as_object().expect("responses");
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{name}");
+        assert!(!operation.path.starts_with("/v1") || responses.contains_key("429"), "{name}");
     }
 }
 
 #[test]
-fn what_an_operation_takes_tells_how_it_can_fail() {
-    let document = document();
-    for (path, item) in document["paths"].as_object().expect("paths") {
-        for (method, operation) in item.as_object().expect("methods") {
-            let takes = |parameter: &str| {
-                let reference = json!({ "$ref": format!("#/components/parameters/{parameter}") });
-                operation["parameters"].as_array().is_some_and(|all| all.contains(&reference))
-            };
-            for (so, statuses) in [
-                (method != "get" && method != "parameters", "500 503"),
-                (takes("Prefer") && method != "get", "202"),
-                (takes("IdempotencyKey"), "400 409 422"),
-                (takes("IfMatch"), "412"),
-                (takes("ReadAfter") || takes("Limit") || takes("Cursor"), "400 503"),
-                (operation["requestBody"].is_object(), "400 408 413 415"),
-                (operation["security"].is_array(), "401"),
-            ] {
-                for status in statuses.split(' ').filter(|_| so) {
-                    assert!(
-                        operation["responses"][status].is_object(),
-                        "{method} {path}: {status}"
-                    );
-                }
+fn operation_describes_the_failures_of_what_it_takes() {
+    for operation in operations() {
+        let takes = |parameter: &str| {
+            let reference = json!({ "$ref": format!("#/components/parameters/{parameter}") });
+            operation.content["parameters"].as_array().is_some_and(|all| all.contains(&reference))
+        };
+        let is_read = operation.method == "GET";
+        for (applies, statuses) in [
+            (!is_read, "500 503"),
+            (takes("Prefer") && !is_read, "202"),
+            (takes("IdempotencyKey"), "400 409 422"),
+            (takes("IfMatch"), "412"),
+            (takes("ReadAfter") || takes("Limit") || takes("Cursor"), "400 503"),
+            (operation.content["requestBody"].is_object(), "400 408 413 415"),
+            (operation.content["security"].is_array(), "401"),
+        ] {
+            for status in statuses.split(' ').filter(|_| applies) {
+                let name = operation.name();
+                assert!(operation.responses()[status].is_object(), "{name}: {status}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn what_logging_out_answers_is_in_the_document() {
+async fn log_out_answers_only_with_described_statuses() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     let described = &document()["paths"]["/v1/sessions/current"]["delete"]["responses"];
     let log_out = || with(Some(&token), request("DELETE", "/v1/sessions/current"));
     let mut statuses =
@@ -159,7 +241,7 @@ async fn documents_are_served() {
 }
 
 #[tokio::test]
-async fn the_page_needs_nothing_from_elsewhere_and_runs_only_its_own_script() {
+async fn page_is_one_response_and_runs_only_its_own_script() {
     let gateway = gateway();
     let response = gateway.get("/", None).await;
     let page = String::from_utf8_lossy(response.body()).into_owned();

@@ -1,4 +1,4 @@
-//! How much one client address may ask, and how much all of them at once.
+//! The limit of requests of one client address, and of requests in flight.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -11,12 +11,12 @@ fn address(text: &str) -> IpAddr {
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_429() {
+async fn request_above_the_limit_is_429() {
     let gateway = limited(2);
     let first = gateway.get("/v1/products", None).await;
     assert_eq!(header(&first, "ratelimit-policy"), r#""address";q=2;w=900"#);
     assert_eq!(header(&first, "ratelimit"), r#""address";r=1;t=900"#);
-    // Failures count and tell too.
+    // Failures count too, and have the headers.
     let second = gateway.get("/nowhere", None).await;
     assert_problem(&second, 404, "not_found");
     assert_eq!(header(&second, "ratelimit"), r#""address";r=0;t=900"#);
@@ -30,7 +30,7 @@ async fn one_request_too_many_is_429() {
 }
 
 #[tokio::test]
-async fn operations_and_static_things_do_not_count() {
+async fn health_and_documents_do_not_count() {
     let gateway = limited(1);
     for path in ["/", "/livez", "/readyz", "/openapi.json", "/.well-known/jwks.json"] {
         let response = gateway.get(path, None).await;
@@ -44,7 +44,7 @@ async fn operations_and_static_things_do_not_count() {
 }
 
 #[tokio::test]
-async fn addresses_are_told_apart_and_a_client_can_not_choose_its_own() {
+async fn each_address_has_its_own_limit_and_no_client_chooses_its_address() {
     let gateway = limited(1);
     let from = |client: &str, forwarded: Option<&str>| {
         let request = request("GET", "/v1/products");
@@ -59,7 +59,7 @@ async fn addresses_are_told_apart_and_a_client_can_not_choose_its_own() {
     assert_eq!(from("192.0.2.1", None).await, 200);
     assert_eq!(from("192.0.2.2", None).await, 200);
     assert_eq!(from("192.0.2.1", Some("198.51.100.1")).await, 429);
-    // Behind the balancer it is the client's address that counts, whatever stands left of it.
+    // Behind the load balancer the rightmost address counts, whatever is left of it.
     assert_eq!(from("10.0.0.1", Some("198.51.100.1")).await, 200);
     assert_eq!(from("10.0.0.1", Some("6.6.6.6, 198.51.100.1")).await, 429);
     assert_eq!(from("10.0.0.1", Some("198.51.100.2")).await, 200);
@@ -68,7 +68,7 @@ async fn addresses_are_told_apart_and_a_client_can_not_choose_its_own() {
 }
 
 #[tokio::test]
-async fn without_redis_requests_are_let_through_and_counted_for_operators() {
+async fn requests_without_redis_pass_and_are_counted_in_a_metric() {
     let gateway = limited(1);
     gateway.world.inner().counters_down = true;
     for _ in 0..3 {
@@ -79,13 +79,13 @@ async fn without_redis_requests_are_let_through_and_counted_for_operators() {
 }
 
 #[tokio::test]
-async fn one_request_more_than_can_be_answered_at_once_is_503_and_the_others_go_on() {
+async fn request_above_those_in_flight_is_503_and_the_others_continue() {
     let gateway = gateway();
     gateway.product("rye").await;
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     gateway.world.answers(Answer::Silence);
     let before = gateway.world.written();
-    // Given as many requests as there is room for, which wait for an outcome
+    // Given as many requests in flight as are allowed, which wait for an outcome
     let waiting: Vec<_> = (0..REQUESTS_MAX)
         .map(|_| {
             let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
@@ -99,15 +99,15 @@ async fn one_request_more_than_can_be_answered_at_once_is_503_and_the_others_go_
     while gateway.world.written() < before + REQUESTS_MAX {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // When there comes one more
+    // When one more comes
     let response = gateway.get("/v1/products", None).await;
-    // Then it is turned away uncounted, and what operators ask is answered
+    // Then it is refused uncounted, and health checks are answered
     assert_problem(&response, 503, "overloaded");
     assert_eq!(header(&response, "retry-after"), "1");
     assert_eq!(header(&response, "ratelimit"), "");
     assert_eq!(gateway.get("/livez", None).await.status(), 200);
     assert!(waiting.iter().all(|order| !order.is_finished()));
-    // And a client that leaves makes room
+    // And a client that disconnects makes room
     waiting[0].abort();
     while !waiting[0].is_finished() {
         tokio::time::sleep(Duration::from_millis(1)).await;

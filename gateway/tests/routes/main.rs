@@ -1,4 +1,4 @@
-//! The gateway's routes without a broker and without stores.
+//! The gateway's routes over a simulated log and simulated stores.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,6 +8,7 @@ mod conditions;
 mod documents;
 mod limits;
 mod problems;
+mod sessions;
 mod shop;
 mod stream;
 mod support;

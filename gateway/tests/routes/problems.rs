@@ -1,11 +1,11 @@
-//! Every failure is a problem; operations; headers of security.
+//! Every failure is a problem; health and metrics; security headers.
 
 use serde_json::json;
 
 use crate::support::*;
 
 #[tokio::test]
-async fn unknown_paths_and_methods_are_problems() {
+async fn unknown_path_is_404_and_unknown_method_405() {
     let gateway = gateway();
     for path in ["/nowhere", "/v1", "/v1/users/1", "/v1/orders/1/2/3", "/v1/products//"] {
         assert_problem(&gateway.get(path, None).await, 404, "not_found");
@@ -24,7 +24,7 @@ async fn unknown_paths_and_methods_are_problems() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_is_expected_is_told_what_is() {
+async fn body_of_another_shape_gets_the_expected_one() {
     let gateway = gateway();
     let send = |kind: &'static str, body: String| {
         gateway.send(request("POST", "/v1/sessions").header("content-type", kind).body(body))
@@ -47,7 +47,7 @@ async fn a_body_that_is_not_what_is_expected_is_told_what_is() {
 }
 
 #[tokio::test]
-async fn a_password_in_a_bad_body_is_not_repeated() {
+async fn problem_never_repeats_a_password_of_the_body() {
     let gateway = gateway();
     let body = json!({ "email": "ada@example.org", "password": ["correct horse"] });
     let response = gateway.send(request("POST", "/v1/sessions").json(&body)).await;
@@ -56,7 +56,7 @@ async fn a_password_in_a_bad_body_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn lists_take_a_limit() {
+async fn list_returns_at_most_its_limit() {
     let gateway = gateway();
     gateway.product("a").await;
     gateway.product("b").await;
@@ -73,9 +73,9 @@ async fn lists_take_a_limit() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_was_never_given_out_is_no_beginning() {
+async fn cursor_of_no_page_is_400() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     for (path, wrong) in [
         ("/v1/products", ["", "a%20b", "a/b"]),
         ("/v1/orders", ["", "1700000000000", "1700000000000_x"]),
@@ -95,7 +95,7 @@ async fn a_cursor_that_was_never_given_out_is_no_beginning() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_is_503() {
+async fn read_without_its_store_is_503() {
     let gateway = gateway();
     gateway.world.inner().stores_down = true;
     let response = gateway.get("/v1/products", None).await;
@@ -104,7 +104,7 @@ async fn a_store_that_is_down_is_503() {
 }
 
 #[tokio::test]
-async fn outside_one_learns_ready_or_not_and_no_more() {
+async fn public_readiness_names_no_cause() {
     let gateway = gateway();
     assert_eq!(gateway.get("/livez", None).await.status(), 200);
     assert_eq!(json(&gateway.get("/readyz", None).await), json!({ "status": "ready" }));
@@ -119,7 +119,7 @@ async fn outside_one_learns_ready_or_not_and_no_more() {
 }
 
 #[tokio::test]
-async fn inside_one_learns_why_and_the_metrics() {
+async fn inner_listener_serves_causes_and_metrics() {
     let gateway = gateway();
     let registry = prometheus::Registry::new();
     let metrics = gateway::metrics::Metrics::new(&registry).unwrap();
@@ -145,7 +145,7 @@ async fn inside_one_learns_why_and_the_metrics() {
 }
 
 #[tokio::test]
-async fn answers_have_headers_of_security() {
+async fn every_response_has_security_headers() {
     let gateway = gateway();
     for path in ["/v1/products", "/nowhere", "/"] {
         let response = gateway.get(path, None).await;
@@ -161,7 +161,7 @@ async fn answers_have_headers_of_security() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_template_never_by_what_a_client_made_up() {
+async fn requests_are_counted_by_template_not_by_the_clients_text() {
     let gateway = gateway();
     gateway.get("/v1/products/rye", None).await;
     gateway.send(request("BREW", "/v1/products/rye")).await;

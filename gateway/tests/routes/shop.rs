@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::support::*;
 
 #[tokio::test]
-async fn admins_fill_the_shelves_and_anyone_looks() {
+async fn admins_add_products_and_anyone_reads_them() {
     let gateway = gateway();
     let admin = gateway.admin();
     let body = json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
@@ -33,9 +33,9 @@ async fn admins_fill_the_shelves_and_anyone_looks() {
 }
 
 #[tokio::test]
-async fn shelves_are_not_for_users() {
+async fn users_may_not_change_products() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     let before = gateway.world.written();
     let body = json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
     assert_problem(
@@ -53,13 +53,15 @@ async fn shelves_are_not_for_users() {
 }
 
 #[tokio::test]
-async fn products_have_bounds() {
+async fn product_outside_its_bounds_is_400() {
     let gateway = gateway();
     let admin = gateway.admin();
     for (field, value) in [
         ("sku", json!("a/b")),
         ("name", json!("")),
-        ("price_minor", json!(0)),
+        ("sku", json!("..")),
+        ("price_minor", json!(-1)),
+        ("price_minor", json!(1_000_000_001)),
         ("price_minor", json!(i64::MAX)),
         ("currency", json!("euro")),
     ] {
@@ -78,10 +80,11 @@ async fn products_have_bounds() {
 }
 
 #[tokio::test]
-async fn an_order_is_answered_with_the_order() {
+async fn placed_order_is_returned_and_can_be_read_and_cancelled() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
-    let lines = json!([{ "sku": "rye", "quantity": 1 }, { "sku": "oat", "quantity": 2 }, { "sku": "rye", "quantity": 3 }]);
+    let token = gateway.user("ada@example.org").await;
+    let line = |sku: &str, quantity: i64| json!({ "sku": sku, "quantity": quantity });
+    let lines = json!([line("rye", 1), line("oat", 2), line("rye", 3)]);
 
     let placed =
         gateway.command("POST", "/v1/orders", Some(&token), json!({ "lines": lines })).await;
@@ -111,9 +114,9 @@ async fn an_order_is_answered_with_the_order() {
 }
 
 #[tokio::test]
-async fn who_has_left_makes_nothing_any_more() {
+async fn deactivated_user_creates_nothing() {
     let gateway = gateway();
-    let (ada, admin) = (gateway.someone("ada@example.org").await, gateway.admin());
+    let (ada, admin) = (gateway.user("ada@example.org").await, gateway.admin());
     let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
     let product =
         json!({ "sku": "rye", "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
@@ -134,9 +137,17 @@ async fn who_has_left_makes_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn orders_are_taken_without_any_store() {
+async fn product_may_be_free_of_charge() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let body = json!({ "sku": "gift", "name": "A gift", "price_minor": 0, "currency": "EUR" });
+    let added = gateway.command("POST", "/v1/products", Some(&gateway.admin()), body).await;
+    assert_eq!((added.status().as_u16(), &json(&added)["price_minor"]), (201, &json!(0)));
+}
+
+#[tokio::test]
+async fn order_is_accepted_without_any_store() {
+    let gateway = gateway();
+    let token = gateway.user("ada@example.org").await;
     gateway.world.inner().stores_down = true;
     let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
     let response =
@@ -145,10 +156,10 @@ async fn orders_are_taken_without_any_store() {
 }
 
 #[tokio::test]
-async fn another_s_order_is_not_there() {
+async fn order_of_another_user_is_404() {
     let gateway = gateway();
-    let ada = gateway.someone("ada@example.org").await;
-    let bob = gateway.someone("bob@example.org").await;
+    let ada = gateway.user("ada@example.org").await;
+    let bob = gateway.user("bob@example.org").await;
     let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
     let placed = gateway.command("POST", "/v1/orders", Some(&ada), body).await;
     let path = header(&placed, "location").to_owned();
@@ -171,9 +182,9 @@ async fn another_s_order_is_not_there() {
 }
 
 #[tokio::test]
-async fn orders_have_bounds() {
+async fn order_outside_its_bounds_is_400() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     let many: Vec<_> =
         (0..51).map(|index| json!({ "sku": format!("sku-{index}"), "quantity": 1 })).collect();
     for lines in [
@@ -212,9 +223,9 @@ async fn orders_have_bounds() {
 }
 
 #[tokio::test]
-async fn refusals_of_the_domain_have_statuses() {
+async fn refusal_gets_the_status_of_its_code() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     for (code, status) in [
         ("out_of_stock", 409),
         ("unknown_product", 409),
@@ -234,9 +245,9 @@ async fn refusals_of_the_domain_have_statuses() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_when_the_read_model_shows_it() {
+async fn refusal_waits_until_the_read_model_shows_it() {
     let gateway = gateway();
-    let token = gateway.someone("ada@example.org").await;
+    let token = gateway.user("ada@example.org").await;
     gateway.world.answers(Answer::Refuse("out_of_stock"));
     let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
     let refused = async {
@@ -252,14 +263,14 @@ async fn a_refusal_is_told_when_the_read_model_shows_it() {
     };
     let ((response, shown), ()) = tokio::join!(refused, shows);
     assert_problem(&response, 409, "out_of_stock");
-    assert!(shown, "it was told before the read model showed it");
+    assert!(shown, "the refusal came before the read model showed it");
 }
 
 #[tokio::test]
-async fn the_inbox_is_one_s_own() {
+async fn inbox_holds_only_the_users_own_notifications() {
     let gateway = gateway();
-    let ada = gateway.someone("ada@example.org").await;
-    let bob = gateway.someone("bob@example.org").await;
+    let ada = gateway.user("ada@example.org").await;
+    let bob = gateway.user("bob@example.org").await;
     let id = Uuid::new_v4();
     let notification = Notification {
         id,

@@ -178,7 +178,7 @@ async fn visit(system: &System, page: &Page) {
     // When she logs out, then the page forgets, and the stream has ended
     eventually("one stream", SEEN_MAX, async || must(streams().await? > 0.0, "none")).await;
     page.click("#leave").await;
-    page.says("#flow-state", "after logging in").await;
+    page.says("#flow-state", "log in to see events").await;
     assert_eq!(Vec::<(String, String)>::new(), page.events().await);
     eventually("no stream", SEEN_MAX, async || {
         let streams = streams().await?;
@@ -195,7 +195,7 @@ async fn take_turns(system: &System, page: &Page) {
         page.says("#flow-state", "connected").await;
         assert_eq!(Ok(name), page.text("#who").await.as_deref());
         page.click("#leave").await;
-        page.says("#flow-state", "after logging in").await;
+        page.says("#flow-state", "log in to see events").await;
         // A reload makes the browser ask its cache, if it kept anything.
         page.window.refresh().await.expect("the page again");
     }

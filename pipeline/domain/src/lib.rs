@@ -5,7 +5,7 @@
 //! - [`user`], [`email`], [`stock`], [`order`], [`notification`]: one folder for each aggregate,
 //!   with `decider` (decide and evolve) and `policy` (reactions to events)
 //! - [`out`]: the messages of reactions, and their topics
-//! - [`refusals`]: the codes of refused commands
+//! - [`refusals`]: the codes of refused commands, shared with the gateway
 //! - [`rules`]: the bounds of texts and numbers, as refusals
 //!
 //! **Nothing here can block, reads a clock or draws a random number: state and input in, decision
@@ -19,9 +19,9 @@ pub mod notification;
 pub mod order;
 pub mod out;
 pub mod policy;
-pub mod refusals;
 pub mod rules;
 pub mod stock;
 pub mod user;
 
 pub use out::Out;
+pub use schemas::refusals;

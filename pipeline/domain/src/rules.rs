@@ -1,101 +1,98 @@
-//! The bounds of texts and numbers. Records can also come from `rpk`, so deciders check what the
-//! gateway has checked.
+//! The bounds of texts and numbers, as refusals. [`schemas::bounds`] holds the bounds themselves,
+//! because the gateway checks the same ones; deciders check again, because records can also come
+//! from `rpk`.
+
+use schemas::{
+    Money,
+    bounds::{self, PRICE_MINOR_MAX},
+};
 
 use crate::decider::Refusal;
 use crate::refusals::INVALID;
-use schemas::Money;
 
-/// The most lines that an order may have.
-pub const LINES_MAX: usize = 50;
-/// The most of one product that an order may have, or that may arrive at once.
-pub const QUANTITY_MAX: i32 = 1_000_000;
+pub use schemas::bounds::{ORDER_LINES_MAX as LINES_MAX, QUANTITY_MAX};
 
-fn invalid(detail: impl Into<String>) -> Refusal {
-    Refusal::new(INVALID, detail)
+fn check(is_valid: bool, detail: impl Into<String>) -> Result<(), Refusal> {
+    match is_valid {
+        true => Ok(()),
+        false => Err(Refusal::new(INVALID, detail)),
+    }
 }
 
-/// The id in a command is the one that it is sent to: else one thing's commands would change
-/// another.
+/// Checks that the id in a command is the record's key; otherwise a command for one aggregate could
+/// change another.
 ///
 /// # Errors
-/// When `value` is not the record's key.
+/// Returns a refusal when `value` is not the record's key.
 pub fn key(field: &str, value: &str, key: &str) -> Result<(), Refusal> {
-    match value == key {
-        true => Ok(()),
-        false => Err(invalid(format!("{field}: expected the record's key"))),
-    }
+    check(value == key, format!("{field}: expected the record's key"))
 }
 
-/// A person's or a product's name.
+/// Checks the name of a person or product.
 ///
 /// # Errors
-/// When it is empty, too long, or has control characters.
+/// Returns a refusal when it is empty, too long, or has control characters.
 pub fn name(name: &str) -> Result<(), Refusal> {
-    let length = name.chars().count();
-    match (1..=100).contains(&length) && name.trim() == name && !name.chars().any(char::is_control)
-    {
-        true => Ok(()),
-        false => Err(invalid("name: expected 1 to 100 characters without blanks around them")),
-    }
+    check(bounds::is_name(name), "name: expected 1 to 100 characters without blanks around them")
 }
 
-/// An e-mail address: only its rough shape, because only a mail can prove it.
+/// Checks the shape of an e-mail address.
 ///
 /// # Errors
-/// When no mail could be sent to it.
+/// Returns a refusal when no mail could be sent to it.
 pub fn email(email: &str) -> Result<(), Refusal> {
-    let shaped = email.split_once('@').is_some_and(|(local, host)| {
-        !local.is_empty()
-            && host.contains('.')
-            && !host.starts_with('.')
-            && !host.ends_with('.')
-            && !host.contains('@')
-    });
-    match shaped
-        && email.len() <= 254
-        && email.chars().all(|c| !c.is_whitespace() && !c.is_control())
-    {
-        true => Ok(()),
-        false => Err(invalid(
-            "email: expected an address like name@example.org of at most 254 characters",
-        )),
-    }
+    let expected = "email: expected an address like name@example.org of at most 254 characters";
+    check(bounds::is_email(email), expected)
 }
 
-/// A stock keeping unit.
+/// Checks a stock-keeping unit.
 ///
 /// # Errors
-/// When it has other characters or another length.
+/// Returns a refusal when it has other characters or another length.
 pub fn sku(sku: &str) -> Result<(), Refusal> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    match (1..=64).contains(&sku.len()) && sku.chars().all(allowed) {
-        true => Ok(()),
-        false => Err(invalid("sku: expected 1 to 64 characters of A-Z, a-z, 0-9, -, _ and .")),
-    }
+    let expected = "sku: expected 1 to 64 characters of A-Z, a-z, 0-9, -, _ and ., not only dots";
+    check(bounds::is_sku(sku), expected)
 }
 
-/// A quantity of goods.
+/// Checks a number of pieces.
 ///
 /// # Errors
-/// When it is not from 1 to [`QUANTITY_MAX`].
+/// Returns a refusal when it is not from 1 to [`QUANTITY_MAX`].
 pub fn quantity(quantity: i32) -> Result<(), Refusal> {
-    match (1..=QUANTITY_MAX).contains(&quantity) {
-        true => Ok(()),
-        false => Err(invalid(format!("quantity: expected 1 to {QUANTITY_MAX}"))),
-    }
+    check(bounds::is_quantity(quantity), format!("quantity: expected 1 to {QUANTITY_MAX}"))
 }
 
-/// A price.
+/// Checks a price.
 ///
 /// # Errors
-/// When it is negative or its currency is no ISO 4217 code.
+/// Returns a refusal when it is negative or above [`PRICE_MINOR_MAX`], or when its currency is no
+/// ISO 4217 code.
 pub fn price(price: &Money) -> Result<(), Refusal> {
-    let currency =
-        price.currency.len() == 3 && price.currency.chars().all(|c| c.is_ascii_uppercase());
-    match price.amount_minor >= 0 && currency {
-        true => Ok(()),
-        false => Err(invalid(
-            "price: expected 0 or more minor units and a currency of three capitals, like EUR",
-        )),
+    let is_valid =
+        bounds::is_price_minor(price.amount_minor) && bounds::is_currency(&price.currency);
+    let expected = format!("0 to {PRICE_MINOR_MAX} minor units and a currency like EUR");
+    check(is_valid, format!("price: expected {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price_of(amount_minor: i64) -> Result<(), Refusal> {
+        price(&Money { amount_minor, currency: "EUR".into() })
+    }
+
+    #[test]
+    fn price_is_refused_below_zero_and_above_the_maximum() {
+        assert_eq!((price_of(0), price_of(PRICE_MINOR_MAX)), (Ok(()), Ok(())));
+        for wrong in [-1, PRICE_MINOR_MAX + 1] {
+            assert_eq!(price_of(wrong).map_err(|refusal| refusal.code), Err(INVALID));
+        }
+    }
+
+    #[test]
+    fn sku_of_only_dots_and_host_without_a_dot_are_refused() {
+        assert!(sku("..").is_err() && sku("rye.flour").is_ok());
+        assert!(email("ada@example").is_err() && email("ada@example.org").is_ok());
     }
 }

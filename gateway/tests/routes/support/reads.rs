@@ -1,4 +1,4 @@
-//! The world's read models and counters, without stores.
+//! The simulated projections and counters.
 
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use futures_util::{
 };
 use gateway::{
     counters::{Count, CounterError, Counters},
+    health::{Health, cause},
     reads::{
-        Credential, Cursor, Happened, Health, Notification, Order, Page, Product, Read, ReadError,
-        Reads, Seen, User, Watch,
+        Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
+        ReadError, Reads, StreamItem, StreamScope, User,
     },
 };
 use schemas::Outcome;
@@ -25,7 +26,7 @@ impl World {
         async move {
             let inner = self.inner();
             if inner.stores_down {
-                return Err(ReadError { what: "everything", why: "down".into() });
+                return Err(ReadError::new("everything", "down"));
             }
             Ok(get(&inner))
         }
@@ -55,8 +56,8 @@ impl Reads for World {
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>> {
         self.get(move |inner| inner.outcomes.get(&command).cloned())
     }
-    fn notice(&self, _command: Uuid) -> BoxFuture<'_, BoxFuture<'static, ()>> {
-        std::future::ready(std::future::pending().boxed()).boxed()
+    fn notice(&self, _command: Uuid) -> Notice {
+        Box::pin(std::future::pending())
     }
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>> {
         self.get(move |inner| inner.versions.get(&(aggregate.to_owned(), id.to_owned())).copied())
@@ -89,15 +90,15 @@ impl Reads for World {
     fn order(&self, id: Uuid) -> Read<'_, Option<Order>> {
         self.get(move |inner| inner.orders.get(&id).cloned())
     }
-    fn history(&self, order_id: Uuid) -> Read<'_, Vec<Happened>> {
+    fn history(&self, order_id: Uuid) -> Read<'_, Vec<HistoryEntry>> {
         self.get(move |inner| {
-            let happened = |o: &Order| Happened {
+            let placed = |o: &Order| HistoryEntry {
                 version: o.version,
                 kind: "OrderPlaced".into(),
                 at: o.placed_at.clone(),
                 data: json!({}),
             };
-            inner.orders.get(&order_id).map(happened).into_iter().collect()
+            inner.orders.get(&order_id).map(placed).into_iter().collect()
         })
     }
     fn notifications(
@@ -121,19 +122,23 @@ impl Reads for World {
     fn notification(&self, id: Uuid) -> Read<'_, Option<Notification>> {
         self.get(move |inner| inner.notifications.get(&id).cloned())
     }
-    fn watch(&self, watch: Watch, position: Option<String>) -> Read<'_, BoxStream<'static, Seen>> {
+    fn stream(
+        &self,
+        scope: StreamScope,
+        position: Option<String>,
+    ) -> Read<'_, BoxStream<'static, StreamItem>> {
         async move {
             let mut inner = self.inner();
-            inner.watched.push((watch, position));
-            let seen = stream::iter(inner.seen.clone());
-            Ok(if inner.endless { seen.chain(stream::pending()).boxed() } else { seen.boxed() })
+            inner.opened.push((scope, position));
+            let items = stream::iter(inner.items.clone());
+            Ok(if inner.endless { items.chain(stream::pending()).boxed() } else { items.boxed() })
         }
         .boxed()
     }
     fn health(&self) -> BoxFuture<'_, Health> {
         async {
             let down = self.inner().stores_down;
-            Health::from([("postgres", if down { Err("down at 10.0.0.7".into()) } else { Ok(()) })])
+            Health::from([("postgres", if down { Err(cause("down at 10.0.0.7")) } else { Ok(()) })])
         }
         .boxed()
     }
@@ -148,7 +153,7 @@ impl Counters for World {
         async move {
             let mut inner = self.inner();
             if inner.counters_down {
-                return Err(CounterError("down".into()));
+                return Err(CounterError::Timeout);
             }
             let (count, left) = inner.counts.entry(key.to_owned()).or_insert((0, window));
             *count += 1;
@@ -160,7 +165,7 @@ impl Counters for World {
         async move {
             let inner = self.inner();
             if inner.counters_down {
-                return Err(CounterError("down".into()));
+                return Err(CounterError::Timeout);
             }
             Ok(inner.counts.get(key).map(|(_, left)| *left))
         }
@@ -182,7 +187,7 @@ impl Counters for World {
         async move {
             let mut inner = self.inner();
             if inner.counters_down {
-                return Err(CounterError("down".into()));
+                return Err(CounterError::Timeout);
             }
             Ok(inner.claims.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone())
         }

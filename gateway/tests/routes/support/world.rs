@@ -1,5 +1,5 @@
-//! A world without a broker: it takes commands, decides on them in the simplest way or as a test
-//! tells it to, and keeps the result for its read models.
+//! The simulated log: it takes commands, decides on them in the simplest way or as a test asks, and
+//! keeps the result for the simulated projections.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,34 +10,35 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use gateway::{
     auth::Role,
-    commands::{Command, Commands, Outgoing, Unwritten},
-    reads::{Credential, Health, Line, Notification, Order, Product, Seen, User, Watch},
+    commands::{Command, CommandRecord, Commands, Unwritten},
+    health::{Health, cause},
+    reads::{Credential, Line, Notification, Order, Product, StreamItem, StreamScope, User},
 };
-use schemas::{Outcome, Verdict, notification, order, stock, user};
+use schemas::{Message as _, Outcome, Verdict, notification, order, stock, user};
 use uuid::Uuid;
 
-/// What the world does with a command.
+/// What the simulated log and processors do with a command.
 #[derive(Clone, Debug, Default)]
 pub enum Answer {
-    /// Does what is asked for.
+    /// The command is accepted.
     #[default]
     Accept,
-    /// Refuses with this code.
+    /// The command is refused with this code.
     Refuse(&'static str),
-    /// Fails.
+    /// The command fails.
     Fail,
-    /// Takes it and says nothing.
+    /// The command is written and gets no outcome.
     Silence,
-    /// Does not take it.
+    /// The command is not written.
     Unwritten,
-    /// Accepts, but its read models do not show it.
+    /// The command is accepted, but not projected.
     Lag,
 }
 
 #[derive(Default)]
 pub struct Inner {
     pub answer: Answer,
-    pub written: Vec<Outgoing>,
+    pub written: Vec<CommandRecord>,
     pub outcomes: HashMap<Uuid, Outcome>,
     pub versions: HashMap<(String, String), i64>,
     pub users: HashMap<Uuid, User>,
@@ -47,10 +48,12 @@ pub struct Inner {
     pub notifications: HashMap<Uuid, Notification>,
     pub counts: HashMap<String, (u64, Duration)>,
     pub claims: HashMap<String, String>,
-    pub seen: Vec<Seen>,
-    /// Streams go on after what has been seen.
+    /// The items of the live stream.
+    pub items: Vec<StreamItem>,
+    /// Whether streams stay open after the last item.
     pub endless: bool,
-    pub watched: Vec<(Watch, Option<String>)>,
+    /// The streams that were opened.
+    pub opened: Vec<(StreamScope, Option<String>)>,
     pub counters_down: bool,
     pub stores_down: bool,
 }
@@ -68,7 +71,7 @@ impl World {
     }
 
     /// The last command that was written.
-    pub fn last(&self) -> Outgoing {
+    pub fn last(&self) -> CommandRecord {
         self.inner().written.last().expect("a command").clone()
     }
 
@@ -78,7 +81,7 @@ impl World {
 }
 
 impl Inner {
-    fn decide(&mut self, sent: &Outgoing) {
+    fn decide(&mut self, sent: &CommandRecord) {
         let (verdict, code) = match self.answer {
             Answer::Accept | Answer::Lag => (Verdict::Accepted, None),
             Answer::Refuse(code) => (Verdict::Refused, Some(code.to_owned())),
@@ -88,7 +91,7 @@ impl Inner {
         if self.outcomes.contains_key(&sent.id) {
             return;
         }
-        let context = sent.command.topic().split('.').next().unwrap().to_owned();
+        let context = sent.command.context().to_owned();
         let version =
             self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0) + 1;
         if verdict == Verdict::Accepted && !matches!(self.answer, Answer::Lag) {
@@ -193,17 +196,17 @@ impl Inner {
 }
 
 impl Commands for World {
-    fn write(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<(), Unwritten>> {
+    fn write(&self, record: CommandRecord) -> BoxFuture<'_, Result<(), Unwritten>> {
         async move {
             let mut inner = self.inner();
             if matches!(inner.answer, Answer::Unwritten) {
                 return Err(Unwritten {
-                    topic: outgoing.command.topic(),
-                    why: "nobody there".into(),
+                    topic: record.command.topic(),
+                    source: cause("no broker"),
                 });
             }
-            inner.decide(&outgoing);
-            inner.written.push(outgoing);
+            inner.decide(&record);
+            inner.written.push(record);
             Ok(())
         }
         .boxed()

@@ -1,6 +1,6 @@
-//! The projections as the gateway's [`Reads`]: which store is asked for what. PostgreSQL for people
-//! and outcomes, MongoDB for orders, products and the inbox, Redis for what is hot and for what
-//! happens right now. Nothing is written here.
+//! The stores as the gateway's [`Reads`]: users, credentials and outcomes from PostgreSQL; orders,
+//! products and notifications from MongoDB; hot products, unread counts, notifications of outcomes
+//! and the live stream from Redis. It never writes to a store.
 
 mod live;
 mod shape;
@@ -18,17 +18,20 @@ use redpanda::{settings::SettingError, tls::Tls};
 use schemas::Outcome;
 use uuid::Uuid;
 
-use crate::reads::{
-    Credential, Cursor, Happened, Health, Notification, Order, Page, Product, Read, ReadError,
-    Reads, Seen, User, Watch,
+use crate::{
+    health::{self, Cause, Health},
+    reads::{
+        Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
+        ReadError, Reads, StreamItem, StreamScope, User,
+    },
 };
 
-/// Connections to PostgreSQL.
-const POSTGRES_MAX: usize = 16;
-/// After a failed question, before the next one.
-const PAUSE: Duration = Duration::from_secs(1);
-/// For a store to say that it is there.
-const PING_MAX: Duration = Duration::from_secs(2);
+/// Connections to PostgreSQL at most.
+const POSTGRES_CONNECTIONS_MAX: usize = 16;
+/// The pause between two attempts to connect to PostgreSQL at the start.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a store may take to answer a health check.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The stores.
 pub struct Stores {
@@ -40,15 +43,15 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The stores that the settings name; connects when they are needed.
+    /// The stores that the settings name. Connects to each when it is needed.
     ///
     /// # Errors
-    /// When a URL is malformed.
+    /// Returns an error when a URL is malformed.
     pub async fn new(settings: &StoreSettings, tls: &Tls) -> Result<Self, SettingError> {
         let redis = settings.redis(tls)?;
         let notices = Notices::start(&redis);
         Ok(Self {
-            postgres: postgres::Reads::new(settings.postgres(tls, POSTGRES_MAX)?),
+            postgres: postgres::Reads::new(settings.postgres(tls, POSTGRES_CONNECTIONS_MAX)?),
             mongo: mongo::Reads::new(settings.mongo(tls).await?),
             live: Live::new(redis.clone(), notices.clone()),
             redis: redis::Reads::new(redis),
@@ -59,19 +62,20 @@ impl Stores {
     /// Waits until PostgreSQL has accepted the gateway's credentials.
     ///
     /// # Errors
-    /// When it refuses them.
-    pub async fn prove_credentials(&self) -> Result<(), StoreError> {
+    /// Returns an error when PostgreSQL refuses them.
+    pub async fn check_credentials(&self) -> Result<(), StoreError> {
         loop {
             match self.postgres.ping().await {
                 Ok(()) => return Ok(()),
                 Err(error @ StoreError::Credentials { .. }) => return Err(error),
                 Err(error) => tracing::warn!(%error, "waiting for PostgreSQL"),
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 
-    /// A product as Redis has it, or nothing: what it can't say, MongoDB can.
+    /// A product from Redis; `None` when Redis does not hold it or does not answer, so that MongoDB
+    /// has to be asked.
     async fn hot(&self, sku: &str) -> Option<views::Product> {
         self.redis.product(sku).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "a hot product could not be read");
@@ -81,7 +85,14 @@ impl Stores {
 }
 
 fn failed(what: &'static str) -> impl Fn(StoreError) -> ReadError {
-    move |error| ReadError { what, why: error.to_string() }
+    move |error| ReadError::new(what, error)
+}
+
+async fn answered(ping: impl Future<Output = Result<(), StoreError>>) -> Result<(), Cause> {
+    match tokio::time::timeout(PING_TIMEOUT, ping).await {
+        Ok(answer) => answer.map_err(health::cause),
+        Err(_) => Err(health::cause("no answer")),
+    }
 }
 
 impl Reads for Stores {
@@ -122,14 +133,14 @@ impl Reads for Stores {
         async move { self.postgres.outcome(command).await.map_err(failed("an outcome")) }.boxed()
     }
 
-    fn notice(&self, command: Uuid) -> BoxFuture<'_, BoxFuture<'static, ()>> {
+    fn notice(&self, command: Uuid) -> Notice {
+        // Subscribed here, not when the future is polled first: the caller writes in between.
         let mut notice = self.notices.subscribe(command);
-        std::future::ready(async move { notice.wait().await }.boxed()).boxed()
+        Box::pin(async move { notice.wait().await })
     }
 
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>> {
         async move {
-            let what = "a version";
             let uuid = Uuid::parse_str(id);
             let version = match (aggregate, uuid) {
                 ("user", Ok(id)) => self.postgres.user_version(id).await,
@@ -137,12 +148,12 @@ impl Reads for Stores {
                 ("notification", Ok(id)) => self.mongo.notification_version(id).await,
                 ("stock", _) => {
                     let (held, hot) = tokio::join!(self.mongo.product_version(id), self.hot(id));
-                    // A product is read from either, so both must hold it.
+                    // A product is read from either store, so both must hold the version.
                     held.map(|held| held.map(|held| hot.map_or(held, |hot| hot.version.min(held))))
                 }
                 _ => Ok(None),
             };
-            version.map_err(failed(what))
+            version.map_err(failed("a version"))
         }
         .boxed()
     }
@@ -180,11 +191,11 @@ impl Reads for Stores {
             .boxed()
     }
 
-    fn history(&self, order_id: Uuid) -> Read<'_, Vec<Happened>> {
+    fn history(&self, order_id: Uuid) -> Read<'_, Vec<HistoryEntry>> {
         async move {
             let found =
                 self.mongo.order_history(order_id).await.map_err(failed("an order's history"))?;
-            Ok(found.unwrap_or_default().into_iter().map(shape::happened).collect())
+            Ok(found.unwrap_or_default().into_iter().map(shape::history_entry).collect())
         }
         .boxed()
     }
@@ -215,25 +226,21 @@ impl Reads for Stores {
         .boxed()
     }
 
-    fn watch(&self, watch: Watch, position: Option<String>) -> Read<'_, BoxStream<'static, Seen>> {
-        let seen = live::seen(self.live.clone(), watch, position);
-        async move { seen.await.map_err(failed("the live stream")) }.boxed()
+    fn stream(
+        &self,
+        scope: StreamScope,
+        position: Option<String>,
+    ) -> Read<'_, BoxStream<'static, StreamItem>> {
+        let items = live::items(self.live.clone(), scope, position);
+        async move { items.await.map_err(failed("the live stream")) }.boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {
         async {
-            async fn within(
-                answer: impl Future<Output = Result<(), StoreError>>,
-            ) -> Result<(), String> {
-                match tokio::time::timeout(PING_MAX, answer).await {
-                    Ok(answer) => answer.map_err(|error| error.to_string()),
-                    Err(_) => Err("no answer".to_owned()),
-                }
-            }
             let (postgres, mongo, redis) = tokio::join!(
-                within(self.postgres.ping()),
-                within(self.mongo.ping()),
-                within(self.redis.ping())
+                answered(self.postgres.ping()),
+                answered(self.mongo.ping()),
+                answered(self.redis.ping())
             );
             Health::from([("postgres", postgres), ("mongo", mongo), ("redis", redis)])
         }

@@ -1,4 +1,4 @@
-//! A gateway without a broker and without stores, and how tests send it requests.
+//! A gateway without brokers and without stores, and helpers that send requests to it.
 
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
@@ -25,17 +25,17 @@ use warp::{filters::BoxedFilter, http::Response, hyper::body::Bytes, test::Reque
 
 pub use world::{Answer, World};
 
-/// A gateway in a world of its own.
+/// A gateway over a simulated log and simulated stores.
 pub struct Gateway {
     pub world: World,
     pub state: Arc<State>,
     pub routes: BoxedFilter<(warp::reply::Response,)>,
 }
 
-/// The client's address, unless a test says otherwise.
+/// The client's address, unless a test chooses another one.
 pub const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-/// Requests that a gateway answers at once.
+/// Requests in flight at most.
 pub const REQUESTS_MAX: usize = 8;
 
 pub fn gateway() -> Gateway {
@@ -53,10 +53,11 @@ pub fn limited(requests: u32) -> Gateway {
         commands: shared.clone(),
         reads: shared.clone(),
         counters: shared,
-        limit: Limit { requests, window_s: 900, trusted: "10.0.0.1".parse().unwrap() },
+        limit: Limit { requests, window_s: 900 },
+        trusted_proxies: "10.0.0.1".parse().unwrap(),
         streams: Bounds { all_max: 1, user_max: 1, address_max: 2 },
         requests_max: REQUESTS_MAX,
-        health_every: Duration::ZERO,
+        health_max_age: Duration::ZERO,
         metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
     });
     Gateway { world, routes: routes::all(&state), state }
@@ -87,8 +88,8 @@ impl Gateway {
         self.send(with(token, request("GET", path))).await
     }
 
-    /// Registers someone and gives their access token.
-    pub async fn someone(&self, email: &str) -> String {
+    /// Registers a user and returns their access token.
+    pub async fn user(&self, email: &str) -> String {
         let body = json!({ "email": email, "password": "correct horse", "name": "Ada" });
         let response = self.command("POST", "/v1/users", None, body).await;
         assert_eq!(response.status(), 201, "{:?}", response.body());
@@ -104,7 +105,7 @@ impl Gateway {
         json(&response)["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// An admin's access token.
+    /// The access token of an admin.
     pub fn admin(&self) -> String {
         let id = Uuid::from_u128(1);
         let (email, name) = ("admin@example.org".to_owned(), "Admin".to_owned());
@@ -115,12 +116,12 @@ impl Gateway {
         self.state.tokens.issue(id, Uuid::from_u128(2), Role::Admin).unwrap()
     }
 
-    /// Who a token is for.
+    /// The user of an access token.
     pub fn user_of(&self, token: &str) -> Uuid {
-        self.state.tokens.check(token).unwrap().user_id
+        self.state.tokens.verify(token).unwrap().user_id
     }
 
-    /// Puts a product on the shelf.
+    /// Adds a product.
     pub async fn product(&self, sku: &str) {
         let body =
             json!({ "sku": sku, "name": "Rye flour", "price_minor": 349, "currency": "EUR" });
@@ -149,7 +150,7 @@ pub fn header<'a>(response: &'a Response<Bytes>, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-/// Asserts that it is a problem of this status and code.
+/// Asserts that a response is a problem with this status and code.
 pub fn assert_problem(response: &Response<Bytes>, status: u16, code: &str) {
     assert_eq!(response.status(), status, "{:?}", response.body());
     assert_eq!(header(response, "content-type"), "application/problem+json");

@@ -1,0 +1,94 @@
+// The live page's script, first part: elements, requests to the API, and the session's tokens. The
+// gateway joins the parts and puts them into index.html when it starts.
+"use strict";
+
+// Tokens are only in this page's memory: after a reload the user logs in again. `session` counts
+// log-ins and log-outs, so that nothing that began in one session continues in the next.
+let accessToken = null, refreshToken = null, refreshing = null, session = 0;
+
+const $ = id => document.getElementById(id);
+
+function say(id, text, kind = "") {
+  $(id).textContent = text;
+  $(id).className = "say " + kind;
+}
+
+function make(tag, text, kind) {
+  const node = document.createElement(tag);
+  if (text !== undefined) node.textContent = text;
+  if (kind) node.className = kind;
+  return node;
+}
+
+function duration(seconds) {
+  return seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`;
+}
+
+// A failed request, with a message for the user. `status` is 0 when there was no response;
+// `retryAfter` is in seconds.
+class Failure extends Error {
+  constructor(text, status = 0, retryAfter = 0) {
+    super(retryAfter ? `${text} Try again in ${duration(retryAfter)}.` : text);
+    Object.assign(this, { status, retryAfter });
+  }
+
+  static of(response, data) {
+    const { status, statusText, headers } = response;
+    const text = data.detail || statusText || `The server answered with status ${status}.`;
+    const isTemporary = [429, 503].includes(status);
+    return new Failure(text, status, isTemporary ? Number(headers.get("Retry-After")) || 0 : 0);
+  }
+}
+
+async function send(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Failure("The server can't be reached.");
+  }
+}
+
+async function jsonOf(response) {
+  try {
+    return JSON.parse(await response.text());
+  } catch {
+    return {};
+  }
+}
+
+// Sends a request with the access token, and repeats it once with a new token if that has expired.
+async function request(method, path, content, more = {}) {
+  const headers = { ...more }, used = accessToken;
+  if (used) headers.Authorization = "Bearer " + used;
+  if (content) headers["Content-Type"] = "application/json";
+  const body = content && JSON.stringify(content);
+  const response = await send(path, { method, headers, body });
+  const data = await jsonOf(response);
+  if (response.status === 401 && used && !path.startsWith("/v1/sessions")) {
+    if (accessToken === used) await refresh();
+    if (accessToken) return request(method, path, content, more);
+  }
+  if (!response.ok) throw Failure.of(response, data);
+  return { status: response.status, data };
+}
+
+// Gets new tokens; all callers share one request. Only a refusal ends the session: without a
+// response the refresh token is still valid.
+function refresh() {
+  return refreshing ??= (async mine => {
+    const headers = { "Content-Type": "application/json" };
+    const body = JSON.stringify({ refresh_token: refreshToken });
+    const response = await send("/v1/sessions/refresh", { method: "POST", headers, body });
+    const data = await jsonOf(response);
+    if (mine !== session) return;
+    if (response.ok) setTokens(data);
+    else if ([400, 401, 403].includes(response.status)) endSession("Your session has ended.");
+    else throw Failure.of(response, data);
+  })(session).finally(() => { refreshing = null; });
+}
+
+function setTokens(tokens) {
+  accessToken = tokens.access_token;
+  refreshToken = tokens.refresh_token;
+}

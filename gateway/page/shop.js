@@ -1,0 +1,141 @@
+// The live page's script, second part: the products, and the user's orders.
+
+const PILLS = { confirmed: "good", rejected: "bad", cancelled: "wait" };
+// Events reload the orders at most once in this time, so that a busy shop stays far below the limit
+// of requests.
+const ORDERS_INTERVAL_MS = 20000;
+
+// The last order's version, for `Read-After`.
+let lastOrder = "";
+// The order whose outcome is unknown, with its idempotency key.
+let unconfirmed = null;
+let ordersTimer = 0, ordersLoadedAt = 0;
+
+function money(minor, currency) {
+  try {
+    const format = new Intl.NumberFormat(undefined, { style: "currency", currency });
+    return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  } catch {
+    return minor + " " + currency;
+  }
+}
+
+// Shows why a list could not be loaded, unless an older list is shown already.
+function showFailure(list, error) {
+  if ($(list).querySelector("li[data-id]")) return;
+  $(list).replaceChildren(make("li", error.message, "bad"));
+}
+
+function productRow(product, quantity) {
+  const row = make("li"), what = make("span", undefined, "what"), input = make("input");
+  row.dataset.id = product.sku;
+  const stock = `${product.sku} · ${product.available} available`;
+  what.append(make("strong", product.name), make("br"), make("small", stock));
+  const { sku: name } = product;
+  const limits = { type: "number", min: 0, max: 1000000, inputMode: "numeric" };
+  Object.assign(input, limits, { name, value: quantity });
+  input.setAttribute("aria-label", "Quantity of " + product.name);
+  row.append(what, make("span", money(product.price_minor, product.currency), "price"), input);
+  return row;
+}
+
+async function loadProducts() {
+  try {
+    const { data } = await request("GET", "/v1/products?limit=100");
+    // Keeps the quantities that were typed, and the focus.
+    const inputs = [...$("shelf").querySelectorAll("input")];
+    const focused = document.activeElement?.name;
+    const typed = Object.fromEntries(inputs.map(input => [input.name, input.value]));
+    const rows = data.items.map(product => productRow(product, typed[product.sku] || 0));
+    if (!rows.length) rows.push(make("li", "There are no products yet.", "soft"));
+    $("shelf").replaceChildren(...rows);
+    if (focused && inputs.some(input => input.name === focused)) {
+      $("order").elements[focused]?.focus();
+    }
+  } catch (error) {
+    showFailure("shelf", error);
+  }
+}
+
+async function placeOrder(event) {
+  event.preventDefault();
+  const inputs = [...$("shelf").querySelectorAll("input")];
+  const lines = inputs
+    .map(input => ({ sku: input.name, quantity: Number(input.value) }))
+    .filter(line => line.quantity > 0);
+  if (!lines.length) {
+    say("order-say", "Enter a quantity for at least one product.", "wait");
+    return;
+  }
+  // Repeats an order whose outcome is unknown under its key, so that it can't be placed twice.
+  const content = JSON.stringify(lines);
+  const key = unconfirmed?.content === content ? unconfirmed.key : crypto.randomUUID();
+  unconfirmed = { content, key };
+  $("place").disabled = true;
+  say("order-say", "Placing the order …", "wait");
+  const begun = performance.now();
+  try {
+    const headers = { Prefer: "wait=5", "Idempotency-Key": key };
+    const { status, data } = await request("POST", "/v1/orders", { lines }, headers);
+    const took = Math.round(performance.now() - begun);
+    unconfirmed = null;
+    if (status === 202) {
+      say("order-say", "The order was accepted; its result is not known yet.", "wait");
+    } else {
+      lastOrder = `order/${data.id}@${data.version}`;
+      say("order-say", `The order is ${data.status} after ${took} ms.`, "good");
+    }
+    for (const input of inputs) input.value = 0;
+  } catch (error) {
+    if (error.status && error.status < 500) unconfirmed = null;
+    say("order-say", error.message, "bad");
+  } finally {
+    $("place").disabled = !accessToken;
+    loadOrders();
+    loadProducts();
+  }
+}
+
+function setPill(node, status) {
+  node.textContent = status;
+  node.className = "pill " + (PILLS[status] || "");
+  return node;
+}
+
+function orderRow(order) {
+  const row = make("li"), what = make("span", undefined, "grow");
+  row.dataset.id = order.id;
+  const lines = order.lines.map(line => `${line.quantity} × ${line.sku}`).join(", ");
+  const placedAt = new Date(order.placed_at).toLocaleString();
+  what.append(make("span", lines), make("br"), make("small", placedAt));
+  const { total_minor: total, currency } = order;
+  const price = total === undefined ? "" : money(total, currency);
+  row.append(what, make("span", price, "price"), setPill(make("span"), order.status));
+  return row;
+}
+
+async function loadOrders() {
+  const mine = session;
+  if (!accessToken) return;
+  try {
+    const headers = lastOrder ? { "Read-After": lastOrder } : {};
+    const { data } = await request("GET", "/v1/orders?limit=10", undefined, headers);
+    if (mine !== session) return;
+    const rows = data.items.map(orderRow);
+    if (!rows.length) rows.push(make("li", "You have no orders yet.", "soft"));
+    $("orders").replaceChildren(...rows);
+  } catch (error) {
+    if (mine === session) showFailure("orders", error);
+  }
+}
+
+// Loads the orders soon, but not too often.
+function loadOrdersSoon() {
+  if (ordersTimer) return;
+  const wait = Math.max(400, ordersLoadedAt + ORDERS_INTERVAL_MS - Date.now());
+  ordersTimer = setTimeout(() => {
+    ordersTimer = 0;
+    ordersLoadedAt = Date.now();
+    loadOrders();
+  }, wait);
+}

@@ -1,0 +1,91 @@
+//! Request bodies: reads JSON of a known shape, within bounds of size and time. It never repeats a
+//! value of the body in an error, because the value may be a password.
+
+use std::{pin::Pin, time::Duration};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
+use warp::http::{HeaderMap, StatusCode, header};
+
+use crate::{json, problem::Problem};
+
+/// The largest body, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A body of a known shape.
+pub trait Body: DeserializeOwned {
+    /// The shape, for a client that sent another one.
+    const SHAPE: &'static str;
+}
+
+/// The body of a request, not read yet.
+pub struct RequestBody(Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>);
+
+impl RequestBody {
+    /// The body that warp reads as these chunks.
+    pub fn new<B: Buf>(
+        chunks: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::pin(
+            chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining()))),
+        ))
+    }
+
+    /// Reads the body as JSON of the shape of `T`.
+    ///
+    /// # Errors
+    /// Returns a problem: 415 for another content type, 413 for more than 64 KiB, 408 after 15 s,
+    /// 400 for another shape.
+    pub async fn json<T: Body>(&mut self, headers: &HeaderMap) -> Result<T, Problem> {
+        let content_type = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            let detail = "Send JSON, with Content-Type: application/json.";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "unsupported_media_type", detail)
+                .with("expected", T::SHAPE.into())
+                .header(header::ACCEPT, "application/json"));
+        }
+        let length = text(headers, header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
+        let bytes = self.bytes(length).await?;
+        json::object(&bytes).map_err(|error| {
+            let detail = format!("The body does not have the expected shape: {error}.");
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail)
+                .with("expected", T::SHAPE.into())
+        })
+    }
+
+    async fn bytes(&mut self, content_length: Option<usize>) -> Result<Bytes, Problem> {
+        let too_large = || {
+            let detail = format!("The body may have at most {BODY_BYTES_MAX} bytes.");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        };
+        if content_length.is_some_and(|length| length > BODY_BYTES_MAX) {
+            return Err(too_large());
+        }
+        let mut bytes = BytesMut::with_capacity(content_length.unwrap_or(0));
+        let read = async {
+            while let Some(chunk) = self.0.next().await {
+                let chunk = chunk.map_err(|_| Problem::invalid("The body ended too early."))?;
+                if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+                    return Err(too_large());
+                }
+                bytes.put(chunk);
+            }
+            Ok(())
+        };
+        let timed_out = |_| {
+            let detail = "The body did not arrive within 15 s.";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+        };
+        tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(timed_out)??;
+        Ok(bytes.freeze())
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,295 @@
+//! One command that a request makes, from its id to the response.
+
+use std::time::Duration;
+
+use schemas::{Message as _, Outcome, Verdict};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use uuid::Uuid;
+use warp::{
+    Reply,
+    http::{HeaderName, StatusCode, header},
+    reply::Response,
+};
+
+use super::{wait, write::write};
+use crate::{
+    call::{Call, EarlyResponse},
+    commands::{Command, CommandRecord},
+    conditions::ConditionHeaders,
+    headers::set,
+    ids::Principal,
+    outcome,
+    problem::Problem,
+    reads::Notice,
+};
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// The least time that an outcome waits for its read model: one that came just before the deadline
+/// does, and so does every refusal.
+const VISIBLE_TIMEOUT_MIN: Duration = Duration::from_millis(500);
+/// How long a request holds its `Idempotency-Key` in Redis. When the outcome is stored, a repeat is
+/// compared with that instead.
+const CLAIM_MAX: Duration = Duration::from_secs(3600);
+/// When a client should ask again after a write that was not confirmed.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A command that a request makes.
+pub struct Submission {
+    /// The command's id.
+    pub id: Uuid,
+    fingerprint: String,
+    principal: Principal,
+    /// Whether the request has an idempotency key, so that another request may have the same id.
+    has_key: bool,
+    /// The outcome, as soon as it is known; from the beginning for a repeat.
+    outcome: Option<Outcome>,
+    /// Until when the request waits for the outcome; `None` for an answer of 202.
+    deadline: Option<Instant>,
+    /// The client's `Prefer: wait`.
+    preferred_wait: Option<Duration>,
+    /// Notifies of the outcome; taken by the wait for it.
+    notice: Option<Notice>,
+    /// The full name of the command's record, once it is written.
+    command_type: &'static str,
+}
+
+impl Submission {
+    /// Begins a command. `canonical` is what the request asks for in canonical form. The request
+    /// waits for the result if the client prefers that.
+    ///
+    /// # Errors
+    /// Returns a 422 problem when the idempotency key was used for another request, and 503 when
+    /// the store does not answer.
+    pub async fn begin(
+        call: &Call,
+        principal: Principal,
+        canonical: &impl Serialize,
+    ) -> Result<Self, Problem> {
+        let key = call.idempotency_key()?;
+        let canonical = serde_json::to_vec(&(canonical, ConditionHeaders::of(&call.headers)))
+            .map_err(|error| Problem::internal("giving a request its canonical form", &error))?;
+        let (method, resource) = (call.method.as_str(), &call.resource);
+        let id = call.state.ids.command(&principal, method, resource, key.as_deref());
+        let preferred_wait = call.wait();
+        let mut submission = Self::subscribed(call, id, principal, &canonical, preferred_wait);
+        submission.preferred_wait = preferred_wait;
+        submission.has_key = key.is_some();
+        if submission.has_key {
+            submission.outcome = call.state.reads.outcome(id).await?;
+        }
+        submission.check_fingerprint()?;
+        Ok(submission)
+    }
+
+    /// Begins a command that is answered with its result or not at all. The command is new each
+    /// time, whatever `Idempotency-Key` the request has: what was accepted once, such as a session,
+    /// may have ended since.
+    pub fn begin_synchronous(call: &Call, principal: Principal, wait: Duration) -> Self {
+        let (method, resource) = (call.method.as_str(), &call.resource);
+        let id = call.state.ids.command(&principal, method, resource, None);
+        Self::subscribed(call, id, principal, id.as_bytes(), Some(wait))
+    }
+
+    /// Subscribes to the outcome before anything is read or written, so that none is missed.
+    fn subscribed(
+        call: &Call,
+        id: Uuid,
+        principal: Principal,
+        canonical: &[u8],
+        wait: Option<Duration>,
+    ) -> Self {
+        Self {
+            id,
+            fingerprint: call.state.ids.request(call.method.as_str(), &call.resource, canonical),
+            principal,
+            has_key: false,
+            outcome: None,
+            deadline: wait.map(|wait| Instant::now() + wait),
+            preferred_wait: None,
+            notice: wait.map(|_| call.state.reads.notice(id)),
+            command_type: "",
+        }
+    }
+
+    /// Whether the command has no outcome yet.
+    pub fn is_new(&self) -> bool {
+        self.outcome.is_none()
+    }
+
+    /// An outcome must belong to the same request.
+    fn check_fingerprint(&self) -> Result<(), Problem> {
+        let stored = self.outcome.as_ref().and_then(|outcome| outcome.fingerprint.as_ref());
+        match stored {
+            Some(fingerprint) if *fingerprint != self.fingerprint => Err(key_reused()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Claims the idempotency key for this request, because there is no outcome to compare with
+    /// yet. Without Redis the request passes, and the wait for the outcome still compares.
+    async fn claim_key(&self, call: &Call) -> Result<(), Problem> {
+        if !self.has_key {
+            return Ok(());
+        }
+        let name = format!("millrace:gateway:request:{}", self.id);
+        match call.state.counters.claim(&name, &self.fingerprint, CLAIM_MAX).await {
+            Ok(first) if first != self.fingerprint => Err(key_reused()),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                call.state.metrics.counters_unavailable.inc();
+                tracing::warn!(%error, "a request passes without a claim of its Idempotency-Key");
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the command, unless it has an outcome already.
+    ///
+    /// # Errors
+    /// Returns a 503 problem when the log does not confirm the command in time; its `Location`
+    /// tells later whether the command was written. Returns 422 when another request has the
+    /// idempotency key.
+    pub async fn write(
+        &mut self,
+        call: &Call,
+        key: String,
+        command: impl Into<Command>,
+    ) -> Result<(), Problem> {
+        if !self.is_new() {
+            return Ok(());
+        }
+        self.claim_key(call).await?;
+        let record = CommandRecord {
+            id: self.id,
+            principal: self.principal.to_string(),
+            fingerprint: self.fingerprint.clone(),
+            key,
+            trace_parent: call.trace_parent(),
+            command: command.into(),
+        };
+        self.command_type = record.command.name();
+        write(&call.state, record).await.map_err(|_| not_written(self.id))
+    }
+
+    /// The outcome; `None` when there is none before the deadline.
+    ///
+    /// # Errors
+    /// Returns a 422 problem when the outcome belongs to another request.
+    pub async fn outcome(&mut self, call: &Call) -> Result<Option<Outcome>, Problem> {
+        if self.outcome.is_some() {
+            return Ok(self.outcome.clone());
+        }
+        let Some(deadline) = self.deadline else { return Ok(None) };
+        let begun = Instant::now();
+        let reads = &*call.state.reads;
+        self.outcome = wait::for_outcome(reads, self.id, self.notice.take(), deadline).await;
+        let metrics = &call.state.metrics;
+        let verdict =
+            self.outcome.as_ref().map_or("none", |outcome| outcome::verdict_name(outcome.verdict));
+        metrics.outcomes.with_label_values(&[self.command_type, verdict]).inc();
+        if self.outcome.is_some() {
+            metrics.wait_outcome_seconds.observe(begun.elapsed().as_secs_f64());
+        }
+        self.check_fingerprint()?;
+        Ok(self.outcome.clone())
+    }
+
+    /// The accepted outcome, once the read model holds its version.
+    ///
+    /// # Errors
+    /// Returns the response when there is no such outcome in time: 202 while it is unknown or not
+    /// visible, or the refusal. A refusal too waits, for a short time, until the read model holds
+    /// the version that it was decided on. A client that reads next then sees the rejected order,
+    /// or the version that did not match.
+    pub async fn conclude(&mut self, call: &Call) -> Result<Outcome, EarlyResponse> {
+        let Some(outcome) = self.outcome(call).await? else {
+            return Err(self.accepted(&outcome::pending(self.id)));
+        };
+        if outcome.verdict != Verdict::Accepted {
+            if outcome.version > 0 {
+                self.is_visible(call, &outcome, Instant::now() + VISIBLE_TIMEOUT_MIN).await?;
+            }
+            return Err(outcome::problem(&outcome).into());
+        }
+        if !self.is_visible(call, &outcome, self.visible_deadline()).await? {
+            return Err(self.not_visible(&outcome));
+        }
+        Ok(outcome)
+    }
+
+    async fn is_visible(
+        &self,
+        call: &Call,
+        outcome: &Outcome,
+        deadline: Instant,
+    ) -> Result<bool, Problem> {
+        let begun = Instant::now();
+        let is_visible = wait::for_version(&*call.state.reads, outcome, deadline).await?;
+        if is_visible {
+            call.state.metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
+        }
+        Ok(is_visible)
+    }
+
+    /// Until when the request waits for read models to hold the result.
+    pub fn visible_deadline(&self) -> Instant {
+        self.deadline.unwrap_or_else(Instant::now).max(Instant::now() + VISIBLE_TIMEOUT_MIN)
+    }
+
+    /// The response when no read model holds an accepted outcome in time: 202.
+    pub fn not_visible(&self, outcome: &Outcome) -> EarlyResponse {
+        self.accepted(&outcome::ended(outcome))
+    }
+
+    /// 202, with where to ask for the command's status.
+    fn accepted(&self, body: &Value) -> EarlyResponse {
+        let mut response =
+            warp::reply::with_status(warp::reply::json(body), StatusCode::ACCEPTED).into_response();
+        set(&mut response, header::LOCATION, &outcome::command_path(self.id));
+        set(&mut response, header::CACHE_CONTROL, "no-store");
+        set(&mut response, header::RETRY_AFTER, "1");
+        EarlyResponse::Response(Box::new(self.apply_headers(response)))
+    }
+
+    /// The response with `Preference-Applied`, if the client prefers to wait.
+    pub fn apply_headers(&self, mut response: Response) -> Response {
+        if let Some(wait) = self.preferred_wait {
+            set(&mut response, PREFERENCE_APPLIED, &format!("wait={}", wait.as_secs()));
+        }
+        response
+    }
+
+    /// The response to an accepted command, with the aggregate that it changed.
+    pub fn changed(&self, call: &Call, body: &impl Serialize, entity_tag: String) -> Response {
+        self.apply_headers(call.representation(StatusCode::OK, body, Some(entity_tag)))
+    }
+
+    /// The response to an accepted command, with the aggregate that it created.
+    pub fn created(
+        &self,
+        call: &Call,
+        location: &str,
+        body: &impl Serialize,
+        entity_tag: String,
+    ) -> Response {
+        let mut response = call.representation(StatusCode::CREATED, body, Some(entity_tag));
+        set(&mut response, header::LOCATION, location);
+        self.apply_headers(response)
+    }
+}
+
+fn key_reused() -> Problem {
+    let detail = "This Idempotency-Key was used for another request.";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+}
+
+fn not_written(command: Uuid) -> Problem {
+    let detail = "The log did not confirm the command. It may still be carried out: read Location, \
+                  or repeat the request, with its Idempotency-Key if it had one.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_written", detail)
+        .header(header::LOCATION, &outcome::command_path(command))
+        .retry_after(RETRY_AFTER)
+        .with("links", json!({ "self": outcome::command_path(command) }))
+}

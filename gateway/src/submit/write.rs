@@ -1,0 +1,54 @@
+//! Writes a command to the log, and counts and logs the result.
+
+use schemas::Message as _;
+use tokio::time::Instant;
+
+use crate::{
+    call::Call,
+    commands::{Command, CommandRecord, Unwritten},
+    ids::Principal,
+    state::State,
+};
+
+/// Writes a command. A failure is logged here.
+///
+/// # Errors
+/// Returns an error when the log did not confirm the command: it may be written or not.
+pub(super) async fn write(state: &State, record: CommandRecord) -> Result<(), Unwritten> {
+    let (command_type, id) = (record.command.name(), record.id);
+    let begun = Instant::now();
+    let written = state.commands.write(record).await;
+    state.metrics.write_seconds.observe(begun.elapsed().as_secs_f64());
+    let result = if written.is_ok() { "written" } else { "failed" };
+    state.metrics.commands.with_label_values(&[command_type, result]).inc();
+    if let Err(error) = &written {
+        tracing::error!(
+            %error,
+            command.id = %id,
+            command.type = command_type,
+            "the log did not confirm a command"
+        );
+    }
+    written
+}
+
+/// Writes a command that the request does not depend on, such as a better hash of a password.
+pub async fn write_in_background(
+    call: &Call,
+    principal: &Principal,
+    key: String,
+    command: Command,
+) {
+    let id = call.state.ids.command(principal, "ASIDE", command.name(), None);
+    let fingerprint = call.state.ids.request("ASIDE", command.name(), id.as_bytes());
+    let record = CommandRecord {
+        id,
+        principal: principal.to_string(),
+        fingerprint,
+        key,
+        trace_parent: call.trace_parent(),
+        command,
+    };
+    // The failure has been logged, and the next log-in tries again.
+    let _ = write(&call.state, record).await;
+}
