@@ -52,6 +52,22 @@ async fn parts_start_stage_by_stage_and_stop_in_reverse() {
 }
 
 #[tokio::test]
+async fn part_that_ends_with_all_by_a_signal_of_its_own_is_stopped_alone_by_the_usual_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut part = scribe(dir.path(), "member", 1);
+    part.stop_with_all = Some(nix::sys::signal::Signal::SIGKILL);
+    let supervisor = Supervisor::new(layout(dir.path()), vec![part], Policy::Leave);
+
+    supervisor.start_all().await.expect("it starts");
+    supervisor.stop("member").await.expect("it stops");
+    supervisor.start_all().await.expect("it starts again");
+    supervisor.stop_all().await;
+
+    assert_eq!(["member starts", "member stops", "member starts"], journal(dir.path())[..]);
+    assert!(supervisor.status().iter().all(|part| part.state == "stopped"));
+}
+
+#[tokio::test]
 async fn a_killed_part_stays_dead_in_tests_and_comes_back_in_up() {
     for (policy, comes_back) in [(Policy::Leave, false), (Policy::Restart, true)] {
         let dir = tempfile::tempdir().expect("a folder");

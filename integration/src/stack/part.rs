@@ -65,6 +65,8 @@ pub struct Part {
     pub user: Option<User>,
     /// Asks it to stop.
     pub stop: Signal,
+    /// Ends it when the whole stack stops, where that is not `stop`.
+    pub stop_with_all: Option<Signal>,
     /// When it is ready.
     pub ready: Ready,
     /// Where it can be reached, for people.
@@ -93,6 +95,7 @@ impl Part {
             env: Vec::new(),
             user: None,
             stop: Signal::SIGTERM,
+            stop_with_all: None,
             ready,
             address: String::new(),
             before: Vec::new(),

@@ -279,17 +279,22 @@ impl Supervisor {
     /// is.
     pub async fn stop(&self, name: &str) -> Result<(), StackError> {
         let slot = self.slot(name)?;
+        self.stop_by(slot, slot.part.stop).await;
+        Ok(())
+    }
+
+    async fn stop_by(&self, slot: &Slot, signal: Signal) {
         slot.update(|state| state.wanted = false);
-        let Some(pid) = slot.state().pid else { return Ok(()) };
-        // Frozen processes can't stop.
+        let Some(pid) = slot.state().pid else { return };
+        // A process that is frozen by SIGSTOP can't stop.
         let _ = process::signal(pid, Signal::SIGCONT);
-        let _ = process::signal(pid, slot.part.stop);
+        let _ = process::signal(pid, signal);
         if !self.gone(slot, pid, STOP_MAX).await {
+            let name = &slot.part.name;
             tell!("stack: {name} did not stop within {} s, killing it", STOP_MAX.as_secs());
             let _ = process::signal(pid, Signal::SIGKILL);
             self.gone(slot, pid, STOP_MAX).await;
         }
-        Ok(())
     }
 
     async fn gone(&self, slot: &Slot, pid: u32, at_most: Duration) -> bool {
@@ -317,7 +322,8 @@ impl Supervisor {
             }
             let names: Vec<_> = running.iter().map(|slot| slot.part.name.as_str()).collect();
             say!("stopping {}", names.join(", "));
-            join_all(running.iter().map(|slot| self.stop(&slot.part.name))).await;
+            let by = |slot: &Slot| slot.part.stop_with_all.unwrap_or(slot.part.stop);
+            join_all(running.iter().map(|slot| self.stop_by(slot, by(slot)))).await;
         }
     }
 

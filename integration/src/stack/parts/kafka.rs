@@ -4,6 +4,8 @@
 //! write is acknowledged when two have it. Behind the gate a broker listens on an inner port and
 //! advertises the gate's; what brokers ask of each other never goes through the gate.
 
+use nix::sys::signal::Signal;
+
 use super::{Context, java, links, make, write};
 use crate::stack::ports::{Broker, numbered};
 use crate::stack::{Kind, Part, Ready, StackError, Step};
@@ -88,6 +90,12 @@ fn part(
     let question = format!("kcat -b {inner} -L -m 2 | grep -q 'broker {id} at'");
     let ready = Ready::Command(crate::command!["sh", "-c", question]);
     let mut part = Part::new(name, Kind::Server, 1, base, ready).at(address);
+    if all.len() > 1 {
+        // Each broker asks the controllers before it stops. When two of three have stopped, the
+        // last waits for minutes for a quorum that never comes. Only `run` has several brokers, and
+        // it throws their data away.
+        part.stop_with_all = Some(Signal::SIGKILL);
+    }
     part.before = vec![Step {
         what: "format the broker's storage",
         unless: Some(data.join("bootstrap.checkpoint")),
