@@ -138,18 +138,23 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
         let there = names(part.env.into_iter().map(|(name, _)| name));
         let only_compose: Vec<_> = here.difference(&there).collect();
         // Mail is for those who name a server, replicas for those who have several brokers; the
-        // native PostgreSQL has no passwords, and the native broker has users with `--secured`
-        // alone.
+        // native PostgreSQL has no passwords, and the native stack has users and certificates with
+        // `--secured` alone.
         let own = [
             "MILLRACE_SMTP_URL",
             "MILLRACE_REPLICATION",
             "MILLRACE_POSTGRES_PASSWORD",
             "MILLRACE_BROKERS_TLS",
+            "MILLRACE_CA_FILE",
+            "MILLRACE_CERT_FILE",
+            "MILLRACE_KEY_FILE",
             "MILLRACE_SASL_MECHANISM",
             "MILLRACE_SASL_USER",
             "MILLRACE_SASL_PASSWORD",
+            "MILLRACE_SASL_PASSWORD_FILE",
             "MILLRACE_REGISTRY_USER",
             "MILLRACE_REGISTRY_PASSWORD",
+            "MILLRACE_REGISTRY_PASSWORD_FILE",
         ];
         assert!(
             only_compose.iter().all(|name| own.contains(&name.as_str())),
@@ -162,6 +167,32 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
             .collect();
         assert!(missing.is_empty(), "{service}: compose.yaml does not set {missing:?}");
     }
+}
+
+#[test]
+fn each_process_can_use_a_secured_cluster_with_files_of_a_mounted_folder() {
+    let compose = compose();
+    let secured = [
+        "MILLRACE_BROKERS_TLS",
+        "MILLRACE_CA_FILE",
+        "MILLRACE_CERT_FILE",
+        "MILLRACE_KEY_FILE",
+        "MILLRACE_SASL_MECHANISM",
+        "MILLRACE_SASL_PASSWORD",
+        "MILLRACE_SASL_PASSWORD_FILE",
+        "MILLRACE_SASL_USER",
+    ];
+    for name in ["provision", "user", "order", "notification", "gateway-0", "gateway-1"] {
+        let service = &services(&compose)[name];
+        let settings = environment(service);
+        for variable in secured {
+            // Without a value, Compose passes the variable on only where the shell sets it.
+            assert_eq!(settings.get(variable), Some(&None), "{name}: {variable}");
+        }
+        let mounted = service["volumes"].to_string();
+        assert!(mounted.contains("\"credentials:/etc/millrace/credentials:ro\""), "{name}: {mounted}");
+    }
+    assert!(compose["volumes"]["credentials"].is_object(), "the default is a volume, and empty");
 }
 
 #[test]
@@ -188,8 +219,12 @@ fn every_setting_is_read_by_the_process_that_is_told_it() {
             _ => continue,
         };
         let told = names(environment(service).into_keys());
+        // Every secret X can come from a file that X_FILE names.
+        let is_read = |name: &str| {
+            read.contains(name) || name.strip_suffix("_FILE").is_some_and(|name| read.contains(name))
+        };
         let unread: Vec<_> =
-            told.iter().filter(|name| *name != "RUST_LOG" && !read.contains(*name)).collect();
+            told.iter().filter(|name| *name != "RUST_LOG" && !is_read(name)).collect();
         assert!(unread.is_empty(), "{name} does not read {unread:?}");
     }
 }
