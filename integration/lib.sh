@@ -147,10 +147,20 @@ maven() {
         { tail -20 "$root/.millrace/maven.log" >&2; die "Maven could not fetch the jars of '$1', see .millrace/maven.log"; }
 }
 
-# `up` and `test` build alike, so that what one has built the other finds. MILLRACE_PROFILE=release
-# builds as one deploys.
+# The programs of the three services, and all that the native stack runs.
+mapfile -t services < <(cd "$root/pipeline/services/src/bin" && printf '%s\n' *.rs | sed 's/\.rs$//')
+stack_programs=(stack gate provision gateway "${services[@]}")
+
+# Builds the programs that are named; `features` may name features of crates. All scripts build with
+# one profile and of the whole workspace: cargo chooses the features of dependencies by the packages
+# that it is given, and another choice would compile them again. MILLRACE_PROFILE=release builds with
+# optimisation.
 profile=${MILLRACE_PROFILE:-dev}
-build() { (cd "$root" && cargo build --workspace --profile "$profile" --bins "$@"); }
+build() {
+    local name options=()
+    for name in "$@"; do options+=(--bin "$name"); done
+    (cd "$root" && cargo build --workspace --profile "$profile" ${features:+--features "$features"} "${options[@]}")
+}
 binary() {
     local folder=$profile
     [ "$profile" != dev ] || folder=debug
