@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use integration::stack::{PROGRAMS, Program};
 use regex::Regex;
 use serde_json::Value;
 
@@ -251,10 +252,12 @@ async fn every_expression_is_answered_and_every_process_is_scraped() {
         let answer = ask(&expr).await;
         assert_eq!(answer["status"], "success", "{title}: {expr}: {answer}");
     }
-    // Three services and two gateways, seen at the next scrape at the latest.
+    // Every instance that the stack starts, seen at the next scrape at the latest.
+    let jobs: Vec<_> = PROGRAMS.iter().map(|program| program.name).collect();
+    let expected = PROGRAMS.iter().flat_map(Program::started).count().to_string();
     for _ in 0..100 {
-        let up = ask(r#"count(up{job=~"user|order|notification|gateway"} == 1)"#).await;
-        if up["data"]["result"][0]["value"][1] == "5" {
+        let up = ask(&format!(r#"count(up{{job=~"{}"}} == 1)"#, jobs.join("|"))).await;
+        if up["data"]["result"][0]["value"][1] == expected.as_str() {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;

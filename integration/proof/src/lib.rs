@@ -7,7 +7,7 @@
 //!   takes mail; [`reader`]: who reads all the time
 //! - [`ledger`]: what the topics say, folded by the domain's rules; [`judge`], [`stores`] and
 //!   [`threads`]: the invariants
-//! - [`round`]: one fault after the other, and the table
+//! - [`suite`]: one fault after the other, and the table
 #![forbid(unsafe_code)]
 
 pub mod faults;
@@ -17,7 +17,7 @@ pub mod load;
 pub mod mail;
 pub mod proxy;
 pub mod reader;
-pub mod round;
 pub mod stores;
+pub mod suite;
 pub mod threads;
 pub mod world;

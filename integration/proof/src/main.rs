@@ -10,7 +10,7 @@ use clap::Parser;
 use proof::{
     faults::{ALL, Fault},
     load,
-    round::{Options, Suite},
+    suite::{Options, Suite},
 };
 
 /// Bugs that are planted on purpose, each with the fault that should show it.

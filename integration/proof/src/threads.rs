@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use integration::stack::{Program, internal_variable, services};
+
 use crate::ledger::{Damage, Violation};
 
 /// How often the threads are looked at while faults happen.
@@ -36,14 +38,9 @@ pub struct Threads {
 impl Threads {
     /// Those of the services that this process's environment names.
     pub fn from_env() -> Self {
-        let names = ["user", "order", "notification"]
-            .into_iter()
-            .flat_map(|service| ["0", "1"].into_iter().map(move |instance| (service, instance)));
-        let services = names.filter_map(|(service, instance)| {
-            let url =
-                std::env::var(format!("MILLRACE_INNER_{}_{instance}", service.to_uppercase()))
-                    .ok()?;
-            Some((format!("{service}-{instance}"), url))
+        let services = services().flat_map(Program::instances).filter_map(|instance| {
+            let url = std::env::var(internal_variable(&instance)).ok()?;
+            Some((instance, url))
         });
         Self { services: services.collect() }
     }

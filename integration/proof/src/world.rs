@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use integration::{cluster::Cluster, stack::Control};
+use integration::{
+    cluster::Cluster,
+    stack::{Control, internal_variable},
+};
 use schemas::Codec;
 
 use crate::{
@@ -169,8 +172,7 @@ impl World {
     /// A metric of a service, added up over the series that have all of `labels` (`name="value"`);
     /// `None` where it does not answer.
     pub async fn metric(&self, service: &str, name: &str, labels: &[&str]) -> Option<f64> {
-        let variable = format!("MILLRACE_INNER_{}", service.to_uppercase().replace('-', "_"));
-        let url = format!("{}/metrics", std::env::var(variable).ok()?);
+        let url = format!("{}/metrics", std::env::var(internal_variable(service)).ok()?);
         let asking = reqwest::Client::new().get(url).timeout(Duration::from_secs(2)).send();
         let text = asking.await.ok()?.text().await.ok()?;
         let series = text.lines().filter(|line| {
@@ -210,12 +212,16 @@ impl World {
     }
 
     /// Kills parts and starts them again, beside each other, with more in their environment.
-    pub async fn all_again(&self, names: &[&str], extra: &[(&str, &str)]) -> anyhow::Result<()> {
-        for name in names {
+    pub async fn all_again(
+        &self,
+        names: &[impl AsRef<str>],
+        extra: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        for name in names.iter().map(AsRef::as_ref) {
             self.kill(name).await?;
             self.begin(name, extra).await?;
         }
-        for name in names {
+        for name in names.iter().map(AsRef::as_ref) {
             self.control.wait(name, PART_MAX).await?;
         }
         Ok(())

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use integration::stack::PROGRAMS;
+
 use crate::{
     rig::{pids, usage},
     table::save,
@@ -22,7 +24,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let pids = pids(&["user-0", "order-0", "notification-0", "gateway-0"])?;
+    let pids = pids(&PROGRAMS.iter().map(|program| program.instance(0)).collect::<Vec<_>>())?;
     std::thread::sleep(Duration::from_secs(options.settle));
     let used = || -> anyhow::Result<Vec<Duration>> {
         pids.values().map(|pid| Ok(usage(*pid)?.cpu)).collect()

@@ -13,6 +13,7 @@ mod part;
 pub mod parts;
 mod ports;
 mod process;
+mod programs;
 mod ready;
 mod secrets;
 mod secured;
@@ -23,6 +24,9 @@ pub use control::{Client as Control, ControlError, PartStatus};
 pub use layout::Layout;
 pub use part::{Kind, Part, Ready, Step};
 pub use ports::{Broker, Outer, Ports, ProxiedListener};
+pub use programs::{
+    INSTANCES, PROGRAMS, Program, Role, Store, first_services, internal_variable, services,
+};
 pub use secrets::Secrets;
 pub use secured::{ADMIN, STRANGER, Secured};
 pub use supervisor::{Policy, Supervisor};

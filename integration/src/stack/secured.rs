@@ -9,23 +9,23 @@ use nix::unistd::User;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use super::secrets::{random_hex, write_new};
-use super::{Layout, StackError};
+use super::{Layout, PROGRAMS, StackError};
 
-/// Who may do everything: the tests, and who creates the access rules.
+/// The user that may do everything: that of the tests, and of the program that creates access rules.
 pub const ADMIN: &str = "admin";
-/// Whom no rule allows anything.
+/// A user that no rule allows anything.
 pub const STRANGER: &str = "stranger";
 
-/// The broker's users and how each proves who it is: every mechanism serves somebody.
-const USERS: [(&str, &str); 7] = [
-    (ADMIN, "SCRAM-SHA-512"),
-    ("provision", "SCRAM-SHA-512"),
-    ("gateway", "SCRAM-SHA-512"),
-    ("user", "SCRAM-SHA-512"),
-    ("order", "SCRAM-SHA-256"),
-    ("notification", "PLAIN"),
-    (STRANGER, "SCRAM-SHA-512"),
-];
+/// The mechanism of users that are no program of [`PROGRAMS`].
+const MECHANISM: &str = "SCRAM-SHA-512";
+
+/// The broker's users, each with the mechanism by which it proves who it is.
+fn users() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [ADMIN, "provision", STRANGER]
+        .map(|user| (user, MECHANISM))
+        .into_iter()
+        .chain(PROGRAMS.iter().map(|program| (program.name, program.sasl_mechanism)))
+}
 
 /// Names and addresses of every server of the stack.
 const HOSTS: [&str; 2] = ["127.0.0.1", "localhost"];
@@ -47,7 +47,7 @@ impl Secured {
                 .certify()
                 .map_err(|error| StackError::Refused(format!("making certificates: {error}")))??;
         }
-        for (user, _) in USERS {
+        for (user, _) in users() {
             let path = secured.password_file(user);
             if !path.exists() {
                 write_new(&path, random_hex(16).as_bytes())?;
@@ -129,7 +129,7 @@ impl Secured {
     /// environment.
     pub fn environment(&self, user: &str) -> Vec<(String, OsString)> {
         let mechanism =
-            USERS.iter().find(|(name, _)| *name == user).map_or("SCRAM-SHA-512", |(_, how)| how);
+            users().find(|(name, _)| *name == user).map_or(MECHANISM, |(_, mechanism)| mechanism);
         let password: OsString = self.password_file(user).into();
         [
             ("MILLRACE_BROKERS_TLS", "true".into()),
@@ -147,9 +147,7 @@ impl Secured {
     /// The options of Kafka's storage tool that make the users of SCRAM.
     pub fn scram_users(&self) -> Result<Vec<OsString>, StackError> {
         let mut options = Vec::new();
-        for (user, mechanism) in
-            USERS.iter().filter(|(_, mechanism)| mechanism.starts_with("SCRAM"))
-        {
+        for (user, mechanism) in users().filter(|(_, mechanism)| mechanism.starts_with("SCRAM")) {
             let password = self.password(user)?;
             options.extend(crate::command![
                 "--add-scram",
@@ -170,7 +168,7 @@ impl Secured {
     ) -> Result<String, StackError> {
         let module = "org.apache.kafka.common.security";
         let mut plain = Vec::new();
-        for (user, _) in USERS.iter().filter(|(_, mechanism)| *mechanism == "PLAIN") {
+        for (user, _) in users().filter(|(_, mechanism)| *mechanism == "PLAIN") {
             plain.push(format!("user_{user}=\"{}\"", self.password(user)?));
         }
         Ok(format!(
@@ -198,7 +196,7 @@ super.users=User:{ADMIN};User:ANONYMOUS
     /// TLS.
     pub fn registry(&self) -> Result<(String, String), StackError> {
         let users =
-            USERS.iter().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
+            users().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
         let users = users.collect::<Result<String, StackError>>()?;
         let lines = format!(
             "        ssl_certificate {};

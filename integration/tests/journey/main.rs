@@ -12,6 +12,7 @@ mod log;
 mod mail;
 mod openapi;
 mod orders;
+mod outages;
 mod poison;
 mod stream;
 mod support;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use integration::stack::first_services;
 use rand::{Rng, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
@@ -85,7 +86,7 @@ async fn harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
 /// A bootstrap broker that is dead while services restart and read their state back: the list names
 /// addresses where nobody listens before the others, and of several brokers one is killed.
 pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    const SERVICES: [&str; 3] = ["user-0", "order-0", "notification-0"];
+    let services = first_services();
     let dead = [free_port()?, free_port()?].map(|port| format!("127.0.0.1:{port}")).join(",");
     let brokers = format!("{dead},{}", world.brokers);
     let several = world.cluster.as_ref().filter(|cluster| cluster.brokers() > 1);
@@ -94,7 +95,7 @@ pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> 
         world.kill(name).await?;
     }
     let started = Instant::now();
-    let restarted = world.all_again(&SERVICES, &[("MILLRACE_BROKERS", &brokers)]).await;
+    let restarted = world.all_again(&services, &[("MILLRACE_BROKERS", &brokers)]).await;
     if restarted.is_ok() {
         world.amid(100).await?;
     }
@@ -108,7 +109,7 @@ pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> 
         );
         world.report('H', Damage::Late, what);
     }
-    world.all_again(&SERVICES, &[]).await
+    world.all_again(&services, &[]).await
 }
 
 /// A port where nobody listens.

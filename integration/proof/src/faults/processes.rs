@@ -19,7 +19,7 @@ pub(super) async fn kill_at(
     place: &str,
     among: u32,
 ) -> anyhow::Result<()> {
-    let name = service(rng);
+    let name = &service(rng);
     let order = format!("{place}:{}", rng.random_range(1..=among));
     world.kill(name).await?;
     world.begin(name, &[("MILLRACE_FAULT", &order)]).await?;
@@ -46,7 +46,7 @@ pub(super) async fn in_rebalance(world: &World, _: &mut StdRng, _: &str) -> anyh
 }
 
 pub(super) async fn abort(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    let name = service(rng);
+    let name = &service(rng);
     let order = format!("abort:{}", rng.random_range(1..=20));
     world.again(name, &[("MILLRACE_FAULT", &order)]).await?;
     world.amid(200).await?;

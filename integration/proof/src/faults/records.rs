@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use integration::stack::{PROGRAMS, Program, first_services};
 use rand::{RngCore, rngs::StdRng};
 use redpanda::{
     log::{Headers, TopicPartition},
@@ -114,7 +115,7 @@ pub(super) async fn idle_retention(world: &World, _: &mut StdRng, _: &str) -> an
     world.load.pause(false);
     removed?;
     world.amid(100).await?;
-    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await?;
+    world.all_again(&first_services(), &[]).await?;
     world.amid(100).await
 }
 
@@ -134,7 +135,7 @@ async fn remove_followups(world: &World) -> anyhow::Result<()> {
         sleep(secs(1)).await;
     };
     redpanda::removal::remove_before(&world.brokers, &ends).await?;
-    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await
+    world.all_again(&first_services(), &[]).await
 }
 
 /// The end of each partition.
@@ -183,7 +184,7 @@ pub(super) async fn poison_headers(
     let name = <schemas::order::PlaceOrder as schemas::Record>::SCHEMA.name;
     world.load.with_odd_header(brokers, "order.commands", key, name, order.into(), false).await?;
     world.amid(100).await?;
-    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await?;
+    world.all_again(&first_services(), &[]).await?;
     world.amid(100).await
 }
 
@@ -222,11 +223,11 @@ pub(super) async fn rolling_restart(
         .as_u64()
         .and_then(|id| u32::try_from(id).ok())
         .context("the registry names no id")?;
-    for name in ["user-0", "order-0", "notification-0", "gateway-0", "gateway-1"] {
+    for name in PROGRAMS.iter().flat_map(Program::started) {
         world.load.place_as(id, sku).await?;
-        world.control.stop(name).await?;
+        world.control.stop(&name).await?;
         world.load.place_as(id, sku).await?;
-        world.start(name, &[]).await?;
+        world.start(&name, &[]).await?;
         world.amid(50).await?;
     }
     Ok(())

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use integration::stack::{PROGRAMS, Program, first_services};
 use rand::{Rng, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
 use super::{behind_proxy, secs};
 use crate::{ledger::Damage, proxy::Mode, world::World};
 
-/// Who uses a store. The gateways read; one of them is enough to be seen to live through it.
-fn users(store: &str) -> &'static [&'static str] {
-    match store {
-        "mongo" => &["order-0", "notification-0", "gateway-0"],
-        _ => &["user-0", "order-0", "notification-0", "gateway-0"],
-    }
+/// The first instance of each program that uses a store. Of the gateways, which only read, one is
+/// enough to show that it survives.
+fn users(store: &str) -> Vec<String> {
+    let uses = |program: &&Program| program.stores.iter().any(|used| used.name() == store);
+    PROGRAMS.iter().filter(uses).map(|program| program.instance(0)).collect()
 }
 
 pub(super) async fn killed(world: &World, rng: &mut StdRng, store: &str) -> anyhow::Result<()> {
@@ -31,7 +31,7 @@ pub(super) async fn killed_unanswered(
 ) -> anyhow::Result<()> {
     let away = Duration::from_millis(rng.random_range(0..3000));
     let proxy = &world.proxied(store)?.proxy;
-    behind_proxy(world, store, users(store), async {
+    behind_proxy(world, store, &users(store), async {
         let before = proxy.harmed();
         proxy.set(Mode::KeepAnswer, 1);
         if !proxy.harms(before, secs(30)).await {
@@ -50,7 +50,7 @@ pub(super) async fn killed_unanswered(
 pub(super) async fn slow(world: &World, rng: &mut StdRng, store: &str) -> anyhow::Result<()> {
     let by = Duration::from_millis(rng.random_range(50..700));
     let proxy = &world.proxied(store)?.proxy;
-    behind_proxy(world, store, users(store), async {
+    behind_proxy(world, store, &users(store), async {
         proxy.set(Mode::Delay(by), u64::MAX);
         sleep(secs(8)).await;
         world.amid(50).await
@@ -65,7 +65,7 @@ pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow
         [("postgres", "outcomes"), ("mongo", "orders"), ("redis", "live-order")]
     {
         let proxy = &world.proxied(store)?.proxy;
-        behind_proxy(world, store, users(store), async {
+        behind_proxy(world, store, &users(store), async {
             let before = proxy.harmed();
             proxy.set(Mode::Swallow, 0);
             sleep(secs(3)).await;
@@ -103,7 +103,7 @@ pub(super) async fn all_away(world: &World, _: &mut StdRng, _: &str) -> anyhow::
     for store in STORES {
         world.kill(store).await?;
     }
-    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await?;
+    world.all_again(&first_services(), &[]).await?;
     world.amid(100).await?;
     for store in STORES {
         world.start(store, &[]).await?;

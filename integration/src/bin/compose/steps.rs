@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use integration::stack::{INSTANCES, PROGRAMS};
 
 use crate::{docker::Docker, readme, report::Report, shop::Shop};
 
@@ -61,23 +62,20 @@ pub(crate) async fn one_broker(
 
     let shop = Shop::open(docker, "localhost").await?;
     let order = shop.order().await?;
-    let mut crashing = vec!["order", "gateway-0"];
+    let mut crashing = vec!["order".to_owned(), "gateway-0".to_owned()];
     if all {
-        crashing.extend([
-            "user",
-            "notification",
-            "gateway-1",
-            "nginx",
-            "redis",
-            "mongo",
-            "postgres",
-            "prometheus",
-            "redpanda",
-        ]);
+        let started = PROGRAMS.iter().flat_map(|program| {
+            let numbers = (0..INSTANCES).filter(|number| program.starts_by_itself(*number));
+            numbers.map(|number| program.compose_service(number))
+        });
+        let others: Vec<_> = started.filter(|service| !crashing.contains(service)).collect();
+        crashing.extend(others);
+        let servers = ["nginx", "redis", "mongo", "postgres", "prometheus", "redpanda"];
+        crashing.extend(servers.map(str::to_owned));
     }
     for service in crashing {
         let name = format!("`{service}` killed (-9) while people order");
-        report.step(&name, crashed(docker, service)).await?;
+        report.step(&name, crashed(docker, &service)).await?;
     }
     report
         .step("`docker compose restart` while people order", async {

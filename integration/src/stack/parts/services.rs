@@ -1,21 +1,19 @@
-//! Millrace's own processes: provisioning once, the three services, the two gateways. A second
-//! instance of each service is known to the stack but started only when asked for.
+//! Millrace's own processes: provisioning, which runs once, and the instances of each of
+//! [`PROGRAMS`]. The stack knows a second instance of each service and starts it only when asked.
 
 use std::ffi::OsString;
 
 use super::Context;
 use crate::stack::ports::local;
-use crate::stack::{ADMIN, Kind, Part, Ready, StackError};
+use crate::stack::{ADMIN, INSTANCES, Kind, PROGRAMS, Part, Program, Ready, Role, StackError};
 
-const SERVICES: [&str; 3] = ["user", "order", "notification"];
-const INSTANCES: [&str; 2] = ["0", "1"];
-
-/// Where everything is, as Millrace's binaries and the tests read it from their environment.
+/// The addresses of all servers, as Millrace's programs and the tests read them from their
+/// environment.
 pub fn environment(context: &Context) -> Vec<(String, OsString)> {
     environment_of(context, ADMIN)
 }
 
-/// The same for one program, which has a user of its own where the stack is secured.
+/// The same for one program, which has a user of its own if the stack is secured.
 fn environment_of(context: &Context, user: &str) -> Vec<(String, OsString)> {
     let ports = &context.ports;
     let secured = context.secured.as_ref();
@@ -38,7 +36,7 @@ fn environment_of(context: &Context, user: &str) -> Vec<(String, OsString)> {
     all
 }
 
-/// Provisioning, the services and the gateways: what compose.yaml is compared with.
+/// Provisioning, the services and the gateways, which compose.yaml is compared with.
 pub fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
     let layout = &context.layout;
     let mut parts = Vec::new();
@@ -62,41 +60,50 @@ pub fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
     }
     parts.push(provision.at("topics and schemas"));
 
-    for service in SERVICES {
-        for instance in INSTANCES {
-            let name = format!("{service}-{instance}");
-            let mut part = process(context, &name, layout.bin(service)?.into(), 4);
-            part.autostart = instance == "0";
-            if let (true, Some(url)) = (service == "notification", context.ports.mail_url()) {
+    for program in &PROGRAMS {
+        let stage = if program.role == Role::Gateway { 5 } else { 4 };
+        for number in 0..INSTANCES {
+            let mut part = process(context, program, number, stage)?;
+            part.autostart = program.starts_by_itself(number);
+            if program.role == Role::Service {
+                part = part.env("MILLRACE_INSTANCE", number.to_string());
+            }
+            if let (true, Some(url)) = (program.sends_mail, context.ports.mail_url()) {
                 part = part.env("MILLRACE_SMTP_URL", url);
             }
-            parts.push(part.env("MILLRACE_INSTANCE", instance));
+            parts.push(if program.role == Role::Gateway { gateway(context, part) } else { part });
         }
-    }
-    for instance in INSTANCES {
-        let name = format!("gateway-{instance}");
-        let part = process(context, &name, layout.bin("gateway")?.into(), 5);
-        let listen = context.ports.at(&name);
-        parts.push(
-            part.env("MILLRACE_LISTEN", &listen)
-                // nginx speaks to it from here, and sets the client's address itself.
-                .env("MILLRACE_TRUSTED_PROXIES", "127.0.0.1")
-                .env("MILLRACE_JWT_KEYS", &context.secrets.jwt_keys)
-                .env("MILLRACE_SECRET_FILE", &context.secrets.secret)
-                .env("MILLRACE_ADMIN_EMAIL", context.secrets.admin_email)
-                .env("MILLRACE_ADMIN_PASSWORD_FILE", &context.secrets.admin_password)
-                .at(format!("http://{listen}")),
-        );
     }
     Ok(parts)
 }
 
-fn process(context: &Context, name: &str, program: OsString, stage: u8) -> Part {
-    let inner = context.ports.inner_http(name);
+/// A process of a program, ready when it says so itself.
+fn process(
+    context: &Context,
+    program: &Program,
+    number: usize,
+    stage: u8,
+) -> Result<Part, StackError> {
+    let name = program.instance(number);
+    let inner = context.ports.inner_http(&name);
     let ready = Ready::Http(format!("http://{inner}/readyz"));
-    let mut part = Part::new(name, Kind::Service, stage, vec![program], ready)
-        .at(format!("http://{inner}/metrics"));
-    part.env = environment_of(context, name.split('-').next().unwrap_or(name));
+    let command = crate::command![context.layout.bin(program.name)?];
+    let mut part =
+        Part::new(name, Kind::Service, stage, command, ready).at(format!("http://{inner}/metrics"));
+    part.env = environment_of(context, program.name);
     let log = std::env::var_os("RUST_LOG").unwrap_or_else(|| "info".into());
-    part.env("MILLRACE_INNER", inner).env("RUST_LOG", log)
+    Ok(part.env("MILLRACE_INNER", inner).env("RUST_LOG", log))
+}
+
+/// Adds the settings that only a gateway has.
+fn gateway(context: &Context, part: Part) -> Part {
+    let (listen, secrets) = (context.ports.at(&part.name), &context.secrets);
+    part.env("MILLRACE_LISTEN", &listen)
+        // nginx connects from here, and sets the client's address itself.
+        .env("MILLRACE_TRUSTED_PROXIES", "127.0.0.1")
+        .env("MILLRACE_JWT_KEYS", &secrets.jwt_keys)
+        .env("MILLRACE_SECRET_FILE", &secrets.secret)
+        .env("MILLRACE_ADMIN_EMAIL", secrets.admin_email)
+        .env("MILLRACE_ADMIN_PASSWORD_FILE", &secrets.admin_password)
+        .at(format!("http://{listen}"))
 }

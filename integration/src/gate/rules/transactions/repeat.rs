@@ -1,0 +1,61 @@
+//! Repeats a request to the transaction coordinator while the transaction before it ends, because Redpanda
+//! makes such a request wait where Kafka answers CONCURRENT_TRANSACTIONS.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::protocol::{Decodable, HeaderVersion};
+
+use crate::gate::{Exchange, Next, Plan, Request};
+
+/// Redpanda's lock has no bound of its own; what holds it ends within a few calls of
+/// create_topic_timeout_ms (2 s).
+const AGAIN_MAX: Duration = Duration::from_secs(30);
+
+/// Kafka ends a transaction in milliseconds.
+const AGAIN_AFTER_MIN: Duration = Duration::from_millis(1);
+
+/// A transaction whose end needs longer is looked at more seldom.
+const AGAIN_AFTER_MAX: Duration = Duration::from_millis(10);
+
+pub(super) const CONCURRENT: i16 = ResponseError::ConcurrentTransactions.code();
+
+/// Repeats a request to the transaction coordinator while the transaction before ends, then shows
+/// its error code to `seen`.
+pub(super) fn when_ended<T: Decodable + HeaderVersion + 'static>(
+    request: &Request,
+    error_code: impl Fn(&T) -> i16 + Send + Sync + 'static,
+    mut seen: impl FnMut(i16) + Send + Sync + 'static,
+) -> anyhow::Result<Plan> {
+    let begun = Instant::now();
+    let mut pause = AGAIN_AFTER_MIN;
+    let look = move |request: &Request, response: &Bytes| {
+        let error_code = error_code(&request.read_response::<T>(response)?);
+        if error_code == CONCURRENT && begun.elapsed() < AGAIN_MAX {
+            let after = pause;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+            return Ok(Some(after));
+        }
+        seen(error_code);
+        Ok(None)
+    };
+    let exchange = Box::new(Look(request.clone(), look));
+    Ok(Plan::Exchange { request: request.frame(), exchange, alone: true })
+}
+
+/// Passes a request and its response, and lets a rule look at the response before the client has
+/// it. The rule may want the request to be sent again, after a while that it returns.
+pub(super) struct Look<F>(pub(super) Request, pub(super) F);
+
+impl<F> Exchange for Look<F>
+where
+    F: FnMut(&Request, &Bytes) -> anyhow::Result<Option<Duration>> + Send + Sync,
+{
+    fn answered(&mut self, response: Bytes) -> anyhow::Result<Next> {
+        Ok(match (self.1)(&self.0, &response)? {
+            Some(after) => Next::Ask { request: self.0.frame(), after },
+            None => Next::Respond(response),
+        })
+    }
+}
