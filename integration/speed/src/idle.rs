@@ -1,5 +1,5 @@
-//! `bench idle`: the CPU that the three services of the stack use while nothing happens, projectors
-//! and inner listeners included.
+//! `bench idle`: the CPU that the first instance of each program uses while nothing happens,
+//! including projectors and internal listeners.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -12,10 +12,10 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How long they are watched
+    /// Seconds of the measurement
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// How long they are left alone first
+    /// Seconds of rest before it
     #[arg(long, default_value_t = 20)]
     settle: u64,
     /// The file for the result as JSON

@@ -12,11 +12,11 @@ use tokio::net::TcpStream;
 use super::Cluster;
 use crate::gate::wire;
 
-/// How long one broker may take to answer one question.
+/// How long one broker may take to answer one request.
 pub(super) const ASK_MAX: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    /// Asks one broker after the other until one answers.
+    /// Sends the request to one broker after the other until one answers.
     pub(super) async fn ask<T: Request>(
         &self,
         version: i16,

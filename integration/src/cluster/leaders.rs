@@ -13,17 +13,16 @@ use kafka_protocol::messages::{AlterPartitionReassignmentsRequest, BrokerId, Ele
 use super::ask::{ASK_MAX, check, name};
 use super::{Cluster, Partition};
 
-/// How long the cluster may take until leaders stand where they were moved to.
+/// How long the cluster may take to move leaders.
 const MOVE_MAX: Duration = Duration::from_secs(30);
 
-/// Elects the first of the replicas.
+/// The election type that makes the first replica the leader.
 const PREFERRED: i8 = 0;
 
 impl Cluster {
     /// Moves the leader of each partition of the topics that `chosen` names to its next replica.
     ///
-    /// # Errors
-    /// When the cluster refuses it, or a leader is not where it was moved to in time.
+    /// # Errors When the cluster refuses it, or a leader has not moved in time.
     pub async fn move_leaders(&self, chosen: impl Fn(&str) -> bool) -> anyhow::Result<()> {
         let mut partitions = self.partitions().await?;
         partitions.retain(|one| chosen(&one.topic) && one.replicas.len() > 1);
@@ -44,8 +43,7 @@ impl Cluster {
 
     /// Makes the first replica of each partition its leader.
     ///
-    /// # Errors
-    /// When that takes too long, since a broker is away, for example.
+    /// # Errors When that takes too long, for example because a broker does not run.
     pub async fn lead_as_preferred(&self) -> anyhow::Result<()> {
         let mut partitions = self.partitions().await?;
         partitions.retain(|one| one.leader != one.replicas.first().copied());
@@ -72,12 +70,12 @@ impl Cluster {
             .with_timeout_ms(i32::try_from(ASK_MAX.as_millis())?)
             .with_topics(topics.collect());
         let answer = self.ask(0, &request).await?;
-        check(answer.error_code).context("ordering replicas anew")?;
+        check(answer.error_code).context("changing the order of replicas")?;
         for topic in &answer.responses {
             for partition in &topic.partitions {
                 let place = || {
                     format!(
-                        "ordering the replicas of {}[{}]",
+                        "changing the order of the replicas of {}[{}]",
                         &**topic.name, partition.partition_index
                     )
                 };
@@ -87,8 +85,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Has the preferred leaders elected. A partition that can't have its own now is left to
-    /// whoever waits for it.
+    /// Asks for an election of the preferred leaders. The answer for a single partition is not
+    /// checked: the caller waits until its leader has moved.
     async fn elect(&self, partitions: &[Partition]) -> anyhow::Result<()> {
         let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
             let numbers = partitions.iter().map(|partition| partition.number).collect();

@@ -17,21 +17,21 @@ use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, MetadataRequest
 
 use ask::{check, text};
 
-pub use write::Given;
+pub use write::RawRecord;
 
-/// Between two looks at what is waited for.
+/// The pause between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Which kind of coordinator is looked for.
+/// The kind of a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coordinator {
-    /// A consumer group's.
+    /// Of a consumer group.
     Group = 0,
-    /// A transactional id's.
+    /// Of a transactional id.
     Transaction = 1,
 }
 
-/// A partition and who has it.
+/// A partition and the brokers that have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
     /// Its topic.
@@ -42,7 +42,7 @@ pub struct Partition {
     pub leader: Option<i32>,
     /// The brokers that have a replica; the first is the preferred leader.
     pub replicas: Vec<i32>,
-    /// Those of them that are in sync.
+    /// The replicas that are in sync.
     pub in_sync: Vec<i32>,
 }
 
@@ -54,23 +54,23 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The cluster whose brokers listen at `addresses` (`host:port`, comma separated), past any
-    /// gate.
+    /// The cluster whose brokers listen at `addresses` (`host:port`, comma separated), not those of
+    /// a gate.
     pub fn at(addresses: &str) -> Self {
         Self { brokers: (1..).zip(addresses.split(',').map(str::to_owned)).collect() }
     }
 
-    /// How many brokers it has.
+    /// The number of its brokers.
     pub fn brokers(&self) -> usize {
         self.brokers.len()
     }
 
-    /// The same cluster, asked through all brokers but that one.
+    /// The same cluster without broker `id`, which is not asked.
     pub fn without(&self, id: i32) -> Self {
         Self { brokers: self.brokers.iter().filter(|(other, _)| *other != id).cloned().collect() }
     }
 
-    /// Every partition of every topic, internal ones too.
+    /// Every partition of every topic, including internal ones.
     ///
     /// # Errors
     /// When no broker answers.

@@ -10,19 +10,18 @@ use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRe
 use super::Cluster;
 use super::ask::{check, text};
 
-/// The number of topics among the types of resources.
+/// The type of resource that a topic is.
 const TOPIC: i8 = 2;
 
-/// The numbers of operations on settings.
+/// The operations on a setting.
 const SET: i8 = 0;
 
 const DELETE: i8 = 1;
 
 impl Cluster {
-    /// The value that a setting of a topic has, be it set for the topic or for the brokers.
+    /// The value of a topic's setting, set for the topic or inherited from the brokers.
     ///
-    /// # Errors
-    /// When the cluster does not tell.
+    /// # Errors When the cluster refuses to say.
     pub async fn setting(&self, topic: &str, setting: &str) -> anyhow::Result<String> {
         let resource = DescribeConfigsResource::default()
             .with_resource_type(TOPIC)
@@ -36,7 +35,7 @@ impl Cluster {
         value.map(|value| value.to_string()).with_context(|| format!("{topic} has no {setting}"))
     }
 
-    /// Sets the settings of a topic, or removes those that have no value.
+    /// Sets settings of a topic; a setting without a value is removed.
     ///
     /// # Errors
     /// When the cluster refuses it.

@@ -60,7 +60,7 @@ async fn replica_that_is_not_in_sync_in_time_is_named() {
 #[test]
 fn record_keeps_its_timestamp_and_headers() {
     let headers = [("ce_id".to_owned(), b"7".to_vec())];
-    let given = Given { key: "order-1", value: b"value", headers: &headers };
+    let given = RawRecord { key: "order-1", value: b"value", headers: &headers };
     let batch = encode(&given, 4_102_444_800_000).expect("a batch");
     let read = RecordBatchDecoder::decode(&mut batch.clone()).expect("records");
     let [record] = &read.records[..] else { panic!("not one record: {read:?}") };

@@ -12,9 +12,9 @@ use kafka_protocol::records::{
 use super::Cluster;
 use super::ask::{ASK_MAX, ask_one, check, name, text};
 
-/// A record that is to be written.
+/// A record to write.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<'a> {
+pub struct RawRecord<'a> {
     /// Its key.
     pub key: &'a str,
     /// Its value.
@@ -24,8 +24,8 @@ pub struct Given<'a> {
 }
 
 impl Cluster {
-    /// Writes one record that claims to be of `timestamp_ms`, acknowledged by all replicas. Returns
-    /// whether the broker has left it that time, and not stamped it with its own.
+    /// Writes one record with the timestamp `timestamp_ms`, acknowledged by all replicas. Returns
+    /// whether the broker kept that timestamp, and did not replace it by its own.
     ///
     /// # Errors
     /// When the partition's leader refuses it.
@@ -33,7 +33,7 @@ impl Cluster {
         &self,
         topic: &str,
         partition: i32,
-        record: &Given<'_>,
+        record: &RawRecord<'_>,
         timestamp_ms: i64,
     ) -> anyhow::Result<bool> {
         let batch = encode(record, timestamp_ms)?;
@@ -56,7 +56,7 @@ impl Cluster {
     }
 }
 
-pub(super) fn encode(record: &Given<'_>, timestamp_ms: i64) -> anyhow::Result<Bytes> {
+pub(super) fn encode(record: &RawRecord<'_>, timestamp_ms: i64) -> anyhow::Result<Bytes> {
     let header = |(name, value): &(String, Vec<u8>)| (text(name), Some(Bytes::from(value.clone())));
     let record = Record {
         transactional: false,

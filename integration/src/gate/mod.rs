@@ -1,8 +1,9 @@
 //! The gate: a proxy for Kafka's protocol between all clients and Apache Kafka. It makes Kafka
-//! answer as Redpanda does wherever the two differ and Millrace could notice; each difference is
-//! one entry of [`rules::RULES`]. Requests that no rule is about pass undecoded. Kafka must
-//! advertise the gate's address, so the gate never rewrites where brokers are. It keeps the state
-//! of transactions in memory while brokers come and go, and it needs no crate of the house.
+//! answer as Redpanda does wherever the two differ and Millrace could notice. Each difference is
+//! one entry of [`rules::RULES`]. A request that no rule is about passes without being decoded.
+//! Kafka must advertise the gate's address, so the gate never rewrites an address. It keeps the
+//! state of transactions in memory while brokers restart, and depends on no other crate of this
+//! workspace.
 
 mod connection;
 pub mod relay;
@@ -22,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub use wire::Request;
 
-/// Where clients connect, and the broker that stands behind it.
+/// An address for clients, and the broker behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// The address that clients connect to, which the broker advertises.
@@ -45,45 +46,44 @@ impl FromStr for Listener {
     }
 }
 
-/// What the gate does with a request.
+/// The gate's decision about a request.
 pub enum Plan {
     /// The request goes to Kafka and the response to the client, neither decoded.
     Pass,
-    /// The gate answers by itself; Kafka never sees the request.
+    /// The gate answers itself; Kafka never gets the request.
     Answer(Bytes),
     /// A rule looks at Kafka's response.
     Exchange {
-        /// What Kafka is asked: the client's request, or another in its place.
+        /// The request to Kafka: the client's, or another one instead of it.
         request: Bytes,
         /// Looks at the response.
         exchange: Box<dyn Exchange>,
-        /// Later requests of the connection wait until this one is answered. Set where Kafka may be
-        /// asked twice.
+        /// Whether later requests of the connection wait until this one is answered. Set if the
+        /// request may be repeated.
         alone: bool,
     },
 }
 
-/// A rule's interest in one response of Kafka.
+/// A rule that looks at one response of Kafka.
 pub trait Exchange: Send + Sync {
-    /// Decides on what Kafka answered.
+    /// Decides what follows Kafka's response.
     fn answered(&mut self, response: Bytes) -> anyhow::Result<Next>;
 }
 
-/// What follows a response of Kafka.
+/// The decision of a rule about a response of Kafka.
 pub enum Next {
     /// The client gets this response.
     Respond(Bytes),
-    /// Kafka is asked this after a while, and the client waits.
+    /// The gate sends Kafka this request after a pause, and the client waits.
     Ask {
         /// The request.
         request: Bytes,
-        /// How long the gate waits before.
+        /// The pause.
         after: Duration,
     },
 }
 
-/// What Redpanda has as cluster settings, with its defaults, and what the gate imitates only when
-/// asked.
+/// Redpanda's cluster settings, with its defaults, and rules that are off by default.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Settings {
     /// Longest transaction timeout that a producer may ask for
@@ -119,18 +119,18 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that has seen no transaction.
+    /// Creates a gate that has seen no transaction.
     pub fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
     }
 
-    /// Decides what is done with a request. An error closes the client's connection, as Redpanda
-    /// does.
+    /// Decides what is done with a request. On an error the client's connection is closed, as
+    /// Redpanda does.
     pub fn plan(&self, request: &Request) -> anyhow::Result<Plan> {
         rules::plan(self, request)
     }
 
-    /// Accepts clients on every listener; returns only when an address cannot be bound.
+    /// Accepts clients on every listener. It returns only if an address cannot be bound.
     pub async fn serve(self: Arc<Self>, listeners: &[Listener]) -> anyhow::Result<()> {
         let mut accepting = tokio::task::JoinSet::new();
         for Listener { listen, upstream } in listeners {
@@ -161,7 +161,8 @@ impl Gate {
                 let kafka = match TcpStream::connect(&upstream).await {
                     Ok(kafka) => kafka,
                     Err(error) => {
-                        // Clients of a dead broker try again many times a second: once is enough.
+                        // Clients of a dead broker reconnect many times a second; one line is
+                        // enough.
                         if !unreachable.swap(true, Ordering::Relaxed) {
                             tell!(
                                 "gate: {upstream} cannot be reached, so clients are closed: {error}"
@@ -171,8 +172,8 @@ impl Gate {
                     }
                 };
                 unreachable.store(false, Ordering::Relaxed);
-                // Connections end in resets all the time; what a rule or the codec says is worth a
-                // line.
+                // Connections are often reset, which is no news; an error of a rule or the codec is
+                // logged.
                 if let Err(error) = connection::serve(gate, client, kafka).await
                     && !error.is::<std::io::Error>()
                 {

@@ -1,6 +1,6 @@
-//! A stack of containers that `docker compose` runs, driven under the names that the parts of the
-//! native stack have. It never talks to the engine but through `docker`, and never touches a
-//! container of another Compose project.
+//! Controls a stack of containers that `docker compose` runs, by the names that the parts of the
+//! native stack have. It uses nothing but the `docker` program, and never touches a container of
+//! another Compose project.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,9 +15,9 @@ use super::control::{ControlError, PartStatus};
 
 /// How long one `docker` command may take.
 const COMMAND_MAX: Duration = Duration::from_secs(120);
-/// The services that run to their end.
+/// The services that run once and end.
 const ONE_SHOTS: [&str; 2] = ["secrets", "provision"];
-/// Between two looks at a container that is waited for.
+/// The pause between two checks of a container.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The running Compose project that `COMPOSE_PROJECT_NAME` and `COMPOSE_FILE` name.
@@ -25,12 +25,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Compose {
     project: String,
     files: String,
-    /// Holds the overrides that give one service more environment.
+    /// The folder for override files, which add variables to the environment of one service.
     overrides: PathBuf,
 }
 
 impl Compose {
-    /// The project of this process's environment; overrides are written into `overrides`.
+    /// The project that this process's environment names; override files go into `overrides`.
     pub fn from_env(overrides: PathBuf) -> Result<Self, ControlError> {
         let variable = |name: &str| {
             std::env::var(name).map_err(|_| refused("compose", format!("{name} is not set")))
@@ -55,8 +55,8 @@ impl Compose {
         Ok(containers.iter().map(status).collect())
     }
 
-    /// Creates a part's container anew with `extra` in its environment, or starts the one that is
-    /// there where nothing has changed.
+    /// Starts a part with `extra` in its environment: Compose creates a new container if anything
+    /// has changed, and starts the existing one if not.
     pub(super) async fn start(
         &self,
         name: &str,
@@ -83,12 +83,12 @@ impl Compose {
             .unwrap_or_default())
     }
 
-    /// Stops a part in order; one that does not run is left as it is.
+    /// Stops a part in order, if it runs.
     pub(super) async fn stop(&self, name: &str) -> Result<(), ControlError> {
         run("docker", &["compose", "stop", &service(name)], &self.files).await.map(drop)
     }
 
-    /// Sends a signal. STOP and CONT freeze and thaw the whole container.
+    /// Sends a signal. STOP and CONT pause and unpause the whole container.
     pub(super) async fn signal(&self, name: &str, signal: &str) -> Result<(), ControlError> {
         let (service, status) = (service(name), self.status().await?);
         let paused = status.iter().any(|part| part.name == name && part.state == "paused");
@@ -101,7 +101,7 @@ impl Compose {
         run("docker", &request, &self.files).await.map(drop)
     }
 
-    /// Waits until a part is healthy; one without a health check, until it runs.
+    /// Waits until a part is healthy or, without a health check, until it runs.
     pub(super) async fn wait(&self, name: &str, at_most: Duration) -> Result<(), ControlError> {
         let begun = Instant::now();
         loop {

@@ -1,6 +1,6 @@
-//! What a secured stack has that another has not: an authority of its own, a server certificate for
-//! loopback, and a user of the broker for each program. All of it is made at the first start and
-//! kept with the stack's data, mode 0600. Nothing of it exists without `--secured`.
+//! The files of a secured stack: a certificate authority, a server certificate for loopback, and a
+//! password for each of the broker's users. They are created at the first start and kept with the
+//! stack's data, with mode 0600. Without `--secured` none of them exists.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,12 @@ pub struct Secured {
 }
 
 impl Secured {
-    /// Finds the files of `layout`, making what is not there yet.
+    /// Whether the files of `layout` exist.
+    pub fn exists(layout: &Layout) -> bool {
+        layout.secrets().join("secured/ca.pem").exists()
+    }
+
+    /// Finds the files of `layout`, and creates those that do not exist yet.
     pub fn ready(layout: &Layout) -> Result<Self, StackError> {
         let dir = layout.secrets().join("secured");
         std::fs::create_dir_all(&dir).map_err(StackError::file("make", &dir))?;
@@ -56,7 +61,7 @@ impl Secured {
         Ok(secured)
     }
 
-    /// Makes an authority, whose key is forgotten, and one certificate for all servers.
+    /// Creates an authority, whose key is not kept, and one certificate for all servers.
     fn certify(&self) -> Result<Result<(), StackError>, rcgen::Error> {
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -71,7 +76,7 @@ impl Secured {
             write_new(&self.cert(), cert.as_bytes())?;
             write_new(&self.key(), key.as_bytes())?;
             write_new(&self.key_and_cert(), format!("{key}{cert}").as_bytes())?;
-            // Last: whoever finds it finds the others.
+            // Written last: if it exists, the others do too.
             write_new(&self.ca(), ca.pem().as_bytes())
         };
         Ok(write())
@@ -87,17 +92,17 @@ impl Secured {
         self.dir.join("server.pem")
     }
 
-    /// Its key.
+    /// The key of the servers' certificate.
     pub fn key(&self) -> PathBuf {
         self.dir.join("server.key")
     }
 
-    /// Both in one file, as Kafka wants them.
+    /// Certificate and key in one file, as Kafka needs them.
     pub fn key_and_cert(&self) -> PathBuf {
         self.dir.join("server-key-and-cert.pem")
     }
 
-    /// Copies of certificate and key that `user` alone may read, in `dir`.
+    /// Copies certificate and key into `dir`, readable by `user` alone.
     pub fn for_user(
         &self,
         dir: &Path,
@@ -125,8 +130,7 @@ impl Secured {
         std::fs::read_to_string(&path).map_err(StackError::file("read", &path))
     }
 
-    /// What makes `user` known to broker and registry, as Millrace's programs read it from their
-    /// environment.
+    /// The variables by which a program of Millrace connects to broker and registry as `user`.
     pub fn environment(&self, user: &str) -> Vec<(String, OsString)> {
         let mechanism =
             users().find(|(name, _)| *name == user).map_or(MECHANISM, |(_, mechanism)| mechanism);
@@ -144,7 +148,7 @@ impl Secured {
         .into()
     }
 
-    /// The options of Kafka's storage tool that make the users of SCRAM.
+    /// The options of Kafka's storage tool that create the SCRAM users.
     pub fn scram_users(&self) -> Result<Vec<OsString>, StackError> {
         let mut options = Vec::new();
         for (user, mechanism) in users().filter(|(_, mechanism)| mechanism.starts_with("SCRAM")) {
@@ -157,9 +161,9 @@ impl Secured {
         Ok(options)
     }
 
-    /// Settings of the broker that listens for clients at `address` and for itself at `inner`. They
-    /// stand behind those of the unsecured broker, and the last value of a key counts. The inner
-    /// listener is the stack's own: it has no users, and whoever connects there may do everything.
+    /// The settings of a secured broker that listens for clients at `address` and for itself at
+    /// `inner`. They follow those of the unsecured broker, and the last value of a key counts. The
+    /// inner listener asks for no password, and every client there may do everything.
     pub fn broker_properties(
         &self,
         address: &str,
@@ -192,8 +196,8 @@ super.users=User:{ADMIN};User:ANONYMOUS
         ))
     }
 
-    /// The registry's users, in nginx's form, and the lines of its server that ask for them over
-    /// TLS.
+    /// The registry's users, in nginx's format, and the lines of nginx's server that ask for them
+    /// over TLS.
     pub fn registry(&self) -> Result<(String, String), StackError> {
         let users =
             users().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
@@ -211,12 +215,12 @@ super.users=User:{ADMIN};User:ANONYMOUS
         Ok((users, lines))
     }
 
-    /// Where nginx finds the registry's users.
+    /// The file of the registry's users.
     pub fn registry_users(&self) -> PathBuf {
         self.dir.join("registry.users")
     }
 
-    /// kcat's settings, as the admin.
+    /// Settings with which kcat connects as the admin.
     pub fn kcat(&self) -> Result<String, StackError> {
         Ok(format!(
             "security.protocol=SASL_SSL\nssl.ca.location={}\nsasl.mechanism=SCRAM-SHA-512\nsasl.username={ADMIN}\nsasl.password={}\n",

@@ -37,12 +37,12 @@ async fn requests_beyond_the_limit_get_503_and_those_within_it_go_on() {
             ended(sent(balancer, 100, if number % 4 == 0 { large } else { REQUEST }).await).await
         }
     });
-    // Then each gets a whole answer, and no gateway hears of it
+    // Then each gets a whole answer, and no gateway gets the request
     for answer in futures_util::future::join_all(answers).await {
         assert_overloaded(&answer);
     }
     assert_eq!(8, waiting.requests.load(Ordering::SeqCst));
-    // And those that were there first are answered, and so is the next one
+    // And the first ones are answered, and so is the next one
     waiting.go.send_replace(true);
     for stream in held {
         assert!(ended(stream).await.starts_with("HTTP/1.1 200 "));
@@ -100,13 +100,13 @@ async fn without_a_connection_to_a_gateway_the_answer_is_503_and_not_500() {
             break answer;
         }
     };
-    // Then it is told to come again
+    // Then the answer says when to retry
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     assert_problem("out of connections", head, body, 503, "unavailable");
     assert!(head.contains("\r\nRetry-After: 2"), "{head}");
 }
 
-/// The number in the one place where a text has it after `before`.
+/// The number that follows `before` in a text.
 fn number(text: &str, before: &str) -> usize {
     let (_, after) = text.split_once(before).unwrap_or_else(|| panic!("nothing says {before}"));
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
@@ -119,11 +119,10 @@ fn there_are_connections_for_all_that_the_limits_allow() {
     let (site, main) = (site.expect("the template"), main.expect("the bounds"));
     let in_flight = number(&site, "limit_conn requests ") + number(&site, "limit_conn streams ");
     let connections = number(&main, "worker_connections ");
-    // Two for each request, the idle ones to gateways, and an eighth for clients that are not
-    // served yet
+    // Two for each request, the idle ones to gateways, and an eighth for clients that wait
     let needed = 2 * in_flight + number(&site, "keepalive ") + connections / 8;
     assert!(connections >= needed, "{connections} connections, {needed} are needed");
-    // Some files are no connections: sockets that listen, logs, the loop's own
+    // Some files are not connections: listening sockets, logs, the event loop's own
     let files = number(&main, "worker_rlimit_nofile ");
     assert!(files >= connections + 64, "{files} files for {connections} connections");
     assert!(files <= 4096, "a machine may not allow {files} files");

@@ -20,38 +20,38 @@ pub(crate) const BOUNDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway
 pub(crate) const REQUEST: &str =
     "GET /v1/products HTTP/1.1\r\nHost: millrace.example\r\nConnection: close\r\n\r\n";
 
-/// Nothing here takes longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait of a test.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// How a gateway of the test behaves.
+/// How a gateway of a test behaves.
 #[derive(Clone, Copy)]
 pub(crate) enum Manner {
     /// Answers with the request it got.
     Echo,
-    /// Takes the request and hangs up without an answer, as one killed at that moment.
+    /// Reads the request and closes the connection, as a gateway that is killed.
     HangUp,
-    /// Sends the head and a first event, and never ends.
+    /// Sends the head and a first event, and keeps the connection open.
     Stream,
-    /// Answers with the request it got, but not before the test lets it.
+    /// Answers with the request it got when the test allows it.
     Wait,
 }
 
 pub(crate) struct Gateway {
     pub(crate) address: String,
     pub(crate) requests: Arc<AtomicUsize>,
-    /// Lets those answer that wait.
+    /// Allows waiting requests to be answered.
     pub(crate) go: watch::Sender<bool>,
 }
 
 impl Gateway {
-    /// Waits until so many requests have come.
+    /// Waits until this many requests have arrived.
     pub(crate) async fn met(&self, requests: usize) {
         let met = async {
             while self.requests.load(Ordering::SeqCst) < requests {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, met).await.expect("the gateway gets the requests");
+        tokio::time::timeout(WAIT_MAX, met).await.expect("the gateway gets the requests");
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn answer(
     requests.fetch_add(1, Ordering::SeqCst);
     let seen = String::from_utf8_lossy(&head[..read]).into_owned();
     if matches!(manner, Manner::Wait) {
-        // The test may have ended meanwhile.
+        // The test may have ended.
         let _ = go.wait_for(|go| *go).await;
     }
     let text = match manner {
@@ -98,7 +98,7 @@ pub(crate) async fn answer(
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n".to_owned()
         }
     };
-    // The balancer may have left; that is its right.
+    // The balancer may have closed the connection.
     let _ = stream.write_all(text.as_bytes()).await;
     if matches!(manner, Manner::Stream) {
         std::future::pending::<()>().await;
@@ -122,8 +122,7 @@ pub(crate) async fn balancer(first: &str, second: &str) -> Balancer {
     bounded(first, second, &[]).await
 }
 
-/// A balancer with other bounds: each of these directives is in its files, and is replaced by the
-/// next.
+/// Starts a balancer with other limits: the first directive of each pair is replaced by the second.
 pub(crate) async fn bounded(first: &str, second: &str, bounds: &[(&str, &str)]) -> Balancer {
     let dir = tempfile::tempdir().expect("a folder");
     let listen = closed_port();
@@ -175,7 +174,7 @@ pub(crate) fn closed_port() -> String {
     held.local_addr().expect("its address").to_string()
 }
 
-/// A connection to the balancer from 127.0.0.`host`, with these bytes sent.
+/// Opens a connection to the balancer from 127.0.0.`host` and sends these bytes.
 pub(crate) async fn sent(balancer: &Balancer, host: u8, request: &str) -> TcpStream {
     let address =
         balancer.url.strip_prefix("http://").expect("an address").parse().expect("an address");
@@ -186,15 +185,15 @@ pub(crate) async fn sent(balancer: &Balancer, host: u8, request: &str) -> TcpStr
     stream
 }
 
-/// All that comes until the end of the connection, which must not be cut.
+/// Reads until the connection is closed in order.
 pub(crate) async fn ended(mut stream: TcpStream) -> String {
     let mut answer = String::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer));
+    let read = tokio::time::timeout(WAIT_MAX, stream.read_to_string(&mut answer));
     read.await.expect("an answer in time").expect("a whole answer");
     answer
 }
 
-/// The answer to these bytes, which end the connection.
+/// Sends these bytes and reads the whole answer.
 pub(crate) async fn raw(balancer: &Balancer, request: &str) -> String {
     ended(sent(balancer, 1, request).await).await
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::file::{compose, environment, ports, read, root, services};
 
 #[test]
-fn topics_are_made_by_provisioning_alone() {
+fn topics_are_created_by_provisioning_alone() {
     let compose = compose();
     // Redpanda reads the file at a cluster's first start, and then ignores the cluster settings of
     // `--mode` and `--set`.
@@ -26,7 +26,7 @@ fn topics_are_made_by_provisioning_alone() {
             "{name} does not mount its settings"
         );
         assert!(!service["command"].to_string().contains("--set"), "{name}: --set has no effect");
-        // The native broker is told the same.
+        // The native broker has the same setting.
         assert!(
             read("integration/src/stack/parts/kafka.rs")
                 .contains("auto.create.topics.enable=false")
@@ -40,7 +40,7 @@ fn topics_are_made_by_provisioning_alone() {
         assert_eq!(
             services(&compose)[&service]["depends_on"]["provision"]["condition"],
             "service_completed_successfully",
-            "{service} may start before its topics are there"
+            "{service} may start before its topics exist"
         );
     }
 }
@@ -54,9 +54,9 @@ fn the_balancers_template_gets_all_its_names() {
     let comments_off: String =
         template.lines().filter(|line| !line.trim().starts_with('#')).collect();
     for found in wanted.captures_iter(&comments_off) {
-        assert!(environment(nginx).contains_key(&found[1]), "nginx is not told {}", &found[1]);
+        assert!(environment(nginx).contains_key(&found[1]), "nginx does not get {}", &found[1]);
     }
-    // The gateways believe this address about who the client is, and no other.
+    // The gateways trust this address, and no other, about the client's address.
     let address = nginx["networks"]["edge"]["ipv4_address"].as_str().expect("a fixed address");
     for gateway in ["gateway-0", "gateway-1"] {
         let trusted = environment(&services(&compose)[gateway])["MILLRACE_TRUSTED_PROXIES"].clone();
@@ -94,7 +94,7 @@ fn the_image_is_built_by_one_service_and_pulled_by_none() {
 }
 
 #[test]
-fn every_file_that_is_mounted_is_there() {
+fn every_file_that_is_mounted_exists() {
     let compose = compose();
     for (name, service) in services(&compose) {
         let volumes = service["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -102,7 +102,7 @@ fn every_file_that_is_mounted_is_there() {
             .filter_map(|volume| volume.split(':').next())
             .filter(|from| from.starts_with("./"))
         {
-            assert!(root().join(path).exists(), "{name} mounts {path}, which is not there");
+            assert!(root().join(path).exists(), "{name} mounts {path}, which does not exist");
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("read {path}: {error}"))
 }
 
-/// The file with merge keys followed and every variable at its default.
+/// Reads the file, with merge keys followed and every variable at its default.
 pub(crate) fn compose() -> Value {
     let variable = Regex::new(r"\$\$|\$\{\w+:-([^}]*)\}").expect("a pattern");
     let text = read("compose.yaml");
@@ -27,7 +27,7 @@ pub(crate) fn compose() -> Value {
     });
     let mut yaml: serde_yaml_ng::Value =
         serde_yaml_ng::from_str(&text).expect("compose.yaml is YAML");
-    // What is merged may merge something itself.
+    // A merged map may contain merge keys itself.
     for _ in 0..4 {
         yaml.apply_merge().expect("its merge keys are maps");
     }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clap::Parser;
-use integration::stack::parts::Context;
-use integration::stack::{Layout, Outer, Part, Ports, Secrets, parts};
+use integration::stack::parts::Setup;
+use integration::stack::{Layout, Part, Ports, PublicPorts, Secrets, parts};
 use regex::Regex;
 use serde_json::Value;
 
 use crate::file::{compose, environment, ports, read, root, services};
 
-/// Where the stores are.
+/// The variables with the addresses of the stores.
 const STORES: [&str; 3] = ["MILLRACE_POSTGRES_URL", "MILLRACE_MONGO_URL", "MILLRACE_REDIS_URL"];
 
 fn is_default(service: &Value) -> bool {
@@ -25,7 +25,7 @@ fn compose_service(part: &str) -> String {
     program.map_or_else(|| part.to_owned(), |program| program.compose_service(0))
 }
 
-/// The native stack's processes, with binaries that are there in name only.
+/// The native stack's processes, with empty files for binaries.
 fn native() -> Vec<Part> {
     let dir = tempfile::tempdir().expect("a folder");
     for name in PROGRAMS.iter().map(|program| program.name).chain(["provision"]) {
@@ -34,7 +34,7 @@ fn native() -> Vec<Part> {
     let layout = Layout { root: root(), data: dir.path().join("data"), bins: dir.path().into() };
     layout.make().expect("folders");
     let secrets = Secrets::ready(&layout).expect("secrets");
-    parts::processes(&Context { layout, ports: Ports::anywhere(), secrets, secured: None })
+    parts::processes(&Setup { layout, ports: Ports::anywhere(), secrets, secured: None })
         .expect("parts")
 }
 
@@ -50,10 +50,10 @@ fn the_ports_that_people_use_are_those_of_the_native_stack() {
     #[derive(Parser)]
     struct Defaults {
         #[command(flatten)]
-        outer: Outer,
+        public: PublicPorts,
     }
-    let Outer { http_port, broker_port, registry_port, prometheus_port } =
-        Defaults::parse_from(["stack"]).outer;
+    let PublicPorts { http_port, broker_port, registry_port, prometheus_port } =
+        Defaults::parse_from(["stack"]).public;
     let compose = compose();
 
     let published: BTreeMap<_, BTreeSet<_>> = services(&compose)
@@ -75,7 +75,7 @@ fn the_ports_that_people_use_are_those_of_the_native_stack() {
 }
 
 #[test]
-fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
+fn each_process_has_the_same_settings_as_in_the_native_stack() {
     let compose = compose();
     for part in native() {
         // The native stack knows second instances of the services; compose has one of each.
@@ -86,9 +86,8 @@ fn each_process_is_told_the_same_settings_as_in_the_native_stack() {
         let here = names(environment(&services(&compose)[&service]).into_keys());
         let there = names(part.env.into_iter().map(|(name, _)| name));
         let only_compose: Vec<_> = here.difference(&there).collect();
-        // Mail is for those who name a server, replicas for those who have several brokers; the
-        // native PostgreSQL has no passwords, and the native stack has users and certificates with
-        // `--secured` alone.
+        // The native stack has a mail server only in `run`, replicas only with several brokers,
+        // users and certificates only with `--secured`, and PostgreSQL without passwords.
         let own = [
             "MILLRACE_SMTP_URL",
             "MILLRACE_REPLICATION",
@@ -149,7 +148,7 @@ fn each_process_can_use_a_secured_cluster_with_files_of_a_mounted_folder() {
 }
 
 #[test]
-fn every_setting_is_read_by_the_process_that_is_told_it() {
+fn every_setting_of_a_process_is_read_by_it() {
     let declared = |dirs: &[&str]| -> BTreeSet<String> {
         let env = Regex::new(r#"env\s*=\s*"(MILLRACE_\w+)""#).expect("a pattern");
         let sources: Vec<String> =

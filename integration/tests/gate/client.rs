@@ -19,7 +19,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,7 +44,7 @@ pub(crate) struct Client(TcpStream);
 impl Client {
     pub(crate) fn connect() -> Self {
         let stream = TcpStream::connect(brokers()).expect("the gate listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_read_timeout(Some(WAIT_MAX)).expect("a timeout");
         Self(stream)
     }
 
@@ -76,7 +76,7 @@ impl Client {
     }
 }
 
-/// Asks until the broker is ready to answer without this error.
+/// Repeats a request until the broker answers without a retriable error.
 fn when_ready<A>(mut ask: impl FnMut() -> A, error: impl Fn(&A) -> i16) -> A {
     let since = Instant::now();
     loop {
@@ -86,7 +86,7 @@ fn when_ready<A>(mut ask: impl FnMut() -> A, error: impl Fn(&A) -> i16) -> A {
         if !retriable {
             return answer;
         }
-        assert!(since.elapsed() < PATIENCE, "still {:?}", error(&answer));
+        assert!(since.elapsed() < WAIT_MAX, "still {:?}", error(&answer));
         std::thread::sleep(PAUSE);
     }
 }

@@ -18,7 +18,7 @@ use kafka_protocol::messages::{
 };
 
 use crate::client::{
-    Client, PATIENCE, PAUSE, Producer, TIMEOUT_MS, brokers, create_topic, text, unique,
+    Client, PAUSE, Producer, TIMEOUT_MS, WAIT_MAX, brokers, create_topic, text, unique,
 };
 
 #[test]
@@ -31,7 +31,7 @@ fn offsets_sent_twice_in_a_transaction_are_refused_and_the_next_transaction_wait
     assert_eq!(producer.add_offsets(), ResponseError::UnknownServerError.code());
     assert_eq!(producer.end(false), 0);
 
-    // Kafka alone answers CONCURRENT_TRANSACTIONS now and then.
+    // Without the gate, Kafka would sometimes answer CONCURRENT_TRANSACTIONS.
     for committed in [true, false, true, true] {
         assert_eq!(producer.add_offsets(), 0);
         assert_eq!(producer.commit_offsets(), 0);
@@ -55,13 +55,13 @@ async fn broker_that_is_killed_closes_connections_and_staged_offsets_are_remembe
         Client::connect().ask(ApiKey::Metadata, 8, &body);
     assert!(answer.is_err(), "a dead broker answers");
     stack.start("broker").await.expect("it is started");
-    stack.wait("broker", PATIENCE).await.expect("it is back");
+    stack.wait("broker", WAIT_MAX).await.expect("it is back");
 
     producer.client = Client::connect();
     assert_eq!(producer.add_offsets(), ResponseError::UnknownServerError.code());
     let since = Instant::now();
     while producer.end(true) != 0 {
-        assert!(since.elapsed() < PATIENCE, "the transaction does not end");
+        assert!(since.elapsed() < WAIT_MAX, "the transaction does not end");
         std::thread::sleep(PAUSE);
     }
     assert_eq!(producer.add_offsets(), 0);
@@ -91,7 +91,7 @@ fn session_timeout_outside_of_the_bounds_of_broker_yaml_is_refused() {
 fn topic_setting_that_redpanda_lacks_is_ignored_at_creation_and_refused_at_alteration() {
     let mut client = Client::connect();
     let name = unique("topic");
-    // Kafka alone would refuse both.
+    // Without the gate, Kafka would refuse both.
     assert_eq!(
         create_topic(&mut client, &name, &[("no.such", "1"), ("write.caching", "false")]),
         0
@@ -109,7 +109,7 @@ fn topic_setting_that_redpanda_lacks_is_ignored_at_creation_and_refused_at_alter
             client.ask(ApiKey::IncrementalAlterConfigs, 1, &body).expect("the broker answers");
         response.responses[0].error_code
     };
-    // Kafka has it, Redpanda does not.
+    // Kafka has this setting, Redpanda does not.
     assert_eq!(alter("remote.storage.enable", "false"), ResponseError::InvalidConfig.code());
     assert_eq!(alter("min.insync.replicas", "1"), 0);
     assert_eq!(alter("retention.ms", "60000"), 0);
@@ -117,7 +117,7 @@ fn topic_setting_that_redpanda_lacks_is_ignored_at_creation_and_refused_at_alter
 
 #[test]
 #[ignore = "needs the stack"]
-fn request_of_a_version_that_redpanda_lacks_closes_the_connection() {
+fn request_of_a_version_that_redpanda_does_not_have_closes_the_connection() {
     let body = MetadataRequest::default();
     let answer: std::io::Result<MetadataResponse> =
         Client::connect().ask(ApiKey::Metadata, 13, &body);

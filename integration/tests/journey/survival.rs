@@ -1,5 +1,5 @@
-//! What goes on when something is killed: nothing is lost, nothing is done twice, and the system
-//! comes back by itself.
+//! Services that are killed: nothing is lost, nothing is done twice, and the system recovers by
+//! itself.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +12,11 @@ use crate::support::{
     Judge, RECOVERY_MAX, SEEN_MAX, Send, System, User, eventually, must, system, variable,
 };
 
-/// Orders one piece again and again until told to stop, or so many times; the ids of the commands
-/// that were acknowledged.
+/// Places orders of one piece until stopped, or at most `at_most`. Returns the ids of the
+/// acknowledged commands.
 async fn order_until(user: &User, sku: &str, at_most: usize, stop: &AtomicBool) -> Vec<String> {
     let mut commands = Vec::new();
-    // A steady stream, not as many as the machine can take.
+    // A steady stream, not as fast as the machine can.
     let mut pace = tokio::time::interval(Duration::from_millis(100));
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while commands.len() < at_most && !stop.load(Ordering::Relaxed) {
@@ -28,7 +28,7 @@ async fn order_until(user: &User, sku: &str, at_most: usize, stop: &AtomicBool) 
     commands
 }
 
-/// Each of these commands has one outcome, an acceptance; nothing is lost and nothing doubled.
+/// Checks that each of these commands has exactly one outcome, and was accepted.
 async fn all_accepted_once(commands: &[String]) {
     let codec = codec().await;
     let outcomes = eventually("an outcome for each command", RECOVERY_MAX, async || {
@@ -45,7 +45,7 @@ async fn all_accepted_once(commands: &[String]) {
     }
 }
 
-/// Kills a part in the middle of a stream of orders, starts it again, and checks the sums.
+/// Kills a part twice during a stream of orders, restarts it, and checks the sums.
 async fn kill_amid_orders(system: &System, part: &str) {
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 10_000).await;
@@ -54,7 +54,7 @@ async fn kill_amid_orders(system: &System, part: &str) {
     let ordering = join_all(users.iter().map(|user| order_until(user, &sku, 1_000, &stop)));
     let killing = async {
         for _ in 0..2 {
-            // In the middle: when some orders are there, and more are coming.
+            // Kill it in the middle, when some orders are decided and more arrive.
             let before = end("order.events").await;
             eventually("orders are on their way", RECOVERY_MAX, async || {
                 let now = end("order.events").await;
@@ -204,7 +204,7 @@ async fn a_second_instance_shares_the_work_and_takes_it_over() {
     .await;
 }
 
-/// The sum that nothing may break: what was received is free or held.
+/// Checks that everything that was received is free or held.
 async fn stock_adds_up(client: &integration::client::Client, sku: &str, received: i64, held: i64) {
     eventually("received = free + held", RECOVERY_MAX, async || {
         let product = client.get(&format!("/v1/products/{sku}")).answer().await;

@@ -11,14 +11,14 @@ use redpanda::scan;
 use redpanda::session::{Delivery, Settings};
 
 use crate::support::{
-    PARTITIONS, PATIENCE, Place, assigned, brokers, ended, outgoing, read_back, text,
+    PARTITIONS, TestTopics, WAIT_MAX, assigned, brokers, ended, outgoing, read_back, text,
 };
 
-/// Told to this test binary when it runs itself as a process that may die.
+/// Names topics and member to a copy of this test binary that runs as a process of its own.
 const COPY: &str = "MILLRACE_TEST_COPY";
 
-/// Copies `in` to `out` in transactions until it is killed, as a worker would: its own process, see
-/// [`spawn`].
+/// Copies `in` to `out` in transactions until it is killed, as a worker would, in a process of its
+/// own (see [`spawn`]).
 fn copy(settings: &Settings, out: &str) -> ! {
     let input = settings.inputs[0].clone();
     loop {
@@ -84,20 +84,20 @@ fn fetch(session: &mut dyn Session, input: &str, positions: &BTreeMap<i32, i64>)
     session.fetch_from(&from.collect::<Vec<_>>()).expect("fetching");
 }
 
-/// A process that copies, killed when it goes out of scope.
+/// A process that copies. It is killed when this is dropped.
 struct Copier(Child);
 
 impl Drop for Copier {
     fn drop(&mut self) {
-        // It may be dead already.
+        // It may have died already.
         drop(self.0.kill());
         drop(self.0.wait());
     }
 }
 
-fn spawn(place: &Place, member: &str, fault: Option<&str>) -> Copier {
+fn spawn(place: &TestTopics, member: &str, fault: Option<&str>) -> Copier {
     let mut command = Command::new(std::env::current_exe().expect("this binary"));
-    command.args(["--ignored", "--exact", "copies::copies_when_it_is_told_to"]);
+    command.args(["--ignored", "--exact", "copies::copying_process"]);
     command.env(COPY, format!("{} {member}", place.name)).stdout(Stdio::null());
     if let Some(fault) = fault {
         command.env("MILLRACE_FAULT", fault);
@@ -107,7 +107,7 @@ fn spawn(place: &Place, member: &str, fault: Option<&str>) -> Copier {
 
 #[test]
 #[ignore = "needs the stack: a process that other tests of this file start"]
-fn copies_when_it_is_told_to() {
+fn copying_process() {
     let Ok(told) = std::env::var(COPY) else { return };
     let (name, member) = told.split_once(' ').expect("a name and a member");
     let settings = Settings {
@@ -122,9 +122,9 @@ fn copies_when_it_is_told_to() {
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run --servers-only -- cargo test -p integration --test redpanda -- --ignored`"]
-fn each_record_is_copied_once_whoever_dies_and_wherever() {
+fn each_record_is_copied_once_although_a_member_dies_at_each_step() {
     const RECORDS: usize = 300;
-    let place = Place::new();
+    let place = TestTopics::new();
     place.fill(RECORDS);
 
     // Given a second member that lives, one dies at each step of a transaction and is started
@@ -138,18 +138,18 @@ fn each_record_is_copied_once_whoever_dies_and_wherever() {
         "before-commit:2",
         "after-commit:2",
     ] {
-        // It needs records to die by.
+        // It reaches the fault point only with records.
         place.fill(RECORDS);
         let mut first = spawn(&place, "a", Some(fault));
         let since = Instant::now();
         while first.0.try_wait().expect("a process").is_none() {
-            assert!(since.elapsed() < PATIENCE, "it did not die at {fault}");
+            assert!(since.elapsed() < WAIT_MAX, "it did not die at {fault}");
             place.fill(5);
         }
         println!("died at {fault} after {:?}", since.elapsed());
     }
 
-    // Then the one that lives has it all, once.
+    // Then the surviving member has copied every record once.
     let wanted = place.committed("in").len();
     let since = Instant::now();
     let copied = loop {
@@ -157,7 +157,7 @@ fn each_record_is_copied_once_whoever_dies_and_wherever() {
         if copied.len() >= wanted {
             break copied;
         }
-        assert!(since.elapsed() < PATIENCE, "{} of {wanted}", copied.len());
+        assert!(since.elapsed() < WAIT_MAX, "{} of {wanted}", copied.len());
     };
     assert_eq!(counted(copied), counted(place.committed("in")));
 }
@@ -172,14 +172,14 @@ fn counted(values: Vec<String>) -> BTreeMap<String, usize> {
 
 #[test]
 #[ignore = "needs the stack"]
-fn what_a_dead_process_left_open_is_never_seen_and_holds_nobody_up_once_it_is_back() {
-    let place = Place::new();
+fn open_transaction_of_a_dead_process_is_aborted_when_its_successor_starts() {
+    let place = TestTopics::new();
     place.fill(4);
     let mut dying = spawn(&place, "a", Some("before-commit:1"));
     dying.0.wait().expect("it dies");
     let out: Vec<_> = (0..PARTITIONS).map(|p| TopicPartition::new(place.topic("out"), p)).collect();
     let mut auditor = place.auditor();
-    // The transaction is open: readers of what is committed stop before it.
+    // The transaction is open: readers of committed records stop before it.
     let edges = || {
         let ends = scan::ends(&brokers(), &out).expect("both ends");
         ends.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
@@ -187,7 +187,7 @@ fn what_a_dead_process_left_open_is_never_seen_and_holds_nobody_up_once_it_is_ba
     let (stable, end) = edges();
     assert!(stable < end, "nothing was left open: {stable}, {end}");
 
-    // When its successor comes, the transaction is aborted at once, not at its timeout.
+    // When its successor starts, the transaction is aborted at once, not at its timeout.
     let since = Instant::now();
     let mut successor = place.member("a").open().expect("a session");
     while edges().0 < edges().1 {
@@ -197,7 +197,7 @@ fn what_a_dead_process_left_open_is_never_seen_and_holds_nobody_up_once_it_is_ba
         );
     }
 
-    // And a topic that ends with aborted records and their marker is read back to its end.
+    // And a topic that ends with aborted records and their marker is read to its end.
     assert!(out.iter().all(|place| read_back(&mut *auditor, place).is_empty()));
     let partitions = assigned(&mut *successor, &place.topic("in"));
     assert!(partitions.len() as i32 <= PARTITIONS);

@@ -3,12 +3,12 @@
 use redpanda::provision::Provision;
 use redpanda::topics::Topics;
 
-use crate::support::{PARTITIONS, Place, brokers, registry, wait_for};
+use crate::support::{PARTITIONS, TestTopics, brokers, registry, wait_for};
 
 #[test]
 #[ignore = "needs the stack"]
 fn provisioning_again_finds_nothing_to_do_and_ids_are_found_by_content() {
-    let place = Place::new();
+    let place = TestTopics::new();
     wait_for(async {
         let plan = place.provision().plan().await.expect("a plan");
         assert!(plan.is_empty(), "{plan:?}");
@@ -30,8 +30,8 @@ fn provisioning_again_finds_nothing_to_do_and_ids_are_found_by_content() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn a_topic_with_another_partition_count_is_refused_and_left_alone() {
-    let place = Place::new();
+fn topic_with_another_partition_count_is_refused_and_not_changed() {
+    let place = TestTopics::new();
     let text = format!(
         "defaults: {{ partitions: 3, bytes_max: 1048576 }}\ntopics:\n  {}: {{ owner: t, doc: d, keep: 1d, records: [millrace.Outcome] }}\n",
         place.topic("in")
@@ -46,8 +46,8 @@ fn a_topic_with_another_partition_count_is_refused_and_left_alone() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn settings_that_have_drifted_are_set_again() {
-    let place = Place::new();
+fn settings_that_have_changed_are_set_again() {
+    let place = TestTopics::new();
     let text = format!(
         "defaults: {{ partitions: {PARTITIONS}, bytes_max: 2000000 }}\ntopics:\n  {}: {{ owner: t, doc: d, keep: 3d, records: [millrace.Outcome] }}\n",
         place.topic("in")

@@ -10,13 +10,13 @@ use redpanda::reader::Reader;
 use redpanda::writer::{CommandWriter, WriteError};
 
 use crate::support::{
-    PARTITIONS, PATIENCE, Place, assigned, brokers, ended, outgoing, polled, text, wait_for,
+    PARTITIONS, TestTopics, WAIT_MAX, assigned, brokers, ended, outgoing, polled, text, wait_for,
 };
 
 #[test]
 #[ignore = "needs the stack"]
-fn a_session_is_fenced_by_its_successor() {
-    let place = Place::new();
+fn session_is_fenced_by_its_successor() {
+    let place = TestTopics::new();
     place.fill(10);
     let topic = place.topic("in");
     let mut old = place.member("a").open().expect("a session");
@@ -34,7 +34,7 @@ fn a_session_is_fenced_by_its_successor() {
     assert!(matches!(end, Err(TransactionError::Fenced(_))), "{end:?}");
     drop(old);
 
-    // What was committed is where the successor goes on, and it can write.
+    // The successor continues at the committed offsets, and can write.
     let partitions = assigned(&mut *new, &topic);
     let offsets: Vec<_> = partitions.iter().map(|p| TopicPartition::new(&*topic, *p)).collect();
     assert_eq!(new.committed(&offsets).expect("offsets"), vec![Some(1); partitions.len()]);
@@ -45,12 +45,13 @@ fn a_session_is_fenced_by_its_successor() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn a_member_can_be_dropped_at_any_moment_of_a_rebalance() {
-    let place = Place::new();
+fn member_can_be_dropped_at_any_moment_of_a_rebalance() {
+    let place = TestTopics::new();
     for round in 0..60_u64 {
         let mut member = place.member("a").open().expect("a session");
         if round % 2 == 0 {
-            // Polled or not, while it joins, is assigned, or has been.
+            // Dropped while it joins, is being assigned, or is assigned, after a poll or without
+            // one.
             member.poll(Duration::from_millis(round * 2), 1, &mut Vec::new()).expect("a poll");
         } else {
             std::thread::sleep(Duration::from_millis(round * 2));
@@ -67,8 +68,8 @@ fn a_member_can_be_dropped_at_any_moment_of_a_rebalance() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn input_can_be_read_again_and_a_position_that_is_not_kept_is_an_error() {
-    let place = Place::new();
+fn input_can_be_read_again_and_a_position_out_of_range_is_an_error() {
+    let place = TestTopics::new();
     place.fill(20);
     let topic = place.topic("in");
     let name = format!("{}.reader", place.name);
@@ -96,7 +97,7 @@ fn input_can_be_read_again_and_a_position_that_is_not_kept_is_an_error() {
     let since = Instant::now();
     let error = loop {
         match reader.poll(Duration::from_millis(100), 100, &mut Vec::new()) {
-            Ok(()) => assert!(since.elapsed() < PATIENCE, "no error"),
+            Ok(()) => assert!(since.elapsed() < WAIT_MAX, "no error"),
             Err(error) => break error,
         }
     };
@@ -113,7 +114,7 @@ fn input_can_be_read_again_and_a_position_that_is_not_kept_is_an_error() {
 #[ignore = "needs the stack"]
 fn small_transactions_do_not_wait_for_a_flush() {
     const TRANSACTIONS: usize = 200;
-    let place = Place::new();
+    let place = TestTopics::new();
     place.fill(1);
     let topic = place.topic("in");
     let mut session = place.member("a").open().expect("a session");
@@ -139,15 +140,16 @@ fn small_transactions_do_not_wait_for_a_flush() {
         at(90),
         at(99)
     );
-    // The crate's own commit takes at least 100 ms; a busy machine may take some of them.
+    // The client crate's own commit takes at least 100 ms. The limit leaves room for a busy
+    // machine.
     assert!(at(50) < 60.0, "p50 {:.1} ms", at(50));
 }
 
 #[test]
 #[ignore = "needs the stack"]
-fn a_command_that_nobody_takes_is_said_to_be_late() {
-    let place = Place::new();
-    // Given a broker that takes connections and never answers.
+fn command_that_no_broker_answers_fails_at_its_deadline() {
+    let place = TestTopics::new();
+    // Given a broker that accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let writer = CommandWriter::of(
         &silent.local_addr().expect("an address").to_string(),

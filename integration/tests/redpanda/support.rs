@@ -13,8 +13,9 @@ use redpanda::session::{Delivery, Settings};
 use redpanda::topics::Topics;
 use redpanda::writer::CommandWriter;
 
-/// A dead member's partitions move when its session times out, after ten seconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// The longest wait. The partitions of a dead member move when its session times out, after ten
+/// seconds.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(90);
 
 pub(crate) const PARTITIONS: i32 = 2;
 
@@ -34,13 +35,13 @@ pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().expect("a runtime").block_on(future)
 }
 
-/// Topics of a test's own: `in`, `out` and a compacted `state`.
-pub(crate) struct Place {
+/// The topics of one test: `in`, `out` and a compacted `state`.
+pub(crate) struct TestTopics {
     pub(crate) name: String,
     pub(crate) topics: Topics,
 }
 
-impl Place {
+impl TestTopics {
     pub(crate) fn new() -> Self {
         let letter =
             |digit: char| char::from(b'a' + digit.to_digit(16).expect("a hex digit") as u8);
@@ -87,14 +88,14 @@ impl Place {
         }
     }
 
-    /// A session that looks at topics from outside of the group.
+    /// Opens a session of another group, which only reads.
     pub(crate) fn auditor(&self) -> Box<dyn Session> {
         let mut settings = self.member("auditor");
         settings.group = format!("{}.audit", self.name);
         settings.open().expect("a session")
     }
 
-    /// Writes `count` records with keys and values of their own.
+    /// Writes `count` records with different keys and values.
     pub(crate) fn fill(&self, count: usize) {
         wait_for(async {
             let writer = CommandWriter::of(&brokers(), self.topics.clone());
@@ -119,7 +120,7 @@ impl Place {
         });
     }
 
-    /// Everything committed on a topic, as values.
+    /// The values of all committed records of a topic.
     pub(crate) fn committed(&self, topic: &str) -> Vec<String> {
         let mut session = self.auditor();
         (0..PARTITIONS)
@@ -139,7 +140,7 @@ pub(crate) fn read_back(session: &mut dyn Session, place: &TopicPartition) -> Ve
     let mut restore = session.restore(place, &[]).expect("a reader");
     let (since, mut records) = (Instant::now(), Vec::new());
     while restore.poll(Duration::from_millis(100), 1000, &mut records).expect("records").is_none() {
-        assert!(since.elapsed() < PATIENCE, "{place}: stands at {:?}", restore.progress());
+        assert!(since.elapsed() < WAIT_MAX, "{place}: is at {:?}", restore.progress());
     }
     let (position, end) = restore.progress();
     assert!(position >= end, "{place}: {position} of {end}");
@@ -157,12 +158,13 @@ pub(crate) fn outgoing(topic: &str, partition: i32, value: &str) -> Outgoing {
     }
 }
 
-/// Polls until partitions are assigned, and reads them from what is committed or the beginning.
+/// Polls until partitions are assigned, and fetches from their committed offsets or from the
+/// beginning.
 pub(crate) fn assigned(input: &mut dyn Input, topic: &str) -> Vec<i32> {
     let since = Instant::now();
     let mut none = Vec::new();
     loop {
-        assert!(since.elapsed() < PATIENCE, "nothing was assigned");
+        assert!(since.elapsed() < WAIT_MAX, "nothing was assigned");
         input.poll(Duration::from_millis(50), 10, &mut none).expect("a poll");
         assert!(none.is_empty(), "a record before anything was fetched");
         while let Some(change) = input.membership() {
@@ -187,7 +189,7 @@ pub(crate) fn ended(session: &mut dyn Session) -> Result<(), TransactionError> {
         if let Some(result) = session.completed(Duration::from_millis(100)) {
             return result;
         }
-        assert!(since.elapsed() < PATIENCE, "the transaction does not end");
+        assert!(since.elapsed() < WAIT_MAX, "the transaction does not end");
     }
 }
 
@@ -197,7 +199,7 @@ pub(crate) fn polled(input: &mut dyn Input, count: usize) -> Vec<Record> {
         input
             .poll(Duration::from_millis(100), count - records.len(), &mut records)
             .expect("a poll");
-        assert!(since.elapsed() < PATIENCE, "{} of {count} records", records.len());
+        assert!(since.elapsed() < WAIT_MAX, "{} of {count} records", records.len());
     }
     records
 }

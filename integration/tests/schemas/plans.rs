@@ -9,7 +9,7 @@ use crate::project::{ADDED, OLD, Project, ask, setting};
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration --test schemas -- --ignored`"]
-fn a_plan_is_applied_once_and_nothing_is_left_to_do() {
+fn plan_is_applied_once_and_nothing_remains_to_do() {
     let project = Project::new();
     let kept = project.path("plan.json");
 
@@ -36,7 +36,7 @@ fn a_plan_is_applied_once_and_nothing_is_left_to_do() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn a_plan_of_another_state_is_refused_and_so_is_a_part_of_one() {
+fn stale_plan_and_incomplete_plan_are_refused() {
     let project = Project::new();
     let kept = project.path("plan.json");
     assert_eq!(project.bring(&["plan", "--out", &kept]).code, 1);
@@ -74,7 +74,7 @@ fn a_plan_of_another_state_is_refused_and_so_is_a_part_of_one() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn a_break_is_named_and_keeps_everything_from_being_applied() {
+fn incompatible_change_is_named_and_nothing_is_applied() {
     let project = Project::new();
     assert_eq!(project.bring(&["apply"]).code, 0);
 
@@ -102,7 +102,7 @@ fn a_break_is_named_and_keeps_everything_from_being_applied() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn a_level_that_has_drifted_is_set_again_and_another_spelling_is_no_difference() {
+fn compatibility_level_is_set_again_and_another_spelling_is_no_difference() {
     let project = Project::new();
     let spelled = format!(
         r#"{{"doc":"A trial.","fields":[{{"doc":"A.","type":{{"type":"string"}},"name":"name"}}],"name":"{}","type":"record"}}"#,
@@ -120,7 +120,7 @@ fn a_level_that_has_drifted_is_set_again_and_another_spelling_is_no_difference()
     assert!(applied.text.contains(&what) && !applied.text.contains("register"), "{}", applied.text);
     assert_eq!(project.versions(), [1]);
     assert_eq!(project.bring(&["plan"]).code, 0);
-    // It is written with the id under which the other spelling is registered.
+    // It is written with the id of the other spelling.
     let bytes = project.encoded(&json!({ "name": "x" }));
     assert_eq!(project.run(&["decode"], &bytes).code, 0);
 }
@@ -153,7 +153,7 @@ fn versions_that_refer_to_other_subjects_are_compared_and_read_with_what_they_re
     let body = json!({ "schema": referring, "references": references });
     ask(reqwest::Method::POST, &format!("/subjects/{}/versions", project.subject()), &body);
 
-    // The files have the part within the whole: that is no difference.
+    // In the files the part is nested in the whole, which is no difference.
     let check = || project.run(&["check", "--registry", &url], &[]);
     let same = check();
     assert_eq!(
@@ -189,11 +189,11 @@ fn versions_that_refer_to_other_subjects_are_compared_and_read_with_what_they_re
 
 #[test]
 #[ignore = "needs the stack"]
-fn what_was_set_on_a_topic_besides_stays() {
+fn other_settings_of_a_topic_stay() {
     let project = Project::new();
     assert_eq!(project.bring(&["apply"]).code, 0);
 
-    // Kept for ever, it says nothing of segment.ms, which was set for seven days.
+    // A topic that is kept for ever has no segment.ms of its own, so the earlier value stays.
     project.keep("forever");
     let altered = project.bring(&["apply"]);
     assert_eq!(altered.code, 0, "{}{}", altered.text, altered.error);

@@ -20,7 +20,7 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().expect("a runtime").block_on(future)
 }
 
-/// The program, which nothing depends on: it lies beside the tests' folder.
+/// The program `schemas`. No crate depends on it, so it is found beside the tests' folder.
 fn program() -> PathBuf {
     let tests = std::env::current_exe().expect("this test");
     let program = tests.parent().and_then(Path::parent).expect("a folder").join("schemas");
@@ -39,7 +39,7 @@ pub(crate) fn schemas(folder: &Path, arguments: &[&str], input: &[u8]) -> Ended 
     let mut command = Command::new(program());
     let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = pipes.arg("--folder").arg(folder).args(arguments).spawn().expect("it starts");
-    // It may have ended without reading.
+    // It may end without reading its input.
     drop(child.stdin.take().expect("a pipe").write_all(input));
     let output = child.wait_with_output().expect("it ends");
     Ended {
@@ -50,7 +50,7 @@ pub(crate) fn schemas(folder: &Path, arguments: &[&str], input: &[u8]) -> Ended 
     }
 }
 
-/// Files with one record and one topic, whose names are nobody else's.
+/// A folder with one record and one topic, whose names no other test uses.
 pub(crate) struct Project {
     dir: tempfile::TempDir,
     pub(crate) record: String,
@@ -101,7 +101,7 @@ impl Project {
         schemas(self.dir.path(), arguments, input)
     }
 
-    /// `plan` or `apply` with this project's topics.
+    /// Runs `plan` or `apply` with this project's topics.
     pub(crate) fn bring(&self, arguments: &[&str]) -> Ended {
         let topics = self.path("topics.yaml");
         self.run(&[arguments, &["--topics-file", &topics]].concat(), &[])
@@ -137,7 +137,7 @@ impl Project {
     }
 }
 
-/// Asks the registry for something that the program would not.
+/// Sends the registry a request that the program would not send.
 pub(crate) fn ask(method: reqwest::Method, path: &str, body: &Value) {
     wait_for(async {
         let url = format!("{}{path}", setting("MILLRACE_REGISTRY_URL"));

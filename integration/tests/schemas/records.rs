@@ -8,7 +8,7 @@ use crate::project::{ADDED, OLD, Project, schemas, setting};
 
 #[test]
 #[ignore = "needs the stack"]
-fn the_projects_own_schemas_get_on_with_what_the_registry_has() {
+fn the_projects_own_schemas_are_compatible_with_the_registry() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
     let checked = schemas(&own, &["check", "--registry", &setting("MILLRACE_REGISTRY_URL")], &[]);
     assert_eq!(checked.code, 0, "{}{}", checked.text, checked.error);
@@ -46,7 +46,7 @@ fn records_are_encoded_and_decoded_with_the_registry() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn a_replay_counts_by_version_and_tells_where_it_can_not_read() {
+fn replay_counts_by_version_and_names_unreadable_records() {
     let project = Project::new();
     assert_eq!(project.bring(&["apply"]).code, 0);
     for name in ["a", "b"] {
@@ -85,7 +85,7 @@ fn a_replay_counts_by_version_and_tells_where_it_can_not_read() {
 fn everything_that_the_services_have_written_is_readable() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
 
-    // Commands come from people too, and other tests have sent some that nobody can read.
+    // Commands are left out, because other tests have sent some that can't be decoded.
     let topics = redpanda::topics::all().iter().map(|topic| topic.name.as_str());
     let topics: Vec<_> = topics.filter(|name| !name.ends_with(".commands")).collect();
     let read = schemas(&own, &["replay", "--topics", &topics.join(",")], &[]);

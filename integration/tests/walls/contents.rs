@@ -19,7 +19,7 @@ fn the_domain_reads_no_clock_and_does_no_io() {
         "now_v7",
     ];
     for path in sources(&root().join("pipeline/domain/src")) {
-        // Tests may make ids as they like.
+        // Tests may create random ids.
         let text = code(&path);
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         for word in OUTSIDE {
@@ -58,7 +58,7 @@ fn unsafe_code_is_forbidden_everywhere_but_in_one_file() {
     let audited = log.join("raw.rs");
     let allowing = |path: &&PathBuf| {
         let text = code(path);
-        // Written apart, or this file would find itself.
+        // The words are separated, or this file would match itself.
         text.contains(concat!("allow", "(unsafe_code)")) || text.contains(concat!("unsafe", " {"))
     };
     let files = sources(&log);
@@ -70,9 +70,9 @@ fn unsafe_code_is_forbidden_everywhere_but_in_one_file() {
     assert!(only_the_module, "unsafe code outside of raw.rs: {found:?}");
 }
 
-/// Redpanda may lose offsets that a transaction has staged when a plain commit of the same group
-/// meets them (redpanda#31483). Only the benchmark of delivery at least once and a planted bug make
-/// one.
+/// Redpanda may lose offsets that a transaction has staged if the same group commits offsets
+/// without a transaction (redpanda#31483). Only the benchmark of at-least-once delivery and a
+/// mutant do that.
 #[test]
 fn no_group_of_a_transaction_gets_a_plain_offset_commit() {
     let log = root().join("redpanda/src");

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::workspace::{cargo, dependencies, packages};
 
-/// What each crate of the house may use of the house. Dependencies point one way: schemas <-
+/// The crates of this workspace that each crate may use. Dependencies point one way: schemas <-
 /// redpanda <- pipeline, gateway <- integration.
-const HOUSE: &[(&str, &[&str])] = &[
+const CRATES: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("redpanda", &["schemas"]),
     ("schemas-cli", &["schemas", "redpanda"]),
@@ -23,17 +23,18 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("speed", &["schemas", "redpanda", "domain", "engine", "integration"]),
 ];
 
-/// The one crate that may name a Kafka client, and hold `unsafe` code in one file.
+/// The only crate that may name a Kafka client, and contain `unsafe` code in one file.
 pub(crate) const LOG: &str = "redpanda";
 
-/// How Kafka clients are called, or begin.
+/// The beginnings of the names of Kafka clients.
 const KAFKA_CLIENTS: [&str; 6] = ["rdkafka", "rskafka", "krafka", "kafka", "kafka-rust", "samsa"];
 
-/// Kafka's wire format alone: it opens no connection. Only the gate of the native stack reads it.
+/// Kafka's wire format without a client: it opens no connection. Only the gate of the native stack
+/// uses it.
 const KAFKA_CODEC: &str = "kafka-protocol";
 
-/// Every crate that code of the domain can reach. None opens a file or a socket, starts a thread or
-/// reads a clock for it.
+/// Every crate in the domain's dependency tree. None of them opens a file or a socket, starts a
+/// thread or reads a clock for the domain.
 const DOMAIN_TREE: [&str; 48] = [
     "adler2",
     "aliasable",
@@ -80,21 +81,21 @@ const DOMAIN_TREE: [&str; 48] = [
     "typenum",
     "uuid",
     "zmij",
-    // Of older toolchains' resolutions of the same tree.
+    // Crates of the same tree as older toolchains resolve it.
     "generic-array",
     "ryu",
     "sha1",
 ];
 
 #[test]
-fn the_house_has_these_crates_and_dependencies_point_one_way() {
+fn the_workspace_has_these_crates_and_dependencies_point_one_way() {
     let packages = packages();
-    let house: BTreeMap<&str, &[&str]> = HOUSE.iter().copied().collect();
+    let crates: BTreeMap<&str, &[&str]> = CRATES.iter().copied().collect();
 
-    assert_eq!(house.keys().copied().collect::<Vec<_>>(), packages.keys().collect::<Vec<_>>());
+    assert_eq!(crates.keys().copied().collect::<Vec<_>>(), packages.keys().collect::<Vec<_>>());
     for (name, package) in &packages {
-        let allowed = house[name.as_str()];
-        let used = dependencies(package).into_iter().filter(|used| house.contains_key(used));
+        let allowed = crates[name.as_str()];
+        let used = dependencies(package).into_iter().filter(|used| crates.contains_key(used));
         let wrong: Vec<_> = used.filter(|used| !allowed.contains(used)).collect();
         assert!(wrong.is_empty(), "{name} may not use {wrong:?}");
     }

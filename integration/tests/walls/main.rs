@@ -8,7 +8,7 @@ mod workspace;
 
 use crate::workspace::root;
 
-/// What stands at the top besides dotfiles.
+/// The files and folders at the top of the repository, besides dotfiles.
 const TOP: [&str; 12] = [
     "Cargo.lock",
     "Cargo.toml",
@@ -25,7 +25,7 @@ const TOP: [&str; 12] = [
 ];
 
 #[test]
-fn nothing_else_stands_at_the_top() {
+fn nothing_else_is_at_the_top() {
     let entries = std::fs::read_dir(root()).expect("the checkout");
     let names =
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
@@ -34,5 +34,5 @@ fn nothing_else_stands_at_the_top() {
         |name: &String| name.starts_with('.') || name == "target" || TOP.contains(&name.as_str());
     let unknown: Vec<_> = names.filter(|name| !known(name)).collect();
 
-    assert!(unknown.is_empty(), "at the top of the checkout, but not in the design: {unknown:?}");
+    assert!(unknown.is_empty(), "at the top of the repository, but not in the design: {unknown:?}");
 }

@@ -19,7 +19,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The manifests of the house by crate name.
+/// The workspace's manifests, by crate name.
 pub(crate) fn packages() -> BTreeMap<String, Value> {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
@@ -31,7 +31,7 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
-/// The names that a manifest depends on, of any kind.
+/// The names of all dependencies of a manifest, of any kind.
 pub(crate) fn dependencies(package: &Value) -> BTreeSet<&str> {
     let listed = package["dependencies"].as_array().expect("dependencies");
     listed.iter().map(|dependency| text(&dependency["name"])).collect()
@@ -60,7 +60,7 @@ pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The code of a file, without what stands behind `//`.
+/// The code of a file without its `//` comments.
 pub(crate) fn code(path: &Path) -> String {
     read(path)
         .lines()

@@ -49,7 +49,7 @@ macro_rules! of_three {
     };
 }
 
-/// All of them.
+/// All faults.
 pub const ALL: &[Fault] = &[
     kill_at!("after-poll", 40, "killed after a poll", false),
     kill_at!("after-begin", 40, "killed after a transaction has begun", true),
@@ -59,34 +59,34 @@ pub const ALL: &[Fault] = &[
     kill_at!(
         "end-sent",
         40,
-        "killed after the wish to commit was sent and before its answer",
+        "killed after the commit request was sent and before its answer",
         true
     ),
-    kill_at!("after-commit", 40, "killed after the commit, before anybody was told", true),
+    kill_at!("after-commit", 40, "killed after the commit, before any client was notified", true),
     kill_at!("before-store", 40, "a projector killed before it writes to its store", false),
     kill_at!("after-store", 40, "a projector killed after it has written to its store", false),
     fault!("during-restore", "killed while its state is being restored", 5, true, during_restore),
-    fault!("in-rebalance", "killed while its partitions are taken from it", 5, false, in_rebalance),
+    fault!("in-rebalance", "killed while its partitions are revoked", 5, false, in_rebalance),
     fault!("abort", "a transaction fails and is aborted", 5, true, abort),
     fault!("broker-killed", "the broker killed and started again", 3, true, broker_killed),
     fault!("broker-paused", "the broker paused past all timeouts", 1, false, broker_paused),
     fault!(
         "zombie",
-        "a service stopped before a write to PostgreSQL, replaced past its session's end, and woken",
+        "a service stopped before a write to PostgreSQL, replaced after its session's timeout, and continued",
         3,
         true,
         zombie
     ),
     fault!(
         "zombie-in-transaction",
-        "the same, stopped in PostgreSQL's transaction, with its row locked",
+        "the same, stopped within PostgreSQL's transaction, with a row locked",
         2,
         false,
         zombie_in_transaction
     ),
     fault!(
         "takeover",
-        "one of two instances killed with many undecided partitions",
+        "one of two instances killed with many partitions in a pending transaction",
         2,
         false,
         takeover
@@ -132,13 +132,13 @@ pub const ALL: &[Fault] = &[
     ),
     fault!("a-hundred-times", "the same command a hundred times", 1, true, a_hundred_times),
     fault!("aborted-input", "commands in transactions that are aborted", 3, true, aborted_input),
-    fault!("poison", "records that can't be read, in every topic of commands", 1, true, poison),
+    fault!("poison", "records that can't be decoded, in every topic of commands", 1, true, poison),
     fault!("oversize", "outputs that are too large for their topics", 1, false, oversize),
     fault!("clock-ahead", "a record two days ahead", 1, false, clock_ahead),
     fault!("poison-headers", "headers whose names are not UTF-8", 1, true, poison_headers),
     fault!(
         "idle-retention",
-        "all follow-ups removed after a quiet time, and the services started anew",
+        "all follow-ups removed after a quiet time, and the services restarted",
         1,
         false,
         idle_retention
@@ -152,7 +152,7 @@ pub const ALL: &[Fault] = &[
     ),
     fault!(
         "registry-killed",
-        "the registry away, and a service started meanwhile",
+        "the registry killed, and a service started meanwhile",
         1,
         false,
         registry_killed
@@ -189,14 +189,14 @@ pub const ALL: &[Fault] = &[
     store!("redis-paused", "Redis paused for seconds", 1, paused, "redis"),
     fault!(
         "store-black-hole",
-        "connections to each store swallow all that is sent, for ever",
+        "connections to each store drop all messages, and stay open",
         1,
         false,
         black_hole
     ),
     fault!(
         "stores-away",
-        "all services started while MongoDB and Redis are away",
+        "all services started while MongoDB and Redis are down",
         1,
         false,
         all_away

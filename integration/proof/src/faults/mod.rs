@@ -25,29 +25,29 @@ use crate::world::World;
 
 pub use list::ALL;
 
-/// Longer than a session and a transaction may be away.
+/// Longer than the timeouts of a session and of a transaction.
 const PAST_TIMEOUTS: Duration = Duration::from_secs(13);
 
-type Happening<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+type FaultFuture<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 
 /// One fault.
 pub struct Fault {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What happens, in a line.
+    /// What happens, in one line.
     pub what: &'static str,
-    /// How often it runs in the full suite.
+    /// The number of runs in the full suite.
     pub runs: u32,
-    /// Whether it is in the short part, which `integration/test` runs.
+    /// Whether it belongs to the short part, which `integration/test` runs.
     pub short: bool,
-    /// How many brokers it needs.
+    /// The number of brokers that it needs.
     pub brokers: usize,
-    /// Why it can't be run here, if it can't.
+    /// Returns why it can't run on this machine, or `None`.
     pub cannot: fn() -> Option<&'static str>,
-    happen: for<'a> fn(&'a World, &'a mut StdRng, &'a str) -> Happening<'a>,
+    happen: for<'a> fn(&'a World, &'a mut StdRng, &'a str) -> FaultFuture<'a>,
 }
 
-/// Faults that reach into the processes of the native stack: their memory, files, clock or state.
+/// Faults that need access to the processes of the native stack: to their files, clock or state.
 const NATIVE_ONLY: [&str; 6] = [
     "zombie",
     "zombie-in-transaction",
@@ -57,7 +57,7 @@ const NATIVE_ONLY: [&str; 6] = [
     "clock-ahead",
 ];
 
-/// Faults that harm connections to the broker, through the proxy before it.
+/// Faults of connections to the broker, by the proxy in front of it.
 const BEHIND_BROKER_PROXY: [&str; 6] = [
     "connections-cut",
     "slow-network",
@@ -68,26 +68,26 @@ const BEHIND_BROKER_PROXY: [&str; 6] = [
 ];
 
 impl Fault {
-    /// Why it cannot be made to happen here; `None` where it can.
+    /// Returns why it can't happen on this system, or `None` if it can.
     pub fn why_not(&self, world: &World) -> Option<&'static str> {
         match world.control.is_compose() {
             true if NATIVE_ONLY.contains(&self.name) => {
                 Some("it needs the processes or files of the native stack, not containers")
             }
-            true if self.brokers > 1 => {
-                Some("it asks three brokers past the gate, which containers have not")
-            }
+            true if self.brokers > 1 => Some(
+                "it sends requests to three brokers without the gate, which containers do not allow",
+            ),
             true if self.name == "registry-killed" => {
                 Some("the registry is part of the broker's container")
             }
             _ if BEHIND_BROKER_PROXY.contains(&self.name) && world.proxied("broker").is_err() => {
-                Some("no proxy stands before several brokers in containers")
+                Some("several brokers in containers have no proxy")
             }
             _ => (self.cannot)(),
         }
     }
 
-    /// Lets it happen.
+    /// Makes it happen.
     pub async fn happen(&self, world: &World, rng: &mut StdRng, sku: &str) -> anyhow::Result<()> {
         (self.happen)(world, rng, sku).await
     }
@@ -105,7 +105,8 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Runs `services` behind the proxy before `server` while `harm` is done.
+/// Restarts `services` so that they use the proxy in front of `server`, runs `harm`, and restarts
+/// them as before.
 async fn behind_proxy<F: Future<Output = anyhow::Result<()>>>(
     world: &World,
     server: &str,
@@ -114,16 +115,17 @@ async fn behind_proxy<F: Future<Output = anyhow::Result<()>>>(
 ) -> anyhow::Result<()> {
     let proxied = world.proxied(server)?;
     let (variable, value) = &proxied.through;
-    world.all_again(services, &[(variable, value)]).await?;
-    world.amid(50).await?;
+    world.restart_all(services, &[(variable, value)]).await?;
+    world.wait_for_commands(50).await?;
     let harmed = harm.await;
     proxied.proxy.set(Mode::Pass, 0);
     harmed?;
     for service in services.iter().map(AsRef::as_ref) {
         if world.control.part(service).await?.pid.is_none() {
-            let what = format!("{service} has ended by itself over what happened to {server}");
+            let what =
+                format!("{service} has ended by itself because of what happened to {server}");
             world.report('H', Damage::Late, what);
         }
     }
-    world.all_again(services, &[]).await
+    world.restart_all(services, &[]).await
 }

@@ -1,4 +1,4 @@
-//! What happens to the stores, and between them and those who use them.
+//! Faults of the stores, and of the connections to them.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) async fn killed(world: &World, rng: &mut StdRng, store: &str) -> anyh
     world.start(store, &[]).await
 }
 
-/// The store has committed and says so; nobody hears it, as it is killed.
+/// The store has committed, but is killed before its answer arrives.
 pub(super) async fn killed_unanswered(
     world: &World,
     rng: &mut StdRng,
@@ -41,25 +41,25 @@ pub(super) async fn killed_unanswered(
         proxy.set(Mode::Pass, 0);
         sleep(away).await;
         world.start(store, &[]).await?;
-        world.amid(100).await
+        world.wait_for_commands(100).await
     })
     .await
 }
 
-/// Every request and every answer waits; with the longer waits, past what is waited for it.
+/// Every request and every answer is delayed, with long delays past the client's timeout.
 pub(super) async fn slow(world: &World, rng: &mut StdRng, store: &str) -> anyhow::Result<()> {
     let by = Duration::from_millis(rng.random_range(50..700));
     let proxy = &world.proxied(store)?.proxy;
     behind_proxy(world, store, &users(store), async {
         proxy.set(Mode::Delay(by), u64::MAX);
         sleep(secs(8)).await;
-        world.amid(50).await
+        world.wait_for_commands(50).await
     })
     .await
 }
 
-/// Connections take everything and answer nothing, and the old ones still do when new ones work
-/// again. What is projected has to go on before they would break by themselves.
+/// Connections accept everything and answer nothing, and old ones still do so when new ones work
+/// again. Projections must continue before the old connections would break by themselves.
 pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     for (store, projection) in
         [("postgres", "outcomes"), ("mongo", "orders"), ("redis", "live-order")]
@@ -70,7 +70,7 @@ pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow
             proxy.set(Mode::Swallow, 0);
             sleep(secs(3)).await;
             if proxy.harmed() == before {
-                bail!("nothing passed the proxy before {store}: the fault did not happen");
+                bail!("nothing passed the proxy in front of {store}: the fault did not happen");
             }
             proxy.set(Mode::Pass, 0);
             let label = format!("projection=\"{projection}\"");
@@ -89,30 +89,31 @@ pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow
                 }
                 sleep(Duration::from_millis(200)).await;
             }
-            world.amid(50).await
+            world.wait_for_commands(50).await
         })
         .await?;
     }
     Ok(())
 }
 
-/// Services that start decide although their stores are away; what they project follows. PostgreSQL
-/// runs on: the native stack's registry keeps the schemas in it, without which no service starts.
+/// Services must start and decide while their stores are down, and project later. PostgreSQL keeps
+/// running, because the native stack's registry stores the schemas in it, without which no service
+/// starts.
 pub(super) async fn all_away(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     const STORES: [&str; 2] = ["mongo", "redis"];
     for store in STORES {
         world.kill(store).await?;
     }
-    world.all_again(&first_services(), &[]).await?;
-    world.amid(100).await?;
+    world.restart_all(&first_services(), &[]).await?;
+    world.wait_for_commands(100).await?;
     for store in STORES {
         world.start(store, &[]).await?;
     }
-    world.amid(50).await
+    world.wait_for_commands(50).await
 }
 
-/// What it held is built anew from the log.
+/// Its content must be rebuilt from the log.
 pub(super) async fn redis_emptied(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.stores.empty_redis().await?;
-    world.amid(50).await
+    world.wait_for_commands(50).await
 }

@@ -7,14 +7,14 @@ use schemas::{Codec, Message};
 
 use super::violation::{Damage, Violation};
 
-/// Parts an aggregate's key from its member's name, in a changelog's keys.
+/// Separates the key of an aggregate from the name of a child, in the keys of a changelog.
 const MEMBER_SEPARATOR: char = '\u{1f}';
 
-/// An aggregate kind, folded.
+/// The aggregates of one context, folded from their events.
 pub struct Fold<D: Decider> {
     /// Version and state by key.
     pub aggregates: HashMap<String, (i64, Option<D::State>)>,
-    /// Members, by key and member's name joined as in the changelog.
+    /// The children, by key and name, joined as in the changelog.
     pub members: HashMap<String, D::Member>,
     /// The events of each key, in order.
     pub events: HashMap<String, Vec<D::Event>>,
@@ -50,8 +50,8 @@ impl<D: Decider> Fold<D> {
         violation
     }
 
-    /// Compares with the changelog's records of this kind: state = fold of events = what a restore
-    /// would load.
+    /// Compares with the changelog's records of this context: the state is the fold of the events,
+    /// and what a restore would load.
     pub(super) fn compare(
         &self,
         codec: &Codec,

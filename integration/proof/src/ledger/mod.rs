@@ -22,38 +22,39 @@ use uuid::Uuid;
 pub use fold::Fold;
 pub use violation::{Damage, Violation};
 
-/// How long a topic may take to be read to its end.
+/// How long reading one topic to its end may take.
 const READ_MAX: Duration = Duration::from_secs(20);
 
-/// A command as it stands in its topic.
+/// A command in its topic.
 #[derive(Clone, Debug)]
-pub struct Sent {
-    /// When it was appended, by the broker's clock, first; milliseconds since the epoch.
+pub struct SentCommand {
+    /// When it was first appended, by the broker's clock, in milliseconds since the epoch.
     pub at_ms: i64,
 }
 
-/// Where outcomes of one command stand.
+/// The outcomes of one command.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct SeenOutcomes {
     /// The distinct ones.
     pub outcomes: Vec<Outcome>,
-    /// When the first was appended, milliseconds since the epoch.
+    /// When the first was appended, in milliseconds since the epoch.
     pub at_ms: i64,
 }
 
-/// Everything that was read so far.
+/// Everything that has been read so far.
 #[derive(Default)]
 pub struct Ledger {
     positions: BTreeMap<String, BTreeMap<i32, i64>>,
     /// Commands by id.
-    pub commands: HashMap<Uuid, Sent>,
+    pub commands: HashMap<Uuid, SentCommand>,
     /// Outcomes by command.
-    pub outcomes: HashMap<Uuid, Told>,
-    /// The ids of all events and outcomes read, by place: what another reader may have seen.
-    pub places: HashMap<(String, i32, i64), String>,
-    /// People.
+    pub outcomes: HashMap<Uuid, SeenOutcomes>,
+    /// The ids of all events and outcomes, by topic, partition and offset: what another reader may
+    /// have seen.
+    pub record_ids: HashMap<(String, i32, i64), String>,
+    /// Users.
     pub users: Fold<User>,
-    /// Their addresses.
+    /// Their e-mail addresses.
     pub emails: Fold<Email>,
     /// Orders.
     pub orders: Fold<Order>,
@@ -61,27 +62,27 @@ pub struct Ledger {
     pub stock: Fold<Stock>,
     /// Notifications.
     pub notifications: Fold<Notification>,
-    /// How many dead letters there are of a command.
+    /// The number of dead letters of each command.
     pub dead: HashMap<Uuid, usize>,
-    /// Every dead letter: the id of the record that it is of, and where it stands.
+    /// Every dead letter: the id of the failed record, and the dead letter's own position.
     pub letters: Vec<(String, String)>,
     changelog: HashMap<String, (Option<i64>, Vec<u8>)>,
-    /// What can never be right any more.
+    /// Violations that can never become right again.
     pub broken: Vec<Violation>,
 }
 
-/// The topics that are read, by the last word of their names.
+/// The kinds of topics that are read, by the last word of their names.
 const KINDS: [&str; 5] = ["commands", "events", "outcomes", "state", "dead"];
 
 impl Ledger {
-    /// Reads on to the ends of all topics.
+    /// Reads all topics from the last positions to their ends.
     pub fn read_on(&mut self, brokers: &str, codec: &Codec) -> anyhow::Result<()> {
         let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
         let topics: Vec<_> = redpanda::topics::all()
             .iter()
             .filter(|topic| KINDS.contains(&&*last(&topic.name)))
             .collect();
-        // Beside each other, as most of it is waiting for answers.
+        // In parallel, because most of the time is spent waiting for brokers.
         let read: Vec<_> = std::thread::scope(|scope| {
             let reading = topics.into_iter().map(|topic| {
                 let mut positions = self.positions.get(&topic.name).cloned().unwrap_or_default();
@@ -119,8 +120,8 @@ impl Ledger {
             "commands" => {
                 let id = match id.parse() {
                     Ok(id) => id,
-                    // Without one, or with one of another form, it is an operator's: its place or
-                    // its text names it.
+                    // Without an id, or with one of another form, the command is an operator's: its
+                    // position or its text identifies it.
                     Err(_) if id.is_empty() => {
                         let place =
                             format!("{}/{}/{}", record.topic, record.partition, record.offset);
@@ -128,7 +129,7 @@ impl Ledger {
                     }
                     Err(_) => Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()),
                 };
-                self.commands.entry(id).or_insert(Sent { at_ms: record.timestamp_ms });
+                self.commands.entry(id).or_insert(SentCommand { at_ms: record.timestamp_ms });
             }
             "events" => {
                 self.see(record, id);
@@ -166,7 +167,7 @@ impl Ledger {
                 }
             }
             _ => {
-                // A task's partition is part of nothing: every aggregate has one.
+                // The task's partition does not matter: every aggregate has one task.
                 let version =
                     record.headers.text(headers::VERSION).and_then(|text| text.parse().ok());
                 match &record.value {
@@ -179,11 +180,11 @@ impl Ledger {
     }
 
     fn see(&mut self, record: &Record, id: &str) {
-        self.places
+        self.record_ids
             .insert((record.topic.to_string(), record.partition, record.offset), id.to_owned());
     }
 
-    /// D: each state in the changelogs is the fold of its events.
+    /// D: each state in a changelog is the fold of its events.
     pub fn changelogs(&self, codec: &Codec) -> Vec<Violation> {
         let mut broken = Vec::new();
         self.users.compare(codec, &self.changelog, &mut broken);

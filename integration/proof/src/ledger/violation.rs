@@ -1,32 +1,32 @@
 //! A broken invariant.
 
-/// An invariant, by its letter, and how it was broken.
+/// A broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Violation {
-    /// A to J.
+    /// The letter of the invariant, A to J.
     pub invariant: char,
-    /// What is lost, doubled or torn.
+    /// The kind of damage.
     pub damage: Damage,
-    /// What was seen.
+    /// What was found.
     pub what: String,
 }
 
-/// What a violation means to people.
+/// The kind of damage that a violation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Damage {
-    /// Something that was acknowledged has not happened.
+    /// Something was acknowledged and has not happened.
     Lost,
     /// Something has happened more than once.
     Doubled,
-    /// Two things that belong together do not agree.
+    /// Two things that must agree do not.
     Torn,
-    /// It took longer than it may.
+    /// Something took too long.
     Late,
 }
 
 impl Violation {
-    /// A violation of `invariant`.
+    /// Creates a violation of `invariant`.
     pub fn new(invariant: char, damage: Damage, what: impl Into<String>) -> Self {
         Self { invariant, damage, what: what.into() }
     }

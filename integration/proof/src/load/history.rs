@@ -8,17 +8,17 @@ use redpanda::log::Headers;
 use schemas::{Codec, Message, headers};
 use uuid::Uuid;
 
-/// What was sent, and what of it was acknowledged.
+/// The commands that were sent, and those that were acknowledged.
 #[derive(Default)]
 pub struct History {
     pub(super) acknowledged: HashSet<Uuid>,
     pub(super) sent: HashMap<Uuid, Arc<Command>>,
-    /// What nobody can work on: it must fail.
+    /// Commands that can't be processed and must fail.
     pub(super) doomed: HashSet<Uuid>,
 }
 
 impl History {
-    /// The ids of the commands that are in the log for sure.
+    /// The ids of the acknowledged commands, which are in the log.
     pub fn acknowledged(&self) -> impl Iterator<Item = &Uuid> {
         self.acknowledged.iter()
     }
@@ -28,13 +28,13 @@ impl History {
         self.doomed.contains(id)
     }
 
-    /// How many those are.
+    /// The number of acknowledged commands.
     pub fn count(&self) -> usize {
         self.acknowledged.len()
     }
 }
 
-/// One command, ready to be written as often as need be.
+/// A command, ready to be written any number of times.
 pub struct Command {
     pub(super) id: Uuid,
     pub(super) topic: &'static str,
@@ -55,12 +55,12 @@ impl Command {
         Ok(Self::raw(topic, key, message.name(), value.into()))
     }
 
-    /// A command that says of itself that it is a `name`.
+    /// Makes a command with the type `name`, whatever its value is.
     pub(super) fn raw(topic: &'static str, key: String, name: &str, value: Bytes) -> Self {
         Self::of("faults", topic, key, name, value)
     }
 
-    /// The same from somebody else.
+    /// Makes a command of the principal `principal`.
     pub(super) fn of(
         principal: &str,
         topic: &'static str,

@@ -22,19 +22,19 @@ use uuid::Uuid;
 
 pub use history::{Command, History};
 
-/// How long one write may take before it is tried again.
+/// How long one write may take before it is repeated.
 const WRITE_MAX: Duration = Duration::from_secs(5);
 
-/// How long a command is tried before it counts as not acknowledged.
+/// How long a command is repeated before it counts as not acknowledged.
 const TRY_MAX: Duration = Duration::from_secs(90);
 
-/// Products of one round; the last has few pieces, so that orders are rejected too.
+/// The number of products of one round. The last has few pieces, so that some orders are rejected.
 const PRODUCTS: usize = 6;
 
-/// Registered users of one round.
+/// The number of registered users of one round.
 const CUSTOMERS: usize = 20;
 
-/// Sends commands until it is told to stop.
+/// Sends commands until it is stopped.
 pub struct Load {
     writer: CommandWriter,
     codec: Arc<Codec>,
@@ -46,8 +46,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// A load on the cluster behind `brokers`, its history written to `file` as it goes, a JSON
-    /// line a try.
+    /// Creates a load on the cluster behind `brokers`. Each attempt to send a command is one JSON
+    /// line of `file`.
     pub fn new(brokers: &str, codec: Arc<Codec>, file: &Path) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             writer: CommandWriter::new(brokers),
@@ -60,17 +60,17 @@ impl Load {
         }))
     }
 
-    /// What was sent so far.
+    /// The commands so far.
     pub fn history(&self) -> std::sync::MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many commands are acknowledged so far.
+    /// The number of commands that are acknowledged so far.
     pub fn acknowledged(&self) -> usize {
         self.history().count()
     }
 
-    /// Sends a command until it is acknowledged, or has been tried for too long.
+    /// Sends a command until it is acknowledged, or for as long as it may take.
     pub async fn send(&self, command: Arc<Command>) {
         let begun = tokio::time::Instant::now();
         self.history().sent.insert(command.id, command.clone());
@@ -99,11 +99,11 @@ impl Load {
             "key": command.key, "partition_and_offset": place, "error": error,
         });
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        // A history that can't be written is missed by who reads it; the proof goes on.
+        // Without this line the history is incomplete, but the verdict does not depend on it.
         drop(writeln!(log, "{line}"));
     }
 
-    /// Products of a round, with their stock; their SKUs, the scarce one last.
+    /// Adds the products of a round with their stock. Returns their SKUs, the scarce one last.
     pub async fn products(self: &Arc<Self>, round: &str) -> anyhow::Result<Vec<String>> {
         let mut skus = Vec::new();
         for number in 0..PRODUCTS {
@@ -142,24 +142,24 @@ impl Load {
         Ok(customers)
     }
 
-    /// Ends [`Load::run`], once what is under way is acknowledged.
+    /// Ends [`Load::run`] once the commands in flight are acknowledged.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Lets [`Load::run`] send nothing while `paused`.
+    /// Pauses or continues [`Load::run`].
     pub fn pause(&self, paused: bool) {
         self.paused.store(paused, Ordering::Relaxed);
     }
 
-    /// Waits until nothing is under way. Nothing new is sent while it is paused.
+    /// Waits until no command is in flight. While the load is paused, none follows.
     pub async fn quiet(&self) {
         while self.in_flight.load(Ordering::Relaxed) > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// An order that can be placed: its key and its value.
+    /// Makes an order that can be placed: its key and its value.
     ///
     /// # Errors
     /// When the codec does not know its schema.
@@ -172,7 +172,7 @@ impl Load {
     }
 }
 
-/// The registration of one user, whose address is `name` at a domain of ours.
+/// Makes the registration of one user with the address `name@millrace.example`.
 fn register(user_id: Uuid, name: String) -> RegisterUser {
     RegisterUser {
         user_id,
@@ -184,7 +184,7 @@ fn register(user_id: Uuid, name: String) -> RegisterUser {
     }
 }
 
-/// A seed that nobody chose.
+/// A random seed.
 pub fn any_seed() -> u64 {
     rand::rng().next_u64()
 }

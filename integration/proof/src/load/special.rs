@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use integration::cluster::{Cluster, Given};
+use integration::cluster::{Cluster, RawRecord};
 use redpanda::aborted::Aborted;
 use redpanda::log::TopicPartition;
 use schemas::order::PlaceOrder;
@@ -18,15 +18,15 @@ use super::history::Command;
 use super::{Load, TRY_MAX};
 
 impl Load {
-    /// Sends what nobody can work on, as an acknowledged command that must fail.
+    /// Sends a value that can't be processed, as a command that must fail.
     pub async fn doom(&self, topic: &'static str, key: String, value: Bytes) {
         let command = Command::raw(topic, key, "millrace.Poison", value);
         self.history().doomed.insert(command.id);
         self.send(Arc::new(command)).await;
     }
 
-    /// Sends an order whose sender has so long a name that an output that repeats it twice is too
-    /// large for its topic.
+    /// Sends an order whose principal has so long a name that an output that contains it twice is
+    /// too large for its topic.
     ///
     /// # Errors
     /// When the codec does not know the schema.
@@ -40,8 +40,8 @@ impl Load {
         Ok(())
     }
 
-    /// Places an order in a record that claims to be of another time than now: the topic takes the
-    /// writer's word for it meanwhile. Nothing else may be written to it then.
+    /// Places an order in a record with a timestamp `ahead` of now. For this write the topic
+    /// accepts the writer's timestamps, so nothing else may be written to it meanwhile.
     ///
     /// # Errors
     /// When the cluster refuses it, or the topic's settings have no effect.
@@ -60,11 +60,11 @@ impl Load {
         let headers: Vec<_> = headers
             .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
             .collect();
-        let given = Given { key: &command.key, value: &command.value, headers: &headers };
+        let given = RawRecord { key: &command.key, value: &command.value, headers: &headers };
         let partitions = redpanda::topics::all().get(TOPIC).map_or(1, |topic| topic.partitions);
         let partition = redpanda::partition_of(command.key.as_bytes(), partitions);
-        // A setting works a moment after it is made, so the record is written until it is stamped
-        // as wanted. It is one command all the same, by its id.
+        // A setting takes effect with a delay, so the record is written until it has the wanted
+        // timestamp. All copies are one command, because they have one id.
         let write_until = async |writers_word: bool, ahead: Duration| {
             let begun = tokio::time::Instant::now();
             loop {
@@ -75,7 +75,7 @@ impl Load {
                 }
                 anyhow::ensure!(
                     begun.elapsed() < TRY_MAX,
-                    "{TOPIC} does not stamp records as it was told to"
+                    "{TOPIC} does not stamp records as it was configured to"
                 );
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -96,8 +96,8 @@ impl Load {
         Ok(())
     }
 
-    /// Writes a command with kcat under one more header, whose name is not UTF-8. No other client
-    /// here can.
+    /// Writes a command with one more header, whose name is not UTF-8. Only kcat can write such a
+    /// header.
     ///
     /// # Errors
     /// When kcat can't be run, or the record was not acknowledged.
@@ -136,8 +136,8 @@ impl Load {
         Ok(())
     }
 
-    /// Writes `count` orders of unknown users in one transaction and aborts it. None of them is a
-    /// command, so none may have an outcome. Blocks.
+    /// Writes `count` orders of unknown users in one transaction and aborts it. No service may read
+    /// them, so none may have an outcome. This blocks.
     ///
     /// # Errors
     /// When the codec does not know their schema, or the broker refuses a step.
@@ -156,8 +156,8 @@ impl Load {
         Ok(redpanda::aborted::write_and_abort(brokers, "faults-aborted", &orders)?)
     }
 
-    /// Places an order as a newer program does, whose schema `id` has one more field at its end,
-    /// null here.
+    /// Places an order as a newer program does, whose schema `id` has one more field at the end.
+    /// The field is null.
     ///
     /// # Errors
     /// When the codec does not know the schema of today.
@@ -171,8 +171,8 @@ impl Load {
         Ok(())
     }
 
-    /// Sends one command that receives stock a hundred times, as a client that never sees an answer
-    /// would.
+    /// Sends one command that receives stock a hundred times, as a client would that never gets an
+    /// answer.
     pub async fn a_hundred_times(&self, sku: &str) -> anyhow::Result<()> {
         let receive = ReceiveStock { sku: sku.to_owned(), quantity: 1 };
         let command =

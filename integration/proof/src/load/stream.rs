@@ -14,12 +14,12 @@ use uuid::Uuid;
 use super::history::Command;
 use super::{Load, register};
 
-/// Commands that wait for their acknowledgement at once; whoever comes then leaves again, as more
-/// would only be in each other's way.
+/// The number of commands that may wait for their acknowledgement. Above it the stream skips
+/// commands, because more would only slow each other down.
 const IN_FLIGHT_MAX: usize = 300;
 
 impl Load {
-    /// Sends about `per_second` commands a second until [`Load::stop`], never waiting for one
+    /// Sends about `per_second` commands a second until [`Load::stop`], without waiting for one
     /// before the next.
     pub async fn run(
         self: Arc<Self>,
@@ -63,8 +63,7 @@ impl Load {
         let made = match rng.random_range(0..100) {
             0..70 => {
                 let order_id = Uuid::from_u128(rng.random());
-                // A few orders come from users who never registered: their mails are retried and
-                // fail.
+                // A few orders are of users who never registered: their mails are retried and fail.
                 let registered = rng.random_ratio(49, 50);
                 let user_id = if registered {
                     *customers.choose(rng)?
@@ -92,12 +91,13 @@ impl Load {
             }
             87..95 => {
                 let user_id = Uuid::from_u128(rng.random());
-                // Some want an address that others want too.
+                // Some users want the same address.
                 let address = format!("{}-{}", skus.first()?, rng.random_range(0..500));
                 let register = register(user_id, address);
                 Command::new(codec, "user.commands", user_id.to_string(), &register)
             }
-            // The same command again, as rskafka may write it twice and people press twice.
+            // The same command again, because rskafka may write it twice, and a user may send it
+            // twice.
             _ => {
                 let history = self.history();
                 let of_round = |command: &&Arc<Command>| {

@@ -17,9 +17,9 @@ use super::protocol::{Protocol, SCRIPT_OK, word};
 pub(super) struct Link {
     pub(super) protocol: Protocol,
     pub(super) mode: watch::Receiver<Mode>,
-    /// The ids of requests for a commit that are not answered.
-    pub(super) wishes: Mutex<HashSet<i32>>,
-    /// Whether it has begun to swallow.
+    /// The ids of commit requests that are not answered yet.
+    pub(super) commit_requests: Mutex<HashSet<i32>>,
+    /// Whether it drops all messages.
     pub(super) swallows: AtomicBool,
     pub(super) harmed: Arc<AtomicUsize>,
     pub(super) left: Arc<AtomicU64>,
@@ -32,7 +32,7 @@ impl Link {
         server: TcpStream,
         mut cut: broadcast::Receiver<()>,
     ) {
-        // Without these an answer waits for the next one.
+        // Without this option a small answer would wait for the next one.
         drop((client.set_nodelay(true), server.set_nodelay(true)));
         let ((from_client, to_client), (from_server, to_server)) =
             (client.into_split(), server.into_split());
@@ -41,16 +41,16 @@ impl Link {
             () = self.answers(from_server, to_client) => None,
             _ = cut.recv() => None,
         };
-        // The client's side is closed by now; what was held back still arrives.
+        // The client's connection is closed now; the request that was held back is still delivered.
         if let Some((mut to_server, message, after)) = late {
             tokio::time::sleep(after).await;
             drop(to_server.write_all(&message).await);
-            // Time to be read before the connection ends.
+            // The server needs time to read it before the connection is closed.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
-    /// Whether what has come is swallowed.
+    /// Whether this message is dropped.
     fn swallows(&self, mode: Mode) -> bool {
         if mode == Mode::Swallow && !self.swallows.swap(true, Ordering::Relaxed) {
             self.harmed.fetch_add(1, Ordering::Relaxed);
@@ -75,9 +75,9 @@ impl Link {
         let mut from = BufReader::new(from);
         while let Some(message) = self.protocol.request(&mut from).await {
             let mode = *self.mode.borrow();
-            let wish = self.protocol.wish(&message);
-            if let Some(id) = wish {
-                self.wishes.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            let commit_id = self.protocol.commit_id(&message);
+            if let Some(id) = commit_id {
+                self.commit_requests.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             }
             match mode {
                 _ if self.swallows(mode) => continue,
@@ -111,17 +111,18 @@ impl Link {
                 return;
             }
         }
-        // The server's end of the connection is not to be heard of either.
+        // The client must not notice that the server closes the connection either.
         if self.swallows.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Whether an answer says that something is committed.
+    /// Whether this answer says that something is committed.
     pub(super) fn is_commit(&self, message: &[u8]) -> bool {
         let answers = |id: Option<i32>| {
-            let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-            id.is_some_and(|id| wishes.remove(&id))
+            let mut commit_requests =
+                self.commit_requests.lock().unwrap_or_else(PoisonError::into_inner);
+            id.is_some_and(|id| commit_requests.remove(&id))
         };
         match self.protocol {
             Protocol::Kafka => answers(word(message, 4).map(i32::from_be_bytes)),

@@ -17,26 +17,26 @@ use tokio::sync::{broadcast, watch};
 
 use link::Link;
 
-pub use protocol::{Asked, Protocol};
+pub use protocol::{Protocol, TransactionRequest};
 
-/// What the proxy does to what passes.
+/// What the proxy does to messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Nothing.
+    /// Passes every message.
     Pass,
-    /// Every message waits so long.
+    /// Delays every message.
     Delay(Duration),
-    /// The connection breaks where the answer to a commit should pass.
+    /// Breaks the connection instead of passing the answer to a commit.
     DropAnswer,
-    /// The answer to a commit is kept back, and all that comes after it, until the server's side
-    /// ends.
+    /// Holds back the answer to a commit, and everything after it, until the server closes its
+    /// connection.
     KeepAnswer,
-    /// Every connection that anything passes over swallows it, and everything after it, also when
-    /// the mode changes: nobody ever hears of it again.
+    /// Drops every message, without closing the connection. A connection that has dropped a message
+    /// drops all later ones too, also when the mode changes.
     Swallow,
-    /// Such a request to Kafka is held back and the client's connection broken; the broker gets it
-    /// after so long.
-    Late(Asked, Duration),
+    /// Holds back such a request to Kafka, breaks the client's connection, and sends the request to
+    /// the broker after this time.
+    Late(TransactionRequest, Duration),
 }
 
 /// A running proxy.
@@ -45,13 +45,13 @@ pub struct Proxy {
     mode: watch::Sender<Mode>,
     cut: broadcast::Sender<()>,
     harmed: Arc<AtomicUsize>,
-    /// At most so many times in all a mode other than delay does harm.
+    /// The number of times that a mode other than a delay may still take effect.
     left: Arc<AtomicU64>,
 }
 
 impl Proxy {
-    /// Listens for each pair at its first address on behalf of the server at its second, both
-    /// `host:port`. What the proxy does, it does to all of them.
+    /// Listens at the first address of each pair for the server at the second, both `host:port`. A
+    /// mode applies to all of them.
     pub async fn start(pairs: &[(&str, &str)], protocol: Protocol) -> anyhow::Result<Self> {
         let mut proxy = Self {
             at: Vec::new(),
@@ -73,12 +73,12 @@ impl Proxy {
         let (harmed, left) = (self.harmed.clone(), self.left.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                // Who connects to a server that is away is told so by the end of the connection.
+                // If the server does not run, the client's connection is closed.
                 let Ok(server) = TcpStream::connect(&server).await else { continue };
                 let link = Link {
                     protocol,
                     mode: mode.subscribe(),
-                    wishes: Mutex::default(),
+                    commit_requests: Mutex::default(),
                     swallows: AtomicBool::new(false),
                     harmed: harmed.clone(),
                     left: left.clone(),
@@ -88,12 +88,12 @@ impl Proxy {
         });
     }
 
-    /// Where it listens, `host:port`, comma separated.
+    /// The addresses at which it listens, `host:port`, comma separated.
     pub fn at(&self) -> String {
         self.at.join(",")
     }
 
-    /// From now on does this, to at most `times` commits.
+    /// Sets the mode, which affects at most `times` commits.
     pub fn set(&self, mode: Mode, times: u64) {
         self.left.store(times, Ordering::Relaxed);
         self.mode.send_replace(mode);
@@ -101,16 +101,16 @@ impl Proxy {
 
     /// Breaks every connection.
     pub fn cut(&self) {
-        // Nobody listening means that there is none.
+        // An error means that there is no connection.
         drop(self.cut.send(()));
     }
 
-    /// How many commits were harmed.
+    /// The number of commits that were affected.
     pub fn harmed(&self) -> usize {
         self.harmed.load(Ordering::Relaxed)
     }
 
-    /// Waits until more than `before` commits were harmed; tells whether that came within
+    /// Waits until more than `before` commits were affected. Returns whether that happened within
     /// `at_most`.
     pub async fn harms(&self, before: usize, at_most: Duration) -> bool {
         let waiting = async {

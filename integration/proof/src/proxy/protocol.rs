@@ -3,47 +3,47 @@
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::tcp::OwnedReadHalf;
 
-/// The number of OP_MSG in MongoDB's.
+/// The operation code of OP_MSG in MongoDB's protocol.
 pub(super) const OP_MSG: i32 = 2013;
 
-/// Messages above this are of no protocol that is known here.
+/// A longer message is of no protocol that the proxy knows.
 const MESSAGE_MAX: usize = 100 << 20;
 
-/// What is read at once of a protocol whose messages need not be told apart.
+/// The size of a read, for a protocol whose messages need not be separated.
 const CHUNK: usize = 16 << 10;
 
-/// What a script answers, in Redis' protocol, that has written and moved its position.
+/// The answer, in Redis' protocol, of a script that has written and moved its position.
 pub(super) const SCRIPT_OK: &[u8] = b"$2\r\nok\r\n";
 
-/// What is spoken between program and server.
+/// The protocol between program and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// Kafka's: a commit is what EndTxn asks for.
+    /// Kafka's: EndTxn commits.
     Kafka,
-    /// PostgreSQL's, without TLS: a commit is what is answered with `COMMIT`.
+    /// PostgreSQL's, without TLS: a statement commits that is answered with `COMMIT`.
     Postgres,
-    /// MongoDB's: an insert or an update.
+    /// MongoDB's: an insert or an update commits.
     Mongo,
-    /// Redis': a script that answers `ok`.
+    /// Redis': a script commits that answers `ok`.
     Redis,
 }
 
-/// Requests to Kafka of a transaction, by their numbers in its protocol.
+/// Requests of a transaction to Kafka, by their API keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Records are to be appended.
+pub enum TransactionRequest {
+    /// Appends records.
     Produce = 0,
-    /// The transaction is to be committed or aborted.
+    /// Commits or aborts the transaction.
     EndTxn = 26,
-    /// Offsets of a group are to be staged in it.
+    /// Stages offsets of a group in the transaction.
     TxnOffsetCommit = 28,
 }
 
 type Reading = BufReader<OwnedReadHalf>;
 
 impl Protocol {
-    /// The next message from a client; of a protocol whose requests need not be understood, what
-    /// there is.
+    /// The next message from a client or, for a protocol whose requests need not be separated, the
+    /// next bytes.
     pub(super) async fn request(self, from: &mut Reading) -> Option<Vec<u8>> {
         match self {
             Self::Kafka | Self::Mongo => self.answer(from).await,
@@ -57,7 +57,7 @@ impl Protocol {
             Self::Kafka => {
                 whole(from, 0, |length| i32::from_be_bytes(length).try_into().ok()).await
             }
-            // These lengths count themselves.
+            // These lengths include themselves.
             Self::Mongo => {
                 whole(from, 0, |length| (i32::from_le_bytes(length) - 4).try_into().ok()).await
             }
@@ -69,17 +69,17 @@ impl Protocol {
     }
 
     /// Whether this is such a request to Kafka.
-    pub(super) fn asks(self, message: &[u8], asked: Asked) -> bool {
+    pub(super) fn asks(self, message: &[u8], asked: TransactionRequest) -> bool {
         let key = message.get(4..6).and_then(|key| key.try_into().ok()).map(i16::from_be_bytes);
         self == Self::Kafka && key == Some(asked as i16)
     }
 
-    /// The id of a request whose answer says that something is committed. PostgreSQL's and Redis'
-    /// answers say so themselves.
-    pub(super) fn wish(self, message: &[u8]) -> Option<i32> {
+    /// The id of a request whose answer says that something is committed. Answers of PostgreSQL and
+    /// Redis say so themselves.
+    pub(super) fn commit_id(self, message: &[u8]) -> Option<i32> {
         match self {
             Self::Kafka => self
-                .asks(message, Asked::EndTxn)
+                .asks(message, TransactionRequest::EndTxn)
                 .then(|| word(message, 8).map(i32::from_be_bytes))?,
             Self::Mongo => {
                 // Header, flags, the section's kind, its document's length, and a type; then the
@@ -98,7 +98,7 @@ pub(super) fn word(message: &[u8], at: usize) -> Option<[u8; 4]> {
     message.get(at..at + 4)?.try_into().ok()
 }
 
-/// A message: `ahead` bytes, four that say how many follow, and those.
+/// Reads a message: `ahead` bytes, four bytes for the length of the rest, and the rest.
 async fn whole(
     from: &mut Reading,
     ahead: usize,

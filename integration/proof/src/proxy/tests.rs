@@ -8,7 +8,7 @@ fn link(protocol: Protocol) -> Link {
     Link {
         protocol,
         mode: watch::Sender::new(Mode::Pass).subscribe(),
-        wishes: Mutex::default(),
+        commit_requests: Mutex::default(),
         swallows: AtomicBool::new(false),
         harmed: Arc::default(),
         left: Arc::default(),
@@ -26,12 +26,12 @@ fn a_commit_is_known_by_its_answer_in_postgres_and_redis() {
 #[test]
 fn requests_of_a_transaction_are_known_by_their_numbers() {
     let offsets = b"\0\0\0\x08\0\x1c\0\x03\0\0\0\x07";
-    assert!(Protocol::Kafka.asks(offsets, Asked::TxnOffsetCommit));
+    assert!(Protocol::Kafka.asks(offsets, TransactionRequest::TxnOffsetCommit));
     assert!(
-        !Protocol::Kafka.asks(offsets, Asked::EndTxn)
-            && !Protocol::Mongo.asks(offsets, Asked::TxnOffsetCommit)
+        !Protocol::Kafka.asks(offsets, TransactionRequest::EndTxn)
+            && !Protocol::Mongo.asks(offsets, TransactionRequest::TxnOffsetCommit)
     );
-    assert!(Protocol::Kafka.asks(b"\0\0\0\x08\0\0\0\x07\0\0\0\x07", Asked::Produce));
+    assert!(Protocol::Kafka.asks(b"\0\0\0\x08\0\0\0\x07\0\0\0\x07", TransactionRequest::Produce));
 }
 
 async fn told(server: TcpListener, answer: &'static [u8]) {
@@ -63,16 +63,16 @@ async fn each_address_stands_for_a_server_of_its_own() {
 fn a_commit_is_known_by_its_request_in_kafka_and_mongo() {
     // Length, key 26, version 3, correlation id 7; the answer has the id behind its length.
     let end = b"\0\0\0\x08\0\x1a\0\x03\0\0\0\x07";
-    assert_eq!(Protocol::Kafka.wish(end), Some(7));
-    assert_eq!(Protocol::Kafka.wish(b"\0\0\0\x08\0\x00\0\x03\0\0\0\x07"), None);
+    assert_eq!(Protocol::Kafka.commit_id(end), Some(7));
+    assert_eq!(Protocol::Kafka.commit_id(b"\0\0\0\x08\0\x00\0\x03\0\0\0\x07"), None);
     let asked = link(Protocol::Kafka);
-    asked.wishes.lock().expect("a lock").insert(7);
+    asked.commit_requests.lock().expect("a lock").insert(7);
     assert!(asked.is_commit(b"\0\0\0\x04\0\0\0\x07") && !asked.is_commit(b"\0\0\0\x04\0\0\0\x07"));
 
     let mongo = |name: &[u8]| {
         let header = [&40_i32, &9, &0, &OP_MSG, &0].map(|word| word.to_le_bytes()).concat();
         [&header[..], b"\0\x13\0\0\0\x02", name, b"\0..."].concat()
     };
-    assert_eq!(Protocol::Mongo.wish(&mongo(b"update")), Some(9));
-    assert_eq!(Protocol::Mongo.wish(&mongo(b"find")), None);
+    assert_eq!(Protocol::Mongo.commit_id(&mongo(b"update")), Some(9));
+    assert_eq!(Protocol::Mongo.commit_id(&mongo(b"find")), None);
 }

@@ -13,7 +13,7 @@ use tokio_postgres::NoTls;
 
 pub use watch::Watch;
 
-/// Where the stores are.
+/// The addresses of the stores.
 #[derive(Clone)]
 pub struct Stores {
     /// PostgreSQL's URL.
@@ -24,8 +24,8 @@ pub struct Stores {
     pub redis: String,
 }
 
-/// Notes in PostgreSQL itself what must never happen there, so that none is missed between two
-/// looks.
+/// A trigger that records in PostgreSQL every position that goes back, so that none is missed
+/// between two checks.
 const AUDIT: &str = "
 CREATE TABLE IF NOT EXISTS proof_went_back (what text NOT NULL);
 CREATE OR REPLACE FUNCTION proof_went_back() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -38,7 +38,7 @@ CREATE OR REPLACE TRIGGER proof_went_back AFTER UPDATE ON positions FOR EACH ROW
     WHEN (NEW.next < OLD.next OR NEW.epoch < OLD.epoch OR (NEW.next IS NULL AND OLD.next IS NOT NULL))
     EXECUTE FUNCTION proof_went_back();";
 
-/// A field of all documents that a filter finds.
+/// Reads a field of all documents that match a filter.
 async fn texts(
     collection: &mongodb::Collection<Document>,
     filter: Document,
@@ -74,8 +74,8 @@ impl Stores {
         Ok(tokio::time::timeout(Duration::from_secs(2), connecting).await??)
     }
 
-    /// How many notifications to registered users have a mail that is asked for and neither sent
-    /// nor given up. Mails to others are tried again for minutes, whatever the mail server does.
+    /// Counts the notifications to registered users whose mail is requested, and neither sent nor
+    /// failed. Mails to other users are retried for minutes, whatever the mail server does.
     ///
     /// # Errors
     /// When MongoDB does not answer.
@@ -90,7 +90,7 @@ impl Stores {
         Ok(users.iter().filter(|user| registered.contains(*user)).count() as u64)
     }
 
-    /// Prepares PostgreSQL to note positions that go back.
+    /// Creates the trigger that records positions that go back.
     ///
     /// # Errors
     /// When it does not answer or refuses.
@@ -98,7 +98,7 @@ impl Stores {
         Ok(self.postgres().await?.batch_execute(AUDIT).await?)
     }
 
-    /// Where the projection of outcomes stands, partition by partition.
+    /// The positions of the projection of outcomes, by partition.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.

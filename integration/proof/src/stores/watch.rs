@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use super::{Stores, documents, number};
 use crate::ledger::{Damage, Violation};
 
-/// How often positions are looked at.
+/// The pause between two reads of the positions.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl Stores {
@@ -24,13 +24,13 @@ impl Stores {
         Ok(positions)
     }
 
-    /// Watches the positions in MongoDB until the watch is ended.
+    /// Watches the positions in MongoDB until the watch ends.
     pub fn watch(&self) -> Watch {
         let (stores, seen) = (self.clone(), Arc::new(Seen::default()));
         let shared = seen.clone();
         tokio::spawn(async move {
             while !shared.end.load(Ordering::Relaxed) {
-                // A store that is away has no position to look at.
+                // A store that does not answer has no position to check.
                 if let Ok(positions) = stores.positions().await {
                     shared.add(positions);
                 }
@@ -70,8 +70,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Ends it: the positions that went back, of PostgreSQL all, of MongoDB those that were seen
-    /// to.
+    /// Ends the watch. Returns the positions that went back: all of PostgreSQL's, and those of
+    /// MongoDB's that the watch saw.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.

@@ -11,27 +11,27 @@ use crate::judge;
 use crate::ledger::{Damage, Violation};
 use crate::threads::QUIET_TURN_MAX;
 
-/// H: within this long after the fault has ended, everything that was acknowledged is done, told
-/// and projected.
+/// H: how long after the end of the fault everything that was acknowledged may take to be decided,
+/// notified and projected.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 
-/// A planted bug has shown itself within this long, or is not seen.
+/// How long a mutant may take to break an invariant.
 const CONTROL_MAX: Duration = Duration::from_secs(25);
 
-/// How long the reader may take to see what was just read from the log.
+/// How long the live reader may take to reach the end of the log.
 const READER_MAX: Duration = Duration::from_secs(3);
 
-/// How often it is told what is waited for.
+/// How often the suite prints what it waits for.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 impl Suite {
-    /// Judges until nothing is broken any more, or it has been for too long.
+    /// Judges until no invariant is broken, or until the time limit.
     pub(super) async fn judge(&mut self, since: Instant) -> anyhow::Result<Vec<Violation>> {
-        let patience = if self.options.plant.is_some() { CONTROL_MAX } else { RECOVERY_MAX };
+        let limit = if self.options.mutant.is_some() { CONTROL_MAX } else { RECOVERY_MAX };
         let mut told = Instant::now();
         loop {
             let broken = self.look().await;
-            let late = since.elapsed() > patience;
+            let late = since.elapsed() > limit;
             match broken {
                 Ok(broken) if broken.is_empty() => return Ok(broken),
                 Ok(mut broken) if late => {
@@ -43,7 +43,7 @@ impl Suite {
                 Err(error) if late => {
                     let what = format!(
                         "could not be judged {} s after the fault: {error:#}",
-                        patience.as_secs()
+                        limit.as_secs()
                     );
                     return Ok(vec![Violation::new('H', Damage::Late, what)]);
                 }
@@ -72,13 +72,13 @@ impl Suite {
     async fn look(&mut self) -> anyhow::Result<Vec<Violation>> {
         let (world, ledger) = (&self.world, &mut self.ledger);
         let broken = tokio::task::block_in_place(|| -> anyhow::Result<_> {
-            // What was read by then stands in the log that is read after.
+            // What the reader has seen is in the log that is read after it.
             let seen = self.reader.seen();
             ledger.read_on(&world.brokers, &world.codec)?;
             let mut broken = judge::topics(ledger, &world.codec, &world.load.history());
             broken.extend(judge::live_reader(ledger, &seen));
-            // Some notifications are written for minutes, so what has just been appended is waited
-            // for.
+            // Some notifications are written for minutes, so the reader gets time for the records
+            // that were just appended.
             let (asked, mut unread) = (Instant::now(), judge::unread(ledger, &seen));
             while !unread.is_empty() && asked.elapsed() < READER_MAX {
                 std::thread::sleep(Duration::from_millis(100));
@@ -88,7 +88,7 @@ impl Suite {
             broken.extend(open_transactions(&world.brokers)?);
             Ok(broken)
         })?;
-        if broken.is_empty() || self.options.plant.is_some() {
+        if broken.is_empty() || self.options.mutant.is_some() {
             let mut broken = broken;
             broken.extend(world.stores.compare(ledger).await?);
             broken.extend(world.threads.stuck(QUIET_TURN_MAX).await);
@@ -97,9 +97,9 @@ impl Suite {
         Ok(broken)
     }
 
-    /// The longest that a command waited for its outcome, in seconds.
+    /// The longest wait of a command for its outcome, in seconds.
     pub(super) fn longest(&self, earlier: &HashSet<uuid::Uuid>) -> f64 {
-        let waited = |(id, told): (&uuid::Uuid, &crate::ledger::Told)| {
+        let waited = |(id, told): (&uuid::Uuid, &crate::ledger::SeenOutcomes)| {
             let sent = self.ledger.commands.get(id).filter(|_| !earlier.contains(id))?;
             Some(told.at_ms - sent.at_ms)
         };
@@ -108,7 +108,7 @@ impl Suite {
     }
 }
 
-/// G: no transaction is left open, so the last stable offset reaches the end.
+/// G: no transaction stays open, so the last stable offset reaches the end.
 fn open_transactions(brokers: &str) -> anyhow::Result<Vec<Violation>> {
     let places: Vec<TopicPartition> = redpanda::topics::all()
         .iter()

@@ -20,23 +20,23 @@ use crate::reader::LiveReader;
 use crate::world::World;
 use table::Row;
 
-/// How many commands are under way before and after the fault.
+/// The number of commands that are acknowledged before and after the fault.
 const AROUND: usize = 100;
 
-/// How many violations are shown of each round.
+/// The number of violations that are printed for each round.
 const SHOWN: usize = 8;
 
-/// What was asked for.
+/// The options of a run.
 pub struct Options {
-    /// How often each fault happens; else as often as it should.
+    /// The number of runs of each fault, if not its usual one.
     pub runs: Option<u32>,
-    /// What chance begins with.
+    /// The random seed.
     pub seed: u64,
     /// Commands a second.
     pub rate: u32,
-    /// The bug that must be caught.
-    pub plant: Option<&'static str>,
-    /// Where histories go.
+    /// The mutant that must be caught.
+    pub mutant: Option<&'static str>,
+    /// The folder for histories.
     pub out: PathBuf,
 }
 
@@ -49,20 +49,20 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// Prepares to run.
+    /// Opens the world and starts the readers.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&options.out)?;
-        let world = World::open(options.out.clone(), options.plant).await?;
+        let world = World::open(options.out.clone(), options.mutant).await?;
         let reader = LiveReader::start(&world.brokers, &world.out)?;
         Ok(Self { options, world, ledger: Ledger::default(), reader })
     }
 
-    /// Runs the faults and tells what came of them.
+    /// Runs the faults and prints the table.
     pub async fn run(mut self, faults: &[&Fault]) -> anyhow::Result<ExitCode> {
         integration::say!("seed {}, {} commands a second", self.options.seed, self.options.rate);
-        if self.options.plant.is_some() {
+        if self.options.mutant.is_some() {
             for service in first_services() {
-                self.world.again(&service, &[]).await?;
+                self.world.restart(&service, &[]).await?;
             }
         }
         let (begun, mut rows) = (Instant::now(), Vec::new());
@@ -86,7 +86,7 @@ impl Suite {
         let mut rng = StdRng::seed_from_u64(seed);
         let world = &self.world;
         let before = world.load.acknowledged();
-        // What was sent earlier is none of this round's.
+        // Commands of earlier rounds do not count in this one.
         let earlier: HashSet<uuid::Uuid> = self.ledger.commands.keys().copied().collect();
         let name = format!("{}-{run}-{}", fault.name, seed % 100_000);
         let skus = world.load.products(&name).await?;
@@ -95,16 +95,16 @@ impl Suite {
         let load = world.load.clone().run(skus.clone(), customers, self.options.rate, seed);
         let load = tokio::spawn(load);
         let happened = async {
-            world.amid(AROUND).await?;
+            world.wait_for_commands(AROUND).await?;
             fault.happen(world, &mut rng, &skus[0]).await?;
             anyhow::Ok(())
         }
         .await;
         let mended = Instant::now();
-        if self.options.plant.is_none() {
+        if self.options.mutant.is_none() {
             happened?;
             world.mend().await?;
-            world.amid(AROUND).await?;
+            world.wait_for_commands(AROUND).await?;
         }
         world.load.stop();
         load.await?;
@@ -140,7 +140,7 @@ impl Suite {
     }
 }
 
-/// FNV-1a: a name's share of the seed.
+/// FNV-1a, which mixes the fault's name into the seed.
 fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

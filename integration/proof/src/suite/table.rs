@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Suite;
 use crate::ledger::Violation;
 
-/// What came of all runs of one fault.
+/// The results of all runs of one fault.
 #[derive(Default, Serialize)]
 pub(super) struct Row {
     pub(super) fault: &'static str,
@@ -18,10 +18,10 @@ pub(super) struct Row {
     pub(super) doubled: usize,
     pub(super) torn: usize,
     pub(super) late: usize,
-    /// The longest that any command waited for its outcome, in seconds, by the broker's clock.
+    /// The longest wait of a command for its outcome, in seconds, by the broker's clock.
     pub(super) longest_s: f64,
-    /// How long after the fault's end everything was done and projected, in seconds; the longest of
-    /// the runs.
+    /// The longest time from the end of the fault until everything was decided and projected, in
+    /// seconds.
     pub(super) recovery_s: f64,
     pub(super) not_run: Option<&'static str>,
     pub(super) violations: Vec<Violation>,
@@ -58,7 +58,7 @@ impl Suite {
             .map(|violation| violation.invariant)
             .collect();
         let letters: String = violated.iter().flat_map(|letter| [*letter, ' ']).collect();
-        let fine = match self.options.plant {
+        let fine = match self.options.mutant {
             None => {
                 integration::say!(
                     "{}",
@@ -71,11 +71,11 @@ impl Suite {
                 violated.is_empty()
             }
             Some(bug) if violated.is_empty() => {
-                integration::say!("the planted bug {bug} was NOT caught");
+                integration::say!("the mutant {bug} was NOT caught");
                 false
             }
             Some(bug) => {
-                integration::say!("the planted bug {bug} was caught by {letters}");
+                integration::say!("the mutant {bug} was caught by {letters}");
                 true
             }
         };

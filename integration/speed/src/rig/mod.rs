@@ -12,17 +12,17 @@ use anyhow::{Context as _, ensure};
 use integration::stack::control;
 use redpanda::scan::Group;
 
-use crate::contender::Said;
+use crate::contender::ContenderMessage;
 use crate::work::{INPUTS, OUTPUTS};
 
 pub(crate) use running::{Running, usage};
 
-/// Who does the work.
+/// A program that does the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Contender {
     /// The engine, exactly once, as services run it
     Engine,
-    /// The engine, exactly once, with outputs as the others write them: without headers
+    /// The engine, exactly once, with outputs like those of the others, without headers
     Plain,
     /// The engine, at least once
     AtLeastOnce,
@@ -46,7 +46,7 @@ impl Contender {
         }
     }
 
-    /// The changelog that it writes when it is called `name`, where it does not make that itself.
+    /// The changelog of a contender that is called `name`.
     fn changelog(self, name: &str) -> String {
         match self {
             Self::Streams | Self::StreamsRocksdb => format!("{name}-counts-changelog"),
@@ -55,7 +55,7 @@ impl Contender {
     }
 }
 
-/// Where everything is.
+/// The broker and the programs.
 pub(crate) struct Rig {
     pub(crate) brokers: String,
     /// The broker's process.
@@ -66,7 +66,7 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// From the variables that `integration/bench` and the stack set.
+    /// Reads the variables that `integration/bench` and the stack set.
     pub(crate) fn from_env() -> anyhow::Result<Self> {
         let text = |name: &str| {
             std::env::var(name)
@@ -95,8 +95,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Makes topics of [`PARTITIONS`] partitions; what a former run left under the names is deleted
-    /// first.
+    /// Creates topics of [`PARTITIONS`] partitions, and deletes existing ones of these names first.
     pub(crate) fn fresh(&self, topics: &[&str]) -> anyhow::Result<()> {
         self.tool(&[&["fresh"], topics].concat())
     }
@@ -105,14 +104,14 @@ impl Rig {
         self.tool(&[&["delete"], topics].concat())
     }
 
-    /// Writes inputs.
+    /// Writes inputs as fast as possible.
     pub(crate) fn fill(&self, records: u64, keys: u64) -> anyhow::Result<()> {
         self.fresh(&[INPUTS])?;
         let body = crate::work::BODY.to_string();
         self.tool(&["fill", INPUTS, &records.to_string(), &keys.to_string(), &body])
     }
 
-    /// Writes inputs at a steady rate; each begins with the time at which it was due, in
+    /// Writes inputs at a steady rate. Each begins with the time at which it was due, in
     /// microseconds since the epoch.
     pub(crate) fn pace(&self, rate: u64, seconds: u64, keys: u64) -> anyhow::Result<Child> {
         let mut command = Command::new(&self.bare_loop);
@@ -127,7 +126,7 @@ impl Rig {
         Ok(command.arg(crate::work::BODY.to_string()).spawn()?)
     }
 
-    /// Fresh topics, and a contender that works on them.
+    /// Creates fresh topics and starts a contender on them.
     pub(crate) fn begin(
         &self,
         contender: Contender,
@@ -136,14 +135,14 @@ impl Rig {
     ) -> anyhow::Result<Running> {
         let changelog = contender.changelog(name);
         match contender {
-            // It makes its own.
+            // Kafka Streams creates its own changelog.
             Contender::Streams | Contender::StreamsRocksdb => self.fresh(&[OUTPUTS])?,
             _ => self.fresh(&[OUTPUTS, &changelog])?,
         }
         self.start(contender, name, commit_ms)
     }
 
-    /// The same on the topics that are there.
+    /// Starts a contender on the existing topics.
     pub(crate) fn start(
         &self,
         contender: Contender,
@@ -192,11 +191,11 @@ impl Rig {
         };
         let mut child =
             command.stdout(Stdio::piped()).spawn().with_context(|| format!("{command:?}"))?;
-        let (tell, said) = mpsc::channel();
+        let (tell, messages) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    match serde_json::from_str::<Said>(&line) {
+                    match serde_json::from_str::<ContenderMessage>(&line) {
                         Ok(word) => drop(tell.send(word)),
                         Err(_) => integration::tell!("{line}"),
                     }
@@ -205,11 +204,11 @@ impl Rig {
         }
         let group = Group::open(&self.brokers, name)?;
         let (changelog, name) = (contender.changelog(name), name.to_owned());
-        Ok(Running { child, said, group, changelog, name, broker: self.broker })
+        Ok(Running { child, messages, group, changelog, name, broker: self.broker })
     }
 }
 
-/// The processes of the stack's parts that are called `names`.
+/// The process ids of the stack's parts `names`.
 pub(crate) fn pids(
     names: &[impl AsRef<str> + std::fmt::Debug],
 ) -> anyhow::Result<BTreeMap<String, u32>> {

@@ -8,26 +8,26 @@ use anyhow::{Context as _, bail, ensure};
 use redpanda::log::LogError;
 use redpanda::scan::Group;
 
-use crate::contender::Said;
+use crate::contender::ContenderMessage;
 use crate::work::{INPUTS, PARTITIONS};
 
-/// A contender that has not begun, or makes no headway, for so long has failed.
+/// A contender that makes no progress for this long has failed.
 const STUCK: Duration = Duration::from_secs(60);
 
-/// How often headway is looked at.
+/// The pause between two checks of the progress.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A contender at work. Killed when it is dropped.
+/// A running contender. It is killed when this is dropped.
 pub(crate) struct Running {
     pub(super) child: Child,
-    pub(super) said: mpsc::Receiver<Said>,
+    pub(super) messages: mpsc::Receiver<ContenderMessage>,
     pub(super) group: Group,
     pub(crate) changelog: String,
     pub(super) name: String,
     pub(super) broker: u32,
 }
 
-/// CPU time used, and the most memory, in MB.
+/// CPU time, and the peak of memory in MB.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
@@ -35,14 +35,14 @@ pub(crate) struct Usage {
 }
 
 impl Running {
-    /// Inputs that it has committed.
+    /// The number of inputs that it has committed.
     pub(crate) fn committed(&self) -> anyhow::Result<u64> {
         let all = self.group.committed(INPUTS, PARTITIONS)?;
         Ok(all.iter().map(|next| next.unsigned_abs()).sum())
     }
 
-    /// Waits until it has committed `records` inputs. Gives its use of the machine from when it had
-    /// committed the first to the end, and the broker's CPU time.
+    /// Waits until it has committed `records` inputs. Returns its usage from the first commit to
+    /// the last, and the broker's CPU time.
     pub(crate) fn wait_for(&mut self, records: u64) -> anyhow::Result<(Usage, Duration)> {
         let (mut first, mut last, mut since) = (None, 0, Instant::now());
         loop {
@@ -51,7 +51,7 @@ impl Running {
             }
             let committed = match self.committed() {
                 Ok(committed) => committed,
-                // A coordinator may have to be found first; for how long, is bounded below.
+                // The coordinator may have to be found first; the check below bounds how long.
                 Err(error) if matches!(error.downcast_ref(), Some(LogError::Retriable { .. })) => {
                     last
                 }
@@ -71,7 +71,7 @@ impl Running {
             }
             ensure!(
                 since.elapsed() < STUCK,
-                "{}: {committed} of {records} after {STUCK:?} without headway",
+                "{}: {committed} of {records} after {STUCK:?} without progress",
                 self.name
             );
             std::thread::sleep(LOOK);
@@ -82,20 +82,20 @@ impl Running {
         usage(self.child.id())
     }
 
-    /// What it says next.
-    pub(crate) fn said(&self) -> anyhow::Result<Said> {
-        self.said.recv_timeout(STUCK).with_context(|| format!("{} says nothing", self.name))
+    /// Waits for its next message.
+    pub(crate) fn next_message(&self) -> anyhow::Result<ContenderMessage> {
+        self.messages.recv_timeout(STUCK).with_context(|| format!("{} sends no message", self.name))
     }
 
-    /// Ends it in order; its last word is on its commits, where it knows.
+    /// Ends it in order. Returns the mean time of its commits, if it measures that.
     pub(crate) fn end(mut self) -> anyhow::Result<Option<f64>> {
         let pid = i32::try_from(self.child.id())?;
         let status = Command::new("kill").arg(pid.to_string()).status()?;
-        ensure!(status.success(), "{} could not be told to end", self.name);
+        ensure!(status.success(), "{} could not be stopped", self.name);
         self.child.wait()?;
         let mut mean = None;
-        while let Ok(said) = self.said.recv() {
-            if let Said::Commits { mean_ms, .. } = said {
+        while let Ok(said) = self.messages.recv() {
+            if let ContenderMessage::Commits { mean_ms, .. } = said {
                 mean = Some(mean_ms);
             }
         }
@@ -105,7 +105,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that has ended is gone.
+        // A process that has ended needs neither.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -115,7 +115,7 @@ impl Drop for Running {
 /// ticks of 10 ms, `status` VmHWM).
 pub(crate) fn usage(pid: u32) -> anyhow::Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold anything.
+    // The name in parentheses may contain anything.
     let fields: Vec<&str> =
         stat.rsplit_once(')').context("/proc stat")?.1.split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;

@@ -1,5 +1,5 @@
-//! What a person does with one broker: the first start, the README's tour, crashes, restarts,
-//! `down` and `up`, other settings, mail.
+//! The steps with one broker: the first start, the README's tour, crashes, restarts, `down` and
+//! `up`, other settings, mail.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use integration::stack::{INSTANCES, PROGRAMS};
 
 use crate::{docker::Docker, readme, report::Report, shop::Shop};
 
-/// How long orders may wait after a crash of one container.
+/// How long an order may wait after a crash of one container.
 const RESUME_MAX: Duration = Duration::from_secs(90);
-/// A password with all the characters that have a meaning in a URL.
+/// A password with all characters that have a meaning in a URL.
 const PASSWORD: &str = "p@ss#w/o:r d%?&$x";
 
 /// Starts everything and waits until all of it is healthy.
@@ -22,7 +22,7 @@ pub(crate) async fn up(docker: &Docker, extra: &[&str]) -> anyhow::Result<String
     Ok(format!("{} containers, all healthy", containers.len()))
 }
 
-/// Stops everything and drops the data.
+/// Stops everything and deletes the data.
 async fn dropped(docker: &Docker) -> anyhow::Result<String> {
     docker.compose(&["down", "-v"]).await?;
     let project = std::env::var("COMPOSE_PROJECT_NAME").unwrap_or_else(|_| "millrace".to_owned());
@@ -32,7 +32,7 @@ async fn dropped(docker: &Docker) -> anyhow::Result<String> {
     Ok("no container and no volume is left".to_owned())
 }
 
-/// The steps that `integration/test` has time for.
+/// The steps of `integration/test`.
 pub(crate) async fn short(docker: &Docker, report: &mut Report) -> anyhow::Result<()> {
     report.step("`docker compose up --build --wait`", up(docker, &["--build"])).await?;
     report.step("the README's tour, typed", readme::tour(docker)).await?;
@@ -98,7 +98,7 @@ pub(crate) async fn one_broker(
     report.step("`docker compose down -v`", dropped(docker)).await
 }
 
-/// Stops everything, starts it on the same volumes, and looks for an order of before.
+/// Stops everything, starts it on the same volumes, and reads an earlier order.
 async fn down_and_up(docker: &Docker, shop: Shop, order: &str) -> anyhow::Result<String> {
     docker.compose(&["down"]).await?;
     let seen = up(docker, &[]).await?;
@@ -115,7 +115,7 @@ async fn ids(docker: &Docker) -> anyhow::Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Kills what runs in a container while people order.
+/// Kills the processes of a container under load.
 async fn crashed(docker: &Docker, service: &str) -> anyhow::Result<String> {
     let shop = Shop::open(docker, "localhost").await?;
     let busy = shop.busy();
@@ -128,13 +128,13 @@ async fn crashed(docker: &Docker, service: &str) -> anyhow::Result<String> {
     let sums = busy.stop().await?;
     ensure!(sums.rejected == 0, "orders met their deadline: {sums}");
     ensure!(sums.longest < RESUME_MAX, "an order waited for {:?}", sums.longest);
-    // A crash must not have taken others with it for good.
+    // A crash must not leave another container unhealthy.
     docker.healthy(&[]).await?;
     Ok(format!("restarted, healthy after {:.0} s; {sums}", healthy.as_secs_f64()))
 }
 
-/// A gateway gets a new container, and nginx, which runs on, has to find it: the other one is
-/// stopped.
+/// Creates a new container for a gateway and stops the other gateway: nginx, which is not
+/// restarted, has to find the new one.
 async fn renewed_gateway(docker: &Docker) -> anyhow::Result<String> {
     let shop = Shop::open(docker, "localhost").await?;
     let nginx = docker.compose(&["ps", "-q", "nginx"]).await?;

@@ -1,5 +1,5 @@
-//! The rules on timeouts: what Redpanda refuses by its cluster settings, which the gate takes as
-//! settings of its own.
+//! The rules on timeouts, which Redpanda limits by cluster settings. The gate has the same
+//! settings.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
@@ -31,7 +31,8 @@ pub(super) const SESSION_TIMEOUT: Rule = Rule {
     source: "src/v/kafka/server/group_manager.cc, group_manager::join_group",
 };
 
-/// The refusal of a transactional producer's initialisation, if there is one.
+/// Returns the refusal of a transactional producer's initialisation, or `None` if Redpanda would
+/// accept it.
 pub(super) fn refuse_producer(
     settings: &Settings,
     request: &Request,

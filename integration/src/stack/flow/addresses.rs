@@ -2,19 +2,27 @@
 //! of their files.
 
 use crate::stack::parts;
-use crate::stack::parts::Context;
+use crate::stack::parts::Setup;
 use crate::stack::ports::local;
 
-pub(super) fn addresses(context: &Context, servers_only: bool) {
-    let outer = &context.ports.outer;
+pub(super) fn addresses(setup: &Setup, servers_only: bool) {
+    let public = &setup.ports.public;
     say!();
     if !servers_only {
-        say!("  HTTP API     http://{}/ (a live page; /openapi.json)", local(outer.http_port));
+        say!("  HTTP API     http://{}/ (a live page; /openapi.json)", local(public.http_port));
     }
-    say!("  broker       {} (kcat -b {0} -L, rpk -X brokers={0})", local(outer.broker_port));
-    say!("  registry     http://{}/subjects", local(outer.registry_port));
-    say!("  Prometheus   http://{}/", local(outer.prometheus_port));
-    for (name, value) in parts::environment(context) {
+    let broker = local(public.broker_port);
+    let registry = local(public.registry_port);
+    if setup.secured.is_some() {
+        let config = setup.layout.configs().join("kcat.conf");
+        say!("  broker       {broker} (kcat -F {} -b {broker} -L)", config.display());
+        say!("  registry     https://{registry}/subjects");
+    } else {
+        say!("  broker       {broker} (kcat -b {broker} -L, rpk -X brokers={broker})");
+        say!("  registry     http://{registry}/subjects");
+    }
+    say!("  Prometheus   http://{}/", local(public.prometheus_port));
+    for (name, value) in parts::environment(setup) {
         if ["POSTGRES", "MONGO", "REDIS"].iter().any(|store| name.contains(store)) {
             say!(
                 "  {:<12} {}",
@@ -23,14 +31,14 @@ pub(super) fn addresses(context: &Context, servers_only: bool) {
             );
         }
     }
-    let secrets = &context.secrets;
-    let word = if secrets.made { "made now" } else { "as before" };
+    let secrets = &setup.secrets;
+    let word = if secrets.made { "created now" } else { "unchanged" };
     say!(
         "  admin        {}, password in {} ({word})",
         secrets.admin_email,
         secrets.admin_password.display()
     );
     say!("  keys         {}, {} ({word})", secrets.jwt_keys.display(), secrets.secret.display());
-    say!("  data         {}", context.layout.data.display());
-    say!("\nCtrl-C stops all of it.");
+    say!("  data         {}", setup.layout.data.display());
+    say!("\nCtrl-C stops everything.");
 }

@@ -5,31 +5,32 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::journey_target;
+use super::demo_target;
 use super::signals::Signals;
-use crate::stack::parts::Context;
+use crate::stack::parts::Setup;
 use crate::stack::ports::local;
 use crate::stack::{
     PROGRAMS, Program, STRANGER, StackError, control, internal_variable, parts, process,
 };
 
-/// How long a command that was interrupted gets to end by itself.
+/// How long a command that was interrupted may take to end before it is killed.
 const COMMAND_STOP_MAX: Duration = Duration::from_secs(10);
 
-/// Runs the command in the terminal's foreground, told where everything is.
+/// Runs the command in the terminal's foreground, with all addresses in its environment.
 pub(super) async fn follow(
     words: &[OsString],
-    context: &Context,
+    setup: &Setup,
     signals: &mut Signals,
 ) -> Result<u8, StackError> {
     let mut command = process::command(words, None);
-    command.envs(parts::environment(context)).envs(run_environment(context));
+    command.envs(parts::environment(setup)).envs(run_environment(setup));
     let program = Path::new(&words[0]);
     let mut child = command.spawn().map_err(StackError::file("start", program))?;
     let status = tokio::select! {
         status = child.wait() => status,
         () = signals.next() => {
-            // The terminal has told the command too, as it is of the same group.
+            // The terminal has sent the signal to the command too, because it is in the same
+            // process group.
             let ended = tokio::time::timeout(COMMAND_STOP_MAX, child.wait()).await;
             if ended.is_err() {
                 let _ = child.start_kill();
@@ -42,24 +43,24 @@ pub(super) async fn follow(
     Ok(u8::try_from(status.code().unwrap_or(128 + killed_by)).unwrap_or(1))
 }
 
-fn run_environment(context: &Context) -> Vec<(String, OsString)> {
-    let ports = &context.ports;
+fn run_environment(setup: &Setup) -> Vec<(String, OsString)> {
+    let ports = &setup.ports;
     let gateways = ["gateway-0", "gateway-1"];
     let listed = gateways.map(|name| format!("http://{}", ports.at(name))).join(",");
     let mut env: Vec<(String, OsString)> = vec![
-        ("MILLRACE_URL".into(), journey_target(context).url.into()),
+        ("MILLRACE_URL".into(), demo_target(setup).url.into()),
         ("MILLRACE_GATEWAYS".into(), listed.into()),
         (
             "MILLRACE_PROMETHEUS_URL".into(),
-            format!("http://{}", local(ports.outer.prometheus_port)).into(),
+            format!("http://{}", local(ports.public.prometheus_port)).into(),
         ),
-        (control::VARIABLE.into(), context.layout.socket().into()),
-        ("MILLRACE_DATA".into(), context.layout.data.clone().into()),
-        ("MILLRACE_ADMIN_EMAIL".into(), context.secrets.admin_email.into()),
-        ("MILLRACE_ADMIN_PASSWORD_FILE".into(), context.secrets.admin_password.clone().into()),
+        (control::VARIABLE.into(), setup.layout.socket().into()),
+        ("MILLRACE_DATA".into(), setup.layout.data.clone().into()),
+        ("MILLRACE_ADMIN_EMAIL".into(), setup.secrets.admin_email.into()),
+        ("MILLRACE_ADMIN_PASSWORD_FILE".into(), setup.secrets.admin_password.clone().into()),
     ];
-    if let Some(secured) = &context.secured {
-        env.push(("KCAT_CONFIG".into(), context.layout.configs().join("kcat.conf").into()));
+    if let Some(secured) = &setup.secured {
+        env.push(("KCAT_CONFIG".into(), setup.layout.configs().join("kcat.conf").into()));
         for user in [STRANGER, "gateway", "order"] {
             let variable = format!("MILLRACE_PASSWORD_FILE_{}", user.to_uppercase());
             env.push((variable, secured.password_file(user).into()));
@@ -68,7 +69,7 @@ fn run_environment(context: &Context) -> Vec<(String, OsString)> {
     if let Some(url) = ports.mail_url() {
         env.push(("MILLRACE_SMTP_URL".into(), url.into()));
     }
-    // Of each broker one, comma separated.
+    // One address for each broker, comma separated.
     let brokers = ports.brokers();
     let joined = |all: Vec<&str>| OsString::from(all.join(","));
     env.push((

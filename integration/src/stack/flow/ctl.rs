@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::stack::{Layout, StackError, control};
 
-/// Asks a running stack one thing and prints its answer.
+/// Sends one request to a running stack and prints the answer.
 pub async fn ctl(data: &Path, request: &[String]) -> Result<ExitCode, StackError> {
     let layout = Layout::find(data)?;
     let client = match std::env::var_os(control::VARIABLE) {

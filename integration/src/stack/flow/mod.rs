@@ -13,12 +13,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journey;
-use crate::stack::parts::Context;
+use crate::demo;
+use crate::stack::parts::Setup;
 use crate::stack::ports::local;
 use crate::stack::{
-    Layout, Outer, Part, Policy, Ports, Secrets, Secured, StackError, Supervisor, control, parts,
-    process,
+    Layout, Part, Ports, PublicPorts, RestartPolicy, Secrets, Secured, StackError, Supervisor,
+    control, parts, process,
 };
 use addresses::addresses;
 use command::follow;
@@ -26,52 +26,56 @@ use signals::Signals;
 
 pub use ctl::ctl;
 
-/// Signals closer than this are one.
-const SAME_WISH: Duration = Duration::from_millis(300);
+/// Signals that follow each other within this time are one request.
+const SAME_REQUEST_MAX: Duration = Duration::from_millis(300);
 
-/// How long killed processes get to be gone.
+/// How long the end of killed processes is awaited.
 const KILL_MAX: Duration = Duration::from_secs(2);
 
-/// What `stack up` is told.
+/// The options of `stack up`.
 #[derive(Debug, clap::Args)]
 pub struct Up {
-    /// Start anew: throw all data of an earlier start away
+    /// Delete all data of an earlier start first
     #[arg(long)]
     pub fresh: bool,
-    /// Folder for all data; relative names are below the checkout
+    /// Folder for all data; a relative name is below the checkout
     #[arg(long, default_value = ".millrace/up", value_name = "DIR")]
     pub data: PathBuf,
-    /// Only the servers: for working on the services outside the stack
+    /// Start only the servers, to run the services from an editor
     #[arg(long)]
     pub servers_only: bool,
-    /// Put the gate before the broker, which makes Kafka answer as Redpanda does
+    /// Put the gate in front of the broker, which makes Kafka answer as Redpanda does
     #[arg(long)]
     pub redpanda_rules: bool,
-    /// Seed nothing and run no journey
-    #[arg(long)]
-    pub no_journey: bool,
+    /// TLS, users and access rules on every server, with a certificate authority of its own; without
+    /// the gate, which can't read TLS. Needs data of its own: --fresh, or another --data
+    #[arg(long, conflicts_with = "redpanda_rules")]
+    pub secured: bool,
+    /// Add no products and run no demo order
+    #[arg(long, alias = "no-journey")]
+    pub no_demo: bool,
     /// The ports that people use
     #[command(flatten)]
-    pub outer: Outer,
+    pub public: PublicPorts,
 }
 
-/// What `stack run` is told.
+/// The options of `stack run`.
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// Folder for all data, thrown away first
+    /// Folder for all data, which is deleted first
     #[arg(long, default_value = ".millrace/run", value_name = "DIR")]
     pub data: PathBuf,
-    /// Only the servers
+    /// Start only the servers
     #[arg(long)]
     pub servers_only: bool,
-    /// Only these parts, which must need no others; the broker brings its gate
+    /// Start only these parts, which must need no others; with the broker comes its gate
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// How many brokers: one, or three that hold a replica of everything
+    /// The number of brokers: 1, or 3 with a replica of everything on each
     #[arg(long, default_value = "1", value_name = "COUNT", value_parser = ["1", "3"])]
     pub brokers: String,
-    /// TLS, users and access rules everywhere, with an authority of its own; one broker, and
-    /// without the gate, which can't see into TLS
+    /// TLS, users and access rules on every server, with a certificate authority of its own; one
+    /// broker, and without the gate, which can't read TLS
     #[arg(long, conflicts_with = "brokers")]
     pub secured: bool,
     /// Leave out the gate that makes Kafka answer as Redpanda does
@@ -82,22 +86,25 @@ pub struct Run {
     pub command: Vec<OsString>,
 }
 
-/// Starts the system and stays until told to stop.
+/// Starts the system, runs a demo order and stays until a signal asks it to stop.
 pub async fn up(options: Up) -> Result<ExitCode, StackError> {
     let mut signals = Signals::new()?;
     let layout = Layout::find(&options.data)?;
     let _lock = open(&layout, options.fresh).await?;
-    let context = context(layout, Ports::well_known(options.outer)?)?;
-    let parts = parts::all(&context, options.servers_only, options.redpanda_rules)?;
-    let supervisor = supervise(&context, parts, Policy::Restart)?;
+    let mut setup = setup(layout, Ports::well_known(options.public)?)?;
+    if options.secured {
+        secure(&mut setup)?;
+    }
+    let parts = parts::all(&setup, options.servers_only, options.redpanda_rules)?;
+    let supervisor = supervise(&setup, parts, RestartPolicy::Restart)?;
 
-    say!("starting; logs are in {}", context.layout.logs().display());
+    say!("starting; logs are in {}", setup.layout.logs().display());
     let begin = async {
         supervisor.start_all().await?;
-        if !options.servers_only && !options.no_journey {
-            journey::show(&journey_target(&context))
+        if !options.servers_only && !options.no_demo {
+            demo::run(&demo_target(&setup))
                 .await
-                .map_err(|error| StackError::Refused(format!("the journey failed: {error}")))?;
+                .map_err(|error| StackError::Refused(format!("the demo order failed: {error}")))?;
         }
         Ok::<(), StackError>(())
     };
@@ -106,7 +113,7 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
         () = signals.next() => Ok(false),
     };
     if matches!(begun, Ok(true)) {
-        addresses(&context, options.servers_only);
+        addresses(&setup, options.servers_only);
         signals.next().await;
     } else if let Err(error) = &begun {
         tell!("error: {error}");
@@ -115,34 +122,32 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
     Ok(if killed || begun.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Starts a system of its own, runs the command against it, and returns the command's code.
+/// Starts a system with fresh data, runs the command against it, stops it, and returns the
+/// command's exit code.
 pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     let mut signals = Signals::new()?;
     let layout = Layout::find(&options.data)?;
     let _lock = open(&layout, true).await?;
     let brokers = if options.brokers == "3" { 3 } else { 1 };
-    let mut context = context(layout, Ports::anywhere_with(brokers))?;
+    let mut setup = setup(layout, Ports::anywhere_with(brokers))?;
     if options.secured {
-        let secured = Secured::ready(&context.layout)?;
-        let path = context.layout.configs().join("kcat.conf");
-        std::fs::write(&path, secured.kcat()?).map_err(StackError::file("write", &path))?;
-        context.secured = Some(secured);
+        secure(&mut setup)?;
     }
     let gated = !options.without_redpanda_rules && !options.secured;
-    let parts = parts::all(&context, options.servers_only, gated)?;
-    let supervisor = supervise(&context, only(parts, &options.only)?, Policy::Leave)?;
+    let parts = parts::all(&setup, options.servers_only, gated)?;
+    let supervisor = supervise(&setup, only(parts, &options.only)?, RestartPolicy::Leave)?;
 
     say!(
         "starting a stack for {:?} (logs in {})",
         options.command[0],
-        context.layout.logs().display()
+        setup.layout.logs().display()
     );
     let begun = tokio::select! {
         begun = supervisor.start_all() => begun,
         () = signals.next() => Err(StackError::Refused("interrupted".into())),
     };
     let code = match begun {
-        Ok(()) => follow(&options.command, &context, &mut signals).await,
+        Ok(()) => follow(&options.command, &setup, &mut signals).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &code {
@@ -154,7 +159,7 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
 
 type Lock = nix::fcntl::Flock<std::fs::File>;
 
-/// Takes the data folder, and stops what an earlier stack left running on it.
+/// Locks the data folder, and stops the processes that an earlier stack left running on it.
 async fn open(layout: &Layout, fresh: bool) -> Result<Lock, StackError> {
     let lock = layout.lock()?;
     process::stop_orphans(layout).await;
@@ -165,20 +170,38 @@ async fn open(layout: &Layout, fresh: bool) -> Result<Lock, StackError> {
     Ok(lock)
 }
 
-fn context(layout: Layout, ports: Ports) -> Result<Context, StackError> {
+fn setup(layout: Layout, ports: Ports) -> Result<Setup, StackError> {
     let secrets = Secrets::ready(&layout)?;
-    Ok(Context { layout, ports, secrets, secured: None })
+    Ok(Setup { layout, ports, secrets, secured: None })
 }
 
-/// The parts that `names` chooses, or all. Clients reach the broker through its gate, so whoever
-/// chooses it gets both.
+/// Makes every server of the stack ask for TLS and a password.
+fn secure(setup: &mut Setup) -> Result<(), StackError> {
+    let layout = &setup.layout;
+    let formatted = layout.data.join("kafka/bootstrap.checkpoint").exists();
+    if formatted && !Secured::exists(layout) {
+        // Kafka creates users only when it formats its storage.
+        return Err(StackError::Refused(format!(
+            "the data in {} belongs to a stack without users; add --fresh, or choose another --data",
+            layout.data.display()
+        )));
+    }
+    let secured = Secured::ready(layout)?;
+    let path = layout.configs().join("kcat.conf");
+    std::fs::write(&path, secured.kcat()?).map_err(StackError::file("write", &path))?;
+    setup.secured = Some(secured);
+    Ok(())
+}
+
+/// Keeps the parts that `names` chooses, or all if it is empty. Clients reach the broker through the
+/// gate, so the gate comes with the broker.
 fn only(mut parts: Vec<Part>, names: &[String]) -> Result<Vec<Part>, StackError> {
     if let Some(unknown) = names.iter().find(|name| parts.iter().all(|part| part.name != **name)) {
         let known = parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(StackError::Refused(format!("no part is called {unknown}; there are {known}")));
     }
     let chosen = |name: &str| names.iter().any(|chosen| chosen == name);
-    // Of several brokers none serves without the others.
+    // Several brokers serve only together.
     let of_broker =
         |name: &str| name == "gate" || name.starts_with("broker-") || name.starts_with("link");
     parts.retain(|part| {
@@ -188,20 +211,21 @@ fn only(mut parts: Vec<Part>, names: &[String]) -> Result<Vec<Part>, StackError>
 }
 
 fn supervise(
-    context: &Context,
+    setup: &Setup,
     parts: Vec<Part>,
-    policy: Policy,
+    policy: RestartPolicy,
 ) -> Result<Arc<Supervisor>, StackError> {
-    let supervisor = Supervisor::new(context.layout.clone(), parts, policy);
-    control::serve(&context.layout.socket(), supervisor.clone())?;
+    let supervisor = Supervisor::new(setup.layout.clone(), parts, policy);
+    control::serve(&setup.layout.socket(), supervisor.clone())?;
     Ok(supervisor)
 }
 
-/// Stops everything; true when a second signal made it kill instead.
+/// Stops everything. Returns true if a second signal made it kill everything instead.
 async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
     let again = async {
-        // `timeout` and terminals that close send their signal twice at once: that is one wish.
-        tokio::time::sleep(SAME_WISH).await;
+        // `timeout` and a terminal that closes send their signal twice at once: that is one
+        // request.
+        tokio::time::sleep(SAME_REQUEST_MAX).await;
         if let Ok(fresh) = Signals::new() {
             *signals = fresh;
         }
@@ -222,10 +246,10 @@ async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
     killed
 }
 
-fn journey_target(context: &Context) -> journey::Target {
-    journey::Target {
-        url: format!("http://{}", local(context.ports.outer.http_port)),
-        admin_email: context.secrets.admin_email.to_owned(),
-        admin_password_file: context.secrets.admin_password.clone(),
+fn demo_target(setup: &Setup) -> demo::Target {
+    demo::Target {
+        url: format!("http://{}", local(setup.ports.public.http_port)),
+        admin_email: setup.secrets.admin_email.to_owned(),
+        admin_password_file: setup.secrets.admin_password.clone(),
     }
 }

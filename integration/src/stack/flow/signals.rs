@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::stack::StackError;
 
-/// The signals that mean stop.
+/// SIGINT, SIGTERM and SIGHUP, which ask the stack to stop.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -1,14 +1,14 @@
 //! Prometheus with the configuration and rules of `grafana/prometheus`, which compose mounts too. Only
 //! the targets differ: this file writes them, and compose has its own in `targets/compose.json`.
 
-use super::{Context, make, program, write};
+use super::{Setup, make, program, write};
 use crate::stack::ports::local;
-use crate::stack::{Kind, PROGRAMS, Part, Ready, StackError};
+use crate::stack::{PROGRAMS, Part, PartKind, Ready, StackError};
 
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let data = context.layout.data.join("prometheus");
-    let source = context.layout.root.join("grafana/prometheus");
-    let config = context.layout.configs().join("prometheus");
+pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
+    let data = setup.layout.data.join("prometheus");
+    let source = setup.layout.root.join("grafana/prometheus");
+    let config = setup.layout.configs().join("prometheus");
     make(&data)?;
     // Copied anew at each start, so that a rule removed from the checkout is gone here too.
     let _ = std::fs::remove_dir_all(&config);
@@ -16,9 +16,9 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     make(&config.join("targets"))?;
     copy_all(&source, &config)?;
     copy_all(&source.join("rules"), &config.join("rules"))?;
-    write(&config.join("targets/millrace.json"), &targets(context))?;
+    write(&config.join("targets/millrace.json"), &targets(setup))?;
 
-    let address = local(context.ports.outer.prometheus_port);
+    let address = local(setup.ports.public.prometheus_port);
     let command = crate::command![
         program("prometheus")?,
         format!("--config.file={}", config.join("prometheus.yml").display()),
@@ -27,7 +27,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         format!("--web.listen-address={address}"),
     ];
     let ready = Ready::Http(format!("http://{address}/-/ready"));
-    Ok(Part::new("prometheus", Kind::Server, 2, command, ready).at(format!("http://{address}")))
+    Ok(Part::new("prometheus", PartKind::Server, 2, command, ready).at(format!("http://{address}")))
 }
 
 fn copy_all(from: &std::path::Path, to: &std::path::Path) -> Result<(), StackError> {
@@ -39,7 +39,7 @@ fn copy_all(from: &std::path::Path, to: &std::path::Path) -> Result<(), StackErr
     Ok(())
 }
 
-fn targets(context: &Context) -> String {
+fn targets(setup: &Setup) -> String {
     // An instance that is not started would only raise an alert.
     let instances = PROGRAMS
         .iter()
@@ -47,7 +47,7 @@ fn targets(context: &Context) -> String {
     let groups: Vec<_> = instances
         .map(|(job, instance)| {
             serde_json::json!({
-                "targets": [context.ports.inner_http(&instance)],
+                "targets": [setup.ports.inner_http(&instance)],
                 "labels": { "job": job, "instance": instance },
             })
         })

@@ -61,7 +61,7 @@ impl Ports {
         let first = OF_BROKER
             .iter()
             .filter_map(|name| Some((*name, *self.inner.get(*name)?)))
-            .chain([("broker", self.outer.broker_port)])
+            .chain([("broker", self.public.broker_port)])
             .collect();
         let all = std::iter::once(&first).chain(&self.further);
         all.zip(1..)

@@ -17,7 +17,7 @@ pub use brokers::{Broker, ProxiedListener};
 
 /// The ports that people use.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Outer {
+pub struct PublicPorts {
     /// Port of the balancer in front of the gateways
     #[arg(long, default_value_t = 3000, value_name = "PORT")]
     pub http_port: u16,
@@ -48,7 +48,7 @@ const SERVERS: [(&str, u16); 7] = [
 #[derive(Clone, Debug)]
 pub struct Ports {
     /// The ones that people use.
-    pub outer: Outer,
+    pub public: PublicPorts,
     inner: BTreeMap<String, u16>,
     /// The ports of each broker after the first.
     further: Vec<BTreeMap<&'static str, u16>>,
@@ -60,24 +60,24 @@ impl Ports {
     ///
     /// # Errors
     /// When a public port is in use.
-    pub fn well_known(outer: Outer) -> Result<Self, StackError> {
+    pub fn well_known(public: PublicPorts) -> Result<Self, StackError> {
         for (port, what, option) in [
-            (outer.http_port, "the balancer", "--http-port"),
-            (outer.broker_port, "the broker", "--broker-port"),
-            (outer.registry_port, "the schema registry", "--registry-port"),
-            (outer.prometheus_port, "Prometheus", "--prometheus-port"),
+            (public.http_port, "the balancer", "--http-port"),
+            (public.broker_port, "the broker", "--broker-port"),
+            (public.registry_port, "the schema registry", "--registry-port"),
+            (public.prometheus_port, "Prometheus", "--prometheus-port"),
         ] {
             if !free(port) {
                 return Err(StackError::PortInUse { port, what, option });
             }
         }
         let mut taken = HashSet::from([
-            outer.http_port,
-            outer.broker_port,
-            outer.registry_port,
-            outer.prometheus_port,
+            public.http_port,
+            public.broker_port,
+            public.registry_port,
+            public.prometheus_port,
         ]);
-        Ok(Self::assign(outer, &mut taken, None))
+        Ok(Self::assign(public, &mut taken, None))
     }
 
     /// The ports of `run` with one broker: any free ones, searched from a random start so that two
@@ -91,13 +91,13 @@ impl Ports {
         let start = rand::random_range(20_000..30_000);
         let mut taken = HashSet::new();
         let mut next = || pick(start, &mut taken);
-        let outer = Outer {
+        let public = PublicPorts {
             http_port: next(),
             broker_port: next(),
             registry_port: next(),
             prometheus_port: next(),
         };
-        let mut ports = Self::assign(outer, &mut taken, Some(start));
+        let mut ports = Self::assign(public, &mut taken, Some(start));
         // Nothing of the stack listens at "mail" and "proxy": a test does that wants to. The broker
         // advertises "proxy" for its second listener, and the test's proxy forwards to "proxied".
         for name in ["mail", "proxied", "proxied behind gate", "proxy"] {
@@ -110,7 +110,7 @@ impl Ports {
     }
 
     /// Gives each internal listener its usual port, or one from `start` on, or the next free one.
-    fn assign(outer: Outer, taken: &mut HashSet<u16>, start: Option<u16>) -> Self {
+    fn assign(public: PublicPorts, taken: &mut HashSet<u16>, start: Option<u16>) -> Self {
         let mut usual: Vec<(String, u16)> =
             SERVERS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect();
         for program in &PROGRAMS {
@@ -122,7 +122,7 @@ impl Ports {
         }
         let assigned =
             usual.into_iter().map(|(name, port)| (name, pick(start.unwrap_or(port), taken)));
-        Self { outer, inner: assigned.collect(), further: Vec::new() }
+        Self { public, inner: assigned.collect(), further: Vec::new() }
     }
 
     /// The port of the internal listener `name`.
@@ -187,9 +187,9 @@ mod tests {
     fn public_port_that_is_in_use_is_named_with_its_option() {
         let held = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = held.local_addr().expect("its number").port();
-        let mut outer = Ports::anywhere().outer;
-        outer.registry_port = port;
-        let message = Ports::well_known(outer).expect_err("the port is taken").to_string();
+        let mut public = Ports::anywhere().public;
+        public.registry_port = port;
+        let message = Ports::well_known(public).expect_err("the port is taken").to_string();
         assert!(
             message.contains(&port.to_string()) && message.contains("--registry-port"),
             "{message}"

@@ -12,14 +12,14 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
 use crate::stack::control::PartStatus;
-use crate::stack::{Kind, Layout, Part, StackError};
+use crate::stack::{Layout, Part, PartKind, StackError};
 
-/// What happens to a part that dies by itself.
+/// What happens when a part dies by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// Started again, with a growing wait.
+pub enum RestartPolicy {
+    /// It is started again, after a growing wait.
     Restart,
-    /// Left dead.
+    /// It stays dead.
     Leave,
 }
 
@@ -27,15 +27,15 @@ pub enum Policy {
 #[derive(Clone, Debug, Default)]
 struct State {
     pid: Option<u32>,
-    /// Whether it is meant to run.
+    /// Whether it should run.
     wanted: bool,
-    /// Whether it was seen ready since its last start.
+    /// Whether it was ready since its last start.
     ready: bool,
-    /// Whether it was ever seen ready.
+    /// Whether it was ever ready.
     came_up: bool,
-    /// A signal sent on purpose, so that its death is no surprise.
+    /// The last signal that was sent by request, which explains its death.
     signalled: Option<Signal>,
-    /// How it last ended.
+    /// How its last process ended.
     ended: Option<String>,
     succeeded: bool,
     starts: u32,
@@ -45,7 +45,7 @@ struct Slot {
     part: Part,
     state: Mutex<State>,
     changed: watch::Sender<()>,
-    /// Held while the last steps to readiness are taken, which must not be taken twice at once.
+    /// Held while the steps after readiness run, so that two callers do not run them at once.
     finishing: tokio::sync::Mutex<()>,
 }
 
@@ -63,13 +63,13 @@ impl Slot {
 /// All parts of one stack.
 pub struct Supervisor {
     layout: Layout,
-    policy: Policy,
+    policy: RestartPolicy,
     slots: Vec<Arc<Slot>>,
 }
 
 impl Supervisor {
-    /// A supervisor of `parts`, none of them started.
-    pub fn new(layout: Layout, parts: Vec<Part>, policy: Policy) -> Arc<Self> {
+    /// Creates a supervisor of `parts` and starts none of them.
+    pub fn new(layout: Layout, parts: Vec<Part>, policy: RestartPolicy) -> Arc<Self> {
         let slot = |part| {
             Arc::new(Slot {
                 part,
@@ -95,7 +95,7 @@ impl Supervisor {
             let word = match (state.pid, state.ready, state.wanted, state.starts) {
                 (Some(_), true, ..) => "ready",
                 (Some(_), false, ..) => "starting",
-                (None, _, _, _) if state.succeeded && slot.part.kind == Kind::OneShot => "done",
+                (None, _, _, _) if state.succeeded && slot.part.kind == PartKind::OneShot => "done",
                 (None, _, _, 0) => "not started",
                 (None, _, true, _) => "dead",
                 (None, _, false, _) => "stopped",

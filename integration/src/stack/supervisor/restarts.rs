@@ -5,23 +5,23 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Policy, Slot, Supervisor};
-use crate::stack::{Kind, process};
+use super::{RestartPolicy, Slot, Supervisor};
+use crate::stack::{PartKind, process};
 
-/// A part that lived this long is restarted without waiting.
+/// A part that ran for this long is restarted without a wait.
 const STEADY_AFTER: Duration = Duration::from_secs(60);
 
 /// The longest wait before a restart.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 impl Supervisor {
-    /// Notices the end of one process, and starts the next one where the policy says so.
+    /// Waits for the end of one process, reports it, and restarts the part if the policy says so.
     pub(super) async fn watch(self: Arc<Self>, slot: Arc<Slot>, mut child: tokio::process::Child) {
         let begun = Instant::now();
         let pid = child.id();
         let ended = child.wait().await;
         if let Some(pid) = pid {
-            // Whatever its children still do, they do it without it.
+            // Its children must not outlive it.
             let _ = process::signal(pid, Signal::SIGKILL);
         }
         process::forget(&slot.part.name, &self.layout);
@@ -35,8 +35,8 @@ impl Supervisor {
             state.succeeded = succeeded;
             state.ended = Some(how.clone());
         });
-        // One that never came up is reported by who waits for it.
-        if !before.wanted || !before.came_up || slot.part.kind == Kind::OneShot {
+        // If the part was never ready, the caller that waits for it reports its death.
+        if !before.wanted || !before.came_up || slot.part.kind == PartKind::OneShot {
             return;
         }
         let name = &slot.part.name;
@@ -51,14 +51,14 @@ impl Supervisor {
                 );
             }
         }
-        if self.policy == Policy::Restart {
+        if self.policy == RestartPolicy::Restart {
             let wait =
                 if begun.elapsed() > STEADY_AFTER { 0 } else { 1 << (before.starts - 1).min(5) };
             self.restart(slot, Duration::from_secs(wait).min(BACKOFF_MAX)).await;
         }
     }
 
-    // Boxed: it starts what watches, and what watches restarts.
+    // Boxed, because `watch` and `restart` call each other.
     fn restart(
         self: Arc<Self>,
         slot: Arc<Slot>,

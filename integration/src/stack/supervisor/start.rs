@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
-use super::{Policy, Slot, State, Supervisor};
-use crate::stack::{Kind, StackError, process, ready};
+use super::{RestartPolicy, Slot, State, Supervisor};
+use crate::stack::{PartKind, StackError, process, ready};
 
-/// How long a part gets to become ready.
+/// How long a part may take to become ready.
 const READY_MAX: Duration = Duration::from_secs(120);
 
 impl Supervisor {
-    /// Starts every part that starts by itself, stage by stage, with a line for each.
+    /// Starts every part that needs no request, stage by stage, and prints a line for each.
     pub async fn start_all(self: &Arc<Self>) -> Result<(), StackError> {
         let mut stages: Vec<u8> = self.slots.iter().map(|slot| slot.part.stage).collect();
         stages.sort_unstable();
@@ -24,7 +24,7 @@ impl Supervisor {
                 let begun = Instant::now();
                 self.start(&slot.part.name).await?;
                 self.wait(&slot.part.name, READY_MAX).await?;
-                let done = if slot.part.kind == Kind::OneShot { "done" } else { "ready" };
+                let done = if slot.part.kind == PartKind::OneShot { "done" } else { "ready" };
                 say!(
                     "  {:<16} {:<40} {done} in {:.1} s",
                     slot.part.name,
@@ -43,7 +43,7 @@ impl Supervisor {
         self.start_with(name, &[]).await
     }
 
-    /// The same with more in its environment, for this one start.
+    /// Starts one part with `extra` in its environment, for this one start.
     pub async fn start_with(
         self: &Arc<Self>,
         name: &str,
@@ -51,7 +51,7 @@ impl Supervisor {
     ) -> Result<u32, StackError> {
         let slot = self.slot(name)?;
         if let Some(pid) = slot.state().pid {
-            return Err(StackError::Refused(format!("{name} runs already (pid {pid})")));
+            return Err(StackError::Refused(format!("{name} is already running (pid {pid})")));
         }
         slot.update(|state| state.wanted = true);
         self.launch(slot.clone(), extra).await
@@ -72,7 +72,7 @@ impl Supervisor {
             *state = State { pid: Some(pid), wanted: true, starts, came_up, ..State::default() };
         });
         tokio::spawn(self.clone().watch(slot.clone(), child));
-        // Whoever asked for the start may wait for it too; this one only notes that it happened.
+        // This task records when the part becomes ready, also if no caller waits for that.
         let supervisor = self.clone();
         tokio::spawn(async move { supervisor.wait(&slot.part.name, READY_MAX).await });
         Ok(pid)
@@ -85,16 +85,17 @@ impl Supervisor {
         let mut changed = slot.changed.subscribe();
         loop {
             let state = slot.state().clone();
-            if slot.part.kind == Kind::OneShot && state.succeeded {
+            if slot.part.kind == PartKind::OneShot && state.succeeded {
                 return Ok(());
             }
             match (state.pid, &state.ended) {
                 (Some(_), _) if ready::ask(&slot.part.ready, slot.part.user.as_ref()).await => {
                     break;
                 }
-                // Someone else may answer on the port of a part that is dead.
+                // The check above is not made for a dead part: another program may listen on its
+                // port.
                 (None, Some(how))
-                    if self.policy == Policy::Leave || !state.wanted || !state.came_up =>
+                    if self.policy == RestartPolicy::Leave || !state.wanted || !state.came_up =>
                 {
                     return Err(process::failed(&self.layout, name, how.clone()));
                 }

@@ -8,11 +8,11 @@ use nix::sys::signal::Signal;
 use super::{Slot, Supervisor};
 use crate::stack::{StackError, process};
 
-/// How long a part gets to stop before it is killed.
+/// How long a part may take to stop before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(25);
 
 impl Supervisor {
-    /// Sends a signal to a part. After SIGKILL it is gone when this returns.
+    /// Sends a signal to a part. After SIGKILL, the part has ended when this returns.
     pub async fn signal(&self, name: &str, signal: Signal) -> Result<(), StackError> {
         let slot = self.slot(name)?;
         let pid =
@@ -26,8 +26,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Stops a part, killing it when it does not stop in time. One that does not run is left as it
-    /// is.
+    /// Stops a part if it runs, and kills it if it does not stop in time.
     pub async fn stop(&self, name: &str) -> Result<(), StackError> {
         let slot = self.slot(name)?;
         self.stop_by(slot, slot.part.stop).await;
@@ -37,7 +36,7 @@ impl Supervisor {
     async fn stop_by(&self, slot: &Slot, signal: Signal) {
         slot.update(|state| state.wanted = false);
         let Some(pid) = slot.state().pid else { return };
-        // A process that is frozen by SIGSTOP can't stop.
+        // A process that is stopped by SIGSTOP can't end.
         let _ = process::signal(pid, Signal::SIGCONT);
         let _ = process::signal(pid, signal);
         if !self.gone(slot, pid, STOP_MAX).await {
@@ -63,7 +62,7 @@ impl Supervisor {
         let mut stages: Vec<u8> = self.slots.iter().map(|slot| slot.part.stage).collect();
         stages.sort_unstable();
         stages.dedup();
-        // Nothing that waits for its restart may come back meanwhile.
+        // A part that waits for its restart must not start again meanwhile.
         self.slots.iter().for_each(|slot| slot.update(|state| state.wanted = false));
         for stage in stages.into_iter().rev() {
             let stopping = self.slots.iter().filter(|slot| slot.part.stage == stage);

@@ -27,10 +27,11 @@ pub(super) const RULE: Rule = Rule {
              incremental_alter_configs.cc, create_topic_properties_update; topics/types.h, allowlist_topic_noop_confs",
 };
 
-/// The number of topics among the types of resources.
+/// The type of resource that a topic is.
 const TOPIC: i8 = 2;
 
-/// Creates topics without the settings that Kafka's place-holder must not apply.
+/// Removes the settings that Redpanda does not have, or that Kafka must not apply, from a
+/// CreateTopics request.
 pub(super) fn create(request: &Request) -> anyhow::Result<Plan> {
     let mut body: CreateTopicsRequest = request.decode()?;
     let mut ignored = Vec::new();
@@ -58,10 +59,11 @@ impl Exchange for Relay {
     }
 }
 
-/// Both requests have resources of the same fields in types of their own.
+/// The resources of both requests have the same fields, but different types.
 macro_rules! alter {
     ($name:ident, $request:ty, $response:ty, $resource_response:ty) => {
-        /// Alters what Redpanda would, and refuses the resources that it would refuse.
+        /// Changes the settings that Redpanda would change, and refuses the resources that it would
+        /// refuse.
         pub(super) fn $name(request: &Request) -> anyhow::Result<Plan> {
             let mut body: $request = request.decode()?;
             let (mut refused, mut changed) = (Vec::new(), false);

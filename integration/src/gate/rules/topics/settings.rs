@@ -1,6 +1,6 @@
 //! The settings of topics, by what Redpanda does with them.
 
-/// Settings that both have. The last line came after v24.3: see the topic properties in the
+/// Settings that both have. The last five are newer than v24.3: see the topic properties in the
 /// documentation of v26.2.
 const SHARED: &[&str] = &[
     "cleanup.policy",
@@ -20,7 +20,7 @@ const SHARED: &[&str] = &[
     "min.compaction.lag.ms",
 ];
 
-/// Settings of Redpanda alone, which the gate accepts and keeps from Kafka.
+/// Settings that only Redpanda has. The gate accepts them and does not pass them to Kafka.
 const REDPANDA_ALONE: &[&str] = &[
     "compaction.strategy",
     "flush.bytes",

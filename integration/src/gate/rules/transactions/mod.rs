@@ -18,7 +18,7 @@ use kafka_protocol::messages::{
 
 use super::{Rule, limits};
 use crate::gate::{Plan, Request, Settings};
-use repeat::{CONCURRENT, Look, when_ended};
+use repeat::{CONCURRENT, Inspected, when_ended};
 
 pub(super) const STAGED_ONCE: Rule = Rule {
     name: "offsets-staged-once",
@@ -34,7 +34,7 @@ pub(super) const WAITS_FOR_END: Rule = Rule {
     source: "src/v/cluster/tx_gateway_frontend.cc, with, which holds tm_stm::lock_tx over each of these requests",
 };
 
-/// One incarnation of a producer.
+/// A producer id and its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Producer {
     id: i64,
@@ -45,11 +45,11 @@ struct Producer {
 #[derive(Debug)]
 struct Open {
     producer: Producer,
-    /// Groups that have staged offsets in it.
+    /// The groups that have staged offsets in it.
     staged: HashSet<String>,
 }
 
-/// The open transactions of a cluster by transactional id.
+/// The open transactions of a cluster, by transactional id.
 #[derive(Clone, Debug, Default)]
 pub struct Transactions(Arc<Mutex<HashMap<String, Open>>>);
 
@@ -64,7 +64,7 @@ impl Transactions {
             .is_some_and(|open| open.producer == producer && open.staged.contains(group))
     }
 
-    /// Returns whether the group had staged nothing before.
+    /// Stages offsets of a group. Returns whether the group had staged none before.
     fn stage(&self, id: &str, producer: Producer, group: &str) -> bool {
         let mut all = self.open();
         let open =
@@ -107,8 +107,7 @@ impl Transactions {
         Ok(Plan::Answer(request.response(&refused)?))
     }
 
-    /// Offsets count as staged from the moment in which they go to Kafka: an answer that is lost
-    /// leaves them so.
+    /// Offsets count as staged when they are sent to Kafka, also if the answer is lost.
     pub(super) fn commit_offsets(&self, request: &Request) -> anyhow::Result<Plan> {
         let body: TxnOffsetCommitRequest = request.decode()?;
         let producer = Producer { id: body.producer_id.0, epoch: body.producer_epoch };
@@ -123,7 +122,7 @@ impl Transactions {
             }
             Ok(None)
         };
-        let exchange = Box::new(Look(request.clone(), look));
+        let exchange = Box::new(Inspected(request.clone(), look));
         Ok(Plan::Exchange { request: request.frame(), exchange, alone: false })
     }
 

@@ -9,20 +9,20 @@ use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
 use crate::gate::{Exchange, Next, Plan, Request};
 
-/// Redpanda's lock has no bound of its own; what holds it ends within a few calls of
-/// create_topic_timeout_ms (2 s).
+/// How long a request is repeated. Redpanda's lock has no bound of its own, but its holder ends
+/// within a few calls of create_topic_timeout_ms (2 s).
 const AGAIN_MAX: Duration = Duration::from_secs(30);
 
-/// Kafka ends a transaction in milliseconds.
+/// The first pause: Kafka ends a transaction in milliseconds.
 const AGAIN_AFTER_MIN: Duration = Duration::from_millis(1);
 
-/// A transaction whose end needs longer is looked at more seldom.
+/// The longest pause, for a transaction that takes longer to end.
 const AGAIN_AFTER_MAX: Duration = Duration::from_millis(10);
 
 pub(super) const CONCURRENT: i16 = ResponseError::ConcurrentTransactions.code();
 
-/// Repeats a request to the transaction coordinator while the transaction before ends, then shows
-/// its error code to `seen`.
+/// Repeats a request to the transaction coordinator while the previous transaction ends, then
+/// passes its error code to `seen`.
 pub(super) fn when_ended<T: Decodable + HeaderVersion + 'static>(
     request: &Request,
     error_code: impl Fn(&T) -> i16 + Send + Sync + 'static,
@@ -40,15 +40,15 @@ pub(super) fn when_ended<T: Decodable + HeaderVersion + 'static>(
         seen(error_code);
         Ok(None)
     };
-    let exchange = Box::new(Look(request.clone(), look));
+    let exchange = Box::new(Inspected(request.clone(), look));
     Ok(Plan::Exchange { request: request.frame(), exchange, alone: true })
 }
 
-/// Passes a request and its response, and lets a rule look at the response before the client has
-/// it. The rule may want the request to be sent again, after a while that it returns.
-pub(super) struct Look<F>(pub(super) Request, pub(super) F);
+/// Passes a request and its response unchanged, and lets a rule look at the response before the
+/// client gets it. If the rule returns a pause, the request is repeated after it.
+pub(super) struct Inspected<F>(pub(super) Request, pub(super) F);
 
-impl<F> Exchange for Look<F>
+impl<F> Exchange for Inspected<F>
 where
     F: FnMut(&Request, &Bytes) -> anyhow::Result<Option<Duration>> + Send + Sync,
 {

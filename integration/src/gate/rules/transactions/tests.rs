@@ -84,7 +84,7 @@ fn offsets_that_kafka_refused_are_not_staged_and_unanswered_ones_are() {
     assert!(!refused(add_offsets(&gate, 1)));
     commit_offsets(&gate, 1, None);
     assert!(refused(add_offsets(&gate, 1)));
-    // A refused repetition does not undo what is staged.
+    // A repetition that Kafka refuses does not undo the staged offsets.
     commit_offsets(&gate, 1, Some(ResponseError::UnknownMemberId.code()));
     assert!(refused(add_offsets(&gate, 1)));
 }

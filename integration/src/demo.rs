@@ -1,7 +1,7 @@
-//! One visible journey over HTTP, as the first user of a fresh system would go it: register, log
-//! in, stock the shelves as admin, order, find the order and the notification. It prints each step
-//! with its latency. It uses the public API alone, from a source address of its own, so that it
-//! uses up nobody's request limit.
+//! Runs a demo order over HTTP, as the first user of a fresh system: the admin adds products and
+//! stock; a customer registers, logs in, orders, and finds the order and its notification. It
+//! prints each step with its latency. It uses only the public API, from a source address of its
+//! own, so that it uses up no other client's request limit.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -10,41 +10,41 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-/// How long a read model may lag before the journey gives up on it.
+/// How long the demo waits for a read model.
 const SEEN_MAX: Duration = Duration::from_secs(15);
-/// How long the first admin, sent as a command at the gateway's start, may take to be able to log
-/// in.
+/// How long the first admin may take until log-in works: the gateway sends the registration as a
+/// command when it starts.
 const ADMIN_MAX: Duration = Duration::from_secs(30);
-/// Sold in every fresh system: SKU, name, price in cents, pieces.
+/// The products of a fresh system: SKU, name, price in cents, pieces.
 const PRODUCTS: [(&str, &str, i64, i64); 3] = [
     ("rye-flour-1kg", "Rye flour, 1 kg", 349, 10_000),
     ("spelt-5kg", "Whole spelt, 5 kg", 1890, 2_000),
     ("millstone-pocket", "Pocket millstone", 12_900, 40),
 ];
 
-/// The system to go through.
+/// The system on which the demo runs.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The balancer, without a slash at the end.
+    /// URL of the balancer, without a slash at the end.
     pub url: String,
-    /// The first admin.
+    /// E-mail address of the first admin.
     pub admin_email: String,
     /// The file with the first admin's password.
     pub admin_password_file: PathBuf,
 }
 
-/// A step that went wrong.
+/// A step of the demo that failed.
 #[derive(Debug, thiserror::Error)]
-pub enum JourneyError {
+pub enum DemoError {
     /// The request itself failed.
     #[error("{step}: {source}")]
     Http {
-        /// What was tried.
+        /// The step.
         step: String,
         /// Why it failed.
         source: reqwest::Error,
     },
-    /// The answer was not what a user would expect.
+    /// The response has another status than a user would expect.
     #[error("{step}: answered {status}: {body}")]
     Answer {
         /// What was tried.
@@ -54,7 +54,7 @@ pub enum JourneyError {
         /// The answer's body.
         body: String,
     },
-    /// Something did not show up.
+    /// Something that must exist was not found.
     #[error("{step}: {what}")]
     Missing {
         /// What was tried.
@@ -72,16 +72,15 @@ pub enum JourneyError {
     },
 }
 
-/// A connection to the API that measures and prints its steps.
-struct Traveller {
+/// A client of the API that measures its steps.
+struct Shopper {
     http: Client,
     url: String,
 }
 
-impl Traveller {
-    fn new(url: &str) -> Result<Self, JourneyError> {
-        // Any address of the loopback range reaches the balancer, and each counts as a client of
-        // its own.
+impl Shopper {
+    fn new(url: &str) -> Result<Self, DemoError> {
+        // Any loopback address reaches the balancer, and each counts as a client of its own.
         let from = Ipv4Addr::new(
             127,
             rand::random_range(64..250),
@@ -92,7 +91,7 @@ impl Traveller {
             .local_address(IpAddr::V4(from))
             .timeout(Duration::from_secs(15))
             .build()
-            .map_err(|source| JourneyError::Http { step: "make a client".into(), source })?;
+            .map_err(|source| DemoError::Http { step: "create a client".into(), source })?;
         Ok(Self { http, url: url.to_owned() })
     }
 
@@ -110,22 +109,22 @@ impl Traveller {
         path: &str,
         token: Option<&str>,
         body: Value,
-    ) -> Result<Answer, JourneyError> {
+    ) -> Result<Answer, DemoError> {
         let request =
             self.request(Method::POST, path, token).header("Prefer", "wait=5").json(&body);
         Answer::of(&format!("POST {path}"), request).await
     }
 
-    async fn get(&self, path: &str, token: Option<&str>) -> Result<Answer, JourneyError> {
+    async fn get(&self, path: &str, token: Option<&str>) -> Result<Answer, DemoError> {
         Answer::of(&format!("GET {path}"), self.request(Method::GET, path, token)).await
     }
 
-    async fn log_in(&self, email: &str, password: &str) -> Result<Answer, JourneyError> {
+    async fn log_in(&self, email: &str, password: &str) -> Result<Answer, DemoError> {
         self.command("/v1/sessions", None, json!({ "email": email, "password": password })).await
     }
 }
 
-/// An answer with the time it took.
+/// A response with the time it took.
 struct Answer {
     step: String,
     took: Duration,
@@ -135,8 +134,8 @@ struct Answer {
 }
 
 impl Answer {
-    async fn of(step: &str, request: RequestBuilder) -> Result<Self, JourneyError> {
-        let failed = |source| JourneyError::Http { step: step.to_owned(), source };
+    async fn of(step: &str, request: RequestBuilder) -> Result<Self, DemoError> {
+        let failed = |source| DemoError::Http { step: step.to_owned(), source };
         let begun = Instant::now();
         let answer: Response = request.send().await.map_err(failed)?;
         let status = answer.status();
@@ -151,20 +150,16 @@ impl Answer {
         Ok(Self { step: step.to_owned(), took, status, location, body })
     }
 
-    /// The answer, if it has one of these codes.
-    fn expect(self, codes: &[u16]) -> Result<Self, JourneyError> {
+    /// Returns the response if its status is one of `codes`, else an error.
+    fn expect(self, codes: &[u16]) -> Result<Self, DemoError> {
         if codes.contains(&self.status.as_u16()) {
             return Ok(self);
         }
-        Err(JourneyError::Answer {
-            step: self.step,
-            status: self.status,
-            body: self.body.to_string(),
-        })
+        Err(DemoError::Answer { step: self.step, status: self.status, body: self.body.to_string() })
     }
 
-    fn text(&self, field: &str) -> Result<String, JourneyError> {
-        self.body[field].as_str().map(str::to_owned).ok_or_else(|| JourneyError::Missing {
+    fn text(&self, field: &str) -> Result<String, DemoError> {
+        self.body[field].as_str().map(str::to_owned).ok_or_else(|| DemoError::Missing {
             step: self.step.clone(),
             what: format!("no {field} in {}", self.body),
         })
@@ -175,28 +170,27 @@ fn print(what: &str, took: Duration, result: &str) {
     say!("  {what:<44} {:>8.1} ms  {result}", took.as_secs_f64() * 1000.0);
 }
 
-/// Goes the whole way and prints it; an error names the first step that a user would have stumbled
-/// over.
-pub async fn show(target: &Target) -> Result<(), JourneyError> {
-    say!("\na journey through {}", target.url);
-    let traveller = Traveller::new(&target.url)?;
+/// Runs the demo and prints its steps. An error names the first step that failed.
+pub async fn run(target: &Target) -> Result<(), DemoError> {
+    say!("\na demo order on {}", target.url);
+    let shopper = Shopper::new(&target.url)?;
 
-    let admin = log_in_admin(&traveller, target).await?;
-    stock_shelves(&traveller, &admin).await?;
+    let admin = log_in_admin(&shopper, target).await?;
+    stock_shelves(&shopper, &admin).await?;
 
     let email = format!("ada.{:08x}@millrace.example", rand::random::<u32>());
     let password = format!("{:032x}", rand::random::<u128>());
     let registration = json!({ "email": email, "password": password, "name": "Ada" });
-    let registered = traveller.command("/v1/users", None, registration).await?.expect(&[201])?;
+    let registered = shopper.command("/v1/users", None, registration).await?.expect(&[201])?;
     print("register", registered.took, &email);
-    let session = traveller.log_in(&email, &password).await?.expect(&[200])?;
+    let session = shopper.log_in(&email, &password).await?.expect(&[200])?;
     print("log in", session.took, "a token for ten minutes");
     let token = session.text("access_token")?;
 
     let (sku, name, ..) = PRODUCTS[0];
     let order = json!({ "lines": [{ "sku": sku, "quantity": 2 }, { "sku": PRODUCTS[1].0, "quantity": 1 }] });
-    let placed = traveller.command("/v1/orders", Some(&token), order).await?.expect(&[201])?;
-    let missing = |what: &str| JourneyError::Missing { step: "order".into(), what: what.into() };
+    let placed = shopper.command("/v1/orders", Some(&token), order).await?.expect(&[201])?;
+    let missing = |what: &str| DemoError::Missing { step: "order".into(), what: what.into() };
     let location = placed.location.clone().ok_or_else(|| missing("no Location in the answer"))?;
     let id = location.rsplit('/').next().unwrap_or_default().to_owned();
     print(
@@ -205,13 +199,13 @@ pub async fn show(target: &Target) -> Result<(), JourneyError> {
         &format!("2 x {name} and more: {}", state(&placed.body)),
     );
 
-    let listed = traveller.get("/v1/orders", Some(&token)).await?.expect(&[200])?;
+    let listed = shopper.get("/v1/orders", Some(&token)).await?.expect(&[200])?;
     if !listed.body.to_string().contains(&id) {
         return Err(missing(&format!("{id} is not in the very next list: {}", listed.body)));
     }
     print("list orders", listed.took, &format!("{id} is there"));
 
-    let seen = inbox(&traveller, &token, &id).await?;
+    let seen = inbox(&shopper, &token, &id).await?;
     print("inbox (since the order was answered)", seen, "the order's notification is there");
     say!("done\n");
     Ok(())
@@ -221,15 +215,15 @@ fn state(order: &Value) -> &str {
     ["status", "state"].iter().find_map(|field| order[field].as_str()).unwrap_or("confirmed")
 }
 
-/// The admin is a command like any other: the gateway sends it at its first start, so log-in may
-/// have to wait for it.
-async fn log_in_admin(traveller: &Traveller, target: &Target) -> Result<String, JourneyError> {
+/// Logs in as the first admin. The gateway registers it by a command at its first start, so this
+/// may have to wait.
+async fn log_in_admin(shopper: &Shopper, target: &Target) -> Result<String, DemoError> {
     let path = &target.admin_password_file;
     let password = std::fs::read_to_string(path)
-        .map_err(|source| JourneyError::Password { path: path.display().to_string(), source })?;
+        .map_err(|source| DemoError::Password { path: path.display().to_string(), source })?;
     let begun = Instant::now();
     loop {
-        let session = traveller.log_in(&target.admin_email, password.trim()).await?;
+        let session = shopper.log_in(&target.admin_email, password.trim()).await?;
         if session.status == StatusCode::OK {
             print("log in as admin", session.took, &target.admin_email);
             return session.text("access_token");
@@ -241,21 +235,21 @@ async fn log_in_admin(traveller: &Traveller, target: &Target) -> Result<String, 
     }
 }
 
-/// A second start finds the products there; a shelf is filled up only when it is made.
-async fn stock_shelves(traveller: &Traveller, admin: &str) -> Result<(), JourneyError> {
+/// Adds the products and their stock. At a second start they exist and are left as they are.
+async fn stock_shelves(shopper: &Shopper, admin: &str) -> Result<(), DemoError> {
     for (sku, name, price_minor, pieces) in PRODUCTS {
-        let there = traveller.get(&format!("/v1/products/{sku}"), None).await?;
+        let there = shopper.get(&format!("/v1/products/{sku}"), None).await?;
         if there.status == StatusCode::OK {
-            print("look at a product", there.took, &format!("{name} is there"));
+            print("read a product", there.took, &format!("{name} is there"));
             continue;
         }
         let product =
             json!({ "sku": sku, "name": name, "price_minor": price_minor, "currency": "EUR" });
         let added =
-            traveller.command("/v1/products", Some(admin), product).await?.expect(&[200, 201])?;
+            shopper.command("/v1/products", Some(admin), product).await?.expect(&[200, 201])?;
         let stock = json!({ "quantity": pieces });
         let path = format!("/v1/products/{sku}/stock");
-        let received = traveller.command(&path, Some(admin), stock).await?.expect(&[200, 201])?;
+        let received = shopper.command(&path, Some(admin), stock).await?.expect(&[200, 201])?;
         print(
             "add a product, receive stock",
             added.took + received.took,
@@ -265,17 +259,17 @@ async fn stock_shelves(traveller: &Traveller, admin: &str) -> Result<(), Journey
     Ok(())
 }
 
-/// How long it takes until a notification about the order is in the inbox.
-async fn inbox(traveller: &Traveller, token: &str, order: &str) -> Result<Duration, JourneyError> {
+/// Waits for the order's notification in the inbox; returns how long that took.
+async fn inbox(shopper: &Shopper, token: &str, order: &str) -> Result<Duration, DemoError> {
     let begun = Instant::now();
     loop {
-        let inbox = traveller.get("/v1/notifications", Some(token)).await?.expect(&[200])?;
+        let inbox = shopper.get("/v1/notifications", Some(token)).await?.expect(&[200])?;
         if inbox.body.to_string().contains(order) {
             return Ok(begun.elapsed());
         }
         if begun.elapsed() > SEEN_MAX {
             let what = format!("no notification names {order}: {}", inbox.body);
-            return Err(JourneyError::Missing { step: inbox.step, what });
+            return Err(DemoError::Missing { step: inbox.step, what });
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
