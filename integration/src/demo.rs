@@ -203,10 +203,10 @@ pub async fn run(target: &Target) -> Result<(), DemoError> {
     if !listed.body.to_string().contains(&id) {
         return Err(missing(&format!("{id} is not in the very next list: {}", listed.body)));
     }
-    print("list orders", listed.took, &format!("{id} is there"));
+    print("list orders", listed.took, &format!("{id} is in the list"));
 
     let seen = inbox(&shopper, &token, &id).await?;
-    print("inbox (since the order was answered)", seen, "the order's notification is there");
+    print("inbox (since the order was answered)", seen, "has the order's notification");
     say!("done\n");
     Ok(())
 }
@@ -240,7 +240,7 @@ async fn stock_shelves(shopper: &Shopper, admin: &str) -> Result<(), DemoError> 
     for (sku, name, price_minor, pieces) in PRODUCTS {
         let there = shopper.get(&format!("/v1/products/{sku}"), None).await?;
         if there.status == StatusCode::OK {
-            print("read a product", there.took, &format!("{name} is there"));
+            print("read a product", there.took, &format!("{name} exists"));
             continue;
         }
         let product =

@@ -65,7 +65,7 @@ async fn service_is_not_ready_while_it_does_not_hear_from_the_broker() {
     // sessions may time out first, which is another reason.
     stack.signal("broker", "STOP").await.expect("it is stopped");
     wait_for_readiness(&url, 503, "no broker was heard from for 10 s").await;
-    stack.signal("broker", "CONT").await.expect("it goes on");
+    stack.signal("broker", "CONT").await.expect("it continues");
 
     wait_for_readiness(&url, 200, "").await;
 }

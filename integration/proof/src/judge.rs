@@ -36,7 +36,7 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
                 format!("command {id} was acknowledged, but is not in the log"),
             ));
         }
-        match ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes) {
+        match ledger.outcomes.get(id).map_or(&[][..], |seen| &seen.outcomes) {
             [] => broken.push(Violation::new(
                 'A',
                 Damage::Lost,
@@ -49,7 +49,7 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
             }
         }
     }
-    for (id, told) in &ledger.outcomes {
+    for (id, seen) in &ledger.outcomes {
         if !ledger.commands.contains_key(id) {
             broken.push(Violation::new(
                 'B',
@@ -57,7 +57,7 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
                 format!("outcome {id} has no command"),
             ));
         }
-        for outcome in told.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
+        for outcome in seen.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
             let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
             let version = match context {
                 "user" => ledger.users.aggregates.get(key).map(|(version, _)| *version),
@@ -85,7 +85,7 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
 fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
     let mut broken = Vec::new();
     for id in history.acknowledged() {
-        let outcomes = ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes);
+        let outcomes = ledger.outcomes.get(id).map_or(&[][..], |seen| &seen.outcomes);
         let doomed = history.is_doomed(id);
         // No command of the suite is as old as the dedupe horizon.
         for outcome in outcomes.iter().filter(|outcome| outcome.code.as_deref() == Some("expired"))
@@ -129,14 +129,14 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
 fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
     let known = |id: &str| id.parse().is_ok_and(|id: Uuid| ledger.commands.contains_key(&id));
     let of_nothing = ledger.letters.iter().filter(|(id, _)| !known(id));
-    let told = of_nothing.map(|(id, place)| {
+    let violations = of_nothing.map(|(id, place)| {
         Violation::new(
             'B',
             Damage::Doubled,
             format!("{place} is a dead letter of {id:?}, which is no command"),
         )
     });
-    told.collect()
+    violations.collect()
 }
 
 /// F: received = free + held by confirmed orders, nothing below zero, and every saga has ended.
@@ -183,16 +183,16 @@ fn received(event: &stock::Event) -> i64 {
 
 /// A, for consequences of commands: the customer is notified of each end of an order once.
 fn notified_once(ledger: &Ledger) -> Vec<Violation> {
-    let mut told: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
+    let mut notified: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
     for event in ledger.notifications.events.values().flatten() {
         if let notification::Event::NotificationRaised(raised) = event
             && raised.order_id.is_some()
         {
-            *told.entry((raised.order_id, raised.kind.as_str())).or_default() += 1;
+            *notified.entry((raised.order_id, raised.kind.as_str())).or_default() += 1;
         }
     }
     let mut broken = Vec::new();
-    for (what, times) in told.iter().filter(|(_, times)| **times > 1) {
+    for (what, times) in notified.iter().filter(|(_, times)| **times > 1) {
         broken.push(Violation::new(
             'A',
             Damage::Doubled,
@@ -206,7 +206,7 @@ fn notified_once(ledger: &Ledger) -> Vec<Violation> {
             order::Event::OrderCancelled(event) => (event.order_id, "ORDER_CANCELLED"),
             _ => continue,
         };
-        if !told.contains_key(&(Some(id), kind)) {
+        if !notified.contains_key(&(Some(id), kind)) {
             broken.push(Violation::new(
                 'A',
                 Damage::Lost,

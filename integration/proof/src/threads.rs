@@ -109,12 +109,12 @@ fn judge(service: &str, ages: &[(String, Duration)], turn_max: Duration) -> Vec<
         return vec![late(format!("{service} is ready, but has no worker and no projector"))];
     }
     let stuck = ages.iter().filter(|(_, age)| *age > turn_max);
-    let told = stuck.map(|(thread, age)| {
+    let violations = stuck.map(|(thread, age)| {
         late(format!(
             "{service} is ready, but its thread {thread} has been in one turn for {age:.1?}"
         ))
     });
-    told.collect()
+    violations.collect()
 }
 
 fn ages(metrics: &str) -> Vec<(String, Duration)> {
@@ -143,9 +143,10 @@ mod tests {
     #[test]
     fn thread_whose_turn_is_too_long_is_a_violation_that_names_it() {
         let broken = judge("order-0", &ages(METRICS), QUIET_TURN_MAX);
-        let told: Vec<_> = broken.iter().map(|one| (one.invariant, one.what.as_str())).collect();
+        let violations: Vec<_> =
+            broken.iter().map(|one| (one.invariant, one.what.as_str())).collect();
         assert_eq!(
-            told,
+            violations,
             [('J', "order-0 is ready, but its thread p.outcomes has been in one turn for 7.3s")]
         );
         assert_eq!(judge("order-0", &ages(METRICS), TURN_MAX), []);

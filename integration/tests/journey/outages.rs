@@ -8,7 +8,7 @@ use crate::support::{Judge, RECOVERY_MAX, Send, eventually, must, system, variab
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn the_registry_comes_back_with_the_same_ids() {
+async fn registry_that_was_killed_has_the_same_ids() {
     // Given what the registry knows
     let system = system().await;
     let admin = system.admin().await;
@@ -23,7 +23,7 @@ async fn the_registry_comes_back_with_the_same_ids() {
     })
     .await;
 
-    // When it is killed, then what runs goes on without it
+    // When it is killed, then running services continue without it
     system.control.kill("apicurio").await.expect("killed");
     ada.order(&[(&sku, 1)]).await;
 
@@ -43,7 +43,7 @@ async fn the_registry_comes_back_with_the_same_ids() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn an_emptied_redis_is_filled_again() {
+async fn redis_that_was_emptied_is_filled_again() {
     // Given orders, and a Redis that knows of them
     let system = system().await;
     let admin = system.admin().await;
@@ -63,7 +63,7 @@ async fn an_emptied_redis_is_filled_again() {
     let meanwhile = ada.client.place_order(&[(&sku, 1)]).wait(5).answer().await;
     meanwhile.expect_one_of(&[201, 202]);
 
-    // And when it is back, it is filled again and everything goes on
+    // And when it runs again, it is filled again and orders work
     system.restart("redis").await;
     eventually("orders are answered", RECOVERY_MAX, async || {
         ada.client.place_order(&[(&sku, 1)]).wait(5).answer().await.expect_code(201).map(drop)
@@ -98,14 +98,14 @@ async fn redis(command: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn postgres_restarted_is_found_again() {
+async fn postgres_that_was_killed_is_used_again_after_its_restart() {
     // Given a user, and an order
     let system = system().await;
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 100).await;
     let ada = system.user("Ada").await;
 
-    // When PostgreSQL is killed and comes back
+    // When PostgreSQL is killed and started again
     system.control.kill("postgres").await.expect("killed");
     let meanwhile = ada.client.place_order(&[(&sku, 1)]).answer().await;
     meanwhile.expect(202);

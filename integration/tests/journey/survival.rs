@@ -56,7 +56,7 @@ async fn kill_amid_orders(system: &System, part: &str) {
         for _ in 0..2 {
             // Kill it in the middle, when some orders are decided and more arrive.
             let before = end("order.events").await;
-            eventually("orders are on their way", RECOVERY_MAX, async || {
+            eventually("orders arrive", RECOVERY_MAX, async || {
                 let now = end("order.events").await;
                 must(now > before + 100, (before, now))
             })
@@ -93,7 +93,7 @@ async fn order_is_killed_amid_orders_and_nothing_is_lost_or_doubled() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn notification_is_killed_amid_orders_and_everyone_is_told_once() {
+async fn notification_is_killed_amid_orders_and_every_user_is_notified_once() {
     let system = system().await;
     kill_amid_orders(&system, "notification-0").await;
     let ada = system.user("Ada").await;
@@ -106,7 +106,7 @@ async fn notification_is_killed_amid_orders_and_everyone_is_told_once() {
 #[tokio::test]
 #[ignore = "needs the stack"]
 async fn user_is_killed_amid_registrations_and_each_is_decided_once() {
-    // Given people who register in a stream, two for each address
+    // Given a stream of registrations, two for each address
     let system = system().await;
     let register = async |n: usize| {
         let email = crate::support::any_email(&format!("n{n}"));
@@ -131,13 +131,13 @@ async fn user_is_killed_amid_registrations_and_each_is_decided_once() {
     let killing = async {
         let before = end("user.events").await;
         let begun = async || must(end("user.events").await > before + 30, "too few");
-        eventually("registrations are on their way", SEEN_MAX, begun).await;
+        eventually("registrations arrive", SEEN_MAX, begun).await;
         system.control.kill("user-0").await.expect("killed");
         system.restart("user-0").await;
     };
     let (pairs, ()) = join(registering, killing).await;
 
-    // Then of each two exactly one is registered
+    // Then exactly one of each two is registered
     let codec = codec().await;
     let outcomes = eventually("an outcome for each command", RECOVERY_MAX, async || {
         let outcomes = outcomes(&codec).await;
@@ -160,7 +160,7 @@ async fn user_is_killed_amid_registrations_and_each_is_decided_once() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn a_second_instance_shares_the_work_and_takes_it_over() {
+async fn second_instance_shares_the_work_and_takes_it_over() {
     // Given a second instance of the order service
     let system = system().await;
     let admin = system.admin().await;
@@ -168,7 +168,7 @@ async fn a_second_instance_shares_the_work_and_takes_it_over() {
     let ada = system.user("Ada").await;
     system.restart("order-1").await;
 
-    // When orders come in, then both work on them
+    // When orders arrive, then both instances decide some
     let worked = async |instance: &str| {
         let url = format!("{}/metrics", variable(&format!("MILLRACE_INNER_ORDER_{instance}")));
         let text = reqwest::get(url).await.expect("metrics").text().await.expect("text");
@@ -185,7 +185,7 @@ async fn a_second_instance_shares_the_work_and_takes_it_over() {
     })
     .await;
 
-    // When the first is killed, then the second does all of it
+    // When the first is killed, then the second decides all
     system.control.kill("order-0").await.expect("killed");
     eventually("eight orders in a row are confirmed", RECOVERY_MAX, async || {
         for _ in 0..8 {
@@ -195,10 +195,10 @@ async fn a_second_instance_shares_the_work_and_takes_it_over() {
     })
     .await;
 
-    // And when it comes back and the second leaves in order, they still are
+    // And when it runs again and the second stops in order, they still are
     system.restart("order-0").await;
     system.control.stop("order-1").await.expect("stopped");
-    eventually("orders go on", RECOVERY_MAX, async || {
+    eventually("orders are confirmed", RECOVERY_MAX, async || {
         ada.client.place_order(&[(&sku, 1)]).wait(5).answer().await.expect_code(201).map(drop)
     })
     .await;

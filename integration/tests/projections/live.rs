@@ -9,7 +9,7 @@ use crate::support::Bench;
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn the_live_stream_goes_on_where_a_reader_stood_and_tells_of_what_is_cut_off() {
+fn live_stream_continues_at_a_position_and_resets_one_that_was_trimmed() {
     let bench = Bench::new(8);
     let feed = bench.one("live-user");
     let mut members = [bench.member("l", &*feed)];
@@ -19,14 +19,13 @@ fn the_live_stream_goes_on_where_a_reader_stood_and_tells_of_what_is_cut_off() {
         let batch = bench.wait(bench.live.read(&start, Duration::ZERO)).expect("a batch");
         (batch.entries.len() == 2).then_some(batch)
     });
-    // then personal fields are for their owner
+    // then only the owner gets personal fields
     let entry = &first.entries[1];
     assert_eq!((&*entry.kind, entry.owner, entry.version), ("UserRegistered", Some(uuid(1)), 2));
     assert_eq!(entry.data["email"], "ada@example.org");
     assert_ne!(entry.masked["email"], "ada@example.org");
     assert!(!first.reset && !entry.data.to_string().contains("f1"));
-    // when there is more, a reader that stood there gets just that, also from the text of its
-    // position
+    // when there are more events, a reader continues at its position, also if that was text
     let stood = first.positions.to_string().parse().expect("positions");
     assert_eq!(bench.wait(bench.live.end()).expect("the end"), stood);
     let renamed = user::NameChanged { user_id: uuid(1), name: "Ada L.".to_owned() };
@@ -41,7 +40,7 @@ fn the_live_stream_goes_on_where_a_reader_stood_and_tells_of_what_is_cut_off() {
         reading.join().expect("a batch")
     });
     assert_eq!(more.entries.iter().map(|entry| &*entry.kind).collect::<Vec<_>>(), ["NameChanged"]);
-    // when the stream was cut off behind the last, who has not read that far is told
+    // when the stream is trimmed, a reader with an older position gets a reset
     bench.command(&["XTRIM", &format!("live:user.events:{partition}"), "MAXLEN", "1"]);
     let late = bench.wait(bench.live.read(&start, Duration::ZERO)).expect("a batch");
     assert!(late.reset && late.entries.is_empty());

@@ -11,7 +11,7 @@ use crate::support::Bench;
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn what_redis_loses_is_there_again() {
+fn data_that_redis_has_lost_is_rebuilt() {
     let bench = Bench::new(6);
     let names = ["hot-products", "unread", "live-order", "live-notification"];
     let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();
@@ -33,10 +33,10 @@ fn what_redis_loses_is_there_again() {
     let before = bench.until(&mut members, "all of it", look);
     // when all is gone
     bench.command(&["FLUSHDB"]);
-    // then it comes back by itself
+    // then it is rebuilt
     let after = bench.until(&mut members, "all of it again", look);
     assert_eq!(before, after);
-    // when one product alone is gone, its next event shows it, and the partition is read anew
+    // when one product is deleted, its next event reveals that, and the partition is read again
     bench.command(&["DEL", "product:tea"]);
     received(&bench, "tea", 3);
     let tea = bench.until(&mut members, "the product again", || {
@@ -47,7 +47,7 @@ fn what_redis_loses_is_there_again() {
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn an_erased_projection_is_built_anew_and_is_the_same() {
+fn erased_projection_is_rebuilt_and_equal() {
     let bench = Bench::new(7);
     let names = ["users", "orders", "products", "notifications", "recipients"];
     let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();
@@ -90,7 +90,7 @@ fn an_erased_projection_is_built_anew_and_is_the_same() {
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn what_ended_long_ago_is_removed_from_every_store_and_its_key_begins_anew() {
+fn ended_resources_are_removed_after_their_retention_and_their_keys_can_be_used_again() {
     let bench = Bench::new(11);
     let names = ["users", "outcomes", "orders", "notifications", "recipients", "unread"];
     let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();
@@ -142,7 +142,7 @@ fn what_ended_long_ago_is_removed_from_every_store_and_its_key_begins_anew() {
         (done && gone && outcome.is_some() && session.is_some()).then_some(())
     });
 
-    // when another order follows under a key that has ended, without its having been removed
+    // when another order follows under a key that has ended but was not removed
     placed(&bench, uuid(43), uuid(2), 1_000_000_000);
     bench.until(&mut members, "the key anew", || {
         let order = bench.wait(bench.documents.order(uuid(43))).expect("an answer")?;
@@ -159,7 +159,7 @@ fn what_ended_long_ago_is_removed_from_every_store_and_its_key_begins_anew() {
     let again = projections.iter().map(|one| bench.wait(one.remove(retention)).expect("an answer"));
     assert_eq!(again.sum::<usize>(), 0);
 
-    // then what has not ended is there, and the rest is not
+    // then what has not ended exists, and the rest does not
     let is_there = [
         bench.wait(bench.people.user(uuid(1))).expect("an answer").is_some(),
         bench.wait(bench.people.user(uuid(2))).expect("an answer").is_some(),
@@ -173,7 +173,7 @@ fn what_ended_long_ago_is_removed_from_every_store_and_its_key_begins_anew() {
         bench.wait(recipients.find(uuid(2))).expect("an answer").is_some(),
     ];
     assert_eq!(is_there, [false, true, false, true, false, false, true, false, true, true]);
-    // and a key that is used again begins anew
+    // and a key that is used again begins at version 1
     registered(&bench, uuid(1), "f3");
     placed(&bench, uuid(41), uuid(2), 20);
     bench.until(&mut members, "both keys anew", || {

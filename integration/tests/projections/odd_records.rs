@@ -13,8 +13,8 @@ fn text_with_a_nul_is_stored_without_it_and_what_follows_is_applied() {
     let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();
     let mut members: Vec<_> =
         projections.iter().map(|one| bench.member(one.name(), &**one)).collect();
-    // given an outcome as an operator's headers make it, and an address's fingerprint longer than
-    // an index takes
+    // given an outcome of an operator's command, and a fingerprint that is longer than an index
+    // allows
     let odd = |text: &str| format!("{text}\0");
     let outcome = schemas::Outcome {
         command_type: odd("type"),
@@ -44,7 +44,7 @@ fn text_with_a_nul_is_stored_without_it_and_what_follows_is_applied() {
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn unreadable_record_is_a_dead_letter_in_every_store_and_its_partition_goes_on() {
+fn unreadable_record_is_a_dead_letter_in_every_store_and_its_partition_continues() {
     let bench = Bench::new(10);
     let names = ["users", "recipients", "live-user"];
     let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();
@@ -58,14 +58,14 @@ fn unreadable_record_is_a_dead_letter_in_every_store_and_its_partition_goes_on()
         redpanda::log::Headers::default(),
     );
     registered(&bench, uuid(1), "f1");
-    // then all three have what follows it
+    // then all three have the next event
     let recipients = projections::mongo::Recipients::new(bench.mongo.clone());
     bench.until(&mut members, "the user everywhere", || {
         let user = bench.wait(bench.people.user(uuid(1))).expect("an answer")?;
         let recipient = bench.wait(recipients.find(uuid(1))).expect("an answer");
         let live =
             bench.wait(bench.live.read(&Default::default(), Duration::ZERO)).expect("a batch");
-        // Whoever reads the stream from its beginning is told that an event is missing.
+        // A reader of the stream from its beginning gets a reset, because an event is missing.
         (user.version == 2 && recipient.is_some() && live.reset).then_some(())
     });
     let partitions: Vec<_> =

@@ -14,7 +14,7 @@ fn orders_are_listed_newest_first_with_a_stable_cursor_and_their_history() {
     let bench = Bench::new(3);
     let orders = bench.one("orders");
     let mut members = [bench.member("o", &*orders)];
-    // given five orders, two of them of one millisecond
+    // given five orders, two of them in one millisecond
     for (number, at) in [(1, 10), (2, 20), (3, 20), (4, 30), (5, 40)] {
         placed(&bench, uuid(number), uuid(77), at);
     }
@@ -27,7 +27,7 @@ fn orders_are_listed_newest_first_with_a_stable_cursor_and_their_history() {
         });
         versions.collect::<Option<Vec<_>>>().filter(|versions| versions[3] == 3)
     });
-    // when they are read page by page, while another comes
+    // when they are read page by page, while another is placed
     let first = bench.wait(bench.documents.orders(uuid(77), None, 2)).expect("a page");
     placed(&bench, uuid(7), uuid(77), 60);
     bench.until(&mut members, "another", || {
@@ -35,7 +35,7 @@ fn orders_are_listed_newest_first_with_a_stable_cursor_and_their_history() {
     });
     let second = bench.wait(bench.documents.orders(uuid(77), first.next, 2)).expect("a page");
     let third = bench.wait(bench.documents.orders(uuid(77), second.next, 2)).expect("a page");
-    // then none is missing or doubled
+    // then none is missing or repeated
     let ids: Vec<_> = [first.items, second.items, third.items]
         .concat()
         .iter()
@@ -55,7 +55,7 @@ fn orders_are_listed_newest_first_with_a_stable_cursor_and_their_history() {
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn a_gap_stops_its_partition_where_it_is_and_no_other() {
+fn gap_stops_its_partition_and_no_other() {
     let bench = Bench::new(4);
     let orders = bench.one("orders");
     let mut members = [bench.member("o", &*orders)];
@@ -83,7 +83,7 @@ fn a_gap_stops_its_partition_where_it_is_and_no_other() {
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn two_members_that_both_believe_to_be_the_owner_change_nothing_twice() {
+fn two_members_that_both_act_as_the_owner_apply_nothing_twice() {
     let bench = Bench::new(5);
     let names = ["users", "orders", "unread", "hot-products", "live-order"];
     let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();

@@ -9,12 +9,12 @@ use crate::support::Bench;
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn people_log_in_with_what_was_projected_until_they_leave() {
+fn log_in_uses_the_projection_until_the_account_is_deactivated() {
     let bench = Bench::new(1);
     let (users, credentials) = (bench.one("users"), bench.one("credentials"));
     let mut members = [bench.member("u", &*users), bench.member("c", &*credentials)];
     let (id, session) = (uuid(1), uuid(2));
-    // given someone who has registered and logged in
+    // given a user who has registered and logged in
     registered(&bench, id, "f1");
     let credential = |hash: &str, credential_version| user::Credential {
         user_id: id,
@@ -44,7 +44,7 @@ fn people_log_in_with_what_was_projected_until_they_leave() {
     bench.until(&mut members, "a session", || {
         bench.wait(bench.people.session(session)).expect("an answer")
     });
-    // when they change the address, and another takes the old one before that is known
+    // when the address changes, and another user registers the old one before that is projected
     registered(&bench, uuid(9), "f1");
     let (email, email_fingerprint) = ("b@example.org".to_owned(), "f2".to_owned());
     let former_fingerprint = "f1".to_owned();
@@ -66,7 +66,7 @@ fn people_log_in_with_what_was_projected_until_they_leave() {
     bench.until(&mut members, "the new address", || {
         bench.wait(bench.people.login("f2")).expect("an answer")
     });
-    // when they leave
+    // when the account is deactivated
     let left = user::UserDeactivated {
         user_id: id,
         email_fingerprint: "f2".to_owned(),
@@ -88,11 +88,12 @@ fn people_log_in_with_what_was_projected_until_they_leave() {
 
 #[test]
 #[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-fn the_first_outcome_of_a_command_stays_and_those_who_wait_are_told() {
+fn first_outcome_of_a_command_stays_and_waiting_readers_are_notified() {
     let bench = Bench::new(2);
     let outcomes = bench.one("outcomes");
     let mut members = [bench.member("o", &*outcomes)];
-    // A notice may be lost, above all before the listener is connected; not all of twenty.
+    // A notification may be lost, above all before the listener is connected, but not all of
+    // twenty.
     let told = (1..=20).any(|number| {
         let mut notice = bench.notices.subscribe(uuid(number));
         outcome(&bench, uuid(number), None);

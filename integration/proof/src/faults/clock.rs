@@ -91,10 +91,10 @@ fn build(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
 
 /// How far the clock of a program with this environment is wrong, in seconds.
 fn off_by(clock: &[(&str, &str)]) -> anyhow::Result<i64> {
-    let told =
+    let printed =
         Command::new("date").arg("+%s").envs(clock.iter().copied()).output().context("date")?;
-    let told: i64 =
-        String::from_utf8_lossy(&told.stdout).trim().parse().context("what date says")?;
+    let printed: i64 =
+        String::from_utf8_lossy(&printed.stdout).trim().parse().context("what date says")?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    Ok(told - i64::try_from(now)?)
+    Ok(printed - i64::try_from(now)?)
 }

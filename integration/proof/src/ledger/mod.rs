@@ -151,12 +151,12 @@ impl Ledger {
                 self.see(record, &key());
                 let value = record.value.as_deref().context("an outcome without a value")?;
                 let outcome = Outcome::decode(codec, value)?;
-                let told = self.outcomes.entry(outcome.command_id).or_default();
-                if told.outcomes.is_empty() {
-                    told.at_ms = record.timestamp_ms;
+                let seen = self.outcomes.entry(outcome.command_id).or_default();
+                if seen.outcomes.is_empty() {
+                    seen.at_ms = record.timestamp_ms;
                 }
-                if !told.outcomes.contains(&outcome) {
-                    told.outcomes.push(outcome);
+                if !seen.outcomes.contains(&outcome) {
+                    seen.outcomes.push(outcome);
                 }
             }
             "dead" => {

@@ -19,8 +19,8 @@ impl Stores {
         let rows = postgres.query("SELECT command_id, verdict, version FROM outcomes", &[]).await?;
         let stored: HashMap<Uuid, (String, i64)> =
             rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
-        for (id, told) in &ledger.outcomes {
-            let first = told
+        for (id, seen) in &ledger.outcomes {
+            let first = seen
                 .outcomes
                 .first()
                 .map(|outcome| (outcome.verdict.as_str().to_owned(), outcome.version));

@@ -22,13 +22,13 @@ const CONTROL_MAX: Duration = Duration::from_secs(25);
 const READER_MAX: Duration = Duration::from_secs(3);
 
 /// How often the suite prints what it waits for.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 impl Suite {
     /// Judges until no invariant is broken, or until the time limit.
     pub(super) async fn judge(&mut self, since: Instant) -> anyhow::Result<Vec<Violation>> {
         let limit = if self.options.mutant.is_some() { CONTROL_MAX } else { RECOVERY_MAX };
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         loop {
             let broken = self.look().await;
             let late = since.elapsed() > limit;
@@ -48,8 +48,8 @@ impl Suite {
                     return Ok(vec![Violation::new('H', Damage::Late, what)]);
                 }
                 not_yet => {
-                    if told.elapsed() > TELL_EVERY {
-                        told = Instant::now();
+                    if reported.elapsed() > REPORT_EVERY {
+                        reported = Instant::now();
                         let (count, first) = match not_yet {
                             Ok(broken) => (
                                 broken.len(),
@@ -99,9 +99,9 @@ impl Suite {
 
     /// The longest wait of a command for its outcome, in seconds.
     pub(super) fn longest(&self, earlier: &HashSet<uuid::Uuid>) -> f64 {
-        let waited = |(id, told): (&uuid::Uuid, &crate::ledger::SeenOutcomes)| {
+        let waited = |(id, seen): (&uuid::Uuid, &crate::ledger::SeenOutcomes)| {
             let sent = self.ledger.commands.get(id).filter(|_| !earlier.contains(id))?;
-            Some(told.at_ms - sent.at_ms)
+            Some(seen.at_ms - sent.at_ms)
         };
         let longest = self.ledger.outcomes.iter().filter_map(waited).max().unwrap_or(0);
         std::time::Duration::from_millis(u64::try_from(longest).unwrap_or(0)).as_secs_f64()

@@ -54,8 +54,8 @@ pub(crate) async fn one_broker(
         .step("the same again, nothing changed", async {
             let before = ids(docker).await?;
             docker.compose(&["up", "-d", "--build", "--wait"]).await?;
-            ensure!(ids(docker).await? == before, "a container was made anew");
-            Ok("no container was made anew".to_owned())
+            ensure!(ids(docker).await? == before, "a container was created again");
+            Ok("no container was created again".to_owned())
         })
         .await?;
     report.step("the README's tour, typed", readme::tour(docker)).await?;
@@ -92,7 +92,10 @@ pub(crate) async fn one_broker(
         })
         .await?;
     report
-        .step("`gateway-0` made anew behind nginx, `gateway-1` stopped", renewed_gateway(docker))
+        .step(
+            "`gateway-0` created again behind nginx, `gateway-1` stopped",
+            renewed_gateway(docker),
+        )
         .await?;
     report.step("`docker compose down`, `up --wait`", down_and_up(docker, shop, &order)).await?;
     report.step("`docker compose down -v`", dropped(docker)).await
@@ -105,7 +108,7 @@ async fn down_and_up(docker: &Docker, shop: Shop, order: &str) -> anyhow::Result
     let shop = shop.again("localhost").await?;
     shop.has(order).await?;
     shop.order().await?;
-    Ok(format!("{seen}; the order of before is there, and the next one is confirmed"))
+    Ok(format!("{seen}; the earlier order exists, and the next one is confirmed"))
 }
 
 async fn ids(docker: &Docker) -> anyhow::Result<Vec<String>> {
