@@ -18,7 +18,7 @@ async fn register(registry: &str, subject: &str) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 async fn registry_that_was_killed_has_the_same_ids_after_a_restart() {
     let stack = Control::from_env().expect("a stack");
     let registry = std::env::var("MILLRACE_REGISTRY_URL").expect("MILLRACE_REGISTRY_URL");

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod ledger;
 pub mod load;
 pub mod mail;
+pub mod proxied;
 pub mod proxy;
 pub mod reader;
 pub mod stores;

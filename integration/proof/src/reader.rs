@@ -1,6 +1,6 @@
-//! A client that reads all the time: one `kcat` process for each topic, read committed, while faults
-//! happen. The suite compares what it wrote to its files with the log afterwards. It judges nothing,
-//! and its processes never outlive the suite, however the suite ends.
+//! A client that reads all the time: one `kcat` process for each topic, read committed, while
+//! faults happen. The suite compares what it wrote to its files with the log afterwards. It judges
+//! nothing, and its processes never outlive the suite, however the suite ends.
 
 use std::{
     fs::File,

@@ -18,6 +18,7 @@ use crate::{
     ledger::{Damage, Violation},
     load::Load,
     mail::Mail,
+    proxied::Proxied,
     proxy::{Protocol, Proxy},
     stores::Stores,
     threads::Threads,
@@ -52,33 +53,6 @@ pub struct World {
     pub mutant: Option<&'static str>,
     /// The folder for histories.
     pub out: PathBuf,
-}
-
-/// A server with a proxy in front of it, for services that are started to use it.
-pub struct Proxied {
-    /// The server's name in the stack.
-    pub server: &'static str,
-    /// The proxy.
-    pub proxy: Proxy,
-    /// The variable that names the server to a service, and its value if the service is to use the
-    /// proxy.
-    pub through: (&'static str, String),
-}
-
-impl Proxied {
-    async fn store(
-        server: &'static str,
-        variable: &'static str,
-        url: &str,
-        protocol: Protocol,
-        host: &str,
-    ) -> anyhow::Result<Self> {
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let at = rest.split(['/', '?']).next().unwrap_or(rest).rsplit('@').next().unwrap_or(rest);
-        let proxy = Proxy::start(&[(&format!("{host}:0"), at)], protocol).await?;
-        let through = (variable, url.replace(at, &proxy.at()));
-        Ok(Self { server, proxy, through })
-    }
 }
 
 /// Reads a variable that the stack sets.

@@ -47,7 +47,9 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_values_t = [5, 100])]
     commit_ms: Vec<u64>,
     /// The contenders
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::Engine, Contender::Streams, Contender::BareLoop])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [
+        Contender::Engine, Contender::Streams, Contender::BareLoop,
+    ])]
     contenders: Vec<Contender>,
     /// The file for the result as JSON
     #[arg(long, default_value = ".millrace/bench/latency.json")]

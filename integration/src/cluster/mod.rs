@@ -1,7 +1,7 @@
 //! What an administrator does to a cluster: finds leaders and coordinators, moves them, changes a
-//! topic's settings, and writes a record with a chosen timestamp. Tests use it to prove that clients
-//! survive such changes. It asks the brokers past the gate, because Redpanda has no ElectLeaders. It is
-//! no client: it reads no record and opens a connection for each request.
+//! topic's settings, and writes a record with a chosen timestamp. Tests use it to prove that
+//! clients survive such changes. It asks the brokers past the gate, because Redpanda has no
+//! ElectLeaders. It is no client: it reads no record and opens a connection for each request.
 
 mod ask;
 mod leaders;

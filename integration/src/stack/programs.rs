@@ -1,6 +1,6 @@
-//! The one list of Millrace's own programs. Ports, parts, health checks, Prometheus' targets, users of
-//! a secured stack, the fault suite and the tests of compose.yaml follow from it: a new service is one
-//! row here, its topology, and its entries in `compose.yaml` and its list of targets, which
+//! The one list of Millrace's own programs. Ports, parts, health checks, Prometheus' targets, users
+//! of a secured stack, the fault suite and the tests of compose.yaml follow from it: a new service
+//! is one row here, its topology, and its entries in `compose.yaml` and its list of targets, which
 //! `tests/compose` compares with this. Provisioning, which runs once, and the servers are parts of
 //! their own.
 
@@ -30,8 +30,8 @@ pub enum Store {
 /// A program that runs until it is stopped.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// The name of the binary, of its Prometheus job and of its user in a secured cluster. The names
-    /// of its instances begin with it.
+    /// The name of the binary, of its Prometheus job and of its user in a secured cluster. The
+    /// names of its instances begin with it.
     pub name: &'static str,
     /// What it does.
     pub role: Role,

@@ -11,7 +11,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use super::secrets::{random_hex, write_new};
 use super::{Layout, PROGRAMS, StackError};
 
-/// The user that may do everything: that of the tests, and of the program that creates access rules.
+/// The user that may do everything: that of the tests, and of the program that creates access
+/// rules.
 pub const ADMIN: &str = "admin";
 /// A user that no rule allows anything.
 pub const STRANGER: &str = "stranger";

@@ -1,4 +1,5 @@
-//! A client that sends single requests of Kafka's protocol, and a transactional producer made of them.
+//! A client that sends single requests of Kafka's protocol, and a transactional producer made of
+//! them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

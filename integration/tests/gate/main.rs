@@ -1,6 +1,6 @@
-//! The gate on a real broker: requests as clients send them, and the answers that Redpanda's rules cause.
-//! Run under `stack run`, as integration/test does; `--servers-only` is enough. Each test has its own
-//! topics, groups and transactional ids.
+//! The gate on a real broker: requests as clients send them, and the answers that Redpanda's rules
+//! cause. Run under `stack run`, as integration/test does; `--servers-only` is enough. Each test
+//! has its own topics, groups and transactional ids.
 
 mod client;
 

@@ -1,5 +1,5 @@
-//! Servers that are killed, emptied or restarted: requests are answered meanwhile as far as they can
-//! be, and the system recovers by itself.
+//! Servers that are killed, emptied or restarted: requests are answered meanwhile as far as they
+//! can be, and the system recovers by itself.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -163,7 +163,7 @@ fn sales() -> BTreeMap<String, Vec<(String, i32, i64)>> {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration --test printed -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn walkthrough_is_as_printed_and_orders_continue() {
     are_built(&["schemas", "examples/sales", "examples/takings", "examples/orders"]);
     let scratch = tempfile::tempdir().expect("a folder");

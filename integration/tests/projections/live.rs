@@ -8,7 +8,7 @@ use crate::stories::{registered, uuid};
 use crate::support::Bench;
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn live_stream_continues_at_a_position_and_resets_one_that_was_trimmed() {
     let bench = Bench::new(8);
     let feed = bench.one("live-user");

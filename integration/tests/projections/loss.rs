@@ -10,7 +10,7 @@ use crate::stories::{
 use crate::support::Bench;
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn data_that_redis_has_lost_is_rebuilt() {
     let bench = Bench::new(6);
     let names = ["hot-products", "unread", "live-order", "live-notification"];
@@ -46,7 +46,7 @@ fn data_that_redis_has_lost_is_rebuilt() {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn erased_projection_is_rebuilt_and_equal() {
     let bench = Bench::new(7);
     let names = ["users", "orders", "products", "notifications", "recipients"];
@@ -89,7 +89,7 @@ fn erased_projection_is_rebuilt_and_equal() {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn ended_resources_are_removed_after_their_retention_and_their_keys_can_be_used_again() {
     let bench = Bench::new(11);
     let names = ["users", "outcomes", "orders", "notifications", "recipients", "unread"];

@@ -1,4 +1,5 @@
-//! The projections over real stores: what is read, who may write, and what happens when data is lost.
+//! The projections over real stores: what is read, who may write, and what happens when data is
+//! lost.
 
 mod live;
 mod loss;

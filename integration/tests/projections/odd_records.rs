@@ -6,7 +6,7 @@ use crate::stories::{registered, uuid};
 use crate::support::Bench;
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn text_with_a_nul_is_stored_without_it_and_what_follows_is_applied() {
     let bench = Bench::new(9);
     let names = ["outcomes", "users"];
@@ -43,7 +43,7 @@ fn text_with_a_nul_is_stored_without_it_and_what_follows_is_applied() {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn unreadable_record_is_a_dead_letter_in_every_store_and_its_partition_continues() {
     let bench = Bench::new(10);
     let names = ["users", "recipients", "live-user"];

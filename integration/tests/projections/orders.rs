@@ -9,7 +9,7 @@ use crate::stories::{cancelled, confirmed, placed, product, raised, received, re
 use crate::support::Bench;
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn orders_are_listed_newest_first_with_a_stable_cursor_and_their_history() {
     let bench = Bench::new(3);
     let orders = bench.one("orders");
@@ -54,7 +54,7 @@ fn orders_are_listed_newest_first_with_a_stable_cursor_and_their_history() {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn gap_stops_its_partition_and_no_other() {
     let bench = Bench::new(4);
     let orders = bench.one("orders");
@@ -82,7 +82,7 @@ fn gap_stops_its_partition_and_no_other() {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn two_members_that_both_act_as_the_owner_apply_nothing_twice() {
     let bench = Bench::new(5);
     let names = ["users", "orders", "unread", "hot-products", "live-order"];

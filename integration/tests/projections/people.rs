@@ -8,7 +8,7 @@ use crate::stories::{outcome, registered, uuid};
 use crate::support::Bench;
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn log_in_uses_the_projection_until_the_account_is_deactivated() {
     let bench = Bench::new(1);
     let (users, credentials) = (bench.one("users"), bench.one("credentials"));
@@ -87,7 +87,7 @@ fn log_in_uses_the_projection_until_the_account_is_deactivated() {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn first_outcome_of_a_command_stays_and_waiting_readers_are_notified() {
     let bench = Bench::new(2);
     let outcomes = bench.one("outcomes");

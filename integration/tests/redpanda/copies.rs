@@ -121,7 +121,7 @@ fn copying_process() {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run --servers-only -- cargo test -p integration --test redpanda -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn each_record_is_copied_once_although_a_member_dies_at_each_step() {
     const RECORDS: usize = 300;
     let place = TestTopics::new();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::project::{ADDED, OLD, Project, ask, setting};
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration --test schemas -- --ignored`"]
+#[ignore = "needs the stack: integration/test"]
 fn plan_is_applied_once_and_nothing_remains_to_do() {
     let project = Project::new();
     let kept = project.path("plan.json");

@@ -1,6 +1,7 @@
-//! The boundaries between the crates: which crate may use which, which may name a Kafka client, which
-//! crates the domain is made of, where `unsafe` may be, and what is at the top of the repository. Needs
-//! no stack and starts nothing but cargo. To move a boundary, change the design first, then these lists.
+//! The boundaries between the crates: which crate may use which, which may name a Kafka client,
+//! which crates the domain is made of, where `unsafe` may be, and what is at the top of the
+//! repository. Needs no stack and starts nothing but cargo. To move a boundary, change the design
+//! first, then these lists.
 
 mod contents;
 mod crates;

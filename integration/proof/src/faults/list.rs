@@ -1,4 +1,5 @@
-//! The list of all faults. A fault is one entry here and one function in the file of what it happens to.
+//! The list of all faults. A fault is one entry here and one function in the file of what it
+//! happens to.
 
 use super::clock::clock_off;
 use super::mails::mail_slow;

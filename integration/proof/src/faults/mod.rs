@@ -1,5 +1,5 @@
-//! The faults. Each happens in the middle of a stream of commands and leaves a system behind in which
-//! everything runs. None judges what came of it.
+//! The faults. Each happens in the middle of a stream of commands and leaves a system behind in
+//! which everything runs. None judges what came of it.
 
 mod brokers;
 mod clock;
@@ -93,8 +93,8 @@ impl Fault {
     }
 }
 
-/// The first instance of a service by chance: every second time of the order service, which does the
-/// most.
+/// The first instance of a service by chance: every second time of the order service, which does
+/// the most.
 fn service(rng: &mut StdRng) -> String {
     let mut names = first_services();
     names.resize_with(2 * (names.len() - 1), || "order-0".to_owned());

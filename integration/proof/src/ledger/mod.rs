@@ -1,6 +1,6 @@
 //! What the topics hold, read committed and folded from the beginning by the domain's own rules. It
-//! shares nothing with what the engine remembers, writes nothing, and judges only what can never become
-//! right: a version that is missing or comes twice.
+//! shares nothing with what the engine remembers, writes nothing, and judges only what can never
+//! become right: a version that is missing or comes twice.
 
 mod fold;
 mod violation;

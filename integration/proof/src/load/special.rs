@@ -1,5 +1,5 @@
-//! Commands that a fault sends beside the stream: unreadable, oversized, repeated, stamped with another
-//! time, or written by another program.
+//! Commands that a fault sends beside the stream: unreadable, oversized, repeated, stamped with
+//! another time, or written by another program.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

@@ -1,7 +1,7 @@
-//! A proxy between programs and a server, or the brokers of a cluster. It understands just enough of the
-//! server's protocol to know when something is committed: Kafka's EndTxn, PostgreSQL's COMMIT, a write of
-//! MongoDB's, a script of Redis' that has written. It cuts, delays, drops or keeps that answer, or lets
-//! the request for it arrive when nobody waits for it any more.
+//! A proxy between programs and a server, or the brokers of a cluster. It understands just enough
+//! of the server's protocol to know when something is committed: Kafka's EndTxn, PostgreSQL's
+//! COMMIT, a write of MongoDB's, a script of Redis' that has written. It cuts, delays, drops or
+//! keeps that answer, or lets the request for it arrive when nobody waits for it any more.
 
 mod link;
 mod protocol;

@@ -1,5 +1,5 @@
-//! Watches the positions of projections while faults happen: they never go back. Positions in Redis are
-//! not watched, because Redis may be emptied.
+//! Watches the positions of projections while faults happen: they never go back. Positions in Redis
+//! are not watched, because Redis may be emptied.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

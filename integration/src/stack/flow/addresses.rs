@@ -1,5 +1,5 @@
-//! Prints where a running system can be reached, for `stack up`. It prints no secret, only the paths
-//! of their files.
+//! Prints where a running system can be reached, for `stack up`. It prints no secret, only the
+//! paths of their files.
 
 use crate::stack::parts;
 use crate::stack::parts::Setup;

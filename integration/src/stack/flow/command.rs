@@ -1,5 +1,5 @@
-//! Runs the command of `stack run` in the terminal's foreground, with the addresses of the whole system
-//! in its environment.
+//! Runs the command of `stack run` in the terminal's foreground, with the addresses of the whole
+//! system in its environment.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,6 +1,7 @@
-//! What the commands of `stack` do. `up` starts the system on the well-known ports, runs a demo order
-//! and stays until Ctrl-C. `run` starts it on free ports with fresh data, runs a command against it,
-//! stops everything and ends as the command ended. Both stop in reverse order; a second Ctrl-C kills.
+//! What the commands of `stack` do. `up` starts the system on the well-known ports, runs a demo
+//! order and stays until Ctrl-C. `run` starts it on free ports with fresh data, runs a command
+//! against it, stops everything and ends as the command ended. Both stop in reverse order; a second
+//! Ctrl-C kills.
 
 mod addresses;
 mod command;
@@ -47,8 +48,8 @@ pub struct Up {
     /// Put the gate in front of the broker, which makes Kafka answer as Redpanda does
     #[arg(long)]
     pub redpanda_rules: bool,
-    /// TLS, users and access rules on every server, with a certificate authority of its own; without
-    /// the gate, which can't read TLS. Needs data of its own: --fresh, or another --data
+    /// TLS, users and access rules on every server, with a certificate authority of its own;
+    /// without the gate, which can't read TLS. Needs data of its own: --fresh, or another --data
     #[arg(long, conflicts_with = "redpanda_rules")]
     pub secured: bool,
     /// Add no products and run no demo order
@@ -193,8 +194,8 @@ fn secure(setup: &mut Setup) -> Result<(), StackError> {
     Ok(())
 }
 
-/// Keeps the parts that `names` chooses, or all if it is empty. Clients reach the broker through the
-/// gate, so the gate comes with the broker.
+/// Keeps the parts that `names` chooses, or all if it is empty. Clients reach the broker through
+/// the gate, so the gate comes with the broker.
 fn only(mut parts: Vec<Part>, names: &[String]) -> Result<Vec<Part>, StackError> {
     if let Some(unknown) = names.iter().find(|name| parts.iter().all(|part| part.name != **name)) {
         let known = parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");

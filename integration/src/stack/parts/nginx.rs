@@ -46,7 +46,8 @@ http {{
     scgi_temp_path {dir}/scgi;
     include {balancer};
 
-    # Schema registry: Confluent's API at the root, where clients and rpk expect it. The path is passed unchanged, with its escapes.
+    # Schema registry: Confluent's API at the root, where clients and rpk expect it. The path is
+    # passed unchanged, with its escapes.
     server {{
         listen {registry}{scheme};
 {encryption}        client_max_body_size 1m;

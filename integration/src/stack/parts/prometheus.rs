@@ -1,5 +1,6 @@
-//! Prometheus with the configuration and rules of `grafana/prometheus`, which compose mounts too. Only
-//! the targets differ: this file writes them, and compose has its own in `targets/compose.json`.
+//! Prometheus with the configuration and rules of `grafana/prometheus`, which compose mounts too.
+//! Only the targets differ: this file writes them, and compose has its own in
+//! `targets/compose.json`.
 
 use super::{Setup, make, program, write};
 use crate::stack::ports::local;

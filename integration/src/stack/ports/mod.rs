@@ -1,7 +1,7 @@
 //! Which port serves what. The public ports are the well-known ones and never move silently. The
 //! internal ones are on loopback and move to the next free port. All are below the range that the
-//! kernel gives to outgoing connections, so that none is taken between choosing and binding it. This
-//! file binds nothing for good.
+//! kernel gives to outgoing connections, so that none is taken between choosing and binding it.
+//! This file binds nothing for good.
 
 mod brokers;
 

@@ -1,5 +1,5 @@
-//! Runs the parts: starts them stage by stage, waits until each is ready, notices deaths and stops all
-//! of them in reverse order. In `up` it restarts a part that dies by itself, as compose's
+//! Runs the parts: starts them stage by stage, waits until each is ready, notices deaths and stops
+//! all of them in reverse order. In `up` it restarts a part that dies by itself, as compose's
 //! `unless-stopped` does. In tests it restarts nothing, so that a test sees exactly what it caused.
 
 mod restarts;

@@ -1,4 +1,5 @@
-//! Notices that a part's process has ended, reports it, and restarts the part if the policy says so.
+//! Notices that a part's process has ended, reports it, and restarts the part if the policy says
+//! so.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

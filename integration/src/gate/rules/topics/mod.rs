@@ -1,5 +1,5 @@
-//! The rule `topic-settings`: which settings of a topic Redpanda has, ignores and refuses. It changes no
-//! setting's value, and leaves the settings of brokers to Kafka.
+//! The rule `topic-settings`: which settings of a topic Redpanda has, ignores and refuses. It
+//! changes no setting's value, and leaves the settings of brokers to Kafka.
 
 mod settings;
 #[cfg(test)]

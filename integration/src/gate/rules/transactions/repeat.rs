@@ -1,5 +1,5 @@
-//! Repeats a request to the transaction coordinator while the transaction before it ends, because Redpanda
-//! makes such a request wait where Kafka answers CONCURRENT_TRANSACTIONS.
+//! Repeats a request to the transaction coordinator while the transaction before it ends, because
+//! Redpanda makes such a request wait where Kafka answers CONCURRENT_TRANSACTIONS.
 
 use std::time::{Duration, Instant};
 
