@@ -129,11 +129,11 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
 fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
     let known = |id: &str| id.parse().is_ok_and(|id: Uuid| ledger.commands.contains_key(&id));
     let of_nothing = ledger.letters.iter().filter(|(id, _)| !known(id));
-    let violations = of_nothing.map(|(id, place)| {
+    let violations = of_nothing.map(|(id, at)| {
         Violation::new(
             'B',
             Damage::Doubled,
-            format!("{place} is a dead letter of {id:?}, which is no command"),
+            format!("{at} is a dead letter of {id:?}, which is no command"),
         )
     });
     violations.collect()
@@ -224,18 +224,16 @@ pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
     let torn = |what: String| Violation::new('I', Damage::Torn, what);
     let (mut broken, mut read) = (Vec::new(), HashSet::new());
     for line in seen {
-        let Some((place, rest)) = position(line) else {
+        let Some((at, rest)) = coordinates(line) else {
             broken.push(torn(format!("{line:?} is not a record")));
             continue;
         };
-        match ledger.record_ids.get(&place) {
+        match ledger.record_ids.get(&at) {
             Some(id) if rest.contains(id.as_str()) => {}
-            Some(id) => broken.push(torn(format!("{place:?}: {rest} was read, but {id} is there"))),
-            None => {
-                broken.push(torn(format!("{place:?}: {rest} was read, but it is not in the log")))
-            }
+            Some(id) => broken.push(torn(format!("{at:?}: {rest} was read, but {id} is there"))),
+            None => broken.push(torn(format!("{at:?}: {rest} was read, but it is not in the log"))),
         }
-        if !read.insert(place) {
+        if !read.insert(at) {
             broken.push(torn(format!("{line:?} was read twice")));
         }
     }
@@ -245,16 +243,15 @@ pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
 /// I: the reader misses no record of the log. `seen` are the lines that it wrote some time after
 /// the log was read.
 pub fn unread(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
-    let read: HashSet<_> = seen.iter().filter_map(|line| Some(position(line)?.0)).collect();
-    let unread = ledger.record_ids.keys().filter(|place| !read.contains(*place));
-    let lost = |place| {
-        Violation::new('I', Damage::Lost, format!("{place:?} is in the log, but was not read"))
-    };
+    let read: HashSet<_> = seen.iter().filter_map(|line| Some(coordinates(line)?.0)).collect();
+    let unread = ledger.record_ids.keys().filter(|at| !read.contains(*at));
+    let lost =
+        |at| Violation::new('I', Damage::Lost, format!("{at:?} is in the log, but was not read"));
     unread.map(lost).collect()
 }
 
 /// The topic, partition and offset of a line of the reader, and the rest of the line.
-fn position(line: &str) -> Option<((String, i32, i64), &str)> {
+fn coordinates(line: &str) -> Option<((String, i32, i64), &str)> {
     let mut words = line.splitn(4, '\t');
     let (topic, partition, offset) =
         (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);

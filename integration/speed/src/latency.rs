@@ -146,8 +146,9 @@ impl Outputs {
             }
             ensure!(begun.elapsed() < REST_MAX, "the reader was assigned nothing");
         }
-        let places = (0..PARTITIONS).map(|partition| (TopicPartition::new(OUTPUTS, partition), 0));
-        reader.fetch_from(&places.collect::<Vec<_>>())?;
+        let partitions =
+            (0..PARTITIONS).map(|partition| (TopicPartition::new(OUTPUTS, partition), 0));
+        reader.fetch_from(&partitions.collect::<Vec<_>>())?;
         Ok(Self { reader, codec: work::codec(), records })
     }
 

@@ -73,13 +73,13 @@ impl Cluster {
         check(answer.error_code).context("changing the order of replicas")?;
         for topic in &answer.responses {
             for partition in &topic.partitions {
-                let place = || {
+                let what = || {
                     format!(
                         "changing the order of the replicas of {}[{}]",
                         &**topic.name, partition.partition_index
                     )
                 };
-                check(partition.error_code).with_context(place)?;
+                check(partition.error_code).with_context(what)?;
             }
         }
         Ok(())

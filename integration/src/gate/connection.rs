@@ -12,8 +12,9 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::Gate;
+use super::plan::{Exchange, Next, Plan};
 use super::wire::{self, Request};
-use super::{Exchange, Gate, Next, Plan};
 
 /// The number of requests of one connection that may wait for their responses. Further ones are not
 /// read.

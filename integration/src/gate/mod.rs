@@ -6,110 +6,25 @@
 //! workspace.
 
 mod connection;
+mod listener;
+mod plan;
 pub mod relay;
 pub mod rules;
+mod settings;
 pub mod table;
 pub(crate) mod wire;
 
-use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 
+pub use listener::Listener;
+pub use plan::{Exchange, Next, Plan};
+pub use settings::Settings;
 pub use wire::Request;
-
-/// An address for clients, and the broker behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// The address that clients connect to, which the broker advertises.
-    pub listen: SocketAddr,
-    /// The address on which the broker listens, as `HOST:PORT`.
-    pub upstream: String,
-}
-
-impl FromStr for Listener {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (listen, upstream) = text.split_once('=').ok_or("expected LISTEN=UPSTREAM")?;
-        let listen = listen.parse().map_err(|error| format!("{listen} is no IP:PORT: {error}"))?;
-        let port = upstream.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-        match port {
-            Some(Ok(_)) => Ok(Self { listen, upstream: upstream.to_owned() }),
-            _ => Err(format!("{upstream} is no HOST:PORT")),
-        }
-    }
-}
-
-/// The gate's decision about a request.
-pub enum Plan {
-    /// The request goes to Kafka and the response to the client, neither decoded.
-    Pass,
-    /// The gate answers itself; Kafka never gets the request.
-    Answer(Bytes),
-    /// A rule looks at Kafka's response.
-    Exchange {
-        /// The request to Kafka: the client's, or another one instead of it.
-        request: Bytes,
-        /// Looks at the response.
-        exchange: Box<dyn Exchange>,
-        /// Whether later requests of the connection wait until this one is answered. Set if the
-        /// request may be repeated.
-        alone: bool,
-    },
-}
-
-/// A rule that looks at one response of Kafka.
-pub trait Exchange: Send + Sync {
-    /// Decides what follows Kafka's response.
-    fn answered(&mut self, response: Bytes) -> anyhow::Result<Next>;
-}
-
-/// The decision of a rule about a response of Kafka.
-pub enum Next {
-    /// The client gets this response.
-    Respond(Bytes),
-    /// The gate sends Kafka this request after a pause, and the client waits.
-    Ask {
-        /// The request.
-        request: Bytes,
-        /// The pause.
-        after: Duration,
-    },
-}
-
-/// Redpanda's cluster settings, with its defaults, and rules that are off by default.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Settings {
-    /// Longest transaction timeout that a producer may ask for
-    #[arg(long, value_name = "MS", default_value_t = 900_000)]
-    pub transaction_max_timeout_ms: i32,
-    /// Shortest session timeout of a member of a group
-    #[arg(long, value_name = "MS", default_value_t = 6000)]
-    pub group_min_session_timeout_ms: i32,
-    /// Longest session timeout of a member of a group
-    #[arg(long, value_name = "MS", default_value_t = 300_000)]
-    pub group_max_session_timeout_ms: i32,
-    /// Let each fetch of committed records that finds none wait for its whole maximum wait
-    #[arg(long, env = "MILLRACE_COMMITTED_FETCH_WAIT")]
-    pub committed_fetch_wait: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            transaction_max_timeout_ms: 900_000,
-            group_min_session_timeout_ms: 6000,
-            group_max_session_timeout_ms: 300_000,
-            committed_fetch_wait: false,
-        }
-    }
-}
 
 /// The state that all listeners of one cluster share.
 #[derive(Debug, Default)]
@@ -127,7 +42,7 @@ impl Gate {
     /// Decides what is done with a request. On an error the client's connection is closed, as
     /// Redpanda does.
     pub fn plan(&self, request: &Request) -> anyhow::Result<Plan> {
-        rules::plan(self, request)
+        rules::plan(&self.settings, &self.transactions, request)
     }
 
     /// Accepts clients on every listener. It returns only if an address cannot be bound.

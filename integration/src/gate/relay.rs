@@ -5,7 +5,7 @@
 use anyhow::Context;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Listener;
+use super::listener::Listener;
 
 /// Forwards every connection of each listener. It returns only if an address cannot be bound.
 pub async fn serve(listeners: &[Listener]) -> anyhow::Result<()> {

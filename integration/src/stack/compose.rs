@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::PROGRAMS;
-use super::control::{ControlError, PartStatus};
+use super::status::{ControlError, PartStatus};
 
 /// How long one `docker` command may take.
 const COMMAND_MAX: Duration = Duration::from_secs(120);

@@ -16,27 +16,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::compose::Compose;
+use super::status::{ControlError, PartStatus};
 use super::{StackError, Supervisor};
 
 /// The variable that names the socket to a test.
 pub const VARIABLE: &str = "MILLRACE_STACK_CONTROL";
-
-/// The state of one part.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PartStatus {
-    /// Its name.
-    pub name: String,
-    /// `not started`, `starting`, `ready`, `stopped`, `dead` or, for a one-shot, `done`.
-    pub state: String,
-    /// Its process, while it runs.
-    pub pid: Option<u32>,
-    /// Its address, for people.
-    pub address: String,
-    /// The number of its starts.
-    pub starts: u32,
-    /// How its last process ended.
-    pub ended: Option<String>,
-}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Answer {
@@ -113,32 +97,6 @@ async fn execute(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, Sta
 fn named(signal: &str) -> Result<Signal, StackError> {
     let full = if signal.starts_with("SIG") { signal.to_owned() } else { format!("SIG{signal}") };
     Signal::from_str(&full).map_err(|_| StackError::Refused(format!("{signal} is not a signal")))
-}
-
-/// Why a stack did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ControlError {
-    /// The environment names no stack.
-    #[error(
-        "MILLRACE_STACK_CONTROL is not set: run this under `stack run -- COMMAND`, as integration/test does"
-    )]
-    NoStack,
-    /// The stack does not answer.
-    #[error("no stack answers at {path}: {source}; is it running?")]
-    Silent {
-        /// The socket.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The stack refused the request.
-    #[error("{request}: {reason}")]
-    Refused {
-        /// The request.
-        request: String,
-        /// The reason.
-        reason: String,
-    },
 }
 
 /// A client of a running stack. It can be shared: each request opens a connection of its own.

@@ -17,10 +17,11 @@ mod programs;
 mod ready;
 mod secrets;
 mod secured;
+mod status;
 mod supervisor;
 
 pub use compose::Compose;
-pub use control::{Client as Control, ControlError, PartStatus};
+pub use control::Client as Control;
 pub use layout::Layout;
 pub use part::{Part, PartKind, Ready, Step};
 pub use ports::{Broker, Ports, ProxiedListener, PublicPorts};
@@ -29,6 +30,7 @@ pub use programs::{
 };
 pub use secrets::Secrets;
 pub use secured::{ADMIN, STRANGER, Secured};
+pub use status::{ControlError, PartStatus};
 pub use supervisor::{RestartPolicy, Supervisor};
 
 /// Why the stack failed: what was tried, on what, and where to look.

@@ -95,10 +95,10 @@ impl Drop for Copier {
     }
 }
 
-fn spawn(place: &TestTopics, member: &str, fault: Option<&str>) -> Copier {
+fn spawn(topics: &TestTopics, member: &str, fault: Option<&str>) -> Copier {
     let mut command = Command::new(std::env::current_exe().expect("this binary"));
     command.args(["--ignored", "--exact", "copies::copying_process"]);
-    command.env(COPY, format!("{} {member}", place.name)).stdout(Stdio::null());
+    command.env(COPY, format!("{} {member}", topics.name)).stdout(Stdio::null());
     if let Some(fault) = fault {
         command.env("MILLRACE_FAULT", fault);
     }
@@ -124,12 +124,12 @@ fn copying_process() {
 #[ignore = "needs the stack: integration/test"]
 fn each_record_is_copied_once_although_a_member_dies_at_each_step() {
     const RECORDS: usize = 300;
-    let place = TestTopics::new();
-    place.fill(RECORDS);
+    let topics = TestTopics::new();
+    topics.fill(RECORDS);
 
     // Given a second member that lives, one dies at each step of a transaction and is started
     // again.
-    let _second = spawn(&place, "b", None);
+    let _second = spawn(&topics, "b", None);
     for fault in [
         "after-poll:2",
         "after-begin:2",
@@ -139,27 +139,27 @@ fn each_record_is_copied_once_although_a_member_dies_at_each_step() {
         "after-commit:2",
     ] {
         // It reaches the fault point only with records.
-        place.fill(RECORDS);
-        let mut first = spawn(&place, "a", Some(fault));
+        topics.fill(RECORDS);
+        let mut first = spawn(&topics, "a", Some(fault));
         let since = Instant::now();
         while first.0.try_wait().expect("a process").is_none() {
             assert!(since.elapsed() < WAIT_MAX, "it did not die at {fault}");
-            place.fill(5);
+            topics.fill(5);
         }
         println!("died at {fault} after {:?}", since.elapsed());
     }
 
     // Then the surviving member has copied every record once.
-    let wanted = place.committed("in").len();
+    let wanted = topics.committed("in").len();
     let since = Instant::now();
     let copied = loop {
-        let copied = place.committed("out");
+        let copied = topics.committed("out");
         if copied.len() >= wanted {
             break copied;
         }
         assert!(since.elapsed() < WAIT_MAX, "{} of {wanted}", copied.len());
     };
-    assert_eq!(counted(copied), counted(place.committed("in")));
+    assert_eq!(counted(copied), counted(topics.committed("in")));
 }
 
 fn counted(values: Vec<String>) -> BTreeMap<String, usize> {
@@ -173,12 +173,13 @@ fn counted(values: Vec<String>) -> BTreeMap<String, usize> {
 #[test]
 #[ignore = "needs the stack"]
 fn open_transaction_of_a_dead_process_is_aborted_when_its_successor_starts() {
-    let place = TestTopics::new();
-    place.fill(4);
-    let mut dying = spawn(&place, "a", Some("before-commit:1"));
+    let topics = TestTopics::new();
+    topics.fill(4);
+    let mut dying = spawn(&topics, "a", Some("before-commit:1"));
     dying.0.wait().expect("it dies");
-    let out: Vec<_> = (0..PARTITIONS).map(|p| TopicPartition::new(place.topic("out"), p)).collect();
-    let mut auditor = place.auditor();
+    let out: Vec<_> =
+        (0..PARTITIONS).map(|p| TopicPartition::new(topics.topic("out"), p)).collect();
+    let mut auditor = topics.auditor();
     // The transaction is open: readers of committed records stop before it.
     let edges = || {
         let ends = scan::ends(&brokers(), &out).expect("both ends");
@@ -189,7 +190,7 @@ fn open_transaction_of_a_dead_process_is_aborted_when_its_successor_starts() {
 
     // When its successor starts, the transaction is aborted at once, not at its timeout.
     let since = Instant::now();
-    let mut successor = place.member("a").open().expect("a session");
+    let mut successor = topics.member("a").open().expect("a session");
     while edges().0 < edges().1 {
         assert!(
             since.elapsed() < Duration::from_secs(5),
@@ -198,7 +199,7 @@ fn open_transaction_of_a_dead_process_is_aborted_when_its_successor_starts() {
     }
 
     // And a topic that ends with aborted records and their marker is read to its end.
-    assert!(out.iter().all(|place| read_back(&mut *auditor, place).is_empty()));
-    let partitions = assigned(&mut *successor, &place.topic("in"));
+    assert!(out.iter().all(|partition| read_back(&mut *auditor, partition).is_empty()));
+    let partitions = assigned(&mut *successor, &topics.topic("in"));
     assert!(partitions.len() as i32 <= PARTITIONS);
 }

@@ -8,9 +8,9 @@ use crate::support::{PARTITIONS, TestTopics, brokers, registry, wait_for};
 #[test]
 #[ignore = "needs the stack"]
 fn provisioning_again_finds_nothing_to_do_and_ids_are_found_by_content() {
-    let place = TestTopics::new();
+    let topics = TestTopics::new();
     wait_for(async {
-        let plan = place.provision().plan().await.expect("a plan");
+        let plan = topics.provision().plan().await.expect("a plan");
         assert!(plan.is_empty(), "{plan:?}");
         let registry = registry();
         let before = registry.codec(schemas::all()).await.expect("a codec");
@@ -31,10 +31,10 @@ fn provisioning_again_finds_nothing_to_do_and_ids_are_found_by_content() {
 #[test]
 #[ignore = "needs the stack"]
 fn topic_with_another_partition_count_is_refused_and_not_changed() {
-    let place = TestTopics::new();
+    let topics = TestTopics::new();
     let text = format!(
         "defaults: {{ partitions: 3, bytes_max: 1048576 }}\ntopics:\n  {}: {{ owner: t, doc: d, keep: 1d, records: [millrace.Outcome] }}\n",
-        place.topic("in")
+        topics.topic("in")
     );
     let other = Topics::parse(&text).expect("topics");
     let provision = Provision::of(&brokers(), registry(), 1, other).expect("a client");
@@ -47,10 +47,10 @@ fn topic_with_another_partition_count_is_refused_and_not_changed() {
 #[test]
 #[ignore = "needs the stack"]
 fn settings_that_have_changed_are_set_again() {
-    let place = TestTopics::new();
+    let topics = TestTopics::new();
     let text = format!(
         "defaults: {{ partitions: {PARTITIONS}, bytes_max: 2000000 }}\ntopics:\n  {}: {{ owner: t, doc: d, keep: 3d, records: [millrace.Outcome] }}\n",
-        place.topic("in")
+        topics.topic("in")
     );
     wait_for(async {
         let other = Topics::parse(&text).expect("topics");

@@ -16,19 +16,19 @@ use crate::support::{
 #[test]
 #[ignore = "needs the stack"]
 fn session_is_fenced_by_its_successor() {
-    let place = TestTopics::new();
-    place.fill(10);
-    let topic = place.topic("in");
-    let mut old = place.member("a").open().expect("a session");
+    let topics = TestTopics::new();
+    topics.fill(10);
+    let topic = topics.topic("in");
+    let mut old = topics.member("a").open().expect("a session");
     let partitions = assigned(&mut *old, &topic);
     let write = |value: &str| Transaction {
-        records: [outgoing(&place.topic("out"), 0, value)].into_iter().collect(),
+        records: [outgoing(&topics.topic("out"), 0, value)].into_iter().collect(),
         offsets: partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 1)).collect(),
     };
     old.submit(write("first")).expect("submitted");
     ended(&mut *old).expect("committed");
 
-    let mut new = place.member("a").open().expect("a session");
+    let mut new = topics.member("a").open().expect("a session");
     old.submit(write("zombie")).expect("submitted");
     let end = ended(&mut *old);
     assert!(matches!(end, Err(TransactionError::Fenced(_))), "{end:?}");
@@ -40,15 +40,15 @@ fn session_is_fenced_by_its_successor() {
     assert_eq!(new.committed(&offsets).expect("offsets"), vec![Some(1); partitions.len()]);
     new.submit(write("second")).expect("submitted");
     ended(&mut *new).expect("committed");
-    assert_eq!(place.committed("out"), ["first", "second"]);
+    assert_eq!(topics.committed("out"), ["first", "second"]);
 }
 
 #[test]
 #[ignore = "needs the stack"]
 fn member_can_be_dropped_at_any_moment_of_a_rebalance() {
-    let place = TestTopics::new();
+    let topics = TestTopics::new();
     for round in 0..60_u64 {
-        let mut member = place.member("a").open().expect("a session");
+        let mut member = topics.member("a").open().expect("a session");
         if round % 2 == 0 {
             // Dropped while it joins, is being assigned, or is assigned, after a poll or without
             // one.
@@ -69,10 +69,10 @@ fn member_can_be_dropped_at_any_moment_of_a_rebalance() {
 #[test]
 #[ignore = "needs the stack"]
 fn input_can_be_read_again_and_a_position_out_of_range_is_an_error() {
-    let place = TestTopics::new();
-    place.fill(20);
-    let topic = place.topic("in");
-    let name = format!("{}.reader", place.name);
+    let topics = TestTopics::new();
+    topics.fill(20);
+    let topic = topics.topic("in");
+    let name = format!("{}.reader", topics.name);
     let mut reader =
         Reader::join(&brokers(), &name, "0", &[topic.as_str().into()]).expect("a reader");
     let partitions = assigned(&mut reader, &topic);
@@ -114,15 +114,15 @@ fn input_can_be_read_again_and_a_position_out_of_range_is_an_error() {
 #[ignore = "needs the stack"]
 fn small_transactions_do_not_wait_for_a_flush() {
     const TRANSACTIONS: usize = 200;
-    let place = TestTopics::new();
-    place.fill(1);
-    let topic = place.topic("in");
-    let mut session = place.member("a").open().expect("a session");
+    let topics = TestTopics::new();
+    topics.fill(1);
+    let topic = topics.topic("in");
+    let mut session = topics.member("a").open().expect("a session");
     let partitions = assigned(&mut *session, &topic);
     let mut milliseconds: Vec<f64> = (0..TRANSACTIONS)
         .map(|_| {
             let records =
-                (0..10).map(|n| outgoing(&place.topic("out"), n % PARTITIONS, "ten bytes."));
+                (0..10).map(|n| outgoing(&topics.topic("out"), n % PARTITIONS, "ten bytes."));
             let offsets = partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0));
             let transaction =
                 Transaction { records: records.collect(), offsets: offsets.collect() };
@@ -148,16 +148,16 @@ fn small_transactions_do_not_wait_for_a_flush() {
 #[test]
 #[ignore = "needs the stack"]
 fn command_that_no_broker_answers_fails_at_its_deadline() {
-    let place = TestTopics::new();
+    let topics = TestTopics::new();
     // Given a broker that accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let writer = CommandWriter::of(
         &silent.local_addr().expect("an address").to_string(),
-        place.topics.clone(),
+        topics.topics.clone(),
     );
     let deadline = Duration::from_millis(300);
     let since = Instant::now();
-    let topic = place.topic("in");
+    let topic = topics.topic("in");
     let error =
         wait_for(writer.write(&topic, "k", Vec::new().into(), &Headers::default(), deadline));
     assert!(matches!(error, Err(WriteError::Deadline { .. })), "{error:?}");

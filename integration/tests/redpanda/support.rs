@@ -59,15 +59,15 @@ impl TestTopics {
             declared("state", "compacted"),
         );
         let topics = Topics::parse(&text).expect("topics");
-        let place = Self { name, topics };
+        let created = Self { name, topics };
         wait_for(async {
-            let provision = place.provision();
+            let provision = created.provision();
             for step in provision.plan().await.expect("a plan").steps {
                 provision.apply(&step).await.expect("a step");
             }
             provision.wait_for_leaders().await.expect("leaders");
         });
-        place
+        created
     }
 
     pub(crate) fn provision(&self) -> Provision {
@@ -136,14 +136,14 @@ pub(crate) fn text(record: &Record) -> String {
     String::from_utf8(record.value.clone().expect("a value").to_vec()).expect("text")
 }
 
-pub(crate) fn read_back(session: &mut dyn Session, place: &TopicPartition) -> Vec<Record> {
-    let mut restore = session.restore(place, &[]).expect("a reader");
+pub(crate) fn read_back(session: &mut dyn Session, partition: &TopicPartition) -> Vec<Record> {
+    let mut restore = session.restore(partition, &[]).expect("a reader");
     let (since, mut records) = (Instant::now(), Vec::new());
     while restore.poll(Duration::from_millis(100), 1000, &mut records).expect("records").is_none() {
-        assert!(since.elapsed() < WAIT_MAX, "{place}: is at {:?}", restore.progress());
+        assert!(since.elapsed() < WAIT_MAX, "{partition}: is at {:?}", restore.progress());
     }
     let (position, end) = restore.progress();
-    assert!(position >= end, "{place}: {position} of {end}");
+    assert!(position >= end, "{partition}: {position} of {end}");
     records
 }
 

@@ -88,7 +88,7 @@ fn no_group_of_a_transaction_gets_a_plain_offset_commit() {
         {
             assert!(!text.contains(wrong), "{} has {wrong}", path.display());
         }
-        let consumer = text.contains("group.id");
+        let consumer = text.contains(r#".set("group.id""#);
         assert!(
             !consumer || text.contains(r#""enable.auto.commit", "false""#),
             "{}",

@@ -33,8 +33,8 @@ macro_rules! fault {
 }
 
 macro_rules! kill_at {
-    ($place:literal, $among:literal, $what:literal, $short:literal) => {
-        fault!($place, $what, 5, $short, |world, rng, _| kill_at(world, rng, $place, $among))
+    ($point:literal, $among:literal, $what:literal, $short:literal) => {
+        fault!($point, $what, 5, $short, |world, rng, _| kill_at(world, rng, $point, $among))
     };
 }
 

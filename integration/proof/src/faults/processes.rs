@@ -16,11 +16,11 @@ const TAKEOVER_PAUSE_MAX: Duration = Duration::from_secs(3);
 pub(super) async fn kill_at(
     world: &World,
     rng: &mut StdRng,
-    place: &str,
+    point: &str,
     among: u32,
 ) -> anyhow::Result<()> {
     let name = &service(rng);
-    let order = format!("{place}:{}", rng.random_range(1..=among));
+    let order = format!("{point}:{}", rng.random_range(1..=among));
     world.kill(name).await?;
     world.spawn(name, &[("MILLRACE_FAULT", &order)]).await?;
     world.wait_for_death(name).await?;
@@ -151,15 +151,15 @@ async fn refused(world: &World, kind: &str) -> anyhow::Result<()> {
 /// A process that has lost a worker or a projector ends by itself with an error, and never looks
 /// healthy.
 pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    for place in ["after-poll", "before-store"] {
+    for point in ["after-poll", "before-store"] {
         world.kill("order-0").await?;
-        let order = format!("{place}:{}:panic", rng.random_range(1..=20));
+        let order = format!("{point}:{}:panic", rng.random_range(1..=20));
         world.spawn("order-0", &[("MILLRACE_FAULT", &order)]).await?;
         world.wait_for_death("order-0").await?;
         let ended = world.control.part("order-0").await?.ended.unwrap_or_default();
         if ended == "ended with code 0" {
             let what =
-                format!("order-0 has lost a thread at {place} and ended with success: {ended}");
+                format!("order-0 has lost a thread at {point} and ended with success: {ended}");
             world.report('H', Damage::Late, what);
         }
         world.start("order-0", &[]).await?;

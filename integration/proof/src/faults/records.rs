@@ -152,17 +152,18 @@ fn positions(brokers: &str) -> anyhow::Result<(Ends, Vec<String>)> {
             Some(("stock", _)) => "order",
             found => found.map_or("", |(context, _)| context),
         };
-        let places: Vec<_> =
+        let followups: Vec<_> =
             (0..topic.partitions).map(|n| TopicPartition::new(&*topic.name, n)).collect();
         let committed =
             scan::Group::open(brokers, processor)?.committed(&topic.name, topic.partitions)?;
-        for ((place, (_, end)), committed) in
-            places.iter().zip(scan::ends(brokers, &places)?).zip(committed)
+        for ((partition, (_, end)), committed) in
+            followups.iter().zip(scan::ends(brokers, &followups)?).zip(committed)
         {
             if committed < end {
-                behind.push(format!("{processor} has committed {committed} of {end} of {place}"));
+                behind
+                    .push(format!("{processor} has committed {committed} of {end} of {partition}"));
             }
-            ends.push((place.clone(), end));
+            ends.push((partition.clone(), end));
         }
     }
     Ok((ends, behind))

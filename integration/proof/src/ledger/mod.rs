@@ -104,8 +104,8 @@ impl Ledger {
         });
         for (name, positions, read) in read {
             for record in read? {
-                let place = || format!("{}[{}]@{}", record.topic, record.partition, record.offset);
-                self.add(&record, &last(name), codec).with_context(place)?;
+                let at = || format!("{}[{}]@{}", record.topic, record.partition, record.offset);
+                self.add(&record, &last(name), codec).with_context(at)?;
             }
             self.positions.insert(name.clone(), positions);
         }
@@ -123,9 +123,8 @@ impl Ledger {
                     // Without an id, or with one of another form, the command is an operator's: its
                     // position or its text identifies it.
                     Err(_) if id.is_empty() => {
-                        let place =
-                            format!("{}/{}/{}", record.topic, record.partition, record.offset);
-                        Uuid::new_v5(&Uuid::NAMESPACE_URL, place.as_bytes())
+                        let at = format!("{}/{}/{}", record.topic, record.partition, record.offset);
+                        Uuid::new_v5(&Uuid::NAMESPACE_URL, at.as_bytes())
                     }
                     Err(_) => Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()),
                 };
@@ -160,8 +159,8 @@ impl Ledger {
                 }
             }
             "dead" => {
-                let place = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
-                self.letters.push((id.to_owned(), place));
+                let at = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
+                self.letters.push((id.to_owned(), at));
                 if let Ok(id) = id.parse() {
                     *self.dead.entry(id).or_default() += 1;
                 }

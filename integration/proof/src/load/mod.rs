@@ -90,13 +90,13 @@ impl Load {
 
     fn note(&self, command: &Command, written: &Result<(i32, i64), redpanda::writer::WriteError>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let (place, error) = match written {
-            Ok(place) => (Some(place), None),
+        let (written_at, error) = match written {
+            Ok(at) => (Some(at), None),
             Err(error) => (None, Some(error.to_string())),
         };
         let line = serde_json::json!({
             "at_ms": u64::try_from(now).unwrap_or(u64::MAX), "command": command.id, "topic": command.topic,
-            "key": command.key, "partition_and_offset": place, "error": error,
+            "key": command.key, "partition_and_offset": written_at, "error": error,
         });
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         // Without this line the history is incomplete, but the verdict does not depend on it.

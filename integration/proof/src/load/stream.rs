@@ -76,8 +76,8 @@ impl Load {
                     let sku = skus.choose(rng)?.clone();
                     lines.push(Line { sku, quantity: rng.random_range(1..=3) });
                 }
-                let place = PlaceOrder { order_id, user_id, lines };
-                Command::new(codec, "order.commands", order_id.to_string(), &place)
+                let order = PlaceOrder { order_id, user_id, lines };
+                Command::new(codec, "order.commands", order_id.to_string(), &order)
             }
             70..80 => {
                 let (order_id, user_id) = *orders.choose(rng)?;

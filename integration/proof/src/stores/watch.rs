@@ -51,12 +51,14 @@ impl Seen {
     fn add(&self, positions: BTreeMap<String, i64>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, broken) = &mut *state;
-        for (place, next) in positions {
-            if let Some(before) = last.insert(place.clone(), next).filter(|before| *before > next) {
+        for (partition, next) in positions {
+            if let Some(before) =
+                last.insert(partition.clone(), next).filter(|before| *before > next)
+            {
                 broken.push(Violation::new(
                     'E',
                     Damage::Torn,
-                    format!("{place} went back from {before} to {next}"),
+                    format!("{partition} went back from {before} to {next}"),
                 ));
             }
         }

@@ -110,18 +110,22 @@ impl Suite {
 
 /// G: no transaction stays open, so the last stable offset reaches the end.
 fn open_transactions(brokers: &str) -> anyhow::Result<Vec<Violation>> {
-    let places: Vec<TopicPartition> = redpanda::topics::all()
+    let partitions: Vec<TopicPartition> = redpanda::topics::all()
         .iter()
         .filter(|topic| !topic.name.ends_with(".commands"))
         .flat_map(|topic| {
             (0..topic.partitions).map(|partition| TopicPartition::new(&*topic.name, partition))
         })
         .collect();
-    let ends = redpanda::scan::ends(brokers, &places)?;
-    let open = places.iter().zip(ends).filter(|(_, (stable, end))| stable != end);
+    let ends = redpanda::scan::ends(brokers, &partitions)?;
+    let open = partitions.iter().zip(ends).filter(|(_, (stable, end))| stable != end);
     Ok(open
-        .map(|(place, (stable, end))| {
-            Violation::new('G', Damage::Late, format!("{place}: stable up to {stable} of {end}"))
+        .map(|(partition, (stable, end))| {
+            Violation::new(
+                'G',
+                Damage::Late,
+                format!("{partition}: stable up to {stable} of {end}"),
+            )
         })
         .collect())
 }

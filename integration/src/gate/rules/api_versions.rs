@@ -6,8 +6,10 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
-use super::super::{Exchange, Next, Plan, Request, table};
 use super::Rule;
+use crate::gate::plan::{Exchange, Next, Plan};
+use crate::gate::table;
+use crate::gate::wire::Request;
 
 pub(super) const RULE: Rule = Rule {
     name: "api-versions",

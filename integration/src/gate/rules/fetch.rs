@@ -7,8 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 
-use super::super::{Exchange, Next, Plan, Request, Settings};
 use super::Rule;
+use crate::gate::plan::{Exchange, Next, Plan};
+use crate::gate::settings::Settings;
+use crate::gate::wire::Request;
 
 pub(super) const RULE: Rule = Rule {
     name: "committed-fetch-wait",

@@ -6,8 +6,10 @@ use kafka_protocol::messages::{
     InitProducerIdRequest, InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, ProducerId,
 };
 
-use super::super::{Plan, Request, Settings};
 use super::Rule;
+use crate::gate::plan::Plan;
+use crate::gate::settings::Settings;
+use crate::gate::wire::Request;
 
 pub(super) const TRANSACTION_TIMEOUT: Rule = Rule {
     name: "transaction-timeout",

@@ -9,7 +9,9 @@ mod transactions;
 
 use kafka_protocol::messages::ApiKey;
 
-use super::{Gate, Plan, Request};
+use super::plan::Plan;
+use super::settings::Settings;
+use super::wire::Request;
 
 pub use transactions::Transactions;
 
@@ -107,20 +109,24 @@ pub const NOT_IMITATED: &[NotImitated] = &[
 ];
 
 /// Decides what is done with `request`.
-pub(super) fn plan(gate: &Gate, request: &Request) -> anyhow::Result<Plan> {
+pub(super) fn plan(
+    settings: &Settings,
+    transactions: &Transactions,
+    request: &Request,
+) -> anyhow::Result<Plan> {
     let Some(api) = api_versions::admitted(request)? else { return api_versions::plan(request) };
     match api {
         ApiKey::ApiVersions => api_versions::plan(request),
         ApiKey::AddPartitionsToTxn => transactions::add_partitions(request),
-        ApiKey::AddOffsetsToTxn => gate.transactions.add_offsets(request),
-        ApiKey::TxnOffsetCommit => gate.transactions.commit_offsets(request),
-        ApiKey::EndTxn => gate.transactions.end(request),
-        ApiKey::InitProducerId => gate.transactions.init_producer(&gate.settings, request),
-        ApiKey::JoinGroup => limits::join_group(&gate.settings, request),
+        ApiKey::AddOffsetsToTxn => transactions.add_offsets(request),
+        ApiKey::TxnOffsetCommit => transactions.commit_offsets(request),
+        ApiKey::EndTxn => transactions.end(request),
+        ApiKey::InitProducerId => transactions.init_producer(settings, request),
+        ApiKey::JoinGroup => limits::join_group(settings, request),
         ApiKey::CreateTopics => topics::create(request),
         ApiKey::AlterConfigs => topics::alter(request),
         ApiKey::IncrementalAlterConfigs => topics::alter_incrementally(request),
-        ApiKey::Fetch => fetch::fetch(&gate.settings, request),
+        ApiKey::Fetch => fetch::fetch(settings, request),
         _ => Ok(Plan::Pass),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::stack::{Layout, StackError, control};
+use crate::stack::{ControlError, Layout, StackError, control};
 
 /// Sends one request to a running stack and prints the answer.
 pub async fn ctl(data: &Path, request: &[String]) -> Result<ExitCode, StackError> {
@@ -12,7 +12,7 @@ pub async fn ctl(data: &Path, request: &[String]) -> Result<ExitCode, StackError
         Some(path) => control::Client::at(path),
         None => control::Client::at(layout.socket()),
     };
-    let refused = |error: control::ControlError| StackError::Refused(error.to_string());
+    let refused = |error: ControlError| StackError::Refused(error.to_string());
     if request == ["status"] {
         for part in client.status().await.map_err(refused)? {
             let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());

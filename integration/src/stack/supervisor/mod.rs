@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
-use crate::stack::control::PartStatus;
+use crate::stack::status::PartStatus;
 use crate::stack::{Layout, Part, PartKind, StackError};
 
 /// What happens when a part dies by itself.

@@ -16,7 +16,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::Rule;
-use crate::gate::{Exchange, Next, Plan, Request};
+use crate::gate::plan::{Exchange, Next, Plan};
+use crate::gate::wire::Request;
 use settings::{is_refused, reaches_kafka};
 
 pub(super) const RULE: Rule = Rule {

@@ -17,7 +17,9 @@ use kafka_protocol::messages::{
 };
 
 use super::{Rule, limits};
-use crate::gate::{Plan, Request, Settings};
+use crate::gate::plan::Plan;
+use crate::gate::settings::Settings;
+use crate::gate::wire::Request;
 use repeat::{CONCURRENT, Inspected, when_ended};
 
 pub(super) const STAGED_ONCE: Rule = Rule {

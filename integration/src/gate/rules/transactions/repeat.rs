@@ -7,7 +7,8 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
-use crate::gate::{Exchange, Next, Plan, Request};
+use crate::gate::plan::{Exchange, Next, Plan};
+use crate::gate::wire::Request;
 
 /// How long a request is repeated. Redpanda's lock has no bound of its own, but its holder ends
 /// within a few calls of create_topic_timeout_ms (2 s).
