@@ -1,7 +1,7 @@
-# What integration/up and integration/test share: installing what is missing, fetching the jars,
-# finding a Rust toolchain. Sourced, never run. It never starts a server, never overwrites a
-# policy-rc.d, never disables a unit that was there before, and asks no registry for anything when
-# all is at hand.
+# Shared by the scripts of this folder: installs missing packages, fetches the jars, finds a Rust
+# toolchain, and builds. Sourced, never run. It never starts a server, never overwrites a
+# policy-rc.d, never disables a unit that existed before, and uses no registry if nothing is
+# missing.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jars=$root/.millrace/jars
@@ -21,8 +21,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 java_major() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1; }
 
-# Prints the Debian packages that are missing, by what they are needed for and not by name: a tool
-# from elsewhere is as good.
+# Prints the Debian packages that are missing. It looks for their programs and files, so a tool from
+# another source is accepted.
 missing_packages() {
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
     have redis-server || echo redis-server
@@ -30,19 +30,19 @@ missing_packages() {
     { have prometheus && have promtool; } || echo prometheus
     have kcat || echo kcat
     [ "$(java_major)" -ge 17 ] 2>/dev/null || echo openjdk-17-jre-headless
-    # Maven and javac are not needed once the jars are there.
+    # Maven is not needed once the jars exist.
     jars_ready || have mvn || echo maven
     have gcc || echo gcc
     have g++ || echo g++
     have make || echo make
     have pkg-config || echo pkg-config
     [ -e /usr/include/zlib.h ] || echo zlib1g-dev
-    # librdkafka has TLS and SCRAM from it.
+    # librdkafka's TLS and SCRAM.
     [ -e /usr/include/openssl/ssl.h ] || echo libssl-dev
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
     # rustup's toolchain first; Debian's own rustc is too old, its rustc-web is not.
     rust_ready || rustup_toolchain || printf '%s\n' rustc-web cargo-web
-    # What only `test` wants; rustup brings its own.
+    # Packages that only `test` needs; rustup includes them.
     local extra
     for extra in "$@"; do
         have rustup || dpkg-query -W "$extra" >/dev/null 2>&1 || echo "$extra"
@@ -64,9 +64,9 @@ rustup_toolchain() {
         --profile minimal --component clippy --component rustfmt) >/dev/null 2>&1 && rust_ready
 }
 
-# Debian starts the servers it installs where systemd runs. Ours run as the stack's own processes,
-# so: no start on install, and the units that this install brought are disabled. What the machine
-# had before is left as it was.
+# With systemd, Debian starts the servers that it installs. The stack runs its own, so a temporary
+# policy-rc.d prevents the start, and units that are new are disabled. Existing units are not
+# changed.
 install_packages() {
     local policy=/usr/sbin/policy-rc.d ours=no before unit status=0
     [ $# -gt 0 ] || return 0
@@ -102,19 +102,19 @@ install_missing() {
     install_packages "${packages[@]}"
 }
 
-# The browser is for one test and `test` alone asks for it. Where there is none to be had, the
-# caller goes on without.
+# Only one test needs the browser, and only `test` installs it. If it is not available, the caller
+# continues without it.
 browser_ready() { have chromedriver && { have chromium || have google-chrome; }; }
 install_browser() { browser_ready || { (install_packages chromium chromium-driver) && browser_ready; }; }
 
-# Schemathesis is for one test too, and comes from PyPI. A seed gives the same cases only with the
-# same versions, so requirements.txt names all of them and the folder is made anew when it changes.
+# Only one test needs Schemathesis, from PyPI. A seed gives the same cases only with the same
+# versions, so requirements.txt has all of them, and the folder is created again when it changes.
 schemathesis=$root/.millrace/schemathesis
 schemathesis_stamp() { sha256sum <"$root/integration/openapi/requirements.txt" | cut -d' ' -f1; }
 schemathesis_ready() { [ "$(cat "$schemathesis/stamp" 2>/dev/null)" = "$(schemathesis_stamp)" ]; }
 install_schemathesis() {
     schemathesis_ready && return 0
-    # Debian's python3 alone can't make an environment with pip.
+    # Debian's python3 alone can't create an environment with pip.
     python3 -c 'import ensurepip, venv' 2>/dev/null || (install_packages python3 python3-venv) || return 1
     rm -rf "$schemathesis"
     {
@@ -127,7 +127,7 @@ install_schemathesis() {
 jars_stamp() { sha256sum <"$root/integration/pom.xml" | cut -d' ' -f1; }
 jars_ready() { [ "$(cat "$jars/stamp" 2>/dev/null)" = "$(jars_stamp)" ]; }
 
-# One folder a server. The stamp is written last, so an interrupted download starts over.
+# One folder for each server. The stamp is written last, so an interrupted download starts again.
 fetch_jars() {
     jars_ready && return 0
     say "fetching the JVM servers' jars (about 200 MB, once)"
@@ -147,10 +147,20 @@ maven() {
         { tail -20 "$root/.millrace/maven.log" >&2; die "Maven could not fetch the jars of '$1', see .millrace/maven.log"; }
 }
 
-# `up` and `test` build alike, so that what one has built the other finds. MILLRACE_PROFILE=release
-# builds as one deploys.
+# The programs of the three services, and all that the native stack runs.
+mapfile -t services < <(cd "$root/pipeline/services/src/bin" && printf '%s\n' *.rs | sed 's/\.rs$//')
+stack_programs=(stack gate provision gateway "${services[@]}")
+
+# Builds the programs that are named; `features` may name features of crates. All scripts build with
+# one profile and with --workspace: cargo chooses the features of dependencies by the selected
+# packages, and another selection would compile them again. MILLRACE_PROFILE=release builds with
+# optimisation.
 profile=${MILLRACE_PROFILE:-dev}
-build() { (cd "$root" && cargo build --workspace --profile "$profile" --bins "$@"); }
+build() {
+    local name options=()
+    for name in "$@"; do options+=(--bin "$name"); done
+    (cd "$root" && cargo build --workspace --profile "$profile" ${features:+--features "$features"} "${options[@]}")
+}
 binary() {
     local folder=$profile
     [ "$profile" != dev ] || folder=debug

@@ -1,6 +1,6 @@
-//! Goes on ordering, one order after the other, and ends with an error at the first that is not
-//! confirmed: to see that a running system does not notice what is done to it. Needs the variables
-//! that `stack run` sets. Ends in order on SIGTERM and Ctrl-C.
+//! Places one order after the other, and ends with an error at the first that is not confirmed. It
+//! shows whether a disturbance of the system affects customers. Needs the variables that
+//! `stack run` sets. Ends in order on SIGTERM and Ctrl-C.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -12,11 +12,11 @@ use anyhow::{Context as _, ensure};
 use integration::client::{Answer, Client, Request};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Before the ten minutes of a token are over.
+/// Less than the ten minutes for which a token is valid.
 const LOGGED_IN_MAX: Duration = Duration::from_secs(300);
-/// How long the first admin may take to be able to log in.
+/// How long log-in of the first admin may take to work.
 const ADMIN_MAX: Duration = Duration::from_secs(30);
-/// Between two orders.
+/// The pause between two orders.
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[tokio::main(flavor = "current_thread")]
@@ -31,7 +31,7 @@ async fn main() -> anyhow::Result<()> {
     let admin = loop {
         match logged_in(&url, &admin_email, admin_password.trim()).await {
             Ok(admin) => break admin,
-            // The first admin is registered by a command that the gateway sends at its start.
+            // The gateway registers the first admin by a command at its start.
             Err(_) if begun.elapsed() < ADMIN_MAX => tokio::time::sleep(PAUSE).await,
             Err(error) => return Err(error),
         }
@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
         let placed = done(ada.place_order(&[(&sku, 2)])).await?;
         let (id, status) = (placed.location_id().unwrap_or_default(), placed.text("status"));
         ensure!(status == Some("confirmed"), "order {id} is {}", placed.body);
-        // Whoever read it may have gone.
+        // The reader of the pipe may have ended.
         drop(writeln!(std::io::stdout(), "order {id} confirmed in {} ms", placed.took.as_millis()));
         if since.elapsed() > LOGGED_IN_MAX {
             (ada, since) = (logged_in(&url, &email, &password).await?, Instant::now());
@@ -74,7 +74,7 @@ async fn logged_in(url: &str, email: &str, password: &str) -> anyhow::Result<Cli
     Ok(visitor.with_token(token))
 }
 
-/// Sends a command and waits until it is done.
+/// Sends a command and waits for its outcome.
 async fn done(request: Request) -> anyhow::Result<Answer> {
     let answer = request.wait(20).send().await?;
     ensure!(

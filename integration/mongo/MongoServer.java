@@ -1,7 +1,9 @@
-// mongo-java-server on an H2 file: MongoDB's wire protocol for the native stack and for `integration/compose`. Run as
-// `java -cp 'jars/*' MongoServer.java PORT FILE [ADDRESS [CERTIFICATE KEY]]`; without an address it listens on
-// loopback, and with a certificate and its key (an elliptic curve's, PKCS8), both PEM, it speaks TLS
-// alone. It has no transactions, no pipeline updates and no bulk API (see ../README.md).
+// mongo-java-server on an H2 file: MongoDB's wire protocol for the native stack and for
+// `integration/compose`. Run as
+// `java -cp 'jars/*' MongoServer.java PORT FILE [ADDRESS [CERTIFICATE KEY]]`.
+// Without an address it listens on loopback. With a certificate and its key (of an elliptic curve,
+// PKCS8), both PEM, it accepts only TLS. It has no transactions, no pipeline updates and no bulk API
+// (see ../README.md).
 
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
@@ -19,10 +21,13 @@ import java.util.Base64;
 import java.util.List;
 
 public final class MongoServer {
-    /** Held here for good: the server object is otherwise collected, and its listener with it. */
+    /** Keeps a reference: the garbage collector would close the listener with the server object. */
     private static de.bwaldvogel.mongo.MongoServer server;
 
-    /** Drivers ask for the wire version and refuse old ones; 13 is MongoDB 5.0's, the newest whose messages this server knows. */
+    /**
+     * Drivers refuse old wire versions; 13 is MongoDB 5.0's, the newest whose messages this server
+     * knows.
+     */
     private static final MongoVersion VERSION = new MongoVersion() {
         @Override public List<Integer> getVersionArray() { return List.of(5, 0, 0); }
         @Override public int getWireVersion() { return 13; }
@@ -31,7 +36,10 @@ public final class MongoServer {
     public static void main(String[] args) throws Exception {
         int port = Integer.parseInt(args[0]);
         H2Backend backend = new H2Backend(args[1]) {
-            /** What is answered stands in the file, as with MongoDB's journal; by itself H2 writes once a second. */
+            /**
+             * Writes to the file before the answer, as MongoDB's journal does. By itself H2 writes once
+             * a second.
+             */
             @Override public Document handleMessage(MongoMessage message) {
                 Document answer = super.handleMessage(message);
                 commit();

@@ -1,6 +1,6 @@
-//! A thin typed client of the HTTP API, for tests and tours. It sends what a user would send and
-//! returns what came back, judged by nobody: no retries, no hidden waiting. Each client speaks from
-//! loopback addresses of its own, so that no test uses up another's request limit.
+//! A thin typed client of the HTTP API, for tests and demos. It sends a request as a user would and
+//! returns the response, whatever its status. It never retries and never waits by itself. Each
+//! client has loopback addresses of its own, so that no test uses up another's request limit.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Mutex;
@@ -11,30 +11,30 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-/// How long one request may take; above the longest `Prefer: wait`.
+/// How long one request may take; longer than any `Prefer: wait`.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
-/// After so many requests a client moves to another address, below the limit of 100.
+/// The number of requests after which a client moves to another address, below the limit of 100.
 const REQUESTS_PER_ADDRESS: u32 = 80;
 
-/// One user's way to the API.
+/// A client of the API, for one user.
 #[derive(Debug)]
 pub struct Client {
     url: String,
     token: Option<String>,
-    /// Stays at its address when it is a fixed one.
+    /// Whether it keeps its address.
     fixed: bool,
     sent: AtomicU32,
     http: Mutex<reqwest::Client>,
 }
 
 impl Client {
-    /// A client of `url` that moves on to another random loopback address before its limit is used
-    /// up.
+    /// Creates a client of `url` that moves to another random loopback address before its request
+    /// limit is used up.
     pub fn new(url: &str) -> Result<Self, reqwest::Error> {
         Ok(Self { fixed: false, ..Self::at(url, any_address())? })
     }
 
-    /// A client of `url` that always speaks from `address`.
+    /// Creates a client of `url` that always uses `address`.
     pub fn at(url: &str, address: Ipv4Addr) -> Result<Self, reqwest::Error> {
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
@@ -45,18 +45,18 @@ impl Client {
         })
     }
 
-    /// This client's URL and way of choosing addresses, with a token.
+    /// The same client with an access token.
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// The access token, if it has one.
+    /// The access token, if there is one.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// A request of `path`, with the token if there is one.
+    /// Creates a request for `path`, with the token if there is one.
     pub fn request(&self, method: Method, path: &str) -> Request {
         let request = self.http().request(method.clone(), format!("{}{path}", self.url));
         let request = match &self.token {
@@ -66,17 +66,17 @@ impl Client {
         Request { what: format!("{method} {path}"), request }
     }
 
-    /// Reads `path`.
+    /// Creates a GET request for `path`.
     pub fn get(&self, path: &str) -> Request {
         self.request(Method::GET, path)
     }
 
-    /// Posts a body to `path`.
+    /// Creates a POST request for `path`.
     pub fn post(&self, path: &str, body: &Value) -> Request {
         self.request(Method::POST, path).json(body)
     }
 
-    /// Puts a body to `path`.
+    /// Creates a PUT request for `path`.
     pub fn put(&self, path: &str, body: &Value) -> Request {
         self.request(Method::PUT, path).json(body)
     }
@@ -140,8 +140,8 @@ impl Client {
     }
 }
 
-/// Any address of the loopback range reaches the system, and each counts as a client of its own.
-/// 127.0.x.x is left to others.
+/// A random loopback address. Any of them reaches the system, and each counts as a client of its
+/// own. 127.0.x.x is left to other programs.
 pub fn any_address() -> Ipv4Addr {
     Ipv4Addr::new(127, rand::random_range(1..64), rand::random(), rand::random_range(1..255))
 }
@@ -158,31 +158,31 @@ pub struct Request {
 }
 
 impl Request {
-    /// With this header.
+    /// Adds a header.
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {
         Self { request: self.request.header(name, value), ..self }
     }
 
-    /// With `Prefer: wait=`.
+    /// Adds `Prefer: wait=`.
     #[must_use]
     pub fn wait(self, seconds: u32) -> Self {
         self.header("prefer", &format!("wait={seconds}"))
     }
 
-    /// With an `Idempotency-Key`.
+    /// Adds an `Idempotency-Key`.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
 
-    /// With this body.
+    /// Sets a JSON body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         Self { request: self.request.json(body), ..self }
     }
 
-    /// With these bytes as a body that claims to be JSON.
+    /// Sets a body that is sent as JSON without being checked.
     #[must_use]
     pub fn raw(self, body: &str) -> Self {
         Self {
@@ -191,7 +191,7 @@ impl Request {
         }
     }
 
-    /// Sends it and reads the whole answer.
+    /// Sends it and reads the whole response.
     pub async fn send(self) -> Result<Answer, reqwest::Error> {
         let begun = Instant::now();
         let answer = self.request.send().await?;
@@ -201,22 +201,22 @@ impl Request {
         Ok(Answer { what: self.what, status, headers, body, took: begun.elapsed() })
     }
 
-    /// Sends it and leaves the body to be read as it comes, however long that takes.
+    /// Sends it and returns before the body is read, for a stream that may last ten minutes.
     pub async fn open(self) -> Result<Response, reqwest::Error> {
         self.request.timeout(Duration::from_secs(600)).send().await
     }
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What was asked, for messages.
+    /// Method and path of the request, for messages.
     pub what: String,
     /// The status.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap<HeaderValue>,
-    /// The body; text where it is no JSON.
+    /// The body; a string if it is not JSON.
     pub body: Value,
     /// How long it took.
     pub took: Duration,
@@ -234,7 +234,7 @@ impl Answer {
         self.body[field].as_str()
     }
 
-    /// The last part of `Location`: the id of the command or of the new thing.
+    /// The last segment of `Location`: the id of the command or of the new resource.
     pub fn location_id(&self) -> Option<&str> {
         self.header("location")?.rsplit('/').next()
     }

@@ -1,12 +1,12 @@
-//! The native stack and what runs against it: starting and supervising the real parts without
-//! Docker ([`stack`]), one visible journey over HTTP ([`journey`]), a client of the API for tests
-//! ([`client`]), what tests do to a cluster ([`cluster`]), and the tests on real parts. Nothing in
-//! the system depends on this crate, and it never looks inside a process: it speaks to the system
-//! as its users do, over HTTP, topics and signals.
+//! The native stack and the tests that run on it. [`stack`] starts and supervises the real servers
+//! without Docker, [`gate`] makes Kafka answer as Redpanda does, [`demo`] runs a demo order over
+//! HTTP, [`client`] is a client of the API for tests, and [`cluster`] moves leaders and changes
+//! topics. Nothing in the system depends on this crate. It never looks inside a process: it uses
+//! HTTP, topics and signals, as users do.
 #![forbid(unsafe_code)]
 
-/// Prints a line like `println!`, which panics when the reader of a pipe has left. A program that
-/// prints with `say!` goes on: it may still have processes to stop.
+/// Prints a line to standard output. Unlike `println!` it does not panic when the reader of a pipe
+/// has ended, because the program may still have processes to stop.
 #[macro_export]
 macro_rules! say {
     ($($line:tt)*) => {{
@@ -15,7 +15,8 @@ macro_rules! say {
     }};
 }
 
-/// Prints a line of warning like `eprintln!`, and goes on when nobody reads it any more.
+/// Prints a warning to standard error. Unlike `eprintln!` it does not panic when the reader of a
+/// pipe has ended.
 #[macro_export]
 macro_rules! tell {
     ($($line:tt)*) => {{
@@ -26,6 +27,6 @@ macro_rules! tell {
 
 pub mod client;
 pub mod cluster;
+pub mod demo;
 pub mod gate;
-pub mod journey;
 pub mod stack;

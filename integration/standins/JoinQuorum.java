@@ -1,5 +1,7 @@
-// Makes a Kafka broker of the stand-in for Redpanda a voter of the KRaft quorum, as Redpanda's brokers become by `--seeds`. Run as
-// `java -cp 'jars/kafka/*' JoinQuorum.java KAFKA.PROPERTIES META.PROPERTIES` once the broker serves; it does nothing for a voter.
+// Makes a broker of the stand-in for Redpanda a voter of the KRaft quorum, which Redpanda's brokers
+// become by `--seeds`. Run it when the broker serves:
+// `java -cp 'jars/kafka/*' JoinQuorum.java KAFKA.PROPERTIES META.PROPERTIES`.
+// It does nothing for a voter.
 
 import java.io.FileReader;
 import java.util.Map;

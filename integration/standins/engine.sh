@@ -1,7 +1,7 @@
-# A private Docker engine for a machine whose own can pull no image: dockerd with folders, socket
-# and bridge of its own below .millrace/compose, Compose from Go modules, base images from
-# debootstrap. Sourced by integration/compose, never run. It neither uses nor stops an engine that
-# was there before, and keeps its images for the next run.
+# A private Docker engine for a machine whose engine can pull no image: dockerd with its own
+# folders, socket and bridge below .millrace/compose, Compose from Go modules, base images from
+# debootstrap. Sourced by integration/compose, never run. It neither uses nor stops another engine,
+# and keeps its images for the next run.
 
 here=$root/.millrace/compose
 engine=$here/engine
@@ -18,8 +18,8 @@ engine_packages() {
     jars_ready || have mvn || echo maven
 }
 
-# Builds a program from Go modules: the file, the package, its module, the version. A module of our
-# own is needed: `go install` refuses modules with exclude directives.
+# Builds a program from Go modules. Arguments: the file, the package, its module, the version. It
+# needs a module of its own, because `go install` refuses modules with exclude directives.
 go_program() {
     local file=$1 package=$2 module=$3 version=$4 folder=$here/go-$(basename "$1")
     [ "$(cat "$file.version" 2>/dev/null)" = "$version" ] && return 0
@@ -42,7 +42,7 @@ engine_stop() {
     as_root ip link delete $bridge 2>/dev/null || true
 }
 
-# Before the caller sets its traps: installing has a trap of its own.
+# Call this before setting traps: installing packages sets its own.
 engine_install() {
     local packages
     mapfile -t packages < <(engine_packages)
@@ -56,12 +56,12 @@ engine_start() {
     local left=150
     mkdir -p "$engine" "$here/config/cli-plugins"
     ln -sf ../../docker-compose "$here/config/cli-plugins/docker-compose"
-    # An interrupted run may have left it.
+    # An interrupted run may have left the engine running.
     engine_stop
     as_root ip link add $bridge type bridge 2>/dev/null || true
     as_root ip addr replace 10.213.86.1/24 dev $bridge
     as_root ip link set $bridge up
-    # In a session of its own, so that Ctrl-C leaves it to the caller's trap.
+    # In a session of its own, so that Ctrl-C does not stop it before the caller's trap runs.
     as_root setsid dockerd --data-root "$engine/data" --exec-root "$engine/exec" -p "$engine/pid" -H "unix://$engine/docker.sock" \
         -G "$(id -gn)" --bridge $bridge >"$engine/log" 2>&1 &
     export DOCKER_HOST=unix://$engine/docker.sock DOCKER_CONFIG=$here/config COMPOSE_BAKE=false
@@ -74,7 +74,7 @@ engine_start() {
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# The base images that are named (see bases.yaml), and the one below them.
+# Builds the named base images (see bases.yaml), and the one below them.
 base_images() {
     local base=$engine/base image
     if ! has_image debian:bookworm-slim; then

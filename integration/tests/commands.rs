@@ -1,7 +1,6 @@
-//! The kcat commands that the documents print: each is typed once, as it stands there, and must end
-//! by itself. The rpk commands beside them are not run: there is no rpk here. Run under
-//! `stack run`, as integration/test does; it needs the services, because a dead letter has to be
-//! written.
+//! The kcat commands in the documents: each runs once, exactly as printed, and must end by itself.
+//! The rpk commands beside them are not run, because there is no rpk here. Run under `stack run`,
+//! as integration/test does; it needs the services, because one of them has to write a dead letter.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +14,7 @@ use redpanda::scan;
 const COMMAND_S_MAX: u32 = 30;
 /// The longest that a processor may take to write a dead letter.
 const WRITTEN_MAX: Duration = Duration::from_secs(30);
-/// What the documents say for the broker's address.
+/// The broker's address in the documents.
 const ADDRESS: &str = "localhost:9092";
 
 fn root() -> PathBuf {
@@ -27,7 +26,7 @@ fn brokers() -> String {
         .expect("MILLRACE_BROKERS is not set: run this under `stack run`")
 }
 
-/// The lines of a document that are typed, that is, stand in a block of code.
+/// The lines of a document's code blocks.
 fn typed(text: &str) -> Vec<String> {
     let mut fenced = false;
     let mut lines = Vec::new();
@@ -41,7 +40,7 @@ fn typed(text: &str) -> Vec<String> {
     lines
 }
 
-/// The commands of all READMEs that begin with `program`, with the document that they stand in.
+/// The commands of all documents that begin with `program`, each with its document.
 fn commands(program: &str) -> Vec<(String, String)> {
     let tracked = Command::new("git").args(["ls-files", "*.md"]).current_dir(root()).output();
     let tracked = String::from_utf8(tracked.expect("git").stdout).expect("names");
@@ -53,7 +52,7 @@ fn commands(program: &str) -> Vec<(String, String)> {
     tracked.lines().flat_map(of).collect()
 }
 
-/// Runs a command as a shell does, with an end.
+/// Runs a command in a shell, with a time limit.
 fn run(command: &str) -> Output {
     let command = command.replace(ADDRESS, &brokers());
     let script = format!("set -o pipefail; {command}");
@@ -69,14 +68,14 @@ fn lines(output: &Output) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-/// Where the dead letters of orders end, over all partitions.
+/// The sum of the end offsets of the dead letters of orders.
 fn dead_letters() -> i64 {
     let spans =
         scan::spans(&brokers(), "order.commands.dead").expect("an answer").expect("a topic");
     spans.iter().map(|(_, end)| end).sum()
 }
 
-/// Writes a command that nobody can decode, and waits for its dead letter.
+/// Writes a command that can't be decoded, and waits for its dead letter.
 fn write_dead_letter() {
     let before = dead_letters();
     let written =
@@ -107,7 +106,7 @@ fn every_kcat_command_of_the_documents_ends_by_itself() {
             "{document}: {command}\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        // Other topics may be empty yet.
+        // Other topics may be empty.
         if command.contains(".dead") || command.contains(" -L") {
             assert!(!printed.is_empty(), "{document}: {command} prints nothing");
         }

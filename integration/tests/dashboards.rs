@@ -1,11 +1,12 @@
-//! The dashboard and the rules against the code: every metric they name is exported, every alert
-//! has a runbook and a rule test, every panel says what it shows, every expression is one that
-//! Prometheus takes. Only the last test needs the stack. None looks at a picture.
+//! The dashboards and the rules against the code: every metric in them is exported, every alert has
+//! a runbook and a rule test, every panel has a description, and Prometheus accepts every
+//! expression. Only the last test needs the stack. No test renders a dashboard.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use integration::stack::{PROGRAMS, Program};
 use regex::Regex;
 use serde_json::Value;
 
@@ -37,7 +38,8 @@ fn metrics_files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The names that the code exports: whole ones, and those made of a file's prefix and a short name.
+/// The names that the code exports: complete ones, and those that a file makes of a prefix and a
+/// short name.
 fn exported() -> BTreeSet<String> {
     let whole = Regex::new(r#""(millrace_[a-z0-9_]*[a-z0-9])""#).expect("a pattern");
     let prefix = Regex::new(r#""(millrace_[a-z0-9_]*_)\{"#).expect("a pattern");
@@ -68,7 +70,7 @@ fn panels() -> Vec<Value> {
         .collect()
 }
 
-/// Title and expression, with Grafana's variables as it would fill them in.
+/// Title and expression of each panel, with values for Grafana's variables.
 fn expressions() -> Vec<(String, String)> {
     let filled = |expr: &str| {
         let expr = expr.replace("$__rate_interval", "20s").replace("$__range", "30m");
@@ -84,9 +86,9 @@ fn expressions() -> Vec<(String, String)> {
     found
 }
 
-/// The metrics of Redpanda that are watched. No Redpanda runs here, so that each name was looked
-/// up: those with `redpanda_` in the reference of public metrics in Redpanda's documentation (the
-/// lag in configurations that users published), those with `vectorized_` in its source.
+/// The metrics of Redpanda that are used. No Redpanda runs here, so each name was looked up: those
+/// with `redpanda_` in the reference of public metrics in Redpanda's documentation (the lag in
+/// configurations that users published), those with `vectorized_` in its source.
 const OF_REDPANDA: [&str; 15] = [
     "redpanda_cluster_unavailable_partitions",
     "redpanda_kafka_consumer_group_consumers",
@@ -108,7 +110,7 @@ const OF_REDPANDA: [&str; 15] = [
     "vectorized_cluster_producer_state_manager_evicted_producers",
 ];
 
-/// What the dashboards and rules ask Prometheus for.
+/// The metrics that dashboards and rules use.
 fn used() -> BTreeSet<String> {
     let name = Regex::new(r"\b((?:millrace|redpanda|vectorized)_[a-z0-9_]+)\b").expect("a pattern");
     let mut sources: Vec<String> =
@@ -118,8 +120,8 @@ fn used() -> BTreeSet<String> {
             sources.push(target["expr"].as_str().expect("an expression").to_owned());
         }
     }
-    // What a rule records is named `level:metric:operations`: the metric within is exported, the
-    // whole is not.
+    // A recorded rule is named `level:metric:operations`: the metric in it is exported, the whole
+    // name is not.
     let names =
         sources.iter().flat_map(|text| name.captures_iter(text).map(|found| found[1].to_owned()));
     // Labels of Redpanda's metrics.
@@ -128,7 +130,7 @@ fn used() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_metric_that_is_watched_is_exported() {
+fn every_metric_that_is_used_is_exported() {
     let mut exported = exported();
     exported.extend(OF_REDPANDA.map(str::to_owned));
     let is_exported = |name: &String| {
@@ -144,7 +146,7 @@ fn every_metric_that_is_watched_is_exported() {
     assert!(unknown.is_empty(), "neither a metrics.rs nor Redpanda exports {unknown:?}");
     let whole = |metric: &str| used.iter().any(|name| name.starts_with(metric));
     let unused: Vec<_> = OF_REDPANDA.iter().filter(|metric| !whole(metric)).collect();
-    assert!(unused.is_empty(), "nobody watches {unused:?}");
+    assert!(unused.is_empty(), "no dashboard and no rule uses {unused:?}");
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn every_panel_says_what_it_shows_in_which_unit_from_the_provisioned_source() {
 }
 
 #[test]
-fn every_internal_metric_that_is_watched_is_kept_by_the_scrape_that_brings_it() {
+fn every_internal_metric_that_is_used_is_kept_by_its_scrape() {
     let config: Value =
         serde_yaml_ng::from_str(&text(&root().join("grafana/prometheus/prometheus.yml")))
             .expect("YAML");
@@ -218,7 +220,7 @@ fn every_alert_has_a_runbook_and_a_rule_test_in_which_it_fires() {
 }
 
 #[test]
-fn every_expression_is_one_that_prometheus_takes() {
+fn prometheus_accepts_every_expression() {
     let records: Vec<_> = (expressions().into_iter().enumerate())
         .map(|(number, (title, expr))| {
             serde_json::json!({ "record": format!("panel:{number}"), "expr": expr, "labels": { "title": title } })
@@ -251,10 +253,12 @@ async fn every_expression_is_answered_and_every_process_is_scraped() {
         let answer = ask(&expr).await;
         assert_eq!(answer["status"], "success", "{title}: {expr}: {answer}");
     }
-    // Three services and two gateways, seen at the next scrape at the latest.
+    // Every instance that the stack starts, seen at the next scrape at the latest.
+    let jobs: Vec<_> = PROGRAMS.iter().map(|program| program.name).collect();
+    let expected = PROGRAMS.iter().flat_map(Program::started).count().to_string();
     for _ in 0..100 {
-        let up = ask(r#"count(up{job=~"user|order|notification|gateway"} == 1)"#).await;
-        if up["data"]["result"][0]["value"][1] == "5" {
+        let up = ask(&format!(r#"count(up{{job=~"{}"}} == 1)"#, jobs.join("|"))).await;
+        if up["data"]["result"][0]["value"][1] == expected.as_str() {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;

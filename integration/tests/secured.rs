@@ -2,13 +2,13 @@
 //! do what `redpanda/acls.yaml` allows and nothing else. It needs a stack of its own: `stack run
 //! --secured -- cargo test -p integration --test secured -- --ignored --test-threads=1`.
 
-// A module, so that a run of all tests on another stack can leave them out by its name.
+// A module, so that a run of all tests on another stack can skip them by its name.
 mod secured {
     use std::collections::BTreeMap;
     use std::time::{Duration, Instant};
 
     use clap::Parser;
-    use integration::journey;
+    use integration::demo;
     use redpanda::{
         brokers::{BrokerSettings, Brokers},
         log::{Connect as _, Headers},
@@ -34,7 +34,7 @@ mod secured {
         })
     }
 
-    /// The brokers, as a program reaches them whose user, mechanism and password are these.
+    /// The brokers with the settings of a program with this user, mechanism and password.
     fn brokers_with(user: &str, mechanism: &str, password: &str) -> Brokers {
         let (addresses, ca) = (variable("MILLRACE_BROKERS"), variable("MILLRACE_CA_FILE"));
         let arguments =
@@ -53,13 +53,13 @@ mod secured {
         std::fs::read_to_string(file).expect("a password")
     }
 
-    /// The brokers, as `user` reaches them.
+    /// The brokers with the settings of `user`.
     fn brokers(user: &str) -> Brokers {
         let mechanism = if user == "order" { "SCRAM-SHA-256" } else { "SCRAM-SHA-512" };
         brokers_with(user, mechanism, &password(user))
     }
 
-    /// How many records `user` reads from the beginning of `topic`.
+    /// Reads `topic` from the beginning as `user`; returns the number of records.
     fn read(user: &str, topic: &str) -> Result<usize, String> {
         let brokers = brokers(user);
         let read =
@@ -85,15 +85,15 @@ mod secured {
 
     #[tokio::test]
     #[ignore = "needs a stack of its own: `stack run --secured`"]
-    async fn whole_journey_passes_on_a_secured_cluster() {
-        let target = journey::Target {
+    async fn demo_order_succeeds_on_a_secured_cluster() {
+        let target = demo::Target {
             url: variable("MILLRACE_URL"),
             admin_email: variable("MILLRACE_ADMIN_EMAIL"),
             admin_password_file: variable("MILLRACE_ADMIN_PASSWORD_FILE").into(),
         };
-        journey::show(&target).await.expect("the journey");
+        demo::run(&target).await.expect("the demo order");
 
-        // What is refused below is there: an administrator reads it.
+        // The topics that are refused below are not empty: an administrator reads them.
         for topic in
             ["order.events", "user.events", "user.credentials", "user.commands", "outcomes"]
         {
@@ -132,7 +132,7 @@ mod secured {
 
     #[test]
     #[ignore = "needs a stack of its own: `stack run --secured`"]
-    fn order_service_can_fence_nobody_elses_transactions() {
+    fn order_service_can_not_fence_transactions_of_other_services() {
         let settings = session::Settings {
             brokers: brokers("order"),
             group: "order".to_owned(),
@@ -156,7 +156,7 @@ mod secured {
             assert_refused(topic, answer);
         }
 
-        // Whom the broker doesn't know, and who doesn't speak TLS, is not even answered.
+        // A client with a wrong password, or without TLS, gets no answer at all.
         let wrong = brokers_with("gateway", "SCRAM-SHA-512", "not the password");
         let plain = Brokers::from(&variable("MILLRACE_BROKERS"));
         for (what, brokers) in [("a wrong password", wrong), ("no TLS", plain)] {

@@ -1,5 +1,5 @@
-//! The servers of the native stack keep what they were given when they are killed, and a service
-//! shows that it does not hear from one. Run under `stack run`, as integration/test does.
+//! The servers of the native stack keep their data when they are killed, and a service that does
+//! not hear from a server is not ready. Run under `stack run`, as integration/test does.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ async fn register(registry: &str, subject: &str) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration -- --ignored`"]
-async fn the_registry_killed_comes_back_with_the_same_ids() {
+#[ignore = "needs the stack: integration/test"]
+async fn registry_that_was_killed_has_the_same_ids_after_a_restart() {
     let stack = Control::from_env().expect("a stack");
     let registry = std::env::var("MILLRACE_REGISTRY_URL").expect("MILLRACE_REGISTRY_URL");
     let subjects = ["millrace.trial.One", "millrace.trial.Two", "millrace.trial.Three"];
@@ -61,11 +61,11 @@ async fn service_is_not_ready_while_it_does_not_hear_from_the_broker() {
     let url = address.replace("/metrics", "/readyz");
     wait_for_readiness(&url, 200, "").await;
 
-    // A process that is stopped keeps its connections, as a network that is cut does. Its sessions
-    // may end first, which is a reason of its own.
+    // A process that is stopped by a signal keeps its connections, as in a network failure. Its
+    // sessions may time out first, which is another reason.
     stack.signal("broker", "STOP").await.expect("it is stopped");
     wait_for_readiness(&url, 503, "no broker was heard from for 10 s").await;
-    stack.signal("broker", "CONT").await.expect("it goes on");
+    stack.signal("broker", "CONT").await.expect("it continues");
 
     wait_for_readiness(&url, 200, "").await;
 }

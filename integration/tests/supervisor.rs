@@ -1,15 +1,15 @@
-//! The supervisor with small shell scripts for parts: order, deaths, restarts, failures at the
-//! start. It needs no server.
+//! The supervisor with small shell scripts as parts: the order of starts and stops, deaths,
+//! restarts, and failures at the start. It needs no server.
 
 use std::path::Path;
 use std::time::Duration;
 
 use integration::command;
-use integration::stack::{Kind, Layout, Part, Policy, Ready, StackError, Supervisor};
+use integration::stack::{Layout, Part, PartKind, Ready, RestartPolicy, StackError, Supervisor};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A part that says in `journal` when it starts and when it is asked to stop, and is ready once it
+/// A part that writes into `journal` when it starts and when SIGTERM stops it, and is ready once it
 /// has started.
 fn scribe(dir: &Path, name: &str, stage: u8) -> Part {
     let script = format!(
@@ -18,7 +18,7 @@ fn scribe(dir: &Path, name: &str, stage: u8) -> Part {
         dir = dir.display()
     );
     let ready = Ready::Command(command!["test", "-e", dir.join(name)]);
-    Part::new(name, Kind::Server, stage, command!["sh", "-c", script], ready)
+    Part::new(name, PartKind::Server, stage, command!["sh", "-c", script], ready)
 }
 
 fn layout(dir: &Path) -> Layout {
@@ -39,7 +39,7 @@ fn journal(dir: &Path) -> Vec<String> {
 async fn parts_start_stage_by_stage_and_stop_in_reverse() {
     let dir = tempfile::tempdir().expect("a folder");
     let parts = vec![scribe(dir.path(), "late", 2), scribe(dir.path(), "early", 1)];
-    let supervisor = Supervisor::new(layout(dir.path()), parts, Policy::Leave);
+    let supervisor = Supervisor::new(layout(dir.path()), parts, RestartPolicy::Leave);
 
     supervisor.start_all().await.expect("both start");
     supervisor.stop_all().await;
@@ -52,8 +52,24 @@ async fn parts_start_stage_by_stage_and_stop_in_reverse() {
 }
 
 #[tokio::test]
-async fn a_killed_part_stays_dead_in_tests_and_comes_back_in_up() {
-    for (policy, comes_back) in [(Policy::Leave, false), (Policy::Restart, true)] {
+async fn signal_for_the_end_of_the_stack_is_not_used_to_stop_one_part() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut part = scribe(dir.path(), "member", 1);
+    part.stop_with_all = Some(nix::sys::signal::Signal::SIGKILL);
+    let supervisor = Supervisor::new(layout(dir.path()), vec![part], RestartPolicy::Leave);
+
+    supervisor.start_all().await.expect("it starts");
+    supervisor.stop("member").await.expect("it stops");
+    supervisor.start_all().await.expect("it starts again");
+    supervisor.stop_all().await;
+
+    assert_eq!(["member starts", "member stops", "member starts"], journal(dir.path())[..]);
+    assert!(supervisor.status().iter().all(|part| part.state == "stopped"));
+}
+
+#[tokio::test]
+async fn killed_part_stays_dead_in_run_and_is_restarted_in_up() {
+    for (policy, comes_back) in [(RestartPolicy::Leave, false), (RestartPolicy::Restart, true)] {
         let dir = tempfile::tempdir().expect("a folder");
         let supervisor =
             Supervisor::new(layout(dir.path()), vec![scribe(dir.path(), "mortal", 1)], policy);
@@ -69,11 +85,11 @@ async fn a_killed_part_stays_dead_in_tests_and_comes_back_in_up() {
 }
 
 #[tokio::test]
-async fn a_part_that_dies_at_its_start_is_reported_with_its_last_words() {
+async fn part_that_dies_at_its_start_is_reported_with_its_last_output() {
     let dir = tempfile::tempdir().expect("a folder");
     let command = command!["sh", "-c", "echo no licence found; exit 3"];
-    let part = Part::new("doomed", Kind::Server, 1, command, Ready::Command(command!["false"]));
-    let supervisor = Supervisor::new(layout(dir.path()), vec![part], Policy::Restart);
+    let part = Part::new("doomed", PartKind::Server, 1, command, Ready::Command(command!["false"]));
+    let supervisor = Supervisor::new(layout(dir.path()), vec![part], RestartPolicy::Restart);
 
     let error = supervisor.start_all().await.expect_err("it can't start").to_string();
 
@@ -84,7 +100,7 @@ async fn a_part_that_dies_at_its_start_is_reported_with_its_last_words() {
 }
 
 #[tokio::test]
-async fn a_data_folder_serves_one_stack_at_a_time() {
+async fn data_folder_is_used_by_one_stack_at_a_time() {
     let dir = tempfile::tempdir().expect("a folder");
     let layout = layout(dir.path());
     let first = layout.lock().expect("it is free");

@@ -1,6 +1,6 @@
-//! The invariants that the ledger is judged by once the system is quiet. What is broken for now
-//! only (an outcome that is still to come) and what is broken for good look alike here: who asks
-//! decides how long to wait.
+//! The invariants by which the ledger is judged once the system is quiet. A violation that will
+//! pass (an outcome that has not been written yet) and one that will stay look the same here: the
+//! caller decides how long it waits.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::{
     load::History,
 };
 
-/// Everything that the topics alone can be asked: A to D, F and I.
+/// All invariants that the topics alone can show: A to D and F.
 pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violation> {
     let mut broken = ledger.broken.clone();
     broken.extend(outcomes(ledger, history));
@@ -20,12 +20,12 @@ pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violatio
     broken.extend(dead_letters(ledger));
     broken.extend(ledger.changelogs(codec));
     broken.extend(sums(ledger));
-    broken.extend(told_once(ledger));
+    broken.extend(notified_once(ledger));
     broken
 }
 
-/// A: every acknowledged command has exactly one outcome, and what was accepted is there. B: no
-/// outcome without a command.
+/// A: every acknowledged command has exactly one outcome, and the events of an accepted one exist.
+/// B: no outcome without a command.
 fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
     let mut broken = Vec::new();
     for id in history.acknowledged() {
@@ -33,10 +33,10 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
             broken.push(Violation::new(
                 'A',
                 Damage::Lost,
-                format!("command {id} was acknowledged and is not in the log"),
+                format!("command {id} was acknowledged, but is not in the log"),
             ));
         }
-        match ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes) {
+        match ledger.outcomes.get(id).map_or(&[][..], |seen| &seen.outcomes) {
             [] => broken.push(Violation::new(
                 'A',
                 Damage::Lost,
@@ -49,7 +49,7 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
             }
         }
     }
-    for (id, told) in &ledger.outcomes {
+    for (id, seen) in &ledger.outcomes {
         if !ledger.commands.contains_key(id) {
             broken.push(Violation::new(
                 'B',
@@ -57,7 +57,7 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
                 format!("outcome {id} has no command"),
             ));
         }
-        for outcome in told.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
+        for outcome in seen.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
             let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
             let version = match context {
                 "user" => ledger.users.aggregates.get(key).map(|(version, _)| *version),
@@ -80,13 +80,14 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
     broken
 }
 
-/// A, for what can't be worked on: it fails, and is kept once as a dead letter; nothing else fails.
+/// A, for commands that can't be processed: each fails and is one dead letter, and nothing else
+/// fails.
 fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
     let mut broken = Vec::new();
     for id in history.acknowledged() {
-        let outcomes = ledger.outcomes.get(id).map_or(&[][..], |told| &told.outcomes);
+        let outcomes = ledger.outcomes.get(id).map_or(&[][..], |seen| &seen.outcomes);
         let doomed = history.is_doomed(id);
-        // Nothing here waits for as long as commands are remembered.
+        // No command of the suite is as old as the dedupe horizon.
         for outcome in outcomes.iter().filter(|outcome| outcome.code.as_deref() == Some("expired"))
         {
             broken.push(Violation::new(
@@ -98,11 +99,11 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
         for outcome in
             outcomes.iter().filter(|outcome| (outcome.verdict == Verdict::Failed) != doomed)
         {
-            let wanted = if doomed { "to fail" } else { "to be decided on" };
+            let wanted = if doomed { "to fail" } else { "to be decided" };
             broken.push(Violation::new(
                 'A',
                 Damage::Torn,
-                format!("{id} was {wanted}: {outcome:?}"),
+                format!("{id} had {wanted}: {outcome:?}"),
             ));
         }
         match (doomed, ledger.dead.get(id).copied().unwrap_or(0)) {
@@ -111,7 +112,7 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
                 broken.push(Violation::new(
                     'A',
                     Damage::Lost,
-                    format!("{id} failed and is no dead letter"),
+                    format!("{id} failed, but is not a dead letter"),
                 ));
             }
             (_, letters) => {
@@ -123,20 +124,19 @@ fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
     broken
 }
 
-/// B, for dead letters: each is of a command. An event or a follow-up that can't be worked on is
-/// not among what is sent here, and a dead letter without an id is of something that nobody has
-/// sent.
+/// B, for dead letters: each is of a command. The suite sends no event or follow-up that can't be
+/// processed, and a dead letter without an id is of a record that the suite did not send.
 fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
     let known = |id: &str| id.parse().is_ok_and(|id: Uuid| ledger.commands.contains_key(&id));
     let of_nothing = ledger.letters.iter().filter(|(id, _)| !known(id));
-    let told = of_nothing.map(|(id, place)| {
+    let violations = of_nothing.map(|(id, at)| {
         Violation::new(
             'B',
             Damage::Doubled,
-            format!("{place} is a dead letter of {id:?}, which is no command"),
+            format!("{at} is a dead letter of {id:?}, which is no command"),
         )
     });
-    told.collect()
+    violations.collect()
 }
 
 /// F: received = free + held by confirmed orders, nothing below zero, and every saga has ended.
@@ -154,7 +154,7 @@ fn sums(ledger: &Ledger) -> Vec<Violation> {
                 broken.push(Violation::new(
                     'A',
                     Damage::Lost,
-                    format!("order {key} has neither been confirmed nor rejected"),
+                    format!("order {key} was neither confirmed nor rejected"),
                 ));
             }
             _ => {}
@@ -181,22 +181,22 @@ fn received(event: &stock::Event) -> i64 {
     }
 }
 
-/// A, for what follows of itself: each end of an order is told once.
-fn told_once(ledger: &Ledger) -> Vec<Violation> {
-    let mut told: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
+/// A, for consequences of commands: the customer is notified of each end of an order once.
+fn notified_once(ledger: &Ledger) -> Vec<Violation> {
+    let mut notified: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
     for event in ledger.notifications.events.values().flatten() {
         if let notification::Event::NotificationRaised(raised) = event
             && raised.order_id.is_some()
         {
-            *told.entry((raised.order_id, raised.kind.as_str())).or_default() += 1;
+            *notified.entry((raised.order_id, raised.kind.as_str())).or_default() += 1;
         }
     }
     let mut broken = Vec::new();
-    for (what, times) in told.iter().filter(|(_, times)| **times > 1) {
+    for (what, times) in notified.iter().filter(|(_, times)| **times > 1) {
         broken.push(Violation::new(
             'A',
             Damage::Doubled,
-            format!("{what:?} was told {times} times"),
+            format!("{what:?} was notified {times} times"),
         ));
     }
     for event in ledger.orders.events.values().flatten() {
@@ -206,53 +206,52 @@ fn told_once(ledger: &Ledger) -> Vec<Violation> {
             order::Event::OrderCancelled(event) => (event.order_id, "ORDER_CANCELLED"),
             _ => continue,
         };
-        if !told.contains_key(&(Some(id), kind)) {
-            broken.push(Violation::new('A', Damage::Lost, format!("{kind} of {id} was not told")));
+        if !notified.contains_key(&(Some(id), kind)) {
+            broken.push(Violation::new(
+                'A',
+                Damage::Lost,
+                format!("{kind} of {id} was not notified"),
+            ));
         }
     }
     broken
 }
 
-/// I: what a reader saw while it happened is what stands in the log, and nothing of an aborted
-/// transaction. `seen` is what kcat wrote before the log was read: topic, partition, offset, key
-/// and headers, a line each.
+/// I: every record that a reader saw is in the log, and none is of an aborted transaction. `seen`
+/// are the lines that kcat wrote before the log was read: topic, partition, offset, key and
+/// headers.
 pub fn live_reader(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
     let torn = |what: String| Violation::new('I', Damage::Torn, what);
     let (mut broken, mut read) = (Vec::new(), HashSet::new());
     for line in seen {
-        let Some((place, rest)) = placed(line) else {
-            broken.push(torn(format!("{line:?} is no record")));
+        let Some((at, rest)) = coordinates(line) else {
+            broken.push(torn(format!("{line:?} is not a record")));
             continue;
         };
-        match ledger.places.get(&place) {
+        match ledger.record_ids.get(&at) {
             Some(id) if rest.contains(id.as_str()) => {}
-            Some(id) => {
-                broken.push(torn(format!("{place:?}: {rest} was read, and {id} stands there")))
-            }
-            None => {
-                broken.push(torn(format!("{place:?}: {rest} was read, and it is not in the log")))
-            }
+            Some(id) => broken.push(torn(format!("{at:?}: {rest} was read, but {id} is there"))),
+            None => broken.push(torn(format!("{at:?}: {rest} was read, but it is not in the log"))),
         }
-        if !read.insert(place) {
+        if !read.insert(at) {
             broken.push(torn(format!("{line:?} was read twice")));
         }
     }
     broken
 }
 
-/// I: nothing that stands in the log is left out by a reader. `seen` is what it wrote a while after
+/// I: the reader misses no record of the log. `seen` are the lines that it wrote some time after
 /// the log was read.
 pub fn unread(ledger: &Ledger, seen: &[String]) -> Vec<Violation> {
-    let read: HashSet<_> = seen.iter().filter_map(|line| Some(placed(line)?.0)).collect();
-    let unread = ledger.places.keys().filter(|place| !read.contains(*place));
-    let lost = |place| {
-        Violation::new('I', Damage::Lost, format!("{place:?} stands in the log and was not read"))
-    };
+    let read: HashSet<_> = seen.iter().filter_map(|line| Some(coordinates(line)?.0)).collect();
+    let unread = ledger.record_ids.keys().filter(|at| !read.contains(*at));
+    let lost =
+        |at| Violation::new('I', Damage::Lost, format!("{at:?} is in the log, but was not read"));
     unread.map(lost).collect()
 }
 
-/// The place that a line of the reader names, and what it says of the record there.
-fn placed(line: &str) -> Option<((String, i32, i64), &str)> {
+/// The topic, partition and offset of a line of the reader, and the rest of the line.
+fn coordinates(line: &str) -> Option<((String, i32, i64), &str)> {
     let mut words = line.splitn(4, '\t');
     let (topic, partition, offset) =
         (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -265,7 +264,7 @@ mod tests {
 
     fn ledger() -> Ledger {
         let mut ledger = Ledger::default();
-        ledger.places.insert(("outcomes".to_owned(), 1, 7), "id-7".to_owned());
+        ledger.record_ids.insert(("outcomes".to_owned(), 1, 7), "id-7".to_owned());
         ledger
     }
 

@@ -1,13 +1,13 @@
-//! The proof: the running system is broken in every way that is listed, and judged from the topics
+//! The fault suite: it breaks the running system in every listed way, and judges it from the topics
 //! and the stores.
 //!
-//! - [`faults`]: what is done to it; [`proxy`] does it to connections, [`world`] starts, kills and
-//!   mends
-//! - [`load`]: commands amid which it happens, with a history of what was acknowledged; [`mail`]
-//!   takes mail; [`reader`]: who reads all the time
-//! - [`ledger`]: what the topics say, folded by the domain's rules; [`judge`], [`stores`] and
+//! - [`faults`]: what is done to the system; [`proxy`] disturbs connections, [`world`] starts,
+//!   kills and repairs parts
+//! - [`load`]: the stream of commands under which a fault happens, with a history of what was
+//!   acknowledged; [`mail`]: a mail server; [`reader`]: clients that read all the time
+//! - [`ledger`]: what the topics hold, folded by the domain's rules; [`judge`], [`stores`] and
 //!   [`threads`]: the invariants
-//! - [`round`]: one fault after the other, and the table
+//! - [`suite`]: runs one fault after the other, and prints the table
 #![forbid(unsafe_code)]
 
 pub mod faults;
@@ -15,9 +15,10 @@ pub mod judge;
 pub mod ledger;
 pub mod load;
 pub mod mail;
+pub mod proxied;
 pub mod proxy;
 pub mod reader;
-pub mod round;
 pub mod stores;
+pub mod suite;
 pub mod threads;
 pub mod world;

@@ -1,6 +1,6 @@
-//! A mail server that takes everything: without one, notifications are tried again for minutes, and
-//! the log is never quiet. It can be slow, and counts how often it has taken each mail; it keeps no
-//! mail.
+//! A mail server that accepts every mail. Without one, notifications are retried for minutes and
+//! the log is never quiet. It can be slow, and counts how often it has accepted each mail. It
+//! stores no mail.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The running server. Clones are the same one.
+/// The running server. Clones share it.
 #[derive(Clone, Default)]
 pub struct Mail {
     shared: Arc<Shared>,
@@ -40,30 +40,30 @@ impl Mail {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = shared.clone();
-                // Who breaks off tries again.
+                // A client whose connection breaks sends its mail again.
                 tokio::spawn(async move { drop(shared.converse(stream).await) });
             }
         });
         Ok(mail)
     }
 
-    /// From now on takes so long over each mail.
+    /// Delays the answer to each further mail.
     pub fn delay(&self, by: Duration) {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.shared.delay_ms.store(by_ms, Ordering::Relaxed);
     }
 
-    /// Begins to count anew.
+    /// Resets the counts.
     pub fn forget(&self) {
         self.shared.taken().clear();
     }
 
-    /// How many different mails were taken.
+    /// The number of different mails that were accepted.
     pub fn taken(&self) -> usize {
         self.shared.taken().len()
     }
 
-    /// The Message-IDs of mails that were taken more than once.
+    /// The Message-IDs of the mails that were accepted more than once.
     pub fn repeated(&self) -> Vec<String> {
         let taken = self.shared.taken();
         taken.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id.clone()).collect()

@@ -1,6 +1,6 @@
-//! `faults`: breaks the running system in every way that is listed, again and again, and judges
-//! what came of it from the topics and the stores. Run by `integration/faults`, under a stack. Ends
-//! with 1 on any violation, 2 where a fault could not be made to happen.
+//! `faults`: breaks the running system in every listed way and judges the result from the topics
+//! and the stores. `integration/faults` runs it under a stack. It exits with 1 on any violation,
+//! and with 2 if a fault did not happen.
 #![forbid(unsafe_code)]
 
 use std::{path::PathBuf, process::ExitCode};
@@ -10,10 +10,10 @@ use clap::Parser;
 use proof::{
     faults::{ALL, Fault},
     load,
-    round::{Options, Suite},
+    suite::{Options, Suite},
 };
 
-/// Bugs that are planted on purpose, each with the fault that should show it.
+/// The mutants (planted bugs), each with the fault that must reveal it.
 const CONTROLS: [(&str, &str); 10] = [
     ("offsets-early", "before-commit"),
     ("offsets-twice", "abort"),
@@ -27,34 +27,34 @@ const CONTROLS: [(&str, &str); 10] = [
     ("marker-record", "after-begin"),
 ];
 
-/// Breaks the running system in every way, and judges what came of it
+/// Breaks the running system in every listed way, and judges the result
 #[derive(Debug, Parser)]
 #[command(name = "faults", version)]
 struct Arguments {
-    /// Faults by name; see --list
+    /// The names of the faults to run; see --list
     names: Vec<String>,
-    /// All of them, each as often as it should
+    /// Run all faults, each its usual number of times
     #[arg(long, conflicts_with = "names")]
     all: bool,
-    /// The short part, each once
+    /// Run the faults of the short part, each once
     #[arg(long, conflicts_with_all = ["names", "all"])]
     short: bool,
-    /// Name them and end
+    /// Print the faults and the mutants, and exit
     #[arg(long)]
     list: bool,
-    /// How often each fault happens
+    /// The number of runs of each fault
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
-    /// What chance begins with; the one of a run before repeats its choices
+    /// The random seed; that of an earlier run repeats its choices
     #[arg(long)]
     seed: Option<u64>,
     /// Commands a second
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=5000))]
     rate: u32,
-    /// A planted bug that must be caught (the services must be built with it)
+    /// A mutant that must be caught (the services must be built with it)
     #[arg(long)]
     control: Option<String>,
-    /// Where histories are written
+    /// The folder for histories
     #[arg(long, default_value = ".millrace/faults", value_name = "DIR")]
     out: PathBuf,
 }
@@ -81,7 +81,7 @@ async fn main() -> ExitCode {
             );
         }
         for (bug, fault) in CONTROLS {
-            integration::say!("--control {bug:<18} shown by {fault}");
+            integration::say!("--control {bug:<18} revealed by {fault}");
         }
         return ExitCode::SUCCESS;
     }
@@ -94,12 +94,12 @@ async fn main() -> ExitCode {
     }
 }
 
-/// How many brokers the stack has.
+/// The number of brokers of the stack.
 fn brokers() -> usize {
     std::env::var("MILLRACE_BROKERS_INNER").map_or(1, |brokers| brokers.split(',').count())
 }
 
-/// The faults that were asked for, on a stack of so many brokers.
+/// Chooses the faults that the arguments ask for, on a stack with this number of brokers.
 fn choose(
     arguments: &Arguments,
     control: Option<(&str, &str)>,
@@ -109,7 +109,7 @@ fn choose(
     let chosen: Vec<&Fault> = match control {
         Some((_, fault)) => ALL.iter().filter(|known| known.name == fault).collect(),
         None if arguments.all => ALL.iter().filter(fits).collect(),
-        // What one broker can show is shown on one.
+        // A fault that needs one broker runs on a stack with one.
         None if arguments.short => {
             ALL.iter().filter(|fault| fault.short && fault.brokers == brokers).collect()
         }
@@ -122,26 +122,26 @@ fn choose(
         }
     };
     if chosen.is_empty() {
-        anyhow::bail!("name faults, or say --short or --all; --list names them");
+        anyhow::bail!("expected names of faults, --short or --all; --list prints the names");
     }
     if let Some(fault) = chosen.iter().find(|fault| !fits(fault)) {
-        anyhow::bail!("{} needs three brokers: say --brokers 3 to integration/faults", fault.name);
+        anyhow::bail!("{} needs three brokers: run integration/faults --brokers 3", fault.name);
     }
     Ok(chosen)
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let control = match &arguments.control {
-        Some(name) => {
-            let found = CONTROLS.iter().find(|(bug, _)| bug == name);
-            let known = CONTROLS.map(|(bug, _)| bug).join(", ");
-            Some(
-                *found
-                    .ok_or_else(|| anyhow::anyhow!("no bug is called {name}; there are {known}"))?,
-            )
-        }
-        None => None,
-    };
+    let control =
+        match &arguments.control {
+            Some(name) => {
+                let found = CONTROLS.iter().find(|(bug, _)| bug == name);
+                let known = CONTROLS.map(|(bug, _)| bug).join(", ");
+                Some(*found.ok_or_else(|| {
+                    anyhow::anyhow!("no mutant is called {name}; there are {known}")
+                })?)
+            }
+            None => None,
+        };
     let chosen = choose(&arguments, control, brokers())?;
     let runs = match (arguments.runs, arguments.short || control.is_some()) {
         (Some(runs), _) => Some(runs),
@@ -152,7 +152,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         runs,
         seed: arguments.seed.unwrap_or_else(load::any_seed),
         rate: arguments.rate,
-        plant: control.map(|(bug, _)| bug),
+        mutant: control.map(|(bug, _)| bug),
         out: arguments.out,
     };
     Suite::open(options).await?.run(&chosen).await
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_of_three_brokers_is_an_error_on_one_and_left_out_of_all() {
+    fn fault_that_needs_three_brokers_is_an_error_on_one_and_left_out_of_all() {
         let error =
             chosen(&["abort", "leader-killed"], 1).err().expect("it needs three").to_string();
         assert!(error.contains("leader-killed needs three brokers"), "{error}");
@@ -182,9 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn every_planted_bug_names_a_fault() {
+    fn every_mutant_names_a_fault() {
         for (bug, fault) in CONTROLS {
-            assert!(ALL.iter().any(|known| known.name == fault), "{bug} is shown by {fault}");
+            assert!(ALL.iter().any(|known| known.name == fault), "{bug} is revealed by {fault}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! J: no thread of a process that says it is ready is dead or stuck. Each worker and projector
-//! exports how long it has been in its turn. While faults happen, that may be as long as the
-//! process itself allows; when all is quiet, a thread turns many times a second. A process that
-//! does not answer, or says that it is not ready, is not judged here.
+//! Invariant J: no thread of a ready process is dead or stuck. Each worker and projector exports
+//! how long it has been in its current turn. While faults happen, that may be as long as the
+//! process itself allows; in a quiet system a turn takes milliseconds. A process that does not
+//! answer, or says that it is not ready, is not judged here.
 
 use std::{
     sync::{
@@ -11,52 +11,49 @@ use std::{
     time::Duration,
 };
 
+use integration::stack::{Program, internal_variable, services};
+
 use crate::ledger::{Damage, Violation};
 
-/// How often the threads are looked at while faults happen.
+/// The pause between two checks while faults happen.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a process may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
-/// No ready process has a thread that has been in its turn for longer, whatever happens: after 60 s
-/// it says itself that the thread is stuck. A process that was paused needs a moment to notice.
+/// The longest turn of a thread of a ready process, whatever happens: after 60 s the process itself
+/// says that the thread is stuck, and one that was paused needs some time to notice.
 pub const TURN_MAX: Duration = Duration::from_secs(65);
-/// The same for a system that is quiet.
+/// The longest turn in a quiet system.
 pub const QUIET_TURN_MAX: Duration = Duration::from_secs(5);
 
-/// The metric.
+/// The metric, up to the name of the thread.
 const AGE: &str = "millrace_thread_turn_age_seconds{thread=\"";
 
 /// The threads of all services.
 #[derive(Clone, Debug)]
 pub struct Threads {
-    /// Each service with its inner listener.
+    /// Each instance with the URL of its internal listener.
     services: Vec<(String, String)>,
 }
 
 impl Threads {
-    /// Those of the services that this process's environment names.
+    /// The threads of all services whose listeners the environment names.
     pub fn from_env() -> Self {
-        let names = ["user", "order", "notification"]
-            .into_iter()
-            .flat_map(|service| ["0", "1"].into_iter().map(move |instance| (service, instance)));
-        let services = names.filter_map(|(service, instance)| {
-            let url =
-                std::env::var(format!("MILLRACE_INNER_{}_{instance}", service.to_uppercase()))
-                    .ok()?;
-            Some((format!("{service}-{instance}"), url))
+        let services = services().flat_map(Program::instances).filter_map(|instance| {
+            let url = std::env::var(internal_variable(&instance)).ok()?;
+            Some((instance, url))
         });
         Self { services: services.collect() }
     }
 
-    /// How long each thread of a service has been in its turn; `None` where the service does not
+    /// How long each thread of a service has been in its turn; `None` if the service does not
     /// answer.
     pub async fn ages(&self, service: &str) -> Option<Vec<(String, Duration)>> {
         let (_, url) = self.services.iter().find(|(name, _)| name == service)?;
         Some(ages(&get(&format!("{url}/metrics")).await?.1))
     }
 
-    /// Every thread of a ready service that has been in its turn for longer than `turn_max`, and
-    /// every ready service that names no thread.
+    /// Reports every thread of a ready service that has been in its turn for longer than
+    /// `turn_max`, and every ready service without a thread.
     pub async fn stuck(&self, turn_max: Duration) -> Vec<Violation> {
         let mut broken = Vec::new();
         for (service, url) in &self.services {
@@ -66,7 +63,7 @@ impl Threads {
                 continue;
             }
             let Some(ages) = self.ages(service).await else { continue };
-            // Between the two questions it may have found out by itself.
+            // Between the two requests the service may have noticed itself.
             if is_ready().await {
                 broken.extend(judge(service, &ages, turn_max));
             }
@@ -74,7 +71,7 @@ impl Threads {
         broken
     }
 
-    /// Looks at the threads until the watch is ended.
+    /// Checks the threads until the watch ends.
     pub fn watch(&self) -> Watch {
         let (threads, seen) = (self.clone(), Arc::new(Seen::default()));
         let shared = seen.clone();
@@ -99,7 +96,7 @@ struct Seen {
 pub struct Watch(Arc<Seen>);
 
 impl Watch {
-    /// Ends it: what was seen.
+    /// Ends the watch and returns its violations.
     pub fn end(self) -> Vec<Violation> {
         self.0.end.store(true, Ordering::Relaxed);
         std::mem::take(&mut self.0.broken.lock().unwrap_or_else(PoisonError::into_inner))
@@ -109,15 +106,15 @@ impl Watch {
 fn judge(service: &str, ages: &[(String, Duration)], turn_max: Duration) -> Vec<Violation> {
     let late = |what| Violation::new('J', Damage::Late, what);
     if ages.is_empty() {
-        return vec![late(format!("{service} is ready and has no worker and no projector"))];
+        return vec![late(format!("{service} is ready, but has no worker and no projector"))];
     }
     let stuck = ages.iter().filter(|(_, age)| *age > turn_max);
-    let told = stuck.map(|(thread, age)| {
+    let violations = stuck.map(|(thread, age)| {
         late(format!(
-            "{service} is ready, and its thread {thread} has been in one turn for {age:.1?}"
+            "{service} is ready, but its thread {thread} has been in one turn for {age:.1?}"
         ))
     });
-    told.collect()
+    violations.collect()
 }
 
 fn ages(metrics: &str) -> Vec<(String, Duration)> {
@@ -128,7 +125,7 @@ fn ages(metrics: &str) -> Vec<(String, Duration)> {
     metrics.lines().filter_map(age).collect()
 }
 
-/// Whether an answer is a good one, and what it says.
+/// Whether the status is a success, and the body.
 async fn get(url: &str) -> Option<(bool, String)> {
     let answer = reqwest::Client::new().get(url).timeout(ANSWER_MAX).send().await.ok()?;
     Some((answer.status().is_success(), answer.text().await.ok()?))
@@ -144,12 +141,13 @@ mod tests {
         other 9\n";
 
     #[test]
-    fn thread_that_is_too_long_in_its_turn_is_named() {
+    fn thread_whose_turn_is_too_long_is_a_violation_that_names_it() {
         let broken = judge("order-0", &ages(METRICS), QUIET_TURN_MAX);
-        let told: Vec<_> = broken.iter().map(|one| (one.invariant, one.what.as_str())).collect();
+        let violations: Vec<_> =
+            broken.iter().map(|one| (one.invariant, one.what.as_str())).collect();
         assert_eq!(
-            told,
-            [('J', "order-0 is ready, and its thread p.outcomes has been in one turn for 7.3s")]
+            violations,
+            [('J', "order-0 is ready, but its thread p.outcomes has been in one turn for 7.3s")]
         );
         assert_eq!(judge("order-0", &ages(METRICS), TURN_MAX), []);
     }

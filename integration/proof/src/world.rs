@@ -1,5 +1,5 @@
-//! The system under test: the native stack or the Compose project that this process was started
-//! under, with handles to break and mend its parts. It starts no system by itself.
+//! The system under test: the native stack or the Compose project under which this process was
+//! started, with handles to break and repair its parts. It starts no system by itself.
 
 use std::{
     path::PathBuf,
@@ -8,85 +8,62 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use integration::{cluster::Cluster, stack::Control};
+use integration::{
+    cluster::Cluster,
+    stack::{Control, internal_variable},
+};
 use schemas::Codec;
 
 use crate::{
     ledger::{Damage, Violation},
     load::Load,
     mail::Mail,
+    proxied::Proxied,
     proxy::{Protocol, Proxy},
     stores::Stores,
     threads::Threads,
 };
 
-/// How long a part may take to be ready, or to die where it was told to.
+/// How long a part may take to become ready, or to die at a fault point.
 const PART_MAX: Duration = Duration::from_secs(60);
 
-/// Everything a fault needs.
+/// Everything that a fault needs.
 pub struct World {
     /// Starts, stops and signals parts.
     pub control: Control,
-    /// The broker, past any proxy.
+    /// The brokers, without a proxy in between.
     pub brokers: String,
-    /// The brokers, past any gate; `None` where they are containers.
+    /// The brokers, without a gate in between; `None` if they are containers.
     pub cluster: Option<Cluster>,
     /// The threads of the services.
     pub threads: Threads,
     /// The registry.
     pub registry: String,
-    /// The stores, past any proxy.
+    /// The stores, without a proxy in between.
     pub stores: Stores,
-    /// Knows the registry's ids.
+    /// The codec with the registry's ids.
     pub codec: Arc<Codec>,
     /// The mail server.
     pub mail: Mail,
-    /// Who sends commands.
+    /// The stream of commands.
     pub load: Arc<Load>,
     proxies: Vec<Proxied>,
     found: Mutex<Vec<Violation>>,
-    /// The bug that the services are started with, in a control.
-    pub plant: Option<&'static str>,
-    /// Where histories go.
+    /// The mutant with which the services are started, in a control run.
+    pub mutant: Option<&'static str>,
+    /// The folder for histories.
     pub out: PathBuf,
 }
 
-/// A server with a proxy before it, for services that are started so.
-pub struct Proxied {
-    /// The server's name in the stack.
-    pub server: &'static str,
-    /// The proxy.
-    pub proxy: Proxy,
-    /// The variable by which a service finds the server, and what it is to be for one that shall
-    /// find the proxy.
-    pub through: (&'static str, String),
-}
-
-impl Proxied {
-    async fn store(
-        server: &'static str,
-        variable: &'static str,
-        url: &str,
-        protocol: Protocol,
-        host: &str,
-    ) -> anyhow::Result<Self> {
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let at = rest.split(['/', '?']).next().unwrap_or(rest).rsplit('@').next().unwrap_or(rest);
-        let proxy = Proxy::start(&[(&format!("{host}:0"), at)], protocol).await?;
-        let through = (variable, url.replace(at, &proxy.at()));
-        Ok(Self { server, proxy, through })
-    }
-}
-
-/// A variable that the stack sets.
+/// Reads a variable that the stack sets.
 fn variable(name: &str) -> anyhow::Result<String> {
     std::env::var(name)
         .with_context(|| format!("{name} is not set: run this by integration/faults"))
 }
 
 impl World {
-    /// The world around this process.
-    pub async fn open(out: PathBuf, plant: Option<&'static str>) -> anyhow::Result<Self> {
+    /// Opens the system under which this process was started.
+    pub async fn open(out: PathBuf, mutant: Option<&'static str>) -> anyhow::Result<Self> {
         let brokers = variable("MILLRACE_BROKERS")?;
         let registry = variable("MILLRACE_REGISTRY_URL")?;
         let client = redpanda::registry::Registry::new(&registry)?;
@@ -96,7 +73,7 @@ impl World {
             variable("MILLRACE_MONGO_URL")?,
             variable("MILLRACE_REDIS_URL")?,
         );
-        // Containers reach this process under the address of their engine's bridge.
+        // Containers reach this process at the address of their engine's bridge.
         let host = std::env::var("MILLRACE_PROXY_HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
         let mut proxies = vec![
             Proxied::store(
@@ -111,7 +88,7 @@ impl World {
             Proxied::store("redis", "MILLRACE_REDIS_URL", &redis, Protocol::Redis, &host).await?,
         ];
         // Each broker advertises one of these addresses on its second listener, so the proxy has to
-        // listen there. Several brokers in containers have none.
+        // listen there. Several brokers in containers have no such listener.
         if let Ok(at) = variable("MILLRACE_PROXY") {
             let brokers = variable("MILLRACE_PROXIED_BROKER")?;
             let pairs: Vec<_> = at.split(',').zip(brokers.split(',')).collect();
@@ -144,33 +121,32 @@ impl World {
             proxies,
             found: Mutex::default(),
             brokers,
-            plant,
+            mutant,
             out,
         })
     }
 
-    /// The server and its proxy.
+    /// The proxy in front of `server`.
     pub fn proxied(&self, server: &str) -> anyhow::Result<&Proxied> {
         let found = self.proxies.iter().find(|proxied| proxied.server == server);
-        found.with_context(|| format!("there is no proxy before {server}"))
+        found.with_context(|| format!("there is no proxy in front of {server}"))
     }
 
-    /// Notes something that a fault has seen and that must never be.
+    /// Records a violation that a fault has found.
     pub fn report(&self, invariant: char, damage: Damage, what: impl Into<String>) {
         let violation = Violation::new(invariant, damage, what);
         self.found.lock().unwrap_or_else(PoisonError::into_inner).push(violation);
     }
 
-    /// What was reported since this was asked last.
+    /// Takes the violations that were reported since the last call.
     pub fn reported(&self) -> Vec<Violation> {
         std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A metric of a service, added up over the series that have all of `labels` (`name="value"`);
-    /// `None` where it does not answer.
+    /// The sum of a metric over the series with all of `labels` (`name="value"`); `None` if the
+    /// service does not answer.
     pub async fn metric(&self, service: &str, name: &str, labels: &[&str]) -> Option<f64> {
-        let variable = format!("MILLRACE_INNER_{}", service.to_uppercase().replace('-', "_"));
-        let url = format!("{}/metrics", std::env::var(variable).ok()?);
+        let url = format!("{}/metrics", std::env::var(internal_variable(service)).ok()?);
         let asking = reqwest::Client::new().get(url).timeout(Duration::from_secs(2)).send();
         let text = asking.await.ok()?.text().await.ok()?;
         let series = text.lines().filter(|line| {
@@ -180,17 +156,17 @@ impl World {
         Some(series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
-    /// Starts a part that does not run, with more in its environment, and waits until it is ready.
+    /// Starts a part with `extra` in its environment, and waits until it is ready.
     pub async fn start(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
-        self.begin(name, extra).await?;
+        self.spawn(name, extra).await?;
         self.control.wait(name, PART_MAX).await?;
         Ok(())
     }
 
-    /// The same without waiting: it may die before it is ready.
-    pub async fn begin(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
+    /// Starts a part and does not wait: it may die before it is ready.
+    pub async fn spawn(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut extra = extra.to_vec();
-        extra.extend(self.plant.map(|plant| ("MILLRACE_PLANT", plant)));
+        extra.extend(self.mutant.map(|mutant| ("MILLRACE_PLANT", mutant)));
         self.control.start_with(name, &extra).await?;
         Ok(())
     }
@@ -203,33 +179,38 @@ impl World {
         Ok(())
     }
 
-    /// Kills a part and starts it again, with more in its environment.
-    pub async fn again(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
+    /// Kills a part, starts it with `extra` in its environment, and waits until it is ready.
+    pub async fn restart(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
         self.kill(name).await?;
         self.start(name, extra).await
     }
 
-    /// Kills parts and starts them again, beside each other, with more in their environment.
-    pub async fn all_again(&self, names: &[&str], extra: &[(&str, &str)]) -> anyhow::Result<()> {
-        for name in names {
+    /// Kills parts, starts them in parallel with `extra` in their environment, and waits until they
+    /// are ready.
+    pub async fn restart_all(
+        &self,
+        names: &[impl AsRef<str>],
+        extra: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        for name in names.iter().map(AsRef::as_ref) {
             self.kill(name).await?;
-            self.begin(name, extra).await?;
+            self.spawn(name, extra).await?;
         }
-        for name in names {
+        for name in names.iter().map(AsRef::as_ref) {
             self.control.wait(name, PART_MAX).await?;
         }
         Ok(())
     }
 
-    /// Waits until a part has stopped by itself, as with SIGSTOP.
-    pub async fn stop_of(&self, name: &str) -> anyhow::Result<()> {
+    /// Waits until a part has stopped itself, as by SIGSTOP.
+    pub async fn wait_for_stop(&self, name: &str) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
             let Some(pid) = self.control.part(name).await?.pid else {
                 bail!("{name} was to stop and has ended: the fault did not happen");
             };
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // The state stands behind the name, which is in brackets and may hold anything.
+            // The state follows the name, which is in parentheses and may contain anything.
             if stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T')) {
                 return Ok(());
             }
@@ -242,13 +223,13 @@ impl World {
         }
     }
 
-    /// Waits until a part has died by itself.
-    pub async fn death_of(&self, name: &str) -> anyhow::Result<()> {
-        self.death_within(name, PART_MAX).await
+    /// Waits until a part has died by itself, for at most a minute.
+    pub async fn wait_for_death(&self, name: &str) -> anyhow::Result<()> {
+        self.wait_for_death_within(name, PART_MAX).await
     }
 
-    /// The same, with another patience.
-    pub async fn death_within(&self, name: &str, at_most: Duration) -> anyhow::Result<()> {
+    /// Waits until a part has died by itself, for at most `at_most`.
+    pub async fn wait_for_death_within(&self, name: &str, at_most: Duration) -> anyhow::Result<()> {
         let begun = Instant::now();
         while self.control.part(name).await?.pid.is_some() {
             if begun.elapsed() > at_most {
@@ -259,7 +240,7 @@ impl World {
         Ok(())
     }
 
-    /// Starts what is dead, stops what is not always there, and thaws what is frozen.
+    /// Starts dead parts, stops second instances, and continues parts that are stopped by a signal.
     pub async fn mend(&self) -> anyhow::Result<()> {
         for part in self.control.status().await? {
             if part.name.ends_with("-1") && !part.name.starts_with("gateway") {
@@ -267,21 +248,21 @@ impl World {
             } else if part.pid.is_some() {
                 self.control.signal(&part.name, "CONT").await?;
             } else if ["dead", "stopped"].contains(&part.state.as_str()) {
-                self.begin(&part.name, &[]).await?;
+                self.spawn(&part.name, &[]).await?;
             }
         }
         for part in self.control.status().await?.iter().filter(|part| part.pid.is_some()) {
             self.control.wait(&part.name, PART_MAX).await?;
         }
-        // The next fault may take another broker away.
+        // The next fault may need another broker.
         match &self.cluster {
             Some(cluster) if cluster.brokers() > 1 => cluster.in_sync(PART_MAX).await,
             _ => Ok(()),
         }
     }
 
-    /// Waits until so many more commands are acknowledged: in the middle of a stream.
-    pub async fn amid(&self, more: usize) -> anyhow::Result<()> {
+    /// Waits until `more` further commands are acknowledged.
+    pub async fn wait_for_commands(&self, more: usize) -> anyhow::Result<()> {
         let (from, begun) = (self.load.acknowledged(), Instant::now());
         while self.load.acknowledged() < from + more {
             if begun.elapsed() > PART_MAX {

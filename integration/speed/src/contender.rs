@@ -1,5 +1,5 @@
-//! The engine as a process: one worker on the topology of the work. Tells on standard output when
-//! it is ready, and, ended by a signal, how long its commits took.
+//! The engine as a process: one worker on the topology of the work. It prints when it is ready and,
+//! when a signal ends it, how long its commits took.
 
 use std::{
     sync::{
@@ -25,35 +25,35 @@ pub(crate) struct Options {
     name: String,
     #[arg(long)]
     commit_ms: u64,
-    /// Offsets after the records, without a transaction
+    /// Commit offsets after the records, without a transaction
     #[arg(long)]
     at_least_once: bool,
-    /// Outputs without the headers that events have
+    /// Write outputs without the headers of events
     #[arg(long)]
     plain: bool,
 }
 
-/// What a contender says of itself.
+/// A message of a contender, one JSON line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Said {
-    /// It has read its state back.
+pub(crate) enum ContenderMessage {
+    /// It has restored its state.
     Ready {
-        /// Changelog records.
+        /// The number of changelog records.
         records: u64,
-        /// From the assignment to the last of them.
+        /// Seconds from the assignment to the last of them.
         seconds: f64,
     },
     /// It ends.
     Commits {
-        /// How many there were.
+        /// The number of commits.
         count: u64,
-        /// Milliseconds, on average.
+        /// Their mean time in milliseconds.
         mean_ms: f64,
     },
 }
 
-/// Nobody writes under a schema that is not known here.
+/// All schemas are known, so none has to be looked up.
 struct NoSource;
 
 impl SchemaSource for NoSource {
@@ -109,7 +109,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let records = value(&registry, "millrace_engine_restored_records_total").0;
-        tell(&Said::Ready { records: records as u64, seconds: begun.elapsed().as_secs_f64() });
+        tell(&ContenderMessage::Ready {
+            records: records as u64,
+            seconds: begun.elapsed().as_secs_f64(),
+        });
         std::future::pending::<()>().await;
     };
     runtime.block_on(async {
@@ -124,11 +127,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     shutdown.store(true, Ordering::Relaxed);
     thread.join().ok().context("the worker panicked")??;
     let (count, seconds) = value(&registry, "millrace_engine_transaction_seconds");
-    tell(&Said::Commits { count: count as u64, mean_ms: seconds * 1000.0 / count.max(1.0) });
+    tell(&ContenderMessage::Commits {
+        count: count as u64,
+        mean_ms: seconds * 1000.0 / count.max(1.0),
+    });
     Ok(())
 }
 
-fn tell(said: &Said) {
+fn tell(said: &ContenderMessage) {
     integration::say!("{}", serde_json::json!(said));
 }
 

@@ -1,7 +1,9 @@
-//! `bench idle`: the CPU that the three services of the stack use while nothing happens, projectors
-//! and inner listeners included.
+//! `bench idle`: the CPU that the first instance of each program uses while nothing happens,
+//! including projectors and internal listeners.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use integration::stack::PROGRAMS;
 
 use crate::{
     rig::{pids, usage},
@@ -10,10 +12,10 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How long they are watched
+    /// Seconds of the measurement
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// How long they are left alone first
+    /// Seconds of rest before it
     #[arg(long, default_value_t = 20)]
     settle: u64,
     /// The file for the result as JSON
@@ -22,7 +24,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let pids = pids(&["user-0", "order-0", "notification-0", "gateway-0"])?;
+    let pids = pids(&PROGRAMS.iter().map(|program| program.instance(0)).collect::<Vec<_>>())?;
     std::thread::sleep(Duration::from_secs(options.settle));
     let used = || -> anyhow::Result<Vec<Duration>> {
         pids.values().map(|pid| Ok(usage(*pid)?.cpu)).collect()

@@ -1,6 +1,6 @@
-//! `bench latency`: open loop. Inputs are written when they are due, whether or not the earlier
-//! ones have come out; each carries the time at which it was due, and what is measured is from then
-//! until a read-committed reader has its output (so a stall counts in full; Tene, "How not to
+//! `bench latency`: an open loop. Inputs are written when they are due, whether or not the outputs
+//! of earlier ones exist. Each contains the time at which it was due, and the latency is from then
+//! until a read-committed reader has its output, so that a stall counts in full (Tene, "How not to
 //! measure latency").
 
 use std::{
@@ -23,31 +23,33 @@ use crate::{
     work::{self, Event, INPUTS, KEYS, OUTPUTS, PARTITIONS},
 };
 
-/// What takes longer counts as this: microseconds.
+/// The longest latency that is recorded, in microseconds; longer ones count as this.
 const LATENCY_US_MAX: u64 = 60_000_000;
-/// After the last input, outputs are waited for so long.
+/// How long outputs are awaited after the last input.
 const REST_MAX: Duration = Duration::from_secs(30);
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Inputs a second
+    /// Inputs per second
     #[arg(long, default_value_t = 2_000)]
     rate: u64,
-    /// How long they are measured
+    /// Seconds of the measurement
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// How long they come before anything is measured
+    /// Seconds of inputs before the measurement
     #[arg(long, default_value_t = 10)]
     warm_up: u64,
-    /// How often each contender runs
+    /// Number of runs of each contender
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Milliseconds between commits
     #[arg(long, value_delimiter = ',', default_values_t = [5, 100])]
     commit_ms: Vec<u64>,
-    /// Who takes part
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::Engine, Contender::Streams, Contender::BareLoop])]
+    /// The contenders
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [
+        Contender::Engine, Contender::Streams, Contender::BareLoop,
+    ])]
     contenders: Vec<Contender>,
     /// The file for the result as JSON
     #[arg(long, default_value = ".millrace/bench/latency.json")]
@@ -59,14 +61,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let head = PERCENTILES.map(|percentile| format!("p{percentile} ms")).join(" | ");
     integration::say!("{} inputs a second: {head}, greatest", options.rate);
     let mut all = BTreeMap::<(u64, usize), Vec<Histogram<u64>>>::new();
-    // A young broker is slower, for whoever comes first.
+    // A broker that has just started is slower, so each contender runs once before the measurement.
     for (contender, commit_ms) in options.contenders.iter().zip(&options.commit_ms) {
         once(&rig, *contender, &format!("early-{commit_ms}"), *commit_ms, options)?;
     }
     for round in 0..options.rounds {
         for commit_ms in &options.commit_ms {
             for turn in 0..options.contenders.len() {
-                // Each round begins with another one, so that nobody always comes after the same.
+                // Each round begins with another contender, so that none always runs after the same
+                // one.
                 let index = (round + turn) % options.contenders.len();
                 let contender = &options.contenders[index];
                 let name = format!("late-{round}-{commit_ms}-{index}");
@@ -124,7 +127,7 @@ fn once(
     Ok(found)
 }
 
-/// Reads the outputs as they become readable.
+/// A reader of the outputs.
 struct Outputs {
     reader: Reader,
     codec: Codec,
@@ -143,12 +146,13 @@ impl Outputs {
             }
             ensure!(begun.elapsed() < REST_MAX, "the reader was assigned nothing");
         }
-        let places = (0..PARTITIONS).map(|partition| (TopicPartition::new(OUTPUTS, partition), 0));
-        reader.fetch_from(&places.collect::<Vec<_>>())?;
+        let partitions =
+            (0..PARTITIONS).map(|partition| (TopicPartition::new(OUTPUTS, partition), 0));
+        reader.fetch_from(&partitions.collect::<Vec<_>>())?;
         Ok(Self { reader, codec: work::codec(), records })
     }
 
-    /// Shows when the inputs of what has come out were due.
+    /// Reads new outputs, and passes to `see` when their inputs were due.
     fn poll(&mut self, mut see: impl FnMut(u64)) -> anyhow::Result<()> {
         self.reader.poll(Duration::from_millis(50), 1_000, &mut self.records)?;
         for record in self.records.drain(..) {

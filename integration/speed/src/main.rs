@@ -1,4 +1,4 @@
-//! `bench`: how fast the engine is, beside others who do the same work on the same broker in the
+//! `bench`: measures the engine, and other programs that do the same work on the same broker in the
 //! same run.
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measures the engine, beside others who do the same work
+/// Measures the engine, and other programs that do the same work
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 struct Options {
@@ -26,17 +26,17 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Records a second, CPU, memory and commit times, contender by contender, round by round
+    /// Records per second, CPU, memory and commit times of each contender, in rounds
     Engine(throughput::Options),
-    /// From an input's due time to its output being readable, at a steady rate
+    /// Time from when an input is due until its output is readable, at a steady rate
     Latency(latency::Options),
-    /// A changelog read back
+    /// Time to restore a changelog
     Restore(restore::Options),
-    /// The CPU that services use while nothing happens
+    /// CPU that the idle services use
     Idle(idle::Options),
     /// The whole system over HTTP: rates, percentiles, CPU and waits, step by step
     System(system::Options),
-    /// The engine as a process of its own: what the others start
+    /// The engine as a process of its own, which the other measurements start
     #[command(hide = true)]
     Contender(contender::Options),
 }

@@ -1,12 +1,11 @@
-//! `bench restore`: the engine reads a changelog back that has one record for each of very many
-//! keys.
+//! `bench restore`: the engine restores a changelog with one record for each of many keys.
 
 use std::path::PathBuf;
 
 use anyhow::{bail, ensure};
 
 use crate::{
-    contender::Said,
+    contender::ContenderMessage,
     rig::{Contender, Rig},
     table::{Summary, save},
     work::OUTPUTS,
@@ -14,10 +13,10 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Different keys
+    /// The number of keys
     #[arg(long, default_value_t = 1_000_000)]
     keys: u64,
-    /// How often it is read back
+    /// The number of restores
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// The file for the result as JSON
@@ -27,7 +26,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let rig = Rig::from_env()?;
-    integration::say!("making a changelog of {} keys", options.keys);
+    integration::say!("writing a changelog of {} keys", options.keys);
     rig.fill(options.keys, options.keys)?;
     let mut running = rig.begin(Contender::Engine, "restored", 100)?;
     let changelog = running.changelog.clone();
@@ -36,14 +35,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut rates = Vec::new();
     for round in 0..options.rounds {
         let running = rig.start(Contender::Engine, "restored", 100)?;
-        let Said::Ready { records, seconds } = running.said()? else {
+        let ContenderMessage::Ready { records, seconds } = running.next_message()? else {
             bail!("it ended before it was ready")
         };
         let usage = running.usage()?;
         running.end()?;
         ensure!(
             records >= options.keys,
-            "{records} records were read back of {} keys",
+            "{records} records were restored for {} keys",
             options.keys
         );
         integration::say!(

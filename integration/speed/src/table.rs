@@ -1,18 +1,19 @@
-//! Figures for people and for programs.
+//! Tables for people, and JSON for programs.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Serialize;
 
-/// Several measurements of one thing.
+/// A summary of several measurements of one quantity.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) min: f64,
     pub(crate) median: f64,
     pub(crate) max: f64,
     /// The confidence interval of the median, at least 95% (order statistics; Conover, Practical
-    /// Nonparametric Statistics, 3.2). With fewer than six values it is all of them, and less sure.
+    /// Nonparametric Statistics, 3.2). With fewer than six values it is all of them, and the
+    /// confidence is lower.
     pub(crate) low: f64,
     pub(crate) high: f64,
 }
@@ -42,7 +43,7 @@ impl Summary {
     }
 }
 
-/// The largest rank from 0 of which the chance that the median lies below it is at most 2.5%.
+/// The largest rank, from 0, below which the median lies with a probability of at most 2.5%.
 fn lower_rank(count: usize) -> usize {
     let (mut chance, mut term, mut rank) =
         (0.0, 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX)), 0);
@@ -57,7 +58,7 @@ fn lower_rank(count: usize) -> usize {
     rank
 }
 
-/// Rows as Markdown; the first is the head.
+/// Formats rows as a Markdown table; the first is the head.
 pub(crate) fn rows(table: &[Vec<String>]) -> String {
     let mut text = String::new();
     for (index, row) in table.iter().enumerate() {
@@ -69,7 +70,7 @@ pub(crate) fn rows(table: &[Vec<String>]) -> String {
     text
 }
 
-/// Writes a result where it is asked for.
+/// Writes a result to a file.
 pub(crate) fn save(path: &Path, result: &serde_json::Value) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

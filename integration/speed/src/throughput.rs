@@ -1,5 +1,5 @@
-//! `bench engine`: all contenders in turn, over and over, each with fresh topics and the same
-//! inputs; what each wrote is checked.
+//! `bench engine`: all contenders in turn, in rounds, each with fresh topics and the same inputs.
+//! The outputs of each are checked.
 
 use std::{collections::HashMap, ops::ControlFlow, path::PathBuf, time::Duration};
 
@@ -14,21 +14,21 @@ use crate::{
     work::{self, Event, KEYS, OUTPUTS},
 };
 
-/// How long nothing may come while outputs are read back.
+/// How long no record may arrive while outputs are read back.
 const SILENT_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Inputs of a run
+    /// Inputs of each run
     #[arg(long, default_value_t = 4_000_000)]
     records: u64,
-    /// How often each contender runs
+    /// Number of runs of each contender
     #[arg(long, default_value_t = 10)]
     rounds: usize,
     /// Milliseconds between commits
     #[arg(long, default_value_t = 100)]
     commit_ms: u64,
-    /// Who takes part
+    /// The contenders
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [
         Contender::Plain, Contender::Streams, Contender::BareLoop, Contender::AtLeastOnce, Contender::Engine, Contender::StreamsRocksdb,
     ])]
@@ -38,7 +38,7 @@ pub(crate) struct Options {
     out: PathBuf,
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Run {
     records_per_second: f64,
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     rig.fill(options.records, KEYS)?;
     let mut runs: Vec<Vec<Run>> = vec![Vec::new(); options.contenders.len()];
     for round in 0..options.rounds {
-        // Each round begins with another one, so that nobody always comes after the same.
+        // Each round begins with another contender, so that none always runs after the same one.
         for turn in 0..options.contenders.len() {
             let index = (round + turn) % options.contenders.len();
             let contender = options.contenders[index];
@@ -93,8 +93,9 @@ fn once(rig: &Rig, contender: Contender, name: &str, options: &Options) -> anyho
     })
 }
 
-/// Every output is there once and in order: the counts of each key go up by one, and together they
-/// are all inputs. Gives the seconds from the first output to the last by the broker's clock.
+/// Checks that every output exists once and in order: the counts of each key increase by one, and
+/// there are as many as inputs. Returns the seconds from the first output to the last, by the
+/// broker's clock.
 fn check(rig: &Rig, records: u64) -> anyhow::Result<f64> {
     let codec = work::codec();
     let (mut counts, mut all, mut wrong) = (HashMap::<_, i64>::new(), 0, None);

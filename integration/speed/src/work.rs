@@ -1,7 +1,7 @@
-//! The work that all contenders do: for each input read and update the state of its key, write one
-//! output and one changelog record, all of them Avro, about 200 bytes. On the engine it is an
-//! aggregate that is fed by follow-ups: these have no outcome and are not remembered, so what is
-//! written is what Kafka Streams writes, and the engine's headers.
+//! The work of all contenders: for each input, read and update the state of its key, and write one
+//! output and one changelog record, all in Avro and about 200 bytes long. On the engine it is an
+//! aggregate whose inputs are follow-ups: these have no outcome and no deduplication, so the engine
+//! writes what Kafka Streams writes, and its headers.
 
 use domain::{
     decider::{Decider, Decision, DecisionResult, Input, InputInfo},
@@ -19,7 +19,7 @@ pub(crate) const KEYS: u64 = 50_000;
 pub(crate) const BODY: usize = 190;
 /// The topic of inputs.
 pub(crate) const INPUTS: &str = "speed.followups";
-/// The topic of outputs, whoever writes them.
+/// The topic of outputs of every contender.
 pub(crate) const OUTPUTS: &str = "speed.events";
 
 macro_rules! record {
@@ -59,15 +59,15 @@ record!(
 );
 
 messages! {
-    /// What comes in.
+    /// The inputs.
     pub(crate) enum FollowUp { Add(Add) }
 }
 messages! {
-    /// What goes out.
+    /// The outputs.
     pub(crate) enum Event { Counted(Counted) }
 }
 
-/// Counts.
+/// Counts the inputs of a key.
 #[derive(Debug)]
 pub(crate) struct Counter;
 
@@ -105,14 +105,14 @@ impl Decider for Counter {
 
 impl Policy for Counter {}
 
-/// The processor. Each run has a name of its own, and so a group and a changelog.
+/// The processor. Each run has its own name, and with it its own group and changelog.
 pub(crate) fn topology(name: &'static str, plain: bool) -> Topology {
     let topology = Topology::new(name, |_| Some(PARTITIONS)).aggregate::<Counter>();
     if plain { topology.plain_events() } else { topology }
 }
 
-/// The schemas under ids that all contenders know without a registry: the records of the work
-/// first, from 1.
+/// The schemas under ids that all contenders know without a registry: those of the work first, from
+/// 1.
 pub(crate) fn codec() -> Codec {
     let own = [Add::SCHEMA, Counted::SCHEMA, Count::SCHEMA];
     Codec::of(own.into_iter().chain(schemas::all().iter().copied()).zip(1..))

@@ -1,6 +1,6 @@
-// The work of integration/bench as a Kafka Streams application, as its users would write it for speed: exactly_once_v2, the processor API, a
-// store with a changelog and without a second cache before it, Avro's generated classes and their binary encoders, larger batches and
-// polls than the defaults.
+// The work of integration/bench as a Kafka Streams application, written for speed: exactly_once_v2,
+// the processor API, a store with a changelog and without a second cache, Avro's generated classes and
+// their binary encoders, and larger batches and polls than the defaults.
 //
 //     KafkaStreamsWork BROKERS NAME INPUTS OUTPUTS COMMIT_MS memory|rocksdb STATE_FOLDER
 

@@ -1,4 +1,4 @@
-//! `gate`: stands before Apache Kafka and makes it answer as Redpanda does. It only parses its
+//! `gate`: a proxy that makes Apache Kafka answer as Redpanda does. This file only parses
 //! arguments; `integration::gate` does the work.
 #![forbid(unsafe_code)]
 
@@ -8,18 +8,18 @@ use std::sync::Arc;
 use clap::Parser;
 use integration::gate::{Gate, Listener, Settings, relay};
 
-/// Wrong settings end every Millrace program with this code.
+/// The exit code of every Millrace program for wrong settings.
 const EXIT_USAGE: u8 = 64;
 
-/// A proxy before Apache Kafka that makes it answer as Redpanda does
+/// A proxy that makes Apache Kafka answer as Redpanda does
 #[derive(Debug, Parser)]
 #[command(name = "gate", version)]
 struct Options {
-    /// An address for clients and the broker behind it, which must advertise that address; once for
-    /// each broker
+    /// An address for clients, and the broker behind it, which must advertise that address; repeat
+    /// for each broker
     #[arg(long = "listen", required_unless_present = "relays", value_name = "LISTEN=UPSTREAM")]
     listeners: Vec<Listener>,
-    /// An address from which everything is forwarded as it is, without any rule
+    /// An address from which everything is forwarded unchanged, without any rule
     #[arg(long = "relay", value_name = "LISTEN=UPSTREAM")]
     relays: Vec<Listener>,
     /// Redpanda's cluster settings

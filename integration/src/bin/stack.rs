@@ -1,6 +1,6 @@
-//! `stack`: the whole system as plain processes. `stack up` for people, `stack run -- COMMAND` for
-//! tests, `stack ctl REQUEST` to start, stop or kill parts of a running one. It only parses its
-//! arguments; `integration::stack` does the work.
+//! `stack`: runs the whole system as plain processes. `stack up` is for people,
+//! `stack run -- COMMAND` for tests, and `stack ctl REQUEST` starts, stops or kills parts of a
+//! running stack. This file only parses arguments; `integration::stack` does the work.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use integration::stack::flow;
 
-/// Wrong settings end every Millrace program with this code.
+/// The exit code of every Millrace program for wrong settings.
 const EXIT_USAGE: u8 = 64;
 
 /// The whole system as plain processes, without Docker
@@ -22,15 +22,15 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start everything on the well-known ports and stay until Ctrl-C
+    /// Start everything on the well-known ports, run a demo order, and stay until Ctrl-C
     Up(flow::Up),
-    /// Start everything on free ports with fresh data, run a command against it, stop, end as the
-    /// command ended
+    /// Start everything on free ports with fresh data, run a command against it, stop everything,
+    /// and exit with the command's code
     Run(flow::Run),
-    /// Ask a running stack: status, start NAME [VARIABLE=VALUE ...], stop NAME, signal NAME SIGNAL,
-    /// wait NAME [SECONDS]
+    /// Send a request to a running stack: status, start NAME [VARIABLE=VALUE ...], stop NAME,
+    /// signal NAME SIGNAL, wait NAME [SECONDS]
     Ctl {
-        /// The data folder of the stack that is asked
+        /// The data folder of the running stack
         #[arg(long, default_value = ".millrace/up", value_name = "DIR")]
         data: PathBuf,
         /// The request

@@ -1,7 +1,7 @@
-//! One client's connection and the one to Kafka behind it. Requests go to Kafka and responses to
-//! the client in the order in which they came; what Kafka closes is closed to the client too, and a
-//! client that cannot be connected to Kafka is closed at once. It knows no rule: [`Gate::plan`]
-//! says what is done with a request.
+//! One client's connection, and the connection to Kafka behind it. Requests go to Kafka and
+//! responses to the client in order. If Kafka closes its connection, the client's is closed too,
+//! and if Kafka can't be reached, the client's is closed at once. This file contains no rule:
+//! [`Gate::plan`] decides what is done with a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,28 +12,31 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::Gate;
+use super::plan::{Exchange, Next, Plan};
 use super::wire::{self, Request};
-use super::{Exchange, Gate, Next, Plan};
 
-/// Requests of one connection that may wait for their responses; further ones are not read.
+/// The number of requests of one connection that may wait for their responses. Further ones are not
+/// read.
 const IN_FLIGHT_MAX: usize = 1000;
-/// How long responses are awaited that a client who is gone has asked for: the rules want to see
-/// them.
+/// How long the gate awaits responses after the client has closed its connection, because rules
+/// look at them.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// What comes next on the way back to the client.
+/// The next response to the client.
 enum Expected {
-    /// Kafka's next response, as it comes.
+    /// Kafka's next response, unchanged.
     Pass,
-    /// A response of the gate's own.
+    /// A response of the gate itself.
     Own(Bytes),
-    /// Kafka's next response, shown to a rule. `done` is told when the client has its response.
+    /// Kafka's next response, which a rule looks at. `done` is notified when the client has its
+    /// response.
     Exchange { exchange: Box<dyn Exchange>, done: oneshot::Sender<()> },
 }
 
 type ToKafka = Mutex<OwnedWriteHalf>;
 
-/// Serves `client` until either side closes.
+/// Serves `client` until one side closes its connection.
 pub(super) async fn serve(
     gate: Arc<Gate>,
     client: TcpStream,
@@ -51,14 +54,15 @@ pub(super) async fn serve(
     tokio::select! {
         ended = &mut responses => ended,
         ended = &mut requests => {
-            // What was asked for before is still answered.
+            // Earlier requests are still answered.
             let _ = tokio::time::timeout(DRAIN_MAX, &mut responses).await;
             ended
         }
     }
 }
 
-/// Reads requests and does with each what the rules say, until the client closes or a rule does.
+/// Reads requests and does what the rules decide with each, until the client or a rule closes the
+/// connection.
 async fn requests(
     gate: &Gate,
     mut from_client: BufReader<OwnedReadHalf>,
@@ -88,8 +92,8 @@ async fn requests(
     Ok(())
 }
 
-/// Writes responses in the order of their requests, until Kafka closes or all requests that will
-/// ever come are answered.
+/// Writes responses in the order of their requests, until Kafka closes its connection or all
+/// requests are answered.
 async fn responses(
     mut from_kafka: BufReader<OwnedReadHalf>,
     to_kafka: &ToKafka,
@@ -100,7 +104,7 @@ async fn responses(
         let expected = tokio::select! {
             biased;
             expected = expecting.recv() => expected,
-            // Kafka may close while nothing is asked of it.
+            // Kafka may close its connection while no request waits.
             ready = from_kafka.fill_buf() => match ready?.is_empty() {
                 true => None,
                 false => expecting.recv().await,
@@ -115,8 +119,8 @@ async fn responses(
             }
         };
         let Some(response) = response else { return Ok(()) };
-        // A client that is gone needs no response, but rules want to see the ones that are still to
-        // come.
+        // A client that has closed its connection needs no response, but rules still look at the
+        // next ones.
         let _ = to_client.write_all(&response).await;
         if let Some(done) = done {
             let _ = done.send(());
@@ -124,7 +128,7 @@ async fn responses(
     }
 }
 
-/// Shows Kafka's response to a rule, and asks again as long as the rule wants it.
+/// Passes Kafka's response to a rule, and repeats the request for as long as the rule asks for it.
 async fn converse(
     exchange: &mut dyn Exchange,
     from_kafka: &mut BufReader<OwnedReadHalf>,
@@ -157,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const WAIT_MAX: Duration = Duration::from_secs(10);
 
     fn frame<T: Encodable + HeaderVersion>(
         api: ApiKey,
@@ -178,7 +182,7 @@ mod tests {
         (listener, address)
     }
 
-    /// A client of a gate before `kafka`.
+    /// A client of a gate in front of `kafka`.
     async fn client(kafka: SocketAddr) -> TcpStream {
         let (listener, address) = bound().await;
         tokio::spawn(Arc::new(Gate::default()).accept(listener, kafka.to_string()));
@@ -187,12 +191,12 @@ mod tests {
 
     /// Waits until the gate has closed the connection.
     async fn closed(mut client: TcpStream) {
-        let read = tokio::time::timeout(PATIENCE, client.read_u8()).await;
+        let read = tokio::time::timeout(WAIT_MAX, client.read_u8()).await;
         assert!(read.expect("the gate closes the connection").is_err());
     }
 
-    /// Answers in order, each AddOffsetsToTxn twice: first that the transaction before has not
-    /// ended.
+    /// Answers in order. The first AddOffsetsToTxn is answered that the previous transaction has
+    /// not ended.
     async fn fake_kafka(listener: TcpListener) {
         let (mut stream, _) = listener.accept().await.expect("the gate connects");
         let mut ended = false;
@@ -224,7 +228,7 @@ mod tests {
             |id, acks| frame(ApiKey::Produce, 7, id, &ProduceRequest::default().with_acks(acks));
         let all = [
             metadata(1),
-            // The gate refuses it by itself: no session is that short.
+            // The gate itself refuses it: the session timeout is too short.
             frame(ApiKey::JoinGroup, 5, 2, &JoinGroupRequest::default()),
             metadata(3),
             // Never answered.
@@ -238,7 +242,7 @@ mod tests {
 
         for expected in [1, 2, 3, 5, 6, 7] {
             let read =
-                tokio::time::timeout(PATIENCE, wire::read(&mut client)).await.expect("a response");
+                tokio::time::timeout(WAIT_MAX, wire::read(&mut client)).await.expect("a response");
             let response = read.expect("a connection").expect("a response");
             let id = response.slice(4..8);
             assert_eq!(i32::from_be_bytes(id.as_ref().try_into().expect("four bytes")), expected);
@@ -276,7 +280,7 @@ mod tests {
         client.write_all(&[before, unserved].concat()).await.expect("the gate reads");
 
         let read =
-            tokio::time::timeout(PATIENCE, wire::read(&mut client)).await.expect("a response");
+            tokio::time::timeout(WAIT_MAX, wire::read(&mut client)).await.expect("a response");
         assert!(read.expect("a connection").is_some(), "the request before is answered");
         closed(client).await;
     }

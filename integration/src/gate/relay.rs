@@ -1,13 +1,13 @@
-//! Forwards connections as they are, knowing no protocol. What brokers say to each other goes
-//! through such relays, so that a test that stops their process cuts a broker off from the others.
-//! It keeps nothing and repeats nothing.
+//! Forwards connections unchanged, without any protocol. Connections between brokers go through
+//! such relays, so that a test that stops a relay's process cuts a broker off from the others. A
+//! relay stores nothing and repeats nothing.
 
 use anyhow::Context;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Listener;
+use super::listener::Listener;
 
-/// Forwards every connection of each listener; returns only when an address cannot be bound.
+/// Forwards every connection of each listener. It returns only if an address cannot be bound.
 pub async fn serve(listeners: &[Listener]) -> anyhow::Result<()> {
     let mut accepting = tokio::task::JoinSet::new();
     for Listener { listen, upstream } in listeners {
@@ -28,7 +28,7 @@ async fn accept(listener: TcpListener, upstream: String) {
         };
         let upstream = upstream.clone();
         tokio::spawn(async move {
-            // Whoever connects to a broker that is away is told so by the end of the connection.
+            // If the broker does not run, the client's connection is closed.
             let Ok(mut to) = TcpStream::connect(upstream).await else { return };
             drop((from.set_nodelay(true), to.set_nodelay(true)));
             drop(tokio::io::copy_bidirectional(&mut from, &mut to).await);

@@ -1,15 +1,15 @@
-//! The APIs that Redpanda serves and their versions, as its handlers declare them. It is data only;
-//! the rule `api-versions` acts on it.
+//! The APIs and versions that Redpanda serves, as its handlers declare them. This is data only; the
+//! rule `api-versions` acts on it.
 
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::VersionRange;
 
 /// Minimum and maximum version of every API that Redpanda serves, in the order of
 /// `src/v/kafka/server/handlers/handlers.h`. The numbers are the template arguments of each handler
-/// in `src/v/kafka/server/handlers/*.h`, read from v24.3 (December 2024), with what pull requests
-/// of the repository changed until v26.2 as far as they were found; each such line names its pull
-/// request. Produce is still at 7 in July 2026 (redpanda#31246, open, raises it to 9), and Metadata
-/// 13 (redpanda#30485) was closed without a merge that was seen.
+/// in `src/v/kafka/server/handlers/*.h`, read from v24.3 (December 2024), with the changes until
+/// v26.2 that were found in pull requests of the repository; each such line names its pull request.
+/// Produce is still at 7 in July 2026 (redpanda#31246, open, raises it to 9), and Metadata 13
+/// (redpanda#30485) was closed without a merge that was seen.
 pub const REDPANDA: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Produce, 0, 7),
     // Topic ids: redpanda#26968, September 2025, v25.3.
@@ -60,7 +60,7 @@ pub const REDPANDA: &[(ApiKey, i16, i16)] = &[
     (ApiKey::DescribeClientQuotas, 0, 1),
 ];
 
-/// The versions of the API `key` that Redpanda serves; `None` when it lacks the API.
+/// The versions of the API `key` that Redpanda serves; `None` if it does not have the API.
 pub fn versions(key: i16) -> Option<VersionRange> {
     let found = REDPANDA.iter().find(|(api, ..)| *api as i16 == key);
     found.map(|(_, min, max)| VersionRange { min: *min, max: *max })

@@ -1,6 +1,6 @@
-//! Frames of Kafka's protocol: reading one from a connection, and decoding and encoding the
+//! Frames of Kafka's protocol: reads a frame from a connection, and decodes and encodes the
 //! messages that a rule is about. It decodes nothing by itself, so a frame that no rule is about
-//! passes as the bytes that came.
+//! passes unchanged.
 
 use anyhow::{Context, bail};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -10,13 +10,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Redpanda's `kafka_request_max_bytes` and Kafka's `socket.request.max.bytes`.
 const REQUEST_BYTES_MAX: usize = 100 * 1024 * 1024;
-/// The length of a frame stands before it.
+/// The length of a frame precedes it.
 const LENGTH_BYTES: usize = 4;
 /// API key, version and correlation id.
 const FIXED_HEADER_BYTES: usize = 8;
 
-/// Reads one frame with its length before it; `None` when the peer has closed the connection
-/// between frames.
+/// Reads one frame, with its length. Returns `None` if the peer has closed the connection between
+/// frames.
 pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Bytes>> {
     let mut length = [0; LENGTH_BYTES];
     match from.read_exact(&mut length).await {
@@ -36,14 +36,14 @@ fn invalid(what: &str) -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::InvalidData, what)
 }
 
-/// One request, its body not decoded.
+/// A request whose body is not decoded.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The API's number, which may be none that Kafka knows.
+    /// The number of the API, which Kafka may not know.
     pub key: i16,
     /// The version of the API.
     pub version: i16,
-    /// Names the request in its response.
+    /// Identifies the request in its response.
     pub correlation_id: i32,
     frame: Bytes,
 }
@@ -67,7 +67,7 @@ impl Request {
         self.key == api as i16
     }
 
-    /// The request as it came.
+    /// The request, unchanged.
     pub fn frame(&self) -> Bytes {
         self.frame.clone()
     }
@@ -80,14 +80,14 @@ impl Request {
         T::decode(&mut rest, self.version).context("a request's body")
     }
 
-    /// The same request with another body.
+    /// Encodes the same request with another body.
     pub fn with<T: Encodable + HeaderVersion>(&self, body: &T) -> anyhow::Result<Bytes> {
         let header_version = T::header_version(self.version);
         let header = RequestHeader::decode(&mut self.frame.slice(LENGTH_BYTES..), header_version)?;
         frame(&header, header_version, body, self.version)
     }
 
-    /// The same request in version 0 with a body of that version.
+    /// Encodes the same request in version 0.
     pub fn in_version_0<T: Encodable + HeaderVersion>(&self, body: &T) -> anyhow::Result<Bytes> {
         let header = RequestHeader::default()
             .with_request_api_key(self.key)
@@ -96,12 +96,12 @@ impl Request {
         frame(&header, T::header_version(0), body, 0)
     }
 
-    /// A response to this request.
+    /// Encodes a response to this request.
     pub fn response<T: Encodable + HeaderVersion>(&self, body: &T) -> anyhow::Result<Bytes> {
         self.response_in(self.version, body)
     }
 
-    /// A response to this request in another version than its own.
+    /// Encodes a response to this request in another version.
     pub fn response_in<T: Encodable + HeaderVersion>(
         &self,
         version: i16,
@@ -119,7 +119,7 @@ impl Request {
         read_response(self.version, response)
     }
 
-    /// Whether the broker answers: it answers no produce request that wants no acknowledgement.
+    /// Whether the broker answers: it does not answer a produce request with `acks=0`.
     pub fn is_answered(&self) -> anyhow::Result<bool> {
         if !self.is(ApiKey::Produce) {
             return Ok(true);
@@ -153,7 +153,7 @@ pub(crate) fn read_response<T: Decodable + HeaderVersion>(
     T::decode(&mut rest, version).context("a response's body")
 }
 
-/// A frame of a header and a body with its length before it.
+/// Encodes a frame: its length, a header and a body.
 pub(crate) fn frame(
     header: &impl Encodable,
     header_version: i16,

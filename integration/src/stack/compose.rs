@@ -1,6 +1,6 @@
-//! A stack of containers that `docker compose` runs, driven under the names that the parts of the
-//! native stack have. It never talks to the engine but through `docker`, and never touches a
-//! container of another Compose project.
+//! Controls a stack of containers that `docker compose` runs, by the names that the parts of the
+//! native stack have. It uses nothing but the `docker` program, and never touches a container of
+//! another Compose project.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::control::{ControlError, PartStatus};
+use super::PROGRAMS;
+use super::status::{ControlError, PartStatus};
 
 /// How long one `docker` command may take.
 const COMMAND_MAX: Duration = Duration::from_secs(120);
-/// The services that run to their end.
+/// The services that run once and end.
 const ONE_SHOTS: [&str; 2] = ["secrets", "provision"];
-/// Between two looks at a container that is waited for.
+/// The pause between two checks of a container.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The running Compose project that `COMPOSE_PROJECT_NAME` and `COMPOSE_FILE` name.
@@ -24,12 +25,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Compose {
     project: String,
     files: String,
-    /// Holds the overrides that give one service more environment.
+    /// The folder for override files, which add variables to the environment of one service.
     overrides: PathBuf,
 }
 
 impl Compose {
-    /// The project of this process's environment; overrides are written into `overrides`.
+    /// The project that this process's environment names; override files go into `overrides`.
     pub fn from_env(overrides: PathBuf) -> Result<Self, ControlError> {
         let variable = |name: &str| {
             std::env::var(name).map_err(|_| refused("compose", format!("{name} is not set")))
@@ -54,8 +55,8 @@ impl Compose {
         Ok(containers.iter().map(status).collect())
     }
 
-    /// Creates a part's container anew with `extra` in its environment, or starts the one that is
-    /// there where nothing has changed.
+    /// Starts a part with `extra` in its environment: Compose creates a new container if anything
+    /// has changed, and starts the existing one if not.
     pub(super) async fn start(
         &self,
         name: &str,
@@ -66,13 +67,13 @@ impl Compose {
         if !extra.is_empty() {
             let environment: HashMap<_, _> = extra.iter().copied().collect();
             let text =
-                serde_json::json!({ "services": { service: { "environment": environment } } });
+                serde_json::json!({ "services": { &service: { "environment": environment } } });
             let path = self.overrides.join(format!("{service}.json"));
             std::fs::write(&path, text.to_string())
                 .map_err(|error| refused("start", format!("{}: {error}", path.display())))?;
             files = format!("{files}:{}", path.display());
         }
-        let up = ["compose", "up", "-d", "--no-deps", "--no-build", "--quiet-pull", service];
+        let up = ["compose", "up", "-d", "--no-deps", "--no-build", "--quiet-pull", &service];
         run("docker", &up, &files).await?;
         let status = self.status().await?;
         Ok(status
@@ -82,25 +83,25 @@ impl Compose {
             .unwrap_or_default())
     }
 
-    /// Stops a part in order; one that does not run is left as it is.
+    /// Stops a part in order, if it runs.
     pub(super) async fn stop(&self, name: &str) -> Result<(), ControlError> {
-        run("docker", &["compose", "stop", service(name)], &self.files).await.map(drop)
+        run("docker", &["compose", "stop", &service(name)], &self.files).await.map(drop)
     }
 
-    /// Sends a signal. STOP and CONT freeze and thaw the whole container.
+    /// Sends a signal. STOP and CONT pause and unpause the whole container.
     pub(super) async fn signal(&self, name: &str, signal: &str) -> Result<(), ControlError> {
         let (service, status) = (service(name), self.status().await?);
         let paused = status.iter().any(|part| part.name == name && part.state == "paused");
         let request = match signal {
-            "STOP" => vec!["compose", "pause", service],
+            "STOP" => vec!["compose", "pause", &service],
             "CONT" if !paused => return Ok(()),
-            "CONT" => vec!["compose", "unpause", service],
-            _ => vec!["compose", "kill", "-s", signal, service],
+            "CONT" => vec!["compose", "unpause", &service],
+            _ => vec!["compose", "kill", "-s", signal, &service],
         };
         run("docker", &request, &self.files).await.map(drop)
     }
 
-    /// Waits until a part is healthy; one without a health check, until it runs.
+    /// Waits until a part is healthy or, without a health check, until it runs.
     pub(super) async fn wait(&self, name: &str, at_most: Duration) -> Result<(), ControlError> {
         let begun = Instant::now();
         loop {
@@ -122,26 +123,20 @@ impl Compose {
     }
 }
 
-/// The Compose service that has the place of a part of the native stack.
-fn service(part: &str) -> &str {
-    match part {
-        "broker" => "redpanda",
-        "user-0" => "user",
-        "order-0" => "order",
-        "notification-0" => "notification",
-        other => other,
-    }
+/// The parts of the native stack that have another name in `compose.yaml`, with that name.
+fn renamed() -> impl Iterator<Item = (String, String)> {
+    let programs = PROGRAMS.iter().map(|program| (program.instance(0), program.compose_service(0)));
+    std::iter::once(("broker".to_owned(), "redpanda".to_owned())).chain(programs)
 }
 
-/// The name of the native stack's part whose place a Compose service has.
-fn part(service: &str) -> &str {
-    match service {
-        "redpanda" => "broker",
-        "user" => "user-0",
-        "order" => "order-0",
-        "notification" => "notification-0",
-        other => other,
-    }
+/// The Compose service of a part of the native stack.
+fn service(part: &str) -> String {
+    renamed().find(|(name, _)| name == part).map_or_else(|| part.to_owned(), |(_, service)| service)
+}
+
+/// The part of the native stack that a Compose service stands for.
+fn part(service: &str) -> String {
+    renamed().find(|(_, name)| name == service).map_or_else(|| service.to_owned(), |(part, _)| part)
 }
 
 fn status(container: &Value) -> PartStatus {
@@ -161,7 +156,7 @@ fn status(container: &Value) -> PartStatus {
     };
     let pid = state["Pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
     PartStatus {
-        name: part(service).to_owned(),
+        name: part(service),
         state: word.to_owned(),
         pid: pid.filter(|_| runs),
         address: service.to_owned(),
@@ -227,7 +222,7 @@ mod tests {
         for name in
             ["broker", "user-0", "order-0", "order-1", "notification-0", "gateway-0", "postgres"]
         {
-            assert_eq!(part(service(name)), name);
+            assert_eq!(part(&service(name)), name);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The control socket of a running stack: one request a line (`status`,
+//! The control socket of a running stack. A request is one line (`status`,
 //! `start NAME [VARIABLE=VALUE ...]`, `stop NAME`, `signal NAME SIGNAL`, `wait NAME [SECONDS]`),
-//! one JSON line an answer. Tests use it through [`Client`], people through `stack ctl`. It can do
-//! nothing that the user who started the stack could not do with `kill`, and only that user can
-//! open it.
+//! and so is its answer, in JSON. Tests use it through [`Client`], people through `stack ctl`. It
+//! allows nothing that the user who started the stack could not do with `kill`, and only that user
+//! can open it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,27 +16,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::compose::Compose;
+use super::status::{ControlError, PartStatus};
 use super::{StackError, Supervisor};
 
-/// The variable that tells a test where the socket is.
+/// The variable that names the socket to a test.
 pub const VARIABLE: &str = "MILLRACE_STACK_CONTROL";
-
-/// What is known of one part.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PartStatus {
-    /// Its name.
-    pub name: String,
-    /// `not started`, `starting`, `ready`, `stopped`, `dead` or, for a one-shot, `done`.
-    pub state: String,
-    /// Its process, while it runs.
-    pub pid: Option<u32>,
-    /// Where it can be reached.
-    pub address: String,
-    /// How often it was started.
-    pub starts: u32,
-    /// How it last ended.
-    pub ended: Option<String>,
-}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Answer {
@@ -51,7 +35,7 @@ struct Answer {
 
 /// Serves requests at `path` until the process ends.
 pub(super) fn serve(path: &Path, supervisor: Arc<Supervisor>) -> Result<(), StackError> {
-    // The lock on the data folder says that whoever listened here is gone.
+    // This process holds the lock on the data folder, so no other stack listens here.
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path).map_err(StackError::file("listen on", path))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
@@ -68,7 +52,7 @@ async fn converse(stream: UnixStream, supervisor: Arc<Supervisor>) {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let answer = match carry_out(&line, &supervisor).await {
+        let answer = match execute(&line, &supervisor).await {
             Ok(answer) => answer,
             Err(error) => Answer { error: Some(error.to_string()), ..Answer::default() },
         };
@@ -80,7 +64,7 @@ async fn converse(stream: UnixStream, supervisor: Arc<Supervisor>) {
     }
 }
 
-async fn carry_out(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, StackError> {
+async fn execute(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, StackError> {
     let words: Vec<_> = line.split_whitespace().collect();
     let mut answer = Answer { ok: true, ..Answer::default() };
     match words[..] {
@@ -97,9 +81,9 @@ async fn carry_out(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, S
         ["signal", name, signal] => supervisor.signal(name, named(signal)?).await?,
         ["wait", name] => supervisor.wait(name, Duration::from_secs(60)).await?,
         ["wait", name, seconds] => {
-            let seconds = seconds
-                .parse()
-                .map_err(|_| StackError::Refused(format!("{seconds} is no number of seconds")))?;
+            let seconds = seconds.parse().map_err(|_| {
+                StackError::Refused(format!("{seconds} is not a number of seconds"))
+            })?;
             supervisor.wait(name, Duration::from_secs(seconds)).await?;
         }
         _ => {
@@ -112,36 +96,10 @@ async fn carry_out(line: &str, supervisor: &Arc<Supervisor>) -> Result<Answer, S
 
 fn named(signal: &str) -> Result<Signal, StackError> {
     let full = if signal.starts_with("SIG") { signal.to_owned() } else { format!("SIG{signal}") };
-    Signal::from_str(&full).map_err(|_| StackError::Refused(format!("{signal} is no signal")))
+    Signal::from_str(&full).map_err(|_| StackError::Refused(format!("{signal} is not a signal")))
 }
 
-/// What can go wrong when asking a stack.
-#[derive(Debug, thiserror::Error)]
-pub enum ControlError {
-    /// No stack was named.
-    #[error(
-        "MILLRACE_STACK_CONTROL is not set: run this under `stack run -- COMMAND`, as integration/test does"
-    )]
-    NoStack,
-    /// The stack does not answer.
-    #[error("no stack answers at {path}: {source}; is it running?")]
-    Silent {
-        /// The socket.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The stack said no.
-    #[error("{request}: {reason}")]
-    Refused {
-        /// What was asked.
-        request: String,
-        /// Why not.
-        reason: String,
-    },
-}
-
-/// Asks a running stack. Clients can be shared freely: each request opens a connection of its own.
+/// A client of a running stack. It can be shared: each request opens a connection of its own.
 #[derive(Clone, Debug)]
 pub struct Client {
     stack: Stack,
@@ -149,19 +107,19 @@ pub struct Client {
 
 #[derive(Clone, Debug)]
 enum Stack {
-    /// The native stack whose socket this is.
+    /// The native stack with this socket.
     Socket(PathBuf),
     /// Containers.
     Compose(Compose),
 }
 
 impl Client {
-    /// The stack whose socket is at `path`.
+    /// The native stack with the socket at `path`.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { stack: Stack::Socket(path.into()) }
     }
 
-    /// The stack that this process was started under: a socket, or `compose` for the project that
+    /// The stack under which this process was started: a socket, or `compose` for the project that
     /// Compose's own variables name.
     pub fn from_env() -> Result<Self, ControlError> {
         let stack = std::env::var_os(VARIABLE).ok_or(ControlError::NoStack)?;
@@ -195,12 +153,13 @@ impl Client {
         })
     }
 
-    /// Starts a part; returns its process id at once.
+    /// Starts a part and returns its process id without waiting until it is ready.
     pub async fn start(&self, name: &str) -> Result<u32, ControlError> {
         self.start_with(name, &[]).await
     }
 
-    /// The same with more in its environment, for this one start. No space may stand in a value.
+    /// Starts a part with `extra` in its environment, for this one start. A value must not contain
+    /// a space.
     pub async fn start_with(
         &self,
         name: &str,
@@ -216,7 +175,7 @@ impl Client {
         }
     }
 
-    /// Stops a part in order, and waits for its end.
+    /// Stops a part in order, and waits until it has ended.
     pub async fn stop(&self, name: &str) -> Result<(), ControlError> {
         match &self.stack {
             Stack::Socket(path) => ask(path, &format!("stop {name}")).await.map(drop),
@@ -232,7 +191,7 @@ impl Client {
         }
     }
 
-    /// Kills a part with SIGKILL; it is gone when this returns.
+    /// Kills a part with SIGKILL; it has ended when this returns.
     pub async fn kill(&self, name: &str) -> Result<(), ControlError> {
         self.signal(name, "KILL").await
     }
@@ -247,7 +206,7 @@ impl Client {
         }
     }
 
-    /// Sends one line to the native stack's socket and returns the answer as it came.
+    /// Sends one line to the native stack's socket and returns the answer as text.
     pub async fn raw(&self, request: &str) -> Result<String, ControlError> {
         match &self.stack {
             Stack::Socket(path) => raw(path, request).await,

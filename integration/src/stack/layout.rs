@@ -1,5 +1,6 @@
-//! Where things are: the checkout, the built binaries, and one data folder with everything that a
-//! stack writes. It only names and makes folders; what goes into them is the parts' business.
+//! The folders of a stack: the checkout, the built binaries, and one data folder for everything
+//! that the stack writes. This file names and creates folders and a lock; the parts write into
+//! them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -18,15 +19,16 @@ const SOCKET_PATH_MAX: usize = 100;
 pub struct Layout {
     /// The checkout.
     pub root: PathBuf,
-    /// What the stack writes, absolute.
+    /// The data folder, absolute.
     pub data: PathBuf,
-    /// The folder of the built binaries: beside this one, or where `MILLRACE_BINARIES` says.
+    /// The folder of the built binaries: the one of this program, or the one that
+    /// `MILLRACE_BINARIES` names.
     pub bins: PathBuf,
 }
 
 impl Layout {
-    /// The checkout above the working directory (else the one this was built from), and `data` made
-    /// absolute.
+    /// Finds the checkout above the working directory (or else the one that this program was built
+    /// from), and makes `data` absolute.
     pub fn find(data: &Path) -> Result<Self, StackError> {
         let here = std::env::current_dir().map_err(StackError::file("open", Path::new(".")))?;
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
@@ -44,7 +46,7 @@ impl Layout {
         Ok(Self { root: root.to_path_buf(), data: root.join(data), bins })
     }
 
-    /// Makes the folders, readable by this user alone where they hold secrets.
+    /// Creates the folders. Those for secrets are readable by this user alone.
     pub fn make(&self) -> Result<(), StackError> {
         for dir in [self.data.clone(), self.logs(), self.pids(), self.configs()] {
             std::fs::create_dir_all(&dir).map_err(StackError::file("make", &dir))?;
@@ -59,7 +61,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Takes the folder for this process alone, until the lock is dropped.
+    /// Locks the data folder for this process until the lock is dropped.
     pub fn lock(&self) -> Result<Flock<std::fs::File>, StackError> {
         std::fs::create_dir_all(&self.data).map_err(StackError::file("make", &self.data))?;
         let path = self.data.join("lock");
@@ -79,7 +81,7 @@ impl Layout {
         Ok(lock)
     }
 
-    /// Removes everything but the lock: what `--fresh` means.
+    /// Removes everything except the lock, for `--fresh`.
     pub fn clear(&self) -> Result<(), StackError> {
         let entries =
             std::fs::read_dir(&self.data).map_err(StackError::file("read", &self.data))?;
@@ -93,15 +95,15 @@ impl Layout {
             };
             removed.map_err(StackError::file("remove", &path))?;
         }
-        match std::fs::remove_dir_all(self.elsewhere()) {
+        match std::fs::remove_dir_all(self.outside()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(StackError::file("remove", &self.elsewhere())(error))
+                Err(StackError::file("remove", &self.outside())(error))
             }
             _ => Ok(()),
         }
     }
 
-    /// One log a part.
+    /// The folder with one log for each part.
     pub fn logs(&self) -> PathBuf {
         self.data.join("logs")
     }
@@ -111,27 +113,27 @@ impl Layout {
         self.logs().join(format!("{part}.log"))
     }
 
-    /// One file a running part, for finding orphans.
+    /// The folder with one file for each running part, by which the next start finds orphans.
     pub fn pids(&self) -> PathBuf {
         self.data.join("pids")
     }
 
-    /// Configuration written for the servers at each start.
+    /// The folder of the configuration that is written for the servers at each start.
     pub fn configs(&self) -> PathBuf {
         self.data.join("config")
     }
 
-    /// Keys and passwords.
+    /// The folder of keys and passwords.
     pub fn secrets(&self) -> PathBuf {
         self.data.join("secrets")
     }
 
-    /// The gateway's signing keys.
+    /// The folder of the gateway's signing keys.
     pub fn jwt_keys(&self) -> PathBuf {
         self.secrets().join("jwt")
     }
 
-    /// The JVM servers' jars; shared by all stacks of a checkout.
+    /// The folder of a JVM server's jars, which all stacks of a checkout share.
     pub fn jars(&self, server: &str) -> PathBuf {
         self.root.join(".millrace/jars").join(server)
     }
@@ -157,9 +159,9 @@ impl Layout {
         std::env::temp_dir().join(format!("millrace-{}.sock", self.hash()))
     }
 
-    /// PostgreSQL's folder and, when this is root, the user it runs as. That user must be able to
-    /// reach the folder; where the data folder is closed to it (below /root, say), the files go
-    /// under /var/lib/millrace.
+    /// Creates PostgreSQL's folder and returns it, with the user that PostgreSQL runs as if this
+    /// process is root. If that user can't traverse the data folder (below /root, for example), the
+    /// folder is below /var/lib/millrace.
     pub fn postgres(&self) -> Result<(PathBuf, Option<User>), StackError> {
         let inside = self.data.join("postgres");
         if !nix::unistd::geteuid().is_root() {
@@ -169,12 +171,13 @@ impl Layout {
         let user =
             User::from_name("postgres").ok().flatten().ok_or_else(|| StackError::Missing {
                 what: "the user postgres".into(),
-                hint: "PostgreSQL refuses to run as root; Debian's package makes that user".into(),
+                hint: "PostgreSQL refuses to run as root; Debian's package creates that user"
+                    .into(),
             })?;
         let dir = if self.data.ancestors().all(|dir| passable(dir, &user)) {
             inside
         } else {
-            self.elsewhere().join("postgres")
+            self.outside().join("postgres")
         };
         std::fs::create_dir_all(&dir).map_err(StackError::file("make", &dir))?;
         std::os::unix::fs::chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
@@ -182,7 +185,7 @@ impl Layout {
         Ok((dir, Some(user)))
     }
 
-    fn elsewhere(&self) -> PathBuf {
+    fn outside(&self) -> PathBuf {
         Path::new("/var/lib/millrace").join(self.hash())
     }
 

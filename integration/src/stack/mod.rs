@@ -1,9 +1,9 @@
-//! The whole system as plain processes of one parent. A [`Part`] says how one process is started,
-//! seen to be ready and stopped; [`parts`] lists them all; the [`Supervisor`] runs them;
-//! [`control`] lets tests and people start, stop and kill them by name; [`flow`] is what `stack up`
-//! and `stack run` do. It never restarts anything in tests, never touches a process it did not
-//! start, and keeps nothing outside its data folder (but PostgreSQL's files, where that folder is
-//! closed to PostgreSQL's user).
+//! The whole system as plain processes of one parent. A [`Part`] describes how one process is
+//! started, checked and stopped; [`parts`] lists all of them, Millrace's own after [`PROGRAMS`];
+//! the [`Supervisor`] runs them; [`control`] lets tests and people start, stop and kill them by
+//! name; [`flow`] implements `stack up` and `stack run`. It never restarts anything in tests, never
+//! touches a process that it did not start, and keeps nothing outside its data folder, except
+//! PostgreSQL's files if PostgreSQL's user can't traverse that folder.
 
 mod compose;
 pub mod control;
@@ -13,21 +13,27 @@ mod part;
 pub mod parts;
 mod ports;
 mod process;
+mod programs;
 mod ready;
 mod secrets;
 mod secured;
+mod status;
 mod supervisor;
 
 pub use compose::Compose;
-pub use control::{Client as Control, ControlError, PartStatus};
+pub use control::Client as Control;
 pub use layout::Layout;
-pub use part::{Kind, Part, Ready, Step};
-pub use ports::{Broker, Outer, Ports, ProxiedListener};
+pub use part::{Part, PartKind, Ready, Step};
+pub use ports::{Broker, Ports, ProxiedListener, PublicPorts};
+pub use programs::{
+    INSTANCES, PROGRAMS, Program, Role, Store, first_services, internal_variable, services,
+};
 pub use secrets::Secrets;
 pub use secured::{ADMIN, STRANGER, Secured};
-pub use supervisor::{Policy, Supervisor};
+pub use status::{ControlError, PartStatus};
+pub use supervisor::{RestartPolicy, Supervisor};
 
-/// What can go wrong with the stack; each says what was tried, on what, and where to look.
+/// Why the stack failed: what was tried, on what, and where to look.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// A file or folder could not be read or written.
@@ -35,12 +41,12 @@ pub enum StackError {
     File {
         /// What was tried.
         doing: &'static str,
-        /// On what.
+        /// Its path.
         path: String,
         /// Why it failed.
         source: std::io::Error,
     },
-    /// Another stack works on the same data folder.
+    /// Another stack uses the same data folder.
     #[error(
         "another stack (pid {pid}) runs on {data}; stop it, or give this one its own folder with --data"
     )]
@@ -50,19 +56,19 @@ pub enum StackError {
         /// The data folder.
         data: String,
     },
-    /// A port that people use is taken by someone else.
+    /// Another program uses a public port.
     #[error(
         "port {port} ({what}) is in use by another program; stop it, or choose another with {option} PORT"
     )]
     PortInUse {
         /// The port.
         port: u16,
-        /// What it was to serve.
+        /// What was to listen there.
         what: &'static str,
         /// The option that changes it.
         option: &'static str,
     },
-    /// Something the stack needs is not on this machine.
+    /// Something that the stack needs is not on this machine.
     #[error("{what} is missing; {hint}")]
     Missing {
         /// What is missing.
@@ -70,7 +76,7 @@ pub enum StackError {
         /// What to do about it.
         hint: String,
     },
-    /// A part did not come up.
+    /// A part did not become ready.
     #[error("{name} {why}; its log ends with:\n{tail}\n(all of it: {log})")]
     Part {
         /// The part's name.
@@ -82,7 +88,7 @@ pub enum StackError {
         /// Where the log is.
         log: String,
     },
-    /// Nothing of this name is in the stack.
+    /// The stack has no part of this name.
     #[error("no part is called {0}; `status` lists them")]
     Unknown(String),
     /// A request that can't be carried out now.
@@ -91,7 +97,7 @@ pub enum StackError {
 }
 
 impl StackError {
-    /// For `map_err` on file operations.
+    /// Creates the error of a file operation, for `map_err`.
     pub fn file(
         doing: &'static str,
         path: &std::path::Path,

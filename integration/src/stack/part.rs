@@ -1,5 +1,5 @@
-//! What one process of the stack is: how it is started, seen to be ready, and stopped. Data only;
-//! the supervisor acts on it.
+//! A part: one process of the stack, with how it is started, checked and stopped. This is data
+//! only; the supervisor acts on it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 use nix::unistd::User;
 
-/// What a part is to the system.
+/// What a part does in the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PartKind {
     /// A server that the services need.
     Server,
-    /// Runs to its end, once at each start.
+    /// Runs once at each start, and ends.
     OneShot,
     /// A process of Millrace itself.
     Service,
 }
 
-/// When a part counts as ready.
+/// The condition under which a part is ready.
 #[derive(Clone, Debug)]
 pub enum Ready {
     /// This address accepts connections.
@@ -27,22 +27,22 @@ pub enum Ready {
     Http(String),
     /// This address answers PING with PONG.
     Redis(String),
-    /// This command succeeds.
+    /// This command exits with 0.
     Command(Vec<OsString>),
-    /// It has ended with success.
+    /// The part itself has exited with 0.
     Ended,
 }
 
-/// A command that ends: run before a part's start or after it is ready.
+/// A command that is run before a part's start, or after it is ready.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// What it does, for messages.
     pub what: &'static str,
-    /// Not run where this path exists.
+    /// Skips the step if this path exists.
     pub unless: Option<PathBuf>,
     /// Program and arguments.
     pub command: Vec<OsString>,
-    /// Given to it as input.
+    /// Its standard input.
     pub stdin: String,
 }
 
@@ -51,35 +51,37 @@ pub struct Step {
 pub struct Part {
     /// Its name, in messages, logs and control requests.
     pub name: String,
-    /// What it is to the system.
-    pub kind: Kind,
+    /// What it does in the system.
+    pub kind: PartKind,
     /// Parts of one stage start together, after all earlier stages are ready.
     pub stage: u8,
-    /// Whether the stack starts it without being asked.
+    /// Whether the stack starts it without a request.
     pub autostart: bool,
     /// Program and arguments.
     pub command: Vec<OsString>,
-    /// Added to the environment of the stack.
+    /// Variables that are added to the stack's environment.
     pub env: Vec<(String, OsString)>,
-    /// Run as this user.
+    /// The user it runs as, if not the stack's own.
     pub user: Option<User>,
-    /// Asks it to stop.
+    /// The signal that asks it to stop.
     pub stop: Signal,
-    /// When it is ready.
+    /// The signal that ends it when the whole stack stops, if that is not `stop`.
+    pub stop_with_all: Option<Signal>,
+    /// When it counts as ready.
     pub ready: Ready,
-    /// Where it can be reached, for people.
+    /// Its address, for people.
     pub address: String,
-    /// Run before each start, unless done.
+    /// Steps before each start.
     pub before: Vec<Step>,
-    /// Run after it is ready, at each start.
+    /// Steps after it is ready, at each start.
     pub after: Vec<Step>,
 }
 
 impl Part {
-    /// A part that starts with the stack and is stopped with SIGTERM; the rest is set on it.
+    /// Creates a part that starts with the stack and is stopped by SIGTERM.
     pub fn new(
         name: impl Into<String>,
-        kind: Kind,
+        kind: PartKind,
         stage: u8,
         command: Vec<OsString>,
         ready: Ready,
@@ -93,6 +95,7 @@ impl Part {
             env: Vec::new(),
             user: None,
             stop: Signal::SIGTERM,
+            stop_with_all: None,
             ready,
             address: String::new(),
             before: Vec::new(),
@@ -100,7 +103,7 @@ impl Part {
         }
     }
 
-    /// Where it can be reached.
+    /// Sets the address that people see.
     pub fn at(mut self, address: impl Into<String>) -> Self {
         self.address = address.into();
         self
@@ -113,7 +116,7 @@ impl Part {
     }
 }
 
-/// Strings, paths and numbers as one command line.
+/// Makes one command line of strings and paths.
 #[macro_export]
 macro_rules! command {
     ($($word:expr),* $(,)?) => { vec![$(std::ffi::OsString::from($word)),*] };

@@ -1,6 +1,6 @@
-//! One process: started in a group of its own with its output in a log, recorded in a pid file
-//! together with its start time, stopped with a bound. The start time is what tells an orphan of a
-//! crashed stack from an innocent process that got its number later.
+//! One process: it is started in a process group of its own, with its output in a log, and recorded
+//! in a pid file together with its start time. The start time distinguishes an orphan of a crashed
+//! stack from another process that got the same pid later.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -14,12 +14,12 @@ use tokio::process::{Child, Command};
 
 use super::{Layout, Part, StackError, Step};
 
-/// A log larger than this is put aside at the next start.
+/// A log larger than this is renamed at the next start.
 const LOG_BYTES_MAX: u64 = 20 << 20;
-/// How long an orphan gets to stop by itself.
+/// How long an orphan may take to stop before it is killed.
 const ORPHAN_STOP_MAX: Duration = Duration::from_secs(20);
 
-/// `words` as a command, run as `user` if one is given.
+/// Makes a command of `words`, run as `user` if one is given.
 pub(super) fn command(words: &[OsString], user: Option<&User>) -> Command {
     let mut command = Command::new(words.first().map_or_else(OsString::new, Clone::clone));
     command.args(words.iter().skip(1));
@@ -69,13 +69,13 @@ pub(super) fn spawn(
     Ok(child)
 }
 
-/// Forgets a process that has ended.
+/// Removes the pid file of a process that has ended.
 pub(super) fn forget(part: &str, layout: &Layout) {
-    // Left over it would do no harm: the start time no longer matches.
+    // A file that stays does no harm: its start time no longer matches.
     let _ = std::fs::remove_file(layout.pids().join(part));
 }
 
-/// Runs `step` to its end, its output in `part`'s log.
+/// Runs `step` until it ends, with its output in the log of `part`.
 pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Result<(), StackError> {
     if step.unless.as_ref().is_some_and(|path| path.exists()) {
         return Ok(());
@@ -95,7 +95,7 @@ pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Resul
         .spawn()
         .map_err(StackError::file("start", Path::new(&step.command[0])))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A step that ends without reading its input says by its exit code whether that was well.
+        // A step may end without reading its input; its exit code says whether it succeeded.
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, step.stdin.as_bytes()).await;
     }
     match child.wait().await {
@@ -109,7 +109,7 @@ pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Resul
     }
 }
 
-/// An error about `part` with the last lines of its log.
+/// Makes an error about `part` with the last lines of its log.
 pub(super) fn failed(layout: &Layout, part: &str, why: String) -> StackError {
     let log = layout.log(part);
     StackError::Part {
@@ -128,7 +128,7 @@ pub(super) fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
-/// How a process ended, in words.
+/// Describes how a process ended.
 pub(super) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with code {code}"),
@@ -139,8 +139,8 @@ pub(super) fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Sends `signal`: to the process alone where it is to act on it, to its whole group where it can't
-/// (it would leave children behind).
+/// Sends `signal` to the process or, if the process can't handle the signal and would leave
+/// children behind, to its whole group.
 pub(super) fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
     let pid = Pid::from_raw(pid.cast_signed());
     match signal {
@@ -149,12 +149,12 @@ pub(super) fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
     }
 }
 
-/// When `pid` was started, in clock ticks after the boot; `None` where there is no such process, or
-/// only its corpse.
+/// The start time of `pid`, in clock ticks after the boot; `None` if there is no such process, or
+/// only a zombie.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in brackets and may hold anything; the state is the first field after it, the
-    // start time the 20th.
+    // The name is in parentheses and may contain anything. After it, the state is the first field
+    // and the start time the 20th.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     if matches!(fields.next(), Some("Z" | "X")) {
         return None;
@@ -189,7 +189,8 @@ fn orphans(layout: &Layout) -> Vec<Orphan> {
     entries.flatten().filter_map(read).filter(Orphan::alive).collect()
 }
 
-/// Stops what a crashed stack left behind on this data folder, and says so.
+/// Stops the processes that a crashed stack left running on this data folder, and prints their
+/// names.
 pub(super) async fn stop_orphans(layout: &Layout) {
     let left = orphans(layout);
     if !left.is_empty() {
@@ -198,7 +199,8 @@ pub(super) async fn stop_orphans(layout: &Layout) {
         tell!("an earlier stack left these running, stopping them: {}", names.join(", "));
     }
     for orphan in &left {
-        // Frozen processes can't stop; the group of one that is gone already is no error.
+        // A process that is stopped by SIGSTOP can't end. That a process has already ended is no
+        // error.
         let _ = signal(orphan.pid, Signal::SIGCONT);
         let _ = signal(orphan.pid, orphan.stop);
     }

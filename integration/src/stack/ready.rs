@@ -1,4 +1,4 @@
-//! Asks a part once whether it is ready. It never waits for long: the supervisor asks again.
+//! Checks once whether a part is ready. It never waits for long: the supervisor checks again.
 
 use std::ffi::OsString;
 use std::process::Stdio;
@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 
 use super::Ready;
 
-/// No single question takes longer.
+/// How long one check may take.
 const ASK_MAX: Duration = Duration::from_secs(3);
 
-/// Whether `ready` holds now. [`Ready::Ended`] is decided by the exit code and never holds here.
+/// Whether `ready` holds now. [`Ready::Ended`] never holds here: the exit code decides it.
 pub(super) async fn ask(ready: &Ready, user: Option<&User>) -> bool {
     let asked = async {
         match ready {

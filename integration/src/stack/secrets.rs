@@ -1,6 +1,6 @@
-//! Keys and passwords of one stack: made on its first start, mode 0600, and kept with its data.
-//! They are never printed; only their paths are. These are a developer's secrets: a deployment
-//! brings its own.
+//! Keys and passwords of one stack. They are created at its first start, with mode 0600, and kept
+//! with its data. Only their paths are printed. They are a developer's secrets: a deployment has
+//! its own.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,7 +12,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 
 use super::{Layout, StackError};
 
-/// Where the secrets are.
+/// The files of the secrets.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     /// Folder of the gateway's signing keys, `<kid>.pem`.
@@ -23,12 +23,12 @@ pub struct Secrets {
     pub admin_password: PathBuf,
     /// The first admin's address.
     pub admin_email: &'static str,
-    /// Whether any was made just now.
+    /// Whether this start created any of them.
     pub made: bool,
 }
 
 impl Secrets {
-    /// Finds the secrets of `layout`, making what is not there yet.
+    /// Finds the secrets of `layout`, and creates those that do not exist yet.
     pub fn ready(layout: &Layout) -> Result<Self, StackError> {
         let mut secrets = Self {
             jwt_keys: layout.jwt_keys(),
@@ -40,7 +40,7 @@ impl Secrets {
         let keys = std::fs::read_dir(&secrets.jwt_keys)
             .map_err(StackError::file("read", &secrets.jwt_keys))?;
         if !keys.flatten().any(|entry| entry.path().extension().is_some_and(|kind| kind == "pem")) {
-            // The newest by name signs, so the name begins with the time.
+            // The last key by name signs, so the name is the time.
             let path = secrets.jwt_keys.join(format!("{}.pem", seconds()));
             write_new(&path, signing_key()?.as_bytes())?;
             secrets.made = true;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_made_once_and_for_this_user_alone() {
+    fn secrets_are_created_once_and_readable_by_this_user_alone() {
         let dir = tempfile::tempdir().expect("a folder");
         let layout = Layout {
             root: dir.path().into(),

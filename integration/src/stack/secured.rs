@@ -1,6 +1,6 @@
-//! What a secured stack has that another has not: an authority of its own, a server certificate for
-//! loopback, and a user of the broker for each program. All of it is made at the first start and
-//! kept with the stack's data, mode 0600. Nothing of it exists without `--secured`.
+//! The files of a secured stack: a certificate authority, a server certificate for loopback, and a
+//! password for each of the broker's users. They are created at the first start and kept with the
+//! stack's data, with mode 0600. Without `--secured` none of them exists.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,24 @@ use nix::unistd::User;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use super::secrets::{random_hex, write_new};
-use super::{Layout, StackError};
+use super::{Layout, PROGRAMS, StackError};
 
-/// Who may do everything: the tests, and who creates the access rules.
+/// The user that may do everything: that of the tests, and of the program that creates access
+/// rules.
 pub const ADMIN: &str = "admin";
-/// Whom no rule allows anything.
+/// A user that no rule allows anything.
 pub const STRANGER: &str = "stranger";
 
-/// The broker's users and how each proves who it is: every mechanism serves somebody.
-const USERS: [(&str, &str); 7] = [
-    (ADMIN, "SCRAM-SHA-512"),
-    ("provision", "SCRAM-SHA-512"),
-    ("gateway", "SCRAM-SHA-512"),
-    ("user", "SCRAM-SHA-512"),
-    ("order", "SCRAM-SHA-256"),
-    ("notification", "PLAIN"),
-    (STRANGER, "SCRAM-SHA-512"),
-];
+/// The mechanism of users that are no program of [`PROGRAMS`].
+const MECHANISM: &str = "SCRAM-SHA-512";
+
+/// The broker's users, each with the mechanism by which it proves who it is.
+fn users() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [ADMIN, "provision", STRANGER]
+        .map(|user| (user, MECHANISM))
+        .into_iter()
+        .chain(PROGRAMS.iter().map(|program| (program.name, program.sasl_mechanism)))
+}
 
 /// Names and addresses of every server of the stack.
 const HOSTS: [&str; 2] = ["127.0.0.1", "localhost"];
@@ -37,7 +38,12 @@ pub struct Secured {
 }
 
 impl Secured {
-    /// Finds the files of `layout`, making what is not there yet.
+    /// Whether the files of `layout` exist.
+    pub fn exists(layout: &Layout) -> bool {
+        layout.secrets().join("secured/ca.pem").exists()
+    }
+
+    /// Finds the files of `layout`, and creates those that do not exist yet.
     pub fn ready(layout: &Layout) -> Result<Self, StackError> {
         let dir = layout.secrets().join("secured");
         std::fs::create_dir_all(&dir).map_err(StackError::file("make", &dir))?;
@@ -47,7 +53,7 @@ impl Secured {
                 .certify()
                 .map_err(|error| StackError::Refused(format!("making certificates: {error}")))??;
         }
-        for (user, _) in USERS {
+        for (user, _) in users() {
             let path = secured.password_file(user);
             if !path.exists() {
                 write_new(&path, random_hex(16).as_bytes())?;
@@ -56,7 +62,7 @@ impl Secured {
         Ok(secured)
     }
 
-    /// Makes an authority, whose key is forgotten, and one certificate for all servers.
+    /// Creates an authority, whose key is not kept, and one certificate for all servers.
     fn certify(&self) -> Result<Result<(), StackError>, rcgen::Error> {
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -71,7 +77,7 @@ impl Secured {
             write_new(&self.cert(), cert.as_bytes())?;
             write_new(&self.key(), key.as_bytes())?;
             write_new(&self.key_and_cert(), format!("{key}{cert}").as_bytes())?;
-            // Last: whoever finds it finds the others.
+            // Written last: if it exists, the others do too.
             write_new(&self.ca(), ca.pem().as_bytes())
         };
         Ok(write())
@@ -87,17 +93,17 @@ impl Secured {
         self.dir.join("server.pem")
     }
 
-    /// Its key.
+    /// The key of the servers' certificate.
     pub fn key(&self) -> PathBuf {
         self.dir.join("server.key")
     }
 
-    /// Both in one file, as Kafka wants them.
+    /// Certificate and key in one file, as Kafka needs them.
     pub fn key_and_cert(&self) -> PathBuf {
         self.dir.join("server-key-and-cert.pem")
     }
 
-    /// Copies of certificate and key that `user` alone may read, in `dir`.
+    /// Copies certificate and key into `dir`, readable by `user` alone.
     pub fn for_user(
         &self,
         dir: &Path,
@@ -125,11 +131,10 @@ impl Secured {
         std::fs::read_to_string(&path).map_err(StackError::file("read", &path))
     }
 
-    /// What makes `user` known to broker and registry, as Millrace's programs read it from their
-    /// environment.
+    /// The variables by which a program of Millrace connects to broker and registry as `user`.
     pub fn environment(&self, user: &str) -> Vec<(String, OsString)> {
         let mechanism =
-            USERS.iter().find(|(name, _)| *name == user).map_or("SCRAM-SHA-512", |(_, how)| how);
+            users().find(|(name, _)| *name == user).map_or(MECHANISM, |(_, mechanism)| mechanism);
         let password: OsString = self.password_file(user).into();
         [
             ("MILLRACE_BROKERS_TLS", "true".into()),
@@ -144,12 +149,10 @@ impl Secured {
         .into()
     }
 
-    /// The options of Kafka's storage tool that make the users of SCRAM.
+    /// The options of Kafka's storage tool that create the SCRAM users.
     pub fn scram_users(&self) -> Result<Vec<OsString>, StackError> {
         let mut options = Vec::new();
-        for (user, mechanism) in
-            USERS.iter().filter(|(_, mechanism)| mechanism.starts_with("SCRAM"))
-        {
+        for (user, mechanism) in users().filter(|(_, mechanism)| mechanism.starts_with("SCRAM")) {
             let password = self.password(user)?;
             options.extend(crate::command![
                 "--add-scram",
@@ -159,9 +162,9 @@ impl Secured {
         Ok(options)
     }
 
-    /// Settings of the broker that listens for clients at `address` and for itself at `inner`. They
-    /// stand behind those of the unsecured broker, and the last value of a key counts. The inner
-    /// listener is the stack's own: it has no users, and whoever connects there may do everything.
+    /// The settings of a secured broker that listens for clients at `address` and for itself at
+    /// `inner`. They follow those of the unsecured broker, and the last value of a key counts. The
+    /// inner listener asks for no password, and every client there may do everything.
     pub fn broker_properties(
         &self,
         address: &str,
@@ -170,7 +173,7 @@ impl Secured {
     ) -> Result<String, StackError> {
         let module = "org.apache.kafka.common.security";
         let mut plain = Vec::new();
-        for (user, _) in USERS.iter().filter(|(_, mechanism)| *mechanism == "PLAIN") {
+        for (user, _) in users().filter(|(_, mechanism)| *mechanism == "PLAIN") {
             plain.push(format!("user_{user}=\"{}\"", self.password(user)?));
         }
         Ok(format!(
@@ -194,11 +197,11 @@ super.users=User:{ADMIN};User:ANONYMOUS
         ))
     }
 
-    /// The registry's users, in nginx's form, and the lines of its server that ask for them over
-    /// TLS.
+    /// The registry's users, in nginx's format, and the lines of nginx's server that ask for them
+    /// over TLS.
     pub fn registry(&self) -> Result<(String, String), StackError> {
         let users =
-            USERS.iter().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
+            users().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
         let users = users.collect::<Result<String, StackError>>()?;
         let lines = format!(
             "        ssl_certificate {};
@@ -213,12 +216,12 @@ super.users=User:{ADMIN};User:ANONYMOUS
         Ok((users, lines))
     }
 
-    /// Where nginx finds the registry's users.
+    /// The file of the registry's users.
     pub fn registry_users(&self) -> PathBuf {
         self.dir.join("registry.users")
     }
 
-    /// kcat's settings, as the admin.
+    /// Settings with which kcat connects as the admin.
     pub fn kcat(&self) -> Result<String, StackError> {
         Ok(format!(
             "security.protocol=SASL_SSL\nssl.ca.location={}\nsasl.mechanism=SCRAM-SHA-512\nsasl.username={ADMIN}\nsasl.password={}\n",

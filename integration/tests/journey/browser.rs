@@ -1,5 +1,5 @@
-//! The live page in a real browser, used as a person would: headless Chromium, driven over
-//! WebDriver. It asks the page alone what there is to see, and never looks into its script's state.
+//! The live page in a real browser, headless Chromium over WebDriver, used as a person would. It
+//! reads only what the page shows, never the state of its script.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::process::Stdio;
@@ -16,13 +16,13 @@ use crate::support::{
     variable,
 };
 
-/// What happens to an order that is confirmed, by versions from 1.
+/// The events of a confirmed order, by version from 1.
 const LIFE: [&str; 3] = ["OrderPlaced", "ReservationRecorded", "OrderConfirmed"];
-/// The events on the page, the oldest first: what happened, and to what.
+/// Selects the events on the page, the oldest first: type and subject.
 const EVENTS: &str = "return [...document.querySelectorAll('#flow li')].reverse()
     .map(row => ['strong', 'code'].map(part => row.querySelector(part)?.textContent ?? row.textContent))";
 
-/// A browser window, and the driver that it ends with.
+/// A browser window, and its driver. The driver's end closes the window.
 struct Page {
     window: Client,
     _driver: Child,
@@ -30,7 +30,7 @@ struct Page {
 
 impl Page {
     async fn open(url: &str) -> Self {
-        // It chooses a free port and says which.
+        // The driver chooses a free port and prints it.
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -78,7 +78,7 @@ impl Page {
         self.click("#enter").await;
     }
 
-    /// Waits until the element says so.
+    /// Waits until the element has this text.
     async fn says(&self, css: &str, what: &str) {
         eventually(what, RECOVERY_MAX, async || {
             let text = self.text(css).await?;
@@ -92,8 +92,8 @@ impl Page {
         serde_json::from_value(rows).expect("pairs")
     }
 
-    /// Waits until the last of this order's events is there, and checks that they came in order and
-    /// once.
+    /// Waits until the page shows the last of this order's events, and checks that it shows each
+    /// once and in order.
     async fn shows_the_life_of(&self, order: &str) {
         let of = |version| format!("order/{order}@{version}");
         let events = eventually("the order is confirmed on the page", SEEN_MAX, async || {
@@ -113,7 +113,8 @@ impl Page {
     }
 }
 
-/// Orders one piece, although a gateway may be gone: a repeat under the same key is the same order.
+/// Orders one piece, also while a gateway is down: a repetition under the same key is the same
+/// order.
 async fn order(user: &User, sku: &str) -> String {
     let key = any();
     eventually("an order is taken", RECOVERY_MAX, async || {
@@ -123,7 +124,7 @@ async fn order(user: &User, sku: &str) -> String {
     .await
 }
 
-/// How many streams the gateways serve.
+/// The number of streams that the gateways serve.
 async fn streams() -> Result<f64, String> {
     let mut sum = 0.0;
     for instance in ["0", "1"] {
@@ -143,7 +144,7 @@ async fn visit(system: &System, page: &Page) {
     let sku = system.product(&admin, 100, 100).await;
     let ada = system.user("Ada").await;
 
-    // When she mistypes her password, then the page says so, and takes the right one
+    // When she mistypes her password, then the page says so, and accepts the right one
     page.log_in(&ada.email, "not her password").await;
     page.says("#door-say", "The address or the password is wrong.").await;
     page.log_in(&ada.email, PASSWORD).await;
@@ -156,14 +157,14 @@ async fn visit(system: &System, page: &Page) {
     for gateway in ["gateway-0", "gateway-1"] {
         system.control.kill(gateway).await.expect("killed");
         orders.push(order(&ada, &sku).await);
-        // Then what happened meanwhile is there, without a reload
+        // Then the page shows what has happened since, without a reload
         page.shows_the_life_of(&orders[orders.len() - 1]).await;
         system.restart(gateway).await;
         orders.push(order(&ada, &sku).await);
         page.shows_the_life_of(&orders[orders.len() - 1]).await;
     }
 
-    // And nothing is missing, nothing twice, nothing was given up
+    // And the page has missed nothing, shows nothing twice and has not stopped
     for order in &orders {
         page.shows_the_life_of(order).await;
     }
@@ -175,7 +176,7 @@ async fn visit(system: &System, page: &Page) {
     assert!(!events.iter().any(|(kind, _)| kind.contains("missed")), "{events:?}");
     page.says("#orders", "confirmed").await;
 
-    // When she logs out, then the page forgets, and the stream has ended
+    // When she logs out, then the page is empty, and the stream has ended
     eventually("one stream", SEEN_MAX, async || must(streams().await? > 0.0, "none")).await;
     page.click("#leave").await;
     page.says("#flow-state", "log in to see events").await;
@@ -187,7 +188,7 @@ async fn visit(system: &System, page: &Page) {
     .await;
 }
 
-/// Two users of one browser, whose accounts are of the same version.
+/// Logs in two users in one browser, whose accounts have the same version.
 async fn take_turns(system: &System, page: &Page) {
     let (ada, bob) = (system.user("Ada").await, system.user("Bob").await);
     for (user, name) in [(&ada, "Ada"), (&bob, "Bob"), (&ada, "Ada")] {
@@ -196,7 +197,7 @@ async fn take_turns(system: &System, page: &Page) {
         assert_eq!(Ok(name), page.text("#who").await.as_deref());
         page.click("#leave").await;
         page.says("#flow-state", "log in to see events").await;
-        // A reload makes the browser ask its cache, if it kept anything.
+        // A reload makes the browser use its cache, if it has stored anything.
         page.window.refresh().await.expect("the page again");
     }
 }
@@ -219,7 +220,7 @@ async fn a_visit_in_a_browser() {
     let system = system().await;
     let page = Page::open(&system.url).await;
     let seen = AssertUnwindSafe(visit(&system, &page)).catch_unwind().await;
-    // Its processes outlive the driver unless it is told.
+    // Its processes outlive the driver unless the window is closed.
     page.window.close().await.expect("closed");
     if let Err(failure) = seen {
         resume_unwind(failure);

@@ -1,5 +1,4 @@
-//! Commands and what becomes of them: pending, decided once, found again under their key, guarded
-//! by versions.
+//! Commands over HTTP: pending ones, deduplication, idempotency keys and expected versions.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -8,7 +7,7 @@ use crate::support::{Judge, PASSWORD, SEEN_MAX, Send, any, any_email, eventually
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn without_prefer_a_command_is_taken_and_followed_to_its_end() {
+async fn command_without_prefer_is_answered_202_and_its_status_ends_as_accepted() {
     // Given a user and something to order
     let system = system().await;
     let admin = system.admin().await;
@@ -18,13 +17,13 @@ async fn without_prefer_a_command_is_taken_and_followed_to_its_end() {
     // When she orders without waiting
     let taken = ada.client.place_order(&[(&sku, 1)]).answer().await;
 
-    // Then it is taken, with an address to ask at
+    // Then it is accepted, with the address of its status
     taken.expect(202);
     let location = taken.header("location").expect("an address").to_owned();
     assert!(location.starts_with("/v1/commands/"), "{location}");
 
-    // And there it is pending at first, if not done already, and accepted in the end, with a link
-    // to the order
+    // And its status is pending at first, if not decided already, and accepted in the end, with a
+    // link to the order
     let order = eventually("accepted", SEEN_MAX, async || {
         let command = ada.client.get(&location).answer().await;
         command.expect(200);
@@ -44,14 +43,14 @@ async fn without_prefer_a_command_is_taken_and_followed_to_its_end() {
     .await;
     assert_eq!("confirmed", order.string("status"));
 
-    // And nobody else can ask for it
+    // And no other user can read it
     bob.client.get(&location).answer().await.problem(404, "not_found");
     system.visitor().get(&location).answer().await.expect_one_of(&[401, 404]);
 }
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn the_same_key_ten_times_at_once_makes_one_order() {
+async fn ten_requests_at_once_under_one_key_make_one_order() {
     // Given a user and something to order
     let system = system().await;
     let admin = system.admin().await;
@@ -63,19 +62,19 @@ async fn the_same_key_ten_times_at_once_makes_one_order() {
     let send = |_| ada.client.place_order(&[(&sku, 3)]).key(&key).wait(10).answer();
     let answers = join_all((0..10).map(send)).await;
 
-    // Then all are told of the same order
+    // Then all answers name the same order
     let mut ids: Vec<_> =
         answers.iter().map(|answer| answer.expect(201).location_id().expect("an id")).collect();
     ids.dedup();
     assert_eq!(1, ids.len(), "{ids:?}");
 
-    // And there is one, which has taken three pieces
+    // And there is one order, of three pieces
     let listed = ada.client.get("/v1/orders").answer().await;
     assert_eq!(1, listed.items().len(), "{}", listed.body);
     let left = async || must(crate::orders::available(&ada.client, &sku).await == 97, "not 97");
     eventually("97 left", SEEN_MAX, left).await;
 
-    // And later, too, the key gives the same order, and another request under it is refused
+    // And later, too, the key returns the same order, and another request under it is refused
     let again = ada.client.place_order(&[(&sku, 3)]).key(&key).wait(10).answer().await;
     assert_eq!(ids[0], again.expect(201).location_id().expect("an id"));
     ada.client
@@ -96,8 +95,8 @@ async fn the_same_key_ten_times_at_once_makes_one_order() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn a_refused_command_says_why_and_says_so_again() {
-    // Given something with nothing in stock
+async fn refused_command_has_a_reason_and_a_repetition_has_the_same() {
+    // Given a product without stock
     let system = system().await;
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 0).await;
@@ -107,7 +106,7 @@ async fn a_refused_command_says_why_and_says_so_again() {
     // When it is ordered
     let refused = ada.client.place_order(&[(&sku, 1)]).key(&key).wait(10).answer().await;
 
-    // Then the refusal is the answer, at the command's address too
+    // Then the answer is the refusal, and so is the command's status
     refused.problem(409, "out_of_stock");
     let command = refused.body["links"]["self"].as_str().expect("a link").to_owned();
     let state = ada.client.get(&command).answer().await;
@@ -116,7 +115,7 @@ async fn a_refused_command_says_why_and_says_so_again() {
         (state.string("state"), state.string("code"))
     );
 
-    // And a repeat does not try again, even if there is some now
+    // And a repetition is not decided again, even if there is stock now
     admin.receive_stock(&sku, 5).wait(10).answer().await.expect_one_of(&[200, 201]);
     ada.client
         .place_order(&[(&sku, 1)])
@@ -130,8 +129,8 @@ async fn a_refused_command_says_why_and_says_so_again() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn a_repeated_registration_is_the_same_user() {
-    // Given someone who has registered and lost the answer
+async fn repeated_registration_is_the_same_user() {
+    // Given a user who has registered and not got the answer
     let system = system().await;
     let (email, key) = (any_email("ada"), any());
     let register = |password: &str| {
@@ -141,7 +140,8 @@ async fn a_repeated_registration_is_the_same_user() {
     };
     register(PASSWORD).await.expect(201);
 
-    // When they do it again, they are registered once; with another password it is another request
+    // When the request is repeated, the user is registered once; with another password it is
+    // another request
     register(PASSWORD).await.expect(201);
     register("another password").await.expect(422);
     system.log_in(&email, PASSWORD).await;
@@ -153,8 +153,8 @@ async fn a_repeated_registration_is_the_same_user() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn a_stale_version_changes_nothing() {
-    // Given an order whose version someone has read
+async fn command_with_a_stale_version_changes_nothing() {
+    // Given an order whose version a client has read
     let system = system().await;
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 10).await;
@@ -163,7 +163,7 @@ async fn a_stale_version_changes_nothing() {
     let order = ada.client.get(&format!("/v1/orders/{id}")).answer().await;
     let etag = order.expect(200).header("etag").expect("an ETag").to_owned();
 
-    // When it is cancelled by someone who saw another version
+    // When a client that has read another version cancels it
     let stale = ada.client.cancel_order(&id).header("if-match", "\"1\"").wait(5).answer().await;
 
     // Then nothing happens
@@ -171,10 +171,10 @@ async fn a_stale_version_changes_nothing() {
     let order = ada.client.get(&format!("/v1/orders/{id}")).answer().await;
     assert_eq!("confirmed", order.string("status"));
 
-    // When it is cancelled by who saw this one, then it is
+    // When a client that has read this version cancels it, then it is cancelled
     ada.client.cancel_order(&id).header("if-match", &etag).wait(5).answer().await.expect(200);
 
-    // And the same holds for one's name
+    // And the same holds for a user's name
     let me = ada.client.get("/v1/users/me").answer().await;
     let etag = me.expect(200).header("etag").expect("an ETag").to_owned();
     let rename = |name: &str, version: &str| {
@@ -192,8 +192,8 @@ async fn a_stale_version_changes_nothing() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn a_list_can_be_read_after_a_version() {
-    // Given an order that was taken, and its outcome
+async fn list_can_be_read_after_a_version() {
+    // Given an accepted order, and its outcome
     let system = system().await;
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 10).await;
@@ -217,7 +217,7 @@ async fn a_list_can_be_read_after_a_version() {
     assert_eq!(Some("true"), listed.expect(200).header("read-after-satisfied"));
     assert!(listed.items().iter().any(|order| order["id"].as_str() == Some(id)), "{}", listed.body);
 
-    // And a version that does not come is waited for a while, and then not pretended
+    // And for a version that does not exist the answer waits, and then says that it is stale
     let after = format!("order/{id}@{}", version + 1000);
     let stale = ada.client.get("/v1/orders").header("read-after", &after).answer().await;
     assert_eq!(Some("false"), stale.expect(200).header("read-after-satisfied"));

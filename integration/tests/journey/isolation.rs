@@ -1,4 +1,5 @@
-//! Whose is whose: what another owns does not exist, and what only admins may is refused.
+//! Isolation: resources of another user do not exist, and requests of admins are refused for
+//! others.
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use crate::support::{Judge, SEEN_MAX, Send, eventually, system};
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn anothers_things_do_not_exist() {
+async fn resources_of_another_user_do_not_exist() {
     // Given Ada's order, its history, its notification and its command
     let system = system().await;
     let admin = system.admin().await;
@@ -47,21 +48,21 @@ async fn anothers_things_do_not_exist() {
         .await;
     read.problem(404, "not_found");
 
-    // And his own lists are empty of it
+    // And his own lists do not contain it
     let listed = bob.client.get("/v1/orders").answer().await;
     assert_eq!(0, listed.expect(200).items().len(), "{}", listed.body);
     let inbox = bob.client.get("/v1/notifications").answer().await;
     let id = order.rsplit('/').next().expect("an id");
     assert!(!inbox.expect(200).body.to_string().contains(id), "{}", inbox.body);
 
-    // And nothing has happened to Ada's
+    // And Ada's resources have not changed
     let seen = ada.client.get(&order).answer().await;
     assert_eq!("confirmed", seen.string("status"));
 }
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn products_are_for_admins_and_the_rest_for_who_is_logged_in() {
+async fn products_need_an_admin_and_the_rest_needs_a_login() {
     let system = system().await;
     let ada = system.user("Ada").await;
     ada.client
@@ -77,19 +78,19 @@ async fn products_are_for_admins_and_the_rest_for_who_is_logged_in() {
         assert!(answer.header("www-authenticate").is_some(), "{path}");
         system.visitor().with_token("e30.e30.e30").get(path).answer().await.expect(401);
     }
-    // What anyone may see, they may.
+    // Public resources can be read.
     for path in
         ["/v1/products", "/livez", "/readyz", "/openapi.json", "/.well-known/jwks.json", "/"]
     {
         system.visitor().get(path).answer().await.expect(200);
     }
-    // Metrics stay inside.
+    // Metrics are not public.
     system.visitor().get("/metrics").answer().await.expect(404);
 }
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn whatever_is_wrong_with_a_request_the_answer_is_a_problem() {
+async fn every_wrong_request_is_answered_by_a_problem() {
     let system = system().await;
     let ada = system.user("Ada").await;
     let is_problem = |answer: &integration::client::Answer| {

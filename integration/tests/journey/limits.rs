@@ -1,5 +1,5 @@
 //! The request limit: a hundred in fifteen minutes for each client address, over both gateways,
-//! whatever a client claims.
+//! whatever address a client claims.
 
 use integration::client::{Client, any_address};
 
@@ -13,20 +13,21 @@ async fn the_hundred_and_first_request_is_too_many() {
     let address = any_address();
     let client = Client::at(&system.url, address).expect("a client");
 
-    // When it has asked a hundred times, through a balancer that spreads this over two gateways
+    // When it has sent a hundred requests, through a balancer that distributes them over two
+    // gateways
     let mut last = client.get("/v1/products").answer().await;
     for n in 2..=100 {
         assert_eq!(200, last.status, "request {n}: {}", last.body);
         last = client.get("/v1/products").answer().await;
     }
 
-    // Then it was told all the time how many are left
+    // Then each answer said how many are left
     let limit = last.expect(200).header("ratelimit").expect("a header").to_owned();
     assert!(limit.contains("r=0"), "{limit}");
     let policy = last.header("ratelimit-policy").expect("a header").to_owned();
     assert!(policy.contains("q=100") && policy.contains("w=900"), "{policy}");
 
-    // And the next one is too many, whatever address it claims to come from
+    // And the next one is refused, whatever address it claims
     for forwarded in ["", "203.0.113.7", "127.0.0.1"] {
         let request = client.get("/v1/products");
         let request = if forwarded.is_empty() {
@@ -49,7 +50,7 @@ async fn the_hundred_and_first_request_is_too_many() {
         );
     }
 
-    // And going to a gateway past the balancer does not help
+    // And sending it to a gateway directly does not help
     for gateway in &system.gateways {
         let client = Client::at(gateway, address).expect("a client");
         let claimed =
@@ -57,7 +58,7 @@ async fn the_hundred_and_first_request_is_too_many() {
         claimed.expect(429);
     }
 
-    // But health and static files still answer, and so do others
+    // But health checks and static files still work, and so do other clients
     for path in ["/livez", "/readyz", "/"] {
         client.get(path).answer().await.expect(200);
     }

@@ -1,4 +1,4 @@
-//! What stands in the topics, read and written as an operator would, with kcat. It judges nothing.
+//! Records of the topics, read and written with kcat, as an operator would. It checks nothing.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::support::{any, variable};
 
-/// A record as kcat shows it.
+/// A record as kcat prints it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
     pub(crate) partition: i64,
@@ -28,10 +28,10 @@ impl Record {
     }
 }
 
-/// Everything that is committed in a topic. Nothing may be writing to it all the time, or it has no
-/// end.
+/// Reads all committed records of a topic. No program may write to it all the time, or reading
+/// would not end.
 pub(crate) async fn read(topic: &str) -> Vec<Record> {
-    // Lengths stand before what they measure, as values are binary.
+    // Lengths precede the parts, because values are binary.
     let arguments =
         ["-C", "-t", topic, "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_committed"];
     let format = "%p %K %S %h\\n%k%s\\n";
@@ -40,8 +40,7 @@ pub(crate) async fn read(topic: &str) -> Vec<Record> {
     parse(&output.stdout)
 }
 
-/// Where a topic ends, all partitions together: grows with each record, and can be asked for while
-/// many are being written.
+/// The sum of a topic's end offsets. It grows with each record, and can be read under load.
 pub(crate) async fn end(topic: &str) -> i64 {
     let mut command = kcat();
     command.arg("-Q");
@@ -83,8 +82,7 @@ fn parse(mut bytes: &[u8]) -> Vec<Record> {
     records
 }
 
-/// Writes one record without headers, to the partition where its key belongs if it has one, else to
-/// the first.
+/// Writes one record without headers, to the partition of its key or, without a key, to the first.
 pub(crate) async fn write(topic: &str, key: Option<&str>, value: &[u8]) {
     let file = std::env::temp_dir().join(format!("millrace-{}", any()));
     std::fs::write(&file, value).expect("a file");
@@ -100,7 +98,7 @@ pub(crate) async fn write(topic: &str, key: Option<&str>, value: &[u8]) {
     std::fs::remove_file(&file).expect("the file");
 }
 
-/// A codec that knows the ids under which the registry has all schemas.
+/// A codec with the registry's ids of all schemas.
 pub(crate) async fn codec() -> Codec {
     let registry = variable("MILLRACE_REGISTRY_URL");
     let mut ids = Vec::new();
@@ -120,7 +118,7 @@ pub(crate) async fn ids_in(registry: &str) -> BTreeMap<String, u32> {
     };
     let subjects = get("/subjects".to_owned()).await;
     let mut ids = BTreeMap::new();
-    // A registry that is only just there has none to tell of.
+    // A registry that has just started may have no subjects.
     for subject in subjects.as_array().into_iter().flatten().filter_map(|subject| subject.as_str())
     {
         let version = get(format!("/subjects/{subject}/versions/latest")).await;
@@ -131,7 +129,7 @@ pub(crate) async fn ids_in(registry: &str) -> BTreeMap<String, u32> {
     ids
 }
 
-/// The outcomes of each command: distinct ones, as the same one may be told twice.
+/// The distinct outcomes of each command.
 pub(crate) async fn outcomes(codec: &Codec) -> BTreeMap<String, Vec<Outcome>> {
     let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
     for record in read("outcomes").await {
@@ -141,7 +139,7 @@ pub(crate) async fn outcomes(codec: &Codec) -> BTreeMap<String, Vec<Outcome>> {
         assert_eq!(
             outcome.command_id.to_string(),
             record.key(),
-            "an outcome stands under its command"
+            "the key of an outcome is its command"
         );
         let told = outcomes.entry(record.key()).or_default();
         if !told.contains(&outcome) {

@@ -1,5 +1,6 @@
-//! Mail: each one once, under a Message-ID that stays, sent again when the server could not take
-//! it. The server is a sink in here, at the address that the stack told the notification service.
+//! Mails: each is delivered once, under a stable Message-ID, and sent again if the server has
+//! refused it. The server is part of this test, at the address that the stack gives the
+//! notification service.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Judge, RECOVERY_MAX, Send, eventually, must, system, variable};
 
-/// A mail that someone tried to deliver.
+/// A mail that a client tried to deliver.
 #[derive(Clone, Debug, Default)]
 struct Mail {
     to: String,
@@ -23,7 +24,8 @@ struct Sink {
 }
 
 impl Sink {
-    /// Listens where the service sends to. The first mail to each address is turned away for now.
+    /// Listens at the address to which the service sends. It refuses the first mail to each
+    /// recipient temporarily.
     async fn open() -> Self {
         let address = variable("MILLRACE_SMTP_URL")
             .trim_start_matches("smtp://")
@@ -85,18 +87,18 @@ impl Sink {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn every_notification_is_mailed_once_and_again_when_it_must() {
-    // Given a mail server that turns the first mail to anyone away
+async fn every_notification_is_mailed_once_and_refused_mails_are_sent_again() {
+    // Given a mail server that refuses the first mail to each recipient
     let sink = Sink::open().await;
     let system = system().await;
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 10).await;
 
-    // When someone registers and orders
+    // When a user registers and orders
     let ada = system.user("Ada").await;
     let order = ada.order(&[(&sku, 1)]).await;
 
-    // Then all that they are told is mailed, in the end, and they see that it was
+    // Then every notification is mailed in the end, and the user sees that it was
     let inbox = eventually("both are sent", RECOVERY_MAX, async || {
         let inbox = ada.client.get("/v1/notifications").answer().await;
         let items = inbox.expect_code(200)?.items().to_vec();
@@ -112,7 +114,7 @@ async fn every_notification_is_mailed_once_and_again_when_it_must() {
     })
     .await;
 
-    // And each was taken once, under one id, however often it was tried
+    // And each was accepted once, under one id, after any number of attempts
     let tried = sink.to(&ada.email);
     let taken: Vec<_> =
         tried.iter().filter(|mail| mail.taken).map(|mail| mail.message_id.as_str()).collect();

@@ -1,8 +1,8 @@
-//! The whole system on real parts, seen as its users see it: over HTTP, through the topics and by
-//! killing processes. Run under a stack, one test after the other (`integration/test`, or `stack
-//! run -- cargo test -p integration --test journey -- --ignored --test-threads=1`). Every test
-//! brings users and products of its own, waits for conditions and never for a fixed time, and
-//! leaves a system behind in which everything runs.
+//! The whole system on real servers, as its users see it: over HTTP and through the topics, also
+//! while processes are killed. Run under a stack, one test after the other (`integration/test`, or
+//! `stack run -- cargo test -p integration --test journey -- --ignored --test-threads=1`). Every
+//! test has its own users and products, waits for conditions and never for a fixed time, and leaves
+//! a system in which everything runs.
 
 mod browser;
 mod commands;
@@ -12,6 +12,7 @@ mod log;
 mod mail;
 mod openapi;
 mod orders;
+mod outages;
 mod poison;
 mod stream;
 mod support;

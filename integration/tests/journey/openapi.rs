@@ -1,7 +1,7 @@
 //! Schemathesis over `gateway/openapi.json`, through the balancer: valid requests are accepted,
 //! invalid ones refused, and every answer is one that the document describes. `integration/openapi`
-//! has its settings, `integration/test` installs it. The seed is fixed, so that a finding comes
-//! again.
+//! has its settings, `integration/test` installs it. The seed is fixed, so that a finding can be
+//! reproduced.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -17,7 +17,7 @@ const RUN_MAX: Duration = Duration::from_secs(90);
 async fn schemathesis_finds_nothing() {
     let system = system().await;
     let (admin, ada) = (system.admin().await, system.user("Ada").await);
-    // The product that the document's examples name; it may be there already.
+    // The product of the document's examples; it may exist already.
     admin
         .add_product("rye-flour-1kg", "Rye flour", 349)
         .wait(10)
@@ -35,7 +35,7 @@ async fn schemathesis_finds_nothing() {
         .env("SCHEMATHESIS_HOOKS", root.join("integration/openapi/hooks.py"))
         .env("USER_TOKEN", ada.client.token().expect("a token"))
         .env("ADMIN_TOKEN", admin.token().expect("a token"))
-        // It leaves files where it runs.
+        // Schemathesis writes files into its working directory.
         .current_dir(root.join(".millrace"))
         .stdin(Stdio::null())
         .kill_on_drop(true);

@@ -1,11 +1,11 @@
-//! Orders from the shelf to the inbox: the journey that everything exists for.
+//! Orders: confirmation, stock, history, notifications, cancellation and lists.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{Judge, SEEN_MAX, Send, eventually, must, system};
 
-/// What a product has to give.
+/// The available pieces of a product.
 pub(crate) async fn available(client: &integration::client::Client, sku: &str) -> i64 {
     let product = client.get(&format!("/v1/products/{sku}")).answer().await;
     product.expect(200);
@@ -14,8 +14,8 @@ pub(crate) async fn available(client: &integration::client::Client, sku: &str) -
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn an_order_is_confirmed_listed_told_and_cancelled() {
-    // Given a user, and ten pieces of something for 3.49
+async fn order_is_confirmed_listed_notified_and_cancelled() {
+    // Given a user, and ten pieces of a product for 3.49
     let system = system().await;
     let admin = system.admin().await;
     let sku = system.product(&admin, 349, 10).await;
@@ -41,7 +41,7 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
         placed.body["lines"]
     );
 
-    // And it is in the very next list, before anything else is asked
+    // And the next request for the list contains it
     let listed = ada.client.get("/v1/orders").answer().await;
     listed.expect(200);
     assert_eq!(
@@ -52,13 +52,13 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
     );
     println!("order answered in {:?}, listed in {:?}", placed.took, listed.took);
 
-    // And the shelf has seven
+    // And seven pieces are available
     eventually("seven left", SEEN_MAX, async || {
         must(available(&ada.client, &sku).await == 7, "not seven")
     })
     .await;
 
-    // And its history says how it came about
+    // And its history has both events
     let history = ada.client.get(&format!("{location}/history")).answer().await;
     history.expect(200);
     assert_eq!(
@@ -66,7 +66,7 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
         kinds(history.items())
     );
 
-    // And she is told
+    // And she is notified
     let told = async |kind: &str| {
         let inbox = ada.client.get("/v1/notifications").answer().await;
         let about = |one: &&Value| one["order_id"] == json!(id) && one["kind"] == json!(kind);
@@ -88,7 +88,7 @@ async fn an_order_is_confirmed_listed_told_and_cancelled() {
     // When she cancels it
     let cancelled = ada.client.cancel_order(&id).wait(5).answer().await;
 
-    // Then it is cancelled, the shelf is full again, and she is told of that too
+    // Then it is cancelled, all pieces are available again, and she is notified of that too
     cancelled.expect(200);
     let order = ada.client.get(&location).answer().await;
     assert_eq!("cancelled", order.string("status"));
@@ -113,17 +113,17 @@ fn kinds(events: &[Value]) -> Vec<&str> {
 #[tokio::test]
 #[ignore = "needs the stack"]
 async fn fifty_orders_race_for_ten_pieces() {
-    // Given ten pieces of something
+    // Given ten pieces of a product
     let system = system().await;
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 10).await;
     let ada = system.user("Ada").await;
 
-    // When fifty orders for one each are placed at once
+    // When fifty orders of one piece are placed at once
     let placed =
         join_all((0..50).map(|_| ada.client.place_order(&[(&sku, 1)]).wait(20).answer())).await;
 
-    // Then ten get one, forty are refused, and nothing is left
+    // Then ten are confirmed, forty are refused, and no piece is left
     let confirmed = placed.iter().filter(|answer| answer.status == 201).count();
     let refused = placed.iter().filter(|answer| answer.status == 409).count();
     assert_eq!(
@@ -151,24 +151,24 @@ async fn fifty_orders_race_for_ten_pieces() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn an_order_over_several_lines_gets_all_or_nothing() {
-    // Given plenty of one thing and too little of another
+async fn order_of_several_lines_gets_all_or_nothing() {
+    // Given much stock of one product and too little of another
     let system = system().await;
     let admin = system.admin().await;
     let (plenty, little) =
         (system.product(&admin, 100, 100).await, system.product(&admin, 100, 1).await);
     let ada = system.user("Ada").await;
 
-    // When one order wants more of both than there is
+    // When one order needs more of the second than there is
     let refused = ada.client.place_order(&[(&plenty, 5), (&little, 2)]).wait(10).answer().await;
 
-    // Then it is refused, and what it had reserved goes back
+    // Then it is refused, and its reservation is released
     refused.problem(409, "out_of_stock");
     let back = async || must(available(&ada.client, &plenty).await == 100, "still held");
     eventually("everything back", SEEN_MAX, back).await;
     assert_eq!(1, available(&ada.client, &little).await);
 
-    // And something that nobody sells can't be ordered at all
+    // And an unknown product can't be ordered
     let unknown =
         ada.client.place_order(&[(&plenty, 1), ("no-such-thing", 1)]).wait(10).answer().await;
     unknown.problem(409, "unknown_product");
@@ -203,6 +203,6 @@ async fn orders_are_listed_newest_first_page_by_page() {
             page.body["next"].as_str().map(|cursor| format!("/v1/orders?limit=2&cursor={cursor}"));
     }
 
-    // Then all are there once, newest first
+    // Then each is listed once, newest first
     assert_eq!(placed, read);
 }

@@ -1,4 +1,4 @@
-//! Records that should not be: they end as dead letters or refusals and hold nobody up.
+//! Records that can't be processed: they end as dead letters or refusals and delay no other record.
 
 use schemas::{
     Message,
@@ -40,7 +40,7 @@ async fn poison_is_put_aside_and_blocks_nobody() {
     product.encode(&codec, &mut outcome).expect("a record");
     write("order.commands", Some(&sku), &outcome).await;
 
-    // Then orders go on as before
+    // Then orders work as before
     for _ in 0..4 {
         ada.order(&[(&sku, 1)]).await;
     }

@@ -1,5 +1,5 @@
-//! What the tests share: the system under test, users and products of one's own, and waiting for a
-//! condition. It checks nothing itself but what must hold for a test to begin.
+//! Shared by the tests: the system under test, new users and products, and waiting for a condition.
+//! It checks only what must hold for a test to begin.
 
 use std::time::{Duration, Instant};
 
@@ -8,25 +8,25 @@ use integration::stack::Control;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// How long a read model may lag behind before a test gives up on it; much longer than it should,
-/// as the machine may be busy.
+/// How long a test waits for a read model: much longer than it should take, because the machine may
+/// be busy.
 pub(crate) const SEEN_MAX: Duration = Duration::from_secs(20);
-/// How long the system may take to go on after something was killed.
+/// How long the system may take to recover after a part was killed.
 pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(60);
-/// Everyone's password, where it does not matter.
+/// The password of every user, if it does not matter.
 pub(crate) const PASSWORD: &str = "a long enough password";
 
 /// The system under test.
 pub(crate) struct System {
-    /// The balancer.
+    /// URL of the balancer.
     pub(crate) url: String,
-    /// Both gateways, past the balancer.
+    /// URLs of both gateways, without the balancer.
     pub(crate) gateways: Vec<String>,
     /// Starts, stops and kills its parts.
     pub(crate) control: Control,
 }
 
-/// The system that this test was started under, with everything in it running.
+/// The system under which this test was started, with every part running.
 pub(crate) async fn system() -> System {
     let control = Control::from_env().expect("a stack");
     let system = System {
@@ -34,7 +34,7 @@ pub(crate) async fn system() -> System {
         gateways: variable("MILLRACE_GATEWAYS").split(',').map(str::to_owned).collect(),
         control,
     };
-    // A test that failed half-way may have left something dead.
+    // A test that failed may have left a part dead.
     for part in system.control.status().await.expect("its status") {
         if part.name.ends_with("-1") && part.name != "gateway-1" {
             system.control.stop(&part.name).await.expect("stopped");
@@ -52,17 +52,17 @@ pub(crate) fn variable(name: &str) -> String {
 }
 
 impl System {
-    /// Somebody who is not logged in.
+    /// A client that is not logged in.
     pub(crate) fn visitor(&self) -> Client {
         Client::new(&self.url).expect("a client")
     }
 
-    /// The admin, logged in.
+    /// Logs in as the admin.
     pub(crate) async fn admin(&self) -> Client {
         let password =
             std::fs::read_to_string(variable("MILLRACE_ADMIN_PASSWORD_FILE")).expect("a password");
         let (email, password) = (variable("MILLRACE_ADMIN_EMAIL"), password.trim().to_owned());
-        // The admin is registered by a command that the gateway sends at its start.
+        // The gateway registers the admin by a command at its start.
         eventually("the admin can log in", RECOVERY_MAX, async || {
             let visitor = self.visitor();
             let session = visitor
@@ -77,7 +77,7 @@ impl System {
         .await
     }
 
-    /// A new user, logged in.
+    /// Registers a new user and logs in.
     pub(crate) async fn user(&self, name: &str) -> User {
         let email = any_email(name);
         let registered = self.visitor().register(&email, PASSWORD, name).wait(10).answer().await;
@@ -85,7 +85,7 @@ impl System {
         self.log_in(&email, PASSWORD).await
     }
 
-    /// Someone who has registered, logged in.
+    /// Logs in as a registered user.
     pub(crate) async fn log_in(&self, email: &str, password: &str) -> User {
         let visitor = self.visitor();
         let session = visitor.log_in(email, password).answer().await;
@@ -97,7 +97,7 @@ impl System {
         }
     }
 
-    /// A new product with so many pieces of it.
+    /// Adds a new product with this many pieces.
     pub(crate) async fn product(&self, admin: &Client, price_minor: i64, pieces: i64) -> String {
         let sku = format!("sku-{}", any());
         admin.add_product(&sku, "Something", price_minor).wait(10).answer().await.expect(201);
@@ -107,14 +107,14 @@ impl System {
         sku
     }
 
-    /// Starts what does not run, and waits until it is ready.
+    /// Starts a part if it does not run, and waits until it is ready.
     pub(crate) async fn restart(&self, name: &str) {
         self.control.start(name).await.expect("started");
         self.control.wait(name, RECOVERY_MAX).await.expect("ready");
     }
 }
 
-/// Someone who is logged in.
+/// A user who is logged in.
 pub(crate) struct User {
     pub(crate) email: String,
     pub(crate) refresh_token: String,
@@ -122,7 +122,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Orders and waits for the confirmation; the order's id.
+    /// Orders, waits for the confirmation, and returns the order's id.
     pub(crate) async fn order(&self, lines: &[(&str, i64)]) -> String {
         let placed = self.client.place_order(lines).wait(10).answer().await;
         placed.expect(201);
@@ -130,17 +130,17 @@ impl User {
     }
 }
 
-/// A short text that nobody else has.
+/// A short text that is unique.
 pub(crate) fn any() -> String {
     Uuid::new_v4().simple().to_string()[..12].to_owned()
 }
 
-/// An address that nobody else has.
+/// An e-mail address that is unique.
 pub(crate) fn any_email(name: &str) -> String {
     format!("{}.{}@millrace.example", name.to_lowercase(), any())
 }
 
-/// Asks again until it is so, or fails with the last reason why not.
+/// Repeats a check until it succeeds, or fails with the last reason.
 pub(crate) async fn eventually<T>(
     what: &str,
     at_most: Duration,
@@ -165,19 +165,19 @@ pub(crate) fn must(so: bool, why: impl std::fmt::Debug) -> Result<(), String> {
     if so { Ok(()) } else { Err(format!("{why:?}")) }
 }
 
-/// What tests ask of an answer.
+/// Assertions about an answer.
 pub(crate) trait Judge {
     /// It has this status.
     fn expect(&self, status: u16) -> &Self;
     /// It has one of these.
     fn expect_one_of(&self, statuses: &[u16]) -> &Self;
-    /// It has this status, or why not.
+    /// Returns an error if it has another status.
     fn expect_code(&self, status: u16) -> Result<&Self, String>;
     /// It is a problem with this status and code.
     fn problem(&self, status: u16, code: &str) -> &Self;
     /// A field of the body.
     fn string(&self, field: &str) -> String;
-    /// The things that a list holds.
+    /// The items of a list.
     fn items(&self) -> &[Value];
 }
 
@@ -222,7 +222,7 @@ impl Judge for Answer {
     }
 }
 
-/// Sending without an error of the transport.
+/// Sends a request and panics on an error of the transport.
 pub(crate) trait Send {
     async fn answer(self) -> Answer;
 }

@@ -1,4 +1,4 @@
-//! People: addresses that one of them has, passwords that stop to work, sessions that end.
+//! Users: unique addresses, changed passwords, and sessions that end.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::support::{Judge, PASSWORD, SEEN_MAX, Send, any, any_email, eventually
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn two_race_for_one_address_and_one_gets_it() {
-    // Given an address that nobody has
+async fn one_of_several_concurrent_registrations_gets_the_address() {
+    // Given an address that is free
     let system = system().await;
     let email = any_email("ada");
 
-    // When ten people want it at once, each with a password of their own and however they spell it
+    // When ten clients register it at once, with different passwords and spellings
     let register = |n: usize| {
         let visitor = system.visitor();
         let spelt = if n.is_multiple_of(2) { email.clone() } else { email.to_uppercase() };
@@ -25,7 +25,7 @@ async fn two_race_for_one_address_and_one_gets_it() {
     };
     let answers = join_all((0..10).map(register)).await;
 
-    // Then one is registered, and the others are told that it is taken
+    // Then one is registered, and the others get the answer that it is taken
     let winners: Vec<_> = (0..10).filter(|n| answers[*n].status == 201).collect();
     assert_eq!(
         1,
@@ -47,7 +47,7 @@ async fn two_race_for_one_address_and_one_gets_it() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn a_changed_password_ends_everything_that_the_old_one_began() {
+async fn changed_password_ends_all_sessions() {
     // Given a user
     let system = system().await;
     let ada = system.user("Ada").await;
@@ -59,7 +59,7 @@ async fn a_changed_password_ends_everything_that_the_old_one_began() {
     change("not my password", "does not matter").answer().await.problem(403, "wrong_password");
     change(PASSWORD, "an entirely new one").answer().await.expect(200);
 
-    // Then the old one does not work from now on, the new one does, and the session has ended
+    // Then the old one no longer works, the new one does, and the session has ended
     system.visitor().log_in(&ada.email, PASSWORD).answer().await.problem(401, "wrong_credentials");
     system.log_in(&ada.email, "an entirely new one").await;
     system.visitor().refresh(&ada.refresh_token).answer().await.expect(401);
@@ -74,11 +74,11 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
     let visitor = system.visitor();
     let refresh = async |token: &str| visitor.refresh(token).answer().await;
 
-    // When its token is used twice, as by a client that has lost the answer
+    // When its token is used twice, as by a client that has not got the answer
     let first = refresh(&ada.refresh_token).await;
     let again = refresh(&ada.refresh_token).await;
 
-    // Then both times the same successor is given
+    // Then both answers have the same successor
     let successor = first.expect(200).string("refresh_token");
     assert_eq!(successor, again.expect(200).string("refresh_token"));
     assert_ne!(ada.refresh_token, successor);
@@ -88,12 +88,12 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
         first.headers
     );
 
-    // When the successor has been used and the first one comes back
+    // When the successor has been used and the first token is used again
     let third = refresh(&successor).await.expect(200).string("refresh_token");
     refresh(&ada.refresh_token).await.expect(401);
 
-    // Then the whole family has ended
-    eventually("the family has ended", SEEN_MAX, async || {
+    // Then the session has ended
+    eventually("the session has ended", SEEN_MAX, async || {
         must(refresh(&third).await.status == 401, "still good")
     })
     .await;
@@ -101,12 +101,12 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn who_logs_out_is_out() {
+async fn log_out_ends_the_session() {
     let system = system().await;
     let ada = system.user("Ada").await;
     ada.client.log_out().answer().await.expect(204);
     system.visitor().refresh(&ada.refresh_token).answer().await.expect(401);
-    // Other sessions go on.
+    // Other sessions continue.
     let elsewhere = system.log_in(&ada.email, PASSWORD).await;
     system.visitor().refresh(&elsewhere.refresh_token).answer().await.expect(200);
 }
@@ -114,7 +114,7 @@ async fn who_logs_out_is_out() {
 #[tokio::test]
 #[ignore = "needs the stack"]
 async fn a_repeated_key_gives_no_token_of_a_session_that_has_ended() {
-    // Given a session that was begun and refreshed under a key
+    // Given a session that was started and refreshed under a key
     let system = system().await;
     let ada = system.user("Ada").await;
     let (visitor, key) = (system.visitor(), any());
@@ -124,11 +124,11 @@ async fn a_repeated_key_gives_no_token_of_a_session_that_has_ended() {
     let refreshed = refresh(&first).await;
     let access = refreshed.expect(200).string("access_token");
 
-    // When it has ended, then the same request gives nothing any more
+    // When it has ended, then the same request returns no token
     system.visitor().with_token(access).log_out().answer().await.expect(204);
     refresh(&first).await.problem(401, "invalid_refresh_token");
 
-    // And logging in again under the same key is another session, which lives
+    // And a new log-in under the same key starts another session
     let second = log_in().await.expect(200).string("refresh_token");
     refresh(&second).await.expect(200);
 
@@ -141,7 +141,7 @@ async fn a_repeated_key_gives_no_token_of_a_session_that_has_ended() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn an_address_can_be_changed_and_is_free_then() {
+async fn changed_address_frees_the_old_one() {
     // Given two users
     let system = system().await;
     let (ada, bob) = (system.user("Ada").await, system.user("Bob").await);
@@ -151,17 +151,17 @@ async fn an_address_can_be_changed_and_is_free_then() {
             .wait(10)
     };
 
-    // When one wants the other's address, or does not know her password, then no
+    // When one asks for the other's address, or with a wrong password, then it is refused
     change(&bob.email, PASSWORD).answer().await.problem(409, "address_taken");
     change(&any_email("ada"), "not my password").answer().await.problem(403, "wrong_password");
 
-    // When she takes a new one, she logs in with it and no more with the old
+    // When she changes to a new one, she can log in with it and no longer with the old one
     let new = any_email("ada");
     change(&new, PASSWORD).answer().await.expect(200);
     system.log_in(&new, PASSWORD).await;
     system.visitor().log_in(&ada.email, PASSWORD).answer().await.problem(401, "wrong_credentials");
 
-    // And someone else can have the old one
+    // And another user can register the old one
     eventually("the old address is free", SEEN_MAX, async || {
         system
             .visitor()
@@ -177,7 +177,7 @@ async fn an_address_can_be_changed_and_is_free_then() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn who_leaves_is_gone_and_the_address_is_free() {
+async fn deactivated_user_can_do_nothing_and_the_address_is_free() {
     // Given a user
     let system = system().await;
     let ada = system.user("Ada").await;
@@ -188,11 +188,11 @@ async fn who_leaves_is_gone_and_the_address_is_free() {
             .wait(10)
     };
 
-    // When she leaves, which takes her password
+    // When she deactivates her account, which needs her password
     leave("not my password").answer().await.problem(403, "wrong_password");
     leave(PASSWORD).answer().await.expect(204);
 
-    // Then she orders nothing with the token that she still has
+    // Then an order with her old token is refused
     ada.client
         .place_order(&[("anything", 1)])
         .wait(10)
@@ -200,7 +200,7 @@ async fn who_leaves_is_gone_and_the_address_is_free() {
         .await
         .problem(401, "invalid_token");
 
-    // And nothing of hers works any more, and the address can be taken by another
+    // And her log-in no longer works, and another user can register the address
     system.visitor().log_in(&ada.email, PASSWORD).answer().await.problem(401, "wrong_credentials");
     system.visitor().refresh(&ada.refresh_token).answer().await.expect(401);
     eventually("the address is free", SEEN_MAX, async || {
@@ -219,7 +219,7 @@ async fn who_leaves_is_gone_and_the_address_is_free() {
 
 #[tokio::test]
 #[ignore = "needs the stack"]
-async fn guessing_a_password_takes_longer_and_longer() {
+async fn guessing_a_password_needs_growing_waits() {
     // Given an account, and one that does not exist
     let system = system().await;
     let ada = system.user("Ada").await;
@@ -230,7 +230,7 @@ async fn guessing_a_password_takes_longer_and_longer() {
             guesses.push(system.visitor().log_in(&email, &any()).answer().await);
         }
 
-        // Then after a few it takes a wait, the same for both
+        // Then after a few attempts a wait is needed, the same for both
         assert_eq!(401, guesses[0].status);
         let held = guesses.iter().find(|guess| guess.status == 429).expect("one was held back");
         let wait: u64 = held.header("retry-after").expect("a wait").parse().expect("seconds");

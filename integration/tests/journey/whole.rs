@@ -1,4 +1,4 @@
-//! The log as a whole: whatever the tests before did, it must hold. The last to run.
+//! Properties of the whole log, which must hold after all other tests. These run last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ const EVENTS: [&str; 5] =
 #[tokio::test]
 #[ignore = "needs the stack"]
 async fn every_command_has_one_outcome() {
-    // Given every command that was ever taken
+    // Given every command in the log
     something_happens().await;
     let codec = codec().await;
     assert!(codec.id_of(Outcome::SCHEMA).is_some(), "the registry knows outcomes");
@@ -24,7 +24,7 @@ async fn every_command_has_one_outcome() {
         let records = read(topic).await;
         commands.extend(records.iter().map(|record| record.header(headers::ID).to_owned()));
     }
-    // Those without an id are other tests' poison.
+    // Commands without an id are poison of other tests.
     commands.remove("");
     assert!(!commands.is_empty(), "there are commands");
 
@@ -37,7 +37,7 @@ async fn every_command_has_one_outcome() {
     })
     .await;
 
-    // And none has two that differ
+    // And none has two different outcomes
     let double: Vec<_> = outcomes.values().filter(|told| told.len() > 1).collect();
     assert!(double.is_empty(), "{double:?}");
     println!("{} commands, {} outcomes", commands.len(), outcomes.len());
@@ -69,7 +69,7 @@ async fn versions_of_every_aggregate_have_no_gaps() {
     }
 }
 
-/// Something in each topic.
+/// Writes a record to each topic.
 async fn something_happens() {
     let system = system().await;
     let admin = system.admin().await;

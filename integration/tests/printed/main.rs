@@ -1,7 +1,6 @@
-//! What the documents print is what happens: their commands are typed as they stand there, and what
-//! they print is compared. Run under `stack run`, as integration/test does.
-//! `MILLRACE_PRINTED=write` writes what was printed into the document, for a review with
-//! `git diff`.
+//! The documents' examples: their commands run exactly as printed, and their output is compared.
+//! Run under `stack run`, as integration/test does. `MILLRACE_PRINTED=write` writes what was
+//! printed into the document, for a review with `git diff`.
 
 mod markdown;
 mod session;
@@ -23,7 +22,7 @@ use schemas::json::Converter;
 use markdown::{Run, Step, matches, steps};
 use session::Session;
 
-/// How long a processor may take to come by an order.
+/// How long a processor may take to process an order.
 const SEEN_MAX: Duration = Duration::from_secs(30);
 
 fn setting(name: &str) -> String {
@@ -38,11 +37,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the checkout")
 }
 
-/// A document whose steps are done one after the other.
+/// A document whose steps run one after the other.
 struct Document {
     path: PathBuf,
     lines: Vec<String>,
-    /// By how many lines the text has grown, where it is written anew.
+    /// By how many lines the text has grown, if it is rewritten.
     grown: isize,
 }
 
@@ -81,7 +80,7 @@ impl Document {
             return;
         }
         panic!(
-            "{}:{begin}: $ {}\n-- as it stands there\n{}\n-- printed\n{}",
+            "{}:{begin}: $ {}\n-- in the document\n{}\n-- printed\n{}",
             self.path.display(),
             run.command,
             run.expected.join("\n"),
@@ -90,7 +89,7 @@ impl Document {
     }
 }
 
-/// Nothing depends on programs: they are built apart from their tests.
+/// No crate depends on these programs, so they are built separately.
 fn are_built(programs: &[&str]) {
     let tests = std::env::current_exe().expect("this test");
     let folder = tests.parent().and_then(Path::parent).expect("a folder");
@@ -100,14 +99,14 @@ fn are_built(programs: &[&str]) {
     }
 }
 
-/// A loopback address that nobody listens at, below the ports that outgoing connections get.
+/// A loopback address at which nothing listens, below the ports of outgoing connections.
 fn free_address() -> String {
     let mut addresses =
         std::iter::repeat_with(|| format!("127.0.0.1:{}", rand::random_range(10_000..20_000)));
     addresses.find(|address| std::net::TcpListener::bind(address).is_ok()).expect("a free port")
 }
 
-/// Where the topics of dead letters end.
+/// The sum of the end offsets of all dead letters.
 fn dead_letters() -> i64 {
     let dead = redpanda::topics::all().iter().filter(|topic| topic.is_dead());
     let places: Vec<_> = dead
@@ -127,7 +126,7 @@ fn processes() -> BTreeMap<String, Option<u32>> {
     status.into_iter().map(|part| (part.name, part.pid)).collect()
 }
 
-/// The records of `sales.events` by order: the name of each, and where it stands.
+/// The records of `sales.events` by order: name, partition and offset of each.
 fn sales() -> BTreeMap<String, Vec<(String, i32, i64)>> {
     let partitions = redpanda::topics::all().get("order.events").expect("a topic").partitions;
     let brokers = setting("MILLRACE_BROKERS");
@@ -164,15 +163,15 @@ fn sales() -> BTreeMap<String, Vec<(String, i32, i64)>> {
 }
 
 #[test]
-#[ignore = "needs the stack: integration/test, or `stack run -- cargo test -p integration --test printed -- --ignored`"]
-fn the_walkthrough_is_as_printed_and_nobody_notices() {
+#[ignore = "needs the stack: integration/test"]
+fn walkthrough_is_as_printed_and_orders_continue() {
     are_built(&["schemas", "examples/sales", "examples/takings", "examples/orders"]);
     let scratch = tempfile::tempdir().expect("a folder");
     let mut session = Session::new(&root(), scratch.path(), &[("MILLRACE_INNER", &free_address())]);
     let (mut document, steps) = Document::read(root().join("schemas/EVOLUTION.md"));
     let (dead, running) = (dead_letters(), processes());
 
-    // The last step ends the processor; before that it still has to come by the last orders.
+    // The last step ends the processor, which has to process the last orders before.
     let (last, steps) = steps.split_last().expect("steps");
     for step in steps {
         document.step(step, &mut session, scratch.path());
@@ -196,8 +195,8 @@ fn the_walkthrough_is_as_printed_and_nobody_notices() {
         let names: Vec<_> = written.iter().map(|(name, ..)| name.as_str()).collect();
         match written.as_slice() {
             [_] => {}
-            // No offset is between them, where the mark of a transaction's end would stand: they
-            // are of one.
+            // No offset is between them, where a transaction marker would be, so they are of one
+            // transaction.
             [(_, partition, first), (_, other, second)] => {
                 assert_eq!((partition, first + 1), (other, *second), "{order}: {names:?}");
             }
@@ -209,7 +208,7 @@ fn the_walkthrough_is_as_printed_and_nobody_notices() {
     }
     let (old, new) = ("millrace.sales.SaleMade", "millrace.sales.SaleMadeV2");
     assert_eq!(kinds, BTreeSet::from([vec![old], vec![old, new], vec![new]]));
-    // Readers of either build have seen all that is for them, each sale once.
+    // Readers of either build have seen all of their records, each sale once.
     let mut takings = |build: &str| session.run(&format!("takings {build}")).join("\n");
     let of_old = sales.values().filter(|written| written[0].0 == old).count();
     for (build, count) in [("old", of_old), ("new", sales.len())] {
@@ -223,7 +222,7 @@ fn the_walkthrough_is_as_printed_and_nobody_notices() {
 
 #[test]
 #[ignore = "needs the stack"]
-fn the_readme_of_the_schemas_is_as_printed() {
+fn readme_of_the_schemas_is_as_printed() {
     are_built(&["schemas"]);
     let scratch = tempfile::tempdir().expect("a folder");
     let mut session = Session::new(&root(), scratch.path(), &[]);

@@ -1,25 +1,25 @@
-//! What of a Markdown file can be done and seen: edits in `diff` blocks, and commands with what
-//! they print in `console` blocks. A command follows `$ `, its other lines follow `> `; what is
-//! printed may be left out with `...`, within a line or for any lines. How far the columns of a
-//! table are apart makes no difference.
+//! The steps of a Markdown file: edits in `diff` blocks, and commands with their output in
+//! `console` blocks. A command follows `$ `, its further lines follow `> `. In the output, `...`
+//! stands for any text within a line, or for any lines. The distance between columns does not
+//! matter.
 
 use regex::Regex;
 
-/// One thing to do.
+/// A step.
 pub(crate) enum Step {
-    /// An edit, as `git apply` takes it.
+    /// An edit for `git apply`.
     Edit(String),
     /// A command.
     Run(Run),
 }
 
-/// A command, and what it is to print.
+/// A command and its expected output.
 pub(crate) struct Run {
-    /// What is typed.
+    /// The command.
     pub(crate) command: String,
-    /// Where the printed lines stand, from 0: the first, and the one behind the last.
+    /// The range of the printed lines, from 0.
     pub(crate) lines: (usize, usize),
-    /// What is printed.
+    /// The expected output.
     pub(crate) expected: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn steps(text: &str) -> Vec<Step> {
     steps
 }
 
-/// Whether `printed` is what `expected` says.
+/// Whether `printed` matches `expected`.
 pub(crate) fn matches(expected: &[String], printed: &[String]) -> bool {
     let columns = Regex::new(" {2,}").expect("a pattern");
     let line = |line: &String| match line.trim() {
@@ -87,7 +87,7 @@ pub(crate) fn matches(expected: &[String], printed: &[String]) -> bool {
 }
 
 #[test]
-fn a_text_is_taken_apart_and_compared() {
+fn text_is_parsed_and_output_is_compared() {
     let text = "Prose\n```console\n$ a <<E\n> b\n> E\none ...\n...\nlast\n$ c\n```\n```sh\n$ not this\n```\n```diff\n-x\n+y\n```\n";
     let steps = steps(text);
     let [Step::Run(a), Step::Run(c), Step::Edit(edit)] = steps.as_slice() else {

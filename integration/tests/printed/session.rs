@@ -1,5 +1,5 @@
-//! A shell that is typed into: one bash for all commands, so that variables, folders and `$?` go on
-//! from one to the next.
+//! A shell session: one bash for all commands, so that variables, the working directory and `$?`
+//! persist from one to the next.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -18,7 +18,7 @@ use nix::{
 /// How long one command may take.
 const COMMAND_MAX: Duration = Duration::from_secs(90);
 
-/// A shell and what it has started; all of it is killed with it.
+/// A shell and the processes that it has started, which are killed with it.
 pub(crate) struct Session {
     shell: Child,
     input: ChildStdin,
@@ -28,9 +28,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A shell in `folder`, that finds this build's programs. `scratch` is for what it writes.
+    /// Starts a shell in `folder` that finds this build's programs, and writes its files to
+    /// `scratch`.
     pub(crate) fn new(folder: &Path, scratch: &Path, extra: &[(&str, &str)]) -> Self {
-        // The tests lie in `deps`, beside the examples and below the programs.
+        // The tests are in `deps`, beside the examples and below the programs.
         let tests = std::env::current_exe().expect("this test");
         let programs = tests.parent().and_then(Path::parent).expect("a folder");
         let path = std::env::var("PATH").unwrap_or_default();
@@ -57,12 +58,12 @@ impl Session {
         Self { shell, input, output, mark, typed: scratch.join("typed") }
     }
 
-    /// Runs a command; the lines that it prints.
+    /// Runs a command and returns the lines that it prints.
     pub(crate) fn run(&mut self, command: &str) -> Vec<String> {
         std::fs::write(&self.typed, format!("{command}\n")).expect("written");
         let (typed, mark) = (self.typed.display(), &self.mark);
-        // Read from a file, so that a command that reads its input does not read what is typed
-        // next.
+        // The shell reads the command from a file, so that a command that reads its input does not
+        // read the next command.
         writeln!(
             self.input,
             ". {typed} </dev/null; code=$?; printf '\\n%s\\n' '{mark}'; (exit $code)"
@@ -77,7 +78,7 @@ impl Session {
                 Err(error) => panic!("{command}\n{error}; so far:\n{}", printed.join("\n")),
             }
         }
-        // The line before the mark is the end of one that was not ended.
+        // The line before the end mark may be incomplete.
         if printed.last().is_some_and(String::is_empty) {
             printed.pop();
         }
@@ -88,7 +89,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Ok(group) = i32::try_from(self.shell.id()) {
-            // All of it may have ended.
+            // All processes may have ended.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
         drop(self.shell.wait());

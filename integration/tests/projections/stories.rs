@@ -1,4 +1,4 @@
-//! What has happened: events as the services write them.
+//! Events as the services write them.
 
 use schemas::{
     Money, Outcome, Verdict,

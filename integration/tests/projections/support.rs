@@ -1,6 +1,6 @@
-//! Projectors on an in-memory log over the stack's real stores, each test in a corner of its own: a
-//! schema of PostgreSQL, a database of MongoDB, a database of Redis. What the running services
-//! project is not touched.
+//! Projectors on an in-memory log with the stack's real stores. Each test has its own schema of
+//! PostgreSQL, database of MongoDB and database of Redis, so the data of the running services is
+//! not touched.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use schemas::{Codec, Message, headers};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// For a condition to come true.
+/// How long a condition may take.
 const WITHIN: Duration = Duration::from_secs(60);
 
 const TOPICS: [&str; 7] = [
@@ -59,7 +59,8 @@ fn variable(name: &str) -> String {
 }
 
 impl Bench {
-    /// Empty stores and an empty log. `number` is the test's own database in Redis, 1 to 15.
+    /// Creates empty stores and an empty log. `number` is the test's own database in Redis, 1 to
+    /// 15.
     pub(crate) fn new(number: u8) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let guard = runtime.enter();
@@ -117,7 +118,7 @@ impl Bench {
         bench
     }
 
-    /// Sends Redis a command behind the projections' back.
+    /// Sends Redis a command of the test's own.
     pub(crate) fn command(&self, words: &[&str]) {
         self.wait(async {
             let client = redis::Client::open(&*self.redis_url).expect("a URL");
@@ -148,8 +149,8 @@ impl Bench {
         self.all().into_iter().find(|projection| projection.name() == name).expect("a projection")
     }
 
-    /// A member of `group` for a projection. Members of different groups each believe that they own
-    /// everything.
+    /// Creates a member of `group` for a projection. Members of different groups each own all
+    /// partitions.
     pub(crate) fn member<'a>(
         &'a self,
         group: &str,
@@ -179,7 +180,7 @@ impl Bench {
         self.log.append(topic, key, Some(value.into()), with)
     }
 
-    /// Lets the members work until `done` gives something.
+    /// Lets the members work until `done` returns a value.
     pub(crate) fn until<T>(
         &self,
         members: &mut [Projector<'_>],
@@ -194,7 +195,7 @@ impl Bench {
             if let Some(found) = done() {
                 return found;
             }
-            assert!(Instant::now() < deadline, "in vain: {what}");
+            assert!(Instant::now() < deadline, "timed out: {what}");
         }
     }
 }

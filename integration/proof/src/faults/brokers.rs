@@ -1,6 +1,6 @@
-//! What happens to one of three brokers, or to the leaders that stand on them. Two of three always
-//! run and are in sync, so nothing that was acknowledged may be lost, and deciding has to go on;
-//! each fault ends with all replicas in sync.
+//! Faults of one of three brokers, or of the leaders on them. Two of three always run and are in
+//! sync, so nothing that was acknowledged may be lost, and services must continue to decide. Each
+//! fault ends with all replicas in sync.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::{ledger::Damage, world::World};
 
 /// How long replicas may take to be in sync again.
 const IN_SYNC_MAX: Duration = Duration::from_secs(60);
-/// How long nothing may be decided after the session of a lost broker is over.
+/// How long services may decide nothing after the session of a lost broker has timed out.
 const DECIDED_MAX: Duration = Duration::from_secs(60);
-/// How often leaders are moved in one run.
+/// The number of moves in one run.
 const MOVES: usize = 5;
 
-/// What the order processor reads and writes.
+/// The topics that the order processor reads and writes.
 const TOPICS: [&str; 5] =
     ["order.commands", "order.followups", "order.events", "order.state", "outcomes"];
 
@@ -31,12 +31,12 @@ pub(super) async fn leader_killed(world: &World, rng: &mut StdRng, _: &str) -> a
 pub(super) async fn leader_moved(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     for _ in 0..MOVES {
         cluster(world)?.move_leaders(|topic| !topic.starts_with("__")).await?;
-        world.amid(50).await?;
+        world.wait_for_commands(50).await?;
     }
     Ok(())
 }
 
-/// The group's coordinator, then the transactional id's, which may be the same broker.
+/// Kills the group's coordinator, then that of the transactional id, which may be the same broker.
 pub(super) async fn coordinator_killed(
     world: &World,
     _: &mut StdRng,
@@ -58,9 +58,9 @@ pub(super) async fn coordinator_moved(
         let before = coordinators(world).await?;
         cluster(world)?.move_leaders(|topic| topic.starts_with("__")).await?;
         if coordinators(world).await? == before {
-            bail!("the coordinators are where they were, {before:?}: the fault did not happen");
+            bail!("the coordinators have not moved from {before:?}: the fault did not happen");
         }
-        world.amid(50).await?;
+        world.wait_for_commands(50).await?;
     }
     Ok(())
 }
@@ -71,31 +71,32 @@ async fn coordinators(world: &World) -> anyhow::Result<(i32, i32)> {
     Ok((group, cluster.coordinator(Coordinator::Transaction, "order-0-0").await?))
 }
 
-/// It takes everything and answers nothing, until deciding goes on without it and for longer than
-/// its session.
+/// The broker accepts everything and answers nothing, for longer than its session and until
+/// services decide without it.
 pub(super) async fn one_paused(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let name = broker(some_leader(world, rng).await?);
     world.control.signal(&name, "STOP").await?;
     sleep(PAST_TIMEOUTS).await;
-    let decided = goes_on(world, &format!("{name} is paused")).await;
+    let decided = commits_again(world, &format!("{name} is paused")).await;
     world.control.signal(&name, "CONT").await?;
     decided?;
-    settle(world).await
+    restore_leaders(world).await
 }
 
-/// Cut off from the other brokers and the controllers, while clients still reach it: it goes on
-/// leading for those who believe it.
+/// The broker is cut off from the other brokers and the controllers, while clients still reach it
+/// and may take it for the leader.
 pub(super) async fn one_cut_off(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let leader = some_leader(world, rng).await?;
     let link = numbered("link", leader);
     world.control.signal(&link, "STOP").await?;
     let lost = fenced(world, leader).await;
     sleep(PAST_TIMEOUTS).await;
-    let decided = goes_on(world, &format!("{} is cut off from the others", broker(leader))).await;
+    let decided =
+        commits_again(world, &format!("{} is cut off from the others", broker(leader))).await;
     world.control.signal(&link, "CONT").await?;
     lost?;
     decided?;
-    settle(world).await
+    restore_leaders(world).await
 }
 
 pub(super) async fn restarted_in_turn(
@@ -106,28 +107,27 @@ pub(super) async fn restarted_in_turn(
     for id in 1..=3 {
         let name = broker(id);
         world.control.stop(&name).await?;
-        world.amid(50).await?;
+        world.wait_for_commands(50).await?;
         world.start(&name, &[]).await?;
-        // As whoever restarts brokers waits before the next: two of three replicas have to be
-        // there.
+        // An operator would wait here too: two of three replicas have to be in sync.
         cluster(world)?.in_sync(IN_SYNC_MAX).await?;
-        world.amid(50).await?;
+        world.wait_for_commands(50).await?;
     }
-    settle(world).await
+    restore_leaders(world).await
 }
 
-/// Kills a broker, lets the others do its work, and starts it again.
+/// Kills a broker, waits until services decide without it, and starts it again.
 async fn lose(world: &World, id: i32) -> anyhow::Result<()> {
     let name = broker(id);
     world.kill(&name).await?;
-    let decided = goes_on(world, &format!("{name} is dead")).await;
+    let decided = commits_again(world, &format!("{name} is dead")).await;
     world.start(&name, &[]).await?;
     decided?;
-    settle(world).await
+    restore_leaders(world).await
 }
 
 /// Waits until the order service commits transactions again.
-async fn goes_on(world: &World, while_what: &str) -> anyhow::Result<()> {
+async fn commits_again(world: &World, while_what: &str) -> anyhow::Result<()> {
     let committed = || async {
         let name = "millrace_engine_transactions_committed_total";
         world.metric("order-0", name, &[]).await
@@ -145,10 +145,10 @@ async fn goes_on(world: &World, while_what: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the others have taken all leaders from a broker.
+/// Waits until the other brokers lead all partitions of a broker.
 async fn fenced(world: &World, id: i32) -> anyhow::Result<()> {
     let begun = Instant::now();
-    // It would say that it still leads.
+    // The broker itself would still name itself as the leader.
     let others = cluster(world)?.without(id);
     while others
         .partitions()
@@ -157,15 +157,15 @@ async fn fenced(world: &World, id: i32) -> anyhow::Result<()> {
         .any(|one| one.leader == Some(id) || one.in_sync.contains(&id))
     {
         if begun.elapsed() > secs(60) {
-            bail!("broker {id} is cut off and leads on after 60 s: the fault did not happen");
+            bail!("broker {id} is cut off and still leads after 60 s: the fault did not happen");
         }
         sleep(Duration::from_millis(100)).await;
     }
     Ok(())
 }
 
-/// Waits until every replica is in sync, and gives every broker its share of the leaders again.
-async fn settle(world: &World) -> anyhow::Result<()> {
+/// Waits until every replica is in sync, and makes the preferred replicas leaders again.
+async fn restore_leaders(world: &World) -> anyhow::Result<()> {
     let cluster = cluster(world)?;
     cluster.in_sync(IN_SYNC_MAX).await?;
     cluster.lead_as_preferred().await
@@ -177,14 +177,14 @@ async fn some_leader(world: &World, rng: &mut StdRng) -> anyhow::Result<i32> {
 }
 
 fn cluster(world: &World) -> anyhow::Result<&Cluster> {
-    world.cluster.as_ref().context("the brokers can't be asked past the gate")
+    world.cluster.as_ref().context("the addresses of the brokers behind the gate are unknown")
 }
 
 fn broker(id: i32) -> String {
     numbered("broker", id)
 }
 
-/// The name of a part of a broker: the first has no number.
+/// The name of a part of a broker; that of the first has no number.
 fn numbered(name: &str, id: i32) -> String {
     if id == 1 { name.to_owned() } else { format!("{name}-{id}") }
 }

@@ -1,5 +1,6 @@
-//! A wall clock that is off, by a library that is loaded before C's. Over libfaketime, whose
-//! beginnings and mimalloc's don't go together, and which leaves the wait out that librdkafka uses.
+//! A wrong wall clock, by a library that is loaded before libc. Chosen over libfaketime, whose
+//! initialisation conflicts with mimalloc's, and which does not change the wait that librdkafka
+//! uses.
 
 use std::{path::Path, process::Command};
 
@@ -8,11 +9,11 @@ use rand::rngs::StdRng;
 
 use crate::world::World;
 
-/// By how much, either way: seconds.
+/// How far the clock is moved, ahead and behind, in seconds.
 const SHIFT_S: i64 = 3600;
 
-/// Every way to ask for the time of day, and the waits whose ends are said in it. The monotonic
-/// clock is left alone, as it is when a real clock is off.
+/// Every function that returns the time of day, and the waits whose deadlines are given in it. The
+/// monotonic clock is unchanged, as it is when a real clock is wrong.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>
@@ -67,16 +68,16 @@ int cnd_timedwait(cnd_t *restrict c, mtx_t *restrict m, const struct timespec *r
 
 pub(super) async fn clock_off(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let library = std::path::absolute(build(&world.out)?)?;
-    let library = library.to_str().context("the folder's name is no UTF-8")?;
+    let library = library.to_str().context("the folder's name is not UTF-8")?;
     for shift in [SHIFT_S, -SHIFT_S] {
         let shift_s = shift.to_string();
         let clock = [("LD_PRELOAD", library), ("CLOCK_SHIFT_S", &shift_s)];
         let seen = off_by(&clock)?;
         ensure!((seen - shift).abs() < 60, "the clock was to be {shift} s off and is {seen}");
-        world.again("order-0", &clock).await?;
-        world.amid(200).await?;
+        world.restart("order-0", &clock).await?;
+        world.wait_for_commands(200).await?;
     }
-    world.again("order-0", &[]).await
+    world.restart("order-0", &[]).await
 }
 
 fn build(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
@@ -88,12 +89,12 @@ fn build(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     Ok(library)
 }
 
-/// How far the clock of a program is off that is started so: seconds.
+/// How far the clock of a program with this environment is wrong, in seconds.
 fn off_by(clock: &[(&str, &str)]) -> anyhow::Result<i64> {
-    let told =
+    let printed =
         Command::new("date").arg("+%s").envs(clock.iter().copied()).output().context("date")?;
-    let told: i64 =
-        String::from_utf8_lossy(&told.stdout).trim().parse().context("what date says")?;
+    let printed: i64 =
+        String::from_utf8_lossy(&printed.stdout).trim().parse().context("what date says")?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    Ok(told - i64::try_from(now)?)
+    Ok(printed - i64::try_from(now)?)
 }

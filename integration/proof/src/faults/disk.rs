@@ -1,5 +1,5 @@
-//! A disk that is full: the folder of a server is put on a small disk of its own (tmpfs) and
-//! filled. Afterwards there is room again, and the server goes back to where it was.
+//! A full disk: the folder of a server moves to a small disk of its own (tmpfs), which is filled.
+//! Afterwards the filler is removed, and the folder moves back.
 
 use std::{
     io::Write,
@@ -14,21 +14,21 @@ use tokio_postgres::error::SqlState;
 use super::secs;
 use crate::world::World;
 
-/// What is left for a server to begin with, in bytes.
+/// The free space of the small disk at first, in bytes.
 const ROOM: u64 = 96 << 20;
 
-/// Why it can't be had here, if so.
+/// Returns why a tmpfs can't be mounted here, or `None` if it can.
 pub(super) fn cannot() -> Option<&'static str> {
     let at = std::env::temp_dir().join(format!("millrace-disk-{}", std::process::id()));
     let made = std::fs::create_dir(&at).is_ok()
         && run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"], &[&at]).is_ok();
     let gone = !made || run("umount", &[], &[&at]).is_ok();
-    // Left there it does no harm.
+    // A folder that stays does no harm.
     drop(std::fs::remove_dir(&at));
     (!made || !gone).then_some("this machine forbids to mount a tmpfs")
 }
 
-/// The broker dies of it, or takes nothing any more.
+/// The broker dies, or acknowledges nothing any more.
 pub(super) async fn broker_full(world: &World) -> anyhow::Result<()> {
     let folder =
         PathBuf::from(std::env::var_os("MILLRACE_DATA").context("MILLRACE_DATA is not set")?)
@@ -37,8 +37,7 @@ pub(super) async fn broker_full(world: &World) -> anyhow::Result<()> {
         disk.fill()?;
         let full = Instant::now();
         let mut acknowledged = (world.load.acknowledged(), Instant::now());
-        // Until it is dead, or nothing was acknowledged for a while, which is how long a write may
-        // take and more.
+        // Until it is dead, or nothing was acknowledged for longer than a write may take.
         while world.control.part("broker").await?.pid.is_some()
             && acknowledged.1.elapsed() < secs(8)
         {
@@ -46,9 +45,9 @@ pub(super) async fn broker_full(world: &World) -> anyhow::Result<()> {
                 acknowledged = (world.load.acknowledged(), Instant::now());
             }
             if full.elapsed() > secs(120) {
-                bail!("the broker does not mind a full disk: the fault did not happen");
+                bail!("the full disk had no effect on the broker: the fault did not happen");
             }
-            // What it has set free is taken too.
+            // Space that the broker has freed is filled too.
             disk.fill()?;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -57,7 +56,7 @@ pub(super) async fn broker_full(world: &World) -> anyhow::Result<()> {
     .await
 }
 
-/// PostgreSQL refuses to write, or dies of it; commands and events go on without it.
+/// PostgreSQL refuses to write, or dies; commands are decided without it.
 pub(super) async fn postgres_full(world: &World) -> anyhow::Result<()> {
     let owner = world.stores.postgres.replacen("millrace@", "postgres@", 1);
     let (client, connection) = tokio_postgres::connect(&owner, tokio_postgres::NoTls).await?;
@@ -69,17 +68,17 @@ pub(super) async fn postgres_full(world: &World) -> anyhow::Result<()> {
         let full = Instant::now();
         while !refuses(&owner).await {
             if full.elapsed() > secs(120) {
-                bail!("PostgreSQL does not mind a full disk: the fault did not happen");
+                bail!("the full disk had no effect on PostgreSQL: the fault did not happen");
             }
             disk.fill()?;
         }
-        world.amid(200).await?;
+        world.wait_for_commands(200).await?;
         disk.empty()
     })
     .await
 }
 
-/// Whether PostgreSQL can't be written to.
+/// Whether PostgreSQL refuses a write.
 async fn refuses(url: &str) -> bool {
     let Ok((client, connection)) = tokio_postgres::connect(url, tokio_postgres::NoTls).await else {
         return true;
@@ -90,8 +89,8 @@ async fn refuses(url: &str) -> bool {
     written.is_err_and(|error| error.is_closed() || error.code() == Some(&SqlState::DISK_FULL))
 }
 
-/// Moves a server's folder to a small disk and the server with it, does `harm`, and moves both
-/// back, whatever came of it.
+/// Moves a server's folder to a small disk, runs `harm`, and moves it back, also after an error.
+/// The server restarts for each move.
 async fn on_small_disk(
     world: &World,
     server: &str,
@@ -102,12 +101,12 @@ async fn on_small_disk(
     let disk = SmallDisk::under(folder)?;
     let harmed = async {
         world.start(server, &[]).await?;
-        world.amid(50).await?;
+        world.wait_for_commands(50).await?;
         harm(&disk).await?;
         world.kill(server).await?;
-        // With room again it must come back by itself.
+        // With free space it must start without help.
         world.start(server, &[]).await?;
-        world.amid(50).await
+        world.wait_for_commands(50).await
     }
     .await;
     world.kill(server).await?;
@@ -119,7 +118,7 @@ async fn on_small_disk(
 /// A tmpfs mounted over a folder, with the folder's files on it.
 struct SmallDisk {
     folder: PathBuf,
-    /// The same disk by another name, by which it is reached when it is not over the folder.
+    /// Another mount point of the same disk, for access when it is not mounted over the folder.
     beside: PathBuf,
 }
 
@@ -130,7 +129,7 @@ impl SmallDisk {
         let size = format!("size={}", used(folder)? + ROOM);
         run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs"], &[&beside])?;
         let disk = Self { folder: folder.to_owned(), beside };
-        // From here on it is unmounted when this is dropped.
+        // From here on, dropping it unmounts the disk.
         copy(&disk.folder, &disk.beside)?;
         run("mount", &["--bind"], &[&disk.beside, &disk.folder])?;
         Ok(disk)
@@ -140,7 +139,7 @@ impl SmallDisk {
         self.folder.join("filler")
     }
 
-    /// Takes all the room that there is.
+    /// Fills the disk.
     fn fill(&self) -> anyhow::Result<()> {
         let mut filler = std::fs::File::options().create(true).append(true).open(self.filler())?;
         for size in [1 << 20, 4 << 10] {
@@ -153,10 +152,10 @@ impl SmallDisk {
         std::fs::remove_file(self.filler()).context("removing the filler")
     }
 
-    /// Takes the files back to where they were. Nobody may use them.
+    /// Moves the files back. No process may use them.
     async fn back(self) -> anyhow::Result<()> {
         let killed = Instant::now();
-        // The children of a server that was killed notice it in their own time.
+        // The children of a server that was killed may run for a while.
         while let Err(error) = run("umount", &[], &[&self.folder]) {
             if killed.elapsed() > secs(30) {
                 return Err(error);
@@ -170,7 +169,7 @@ impl SmallDisk {
                 std::fs::remove_file(&entry)?
             }
         }
-        // Where the fault did not get that far, the filler is none of the server's.
+        // If the fault has failed early, the filler still exists, and is no file of the server.
         drop(std::fs::remove_file(self.beside.join("filler")));
         copy(&self.beside, &self.folder)
     }
@@ -178,15 +177,15 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily, as somebody may use them; the first is gone already where the files were taken
-        // back.
+        // Lazily, because a process may use them. The first mount has ended already if the files
+        // were moved back.
         drop(Command::new("umount").args(["-l", "-q"]).arg(&self.folder).status());
         drop(Command::new("umount").args(["-l", "-q"]).arg(&self.beside).status());
         drop(std::fs::remove_dir(&self.beside));
     }
 }
 
-/// The bytes that a folder's files take on their disk.
+/// The bytes that a folder's files use on their disk.
 fn used(folder: &Path) -> anyhow::Result<u64> {
     let answer =
         Command::new("du").args(["-s", "--block-size=1"]).arg(folder).output().context("du")?;
@@ -194,10 +193,10 @@ fn used(folder: &Path) -> anyhow::Result<u64> {
     text.split_whitespace()
         .next()
         .and_then(|bytes| bytes.parse().ok())
-        .context("du does not say how much")
+        .context("du printed no number")
 }
 
-/// Copies what is in a folder, with owners, modes and holes, and the folder's own owner and mode.
+/// Copies a folder with owners, modes and holes.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     run("cp", &["-a", "--sparse=always", "-T"], &[from, to])
 }

@@ -1,5 +1,5 @@
-//! A mail server that is slow while mails pile up and instances come and go: each mail is sent
-//! once. Its waits add up to 130 s at most, starts and stops of an instance apart.
+//! A slow mail server, while mails pile up and instances start and stop: each mail must be sent
+//! once. The waits of this fault take at most 130 s, besides starts and stops.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::time::{Instant, sleep};
 use super::secs;
 use crate::{ledger::Damage, world::World};
 
-/// How many mails have to be waiting.
+/// The number of mails that must be waiting.
 const PENDING: u64 = 500;
-/// How long the server takes over each.
+/// How long the server takes for each mail.
 const DELAY: Duration = Duration::from_secs(3);
-/// How long it may take until so many wait, and until most of them are sent.
+/// How long the mails may take to pile up, and later to be sent.
 const WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn mail_slow(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
@@ -24,7 +24,7 @@ pub(super) async fn mail_slow(world: &World, _: &mut StdRng, _: &str) -> anyhow:
     world.mail.delay(Duration::ZERO);
     judged?;
     let begun = Instant::now();
-    // Commands go on, so some are always on their way.
+    // The load continues, so some mails are always in flight.
     while world.stores.mails_requested().await? > PENDING / 2 {
         if begun.elapsed() > WITHIN {
             let what = format!("the mails that had piled up are not sent after {WITHIN:?}");
@@ -56,10 +56,10 @@ async fn pile_up(world: &World) -> anyhow::Result<()> {
         }
         sleep(secs(1)).await;
     }
-    // An instance that leaves in order gives its partitions away in the middle of the work.
+    // An instance that stops in order hands over its partitions in the middle of its work.
     world.control.stop("notification-1").await?;
     sleep(secs(5)).await;
     world.start("notification-1", &[]).await?;
     sleep(secs(5)).await;
-    world.amid(50).await
+    world.wait_for_commands(50).await
 }

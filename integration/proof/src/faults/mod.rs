@@ -1,59 +1,53 @@
 //! The faults. Each happens in the middle of a stream of commands and leaves a system behind in
-//! which everything runs; none judges what came of it.
+//! which everything runs. None judges what came of it.
 
 mod brokers;
 mod clock;
 mod disk;
+mod list;
 mod mails;
 mod network;
 mod processes;
 mod records;
 mod stores;
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
 
-use rand::{Rng, rngs::StdRng};
+use integration::stack::first_services;
+use rand::Rng;
+use rand::rngs::StdRng;
 
-use crate::{ledger::Damage, proxy::Mode, world::World};
-use clock::clock_off;
-use mails::mail_slow;
-use network::{
-    connections_cut, dead_bootstrap, end_answers_lost, end_late, offsets_late, produce_late,
-    slow_network,
-};
-use processes::{
-    abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at,
-    paused, takeover, thread_dies, twins, zombie, zombie_in_transaction,
-};
-use records::{
-    a_hundred_times, aborted_input, clock_ahead, idle_retention, oversize, poison, poison_headers,
-    registry_killed, rolling_restart,
-};
-use stores::{all_away, black_hole, killed, killed_unanswered, redis_emptied, slow};
+use crate::ledger::Damage;
+use crate::proxy::Mode;
+use crate::world::World;
 
-/// Longer than a session and a transaction may be away.
+pub use list::ALL;
+
+/// Longer than the timeouts of a session and of a transaction.
 const PAST_TIMEOUTS: Duration = Duration::from_secs(13);
 
-type Happening<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+type FaultFuture<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 
 /// One fault.
 pub struct Fault {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What happens, in a line.
+    /// What happens, in one line.
     pub what: &'static str,
-    /// How often it runs in the full suite.
+    /// The number of runs in the full suite.
     pub runs: u32,
-    /// Whether it is in the short part, which `integration/test` runs.
+    /// Whether it belongs to the short part, which `integration/test` runs.
     pub short: bool,
-    /// How many brokers it needs.
+    /// The number of brokers that it needs.
     pub brokers: usize,
-    /// Why it can't be run here, if it can't.
+    /// Returns why it can't run on this machine, or `None`.
     pub cannot: fn() -> Option<&'static str>,
-    happen: for<'a> fn(&'a World, &'a mut StdRng, &'a str) -> Happening<'a>,
+    happen: for<'a> fn(&'a World, &'a mut StdRng, &'a str) -> FaultFuture<'a>,
 }
 
-/// Faults that reach into the processes of the native stack: their memory, files, clock or state.
+/// Faults that need access to the processes of the native stack: to their files, clock or state.
 const NATIVE_ONLY: [&str; 6] = [
     "zombie",
     "zombie-in-transaction",
@@ -63,7 +57,7 @@ const NATIVE_ONLY: [&str; 6] = [
     "clock-ahead",
 ];
 
-/// Faults that harm connections to the broker, through the proxy before it.
+/// Faults of connections to the broker, by the proxy in front of it.
 const BEHIND_BROKER_PROXY: [&str; 6] = [
     "connections-cut",
     "slow-network",
@@ -74,336 +68,64 @@ const BEHIND_BROKER_PROXY: [&str; 6] = [
 ];
 
 impl Fault {
-    /// Why it cannot be made to happen here; `None` where it can.
+    /// Returns why it can't happen on this system, or `None` if it can.
     pub fn why_not(&self, world: &World) -> Option<&'static str> {
         match world.control.is_compose() {
             true if NATIVE_ONLY.contains(&self.name) => {
                 Some("it needs the processes or files of the native stack, not containers")
             }
-            true if self.brokers > 1 => {
-                Some("it asks three brokers past the gate, which containers have not")
-            }
+            true if self.brokers > 1 => Some(
+                "it sends requests to three brokers without the gate, which containers do not allow",
+            ),
             true if self.name == "registry-killed" => {
                 Some("the registry is part of the broker's container")
             }
             _ if BEHIND_BROKER_PROXY.contains(&self.name) && world.proxied("broker").is_err() => {
-                Some("no proxy stands before several brokers in containers")
+                Some("several brokers in containers have no proxy")
             }
             _ => (self.cannot)(),
         }
     }
 
-    /// Lets it happen.
+    /// Makes it happen.
     pub async fn happen(&self, world: &World, rng: &mut StdRng, sku: &str) -> anyhow::Result<()> {
         (self.happen)(world, rng, sku).await
     }
 }
 
-macro_rules! fault {
-    ($name:literal, $what:literal, $runs:literal, $short:literal, $happen:expr) => {
-        Fault {
-            name: $name,
-            what: $what,
-            runs: $runs,
-            short: $short,
-            brokers: 1,
-            cannot: || None,
-            happen: |world, rng, sku| Box::pin($happen(world, rng, sku)),
-        }
-    };
-}
-
-macro_rules! kill_at {
-    ($place:literal, $among:literal, $what:literal, $short:literal) => {
-        fault!($place, $what, 5, $short, |world, rng, _| kill_at(world, rng, $place, $among))
-    };
-}
-
-macro_rules! store {
-    ($name:literal, $what:literal, $runs:literal, $happen:expr, $server:literal) => {
-        fault!($name, $what, $runs, false, |world, rng, _| $happen(world, rng, $server))
-    };
-}
-
-macro_rules! of_three {
-    ($name:literal, $what:literal, $runs:literal, $short:literal, $happen:expr) => {
-        Fault { brokers: 3, ..fault!($name, $what, $runs, $short, $happen) }
-    };
-}
-
-/// All of them.
-pub const ALL: &[Fault] = &[
-    kill_at!("after-poll", 40, "killed after a poll", false),
-    kill_at!("after-begin", 40, "killed after a transaction has begun", true),
-    kill_at!("after-send", 200, "killed after a record was handed to the producer", false),
-    kill_at!("after-offsets", 40, "killed after the offsets were sent", false),
-    kill_at!("before-commit", 40, "killed with everything written and nothing committed", true),
-    kill_at!(
-        "end-sent",
-        40,
-        "killed after the wish to commit was sent and before its answer",
-        true
-    ),
-    kill_at!("after-commit", 40, "killed after the commit, before anybody was told", true),
-    kill_at!("before-store", 40, "a projector killed before it writes to its store", false),
-    kill_at!("after-store", 40, "a projector killed after it has written to its store", false),
-    fault!("during-restore", "killed while its state is being restored", 5, true, during_restore),
-    fault!("in-rebalance", "killed while its partitions are taken from it", 5, false, in_rebalance),
-    fault!("abort", "a transaction fails and is aborted", 5, true, abort),
-    fault!("broker-killed", "the broker killed and started again", 3, true, broker_killed),
-    fault!("broker-paused", "the broker paused past all timeouts", 1, false, broker_paused),
-    fault!(
-        "zombie",
-        "a service stopped before a write to PostgreSQL, replaced past its session's end, and woken",
-        3,
-        true,
-        zombie
-    ),
-    fault!(
-        "zombie-in-transaction",
-        "the same, stopped in PostgreSQL's transaction, with its row locked",
-        2,
-        false,
-        zombie_in_transaction
-    ),
-    fault!(
-        "takeover",
-        "one of two instances killed with many undecided partitions",
-        2,
-        false,
-        takeover
-    ),
-    fault!("twins", "two processes with one transactional id", 2, false, twins),
-    fault!(
-        "comings-and-goings",
-        "an instance joins and leaves every two seconds",
-        2,
-        false,
-        comings_and_goings
-    ),
-    fault!(
-        "connections-cut",
-        "all connections of a service to the broker cut, again and again",
-        3,
-        false,
-        connections_cut
-    ),
-    fault!("slow-network", "every request and answer 100 ms late", 1, false, slow_network),
-    fault!("end-answers-lost", "answers to EndTxn lost", 3, true, end_answers_lost),
-    fault!("end-late", "EndTxn arrives when the next transaction is under way", 5, true, end_late),
-    fault!(
-        "offsets-late",
-        "TxnOffsetCommit arrives when the next transaction is under way",
-        5,
-        false,
-        offsets_late
-    ),
-    fault!(
-        "produce-late",
-        "Produce arrives when the next transaction is under way",
-        5,
-        false,
-        produce_late
-    ),
-    fault!(
-        "dead-bootstrap",
-        "a bootstrap broker dead while services restart",
-        2,
-        false,
-        dead_bootstrap
-    ),
-    fault!("a-hundred-times", "the same command a hundred times", 1, true, a_hundred_times),
-    fault!("aborted-input", "commands in transactions that are aborted", 3, true, aborted_input),
-    fault!("poison", "records that can't be read, in every topic of commands", 1, true, poison),
-    fault!("oversize", "outputs that are too large for their topics", 1, false, oversize),
-    fault!("clock-ahead", "a record two days ahead", 1, false, clock_ahead),
-    fault!("poison-headers", "headers whose names are not UTF-8", 1, true, poison_headers),
-    fault!(
-        "idle-retention",
-        "all follow-ups removed after a quiet time, and the services started anew",
-        1,
-        false,
-        idle_retention
-    ),
-    fault!(
-        "thread-dies",
-        "a worker dies in a process that lives, then a projector",
-        2,
-        true,
-        thread_dies
-    ),
-    fault!(
-        "registry-killed",
-        "the registry away, and a service started meanwhile",
-        1,
-        false,
-        registry_killed
-    ),
-    store!("postgres-killed", "PostgreSQL killed", 2, killed, "postgres"),
-    store!(
-        "postgres-unanswered",
-        "PostgreSQL killed between a commit and its answer",
-        3,
-        killed_unanswered,
-        "postgres"
-    ),
-    store!("postgres-slow", "PostgreSQL slow", 2, slow, "postgres"),
-    store!("postgres-paused", "PostgreSQL paused for seconds", 1, paused, "postgres"),
-    store!("mongo-killed", "the Mongo server killed", 2, killed, "mongo"),
-    store!(
-        "mongo-unanswered",
-        "the Mongo server killed between a write and its answer",
-        3,
-        killed_unanswered,
-        "mongo"
-    ),
-    store!("mongo-slow", "the Mongo server slow", 2, slow, "mongo"),
-    store!("mongo-paused", "the Mongo server paused for seconds", 1, paused, "mongo"),
-    store!("redis-killed", "Redis killed", 2, killed, "redis"),
-    store!(
-        "redis-unanswered",
-        "Redis killed between a script's write and its answer",
-        3,
-        killed_unanswered,
-        "redis"
-    ),
-    store!("redis-slow", "Redis slow", 2, slow, "redis"),
-    store!("redis-paused", "Redis paused for seconds", 1, paused, "redis"),
-    fault!(
-        "store-black-hole",
-        "connections to each store swallow all that is sent, for ever",
-        1,
-        false,
-        black_hole
-    ),
-    fault!(
-        "stores-away",
-        "all services started while MongoDB and Redis are away",
-        1,
-        false,
-        all_away
-    ),
-    fault!(
-        "mail-slow",
-        "two instances, 500 mails to send, and three seconds for each",
-        1,
-        false,
-        mail_slow
-    ),
-    fault!("redis-emptied", "Redis emptied", 2, false, redis_emptied),
-    Fault {
-        cannot: disk::cannot,
-        ..fault!(
-            "broker-disk-full",
-            "the disk of the broker full, then not",
-            1,
-            false,
-            |world, _, _| { disk::broker_full(world) }
-        )
-    },
-    Fault {
-        cannot: disk::cannot,
-        ..fault!(
-            "postgres-disk-full",
-            "the disk of PostgreSQL full, then not",
-            1,
-            false,
-            |world, _, _| { disk::postgres_full(world) }
-        )
-    },
-    fault!(
-        "clock-off",
-        "a service's clock an hour ahead, then an hour behind",
-        1,
-        false,
-        clock_off
-    ),
-    fault!(
-        "rolling-restart",
-        "all services restarted in turn, with a schema version added",
-        1,
-        true,
-        rolling_restart
-    ),
-    of_three!(
-        "leader-killed",
-        "the broker killed that leads a partition",
-        5,
-        true,
-        brokers::leader_killed
-    ),
-    of_three!(
-        "leader-moved",
-        "all leaders moved to the next broker, again and again",
-        3,
-        false,
-        brokers::leader_moved
-    ),
-    of_three!(
-        "coordinator-killed",
-        "the coordinator of the group killed, then the transaction's",
-        3,
-        false,
-        brokers::coordinator_killed
-    ),
-    of_three!(
-        "coordinator-moved",
-        "all coordinators moved to the next broker, again and again",
-        3,
-        true,
-        brokers::coordinator_moved
-    ),
-    of_three!(
-        "one-broker-paused",
-        "a leader paused past its session",
-        2,
-        false,
-        brokers::one_paused
-    ),
-    of_three!(
-        "one-broker-cut-off",
-        "a leader cut off from its peers",
-        2,
-        false,
-        brokers::one_cut_off
-    ),
-    of_three!(
-        "brokers-restarted",
-        "all brokers restarted in turn",
-        1,
-        false,
-        brokers::restarted_in_turn
-    ),
-];
-
-/// One of the services, always another.
-fn service(rng: &mut StdRng) -> &'static str {
-    ["order-0", "order-0", "user-0", "notification-0"][rng.random_range(0..4)]
+/// The first instance of a service by chance: every second time of the order service, which does
+/// the most.
+fn service(rng: &mut StdRng) -> String {
+    let mut names = first_services();
+    names.resize_with(2 * (names.len() - 1), || "order-0".to_owned());
+    names.swap_remove(rng.random_range(0..names.len()))
 }
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Runs `services` behind the proxy before `server` while `harm` is done.
+/// Restarts `services` so that they use the proxy in front of `server`, runs `harm`, and restarts
+/// them as before.
 async fn behind_proxy<F: Future<Output = anyhow::Result<()>>>(
     world: &World,
     server: &str,
-    services: &[&str],
+    services: &[impl AsRef<str>],
     harm: F,
 ) -> anyhow::Result<()> {
     let proxied = world.proxied(server)?;
     let (variable, value) = &proxied.through;
-    world.all_again(services, &[(variable, value)]).await?;
-    world.amid(50).await?;
+    world.restart_all(services, &[(variable, value)]).await?;
+    world.wait_for_commands(50).await?;
     let harmed = harm.await;
     proxied.proxy.set(Mode::Pass, 0);
     harmed?;
-    for service in services {
+    for service in services.iter().map(AsRef::as_ref) {
         if world.control.part(service).await?.pid.is_none() {
-            let what = format!("{service} has ended by itself over what happened to {server}");
+            let what =
+                format!("{service} has ended by itself because of what happened to {server}");
             world.report('H', Damage::Late, what);
         }
     }
-    world.all_again(services, &[]).await
+    world.restart_all(services, &[]).await
 }

@@ -1,15 +1,16 @@
-//! What happens between services and the brokers.
+//! Faults of the connections between services and brokers.
 
 use std::time::Duration;
 
 use anyhow::bail;
+use integration::stack::first_services;
 use rand::{Rng, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
 use super::{behind_proxy, secs};
 use crate::{
     ledger::Damage,
-    proxy::{Asked, Mode},
+    proxy::{Mode, TransactionRequest},
     world::World,
 };
 
@@ -46,20 +47,20 @@ pub(super) async fn end_answers_lost(world: &World, _: &mut StdRng, _: &str) -> 
 }
 
 pub(super) async fn end_late(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    late(world, rng, Asked::EndTxn).await
+    late(world, rng, TransactionRequest::EndTxn).await
 }
 
 pub(super) async fn offsets_late(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    late(world, rng, Asked::TxnOffsetCommit).await
+    late(world, rng, TransactionRequest::TxnOffsetCommit).await
 }
 
 pub(super) async fn produce_late(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    late(world, rng, Asked::Produce).await
+    late(world, rng, TransactionRequest::Produce).await
 }
 
-/// The client sends it again over a new connection, and the first copy arrives when the next
-/// transaction is under way.
-async fn late(world: &World, rng: &mut StdRng, asked: Asked) -> anyhow::Result<()> {
+/// The client sends the request again over a new connection, and the first copy arrives during the
+/// next transaction.
+async fn late(world: &World, rng: &mut StdRng, asked: TransactionRequest) -> anyhow::Result<()> {
     harmed(world, Mode::Late(asked, Duration::from_millis(rng.random_range(20..400))), 5).await
 }
 
@@ -71,10 +72,12 @@ async fn harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
             let done = proxy.harmed();
             proxy.set(mode, 1);
             proxy.harms(done, secs(20)).await;
-            world.amid(30).await?;
+            world.wait_for_commands(30).await?;
         }
         if proxy.harmed() == before {
-            bail!("no request of a transaction passed the proxy that {mode:?} is about: the fault did not happen");
+            bail!(
+                "no request to which {mode:?} applies passed the proxy: the fault did not happen"
+            );
         }
         sleep(secs(1)).await;
         Ok(())
@@ -82,10 +85,10 @@ async fn harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
     .await
 }
 
-/// A bootstrap broker that is dead while services restart and read their state back: the list names
-/// addresses where nobody listens before the others, and of several brokers one is killed.
+/// A dead bootstrap broker while services restart and restore their state: the list begins with
+/// addresses at which nothing listens, and of several brokers one is killed.
 pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    const SERVICES: [&str; 3] = ["user-0", "order-0", "notification-0"];
+    let services = first_services();
     let dead = [free_port()?, free_port()?].map(|port| format!("127.0.0.1:{port}")).join(",");
     let brokers = format!("{dead},{}", world.brokers);
     let several = world.cluster.as_ref().filter(|cluster| cluster.brokers() > 1);
@@ -94,9 +97,9 @@ pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> 
         world.kill(name).await?;
     }
     let started = Instant::now();
-    let restarted = world.all_again(&SERVICES, &[("MILLRACE_BROKERS", &brokers)]).await;
+    let restarted = world.restart_all(&services, &[("MILLRACE_BROKERS", &brokers)]).await;
     if restarted.is_ok() {
-        world.amid(100).await?;
+        world.wait_for_commands(100).await?;
     }
     if let Some(name) = killed {
         world.start(name, &[]).await?;
@@ -108,10 +111,10 @@ pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> 
         );
         world.report('H', Damage::Late, what);
     }
-    world.all_again(&SERVICES, &[]).await
+    world.restart_all(&services, &[]).await
 }
 
-/// A port where nobody listens.
+/// A port at which nothing listens.
 fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

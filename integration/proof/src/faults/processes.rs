@@ -1,4 +1,4 @@
-//! What happens to processes: killed where it was ordered, paused, replaced, doubled.
+//! Faults of processes: killed at a fault point, paused, replaced, started twice.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,21 @@ use tokio::time::sleep;
 use super::{PAST_TIMEOUTS, secs, service};
 use crate::{ledger::Damage, world::World};
 
-/// The longest turn of a worker that takes over from another instance: far below the ten seconds
-/// after which its own open transaction would be aborted.
+/// The longest turn of a worker that takes over partitions: far below the ten seconds after which
+/// its own open transaction would be aborted.
 const TAKEOVER_PAUSE_MAX: Duration = Duration::from_secs(3);
 
 pub(super) async fn kill_at(
     world: &World,
     rng: &mut StdRng,
-    place: &str,
+    point: &str,
     among: u32,
 ) -> anyhow::Result<()> {
-    let name = service(rng);
-    let order = format!("{place}:{}", rng.random_range(1..=among));
+    let name = &service(rng);
+    let order = format!("{point}:{}", rng.random_range(1..=among));
     world.kill(name).await?;
-    world.begin(name, &[("MILLRACE_FAULT", &order)]).await?;
-    world.death_of(name).await?;
+    world.spawn(name, &[("MILLRACE_FAULT", &order)]).await?;
+    world.wait_for_death(name).await?;
     world.start(name, &[]).await
 }
 
@@ -31,30 +31,30 @@ pub(super) async fn during_restore(world: &World, rng: &mut StdRng, _: &str) -> 
     let name = "order-0";
     world.kill(name).await?;
     let order = format!("during-restore:{}", rng.random_range(1..=100));
-    world.begin(name, &[("MILLRACE_FAULT", &order)]).await?;
-    world.death_of(name).await?;
+    world.spawn(name, &[("MILLRACE_FAULT", &order)]).await?;
+    world.wait_for_death(name).await?;
     world.start(name, &[]).await
 }
 
 pub(super) async fn in_rebalance(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    world.again("order-0", &[("MILLRACE_FAULT", "in-rebalance:1")]).await?;
-    world.amid(50).await?;
-    world.begin("order-1", &[]).await?;
-    world.death_of("order-0").await?;
+    world.restart("order-0", &[("MILLRACE_FAULT", "in-rebalance:1")]).await?;
+    world.wait_for_commands(50).await?;
+    world.spawn("order-1", &[]).await?;
+    world.wait_for_death("order-0").await?;
     world.start("order-0", &[]).await?;
     Ok(world.control.stop("order-1").await?)
 }
 
 pub(super) async fn abort(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    let name = service(rng);
+    let name = &service(rng);
     let order = format!("abort:{}", rng.random_range(1..=20));
-    world.again(name, &[("MILLRACE_FAULT", &order)]).await?;
-    world.amid(200).await?;
-    world.again(name, &[]).await
+    world.restart(name, &[("MILLRACE_FAULT", &order)]).await?;
+    world.wait_for_commands(200).await?;
+    world.restart(name, &[]).await
 }
 
 pub(super) async fn broker_killed(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    world.again("broker", &[]).await
+    world.restart("broker", &[]).await
 }
 
 pub(super) async fn broker_paused(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
@@ -69,19 +69,20 @@ pub(super) async fn paused(world: &World, rng: &mut StdRng, name: &str) -> anyho
     Ok(world.control.signal(name, "CONT").await?)
 }
 
-/// The zombie's engine commits nothing: what it had begun is fenced. Its late write to PostgreSQL
-/// is refused: the partition has another owner by then, who has moved its position on.
+/// The zombie's engine commits nothing, because its transaction is fenced. Its late write to
+/// PostgreSQL is refused, because the partition has another owner by then, which has moved the
+/// position.
 pub(super) async fn zombie(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     stop_and_replace(world, &format!("before-outcomes:{}:stop", rng.random_range(1..=20))).await?;
     world.control.signal("order-0", "CONT").await?;
     refused(world, "lost").await?;
-    world.amid(100).await?;
+    world.wait_for_commands(100).await?;
     world.control.stop("order-1").await?;
     Ok(())
 }
 
-/// PostgreSQL ends the transaction of one that says nothing any more: otherwise its row would be
-/// locked for as long as it is paused.
+/// PostgreSQL ends the transaction of an idle client. Otherwise the row would be locked for as long
+/// as the service is stopped.
 pub(super) async fn zombie_in_transaction(
     world: &World,
     rng: &mut StdRng,
@@ -90,23 +91,23 @@ pub(super) async fn zombie_in_transaction(
     stop_and_replace(world, &format!("in-outcomes:{}:stop", rng.random_range(1..=20))).await?;
     world.control.signal("order-0", "CONT").await?;
     refused(world, "store").await?;
-    world.amid(100).await?;
+    world.wait_for_commands(100).await?;
     world.control.stop("order-1").await?;
     Ok(())
 }
 
-/// Lets order-0 stop where it was ordered to, and waits until others have all of its work and are
-/// past what it was about to write.
+/// Stops order-0 at a fault point, and waits until another instance has all of its partitions and
+/// has written past the record that order-0 was about to write.
 async fn stop_and_replace(world: &World, order: &str) -> anyhow::Result<()> {
     world.kill("order-0").await?;
-    world.begin("order-0", &[("MILLRACE_FAULT", order)]).await?;
-    world.stop_of("order-0").await?;
+    world.spawn("order-0", &[("MILLRACE_FAULT", order)]).await?;
+    world.wait_for_stop("order-0").await?;
     let (stopped, left) = (Instant::now(), world.stores.outcomes_at().await?);
-    world.begin("order-1", &[]).await?;
+    world.spawn("order-1", &[]).await?;
     sleep(PAST_TIMEOUTS).await;
     world.control.wait("order-1", secs(60)).await?;
-    // Every partition of outcomes is written to all the time: one that stands still is the zombie's
-    // still.
+    // Every partition of `outcomes` gets records all the time: a position that does not move still
+    // belongs to the zombie.
     loop {
         let moved = world.stores.outcomes_at().await?;
         if moved.len() == left.len() && moved.iter().zip(&left).all(|(now, left)| now > left) {
@@ -114,19 +115,19 @@ async fn stop_and_replace(world: &World, order: &str) -> anyhow::Result<()> {
         }
         if stopped.elapsed() > secs(60) {
             let what = format!(
-                "nobody has taken over from a service that is stopped: {left:?} became {moved:?}"
+                "no instance has taken over from a service that is stopped: {left:?} became {moved:?}"
             );
             world.report('H', Damage::Late, what);
             return Ok(());
         }
-        world.amid(10).await?;
+        world.wait_for_commands(10).await?;
     }
-    world.amid(50).await
+    world.wait_for_commands(50).await
 }
 
-/// Waits until order-0 has counted a failure of that kind with outcomes. It can't do so before its
-/// write has come back: if the write was not refused, PostgreSQL has noted that the position went
-/// back.
+/// Waits until order-0 has counted a failure of this kind of the projection `outcomes`, which it
+/// does after its write has returned. If the write was not refused, PostgreSQL's trigger has
+/// recorded a position that went back.
 async fn refused(world: &World, kind: &str) -> anyhow::Result<()> {
     let (woken, kind) = (Instant::now(), format!("kind=\"{kind}\""));
     loop {
@@ -147,31 +148,30 @@ async fn refused(world: &World, kind: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A process that has lost a worker or a projector ends by itself, with an error, and is never
-/// taken for a healthy one.
+/// A process that has lost a worker or a projector ends by itself with an error, and never looks
+/// healthy.
 pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    for place in ["after-poll", "before-store"] {
+    for point in ["after-poll", "before-store"] {
         world.kill("order-0").await?;
-        let order = format!("{place}:{}:panic", rng.random_range(1..=20));
-        world.begin("order-0", &[("MILLRACE_FAULT", &order)]).await?;
-        world.death_of("order-0").await?;
+        let order = format!("{point}:{}:panic", rng.random_range(1..=20));
+        world.spawn("order-0", &[("MILLRACE_FAULT", &order)]).await?;
+        world.wait_for_death("order-0").await?;
         let ended = world.control.part("order-0").await?.ended.unwrap_or_default();
         if ended == "ended with code 0" {
-            let what = format!(
-                "order-0 has lost a thread at {place} and ended as if all was well: {ended}"
-            );
+            let what =
+                format!("order-0 has lost a thread at {point} and ended with success: {ended}");
             world.report('H', Damage::Late, what);
         }
         world.start("order-0", &[]).await?;
-        world.amid(50).await?;
+        world.wait_for_commands(50).await?;
     }
     Ok(())
 }
 
-/// The later of the two fences the earlier, which comes back and fences the later; the first to be
-/// fenced three times in a row ends.
+/// The later process fences the earlier one, which restarts its session and fences the later one.
+/// The first that is fenced three times in a row ends.
 pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    world.begin("order-1", &[("MILLRACE_INSTANCE", "0")]).await?;
+    world.spawn("order-1", &[("MILLRACE_INSTANCE", "0")]).await?;
     let (begun, mut fenced) = (Instant::now(), false);
     while begun.elapsed() < secs(10) || (!fenced && begun.elapsed() < secs(60)) {
         for twin in ["order-0", "order-1"] {
@@ -189,16 +189,16 @@ pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Res
         );
     }
     world.kill("order-1").await?;
-    world.again("order-0", &[]).await
+    world.restart("order-0", &[]).await
 }
 
-/// An instance is killed with offsets staged in a transaction that nobody has decided, so the
-/// partitions that the other takes over are undecided until the transaction times out. The
-/// survivor's own work never pauses for long meanwhile.
+/// An instance is killed with offsets staged in a pending transaction, so the other instance takes
+/// over partitions with unstable offsets until the transaction times out. Its own work must not
+/// pause for long meanwhile.
 pub(super) async fn takeover(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let order = format!("after-offsets:{}", rng.random_range(1..=20));
-    world.begin("order-1", &[("MILLRACE_FAULT", &order)]).await?;
-    world.death_of("order-1").await?;
+    world.spawn("order-1", &[("MILLRACE_FAULT", &order)]).await?;
+    world.wait_for_death("order-1").await?;
     let (killed, mut longest) = (Instant::now(), Duration::ZERO);
     while killed.elapsed() < PAST_TIMEOUTS * 2 {
         let ages = world.threads.ages("order-0").await.unwrap_or_default();
@@ -207,7 +207,7 @@ pub(super) async fn takeover(world: &World, rng: &mut StdRng, _: &str) -> anyhow
         sleep(Duration::from_millis(50)).await;
     }
     if longest > TAKEOVER_PAUSE_MAX {
-        let what = format!("the survivor of a takeover has made no turn for {longest:.1?}");
+        let what = format!("the survivor of a takeover was in one turn for {longest:.1?}");
         world.report('H', Damage::Late, what);
     }
     Ok(())
@@ -220,7 +220,7 @@ pub(super) async fn comings_and_goings(
 ) -> anyhow::Result<()> {
     let mut had_tasks = false;
     for _ in 0..8 {
-        world.begin("order-1", &[]).await?;
+        world.spawn("order-1", &[]).await?;
         let come = Instant::now();
         while come.elapsed() < secs(2) {
             let tasks = world.metric("order-1", "millrace_engine_tasks", &[]).await;

@@ -1,9 +1,11 @@
-//! What comes in: the same again, what can't be read or worked on, and what newer programs write.
+//! Faults of records: repeated ones, ones that can't be decoded or processed, and ones of newer
+//! programs.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use integration::stack::{PROGRAMS, Program, first_services};
 use rand::{RngCore, rngs::StdRng};
 use redpanda::{
     log::{Headers, TopicPartition},
@@ -15,16 +17,16 @@ use tokio::time::sleep;
 use super::secs;
 use crate::{ledger::Damage, world::World};
 
-/// How long positions may take to follow a quiet log: twice as long as they are left alone.
+/// How long positions may take to reach the end of a quiet log: twice the interval at which they
+/// are committed.
 const POSITIONS_MAX: Duration = Duration::from_secs(150);
 
-/// The largest value that a topic of commands takes, with room for its key, its headers and the
-/// batch around it.
+/// The largest value that a topic of commands accepts, less room for key, headers and batch.
 const LARGE: usize = 1_040_000;
-/// More than it takes.
+/// A value that the topic refuses.
 const TOO_LARGE: usize = 2 << 20;
 
-/// A name of this length fits into a command, and not twice into an output.
+/// A name of this length fits once into a command, but not twice into an output.
 const PRINCIPAL_BYTES: usize = 530_000;
 
 pub(super) async fn a_hundred_times(
@@ -35,13 +37,12 @@ pub(super) async fn a_hundred_times(
     world.load.a_hundred_times(sku).await
 }
 
-/// Every record here is an acknowledged command, and must end as failed, and as a dead letter.
+/// Every record is an acknowledged command, which must fail and become a dead letter.
 pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     let mut unknown = vec![0];
     unknown.extend(99_999_999_u32.to_be_bytes());
     unknown.extend(*b"whatever");
-    // An order that ends in its middle, one with something behind its end, and an id with nothing
-    // behind it.
+    // An order that is truncated, one with bytes after its end, and a schema id without a value.
     let (panics, order) = world.load.order(sku)?;
     let truncated = order[..order.len() / 2].to_vec();
     let longer = [&order[..], b"more"].concat();
@@ -63,35 +64,35 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
     if over.is_ok() {
         bail!("a record above the topic's limit was taken");
     }
-    // A decider that panics: one that decides on this order.
-    world.again("order-0", &[("MILLRACE_FAULT", &format!("panic:{panics}"))]).await?;
+    // The decider panics when it decides this order.
+    world.restart("order-0", &[("MILLRACE_FAULT", &format!("panic:{panics}"))]).await?;
     world.load.doom("order.commands", panics, order.into()).await;
-    world.amid(100).await?;
-    world.again("order-0", &[]).await
+    world.wait_for_commands(100).await?;
+    world.restart("order-0", &[]).await
 }
 
-/// Orders whose outputs are too large for their topics. Each is a dead letter, and nothing else is
-/// kept from its work.
+/// Orders whose outputs are too large for their topics. Each becomes a dead letter, and nothing
+/// else is delayed.
 pub(super) async fn oversize(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     for _ in 0..3 {
         world.load.oversize(sku, PRINCIPAL_BYTES).await?;
-        world.amid(50).await?;
+        world.wait_for_commands(50).await?;
     }
     Ok(())
 }
 
-/// Somebody else's transactions put orders into a topic of commands and are aborted: nobody may
-/// decide on these orders.
+/// Transactions of another producer write orders to a topic of commands and are aborted: no service
+/// may decide these orders.
 pub(super) async fn aborted_input(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     for _ in 0..5 {
         tokio::task::block_in_place(|| world.load.aborted_orders(&world.brokers, sku, 20))?;
-        world.amid(20).await?;
+        world.wait_for_commands(20).await?;
     }
     Ok(())
 }
 
-/// One record is stamped two days ahead, as by a broker whose clock is wrong. Commands of today are
-/// decided on all the same.
+/// One record has a timestamp two days ahead, as from a broker whose clock is wrong. Commands of
+/// today must still be decided.
 pub(super) async fn clock_ahead(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     let cluster = world.cluster.as_ref().context("the brokers can't be asked past the gate")?;
     world.load.pause(true);
@@ -99,23 +100,22 @@ pub(super) async fn clock_ahead(world: &World, _: &mut StdRng, sku: &str) -> any
     let placed = world.load.place_at(cluster, sku, secs(2 * 24 * 3600)).await;
     world.load.pause(false);
     placed?;
-    world.amid(200).await?;
-    // What is remembered of the record's time must not count after a restart either.
-    world.again("order-0", &[]).await?;
-    world.amid(100).await
+    world.wait_for_commands(200).await?;
+    // The record's time must not matter after a restart either.
+    world.restart("order-0", &[]).await?;
+    world.wait_for_commands(100).await
 }
 
-/// Retention removes all of the follow-ups after a quiet time, and the services start anew: each
-/// has nothing but the positions that it has committed, which must have followed the log to its
-/// end.
+/// Retention removes all follow-ups after a quiet time, and the services restart with the positions
+/// that they have committed, which must be at the end of the log.
 pub(super) async fn idle_retention(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.load.pause(true);
     let removed = remove_followups(world).await;
     world.load.pause(false);
     removed?;
-    world.amid(100).await?;
-    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await?;
-    world.amid(100).await
+    world.wait_for_commands(100).await?;
+    world.restart_all(&first_services(), &[]).await?;
+    world.wait_for_commands(100).await
 }
 
 async fn remove_followups(world: &World) -> anyhow::Result<()> {
@@ -126,48 +126,51 @@ async fn remove_followups(world: &World) -> anyhow::Result<()> {
             break ends;
         }
         if begun.elapsed() > POSITIONS_MAX {
-            let what =
-                format!("positions do not follow a quiet log within {POSITIONS_MAX:?}: {behind:?}");
+            let what = format!(
+                "positions do not reach the end of a quiet log within {POSITIONS_MAX:?}: {behind:?}"
+            );
             world.report('H', Damage::Late, what);
             break ends;
         }
         sleep(secs(1)).await;
     };
     redpanda::removal::remove_before(&world.brokers, &ends).await?;
-    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await
+    world.restart_all(&first_services(), &[]).await
 }
 
 /// The end of each partition.
 type Ends = Vec<(TopicPartition, i64)>;
 
-/// The ends of all follow-ups, and where their processors have committed less.
+/// The ends of all topics of follow-ups, and the partitions of which a processor has committed
+/// less.
 fn positions(brokers: &str) -> anyhow::Result<(Ends, Vec<String>)> {
     let (mut ends, mut behind) = (Vec::new(), Vec::new());
     for topic in redpanda::topics::all().iter().filter(|topic| topic.name.ends_with(".followups")) {
-        // The processor that reads follow-ups to emails or stock has another name than they.
+        // The processor of follow-ups to `email` and `stock` has another name than the context.
         let processor = match topic.name.split_once('.') {
             Some(("email", _)) => "user",
             Some(("stock", _)) => "order",
             found => found.map_or("", |(context, _)| context),
         };
-        let places: Vec<_> =
+        let followups: Vec<_> =
             (0..topic.partitions).map(|n| TopicPartition::new(&*topic.name, n)).collect();
         let committed =
             scan::Group::open(brokers, processor)?.committed(&topic.name, topic.partitions)?;
-        for ((place, (_, end)), committed) in
-            places.iter().zip(scan::ends(brokers, &places)?).zip(committed)
+        for ((partition, (_, end)), committed) in
+            followups.iter().zip(scan::ends(brokers, &followups)?).zip(committed)
         {
             if committed < end {
-                behind.push(format!("{processor} has committed {committed} of {end} of {place}"));
+                behind
+                    .push(format!("{processor} has committed {committed} of {end} of {partition}"));
             }
-            ends.push((place.clone(), end));
+            ends.push((partition.clone(), end));
         }
     }
     Ok((ends, behind))
 }
 
-/// A header's name need not be text, whatever Kafka's protocol says: no broker checks it. Whoever
-/// reads such a record reads it again at every start.
+/// No broker checks that the name of a header is UTF-8, although Kafka's protocol demands it. A
+/// service that fails on such a record would fail again at every start.
 pub(super) async fn poison_headers(
     world: &World,
     rng: &mut StdRng,
@@ -178,26 +181,26 @@ pub(super) async fn poison_headers(
         let (key, value) = (format!("poison-{}", rng.next_u32()), Bytes::from_static(b"not Avro"));
         world.load.with_odd_header(brokers, topic, key, "millrace.Poison", value, true).await?;
     }
-    // The value is good, so it is decided on as any other.
+    // The value is valid, so the command is decided.
     let (key, order) = world.load.order(sku)?;
     let name = <schemas::order::PlaceOrder as schemas::Record>::SCHEMA.name;
     world.load.with_odd_header(brokers, "order.commands", key, name, order.into(), false).await?;
-    world.amid(100).await?;
-    world.all_again(&["user-0", "order-0", "notification-0"], &[]).await?;
-    world.amid(100).await
+    world.wait_for_commands(100).await?;
+    world.restart_all(&first_services(), &[]).await?;
+    world.wait_for_commands(100).await
 }
 
 pub(super) async fn registry_killed(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.kill("apicurio").await?;
     world.kill("order-0").await?;
-    world.begin("order-0", &[]).await?;
-    world.amid(100).await?;
+    world.spawn("order-0", &[]).await?;
+    world.wait_for_commands(100).await?;
     world.start("apicurio", &[]).await?;
     Ok(world.control.wait("order-0", secs(60)).await?)
 }
 
-/// Adds a field to a command and sends commands that have it, while services that do not know it
-/// are restarted one after the other.
+/// Adds a field to a command's schema and sends commands with it, while services that do not know
+/// the field are restarted one after the other.
 pub(super) async fn rolling_restart(
     world: &World,
     _: &mut StdRng,
@@ -222,12 +225,12 @@ pub(super) async fn rolling_restart(
         .as_u64()
         .and_then(|id| u32::try_from(id).ok())
         .context("the registry names no id")?;
-    for name in ["user-0", "order-0", "notification-0", "gateway-0", "gateway-1"] {
+    for name in PROGRAMS.iter().flat_map(Program::started) {
         world.load.place_as(id, sku).await?;
-        world.control.stop(name).await?;
+        world.control.stop(&name).await?;
         world.load.place_as(id, sku).await?;
-        world.start(name, &[]).await?;
-        world.amid(50).await?;
+        world.start(&name, &[]).await?;
+        world.wait_for_commands(50).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The profile `three-brokers`: each broker is down for a while as people order, and a service is
+//! The profile `three-brokers`: each broker is down for a while under load, and a service is
 //! restarted meanwhile.
 
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use anyhow::ensure;
 
 use crate::{docker::Docker, report::Report, shop::Shop, steps};
 
-/// How long no order may be confirmed after a broker is killed.
+/// How long after a broker is killed orders must be confirmed again.
 const RESUME_MAX: Duration = Duration::from_secs(60);
 const BROKERS: [&str; 3] = ["redpanda", "redpanda-1", "redpanda-2"];
 
-/// Starts three brokers, takes each away in turn, and gives it back.
+/// Starts three brokers, and kills and restarts each of them in turn.
 pub(crate) async fn three(docker: &Docker, report: &mut Report) -> anyhow::Result<()> {
     let name = "`REPLICATION=3 BROKERS=... REGISTRIES=... docker compose --profile three-brokers up --wait`";
     let docker = docker
@@ -42,7 +42,7 @@ async fn without(docker: &Docker, broker: &str) -> anyhow::Result<String> {
 
     docker.compose(&["kill", broker]).await?;
     let resumed = busy.more(10).await?;
-    ensure!(resumed < RESUME_MAX, "orders went on {resumed:?} after the kill");
+    ensure!(resumed < RESUME_MAX, "orders were confirmed again only {resumed:?} after the kill");
     let begun = Instant::now();
     docker.compose(&["restart", "order", "gateway-0"]).await?;
     docker.healthy(&["order", "gateway-0"]).await?;

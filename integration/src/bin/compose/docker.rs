@@ -1,5 +1,5 @@
-//! `docker compose` as it is typed, in the checkout, with variables of one's own. It never speaks
-//! to the engine in another way.
+//! Runs `docker compose` in the checkout, with chosen variables. It uses the engine only through
+//! the `docker` program.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,12 +11,12 @@ use tokio::process::Command;
 
 /// How long one command may take; the first build of the image is the longest.
 const COMMAND_MAX: Duration = Duration::from_secs(3600);
-/// How long a container may take to be healthy again.
+/// How long a container may take to become healthy.
 const HEALTHY_MAX: Duration = Duration::from_secs(150);
-/// Between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A way to type commands: where, and with which variables.
+/// The folder and the variables with which commands run.
 #[derive(Clone, Debug)]
 pub(crate) struct Docker {
     root: PathBuf,
@@ -36,7 +36,7 @@ impl Docker {
         Self { root, variables: Vec::new() }
     }
 
-    /// With a variable set, as in `NAME=VALUE docker compose ...`.
+    /// Sets a variable, as in `NAME=VALUE docker compose ...`.
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
@@ -47,7 +47,7 @@ impl Docker {
         &self.root
     }
 
-    /// Runs `program`; what it prints.
+    /// Runs `program` and returns its output.
     pub(crate) async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(program);
         command
@@ -79,7 +79,7 @@ impl Docker {
         self.run("docker", &[&["compose"], arguments].concat()).await
     }
 
-    /// The containers that run.
+    /// The running containers.
     pub(crate) async fn containers(&self) -> anyhow::Result<Vec<Container>> {
         let listed = self.compose(&["ps", "--format", "{{.ID}} {{.Service}} {{.Health}}"]).await?;
         let container = |line: &str| {
@@ -94,7 +94,7 @@ impl Docker {
         Ok(listed.lines().filter_map(container).collect())
     }
 
-    /// Waits until the services are healthy; all that run when none is named.
+    /// Waits until the services are healthy, or all running ones if none is named.
     pub(crate) async fn healthy(&self, services: &[&str]) -> anyhow::Result<Duration> {
         let begun = Instant::now();
         loop {
@@ -111,8 +111,8 @@ impl Docker {
         }
     }
 
-    /// Kills all processes of a service's container at once, as a crash does: the engine restarts
-    /// it, which it does not after `docker kill`. Waits until the engine has seen it.
+    /// Kills all processes of a service's container at once, as a crash does. The engine restarts
+    /// it then, which it does not after `docker kill`. Waits until the engine has noticed.
     pub(crate) async fn crash(&self, service: &str) -> anyhow::Result<()> {
         let id = self.compose(&["ps", "-q", service]).await?.trim().to_owned();
         ensure!(!id.is_empty(), "{service} does not run");
@@ -120,7 +120,7 @@ impl Docker {
             async || self.run("docker", &["inspect", "-f", "{{.RestartCount}}", &id]).await;
         let before = restarts().await?;
         // -1: all but the first process, docker-init, which ends with its child, and the shell
-        // itself, which ends with the container. So the result of `exec` says nothing.
+        // itself, which ends with the container. So the exit code of `exec` means nothing.
         let _ = self.compose(&["exec", "-T", service, "sh", "-c", "kill -9 -1"]).await;
         let begun = Instant::now();
         while restarts().await? == before {

@@ -1,7 +1,8 @@
-//! `compose`: uses `compose.yaml` as a person would, step by step, and prints what each step took
-//! and showed. `integration/compose` finds or makes the Docker engine and the images, sets the
-//! variables that `docker compose` reads (`DOCKER_HOST`, `COMPOSE_FILE`, `COMPOSE_PROJECT_NAME`),
-//! and clears up after it. It never looks inside a container that a person could not look into.
+//! `compose`: uses `compose.yaml` as a person would, step by step, and prints the time and the
+//! result of each step. `integration/compose` finds or creates the Docker engine and the images,
+//! sets the variables that `docker compose` reads (`DOCKER_HOST`, `COMPOSE_FILE`,
+//! `COMPOSE_PROJECT_NAME`), and removes everything afterwards. This program uses only commands that
+//! a person could type.
 #![forbid(unsafe_code)]
 
 mod brokers;
@@ -22,30 +23,30 @@ use report::Report;
 #[derive(Debug, Parser)]
 #[command(name = "compose", version)]
 struct Options {
-    /// Also what takes long: every container killed, other settings, mail, three brokers
+    /// Also the long steps: every container killed, other settings, mail, three brokers
     #[arg(long)]
     all: bool,
-    /// Only what `integration/test` has time for: the first start, the tour, one crash, down and up
+    /// Only the steps of `integration/test`: the first start, the tour, one crash, down and up
     #[arg(long, conflicts_with_all = ["all", "part", "tour"])]
     short: bool,
     /// Only this part of --all
     #[arg(long, value_name = "PART")]
     part: Option<Part>,
-    /// Only the README's tour, on a system that runs; nothing is started or stopped
+    /// Only the README's tour, on a running system; starts and stops nothing
     #[arg(long)]
     tour: bool,
-    /// Leave the mail profile out
+    /// Leave out the mail profile
     #[arg(long)]
     without_mail: bool,
     /// The checkout
     #[arg(long, default_value = ".", value_name = "DIR")]
     root: PathBuf,
-    /// Where the table of the steps is written
+    /// The file for the table of the steps
     #[arg(long, default_value = ".millrace/compose/report.md", value_name = "FILE")]
     out: PathBuf,
 }
 
-/// What starts on empty volumes and drops them at its end.
+/// A part of the steps, which starts on empty volumes and deletes them at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     /// One broker, default settings
@@ -96,7 +97,7 @@ async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     if options.tour {
         return report.step("the README's tour, typed", readme::tour(&docker)).await;
     }
-    // What an earlier run may have left.
+    // An earlier run may have left containers.
     docker
         .clone()
         .with("COMPOSE_PROFILES", "*")

@@ -1,10 +1,10 @@
-//! The README's commands, typed as they stand there into a shell that knows nothing else.
+//! Runs the README's commands, exactly as printed, in a fresh shell.
 
 use anyhow::{Context as _, ensure};
 
 use crate::docker::Docker;
 
-/// The first `sh` block below the heading.
+/// Returns the first `sh` block below the heading.
 fn snippet(text: &str, heading: &str) -> anyhow::Result<String> {
     let (_, below) = text
         .split_once(&format!("\n## {heading}\n"))
@@ -17,7 +17,7 @@ fn snippet(text: &str, heading: &str) -> anyhow::Result<String> {
     Ok(commands.to_owned())
 }
 
-/// Types the commands below a heading into a fresh shell; what it prints.
+/// Runs the commands below a heading in a fresh shell and returns their output.
 pub(crate) async fn typed(docker: &Docker, heading: &str) -> anyhow::Result<String> {
     let text =
         std::fs::read_to_string(docker.root().join("README.md")).context("read README.md")?;
@@ -25,7 +25,7 @@ pub(crate) async fn typed(docker: &Docker, heading: &str) -> anyhow::Result<Stri
     docker.run("bash", &["--noprofile", "--norc", "-c", &commands]).await
 }
 
-/// Adds the products as "With Docker" says, and goes the tour.
+/// Adds the products as "With Docker" says, and runs the tour.
 pub(crate) async fn tour(docker: &Docker) -> anyhow::Result<String> {
     let stocked = typed(docker, "With Docker").await?;
     ensure!(

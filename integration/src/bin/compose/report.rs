@@ -1,18 +1,18 @@
-//! The steps of a run: each is printed when it is done, and all of them make a table. It judges
-//! nothing itself.
+//! The report of a run: it prints each step when it has ended, and all of them as a table. It
+//! decides nothing itself.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-/// What was done so far.
+/// The steps so far.
 pub(crate) struct Report {
     begun: Instant,
     rows: Vec<(String, Duration, String)>,
 }
 
 impl Report {
-    /// A report without a step.
+    /// Creates a report without a step.
     pub(crate) fn new() -> Self {
         Self { begun: Instant::now(), rows: Vec::new() }
     }

@@ -1,6 +1,6 @@
-//! People who order through nginx while things are done to the system, and the sums at the end:
-//! each order that was sent has one outcome, is confirmed, and has taken its pieces from stock
-//! once. An order that was not acknowledged is sent again with its `Idempotency-Key`.
+//! Customers who order through nginx while the system is disturbed, and the checks at the end: each
+//! order has one outcome, is confirmed, and has taken its pieces from stock once. An order that was
+//! not acknowledged is sent again with its `Idempotency-Key`.
 
 use std::{
     collections::BTreeSet,
@@ -19,18 +19,18 @@ use uuid::Uuid;
 
 use crate::docker::Docker;
 
-/// People who order at the same time.
+/// The number of customers who order at the same time.
 const PEOPLE: usize = 3;
-/// Between two orders of a person.
+/// The pause between two orders of a customer.
 const PAUSE: Duration = Duration::from_millis(150);
-/// How long an order is sent again until it is acknowledged, and how long a read model may lag.
+/// How long an order is repeated until it is acknowledged, and how long a read model may lag.
 const TRY_MAX: Duration = Duration::from_secs(120);
-/// How the gateway answers for an order that was rejected at its deadline.
+/// The status of an order that was rejected at its deadline.
 const DEADLINE_STATUS: u16 = 409;
 /// Pieces in stock.
 const PIECES: i64 = 1_000_000;
 
-/// A product, and somebody who buys it.
+/// A product, and a customer who buys it.
 #[derive(Clone)]
 pub(crate) struct Shop {
     admin: Arc<Client>,
@@ -41,7 +41,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// Opens a shop of its own at `host`, through nginx.
+    /// Adds a product and a customer of its own at `host`, through nginx.
     pub(crate) async fn open(docker: &Docker, host: &str) -> anyhow::Result<Self> {
         let url = format!("http://{host}:3000");
         let mark = Uuid::new_v4().simple().to_string();
@@ -61,14 +61,14 @@ impl Shop {
         Ok(Self { admin, ada, ada_login: (email, password), sku, sold: Arc::default() })
     }
 
-    /// The same shop after a while: logged in anew, as a token is valid for ten minutes.
+    /// Logs the customer in again, because a token is valid for ten minutes.
     pub(crate) async fn again(mut self, host: &str) -> anyhow::Result<Self> {
         let (email, password) = &self.ada_login;
         self.ada = Arc::new(log_in(&format!("http://{host}:3000"), email, password).await?);
         Ok(self)
     }
 
-    /// Orders once and waits for the confirmation; the order's id.
+    /// Orders once, waits for the confirmation, and returns the order's id.
     pub(crate) async fn order(&self) -> anyhow::Result<String> {
         self.buy(&Uuid::new_v4().to_string()).await?.context("the order met its deadline")
     }
@@ -79,8 +79,8 @@ impl Shop {
         Ok(order)
     }
 
-    /// Orders under a key; `None` if the order was rejected at its deadline of 30 s, as stock had
-    /// not been reserved until then.
+    /// Orders under a key. Returns `None` if the order was rejected at its deadline of 30 s,
+    /// because stock had not been reserved.
     async fn order_under(&self, key: &str) -> anyhow::Result<Option<String>> {
         let placed = done(|| self.ada.place_order(&[(&self.sku, 1)]).key(key)).await?;
         if placed.status == DEADLINE_STATUS {
@@ -90,14 +90,14 @@ impl Shop {
         Ok(Some(placed.location_id().context("an order without an address")?.to_owned()))
     }
 
-    /// The order is there and confirmed.
+    /// Checks that the order exists and is confirmed.
     pub(crate) async fn has(&self, order: &str) -> anyhow::Result<()> {
         let answer = done(|| self.ada.get(&format!("/v1/orders/{order}"))).await?;
         ensure!(answer.text("status") == Some("confirmed"), "order {order} is {}", answer.body);
         Ok(())
     }
 
-    /// People begin to order.
+    /// Lets the customers begin to order.
     pub(crate) fn busy(&self) -> Busy {
         let (stop, confirmed) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let people = (0..PEOPLE).map(|_| {
@@ -130,7 +130,7 @@ struct Order {
     took: Duration,
 }
 
-/// People who are ordering.
+/// Customers who are ordering.
 pub(crate) struct Busy {
     shop: Shop,
     people: Vec<JoinHandle<anyhow::Result<Vec<Order>>>>,
@@ -139,12 +139,12 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Waits until so many more orders are confirmed; how long that took.
+    /// Waits until this many more orders are confirmed; returns how long that took.
     pub(crate) async fn more(&self, orders: usize) -> anyhow::Result<Duration> {
         let (begun, wanted) = (Instant::now(), self.confirmed.load(Ordering::Relaxed) + orders);
         while self.confirmed.load(Ordering::Relaxed) < wanted {
             ensure!(begun.elapsed() < TRY_MAX, "no {orders} more orders in {TRY_MAX:?}");
-            // A person who ends before the stop has failed; `stop` tells why.
+            // A customer's task that ends before `stop` has failed; `stop` returns the error.
             if self.people.iter().all(JoinHandle::is_finished) {
                 break;
             }
@@ -153,7 +153,7 @@ impl Busy {
         Ok(begun.elapsed())
     }
 
-    /// Ends the orders and does the sums.
+    /// Ends the orders and checks the sums.
     pub(crate) async fn stop(self) -> anyhow::Result<Sums> {
         self.stop.store(true, Ordering::Relaxed);
         let mut orders = Vec::new();
@@ -163,7 +163,7 @@ impl Busy {
         let made = orders.iter().filter(|order| order.id.is_some()).count();
         let ids: BTreeSet<_> = orders.iter().filter_map(|order| order.id.as_ref()).collect();
         ensure!(ids.len() == made, "{made} orders were confirmed under {} ids", ids.len());
-        // Asked again, each key answers with its one order.
+        // A repetition under the same key returns the same order.
         for some in orders.chunks(8) {
             let again =
                 try_join_all(some.iter().map(|order| self.shop.order_under(&order.key))).await?;
@@ -189,11 +189,11 @@ impl Busy {
     }
 }
 
-/// What came of the orders: each was confirmed or rejected once, and asking again gives the same
-/// answer.
+/// The results of the orders: each was confirmed or rejected once, and a repetition returns the
+/// same answer.
 pub(crate) struct Sums {
     confirmed: usize,
-    /// At their deadline.
+    /// Orders that were rejected at their deadline.
     pub(crate) rejected: usize,
     pub(crate) longest: Duration,
 }
@@ -213,8 +213,8 @@ impl std::fmt::Display for Sums {
     }
 }
 
-/// Logs in, as soon as that works: the first admin is registered by a command that the gateway
-/// sends at its start.
+/// Logs in, and retries until that works: the gateway registers the first admin by a command at its
+/// start.
 async fn log_in(url: &str, email: &str, password: &str) -> anyhow::Result<Client> {
     let (visitor, begun) = (Client::new(url)?, Instant::now());
     loop {
@@ -230,21 +230,21 @@ async fn log_in(url: &str, email: &str, password: &str) -> anyhow::Result<Client
     }
 }
 
-/// Sends a request, as often as need be, until it is done.
+/// Sends a request until it is done.
 async fn done(request: impl Fn() -> Request) -> anyhow::Result<Answer> {
     let begun = Instant::now();
     loop {
         let answer = request().wait(10).send().await;
         match answer {
             Ok(answer) if [200, 201].contains(&answer.status) => return Ok(answer),
-            // Such an answer is final: it is the order's outcome.
+            // This response is final: it is the order's outcome.
             Ok(answer)
                 if answer.status == DEADLINE_STATUS && answer.text("code") == Some("deadline") =>
             {
                 return Ok(answer);
             }
-            // 202: not decided yet. 404: a read model that lags. 409: the first try is still on its
-            // way. Others of 4xx will not get better.
+            // 202: not decided yet. 404: a read model lags. 409: the first attempt is still in
+            // flight. Any other 4xx is final.
             Ok(answer)
                 if (400..500).contains(&answer.status)
                     && ![404, 409, 429].contains(&answer.status) =>

@@ -1,15 +1,16 @@
-//! What a person does with one broker: the first start, the README's tour, crashes, restarts,
-//! `down` and `up`, other settings, mail.
+//! The steps with one broker: the first start, the README's tour, crashes, restarts, `down` and
+//! `up`, other settings, mail.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use integration::stack::{INSTANCES, PROGRAMS};
 
 use crate::{docker::Docker, readme, report::Report, shop::Shop};
 
-/// How long orders may wait after a crash of one container.
+/// How long an order may wait after a crash of one container.
 const RESUME_MAX: Duration = Duration::from_secs(90);
-/// A password with all the characters that have a meaning in a URL.
+/// A password with all characters that have a meaning in a URL.
 const PASSWORD: &str = "p@ss#w/o:r d%?&$x";
 
 /// Starts everything and waits until all of it is healthy.
@@ -21,7 +22,7 @@ pub(crate) async fn up(docker: &Docker, extra: &[&str]) -> anyhow::Result<String
     Ok(format!("{} containers, all healthy", containers.len()))
 }
 
-/// Stops everything and drops the data.
+/// Stops everything and deletes the data.
 async fn dropped(docker: &Docker) -> anyhow::Result<String> {
     docker.compose(&["down", "-v"]).await?;
     let project = std::env::var("COMPOSE_PROJECT_NAME").unwrap_or_else(|_| "millrace".to_owned());
@@ -31,7 +32,7 @@ async fn dropped(docker: &Docker) -> anyhow::Result<String> {
     Ok("no container and no volume is left".to_owned())
 }
 
-/// The steps that `integration/test` has time for.
+/// The steps of `integration/test`.
 pub(crate) async fn short(docker: &Docker, report: &mut Report) -> anyhow::Result<()> {
     report.step("`docker compose up --build --wait`", up(docker, &["--build"])).await?;
     report.step("the README's tour, typed", readme::tour(docker)).await?;
@@ -53,31 +54,28 @@ pub(crate) async fn one_broker(
         .step("the same again, nothing changed", async {
             let before = ids(docker).await?;
             docker.compose(&["up", "-d", "--build", "--wait"]).await?;
-            ensure!(ids(docker).await? == before, "a container was made anew");
-            Ok("no container was made anew".to_owned())
+            ensure!(ids(docker).await? == before, "a container was created again");
+            Ok("no container was created again".to_owned())
         })
         .await?;
     report.step("the README's tour, typed", readme::tour(docker)).await?;
 
     let shop = Shop::open(docker, "localhost").await?;
     let order = shop.order().await?;
-    let mut crashing = vec!["order", "gateway-0"];
+    let mut crashing = vec!["order".to_owned(), "gateway-0".to_owned()];
     if all {
-        crashing.extend([
-            "user",
-            "notification",
-            "gateway-1",
-            "nginx",
-            "redis",
-            "mongo",
-            "postgres",
-            "prometheus",
-            "redpanda",
-        ]);
+        let started = PROGRAMS.iter().flat_map(|program| {
+            let numbers = (0..INSTANCES).filter(|number| program.starts_by_itself(*number));
+            numbers.map(|number| program.compose_service(number))
+        });
+        let others: Vec<_> = started.filter(|service| !crashing.contains(service)).collect();
+        crashing.extend(others);
+        let servers = ["nginx", "redis", "mongo", "postgres", "prometheus", "redpanda"];
+        crashing.extend(servers.map(str::to_owned));
     }
     for service in crashing {
         let name = format!("`{service}` killed (-9) while people order");
-        report.step(&name, crashed(docker, service)).await?;
+        report.step(&name, crashed(docker, &service)).await?;
     }
     report
         .step("`docker compose restart` while people order", async {
@@ -94,20 +92,23 @@ pub(crate) async fn one_broker(
         })
         .await?;
     report
-        .step("`gateway-0` made anew behind nginx, `gateway-1` stopped", renewed_gateway(docker))
+        .step(
+            "`gateway-0` created again behind nginx, `gateway-1` stopped",
+            renewed_gateway(docker),
+        )
         .await?;
     report.step("`docker compose down`, `up --wait`", down_and_up(docker, shop, &order)).await?;
     report.step("`docker compose down -v`", dropped(docker)).await
 }
 
-/// Stops everything, starts it on the same volumes, and looks for an order of before.
+/// Stops everything, starts it on the same volumes, and reads an earlier order.
 async fn down_and_up(docker: &Docker, shop: Shop, order: &str) -> anyhow::Result<String> {
     docker.compose(&["down"]).await?;
     let seen = up(docker, &[]).await?;
     let shop = shop.again("localhost").await?;
     shop.has(order).await?;
     shop.order().await?;
-    Ok(format!("{seen}; the order of before is there, and the next one is confirmed"))
+    Ok(format!("{seen}; the earlier order exists, and the next one is confirmed"))
 }
 
 async fn ids(docker: &Docker) -> anyhow::Result<Vec<String>> {
@@ -117,7 +118,7 @@ async fn ids(docker: &Docker) -> anyhow::Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Kills what runs in a container while people order.
+/// Kills the processes of a container under load.
 async fn crashed(docker: &Docker, service: &str) -> anyhow::Result<String> {
     let shop = Shop::open(docker, "localhost").await?;
     let busy = shop.busy();
@@ -130,13 +131,13 @@ async fn crashed(docker: &Docker, service: &str) -> anyhow::Result<String> {
     let sums = busy.stop().await?;
     ensure!(sums.rejected == 0, "orders met their deadline: {sums}");
     ensure!(sums.longest < RESUME_MAX, "an order waited for {:?}", sums.longest);
-    // A crash must not have taken others with it for good.
+    // A crash must not leave another container unhealthy.
     docker.healthy(&[]).await?;
     Ok(format!("restarted, healthy after {:.0} s; {sums}", healthy.as_secs_f64()))
 }
 
-/// A gateway gets a new container, and nginx, which runs on, has to find it: the other one is
-/// stopped.
+/// Creates a new container for a gateway and stops the other gateway: nginx, which is not
+/// restarted, has to find the new one.
 async fn renewed_gateway(docker: &Docker) -> anyhow::Result<String> {
     let shop = Shop::open(docker, "localhost").await?;
     let nginx = docker.compose(&["ps", "-q", "nginx"]).await?;

@@ -1,13 +1,15 @@
-//! The rule `api-versions`: clients negotiate what they would negotiate with Redpanda. It never
-//! offers a version that Kafka lacks.
+//! The rule `api-versions`: clients negotiate the versions that they would negotiate with Redpanda.
+//! It never offers a version that Kafka does not have.
 
 use anyhow::bail;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
-use super::super::{Exchange, Next, Plan, Request, table};
 use super::Rule;
+use crate::gate::plan::{Exchange, Next, Plan};
+use crate::gate::table;
+use crate::gate::wire::Request;
 
 pub(super) const RULE: Rule = Rule {
     name: "api-versions",
@@ -17,9 +19,9 @@ pub(super) const RULE: Rule = Rule {
              process_request and process_generic; src/v/kafka/server/connection_context.cc, process_one_request",
 };
 
-/// The API of a request that Redpanda serves; `None` for an ApiVersions request of a later version
-/// than Redpanda's, which it answers all the same. Any other request outside of Redpanda's table is
-/// an error.
+/// Returns the API of a request that Redpanda serves, or `None` for an ApiVersions request of a
+/// later version, which Redpanda answers nevertheless. Any other request outside of Redpanda's
+/// table is an error.
 pub(super) fn admitted(request: &Request) -> anyhow::Result<Option<ApiKey>> {
     let (Some(versions), Ok(api)) = (table::versions(request.key), ApiKey::try_from(request.key))
     else {
@@ -34,8 +36,8 @@ pub(super) fn admitted(request: &Request) -> anyhow::Result<Option<ApiKey>> {
     bail!("{}: Unsupported version {} for {api:?} API", RULE.name, request.version)
 }
 
-/// Asks Kafka for its versions. A version of ApiVersions that Redpanda lacks is answered in version
-/// 0 with the error.
+/// Asks Kafka for its versions. A version of ApiVersions that Redpanda does not have is answered in
+/// version 0 with an error.
 pub(super) fn plan(request: &Request) -> anyhow::Result<Plan> {
     let known =
         table::versions(request.key).is_some_and(|versions| request.version <= versions.max);
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn later_version_of_api_versions_is_answered_in_version_0_with_the_error() {
-        // No library encodes a version that is not there yet; only its header is read.
+        // No library encodes a version that does not exist yet; only its header is read.
         let mut frame =
             request(ApiKey::ApiVersions, 4, &ApiVersionsRequest::default()).frame().to_vec();
         frame[7] = 5;

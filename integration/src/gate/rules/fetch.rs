@@ -1,14 +1,16 @@
-//! The rule `committed-fetch-wait`: a reader of committed records may get what was committed only
-//! when its fetch has waited to its end. It is off unless asked for, because Redpanda does so
-//! sometimes and the gate does so always.
+//! The rule `committed-fetch-wait`: a fetch of committed records may return new ones only after its
+//! whole maximum wait. It is off by default, because Redpanda does so sometimes and the gate does
+//! so always.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 
-use super::super::{Exchange, Next, Plan, Request, Settings};
 use super::Rule;
+use crate::gate::plan::{Exchange, Next, Plan};
+use crate::gate::settings::Settings;
+use crate::gate::wire::Request;
 
 pub(super) const RULE: Rule = Rule {
     name: "committed-fetch-wait",
@@ -18,9 +20,9 @@ pub(super) const RULE: Rule = Rule {
     source: "src/v/raft/consensus.cc, the visible offset monitor; src/v/kafka/server/handlers/fetch.cc",
 };
 
-/// The number of READ_COMMITTED among the isolation levels.
+/// The isolation level READ_COMMITTED.
 const COMMITTED: i8 = 1;
-/// Fetches of a session cannot be sent twice.
+/// The epoch of a fetch outside of a session. A fetch of a session cannot be sent twice.
 const NO_SESSION: i32 = -1;
 
 pub(super) fn fetch(settings: &Settings, request: &Request) -> anyhow::Result<Plan> {

@@ -1,13 +1,15 @@
-//! The rules on timeouts: what Redpanda refuses by its cluster settings, which the gate takes as
-//! settings of its own.
+//! The rules on timeouts, which Redpanda limits by cluster settings. The gate has the same
+//! settings.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
     InitProducerIdRequest, InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, ProducerId,
 };
 
-use super::super::{Plan, Request, Settings};
 use super::Rule;
+use crate::gate::plan::Plan;
+use crate::gate::settings::Settings;
+use crate::gate::wire::Request;
 
 pub(super) const TRANSACTION_TIMEOUT: Rule = Rule {
     name: "transaction-timeout",
@@ -31,7 +33,8 @@ pub(super) const SESSION_TIMEOUT: Rule = Rule {
     source: "src/v/kafka/server/group_manager.cc, group_manager::join_group",
 };
 
-/// The refusal of a transactional producer's initialisation, if there is one.
+/// Returns the refusal of a transactional producer's initialisation, or `None` if Redpanda would
+/// accept it.
 pub(super) fn refuse_producer(
     settings: &Settings,
     request: &Request,

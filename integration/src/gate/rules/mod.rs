@@ -1,6 +1,5 @@
-//! Redpanda's rules that Kafka does not have, each with its name, its source in Redpanda's
-//! repository, and a test in its file. A rule sees decoded requests and responses only, never a
-//! socket.
+//! Redpanda's rules that Kafka does not have. Each has a name, a source in Redpanda's repository
+//! and a test in its file. A rule gets decoded requests and responses, never a socket.
 
 mod api_versions;
 mod fetch;
@@ -10,7 +9,9 @@ mod transactions;
 
 use kafka_protocol::messages::ApiKey;
 
-use super::{Gate, Plan, Request};
+use super::plan::Plan;
+use super::settings::Settings;
+use super::wire::Request;
 
 pub use transactions::Transactions;
 
@@ -21,8 +22,7 @@ pub struct Rule {
     pub name: &'static str,
     /// What Redpanda does.
     pub does: &'static str,
-    /// Where that is written: a file and function in Redpanda's repository, or a page of its
-    /// documentation.
+    /// The source: a file and function in Redpanda's repository, or a page of its documentation.
     pub source: &'static str,
 }
 
@@ -38,19 +38,18 @@ pub const RULES: &[Rule] = &[
     fetch::RULE,
 ];
 
-/// A known difference between Redpanda and what clients meet here, which the gate cannot or does
-/// not imitate.
+/// A known difference from Redpanda that the gate cannot or does not imitate.
 #[derive(Clone, Copy, Debug)]
 pub struct NotImitated {
     /// What Redpanda does.
     pub redpanda: &'static str,
-    /// Where that is written.
+    /// The source.
     pub source: &'static str,
-    /// What clients meet behind the gate, and why.
+    /// What clients get behind the gate, and why.
     pub here: &'static str,
 }
 
-/// What is known to differ behind the gate all the same.
+/// Every known difference that remains behind the gate.
 pub const NOT_IMITATED: &[NotImitated] = &[
     NotImitated {
         redpanda: "EndTxn is answered before the group's offsets are committed; OffsetFetch with require_stable answers \
@@ -110,20 +109,24 @@ pub const NOT_IMITATED: &[NotImitated] = &[
 ];
 
 /// Decides what is done with `request`.
-pub(super) fn plan(gate: &Gate, request: &Request) -> anyhow::Result<Plan> {
+pub(super) fn plan(
+    settings: &Settings,
+    transactions: &Transactions,
+    request: &Request,
+) -> anyhow::Result<Plan> {
     let Some(api) = api_versions::admitted(request)? else { return api_versions::plan(request) };
     match api {
         ApiKey::ApiVersions => api_versions::plan(request),
         ApiKey::AddPartitionsToTxn => transactions::add_partitions(request),
-        ApiKey::AddOffsetsToTxn => gate.transactions.add_offsets(request),
-        ApiKey::TxnOffsetCommit => gate.transactions.commit_offsets(request),
-        ApiKey::EndTxn => gate.transactions.end(request),
-        ApiKey::InitProducerId => gate.transactions.init_producer(&gate.settings, request),
-        ApiKey::JoinGroup => limits::join_group(&gate.settings, request),
+        ApiKey::AddOffsetsToTxn => transactions.add_offsets(request),
+        ApiKey::TxnOffsetCommit => transactions.commit_offsets(request),
+        ApiKey::EndTxn => transactions.end(request),
+        ApiKey::InitProducerId => transactions.init_producer(settings, request),
+        ApiKey::JoinGroup => limits::join_group(settings, request),
         ApiKey::CreateTopics => topics::create(request),
         ApiKey::AlterConfigs => topics::alter(request),
         ApiKey::IncrementalAlterConfigs => topics::alter_incrementally(request),
-        ApiKey::Fetch => fetch::fetch(&gate.settings, request),
+        ApiKey::Fetch => fetch::fetch(settings, request),
         _ => Ok(Plan::Pass),
     }
 }
@@ -137,7 +140,7 @@ pub(super) mod tests {
     use super::*;
     use crate::gate::{Exchange, Next, wire};
 
-    /// A request as a client sends it.
+    /// Makes a request as a client sends it.
     pub(in crate::gate) fn request<T: Encodable + HeaderVersion>(
         api: ApiKey,
         version: i16,
@@ -152,13 +155,13 @@ pub(super) mod tests {
         Request::of(frame).expect("a request")
     }
 
-    /// The response that the gate gives by itself.
+    /// The response of the gate itself.
     pub(in crate::gate) fn answered<T: Decodable + HeaderVersion>(plan: Plan, version: i16) -> T {
         let Plan::Answer(response) = plan else { panic!("the gate does not answer by itself") };
         wire::read_response(version, &response).expect("a response")
     }
 
-    /// What Kafka is asked, and the rule that waits for its response.
+    /// The request to Kafka, and the rule that looks at its response.
     pub(in crate::gate) fn asked(plan: Plan) -> (Bytes, Box<dyn Exchange>) {
         let Plan::Exchange { request, exchange, .. } = plan else {
             panic!("no rule looks at the response")
@@ -166,7 +169,7 @@ pub(super) mod tests {
         (request, exchange)
     }
 
-    /// What the client gets when Kafka answers `response`.
+    /// The response to the client.
     pub(in crate::gate) fn responded<T: Decodable + HeaderVersion>(next: Next, version: i16) -> T {
         let Next::Respond(response) = next else { panic!("Kafka is asked again") };
         wire::read_response(version, &response).expect("a response")

@@ -1,21 +1,21 @@
-//! The gate before the brokers, which makes Kafka answer as Redpanda does. It is one process for
-//! all of them, since the rules on transactions need what was sent to any of them: to each
-//! transaction's coordinator and each group's. It listens where clients look for the brokers, with
-//! the cluster settings of `redpanda/broker.yaml`, and rewrites no address.
+//! The gate in front of the brokers, which makes Kafka answer as Redpanda does. One process serves
+//! all brokers, because the rules on transactions need the requests to the coordinators of the
+//! transaction and of the group. It listens at the addresses that the brokers advertise, has the
+//! cluster settings of `redpanda/broker.yaml`, and rewrites no address.
 
 use std::ffi::OsString;
 
-use super::Context;
+use super::Setup;
 use crate::stack::ports::Broker;
-use crate::stack::{Kind, Part, Ready, StackError};
+use crate::stack::{Part, PartKind, Ready, StackError};
 
-/// The cluster settings that are settings of the gate too, by the same names.
+/// The cluster settings that the gate has too, under the same names.
 const SETTINGS: [&str; 3] =
     ["transaction_max_timeout_ms", "group_min_session_timeout_ms", "group_max_session_timeout_ms"];
 
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let brokers = context.ports.brokers();
-    let mut command = crate::command![context.layout.bin("gate")?];
+pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
+    let brokers = setup.ports.brokers();
+    let mut command = crate::command![setup.layout.bin("gate")?];
     for broker in &brokers {
         let mut pairs = vec![(&broker.advertised, &broker.behind_gate)];
         pairs.extend(broker.proxied.as_ref().map(|proxied| (&proxied.at, &proxied.behind_gate)));
@@ -23,12 +23,12 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
             command.extend(crate::command!["--listen", format!("{listen}={upstream}")]);
         }
     }
-    command.extend(cluster_settings(context)?);
-    let bootstrap = context.ports.bootstrap();
-    Ok(Part::new("gate", Kind::Server, 2, command, ready(&brokers)).at(bootstrap))
+    command.extend(cluster_settings(setup)?);
+    let bootstrap = setup.ports.bootstrap();
+    Ok(Part::new("gate", PartKind::Server, 2, command, ready(&brokers)).at(bootstrap))
 }
 
-/// It is ready when each broker names all of them to a client through it.
+/// The gate is ready when a client gets the addresses of all brokers from each of them through it.
 fn ready(brokers: &[Broker]) -> Ready {
     let question = |asked: &Broker| {
         let names = brokers
@@ -42,9 +42,10 @@ fn ready(brokers: &[Broker]) -> Ready {
     Ready::Command(crate::command!["sh", "-c", questions])
 }
 
-/// What `redpanda/broker.yaml` sets, as options; the gate has Redpanda's defaults for the rest.
-fn cluster_settings(context: &Context) -> Result<Vec<OsString>, StackError> {
-    let path = context.layout.root.join("redpanda/broker.yaml");
+/// The settings of `redpanda/broker.yaml` as options. For the others the gate has Redpanda's
+/// defaults.
+fn cluster_settings(setup: &Setup) -> Result<Vec<OsString>, StackError> {
+    let path = setup.layout.root.join("redpanda/broker.yaml");
     let text = std::fs::read_to_string(&path).map_err(StackError::file("read", &path))?;
     Ok(options(&text))
 }

@@ -1,41 +1,38 @@
-//! Apache Kafka (KRaft, one broker or three) in Redpanda's place: it speaks the same protocol.
-//! Topics are never created by use, groups form without delay, and the internal topics have few
-//! partitions. Of three brokers each is a controller too and holds a replica of everything, and a
-//! write is acknowledged when two have it. Behind the gate a broker listens on an inner port and
-//! advertises the gate's; what brokers ask of each other never goes through the gate.
+//! Apache Kafka (KRaft, one broker or three) instead of Redpanda: it has the same protocol. Topics
+//! are never created by use, groups form without delay, and the internal topics have few
+//! partitions. Each of three brokers is a controller too and has a replica of everything, and a
+//! write is acknowledged when two have it. Behind the gate a broker listens on an internal port and
+//! advertises the gate's. Requests between brokers never go through the gate.
 
-use super::{Context, java, links, make, write};
+use nix::sys::signal::Signal;
+
+use super::{Setup, java, links, make, write};
 use crate::stack::ports::{Broker, numbered};
-use crate::stack::{Kind, Part, Ready, StackError, Step};
+use crate::stack::{Part, PartKind, Ready, StackError, Step};
 
-/// Any 16 bytes in base64; clusters never meet.
+/// Any 16 bytes in base64: no two clusters ever connect to each other.
 const CLUSTER_ID: &str = "bWlsbHJhY2UtbmF0aXZlMQ";
 
-/// The heap of the only broker, and of each of several.
+/// The heap of a single broker, and of each of several.
 const HEAP_MB: [u32; 2] = [768, 512];
 
 /// Every broker, behind the gate when `gated`. Each is a controller too, and has its own data.
-pub(super) fn parts(context: &Context, gated: bool) -> Result<Vec<Part>, StackError> {
-    let brokers = context.ports.brokers();
-    brokers.iter().map(|broker| part(context, broker, &brokers, gated)).collect()
+pub(super) fn parts(setup: &Setup, gated: bool) -> Result<Vec<Part>, StackError> {
+    let brokers = setup.ports.brokers();
+    brokers.iter().map(|broker| part(setup, broker, &brokers, gated)).collect()
 }
 
-fn part(
-    context: &Context,
-    broker: &Broker,
-    all: &[Broker],
-    gated: bool,
-) -> Result<Part, StackError> {
+fn part(setup: &Setup, broker: &Broker, all: &[Broker], gated: bool) -> Result<Part, StackError> {
     let (id, name) = (broker.id, broker.name());
-    let data = context.layout.data.join(numbered("kafka", id));
+    let data = setup.layout.data.join(numbered("kafka", id));
     make(&data)?;
-    let config = context.layout.configs().join(numbered("kafka", id) + ".properties");
+    let config = setup.layout.configs().join(numbered("kafka", id) + ".properties");
     let address = if gated { &broker.behind_gate } else { &broker.advertised }.clone();
     let proxied = broker.proxied.as_ref().map(|proxied| {
         let at = if gated { &proxied.behind_gate } else { &proxied.at };
         (at.clone(), proxied.proxy.clone())
     });
-    // Brokers find each other by names, where each has a link to the others.
+    // Several brokers find each other by names, so that each can have links to the others.
     let among_peers = |id: usize, address: &str| match (all.len(), address.rsplit_once(':')) {
         (2.., Some((_, port))) => format!("{}:{port}", links::host(id)),
         _ => address.to_owned(),
@@ -52,13 +49,13 @@ fn part(
     };
     let voters: Vec<_> = all.iter().map(voter).collect();
     let mut text = properties(&listeners, id, &voters, &data.display().to_string());
-    if let Some(secured) = &context.secured {
+    if let Some(secured) = &setup.secured {
         text += &secured.broker_properties(&address, inner, &broker.controller)?;
     }
     write(&config, &text)?;
 
     let heap_mb = HEAP_MB[usize::from(all.len() > 1)];
-    let mut base = java(heap_mb, &[context.layout.jars("kafka").join("*")])?;
+    let mut base = java(heap_mb, &[setup.layout.jars("kafka").join("*")])?;
     base.extend(crate::command![
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -66,7 +63,7 @@ fn part(
         "-Dorg.slf4j.simpleLogger.log.kafka.server=info",
     ]);
     if all.len() > 1 {
-        base.push(format!("-Djdk.net.hosts.file={}", links::hosts(context, broker, all)?).into());
+        base.push(format!("-Djdk.net.hosts.file={}", links::hosts(setup, broker, all)?).into());
     }
     let mut format = base.clone();
     format.extend(crate::command![
@@ -78,16 +75,22 @@ fn part(
         "--config",
         &config,
     ]);
-    if let Some(secured) = &context.secured {
+    if let Some(secured) = &setup.secured {
         format.extend(secured.scram_users()?);
     }
     base.extend(crate::command!["kafka.Kafka", &config]);
 
-    // It listens long before it serves: it is ready when it names itself to a client, past the
-    // gate.
+    // A broker listens long before it serves. It is ready when it gives a client, not through the
+    // gate, its own address.
     let question = format!("kcat -b {inner} -L -m 2 | grep -q 'broker {id} at'");
     let ready = Ready::Command(crate::command!["sh", "-c", question]);
-    let mut part = Part::new(name, Kind::Server, 1, base, ready).at(address);
+    let mut part = Part::new(name, PartKind::Server, 1, base, ready).at(address);
+    if all.len() > 1 {
+        // Each broker asks the controllers before it stops. When two of three have stopped, the
+        // last waits for minutes for a quorum that never comes. Only `run` has several brokers, and
+        // it throws their data away.
+        part.stop_with_all = Some(Signal::SIGKILL);
+    }
     part.before = vec![Step {
         what: "format the broker's storage",
         unless: Some(data.join("bootstrap.checkpoint")),
@@ -97,11 +100,11 @@ fn part(
     Ok(part)
 }
 
-/// Where the broker listens, and what it advertises.
+/// The addresses at which a broker listens, and those that it advertises.
 struct Listeners<'a> {
     address: &'a str,
     advertised: &'a str,
-    /// For the broker itself and for asking whether it serves.
+    /// For the other brokers, and for the check whether it serves.
     inner: &'a str,
     controller: &'a str,
     proxied: Option<(String, String)>,
@@ -129,14 +132,14 @@ inter.broker.listener.name=INNER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 
-# Topics are declared in redpanda/topics.yaml; a name mistyped must not make one.
+# Topics are declared in redpanda/topics.yaml; a mistyped name must not create one.
 auto.create.topics.enable=false
-# A killed broker is let in again when its old session is over.
+# A broker that was killed is admitted again when its old session has ended.
 broker.session.timeout.ms=6000
 broker.heartbeat.interval.ms=1000
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=6000
-# Positions of groups outlive a long holiday of the developer.
+# Offsets of groups survive weeks without a start.
 offsets.retention.minutes=525600
 offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
@@ -146,7 +149,7 @@ transaction.state.log.num.partitions=4
 transaction.max.timeout.ms=900000
 default.replication.factor={replicas}
 min.insync.replicas={in_sync_min}
-# Leaders move when something happens to them, and never by themselves.
+# Leaders move when a broker fails or a test moves them, never by themselves.
 auto.leader.rebalance.enable=false
 num.network.threads=2
 num.io.threads=4

@@ -1,26 +1,26 @@
-//! What connects each of several brokers with the others: a process of its own, through which goes
-//! all that other brokers and controllers say to it and all that it says to them. Stopped, it cuts
-//! the broker off from its peers, while clients still reach it. Each broker finds the others by
-//! names that its own hosts file turns into addresses of its own link.
+//! The links between several brokers. Each broker has a relay process for all connections to and
+//! from the other brokers and controllers. A test that stops this process cuts the broker off from
+//! its peers, while clients still reach it. Each broker finds the others by names, which its own
+//! hosts file maps to addresses of its relay.
 
-use super::{Context, write};
+use super::{Setup, write};
 use crate::gate::Listener;
 use crate::stack::ports::{Broker, numbered};
-use crate::stack::{Kind, Part, Ready, StackError};
+use crate::stack::{Part, PartKind, Ready, StackError};
 
-/// The name of broker `id`, for brokers alone.
+/// The host name of broker `id`, which only brokers know.
 pub(super) fn host(id: usize) -> String {
     format!("broker-{id}.peers")
 }
 
-/// The links of all brokers.
-pub(super) fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
-    let brokers = context.ports.brokers();
-    brokers.iter().map(|broker| part(context, broker, &brokers)).collect()
+/// The relays of all brokers.
+pub(super) fn parts(setup: &Setup) -> Result<Vec<Part>, StackError> {
+    let brokers = setup.ports.brokers();
+    brokers.iter().map(|broker| part(setup, broker, &brokers)).collect()
 }
 
-fn part(context: &Context, broker: &Broker, all: &[Broker]) -> Result<Part, StackError> {
-    let mut command = crate::command![context.layout.bin("gate")?];
+fn part(setup: &Setup, broker: &Broker, all: &[Broker]) -> Result<Part, StackError> {
+    let mut command = crate::command![setup.layout.bin("gate")?];
     let relays = relays(broker, all);
     let first = relays.first().map(|relay| relay.listen.to_string()).unwrap_or_default();
     for Listener { listen, upstream } in &relays {
@@ -28,33 +28,29 @@ fn part(context: &Context, broker: &Broker, all: &[Broker]) -> Result<Part, Stac
     }
     let ready = Ready::Tcp(first);
     let peers = format!("between {} and the other brokers", broker.name());
-    Ok(Part::new(numbered("link", broker.id), Kind::Server, 0, command, ready).at(peers))
+    Ok(Part::new(numbered("link", broker.id), PartKind::Server, 0, command, ready).at(peers))
 }
 
-/// Writes the hosts file of a broker and returns its path: its own name is loopback, the others'
-/// are its link.
-pub(super) fn hosts(
-    context: &Context,
-    broker: &Broker,
-    all: &[Broker],
-) -> Result<String, StackError> {
+/// Writes the hosts file of a broker and returns its path. The broker's own name is loopback; the
+/// names of the others are its relay.
+pub(super) fn hosts(setup: &Setup, broker: &Broker, all: &[Broker]) -> Result<String, StackError> {
     let address = |other: &Broker| match other.id == broker.id {
         true => "127.0.0.1".to_owned(),
         false => out_of(broker, other),
     };
     let lines: String =
         all.iter().map(|other| format!("{} {}\n", address(other), host(other.id))).collect();
-    let path = context.layout.configs().join(numbered("kafka", broker.id) + ".hosts");
+    let path = setup.layout.configs().join(numbered("kafka", broker.id) + ".hosts");
     write(&path, &format!("127.0.0.1 localhost\n{lines}"))?;
     Ok(path.display().to_string())
 }
 
-/// Where the link of `from` takes what it says to `to`.
+/// The address of the relay of `from` for connections to `to`.
 fn out_of(from: &Broker, to: &Broker) -> String {
     format!("127.1.{}.{}", from.id, to.id)
 }
 
-/// Where the link of `to` takes what `from`'s link has for it.
+/// The address of the relay of `to` for connections from the relay of `from`.
 fn into(from: &Broker, to: &Broker) -> String {
     format!("127.2.{}.{}", from.id, to.id)
 }

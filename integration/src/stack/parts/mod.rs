@@ -1,6 +1,5 @@
-//! All parts of the stack, in the order in which they start. Each file knows one program; what it
-//! writes into the data folder's `config/` is written anew at each start, so nothing there is worth
-//! editing.
+//! All parts of the stack. Each file describes one program. It writes the program's configuration
+//! into `config/` of the data folder at each start, so edits there are lost.
 
 mod gate;
 mod kafka;
@@ -20,48 +19,48 @@ use super::{Layout, Part, Ports, Secrets, Secured, StackError};
 
 pub use services::{environment, parts as processes};
 
-/// What every part may need to know.
+/// Everything that a part may depend on.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub struct Setup {
     /// The folders.
     pub layout: Layout,
     /// The ports.
     pub ports: Ports,
     /// The secrets.
     pub secrets: Secrets,
-    /// What a stack with TLS, users and access rules has besides.
+    /// The files of a stack with TLS, users and access rules, if it is one.
     pub secured: Option<Secured>,
 }
 
-/// The servers, and unless `servers_only` the services too. With `redpanda_rules` the gate stands
-/// before the broker.
+/// The servers and, unless `servers_only`, Millrace's own processes. With `redpanda_rules` the gate
+/// is in front of the brokers.
 pub fn all(
-    context: &Context,
+    setup: &Setup,
     servers_only: bool,
     redpanda_rules: bool,
 ) -> Result<Vec<Part>, StackError> {
     let mut parts = vec![
-        postgres::part(context)?,
-        redis::part(context)?,
-        mongo::part(context)?,
-        registry::part(context)?,
-        nginx::part(context)?,
-        prometheus::part(context)?,
+        postgres::part(setup)?,
+        redis::part(setup)?,
+        mongo::part(setup)?,
+        registry::part(setup)?,
+        nginx::part(setup)?,
+        prometheus::part(setup)?,
     ];
-    parts.extend(kafka::parts(context, redpanda_rules)?);
-    if context.ports.brokers().len() > 1 {
-        parts.extend(links::parts(context)?);
+    parts.extend(kafka::parts(setup, redpanda_rules)?);
+    if setup.ports.brokers().len() > 1 {
+        parts.extend(links::parts(setup)?);
     }
     if redpanda_rules {
-        parts.push(gate::part(context)?);
+        parts.push(gate::part(setup)?);
     }
     if !servers_only {
-        parts.extend(services::parts(context)?);
+        parts.extend(services::parts(setup)?);
     }
     Ok(parts)
 }
 
-/// The program `name` from the path or from where Debian keeps servers.
+/// Finds the program `name` in the path or in Debian's folders for servers.
 fn program(name: &str) -> Result<PathBuf, StackError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut dirs: Vec<_> = std::env::split_paths(&path).collect();
@@ -74,8 +73,8 @@ fn program(name: &str) -> Result<PathBuf, StackError> {
     })
 }
 
-/// The start of a Java command line: a small heap, and a compiler that is quick rather than clever,
-/// unless `MILLRACE_JVM` has other options in place of the latter.
+/// The beginning of a Java command line: a small heap, and options for a quick start, which
+/// `MILLRACE_JVM` replaces.
 fn java(heap_mb: u32, class_path: &[PathBuf]) -> Result<Vec<OsString>, StackError> {
     for entry in class_path {
         let dir = entry.parent().unwrap_or(entry);

@@ -1,21 +1,21 @@
-//! mongo-java-server in MongoDB's place: the wire protocol over an H2 file. It has no transactions,
-//! no pipeline updates and no bulk API, so nothing that works here proves that those do.
+//! mongo-java-server instead of MongoDB: MongoDB's protocol over an H2 file. It has no
+//! transactions, no pipeline updates and no bulk API, so no test here proves anything about those.
 
-use super::{Context, java, make};
-use crate::stack::{Kind, Part, Ready, StackError};
+use super::{Setup, java, make};
+use crate::stack::{Part, PartKind, Ready, StackError};
 
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let data = context.layout.data.join("mongo");
+pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
+    let data = setup.layout.data.join("mongo");
     make(&data)?;
-    let mut command = java(384, &[context.layout.jars("mongo").join("*")])?;
+    let mut command = java(384, &[setup.layout.jars("mongo").join("*")])?;
     command.extend(crate::command![
-        context.layout.root.join("integration/mongo/MongoServer.java"),
-        context.ports.of("mongo").to_string(),
+        setup.layout.root.join("integration/mongo/MongoServer.java"),
+        setup.ports.of("mongo").to_string(),
         data.join("mongo.h2"),
     ]);
-    let address = context.ports.at("mongo");
-    if let Some(secured) = &context.secured {
+    let address = setup.ports.at("mongo");
+    if let Some(secured) = &setup.secured {
         command.extend(crate::command!["127.0.0.1", secured.cert(), secured.key()]);
     }
-    Ok(Part::new("mongo", Kind::Server, 1, command, Ready::Tcp(address.clone())).at(address))
+    Ok(Part::new("mongo", PartKind::Server, 1, command, Ready::Tcp(address.clone())).at(address))
 }

@@ -1,28 +1,28 @@
-//! One nginx for two jobs: the balancer over the gateways, from the same files as compose's, and
-//! Apicurio's Confluent API at the root path of the registry's port. What it writes is in the data
-//! folder.
+//! One nginx for two purposes: it balances over the gateways, from the same files as in compose,
+//! and it serves Apicurio's Confluent API at the root path of the registry's port. It writes into
+//! the data folder only.
 
-use super::{Context, make, program, registry, write};
+use super::{Setup, make, program, registry, write};
 use crate::stack::ports::local;
-use crate::stack::{Kind, Part, Ready, StackError};
+use crate::stack::{Part, PartKind, Ready, StackError};
 
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let dir = context.layout.data.join("nginx");
+pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
+    let dir = setup.layout.data.join("nginx");
     make(&dir)?;
-    let configs = context.layout.configs();
-    let template = context.layout.root.join("gateway/nginx.conf.template");
+    let configs = setup.layout.configs();
+    let template = setup.layout.root.join("gateway/nginx.conf.template");
     let balancer =
         std::fs::read_to_string(&template).map_err(StackError::file("read", &template))?;
-    let http = local(context.ports.outer.http_port);
+    let http = local(setup.ports.public.http_port);
     let balancer = balancer
         .replace("${BALANCER_LISTEN}", &http)
-        .replace("${GATEWAY_0}", &context.ports.at("gateway-0"))
-        .replace("${GATEWAY_1}", &context.ports.at("gateway-1"));
+        .replace("${GATEWAY_0}", &setup.ports.at("gateway-0"))
+        .replace("${GATEWAY_1}", &setup.ports.at("gateway-1"));
     write(&configs.join("balancer.conf"), &balancer)?;
     let main = configs.join("nginx.conf");
-    let bounds = context.layout.root.join("gateway/nginx.main.conf");
-    let registry = local(context.ports.outer.registry_port);
-    let (scheme, encryption) = match &context.secured {
+    let bounds = setup.layout.root.join("gateway/nginx.main.conf");
+    let registry = local(setup.ports.public.registry_port);
+    let (scheme, encryption) = match &setup.secured {
         None => ("", String::new()),
         Some(secured) => {
             let (users, lines) = secured.registry()?;
@@ -46,7 +46,8 @@ http {{
     scgi_temp_path {dir}/scgi;
     include {balancer};
 
-    # Schema registry: Confluent's API at the root, where clients and rpk expect it. The path goes on as it came, escapes and all.
+    # Schema registry: Confluent's API at the root, where clients and rpk expect it. The path is
+    # passed unchanged, with its escapes.
     server {{
         listen {registry}{scheme};
 {encryption}        client_max_body_size 1m;
@@ -61,11 +62,11 @@ http {{
         dir = dir.display(),
         bounds = bounds.display(),
         balancer = configs.join("balancer.conf").display(),
-        apicurio = context.ports.at("apicurio"),
+        apicurio = setup.ports.at("apicurio"),
         api = registry::API,
     );
     write(&main, &text)?;
     let command = crate::command![program("nginx")?, "-e", "stderr", "-p", &dir, "-c", &main];
     let shown = format!("http://{http}, registry http://{registry}");
-    Ok(Part::new("nginx", Kind::Server, 2, command, Ready::Tcp(http)).at(shown))
+    Ok(Part::new("nginx", PartKind::Server, 2, command, Ready::Tcp(http)).at(shown))
 }

@@ -1,26 +1,25 @@
-//! A PostgreSQL cluster of the stack's own, apart from any that the machine runs: one database for
-//! the services, one for the registry. It listens on loopback without passwords, as its data is a
-//! developer's.
+//! A PostgreSQL cluster that only the stack uses, with one database for the services and one for
+//! the registry. It listens on loopback without passwords, because it has a developer's data.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 
-use super::{Context, make, program};
-use crate::stack::{Kind, Part, Ready, StackError, Step};
+use super::{Setup, make, program};
+use crate::stack::{Part, PartKind, Ready, StackError, Step};
 
-/// Makes what is not there yet; run at each start.
+/// Creates the role and the databases that do not exist yet; run at each start.
 const DATABASES: &str = r"
 SELECT 'CREATE ROLE millrace LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'millrace')\gexec
 SELECT format('CREATE DATABASE %I OWNER millrace', name) FROM (VALUES ('millrace'), ('registry')) AS wanted (name)
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name)\gexec
 ";
 
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let (data, user) = context.layout.postgres()?;
+pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
+    let (data, user) = setup.layout.postgres()?;
     let bin = bin()?;
-    let port = context.ports.of("postgres").to_string();
+    let port = setup.ports.of("postgres").to_string();
     let mut server = crate::command![
         bin.join("postgres"),
         "-D",
@@ -29,7 +28,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         &port,
         "-c",
         "listen_addresses=127.0.0.1",
-        // Paths of Unix sockets are short, the data folder's may not be.
+        // The path of a Unix socket must be short, and the data folder's may be long.
         "-c",
         "unix_socket_directories=",
         "-c",
@@ -37,7 +36,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         "-c",
         "max_connections=200",
     ];
-    if let Some(secured) = &context.secured {
+    if let Some(secured) = &setup.secured {
         let dir = data.with_file_name("postgres-tls");
         make(&dir)?;
         let (cert, key) = secured.for_user(&dir, user.as_ref())?;
@@ -61,15 +60,15 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     let mut psql = client("psql");
     psql.extend(crate::command!["-X", "-q", "-v", "ON_ERROR_STOP=1"]);
 
-    let address = context.ports.at("postgres");
+    let address = setup.ports.at("postgres");
     let mut part =
-        Part::new("postgres", Kind::Server, 1, server, Ready::Command(client("pg_isready")))
+        Part::new("postgres", PartKind::Server, 1, server, Ready::Command(client("pg_isready")))
             .at(address);
     part.user = user;
-    // SIGTERM would wait for every client to leave.
+    // On SIGTERM it would wait until every client has disconnected.
     part.stop = Signal::SIGINT;
     part.before = vec![Step {
-        what: "make PostgreSQL's files",
+        what: "create PostgreSQL's files",
         unless: Some(data.join("PG_VERSION")),
         command: crate::command![
             bin.join("initdb"),
@@ -86,7 +85,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         stdin: String::new(),
     }];
     part.after = vec![Step {
-        what: "make the databases",
+        what: "create the databases",
         unless: None,
         command: psql,
         stdin: DATABASES.to_owned(),
@@ -94,7 +93,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
     Ok(part)
 }
 
-/// Debian keeps the servers of each major version apart; the newest one with a client is used.
+/// Debian has a folder for each major version; this returns the newest that has a client.
 fn bin() -> Result<PathBuf, StackError> {
     let dirs = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = dirs

@@ -1,33 +1,25 @@
-//! Prometheus with the configuration and rules of `grafana/prometheus`, the same that compose
-//! mounts. Only the targets differ: they are written here, as compose's stand beside the shared
-//! file.
+//! Prometheus with the configuration and rules of `grafana/prometheus`, which compose mounts too.
+//! Only the targets differ: this file writes them, and compose has its own in
+//! `targets/compose.json`.
 
-use super::{Context, make, program, write};
+use super::{Setup, make, program, write};
 use crate::stack::ports::local;
-use crate::stack::{Kind, Part, Ready, StackError};
+use crate::stack::{PROGRAMS, Part, PartKind, Ready, StackError};
 
-/// The processes with metrics, by job.
-const TARGETS: [(&str, &[&str]); 4] = [
-    ("user", &["user-0", "user-1"]),
-    ("order", &["order-0", "order-1"]),
-    ("notification", &["notification-0", "notification-1"]),
-    ("gateway", &["gateway-0", "gateway-1"]),
-];
-
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let data = context.layout.data.join("prometheus");
-    let source = context.layout.root.join("grafana/prometheus");
-    let config = context.layout.configs().join("prometheus");
+pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
+    let data = setup.layout.data.join("prometheus");
+    let source = setup.layout.root.join("grafana/prometheus");
+    let config = setup.layout.configs().join("prometheus");
     make(&data)?;
-    // Anew each time, so that a rule removed from the checkout is gone here too.
+    // Copied anew at each start, so that a rule removed from the checkout is gone here too.
     let _ = std::fs::remove_dir_all(&config);
     make(&config.join("rules"))?;
     make(&config.join("targets"))?;
     copy_all(&source, &config)?;
     copy_all(&source.join("rules"), &config.join("rules"))?;
-    write(&config.join("targets/millrace.json"), &targets(context))?;
+    write(&config.join("targets/millrace.json"), &targets(setup))?;
 
-    let address = local(context.ports.outer.prometheus_port);
+    let address = local(setup.ports.public.prometheus_port);
     let command = crate::command![
         program("prometheus")?,
         format!("--config.file={}", config.join("prometheus.yml").display()),
@@ -36,7 +28,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         format!("--web.listen-address={address}"),
     ];
     let ready = Ready::Http(format!("http://{address}/-/ready"));
-    Ok(Part::new("prometheus", Kind::Server, 2, command, ready).at(format!("http://{address}")))
+    Ok(Part::new("prometheus", PartKind::Server, 2, command, ready).at(format!("http://{address}")))
 }
 
 fn copy_all(from: &std::path::Path, to: &std::path::Path) -> Result<(), StackError> {
@@ -48,19 +40,18 @@ fn copy_all(from: &std::path::Path, to: &std::path::Path) -> Result<(), StackErr
     Ok(())
 }
 
-fn targets(context: &Context) -> String {
-    let group = |(job, instances): &(&str, &[&str])| {
-        // A second instance that nobody started would only be an alert.
-        let autostarted = instances.iter().filter(|name| *job == "gateway" || name.ends_with("-0"));
-        autostarted
-            .map(|name| {
-                serde_json::json!({
-                    "targets": [context.ports.inner_http(name)],
-                    "labels": { "job": job, "instance": name },
-                })
+fn targets(setup: &Setup) -> String {
+    // An instance that is not started would only raise an alert.
+    let instances = PROGRAMS
+        .iter()
+        .flat_map(|program| program.started().map(move |instance| (program.name, instance)));
+    let groups: Vec<_> = instances
+        .map(|(job, instance)| {
+            serde_json::json!({
+                "targets": [setup.ports.inner_http(&instance)],
+                "labels": { "job": job, "instance": instance },
             })
-            .collect::<Vec<_>>()
-    };
-    let groups: Vec<_> = TARGETS.iter().flat_map(group).collect();
+        })
+        .collect();
     serde_json::to_string_pretty(&groups).unwrap_or_default()
 }

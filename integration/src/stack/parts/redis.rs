@@ -1,13 +1,13 @@
-//! Redis, with its append-only file on: a restart finds what was there. It is never trusted to;
-//! what it holds can be rebuilt.
+//! Redis with its append-only file, so that a restart finds its data. Nothing relies on that:
+//! everything in Redis can be rebuilt.
 
-use super::{Context, make, program};
-use crate::stack::{Kind, Part, Ready, StackError};
+use super::{Setup, make, program};
+use crate::stack::{Part, PartKind, Ready, StackError};
 
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let data = context.layout.data.join("redis");
+pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
+    let data = setup.layout.data.join("redis");
     make(&data)?;
-    let (port, address) = (context.ports.of("redis").to_string(), context.ports.at("redis"));
+    let (port, address) = (setup.ports.of("redis").to_string(), setup.ports.at("redis"));
     let mut command = crate::command![
         program("redis-server")?,
         "--bind",
@@ -19,7 +19,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         "--save",
         "",
     ];
-    let ready = match &context.secured {
+    let ready = match &setup.secured {
         None => {
             command.extend(crate::command!["--port", &port]);
             Ready::Redis(address.clone())
@@ -43,5 +43,5 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
             Ready::Command(crate::command!["sh", "-c", question])
         }
     };
-    Ok(Part::new("redis", Kind::Server, 1, command, ready).at(address))
+    Ok(Part::new("redis", PartKind::Server, 1, command, ready).at(address))
 }

@@ -1,27 +1,27 @@
-//! Apicurio Registry in the place of Redpanda's schema registry, through its Confluent-compatible
-//! API. It stores in PostgreSQL: its default storage is memory, and its own H2 file does not
-//! survive a kill.
+//! Apicurio Registry instead of Redpanda's schema registry, through its Confluent-compatible API.
+//! It stores in PostgreSQL: its default storage is memory, and its own H2 file does not survive
+//! `kill -9`.
 
 use std::path::{Path, PathBuf};
 
-use super::{Context, java};
-use crate::stack::{Kind, Part, Ready, StackError};
+use super::{Setup, java};
+use crate::stack::{Part, PartKind, Ready, StackError};
 
-/// Where Apicurio keeps the API that nginx puts at the root.
+/// The path of the API that nginx serves at the root.
 pub(super) const API: &str = "/apis/ccompat/v7";
 
-pub(super) fn part(context: &Context) -> Result<Part, StackError> {
-    let jars = context.layout.jars("registry");
-    // Its manifest names the main class and the class path.
+pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
+    let jars = setup.layout.jars("registry");
+    // The jar's manifest names the main class and the class path.
     let mut command = java(512, &[jars.join("*")])?;
     command.extend(crate::command!["-jar", runner(&jars)?]);
-    let address = context.ports.at("apicurio");
+    let address = setup.ports.at("apicurio");
     let url = format!("http://{address}{API}/subjects");
-    let database = format!("jdbc:postgresql://{}/registry", context.ports.at("postgres"));
-    let part = Part::new("apicurio", Kind::Server, 2, command, Ready::Http(url))
+    let database = format!("jdbc:postgresql://{}/registry", setup.ports.at("postgres"));
+    let part = Part::new("apicurio", PartKind::Server, 2, command, Ready::Http(url))
         .at(address)
         .env("QUARKUS_HTTP_HOST", "127.0.0.1")
-        .env("QUARKUS_HTTP_PORT", context.ports.of("apicurio").to_string())
+        .env("QUARKUS_HTTP_PORT", setup.ports.of("apicurio").to_string())
         .env("APICURIO_STORAGE_KIND", "sql")
         .env("APICURIO_STORAGE_SQL_KIND", "postgresql")
         .env("APICURIO_DATASOURCE_URL", database)
@@ -30,7 +30,7 @@ pub(super) fn part(context: &Context) -> Result<Part, StackError> {
         .env("APICURIO_DATASOURCE_JDBC_INITIAL_SIZE", "2")
         .env("APICURIO_DATASOURCE_JDBC_MIN_SIZE", "2")
         .env("APICURIO_DATASOURCE_JDBC_MAX_SIZE", "20")
-        // At its default it writes several lines a request.
+        // The default level writes several lines for each request.
         .env("QUARKUS_LOG_LEVEL", "WARN")
         .env("QUARKUS_LOG_CONSOLE_COLOR", "false")
         .env("QUARKUS_BANNER_ENABLED", "false");

@@ -1,24 +1,22 @@
-//! Millrace's own processes: provisioning once, the three services, the two gateways. A second
-//! instance of each service is known to the stack but started only when asked for.
+//! Millrace's own processes: provisioning, which runs once, and the instances of each of
+//! [`PROGRAMS`]. The stack knows a second instance of each service and starts it only when asked.
 
 use std::ffi::OsString;
 
-use super::Context;
+use super::Setup;
 use crate::stack::ports::local;
-use crate::stack::{ADMIN, Kind, Part, Ready, StackError};
+use crate::stack::{ADMIN, INSTANCES, PROGRAMS, Part, PartKind, Program, Ready, Role, StackError};
 
-const SERVICES: [&str; 3] = ["user", "order", "notification"];
-const INSTANCES: [&str; 2] = ["0", "1"];
-
-/// Where everything is, as Millrace's binaries and the tests read it from their environment.
-pub fn environment(context: &Context) -> Vec<(String, OsString)> {
-    environment_of(context, ADMIN)
+/// The addresses of all servers, as Millrace's programs and the tests read them from their
+/// environment.
+pub fn environment(setup: &Setup) -> Vec<(String, OsString)> {
+    environment_of(setup, ADMIN)
 }
 
-/// The same for one program, which has a user of its own where the stack is secured.
-fn environment_of(context: &Context, user: &str) -> Vec<(String, OsString)> {
-    let ports = &context.ports;
-    let secured = context.secured.as_ref();
+/// The same for one program, which has a user of its own if the stack is secured.
+fn environment_of(setup: &Setup, user: &str) -> Vec<(String, OsString)> {
+    let ports = &setup.ports;
+    let secured = setup.secured.as_ref();
     let or =
         |open: &'static str, closed: &'static str| if secured.is_some() { closed } else { open };
     let text = |name: &str, value: String| (name.to_owned(), OsString::from(value));
@@ -26,7 +24,7 @@ fn environment_of(context: &Context, user: &str) -> Vec<(String, OsString)> {
     let (postgres, mongo) = (or("", "?sslmode=require"), or("", "/?tls=true"));
     let mut all = vec![
         text("MILLRACE_BROKERS", ports.bootstrap()),
-        text("MILLRACE_REGISTRY_URL", format!("{http}://{}", local(ports.outer.registry_port))),
+        text("MILLRACE_REGISTRY_URL", format!("{http}://{}", local(ports.public.registry_port))),
         text(
             "MILLRACE_POSTGRES_URL",
             format!("postgres://millrace@{}/millrace{postgres}", ports.at("postgres")),
@@ -38,65 +36,69 @@ fn environment_of(context: &Context, user: &str) -> Vec<(String, OsString)> {
     all
 }
 
-/// Provisioning, the services and the gateways: what compose.yaml is compared with.
-pub fn parts(context: &Context) -> Result<Vec<Part>, StackError> {
-    let layout = &context.layout;
+/// Provisioning, the services and the gateways, which compose.yaml is compared with.
+pub fn parts(setup: &Setup) -> Result<Vec<Part>, StackError> {
+    let layout = &setup.layout;
     let mut parts = Vec::new();
 
     let mut provision = Part::new(
         "provision",
-        Kind::OneShot,
+        PartKind::OneShot,
         3,
         crate::command![layout.bin("provision")?],
         Ready::Ended,
     );
-    provision.env = environment_of(context, "provision");
-    if let brokers @ 2.. = context.ports.brokers().len() {
+    provision.env = environment_of(setup, "provision");
+    if let brokers @ 2.. = setup.ports.brokers().len() {
         provision = provision.env("MILLRACE_REPLICATION", brokers.to_string());
     }
-    if context.secured.is_some() {
+    if setup.secured.is_some() {
         let command = crate::command![layout.bin("provision")?, "acls", "--apply"];
-        let mut acls = Part::new("acls", Kind::OneShot, 2, command, Ready::Ended);
-        acls.env = environment(context);
+        let mut acls = Part::new("acls", PartKind::OneShot, 2, command, Ready::Ended);
+        acls.env = environment(setup);
         parts.push(acls.at("access rules"));
     }
     parts.push(provision.at("topics and schemas"));
 
-    for service in SERVICES {
-        for instance in INSTANCES {
-            let name = format!("{service}-{instance}");
-            let mut part = process(context, &name, layout.bin(service)?.into(), 4);
-            part.autostart = instance == "0";
-            if let (true, Some(url)) = (service == "notification", context.ports.mail_url()) {
+    for program in &PROGRAMS {
+        let stage = if program.role == Role::Gateway { 5 } else { 4 };
+        for number in 0..INSTANCES {
+            let mut part = process(setup, program, number, stage)?;
+            part.autostart = program.starts_by_itself(number);
+            if program.role == Role::Service {
+                part = part.env("MILLRACE_INSTANCE", number.to_string());
+            }
+            if let (true, Some(url)) = (program.sends_mail, setup.ports.mail_url()) {
                 part = part.env("MILLRACE_SMTP_URL", url);
             }
-            parts.push(part.env("MILLRACE_INSTANCE", instance));
+            parts.push(if program.role == Role::Gateway { gateway(setup, part) } else { part });
         }
-    }
-    for instance in INSTANCES {
-        let name = format!("gateway-{instance}");
-        let part = process(context, &name, layout.bin("gateway")?.into(), 5);
-        let listen = context.ports.at(&name);
-        parts.push(
-            part.env("MILLRACE_LISTEN", &listen)
-                // nginx speaks to it from here, and sets the client's address itself.
-                .env("MILLRACE_TRUSTED_PROXIES", "127.0.0.1")
-                .env("MILLRACE_JWT_KEYS", &context.secrets.jwt_keys)
-                .env("MILLRACE_SECRET_FILE", &context.secrets.secret)
-                .env("MILLRACE_ADMIN_EMAIL", context.secrets.admin_email)
-                .env("MILLRACE_ADMIN_PASSWORD_FILE", &context.secrets.admin_password)
-                .at(format!("http://{listen}")),
-        );
     }
     Ok(parts)
 }
 
-fn process(context: &Context, name: &str, program: OsString, stage: u8) -> Part {
-    let inner = context.ports.inner_http(name);
+/// A process of a program, ready when it says so itself.
+fn process(setup: &Setup, program: &Program, number: usize, stage: u8) -> Result<Part, StackError> {
+    let name = program.instance(number);
+    let inner = setup.ports.inner_http(&name);
     let ready = Ready::Http(format!("http://{inner}/readyz"));
-    let mut part = Part::new(name, Kind::Service, stage, vec![program], ready)
+    let command = crate::command![setup.layout.bin(program.name)?];
+    let mut part = Part::new(name, PartKind::Service, stage, command, ready)
         .at(format!("http://{inner}/metrics"));
-    part.env = environment_of(context, name.split('-').next().unwrap_or(name));
+    part.env = environment_of(setup, program.name);
     let log = std::env::var_os("RUST_LOG").unwrap_or_else(|| "info".into());
-    part.env("MILLRACE_INNER", inner).env("RUST_LOG", log)
+    Ok(part.env("MILLRACE_INNER", inner).env("RUST_LOG", log))
+}
+
+/// Adds the settings that only a gateway has.
+fn gateway(setup: &Setup, part: Part) -> Part {
+    let (listen, secrets) = (setup.ports.at(&part.name), &setup.secrets);
+    part.env("MILLRACE_LISTEN", &listen)
+        // nginx connects from here, and sets the client's address itself.
+        .env("MILLRACE_TRUSTED_PROXIES", "127.0.0.1")
+        .env("MILLRACE_JWT_KEYS", &secrets.jwt_keys)
+        .env("MILLRACE_SECRET_FILE", &secrets.secret)
+        .env("MILLRACE_ADMIN_EMAIL", secrets.admin_email)
+        .env("MILLRACE_ADMIN_PASSWORD_FILE", &secrets.admin_password)
+        .at(format!("http://{listen}"))
 }

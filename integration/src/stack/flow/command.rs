@@ -1,0 +1,95 @@
+//! Runs the command of `stack run` in the terminal's foreground, with the addresses of the whole
+//! system in its environment.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use super::demo_target;
+use super::signals::Signals;
+use crate::stack::parts::Setup;
+use crate::stack::ports::local;
+use crate::stack::{
+    PROGRAMS, Program, STRANGER, StackError, control, internal_variable, parts, process,
+};
+
+/// How long a command that was interrupted may take to end before it is killed.
+const COMMAND_STOP_MAX: Duration = Duration::from_secs(10);
+
+/// Runs the command in the terminal's foreground, with all addresses in its environment.
+pub(super) async fn follow(
+    words: &[OsString],
+    setup: &Setup,
+    signals: &mut Signals,
+) -> Result<u8, StackError> {
+    let mut command = process::command(words, None);
+    command.envs(parts::environment(setup)).envs(run_environment(setup));
+    let program = Path::new(&words[0]);
+    let mut child = command.spawn().map_err(StackError::file("start", program))?;
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = signals.next() => {
+            // The terminal has sent the signal to the command too, because it is in the same
+            // process group.
+            let ended = tokio::time::timeout(COMMAND_STOP_MAX, child.wait()).await;
+            if ended.is_err() {
+                let _ = child.start_kill();
+            }
+            child.wait().await
+        }
+    };
+    let status = status.map_err(StackError::file("follow", program))?;
+    let killed_by = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+    Ok(u8::try_from(status.code().unwrap_or(128 + killed_by)).unwrap_or(1))
+}
+
+fn run_environment(setup: &Setup) -> Vec<(String, OsString)> {
+    let ports = &setup.ports;
+    let gateways = ["gateway-0", "gateway-1"];
+    let listed = gateways.map(|name| format!("http://{}", ports.at(name))).join(",");
+    let mut env: Vec<(String, OsString)> = vec![
+        ("MILLRACE_URL".into(), demo_target(setup).url.into()),
+        ("MILLRACE_GATEWAYS".into(), listed.into()),
+        (
+            "MILLRACE_PROMETHEUS_URL".into(),
+            format!("http://{}", local(ports.public.prometheus_port)).into(),
+        ),
+        (control::VARIABLE.into(), setup.layout.socket().into()),
+        ("MILLRACE_DATA".into(), setup.layout.data.clone().into()),
+        ("MILLRACE_ADMIN_EMAIL".into(), setup.secrets.admin_email.into()),
+        ("MILLRACE_ADMIN_PASSWORD_FILE".into(), setup.secrets.admin_password.clone().into()),
+    ];
+    if let Some(secured) = &setup.secured {
+        env.push(("KCAT_CONFIG".into(), setup.layout.configs().join("kcat.conf").into()));
+        for user in [STRANGER, "gateway", "order"] {
+            let variable = format!("MILLRACE_PASSWORD_FILE_{}", user.to_uppercase());
+            env.push((variable, secured.password_file(user).into()));
+        }
+    }
+    if let Some(url) = ports.mail_url() {
+        env.push(("MILLRACE_SMTP_URL".into(), url.into()));
+    }
+    // One address for each broker, comma separated.
+    let brokers = ports.brokers();
+    let joined = |all: Vec<&str>| OsString::from(all.join(","));
+    env.push((
+        "MILLRACE_BROKERS_INNER".into(),
+        joined(brokers.iter().map(|one| &*one.inner).collect()),
+    ));
+    let proxied: Vec<_> = brokers.iter().filter_map(|broker| broker.proxied.as_ref()).collect();
+    if !proxied.is_empty() {
+        env.push((
+            "MILLRACE_PROXIED_BROKER".into(),
+            joined(proxied.iter().map(|one| &*one.at).collect()),
+        ));
+        env.push((
+            "MILLRACE_PROXY".into(),
+            joined(proxied.iter().map(|one| &*one.proxy).collect()),
+        ));
+    }
+    for instance in PROGRAMS.iter().flat_map(Program::instances) {
+        let address = ports.inner_http(&instance);
+        env.push((internal_variable(&instance), format!("http://{address}").into()));
+    }
+    env
+}
