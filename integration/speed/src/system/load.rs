@@ -156,7 +156,7 @@ async fn ask(
         Mix::Orders => order(&[(shop.sku(0), 1)]).send().await,
         Mix::Spread => order(&[(sku(0), 1)]).send().await,
         Mix::Lines => order(&[(sku(0), 1), (sku(1), 1), (sku(2), 1)]).send().await,
-        Mix::Reads if number % 2 == 0 => client.get("/v1/products").send().await,
+        Mix::Reads if number.is_multiple_of(2) => client.get("/v1/products").send().await,
         Mix::Reads => client.get("/v1/orders").send().await,
         Mix::Accounts => account(client).await,
         Mix::Everything => match number % 10 {

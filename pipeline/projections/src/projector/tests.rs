@@ -142,7 +142,7 @@ fn log_with_one_transaction() -> MemoryLog {
 fn resources(runtime: &Runtime) -> Resources {
     Resources {
         open: Arc::new(|group, _| {
-            let cause = "the test opens the input itself".to_owned();
+            let cause = "the test opens the input itself".into();
             Err(LogError::Fatal { doing: format!("joining {group}"), cause })
         }),
         codec: Arc::new(Codec::local()),
