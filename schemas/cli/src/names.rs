@@ -90,11 +90,12 @@ const ROOT_TYPES: [&str; 10] = [
     "Use",
 ];
 /// Modules at that root, and crates and modules that generated code names.
-const ROOT_MODULES: [&str; 20] = [
+const ROOT_MODULES: [&str; 23] = [
     "all",
     "alloc",
     "apache_avro",
     "avro",
+    "bounds",
     "canonical",
     "codec",
     "common",
@@ -105,6 +106,8 @@ const ROOT_MODULES: [&str; 20] = [
     "headers",
     "json",
     "message",
+    "nested",
+    "refusals",
     "schema",
     "serde",
     "state",
