@@ -63,6 +63,15 @@ impl Page {
         text.await.map_err(|error: CmdError| error.to_string())
     }
 
+    /// Writes what the page looks like to the file that `MILLRACE_SCREENSHOT` names, if it is set:
+    /// that is how the README's picture is made.
+    async fn keep_screenshot(&self) {
+        if let Some(file) = std::env::var_os("MILLRACE_SCREENSHOT") {
+            let picture = self.window.screenshot().await.expect("a screenshot");
+            std::fs::write(file, picture).expect("the screenshot's file");
+        }
+    }
+
     async fn click(&self, css: &str) {
         self.window.find(Locator::Css(css)).await.expect(css).click().await.expect(css);
     }
@@ -175,6 +184,7 @@ async fn visit(system: &System, page: &Page) {
     assert_eq!(events.len(), once.len(), "{events:?}");
     assert!(!events.iter().any(|(kind, _)| kind.contains("missed")), "{events:?}");
     page.says("#orders", "confirmed").await;
+    page.keep_screenshot().await;
 
     // When she logs out, then the page is empty, and the stream has ended
     eventually("one stream", SEEN_MAX, async || must(streams().await? > 0.0, "none")).await;
