@@ -54,7 +54,7 @@ pub enum LogError {
 #[derive(Debug, thiserror::Error)]
 pub enum TransactionError {
     /// The transaction was aborted, and the abort has completed. The worker rewinds its input,
-    /// drops the overlay, and continues with the same session.
+    /// undoes its writes, and continues with the same session.
     #[error("transaction aborted: {0}")]
     Aborted(String),
     /// Another producer with the same transactional id has taken over. The worker rebuilds; a

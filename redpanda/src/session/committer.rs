@@ -1,5 +1,5 @@
-//! The transaction, call by call, on the thread that may block. It never repeats a call that may
-//! have taken effect, except where librdkafka says that a repetition is safe.
+//! The calls of a transaction, made on the committing thread, which may block. It never repeats a
+//! call that may have taken effect, except where librdkafka says that a repetition is safe.
 //!
 //! The states of the transactional producer, and what leads from one to the other:
 //!
@@ -174,7 +174,8 @@ impl Committer {
         }
         self.write_last(transaction).map_err(|error| self.fail(error))?;
         if fault::is_planned("before-commit") || fault::is_planned("end-sent") {
-            // Without a flush the process would die with its records, before the broker has any.
+            // Without a flush, the records would be lost with the process, before the broker has
+            // any.
             drop(self.poller.producer().flush(CALL_MAX));
         }
         fault::point("before-commit");

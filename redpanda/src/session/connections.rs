@@ -4,14 +4,15 @@
 //! still be on its way. A broker without the second part of KIP-890 takes a late EndTxn for the end
 //! of the transaction that this producer has open at that moment, and commits half a transaction; a
 //! late TxnOffsetCommit stages the offsets of an earlier transaction in a later one. These requests
-//! use the connections to the transaction coordinator and to the group coordinator. So an answer
-//! that arrived while any connection broke is not enough to continue with.
+//! use the connections to the transaction coordinator and to the group coordinator. So if any
+//! connection broke during a transaction, the session must not continue, even if the commit was
+//! answered.
 //!
 //! librdkafka reports a break in its log only, with the facility `FAIL`. At the usual levels it
 //! omits closed connections on which no request seems to be in flight, and for thirty seconds what
 //! is identical to the previous error (`rd_kafka_broker_set_error`, `rd_kafka_broker_conn_closed`);
-//! with the debug context `broker` it omits nothing. Its counters of disconnects come with the
-//! statistics alone, every few seconds, which is too late for a commit. The line is logged before
+//! with the debug context `broker` it omits nothing. Its counters of disconnects come only with the
+//! statistics, every few seconds, which is too late for a commit. The line is logged before
 //! requests are sent again (`rd_kafka_broker_fail`).
 
 use std::sync::{

@@ -21,7 +21,8 @@ impl CallError {
     pub(super) fn of(doing: &str, error: &KafkaError) -> Self {
         let text = format!("{doing}: {error}");
         match error {
-            // Fenced before fatal: an error that fences is fatal too, and says less then.
+            // Fenced is tested before fatal, because a fencing error is fatal too, and "fatal" says
+            // less.
             KafkaError::Transaction(cause) if is_fenced(cause.code()) => Self::Fenced(text),
             KafkaError::Transaction(cause) if cause.is_fatal() => Self::Unknown(text),
             KafkaError::Transaction(cause) if cause.txn_requires_abort() => Self::Abortable(text),

@@ -1,5 +1,5 @@
 //! The state of the transaction in flight, which the worker, its group callbacks and the committing
-//! thread share. It decides nothing.
+//! thread share. It makes no call and decides nothing.
 //!
 //! ```text
 //!   Idle --- the worker ends a transaction ---> Busy --- the thread has a result ---> Ended
@@ -51,7 +51,7 @@ impl Gate {
         drop(self.changed.wait_timeout_while(self.flight(), max, busy));
     }
 
-    /// Waits up to `wait` for a result and takes it; `None` if there is none yet.
+    /// Waits up to `wait` for a result and takes it. Returns `None` if there is none yet.
     pub(super) fn take_result(&self, wait: Duration) -> Option<Result<(), TransactionError>> {
         if !wait.is_zero() {
             self.wait_idle(wait);

@@ -1,9 +1,9 @@
-//! Sessions on librdkafka: a group member and a transactional producer, with every hazard of
-//! transactions in one folder. A session never retries a commit whose result is unknown, and never
+//! Sessions on librdkafka: a group member and a transactional producer. This folder handles every
+//! hazard of transactions. A session never retries a commit whose result is unknown, and never
 //! continues after a connection broke during a transaction.
 //!
-//! librdkafka's transaction calls block, so a thread of the session makes them. The worker hands a
-//! transaction over in parts and polls its input meanwhile:
+//! librdkafka's transaction calls block, so the session makes them on a thread of its own, the
+//! *committing thread*. The worker hands a transaction over in parts and polls its input meanwhile:
 //!
 //! ```text
 //!   worker                      thread                                 broker
@@ -17,8 +17,8 @@
 //!
 //! | event | the thread | `completed` returns | the worker |
 //! | --- | --- | --- | --- |
-//! | all calls succeed | commits | `Ok` | merges the overlay |
-//! | abortable error, then a successful abort | aborts | `Aborted` | rewinds, drops the overlay |
+//! | all calls succeed | commits | `Ok` | makes its writes final |
+//! | abortable error, then a successful abort | aborts | `Aborted` | rewinds, undoes its writes |
 //! | the producer is fenced | makes no more calls | `Fenced` | rebuilds, with a new epoch |
 //! | any other error, or no answer | makes no more calls | `Unknown` | rebuilds from the log |
 //! | a connection broke meanwhile | commits or aborts | `Unknown` | rebuilds, with a new epoch |
@@ -26,7 +26,7 @@
 //! After `Ok` and `Aborted` the session continues. In all other cases the worker discards it; the
 //! new epoch makes the broker refuse requests of the old session that arrive late.
 //!
-//! - `settings`: what a session is opened with; `open`: the worker's side
+//! - `settings`: identity, inputs and guarantee of a session; `open`: the worker's side
 //! - `thread`: the thread and its requests; `gate`: the state that both sides share
 //! - `committer`: the transaction, call by call; `calls`: repeats a call; `sender`: the records
 //! - `errors`: what each of librdkafka's errors means for the transaction

@@ -1,5 +1,5 @@
-//! The worker's side of a session: opens it, hands transactions over, and returns their results. It
-//! makes no transaction call itself.
+//! The worker's side of a session: opens it, hands transactions over, and returns their results.
+//! Its only transaction call is `init_transactions`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,14 +28,14 @@ const REVOKE_MAX: Duration = Duration::from_secs(20);
 /// The deadline of `init_transactions`, which waits for the end of the previous holder's open
 /// transaction.
 const INIT_MAX: Duration = Duration::from_secs(30);
-/// The interval of librdkafka's statistics, from which lag and silence are taken.
+/// The interval of librdkafka's statistics, which tell the lag and the time since the last contact.
 const STATISTICS_INTERVAL_MS: &str = "5000";
 
 impl Connect for Settings {
     fn open(&self) -> Result<Box<dyn Session>, LogError> {
         let doing = || format!("opening a session as {}", self.transactional_id);
-        // Each stuck thread keeps a producer with its connections and queues. A process that
-        // collects them is restarted before it runs out of memory.
+        // Each stuck thread keeps a producer with its connections and queues. The process must be
+        // restarted before many of them use up its memory.
         let stuck = stuck_threads();
         if stuck >= STUCK_MAX {
             let cause = format!("{stuck} threads of earlier sessions are stuck in librdkafka");
@@ -72,7 +72,7 @@ impl Connect for Settings {
     }
 }
 
-/// A session of one worker.
+/// The session of one worker.
 struct KafkaSession {
     /// Dropped before the input, because the thread uses the input's consumer. Fields are dropped
     /// in order.

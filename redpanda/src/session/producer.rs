@@ -24,8 +24,9 @@ use crate::{
     topics::{BATCH_BYTES_MAX, RECORD_BYTES_MAX},
 };
 
-/// The broker aborts a transaction that is open for longer. It bounds recovery: readers of
-/// committed records wait this long at most for the open transaction of a dead process.
+/// `transaction.timeout.ms`: the broker aborts a transaction that is open for longer. It bounds
+/// recovery: readers of committed records wait at most this long for the open transaction of a dead
+/// process.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long one poll of the producer waits for an event. An event ends the wait at once. The wait
@@ -43,7 +44,7 @@ pub(super) fn create(settings: &Settings) -> Result<TransactionalProducer, Kafka
         .set("acks", "all")
         .set("linger.ms", "5")
         // The coordinator refuses a request while it still ends the previous transaction, for some
-        // milliseconds: that request is retried after 1 ms, others more and more rarely.
+        // milliseconds: that request is retried after 1 ms, others at growing intervals.
         .set("retry.backoff.ms", "1")
         .set("retry.backoff.max.ms", "20")
         .set("batch.num.messages", "100000")
@@ -64,8 +65,9 @@ pub(super) fn create(settings: &Settings) -> Result<TransactionalProducer, Kafka
     config.create_with_context(Connections::default())
 }
 
-/// Polls a producer's events on a thread of its own; without that, flush, commit and abort do not
-/// end. The thread ends within [`POLL_WAIT`] after this value is dropped, and the producer with it.
+/// Polls a producer's events on a thread of its own; without it, flush, commit and abort do not
+/// return. The thread ends within [`POLL_WAIT`] after this value is dropped, and the producer with
+/// it.
 pub(super) struct ProducerPoller {
     producer: Arc<TransactionalProducer>,
     logs: Logs,

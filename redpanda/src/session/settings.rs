@@ -1,4 +1,4 @@
-//! What a session is opened with. It holds values and connects to nothing.
+//! The settings of a session: its identity, inputs and guarantee. It connects to nothing.
 
 use crate::{brokers::Brokers, log::Topic};
 
@@ -18,14 +18,14 @@ pub enum Delivery {
 /// The identity of a session, and what it reads.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The brokers to begin with.
+    /// The bootstrap brokers.
     pub brokers: Brokers,
     /// The consumer group: the processor's name.
     pub group: String,
-    /// The input topics, which have one partition count.
+    /// The input topics. All have the same partition count.
     pub inputs: Vec<Topic>,
-    /// `<processor>-<instance>-<worker>`: the transactional id, and also the static member's name.
-    /// Few and stable.
+    /// `<processor>-<instance>-<worker>`: the transactional id, and also the `group.instance.id`.
+    /// Ids are few and stable.
     pub transactional_id: String,
     /// The guarantee for records that the session writes.
     pub delivery: Delivery,

@@ -15,7 +15,7 @@ use crate::{
     log::{LogError, Transaction},
 };
 
-/// How long a session that is dropped waits for its thread.
+/// How long dropping a session waits for its thread.
 pub(super) const END_MAX: Duration = Duration::from_secs(5);
 /// A process with this many stuck threads opens no session any more and must be restarted.
 pub(super) const STUCK_MAX: usize = 8;
@@ -40,8 +40,9 @@ pub(super) enum Request {
     Reset,
 }
 
-/// The thread that makes the transaction calls of a session. It ends with its channel, after the
-/// call that it is in. Dropping this value waits for that end, for a bounded time.
+/// The thread that makes the transaction calls of a session. It ends when its channel is closed,
+/// after the call that it is in. Dropping this value closes the channel and waits for that end, for
+/// a bounded time.
 ///
 /// librdkafka's `send_offsets_to_transaction` has a timeout and waits for ever all the same if the
 /// answer to TxnOffsetCommit is outdated (`rd_kafka_txn_handle_TxnOffsetCommit` in
