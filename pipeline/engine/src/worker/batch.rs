@@ -1,5 +1,5 @@
-//! The pending batch: what is decided and not submitted yet. It exists in memory, and in part
-//! already in the open transaction; it knows nothing of tasks.
+//! The pending batch: what is decided and not submitted yet. Its first records may already be
+//! written to the open transaction; the others are in memory. It knows nothing of tasks.
 
 use std::time::Instant;
 
@@ -44,7 +44,7 @@ impl PendingBatch {
         self.written.unwrap_or(0) + self.output.records.bytes()
     }
 
-    /// Whether the log has a part of the batch in an open transaction.
+    /// Whether a part of the batch is written to the open transaction.
     pub(super) fn is_partly_written(&self) -> bool {
         self.written.is_some()
     }

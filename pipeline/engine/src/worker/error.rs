@@ -21,15 +21,15 @@ pub enum WorkerError {
         processor: &'static str,
         /// How many times in a row.
         times: u32,
-        /// What the log said the last time.
+        /// The detail of the last fencing error.
         detail: String,
     },
-    /// The client library can't open a session in this process any more.
+    /// This process can't open a session any more and must be restarted.
     #[error("{processor}: {source}")]
     Exhausted {
         /// The processor.
         processor: &'static str,
-        /// What the log said.
+        /// The error of the attempt to open a session.
         source: LogError,
     },
 }
@@ -73,9 +73,9 @@ impl From<LogError> for SessionError {
 pub(super) enum NotRestored {
     /// The task is restored again from the beginning of its changelog.
     Retry(LogError),
-    /// The error is not likely to pass: an operator is alerted.
+    /// The error is not likely to end by itself: an operator is alerted.
     Stuck(StuckError),
-    /// The session is of no use.
+    /// The session is unusable and must be rebuilt.
     Session(SessionError),
 }
 
@@ -94,7 +94,7 @@ impl From<StuckError> for NotRestored {
     }
 }
 
-/// Why a task can't work until an operator has done something.
+/// Why a task is stuck: only an operator can fix the cause.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StuckError {
     #[error("{partition} at {offset} can't be read back: {source}")]

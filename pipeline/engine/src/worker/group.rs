@@ -1,5 +1,5 @@
-//! Reacts to the group: assigned tasks are restored, and revoked or lost tasks are released with
-//! nothing left open. It never decides which member gets which task.
+//! Reacts to changes of the group: assigned tasks are restored, and revoked or lost tasks are
+//! released without an open transaction. It never decides which member gets which task.
 
 use std::{fmt::Display, time::Instant};
 
@@ -35,7 +35,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Releases tasks. No transaction of theirs stays open, and no write of theirs pending.
+    /// Releases tasks, and leaves no open transaction and no pending write of theirs.
     pub(super) fn release(
         &mut self,
         session: &mut dyn Session,
@@ -48,7 +48,8 @@ impl Worker {
             self.in_flight = Some(Instant::now());
         }
         // A revocation has waited for the transaction in flight already; after a loss the
-        // transaction can only fail. Either way its end must be known before the tasks go.
+        // transaction can only fail. Either way its end must be known before the tasks are
+        // released.
         if self.in_flight.is_some() && self.end_of_transaction(session, COMMIT_MAX)?.is_none() {
             return Err(SessionError::NoAnswerBeforeRelease);
         }
@@ -90,9 +91,9 @@ impl Worker {
         self.unread.insert(partition, Instant::now() + self.settings.rebuild_wait);
     }
 
-    /// Sets a stuck task aside, so that the others work. The first time the task is restored again
-    /// at once, because what it read may have changed meanwhile; if the restore fails again, an
-    /// operator is alerted and the next one comes after a longer wait.
+    /// Sets a stuck task aside, so that the others work. The first time, the task is restored again
+    /// after a short wait, because what it read may have changed meanwhile. If that fails too, an
+    /// operator is alerted, and the next restore begins after a longer wait.
     fn set_aside(&mut self, partition: i32, reason: &dyn Display) {
         let reason = reason.to_string();
         if self.stuck.insert(partition, reason.clone()).is_none() {

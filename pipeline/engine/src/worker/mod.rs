@@ -4,12 +4,13 @@
 //! - `settings`, `status`, `error`: configuration, readiness, errors
 //! - `batch`: what is decided and not submitted yet
 //! - `poll`: reads input, lets tasks decide, fires timers
-//! - `transaction`: hands batches over, and reacts to the end of transactions
+//! - `transaction`: hands batches over to the session, and reacts to the end of transactions
 //! - `group`: assigns and releases tasks
-//! - `restore`, `start`: load tasks from their changelogs, and find where their inputs start
+//! - `restore`, `start`: load tasks from their changelogs, and find the offsets from which they
+//!   read
 //!
-//! The loop is `Worker::turn`. It waits in the poll, and for some milliseconds for the transaction in
-//! flight if a full batch is behind it. Only a release of tasks waits for a transaction's end.
+//! The loop is `Worker::turn`. It waits in the poll, and for some milliseconds for the transaction
+//! in flight if the next batch is due. Only a release of tasks waits for a transaction's end.
 //! Commits, restores and requests to the registry run on other threads.
 
 mod batch;
@@ -50,11 +51,11 @@ use error::SessionError;
 use restore::Restoring;
 use settings::{COMMIT_MAX, IDLE_WAIT, REBUILD_WAIT_MAX};
 
-/// Returns the time in milliseconds since the epoch. A worker uses it only to find the timers that
-/// are due, and to bound the stream's time.
+/// Returns the time in milliseconds since the Unix epoch. A worker uses it only to find the timers
+/// that are due, and to bound the stream time.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// One thread of a processor.
+/// A worker: one thread of a processor, with its session and its tasks.
 pub struct Worker {
     topology: Arc<Topology>,
     codec: Arc<Codec>,
@@ -65,11 +66,11 @@ pub struct Worker {
     metrics: Metrics,
     status: Arc<Status>,
 
-    /// The session; `None` before it is opened, and during a step.
+    /// The session. `None` before it is opened, and during a step.
     session: Option<Box<dyn Session>>,
     /// Whether the group has assigned partitions, possibly none.
     assigned: bool,
-    /// Tasks at work.
+    /// Tasks that process records.
     active: BTreeMap<i32, Task>,
     /// Tasks that are loaded from their changelogs.
     restoring: BTreeMap<i32, Restoring>,
@@ -86,7 +87,7 @@ pub struct Worker {
     /// When the transaction in flight was submitted or its abort was requested.
     in_flight: Option<Instant>,
 
-    /// When positions were last committed that no other transaction carried.
+    /// When the worker last looked for positions that no transaction carries.
     positions_at: Instant,
     /// How many times in a row the session was fenced.
     fenced: u32,
@@ -94,7 +95,8 @@ pub struct Worker {
     rebuild_wait: Duration,
     /// How many transactions were aborted since the last commit.
     aborts: u32,
-    /// Until when the worker neither reads nor fires timers, after repeated aborts.
+    /// The end of the pause after repeated aborts. Until then the worker neither reads nor fires
+    /// timers.
     paused: Option<Instant>,
 }
 
@@ -228,8 +230,8 @@ impl Worker {
             || !self.waiting.is_empty())
     }
 
-    /// Discards session, positions and state, because nothing tells which of them the log agrees
-    /// with. The next step opens a session with a new epoch, and restores every task from the log.
+    /// Discards session, positions and state, because it is unknown whether they agree with the
+    /// log. The next step opens a session with a new epoch, and restores every task from the log.
     fn rebuild(
         &mut self,
         error: SessionError,
@@ -276,7 +278,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends in order: waits for the transaction in flight, then commits the pending batch.
+    /// Shuts down: waits for the transaction in flight, then commits the pending batch.
     fn finish(&mut self) -> Result<(), SessionError> {
         let Some(mut session) = self.session.take() else { return Ok(()) };
         if self.in_flight.is_some() {

@@ -1,5 +1,5 @@
 //! Reads input, lets the tasks decide on it, and fires timers. Everything that is decided here is
-//! pending: it can still be taken back.
+//! pending: it can still be undone.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ pub(super) struct Polled {
 }
 
 impl Worker {
-    /// Continues to read where reading was suspended: a schema has arrived, or the pause after
-    /// aborts is over.
+    /// Resumes reading of tasks whose schema has arrived, and of all tasks when the pause after
+    /// aborts has ended.
     pub(super) fn resume(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
         let waited = self.waiting.len();
         self.waiting.retain(|_, unknown| self.learner.is_requested(unknown.0));
@@ -71,7 +71,7 @@ impl Worker {
                 Ok(Polled { records: self.inbox.len(), drained: false })
             }
             Err(LogError::OutOfRange { partition, offset, beginning, end }) => {
-                // The restore finds out whether the task may continue, and from which offset.
+                // The restore decides whether the task may continue, and from which offset.
                 let TopicPartition { partition: number, .. } = partition;
                 let error = LogError::OutOfRange { partition, offset, beginning, end };
                 self.release(session, &[number])?;
@@ -173,7 +173,7 @@ impl Worker {
         fired
     }
 
-    /// Advances the stream's time of all tasks whose input is drained.
+    /// Advances the stream time of all tasks whose input is drained.
     pub(super) fn advance_stream_time(&mut self) {
         let now_ms = (self.clock)();
         for (partition, task) in &mut self.active {
@@ -183,8 +183,8 @@ impl Worker {
         }
     }
 
-    /// Reads from the positions of the tasks on. The inbox is dropped, because its records come
-    /// again.
+    /// Sets the session's positions to those of the tasks. The inbox is dropped, because its
+    /// records are read again.
     pub(super) fn fetch(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
         self.inbox.clear();
         let mut positions = Vec::new();
@@ -200,7 +200,8 @@ impl Worker {
         Ok(session.fetch_from(&positions)?)
     }
 
-    /// Moves positions past offsets that no reader gets, if everything polled is decided.
+    /// Moves positions past offsets that hold no record for a reader, if everything polled is
+    /// decided.
     pub(super) fn follow(&mut self, session: &mut dyn Session) {
         if !self.inbox.is_empty() {
             return;

@@ -3,9 +3,9 @@
 //!
 //! The reader takes three things in this order, and the order is what makes a restore exact:
 //!
-//! 1. the group's committed offsets, asked as *stable*: an open transaction of the task's last
-//!    owner is waited for, so the offsets are final;
-//! 2. the changelog's high watermark: every transaction behind those offsets is before it;
+//! 1. the group's committed offsets, requested as *stable*: the request is retried while a
+//!    transaction of the task's last owner is open, so the offsets are final;
+//! 2. the changelog's high watermark: every transaction that committed those offsets is before it;
 //! 3. the changelog's committed records up to there.
 //!
 //! So the changelog has at least what the offsets say, and both come from the same transactions:
@@ -32,10 +32,11 @@ pub(super) struct Restoring {
     reader: Box<dyn Restore>,
     /// Records that were read and are not loaded yet, because a schema was requested.
     records: Vec<Record>,
-    /// What the inputs start from, once the changelog is read to its end.
+    /// The committed offsets and the log's bounds of each input. `None` until the changelog is read
+    /// to its end.
     pub(super) start: Option<Start>,
     pub(super) since: Instant,
-    /// When the changelog is read again after an error that passes.
+    /// When the changelog is read again after a retriable error.
     not_before: Instant,
 }
 
@@ -49,7 +50,7 @@ enum Progress {
 
 impl Worker {
     /// Begins the restores that are due, and reads and loads some records of each. A task whose
-    /// changelog is loaded begins to work. Returns whether it did anything.
+    /// changelog is loaded begins to process records. Returns whether it did anything.
     pub(super) fn restore(&mut self, session: &mut dyn Session) -> Result<bool, SessionError> {
         let now = Instant::now();
         let is_due = |(partition, at): (&i32, &Instant)| (*at <= now).then_some(*partition);

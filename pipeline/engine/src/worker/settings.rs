@@ -11,14 +11,14 @@ pub(super) const RESTORING_WAIT: Duration = Duration::from_millis(1);
 /// How long a batch that is due waits for the transaction in flight before the worker serves the
 /// group again.
 pub(super) const COMMIT_WAIT: Duration = Duration::from_millis(5);
-/// The longest pause after a transaction that was aborted like the one before it.
+/// The longest pause after several transactions in a row were aborted.
 pub(super) const ABORT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The longest wait before a session is opened again.
 pub(super) const REBUILD_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A commit without an answer within this time counts as lost. It is longer than
 /// `transaction.timeout.ms`.
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(20);
-/// The most records of one poll: few enough to be in the processor's cache when they are decided.
+/// The most records of one poll: few enough to be in the CPU's cache when they are decided.
 pub(super) const POLL_MAX: usize = 256;
 /// The most changelog records that a restore reads in one turn.
 pub(super) const RESTORE_MAX: usize = 10_000;
@@ -39,8 +39,8 @@ pub struct Settings {
     /// not drained. It must be well below `transaction.timeout.ms`, after which the broker fences
     /// the session.
     pub age_max: Duration,
-    /// Output of at least this many records is written before its transaction is due, so that the
-    /// log stores it while the rest is decided.
+    /// Output of at least this many records is written as a part before its transaction is due, so
+    /// that the log stores it while the rest is decided.
     pub part_min: usize,
     /// How long a command's outcome is kept for repeats.
     pub dedupe_horizon: Duration,

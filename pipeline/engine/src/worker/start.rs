@@ -61,7 +61,7 @@ impl Worker {
         })
     }
 
-    /// The offset at which to read an input whose position is `next`, while the log keeps
+    /// Returns the offset at which to read an input whose position is `next`, while the log keeps
     /// `beginning..end` of it.
     fn next_kept(
         &self,
@@ -73,7 +73,8 @@ impl Worker {
             return Ok(next);
         }
         // Only processors write follow-ups and events, in transactions, so the last offset of such
-        // a partition is a transaction marker. If it is all that is gone, no record is.
+        // a partition is a transaction marker. If retention has removed only that one, no record is
+        // lost.
         let is_written_by_users =
             matches!(self.topology.route(&input.topic), Some(Route::Commands(_)));
         if !is_written_by_users && beginning == end && next + 1 == beginning {

@@ -14,8 +14,8 @@ use redpanda::log::Session;
 use super::Worker;
 use crate::task::Task;
 
-/// A session that has not heard from a broker for this long is cut off. It is the session timeout,
-/// so the group's other members have its partitions by then.
+/// A session that has not heard from a broker for this long counts as cut off. It equals the
+/// session timeout, after which the group's other members get its partitions.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// The status of a worker.
@@ -53,12 +53,12 @@ impl Status {
         self.restoring.load(Ordering::Relaxed)
     }
 
-    /// Why tasks are stuck; empty if none is.
+    /// Why tasks are stuck or wait for a schema. Empty if none is.
     pub fn stuck(&self) -> Vec<String> {
         self.stuck.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The number of tasks at work.
+    /// The number of tasks that process records.
     pub fn tasks(&self) -> usize {
         self.tasks.load(Ordering::Relaxed)
     }

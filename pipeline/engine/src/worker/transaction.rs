@@ -12,12 +12,13 @@
 //! ```
 //!
 //! One transaction is in flight at most. While it is, the tasks decide the next batch on top of it,
-//! but nothing of that batch is sent: the log takes one transaction of a session at a time, and if
-//! the one in flight is aborted, the next batch was decided on a state that never existed. So the
-//! effects of a batch leave this process only after the commit of the batch before it.
+//! but nothing of that batch is sent: a producer has one transaction at a time, and if the one in
+//! flight is aborted, the next batch was decided on a state that never existed. So the effects of a
+//! batch leave this process only after the commit of the batch before it.
 //!
 //! Every transaction sends the offsets of its tasks, once, with its last part. That fences a zombie
-//! (KIP-447), also for a batch of timers only, and Redpanda refuses a second time.
+//! (KIP-447), even if the batch holds only timers. They are not sent twice, because Redpanda
+//! refuses that.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ pub(super) enum Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Handover {
     Ready,
-    /// A row is too large, so the batch was dropped, and its inputs are read again.
+    /// A changelog record is too large, so the batch was dropped, and its inputs are read again.
     Dropped,
 }
 
@@ -62,12 +63,12 @@ impl Worker {
         let interval = self.settings.commit_interval;
         let on_time = if interval.is_zero() { drained } else { since.elapsed() >= interval };
         let is_due = is_full || on_time || since.elapsed() >= self.settings.age_max;
-        // The transaction before must have ended. Only a batch that is due waits for that, and only
-        // for moments, because the group must be served meanwhile.
+        // The previous transaction must have ended. Only a batch that is due waits for that, and
+        // only for some milliseconds, because the worker must also serve the group.
         if self.in_flight.is_some() && !(is_due && self.complete(session, COMMIT_WAIT)?) {
             return Ok(false);
         }
-        // The transaction before may have been aborted, and this batch dropped with it.
+        // The previous transaction may have been aborted, and this batch dropped with it.
         if self.batch.inputs() == 0 {
             return Ok(true);
         }
@@ -95,8 +96,8 @@ impl Worker {
         Ok(session.write(records)?)
     }
 
-    /// Submits the pending batch: its last records, the changelog rows and positions of its tasks,
-    /// and the offsets.
+    /// Submits the pending batch: its last records, the changelog records and positions of its
+    /// tasks, and the offsets.
     pub(super) fn submit(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
         if self.write_changes(session)? == Handover::Dropped {
             return Ok(());
@@ -111,7 +112,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Adds the changelog rows of all tasks to the output.
+    /// Adds the changelog records of all tasks to the output.
     fn write_changes(&mut self, session: &mut dyn Session) -> Result<Handover, SessionError> {
         for task in self.active.values_mut().filter(|task| task.touched()) {
             match task.write_changes(&mut self.batch.output) {
@@ -227,7 +228,8 @@ impl Worker {
         }
     }
 
-    /// In flight becomes committed in every task. The pending batch stays, and may be submitted.
+    /// Makes the writes in flight final in every task. The pending batch stays, and may be
+    /// submitted.
     fn committed(&mut self, taken: Duration) {
         self.in_flight = None;
         self.active.values_mut().for_each(Task::commit);
@@ -237,7 +239,7 @@ impl Worker {
         self.rebuild_wait = self.settings.rebuild_wait;
     }
 
-    /// Every task drops what was in flight, and what is pending on top of it.
+    /// Undoes in every task the writes in flight, and the pending ones on top of them.
     fn aborted(&mut self, reason: &str) {
         let wait = self.pause_after_abort();
         tracing::warn!(
@@ -263,8 +265,7 @@ impl Worker {
         wait
     }
 
-    /// Drops the pending batch, and the inbox with it: its records follow inputs that are read
-    /// again.
+    /// Drops the pending batch and the inbox: the records of both are read again.
     pub(super) fn clear_batch(&mut self) {
         self.batch.clear();
         self.inbox.clear();
