@@ -1,9 +1,9 @@
 //! Millrace's HTTP gateway: it authenticates, validates, writes commands to topics, and reads
-//! projections. It decides no rule of the domain, stores nothing, and writes nothing else but
-//! counters that expire.
+//! projections. It decides no rule of the domain, and stores nothing but counters and claims of
+//! idempotency keys, which expire.
 //!
 //! - [`routes`]: the table of all routes, with the handlers in one file for each resource
-//! - [`call`]: one request; [`submit`]: a command's way from a request to its outcome
+//! - [`call`]: one request; [`submit`]: a command from the request to its outcome
 //! - [`read_after`]: read-your-writes consistency; `conditions`: `If-Match` and `If-None-Match`
 //! - [`problem`]: failures; [`outcome`]: the HTTP statuses of refusals
 //! - [`auth`]: tokens and passwords; [`limit`]: requests of one address; [`client`]: which address

@@ -1,6 +1,5 @@
-//! The gateway's routes. [`ROUTES`] is the one list of them; handlers are in one file for each
-//! resource. Tests compare the OpenAPI document and the load balancer's list of methods with the
-//! table.
+//! The gateway's routes: [`ROUTES`] lists them all, and each resource has a file with its handlers.
+//! Tests compare the OpenAPI document and the load balancer's list of methods with the table.
 
 mod commands;
 mod dispatch;
@@ -47,7 +46,7 @@ macro_rules! route {
     };
 }
 
-/// Every route. Those of one path follow each other; `Allow` names their methods in this order.
+/// Every route. Routes of one path are adjacent, and `Allow` names their methods in this order.
 pub static ROUTES: &[Route] = &[
     route!(POST "/v1/users" => users::register),
     route!(GET "/v1/users/me" => users::read),
@@ -78,7 +77,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/.well-known/jwks.json" => page::jwks).unlimited(),
 ];
 
-/// The routes as a filter. It rejects nothing: an unknown path or method is answered too.
+/// Returns the routes as a filter. It rejects nothing: it also answers unknown paths and methods.
 pub fn all(state: &Arc<State>) -> BoxedFilter<(Response,)> {
     let state = state.clone();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();

@@ -1,5 +1,5 @@
-//! Applies what was polled: the partitions concurrently, each in batches in its own order. It
-//! writes only through the projection, and moves no position ahead of the data.
+//! Applies the polled records: partitions concurrently, the records of a partition in order and in
+//! batches. It writes only through the projection, and moves no position ahead of the data.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 
@@ -27,7 +27,7 @@ struct Work {
     partition: TopicPartition,
     claimed: Claimed,
     records: Vec<Record>,
-    /// Why the record behind `records` can't be read yet.
+    /// Why the record after `records` can't be read yet.
     unreadable: Option<StoreError>,
 }
 
@@ -61,7 +61,8 @@ impl Projector<'_> {
         }
     }
 
-    /// What is to be done for one partition; `None` if nothing is.
+    /// Plans the work for one partition. Returns `None` if the partition is not claimed or has
+    /// nothing to apply.
     fn plan(&self, partition: TopicPartition, mut records: Vec<Record>) -> Option<Work> {
         let (readable, learned) = self.learn_schemas(&records);
         // The first record that can't be read ends this turn; those before it are applied.
@@ -92,7 +93,7 @@ impl Projector<'_> {
             );
         }
         match error {
-            // Claimed -> Claimed, at the new position. The failures before are forgotten.
+            // Claimed -> Claimed, at the new position. Earlier failures no longer count.
             None => {
                 if let Some(Slot::Claimed(slot)) = self.slots.get_mut(&partition) {
                     *slot = Claimed { retry: Retry::default(), ..claimed };
@@ -140,8 +141,8 @@ async fn write(
     if !redpanda::mutant::is_active("position-apart") {
         redpanda::fault::point("before-store");
     }
-    // A panic is about a record, and stops only its partition. Nothing that the future has left in
-    // memory is used again.
+    // A panic counts as an error of the record, and stops only its partition. Nothing that the
+    // future has left in memory is used again.
     let written = AssertUnwindSafe(projection.apply(batch, &resources.codec)).catch_unwind().await;
     let written = written.unwrap_or_else(|_| {
         Err(unreadable(&batch.records[0], "the projection panicked; the panic is in the log"))

@@ -1,11 +1,12 @@
-//! Follows the group: which partitions this member has. It claims nothing and calls no store.
+//! Applies the group's assignments: which partitions this member has. It claims nothing and calls
+//! no store.
 
 use redpanda::log::{Membership, TopicPartition};
 
 use super::{partition::Slot, turn::Projector};
 
 impl Projector<'_> {
-    /// Takes in the changes of the group since the last poll, and returns whether there were any.
+    /// Applies the changes of the group since the last poll. Returns whether there were any.
     pub(super) fn follow_group(&mut self) -> bool {
         let mut changed = false;
         while let Some(membership) = self.input.membership() {

@@ -1,6 +1,6 @@
 //! Claims partitions: the hand-over from one owner to the next.
 //!
-//! The group alone can't prevent two owners: a member that is paused learns only later that its
+//! The group alone can't prevent two owners: a paused member learns only after the pause that its
 //! partitions were reassigned. Therefore the store decides. A claim raises the epoch of the
 //! position, and every write of a batch requires the epoch and the position that its owner last
 //! saw. Between the claim of a new owner and the last write of the former one there are two orders:
@@ -10,9 +10,9 @@
 //! - **The claim comes first.** The epoch is higher than that of the write, so the store refuses
 //!   the write ([`crate::StoreError::Lost`]) and nothing of it is visible.
 //!
-//! In both orders each record is applied once. A claim never waits for the former owner, but where
-//! the store locks a position (PostgreSQL), it waits for that owner's transaction, whose length the
-//! server bounds.
+//! In both orders each record is applied once. A claim never waits for the former owner itself. In
+//! PostgreSQL, which locks the position, it waits for that owner's open transaction, whose length
+//! the server bounds.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ use super::{
 use crate::projection::Claim;
 
 impl Projector<'_> {
-    /// Claims the partitions that are due, all of an assignment concurrently.
+    /// Claims all partitions that are due, concurrently.
     pub(super) fn claim_due(&mut self) -> Result<(), LogError> {
         let now = Instant::now();
         let due: Vec<(TopicPartition, Retry)> = self
@@ -78,7 +78,7 @@ impl Projector<'_> {
         // Waiting -> Claimed. `retry` is kept until a batch is applied: a partition that was
         // claimed again because of one record still looks for that record.
         self.slots.insert(partition, Slot::Claimed(Claimed { claim, next, retry }));
-        // What the input reads of this partition, if anything, is from before the claim.
+        // The input may still read this partition from a position before the claim.
         self.needs_seek = true;
         Ok(())
     }

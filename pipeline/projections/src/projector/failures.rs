@@ -1,5 +1,5 @@
-//! Decides when a partition is tried again after a failure. Every failure of a partition leads to a
-//! new claim; none leads to a record that is skipped.
+//! Decides when a partition is retried after a failure. Every failure leads to a new claim; none
+//! skips a record.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -17,11 +17,12 @@ use crate::StoreError;
 /// The wait after the first failure of the store or the log. It doubles up to [`WAIT_MAX`].
 pub(super) const WAIT_MIN: Duration = Duration::from_millis(200);
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
-/// The wait after a failure that a retry alone hardly mends.
+/// The wait after a failure that a retry alone is unlikely to fix.
 const STUCK: Duration = Duration::from_secs(30);
 
 impl Projector<'_> {
-    /// Stops a partition after `error` until a retry. `retry` is the state before the failure.
+    /// Stops a partition after `error`, and schedules its next claim. `retry` is the state before
+    /// the failure.
     pub(super) fn failed(&mut self, partition: &TopicPartition, error: StoreError, retry: Retry) {
         let projection = self.projection.name();
         self.resources.metrics.failed(projection, error.kind());
@@ -33,7 +34,7 @@ impl Projector<'_> {
             }
             StoreError::Lost { .. } => {
                 // The group will soon report that another member owns the partition. If it does
-                // not, the other claim is out of date and this member claims the partition again.
+                // not, the other claim is outdated, and this member claims the partition again.
                 tracing::info!(projection, %partition, %error, "released");
                 self.wait(partition, WAIT_MAX, retry);
             }
@@ -41,8 +42,8 @@ impl Projector<'_> {
             | StoreError::Record { .. }
             | StoreError::Unfit { .. }
             | StoreError::Unstorable { .. } => match retry.one_by_one {
-                // One record of a batch has failed all of them. Applied one by one, those before it
-                // get through.
+                // One record has failed its whole batch. One by one, the records before it can be
+                // applied.
                 false => self.wait(partition, Duration::ZERO, Retry { one_by_one: true, ..retry }),
                 true => {
                     tracing::error!(projection, %partition, %error, "stopped");
@@ -66,10 +67,10 @@ impl Projector<'_> {
         }
     }
 
-    /// Turns a failure of the log that does not end the membership into a wait.
+    /// Waits after a failure of the log that does not end the membership.
     ///
     /// # Errors
-    /// When the membership has failed for good.
+    /// Fails if the membership has ended and the group must be joined again.
     pub(super) fn tolerate(&mut self, result: Result<(), LogError>) -> Result<(), LogError> {
         let projection = self.projection.name();
         match result {

@@ -12,18 +12,18 @@
 //!                    the position in the store
 //! ```
 //!
-//! There is no other recovery. The files follow a record's way:
+//! There is no other recovery. The files, in the order in which a record passes them:
 //!
 //! - `run`: prepares the store and joins the group; `resources`: what all projectors share
 //! - `turn`: one turn of the loop, in order
-//! - `assignment`: partitions that the group gives or takes
+//! - `assignment`: partitions that the group assigns or revokes
 //! - `claim`: takes a partition over from its former owner
-//! - `rebuild`: a projection without a position starts again; an erased one is noticed
+//! - `rebuild`: where a projection without a position starts, and how an erased position is noticed
 //! - `apply`: writes records as batches; `schemas`: learns schemas of other writers
 //! - `dead_letters`: records that no version can project
-//! - `positions`: positions that move without a record
-//! - `failures`: when a partition is tried again
-//! - `retention`: removes what ended long ago
+//! - `positions`: moves positions past transaction markers and aborted records
+//! - `failures`: when a partition is retried
+//! - `retention`: removes rows and documents whose retention has passed
 //!
 //! **A gap, or a record that only a newer version can read, stops its partition and is never
 //! skipped.** The other partitions continue. A projector owns a thread, because the log's calls

@@ -25,12 +25,12 @@ pub(super) struct Claimed {
     pub(super) retry: Retry,
 }
 
-/// How a partition is tried again.
+/// How a partition is retried after failures.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retry {
     /// Failures in a row.
     pub(super) failures: u32,
-    /// Records are applied one by one, to find the record that fails.
+    /// Whether records are applied one by one, to find the record that fails.
     pub(super) one_by_one: bool,
 }
 

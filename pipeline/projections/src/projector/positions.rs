@@ -1,6 +1,6 @@
-//! Positions that move without a record. The log has offsets that no reader gets: transaction
-//! markers and aborted records. A position that stayed before them could fall behind the log's
-//! retention on a quiet topic. It moves no position past a record that was not applied.
+//! Moves positions past offsets that hold no record for a reader: transaction markers and aborted
+//! records. On a quiet topic, a position that stayed before them could fall below the log's start.
+//! No position moves past a record that was not applied.
 
 use futures_util::future::join_all;
 
@@ -11,8 +11,7 @@ use super::{
 use crate::projection::Batch;
 
 impl Projector<'_> {
-    /// Moves positions past offsets that no reader gets, and stores those that no record has
-    /// carried.
+    /// Moves positions past such offsets, and stores those that no batch of records has stored.
     pub(super) fn follow_positions(&mut self) {
         // The input still has positions from before a claim.
         if self.needs_seek {

@@ -1,5 +1,6 @@
 //! Rebuilds: where a projection without a position starts, and how a running projector notices that
-//! its position was erased. It deletes nothing; an operator or a store that loses data does.
+//! its position was erased. It deletes nothing: only an operator, or a loss of data in the store,
+//! removes a position.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::{partition::Retry, turn::Projector};
 use crate::StoreError;
 
 impl Projector<'_> {
-    /// The offset from which a partition without a position is read.
+    /// Returns the offset from which a partition without a position is read.
     pub(super) fn rebuild_from(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
         let (beginning, end) = self.input.watermarks(partition)?;
         let name = self.projection.name();
@@ -18,7 +19,8 @@ impl Projector<'_> {
         Ok(self.projection.start(beginning, end))
     }
 
-    /// Compares every claim with the store.
+    /// Compares every claim with the store, and stops the partitions whose claim was replaced or
+    /// erased.
     pub(super) fn compare_claims(&mut self) {
         let (name, positions) = (self.projection.name(), self.projection.positions());
         let current =

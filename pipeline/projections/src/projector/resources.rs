@@ -14,8 +14,8 @@ use crate::{Cause, metrics::Metrics};
 /// Joins a group as a member that reads topics.
 pub type Open = dyn Fn(&str, &[&str]) -> Result<Box<dyn Input>, LogError> + Send + Sync;
 
-/// Asks the registry for the schema with an id; `None` if it has none. An error means that the
-/// registry can't be reached.
+/// Requests the schema with an id from the registry. Returns `None` if the registry has none, and
+/// an error if it can't be reached.
 pub type SchemaById = dyn Fn(u32) -> Result<Option<String>, Cause> + Send + Sync;
 
 /// What all projectors of a process share.

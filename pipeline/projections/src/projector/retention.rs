@@ -1,5 +1,5 @@
-//! Removes rows and documents whose retention has passed, some at a time. It never removes anything
-//! by the clock alone: time counts from the latest record.
+//! Removes rows and documents whose retention has passed, in batches. Their age is measured against
+//! the time of the latest record, never against the clock alone.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How much longer than the processors the stores keep what has ended. A projection may be this far
-/// behind before an event could find its row removed.
+/// behind the log: beyond that, the row of an event could already be removed.
 const KEPT_LONGER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Projector<'_> {

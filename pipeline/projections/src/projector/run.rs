@@ -1,5 +1,5 @@
-//! Runs one projection on its thread from start to shutdown. It ends by itself at a shutdown only:
-//! a store or a log that is unreachable is waited for.
+//! Runs one projection on its thread until the shutdown. It ends for no other reason: it waits for
+//! a store or a log that is unreachable.
 
 use std::{sync::atomic::Ordering, time::Instant};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::projection::Projection;
 
-/// The group whose members share the partitions of a projection.
+/// Returns the name of the consumer group whose members share the partitions of a projection.
 pub fn group(projection: &dyn Projection) -> String {
     format!("projector.{}", projection.name())
 }
@@ -25,8 +25,8 @@ pub fn run(projection: Box<dyn Projection>, resources: &Resources, begin_turn: &
     drop(projection);
 }
 
-/// Prepares the store, however long it is unreachable. Other members of the group have the
-/// partitions until then.
+/// Prepares the store, and retries for as long as the store is unreachable. Until then, only other
+/// members of the group have partitions.
 fn prepare(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn Fn()) {
     let mut failures = 0;
     while !resources.shutdown.load(Ordering::Relaxed) {
@@ -55,7 +55,8 @@ fn join_until_shutdown(projection: &dyn Projection, resources: &Resources, begin
         });
         begin_turn();
         if let Err(error) = ended {
-            // A membership that has lasted for a while is no sign of a failure that repeats.
+            // A membership that lasted for a while did not fail for the same reason as the one
+            // before.
             if joined_at.elapsed() > WAIT_MAX {
                 wait = WAIT_MIN;
             }

@@ -1,5 +1,5 @@
-//! Learns the schemas of other writers before their records are applied. It never decides that a
-//! record is unfit: that is left to the projection, which reads it.
+//! Learns the schemas of other writers before their records are applied. Only the projection, which
+//! reads the record, decides that a record is unfit.
 
 use redpanda::log::Record;
 use schemas::CodecError;
@@ -8,8 +8,8 @@ use super::turn::Projector;
 use crate::{StoreError, event::unreadable};
 
 impl Projector<'_> {
-    /// Learns the schemas of all records. Returns the number of records, from the first on, that
-    /// can be read, and why the next one can't if there is one.
+    /// Learns the schemas of all records. Returns how many records can be read, counted from the
+    /// first, and the error of the next one if not all can.
     pub(super) fn learn_schemas(&self, records: &[Record]) -> (usize, Result<(), StoreError>) {
         for (readable, record) in records.iter().enumerate() {
             if let Err(error) = self.learn_schema(record) {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::projection::Projection;
 
-/// How long a poll without records waits. Bounds the time that a shutdown takes.
+/// How long a poll without records waits. It bounds the time that a shutdown takes.
 pub(super) const IDLE: Duration = Duration::from_millis(500);
 /// How often claims are compared with the store. Without records nothing else would show that the
 /// store was emptied or the projection erased.
@@ -33,17 +33,17 @@ pub struct Projector<'a> {
     pub(super) resources: &'a Resources,
     /// The assigned partitions.
     pub(super) slots: BTreeMap<TopicPartition, Slot>,
-    /// The input does not read what the slots say: its position must be set again.
+    /// Whether the input's positions differ from those of the slots, so that it must seek.
     pub(super) needs_seek: bool,
     /// The buffer of polled records.
     records: Vec<Record>,
     /// Failures of the log in a row.
     pub(super) log_failures: u32,
-    /// When claims are compared with the store.
+    /// The interval at which claims are compared with the store.
     look: Interval,
-    /// When positions that moved without a record are stored.
+    /// The interval at which positions that moved without a record are stored.
     pub(super) store_positions: Interval,
-    /// When rows and documents whose retention has passed are removed.
+    /// The interval at which rows and documents whose retention has passed are removed.
     pub(super) remove: Interval,
     /// The time of the latest record that was applied. Retention counts from it, because without
     /// records nothing grows.
@@ -51,7 +51,7 @@ pub struct Projector<'a> {
 }
 
 impl<'a> Projector<'a> {
-    /// A member without partitions.
+    /// Creates a member without partitions.
     pub fn new(
         input: Box<dyn Input>,
         projection: &'a dyn Projection,
@@ -73,10 +73,11 @@ impl<'a> Projector<'a> {
         }
     }
 
-    /// Takes one turn: serves the group, claims partitions that are due, and applies what was read.
+    /// Runs one turn: serves the group, claims partitions that are due, and applies the polled
+    /// records.
     ///
     /// # Errors
-    /// When the input can't be used any more: the caller opens another one for a new projector.
+    /// Fails if the input is unusable: the caller opens another one for a new projector.
     pub fn step(&mut self) -> Result<(), LogError> {
         // Waiting -> Claimed. From here on the store refuses writes of the former owner.
         self.claim_due()?;
@@ -92,7 +93,7 @@ impl<'a> Projector<'a> {
         let mut records = std::mem::take(&mut self.records);
         records.clear();
         let polled = self.input.poll(self.idle(), self.projection.records_max(), &mut records);
-        // The poll serves the group too, so its changes are taken in even if it has failed.
+        // The poll serves the group too, so its changes are applied even if the poll has failed.
         let changed = self.follow_group();
         self.tolerate(polled)?;
         // After a change the input seeks again, and delivers these records a second time.
@@ -104,8 +105,8 @@ impl<'a> Projector<'a> {
 
         let waiting = self.slots.values().filter(|slot| slot.is_waiting()).count();
         self.resources.metrics.waiting(self.projection.name(), waiting);
-        // A partition that waits may hold events for something whose retention has passed: if that
-        // were removed first, those events would be a gap.
+        // A partition that waits may hold events of a row whose retention has passed. If the row
+        // were removed first, those events would be a version gap.
         if waiting == 0 && self.latest_ms > 0 && self.remove.is_due() {
             self.remove_old();
         }

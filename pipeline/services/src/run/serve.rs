@@ -89,7 +89,7 @@ pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()
         error = refused_credentials(postgres) => Err(WrongSetting::Credentials(error).into()),
         () = signals.received() => Ok(()),
     };
-    // Workers commit what is in flight and leave the group; projectors finish their batch.
+    // Workers commit their last transaction; projectors finish their batch.
     tracing::info!(processor = topology.processor(), "ending: finishing what was begun");
     shutdown.store(true, Ordering::Relaxed);
     let joined = tokio::task::spawn_blocking(move || threads.join());
