@@ -11,7 +11,7 @@ use integration::client::{Answer, Client};
 /// Products to choose from.
 const PRODUCTS: usize = 100;
 /// Pieces of each product: more than any run can sell.
-pub(super) const PIECES: i64 = 10_000_000;
+pub(super) const PIECES: i64 = 1_000_000;
 /// How long the first log-in of the admin may take: the gateway sends its registration at its start.
 const ADMIN_MAX: Duration = Duration::from_secs(30);
 /// The users log in again when their tokens, which are valid for ten minutes, are this old.
