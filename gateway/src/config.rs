@@ -8,8 +8,8 @@ use std::{
 };
 
 use clap::{Parser, value_parser};
-use projections::settings::StoreSettings;
-use redpanda::{brokers::BrokerSettings, registry::RegistrySettings, settings, tls::TlsSettings};
+use projections::settings::ConnectionSettings;
+use redpanda::settings;
 use secrecy::SecretString;
 
 use crate::{
@@ -30,18 +30,9 @@ const ADMIN_PASSWORD_FILE: &str = "MILLRACE_ADMIN_PASSWORD_FILE";
     about = "Millrace's HTTP gateway: writes commands to topics and reads projections"
 )]
 pub struct Config {
-    /// The brokers.
+    /// The brokers, the registry and the stores.
     #[command(flatten)]
-    pub brokers: BrokerSettings,
-    /// The schema registry.
-    #[command(flatten)]
-    pub registry: RegistrySettings,
-    /// The stores.
-    #[command(flatten)]
-    pub stores: StoreSettings,
-    /// TLS of outgoing connections.
-    #[command(flatten)]
-    pub tls: TlsSettings,
+    pub connections: ConnectionSettings,
     /// Address and port of the API.
     #[arg(long, env = "MILLRACE_LISTEN", default_value = "127.0.0.1:3101")]
     pub listen: SocketAddr,

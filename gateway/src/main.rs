@@ -52,11 +52,11 @@ async fn main() -> anyhow::Result<()> {
         .context("registering the process's metrics")?;
     let metrics = Metrics::new(&registry).context("registering metrics")?;
     let Secrets { secret, signing, admin } = secrets;
-    let tls = exit_if_wrong(config.tls.load());
-    let brokers = exit_if_wrong(config.brokers.open(&tls));
-    let schemas = exit_if_wrong(config.registry.open(&tls));
-    let stores = Arc::new(exit_if_wrong(Stores::new(&config.stores, &tls).await));
-    let counters = RedisCounters::new(config.stores.redis_url.expose_secret(), &tls)
+    let tls = exit_if_wrong(config.connections.tls.load());
+    let brokers = exit_if_wrong(config.connections.brokers.open(&tls));
+    let schemas = exit_if_wrong(config.connections.registry.open(&tls));
+    let stores = Arc::new(exit_if_wrong(Stores::new(&config.connections.stores, &tls).await));
+    let counters = RedisCounters::new(config.connections.stores.redis_url.expose_secret(), &tls)
         .context("MILLRACE_REDIS_URL")?;
     let passwords = Passwords::new(config.hashers as usize)
         .map_err(|error| anyhow::anyhow!("preparing to hash passwords: {error}"))?;

@@ -11,7 +11,10 @@ use hdrhistogram::Histogram;
 use integration::client::{Answer, Client};
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{Mix, shop::Shop};
+use super::{
+    Mix,
+    shop::{PASSWORD, Shop},
+};
 
 /// A latency above this counts as this, in microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;
@@ -170,10 +173,9 @@ async fn ask(
 
 async fn account(client: &Client) -> Result<Answer, reqwest::Error> {
     let email = format!("{:032x}@millrace.example", rand::random::<u128>());
-    let password = "a long enough password";
-    let registered = client.register(&email, password, "Load").wait(WAIT_S).send().await?;
+    let registered = client.register(&email, PASSWORD, "Load").wait(WAIT_S).send().await?;
     if registered.status != 201 {
         return Ok(registered);
     }
-    client.log_in(&email, password).send().await
+    client.log_in(&email, PASSWORD).send().await
 }

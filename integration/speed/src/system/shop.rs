@@ -16,7 +16,8 @@ pub(super) const PIECES: i64 = 1_000_000;
 const ADMIN_MAX: Duration = Duration::from_secs(30);
 /// The users log in again when their tokens, which are valid for ten minutes, are this old.
 const TOKEN_AGE_MAX: Duration = Duration::from_secs(240);
-const PASSWORD: &str = "a long enough password";
+/// The password of every account.
+pub(super) const PASSWORD: &str = "a long enough password";
 
 /// A shop with products and logged-in users. Clones are the same shop.
 #[derive(Clone)]

@@ -1,18 +1,17 @@
 //! Commands: deduplication, expiry, and the decision. Every command ends in one outcome; a repeat
 //! gets the same outcome without a second decision.
 
-use domain::{decider::CommandStatus, refusals::IN_PROGRESS};
+use domain::{
+    decider::CommandStatus,
+    refusals::{EXPIRED, IN_PROGRESS},
+};
 use redpanda::log::Record;
 use schemas::{
     Outcome, Record as _, Verdict,
     engine::{Handled, Redrive, Waiting},
 };
 
-use super::{
-    Task,
-    effects::Cause,
-    outcome::{EXPIRED, refused},
-};
+use super::{Task, effects::Cause, outcome::refused};
 use crate::{
     aggregate::Payload,
     envelope::Envelope,

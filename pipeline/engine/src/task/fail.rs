@@ -1,10 +1,11 @@
 //! What becomes of a record that fails for good: a failed command is a dead letter and has a failed
 //! outcome; a failed follow-up or event is parked. Nothing here stops a worker.
 
+use domain::refusals::FAILED;
 use redpanda::log::Record;
 use schemas::Outcome;
 
-use super::{Task, outcome::FAILED};
+use super::Task;
 use crate::{
     bounds::shortened, envelope::Envelope, error::InputError, output::Output, topology::Route,
 };

@@ -13,11 +13,6 @@ use crate::{
     output::Output,
 };
 
-/// The code of a command that is older than the dedupe horizon.
-pub(super) const EXPIRED: &str = "expired";
-/// The code of a command that became a dead letter.
-pub(super) const FAILED: &str = "failed";
-
 /// `outcome` as a refusal.
 pub(super) fn refused(outcome: Outcome, code: &str, detail: &str) -> Outcome {
     Outcome {
