@@ -137,7 +137,7 @@ pub(crate) fn text(record: &Record) -> String {
 }
 
 pub(crate) fn read_back(session: &mut dyn Session, partition: &TopicPartition) -> Vec<Record> {
-    let mut restore = session.restore(partition, &[]).expect("a reader");
+    let mut restore = session.restore(partition, &[], &[]).expect("a reader");
     let (since, mut records) = (Instant::now(), Vec::new());
     while restore.poll(Duration::from_millis(100), 1000, &mut records).expect("records").is_none() {
         assert!(since.elapsed() < WAIT_MAX, "{partition}: is at {:?}", restore.progress());

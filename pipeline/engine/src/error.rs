@@ -3,7 +3,10 @@
 
 use schemas::CodecError;
 
-use crate::bounds::{HEADER_BYTES_MAX, KEY_BYTES_MAX};
+use crate::{
+    bounds::{HEADER_BYTES_MAX, KEY_BYTES_MAX},
+    local::CHAIN_MAX,
+};
 
 /// The id of a writer's schema that the codec does not know yet. Once the schema is known, the same
 /// record can be processed.
@@ -83,6 +86,8 @@ pub(crate) enum InputError {
     ChangesNotEncoded(#[source] CodecError),
     #[error("what it changes is too large: {0}")]
     ChangesTooLarge(#[source] RowTooLarge),
+    #[error("an input has caused more follow-ups in a row than {max}", max = CHAIN_MAX)]
+    ChainTooLong,
     #[error("waits behind an earlier record of its key")]
     BehindParked,
     /// The record fails, and there is no room to park it.

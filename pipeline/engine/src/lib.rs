@@ -22,6 +22,7 @@ pub mod driver;
 mod envelope;
 mod error;
 pub mod learner;
+mod local;
 pub mod metrics;
 mod output;
 pub mod table;

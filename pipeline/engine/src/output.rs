@@ -3,6 +3,7 @@
 //! A record that its topic would not take is an error here, so that it fails its input and never
 //! aborts a transaction. The limits are those of `topics.yaml`. Nothing here is sent.
 
+use bytes::Bytes;
 use redpanda::{
     batch::{Batch, wire_bytes},
     log::{Headers, Record, Topic},
@@ -10,12 +11,21 @@ use redpanda::{
     topics::record_bytes_max,
 };
 
-use crate::{bounds::KEY_BYTES_MAX, error::WriteError, topology::Topology};
+use uuid::Uuid;
+
+use crate::{
+    bounds::KEY_BYTES_MAX,
+    error::WriteError,
+    local::{DECIDED, LocalFollowUps},
+    topology::Topology,
+};
 
 /// The records of one batch.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) records: Batch,
+    /// The follow-ups among them that this worker decides itself.
+    pub(crate) local: LocalFollowUps,
     /// The topics of the records so far, so that each name is allocated and looked up once. They
     /// are few.
     topics: Vec<KnownTopic>,
@@ -46,6 +56,30 @@ impl Output {
         let KnownTopic { topic, partitions, bytes_max } = known(&mut self.topics, topology, topic)?;
         check(topic, *bytes_max, Some(key), value, headers)?;
         self.records.push(topic, partition_of(key, *partitions), Some(key), value, headers);
+        Ok(())
+    }
+
+    /// Adds what a reaction sends. `id` is the record's id, and `at_ms` the time of the input.
+    pub(crate) fn send(
+        &mut self,
+        topology: &Topology,
+        topic: &str,
+        key: &str,
+        value: Option<Bytes>,
+        mut headers: Headers,
+        id: Uuid,
+        at_ms: i64,
+    ) -> Result<(), WriteError> {
+        let KnownTopic { topic: name, partitions, .. } = known(&mut self.topics, topology, topic)?;
+        let target = (name.clone(), partition_of(key.as_bytes(), *partitions));
+        let is_local = self.local.admits(topic, target.1, id);
+        if is_local {
+            headers.push(DECIDED, "1");
+        }
+        self.keyed(topology, topic, key.as_bytes(), value.as_deref(), &headers)?;
+        if is_local {
+            self.local.push(target, key, value, headers, at_ms);
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use domain::{decider::Reaction, policy::Policy};
-use redpanda::log::Topic;
+use redpanda::log::{Topic, TopicPartition};
 use schemas::{Codec, Message, Schema};
 use uuid::Uuid;
 
@@ -169,6 +169,18 @@ impl Topology {
     /// each.
     pub fn inputs(&self) -> Vec<Topic> {
         self.routes.iter().map(|(topic, _)| topic.clone()).collect()
+    }
+
+    /// All partitions of the follow-ups that it reads.
+    pub(crate) fn follow_up_partitions(&self) -> Vec<TopicPartition> {
+        let followups =
+            self.routes.iter().filter(|(_, route)| matches!(route, Route::FollowUps(_)));
+        followups
+            .flat_map(|(topic, _)| {
+                let count = self.partitions(topic).unwrap_or(0);
+                (0..count).map(|partition| TopicPartition { topic: topic.clone(), partition })
+            })
+            .collect()
     }
 
     /// The schemas that must be registered before the processor runs: its own ones only.

@@ -34,6 +34,15 @@ pub struct Config {
         value_parser = clap::value_parser!(u64).range(0..=5000)
     )]
     pub commit_interval_ms: u64,
+    /// Whether the engine decides a follow-up for one of its own tasks in the transaction that
+    /// writes it. Set it to `false` while instances of a version before this setting run.
+    #[arg(
+        long,
+        env = "MILLRACE_LOCAL_FOLLOW_UPS",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub local_follow_ups: bool,
     /// Records of output that a part of a transaction has at least. For tests: a small number gives
     /// every transaction several parts.
     #[arg(

@@ -37,7 +37,7 @@ use crate::{
     fault,
     log::{LogError, Membership, Record, Topic, TopicPartition},
     mutant::ReadMutant,
-    restore::RestoreReader,
+    restore::{RestoreReader, Restored},
 };
 
 /// A member of a group.
@@ -176,8 +176,10 @@ impl GroupConsumer {
         &mut self,
         changelog: &TopicPartition,
         inputs: &[TopicPartition],
+        watched: &[TopicPartition],
     ) -> Result<RestoreReader, LogError> {
         let reader = standalone_reader(&self.brokers, &self.group)?;
-        RestoreReader::begin(reader, self.watermark_client()?, &self.group, changelog, inputs)
+        let what = Restored { changelog, inputs, watched };
+        RestoreReader::begin(reader, self.watermark_client()?, &self.group, what)
     }
 }

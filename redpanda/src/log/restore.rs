@@ -13,6 +13,8 @@ pub struct Start {
     /// For each input the first offset that the log holds and the high watermark, requested after
     /// the changelog was read.
     pub kept: Vec<(i64, i64)>,
+    /// The high watermark of each watched partition, requested last.
+    pub ends: Vec<i64>,
 }
 
 /// Reads what one task starts from, in this order: the committed offsets of its inputs, the

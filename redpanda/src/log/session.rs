@@ -51,11 +51,12 @@ pub trait Session: Input {
     fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>>;
 
     /// Begins to read what a task of these `inputs` starts from, apart from the group, and returns
-    /// at once.
+    /// at once. The ends of `watched` partitions are read too.
     fn restore(
         &mut self,
         changelog: &TopicPartition,
         inputs: &[TopicPartition],
+        watched: &[TopicPartition],
     ) -> Result<Box<dyn Restore>, LogError>;
 }
 

@@ -28,15 +28,14 @@ impl MemoryLog {
         self.remove(topic, |_, _, _| true);
     }
 
-    /// The same for partitions without an open transaction of which `group` has committed the end,
-    /// or the offset before the last transaction's marker.
+    /// The same for partitions without an open transaction of which `group` has committed the end.
     pub fn remove_consumed(&self, topic: &str, group: &str) {
         let state = self.state();
         let offsets =
             state.groups.get(group).map(|group| group.offsets.clone()).unwrap_or_default();
         drop(state);
         self.remove(topic, |partition, stable, end| {
-            stable == end && offsets.get(partition).is_some_and(|next| next + 1 >= stable)
+            stable == end && offsets.get(partition).is_some_and(|next| *next >= stable)
         });
     }
 

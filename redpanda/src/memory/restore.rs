@@ -13,6 +13,7 @@ pub(super) struct MemoryRestore {
     pub(super) group: String,
     pub(super) changelog: TopicPartition,
     pub(super) inputs: Vec<TopicPartition>,
+    pub(super) watched: Vec<TopicPartition>,
     /// The group's committed offsets at the moment when `end` was taken; `None` before.
     pub(super) committed: Option<Vec<Option<i64>>>,
     pub(super) position: i64,
@@ -49,8 +50,12 @@ impl Restore for MemoryRestore {
             }
         }
         let kept = || self.inputs.iter().map(|input| state.span(input)).collect();
-        Ok((self.position >= self.end)
-            .then(|| Start { committed: committed.clone(), kept: kept() }))
+        let ends = || self.watched.iter().map(|partition| state.span(partition).1).collect();
+        Ok((self.position >= self.end).then(|| Start {
+            committed: committed.clone(),
+            kept: kept(),
+            ends: ends(),
+        }))
     }
 
     fn progress(&self) -> (i64, i64) {

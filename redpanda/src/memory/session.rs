@@ -166,6 +166,7 @@ impl Session for MemorySession {
         &mut self,
         changelog: &TopicPartition,
         inputs: &[TopicPartition],
+        watched: &[TopicPartition],
     ) -> Result<Box<dyn Restore>, LogError> {
         self.check()?;
         Ok(Box::new(MemoryRestore {
@@ -174,6 +175,7 @@ impl Session for MemorySession {
             group: self.group.clone(),
             changelog: changelog.clone(),
             inputs: inputs.to_vec(),
+            watched: watched.to_vec(),
             committed: None,
             position: 0,
             end: 0,

@@ -18,6 +18,8 @@
 //!    deposed one does not know what was written since. A larger end leads back to step 3. A
 //!    smaller one is retried for 30 s, and then means that records are lost.
 //! 6. **The watermarks of the inputs.** The engine compares them with the restored offsets.
+//! 7. **The high watermarks of the watched partitions.** The engine decides no follow-up at once
+//!    before it has read these partitions up to there.
 //!
 //! - `channel`: what the thread sends to the worker
 //! - `thread`: the steps
@@ -44,6 +46,13 @@ use thread::RestoreThread;
 /// The number of chunks of records that may wait until the worker takes them.
 const CHUNKS_MAX: usize = 4;
 
+/// The partitions that a restore reads.
+pub(crate) struct Restored<'a> {
+    pub(crate) changelog: &'a TopicPartition,
+    pub(crate) inputs: &'a [TopicPartition],
+    pub(crate) watched: &'a [TopicPartition],
+}
+
 /// The worker's end of a restore: hands over what the thread has read.
 pub(crate) struct RestoreReader {
     changelog: TopicPartition,
@@ -60,8 +69,7 @@ impl RestoreReader {
         consumer: BaseConsumer<Standalone>,
         watermark_client: Arc<BaseConsumer>,
         group: &str,
-        changelog: &TopicPartition,
-        inputs: &[TopicPartition],
+        Restored { changelog, inputs, watched }: Restored<'_>,
     ) -> Result<Self, LogError> {
         let (sender, found) = mpsc::sync_channel(CHUNKS_MAX);
         let progress = Arc::<Progress>::default();
@@ -71,6 +79,7 @@ impl RestoreReader {
             group: group.to_owned(),
             changelog: changelog.clone(),
             inputs: inputs.to_vec(),
+            watched: watched.to_vec(),
             reporter: Reporter::new(sender, progress.clone()),
         };
         // The thread ends after its request when this reader is dropped.

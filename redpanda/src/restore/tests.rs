@@ -28,7 +28,7 @@ fn restore_does_not_block_its_worker_while_no_broker_answers() {
     let (begun, mut none) = (Instant::now(), Vec::new());
     let partitions = ["changelog", "input"].map(|topic| TopicPartition::new(topic, 0));
     for _ in 0..8 {
-        let mut reader = member.restore(&partitions[0], &partitions[1..]).expect("a reader");
+        let mut reader = member.restore(&partitions[0], &partitions[1..], &[]).expect("a reader");
         let start = reader.poll(Duration::from_millis(1), 10, &mut none).expect("no error yet");
         assert_eq!((start, none.len(), reader.progress()), (None, 0, (0, 0)));
     }
@@ -44,7 +44,9 @@ fn restore_reads_the_whole_changelog_and_returns_the_offsets_of_the_inputs() {
     produce(&brokers, "changelog", &Headers::default(), 2_500);
     produce(&brokers, "input", &Headers::default(), 3);
     let partitions = ["changelog", "input"].map(|topic| TopicPartition::new(topic, 0));
-    let mut reader = member(&brokers).restore(&partitions[0], &partitions[1..]).expect("a reader");
+    let mut reader = member(&brokers)
+        .restore(&partitions[0], &partitions[1..], &partitions[1..])
+        .expect("a reader");
     let (begun, mut records) = (Instant::now(), Vec::new());
     let start = loop {
         match reader.poll(Duration::from_millis(50), 1_000, &mut records) {
@@ -55,7 +57,7 @@ fn restore_reads_the_whole_changelog_and_returns_the_offsets_of_the_inputs() {
         let progress = reader.progress();
         assert!(begun.elapsed() < MOCK_MAX, "{} records, {progress:?}", records.len());
     };
-    assert_eq!(start, Start { committed: vec![None], kept: vec![(0, 3)] });
+    assert_eq!(start, Start { committed: vec![None], kept: vec![(0, 3)], ends: vec![3] });
     let offsets: Vec<_> = records.iter().map(|record| record.offset).collect();
     assert_eq!(offsets, (0..2_500).collect::<Vec<_>>());
     assert_eq!(reader.progress(), (2_500, 2_500));
@@ -70,6 +72,7 @@ fn restore_of(brokers: &str) -> (RestoreThread, mpsc::Receiver<Result<Found, Log
         group: "group".to_owned(),
         changelog: TopicPartition::new("changelog", 0),
         inputs: Vec::new(),
+        watched: Vec::new(),
         reporter: Reporter::new(sender, Arc::default()),
     };
     (thread, found)

@@ -38,6 +38,7 @@ pub(super) struct RestoreThread {
     pub(super) group: String,
     pub(super) changelog: TopicPartition,
     pub(super) inputs: Vec<TopicPartition>,
+    pub(super) watched: Vec<TopicPartition>,
     pub(super) reporter: Reporter,
 }
 
@@ -74,7 +75,12 @@ impl RestoreThread {
         for input in &self.inputs {
             kept.push(reporter.retry(|| watermarks(&*self.watermark_client, input))?);
         }
-        reporter.send(Found::Complete(Start { committed, kept }))
+        // Step 7.
+        let mut ends = Vec::with_capacity(self.watched.len());
+        for partition in &self.watched {
+            ends.push(reporter.retry(|| watermarks(&*self.watermark_client, partition))?.1);
+        }
+        reporter.send(Found::Complete(Start { committed, kept, ends }))
     }
 
     /// Reads the changelog from `position` to the end that its leader states after everything up to

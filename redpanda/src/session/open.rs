@@ -126,8 +126,9 @@ impl Session for KafkaSession {
         &mut self,
         changelog: &TopicPartition,
         inputs: &[TopicPartition],
+        watched: &[TopicPartition],
     ) -> Result<Box<dyn Restore>, LogError> {
-        Ok(Box::new(self.input.restore(changelog, inputs)?))
+        Ok(Box::new(self.input.restore(changelog, inputs, watched)?))
     }
 }
 

@@ -58,6 +58,50 @@ impl Task {
         Ok(())
     }
 
+    /// Applies a follow-up of the same transaction. Its offset is not known, so no position moves,
+    /// and a failure can't park it.
+    ///
+    /// # Errors
+    /// Fails if the follow-up can't be applied now. Then nothing has changed, and the input that
+    /// caused it must be applied again with its follow-ups left to be read.
+    pub(crate) fn apply_local(
+        &mut self,
+        record: &Record,
+        output: &mut Output,
+    ) -> Result<(), InputError> {
+        let before = self.input_savepoint(output);
+        // Unwind safety: as in [`Self::apply`].
+        let applied = catch_unwind(AssertUnwindSafe(|| self.route_local(record, output)));
+        let applied = applied.unwrap_or_else(|panic| {
+            Err(InputError::EnginePanicked(panic_message(&*panic).to_owned()))
+        });
+        if let Err(error) = applied.and_then(|()| self.check_changes(&before.tables)) {
+            self.undo(before, output);
+            return Err(error);
+        }
+        self.latest_ms = self.latest_ms.max(record.timestamp_ms);
+        self.touched = true;
+        self.processed += 1;
+        Ok(())
+    }
+
+    fn route_local(&mut self, record: &Record, output: &mut Output) -> Result<(), InputError> {
+        let Some(route @ Route::FollowUps(_)) = self.topology.route(&record.topic) else {
+            return Err(InputError::UnexpectedCommand);
+        };
+        let envelope = Envelope::of(record);
+        let key = self.key_of(record)?;
+        envelope.check()?;
+        if self.is_parked(&record.topic, key) {
+            return Err(InputError::BehindParked);
+        }
+        match self.follow_up_or_event(route, key, record, &envelope, output) {
+            Ok(()) => Ok(()),
+            Err(Failure::UnknownSchema(unknown)) => Err(InputError::UnknownSchema(unknown)),
+            Err(Failure::Permanent(error)) => Err(error),
+        }
+    }
+
     /// Counts a record as applied, and moves the position of its topic behind it.
     pub(super) fn applied(&mut self, record: &Record) {
         self.latest_ms = self.latest_ms.max(record.timestamp_ms);

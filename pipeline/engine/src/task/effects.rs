@@ -99,8 +99,8 @@ impl Task {
                     let (causation, version) = (from, None);
                     let record = RecordHeaders { id, name, key: &key, causation, version };
                     let headers = self.stamp.at(cause.at_ms).headers(cause.envelope, record);
-                    let key = key.as_bytes();
-                    output.keyed(&self.topology, topic, key, value.as_deref(), &headers)?;
+                    let at_ms = cause.at_ms;
+                    output.send(&self.topology, topic, &key, value, headers, id, at_ms)?;
                 }
                 Effect::SetTimer { name, due_ms } => {
                     let name = cause.timer(&name);

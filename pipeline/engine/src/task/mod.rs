@@ -21,6 +21,7 @@ mod transaction;
 
 pub(crate) use changes::ChangesError;
 pub(crate) use restore::LoadError;
+pub(crate) use transaction::InputSavepoint;
 
 use std::{
     collections::{BTreeSet, VecDeque},

@@ -11,7 +11,8 @@
 
 use super::Task;
 use crate::{
-    aggregate::AggregateSavepoint, output::Output, table::Savepoint, topology::AGGREGATES_MAX,
+    aggregate::AggregateSavepoint, local::LocalSavepoint, output::Output, table::Savepoint,
+    topology::AGGREGATES_MAX,
 };
 
 /// Savepoints of all tables of a task. The default one is before everything that is not committed.
@@ -27,9 +28,10 @@ pub(super) struct TaskSavepoint {
 
 /// A point to which a failed input returns: the tables, and the length of the output.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct InputSavepoint {
+pub(crate) struct InputSavepoint {
     pub(super) tables: TaskSavepoint,
     records: usize,
+    local: LocalSavepoint,
 }
 
 impl Task {
@@ -128,14 +130,19 @@ impl Task {
     }
 
     /// The point to which the input that comes now returns if it fails.
-    pub(super) fn input_savepoint(&self, output: &Output) -> InputSavepoint {
-        InputSavepoint { tables: self.savepoint(), records: output.records.len() }
+    pub(crate) fn input_savepoint(&self, output: &Output) -> InputSavepoint {
+        InputSavepoint {
+            tables: self.savepoint(),
+            records: output.records.len(),
+            local: output.local.savepoint(),
+        }
     }
 
     /// Removes all effects of an input: its writes and its records.
-    pub(super) fn undo(&mut self, to: InputSavepoint, output: &mut Output) {
+    pub(crate) fn undo(&mut self, to: InputSavepoint, output: &mut Output) {
         self.roll_back(to.tables);
         output.records.truncate(to.records);
+        output.local.undo(to.local);
     }
 
     /// Rebuilds the indexes over the tables, after a restore and after a roll-back.

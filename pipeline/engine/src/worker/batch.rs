@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use redpanda::batch::Batch;
 
-use crate::output::Output;
+use crate::{local::LocalFollowUps, output::Output};
 
 /// What is decided and not submitted yet.
 #[derive(Default)]
@@ -62,6 +62,7 @@ impl PendingBatch {
     /// Drops the batch. A part that is written must be aborted by the caller.
     pub(super) fn clear(&mut self) {
         self.output.records.truncate(0);
+        self.output.local = LocalFollowUps::default();
         self.submitted();
     }
 }

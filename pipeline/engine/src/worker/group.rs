@@ -57,6 +57,7 @@ impl Worker {
         // their part of it again.
         self.active.values_mut().for_each(Task::drop_pending);
         self.clear_batch();
+        self.gate.released(partitions);
         // Tasks that still need a schema request it again.
         self.learner.clear();
         for partition in partitions {

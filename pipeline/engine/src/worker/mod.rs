@@ -3,7 +3,7 @@
 //!
 //! - `settings`, `status`, `error`: configuration, readiness, errors
 //! - `batch`: what is decided and not submitted yet
-//! - `poll`: reads input, lets tasks decide, fires timers
+//! - `poll`: reads input, lets tasks decide, fires timers; `local`: decides follow-ups at once
 //! - `transaction`: hands batches over to the session, and reacts to the end of transactions
 //! - `group`: assigns and releases tasks
 //! - `restore`, `start`: load tasks from their changelogs, and find the offsets from which they
@@ -16,6 +16,7 @@
 mod batch;
 mod error;
 mod group;
+mod local;
 mod poll;
 mod restore;
 mod settings;
@@ -42,6 +43,7 @@ pub use status::{SILENCE_MAX, Status};
 use crate::{
     error::UnknownSchema,
     learner::{Learner, SchemaSource},
+    local::Gate,
     metrics::Metrics,
     task::Task,
     topology::Topology,
@@ -84,6 +86,8 @@ pub struct Worker {
     /// Records that were polled and are not decided yet.
     inbox: Vec<Record>,
     batch: PendingBatch,
+    /// Which follow-ups may be decided at once.
+    gate: Gate,
     /// When the transaction in flight was submitted or its abort was requested.
     in_flight: Option<Instant>,
 
@@ -130,6 +134,7 @@ impl Worker {
             waiting: BTreeMap::new(),
             inbox: Vec::new(),
             batch: PendingBatch::default(),
+            gate: Gate::default(),
             in_flight: None,
             positions_at: Instant::now(),
             fenced: 0,
@@ -199,6 +204,11 @@ impl Worker {
 
     fn turn(&mut self, session: &mut dyn Session, idle: Duration) -> Result<bool, SessionError> {
         self.resume(session)?;
+        // Positions also move past transaction markers, which may be all that keeps a partition of
+        // follow-ups closed.
+        if self.settings.local_follow_ups && self.has_closed_target() {
+            self.follow(session);
+        }
         let polled = self.poll_if_empty(session, idle)?;
         // A poll that meets a change of membership returns early, so it proves nothing about the
         // end of the input.
@@ -260,6 +270,7 @@ impl Worker {
         self.learner.clear();
         self.inbox.clear();
         self.batch = PendingBatch::default();
+        self.gate = Gate::default();
         self.in_flight = None;
         self.paused = None;
         self.metrics.rebuilds.inc();

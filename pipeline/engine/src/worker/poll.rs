@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use redpanda::log::{LogError, Session, Topic, TopicPartition};
 
+use super::local::Decided;
 use super::{
     Worker,
     error::SessionError,
     settings::{IDLE_WAIT, IN_FLIGHT_WAIT, POLL_MAX, RESTORING_WAIT, TIMERS_MAX},
 };
-use crate::{error::InputError, learner::Learnt, task::Task};
+use crate::task::Task;
 
 /// The result of a poll.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,29 +121,26 @@ impl Worker {
         let mut run: Option<(Topic, u64)> = None;
         let mut decided = 0;
         let mut must_wait = false;
-        'records: for record in &inbox {
+        self.open_local_targets();
+        for record in &inbox {
             if self.room() == 0 {
                 break;
             }
             decided += 1;
-            let Some(task) = self.active.get_mut(&record.partition) else {
+            if self.pass_over_decided(record) {
+                continue;
+            }
+            if !self.active.contains_key(&record.partition) {
                 let (topic, partition) = (&record.topic, record.partition);
                 tracing::debug!(%topic, partition, "a record of no task was ignored");
                 continue;
-            };
-            while let Err(unknown) = task.apply(record, &mut self.batch.output) {
-                match self.learner.learn(unknown.0) {
-                    Learnt::Known => {}
-                    Learnt::Unknown => {
-                        let error = InputError::SchemaNotRegistered(unknown.0);
-                        task.fail(record, error, &mut self.batch.output);
-                        break;
-                    }
-                    Learnt::Requested => {
-                        self.waiting.insert(record.partition, unknown);
-                        must_wait = true;
-                        break 'records;
-                    }
+            }
+            match self.decide_record(record) {
+                Decided::Done => {}
+                Decided::Waits(unknown) => {
+                    self.waiting.insert(record.partition, unknown);
+                    must_wait = true;
+                    break;
                 }
             }
             self.batch.add(1);
@@ -166,9 +164,13 @@ impl Worker {
         }
         let now_ms = (self.clock)();
         let (mut fired, room) = (0, self.room());
+        // The follow-ups of timers are left to be read: a failed one must not undo its timer.
+        self.batch.output.local.suspend(true);
         for task in self.active.values_mut() {
             fired += task.fire(now_ms, TIMERS_MAX.min(room - fired), &mut self.batch.output);
         }
+        self.batch.output.local.suspend(false);
+        self.gate.wrote(self.batch.output.local.take_undecided());
         self.batch.add(fired);
         fired
     }

@@ -107,7 +107,8 @@ impl Worker {
     ) -> Result<(), SessionError> {
         let of = |topic: &Topic| TopicPartition { topic: topic.clone(), partition };
         let inputs: Vec<_> = self.topology.inputs().iter().map(of).collect();
-        let reader = match session.restore(&of(&self.topology.changelog), &inputs) {
+        let watched = self.topology.follow_up_partitions();
+        let reader = match session.restore(&of(&self.topology.changelog), &inputs, &watched) {
             Ok(reader) => reader,
             Err(error) => return self.not_restored(partition, error.into()),
         };

@@ -39,6 +39,9 @@ pub struct Settings {
     /// not drained. It must be well below `transaction.timeout.ms`, after which the broker fences
     /// the session.
     pub age_max: Duration,
+    /// Whether follow-ups for the worker's own tasks are decided in the transaction that writes
+    /// them. Every instance of the processor must run a version that knows such follow-ups.
+    pub local_follow_ups: bool,
     /// Output of at least this many records is written as a part before its transaction is due, so
     /// that the log stores it while the rest is decided.
     pub part_min: usize,
@@ -73,6 +76,7 @@ impl Default for Settings {
             records_max: 25_000,
             bytes_max: 16 << 20,
             age_max: Duration::from_secs(2),
+            local_follow_ups: true,
             part_min: 2_000,
             dedupe_horizon: Duration::from_secs(25 * 3600),
             retention: Duration::from_secs(90 * 24 * 3600),

@@ -14,7 +14,7 @@ impl Worker {
     /// Starts a task whose changelog is loaded.
     pub(super) fn start_task(&mut self, restoring: Restoring) -> Result<(), NotRestored> {
         let Restoring { mut task, start, since, .. } = restoring;
-        let Start { committed, kept } = start.unwrap_or_default();
+        let Start { committed, kept, ends } = start.unwrap_or_default();
         task.finish_restore();
         let partition = task.partition;
         let (mut positions, mut adjusted) = (Vec::new(), false);
@@ -32,6 +32,11 @@ impl Worker {
             positions.push((topic, next));
         }
         task.start_at(positions, adjusted);
+        // The last owner's follow-ups may be in any partition. The committed offsets were stable,
+        // so its transactions had ended before these ends were requested.
+        for (partition, end) in self.topology.follow_up_partitions().into_iter().zip(ends) {
+            self.gate.close_until(partition, end);
+        }
         self.stuck.remove(&partition);
         tracing::info!(
             processor = self.topology.processor,

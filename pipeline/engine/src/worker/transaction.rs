@@ -109,6 +109,7 @@ impl Worker {
         session.submit(transaction)?;
         self.in_flight = Some(Instant::now());
         self.batch.submitted();
+        self.gate.submitted();
         Ok(())
     }
 
@@ -233,6 +234,7 @@ impl Worker {
     fn committed(&mut self, taken: Duration) {
         self.in_flight = None;
         self.active.values_mut().for_each(Task::commit);
+        self.gate.committed();
         self.metrics.committed.inc();
         self.metrics.seconds.observe(taken.as_secs_f64());
         (self.fenced, self.aborts) = (0, 0);
@@ -252,6 +254,7 @@ impl Worker {
         self.metrics.aborted.with_label_values(&["aborted"]).inc();
         self.in_flight = None;
         self.active.values_mut().for_each(Task::abort);
+        self.gate.aborted();
         self.clear_batch();
     }
 
@@ -268,6 +271,7 @@ impl Worker {
     /// Drops the pending batch and the inbox: the records of both are read again.
     pub(super) fn clear_batch(&mut self) {
         self.batch.clear();
+        self.gate.dropped();
         self.inbox.clear();
     }
 }

@@ -61,6 +61,9 @@ fn repeated_command_gets_the_same_outcome_and_is_decided_once_also_after_a_resta
 #[test]
 fn second_command_of_a_key_is_refused_while_the_first_is_pending() {
     let mut driver = bank(1);
+    driver.settings().local_follow_ups = false;
+    driver.kill(0);
+    driver.start(0);
     send(&driver, "ann", 1, Deposit { amount: 100 });
     let first = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
     let second = send(&driver, "ann", 3, Transfer { to: "bob".into(), amount: 30 });

@@ -98,6 +98,7 @@ impl Start<'_> {
     fn worker_settings(&self) -> Settings {
         Settings {
             commit_interval: self.config.commit_interval(),
+            local_follow_ups: self.config.local_follow_ups,
             part_min: self.config.part_min as usize,
             accept_loss: self.config.accept_loss.clone(),
             retention: self.config.retention(),

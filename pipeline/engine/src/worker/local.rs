@@ -1,0 +1,135 @@
+//! Decides a record, and then the follow-ups that it sends to tasks of the same worker: see
+//! [`crate::local`]. Everything that one record causes succeeds or is undone as a whole.
+
+use redpanda::log::{Record, TopicPartition};
+
+use super::Worker;
+use crate::{
+    envelope::Envelope,
+    error::{InputError, UnknownSchema},
+    learner::Learnt,
+    local::{CHAIN_MAX, DECIDED},
+    task::InputSavepoint,
+    topology::Route,
+};
+
+/// How a record was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decided {
+    Done,
+    /// The schema of the record was requested from the registry. Nothing has changed.
+    Waits(UnknownSchema),
+}
+
+impl Worker {
+    /// Finds the partitions whose follow-ups may be decided at once.
+    pub(super) fn open_local_targets(&mut self) {
+        if !self.settings.local_follow_ups {
+            return;
+        }
+        let mut targets = Vec::new();
+        for (partition, task) in &self.active {
+            let is_waiting = self.waiting.contains_key(partition);
+            for (topic, position) in task.positions() {
+                if matches!(self.topology.route(topic), Some(Route::FollowUps(_))) {
+                    let target = TopicPartition { topic: topic.clone(), partition: *partition };
+                    let is_open = !is_waiting && self.gate.is_open(&target, *position);
+                    targets.push((target, is_open));
+                }
+            }
+        }
+        self.batch.output.local.set_targets(targets);
+    }
+
+    /// Whether a partition of follow-ups of a task at work is closed.
+    pub(super) fn has_closed_target(&self) -> bool {
+        self.batch.output.local.has_closed_target()
+    }
+
+    /// Passes over a follow-up whose effects are in the transaction that wrote it. The position
+    /// moves as over a transaction marker: it needs no transaction of its own.
+    pub(super) fn pass_over_decided(&mut self, record: &Record) -> bool {
+        let is_decided = record.headers.get(DECIDED).is_some()
+            && matches!(self.topology.route(&record.topic), Some(Route::FollowUps(_)));
+        if is_decided && let Some(task) = self.active.get_mut(&record.partition) {
+            task.follow(&record.topic, record.offset + 1);
+        }
+        is_decided
+    }
+
+    /// Lets a task decide a record, and other tasks its follow-ups.
+    pub(super) fn decide_record(&mut self, record: &Record) -> Decided {
+        let Some(task) = self.active.get(&record.partition) else { return Decided::Done };
+        let before = task.input_savepoint(&self.batch.output);
+        if let Some(unknown) = self.decide_root(record) {
+            return Decided::Waits(unknown);
+        }
+        if let Err(error) = self.decide_local(record, before) {
+            // A parked key, or a bug of a decider. The record is decided alone; its follow-ups are
+            // read from the log, and fail or wait there.
+            let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
+            tracing::warn!(%topic, partition, offset, %error, "its follow-ups are decided later");
+            self.batch.output.local.suspend(true);
+            // Its schema is known by now.
+            self.decide_root(record);
+            self.batch.output.local.suspend(false);
+        }
+        self.gate.wrote(self.batch.output.local.take_undecided());
+        if self.gate.is_waiting() {
+            let (topic, partition) = (record.topic.clone(), record.partition);
+            let id = Envelope::of(record).id;
+            self.gate.was_read(&TopicPartition { topic, partition }, id, record.offset);
+        }
+        Decided::Done
+    }
+
+    /// Lets the record's task decide it. Returns the schema that it waits for, if it does.
+    fn decide_root(&mut self, record: &Record) -> Option<UnknownSchema> {
+        let task = self.active.get_mut(&record.partition)?;
+        while let Err(unknown) = task.apply(record, &mut self.batch.output) {
+            match self.learner.learn(unknown.0) {
+                Learnt::Known => {}
+                Learnt::Unknown => {
+                    let error = InputError::SchemaNotRegistered(unknown.0);
+                    task.fail(record, error, &mut self.batch.output);
+                    break;
+                }
+                Learnt::Requested => return Some(unknown),
+            }
+        }
+        None
+    }
+
+    /// Decides the follow-ups that `root` has caused, and those that they cause.
+    ///
+    /// # Errors
+    /// Fails if one of them can't be decided now. Then everything is undone, `root` included.
+    fn decide_local(&mut self, root: &Record, before: InputSavepoint) -> Result<(), InputError> {
+        let mut undo = Vec::new();
+        let mut decided = 0;
+        let failed = loop {
+            let Some(record) = self.batch.output.local.pop() else { return Ok(()) };
+            let Some(task) = self.active.get_mut(&record.partition) else {
+                break InputError::BehindParked;
+            };
+            if decided == CHAIN_MAX {
+                break InputError::ChainTooLong;
+            }
+            undo.push((record.partition, task.input_savepoint(&self.batch.output)));
+            if let Err(error) = task.apply_local(&record, &mut self.batch.output) {
+                break error;
+            }
+            decided += 1;
+            self.batch.add(1);
+        };
+        // The latest first, so that each task returns to the state before its first follow-up.
+        undo.reverse();
+        undo.push((root.partition, before));
+        for (partition, savepoint) in undo {
+            if let Some(task) = self.active.get_mut(&partition) {
+                task.undo(savepoint, &mut self.batch.output);
+            }
+        }
+        Err(failed)
+    }
+}
