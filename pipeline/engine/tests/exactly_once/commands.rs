@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use engine::driver::Driver;
-use redpanda::log::Headers;
+use redpanda::{log::Headers, memory::Fault};
 use schemas::{Record as _, Verdict, engine::Redrive};
 
-use crate::bank::{Command, Deposit, Event, OVERDUE_MS, Transfer};
-use crate::support::{balances, bank, changelog_balances, send};
+use crate::bank::{Command, Deposit, Event, OVERDUE_MS, Transfer, step_until};
+use crate::support::{balances, bank, bank_with, changelog_balances, send};
 
 #[test]
 fn transfer_ends_with_one_outcome_and_moves_the_money() {
@@ -72,6 +72,47 @@ fn second_command_of_a_key_is_refused_while_the_first_is_pending() {
     assert_eq!(driver.outcomes(first)[0].verdict, Verdict::Accepted);
     assert_eq!(driver.outcomes(second)[0].code.as_deref(), Some("in_progress"));
     assert_eq!(balances(&driver)["ann"], 70);
+}
+
+/// How many outcomes a transfer has when its worker dies right after the first commit.
+fn outcomes_after_the_first_commit(local_follow_ups: bool) -> usize {
+    let mut driver = bank_with(|settings| settings.local_follow_ups = local_follow_ups);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+    let worker = driver.transactional_id(0);
+    driver.log.fail_next(&worker, Fault::AfterCommit);
+    let id = send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 30 });
+    step_until(&mut driver, "the first commit", |driver| {
+        driver.log.pending_fault(&worker).is_none()
+    });
+    driver.outcomes(id).len()
+}
+
+#[test]
+fn saga_whose_tasks_belong_to_one_worker_is_one_transaction() {
+    assert_eq!(outcomes_after_the_first_commit(true), 1);
+    assert_eq!(outcomes_after_the_first_commit(false), 0, "its follow-ups were not read yet");
+}
+
+#[test]
+fn follow_up_that_fails_does_not_undo_the_decision_that_sent_it() {
+    let mut driver = bank(1);
+    for (id, account) in ["ann", "dan", "eve"].into_iter().enumerate() {
+        send(&driver, account, id as u128, Deposit { amount: 1000 });
+    }
+    driver.settle();
+    // The credit of 666 panics at bob; a later one for bob waits behind it.
+    let parked = send(&driver, "ann", 11, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
+    let behind = send(&driver, "dan", 12, Transfer { to: "bob".into(), amount: 5 });
+    let other = send(&driver, "eve", 13, Transfer { to: "cid".into(), amount: 7 });
+    driver.settle();
+
+    let balances = balances(&driver);
+    assert_eq!((balances["ann"], balances["dan"]), (1000 - 666, 1000 - 5));
+    assert!(!balances.contains_key("bob"));
+    assert_eq!(driver.outcomes(other).len(), 1);
+    assert!(driver.outcomes(parked).is_empty() && driver.outcomes(behind).is_empty());
 }
 
 #[test]

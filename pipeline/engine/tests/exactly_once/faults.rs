@@ -1,13 +1,16 @@
 //! Random work under faults between any two steps: afterwards every invariant holds.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use engine::driver::Driver;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use redpanda::memory::Fault;
 use uuid::Uuid;
 
-use crate::bank::{Command, Deposit, Transfer};
+use crate::bank::{Command, Credited, Deposit, Event, Sent, Transfer};
 use crate::support::{balances, bank, changelog_balances, send};
 
 /// A bank under random work, and the commands that were sent.
@@ -93,7 +96,27 @@ impl Work {
             balances,
             "{what}: the changelog differs from the events"
         );
+        let (sent, credited) = transfers(driver);
+        assert_eq!(credited, sent, "{what}: follow-ups were lost, repeated or reordered");
     }
+}
+
+/// The amounts that each account has sent to each other one, and those that arrived, in order.
+type Transfers = BTreeMap<(String, String), Vec<i64>>;
+
+fn transfers(driver: &Driver) -> (Transfers, Transfers) {
+    let (mut sent, mut credited) = (Transfers::new(), Transfers::new());
+    for (record, event) in driver.read::<Event>("account.events") {
+        let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+        match event {
+            Event::Sent(Sent { to, amount }) => sent.entry((key, to)).or_default().push(amount),
+            Event::Credited(Credited { from, amount }) => {
+                credited.entry((from, key)).or_default().push(amount);
+            }
+            _ => {}
+        }
+    }
+    (sent, credited)
 }
 
 /// Random work under random faults.
