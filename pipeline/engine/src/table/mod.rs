@@ -149,15 +149,26 @@ impl<V> Table<V> {
         }
     }
 
-    /// The keys written since `savepoint`, each once, with the value they have now.
+    /// The keys written since `savepoint`, each once, with the value they have now. A key that has
+    /// no value, and had none at the savepoint, is left out.
     pub fn changes(&self, savepoint: Savepoint) -> impl Iterator<Item = (&str, Option<&V>)> {
         let from = savepoint.0.max(self.committed);
         let skipped = ((from - self.committed) as usize).min(self.journal.len());
         let latest = move |(write, number): (&Write<V>, u64)| {
             let row = &self.rows[write.row as usize];
-            (row.written == number).then_some((&*row.key, row.value.as_ref()))
+            let is_latest = row.written == number;
+            let is_change = row.value.is_some() || self.value_at(write, from).is_some();
+            (is_latest && is_change).then_some((&*row.key, row.value.as_ref()))
         };
         self.journal.range(skipped..).zip(from + 1..).filter_map(latest)
+    }
+
+    /// The value that the row of `write` had when `from` writes were made.
+    fn value_at<'t>(&'t self, mut write: &'t Write<V>, from: u64) -> Option<&'t V> {
+        while write.written > from {
+            write = &self.journal[(write.written - self.committed - 1) as usize];
+        }
+        write.before.as_ref()
     }
 
     fn find(&self, hash: u32, key: &str) -> Option<usize> {
