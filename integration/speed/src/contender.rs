@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         Arc::new(NoSource),
         Arc::new(now_ms),
         Settings {
-            commit_interval: Duration::from_millis(options.commit_ms),
+            commit_interval: Some(Duration::from_millis(options.commit_ms)),
             ..Settings::default()
         },
         metrics,

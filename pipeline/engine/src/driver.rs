@@ -68,6 +68,7 @@ impl Driver {
                 fenced_max: u32::MAX,
                 part_min: PART_MIN,
                 // A test must not depend on real time.
+                commit_interval: Some(Duration::ZERO),
                 positions_every: Duration::MAX,
                 ..Settings::default()
             },

@@ -26,14 +26,14 @@ pub struct Config {
         value_parser = clap::value_parser!(u32).range(1..=64)
     )]
     pub workers: u32,
-    /// Milliseconds between commits; 0 commits as soon as the input drains.
+    /// Milliseconds after which a batch is committed; 0: as soon as the input drains. Without it the
+    /// interval adapts to the load, from 0 to 100.
     #[arg(
         long,
         env = "MILLRACE_COMMIT_INTERVAL_MS",
-        default_value_t = 0,
         value_parser = clap::value_parser!(u64).range(0..=5000)
     )]
-    pub commit_interval_ms: u64,
+    pub commit_interval_ms: Option<u64>,
     /// Whether the engine decides a follow-up for one of its own tasks in the transaction that
     /// writes it. Set it to `false` while instances of a version before this setting run.
     #[arg(
@@ -93,8 +93,8 @@ impl Config {
         Duration::from_secs(self.retention_days * 24 * 3600)
     }
 
-    /// The interval between commits.
-    pub fn commit_interval(&self) -> Duration {
-        Duration::from_millis(self.commit_interval_ms)
+    /// The interval between commits; `None` if it adapts to the load.
+    pub fn commit_interval(&self) -> Option<Duration> {
+        self.commit_interval_ms.map(Duration::from_millis)
     }
 }

@@ -4,6 +4,7 @@
 //! - `settings`, `status`, `error`: configuration, readiness, errors
 //! - `batch`: what is decided and not submitted yet
 //! - `poll`: reads input, lets tasks decide, fires timers; `local`: decides follow-ups at once
+//! - `pace`: how long a batch waits at high load, so that transactions become fewer
 //! - `transaction`: hands batches over to the session, and reacts to the end of transactions
 //! - `group`: assigns and releases tasks
 //! - `restore`, `start`: load tasks from their changelogs, and find the offsets from which they
@@ -17,6 +18,7 @@ mod batch;
 mod error;
 mod group;
 mod local;
+mod pace;
 mod poll;
 mod restore;
 mod settings;
@@ -50,6 +52,7 @@ use crate::{
 };
 use batch::PendingBatch;
 use error::SessionError;
+use pace::Pace;
 use restore::Restoring;
 use settings::{COMMIT_MAX, IDLE_WAIT, REBUILD_WAIT_MAX};
 
@@ -86,6 +89,7 @@ pub struct Worker {
     /// Records that were polled and are not decided yet.
     inbox: Vec<Record>,
     batch: PendingBatch,
+    pace: Pace,
     /// Which follow-ups may be decided at once.
     gate: Gate,
     /// When the transaction in flight was submitted or its abort was requested.
@@ -134,6 +138,7 @@ impl Worker {
             waiting: BTreeMap::new(),
             inbox: Vec::new(),
             batch: PendingBatch::default(),
+            pace: Pace::default(),
             gate: Gate::default(),
             in_flight: None,
             positions_at: Instant::now(),

@@ -85,11 +85,10 @@ impl Worker {
 
     /// How long a poll may wait: until something else needs the worker.
     fn poll_wait(&self, idle: Duration) -> Duration {
-        let interval = self.settings.commit_interval;
-        if !interval.is_zero() && self.batch.inputs() > 0 && self.restoring.is_empty() {
-            // There is time until the next commit.
-            let waited = self.batch.since().map_or(Duration::ZERO, |since| since.elapsed());
-            return interval.saturating_sub(waited).min(IN_FLIGHT_WAIT);
+        let until_due = self.until_due();
+        if !until_due.is_zero() {
+            let longest = if self.restoring.is_empty() { IN_FLIGHT_WAIT } else { RESTORING_WAIT };
+            return until_due.min(longest);
         }
         if let Some(until) = self.paused {
             return idle.min(until.saturating_duration_since(Instant::now()));
@@ -105,6 +104,15 @@ impl Worker {
             idle.min(IN_FLIGHT_WAIT)
         } else {
             idle.min(self.until_next_timer())
+        }
+    }
+
+    /// The time until the pending batch may be submitted, if it is not full by then.
+    pub(super) fn until_due(&self) -> Duration {
+        let Some(since) = self.batch.since() else { return Duration::ZERO };
+        match self.settings.commit_interval {
+            Some(interval) => interval.saturating_sub(since.elapsed()),
+            None => self.pace.wait(Instant::now()),
         }
     }
 

@@ -28,8 +28,9 @@ pub(super) const TIMERS_MAX: usize = 1_000;
 /// The settings of a worker.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The interval between commits. Zero commits as soon as the input drains.
-    pub commit_interval: Duration,
+    /// The age at which a batch is due. Zero: as soon as the input drains. `None`: as soon as it
+    /// drains at low load, and up to a tenth of a second later the more the worker decides.
+    pub commit_interval: Option<Duration>,
     /// A transaction is due when it has this many input records and timers. While another one is in
     /// flight, the next may grow to twice as many; then the worker stops reading.
     pub records_max: usize,
@@ -72,7 +73,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            commit_interval: Duration::ZERO,
+            commit_interval: None,
             records_max: 25_000,
             bytes_max: 16 << 20,
             age_max: Duration::from_secs(2),

@@ -30,6 +30,7 @@ use redpanda::{
 use super::{
     Worker,
     error::SessionError,
+    pace::Pace,
     settings::{ABORT_WAIT_MAX, COMMIT_MAX, COMMIT_WAIT},
 };
 use crate::task::{ChangesError, Task};
@@ -60,8 +61,11 @@ impl Worker {
         let Some(since) = self.batch.since() else { return Ok(false) };
         let is_full = self.batch.inputs() >= self.settings.records_max
             || self.batch.bytes() >= self.settings.bytes_max;
-        let interval = self.settings.commit_interval;
-        let on_time = if interval.is_zero() { drained } else { since.elapsed() >= interval };
+        let on_time = self.until_due().is_zero()
+            && match self.settings.commit_interval {
+                Some(interval) => drained || !interval.is_zero(),
+                None => drained || Pace::is_overdue(since.elapsed()),
+            };
         let is_due = is_full || on_time || since.elapsed() >= self.settings.age_max;
         // The previous transaction must have ended. Only a batch that is due waits for that, and
         // only for some milliseconds, because the worker must also serve the group.
@@ -107,7 +111,9 @@ impl Worker {
         self.active.values_mut().filter(|task| task.touched()).for_each(Task::seal);
         self.metrics.begun.inc();
         session.submit(transaction)?;
-        self.in_flight = Some(Instant::now());
+        let now = Instant::now();
+        self.in_flight = Some(now);
+        self.pace.submitted(self.batch.inputs(), now);
         self.batch.submitted();
         self.gate.submitted();
         Ok(())
