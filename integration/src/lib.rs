@@ -1,7 +1,7 @@
 //! The native stack and the tests that run on it. [`stack`] starts and supervises the real servers
 //! without Docker, [`gate`] makes Kafka answer as Redpanda does, [`demo`] runs a demo order over
-//! HTTP, [`client`] is a client of the API for tests, and [`cluster`] moves leaders and changes
-//! topics. Nothing in the system depends on this crate. It never looks inside a process: it uses
+//! HTTP, [`client`] is a client of the API for tests, [`mail`] a mail server, and [`cluster`] moves
+//! leaders and changes topics. Nothing in the system depends on this crate. It never looks inside a process: it uses
 //! HTTP, topics and signals, as users do.
 #![forbid(unsafe_code)]
 
@@ -29,4 +29,5 @@ pub mod client;
 pub mod cluster;
 pub mod demo;
 pub mod gate;
+pub mod mail;
 pub mod stack;

@@ -4,7 +4,7 @@
 //! - [`faults`]: what is done to the system; [`proxy`] disturbs connections, [`world`] starts,
 //!   kills and repairs parts
 //! - [`load`]: the stream of commands under which a fault happens, with a history of what was
-//!   acknowledged; [`mail`]: a mail server; [`reader`]: clients that read all the time
+//!   acknowledged; [`reader`]: clients that read all the time
 //! - [`ledger`]: what the topics hold, folded by the domain's rules; [`judge`], [`stores`] and
 //!   [`threads`]: the invariants
 //! - [`suite`]: runs one fault after the other, and prints the table
@@ -14,7 +14,6 @@ pub mod faults;
 pub mod judge;
 pub mod ledger;
 pub mod load;
-pub mod mail;
 pub mod proxied;
 pub mod proxy;
 pub mod reader;

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use integration::{
     cluster::Cluster,
+    mail::Mail,
     stack::{Control, internal_variable},
 };
 use schemas::Codec;
@@ -17,7 +18,6 @@ use schemas::Codec;
 use crate::{
     ledger::{Damage, Violation},
     load::Load,
-    mail::Mail,
     proxied::Proxied,
     proxy::{Protocol, Proxy},
     stores::Stores,

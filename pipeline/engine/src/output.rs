@@ -20,6 +20,18 @@ use crate::{
     topology::Topology,
 };
 
+/// What a reaction sends.
+#[derive(Debug)]
+pub(crate) struct Sent<'s> {
+    pub(crate) topic: &'s str,
+    pub(crate) key: &'s str,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Headers,
+    pub(crate) id: Uuid,
+    /// The time of the input.
+    pub(crate) at_ms: i64,
+}
+
 /// The records of one batch.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
@@ -59,17 +71,13 @@ impl Output {
         Ok(())
     }
 
-    /// Adds what a reaction sends. `id` is the record's id, and `at_ms` the time of the input.
+    /// Adds what a reaction sends.
     pub(crate) fn send(
         &mut self,
         topology: &Topology,
-        topic: &str,
-        key: &str,
-        value: Option<Bytes>,
-        mut headers: Headers,
-        id: Uuid,
-        at_ms: i64,
+        message: Sent<'_>,
     ) -> Result<(), WriteError> {
+        let Sent { topic, key, value, mut headers, id, at_ms } = message;
         let KnownTopic { topic: name, partitions, .. } = known(&mut self.topics, topology, topic)?;
         let target = (name.clone(), partition_of(key.as_bytes(), *partitions));
         let is_local = self.local.admits(topic, target.1, id);

@@ -12,12 +12,13 @@ mod shop;
 use std::{path::PathBuf, time::Duration};
 
 use hdrhistogram::Histogram;
+use integration::mail::Mail;
 use serde_json::{Value, json};
 
 use crate::table::{rows, save};
 use load::{Load, Step};
 use observe::{Observation, Observer};
-use shop::Shop;
+use shop::{Shop, variable};
 
 const PERCENTILES: [f64; 3] = [50.0, 90.0, 99.0];
 /// A step that answers less than this share of what it was offered is past the capacity.
@@ -73,6 +74,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn measure(options: &Options) -> anyhow::Result<()> {
+    // Without a mail server each notification would be retried, and be measured several times.
+    let _mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
     let shop = Shop::open(options.users).await?;
     let observer = Observer::from_env()?;
     let load = Load::new(shop.clone(), options.mix);

@@ -142,7 +142,7 @@ fn expect(answer: Answer, status: u16) -> anyhow::Result<Answer> {
     Ok(answer)
 }
 
-fn variable(name: &str) -> anyhow::Result<String> {
+pub(super) fn variable(name: &str) -> anyhow::Result<String> {
     std::env::var(name)
         .with_context(|| format!("{name} is not set; start with integration/bench system"))
 }

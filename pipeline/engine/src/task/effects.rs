@@ -12,7 +12,7 @@ use crate::{
     changelog::NAME_SEPARATOR,
     envelope::{Envelope, RecordHeaders, derive},
     error::WriteError,
-    output::Output,
+    output::{Output, Sent},
 };
 
 /// The input that causes events and effects.
@@ -100,7 +100,8 @@ impl Task {
                     let record = RecordHeaders { id, name, key: &key, causation, version };
                     let headers = self.stamp.at(cause.at_ms).headers(cause.envelope, record);
                     let at_ms = cause.at_ms;
-                    output.send(&self.topology, topic, &key, value, headers, id, at_ms)?;
+                    let sent = Sent { topic, key: &key, value, headers, id, at_ms };
+                    output.send(&self.topology, sent)?;
                 }
                 Effect::SetTimer { name, due_ms } => {
                     let name = cause.timer(&name);
