@@ -7,6 +7,7 @@
 //! - `pace`: how long a batch waits at high load, so that transactions become fewer
 //! - `transaction`: hands batches over to the session, and reacts to the end of transactions
 //! - `group`: assigns and releases tasks
+//! - `rebuild`: discards everything when it is unknown whether memory and log agree
 //! - `restore`, `start`: load tasks from their changelogs, and find the offsets from which they
 //!   read
 //!
@@ -20,6 +21,7 @@ mod group;
 mod local;
 mod pace;
 mod poll;
+mod rebuild;
 mod restore;
 mod settings;
 mod start;
@@ -54,7 +56,7 @@ use batch::PendingBatch;
 use error::SessionError;
 use pace::Pace;
 use restore::Restoring;
-use settings::{COMMIT_MAX, IDLE_WAIT, REBUILD_WAIT_MAX};
+use settings::{COMMIT_MAX, IDLE_WAIT};
 
 /// Returns the time in milliseconds since the Unix epoch. A worker uses it only to find the timers
 /// that are due, and to bound the stream time.
@@ -243,55 +245,6 @@ impl Worker {
             || ended
             || submitted
             || !self.waiting.is_empty())
-    }
-
-    /// Discards session, positions and state, because it is unknown whether they agree with the
-    /// log. The next step opens a session with a new epoch, and restores every task from the log.
-    fn rebuild(
-        &mut self,
-        error: SessionError,
-        session: Option<Box<dyn Session>>,
-    ) -> Result<(), WorkerError> {
-        let processor = self.topology.processor;
-        // The reason is logged first: closing a session may take seconds.
-        match &error {
-            SessionError::Fenced(detail) => {
-                self.fenced += 1;
-                tracing::warn!(processor, detail, "fenced: the session is rebuilt");
-            }
-            SessionError::Exhausted(_) => {}
-            error => {
-                let reason = error.to_string();
-                tracing::warn!(processor, reason, "the session is rebuilt from the log");
-            }
-        }
-        drop(session);
-        self.assigned = false;
-        self.active.clear();
-        self.restoring.clear();
-        self.unread.clear();
-        self.stuck.clear();
-        self.waiting.clear();
-        self.learner.clear();
-        self.inbox.clear();
-        self.batch = PendingBatch::default();
-        self.gate = Gate::default();
-        self.in_flight = None;
-        self.paused = None;
-        self.metrics.rebuilds.inc();
-        self.publish();
-        match error {
-            SessionError::Fenced(detail) if self.fenced >= self.settings.fenced_max => {
-                return Err(WorkerError::Fenced { processor, times: self.fenced, detail });
-            }
-            SessionError::Exhausted(source) => {
-                return Err(WorkerError::Exhausted { processor, source });
-            }
-            _ => {}
-        }
-        std::thread::sleep(self.rebuild_wait);
-        self.rebuild_wait = (self.rebuild_wait * 2).min(REBUILD_WAIT_MAX);
-        Ok(())
     }
 
     /// Shuts down: waits for the transaction in flight, then commits the pending batch.

@@ -1,0 +1,59 @@
+//! Discards a worker's session and memory when it is unknown whether they agree with the log.
+
+use redpanda::log::Session;
+
+use super::{
+    Worker, WorkerError, batch::PendingBatch, error::SessionError, settings::REBUILD_WAIT_MAX,
+};
+use crate::local::Gate;
+
+impl Worker {
+    /// Discards session, positions and state, because it is unknown whether they agree with the
+    /// log. The next step opens a session with a new epoch, and restores every task from the log.
+    pub(super) fn rebuild(
+        &mut self,
+        error: SessionError,
+        session: Option<Box<dyn Session>>,
+    ) -> Result<(), WorkerError> {
+        let processor = self.topology.processor;
+        // The reason is logged first: closing a session may take seconds.
+        match &error {
+            SessionError::Fenced(detail) => {
+                self.fenced += 1;
+                tracing::warn!(processor, detail, "fenced: the session is rebuilt");
+            }
+            SessionError::Exhausted(_) => {}
+            error => {
+                let reason = error.to_string();
+                tracing::warn!(processor, reason, "the session is rebuilt from the log");
+            }
+        }
+        drop(session);
+        self.assigned = false;
+        self.active.clear();
+        self.restoring.clear();
+        self.unread.clear();
+        self.stuck.clear();
+        self.waiting.clear();
+        self.learner.clear();
+        self.inbox.clear();
+        self.batch = PendingBatch::default();
+        self.gate = Gate::default();
+        self.in_flight = None;
+        self.paused = None;
+        self.metrics.rebuilds.inc();
+        self.publish();
+        match error {
+            SessionError::Fenced(detail) if self.fenced >= self.settings.fenced_max => {
+                return Err(WorkerError::Fenced { processor, times: self.fenced, detail });
+            }
+            SessionError::Exhausted(source) => {
+                return Err(WorkerError::Exhausted { processor, source });
+            }
+            _ => {}
+        }
+        std::thread::sleep(self.rebuild_wait);
+        self.rebuild_wait = (self.rebuild_wait * 2).min(REBUILD_WAIT_MAX);
+        Ok(())
+    }
+}
