@@ -1,8 +1,8 @@
 //! The native stack and the tests that run on it. [`stack`] starts and supervises the real servers
 //! without Docker, [`gate`] makes Kafka answer as Redpanda does, [`demo`] runs a demo order over
 //! HTTP, [`client`] is a client of the API for tests, [`mail`] a mail server, and [`cluster`] moves
-//! leaders and changes topics. Nothing in the system depends on this crate. It never looks inside a process: it uses
-//! HTTP, topics and signals, as users do.
+//! leaders and changes topics. Nothing in the system depends on this crate. It never looks inside a
+//! process: it uses HTTP, topics and signals, as users do.
 #![forbid(unsafe_code)]
 
 /// Prints a line to standard output. Unlike `println!` it does not panic when the reader of a pipe

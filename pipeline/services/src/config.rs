@@ -26,8 +26,9 @@ pub struct Config {
         value_parser = clap::value_parser!(u32).range(1..=64)
     )]
     pub workers: u32,
-    /// Milliseconds after which a batch is committed; 0: as soon as the input drains. Without it the
-    /// interval of the notification service is 100, and that of others adapts to the load, up to 100.
+    /// Milliseconds after which a batch is committed; 0: as soon as the input drains. Without it
+    /// the interval of the notification service is 100, and that of others adapts to the load, up
+    /// to 100.
     #[arg(
         long,
         env = "MILLRACE_COMMIT_INTERVAL_MS",

@@ -80,8 +80,8 @@ pub(super) async fn peer(shop: &Shop, answered: &[Confirmed]) -> anyhow::Result<
     let missing = not_shown(shop, answered).await?.len();
     let pieces: i64 = answered.iter().map(|order| order.pieces).sum();
     Ok(format!(
-        "{} orders answered with 201, {} of them shown as confirmed; {gone} pieces are gone from the \
-         stock, {pieces} are in these orders",
+        "{} orders answered with 201, {} of them shown as confirmed; {gone} pieces are gone from \
+         the stock, {pieces} are in these orders",
         answered.len(),
         answered.len() - missing,
     ))

@@ -1,5 +1,5 @@
-//! Sends requests when they are due and notes what came back. It waits for no answer before the next
-//! request, and repeats nothing.
+//! Sends requests when they are due and notes what came back. It waits for no answer before the
+//! next request, and repeats nothing.
 
 use std::{
     collections::BTreeMap,
@@ -59,8 +59,8 @@ pub(super) struct Load {
     confirmed: Arc<Mutex<Vec<Confirmed>>>,
 }
 
-/// Clients that have nothing to do now, by user. Each speaks from addresses of its own and keeps its
-/// connection, so requests that overlap come from different clients.
+/// Clients that have nothing to do now, by user. Each speaks from addresses of its own and keeps
+/// its connection, so requests that overlap come from different clients.
 #[derive(Default)]
 struct Callers(Mutex<BTreeMap<usize, Vec<Client>>>);
 

@@ -1,8 +1,8 @@
 //! `bench system`: the whole system over HTTP, from many client addresses, and peers that do the
-//! same three hops, one after the other. Open loop: a request is sent when it is due, whether or not
-//! earlier ones have been answered, and its latency counts from that moment. The rate rises in steps
-//! until the 99th percentile passes a limit; after the last step the results are compared with what
-//! the system shows. It asserts no figure.
+//! same three hops, one after the other. Open loop: a request is sent when it is due, whether or
+//! not earlier ones have been answered, and its latency counts from that moment. The rate rises in
+//! steps until the 99th percentile passes a limit; after the last step the results are compared
+//! with what the system shows. It asserts no figure.
 
 mod check;
 mod load;
@@ -118,7 +118,8 @@ async fn measure_all(options: &Options) -> anyhow::Result<()> {
         !has_peers || options.mix.is_for_peers(),
         "peers have no accounts; expected --mix orders, spread, lines or reads"
     );
-    // Without a mail server Millrace would retry each notification, and it would count several times.
+    // Without a mail server Millrace would retry each notification, and it would count several
+    // times.
     let _mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
     let mut runs = Vec::new();
     for system in &options.systems {

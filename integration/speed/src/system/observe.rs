@@ -109,8 +109,8 @@ impl Observation {
         self.metrics.get(name).copied().unwrap_or(0.0)
     }
 
-    /// What requests waited for, in milliseconds at the mean: the write of the command, its outcome,
-    /// and the read model.
+    /// What requests waited for, in milliseconds at the mean: the write of the command, its
+    /// outcome, and the read model.
     pub(super) fn waits_ms(&self) -> [f64; 3] {
         ["command_write", "outcome_wait", "view_wait"].map(|wait| {
             let of = |end: &str| self.metric(&format!("millrace_gateway_{wait}_seconds_{end}"));

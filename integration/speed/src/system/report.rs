@@ -19,8 +19,8 @@ pub(super) fn report(options: &Options, runs: &[Run]) -> anyhow::Result<()> {
     }
     integration::say!("\n{}", rows(&table));
     integration::say!(
-        "CPU, records, kB and transactions are for each request that was done; records (transaction \
-         markers included) and kB are those of all topics.\n"
+        "CPU, records, kB and transactions are for each request that was done; records \
+         (transaction markers included) and kB are those of all topics.\n"
     );
     for run in runs.iter().filter(|run| run.system == System::Millrace) {
         let mut table = vec![waits_head()];

@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 pub(super) const PIECES: i64 = 1_000_000;
 /// How many products are added at a time.
 const TOGETHER: usize = 10;
-/// How long the first log-in of the admin may take: the gateway sends its registration at its start.
+/// How long the first log-in of the admin may take: the gateway sends its registration at its
+/// start.
 const ADMIN_MAX: Duration = Duration::from_secs(30);
 /// The users log in again when their tokens, which are valid for ten minutes, are this old.
 const TOKEN_AGE_MAX: Duration = Duration::from_secs(240);

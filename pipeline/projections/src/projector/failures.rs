@@ -55,9 +55,9 @@ impl Projector<'_> {
         }
     }
 
-    /// Claimed -> Waiting, until the next turn, for partitions whose batches have failed together. By
-    /// themselves, those that have no fault are applied. One that another owner has claimed is
-    /// released, as if it had been applied by itself.
+    /// Claimed -> Waiting, until the next turn, for partitions whose batches have failed together.
+    /// Then each is applied by itself, so that a fault stops only its own partition. One that
+    /// another owner has claimed is released, as if it had been applied by itself.
     pub(super) fn failed_together(&mut self, partitions: &[TopicPartition], error: &StoreError) {
         let projection = self.projection.name();
         self.resources.metrics.failed(projection, error.kind());
