@@ -31,6 +31,8 @@ pub struct Metrics {
     pub wait_outcome_seconds: Histogram,
     /// The time from an outcome to the read model that holds it.
     pub wait_view_seconds: Histogram,
+    /// Waits by what was waited for (outcome, view) and what ended them: notice, poll, deadline.
+    pub waits: IntCounterVec,
     /// Reads with `Read-After` by result: held, stale.
     pub read_after: IntCounterVec,
     /// Requests refused because their address had sent too many.
@@ -122,6 +124,11 @@ impl Metrics {
             wait_view_seconds: seconds(
                 "millrace_gateway_view_wait_seconds",
                 "Time from an outcome to the read model that holds it.",
+            )?,
+            waits: counters(
+                "millrace_gateway_waits_total",
+                "Waits for outcomes and read models (view) by what ended them.",
+                &["wait", "ended_by"],
             )?,
             read_after: counters(
                 "millrace_gateway_read_after_total",

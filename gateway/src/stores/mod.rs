@@ -22,7 +22,7 @@ use crate::{
     health::{self, Cause, Health},
     reads::{
         Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
-        ReadError, Reads, StreamItem, StreamScope, User,
+        ReadError, Reads, StreamItem, StreamScope, User, ViewNotice,
     },
 };
 
@@ -137,6 +137,11 @@ impl Reads for Stores {
         // Subscribed here, not when the future is polled first: the caller writes in between.
         let mut notice = self.notices.subscribe(command);
         Box::pin(async move { notice.wait().await })
+    }
+
+    fn view_notice(&self, aggregate: &str, id: &str) -> Option<ViewNotice> {
+        let mut notice = self.notices.subscribe_view(aggregate, id)?;
+        Some(Box::new(move |version| async move { notice.reaches(version).await }.boxed()))
     }
 
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>> {

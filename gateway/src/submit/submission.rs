@@ -22,7 +22,7 @@ use crate::{
     ids::Principal,
     outcome,
     problem::Problem,
-    reads::Notice,
+    reads::{Notice, ViewNotice},
 };
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -51,8 +51,18 @@ pub struct Submission {
     preferred_wait: Option<Duration>,
     /// Notifies of the outcome; taken by the wait for it.
     notice: Option<Notice>,
+    /// Notifies of versions in the read model of the command's aggregate, once the command is
+    /// written; taken by the wait for one.
+    view: Option<View>,
     /// The full name of the command's record, once it is written.
     command_type: &'static str,
+}
+
+/// A subscription to the versions of an aggregate in its read model.
+struct View {
+    aggregate: &'static str,
+    id: String,
+    notice: ViewNotice,
 }
 
 impl Submission {
@@ -109,6 +119,7 @@ impl Submission {
             deadline: wait.map(|wait| Instant::now() + wait),
             preferred_wait: None,
             notice: wait.map(|_| call.state.reads.notice(id)),
+            view: None,
             command_type: "",
         }
     }
@@ -170,7 +181,17 @@ impl Submission {
             command: command.into(),
         };
         self.command_type = record.command.name();
+        self.view = self.subscribed_view(call, &record);
         write(&call.state, record).await.map_err(|_| not_written(self.id))
+    }
+
+    /// Subscribes to the read model that a request waits for. The aggregate of an outcome is
+    /// usually the command's own.
+    fn subscribed_view(&self, call: &Call, record: &CommandRecord) -> Option<View> {
+        self.deadline?;
+        let (aggregate, id) = (record.command.context(), record.key.clone());
+        let notice = call.state.reads.view_notice(aggregate, &id)?;
+        Some(View { aggregate, id, notice })
     }
 
     /// The outcome; `None` when there is none before the deadline.
@@ -184,8 +205,11 @@ impl Submission {
         let Some(deadline) = self.deadline else { return Ok(None) };
         let begun = Instant::now();
         let reads = &*call.state.reads;
-        self.outcome = wait::for_outcome(reads, self.id, self.notice.take(), deadline).await;
+        let (outcome, ended_by) =
+            wait::for_new_outcome(reads, self.id, self.notice.take(), deadline).await;
+        self.outcome = outcome;
         let metrics = &call.state.metrics;
+        metrics.waits.with_label_values(&["outcome", ended_by]).inc();
         let verdict =
             self.outcome.as_ref().map_or("none", |outcome| outcome::verdict_name(outcome.verdict));
         metrics.outcomes.with_label_values(&[self.command_type, verdict]).inc();
@@ -220,15 +244,25 @@ impl Submission {
     }
 
     async fn is_visible(
-        &self,
+        &mut self,
         call: &Call,
         outcome: &Outcome,
         deadline: Instant,
     ) -> Result<bool, Problem> {
         let begun = Instant::now();
-        let is_visible = wait::for_version(&*call.state.reads, outcome, deadline).await?;
+        let (reads, metrics) = (&*call.state.reads, &call.state.metrics);
+        let is_own = |it: &View| it.aggregate == outcome.aggregate && it.id == outcome.aggregate_id;
+        let is_visible = match self.view.take().filter(is_own) {
+            Some(View { notice, .. }) => {
+                let (is_visible, ended_by) =
+                    wait::for_notified_version(reads, outcome, notice, deadline).await?;
+                metrics.waits.with_label_values(&["view", ended_by]).inc();
+                is_visible
+            }
+            None => wait::for_version(reads, outcome, deadline).await?,
+        };
         if is_visible {
-            call.state.metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
+            metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
         }
         Ok(is_visible)
     }

@@ -12,3 +12,4 @@ mod sessions;
 mod shop;
 mod stream;
 mod support;
+mod waits;

@@ -35,9 +35,24 @@ pub enum Answer {
     Lag,
 }
 
+/// Which notifications arrive: of outcomes, and of read models.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Notified {
+    None,
+    /// Of outcomes; there is no subscription for read models.
+    #[default]
+    Outcomes,
+    /// Of outcomes; those of read models are lost.
+    LostViews,
+    All,
+}
+
 #[derive(Default)]
 pub struct Inner {
     pub answer: Answer,
+    pub notified: Notified,
+    /// How many reads there were.
+    pub reads: usize,
     pub written: Vec<CommandRecord>,
     pub outcomes: HashMap<Uuid, Outcome>,
     pub versions: HashMap<(String, String), i64>,

@@ -19,6 +19,7 @@ use crate::{
     deadline::{WRITE_MAX, within},
     event::{Event, events, follows, not_first},
     projection::{Batch, PositionStore, Projection, REMOVE_MAX, Retention},
+    redis::{Redis, publish_views},
 };
 
 /// The most documents that are replaced concurrently.
@@ -32,6 +33,8 @@ pub(crate) trait Model: Send + Sync + 'static {
     const TOPICS: &'static [&'static str];
     /// The collection.
     const COLLECTION: &'static str;
+    /// The type of the aggregates whose only read model this is; notices announce its versions.
+    const AGGREGATE: Option<&'static str> = None;
     /// The events that it reads.
     type Event: Message;
     /// The document that a key's events fold into. Has `_id` (the key) and `version`.
@@ -68,13 +71,15 @@ pub(crate) trait Model: Send + Sync + 'static {
 /// The projection of a [`Model`].
 struct Projected<M> {
     mongo: Mongo,
+    redis: Redis,
     model: std::marker::PhantomData<M>,
 }
 
 impl Mongo {
-    /// The projection of a model.
-    pub(crate) fn projection<M: Model>(&self, _model: M) -> Box<dyn Projection> {
-        Box::new(Projected::<M> { mongo: self.clone(), model: std::marker::PhantomData })
+    /// The projection of a model. It notifies over `redis`.
+    pub(crate) fn projection<M: Model>(&self, _model: M, redis: &Redis) -> Box<dyn Projection> {
+        let (mongo, redis) = (self.clone(), redis.clone());
+        Box::new(Projected::<M> { mongo, redis, model: std::marker::PhantomData })
     }
 }
 
@@ -190,6 +195,11 @@ impl<M: Model> Projection for Projected<M> {
             keys.dedup();
             let held = self.load(keys).await?;
             self.write(fold_all::<M>(&held, &events)?).await?;
+            // The documents can be read from here on.
+            if let Some(aggregate) = M::AGGREGATE {
+                let versions = events.iter().map(|event| (event.key, event.version));
+                publish_views(&self.redis, aggregate, versions);
+            }
             // Only now: an owner that dies before this leaves documents that are ahead of the
             // position, and the next one passes over the events that they have.
             self.mongo.advance(M::NAME, batch).await

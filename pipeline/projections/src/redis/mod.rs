@@ -1,4 +1,5 @@
-//! Redis: hot products, counters of unread notifications, the live stream, and notices of outcomes.
+//! Redis: hot products, counters of unread notifications, the live stream, and notices of outcomes
+//! and of new versions in read models.
 //! What Redis loses is rebuilt from the log; no reader relies on it.
 //!
 //! A projection is one file here that implements `model::Model`, holds its reads, and has a row in
@@ -12,13 +13,14 @@ mod notices;
 mod positions;
 mod reads;
 mod unread;
+mod waiting;
 
 pub(crate) use hot_products::HotProducts;
 pub(crate) use live::{LIVE_NOTIFICATION, LIVE_ORDER, LIVE_USER};
-pub(crate) use notices::outcome_channel;
+pub(crate) use notices::{publish_outcomes, publish_views};
 pub(crate) use unread::Unread;
 
 pub use connection::{Connection, Redis, client};
 pub use live::{Batch as LiveBatch, Entry as LiveEntry, Live, NotAPosition, Positions};
-pub use notices::{Notice, Notices};
+pub use notices::{Notice, Notices, ViewNotice};
 pub use reads::Reads;
