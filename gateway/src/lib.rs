@@ -6,6 +6,7 @@
 //! - [`call`]: one request; [`submit`]: a command from the request to its outcome
 //! - [`read_after`]: read-your-writes consistency; `conditions`: `If-Match` and `If-None-Match`
 //! - [`problem`]: failures; [`outcome`]: the HTTP statuses of refusals
+//! - [`cache`]: responses of public reads, for a moment
 //! - [`auth`]: tokens and passwords; [`limit`]: requests of one address; [`client`]: which address
 //!   a request comes from
 //! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
@@ -18,6 +19,7 @@
 pub mod admin;
 pub mod auth;
 pub mod broker;
+pub mod cache;
 pub mod call;
 pub mod client;
 pub mod commands;

@@ -35,6 +35,16 @@ pub struct Metrics {
     pub waits: IntCounterVec,
     /// Reads with `Read-After` by result: held, stale.
     pub read_after: IntCounterVec,
+    /// Reads that the cache answered.
+    pub cache_hits: IntCounter,
+    /// Reads that the cache did not hold, or was loading.
+    pub cache_misses: IntCounter,
+    /// Reads that the cache was not asked for: it is not tracked, or is full.
+    pub cache_bypasses: IntCounter,
+    /// Changes that have ended entries of the cache.
+    pub cache_invalidations: IntCounter,
+    /// 1 while Redis reports changes, so that the cache is used.
+    pub cache_tracked: IntGauge,
     /// Requests refused because their address had sent too many.
     pub rate_limited: IntCounter,
     /// Requests refused because of too many wrong passwords for their account.
@@ -78,6 +88,11 @@ impl Metrics {
             |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         let seconds =
             |name: &str, help: &str| registered(registry, Histogram::with_opts(opts(name, help)));
+        let cache_reads = counters(
+            "millrace_gateway_cache_reads_total",
+            "Reads of products by what the cache did: hit, miss, bypass.",
+            &["result"],
+        )?;
         Ok(Self {
             requests: counters(
                 "millrace_gateway_http_requests_total",
@@ -129,6 +144,17 @@ impl Metrics {
                 "millrace_gateway_waits_total",
                 "Waits for outcomes and read models (view) by what ended them.",
                 &["wait", "ended_by"],
+            )?,
+            cache_hits: cache_reads.with_label_values(&["hit"]),
+            cache_misses: cache_reads.with_label_values(&["miss"]),
+            cache_bypasses: cache_reads.with_label_values(&["bypass"]),
+            cache_invalidations: counter(
+                "millrace_gateway_cache_invalidations_total",
+                "Changes of products that have ended entries of the cache.",
+            )?,
+            cache_tracked: gauge(
+                "millrace_gateway_cache_tracked",
+                "1 while Redis reports changes of products, so that the cache is used.",
             )?,
             read_after: counters(
                 "millrace_gateway_read_after_total",

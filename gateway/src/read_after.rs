@@ -63,6 +63,11 @@ impl ReadAfter {
         }
     }
 
+    /// Whether the request has the header.
+    pub fn is_asked(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The response with the `Read-After` headers.
     pub fn apply_headers(self, mut response: Response) -> Response {
         let Some(stale) = self.0 else { return response };

@@ -10,6 +10,7 @@ use tokio::{
 
 use crate::{
     auth::{Backoff, Passwords, RefreshTokens, Tokens},
+    cache::Cache,
     client::Networks,
     commands::Commands,
     counters::Counters,
@@ -34,6 +35,8 @@ pub struct Parts {
     pub commands: Arc<dyn Commands>,
     /// The projections.
     pub reads: Arc<dyn Reads>,
+    /// Responses of public reads.
+    pub cache: Arc<Cache>,
     /// The counters in Redis.
     pub counters: Arc<dyn Counters>,
     /// The limit of requests of one address.
@@ -66,6 +69,8 @@ pub struct State {
     pub commands: Arc<dyn Commands>,
     /// The projections.
     pub reads: Arc<dyn Reads>,
+    /// Responses of public reads.
+    pub cache: Arc<Cache>,
     /// The counters in Redis.
     pub counters: Arc<dyn Counters>,
     /// Counts requests by address.
@@ -95,6 +100,7 @@ impl State {
             backoff: Backoff::new(counters.clone(), metrics.clone()),
             commands: parts.commands,
             reads: parts.reads,
+            cache: parts.cache,
             limiter: Limiter::new(parts.limit, counters.clone(), metrics.clone()),
             counters,
             trusted_proxies: parts.trusted_proxies,

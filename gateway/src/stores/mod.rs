@@ -5,12 +5,12 @@
 mod live;
 mod shape;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
 use projections::{
     StoreError, mongo, postgres,
-    redis::{self, Live, Notices},
+    redis::{self, Live, Notices, Tracked, Tracking},
     settings::StoreSettings,
     views,
 };
@@ -19,6 +19,7 @@ use schemas::Outcome;
 use uuid::Uuid;
 
 use crate::{
+    cache::Cache,
     health::{self, Cause, Health},
     reads::{
         Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
@@ -56,6 +57,15 @@ impl Stores {
             live: Live::new(redis.clone(), notices.clone()),
             redis: redis::Reads::new(redis),
             notices,
+        })
+    }
+
+    /// Reports changes of hot products to `cache`, until the result is dropped.
+    pub fn track(&self, cache: Arc<Cache>) -> Tracking {
+        self.redis.track_products(move |tracked| match tracked {
+            Tracked::Begun => cache.track(true),
+            Tracked::Changed => cache.change(),
+            Tracked::Lost => cache.track(false),
         })
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod cache;
 mod commands;
 mod conditions;
 mod documents;

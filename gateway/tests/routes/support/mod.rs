@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use ed25519_dalek::SigningKey;
 use gateway::{
     auth::{Passwords, Role, SigningKeys, Tokens},
+    cache::Cache,
     client::Peer,
     limit::Limit,
     metrics::Metrics,
@@ -46,19 +47,21 @@ pub fn limited(requests: u32) -> Gateway {
     let world = World::default();
     let keys = BTreeMap::from([("1".to_owned(), SigningKey::from_bytes(&[1; 32]))]);
     let shared = Arc::new(world.clone());
+    let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
     let state = State::new(Parts {
         secret: Secret::parse(&"07".repeat(32)).unwrap(),
         tokens: Tokens::new(SigningKeys::of(keys).unwrap()),
         passwords: Passwords::cheap().unwrap(),
         commands: shared.clone(),
         reads: shared.clone(),
+        cache: Arc::new(Cache::new(&metrics)),
         counters: shared,
         limit: Limit { requests, window_s: 900 },
         trusted_proxies: "10.0.0.1".parse().unwrap(),
         streams: Bounds { all_max: 1, user_max: 1, address_max: 2 },
         requests_max: REQUESTS_MAX,
         health_max_age: Duration::ZERO,
-        metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
+        metrics,
     });
     Gateway { world, routes: routes::all(&state), state }
 }

@@ -12,6 +12,7 @@ mod model;
 mod notices;
 mod positions;
 mod reads;
+mod tracking;
 mod unread;
 mod waiting;
 
@@ -24,3 +25,4 @@ pub use connection::{Connection, Redis, client};
 pub use live::{Batch as LiveBatch, Entry as LiveEntry, Live, NotAPosition, Positions};
 pub use notices::{Notice, Notices, ViewNotice};
 pub use reads::Reads;
+pub use tracking::{Tracked, Tracking};
