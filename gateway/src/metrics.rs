@@ -1,6 +1,8 @@
 //! All metrics of the gateway, with their names and help texts. Labels are route templates and
 //! fixed words, never ids or addresses.
 
+use std::{ops::Deref, sync::Arc};
+
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
@@ -9,9 +11,20 @@ use prometheus::{
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The gateway's metrics.
+/// The gateway's metrics. Clones share them, and cost one counter of references.
 #[derive(Clone)]
-pub struct Metrics {
+pub struct Metrics(Arc<All>);
+
+impl Deref for Metrics {
+    type Target = All;
+
+    fn deref(&self) -> &All {
+        &self.0
+    }
+}
+
+/// All metrics.
+pub struct All {
     /// Requests by route, method and status.
     pub requests: IntCounterVec,
     /// The time from a request to the head of its response, by route and method.
@@ -93,7 +106,7 @@ impl Metrics {
             "Reads of products by what the cache did: hit, miss, bypass.",
             &["result"],
         )?;
-        Ok(Self {
+        Ok(Self(Arc::new(All {
             requests: counters(
                 "millrace_gateway_http_requests_total",
                 "HTTP requests by route template, method and status.",
@@ -188,6 +201,6 @@ impl Metrics {
             )?,
             connections: gauge("millrace_gateway_connections", "Open connections.")?,
             ready: gauge("millrace_gateway_ready", "1 while the gateway is ready.")?,
-        })
+        })))
     }
 }

@@ -7,7 +7,8 @@ use warp::{Reply, reply::Response};
 use super::route::{Route, Target};
 use crate::{
     call::{Call, render},
-    conditions, headers,
+    conditions::ReadConditions,
+    headers,
     metrics::Metrics,
     problem::Problem,
 };
@@ -16,7 +17,7 @@ use crate::{
 pub(super) async fn respond(target: Target, call: Call) -> Response {
     let begun = Instant::now();
     let in_flight = InFlight::begin(&call.state.metrics);
-    let (method, headers) = (call.method.clone(), call.headers.clone());
+    let conditions = ReadConditions::of(&call.method, &call.headers);
     // Neither an unknown path nor a made-up method becomes a label.
     let path_label = target.template().unwrap_or("unknown");
     let method_label = target.route.map_or("other", |route| route.method);
@@ -25,7 +26,7 @@ pub(super) async fn respond(target: Target, call: Call) -> Response {
         Some(route) if !route.is_limited => answer(route, target.parameter, call).await,
         _ => limited(target, call).await,
     };
-    let response = conditions::apply_to_read(&method, &headers, response);
+    let response = conditions.apply(response);
 
     let metrics = &in_flight.metrics;
     let status = response.status();

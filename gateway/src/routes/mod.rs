@@ -88,10 +88,10 @@ pub fn all(state: &Arc<State>) -> BoxedFilter<(Response,)> {
         .and(query)
         .and(warp::body::stream())
         .then(move |peer, method: Method, path: FullPath, headers: HeaderMap, query, chunks| {
-            let target = Target::of(ROUTES, method.as_str(), path.as_str());
+            let mut target = Target::of(ROUTES, method.as_str(), path.as_str());
             let call = Call {
                 client: client::address(Peer::address(peer), &headers, &state.trusted_proxies),
-                resource: target.resource.clone(),
+                resource: std::mem::take(&mut target.resource),
                 state: state.clone(),
                 method,
                 headers,
