@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use crate::table::{rows, save};
 use load::{Load, Step};
 use observe::{Observation, Observer};
-use shop::{Shop, variable};
+pub(crate) use shop::Shop;
+use shop::variable;
 
 const PERCENTILES: [f64; 3] = [50.0, 90.0, 99.0];
 /// A step that answers less than this share of what it was offered is past the capacity.

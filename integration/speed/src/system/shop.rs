@@ -21,7 +21,7 @@ pub(super) const PASSWORD: &str = "a long enough password";
 
 /// A shop with products and logged-in users. Clones are the same shop.
 #[derive(Clone)]
-pub(super) struct Shop(Arc<Inner>);
+pub(crate) struct Shop(Arc<Inner>);
 
 struct Inner {
     url: String,
@@ -33,7 +33,7 @@ struct Inner {
 
 impl Shop {
     /// Adds products with stock, and registers users.
-    pub(super) async fn open(users: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn open(users: usize) -> anyhow::Result<Self> {
         let url = variable("MILLRACE_URL")?;
         let admin = log_in_admin(&url).await?;
         let mark = format!("{:08x}", rand::random::<u32>());
