@@ -89,7 +89,7 @@ pub struct Config {
     pub waits_max: u32,
     /// The latency of commands and log-ins, in milliseconds, above which fewer are let in at the
     /// same time; half of it for reads.
-    #[arg(long, env = "MILLRACE_LATENCY_TARGET_MS", default_value_t = 800,
+    #[arg(long, env = "MILLRACE_LATENCY_TARGET_MS", default_value_t = 600,
           value_parser = value_parser!(u64).range(10..=60_000))]
     pub latency_target_ms: u64,
     /// Clients of the live stream at most.

@@ -13,6 +13,9 @@
 //!   of `n / t`, whatever the limit was meanwhile. The new limit is that throughput times the
 //!   target, so it does not depend on the old limit, and one step is enough.
 //!
+//! The limit falls when requests are slow, and also when more are in flight than were lately done in
+//! the time of the target: those would be slow, and by the time they are, many more would have come.
+//!
 //! Without samples the limit does not change: while the processors are restarted, no outcome comes,
 //! and commands are accepted up to the limit.
 
@@ -28,8 +31,6 @@ const SAMPLES_MIN: u32 = 10;
 const SLOW_SHARE: u32 = 4;
 /// The largest step upwards.
 const GROWTH: f64 = 1.25;
-/// The largest step downwards.
-const CUT: f64 = 0.5;
 
 /// A limit that follows the latency.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ struct Window {
     /// Samples of more than half the target.
     slow: u32,
     /// The sum of what the samples found in flight.
-    in_flight: f64,
+    found: f64,
     /// The sum of their latencies.
     seconds: f64,
 }
@@ -67,28 +68,37 @@ impl Adaptive {
         self.limit.round() as usize
     }
 
-    /// Records that a request took `latency`, and that `in_flight` requests were in flight when it
-    /// was admitted, itself included.
-    pub(super) fn record(&mut self, now: Instant, in_flight: usize, latency: Duration) {
+    /// Records that a request took `latency`. When it was admitted, `found` requests were in flight,
+    /// itself included, and now `in_flight` are.
+    pub(super) fn record(
+        &mut self,
+        now: Instant,
+        found: usize,
+        in_flight: usize,
+        latency: Duration,
+    ) {
         let window = &mut self.window;
         let begun = *window.begun.get_or_insert(now);
         window.samples += 1;
         window.slow += u32::from(latency > self.target / 2);
-        window.in_flight += in_flight as f64;
+        window.found += found as f64;
         window.seconds += latency.as_secs_f64();
         if window.samples < SAMPLES_MIN || now.duration_since(begun) < WINDOW {
             return;
         }
-        let Window { samples, slow, in_flight, seconds, .. } = std::mem::take(window);
+        let Window { samples, slow, found, seconds, .. } = std::mem::take(window);
+        let target = self.target.as_secs_f64();
+        let throughput = f64::from(samples) / now.duration_since(begun).as_secs_f64();
+        let are_slow = slow * SLOW_SHARE >= samples;
+        let will_be_slow = in_flight as f64 > throughput * target;
         let largest = self.limit * GROWTH;
-        let limit = if slow * SLOW_SHARE < samples {
+        let limit = if !are_slow && !will_be_slow {
             largest
-        } else if in_flight < self.min * f64::from(samples) {
+        } else if (in_flight as f64).max(found / f64::from(samples)) < self.min {
             // So few are slow for another reason than a queue, and a lower limit would not help.
             self.limit
         } else {
-            let wanted = in_flight / seconds * self.target.as_secs_f64();
-            wanted.clamp(self.limit * CUT, largest)
+            (found / seconds * target).min(largest)
         };
         self.limit = limit.clamp(self.min, self.max);
     }
@@ -107,14 +117,14 @@ mod tests {
 
     const TARGET: Duration = Duration::from_secs(1);
 
-    /// Records a window of samples that each found `in_flight` requests and took `ms`.
+    /// Records a window of samples that each found and left `in_flight` requests and took `ms`.
     fn window(limit: &mut Adaptive, at_ms: u64, in_flight: usize, ms: &[u64]) {
         let now = Instant::now() + Duration::from_millis(at_ms);
         for latency in ms {
-            limit.record(now, in_flight, Duration::from_millis(*latency));
+            limit.record(now, in_flight, in_flight, Duration::from_millis(*latency));
         }
         // Ends the window.
-        limit.record(now + WINDOW, in_flight, Duration::from_millis(ms[0]));
+        limit.record(now + WINDOW, in_flight, in_flight, Duration::from_millis(ms[0]));
     }
 
     #[tokio::test(start_paused = true)]
@@ -133,16 +143,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn limit_falls_by_half_at_most_and_not_below_its_minimum() {
+    async fn limit_does_not_fall_below_its_minimum_and_rises_while_nothing_is_in_flight() {
         let mut limit = Adaptive::new(TARGET, 8, 100);
-        for (at, expected) in [50, 25, 13, 8, 8].into_iter().enumerate() {
-            window(&mut limit, 1_000 * at as u64, 10, &[60_000; 10]);
-            assert_eq!(limit.get(), expected);
-        }
+        window(&mut limit, 0, 10, &[60_000; 10]);
+        assert_eq!(limit.get(), 8);
         limit.rest(WINDOW);
         assert_eq!(limit.get(), 10);
         limit.rest(Duration::from_secs(3600));
         assert_eq!(limit.get(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_pile_up_lower_the_limit_before_they_are_slow() {
+        let mut limit = Adaptive::new(TARGET, 8, 100);
+        let now = Instant::now();
+        // 50 are done in a second, each in a fifth of the target, and 80 are in flight.
+        for number in 0..=10 {
+            let at = now + Duration::from_millis(20 * number);
+            limit.record(at, 10, 80, Duration::from_millis(200));
+        }
+        assert_eq!(limit.get(), 50);
     }
 
     #[tokio::test(start_paused = true)]

@@ -103,7 +103,8 @@ impl Slots {
 
     fn record(&self, in_flight: usize, latency: Duration) {
         let mut held = self.held();
-        held.limit.record(Instant::now(), in_flight, latency);
+        let now_in_flight = held.in_flight;
+        held.limit.record(Instant::now(), in_flight, now_in_flight, latency);
         self.show(&held);
     }
 
