@@ -72,7 +72,7 @@ pub struct Config {
     pub connections_max: u32,
     /// Commands without an outcome at most, whether their requests wait or not; further ones get
     /// 503.
-    #[arg(long, env = "MILLRACE_COMMANDS_MAX", default_value_t = 160,
+    #[arg(long, env = "MILLRACE_COMMANDS_MAX", default_value_t = 96,
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub commands_max: u32,
     /// Reads in flight at most; further ones get 503. A live stream counts until it begins.

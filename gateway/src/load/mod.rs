@@ -88,8 +88,8 @@ impl Load {
         let classes = Class::ALL.map(|class| {
             // The least limit keeps a class alive when its latency stays above the target.
             let (target, min, max) = match class {
-                Class::Commands => (target, 8, bounds.commands_max),
-                Class::Reads => (target / 2, 8, bounds.reads_max),
+                Class::Commands => (target, 24, bounds.commands_max),
+                Class::Reads => (target / 2, 16, bounds.reads_max),
                 Class::LogIns => (target, 2, bounds.log_ins_max),
                 Class::Waits => (target, bounds.waits_max, bounds.waits_max),
             };

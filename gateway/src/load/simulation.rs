@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 /// The latency of the server when nothing waits.
 const IDLE_MS: u64 = 100;
 const TARGET: Duration = Duration::from_millis(600);
-const MAX: usize = 160;
+const MAX: usize = 96;
 
 /// A client address and how many requests a second it sends.
 type Source = (u16, u64);
@@ -53,7 +53,7 @@ impl Seen {
 impl Simulation {
     fn new() -> Self {
         let metrics = Metrics::new(&prometheus::Registry::new()).expect("metrics");
-        let slots = Slots::new(Class::Commands, Adaptive::new(TARGET, 8, MAX), &metrics);
+        let slots = Slots::new(Class::Commands, Adaptive::new(TARGET, 24, MAX), &metrics);
         // Not all sources send in the same moment.
         let due = (0..1_000).map(|source| source * 37 % 1_000).collect();
         Self { slots, begun: Instant::now(), queue: VecDeque::new(), due }
@@ -159,8 +159,8 @@ async fn stopped_server_gets_requests_up_to_the_maximum_and_recovers_within_five
     // Given a server that stops for ten seconds, as in a rebalance
     let mut simulation = Simulation::new();
     simulation.run(5, &crowd(50), 150).await;
-    let short = simulation.run(2, &crowd(50), 0).await;
-    assert_eq!(short.shed.len(), 0, "there is room for what comes in two seconds");
+    let short = simulation.run(1, &crowd(50), 0).await;
+    assert_eq!(short.shed.len(), 0, "there is room for what comes in a second");
     let stopped = simulation.run(7, &crowd(450), 0).await;
     assert!((MAX - 5..=MAX).contains(&stopped.in_flight_max), "{}", stopped.in_flight_max);
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::support::{Judge, PASSWORD, RECOVERY_MAX, Send, User, eventually, must, system};
 
 /// Commands that two gateways accept without an outcome, by their default settings.
-const BACKLOG_MAX: usize = 2 * 160;
+const BACKLOG_MAX: usize = 2 * 96;
 /// How long a refusal may take on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
