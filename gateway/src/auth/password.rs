@@ -67,11 +67,7 @@ impl Passwords {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let dummy =
             argon2.hash_password(&rand::random::<[u8; 16]>(), salt()?.as_salt())?.to_string();
-        Ok(Self {
-            argon2,
-            hashing: Arc::new(Semaphore::new(concurrency_max)),
-            dummy,
-        })
+        Ok(Self { argon2, hashing: Arc::new(Semaphore::new(concurrency_max)), dummy })
     }
 
     /// Checks the length of a new password.

@@ -247,7 +247,8 @@ impl Submission {
         deadline: Instant,
     ) -> Result<bool, Problem> {
         let begun = Instant::now();
-        let is_visible = wait::for_version(&*call.state.reads, outcome, VERSION_INTERVAL, deadline).await?;
+        let is_visible =
+            wait::for_version(&*call.state.reads, outcome, VERSION_INTERVAL, deadline).await?;
         if is_visible {
             call.state.metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
         }

@@ -90,9 +90,11 @@ pub(crate) async fn answer(
     }
     let text = match manner {
         Manner::HangUp => return,
-        Manner::Shed => "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3\r\nContent-Length: 4\r\n\
+        Manner::Shed => {
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3\r\nContent-Length: 4\r\n\
                          Connection: close\r\n\r\nbusy"
-            .to_owned(),
+                .to_owned()
+        }
         Manner::Echo | Manner::Wait => {
             format!(
                 "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{seen}",
