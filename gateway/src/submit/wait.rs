@@ -7,13 +7,15 @@ use schemas::Outcome;
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
-use crate::reads::{Notice, ReadError, Reads, ViewNotice};
+use crate::{
+    commands::CommandRecord,
+    reads::{Notice, ReadError, Reads, ViewNotice},
+};
 
 /// The polling interval for an outcome, if its notification is lost.
 const OUTCOME_INTERVAL: Duration = Duration::from_millis(250);
-/// The polling interval for the version that a read model holds, if no notification will come.
-const VERSION_INTERVAL: Duration = Duration::from_millis(10);
-/// The same if one is expected. Longer, because each poll is work for a store that is late already.
+/// The polling interval for the version that a read model holds, if a notification is expected.
+/// Longer than without one, because each poll is work for a store that is late already.
 const NOTIFIED_VERSION_INTERVAL: Duration = Duration::from_millis(25);
 
 /// What ended a wait; the value of the metric's label.
@@ -70,14 +72,38 @@ async fn stored(reads: &dyn Reads, id: Uuid) -> Option<Outcome> {
     })
 }
 
-/// Waits until the read model holds the version of an outcome; `false` when it does not before the
-/// deadline.
+/// A subscription to the versions of a command's aggregate in its read model.
+pub(super) struct View {
+    aggregate: &'static str,
+    id: String,
+    notice: ViewNotice,
+}
+
+impl View {
+    /// Subscribes before the command is written; `None` when no notification would come.
+    pub(super) fn subscribed(reads: &dyn Reads, record: &CommandRecord) -> Option<Self> {
+        let (aggregate, id) = (record.command.context(), record.key.clone());
+        let notice = reads.view_notice(aggregate, &id)?;
+        Some(Self { aggregate, id, notice })
+    }
+
+    /// The notification of an outcome's version; `None` when the outcome is about another
+    /// aggregate than the command.
+    pub(super) fn notice_of(self, outcome: &Outcome) -> Option<ViewNotice> {
+        let is_own = self.aggregate == outcome.aggregate && self.id == outcome.aggregate_id;
+        is_own.then_some(self.notice)
+    }
+}
+
+/// Waits until the read model holds the version of an outcome, which it asks for in this interval;
+/// `false` when it does not before the deadline.
 ///
 /// # Errors
 /// Returns the error of the store.
 pub(super) async fn for_version(
     reads: &dyn Reads,
     outcome: &Outcome,
+    interval: Duration,
     deadline: Instant,
 ) -> Result<bool, ReadError> {
     loop {
@@ -87,7 +113,7 @@ pub(super) async fn for_version(
         if Instant::now() >= deadline {
             return Ok(false);
         }
-        sleep(VERSION_INTERVAL).await;
+        sleep(interval).await;
     }
 }
 

@@ -8,6 +8,7 @@ mod commands;
 mod conditions;
 mod documents;
 mod limits;
+mod load;
 mod problems;
 mod sessions;
 mod shop;

@@ -19,12 +19,14 @@ use tokio::{
 use warp::{Filter as _, Reply as _, hyper::body::Bytes};
 
 use crate::{
-    system::Shop,
+    system::{Shop, variable},
     table::{Summary, rows, save},
 };
 
 /// The requests of one address; its limit is 100.
 const REQUESTS_PER_ADDRESS: u32 = 80;
+/// The products in the shop: more than a page of the list.
+const PRODUCTS: usize = 100;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -50,9 +52,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn measure(options: &Options) -> anyhow::Result<()> {
-    Shop::open(0).await?;
-    let gateways =
-        std::env::var("MILLRACE_GATEWAYS").context("MILLRACE_GATEWAYS: run under `stack run`")?;
+    Shop::open(&variable("MILLRACE_URL")?, 1, PRODUCTS).await?;
+    let gateways = variable("MILLRACE_GATEWAYS")?;
     let gateway = gateways.split(',').next().unwrap_or_default();
     let gateway: SocketAddr = gateway
         .trim_start_matches("http://")
@@ -159,7 +160,7 @@ impl Connection {
 
     /// The body of the response, which must be 200.
     async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
-        if self.sent % REQUESTS_PER_ADDRESS == 0 {
+        if self.sent.is_multiple_of(REQUESTS_PER_ADDRESS) {
             self.address = rand::random::<u32>() & 0x00ff_ffff | 0x0a00_0000;
         }
         self.sent += 1;
