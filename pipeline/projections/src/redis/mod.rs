@@ -11,6 +11,7 @@ mod live;
 mod model;
 mod notices;
 mod positions;
+mod publish;
 mod reads;
 mod tracking;
 mod unread;
@@ -18,7 +19,7 @@ mod waiting;
 
 pub(crate) use hot_products::HotProducts;
 pub(crate) use live::{LIVE_NOTIFICATION, LIVE_ORDER, LIVE_USER};
-pub(crate) use notices::{publish_outcomes, publish_views};
+pub(crate) use publish::{publish_outcomes, publish_views};
 pub(crate) use unread::Unread;
 
 pub use connection::{Connection, Redis, client};

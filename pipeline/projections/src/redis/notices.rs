@@ -1,6 +1,5 @@
-//! Notices over Redis' publish and subscribe: one connection for the whole process, shared by all
-//! requests that wait. A projector publishes after it has written, and names what a reader finds
-//! then: an outcome, or the versions of a read model.
+//! Subscriptions to notices over Redis' publish and subscribe: one connection for the whole process,
+//! shared by all requests that wait.
 //!
 //! A notice may be lost, and one that was sent before the subscription is lost for certain, so
 //! every waiting request polls the store as well.
@@ -24,6 +23,7 @@ use uuid::Uuid;
 
 use super::{
     connection::{ANSWER_MAX, Redis},
+    publish::{ANNOUNCED, LIVE, OUTCOME, VIEW},
     waiting::{Outcomes, Views},
 };
 
@@ -31,53 +31,6 @@ use super::{
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 /// A connection that is silent for this long is pinged.
 const PING_EVERY: Duration = Duration::from_secs(5);
-
-/// The prefix of the channels of outcomes.
-const OUTCOME: &str = "outcome:";
-/// The channel of new versions in read models, one `<aggregate>/<id>@<version>` a line.
-const VIEW: &str = "view";
-/// The channel of new entries in any live stream.
-pub(super) const LIVE: &str = "live";
-
-/// Publishes that commands have outcomes, and which, in a task of its own. After a notice without
-/// the outcome the reader asks the store.
-pub(crate) fn publish_outcomes<'a>(
-    redis: &Redis,
-    outcomes: impl Iterator<Item = (Uuid, Option<&'a Outcome>)>,
-) {
-    let mut pipe = redis::pipe();
-    for (command_id, outcome) in outcomes {
-        let content = outcome.and_then(|outcome| serde_json::to_string(outcome).ok());
-        let channel = format!("{OUTCOME}{command_id}");
-        pipe.cmd("PUBLISH").arg(channel).arg(content.unwrap_or_default()).ignore();
-    }
-    publish(redis, pipe);
-}
-
-/// Publishes that the read model of an aggregate's type holds these versions of ids, in a task of
-/// its own. To be called after they were written.
-pub(crate) fn publish_views<'a>(
-    redis: &Redis,
-    aggregate: &str,
-    versions: impl Iterator<Item = (&'a str, i64)>,
-) {
-    let lines: Vec<_> =
-        versions.map(|(id, version)| format!("{aggregate}/{id}@{version}")).collect();
-    if !lines.is_empty() {
-        let mut pipe = redis::pipe();
-        pipe.cmd("PUBLISH").arg(VIEW).arg(lines.join("\n")).ignore();
-        publish(redis, pipe);
-    }
-}
-
-fn publish(redis: &Redis, pipe: redis::Pipeline) {
-    let mut connection = redis.connection();
-    tokio::spawn(async move {
-        if let Err(error) = pipe.query_async::<()>(&mut connection).await {
-            tracing::debug!(%error, "no notices were sent");
-        }
-    });
-}
 
 /// The subscriptions of a process. Clones share the connection, which closes with the last of them.
 #[derive(Clone)]
@@ -133,9 +86,11 @@ impl Notices {
     }
 
     /// Subscribes to the versions of an aggregate in its read model; the caller does so before it
-    /// writes a command. `None` while Redis is not connected: then no notice would come.
+    /// writes a command. `None` if no notice would come: while Redis is not connected, and for an
+    /// aggregate whose versions are not announced.
     pub fn subscribe_view(&self, aggregate: &str, id: &str) -> Option<ViewNotice> {
-        if !self.shared.is_subscribed.load(Ordering::Relaxed) {
+        let is_announced = ANNOUNCED.contains(&aggregate);
+        if !is_announced || !self.shared.is_subscribed.load(Ordering::Relaxed) {
             return None;
         }
         let name = format!("{aggregate}/{id}");
@@ -313,8 +268,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn view_has_no_subscription_while_redis_is_not_connected() {
+    async fn view_has_no_subscription_if_no_notice_would_come() {
         let notices = notices().await;
+        assert!(notices.subscribe_view("stock", "rye").is_none(), "two read models hold it");
+        assert!(notices.subscribe_view("order", "o1").is_some());
         notices.shared.is_subscribed.store(false, Ordering::Relaxed);
         assert!(notices.subscribe_view("order", "o1").is_none());
     }
