@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use schemas::Outcome;
+use schemas::{Outcome, Verdict};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ const NOTIFIED_VERSION_INTERVAL: Duration = Duration::from_millis(25);
 pub(super) type EndedBy = &'static str;
 const NOTICE: EndedBy = "notice";
 const POLL: EndedBy = "poll";
+const HELD: EndedBy = "held";
 const DEADLINE: EndedBy = "deadline";
 
 /// Waits for the outcome of a command, which may have one already; `None` when there is none before
@@ -118,7 +119,8 @@ pub(super) async fn for_version(
 }
 
 /// The same with a notification, which must have been created for the aggregate before the command
-/// was written. The store is only asked if it does not come.
+/// was written. The store is only asked if it does not come, and at once after a refusal: the
+/// version that a command was refused on is usually an old one.
 ///
 /// # Errors
 /// Returns the error of the store.
@@ -128,6 +130,9 @@ pub(super) async fn for_notified_version(
     notice: ViewNotice,
     deadline: Instant,
 ) -> Result<(bool, EndedBy), ReadError> {
+    if outcome.verdict != Verdict::Accepted && is_held(reads, outcome).await? {
+        return Ok((true, HELD));
+    }
     let mut notified = notice(outcome.version);
     loop {
         let next = deadline.min(Instant::now() + NOTIFIED_VERSION_INTERVAL);

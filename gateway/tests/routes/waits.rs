@@ -71,3 +71,18 @@ async fn order_that_is_not_projected_in_time_is_202() {
     assert!((5_000..5_100).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
     assert_eq!(waits(&gateway, "view", "deadline"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn refusal_of_a_version_that_is_held_waits_for_no_notice() {
+    let gateway = gateway();
+    let token = gateway.user("ada@example.org").await;
+    // No notice comes of a version that was announced before.
+    gateway.world.inner().notified = Notified::LostViews;
+    gateway.world.answers(Answer::Refuse("not_found"));
+    let begun = Instant::now();
+    let body = json!({ "name": "Ada L." });
+    let response = gateway.command("PATCH", "/v1/users/me", Some(&token), body).await;
+    assert_problem(&response, 404, "not_found");
+    assert!(begun.elapsed() < Duration::from_millis(10), "{:?}", begun.elapsed());
+    assert_eq!(waits(&gateway, "view", "held"), 1);
+}

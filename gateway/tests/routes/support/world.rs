@@ -123,8 +123,8 @@ impl Inner {
             return;
         }
         let context = sent.command.context().to_owned();
-        let version =
-            self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0) + 1;
+        let held = self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0);
+        let version = held + i64::from(verdict == Verdict::Accepted);
         if verdict == Verdict::Accepted && !matches!(self.answer, Answer::Lag) {
             self.versions.insert((context.clone(), sent.key.clone()), version);
             self.apply(&sent.command, version);
