@@ -1,8 +1,8 @@
 //! Finished responses of public reads, kept in memory for a moment, so that a hit costs neither a
 //! store nor JSON. It knows no store, and never holds anything personal.
 //!
-//! Staleness is bounded twice. An entry is never served later than [`AGE_MAX`] after its load has
-//! begun, whatever happens. And a change of a hot product, which Redis reports, ends it earlier.
+//! Staleness is bounded twice. A request that comes [`AGE_MAX`] after an entry's load has begun, or
+//! later, never gets it. And a change of a hot product, which Redis reports, ends it earlier.
 //! While changes are not reported, nothing is served from here at all.
 
 use std::{
