@@ -80,7 +80,7 @@ pub struct Config {
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub reads_max: u32,
     /// Requests about accounts and sessions in flight at most; further ones get 503.
-    #[arg(long, env = "MILLRACE_LOG_INS_MAX", default_value_t = 32,
+    #[arg(long, env = "MILLRACE_LOG_INS_MAX", default_value_t = 64,
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub log_ins_max: u32,
     /// Reads that wait for an outcome or a version at most; further ones are answered at once.
