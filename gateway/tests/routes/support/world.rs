@@ -124,7 +124,8 @@ impl Inner {
         }
         let context = sent.command.context().to_owned();
         let held = self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0);
-        let version = held + i64::from(verdict == Verdict::Accepted);
+        // A refused order exists, as a rejected one.
+        let version = if verdict == Verdict::Accepted { held + 1 } else { held.max(1) };
         if verdict == Verdict::Accepted && !matches!(self.answer, Answer::Lag) {
             self.versions.insert((context.clone(), sent.key.clone()), version);
             self.apply(&sent.command, version);
