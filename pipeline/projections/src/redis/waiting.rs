@@ -50,22 +50,33 @@ impl Outcomes {
     }
 }
 
-/// Requests that wait for a version of an aggregate's read model, with the newest version that was
-/// announced since the first of them came.
+/// Requests that wait for a version of an aggregate's read model.
 #[derive(Default)]
-pub(super) struct Views(Mutex<HashMap<String, watch::Sender<i64>>>);
+pub(super) struct Views(Mutex<HashMap<String, View>>);
+
+#[derive(Default)]
+struct View {
+    /// How many requests wait. They are counted here and not by their receivers, because requests
+    /// that end at the same time would see each other's.
+    waiting: usize,
+    /// The newest version that was announced since the first of them came.
+    newest: watch::Sender<i64>,
+}
 
 impl Views {
     pub(super) fn add(&self, name: &str) -> watch::Receiver<i64> {
-        locked(&self.0).entry(name.to_owned()).or_default().subscribe()
+        let mut views = locked(&self.0);
+        let view = views.entry(name.to_owned()).or_default();
+        view.waiting += 1;
+        view.newest.subscribe()
     }
 
     /// Hands versions out, under the names of their aggregates.
     pub(super) fn send<'a>(&self, versions: impl Iterator<Item = (&'a str, i64)>) {
-        let waiting = locked(&self.0);
+        let views = locked(&self.0);
         for (name, version) in versions {
-            if let Some(sender) = waiting.get(name) {
-                sender.send_if_modified(|newest| {
+            if let Some(view) = views.get(name) {
+                view.newest.send_if_modified(|newest| {
                     let is_newer = version > *newest;
                     *newest = version.max(*newest);
                     is_newer
@@ -74,16 +85,34 @@ impl Views {
         }
     }
 
-    /// Removes a request that still has its receiver.
+    /// Removes a request, once.
     pub(super) fn remove(&self, name: &str) {
-        let mut waiting = locked(&self.0);
-        if waiting.get(name).is_some_and(|sender| sender.receiver_count() <= 1) {
-            waiting.remove(name);
+        let mut views = locked(&self.0);
+        let Some(view) = views.get_mut(name) else { return };
+        view.waiting -= 1;
+        if view.waiting == 0 {
+            views.remove(name);
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         locked(&self.0).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn view_is_forgotten_when_all_its_requests_have_ended_at_the_same_time() {
+        let views = Views::default();
+        // Both still have their receivers.
+        let _receivers = [views.add("order/o1"), views.add("order/o1")];
+        views.remove("order/o1");
+        assert!(!views.is_empty());
+        views.remove("order/o1");
+        assert!(views.is_empty());
     }
 }
