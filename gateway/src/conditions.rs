@@ -45,6 +45,9 @@ struct Tag {
 impl Tags {
     /// The condition with this name, from all its lines; `None` if there is none.
     fn of(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
+        if !headers.contains_key(&name) {
+            return None;
+        }
         let lines: Vec<_> = headers
             .get_all(name)
             .iter()
@@ -102,23 +105,42 @@ fn list(text: &str) -> Option<Vec<Tag>> {
     Some(tags)
 }
 
-/// Applies the conditions of a read to its response: returns 412, 304, or the response unchanged.
-pub(crate) fn apply_to_read(method: &Method, headers: &HeaderMap, response: Response) -> Response {
-    if *method != Method::GET || response.status() != StatusCode::OK {
-        return response;
+/// The conditions of a read; none for any other request.
+#[derive(Default)]
+pub(crate) struct ReadConditions {
+    matches: Option<Tags>,
+    none_matches: Option<Tags>,
+}
+
+impl ReadConditions {
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        if *method != Method::GET {
+            return Self::default();
+        }
+        Self {
+            matches: Tags::of(headers, header::IF_MATCH),
+            none_matches: Tags::of(headers, header::IF_NONE_MATCH),
+        }
     }
-    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
-    if Tags::of(headers, header::IF_MATCH).is_some_and(|tags| !tags.match_strongly(tag)) {
-        return mismatch().into_response();
+
+    /// Applies the conditions to the response: returns 412, 304, or the response unchanged.
+    pub(crate) fn apply(self, response: Response) -> Response {
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+        if self.matches.is_some_and(|tags| !tags.match_strongly(tag)) {
+            return mismatch().into_response();
+        }
+        if !self.none_matches.is_some_and(|tags| tags.match_weakly(tag)) {
+            return response;
+        }
+        let (mut head, _) = response.into_parts();
+        head.status = StatusCode::NOT_MODIFIED;
+        head.headers.remove(header::CONTENT_TYPE);
+        head.headers.remove(header::CONTENT_LENGTH);
+        Response::from_parts(head, warp::reply().into_response().into_body())
     }
-    if !Tags::of(headers, header::IF_NONE_MATCH).is_some_and(|tags| tags.match_weakly(tag)) {
-        return response;
-    }
-    let (mut head, _) = response.into_parts();
-    head.status = StatusCode::NOT_MODIFIED;
-    head.headers.remove(header::CONTENT_TYPE);
-    head.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(head, warp::reply().into_response().into_body())
 }
 
 fn mismatch() -> Problem {
@@ -255,7 +277,7 @@ mod tests {
         if let Some(tag) = tag {
             response.headers_mut().insert(header::ETAG, tag.parse().expect("a header"));
         }
-        apply_to_read(&Method::GET, &headers, response).status().as_u16()
+        ReadConditions::of(&Method::GET, &headers).apply(response).status().as_u16()
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! - [`call`]: one request; [`submit`]: a command from the request to its outcome
 //! - [`read_after`]: read-your-writes consistency; `conditions`: `If-Match` and `If-None-Match`
 //! - [`problem`]: failures; [`outcome`]: the HTTP statuses of refusals
-//! - [`auth`]: tokens and passwords; [`limit`]: requests of one address; [`client`]: which address
-//!   a request comes from
+//! - [`cache`]: responses of public reads, for a moment
+//! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
+//! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
 //! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
 //!   [`broker`] and [`stores`] implement them
 //! - [`state`]: the parts that all requests share; [`health`]: whether they work
@@ -18,6 +19,7 @@
 pub mod admin;
 pub mod auth;
 pub mod broker;
+pub mod cache;
 pub mod call;
 pub mod client;
 pub mod commands;
@@ -30,6 +32,7 @@ pub mod ids;
 pub mod input;
 pub mod json;
 pub mod limit;
+pub mod load;
 pub mod metrics;
 pub mod outcome;
 mod path;

@@ -9,6 +9,7 @@ use gateway::{
     admin,
     auth::{Passwords, Tokens},
     broker::Broker,
+    cache::Cache,
     config::{Config, Secrets},
     counters::RedisCounters,
     metrics::Metrics,
@@ -58,6 +59,8 @@ async fn main() -> anyhow::Result<()> {
     let stores = Arc::new(exit_if_wrong(Stores::new(&config.connections.stores, &tls).await));
     let counters = RedisCounters::new(config.connections.stores.redis_url.expose_secret(), &tls)
         .context("MILLRACE_REDIS_URL")?;
+    let cache = Arc::new(Cache::new(&metrics));
+    let _tracking = stores.track(cache.clone());
     let passwords = Passwords::new(config.hashers as usize)
         .map_err(|error| anyhow::anyhow!("preparing to hash passwords: {error}"))?;
     let state = State::new(Parts {
@@ -66,11 +69,12 @@ async fn main() -> anyhow::Result<()> {
         passwords,
         commands: Arc::new(Broker::new(&brokers, schemas, config.write_timeout(), &metrics)),
         reads: stores.clone(),
+        cache,
         counters: Arc::new(counters),
         limit: config.limit(),
         trusted_proxies: config.trusted_proxies.clone(),
         streams: config.streams(),
-        requests_max: config.requests_max as usize,
+        load: config.load(),
         health_max_age: HEALTH_MAX_AGE,
         metrics: metrics.clone(),
     });
@@ -94,7 +98,7 @@ async fn main() -> anyhow::Result<()> {
         routes: routes::all(&state),
         connections_max: config.connections_max as usize,
         drain_timeout: Duration::from_secs(config.drain_s),
-        connections: metrics.connections,
+        connections: metrics.connections.clone(),
     };
     server
         .run(listener, async {

@@ -1,23 +1,44 @@
 //! All metrics of the gateway, with their names and help texts. Labels are route templates and
 //! fixed words, never ids or addresses.
 
+use std::{ops::Deref, sync::Arc};
+
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// The buckets of durations: one millisecond to thirty seconds.
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The gateway's metrics.
+/// The gateway's metrics. Clones share them, and cost one counter of references.
 #[derive(Clone)]
-pub struct Metrics {
+pub struct Metrics(Arc<All>);
+
+impl Deref for Metrics {
+    type Target = All;
+
+    fn deref(&self) -> &All {
+        &self.0
+    }
+}
+
+/// All metrics.
+pub struct All {
     /// Requests by route, method and status.
     pub requests: IntCounterVec,
     /// The time from a request to the head of its response, by route and method.
     pub request_seconds: HistogramVec,
     /// Requests in flight.
     pub in_flight: IntGauge,
+    /// Requests and undecided commands in flight, by class: commands, reads, log_ins, waits.
+    pub class_in_flight: IntGaugeVec,
+    /// How many may be in flight now, by class.
+    pub class_limit: IntGaugeVec,
+    /// Requests refused because of load, by class and reason: limit, address. One of the class
+    /// waits was answered without its wait.
+    pub shed: IntCounterVec,
     /// Commands by type and result of the write: written, failed.
     pub commands: IntCounterVec,
     /// Commands written with a deprecated schema, by schema.
@@ -31,8 +52,20 @@ pub struct Metrics {
     pub wait_outcome_seconds: Histogram,
     /// The time from an outcome to the read model that holds it.
     pub wait_view_seconds: Histogram,
+    /// Waits by what was waited for (outcome, view) and what ended them: notice, poll, deadline.
+    pub waits: IntCounterVec,
     /// Reads with `Read-After` by result: held, stale.
     pub read_after: IntCounterVec,
+    /// Reads that the cache answered.
+    pub cache_hits: IntCounter,
+    /// Reads that the cache did not hold, or was loading.
+    pub cache_misses: IntCounter,
+    /// Reads that the cache was not asked for: it is not tracked, or is full.
+    pub cache_bypasses: IntCounter,
+    /// Changes that have ended entries of the cache.
+    pub cache_invalidations: IntCounter,
+    /// 1 while Redis reports changes, so that the cache is used.
+    pub cache_tracked: IntGauge,
     /// Requests refused because their address had sent too many.
     pub rate_limited: IntCounter,
     /// Requests refused because of too many wrong passwords for their account.
@@ -72,11 +105,19 @@ impl Metrics {
         };
         let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help));
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            registered(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+        };
         let opts =
             |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         let seconds =
             |name: &str, help: &str| registered(registry, Histogram::with_opts(opts(name, help)));
-        Ok(Self {
+        let cache_reads = counters(
+            "millrace_gateway_cache_reads_total",
+            "Reads of products by what the cache did: hit, miss, bypass.",
+            &["result"],
+        )?;
+        Ok(Self(Arc::new(All {
             requests: counters(
                 "millrace_gateway_http_requests_total",
                 "HTTP requests by route template, method and status.",
@@ -95,6 +136,21 @@ impl Metrics {
             in_flight: gauge(
                 "millrace_gateway_http_requests_in_flight",
                 "HTTP requests in flight.",
+            )?,
+            class_in_flight: gauges(
+                "millrace_gateway_in_flight",
+                "Requests in flight and commands without an outcome, by class.",
+                &["class"],
+            )?,
+            class_limit: gauges(
+                "millrace_gateway_in_flight_limit",
+                "How many requests and commands may be in flight now, by class.",
+                &["class"],
+            )?,
+            shed: counters(
+                "millrace_gateway_shed_total",
+                "Requests refused because of load, by class and reason.",
+                &["class", "reason"],
             )?,
             commands: counters(
                 "millrace_gateway_commands_total",
@@ -122,6 +178,22 @@ impl Metrics {
             wait_view_seconds: seconds(
                 "millrace_gateway_view_wait_seconds",
                 "Time from an outcome to the read model that holds it.",
+            )?,
+            waits: counters(
+                "millrace_gateway_waits_total",
+                "Waits for outcomes and read models (view) by what ended them.",
+                &["wait", "ended_by"],
+            )?,
+            cache_hits: cache_reads.with_label_values(&["hit"]),
+            cache_misses: cache_reads.with_label_values(&["miss"]),
+            cache_bypasses: cache_reads.with_label_values(&["bypass"]),
+            cache_invalidations: counter(
+                "millrace_gateway_cache_invalidations_total",
+                "Changes of products that have ended entries of the cache.",
+            )?,
+            cache_tracked: gauge(
+                "millrace_gateway_cache_tracked",
+                "1 while Redis reports changes of products, so that the cache is used.",
             )?,
             read_after: counters(
                 "millrace_gateway_read_after_total",
@@ -155,6 +227,6 @@ impl Metrics {
             )?,
             connections: gauge("millrace_gateway_connections", "Open connections.")?,
             ready: gauge("millrace_gateway_ready", "1 while the gateway is ready.")?,
-        })
+        })))
     }
 }

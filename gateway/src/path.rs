@@ -9,7 +9,7 @@ use hyper::Uri;
 /// malformed escape.
 pub(crate) fn normalized(uri: Uri) -> Uri {
     // The parser needs an authority, because a path may begin with two slashes.
-    if !uri.path().starts_with('/') {
+    if !uri.path().starts_with('/') || is_normal(uri.path()) {
         return uri;
     }
     let Ok(parsed) = Parsed::parse(format!("http://h{}", uri.path())) else { return uri };
@@ -25,6 +25,13 @@ pub(crate) fn normalized(uri: Uri) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(path_and_query);
     Uri::from_parts(parts).unwrap_or(uri)
+}
+
+/// Whether a path surely has its normal form: only characters that are never escaped, and no
+/// segment that begins with a dot. Most paths have, and need no parser.
+fn is_normal(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_~.".contains(&byte);
+    path.bytes().all(is_plain) && !path.contains("/.")
 }
 
 #[cfg(test)]

@@ -47,8 +47,13 @@ impl From<ReadError> for Problem {
 /// The answer of a store.
 pub type Read<'a, T> = BoxFuture<'a, Result<T, ReadError>>;
 
-/// Ends when a command's outcome is stored. It may never end, even if there is an outcome.
-pub type Notice = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+/// Ends when a command's outcome is stored, with the outcome if the notification contains it. It
+/// may never end, even if there is an outcome.
+pub type Notice = Pin<Box<dyn Future<Output = Option<Outcome>> + Send + Sync>>;
+
+/// A subscription to the versions of an aggregate. For a version, returns a future that ends when
+/// the read model holds it. It may never end, even if it does.
+pub type ViewNotice = Box<dyn FnOnce(i64) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -234,6 +239,9 @@ pub trait Reads: Send + Sync {
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>>;
     /// Subscribes to the notification of a command's outcome.
     fn notice(&self, command: Uuid) -> Notice;
+    /// Subscribes to the versions of an aggregate that its read model holds; `None` when no
+    /// notification would come.
+    fn view_notice(&self, aggregate: &str, id: &str) -> Option<ViewNotice>;
     /// The version of an aggregate that its read model holds.
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>>;
     /// Products by SKU, those after `after`.

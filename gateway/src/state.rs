@@ -4,18 +4,20 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Mutex, Semaphore, watch},
+    sync::{Mutex, watch},
     time::Instant,
 };
 
 use crate::{
     auth::{Backoff, Passwords, RefreshTokens, Tokens},
+    cache::Cache,
     client::Networks,
     commands::Commands,
     counters::Counters,
     health::{self, Health},
     ids::Ids,
     limit::{Limit, Limiter},
+    load::{self, Load},
     metrics::Metrics,
     reads::Reads,
     secret::Secret,
@@ -34,6 +36,8 @@ pub struct Parts {
     pub commands: Arc<dyn Commands>,
     /// The projections.
     pub reads: Arc<dyn Reads>,
+    /// Responses of public reads.
+    pub cache: Arc<Cache>,
     /// The counters in Redis.
     pub counters: Arc<dyn Counters>,
     /// The limit of requests of one address.
@@ -42,8 +46,8 @@ pub struct Parts {
     pub trusted_proxies: Networks,
     /// The bounds of the live stream's clients.
     pub streams: Bounds,
-    /// Requests in flight at most.
-    pub requests_max: usize,
+    /// The bounds of requests in flight.
+    pub load: load::Bounds,
     /// How long a health check's result is cached.
     pub health_max_age: Duration,
     /// The metrics.
@@ -66,6 +70,8 @@ pub struct State {
     pub commands: Arc<dyn Commands>,
     /// The projections.
     pub reads: Arc<dyn Reads>,
+    /// Responses of public reads.
+    pub cache: Arc<Cache>,
     /// The counters in Redis.
     pub counters: Arc<dyn Counters>,
     /// Counts requests by address.
@@ -74,8 +80,8 @@ pub struct State {
     pub trusted_proxies: Networks,
     /// The live stream's clients.
     pub streams: Arc<Streams>,
-    /// A permit for each request in flight.
-    pub requests: Semaphore,
+    /// The slots of requests in flight.
+    pub load: Load,
     /// The metrics.
     pub metrics: Metrics,
     draining: watch::Sender<bool>,
@@ -95,11 +101,12 @@ impl State {
             backoff: Backoff::new(counters.clone(), metrics.clone()),
             commands: parts.commands,
             reads: parts.reads,
+            cache: parts.cache,
             limiter: Limiter::new(parts.limit, counters.clone(), metrics.clone()),
             counters,
             trusted_proxies: parts.trusted_proxies,
             streams: Streams::new(parts.streams),
-            requests: Semaphore::new(parts.requests_max),
+            load: Load::new(parts.load, &metrics),
             metrics,
             draining: watch::Sender::new(false),
             health_max_age: parts.health_max_age,

@@ -46,8 +46,12 @@ pub(super) async fn place(mut call: Call) -> Answer {
     let body: Place = call.json().await?;
     let lines: Vec<_> = body.lines.into_iter().map(|Object(line)| line).collect();
     let lines = merged(&lines)?;
-    call.require_active(&caller).await?;
-    let mut sent = Submission::begin(&call, Principal::User(caller.user_id), &lines).await?;
+    let (is_active, sent) = tokio::join!(
+        call.require_active(&caller),
+        Submission::begin(&call, Principal::User(caller.user_id), &lines),
+    );
+    is_active?;
+    let mut sent = sent?;
     let order_id = Ids::created_by(sent.id, "order");
     if sent.is_new() {
         conditions::check_creation(&call, "order", &order_id.to_string()).await?;

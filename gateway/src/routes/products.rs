@@ -4,22 +4,19 @@ use schemas::{
     Money, bounds,
     stock::{AddProduct, Command, ReceiveStock},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use warp::{
-    http::{StatusCode, header},
-    reply::Response,
-};
+use warp::http::{HeaderValue, header};
 
 use crate::{
+    cache::{Key, Representation},
     call::{Answer, Body, Call, EarlyResponse},
     conditions,
-    headers::set,
     ids::Principal,
     input,
     problem::Problem,
     read_after::ReadAfter,
-    reads::Product,
+    reads::{Product, ReadError},
     submit::Submission,
 };
 
@@ -45,6 +42,13 @@ pub(super) struct Receive {
 
 impl Body for Receive {
     const SHAPE: &'static str = r#"{"quantity": integer}"#;
+}
+
+/// A page of products.
+#[derive(Serialize)]
+struct List {
+    items: Vec<Product>,
+    next: Option<String>,
 }
 
 /// POST /v1/products
@@ -94,6 +98,7 @@ async fn result(
     sku: &str,
 ) -> Result<(Product, String), EarlyResponse> {
     let outcome = sent.conclude(call).await?;
+    call.state.cache.clear();
     let product = find(call, sku).await?;
     let entity_tag = call.entity_tag("stock", sku, outcome.version.max(product.version));
     Ok((product, entity_tag))
@@ -104,26 +109,45 @@ pub(super) async fn list(call: Call) -> Answer {
     let limit = call.page_size()?;
     let cursor = call.parameter("cursor")?.map(input::product_cursor).transpose()?;
     let read_after = ReadAfter::wait(&call).await?;
-    let page = call.state.reads.products(cursor.as_deref(), limit).await?;
-    let body = json!({ "items": page.items, "next": page.next });
-    let response = call.representation(StatusCode::OK, &body, None);
-    Ok(public(read_after.apply_headers(response)))
+    let key = Key::Products { after: cursor.clone(), limit };
+    let load = async {
+        let page = call.state.reads.products(cursor.as_deref(), limit).await?;
+        Representation::new(&List { items: page.items, next: page.next }, None).map(Some)
+    };
+    public(&call, read_after, key, load).await
 }
 
 /// GET /v1/products/{sku}
 pub(super) async fn read(call: Call, sku: String) -> Answer {
     let read_after = ReadAfter::wait(&call).await?;
-    let product = find(&call, &sku).await?;
-    let entity_tag = call.entity_tag("stock", &sku, product.version);
-    let response = call.representation(StatusCode::OK, &product, Some(entity_tag));
-    Ok(public(read_after.apply_headers(response)))
+    if !bounds::is_sku(&sku) {
+        return Err(Problem::not_found().into());
+    }
+    let load = async {
+        let Some(product) = call.state.reads.product(&sku).await? else { return Ok(None) };
+        let entity_tag = call.entity_tag("stock", &sku, product.version);
+        Representation::new(&product, Some(&entity_tag)).map(Some)
+    };
+    public(&call, read_after, Key::Product(sku.clone()), load).await
 }
 
-/// Products are the same for all clients: caches may store them, and revalidate before each use.
-fn public(mut response: Response) -> Response {
-    set(&mut response, header::CACHE_CONTROL, "no-cache");
-    set(&mut response, header::VARY, "Read-After");
-    response
+/// A response that is the same for all clients, from the gateway's cache unless the client asks for
+/// a version. Other caches may store it, and revalidate it before each use.
+async fn public(
+    call: &Call,
+    read_after: ReadAfter,
+    key: Key,
+    load: impl Future<Output = Result<Option<Representation>, ReadError>>,
+) -> Answer {
+    let found = match read_after.is_asked() {
+        true => load.await,
+        false => call.state.cache.get(key, load).await,
+    };
+    let mut response = found?.ok_or_else(Problem::not_found)?.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("Read-After"));
+    Ok(read_after.apply_headers(response))
 }
 
 async fn find(call: &Call, sku: &str) -> Result<Product, Problem> {

@@ -5,12 +5,12 @@
 mod live;
 mod shape;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
 use projections::{
     StoreError, mongo, postgres,
-    redis::{self, Live, Notices},
+    redis::{self, Live, Notices, Tracked, Tracking},
     settings::StoreSettings,
     views,
 };
@@ -19,10 +19,11 @@ use schemas::Outcome;
 use uuid::Uuid;
 
 use crate::{
+    cache::Cache,
     health::{self, Cause, Health},
     reads::{
         Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
-        ReadError, Reads, StreamItem, StreamScope, User,
+        ReadError, Reads, StreamItem, StreamScope, User, ViewNotice,
     },
 };
 
@@ -56,6 +57,15 @@ impl Stores {
             live: Live::new(redis.clone(), notices.clone()),
             redis: redis::Reads::new(redis),
             notices,
+        })
+    }
+
+    /// Reports changes of hot products to `cache`, until the result is dropped.
+    pub fn track(&self, cache: Arc<Cache>) -> Tracking {
+        self.redis.track_products(move |tracked| match tracked {
+            Tracked::Begun => cache.track(true),
+            Tracked::Changed => cache.change(),
+            Tracked::Lost => cache.track(false),
         })
     }
 
@@ -137,6 +147,11 @@ impl Reads for Stores {
         // Subscribed here, not when the future is polled first: the caller writes in between.
         let mut notice = self.notices.subscribe(command);
         Box::pin(async move { notice.wait().await })
+    }
+
+    fn view_notice(&self, aggregate: &str, id: &str) -> Option<ViewNotice> {
+        let mut notice = self.notices.subscribe_view(aggregate, id)?;
+        Some(Box::new(move |version| async move { notice.reaches(version).await }.boxed()))
     }
 
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>> {

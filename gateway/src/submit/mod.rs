@@ -2,7 +2,9 @@
 //! write, and the wait for the outcome and for the read model that holds it. It never decides
 //! anything: the outcome comes from the processor.
 
+mod response;
 mod submission;
+mod undecided;
 mod wait;
 mod write;
 

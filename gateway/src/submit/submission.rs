@@ -4,31 +4,31 @@ use std::time::Duration;
 
 use schemas::{Message as _, Outcome, Verdict};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
-use warp::{
-    Reply,
-    http::{HeaderName, StatusCode, header},
-    reply::Response,
-};
+use warp::http::{StatusCode, header};
 
-use super::{wait, write::write};
+use super::{
+    undecided::Undecided,
+    wait::{self, View},
+    write::write,
+};
 use crate::{
     call::{Call, EarlyResponse},
     commands::{Command, CommandRecord},
     conditions::ConditionHeaders,
-    headers::set,
     ids::Principal,
     outcome,
     problem::Problem,
     reads::Notice,
 };
 
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// The least time that an outcome waits for its read model: one that came just before the deadline
 /// does, and so does every refusal.
 const VISIBLE_TIMEOUT_MIN: Duration = Duration::from_millis(500);
+/// The polling interval for the version that a read model holds, if no notification will come.
+const VERSION_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a request holds its `Idempotency-Key` in Redis. When the outcome is stored, a repeat is
 /// compared with that instead.
 const CLAIM_MAX: Duration = Duration::from_secs(3600);
@@ -48,9 +48,14 @@ pub struct Submission {
     /// Until when the request waits for the outcome; `None` for an answer of 202.
     deadline: Option<Instant>,
     /// The client's `Prefer: wait`.
-    preferred_wait: Option<Duration>,
+    pub(super) preferred_wait: Option<Duration>,
     /// Notifies of the outcome; taken by the wait for it.
     notice: Option<Notice>,
+    /// Notifies of versions in the read model of the command's aggregate, once the command is
+    /// written; taken by the wait for one.
+    view: Option<View>,
+    /// Keeps the request's slot until there is an outcome, once the command is written.
+    undecided: Option<Undecided>,
     /// The full name of the command's record, once it is written.
     command_type: &'static str,
 }
@@ -109,6 +114,8 @@ impl Submission {
             deadline: wait.map(|wait| Instant::now() + wait),
             preferred_wait: None,
             notice: wait.map(|_| call.state.reads.notice(id)),
+            view: None,
+            undecided: None,
             command_type: "",
         }
     }
@@ -170,7 +177,19 @@ impl Submission {
             command: command.into(),
         };
         self.command_type = record.command.name();
-        write(&call.state, record).await.map_err(|_| not_written(self.id))
+        self.view = self.deadline.and_then(|_| View::subscribed(&*call.state.reads, &record));
+        // Before the write: a client that disconnects now frees no slot.
+        let undecided = Undecided::new(call, self.id);
+        match write(&call.state, record).await {
+            Ok(()) => {
+                self.undecided = Some(undecided);
+                Ok(())
+            }
+            Err(_) => {
+                undecided.end();
+                Err(not_written(self.id))
+            }
+        }
     }
 
     /// The outcome; `None` when there is none before the deadline.
@@ -184,13 +203,19 @@ impl Submission {
         let Some(deadline) = self.deadline else { return Ok(None) };
         let begun = Instant::now();
         let reads = &*call.state.reads;
-        self.outcome = wait::for_outcome(reads, self.id, self.notice.take(), deadline).await;
+        let (outcome, ended_by) =
+            wait::for_new_outcome(reads, self.id, self.notice.take(), deadline).await;
+        self.outcome = outcome;
         let metrics = &call.state.metrics;
+        metrics.waits.with_label_values(&["outcome", ended_by]).inc();
         let verdict =
             self.outcome.as_ref().map_or("none", |outcome| outcome::verdict_name(outcome.verdict));
         metrics.outcomes.with_label_values(&[self.command_type, verdict]).inc();
         if self.outcome.is_some() {
             metrics.wait_outcome_seconds.observe(begun.elapsed().as_secs_f64());
+            if let Some(undecided) = self.undecided.take() {
+                undecided.end();
+            }
         }
         self.check_fingerprint()?;
         Ok(self.outcome.clone())
@@ -211,24 +236,35 @@ impl Submission {
             if outcome.version > 0 {
                 self.is_visible(call, &outcome, Instant::now() + VISIBLE_TIMEOUT_MIN).await?;
             }
+            call.record_result();
             return Err(outcome::problem(&outcome).into());
         }
         if !self.is_visible(call, &outcome, self.visible_deadline()).await? {
+            call.record_result();
             return Err(self.not_visible(&outcome));
         }
         Ok(outcome)
     }
 
     async fn is_visible(
-        &self,
+        &mut self,
         call: &Call,
         outcome: &Outcome,
         deadline: Instant,
     ) -> Result<bool, Problem> {
         let begun = Instant::now();
-        let is_visible = wait::for_version(&*call.state.reads, outcome, deadline).await?;
+        let (reads, metrics) = (&*call.state.reads, &call.state.metrics);
+        let is_visible = match self.view.take().and_then(|view| view.notice_of(outcome)) {
+            Some(notice) => {
+                let (is_visible, ended_by) =
+                    wait::for_notified_version(reads, outcome, notice, deadline).await?;
+                metrics.waits.with_label_values(&["view", ended_by]).inc();
+                is_visible
+            }
+            None => wait::for_version(reads, outcome, VERSION_INTERVAL, deadline).await?,
+        };
         if is_visible {
-            call.state.metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
+            metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
         }
         Ok(is_visible)
     }
@@ -236,47 +272,6 @@ impl Submission {
     /// Until when the request waits for read models to hold the result.
     pub fn visible_deadline(&self) -> Instant {
         self.deadline.unwrap_or_else(Instant::now).max(Instant::now() + VISIBLE_TIMEOUT_MIN)
-    }
-
-    /// The response when no read model holds an accepted outcome in time: 202.
-    pub fn not_visible(&self, outcome: &Outcome) -> EarlyResponse {
-        self.accepted(&outcome::ended(outcome))
-    }
-
-    /// 202, with where to ask for the command's status.
-    fn accepted(&self, body: &Value) -> EarlyResponse {
-        let mut response =
-            warp::reply::with_status(warp::reply::json(body), StatusCode::ACCEPTED).into_response();
-        set(&mut response, header::LOCATION, &outcome::command_path(self.id));
-        set(&mut response, header::CACHE_CONTROL, "no-store");
-        set(&mut response, header::RETRY_AFTER, "1");
-        EarlyResponse::Response(Box::new(self.apply_headers(response)))
-    }
-
-    /// The response with `Preference-Applied`, if the client prefers to wait.
-    pub fn apply_headers(&self, mut response: Response) -> Response {
-        if let Some(wait) = self.preferred_wait {
-            set(&mut response, PREFERENCE_APPLIED, &format!("wait={}", wait.as_secs()));
-        }
-        response
-    }
-
-    /// The response to an accepted command, with the aggregate that it changed.
-    pub fn changed(&self, call: &Call, body: &impl Serialize, entity_tag: String) -> Response {
-        self.apply_headers(call.representation(StatusCode::OK, body, Some(entity_tag)))
-    }
-
-    /// The response to an accepted command, with the aggregate that it created.
-    pub fn created(
-        &self,
-        call: &Call,
-        location: &str,
-        body: &impl Serialize,
-        entity_tag: String,
-    ) -> Response {
-        let mut response = call.representation(StatusCode::CREATED, body, Some(entity_tag));
-        set(&mut response, header::LOCATION, location);
-        self.apply_headers(response)
     }
 }
 

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod cache;
 mod commands;
 mod conditions;
 mod documents;
 mod limits;
+mod load;
 mod problems;
 mod sessions;
 mod shop;
 mod stream;
 mod support;
+mod waits;

@@ -5,6 +5,7 @@
 mod contender;
 mod idle;
 mod latency;
+mod reads;
 mod restore;
 mod rig;
 mod system;
@@ -36,6 +37,8 @@ enum What {
     Idle(idle::Options),
     /// The whole system over HTTP: rates, percentiles, CPU and waits, step by step
     System(system::Options),
+    /// Product lists that a gateway serves, compared with a bare warp server
+    Reads(reads::Options),
     /// The engine as a process of its own, which the other measurements start
     #[command(hide = true)]
     Contender(contender::Options),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         What::Restore(options) => restore::run(&options),
         What::Idle(options) => idle::run(&options),
         What::System(options) => system::run(&options),
+        What::Reads(options) => reads::run(&options),
         What::Contender(options) => contender::run(&options),
     };
     match done {

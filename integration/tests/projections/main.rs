@@ -3,6 +3,7 @@
 
 mod live;
 mod loss;
+mod notices;
 mod odd_records;
 mod orders;
 mod people;

@@ -101,9 +101,14 @@ fn first_outcome_of_a_command_stays_and_waiting_readers_are_notified() {
             bench.wait(bench.people.outcome(uuid(number))).expect("an answer")
         });
         assert_eq!(found.verdict, schemas::Verdict::Accepted);
-        bench.wait(tokio_timeout(notice.wait()))
+        let notified = bench.wait(within(notice.wait()));
+        if let Some(outcome) = &notified {
+            assert_eq!(outcome.as_ref(), Some(&found), "the notice has what is stored");
+        }
+        notified.is_some()
     });
     assert!(told);
+    let mut late = bench.notices.subscribe(uuid(1));
     outcome(&bench, uuid(1), Some("too_late"));
     outcome(&bench, uuid(100), Some("no"));
     let refused = bench.until(&mut members, "the refusal", || {
@@ -112,8 +117,10 @@ fn first_outcome_of_a_command_stays_and_waiting_readers_are_notified() {
     assert_eq!(refused.code.as_deref(), Some("no"));
     let first = bench.wait(bench.people.outcome(uuid(1))).expect("an answer").expect("an outcome");
     assert_eq!(first.code, None);
+    let notified = bench.wait(within(late.wait()));
+    assert_eq!(notified.flatten(), None, "a notice has no outcome that is not stored");
 }
 
-async fn tokio_timeout(future: impl Future<Output = ()>) -> bool {
-    tokio::time::timeout(Duration::from_millis(500), future).await.is_ok()
+async fn within<T>(notice: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(Duration::from_millis(500), notice).await.ok()
 }

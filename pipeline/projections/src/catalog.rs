@@ -18,15 +18,17 @@ enum RunBy {
 use RunBy::{All, One};
 
 const ROWS: &[(RunBy, Create)] = &[
-    (One("user"), |stores| stores.postgres.projection(postgres::Users)),
+    (One("user"), |stores| stores.postgres.projection(postgres::Users::new(&stores.redis))),
     (One("user"), |stores| stores.postgres.projection(postgres::Credentials)),
     (One("user"), |stores| stores.redis.projection(redis::LIVE_USER)),
-    (One("order"), |stores| stores.mongo.projection(mongo::Orders)),
-    (One("order"), |stores| stores.mongo.projection(mongo::Products)),
+    (One("order"), |stores| stores.mongo.projection(mongo::Orders, &stores.redis)),
+    (One("order"), |stores| stores.mongo.projection(mongo::Products, &stores.redis)),
     (One("order"), |stores| stores.redis.projection(redis::HotProducts)),
     (One("order"), |stores| stores.redis.projection(redis::LIVE_ORDER)),
-    (One("notification"), |stores| stores.mongo.projection(mongo::Notifications)),
-    (One("notification"), |stores| stores.mongo.projection(mongo::RecipientDocuments)),
+    (One("notification"), |stores| stores.mongo.projection(mongo::Notifications, &stores.redis)),
+    (One("notification"), |stores| {
+        stores.mongo.projection(mongo::RecipientDocuments, &stores.redis)
+    }),
     (One("notification"), |stores| stores.redis.projection(redis::Unread)),
     (One("notification"), |stores| stores.redis.projection(redis::LIVE_NOTIFICATION)),
     (All, |stores| stores.postgres.projection(postgres::Outcomes::new(&stores.redis))),

@@ -10,20 +10,22 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use ed25519_dalek::SigningKey;
 use gateway::{
     auth::{Passwords, Role, SigningKeys, Tokens},
+    cache::Cache,
     client::Peer,
     limit::Limit,
+    load::Bounds,
     metrics::Metrics,
     reads::User,
     routes,
     secret::Secret,
     state::{Parts, State},
-    streams::Bounds,
+    streams,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 use warp::{filters::BoxedFilter, http::Response, hyper::body::Bytes, test::RequestBuilder};
 
-pub use world::{Answer, World};
+pub use world::{Answer, Notified, World};
 
 /// A gateway over a simulated log and simulated stores.
 pub struct Gateway {
@@ -35,30 +37,42 @@ pub struct Gateway {
 /// The client's address, unless a test chooses another one.
 pub const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-/// Requests in flight at most.
-pub const REQUESTS_MAX: usize = 8;
+/// The bounds of requests in flight, unless a test chooses others.
+const LOAD: Bounds = Bounds {
+    commands_max: 64,
+    reads_max: 64,
+    log_ins_max: 64,
+    waits_max: 64,
+    latency_target: Duration::from_secs(60),
+};
 
 pub fn gateway() -> Gateway {
     limited(1_000)
 }
 
 pub fn limited(requests: u32) -> Gateway {
+    bounded(requests, LOAD)
+}
+
+pub fn bounded(requests: u32, load: Bounds) -> Gateway {
     let world = World::default();
     let keys = BTreeMap::from([("1".to_owned(), SigningKey::from_bytes(&[1; 32]))]);
     let shared = Arc::new(world.clone());
+    let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
     let state = State::new(Parts {
         secret: Secret::parse(&"07".repeat(32)).unwrap(),
         tokens: Tokens::new(SigningKeys::of(keys).unwrap()),
         passwords: Passwords::cheap().unwrap(),
         commands: shared.clone(),
         reads: shared.clone(),
+        cache: Arc::new(Cache::new(&metrics)),
         counters: shared,
         limit: Limit { requests, window_s: 900 },
         trusted_proxies: "10.0.0.1".parse().unwrap(),
-        streams: Bounds { all_max: 1, user_max: 1, address_max: 2 },
-        requests_max: REQUESTS_MAX,
+        streams: streams::Bounds { all_max: 1, user_max: 1, address_max: 2 },
+        load,
         health_max_age: Duration::ZERO,
-        metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
+        metrics,
     });
     Gateway { world, routes: routes::all(&state), state }
 }

@@ -12,19 +12,23 @@ use gateway::{
     health::{Health, cause},
     reads::{
         Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
-        ReadError, Reads, StreamItem, StreamScope, User,
+        ReadError, Reads, StreamItem, StreamScope, User, ViewNotice,
     },
 };
 use schemas::Outcome;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::world::{Inner, World};
+use super::world::{Inner, Notified, World};
 
 impl World {
     fn get<'a, T: Send + 'a>(&'a self, get: impl FnOnce(&Inner) -> T + Send + 'a) -> Read<'a, T> {
         async move {
-            let inner = self.inner();
+            while self.inner().stores_stuck {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let mut inner = self.inner();
+            inner.reads += 1;
             if inner.stores_down {
                 return Err(ReadError::new("everything", "down"));
             }
@@ -56,8 +60,36 @@ impl Reads for World {
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>> {
         self.get(move |inner| inner.outcomes.get(&command).cloned())
     }
-    fn notice(&self, _command: Uuid) -> Notice {
-        Box::pin(std::future::pending())
+    fn notice(&self, command: Uuid) -> Notice {
+        let world = self.clone();
+        Box::pin(async move {
+            loop {
+                {
+                    let inner = world.inner();
+                    let is_lost = matches!(inner.notified, Notified::None);
+                    if let Some(outcome) = inner.outcomes.get(&command).filter(|_| !is_lost) {
+                        return Some(outcome.clone());
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+    }
+    fn view_notice(&self, aggregate: &str, id: &str) -> Option<ViewNotice> {
+        match self.inner().notified {
+            Notified::None | Notified::Outcomes => return None,
+            Notified::LostViews => return Some(Box::new(|_| std::future::pending().boxed())),
+            Notified::All => {}
+        }
+        let (world, name) = (self.clone(), (aggregate.to_owned(), id.to_owned()));
+        Some(Box::new(move |version| {
+            async move {
+                while world.inner().versions.get(&name).is_none_or(|held| *held < version) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            .boxed()
+        }))
     }
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>> {
         self.get(move |inner| inner.versions.get(&(aggregate.to_owned(), id.to_owned())).copied())

@@ -35,9 +35,26 @@ pub enum Answer {
     Lag,
 }
 
+/// Which notifications arrive: of outcomes, and of read models.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Notified {
+    None,
+    /// Of outcomes; there is no subscription for read models.
+    #[default]
+    Outcomes,
+    /// Of outcomes; those of read models are lost.
+    LostViews,
+    All,
+}
+
 #[derive(Default)]
 pub struct Inner {
     pub answer: Answer,
+    pub notified: Notified,
+    /// How many reads there were.
+    pub reads: usize,
+    /// Commands of this context get no outcome.
+    pub silent: Option<&'static str>,
     pub written: Vec<CommandRecord>,
     pub outcomes: HashMap<Uuid, Outcome>,
     pub versions: HashMap<(String, String), i64>,
@@ -56,6 +73,8 @@ pub struct Inner {
     pub opened: Vec<(StreamScope, Option<String>)>,
     pub counters_down: bool,
     pub stores_down: bool,
+    /// Whether reads wait until this is over.
+    pub stores_stuck: bool,
 }
 
 #[derive(Clone, Default)]
@@ -78,6 +97,15 @@ impl World {
     pub fn written(&self) -> usize {
         self.inner().written.len()
     }
+
+    /// Decides the commands that have no outcome yet, and those that follow.
+    pub fn catch_up(&self) {
+        let mut inner = self.inner();
+        inner.silent = None;
+        for sent in inner.written.clone() {
+            inner.decide(&sent);
+        }
+    }
 }
 
 impl Inner {
@@ -88,12 +116,16 @@ impl Inner {
             Answer::Fail => (Verdict::Failed, Some("failed".to_owned())),
             Answer::Silence | Answer::Unwritten => return,
         };
+        if self.silent == Some(sent.command.context()) {
+            return;
+        }
         if self.outcomes.contains_key(&sent.id) {
             return;
         }
         let context = sent.command.context().to_owned();
-        let version =
-            self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0) + 1;
+        let held = self.versions.get(&(context.clone(), sent.key.clone())).copied().unwrap_or(0);
+        // A refused order exists, as a rejected one.
+        let version = if verdict == Verdict::Accepted { held + 1 } else { held.max(1) };
         if verdict == Verdict::Accepted && !matches!(self.answer, Answer::Lag) {
             self.versions.insert((context.clone(), sent.key.clone()), version);
             self.apply(&sent.command, version);

@@ -39,7 +39,8 @@ pub(super) struct Step {
     /// When requests were sent, in milliseconds since the epoch.
     pub(super) window_ms: (i64, i64),
     pub(super) statuses: BTreeMap<u16, usize>,
-    /// Of answered requests, in microseconds from when they were due.
+    /// Of requests that were accepted, in microseconds from when they were due. A refusal because of
+    /// load takes no time and would hide theirs.
     pub(super) latencies: Histogram<u64>,
 }
 
@@ -131,7 +132,7 @@ impl Load {
         while let Some(answer) = answers.join_next().await {
             let (status, took) = answer.unwrap_or((UNANSWERED, Duration::ZERO));
             *step.statuses.entry(status).or_default() += 1;
-            if status != UNANSWERED {
+            if [200, 201, 202].contains(&status) {
                 let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                 step.latencies.saturating_record(us.min(LATENCY_US_MAX));
             }

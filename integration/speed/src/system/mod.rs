@@ -19,7 +19,7 @@ use integration::mail::Mail;
 
 use load::{Load, Step};
 use observe::{Observation, Observer};
-use shop::{Shop, variable};
+pub(crate) use shop::{Shop, variable};
 use subject::{Subject, System};
 
 /// A step that answers less than this share of what it was offered is past the capacity.

@@ -23,7 +23,7 @@ pub(super) const PASSWORD: &str = "a long enough password";
 
 /// A shop with products and logged-in users. Clones are the same shop.
 #[derive(Clone)]
-pub(super) struct Shop(Arc<Inner>);
+pub(crate) struct Shop(Arc<Inner>);
 
 struct Inner {
     url: String,
@@ -38,7 +38,7 @@ impl Shop {
     ///
     /// # Errors
     /// If the system refuses something or does not answer.
-    pub(super) async fn open(url: &str, users: usize, products: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn open(url: &str, users: usize, products: usize) -> anyhow::Result<Self> {
         ensure!(users > 0 && products > 0, "expected at least one user and one product");
         let url = url.to_owned();
         let admin = log_in_admin(&url).await?;
@@ -159,7 +159,6 @@ fn expect(answer: Answer, status: u16) -> anyhow::Result<Answer> {
 }
 
 /// A variable that `integration/bench` or the stack sets.
-pub(super) fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name)
-        .with_context(|| format!("{name} is not set; start with integration/bench system"))
+pub(crate) fn variable(name: &str) -> anyhow::Result<String> {
+    std::env::var(name).with_context(|| format!("{name} is not set; start with integration/bench"))
 }

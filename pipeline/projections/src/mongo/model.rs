@@ -23,6 +23,7 @@ use crate::{
     deadline::{WRITE_MAX, within},
     event::{Event, events, follows, not_first},
     projection::{Batch, PositionStore, Projection, REMOVE_MAX, Retention},
+    redis::{Redis, publish_views},
 };
 
 /// What is tried when batches are applied, for errors.
@@ -36,6 +37,8 @@ pub(crate) trait Model: Send + Sync + 'static {
     const TOPICS: &'static [&'static str];
     /// The collection.
     const COLLECTION: &'static str;
+    /// The type of the aggregates whose only read model this is; notices announce its versions.
+    const AGGREGATE: Option<&'static str> = None;
     /// The events that it reads.
     type Event: Message;
     /// The document that a key's events fold into. Has `_id` (the key) and `version`.
@@ -72,13 +75,15 @@ pub(crate) trait Model: Send + Sync + 'static {
 /// The projection of a [`Model`].
 struct Projected<M> {
     mongo: Mongo,
+    redis: Redis,
     model: std::marker::PhantomData<M>,
 }
 
 impl Mongo {
-    /// The projection of a model.
-    pub(crate) fn projection<M: Model>(&self, _model: M) -> Box<dyn Projection> {
-        Box::new(Projected::<M> { mongo: self.clone(), model: std::marker::PhantomData })
+    /// The projection of a model. It notifies over `redis`.
+    pub(crate) fn projection<M: Model>(&self, _model: M, redis: &Redis) -> Box<dyn Projection> {
+        let (mongo, redis) = (self.clone(), redis.clone());
+        Box::new(Projected::<M> { mongo, redis, model: std::marker::PhantomData })
     }
 }
 
@@ -155,6 +160,11 @@ impl<M: Model> Projected<M> {
         let writing = async move {
             let events = events::<M::Event>(batches, codec)?;
             self.fold(&events).await?;
+            // The documents can be read from here on.
+            if let Some(aggregate) = M::AGGREGATE {
+                let versions = events.iter().map(|event| (event.key, event.version));
+                publish_views(&self.redis, aggregate, versions);
+            }
             // Only now: an owner that dies before this leaves documents that are ahead of the
             // position, and the next one passes over the events that they have.
             self.mongo.advance_all(M::NAME, batches).await

@@ -53,6 +53,7 @@ impl Model for Notifications {
     const NAME: &'static str = "notifications";
     const TOPICS: &'static [&'static str] = &["notification.events"];
     const COLLECTION: &'static str = COLLECTION;
+    const AGGREGATE: Option<&'static str> = Some("notification");
     type Event = notification::Event;
     type Document = Notification;
 

@@ -30,6 +30,7 @@ impl Model for Credentials {
     const WRITING: &'static str = "writing credentials";
     /// The newest record of each user; `None` is a tombstone.
     type Changes<'a> = BTreeMap<Uuid, Option<Credential>>;
+    type Written = ();
 
     fn schemas() -> &'static [&'static Schema] {
         Credential::schemas()

@@ -28,6 +28,8 @@ pub(crate) trait Model: Send + Sync + 'static {
     const FAULT_POINTS: Option<[&'static str; 2]> = None;
     /// What a batch says, decoded.
     type Changes<'a>: Send + Sync;
+    /// What a write tells [`Model::committed`].
+    type Written: Send;
 
     /// The schemas of the records that it reads.
     fn schemas() -> &'static [&'static Schema];
@@ -40,10 +42,10 @@ pub(crate) trait Model: Send + Sync + 'static {
         &self,
         transaction: &Transaction<'_>,
         changes: &Self::Changes<'_>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<Self::Written, StoreError>> + Send;
 
     /// Called after the commit. Must not wait.
-    fn committed(&self, _changes: &Self::Changes<'_>) {}
+    fn committed(&self, _changes: &Self::Changes<'_>, _written: Self::Written) {}
 
     /// The statements that remove old rows, see [`Removal`].
     fn removals(_retention: Retention) -> Vec<Removal> {
@@ -77,7 +79,7 @@ impl<M: Model> Projected<M> {
     async fn write(&self, batches: &[Batch<'_>], codec: &Codec) -> Result<(), StoreError> {
         let failed = failed(M::WRITING);
         let changes = M::decode(batches, codec)?;
-        {
+        let written = {
             let mut client = self.postgres.get().await?;
             let transaction = client.transaction().await.map_err(&failed)?;
             // The positions are moved first: their rows stay locked until the commit, so a claim
@@ -85,10 +87,11 @@ impl<M: Model> Projected<M> {
             // written.
             positions::advance(&transaction, M::NAME, batches).await?;
             fault_point::<M>(1);
-            self.model.write(&transaction, &changes).await?;
+            let written = self.model.write(&transaction, &changes).await?;
             transaction.commit().await.map_err(&failed)?;
-        }
-        self.model.committed(&changes);
+            written
+        };
+        self.model.committed(&changes, written);
         Ok(())
     }
 

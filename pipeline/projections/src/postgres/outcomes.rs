@@ -1,7 +1,7 @@
-//! Outcomes of commands. The first outcome of a command stays. After the commit, Redis notifies
-//! requests that wait for one; a notice that is lost delays them and loses nothing.
+//! Outcomes of commands. The first outcome of a command stays. After the commit, a notice takes the
+//! outcome to the requests that wait for it; a notice that is lost delays them and loses nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Transaction;
 use schemas::{Codec, Message as _, Outcome, Schema, Verdict};
@@ -17,7 +17,7 @@ use crate::{
     StoreError,
     event::{message, records, unfit},
     projection::{Batch, Retention},
-    redis::{Redis, outcome_channel},
+    redis::{Redis, publish_outcomes},
 };
 
 /// How long an outcome is kept: as long as its topic keeps it.
@@ -43,6 +43,8 @@ impl Model for Outcomes {
     const FAULT_POINTS: Option<[&'static str; 2]> = Some(["before-outcomes", "in-outcomes"]);
     /// The first outcome of each command in the batch.
     type Changes<'a> = BTreeMap<Uuid, Outcome>;
+    /// The commands that had no outcome before.
+    type Written = BTreeSet<Uuid>;
 
     fn schemas() -> &'static [&'static Schema] {
         Outcome::schemas()
@@ -62,22 +64,16 @@ impl Model for Outcomes {
         &self,
         transaction: &Transaction<'_>,
         outcomes: &Self::Changes<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<BTreeSet<Uuid>, StoreError> {
         insert(transaction, outcomes).await.map_err(failed(Self::WRITING))
     }
 
-    /// Sends the notices in a task of its own: a request without a notice asks the store.
-    fn committed(&self, outcomes: &Self::Changes<'_>) {
-        let mut pipe = redis::pipe();
-        for command_id in outcomes.keys() {
-            pipe.cmd("PUBLISH").arg(outcome_channel(*command_id)).arg("").ignore();
-        }
-        let mut connection = self.redis.connection();
-        tokio::spawn(async move {
-            if let Err(error) = pipe.query_async::<()>(&mut connection).await {
-                tracing::debug!(%error, "no notices of outcomes were sent");
-            }
-        });
+    /// A notice carries the outcome only if that is the stored one. A request without a notice, or
+    /// with an empty one, asks the store.
+    fn committed(&self, outcomes: &Self::Changes<'_>, first: BTreeSet<Uuid>) {
+        let is_stored = |id: &Uuid| first.contains(id);
+        let notices = outcomes.iter().map(|(id, it)| (*id, is_stored(id).then_some(it)));
+        publish_outcomes(&self.redis, notices);
     }
 
     fn removals(retention: Retention) -> Vec<Removal> {
@@ -95,15 +91,16 @@ macro_rules! column {
     };
 }
 
+/// Inserts outcomes, and returns the commands that had none before.
 async fn insert(
     transaction: &Transaction<'_>,
     outcomes: &BTreeMap<Uuid, Outcome>,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<BTreeSet<Uuid>, tokio_postgres::Error> {
     let sql = "INSERT INTO outcomes (command_id, command_type, verdict, code, detail, aggregate,
                    aggregate_id, version, principal, fingerprint, decided_at)
                SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
                    $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[])
-               ON CONFLICT (command_id) DO NOTHING";
+               ON CONFLICT (command_id) DO NOTHING RETURNING command_id";
     let statement = transaction.prepare_cached(sql).await?;
     let ids: Vec<Uuid> = outcomes.keys().copied().collect();
     let columns = [
@@ -119,8 +116,8 @@ async fn insert(
         column!(outcomes, outcome => outcome.fingerprint.as_deref().map(storable)),
         column!(outcomes, outcome => outcome.decided_at),
     ];
-    transaction.execute(&statement, &columns).await?;
-    Ok(())
+    let first = transaction.query(&statement, &columns).await?;
+    Ok(first.iter().map(|row| row.get(0)).collect())
 }
 
 impl Reads {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use redis::{
-    Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
-    TlsCertificates, Value,
+    Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
+    RedisFuture, RedisResult, TlsCertificates, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
     io::tcp::TcpSettings,
 };
@@ -27,6 +27,8 @@ const SILENT_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
+    /// The same with the protocol in which the server sends messages that answer no command.
+    pushing_client: Client,
     answer_max: Duration,
     shared: Arc<Mutex<Shared>>,
 }
@@ -110,9 +112,10 @@ impl Redis {
     ) -> Result<Self, StoreError> {
         let doing = "reading the URL of Redis";
         let client = client(url, tls).map_err(failed(doing))?;
+        let pushing_client = pushing_client(url, tls).map_err(failed(doing))?;
         let manager = manager(&client, answer_max).map_err(failed(doing))?;
         let shared = Arc::new(Mutex::new(Shared { manager, generation: 0 }));
-        Ok(Self { client, answer_max, shared })
+        Ok(Self { client, pushing_client, answer_max, shared })
     }
 
     /// Checks that the server answers.
@@ -141,6 +144,11 @@ impl Redis {
         &self.client
     }
 
+    /// The same for connections on which the server sends messages that answer no command.
+    pub(super) fn pushing_client(&self) -> &Client {
+        &self.pushing_client
+    }
+
     /// Replaces the connection of `generation`, unless another call has already done so.
     fn replace(&self, generation: u64) {
         let mut shared = self.shared();
@@ -161,7 +169,18 @@ impl Redis {
 /// # Errors
 /// When the URL is malformed.
 pub fn client(url: &str, tls: &Tls) -> RedisResult<Client> {
+    client_of(url.into_connection_info()?, tls)
+}
+
+/// A client of the server at `url` on whose connections the server may send messages that answer no
+/// command.
+fn pushing_client(url: &str, tls: &Tls) -> RedisResult<Client> {
     let info = url.into_connection_info()?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    client_of(info.set_redis_settings(settings), tls)
+}
+
+fn client_of(info: ConnectionInfo, tls: &Tls) -> RedisResult<Client> {
     let info = info
         .set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(SILENT_MAX));
     match tls.ca_pem().filter(|_| matches!(info.addr(), ConnectionAddr::TcpTls { .. })) {

@@ -88,7 +88,7 @@ impl Model for HotProducts {
 }
 
 /// The key of a product: a hash of `version` and `json`.
-fn product_key(sku: &str) -> String {
+pub(super) fn product_key(sku: &str) -> String {
     format!("product:{sku}")
 }
 

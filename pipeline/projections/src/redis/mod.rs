@@ -1,4 +1,5 @@
-//! Redis: hot products, counters of unread notifications, the live stream, and notices of outcomes.
+//! Redis: hot products, counters of unread notifications, the live stream, and notices of outcomes
+//! and of new versions in read models.
 //! What Redis loses is rebuilt from the log; no reader relies on it.
 //!
 //! A projection is one file here that implements `model::Model`, holds its reads, and has a row in
@@ -10,15 +11,19 @@ mod live;
 mod model;
 mod notices;
 mod positions;
+mod publish;
 mod reads;
+mod tracking;
 mod unread;
+mod waiting;
 
 pub(crate) use hot_products::HotProducts;
 pub(crate) use live::{LIVE_NOTIFICATION, LIVE_ORDER, LIVE_USER};
-pub(crate) use notices::outcome_channel;
+pub(crate) use publish::{publish_outcomes, publish_views};
 pub(crate) use unread::Unread;
 
 pub use connection::{Connection, Redis, client};
 pub use live::{Batch as LiveBatch, Entry as LiveEntry, Live, NotAPosition, Positions};
-pub use notices::{Notice, Notices};
+pub use notices::{Notice, Notices, ViewNotice};
 pub use reads::Reads;
+pub use tracking::{Tracked, Tracking};

@@ -92,6 +92,7 @@ impl Model for Orders {
     const NAME: &'static str = "orders";
     const TOPICS: &'static [&'static str] = &["order.events"];
     const COLLECTION: &'static str = COLLECTION;
+    const AGGREGATE: Option<&'static str> = Some("order");
     type Event = order::Event;
     type Document = OrderDocument;
 

@@ -22,13 +22,23 @@ use crate::{
     StoreError,
     event::{Event, events},
     projection::{Batch, Retention},
+    redis::{Redis, publish_views},
 };
 
 /// How long a session stays after it has expired: clocks differ.
 const EXPIRED_MS: i64 = 24 * 3_600_000;
 
 /// The projection.
-pub(crate) struct Users;
+pub(crate) struct Users {
+    redis: Redis,
+}
+
+impl Users {
+    /// The projection that notifies over `redis`.
+    pub(crate) fn new(redis: &Redis) -> Self {
+        Self { redis: redis.clone() }
+    }
+}
 
 impl Model for Users {
     const NAME: &'static str = "users";
@@ -36,6 +46,7 @@ impl Model for Users {
     const TABLES: &'static [&'static str] = &["sessions", "users"];
     const WRITING: &'static str = "writing users";
     type Changes<'a> = Vec<Event<'a, user::Event>>;
+    type Written = ();
 
     fn schemas() -> &'static [&'static Schema] {
         user::Event::schemas()
@@ -60,6 +71,10 @@ impl Model for Users {
             rows.apply(event)?;
         }
         sql::store(transaction, &rows).await.map_err(&failed)
+    }
+
+    fn committed(&self, events: &Self::Changes<'_>, (): ()) {
+        publish_views(&self.redis, "user", events.iter().map(|event| (event.key, event.version)));
     }
 
     /// Expired sessions, and users without personal data whom the processor has forgotten too.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     StoreError,
     projection::Batch,
-    redis::{connection::Redis, model::Model, notices::LIVE, positions},
+    redis::{connection::Redis, model::Model, positions, publish::LIVE},
 };
 
 /// The events of a partition that are kept, about.

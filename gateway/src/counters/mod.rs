@@ -1,29 +1,22 @@
 //! Counters and claims that expire, in Redis, so that they hold across gateways. The gateway writes
 //! nothing else to a store.
 
-use std::time::Duration;
+mod hits;
+
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use projections::{StoreError, redis::Redis};
 use redis::{RedisError, RedisResult, Script};
 use redpanda::tls::Tls;
 
+use hits::Hits;
+
 /// The deadline of an operation; no request waits longer for a counter.
 const DEADLINE: Duration = Duration::from_millis(250);
 /// After this time without a reply, Redis's connection is replaced: it swallows commands. It is
 /// shorter than [`DEADLINE`], because a caller that has given up sees no reply.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(200);
-
-/// Increments and sets the expiry in one script, so that no counter without an expiry can remain
-/// when the gateway stops between two commands.
-const HIT: &str = r"
-local count = redis.call('INCR', KEYS[1])
-local left = redis.call('PTTL', KEYS[1])
-if left < 0 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-  left = tonumber(ARGV[1])
-end
-return {count, left}";
 
 /// Returns the value that was set first; it keeps its own expiry.
 const CLAIM: &str = r"
@@ -80,7 +73,7 @@ pub trait Counters: Send + Sync {
 #[derive(Clone)]
 pub struct RedisCounters {
     redis: Redis,
-    hit: Script,
+    hits: Arc<Hits>,
     claim: Script,
 }
 
@@ -92,7 +85,8 @@ impl RedisCounters {
     /// Returns an error when the URL is malformed.
     pub fn new(url: &str, tls: &Tls) -> Result<Self, StoreError> {
         let redis = Redis::answering_within(url, tls, REPLY_TIMEOUT)?;
-        Ok(Self { redis, hit: Script::new(HIT), claim: Script::new(CLAIM) })
+        let hits = Arc::new(Hits::new(redis.clone()));
+        Ok(Self { redis, hits, claim: Script::new(CLAIM) })
     }
 }
 
@@ -116,11 +110,11 @@ impl Counters for RedisCounters {
         window: Duration,
     ) -> BoxFuture<'a, Result<Count, CounterError>> {
         Box::pin(async move {
-            let mut redis = self.redis.connection();
-            let mut script = self.hit.key(key);
-            let reply = script.arg(milliseconds(window)).invoke_async(&mut redis);
-            let (count, left_ms): (u64, u64) = before_deadline(reply).await?;
-            Ok(Count { count, left: Duration::from_millis(left_ms) })
+            let counted = self.hits.hit(key, window);
+            match tokio::time::timeout(DEADLINE, counted).await {
+                Ok(Ok(counted)) => Ok(counted?),
+                Ok(Err(_)) | Err(_) => Err(CounterError::Timeout),
+            }
         })
     }
 

@@ -1,0 +1,63 @@
+//! The responses to a command: its result, or 202 while there is none. Refusals and failures are
+//! problems, made elsewhere.
+
+use schemas::Outcome;
+use serde::Serialize;
+use serde_json::Value;
+use warp::{
+    Reply,
+    http::{HeaderName, StatusCode, header},
+    reply::Response,
+};
+
+use super::Submission;
+use crate::{
+    call::{Call, EarlyResponse},
+    headers::set,
+    outcome,
+};
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+impl Submission {
+    /// The response when no read model holds an accepted outcome in time: 202.
+    pub fn not_visible(&self, outcome: &Outcome) -> EarlyResponse {
+        self.accepted(&outcome::ended(outcome))
+    }
+
+    /// 202, with where to ask for the command's status.
+    pub(super) fn accepted(&self, body: &Value) -> EarlyResponse {
+        let mut response =
+            warp::reply::with_status(warp::reply::json(body), StatusCode::ACCEPTED).into_response();
+        set(&mut response, header::LOCATION, &outcome::command_path(self.id));
+        set(&mut response, header::CACHE_CONTROL, "no-store");
+        set(&mut response, header::RETRY_AFTER, "1");
+        EarlyResponse::Response(Box::new(self.apply_headers(response)))
+    }
+
+    /// The response with `Preference-Applied`, if the client prefers to wait.
+    pub fn apply_headers(&self, mut response: Response) -> Response {
+        if let Some(wait) = self.preferred_wait {
+            set(&mut response, PREFERENCE_APPLIED, &format!("wait={}", wait.as_secs()));
+        }
+        response
+    }
+
+    /// The response to an accepted command, with the aggregate that it changed.
+    pub fn changed(&self, call: &Call, body: &impl Serialize, entity_tag: String) -> Response {
+        self.apply_headers(call.representation(StatusCode::OK, body, Some(entity_tag)))
+    }
+
+    /// The response to an accepted command, with the aggregate that it created.
+    pub fn created(
+        &self,
+        call: &Call,
+        location: &str,
+        body: &impl Serialize,
+        entity_tag: String,
+    ) -> Response {
+        let mut response = call.representation(StatusCode::CREATED, body, Some(entity_tag));
+        set(&mut response, header::LOCATION, location);
+        self.apply_headers(response)
+    }
+}
