@@ -19,6 +19,7 @@ use gateway::{
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::Registry;
+use schemas::chain;
 use secrecy::ExposeSecret as _;
 use tokio::{
     net::TcpListener,
@@ -125,9 +126,9 @@ fn raise_file_limit(connections_max: u64) {
 }
 
 /// The value made from a setting; a wrong setting ends the process with one line and exit code 64.
-fn exit_if_wrong<T>(made: Result<T, impl std::fmt::Display>) -> T {
+fn exit_if_wrong<T>(made: Result<T, impl std::error::Error + 'static>) -> T {
     made.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        eprintln!("error: {}", chain(&error));
         std::process::exit(64);
     })
 }
@@ -136,6 +137,7 @@ fn exit_if_wrong<T>(made: Result<T, impl std::fmt::Display>) -> T {
 /// may be long after the gateway's start.
 async fn exit_if_credentials_are_refused(stores: Arc<Stores>) {
     if let Err(error) = stores.check_credentials().await {
+        let error = chain(&error);
         eprintln!("error: {error}; check MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD");
         std::process::exit(64);
     }

@@ -25,6 +25,11 @@ macro_rules! tell {
     }};
 }
 
+/// The text of an error with its sources, for people: an error's own text repeats no source.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    anyhow::Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 pub mod client;
 pub mod cluster;
 pub mod demo;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
+use schemas::chain;
 use serde_json::{Map, Value, json};
 use warp::{
     Filter, Reply,
@@ -58,7 +59,7 @@ async fn detailed_readiness(state: &State) -> Response {
     let parts: Map<_, _> = health
         .into_iter()
         .map(|(part, health)| {
-            let text = health.map_or_else(|cause| cause.to_string(), |()| "ok".to_owned());
+            let text = health.map_or_else(|cause| chain(&*cause), |()| "ok".to_owned());
             (part.to_owned(), Value::String(text))
         })
         .collect();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use schemas::Outcome;
+use schemas::{Outcome, chain};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
@@ -28,7 +28,10 @@ pub async fn for_outcome(
             Ok(Some(outcome)) => return Some(outcome),
             Ok(None) => {}
             // The command is on its way, and the store may answer the next time.
-            Err(error) => tracing::warn!(%error, command.id = %id, "an outcome could not be read"),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, command.id = %id, "an outcome could not be read");
+            }
         }
         let now = Instant::now();
         if now >= deadline {

@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(code) => code,
         Err(error) => {
-            integration::tell!("error: {error:#}");
+            integration::tell!("error: {}", schemas::chain(&*error));
             ExitCode::from(2)
         }
     }
@@ -160,11 +160,24 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    use integration::stack::ControlError;
+
     use super::*;
 
     fn chosen(words: &[&str], brokers: usize) -> anyhow::Result<Vec<&'static Fault>> {
         let words = std::iter::once("faults").chain(words.iter().copied());
         choose(&Arguments::try_parse_from(words).expect("arguments"), None, brokers)
+    }
+
+    #[test]
+    fn error_of_the_suite_names_each_cause_once() {
+        let source = std::io::ErrorKind::NotFound.into();
+        let silent = ControlError::Silent { path: "control".to_owned(), source };
+        let error = anyhow::Error::from(silent).context("killing order-0");
+        assert_eq!(
+            schemas::chain(&*error),
+            "killing order-0: no stack answers at control (does one run?): entity not found"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod contents;
 mod crates;
+mod errors;
 mod workspace;
 
 use crate::workspace::root;

@@ -17,6 +17,7 @@ use redpanda::{
     settings,
     tls::TlsSettings,
 };
+use schemas::chain;
 
 /// The exit code for wrong settings, EX_USAGE.
 const USAGE: u8 = 64;
@@ -69,7 +70,7 @@ async fn main() -> ExitCode {
     let (brokers, registry) = match config.cluster() {
         Ok(cluster) => cluster,
         Err(error) => {
-            eprintln!("provision: {error}");
+            eprintln!("provision: {}", chain(&*error));
             return ExitCode::from(USAGE);
         }
     };
@@ -80,7 +81,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("provision: {error}");
+            eprintln!("provision: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -111,7 +112,7 @@ fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
 
 async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::Result<ExitCode> {
     let retries = RetryPolicy::new(Duration::from_secs(config.wait_s), |failure| {
-        eprintln!("provision: {failure}; trying again");
+        eprintln!("provision: {}; trying again", chain(failure));
     });
     let provision = Provision::new(&brokers, registry, config.replication)?;
     let provision = provision.with_retries(retries);

@@ -4,12 +4,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::{log::Cause, raw, registry::RegistryError};
 
-/// Why provisioning stopped. Steps that were applied before stay, and the next run finds them. The
-/// text of an error contains the text of its cause.
+/// Why provisioning stopped. Steps that were applied before stay, and the next run finds them.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
     /// The broker did not answer, or refused.
-    #[error("{doing}: {cause}")]
+    #[error("{doing}")]
     Broker {
         /// What was tried.
         doing: String,
@@ -23,7 +22,7 @@ pub enum ProvisionError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// A retriable error did not end in time.
-    #[error("gave up after {after_s} s: {cause}")]
+    #[error("gave up after {after_s} s")]
     GaveUp {
         /// How long the request was retried.
         after_s: u64,
@@ -107,4 +106,22 @@ fn is_retriable(code: RDKafkaErrorCode) -> bool {
             | Code::UnknownTopicOrPartition
             | Code::WaitingForCoordinator
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::chain;
+
+    use super::*;
+
+    #[test]
+    fn error_of_provision_names_each_cause_once() {
+        let code = RDKafkaErrorCode::TopicException;
+        let refused = ProvisionError::client("creating d.events", KafkaError::AdminOp(code));
+        let error = ProvisionError::GaveUp { after_s: 60, cause: Box::new(refused) };
+        let text = chain(&error);
+        assert!(text.starts_with("gave up after 60 s: creating d.events: "), "{text}");
+        assert_eq!(text.matches("creating d.events").count(), 1, "{text}");
+        assert_eq!(text.matches("TopicException").count(), 1, "{text}");
+    }
 }

@@ -108,7 +108,7 @@ fn main() -> ExitCode {
     match run(settings) {
         Ok(outcome) => ExitCode::from(outcome as u8),
         Err(error) => {
-            note!("schemas: {error:#}");
+            note!("schemas: {}", schemas::chain(&*error));
             stop::code_of(&error)
         }
     }

@@ -16,7 +16,7 @@ use redpanda::{
     tls::TlsSettings,
     topics::{RecordType, Topics},
 };
-use schemas::{Schema, json::Converter};
+use schemas::{Schema, chain, json::Converter};
 use serde_json::Value;
 
 use crate::{
@@ -40,13 +40,13 @@ impl Access {
     /// The registry at `urls`.
     pub(crate) fn registry(&self, urls: &str) -> Result<Registry> {
         let open = || -> Result<_, RegistryError> { self.login.open(urls, &self.tls.load()?) };
-        open().map_err(|error| Stop::Usage(error.to_string()).into())
+        open().map_err(|error| Stop::Usage(chain(&error)).into())
     }
 
     /// The brokers of `settings`.
     pub(crate) fn brokers(&self, settings: &BrokerSettings) -> Result<Brokers> {
         let open = || settings.open(&self.tls.load()?);
-        open().map_err(|error: SettingError| Stop::Usage(error.to_string()).into())
+        open().map_err(|error: SettingError| Stop::Usage(chain(&error)).into())
     }
 }
 

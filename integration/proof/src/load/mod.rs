@@ -92,7 +92,7 @@ impl Load {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let (written_at, error) = match written {
             Ok(at) => (Some(at), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(error) => (None, Some(schemas::chain(error))),
         };
         let line = serde_json::json!({
             "at_ms": u64::try_from(now).unwrap_or(u64::MAX), "command": command.id, "topic": command.topic,

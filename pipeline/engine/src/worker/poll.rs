@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use redpanda::log::{LogError, Session, Topic, TopicPartition};
+use schemas::chain;
 
 use super::local::Decided;
 use super::{
@@ -76,7 +77,7 @@ impl Worker {
                 let TopicPartition { partition: number, .. } = partition;
                 let error = LogError::OutOfRange { partition, offset, beginning, end };
                 self.release(session, &[number])?;
-                self.restore_again(number, &error);
+                self.restore_again(number, &chain(&error));
                 Ok(Polled::default())
             }
             Err(error) => Err(error.into()),

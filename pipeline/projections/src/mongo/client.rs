@@ -11,7 +11,7 @@ use mongodb::{
 use redpanda::tls::Tls;
 
 use crate::{
-    Cause, StoreError,
+    StoreError,
     deadline::{READ_MAX, within},
 };
 
@@ -82,7 +82,6 @@ const ABOUT_DATA: [i32; 8] = [2, 9, 14, 52, 10334, 17280, 17419, 17420];
 /// The error of a call.
 pub(super) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> StoreError {
     move |error| {
-        let why = error.kind.to_string();
         let refused = match &*error.kind {
             ErrorKind::Command(error) => ABOUT_DATA.contains(&error.code),
             ErrorKind::Write(WriteFailure::WriteError(error)) => ABOUT_DATA.contains(&error.code),
@@ -92,10 +91,11 @@ pub(super) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> S
             ErrorKind::BsonSerialization(_) | ErrorKind::InvalidArgument { .. } => true,
             _ => false,
         };
-        let source = Some(Cause::from(error));
+        // The text of the kind alone: the whole error adds labels for the driver.
+        let cause = error.kind.to_string().into();
         match refused {
-            true => StoreError::Unstorable { doing, why, source },
-            false => StoreError::Failed { doing, why, source },
+            true => StoreError::Unstorable { doing, cause },
+            false => StoreError::Failed { doing, cause },
         }
     }
 }

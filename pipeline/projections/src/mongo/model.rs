@@ -131,7 +131,7 @@ impl<M: Model> Projected<M> {
             0 => {
                 let (key, held) = (&change.key, change.held);
                 let why = format!("{} {key} is not at version {held} any more", M::COLLECTION);
-                Err(StoreError::failed_because(doing, why))
+                Err(StoreError::failed(doing, why))
             }
             _ => Ok(()),
         }

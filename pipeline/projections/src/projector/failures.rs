@@ -7,6 +7,7 @@ use std::{
 };
 
 use redpanda::log::{LogError, TopicPartition};
+use schemas::chain;
 
 use super::{
     partition::{Retry, Slot},
@@ -29,13 +30,13 @@ impl Projector<'_> {
         let retry = retry.after_failure();
         match error {
             StoreError::Failed { .. } | StoreError::Credentials { .. } => {
-                tracing::warn!(projection, %partition, %error, "retrying later");
+                tracing::warn!(projection, %partition, error = chain(&error), "retrying later");
                 self.wait_after_failure(partition, retry);
             }
             StoreError::Lost { .. } => {
                 // The group will soon report that another member owns the partition. If it does
                 // not, the other claim is outdated, and this member claims the partition again.
-                tracing::info!(projection, %partition, %error, "released");
+                tracing::info!(projection, %partition, error = chain(&error), "released");
                 self.wait(partition, WAIT_MAX, retry);
             }
             StoreError::Gap { .. }
@@ -46,7 +47,7 @@ impl Projector<'_> {
                 // applied.
                 false => self.wait(partition, Duration::ZERO, Retry { one_by_one: true, ..retry }),
                 true => {
-                    tracing::error!(projection, %partition, %error, "stopped");
+                    tracing::error!(projection, %partition, error = chain(&error), "stopped");
                     self.wait(partition, STUCK, retry);
                 }
             },
@@ -83,7 +84,11 @@ impl Projector<'_> {
             }
             Err(ref error @ LogError::OutOfRange { ref partition, .. }) => {
                 self.resources.metrics.failed(projection, "log");
-                tracing::error!(projection, %error, "stopped: rebuild the projection");
+                tracing::error!(
+                    projection,
+                    error = chain(error),
+                    "stopped: rebuild the projection"
+                );
                 self.wait(partition, STUCK, Retry::default().after_failure());
             }
             Err(error @ (LogError::Fatal { .. } | LogError::Exhausted { .. })) => {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
+use schemas::chain;
 use tokio::{
     sync::{oneshot, watch},
     time::timeout,
@@ -60,7 +61,7 @@ impl Notices {
         let task = tokio::spawn(async move {
             while weak.strong_count() > 0 {
                 if let Err(error) = listen(&redis, &weak).await {
-                    tracing::debug!(%error, "not subscribed to Redis");
+                    tracing::debug!(error = chain(&error), "not subscribed to Redis");
                 }
                 tokio::time::sleep(RECONNECT_AFTER).await;
             }
