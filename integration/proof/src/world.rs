@@ -166,7 +166,7 @@ impl World {
     /// Starts a part and does not wait: it may die before it is ready.
     pub async fn spawn(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut extra = extra.to_vec();
-        extra.extend(self.mutant.map(|mutant| ("MILLRACE_PLANT", mutant)));
+        extra.extend(self.mutant.map(|mutant| ("MILLRACE_MUTANT", mutant)));
         self.control.start_with(name, &extra).await?;
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod contents;
 mod crates;
+mod deployed;
 mod errors;
 mod workspace;
 

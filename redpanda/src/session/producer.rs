@@ -115,6 +115,7 @@ impl ProducerPoller {
     }
 
     /// The number of records that were not delivered.
+    #[cfg(feature = "benchmarks")]
     pub(super) fn undelivered(&self) -> u64 {
         self.producer.client().context().undelivered()
     }
