@@ -39,8 +39,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address and port of /metrics, /livez and detailed /readyz; must not be reachable from
     /// outside.
-    #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
-    pub inner: SocketAddr,
+    #[arg(long, env = "MILLRACE_INTERNAL", default_value = "127.0.0.1:9100")]
+    pub internal: SocketAddr,
     /// Load balancers whose `X-Forwarded-For` is trusted: IP addresses or networks (CIDR),
     /// separated by commas.
     #[arg(long, env = "MILLRACE_TRUSTED_PROXIES", default_value = "")]

@@ -32,9 +32,9 @@ use tracing_subscriber::EnvFilter;
 const NOTICE: Duration = Duration::from_millis(500);
 /// How long the result of a health check is cached.
 const HEALTH_MAX_AGE: Duration = Duration::from_millis(500);
-const INNER_CONNECTIONS_MAX: usize = 64;
-/// Open files besides clients' connections: connections to brokers and stores, the inner listener's
-/// connections, logs.
+const INTERNAL_CONNECTIONS_MAX: usize = 64;
+/// Open files besides clients' connections: connections to brokers and stores, those of the
+/// internal listener, logs.
 const OTHER_FILES_MAX: u64 = 256;
 
 #[tokio::main]
@@ -77,19 +77,19 @@ async fn main() -> anyhow::Result<()> {
     });
 
     let listener = bind(config.listen, "MILLRACE_LISTEN").await?;
-    let inner_listener = bind(config.inner, "MILLRACE_INNER").await?;
-    let inner = Server {
-        routes: routes::inner(&state, registry),
-        connections_max: INNER_CONNECTIONS_MAX,
+    let internal_listener = bind(config.internal, "MILLRACE_INTERNAL").await?;
+    let internal = Server {
+        routes: routes::internal(&state, registry),
+        connections_max: INTERNAL_CONNECTIONS_MAX,
         drain_timeout: Duration::ZERO,
-        connections: prometheus::IntGauge::new("inner", "not exported").context("a gauge")?,
+        connections: prometheus::IntGauge::new("internal", "not exported").context("a gauge")?,
     };
-    tokio::spawn(inner.run(inner_listener, std::future::pending()));
+    tokio::spawn(internal.run(internal_listener, std::future::pending()));
     tokio::spawn(exit_if_credentials_are_refused(stores));
     if let Some((email, password)) = admin {
         tokio::spawn(admin::register(state.clone(), email, password));
     }
-    tracing::info!(listen = %config.listen, inner = %config.inner, "the gateway serves");
+    tracing::info!(listen = %config.listen, internal = %config.internal, "the gateway serves");
 
     let server = Server {
         routes: routes::all(&state),

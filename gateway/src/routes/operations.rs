@@ -1,5 +1,5 @@
 //! Health and metrics, for operators and load balancers. The public routes say only whether the
-//! gateway is live and ready; the inner listener says also why not, and serves the metrics.
+//! gateway is live and ready; the internal listener says also why not, and serves the metrics.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub(super) async fn ready(call: Call) -> Answer {
     Ok(uncached(&json!({ "status": "ready" })))
 }
 
-/// The routes of the inner listener.
-pub fn inner(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)> {
+/// The routes of the internal listener.
+pub fn internal(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)> {
     let metrics = path!("metrics").and(warp::get()).map(move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default();
         let mut response = text.into_response();

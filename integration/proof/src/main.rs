@@ -96,7 +96,7 @@ async fn main() -> ExitCode {
 
 /// The number of brokers of the stack.
 fn brokers() -> usize {
-    std::env::var("MILLRACE_BROKERS_INNER").map_or(1, |brokers| brokers.split(',').count())
+    std::env::var("MILLRACE_BROKERS_INTERNAL").map_or(1, |brokers| brokers.split(',').count())
 }
 
 /// Chooses the faults that the arguments ask for, on a stack with this number of brokers.

@@ -95,7 +95,7 @@ impl World {
             let proxy = Proxy::start(&pairs, Protocol::Kafka).await?;
             proxies.push(Proxied { server: "broker", proxy, through: ("MILLRACE_BROKERS", at) });
         }
-        let cluster = std::env::var("MILLRACE_BROKERS_INNER").ok().map(|at| Cluster::at(&at));
+        let cluster = std::env::var("MILLRACE_BROKERS_INTERNAL").ok().map(|at| Cluster::at(&at));
         if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.brokers() > 1) {
             let in_sync_min = cluster.setting("order.events", "min.insync.replicas").await?;
             if in_sync_min != "2" {

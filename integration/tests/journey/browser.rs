@@ -137,7 +137,7 @@ async fn order(user: &User, sku: &str) -> String {
 async fn streams() -> Result<f64, String> {
     let mut sum = 0.0;
     for instance in ["0", "1"] {
-        let url = format!("{}/metrics", variable(&format!("MILLRACE_INNER_GATEWAY_{instance}")));
+        let url = format!("{}/metrics", variable(&format!("MILLRACE_INTERNAL_GATEWAY_{instance}")));
         let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
         let text = answer.text().await.map_err(|error| error.to_string())?;
         let line =

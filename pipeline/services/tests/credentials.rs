@@ -56,7 +56,7 @@ fn refused_password_ends_the_service_with_one_line_and_exit_code_64() {
         .env("MILLRACE_REGISTRY_URL", format!("http://127.0.0.1:1,http://{}", serve(registry)))
         .env("MILLRACE_POSTGRES_URL", format!("postgres://millrace@{}/millrace", serve(postgres)))
         .env("MILLRACE_POSTGRES_PASSWORD", "s3cr3t/@:#")
-        .env("MILLRACE_INNER", "127.0.0.1:0")
+        .env("MILLRACE_INTERNAL", "127.0.0.1:0")
         .env("RUST_LOG", "off")
         .output()
         .expect("it runs");

@@ -46,7 +46,7 @@ impl Observer {
             }
         }
         for name in OWN {
-            let variable = format!("MILLRACE_INNER_{}", name.to_uppercase().replace('-', "_"));
+            let variable = format!("MILLRACE_INTERNAL_{}", name.to_uppercase().replace('-', "_"));
             let url = std::env::var(&variable).with_context(|| format!("{variable} is not set"))?;
             let text = self.http.get(format!("{url}/metrics")).send().await?.text().await?;
             for line in text.lines().filter(|line| !line.starts_with('#')) {
