@@ -13,7 +13,7 @@ use proof::{
     suite::{Options, Suite},
 };
 
-/// The mutants (planted bugs), each with the fault that must reveal it.
+/// The mutants, each with the fault that must reveal it.
 const CONTROLS: [(&str, &str); 10] = [
     ("offsets-early", "before-commit"),
     ("offsets-twice", "abort"),

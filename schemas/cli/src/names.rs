@@ -75,7 +75,7 @@ const TYPES: [&str; 52] = [
     "FollowUp",
 ];
 /// The same, except in the module `state`, which defines no such enums.
-const STAGES: [&str; 2] = ["State", "Member"];
+const STAGES: [&str; 2] = ["State", "Child"];
 /// Types at the root of the crate `schemas`, where the types of the root namespace stand too.
 const ROOT_TYPES: [&str; 10] = [
     "Cause",

@@ -99,7 +99,7 @@ impl Load {
             "key": command.key, "partition_and_offset": written_at, "error": error,
         });
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without this line the history is incomplete, but the verdict does not depend on it.
+        // Without this line the history is incomplete, but the judge does not depend on it.
         drop(writeln!(log, "{line}"));
     }
 
