@@ -40,7 +40,7 @@ const OTHER_FILES_MAX: u64 = 256;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     // Two providers are linked in; without a choice, the first TLS connection would panic.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    redpanda::tls::install_provider();
     let (config, secrets) = Config::from_env();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();

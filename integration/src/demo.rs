@@ -87,7 +87,7 @@ impl Shopper {
             rand::random(),
             rand::random_range(1..255),
         );
-        let http = Client::builder()
+        let http = crate::http()
             .local_address(IpAddr::V4(from))
             .timeout(Duration::from_secs(15))
             .build()

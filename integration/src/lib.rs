@@ -30,6 +30,22 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     anyhow::Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// The builder of an HTTP client. It installs the process's TLS provider, because reqwest is
+/// compiled without one.
+pub fn http() -> reqwest::ClientBuilder {
+    // A second call finds the provider of the first one.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder()
+}
+
+/// Sends a GET request to `url`.
+///
+/// # Errors
+/// If no response arrives.
+pub async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    http().build()?.get(url).send().await
+}
+
 pub mod client;
 pub mod cluster;
 pub mod demo;

@@ -12,7 +12,8 @@ async fn register(registry: &str, subject: &str) -> Value {
     let (namespace, name) = subject.rsplit_once('.').expect("a full name");
     let schema =
         json!({ "type": "record", "name": name, "namespace": namespace, "fields": [] }).to_string();
-    let request = reqwest::Client::new().post(format!("{registry}/subjects/{subject}/versions"));
+    let http = integration::http().build().expect("a client");
+    let request = http.post(format!("{registry}/subjects/{subject}/versions"));
     let answer = request.json(&json!({ "schema": schema })).send().await.expect("an answer");
     answer.json().await.expect("an id")
 }
@@ -41,7 +42,7 @@ async fn registry_that_was_killed_has_the_same_ids_after_a_restart() {
 async fn wait_for_readiness(url: &str, status: u16, text: &str) {
     let since = Instant::now();
     loop {
-        let answer = reqwest::get(url).await.expect("the service answers");
+        let answer = integration::get(url).await.expect("the service answers");
         let found = answer.status().as_u16();
         let body = answer.text().await.expect("a body");
         if found == status && body.contains(text) {

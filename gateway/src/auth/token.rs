@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::keys::SigningKeys;
+use super::{eddsa, keys::SigningKeys};
 
 /// How long an access token is valid.
 pub const ACCESS_LIFETIME: Duration = Duration::from_secs(600);
@@ -62,6 +62,7 @@ pub struct Tokens {
 impl Tokens {
     /// Tokens with these keys.
     pub fn new(keys: SigningKeys) -> Self {
+        eddsa::install();
         // The algorithm is fixed here: a token can't choose it.
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);

@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
         }
     };
-    drop(rustls::crypto::ring::default_provider().install_default());
+    redpanda::tls::install_provider();
     if arguments.list {
         for fault in ALL {
             let short = if fault.short { ", short" } else { "" };

@@ -147,7 +147,8 @@ impl World {
     /// service does not answer.
     pub async fn metric(&self, service: &str, name: &str, labels: &[&str]) -> Option<f64> {
         let url = format!("{}/metrics", std::env::var(internal_variable(service)).ok()?);
-        let asking = reqwest::Client::new().get(url).timeout(Duration::from_secs(2)).send();
+        let http = integration::http().build().ok()?;
+        let asking = http.get(url).timeout(Duration::from_secs(2)).send();
         let text = asking.await.ok()?.text().await.ok()?;
         let series = text.lines().filter(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))

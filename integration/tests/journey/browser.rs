@@ -138,7 +138,7 @@ async fn streams() -> Result<f64, String> {
     let mut sum = 0.0;
     for instance in ["0", "1"] {
         let url = format!("{}/metrics", variable(&format!("MILLRACE_INTERNAL_GATEWAY_{instance}")));
-        let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+        let answer = integration::get(url).await.map_err(|error| error.to_string())?;
         let text = answer.text().await.map_err(|error| error.to_string())?;
         let line =
             text.lines().find_map(|line| line.strip_prefix("millrace_gateway_stream_clients "));

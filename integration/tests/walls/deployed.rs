@@ -55,3 +55,18 @@ fn build_of_the_whole_workspace_has_the_fault_points_of_the_fault_suite() {
     }
     assert!(!all.iter().any(|one| one.contains("mutants")), "{all:?}");
 }
+
+/// TLS is rustls with ring; librdkafka alone uses OpenSSL. Access tokens are Ed25519 only, so no
+/// other algorithm of signatures is needed.
+#[test]
+fn no_second_tls_or_crypto_provider_is_compiled() {
+    const SECOND: [&str; 7] =
+        ["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl", "rsa", "p256", "p384"];
+    let tree = cargo(&["tree", "--workspace", "--prefix", "none", "-f", "{p}"]);
+    let crates = tree.lines().filter_map(|line| line.split(' ').next());
+    let crates: std::collections::BTreeSet<_> = crates.collect();
+    assert!(crates.contains("ring") && crates.contains("ed25519-dalek"), "{crates:?}");
+    for second in SECOND {
+        assert!(!crates.contains(second), "{second}: `cargo tree -i {second}` says who needs it");
+    }
+}

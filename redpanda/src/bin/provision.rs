@@ -15,7 +15,7 @@ use redpanda::{
     provision::{Provision, ProvisionSettings},
     registry::{Registry, RegistrySettings},
     settings,
-    tls::TlsSettings,
+    tls::{self, TlsSettings},
 };
 use schemas::chain;
 
@@ -55,7 +55,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let config: Config = settings::parse();
-    drop(rustls::crypto::ring::default_provider().install_default());
+    tls::install_provider();
     let (brokers, registry) = match config.cluster() {
         Ok(cluster) => cluster,
         Err(error) => {

@@ -23,6 +23,7 @@ use super::{
     failure::Failure,
     urls::{checked_urls, masked},
 };
+use crate::tls;
 
 /// The deadline of an answer from one address.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -52,6 +53,8 @@ pub(super) struct Addresses {
 
 impl Addresses {
     pub(super) fn new(urls: &str, credentials: &Credentials) -> Result<Self, RegistryError> {
+        // reqwest has no provider of its own, also for addresses without TLS.
+        tls::install_provider();
         let mut all = Vec::new();
         let login = credentials.authorization()?;
         for url in checked_urls(urls)?.split(',') {

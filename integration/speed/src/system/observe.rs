@@ -32,7 +32,7 @@ impl Observer {
     pub(super) fn from_env() -> anyhow::Result<Self> {
         Ok(Self {
             control: Control::from_env()?,
-            http: reqwest::Client::builder().timeout(ANSWER_MAX).build()?,
+            http: integration::http().timeout(ANSWER_MAX).build()?,
         })
     }
 

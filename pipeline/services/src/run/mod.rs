@@ -24,8 +24,7 @@ use error::WrongSetting;
 pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
     let config = Config::from_env();
     init_tracing();
-    // Another provider in the same process would panic; the first one stays.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    redpanda::tls::install_provider();
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
