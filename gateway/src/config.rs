@@ -17,6 +17,7 @@ use crate::{
     auth::{LoadError, SigningKeys},
     client::Networks,
     limit::Limit,
+    load,
     secret::{Secret, SecretError},
     streams::Bounds,
 };
@@ -70,10 +71,28 @@ pub struct Config {
     #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", default_value_t = 4096,
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub connections_max: u32,
-    /// Requests in flight at most; further ones get 503. A live stream counts until it begins.
-    #[arg(long, env = "MILLRACE_REQUESTS_MAX", default_value_t = 1024,
+    /// Commands without an outcome at most, whether their requests wait or not; further ones get
+    /// 503.
+    #[arg(long, env = "MILLRACE_COMMANDS_MAX", default_value_t = 160,
           value_parser = value_parser!(u32).range(1..=100_000))]
-    pub requests_max: u32,
+    pub commands_max: u32,
+    /// Reads in flight at most; further ones get 503. A live stream counts until it begins.
+    #[arg(long, env = "MILLRACE_READS_MAX", default_value_t = 96,
+          value_parser = value_parser!(u32).range(1..=100_000))]
+    pub reads_max: u32,
+    /// Requests about accounts and sessions in flight at most; further ones get 503.
+    #[arg(long, env = "MILLRACE_LOG_INS_MAX", default_value_t = 32,
+          value_parser = value_parser!(u32).range(1..=100_000))]
+    pub log_ins_max: u32,
+    /// Reads that wait for an outcome or a version at most; further ones are answered at once.
+    #[arg(long, env = "MILLRACE_WAITS_MAX", default_value_t = 48,
+          value_parser = value_parser!(u32).range(1..=100_000))]
+    pub waits_max: u32,
+    /// The latency of commands and log-ins, in milliseconds, above which fewer are let in at the
+    /// same time; half of it for reads.
+    #[arg(long, env = "MILLRACE_LATENCY_TARGET_MS", default_value_t = 600,
+          value_parser = value_parser!(u64).range(10..=60_000))]
+    pub latency_target_ms: u64,
     /// Clients of the live stream at most.
     #[arg(long, env = "MILLRACE_STREAMS_MAX", default_value_t = 512,
           value_parser = value_parser!(u32).range(1..=100_000))]
@@ -86,8 +105,8 @@ pub struct Config {
     #[arg(long, env = "MILLRACE_STREAMS_ADDRESS_MAX", default_value_t = 64,
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub streams_address_max: u32,
-    /// Passwords hashed at the same time; eight times as many may wait, further ones get 503.
-    #[arg(long, env = "MILLRACE_HASHERS", default_value_t = 2,
+    /// Passwords hashed at the same time. The default is half of the machine's cores.
+    #[arg(long, env = "MILLRACE_HASHERS", default_value_t = hashers(),
           value_parser = value_parser!(u32).range(1..=64))]
     pub hashers: u32,
     /// Deadline of a command's write to the log, in milliseconds.
@@ -182,6 +201,17 @@ impl Config {
         Limit { requests: self.rate_limit, window_s: self.rate_window_s }
     }
 
+    /// The bounds of requests in flight.
+    pub fn load(&self) -> load::Bounds {
+        load::Bounds {
+            commands_max: self.commands_max as usize,
+            reads_max: self.reads_max as usize,
+            log_ins_max: self.log_ins_max as usize,
+            waits_max: self.waits_max as usize,
+            latency_target: Duration::from_millis(self.latency_target_ms),
+        }
+    }
+
     /// The bounds of the live stream's clients.
     pub fn streams(&self) -> Bounds {
         Bounds {
@@ -195,6 +225,12 @@ impl Config {
     pub fn write_timeout(&self) -> Duration {
         Duration::from_millis(self.write_deadline_ms)
     }
+}
+
+/// The default of `hashers`: a flood of log-ins leaves half of the machine to other work.
+fn hashers() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores / 2).unwrap_or(1).clamp(1, 64)
 }
 
 fn read(variable: &'static str, path: &Path) -> Result<String, ConfigError> {
@@ -236,5 +272,17 @@ mod tests {
         let keys = LoadError::File { path: "keys".into(), source: gone };
         let text = chain(&ConfigError::Keys(keys));
         assert_eq!(text, "MILLRACE_JWT_KEYS: can't read keys: entity not found");
+    }
+
+    #[test]
+    fn load_balancer_passes_on_what_two_gateways_take() {
+        // Then each class is bounded by the gateways, and none takes the places of another.
+        let site = include_str!("../nginx.conf.template");
+        let (_, limit) = site.split_once("limit_conn requests ").expect("the limit");
+        let (limit, _) = limit.split_once(';').expect("its end");
+        let bounds = parsed(&[]).expect("settings").load();
+        let load::Bounds { commands_max, reads_max, log_ins_max, waits_max, .. } = bounds;
+        let taken = commands_max + reads_max + log_ins_max + waits_max;
+        assert!(limit.parse::<usize>().expect("a number") >= 2 * taken, "{limit} and {bounds:?}");
     }
 }

@@ -6,8 +6,8 @@
 //! - [`call`]: one request; [`submit`]: a command from the request to its outcome
 //! - [`read_after`]: read-your-writes consistency; `conditions`: `If-Match` and `If-None-Match`
 //! - [`problem`]: failures; [`outcome`]: the HTTP statuses of refusals
-//! - [`auth`]: tokens and passwords; [`limit`]: requests of one address; [`client`]: which address
-//!   a request comes from
+//! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
+//! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
 //! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
 //!   [`broker`] and [`stores`] implement them
 //! - [`state`]: the parts that all requests share; [`health`]: whether they work
@@ -30,6 +30,7 @@ pub mod ids;
 pub mod input;
 pub mod json;
 pub mod limit;
+pub mod load;
 pub mod metrics;
 pub mod outcome;
 mod path;

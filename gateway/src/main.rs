@@ -71,7 +71,7 @@ async fn main() -> anyhow::Result<()> {
         limit: config.limit(),
         trusted_proxies: config.trusted_proxies.clone(),
         streams: config.streams(),
-        requests_max: config.requests_max as usize,
+        load: config.load(),
         health_max_age: HEALTH_MAX_AGE,
         metrics: metrics.clone(),
     });

@@ -2,7 +2,8 @@
 //! fixed words, never ids or addresses.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// The buckets of durations: one millisecond to thirty seconds.
@@ -18,6 +19,13 @@ pub struct Metrics {
     pub request_seconds: HistogramVec,
     /// Requests in flight.
     pub in_flight: IntGauge,
+    /// Requests and undecided commands in flight, by class: commands, reads, log_ins, waits.
+    pub class_in_flight: IntGaugeVec,
+    /// How many may be in flight now, by class.
+    pub class_limit: IntGaugeVec,
+    /// Requests refused because of load, by class and reason: limit, address. One of the class
+    /// waits was answered without its wait.
+    pub shed: IntCounterVec,
     /// Commands by type and result of the write: written, failed.
     pub commands: IntCounterVec,
     /// Commands written with a deprecated schema, by schema.
@@ -72,6 +80,9 @@ impl Metrics {
         };
         let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help));
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            registered(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+        };
         let opts =
             |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         let seconds =
@@ -95,6 +106,21 @@ impl Metrics {
             in_flight: gauge(
                 "millrace_gateway_http_requests_in_flight",
                 "HTTP requests in flight.",
+            )?,
+            class_in_flight: gauges(
+                "millrace_gateway_in_flight",
+                "Requests in flight and commands without an outcome, by class.",
+                &["class"],
+            )?,
+            class_limit: gauges(
+                "millrace_gateway_in_flight_limit",
+                "How many requests and commands may be in flight now, by class.",
+                &["class"],
+            )?,
+            shed: counters(
+                "millrace_gateway_shed_total",
+                "Requests refused because of load, by class and reason.",
+                &["class", "reason"],
             )?,
             commands: counters(
                 "millrace_gateway_commands_total",

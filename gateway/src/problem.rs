@@ -92,10 +92,9 @@ impl Problem {
     }
 
     /// 503: too many requests are in flight, so this one was not begun.
-    pub fn overloaded() -> Self {
+    pub fn overloaded(wait: Duration) -> Self {
         let detail = "Too many requests are in flight. This one was not begun.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
-            .retry_after(Duration::from_secs(1))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(wait)
     }
 
     /// 429: too many requests, or too many wrong passwords.

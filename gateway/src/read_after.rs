@@ -13,6 +13,7 @@ use crate::{
     auth::Caller,
     call::Call,
     headers::set,
+    load::Slot,
     problem::Problem,
     reads::{ReadError, Reads},
 };
@@ -28,23 +29,29 @@ const SATISFIED: HeaderName = HeaderName::from_static("read-after-satisfied");
 const HELD: HeaderName = HeaderName::from_static("read-after-held");
 const AGGREGATES: [&str; 4] = ["user", "order", "stock", "notification"];
 
-/// The result of `Read-After`: the versions that the read models do not hold yet; `None` without
-/// the header.
-pub struct ReadAfter(Option<Vec<String>>);
+/// The result of `Read-After`.
+pub struct ReadAfter {
+    /// The versions that the read models do not hold yet; `None` without the header.
+    stale: Option<Vec<String>>,
+    /// Held until the response, if the request has waited.
+    _waiting: Option<Slot>,
+}
 
 impl ReadAfter {
     /// Waits until the read models hold what the request's `Read-After` names. Another user's
-    /// aggregate counts as never held, so that a client can't learn anything about it.
+    /// aggregate counts as never held, so that a client can't learn anything about it. When too many
+    /// reads wait already, this one does not.
     ///
     /// # Errors
     /// Returns a 400 problem when the header can't be parsed, and 503 when a store does not answer.
     pub async fn wait(call: &Call) -> Result<Self, Problem> {
         let wanted = Wanted::all(call)?;
         if wanted.is_empty() {
-            return Ok(Self(None));
+            return Ok(Self { stale: None, _waiting: None });
         }
         let caller = call.caller().ok();
         let deadline = Instant::now() + WAIT_MAX;
+        let mut waiting = None;
         loop {
             let mut stale = Vec::new();
             for wanted in &wanted {
@@ -54,10 +61,14 @@ impl ReadAfter {
                     stale.push(format!("{}/{}@{held}", wanted.aggregate, wanted.id));
                 }
             }
-            if stale.is_empty() || Instant::now() >= deadline {
-                let result = if stale.is_empty() { "held" } else { "stale" };
+            let is_held = stale.is_empty();
+            if !is_held && waiting.is_none() {
+                waiting = call.begin_wait();
+            }
+            if is_held || waiting.is_none() || Instant::now() >= deadline {
+                let result = if is_held { "held" } else { "stale" };
                 call.state.metrics.read_after.with_label_values(&[result]).inc();
-                return Ok(Self(Some(stale)));
+                return Ok(Self { stale: Some(stale), _waiting: waiting });
             }
             sleep(INTERVAL).await;
         }
@@ -65,7 +76,7 @@ impl ReadAfter {
 
     /// The response with the `Read-After` headers.
     pub fn apply_headers(self, mut response: Response) -> Response {
-        let Some(stale) = self.0 else { return response };
+        let Some(stale) = self.stale else { return response };
         set(&mut response, SATISFIED, if stale.is_empty() { "true" } else { "false" });
         if !stale.is_empty() {
             set(&mut response, HELD, &stale.join(", "));

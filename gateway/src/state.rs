@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Mutex, Semaphore, watch},
+    sync::{Mutex, watch},
     time::Instant,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     health::{self, Health},
     ids::Ids,
     limit::{Limit, Limiter},
+    load::{self, Load},
     metrics::Metrics,
     reads::Reads,
     secret::Secret,
@@ -42,8 +43,8 @@ pub struct Parts {
     pub trusted_proxies: Networks,
     /// The bounds of the live stream's clients.
     pub streams: Bounds,
-    /// Requests in flight at most.
-    pub requests_max: usize,
+    /// The bounds of requests in flight.
+    pub load: load::Bounds,
     /// How long a health check's result is cached.
     pub health_max_age: Duration,
     /// The metrics.
@@ -74,8 +75,8 @@ pub struct State {
     pub trusted_proxies: Networks,
     /// The live stream's clients.
     pub streams: Arc<Streams>,
-    /// A permit for each request in flight.
-    pub requests: Semaphore,
+    /// The slots of requests in flight.
+    pub load: Load,
     /// The metrics.
     pub metrics: Metrics,
     draining: watch::Sender<bool>,
@@ -99,7 +100,7 @@ impl State {
             counters,
             trusted_proxies: parts.trusted_proxies,
             streams: Streams::new(parts.streams),
-            requests: Semaphore::new(parts.requests_max),
+            load: Load::new(parts.load, &metrics),
             metrics,
             draining: watch::Sender::new(false),
             health_max_age: parts.health_max_age,

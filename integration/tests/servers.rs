@@ -3,8 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use integration::stack::Control;
+use projections::{mongo::Mongo, projection::PositionStore as _};
+use redpanda::log::TopicPartition;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 
@@ -35,6 +39,48 @@ async fn registry_that_was_killed_has_the_same_ids_after_a_restart() {
 
     for (subject, before) in subjects.into_iter().zip(before) {
         assert_eq!(before, register(&registry, subject).await, "{subject}");
+    }
+}
+
+/// Claims a partition again and again, and returns the last epoch that was acknowledged before the
+/// server went away, and the number of claims.
+async fn claim_until_away(mongo: &Mongo, partition: &TopicPartition) -> (i64, usize) {
+    let (mut epoch, mut count) = (0, 0);
+    while let Ok(claim) = mongo.claim("trial", partition).await {
+        (epoch, count) = (claim.epoch, count + 1);
+    }
+    (epoch, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the stack: integration/test"]
+async fn mongo_killed_under_load_has_every_acknowledged_write() {
+    let stack = Control::from_env().expect("a stack");
+    let url = std::env::var("MILLRACE_MONGO_URL").expect("MILLRACE_MONGO_URL");
+    let url = format!("{}/trial_{}", url.trim_end_matches('/'), uuid::Uuid::new_v4().simple());
+    let mongo = Mongo::new(&url).await.expect("a URL");
+    let partitions: Vec<_> = (0..8).map(|number| TopicPartition::new("trial", number)).collect();
+    for _ in 0..3 {
+        let (begun, lasts) = (Instant::now(), Duration::from_secs(2));
+        let claims = join_all(partitions.iter().map(|one| claim_until_away(&mongo, one)));
+        let killed = async {
+            sleep(lasts).await;
+            stack.kill("mongo").await.expect("it is killed");
+        };
+        let (claims, ()) = tokio::join!(claims, killed);
+        let count: usize = claims.iter().map(|(_, count)| count).sum();
+        let rate = count as f64 / lasts.as_secs_f64();
+        eprintln!("{rate:.0} writes a second, {:.1} s in all", begun.elapsed().as_secs_f32());
+        assert!(count > 100, "{count} writes are no load");
+
+        stack.start("mongo").await.expect("it is started");
+        stack.wait("mongo", BACK_WITHIN).await.expect("it is back");
+        for (partition, (acknowledged, _)) in partitions.iter().zip(claims) {
+            let held = mongo.current_claim("trial", partition).await.expect("an answer");
+            let held = held.expect("a position").epoch;
+            // The last claim of each writer was not answered: the server may have it.
+            assert!((acknowledged..=acknowledged + 1).contains(&held), "{acknowledged}, {held}");
+        }
     }
 }
 

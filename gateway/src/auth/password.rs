@@ -1,7 +1,7 @@
 //! Passwords: Argon2id on a bounded number of blocking threads. A password is never kept after its
 //! request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
@@ -16,8 +16,9 @@ use crate::problem::Problem;
 const CHARS_MIN: usize = 8;
 /// The longest password in bytes, so that no client can load the gateway with long ones.
 const BYTES_MAX: usize = 128;
-/// How many requests may wait for each password that is being hashed.
-const WAITING_MAX: usize = 8;
+/// How long a request waits until its password is hashed. Their number is bounded before they get
+/// here.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 /// OWASP's recommendation: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
@@ -40,8 +41,6 @@ pub struct Passwords {
     argon2: Argon2<'static>,
     /// A permit for each password that is being hashed.
     hashing: Arc<Semaphore>,
-    /// A permit for each password that is being hashed or waits for that.
-    admitted: Arc<Semaphore>,
     /// The hash of no password with today's parameters, so that a log-in to an unknown address
     /// takes as long as any other.
     dummy: String,
@@ -68,12 +67,7 @@ impl Passwords {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let dummy =
             argon2.hash_password(&rand::random::<[u8; 16]>(), salt()?.as_salt())?.to_string();
-        Ok(Self {
-            argon2,
-            hashing: Arc::new(Semaphore::new(concurrency_max)),
-            admitted: Arc::new(Semaphore::new(concurrency_max * (1 + WAITING_MAX))),
-            dummy,
-        })
+        Ok(Self { argon2, hashing: Arc::new(Semaphore::new(concurrency_max)), dummy })
     }
 
     /// Checks the length of a new password.
@@ -94,7 +88,7 @@ impl Passwords {
     /// The hash of a new password, as a PHC string.
     ///
     /// # Errors
-    /// Returns a 503 problem when too many passwords are being hashed.
+    /// Returns a 503 problem when too many other passwords are hashed first.
     pub async fn hash(&self, password: &SecretString) -> Result<String, Problem> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
         self.run(move || {
@@ -109,7 +103,7 @@ impl Passwords {
     /// Compares `password` with `hash`. Without a hash the check takes as long and is a mismatch.
     ///
     /// # Errors
-    /// Returns a 503 problem when too many passwords are being hashed.
+    /// Returns a 503 problem when too many other passwords are hashed first.
     pub async fn verify(
         &self,
         password: &SecretString,
@@ -139,11 +133,11 @@ impl Passwords {
         work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
     ) -> Result<T, Problem> {
         let busy = || Problem::unavailable("Too many passwords are being verified.");
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| busy())?;
-        let hashing = self.hashing.clone().acquire_owned().await.map_err(|_| busy())?;
-        // The thread holds the permits: a client that disconnects frees none while its work runs.
+        let permit = tokio::time::timeout(WAIT_MAX, self.hashing.clone().acquire_owned());
+        let permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
+        // The thread holds the permit: a client that disconnects does not free it while it works.
         let done = tokio::task::spawn_blocking(move || {
-            let _permits = (admitted, hashing);
+            let _permit = permit;
             work()
         });
         let doing = "hashing or verifying a password";
@@ -200,6 +194,16 @@ mod tests {
             today.verify(&right, Some(&hash)).await.expect("done"),
             PasswordCheck::Match { is_outdated: true }
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn password_that_waits_too_long_to_be_hashed_is_refused() {
+        let passwords = Passwords::cheap().expect("parameters");
+        let begun = tokio::time::Instant::now();
+        let _others = passwords.hashing.clone().acquire_many_owned(4).await.expect("permits");
+        let refused = passwords.hash(&SecretString::from("correct horse")).await;
+        assert!(refused.is_err());
+        assert!(begun.elapsed() >= WAIT_MAX, "{:?}", begun.elapsed());
     }
 
     #[test]

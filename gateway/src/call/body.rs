@@ -14,6 +14,8 @@ use crate::{json, problem::Problem};
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a refused request's body is read.
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A body of a known shape.
 pub trait Body: DeserializeOwned {
@@ -56,6 +58,23 @@ impl RequestBody {
             Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail)
                 .with("expected", T::SHAPE.into())
         })
+    }
+
+    /// Reads and drops the body, because the request is refused. hyper closes a connection when a
+    /// body is left, and the load balancer could then lose the response and take the gateway for
+    /// dead. The load balancer has the whole body when it sends the request, so this takes no time.
+    pub async fn discard(&mut self) {
+        let read = async {
+            let mut left = BODY_BYTES_MAX;
+            while let Some(Ok(chunk)) = self.0.next().await {
+                left = left.saturating_sub(chunk.len());
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        // A slow client's connection is closed.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, read).await;
     }
 
     async fn bytes(&mut self, content_length: Option<usize>) -> Result<Bytes, Problem> {

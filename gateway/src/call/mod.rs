@@ -17,6 +17,7 @@ use warp::{
 use crate::{
     auth::{Caller, Role},
     headers::set,
+    load::Slot,
     preferences,
     problem::Problem,
     reads::ReadError,
@@ -51,6 +52,8 @@ pub struct Call {
     pub query: String,
     /// The body, which can be read once.
     pub body: RequestBody,
+    /// The request's slot, if requests of its route are limited.
+    pub slot: Option<Slot>,
 }
 
 impl Call {
@@ -129,7 +132,29 @@ impl Call {
     /// # Errors
     /// Returns the problem of [`RequestBody::json`].
     pub async fn json<T: Body>(&mut self) -> Result<T, Problem> {
-        self.body.json(&self.headers).await
+        let json = self.body.json(&self.headers).await;
+        // The time that a client takes to send its body says nothing about the system.
+        if let Some(slot) = &self.slot {
+            slot.begin_work();
+        }
+        json
+    }
+
+    /// Begins a wait for something that may take long. The request gives up its slot, and gets one
+    /// of those that wait; `None` when they are taken, so that it must not wait.
+    pub fn begin_wait(&self) -> Option<Slot> {
+        let waiting = self.state.load.wait(self.client)?;
+        if let Some(slot) = &self.slot {
+            slot.free();
+        }
+        Some(waiting)
+    }
+
+    /// Records that the request has got its result, as a measure of how busy the system is.
+    pub fn record_result(&self) {
+        if let Some(slot) = &self.slot {
+            slot.record();
+        }
     }
 
     /// A parameter of the query string.

@@ -25,8 +25,12 @@ pub(super) async fn read(call: Call, id: String) -> Answer {
         return Err(Problem::not_found().into());
     }
     let reads = &*call.state.reads;
-    let outcome = match call.wait() {
-        Some(wait) => for_outcome(reads, id, Some(reads.notice(id)), Instant::now() + wait).await,
+    // When too many reads wait already, this one is answered with what is known.
+    let waiting = call.wait().and_then(|wait| Some((wait, call.begin_wait()?)));
+    let outcome = match &waiting {
+        Some((wait, _slot)) => {
+            for_outcome(reads, id, Some(reads.notice(id)), Instant::now() + *wait).await
+        }
         None => reads.outcome(id).await?,
     };
     let body = outcome.as_ref().map_or_else(|| outcome::pending(id), outcome::ended);

@@ -38,17 +38,22 @@ pub(super) async fn respond(target: Target, call: Call) -> Response {
 }
 
 /// Answers a request that counts against the limits, whether it has a route or not.
-async fn limited(target: Target, call: Call) -> Response {
-    let state = call.state.clone();
-    // A request above the bound is refused at once: a queue would only make all responses late. The
-    // permit is held until the response begins; the live stream has a bound of its own.
-    let Ok(_permit) = state.requests.try_acquire() else {
-        return Problem::overloaded().into_response();
+async fn limited(target: Target, mut call: Call) -> Response {
+    let (state, class) = (call.state.clone(), target.class());
+    // A request above the limit is refused at once: a queue would only make all responses late. The
+    // slot is held until the response begins; the live stream has a bound of its own.
+    let slot = match state.load.take(class, call.client) {
+        Ok(slot) => slot,
+        Err(problem) => return refused(problem, call).await,
     };
     let rate_limit = match state.limiter.admit(call.client).await {
         Ok(rate_limit) => rate_limit,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => {
+            drop(slot);
+            return refused(problem, call).await;
+        }
     };
+    call.slot = Some(slot.clone());
     let response = match target.route {
         Some(route) => answer(route, target.parameter, call).await,
         None if target.template().is_some() => {
@@ -56,7 +61,16 @@ async fn limited(target: Target, call: Call) -> Response {
         }
         None => Problem::not_found().into_response(),
     };
+    if class.is_measured(response.status()) {
+        slot.record();
+    }
     rate_limit.apply_headers(response)
+}
+
+/// Refuses a request before its handler.
+async fn refused(problem: Problem, mut call: Call) -> Response {
+    call.body.discard().await;
+    problem.into_response()
 }
 
 async fn answer(route: &Route, parameter: String, call: Call) -> Response {

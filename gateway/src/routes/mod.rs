@@ -26,6 +26,7 @@ use warp::{
 use crate::{
     call::{Call, RequestBody},
     client::{self, Peer},
+    load::Class,
     state::State,
 };
 use route::Target;
@@ -48,15 +49,15 @@ macro_rules! route {
 
 /// Every route. Routes of one path are adjacent, and `Allow` names their methods in this order.
 pub static ROUTES: &[Route] = &[
-    route!(POST "/v1/users" => users::register),
+    route!(POST "/v1/users" => users::register).of(Class::LogIns),
     route!(GET "/v1/users/me" => users::read),
     route!(PATCH "/v1/users/me" => users::rename),
-    route!(DELETE "/v1/users/me" => users::deactivate),
-    route!(PUT "/v1/users/me/email" => users::change_email),
-    route!(PUT "/v1/users/me/password" => users::change_password),
-    route!(POST "/v1/sessions" => sessions::log_in),
-    route!(POST "/v1/sessions/refresh" => sessions::refresh),
-    route!(DELETE "/v1/sessions/current" => sessions::log_out),
+    route!(DELETE "/v1/users/me" => users::deactivate).of(Class::LogIns),
+    route!(PUT "/v1/users/me/email" => users::change_email).of(Class::LogIns),
+    route!(PUT "/v1/users/me/password" => users::change_password).of(Class::LogIns),
+    route!(POST "/v1/sessions" => sessions::log_in).of(Class::LogIns),
+    route!(POST "/v1/sessions/refresh" => sessions::refresh).of(Class::LogIns),
+    route!(DELETE "/v1/sessions/current" => sessions::log_out).of(Class::LogIns),
     route!(GET "/v1/products" => products::list),
     route!(POST "/v1/products" => products::add),
     route!(GET "/v1/products/{sku}" => products::read, sku),
@@ -97,6 +98,7 @@ pub fn all(state: &Arc<State>) -> BoxedFilter<(Response,)> {
                 headers,
                 query,
                 body: RequestBody::new(chunks),
+                slot: None,
             };
             dispatch::respond(target, call)
         })

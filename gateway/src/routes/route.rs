@@ -3,7 +3,10 @@
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::call::{Answer, Call};
+use crate::{
+    call::{Answer, Call},
+    load::Class,
+};
 
 /// Answers a call; gets the parameter of the path, or an empty string if the path has none.
 pub(super) type Handler = fn(Call, String) -> BoxFuture<'static, Answer>;
@@ -16,18 +19,32 @@ pub struct Route {
     pub path: &'static str,
     /// Whether requests count against the limit of their address and those in flight.
     pub is_limited: bool,
+    /// The class of its requests, if the method does not tell it.
+    class: Option<Class>,
     pub(super) handler: Handler,
 }
 
 impl Route {
     /// A route whose requests are limited.
     pub(super) const fn new(method: &'static str, path: &'static str, handler: Handler) -> Self {
-        Self { method, path, is_limited: true, handler }
+        Self { method, path, is_limited: true, class: None, handler }
     }
 
     /// The same route without limits.
     pub(super) const fn unlimited(self) -> Self {
         Self { is_limited: false, ..self }
+    }
+
+    /// The same route with requests of this class.
+    pub(super) const fn of(self, class: Class) -> Self {
+        Self { class: Some(class), ..self }
+    }
+
+    /// The class of its requests: a GET is a read, anything else a command, unless the table says
+    /// otherwise.
+    pub(super) fn class(&self) -> Class {
+        let by_method = if self.method == "GET" { Class::Reads } else { Class::Commands };
+        self.class.unwrap_or(by_method)
     }
 }
 
@@ -62,6 +79,11 @@ impl Target {
     /// The path's template; `None` if the path is unknown.
     pub(super) fn template(&self) -> Option<&'static str> {
         self.routes.first().map(|route| route.path)
+    }
+
+    /// The class of the request. One without a route is answered as quickly as a read.
+    pub(super) fn class(&self) -> Class {
+        self.route.map_or(Class::Reads, Route::class)
     }
 
     /// The methods of the path, in the order of the table.

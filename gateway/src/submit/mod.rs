@@ -3,6 +3,7 @@
 //! anything: the outcome comes from the processor.
 
 mod submission;
+mod undecided;
 mod wait;
 mod write;
 

@@ -13,7 +13,7 @@ use warp::{
     reply::Response,
 };
 
-use super::{wait, write::write};
+use super::{undecided::Undecided, wait, write::write};
 use crate::{
     call::{Call, EarlyResponse},
     commands::{Command, CommandRecord},
@@ -29,6 +29,8 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// The least time that an outcome waits for its read model: one that came just before the deadline
 /// does, and so does every refusal.
 const VISIBLE_TIMEOUT_MIN: Duration = Duration::from_millis(500);
+/// The polling interval for the version that a read model holds.
+const VERSION_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a request holds its `Idempotency-Key` in Redis. When the outcome is stored, a repeat is
 /// compared with that instead.
 const CLAIM_MAX: Duration = Duration::from_secs(3600);
@@ -51,6 +53,8 @@ pub struct Submission {
     preferred_wait: Option<Duration>,
     /// Notifies of the outcome; taken by the wait for it.
     notice: Option<Notice>,
+    /// Keeps the request's slot until there is an outcome, once the command is written.
+    undecided: Option<Undecided>,
     /// The full name of the command's record, once it is written.
     command_type: &'static str,
 }
@@ -109,6 +113,7 @@ impl Submission {
             deadline: wait.map(|wait| Instant::now() + wait),
             preferred_wait: None,
             notice: wait.map(|_| call.state.reads.notice(id)),
+            undecided: None,
             command_type: "",
         }
     }
@@ -171,7 +176,18 @@ impl Submission {
             command: command.into(),
         };
         self.command_type = record.command.name();
-        write(&call.state, record).await.map_err(|_| not_written(self.id))
+        // Before the write: a client that disconnects now frees no slot.
+        let undecided = Undecided::new(call, self.id);
+        match write(&call.state, record).await {
+            Ok(()) => {
+                self.undecided = Some(undecided);
+                Ok(())
+            }
+            Err(_) => {
+                undecided.end();
+                Err(not_written(self.id))
+            }
+        }
     }
 
     /// The outcome; `None` when there is none before the deadline.
@@ -192,6 +208,9 @@ impl Submission {
         metrics.outcomes.with_label_values(&[self.command_type, verdict]).inc();
         if self.outcome.is_some() {
             metrics.wait_outcome_seconds.observe(begun.elapsed().as_secs_f64());
+            if let Some(undecided) = self.undecided.take() {
+                undecided.end();
+            }
         }
         self.check_fingerprint()?;
         Ok(self.outcome.clone())
@@ -212,9 +231,11 @@ impl Submission {
             if outcome.version > 0 {
                 self.is_visible(call, &outcome, Instant::now() + VISIBLE_TIMEOUT_MIN).await?;
             }
+            call.record_result();
             return Err(outcome::problem(&outcome).into());
         }
         if !self.is_visible(call, &outcome, self.visible_deadline()).await? {
+            call.record_result();
             return Err(self.not_visible(&outcome));
         }
         Ok(outcome)
@@ -227,7 +248,8 @@ impl Submission {
         deadline: Instant,
     ) -> Result<bool, Problem> {
         let begun = Instant::now();
-        let is_visible = wait::for_version(&*call.state.reads, outcome, deadline).await?;
+        let is_visible =
+            wait::for_version(&*call.state.reads, outcome, VERSION_INTERVAL, deadline).await?;
         if is_visible {
             call.state.metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
         }

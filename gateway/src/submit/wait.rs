@@ -11,8 +11,6 @@ use crate::reads::{Notice, ReadError, Reads};
 
 /// The polling interval for an outcome, if its notification is lost.
 const OUTCOME_INTERVAL: Duration = Duration::from_millis(250);
-/// The polling interval for the version that a read model holds.
-const VERSION_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits for the outcome of a command; `None` when there is none before the deadline. `notice`
 /// must have been created before the command was written, so that it misses nothing.
@@ -44,14 +42,15 @@ pub async fn for_outcome(
     }
 }
 
-/// Waits until the read model holds the version of an outcome; `false` when it does not before the
-/// deadline.
+/// Waits until the read model holds the version of an outcome, which it asks for in this interval;
+/// `false` when it does not before the deadline.
 ///
 /// # Errors
 /// Returns the error of the store.
 pub(super) async fn for_version(
     reads: &dyn Reads,
     outcome: &Outcome,
+    interval: Duration,
     deadline: Instant,
 ) -> Result<bool, ReadError> {
     loop {
@@ -62,6 +61,6 @@ pub(super) async fn for_version(
         if Instant::now() >= deadline {
             return Ok(false);
         }
-        sleep(VERSION_INTERVAL).await;
+        sleep(interval).await;
     }
 }

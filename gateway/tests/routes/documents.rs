@@ -90,6 +90,9 @@ fn document_describes_what_the_table_says_of_each_route() {
         assert_eq!(described.path_parameters, variables, "{}", described.name());
         let is_limited = described.responses()["429"].is_object();
         assert_eq!(is_limited, route.is_limited, "{}", described.name());
+        // A request that is limited may find no slot.
+        let sheds = described.responses()["503"].is_object();
+        assert!(sheds || !route.is_limited, "{}", described.name());
     }
 }
 

@@ -1,8 +1,6 @@
-//! The limit of requests of one client address, and of requests in flight.
+//! The limit of requests of one client address.
 
-use std::{net::IpAddr, time::Duration};
-
-use serde_json::json;
+use std::net::IpAddr;
 
 use crate::support::*;
 
@@ -76,41 +74,4 @@ async fn requests_without_redis_pass_and_are_counted_in_a_metric() {
         assert_eq!((response.status().as_u16(), header(&response, "ratelimit")), (200, ""));
     }
     assert_eq!(gateway.state.metrics.counters_unavailable.get(), 3);
-}
-
-#[tokio::test]
-async fn request_above_those_in_flight_is_503_and_the_others_continue() {
-    let gateway = gateway();
-    gateway.product("rye").await;
-    let token = gateway.user("ada@example.org").await;
-    gateway.world.answers(Answer::Silence);
-    let before = gateway.world.written();
-    // Given as many requests in flight as are allowed, which wait for an outcome
-    let waiting: Vec<_> = (0..REQUESTS_MAX)
-        .map(|_| {
-            let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
-            let order =
-                with(Some(&token), request("POST", "/v1/orders").header("prefer", "wait=30"));
-            let order = order.json(&body).extension(gateway::client::Peer(CLIENT));
-            let routes = gateway.routes.clone();
-            tokio::spawn(async move { order.reply(&routes).await.status() })
-        })
-        .collect();
-    while gateway.world.written() < before + REQUESTS_MAX {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    // When one more comes
-    let response = gateway.get("/v1/products", None).await;
-    // Then it is refused uncounted, and health checks are answered
-    assert_problem(&response, 503, "overloaded");
-    assert_eq!(header(&response, "retry-after"), "1");
-    assert_eq!(header(&response, "ratelimit"), "");
-    assert_eq!(gateway.get("/livez", None).await.status(), 200);
-    assert!(waiting.iter().all(|order| !order.is_finished()));
-    // And a client that disconnects makes room
-    waiting[0].abort();
-    while !waiting[0].is_finished() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert_eq!(gateway.get("/v1/products", None).await.status(), 200);
 }

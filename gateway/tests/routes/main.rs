@@ -7,6 +7,7 @@ mod commands;
 mod conditions;
 mod documents;
 mod limits;
+mod load;
 mod problems;
 mod sessions;
 mod shop;

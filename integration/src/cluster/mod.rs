@@ -6,6 +6,7 @@
 mod ask;
 mod leaders;
 mod settings;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -17,6 +18,7 @@ use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, MetadataRequest
 
 use ask::{check, text};
 
+pub use sizes::TopicSize;
 pub use write::RawRecord;
 
 /// The pause between two checks of a condition.

@@ -17,7 +17,7 @@ fn assert_overloaded(answer: &str) {
 #[ignore = "needs nginx: integration/test runs it"]
 async fn requests_beyond_the_limit_get_503_and_those_within_it_go_on() {
     let waiting = gateway(Manner::Wait).await;
-    let limits = [("limit_conn requests 512;", "limit_conn requests 8;")];
+    let limits = [("limit_conn requests 680;", "limit_conn requests 8;")];
     let balancer = bounded(&waiting.address, &waiting.address, &limits).await;
     // Given as many requests in flight as there may be
     let mut held = Vec::new();
@@ -81,6 +81,23 @@ async fn one_address_and_all_streams_leave_room_for_other_requests() {
     assert_overloaded(&ended(sent(&all, 4, &stream).await).await);
     let _request = sent(&all, 5, REQUEST).await;
     streaming.met(4).await;
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: integration/test runs it"]
+async fn what_a_gateway_refuses_is_not_sent_to_the_other_one() {
+    let (first, second) = (gateway(Manner::Shed).await, gateway(Manner::Shed).await);
+    let balancer = bounded(&first.address, &second.address, &[]).await;
+    for number in 1..=20 {
+        for method in ["GET", "POST", "DELETE"] {
+            let answer = raw(&balancer, &REQUEST.replace("GET", method)).await;
+            assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("busy"), "{answer}");
+            assert!(answer.contains("\r\nRetry-After: 3"), "{answer}");
+        }
+        let met = [&first, &second].map(|gateway| gateway.requests.load(Ordering::SeqCst));
+        assert_eq!(3 * number, met.iter().sum::<usize>(), "each request reaches one gateway once");
+        assert!(met.iter().all(|met| met.abs_diff(3 * number / 2) <= 3), "both are used: {met:?}");
+    }
 }
 
 #[tokio::test]

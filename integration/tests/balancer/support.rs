@@ -34,6 +34,8 @@ pub(crate) enum Manner {
     Stream,
     /// Answers with the request it got when the test allows it.
     Wait,
+    /// Refuses the request because of load, as a gateway does.
+    Shed,
 }
 
 pub(crate) struct Gateway {
@@ -88,6 +90,11 @@ pub(crate) async fn answer(
     }
     let text = match manner {
         Manner::HangUp => return,
+        Manner::Shed => {
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3\r\nContent-Length: 4\r\n\
+                         Connection: close\r\n\r\nbusy"
+                .to_owned()
+        }
         Manner::Echo | Manner::Wait => {
             format!(
                 "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{seen}",

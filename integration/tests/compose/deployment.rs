@@ -45,6 +45,39 @@ fn topics_are_created_by_provisioning_alone() {
     }
 }
 
+/// Settings that decide what a store keeps when it or its machine stops, and what a commit costs.
+const DURABILITY: [&str; 8] = [
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "wal_",
+    "commit_delay",
+    "--appendonly",
+    "--appendfsync",
+    "--save",
+];
+
+#[test]
+fn stores_are_as_durable_as_in_the_native_stack() {
+    let compose = compose();
+    for store in ["postgres", "redis"] {
+        let deployed = services(&compose)[store]["command"].to_string();
+        let source = read(&format!("integration/src/stack/parts/{store}.rs"));
+        let native: String =
+            source.lines().filter(|line| !line.trim().starts_with("//")).map(str::trim).collect();
+        for setting in DURABILITY {
+            // PostgreSQL's defaults are the safe ones; Redis' file is written once a second.
+            let is_set = store == "redis" && ["--appendonly", "--save"].contains(&setting);
+            assert_eq!(deployed.contains(setting), is_set, "{store}: {setting} in compose.yaml");
+            assert_eq!(native.contains(setting), is_set, "{store}: {setting} in the native stack");
+        }
+        if store == "redis" {
+            let settings = r#""--appendonly","yes","--save","""#;
+            assert!(deployed.contains(settings) && native.contains(settings), "{native}");
+        }
+    }
+}
+
 #[test]
 fn the_balancers_template_gets_all_its_names() {
     let compose = compose();

@@ -13,6 +13,7 @@ mod mail;
 mod openapi;
 mod orders;
 mod outages;
+mod overload;
 mod poison;
 mod stream;
 mod support;

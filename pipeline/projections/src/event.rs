@@ -19,12 +19,17 @@ pub(crate) struct Event<'a, M> {
     pub(crate) message: M,
 }
 
-/// Reads the events of a batch.
+/// Reads the events of batches.
 pub(crate) fn events<'a, M: Message>(
-    batch: &Batch<'a>,
+    batches: &[Batch<'a>],
     codec: &Codec,
 ) -> Result<Vec<Event<'a, M>>, StoreError> {
-    batch.records.iter().map(|record| event(record, codec)).collect()
+    records(batches).map(|record| event(record, codec)).collect()
+}
+
+/// The records of batches.
+pub(crate) fn records<'a>(batches: &[Batch<'a>]) -> impl Iterator<Item = &'a Record> {
+    batches.iter().flat_map(|batch| batch.records)
 }
 
 /// Reads one event. Returns an error if its record has no key, no version or no value.

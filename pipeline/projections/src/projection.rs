@@ -121,6 +121,17 @@ pub trait Projection: Send + Sync {
         codec: &'a Codec,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Applies batches of different partitions in one step, as [`Self::apply`] does one. After an
+    /// error the caller claims all of their partitions again and applies each by itself. Returns
+    /// `None` if the store does not gain from it.
+    fn apply_together<'a>(
+        &'a self,
+        _batches: &'a [Batch<'a>],
+        _codec: &'a Codec,
+    ) -> Option<BoxFuture<'a, Result<(), StoreError>>> {
+        None
+    }
+
     /// Removes up to [`REMOVE_MAX`] rows or documents whose retention has passed, and returns their
     /// number. Several owners may call it at once.
     fn remove(&self, _retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {

@@ -27,7 +27,7 @@ pub struct Config {
     )]
     pub workers: u32,
     /// Milliseconds after which a batch is committed; 0: as soon as the input drains. Without it the
-    /// interval adapts to the load, from 0 to 100.
+    /// interval of the notification service is 100, and that of others adapts to the load, up to 100.
     #[arg(
         long,
         env = "MILLRACE_COMMIT_INTERVAL_MS",
@@ -93,7 +93,7 @@ impl Config {
         Duration::from_secs(self.retention_days * 24 * 3600)
     }
 
-    /// The interval between commits; `None` if it adapts to the load.
+    /// The interval between commits; `None` if the service chooses it.
     pub fn commit_interval(&self) -> Option<Duration> {
         self.commit_interval_ms.map(Duration::from_millis)
     }

@@ -12,12 +12,13 @@ use gateway::{
     auth::{Passwords, Role, SigningKeys, Tokens},
     client::Peer,
     limit::Limit,
+    load::Bounds,
     metrics::Metrics,
     reads::User,
     routes,
     secret::Secret,
     state::{Parts, State},
-    streams::Bounds,
+    streams,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -35,14 +36,24 @@ pub struct Gateway {
 /// The client's address, unless a test chooses another one.
 pub const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-/// Requests in flight at most.
-pub const REQUESTS_MAX: usize = 8;
+/// The bounds of requests in flight, unless a test chooses others.
+const LOAD: Bounds = Bounds {
+    commands_max: 64,
+    reads_max: 64,
+    log_ins_max: 64,
+    waits_max: 64,
+    latency_target: Duration::from_secs(60),
+};
 
 pub fn gateway() -> Gateway {
     limited(1_000)
 }
 
 pub fn limited(requests: u32) -> Gateway {
+    bounded(requests, LOAD)
+}
+
+pub fn bounded(requests: u32, load: Bounds) -> Gateway {
     let world = World::default();
     let keys = BTreeMap::from([("1".to_owned(), SigningKey::from_bytes(&[1; 32]))]);
     let shared = Arc::new(world.clone());
@@ -55,8 +66,8 @@ pub fn limited(requests: u32) -> Gateway {
         counters: shared,
         limit: Limit { requests, window_s: 900 },
         trusted_proxies: "10.0.0.1".parse().unwrap(),
-        streams: Bounds { all_max: 1, user_max: 1, address_max: 2 },
-        requests_max: REQUESTS_MAX,
+        streams: streams::Bounds { all_max: 1, user_max: 1, address_max: 2 },
+        load,
         health_max_age: Duration::ZERO,
         metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
     });

@@ -24,6 +24,9 @@ use super::world::{Inner, World};
 impl World {
     fn get<'a, T: Send + 'a>(&'a self, get: impl FnOnce(&Inner) -> T + Send + 'a) -> Read<'a, T> {
         async move {
+            while self.inner().stores_stuck {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             let inner = self.inner();
             if inner.stores_down {
                 return Err(ReadError::new("everything", "down"));

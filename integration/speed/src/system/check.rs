@@ -1,126 +1,129 @@
-//! Whether the results are right, after the last step: every order that was answered with 201 is
-//! confirmed exactly once in the log and shown by the read model, and each product's stock is what
-//! was received less what confirmed orders took.
+//! Whether the results are right, after the last step. Of Millrace this is asserted: every order
+//! that was answered with 201 is confirmed exactly once in the log and shown by the read model, and
+//! each product's stock is what was received less what confirmed orders took. Of a peer, which
+//! promises less, it is reported.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use integration::client::Client;
-use redpanda::{
-    registry::Registry,
-    scan::{Isolation, scan},
-};
-use schemas::{Codec, Message as _, order};
+use tokio::task::JoinSet;
 
 use super::{
     load::Confirmed,
+    log::Log,
     shop::{PIECES, Shop},
 };
 
 /// How long orders that were not waited for may take to end.
 const QUIET_MAX: Duration = Duration::from_secs(120);
-/// How long the topic may take to be read.
-const READ_MAX: Duration = Duration::from_secs(120);
-const TOPIC: &str = "order.events";
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Compares the answers with the log and the read models. Returns what was compared.
-pub(super) async fn all(shop: &Shop, answered: &[Confirmed]) -> anyhow::Result<String> {
+/// Compares Millrace's answers with the log and the read models. Returns the log and what was
+/// compared.
+///
+/// # Errors
+/// If something is wrong, or could not be compared.
+pub(super) async fn millrace(shop: &Shop, answered: &[Confirmed]) -> anyhow::Result<(Log, String)> {
     let begun = Instant::now();
     let (log, unlike) = loop {
-        let log = tokio::task::spawn_blocking(Log::read).await??;
-        let unlike = stock(shop, &log).await?;
+        let log = Log::read().await?;
+        let mut unlike = taken(shop).await?;
+        let sold = log.sold();
+        unlike.retain(|sku, taken| *taken != sold.get(&**sku).copied().unwrap_or(0));
+        drop(sold);
         // Orders whose requests were not answered may still be on their way.
         if unlike.is_empty() || begun.elapsed() > QUIET_MAX {
             break (log, unlike);
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(PAUSE).await;
     };
-    ensure!(unlike.is_empty(), "stock does not add up: {unlike:?}");
+    ensure!(unlike.is_empty(), "stock does not add up; SKUs and pieces that are gone: {unlike:?}");
     for Confirmed { id, .. } in answered {
-        match log.confirmed.get(id) {
-            Some(1) => {}
-            times => bail!("order {id} was answered with 201 and is confirmed {times:?} times"),
+        match log.orders.get(id).map_or(0, |order| order.confirmed) {
+            1 => {}
+            times => bail!("order {id} was answered with 201 and is confirmed {times} times"),
         }
     }
     let distinct: HashSet<&str> = answered.iter().map(|order| &*order.id).collect();
     ensure!(distinct.len() == answered.len(), "two requests were answered with one order");
-    let mut clients = BTreeMap::<usize, Client>::new();
-    for Confirmed { id, user } in answered {
-        if !clients.contains_key(user) {
-            clients.insert(*user, shop.user(*user)?);
-        }
-        let shown = clients[user].get(&format!("/v1/orders/{id}")).send().await?;
-        let status = shown.text("status");
-        ensure!(status == Some("confirmed"), "order {id} is shown as {}", shown.body);
-    }
-    Ok(format!(
-        "checked: {} orders answered with 201 are confirmed once in the log and shown; {} confirmed \
-         in all; stock of {} products adds up",
+    let missing = not_shown(shop, answered).await?;
+    ensure!(missing.is_empty(), "answered with 201 and not shown as confirmed: {missing:?}");
+    let text = format!(
+        "{} orders answered with 201 are confirmed once in the log and shown; {} confirmed in all; \
+         stock of {} products adds up",
         answered.len(),
-        log.confirmed.len(),
+        log.orders.values().filter(|order| order.confirmed > 0).count(),
         shop.skus().len()
+    );
+    Ok((log, text))
+}
+
+/// Compares a peer's answers with what it shows. Returns what was found.
+///
+/// # Errors
+/// If the peer does not answer.
+pub(super) async fn peer(shop: &Shop, answered: &[Confirmed]) -> anyhow::Result<String> {
+    let begun = Instant::now();
+    let mut gone = total(shop).await?;
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let now = total(shop).await?;
+        if now == gone || begun.elapsed() > QUIET_MAX {
+            break;
+        }
+        gone = now;
+    }
+    let missing = not_shown(shop, answered).await?.len();
+    let pieces: i64 = answered.iter().map(|order| order.pieces).sum();
+    Ok(format!(
+        "{} orders answered with 201, {} of them shown as confirmed; {gone} pieces are gone from the \
+         stock, {pieces} are in these orders",
+        answered.len(),
+        answered.len() - missing,
     ))
 }
 
-/// The orders in the log.
-struct Log {
-    /// How often each order is confirmed.
-    confirmed: HashMap<String, usize>,
-    /// Pieces in confirmed orders, by SKU.
-    sold: HashMap<String, i64>,
+async fn total(shop: &Shop) -> anyhow::Result<i64> {
+    Ok(taken(shop).await?.values().sum())
 }
 
-impl Log {
-    fn read() -> anyhow::Result<Self> {
-        let brokers = std::env::var("MILLRACE_BROKERS").context("MILLRACE_BROKERS is not set")?;
-        let registry =
-            std::env::var("MILLRACE_REGISTRY_URL").context("MILLRACE_REGISTRY_URL is not set")?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let codec: Codec = runtime.block_on(Registry::new(&registry)?.codec(schemas::all()))?;
-        let partitions = redpanda::topics::all().get(TOPIC).context(TOPIC)?.partitions;
-        let (mut confirmed, mut lines) = (HashMap::new(), HashMap::new());
-        let records = scan(
-            &*brokers,
-            TOPIC,
-            partitions,
-            Isolation::Committed,
-            &mut BTreeMap::new(),
-            READ_MAX,
-        )?;
-        for record in records {
-            let Some(value) = record.value.as_deref() else { continue };
-            match order::Event::decode(&codec, value)? {
-                order::Event::OrderPlaced(placed) => {
-                    lines.insert(placed.order_id.to_string(), placed.lines);
-                }
-                order::Event::OrderConfirmed(event) => {
-                    *confirmed.entry(event.order_id.to_string()).or_default() += 1;
-                }
-                _ => {}
-            }
-        }
-        let mut sold = HashMap::<String, i64>::new();
-        for line in confirmed.keys().filter_map(|id| lines.get(id)).flatten() {
-            *sold.entry(line.sku.clone()).or_default() += i64::from(line.quantity);
-        }
-        Ok(Self { confirmed, sold })
-    }
-}
-
-/// Products whose stock is not what the log says: SKU, shown and expected.
-async fn stock(shop: &Shop, log: &Log) -> anyhow::Result<Vec<(String, i64, i64)>> {
+/// The pieces that are gone from each product's stock.
+async fn taken(shop: &Shop) -> anyhow::Result<HashMap<String, i64>> {
     let admin = shop.admin()?;
-    let mut unlike = Vec::new();
+    let mut taken = HashMap::new();
     for sku in shop.skus() {
         let shown = admin.get(&format!("/v1/products/{sku}")).send().await?;
         let available = shown.body["available"].as_i64().context("a product without stock")?;
-        let expected = PIECES - log.sold.get(sku).unwrap_or(&0);
-        if available != expected {
-            unlike.push((sku.clone(), available, expected));
-        }
+        taken.insert(sku.clone(), PIECES - available);
     }
-    Ok(unlike)
+    Ok(taken)
+}
+
+/// The orders that their users do not see as confirmed. Each user looks for itself.
+async fn not_shown(shop: &Shop, answered: &[Confirmed]) -> anyhow::Result<Vec<String>> {
+    let mut looks = JoinSet::new();
+    for user in 0..shop.users() {
+        let client = shop.user(user)?;
+        let own = answered.iter().filter(|order| order.user == user);
+        let ids: Vec<String> = own.map(|order| order.id.clone()).collect();
+        looks.spawn(async move {
+            let mut missing = Vec::new();
+            for id in ids {
+                let shown = client.get(&format!("/v1/orders/{id}")).send().await?;
+                if shown.text("status") != Some("confirmed") {
+                    missing.push(id);
+                }
+            }
+            anyhow::Ok(missing)
+        });
+    }
+    let mut missing = Vec::new();
+    while let Some(found) = looks.join_next().await {
+        missing.extend(found??);
+    }
+    Ok(missing)
 }

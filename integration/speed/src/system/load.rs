@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use hdrhistogram::Histogram;
@@ -28,15 +28,19 @@ pub(super) const UNANSWERED: u16 = 0;
 pub(super) struct Confirmed {
     pub(super) id: String,
     pub(super) user: usize,
+    pub(super) pieces: i64,
 }
 
 /// What one step has seen.
 pub(super) struct Step {
     pub(super) sent: usize,
-    /// The seconds in which requests were sent.
+    /// The seconds from the first request until the last answer.
     pub(super) seconds: f64,
+    /// When requests were sent, in milliseconds since the epoch.
+    pub(super) window_ms: (i64, i64),
     pub(super) statuses: BTreeMap<u16, usize>,
-    /// Of answered requests, in microseconds from when they were due.
+    /// Of requests that were accepted, in microseconds from when they were due. A refusal because of
+    /// load takes no time and would hide theirs.
     pub(super) latencies: Histogram<u64>,
 }
 
@@ -99,6 +103,7 @@ impl Load {
         let count = usize::try_from(rate * time.as_secs()).unwrap_or(usize::MAX);
         let (begun, gap) =
             (Instant::now(), Duration::from_secs(1) / u32::try_from(rate).unwrap_or(1));
+        let began_ms = now_ms();
         let mut answers = JoinSet::new();
         for number in 0..count {
             let due = begun + gap * u32::try_from(number).unwrap_or(u32::MAX);
@@ -112,7 +117,7 @@ impl Load {
                         let answer = ask(&client, &shop, mix, number).await;
                         callers.give_back(user, client);
                         match answer {
-                            Ok(answer) => note(&answer, user, &confirmed),
+                            Ok(answer) => note(&answer, user, mix, &confirmed),
                             Err(_) => UNANSWERED,
                         }
                     }
@@ -121,26 +126,35 @@ impl Load {
                 (status, due.elapsed())
             });
         }
-        let mut step =
-            Step { sent: count, seconds: time.as_secs_f64(), statuses: BTreeMap::new(), latencies };
+        let window_ms = (began_ms, now_ms());
+        let (seconds, statuses) = (0.0, BTreeMap::new());
+        let mut step = Step { sent: count, seconds, window_ms, statuses, latencies };
         while let Some(answer) = answers.join_next().await {
             let (status, took) = answer.unwrap_or((UNANSWERED, Duration::ZERO));
             *step.statuses.entry(status).or_default() += 1;
-            if status != UNANSWERED {
+            if [200, 201, 202].contains(&status) {
                 let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                 step.latencies.saturating_record(us.min(LATENCY_US_MAX));
             }
         }
+        // An overloaded system answers long after the last request was sent.
+        step.seconds = begun.elapsed().max(time).as_secs_f64();
         Ok(step)
     }
 }
 
-fn note(answer: &Answer, user: usize, confirmed: &Mutex<Vec<Confirmed>>) -> u16 {
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn note(answer: &Answer, user: usize, mix: Mix, confirmed: &Mutex<Vec<Confirmed>>) -> u16 {
     if answer.status == 201
         && answer.what == "POST /v1/orders"
         && let Some(id) = answer.location_id()
     {
-        let order = Confirmed { id: id.to_owned(), user };
+        let pieces = if mix == Mix::Lines { 3 } else { 1 };
+        let order = Confirmed { id: id.to_owned(), user, pieces };
         confirmed.lock().unwrap_or_else(PoisonError::into_inner).push(order);
     }
     answer.status

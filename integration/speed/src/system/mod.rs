@@ -1,31 +1,35 @@
-//! `bench system`: the whole system over HTTP, through the balancer, from many client addresses.
-//! Open loop: a request is sent when it is due, whether or not earlier ones have been answered, and
-//! its latency counts from that moment. The rate rises in steps until the 99th percentile passes a
-//! limit; after the last step the results are compared with the log and the read models. It asserts
-//! no figure.
+//! `bench system`: the whole system over HTTP, from many client addresses, and peers that do the
+//! same three hops, one after the other. Open loop: a request is sent when it is due, whether or not
+//! earlier ones have been answered, and its latency counts from that moment. The rate rises in steps
+//! until the 99th percentile passes a limit; after the last step the results are compared with what
+//! the system shows. It asserts no figure.
 
 mod check;
 mod load;
+mod log;
 mod observe;
+mod report;
 mod shop;
+mod subject;
 
 use std::{path::PathBuf, time::Duration};
 
-use hdrhistogram::Histogram;
+use anyhow::{Context as _, ensure};
 use integration::mail::Mail;
-use serde_json::{Value, json};
 
-use crate::table::{rows, save};
 use load::{Load, Step};
 use observe::{Observation, Observer};
 use shop::{Shop, variable};
+use subject::{Subject, System};
 
-const PERCENTILES: [f64; 3] = [50.0, 90.0, 99.0];
 /// A step that answers less than this share of what it was offered is past the capacity.
 const DONE_MIN: f64 = 0.95;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// What is measured, one after the other
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [System::Millrace])]
+    systems: Vec<System>,
     /// What the clients do
     #[arg(long, value_enum, default_value_t = Mix::Orders)]
     mix: Mix,
@@ -41,12 +45,21 @@ pub(crate) struct Options {
     /// Registered users who order
     #[arg(long, default_value_t = 20)]
     users: usize,
+    /// Products in the shop
+    #[arg(long, default_value_t = 100)]
+    products: usize,
     /// The 99th percentile, in milliseconds, past which the system is over its capacity
     #[arg(long, default_value_t = 500)]
     p99_ms_max: u64,
     /// Run all steps, also past the capacity
     #[arg(long)]
     all: bool,
+    /// Kafka Streams' commit interval, and its longest wait for records, in milliseconds
+    #[arg(long, default_value_t = 10)]
+    streams_commit_ms: u64,
+    /// Kafka Streams' threads
+    #[arg(long, default_value_t = 1)]
+    streams_threads: u32,
     /// The file for the result as JSON
     #[arg(long, default_value = ".millrace/bench/system.json")]
     out: PathBuf,
@@ -69,95 +82,91 @@ pub(crate) enum Mix {
     Everything,
 }
 
-pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    tokio::runtime::Runtime::new()?.block_on(measure(options))
+impl Mix {
+    /// Whether the peers do the same work: they have no accounts with passwords.
+    fn is_for_peers(self) -> bool {
+        !matches!(self, Self::Accounts | Self::Everything)
+    }
 }
 
-async fn measure(options: &Options) -> anyhow::Result<()> {
-    // Without a mail server each notification would be retried, and be measured several times.
+/// What a step has measured.
+struct Measured {
+    rate: u64,
+    step: Step,
+    seen: Observation,
+    /// How long each hop took, if that is known: the median and the 99th percentile.
+    hops_ms: Vec<[u64; 2]>,
+}
+
+/// All steps of one system.
+struct Run {
+    system: System,
+    steps: Vec<Measured>,
+    /// The highest rate that stayed within the limits.
+    capacity: Option<u64>,
+    checked: String,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    // The kernel ends a peer together with the thread that started it, so that is the main one.
+    tokio::runtime::Runtime::new()?.block_on(measure_all(options))
+}
+
+async fn measure_all(options: &Options) -> anyhow::Result<()> {
+    let has_peers = options.systems.iter().any(|system| *system != System::Millrace);
+    ensure!(
+        !has_peers || options.mix.is_for_peers(),
+        "peers have no accounts; expected --mix orders, spread, lines or reads"
+    );
+    // Without a mail server Millrace would retry each notification, and it would count several times.
     let _mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
-    let shop = Shop::open(options.users).await?;
+    let mut runs = Vec::new();
+    for system in &options.systems {
+        let run = measure(*system, options).await.with_context(|| system.name())?;
+        integration::say!("{}: {}", system.name(), run.checked);
+        runs.push(run);
+    }
+    report::report(options, &runs)
+}
+
+async fn measure(system: System, options: &Options) -> anyhow::Result<Run> {
+    let subject = Subject::start(system, options).await?;
+    let shop = Shop::open(&subject.url, options.users, options.products).await?;
     let observer = Observer::from_env()?;
     let load = Load::new(shop.clone(), options.mix);
-    let mut table = vec![head()];
-    let mut steps = Vec::new();
-    let mut capacity = None;
+    let (mut steps, mut capacity) = (Vec::new(), None);
     for rate in &options.rates {
         shop.log_in_again().await?;
         load.run(*rate, Duration::from_secs(options.warm_up)).await?;
-        let before = observer.look().await?;
+        let before = observer.look(&subject).await?;
         let step = load.run(*rate, Duration::from_secs(options.seconds)).await?;
-        let seen = observer.look().await? - before;
-        let row = row(*rate, &step, &seen);
-        integration::say!("{}", row.join(" | "));
-        let p99_ms = ms(step.latencies.value_at_quantile(0.99));
-        let is_within = p99_ms <= options.p99_ms_max as f64
-            && step.done() as f64 >= step.sent as f64 * DONE_MIN;
+        let seen = observer.look(&subject).await? - before;
+        let is_within = is_within(&step, options.p99_ms_max);
         if is_within {
             capacity = Some(*rate);
         }
-        steps.push(as_json(*rate, &step, &seen));
-        table.push(row);
+        let measured = Measured { rate: *rate, step, seen, hops_ms: Vec::new() };
+        integration::say!("{}", report::row(system, &measured).join(" | "));
+        steps.push(measured);
         if !is_within && !options.all {
             break;
         }
     }
-    let checked = check::all(&shop, &load.confirmed()).await?;
-    integration::say!("\n{}", rows(&table));
-    match capacity {
-        Some(rate) => {
-            integration::say!("capacity: {rate}/s within {} ms at p99", options.p99_ms_max);
+    let checked = if system == System::Millrace {
+        let (log, checked) = check::millrace(&shop, &load.confirmed()).await?;
+        for measured in &mut steps {
+            let (from_ms, to_ms) = measured.step.window_ms;
+            measured.hops_ms = log.hops_ms(from_ms, to_ms)?;
         }
-        None => integration::say!("no step stayed within {} ms at p99", options.p99_ms_max),
-    }
-    integration::say!("{checked}");
-    let result = json!({
-        "mix": format!("{:?}", options.mix).to_lowercase(),
-        "seconds": options.seconds,
-        "capacity": capacity,
-        "steps": steps,
-        "checked": checked,
-    });
-    save(&options.out, &result)
+        checked
+    } else {
+        check::peer(&shop, &load.confirmed()).await?
+    };
+    subject.end().await?;
+    Ok(Run { system, steps, capacity, checked })
 }
 
-fn head() -> Vec<String> {
-    let fixed = ["offered/s", "done/s", "p50 ms", "p90 ms", "p99 ms", "statuses"];
-    let waits = ["write ms", "outcome ms", "read model ms"];
-    let costs =
-        ["CPU ms: Millrace", "broker", "stores", "records in", "records out", "transactions"];
-    fixed.iter().chain(&waits).chain(&costs).map(|&name| name.to_owned()).collect()
-}
-
-fn row(rate: u64, step: &Step, seen: &Observation) -> Vec<String> {
-    let done = step.done().max(1) as f64;
-    let mut row = vec![rate.to_string(), format!("{:.0}", step.done() as f64 / step.seconds)];
-    row.extend(percentiles(&step.latencies).map(|value| format!("{value:.0}")));
-    let statuses = step.statuses.iter().map(|(status, count)| format!("{status}: {count}"));
-    row.push(statuses.collect::<Vec<_>>().join(", "));
-    row.extend(seen.waits_ms().map(|value| format!("{value:.0}")));
-    row.extend(seen.cpu_ms().map(|value| format!("{:.2}", value / done)));
-    row.extend(seen.counts().map(|value| format!("{:.1}", value / done)));
-    row
-}
-
-fn as_json(rate: u64, step: &Step, seen: &Observation) -> Value {
-    let done = step.done().max(1) as f64;
-    json!({
-        "offered": rate,
-        "done": step.done() as f64 / step.seconds,
-        "percentiles_ms": PERCENTILES.iter().zip(percentiles(&step.latencies)).collect::<Vec<_>>(),
-        "statuses": step.statuses,
-        "waits_ms": seen.waits_ms(),
-        "cpu_ms_per_request": seen.processes_ms().map(|(name, ms)| (name, ms / done)).collect::<Vec<_>>(),
-        "records_in_out_transactions_per_request": seen.counts().map(|count| count / done),
-    })
-}
-
-fn percentiles(latencies: &Histogram<u64>) -> [f64; 3] {
-    PERCENTILES.map(|percentile| ms(latencies.value_at_percentile(percentile)))
-}
-
-fn ms(us: u64) -> f64 {
-    us as f64 / 1000.0
+fn is_within(step: &Step, p99_ms_max: u64) -> bool {
+    step.latencies.value_at_quantile(0.99) <= p99_ms_max * 1000
+        && step.done() as f64 >= step.sent as f64 * DONE_MIN
 }

@@ -7,11 +7,12 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use integration::client::{Answer, Client};
+use tokio::task::JoinSet;
 
-/// Products to choose from.
-const PRODUCTS: usize = 100;
 /// Pieces of each product: more than any run can sell.
 pub(super) const PIECES: i64 = 1_000_000;
+/// How many products are added at a time.
+const TOGETHER: usize = 10;
 /// How long the first log-in of the admin may take: the gateway sends its registration at its start.
 const ADMIN_MAX: Duration = Duration::from_secs(30);
 /// The users log in again when their tokens, which are valid for ten minutes, are this old.
@@ -32,19 +33,25 @@ struct Inner {
 }
 
 impl Shop {
-    /// Adds products with stock, and registers users.
-    pub(super) async fn open(users: usize) -> anyhow::Result<Self> {
-        let url = variable("MILLRACE_URL")?;
+    /// Adds products with stock, and registers users, at the system that serves `url`.
+    ///
+    /// # Errors
+    /// If the system refuses something or does not answer.
+    pub(super) async fn open(url: &str, users: usize, products: usize) -> anyhow::Result<Self> {
+        ensure!(users > 0 && products > 0, "expected at least one user and one product");
+        let url = url.to_owned();
         let admin = log_in_admin(&url).await?;
         let mark = format!("{:08x}", rand::random::<u32>());
-        let keeper = Client::new(&url)?.with_token(&*admin);
-        let mut skus = Vec::new();
-        for number in 0..PRODUCTS {
-            let sku = format!("load-{mark}-{number}");
-            expect(keeper.add_product(&sku, "Something", 349).wait(10).send().await?, 201)?;
-            let received = keeper.receive_stock(&sku, PIECES).wait(10).send().await?;
-            ensure!(received.status < 300, "{}: {}", received.what, received.status);
-            skus.push(sku);
+        let skus: Vec<_> = (0..products).map(|number| format!("load-{mark}-{number}")).collect();
+        for some in skus.chunks(TOGETHER) {
+            let mut additions = JoinSet::new();
+            for sku in some {
+                let keeper = Client::new(&url)?.with_token(&*admin);
+                additions.spawn(add(keeper, sku.clone()));
+            }
+            while let Some(added) = additions.join_next().await {
+                added??;
+            }
         }
         let visitor = Client::new(&url)?;
         let mut emails = Vec::new();
@@ -118,6 +125,14 @@ impl Shop {
     }
 }
 
+/// Adds a product with stock.
+async fn add(keeper: Client, sku: String) -> anyhow::Result<()> {
+    expect(keeper.add_product(&sku, "Something", 349).wait(10).send().await?, 201)?;
+    let received = keeper.receive_stock(&sku, PIECES).wait(10).send().await?;
+    ensure!(received.status < 300, "{}: {}", received.what, received.status);
+    Ok(())
+}
+
 async fn log_in_admin(url: &str) -> anyhow::Result<String> {
     let (email, file) =
         (variable("MILLRACE_ADMIN_EMAIL")?, variable("MILLRACE_ADMIN_PASSWORD_FILE")?);
@@ -142,6 +157,7 @@ fn expect(answer: Answer, status: u16) -> anyhow::Result<Answer> {
     Ok(answer)
 }
 
+/// A variable that `integration/bench` or the stack sets.
 pub(super) fn variable(name: &str) -> anyhow::Result<String> {
     std::env::var(name)
         .with_context(|| format!("{name} is not set; start with integration/bench system"))

@@ -1,5 +1,6 @@
 //! mongo-java-server instead of MongoDB: MongoDB's protocol over an H2 file. It has no
-//! transactions, no pipeline updates and no bulk API, so no test here proves anything about those.
+//! transactions, no pipeline updates and no `bulkWrite`, so no test here proves anything about
+//! those.
 
 use super::{Setup, java, make};
 use crate::stack::{Part, PartKind, Ready, StackError};
@@ -11,7 +12,7 @@ pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
     command.extend(crate::command![
         setup.layout.root.join("integration/mongo/MongoServer.java"),
         setup.ports.of("mongo").to_string(),
-        data.join("mongo.h2"),
+        data.join("documents.h2"),
     ]);
     let address = setup.ports.at("mongo");
     if let Some(secured) = &setup.secured {

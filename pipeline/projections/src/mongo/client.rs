@@ -9,7 +9,9 @@ use mongodb::{
     options::{self, ClientOptions},
 };
 use redpanda::tls::Tls;
+use serde::Serialize;
 
+use super::updates::{self, Update};
 use crate::{
     StoreError,
     deadline::{READ_MAX, within},
@@ -73,21 +75,33 @@ impl Mongo {
     pub(super) fn collection<T: Send + Sync>(&self, name: &str) -> mongodb::Collection<T> {
         self.database.collection(name)
     }
+
+    /// Runs updates of a collection, see [`updates::update`].
+    pub(super) async fn update<D: Serialize>(
+        &self,
+        collection: &str,
+        updates: Vec<Update<D>>,
+        doing: &'static str,
+    ) -> Result<usize, StoreError> {
+        updates::update(&self.database, collection, updates, doing).await
+    }
 }
 
 /// Codes of a server that will refuse the same document again: a value or an object that is too
 /// large (10334, 17280, 17419, 17420), or a bad one (2, 9, 14, 52).
 const ABOUT_DATA: [i32; 8] = [2, 9, 14, 52, 10334, 17280, 17419, 17420];
 
+/// Whether the server will refuse the same document again.
+pub(super) fn is_about_data(code: i32) -> bool {
+    ABOUT_DATA.contains(&code)
+}
+
 /// The error of a call.
 pub(super) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> StoreError {
     move |error| {
         let refused = match &*error.kind {
-            ErrorKind::Command(error) => ABOUT_DATA.contains(&error.code),
-            ErrorKind::Write(WriteFailure::WriteError(error)) => ABOUT_DATA.contains(&error.code),
-            ErrorKind::InsertMany(error) => {
-                error.write_errors.iter().flatten().any(|error| ABOUT_DATA.contains(&error.code))
-            }
+            ErrorKind::Command(error) => is_about_data(error.code),
+            ErrorKind::Write(WriteFailure::WriteError(error)) => is_about_data(error.code),
             ErrorKind::BsonSerialization(_) | ErrorKind::InvalidArgument { .. } => true,
             _ => false,
         };

@@ -1,6 +1,6 @@
 //! MongoDB: orders with their history, products, notifications and recipients of mail. Each
 //! document takes only its next version; the position moves after it. It uses nothing that a small
-//! server lacks: no transaction over several documents, no updates by pipeline, no bulk writes.
+//! server lacks: no transaction over several documents, no updates by pipeline, no `bulkWrite`.
 //!
 //! A projection is one file here that implements `model::Model`, holds its view and its reads, and
 //! has a row in [`crate::catalog`].
@@ -13,6 +13,7 @@ mod positions;
 mod products;
 mod reads;
 mod recipients;
+mod updates;
 
 pub(crate) use notifications::Notifications;
 pub(crate) use orders::Orders;

@@ -1,11 +1,12 @@
 //! How a projection into MongoDB is written: a [`Model`] folds events into documents. For every
-//! model, this file loads the documents that a batch is about, folds the events in, and replaces
-//! each document that still holds the version it was folded on. The position moves after that; a
-//! batch that is applied again finds its documents done.
+//! model, this file loads the documents that batches are about, folds the events in, and replaces
+//! each document that still holds the version it was folded on. The positions move after that. Each
+//! of the three steps is one request, whatever the number of partitions and documents, and without
+//! old documents there are two. A batch that is applied again finds its documents done.
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+use futures_util::{TryStreamExt, future::BoxFuture};
 use mongodb::{
     Collection, IndexModel,
     bson::{self, Document, doc},
@@ -13,7 +14,10 @@ use mongodb::{
 use schemas::{Codec, Message, Schema};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::client::{Mongo, failed};
+use super::{
+    client::{Mongo, failed},
+    updates::Update,
+};
 use crate::{
     StoreError,
     deadline::{WRITE_MAX, within},
@@ -21,8 +25,8 @@ use crate::{
     projection::{Batch, PositionStore, Projection, REMOVE_MAX, Retention},
 };
 
-/// The most documents that are replaced concurrently.
-const WRITES_MAX: usize = 16;
+/// What is tried when batches are applied, for errors.
+const WRITING: &str = "writing documents";
 
 /// A projection into documents of MongoDB.
 pub(crate) trait Model: Send + Sync + 'static {
@@ -92,7 +96,11 @@ impl<M: Model> Projected<M> {
         Ok(())
     }
 
-    async fn load(&self, keys: Vec<&str>) -> Result<BTreeMap<String, M::Document>, StoreError> {
+    /// Loads the documents of `keys`.
+    async fn load(&self, keys: &[&str]) -> Result<BTreeMap<String, M::Document>, StoreError> {
+        if keys.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let doing = "loading documents";
         let documents = self.mongo.collection::<Document>(M::COLLECTION);
         let found = documents.find(doc! { "_id": { "$in": keys } }).await;
@@ -107,34 +115,51 @@ impl<M: Model> Projected<M> {
         })
     }
 
-    async fn write(&self, changes: Vec<Change<M::Document>>) -> Result<(), StoreError> {
-        let (new, old): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.held == 0);
-        if !new.is_empty() {
-            let new = new.iter().map(|change| &change.document);
-            // A document that exists already was just written by another owner, and fails this: the
-            // next try loads it.
-            let added = self.documents().insert_many(new).ordered(false).await;
-            added.map_err(failed("adding documents"))?;
+    /// Folds events into documents and writes those. Documents whose first event is here are
+    /// expected to be new, and not loaded. If one exists, because the events are applied again or
+    /// the key was used before, all documents are loaded and the events folded once more.
+    async fn fold(&self, events: &[Event<'_, M::Event>]) -> Result<(), StoreError> {
+        let (all, old) = keys(events);
+        let held = self.load(&old).await?;
+        if self.write(fold_all::<M>(&held, events)?).await? == 0 {
+            return Ok(());
         }
-        stream::iter(old)
-            .map(|change| self.replace(change))
-            .buffer_unordered(WRITES_MAX)
-            .try_collect::<()>()
-            .await
+        let held = self.load(&all).await?;
+        match self.write(fold_all::<M>(&held, events)?).await? {
+            0 => Ok(()),
+            missed => {
+                let why = format!("{missed} of {} were written meanwhile", M::COLLECTION);
+                Err(StoreError::failed(WRITING, why))
+            }
+        }
     }
 
-    async fn replace(&self, change: Change<M::Document>) -> Result<(), StoreError> {
-        let doing = "writing a document";
-        let filter = doc! { "_id": &change.key, "version": change.held };
-        let written = self.documents().replace_one(filter, &change.document).await;
-        match written.map_err(failed(doing))?.matched_count {
-            0 => {
-                let (key, held) = (&change.key, change.held);
-                let why = format!("{} {key} is not at version {held} any more", M::COLLECTION);
-                Err(StoreError::failed(doing, why))
-            }
-            _ => Ok(()),
-        }
+    /// Replaces the documents that still hold the version they were folded on, and adds new ones.
+    /// Returns how many do not hold it, or exist: another owner has written them.
+    async fn write(&self, changes: Vec<Change<M::Document>>) -> Result<usize, StoreError> {
+        let updates = changes.into_iter().map(|Change { key, held, document }| Update {
+            // No document has version 0.
+            q: doc! { "_id": key, "version": held },
+            u: document,
+            upsert: held == 0,
+        });
+        let updates: Vec<_> = updates.collect();
+        self.mongo.update(M::COLLECTION, updates, WRITING).await
+    }
+
+    fn apply_all<'a>(
+        &'a self,
+        batches: &'a [Batch<'a>],
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let writing = async move {
+            let events = events::<M::Event>(batches, codec)?;
+            self.fold(&events).await?;
+            // Only now: an owner that dies before this leaves documents that are ahead of the
+            // position, and the next one passes over the events that they have.
+            self.mongo.advance_all(M::NAME, batches).await
+        };
+        Box::pin(within(WRITE_MAX, WRITING, writing))
     }
 
     async fn remove_ended(&self, ended: Document) -> Result<usize, StoreError> {
@@ -183,18 +208,15 @@ impl<M: Model> Projection for Projected<M> {
         batch: &'a Batch<'a>,
         codec: &'a Codec,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let writing = async move {
-            let events = events::<M::Event>(batch, codec)?;
-            let mut keys: Vec<&str> = events.iter().map(|event| event.key).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            let held = self.load(keys).await?;
-            self.write(fold_all::<M>(&held, &events)?).await?;
-            // Only now: an owner that dies before this leaves documents that are ahead of the
-            // position, and the next one passes over the events that they have.
-            self.mongo.advance(M::NAME, batch).await
-        };
-        Box::pin(within(WRITE_MAX, "writing documents", writing))
+        self.apply_all(std::slice::from_ref(batch), codec)
+    }
+
+    fn apply_together<'a>(
+        &'a self,
+        batches: &'a [Batch<'a>],
+        codec: &'a Codec,
+    ) -> Option<BoxFuture<'a, Result<(), StoreError>>> {
+        Some(self.apply_all(batches, codec))
     }
 
     fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
@@ -213,6 +235,16 @@ struct Change<D> {
     /// The version in the store; 0 if there was no document.
     held: i64,
     document: D,
+}
+
+/// The keys of events, each once, and of those the keys whose first event is not here.
+fn keys<'a, E: Message>(events: &[Event<'a, E>]) -> (Vec<&'a str>, Vec<&'a str>) {
+    let mut begins: BTreeMap<&str, bool> = BTreeMap::new();
+    for event in events {
+        begins.entry(event.key).or_insert(event.version == 1);
+    }
+    let old = begins.iter().filter(|(_, begins)| !**begins).map(|(key, _)| *key).collect();
+    (begins.into_keys().collect(), old)
 }
 
 /// Folds events into the documents that the store has.
@@ -236,4 +268,23 @@ fn fold_all<M: Model>(
         Change { key: key.to_owned(), held, document }
     };
     Ok(changed.into_iter().map(change).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::notification::{self, NotificationRead};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn only_documents_whose_first_event_is_not_in_the_batch_are_loaded() {
+        let (notification_id, user_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let read = NotificationRead { notification_id, user_id, read_at: 30 };
+        let events = [("old", 2), ("new", 1), ("old", 3), ("new", 2)].map(|(key, version)| {
+            let message: notification::Event = read.clone().into();
+            Event { key, version, at: 1, message }
+        });
+        assert_eq!(keys(&events), (vec!["new", "old"], vec!["old"]));
+    }
 }

@@ -8,7 +8,10 @@ use mongodb::{
 use redpanda::log::TopicPartition;
 use serde::Deserialize;
 
-use super::client::{Mongo, failed};
+use super::{
+    client::{Mongo, failed},
+    updates::Update,
+};
 use crate::{
     StoreError,
     deadline::{WRITE_MAX, within},
@@ -106,20 +109,30 @@ impl Mongo {
     /// [`StoreError::Lost`] when another owner has claimed the partition, and others when the
     /// server does not answer.
     pub async fn advance(&self, projection: &str, batch: &Batch<'_>) -> Result<(), StoreError> {
+        self.advance_all(projection, std::slice::from_ref(batch)).await
+    }
+
+    /// The same for batches of different partitions. After an error some of the positions may have
+    /// moved.
+    pub(super) async fn advance_all(
+        &self,
+        projection: &str,
+        batches: &[Batch<'_>],
+    ) -> Result<(), StoreError> {
         let doing = "moving a position";
-        let work = async {
-            let id = position_id(projection, batch.partition);
+        let ids: Vec<_> =
+            batches.iter().map(|batch| position_id(projection, batch.partition)).collect();
+        let updates = batches.iter().zip(&ids).map(|(batch, id)| {
             let Claim { epoch, next: from } = batch.claim;
             // A missing field equals null in a filter.
-            let filter = doc! { "_id": &id, "epoch": epoch, "next": from };
-            let positions = self.collection::<Document>(POSITIONS);
-            let moved = positions.update_one(filter, doc! { "$set": { "next": batch.to } }).await;
-            match moved.map_err(failed(doing))?.matched_count {
-                0 => Err(StoreError::Lost { position: id }),
-                _ => Ok(()),
-            }
-        };
-        within(WRITE_MAX, doing, work).await
+            let q = doc! { "_id": id, "epoch": epoch, "next": from };
+            Update { q, u: doc! { "$set": { "next": batch.to } }, upsert: false }
+        });
+        let updates: Vec<_> = updates.collect();
+        match within(WRITE_MAX, doing, self.update(POSITIONS, updates, doing)).await? {
+            0 => Ok(()),
+            _ => Err(StoreError::Lost { position: ids.join(", ") }),
+        }
     }
 
     /// Deletes the documents, dead letters and positions of `projection`. Its owners are fenced

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    event::{key, message, unfit},
+    event::{key, message, records, unfit},
     projection::Batch,
 };
 
@@ -36,11 +36,11 @@ impl Model for Credentials {
     }
 
     fn decode(
-        batch: &Batch<'_>,
+        batches: &[Batch<'_>],
         codec: &Codec,
     ) -> Result<BTreeMap<Uuid, Option<Credential>>, StoreError> {
         let mut newest = BTreeMap::new();
-        for record in batch.records {
+        for record in records(batches) {
             let user_id =
                 key(record)?.parse().map_err(|_| unfit(record, "expected a user id as its key"))?;
             newest.insert(user_id, message(record, codec)?);

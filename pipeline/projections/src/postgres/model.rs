@@ -1,6 +1,7 @@
 //! How a projection into PostgreSQL is written: a [`Model`] says what it reads and which rows a
-//! batch changes. Claims, the position, dead letters, deadlines and transactions are the same for
-//! all models and stand here and in `positions`.
+//! batch changes. Claims, positions, dead letters, deadlines and transactions are the same for all
+//! models and stand here and in `positions`. One transaction holds the batches of all partitions
+//! that one poll returned.
 
 use deadpool_postgres::Transaction;
 use futures_util::future::BoxFuture;
@@ -31,8 +32,8 @@ pub(crate) trait Model: Send + Sync + 'static {
     /// The schemas of the records that it reads.
     fn schemas() -> &'static [&'static Schema];
 
-    /// Decodes a batch.
-    fn decode<'a>(batch: &Batch<'a>, codec: &Codec) -> Result<Self::Changes<'a>, StoreError>;
+    /// Decodes batches of different partitions. No two of them have records of one key.
+    fn decode<'a>(batches: &[Batch<'a>], codec: &Codec) -> Result<Self::Changes<'a>, StoreError>;
 
     /// Writes the rows, within the transaction that has moved the position.
     fn write(
@@ -72,23 +73,36 @@ impl Postgres {
 }
 
 impl<M: Model> Projected<M> {
-    /// Writes a batch in one transaction.
-    async fn write(&self, batch: &Batch<'_>, codec: &Codec) -> Result<(), StoreError> {
+    /// Writes batches of different partitions in one transaction.
+    async fn write(&self, batches: &[Batch<'_>], codec: &Codec) -> Result<(), StoreError> {
         let failed = failed(M::WRITING);
-        let changes = M::decode(batch, codec)?;
+        let changes = M::decode(batches, codec)?;
         {
             let mut client = self.postgres.get().await?;
             let transaction = client.transaction().await.map_err(&failed)?;
-            // The position is moved first: its row stays locked until the commit, so a claim waits
-            // for this transaction, and a claim that came before makes this fail with nothing
+            // The positions are moved first: their rows stay locked until the commit, so a claim
+            // waits for this transaction, and a claim that came before makes this fail with nothing
             // written.
-            positions::advance(&transaction, M::NAME, batch).await?;
+            positions::advance(&transaction, M::NAME, batches).await?;
             fault_point::<M>(1);
             self.model.write(&transaction, &changes).await?;
             transaction.commit().await.map_err(&failed)?;
         }
         self.model.committed(&changes);
         Ok(())
+    }
+
+    fn apply_all<'a>(
+        &'a self,
+        batches: &'a [Batch<'a>],
+        codec: &'a Codec,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            // Before the deadline begins: a process that is stopped here does write when it
+            // continues, and is refused.
+            fault_point::<M>(0);
+            self.postgres.within(WRITE_MAX, M::WRITING, self.write(batches, codec)).await
+        })
     }
 
     async fn remove(&self, removal: &Removal) -> Result<usize, StoreError> {
@@ -136,12 +150,15 @@ impl<M: Model> Projection for Projected<M> {
         batch: &'a Batch<'a>,
         codec: &'a Codec,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            // Before the deadline begins: a process that is stopped here does write when it
-            // continues, and is refused.
-            fault_point::<M>(0);
-            self.postgres.within(WRITE_MAX, M::WRITING, self.write(batch, codec)).await
-        })
+        self.apply_all(std::slice::from_ref(batch), codec)
+    }
+
+    fn apply_together<'a>(
+        &'a self,
+        batches: &'a [Batch<'a>],
+        codec: &'a Codec,
+    ) -> Option<BoxFuture<'a, Result<(), StoreError>>> {
+        Some(self.apply_all(batches, codec))
     }
 
     fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    event::{message, unfit},
+    event::{message, records, unfit},
     projection::{Batch, Retention},
     redis::{Redis, outcome_channel},
 };
@@ -48,9 +48,9 @@ impl Model for Outcomes {
         Outcome::schemas()
     }
 
-    fn decode(batch: &Batch<'_>, codec: &Codec) -> Result<BTreeMap<Uuid, Outcome>, StoreError> {
+    fn decode(batches: &[Batch<'_>], codec: &Codec) -> Result<BTreeMap<Uuid, Outcome>, StoreError> {
         let mut first = BTreeMap::new();
-        for record in batch.records {
+        for record in records(batches) {
             let outcome: Option<Outcome> = message(record, codec)?;
             let outcome = outcome.ok_or_else(|| unfit(record, "expected a value"))?;
             first.entry(outcome.command_id).or_insert(outcome);

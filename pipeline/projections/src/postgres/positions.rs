@@ -2,8 +2,9 @@
 //! rows, and erased in the one that deletes them.
 
 use deadpool_postgres::Transaction;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 use redpanda::log::TopicPartition;
+use tokio_postgres::Statement;
 
 use super::{
     error::{failed, storable},
@@ -15,6 +16,8 @@ use crate::{
     projection::{Batch, Claim, PositionStore},
 };
 
+/// What is tried when a position moves, for errors.
+const MOVING: &str = "moving a position";
 /// The newest dead letters of a projection that are kept for each partition.
 const DEAD_LETTERS_MAX: i64 = 1_000;
 
@@ -74,7 +77,7 @@ impl PositionStore for Postgres {
             let failed = failed(doing);
             let mut client = self.get().await?;
             let transaction = client.transaction().await.map_err(&failed)?;
-            advance(&transaction, projection, batch).await?;
+            advance(&transaction, projection, std::slice::from_ref(batch)).await?;
             let TopicPartition { topic, partition } = batch.partition;
             let (topic, why) = (&**topic, storable(why));
             let sql = r#"INSERT INTO dead_letters (projection, topic, partition, "offset", why)
@@ -128,30 +131,44 @@ async fn commit_apart(transaction: &Transaction<'_>) -> Result<(), tokio_postgre
     Ok(())
 }
 
-/// Moves the position behind a batch, first of all statements of its transaction: the row stays
-/// locked until the commit.
+/// Moves the positions behind batches, first of all statements of their transaction: the rows stay
+/// locked until the commit. The statements are sent at once and run one after another, in the order
+/// of the partitions, so that two owners lock rows in the same order.
 ///
 /// # Errors
-/// [`StoreError::Lost`] when another owner has claimed the partition.
+/// [`StoreError::Lost`] when another owner has claimed one of the partitions.
 pub(super) async fn advance(
     transaction: &Transaction<'_>,
     projection: &str,
-    batch: &Batch<'_>,
+    batches: &[Batch<'_>],
 ) -> Result<(), StoreError> {
-    let failed = failed("moving a position");
+    let failed = failed(MOVING);
     let statement = transaction.prepare_cached(advance_sql()).await.map_err(&failed)?;
-    let TopicPartition { topic, partition } = batch.partition;
-    let Claim { epoch, next: from } = batch.claim;
-    let moved = transaction
-        .execute(&statement, &[&batch.to, &projection, &&**topic, partition, &epoch, &from])
-        .await
-        .map_err(&failed)?;
-    if moved != 1 {
-        return Err(StoreError::Lost { position: format!("{projection} {}", batch.partition) });
-    }
+    let moves = batches.iter().map(|batch| move_one(transaction, &statement, projection, batch));
+    let moves: Vec<_> = moves.collect();
+    try_join_all(moves).await?;
     #[cfg(feature = "mutants")]
     commit_apart(transaction).await.map_err(&failed)?;
     Ok(())
+}
+
+/// Moves the position behind a batch.
+async fn move_one(
+    transaction: &Transaction<'_>,
+    statement: &Statement,
+    projection: &str,
+    batch: &Batch<'_>,
+) -> Result<(), StoreError> {
+    let TopicPartition { topic, partition } = batch.partition;
+    let Claim { epoch, next: from } = batch.claim;
+    let moved = transaction
+        .execute(statement, &[&batch.to, &projection, &&**topic, partition, &epoch, &from])
+        .await
+        .map_err(failed(MOVING))?;
+    match moved {
+        1 => Ok(()),
+        _ => Err(StoreError::Lost { position: format!("{projection} {}", batch.partition) }),
+    }
 }
 
 /// Deletes the positions and dead letters of a projection together with all rows of `tables`.

@@ -1,14 +1,18 @@
-//! Applies the polled records: partitions concurrently, the records of a partition in order and in
-//! batches. It writes only through the projection, and moves no position ahead of the data.
+//! Applies the polled records: all partitions in one step where the store can, otherwise
+//! concurrently; the records of a partition in order and in batches. It writes only through the
+//! projection, and moves no position ahead of the data.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 
-use futures_util::{FutureExt as _, future::join_all};
+use futures_util::{
+    FutureExt as _,
+    future::{join, join_all},
+};
 use redpanda::log::{Record, TopicPartition};
 
 use super::{
     dead_letters,
-    partition::{Claimed, Retry, Slot},
+    partition::{Claimed, Retry, Size, Slot},
     resources::Resources,
     turn::Projector,
 };
@@ -55,10 +59,17 @@ impl Projector<'_> {
             .filter_map(|(partition, records)| self.plan(partition, records))
             .collect();
         let (projection, resources) = (self.projection, self.resources);
-        let applied = join_all(work.into_iter().map(|work| work.run(projection, resources)));
-        for applied in self.resources.runtime.block_on(applied) {
-            self.finish(applied);
+        let (together, alone) = split(work);
+        let applied = join(
+            run_together(together, projection, resources),
+            join_all(alone.into_iter().map(|work| work.run(projection, resources))),
+        );
+        let (together, alone) = self.resources.runtime.block_on(applied);
+        match together {
+            Ok(applied) => applied.into_iter().for_each(|applied| self.finish(applied)),
+            Err((partitions, error)) => self.failed_together(&partitions, &error),
         }
+        alone.into_iter().for_each(|applied| self.finish(applied));
     }
 
     /// Plans the work for one partition. Returns `None` if the partition is not claimed or has
@@ -107,27 +118,86 @@ impl Projector<'_> {
 }
 
 impl Work {
+    /// The batch of all records.
+    fn batch(&self) -> Batch<'_> {
+        batch(&self.partition, &self.claimed, &self.records)
+    }
+
+    /// The partition after the batch of all records was written.
+    fn applied(self) -> Applied {
+        let to = self.batch().to;
+        let Self { partition, mut claimed, records, unreadable } = self;
+        claimed.pass(to);
+        Applied { partition, claimed, records, error: unreadable }
+    }
+
     /// Writes the batches one after another, up to the first that fails.
     async fn run(self, projection: &dyn Projection, resources: &Resources) -> Applied {
         let Self { partition, mut claimed, records, unreadable } = self;
         let mut error = None;
-        for records in batches(&records, claimed.retry.one_by_one) {
-            let batch = Batch {
-                partition: &partition,
-                claim: claimed.claim,
-                begin: claimed.next,
-                to: records.last().map_or(claimed.next, |record| record.offset + 1),
-                records,
-            };
+        for records in batches(&records, claimed.retry.size == Size::Record) {
+            let batch = batch(&partition, &claimed, records);
             if let Err(failed) = write(projection, &batch, resources).await {
                 error = Some(failed);
                 break;
             }
-            // The store has the batch: the next one must find this position there.
-            (claimed.claim.next, claimed.next) = (Some(batch.to), batch.to);
+            claimed.pass(batch.to);
         }
         Applied { partition, claimed, records, error: error.or(unreadable) }
     }
+}
+
+/// A batch of records that begin at the position of the partition.
+fn batch<'a>(partition: &'a TopicPartition, claimed: &Claimed, records: &'a [Record]) -> Batch<'a> {
+    Batch {
+        partition,
+        claim: claimed.claim,
+        begin: claimed.next,
+        to: records.last().map_or(claimed.next, |record| record.offset + 1),
+        records,
+    }
+}
+
+/// Splits work into partitions whose records may be applied in one step, and others.
+fn split(work: Vec<Work>) -> (Vec<Work>, Vec<Work>) {
+    let bytes: usize = work.iter().flat_map(|work| &work.records).map(bytes_of).sum();
+    let (together, mut alone): (Vec<_>, Vec<_>) = work.into_iter().partition(|work| {
+        bytes < BATCH_BYTES_MAX && work.claimed.retry.size == Size::Poll && !work.records.is_empty()
+    });
+    match together.len() {
+        2.. => (together, alone),
+        _ => {
+            alone.extend(together);
+            (Vec::new(), alone)
+        }
+    }
+}
+
+/// Writes the batches of all partitions in one step, or each by itself if the projection has no
+/// such step. Returns the partitions with the error if the step has failed.
+async fn run_together(
+    work: Vec<Work>,
+    projection: &dyn Projection,
+    resources: &Resources,
+) -> Result<Vec<Applied>, (Vec<TopicPartition>, StoreError)> {
+    match write_together(&work, projection, resources).await {
+        None => Ok(join_all(work.into_iter().map(|work| work.run(projection, resources))).await),
+        Some(Ok(())) => Ok(work.into_iter().map(Work::applied).collect()),
+        Some(Err(error)) => Err((work.into_iter().map(|work| work.partition).collect(), error)),
+    }
+}
+
+/// Writes the batches of all partitions in one step. Returns `None` if there is none, or no such
+/// step.
+async fn write_together(
+    work: &[Work],
+    projection: &dyn Projection,
+    resources: &Resources,
+) -> Option<Result<(), StoreError>> {
+    let batches: Vec<_> = work.iter().map(Work::batch).collect();
+    let first = batches.first()?.records.first()?;
+    let step = projection.apply_together(&batches, &resources.codec)?;
+    Some(between_fault_points(step, first).await)
 }
 
 /// Writes a batch, or a dead letter if its only record can't be projected by any version.
@@ -136,18 +206,9 @@ async fn write(
     batch: &Batch<'_>,
     resources: &Resources,
 ) -> Result<(), StoreError> {
-    // The mutant `position-apart` has this fault point elsewhere: between the position and the
-    // rows.
-    if !redpanda::mutant::is_active("position-apart") {
-        redpanda::fault::point("before-store");
-    }
-    // A panic counts as an error of the record, and stops only its partition. Nothing that the
-    // future has left in memory is used again.
-    let written = AssertUnwindSafe(projection.apply(batch, &resources.codec)).catch_unwind().await;
-    let written = written.unwrap_or_else(|_| {
-        Err(unreadable(&batch.records[0], "the projection panicked; the panic is in the log"))
-    });
-    redpanda::fault::point("after-store");
+    let step = projection.apply(batch, &resources.codec);
+    // No batch is empty.
+    let written = between_fault_points(step, &batch.records[0]).await;
     match (written, batch.records) {
         // Only a batch of one record tells which record the error is about.
         (Err(error), [_]) if dead_letters::is_one(&error) => {
@@ -157,6 +218,24 @@ async fn write(
     }
 }
 
+/// Runs a step that writes to the store. A panic counts as an error of the record `first`, and
+/// stops only the step's partitions. Nothing that the future has left in memory is used again.
+async fn between_fault_points(
+    step: impl Future<Output = Result<(), StoreError>>,
+    first: &Record,
+) -> Result<(), StoreError> {
+    // The mutant `position-apart` has this fault point elsewhere: between the position and the
+    // rows.
+    if !redpanda::mutant::is_active("position-apart") {
+        redpanda::fault::point("before-store");
+    }
+    let written = AssertUnwindSafe(step).catch_unwind().await;
+    redpanda::fault::point("after-store");
+    written.unwrap_or_else(|_| {
+        Err(unreadable(first, "the projection panicked; the panic is in the log"))
+    })
+}
+
 /// Cuts records into batches.
 fn batches(records: &[Record], one_by_one: bool) -> impl Iterator<Item = &[Record]> {
     let bytes_max = if one_by_one { 0 } else { BATCH_BYTES_MAX };
@@ -164,11 +243,15 @@ fn batches(records: &[Record], one_by_one: bool) -> impl Iterator<Item = &[Recor
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let full = rest.iter().position(|record| {
-            bytes += record.value.as_ref().map_or(0, |value| value.len());
+            bytes += bytes_of(record);
             bytes >= bytes_max
         });
         let (batch, after) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
         rest = after;
         (!batch.is_empty()).then_some(batch)
     })
+}
+
+fn bytes_of(record: &Record) -> usize {
+    record.value.as_ref().map_or(0, |value| value.len())
 }

@@ -10,7 +10,7 @@ use redpanda::log::{LogError, TopicPartition};
 use schemas::chain;
 
 use super::{
-    partition::{Retry, Slot},
+    partition::{Retry, Size, Slot},
     turn::{IDLE, Projector},
 };
 use crate::StoreError;
@@ -42,15 +42,35 @@ impl Projector<'_> {
             StoreError::Gap { .. }
             | StoreError::Record { .. }
             | StoreError::Unfit { .. }
-            | StoreError::Unstorable { .. } => match retry.one_by_one {
-                // One record has failed its whole batch. One by one, the records before it can be
-                // applied.
-                false => self.wait(partition, Duration::ZERO, Retry { one_by_one: true, ..retry }),
-                true => {
+            | StoreError::Unstorable { .. } => match retry.size {
+                Size::Record => {
                     tracing::error!(projection, %partition, error = chain(&error), "stopped");
                     self.wait(partition, STUCK, retry);
                 }
+                // One record has failed its whole batch. One by one, the records before it can be
+                // applied.
+                Size::Poll | Size::Partition => {
+                    self.wait(partition, Duration::ZERO, Retry { size: Size::Record, ..retry });
+                }
             },
+        }
+    }
+
+    /// Claimed -> Waiting, until the next turn, for partitions whose batches have failed together. By
+    /// themselves, those that have no fault are applied. One that another owner has claimed is
+    /// released, as if it had been applied by itself.
+    pub(super) fn failed_together(&mut self, partitions: &[TopicPartition], error: &StoreError) {
+        let projection = self.projection.name();
+        self.resources.metrics.failed(projection, error.kind());
+        tracing::warn!(projection, error = chain(error), "applying each partition by itself");
+        if matches!(error, StoreError::Lost { .. }) {
+            self.compare_claims();
+        }
+        for partition in partitions {
+            if let Some(claimed) = self.slots.get(partition).and_then(Slot::claimed) {
+                let retry = Retry { size: Size::Partition, ..claimed.retry };
+                self.wait(partition, Duration::ZERO, retry);
+            }
         }
     }
 

@@ -30,8 +30,28 @@ pub(super) struct Claimed {
 pub(super) struct Retry {
     /// Failures in a row.
     pub(super) failures: u32,
-    /// Whether records are applied one by one, to find the record that fails.
-    pub(super) one_by_one: bool,
+    /// How much is applied at once.
+    pub(super) size: Size,
+}
+
+/// How much of a poll is applied at once. A failure makes it smaller, to find what fails; a batch
+/// that is applied makes it a poll again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Size {
+    /// The partition together with others.
+    #[default]
+    Poll,
+    /// The partition by itself.
+    Partition,
+    /// Record by record.
+    Record,
+}
+
+impl Claimed {
+    /// Moves behind a batch that the store has. The next one must find this position there.
+    pub(super) fn pass(&mut self, to: i64) {
+        (self.claim.next, self.next) = (Some(to), to);
+    }
 }
 
 impl Retry {

@@ -40,10 +40,11 @@ impl Projector<'_> {
                     let position = format!("{name} {partition}");
                     self.failed(&partition, StoreError::Lost { position }, Retry::default());
                 }
-                // Claimed -> Waiting. The position is gone or is not the one that this member has
-                // stored: it was erased. A new claim finds no position and rebuilds.
+                // Claimed -> Waiting. The position is not the one that this member knows: it was
+                // erased, and a new claim finds none and rebuilds, or it has moved in a step that
+                // failed.
                 Ok(_) => {
-                    tracing::info!(projection = name, %partition, "the position was erased");
+                    tracing::info!(projection = name, %partition, "the position was changed");
                     self.wait(&partition, Duration::ZERO, Retry::default());
                 }
             }

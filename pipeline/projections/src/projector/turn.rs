@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 const POSITIONS_EVERY: Duration = Duration::from_secs(60);
 /// How often rows and documents whose retention has passed are removed. After a full batch the next
 /// turn removes more.
-const REMOVE_EVERY: Duration = Duration::from_secs(60);
+pub(super) const REMOVE_EVERY: Duration = Duration::from_secs(60);
 
 /// A member of a projection's group, with the partitions that are assigned to it.
 pub struct Projector<'a> {

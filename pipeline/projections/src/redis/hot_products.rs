@@ -67,7 +67,7 @@ impl Model for HotProducts {
         codec: &Codec,
         invocation: &mut ScriptInvocation<'static>,
     ) -> Result<(), StoreError> {
-        let events = events::<stock::Event>(batch, codec)?;
+        let events = events::<stock::Event>(std::slice::from_ref(batch), codec)?;
         let held = load(redis, &events).await?;
         let changed = match fold_all(&held, &events) {
             Err(gap @ StoreError::Gap { .. }) => {

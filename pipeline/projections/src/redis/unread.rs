@@ -59,7 +59,7 @@ impl Model for Unread {
     ) -> Result<(), StoreError> {
         use notification::Event as E;
         let mut changes: BTreeMap<Uuid, i64> = BTreeMap::new();
-        for event in events::<notification::Event>(batch, codec)? {
+        for event in events::<notification::Event>(std::slice::from_ref(batch), codec)? {
             match event.message {
                 E::NotificationRaised(raised) => *changes.entry(raised.user_id).or_default() += 1,
                 E::NotificationRead(read) => *changes.entry(read.user_id).or_default() -= 1,

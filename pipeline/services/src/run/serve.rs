@@ -33,7 +33,7 @@ pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()
     let tls = connections.tls.load().map_err(WrongSetting::from)?;
     let brokers = connections.brokers.open(&tls).map_err(WrongSetting::from)?;
     let registry = connections.registry.open(&tls).map_err(WrongSetting::from)?;
-    let Service { topology, projections } = service;
+    let Service { topology, commit_interval, projections } = service;
     let topology = Arc::new(topology);
     let catalog = catalog::of(topology.processor());
     let mut all: Vec<Box<dyn Projection>> = Vec::new();
@@ -73,6 +73,7 @@ pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()
     let start = Start {
         config: &config,
         topology: topology.clone(),
+        commit_interval: config.commit_interval().or(commit_interval),
         brokers,
         registry,
         codec: Arc::new(codec),

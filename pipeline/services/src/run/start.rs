@@ -1,6 +1,9 @@
 //! Starts the threads of projectors and workers.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use engine::{SchemaSource, Settings, SourceError, Status, Topology, Worker};
 use projections::{Projection, clock::now_ms, projector};
@@ -20,6 +23,7 @@ use crate::{config::Config, threads::Threads};
 pub(super) struct Start<'a> {
     pub(super) config: &'a Config,
     pub(super) topology: Arc<Topology>,
+    pub(super) commit_interval: Option<Duration>,
     pub(super) brokers: Brokers,
     pub(super) registry: Registry,
     pub(super) codec: Arc<Codec>,
@@ -97,7 +101,7 @@ impl Start<'_> {
 
     fn worker_settings(&self) -> Settings {
         Settings {
-            commit_interval: self.config.commit_interval(),
+            commit_interval: self.commit_interval,
             local_follow_ups: self.config.local_follow_ups,
             part_min: self.config.part_min as usize,
             accept_loss: self.config.accept_loss.clone(),

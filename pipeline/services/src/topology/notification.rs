@@ -1,5 +1,7 @@
 //! The notification service: notifications, raised by events of users and orders, and their mail.
 
+use std::time::Duration;
+
 use domain::{
     Out,
     notification::{Notification, policy},
@@ -15,6 +17,9 @@ use crate::{
 };
 
 pub(super) const NAME: &str = "notification";
+/// Nobody waits for a notification as one waits for the answer to a command, so few transactions
+/// count more than a tenth of a second.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Notifications, and the policies that raise them. With `mail` they request mails too.
 pub fn topology(mail: bool) -> Topology {
@@ -30,12 +35,13 @@ pub fn topology(mail: bool) -> Topology {
 /// # Errors
 /// When a setting of mail or of the connections is wrong.
 pub fn service(config: &Config) -> anyhow::Result<Service> {
-    let Some(url) = &config.smtp_url else { return Ok(Service::new(topology(false))) };
+    let service = |mail| Service::new(topology(mail)).with_commit_interval(COMMIT_INTERVAL);
+    let Some(url) = &config.smtp_url else { return Ok(service(false)) };
     let connections = &config.connections;
     let tls = connections.tls.load()?;
     let mailer = Mailer::new(url.expose_secret(), &config.mail_from, &tls)?;
     let writer = CommandWriter::new(&connections.brokers.open(&tls)?);
-    Ok(Service::new(topology(true)).with_projection(move |stores| {
+    Ok(service(true).with_projection(move |stores| {
         Box::new(MailWorker::new(mailer, stores.mongo.clone(), writer))
     }))
 }

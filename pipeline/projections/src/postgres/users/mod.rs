@@ -42,10 +42,10 @@ impl Model for Users {
     }
 
     fn decode<'a>(
-        batch: &Batch<'a>,
+        batches: &[Batch<'a>],
         codec: &Codec,
     ) -> Result<Vec<Event<'a, user::Event>>, StoreError> {
-        events(batch, codec)
+        events(batches, codec)
     }
 
     async fn write(
