@@ -39,7 +39,7 @@ const OTHER_FILES_MAX: u64 = 256;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // Two providers are linked in; without a choice, the first TLS connection would panic.
+    // Without a provider, the first TLS connection would panic.
     redpanda::tls::install_provider();
     let (config, secrets) = Config::from_env();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));

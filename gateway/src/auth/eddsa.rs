@@ -21,7 +21,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 /// Makes `jsonwebtoken` use this file, in the whole process.
 pub(super) fn install() {
     // A second call finds the provider of the first one.
-    drop(PROVIDER.install_default());
+    PROVIDER.install_default().ok();
 }
 
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
