@@ -25,9 +25,17 @@ macro_rules! tell {
     }};
 }
 
-/// The text of an error with its sources, for people: an error's own text repeats no source.
+/// The text of an error with its sources, for people. It is written like that of `schemas::chain`,
+/// which this crate can't use: a source that the text already ends with is left out.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    anyhow::Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut text = error.to_string();
+    for source in anyhow::Chain::new(error).skip(1).map(ToString::to_string) {
+        if !text.ends_with(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
+        }
+    }
+    text
 }
 
 /// The builder of an HTTP client. It installs the process's TLS provider, because reqwest is

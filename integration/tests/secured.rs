@@ -140,7 +140,7 @@ mod secured {
             transactional_id: "user-0-0".to_owned(),
             delivery: session::Delivery::ExactlyOnce,
         };
-        let opened = settings.open().map(|_| ()).map_err(|error| error.to_string());
+        let opened = settings.open().map(|_| ()).map_err(|error| schemas::chain(&error));
         assert_refused("the user service's transactional id", opened);
     }
 

@@ -84,9 +84,9 @@ impl Addresses {
             let settings = SrSettings::new_builder(url.clone())
                 .set_timeout(ANSWER_MAX)
                 .build_with(client())
-                .map_err(|error| unusable(error.to_string()))?;
+                .map_err(|error| unusable(Failure::from(error).cause))?;
             let http = client().timeout(ANSWER_MAX).build();
-            let http = http.map_err(|error| unusable(error.to_string()))?;
+            let http = http.map_err(|error| unusable(Failure::from(error).cause))?;
             all.push(Arc::new(Address { url, shown, settings, http }));
         }
         Ok(Self { all: all.into(), preferred: Arc::default() })

@@ -69,7 +69,7 @@ impl Worker {
             Ok(()) => Ok(Polled { records: self.inbox.len(), drained: self.inbox.is_empty() }),
             Err(LogError::Retriable { doing, cause }) => {
                 // Lost connections are not reported here, but missing rights are.
-                tracing::warn!(doing, cause, "a poll is retried");
+                tracing::warn!(doing, cause = chain(&*cause), "a poll is retried");
                 Ok(Polled { records: self.inbox.len(), drained: false })
             }
             Err(LogError::OutOfRange { partition, offset, beginning, end }) => {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
-use schemas::{Codec, Message as _, Outcome, Schema, Verdict};
+use schemas::{Codec, Message as _, Outcome, Schema, Verdict, chain};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -75,7 +75,7 @@ impl Model for Outcomes {
         let mut connection = self.redis.connection();
         tokio::spawn(async move {
             if let Err(error) = pipe.query_async::<()>(&mut connection).await {
-                tracing::debug!(%error, "no notices of outcomes were sent");
+                tracing::debug!(error = chain(&error), "no notices of outcomes were sent");
             }
         });
     }

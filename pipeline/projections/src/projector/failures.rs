@@ -98,7 +98,7 @@ impl Projector<'_> {
             Ok(()) => self.log_failures = 0,
             Err(LogError::Retriable { doing, cause }) => {
                 self.resources.metrics.failed(projection, "log");
-                tracing::warn!(projection, doing, cause, "retrying the log");
+                tracing::warn!(projection, doing, cause = chain(&*cause), "retrying the log");
                 self.log_failures += 1;
                 pause(wait_after(self.log_failures), &self.resources.shutdown);
             }

@@ -13,7 +13,7 @@ pub(super) enum WrongSetting {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// PostgreSQL refuses the credentials.
-    #[error("check MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD")]
+    #[error("MILLRACE_POSTGRES_URL or MILLRACE_POSTGRES_PASSWORD is wrong")]
     Credentials(#[source] StoreError),
 }
 
@@ -30,7 +30,7 @@ mod tests {
         let error = anyhow::Error::from(wrong).context("starting the service");
         assert_eq!(
             chain(&*error),
-            "starting the service: check MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD: \
+            "starting the service: MILLRACE_POSTGRES_URL or MILLRACE_POSTGRES_PASSWORD is wrong: \
              PostgreSQL refuses the credentials: password authentication failed"
         );
     }
