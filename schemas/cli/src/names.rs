@@ -90,13 +90,14 @@ const ROOT_TYPES: [&str; 10] = [
     "Use",
 ];
 /// Modules at that root, and crates and modules that generated code names.
-const ROOT_MODULES: [&str; 23] = [
+const ROOT_MODULES: [&str; 24] = [
     "all",
     "alloc",
     "apache_avro",
     "avro",
     "bounds",
     "canonical",
+    "chain",
     "codec",
     "common",
     "compatibility",
