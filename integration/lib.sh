@@ -156,10 +156,20 @@ stack_programs=(stack gate provision gateway "${services[@]}")
 # packages, and another selection would compile them again. MILLRACE_PROFILE=release builds with
 # optimisation.
 profile=${MILLRACE_PROFILE:-dev}
+selection=(--workspace)
 build() {
     local name options=()
     for name in "$@"; do options+=(--bin "$name"); done
-    (cd "$root" && cargo build --workspace --profile "$profile" ${features:+--features "$features"} "${options[@]}")
+    (cd "$root" && cargo build "${selection[@]}" --profile "$profile" ${features:+--features "$features"} "${options[@]}")
+}
+# Builds the programs as they are deployed: without the fault suite and the benchmarks, whose
+# manifests add fault points and other modes to the crates that they share with the services.
+build_deployed() {
+    local name selection=(--workspace --exclude proof --exclude speed)
+    build "$@"
+    for name in "$@"; do
+        ! grep -qaE 'MILLRACE_(FAULT|MUTANT)' "$(binary "$name")" || die "$(binary "$name") has fault points"
+    done
 }
 binary() {
     local folder=$profile

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use schemas::{
-    Outcome, Verdict, refusals,
+    Outcome, Verdict, chain, refusals,
     user::{Command, RegisterUser, Role},
 };
 use secrecy::SecretString;
@@ -111,7 +111,8 @@ impl<'a> Registration<'a> {
         };
         let written = state.commands.write(record).await;
         if let Err(error) = &written {
-            tracing::warn!(%error, "the log did not confirm the first admin's command; retrying");
+            let error = chain(error);
+            tracing::warn!(error, "the log did not confirm the first admin's command; retrying");
         }
         written.is_ok()
     }

@@ -23,7 +23,7 @@ pub struct Networks(Vec<IpNet>);
 
 /// A text that names no network.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is neither an IP address nor a network such as 10.0.0.0/8: {source}")]
+#[error("{text:?} is neither an IP address nor a network such as 10.0.0.0/8")]
 pub struct NetworkError {
     text: String,
     source: ipnet::AddrParseError,

@@ -48,7 +48,7 @@ pub struct CommandRecord {
 
 /// The log did not confirm a command before the deadline, or refused it. It may still be written.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("writing to {topic}: {source}")]
+#[error("writing to {topic}")]
 pub struct Unwritten {
     /// The topic.
     pub topic: String,

@@ -10,6 +10,7 @@ use std::{
 use clap::{Parser, value_parser};
 use projections::settings::ConnectionSettings;
 use redpanda::settings;
+use schemas::chain;
 use secrecy::SecretString;
 
 use crate::{
@@ -39,8 +40,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address and port of /metrics, /livez and detailed /readyz; must not be reachable from
     /// outside.
-    #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
-    pub inner: SocketAddr,
+    #[arg(long, env = "MILLRACE_INTERNAL", default_value = "127.0.0.1:9100")]
+    pub internal: SocketAddr,
     /// Load balancers whose `X-Forwarded-For` is trusted: IP addresses or networks (CIDR),
     /// separated by commas.
     #[arg(long, env = "MILLRACE_TRUSTED_PROXIES", default_value = "")]
@@ -132,7 +133,7 @@ pub struct Secrets {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file can't be read.
-    #[error("{variable}: can't read {path}: {source}")]
+    #[error("{variable}: can't read {path}")]
     File {
         /// The variable that names the file.
         variable: &'static str,
@@ -142,7 +143,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file of the secret holds something else.
-    #[error("{SECRET_FILE}: {path}: {source}")]
+    #[error("{SECRET_FILE}: {path}")]
     Secret {
         /// The file.
         path: PathBuf,
@@ -156,7 +157,7 @@ pub enum ConfigError {
         path: PathBuf,
     },
     /// The signing keys can't be loaded.
-    #[error("MILLRACE_JWT_KEYS: {0}")]
+    #[error("MILLRACE_JWT_KEYS")]
     Keys(#[from] LoadError),
 }
 
@@ -168,7 +169,7 @@ impl Config {
         match config.secrets() {
             Ok(secrets) => (config, secrets),
             Err(error) => {
-                eprintln!("error: {error}");
+                eprintln!("error: {}", chain(&error));
                 std::process::exit(64);
             }
         }
@@ -263,6 +264,14 @@ mod tests {
         let error = parsed(&[]).expect("settings").secrets().err().expect("no such file");
         let expected = "MILLRACE_SECRET_FILE: can't read secret";
         assert!(error.to_string().starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn error_of_a_setting_names_each_cause_once() {
+        let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let keys = LoadError::File { path: "keys".into(), source: gone };
+        let text = chain(&ConfigError::Keys(keys));
+        assert_eq!(text, "MILLRACE_JWT_KEYS: can't read keys: entity not found");
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub enum JsonError {
     #[error("{0}")]
     Syntax(String),
     /// It is JSON of another shape.
-    #[error("{0}")]
-    Shape(#[source] serde_json::Error),
+    #[error(transparent)]
+    Shape(serde_json::Error),
 }
 
 /// A `T` that is written as an object, never as an array.

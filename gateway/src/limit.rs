@@ -4,6 +4,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use schemas::chain;
 use warp::{http::HeaderName, reply::Response};
 
 use crate::{client, counters::Counters, headers::set, metrics::Metrics, problem::Problem};
@@ -46,7 +47,7 @@ impl Limiter {
             Ok(count) => count,
             Err(error) => {
                 self.metrics.counters_unavailable.inc();
-                tracing::warn!(%error, "a request could not be counted and passes");
+                tracing::warn!(error = chain(&error), "a request could not be counted and passes");
                 return Ok(RateLimit { policy, remaining: None });
             }
         };

@@ -20,6 +20,7 @@ use gateway::{
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::Registry;
+use schemas::chain;
 use secrecy::ExposeSecret as _;
 use tokio::{
     net::TcpListener,
@@ -32,15 +33,15 @@ use tracing_subscriber::EnvFilter;
 const NOTICE: Duration = Duration::from_millis(500);
 /// How long the result of a health check is cached.
 const HEALTH_MAX_AGE: Duration = Duration::from_millis(500);
-const INNER_CONNECTIONS_MAX: usize = 64;
-/// Open files besides clients' connections: connections to brokers and stores, the inner listener's
-/// connections, logs.
+const INTERNAL_CONNECTIONS_MAX: usize = 64;
+/// Open files besides clients' connections: connections to brokers and stores, those of the
+/// internal listener, logs.
 const OTHER_FILES_MAX: u64 = 256;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // Two providers are linked in; without a choice, the first TLS connection would panic.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Without a provider, the first TLS connection would panic.
+    redpanda::tls::install_provider();
     let (config, secrets) = Config::from_env();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -80,19 +81,19 @@ async fn main() -> anyhow::Result<()> {
     });
 
     let listener = bind(config.listen, "MILLRACE_LISTEN").await?;
-    let inner_listener = bind(config.inner, "MILLRACE_INNER").await?;
-    let inner = Server {
-        routes: routes::inner(&state, registry),
-        connections_max: INNER_CONNECTIONS_MAX,
+    let internal_listener = bind(config.internal, "MILLRACE_INTERNAL").await?;
+    let internal = Server {
+        routes: routes::internal(&state, registry),
+        connections_max: INTERNAL_CONNECTIONS_MAX,
         drain_timeout: Duration::ZERO,
-        connections: prometheus::IntGauge::new("inner", "not exported").context("a gauge")?,
+        connections: prometheus::IntGauge::new("internal", "not exported").context("a gauge")?,
     };
-    tokio::spawn(inner.run(inner_listener, std::future::pending()));
+    tokio::spawn(internal.run(internal_listener, std::future::pending()));
     tokio::spawn(exit_if_credentials_are_refused(stores));
     if let Some((email, password)) = admin {
         tokio::spawn(admin::register(state.clone(), email, password));
     }
-    tracing::info!(listen = %config.listen, inner = %config.inner, "the gateway serves");
+    tracing::info!(listen = %config.listen, internal = %config.internal, "the gateway serves");
 
     let server = Server {
         routes: routes::all(&state),
@@ -129,9 +130,9 @@ fn raise_file_limit(connections_max: u64) {
 }
 
 /// The value made from a setting; a wrong setting ends the process with one line and exit code 64.
-fn exit_if_wrong<T>(made: Result<T, impl std::fmt::Display>) -> T {
+fn exit_if_wrong<T>(made: Result<T, impl std::error::Error + 'static>) -> T {
     made.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        eprintln!("error: {}", chain(&error));
         std::process::exit(64);
     })
 }
@@ -140,6 +141,7 @@ fn exit_if_wrong<T>(made: Result<T, impl std::fmt::Display>) -> T {
 /// may be long after the gateway's start.
 async fn exit_if_credentials_are_refused(stores: Arc<Stores>) {
     if let Err(error) = stores.check_credentials().await {
+        let error = chain(&error);
         eprintln!("error: {error}; check MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD");
         std::process::exit(64);
     }

@@ -160,8 +160,8 @@ impl Reply for Problem {
     }
 }
 
-/// Renders the rejections of warp's filters. Only the inner listener's routes reject, for another
-/// path or method; all of them take GET alone.
+/// Renders the rejections of warp's filters. Only the internal listener's routes reject, for
+/// another path or method; all of them take GET alone.
 ///
 /// # Errors
 /// Never: each rejection becomes a response.

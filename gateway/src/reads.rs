@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
-use schemas::Outcome;
+use schemas::{Outcome, chain};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ pub use projections::views::Cursor;
 
 /// A store did not answer, or not with what was expected.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("reading {what}: {source}")]
+#[error("reading {what}")]
 pub struct ReadError {
     /// What was read.
     pub what: &'static str,
@@ -39,7 +39,7 @@ impl ReadError {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        tracing::error!(%error, "a store did not answer");
+        tracing::error!(error = chain(&error), "a store did not answer");
         Problem::unavailable("A store does not answer.")
     }
 }

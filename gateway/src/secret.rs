@@ -9,7 +9,7 @@ pub struct Secret(secrecy::SecretBox<[u8; 32]>);
 
 /// The text of the secret is malformed.
 #[derive(Debug, thiserror::Error)]
-#[error("expected 64 hexadecimal digits: {0}")]
+#[error("expected 64 hexadecimal digits")]
 pub struct SecretError(#[source] hex::FromHexError);
 
 /// A key for one purpose.

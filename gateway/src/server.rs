@@ -10,6 +10,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use prometheus::IntGauge;
+use schemas::chain;
 use tokio::{net::TcpListener, sync::Semaphore};
 use warp::{filters::BoxedFilter, http::Method, reply::Response};
 
@@ -75,7 +76,7 @@ impl Server {
             gauge.inc();
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection ended");
+                    tracing::debug!(error = chain(&error), "a connection ended");
                 }
                 gauge.dec();
                 drop(permit);

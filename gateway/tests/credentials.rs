@@ -44,7 +44,7 @@ fn refused_password_ends_the_gateway_with_one_line_and_exit_code_64() {
         .env("MILLRACE_REDIS_URL", "redis://127.0.0.1:1")
         .env("MILLRACE_MONGO_URL", "mongodb://127.0.0.1:1")
         .env("MILLRACE_LISTEN", "127.0.0.1:0")
-        .env("MILLRACE_INNER", "127.0.0.1:0")
+        .env("MILLRACE_INTERNAL", "127.0.0.1:0")
         .env("MILLRACE_JWT_KEYS", &keys)
         .env("MILLRACE_SECRET_FILE", &secret)
         .env("RUST_LOG", "off")

@@ -147,7 +147,7 @@ pub fn any_address() -> Ipv4Addr {
 }
 
 fn from_address(address: Ipv4Addr) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder().local_address(IpAddr::V4(address)).timeout(REQUEST_MAX).build()
+    crate::http().local_address(IpAddr::V4(address)).timeout(REQUEST_MAX).build()
 }
 
 /// A request that is not sent yet.

@@ -37,7 +37,7 @@ pub struct Target {
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The request itself failed.
-    #[error("{step}: {source}")]
+    #[error("{step}")]
     Http {
         /// The step.
         step: String,
@@ -63,7 +63,7 @@ pub enum DemoError {
         what: String,
     },
     /// The admin's password can't be read.
-    #[error("read {path}: {source}")]
+    #[error("read {path}")]
     Password {
         /// The file.
         path: String,
@@ -87,7 +87,7 @@ impl Shopper {
             rand::random(),
             rand::random_range(1..255),
         );
-        let http = Client::builder()
+        let http = crate::http()
             .local_address(IpAddr::V4(from))
             .timeout(Duration::from_secs(15))
             .build()

@@ -25,6 +25,35 @@ macro_rules! tell {
     }};
 }
 
+/// The text of an error with its sources, for people. It is written like that of `schemas::chain`,
+/// which this crate can't use: a source that the text already ends with is left out.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for source in anyhow::Chain::new(error).skip(1).map(ToString::to_string) {
+        if !text.ends_with(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
+        }
+    }
+    text
+}
+
+/// The builder of an HTTP client. It installs the process's TLS provider, because reqwest is
+/// compiled without one.
+pub fn http() -> reqwest::ClientBuilder {
+    // A second call finds the provider of the first one.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder()
+}
+
+/// Sends a GET request to `url`.
+///
+/// # Errors
+/// If no response arrives.
+pub async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    http().build()?.get(url).send().await
+}
+
 pub mod client;
 pub mod cluster;
 pub mod demo;

@@ -243,7 +243,7 @@ fn prometheus_accepts_every_expression() {
 async fn every_expression_is_answered_and_every_process_is_scraped() {
     let url = std::env::var("MILLRACE_PROMETHEUS_URL")
         .expect("MILLRACE_PROMETHEUS_URL, as the stack sets it");
-    let http = reqwest::Client::new();
+    let http = integration::http().build().expect("a client");
     let ask = async |expr: &str| -> Value {
         let mut url = reqwest::Url::parse(&format!("{url}/api/v1/query")).expect("an address");
         url.query_pairs_mut().append_pair("query", expr);

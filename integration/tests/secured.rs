@@ -64,7 +64,7 @@ mod secured {
         let brokers = brokers(user);
         let read =
             scan::scan(&brokers, topic, 4, Isolation::Committed, &mut BTreeMap::new(), AT_MOST);
-        read.map(|records| records.len()).map_err(|error| error.to_string())
+        read.map(|records| records.len()).map_err(|error| schemas::chain(&error))
     }
 
     async fn write(brokers: &Brokers, topic: &str) -> Result<(), String> {
@@ -72,7 +72,7 @@ mod secured {
         let written = CommandWriter::new(brokers)
             .write(topic, "key", value, &Headers::default(), AT_MOST)
             .await;
-        written.map(drop).map_err(|error| error.to_string())
+        written.map(drop).map_err(|error| schemas::chain(&error))
     }
 
     fn assert_refused<T: std::fmt::Debug>(what: &str, result: Result<T, String>) {
@@ -140,7 +140,7 @@ mod secured {
             transactional_id: "user-0-0".to_owned(),
             delivery: session::Delivery::ExactlyOnce,
         };
-        let opened = settings.open().map(|_| ()).map_err(|error| error.to_string());
+        let opened = settings.open().map(|_| ()).map_err(|error| schemas::chain(&error));
         assert_refused("the user service's transactional id", opened);
     }
 

@@ -16,7 +16,8 @@ async fn register(registry: &str, subject: &str) -> Value {
     let (namespace, name) = subject.rsplit_once('.').expect("a full name");
     let schema =
         json!({ "type": "record", "name": name, "namespace": namespace, "fields": [] }).to_string();
-    let request = reqwest::Client::new().post(format!("{registry}/subjects/{subject}/versions"));
+    let http = integration::http().build().expect("a client");
+    let request = http.post(format!("{registry}/subjects/{subject}/versions"));
     let answer = request.json(&json!({ "schema": schema })).send().await.expect("an answer");
     answer.json().await.expect("an id")
 }
@@ -87,7 +88,7 @@ async fn mongo_killed_under_load_has_every_acknowledged_write() {
 async fn wait_for_readiness(url: &str, status: u16, text: &str) {
     let since = Instant::now();
     loop {
-        let answer = reqwest::get(url).await.expect("the service answers");
+        let answer = integration::get(url).await.expect("the service answers");
         let found = answer.status().as_u16();
         let body = answer.text().await.expect("a body");
         if found == status && body.contains(text) {

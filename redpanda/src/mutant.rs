@@ -2,7 +2,7 @@
 //! guarantee.
 //!
 //! They exist only in binaries that are built with the feature `mutants`, which no deployed build
-//! enables; there `MILLRACE_PLANT=no-dedupe` activates that mutant. In every other binary
+//! enables; there `MILLRACE_MUTANT=no-dedupe` activates that mutant. In every other binary
 //! [`is_active`] is the constant `false`.
 //!
 //! librdkafka itself has none of the bugs that readers can have, so [`ReadMutant`] changes what a
@@ -31,7 +31,7 @@ const MARKER: ([u8; 4], [u8; 6]) = ([0, 0, 0, 1], [0; 6]);
 #[cfg(feature = "mutants")]
 pub fn is_active(name: &str) -> bool {
     static ACTIVE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    ACTIVE.get_or_init(|| std::env::var("MILLRACE_PLANT").ok()).as_deref() == Some(name)
+    ACTIVE.get_or_init(|| std::env::var("MILLRACE_MUTANT").ok()).as_deref() == Some(name)
 }
 
 /// Whether the mutant `name` is active: never, in this build.

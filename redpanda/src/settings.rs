@@ -15,7 +15,7 @@ pub const USAGE: i32 = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     /// A file can't be read.
-    #[error("{variable}: can't read {path}: {source}", path = .path.display())]
+    #[error("{variable}: can't read {path}", path = .path.display())]
     File {
         /// The variable that names the file.
         variable: &'static str,

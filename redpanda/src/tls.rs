@@ -85,6 +85,13 @@ impl TlsSettings {
     }
 }
 
+/// Makes ring the TLS provider of this process. Clients that choose none for themselves use it, and
+/// no other one is compiled.
+pub fn install_provider() {
+    // A second call finds the provider of the first one.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 impl Tls {
     /// The file of the trusted authorities; `None` if the system's are trusted.
     pub fn ca_file(&self) -> Option<&Path> {

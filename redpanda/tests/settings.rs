@@ -112,5 +112,5 @@ async fn value_that_the_broker_refuses_is_a_permanent_error_with_its_reason() {
     let plan = provision.plan().await.expect("a plan");
     let error = provision.apply(&plan.steps[0]).await.expect_err("more than an integer holds");
     assert!(!error.is_retriable(), "{error}");
-    assert!(error.to_string().contains("max.message.bytes"), "{error}");
+    assert!(schemas::chain(&error).contains("max.message.bytes"), "{error}");
 }

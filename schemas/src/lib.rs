@@ -8,6 +8,7 @@
 //! - [`Codec`]: the wire format, with resolution of records that other versions wrote.
 //! - [`headers`]: the names of the headers beside a value.
 //! - [`json::parse`]: JSON, read strictly.
+//! - [`chain()`]: the text of an error with its sources, for logs, dead letters and terminals.
 //! - [`bounds`] and [`refusals`]: what a command may hold, and the codes of refused ones.
 //!
 //! The feature `tools` adds what judges schemas. The registry, `provision` and the program
@@ -29,6 +30,7 @@ pub mod avro;
 pub mod bounds;
 #[cfg(feature = "tools")]
 mod canonical;
+mod chain;
 mod codec;
 #[cfg(feature = "tools")]
 pub mod compatibility;
@@ -50,6 +52,7 @@ pub use serde as __serde;
 pub use all::{all, named};
 #[cfg(feature = "tools")]
 pub use canonical::{same, self_contained};
+pub use chain::chain;
 pub use codec::{Codec, Datum, Use, split};
 pub use error::{Cause, CodecError};
 pub use generated::*;

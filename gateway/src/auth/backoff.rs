@@ -4,6 +4,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use schemas::chain;
+
 use crate::{
     counters::{CounterError, Counters},
     metrics::Metrics,
@@ -74,7 +76,7 @@ impl Backoff {
 
     fn without_counters(&self, error: &CounterError) {
         self.metrics.counters_unavailable.inc();
-        tracing::warn!(%error, "wrong passwords could not be counted");
+        tracing::warn!(error = chain(error), "wrong passwords could not be counted");
     }
 }
 

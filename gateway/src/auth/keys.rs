@@ -34,7 +34,7 @@ pub struct SigningKeys {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The folder or a file in it can't be read.
-    #[error("can't read {path}: {source}")]
+    #[error("can't read {path}")]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// A file holds no Ed25519 key.
-    #[error("{path} is no Ed25519 private key in PKCS8 PEM: {source}")]
+    #[error("{path} is no Ed25519 private key in PKCS8 PEM")]
     Key {
         /// The file.
         path: PathBuf,

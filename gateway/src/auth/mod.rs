@@ -3,6 +3,7 @@
 //! or an outcome.
 
 mod backoff;
+mod eddsa;
 mod keys;
 mod password;
 mod refresh;

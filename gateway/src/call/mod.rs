@@ -6,6 +6,7 @@ mod response;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use schemas::chain;
 use serde::Serialize;
 use warp::{
     Reply,
@@ -119,7 +120,8 @@ impl Call {
                 "The access token's user has been deactivated.",
             )),
             Err(error) => {
-                tracing::warn!(%error, "the caller is assumed to be active: the store did not say");
+                let error = chain(&error);
+                tracing::warn!(error, "the caller is assumed to be active: the store did not say");
                 Ok(())
             }
         }

@@ -40,7 +40,7 @@ pub struct Count {
 #[derive(Debug, thiserror::Error)]
 pub enum CounterError {
     /// Redis refused the operation, or the connection failed.
-    #[error("counting in Redis: {0}")]
+    #[error("counting in Redis")]
     Redis(#[from] RedisError),
     /// Redis did not reply in time.
     #[error("counting in Redis: no reply within {} ms", DEADLINE.as_millis())]

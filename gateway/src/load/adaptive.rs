@@ -25,8 +25,11 @@ use tokio::time::Instant;
 
 /// The shortest time between two changes of the limit.
 const WINDOW: Duration = Duration::from_millis(200);
-/// The least number of samples between two changes, so that a few odd requests change nothing.
+/// The least number of samples that can lower the limit, so that a few odd requests can't.
 const SAMPLES_MIN: u32 = 10;
+/// The longest time between two changes. So few samples that they do not end a window before show
+/// no load: if they are quick the limit rises, and otherwise it stays.
+const WINDOW_MAX: Duration = Duration::from_secs(1);
 /// One slow sample of this many means that requests wait for each other.
 const SLOW_SHARE: u32 = 4;
 /// The largest step upwards.
@@ -83,13 +86,22 @@ impl Adaptive {
         window.slow += u32::from(latency > self.target / 2);
         window.found += found as f64;
         window.seconds += latency.as_secs_f64();
-        if window.samples < SAMPLES_MIN || now.duration_since(begun) < WINDOW {
+        let time = now.duration_since(begun);
+        let are_slow = window.slow * SLOW_SHARE >= window.samples;
+        if time >= WINDOW_MAX && window.samples < SAMPLES_MIN {
+            if are_slow {
+                self.window = Window::default();
+            } else {
+                self.rest(time);
+            }
             return;
         }
-        let Window { samples, slow, found, seconds, .. } = std::mem::take(window);
+        if window.samples < SAMPLES_MIN || time < WINDOW {
+            return;
+        }
+        let Window { samples, found, seconds, .. } = std::mem::take(window);
         let target = self.target.as_secs_f64();
-        let throughput = f64::from(samples) / now.duration_since(begun).as_secs_f64();
-        let are_slow = slow * SLOW_SHARE >= samples;
+        let throughput = f64::from(samples) / time.as_secs_f64();
         let will_be_slow = in_flight as f64 > throughput * target;
         let largest = self.limit * GROWTH;
         let limit = if !are_slow && !will_be_slow {
@@ -103,7 +115,8 @@ impl Adaptive {
         self.limit = limit.clamp(self.min, self.max);
     }
 
-    /// Raises the limit as good samples would have done, because nothing was in flight for a time.
+    /// Raises the limit as good samples would have done, because nothing, or only a few quick
+    /// requests, were in flight for a time.
     pub(super) fn rest(&mut self, time: Duration) {
         let windows = time.as_secs_f64() / WINDOW.as_secs_f64();
         self.limit = (self.limit * GROWTH.powf(windows)).min(self.max);
@@ -163,6 +176,21 @@ mod tests {
             limit.record(at, 10, 80, Duration::from_millis(200));
         }
         assert_eq!(limit.get(), 50);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_quick_samples_raise_the_limit_and_few_slow_ones_do_not_change_it() {
+        let mut limit = Adaptive::new(TARGET, 8, 100);
+        window(&mut limit, 0, 10, &[60_000; 10]);
+        let now = Instant::now();
+        let mut sample = |at: Duration, ms| {
+            limit.record(now + at, 1, 1, Duration::from_millis(ms));
+            limit.get()
+        };
+        assert_eq!(sample(Duration::from_secs(1), 2_000), 8);
+        assert_eq!(sample(Duration::from_secs(2), 2_000), 8);
+        assert_eq!(sample(Duration::from_secs(3), 100), 8, "begins a window");
+        assert_eq!(sample(Duration::from_secs(4), 100), 24, "five windows");
     }
 
     #[tokio::test(start_paused = true)]

@@ -90,7 +90,7 @@ impl Load {
             let (target, min, max) = match class {
                 Class::Commands => (target, 24, bounds.commands_max),
                 Class::Reads => (target / 2, 16, bounds.reads_max),
-                Class::LogIns => (target, 2, bounds.log_ins_max),
+                Class::LogIns => (target, 16, bounds.log_ins_max),
                 Class::Waits => (target, bounds.waits_max, bounds.waits_max),
             };
             Slots::new(class, Adaptive::new(target, min, max), metrics)

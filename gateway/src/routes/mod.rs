@@ -31,7 +31,7 @@ use crate::{
 };
 use route::Target;
 
-pub use operations::inner;
+pub use operations::internal;
 pub use route::Route;
 
 /// `route!(METHOD "/path" => handler)`; the handler of a path with a parameter gets it as its

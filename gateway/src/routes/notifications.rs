@@ -1,5 +1,6 @@
 //! The inbox: a user's own notifications.
 
+use schemas::chain;
 use schemas::notification::{Command, MarkRead};
 use serde_json::json;
 use uuid::Uuid;
@@ -25,7 +26,7 @@ pub(super) async fn list(call: Call) -> Answer {
     let page = reads.notifications(caller.user_id, cursor, limit).await?;
     // The inbox is useful without this number too.
     let unread = reads.unread(caller.user_id).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "unread notifications could not be counted");
+        tracing::warn!(error = chain(&error), "unread notifications could not be counted");
         None
     });
     let body = json!({ "items": page.items, "next": page.next, "unread": unread });

@@ -1,9 +1,10 @@
 //! Health and metrics, for operators and load balancers. The public routes say only whether the
-//! gateway is live and ready; the inner listener says also why not, and serves the metrics.
+//! gateway is live and ready; the internal listener says also why not, and serves the metrics.
 
 use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
+use schemas::chain;
 use serde_json::{Map, Value, json};
 use warp::{
     Filter, Reply,
@@ -34,8 +35,8 @@ pub(super) async fn ready(call: Call) -> Answer {
     Ok(uncached(&json!({ "status": "ready" })))
 }
 
-/// The routes of the inner listener.
-pub fn inner(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)> {
+/// The routes of the internal listener.
+pub fn internal(state: &Arc<State>, registry: Registry) -> BoxedFilter<(Response,)> {
     let metrics = path!("metrics").and(warp::get()).map(move || {
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default();
         let mut response = text.into_response();
@@ -58,7 +59,7 @@ async fn detailed_readiness(state: &State) -> Response {
     let parts: Map<_, _> = health
         .into_iter()
         .map(|(part, health)| {
-            let text = health.map_or_else(|cause| cause.to_string(), |()| "ok".to_owned());
+            let text = health.map_or_else(|cause| chain(&*cause), |()| "ok".to_owned());
             (part.to_owned(), Value::String(text))
         })
         .collect();

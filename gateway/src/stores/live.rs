@@ -11,6 +11,7 @@ use projections::{
     StoreError,
     redis::{Live, LiveBatch, LiveEntry, Positions},
 };
+use schemas::chain;
 use serde_json::json;
 
 use crate::{
@@ -50,7 +51,9 @@ pub(super) async fn items(
             let batch = loop {
                 match live.read(&positions, READ_TIMEOUT).await {
                     Ok(batch) => break batch,
-                    Err(error) => tracing::warn!(%error, "the live stream could not be read"),
+                    Err(error) => {
+                        tracing::warn!(error = chain(&error), "the live stream could not be read")
+                    }
                 }
                 tokio::time::sleep(RETRY_INTERVAL).await;
             };

@@ -15,7 +15,7 @@ use projections::{
     views,
 };
 use redpanda::{settings::SettingError, tls::Tls};
-use schemas::Outcome;
+use schemas::{Outcome, chain};
 use uuid::Uuid;
 
 use crate::{
@@ -78,7 +78,7 @@ impl Stores {
             match self.postgres.ping().await {
                 Ok(()) => return Ok(()),
                 Err(error @ StoreError::Credentials { .. }) => return Err(error),
-                Err(error) => tracing::warn!(%error, "waiting for PostgreSQL"),
+                Err(error) => tracing::warn!(error = chain(&error), "waiting for PostgreSQL"),
             }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
@@ -88,7 +88,7 @@ impl Stores {
     /// has to be asked.
     async fn hot(&self, sku: &str) -> Option<views::Product> {
         self.redis.product(sku).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "a hot product could not be read");
+            tracing::debug!(error = chain(&error), "a hot product could not be read");
             None
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::{Message as _, Outcome, Verdict};
+use schemas::{Message as _, Outcome, Verdict, chain};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -146,7 +146,8 @@ impl Submission {
             Ok(_) => Ok(()),
             Err(error) => {
                 call.state.metrics.counters_unavailable.inc();
-                tracing::warn!(%error, "a request passes without a claim of its Idempotency-Key");
+                let error = chain(&error);
+                tracing::warn!(error, "a request passes without a claim of its Idempotency-Key");
                 Ok(())
             }
         }

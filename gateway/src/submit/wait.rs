@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use schemas::{Outcome, Verdict};
+use schemas::{Outcome, Verdict, chain};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
@@ -68,7 +68,8 @@ pub(super) async fn for_new_outcome(
 /// The stored outcome; an error counts as none, because the store may answer the next time.
 async fn stored(reads: &dyn Reads, id: Uuid) -> Option<Outcome> {
     reads.outcome(id).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, command.id = %id, "an outcome could not be read");
+        let error = chain(&error);
+        tracing::warn!(error, command.id = %id, "an outcome could not be read");
         None
     })
 }

@@ -1,6 +1,7 @@
 //! Writes a command to the log, and counts and logs the result.
 
 use schemas::Message as _;
+use schemas::chain;
 use tokio::time::Instant;
 
 use crate::{
@@ -23,7 +24,7 @@ pub(super) async fn write(state: &State, record: CommandRecord) -> Result<(), Un
     state.metrics.commands.with_label_values(&[command_type, result]).inc();
     if let Err(error) = &written {
         tracing::error!(
-            %error,
+            error = chain(error),
             command.id = %id,
             command.type = command_type,
             "the log did not confirm a command"

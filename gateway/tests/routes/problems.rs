@@ -119,18 +119,18 @@ async fn public_readiness_names_no_cause() {
 }
 
 #[tokio::test]
-async fn inner_listener_serves_causes_and_metrics() {
+async fn internal_listener_serves_causes_and_metrics() {
     let gateway = gateway();
     let registry = prometheus::Registry::new();
     let metrics = gateway::metrics::Metrics::new(&registry).unwrap();
     metrics.rate_limited.inc();
-    let inner = gateway::routes::inner(&gateway.state, registry);
+    let internal = gateway::routes::internal(&gateway.state, registry);
     gateway.world.inner().stores_down = true;
 
-    let ready = request("GET", "/readyz").reply(&inner).await;
+    let ready = request("GET", "/readyz").reply(&internal).await;
     assert_eq!(ready.status(), 503);
     assert_eq!(json(&ready)["parts"], json!({ "broker": "ok", "postgres": "down at 10.0.0.7" }));
-    let metrics = request("GET", "/metrics").reply(&inner).await;
+    let metrics = request("GET", "/metrics").reply(&internal).await;
     assert!(
         String::from_utf8_lossy(metrics.body()).contains("millrace_gateway_rate_limited_total 1")
     );
@@ -138,7 +138,7 @@ async fn inner_listener_serves_causes_and_metrics() {
     for (path, status, code) in
         [("/metrics", 405, "method_not_allowed"), ("/nowhere", 404, "not_found")]
     {
-        let response = request("POST", path).reply(&inner).await;
+        let response = request("POST", path).reply(&internal).await;
         assert_problem(&response, status, code);
         assert_eq!(header(&response, "allow"), if status == 405 { "GET" } else { "" });
     }

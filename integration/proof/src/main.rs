@@ -13,7 +13,7 @@ use proof::{
     suite::{Options, Suite},
 };
 
-/// The mutants (planted bugs), each with the fault that must reveal it.
+/// The mutants, each with the fault that must reveal it.
 const CONTROLS: [(&str, &str); 10] = [
     ("offsets-early", "before-commit"),
     ("offsets-twice", "abort"),
@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
         }
     };
-    drop(rustls::crypto::ring::default_provider().install_default());
+    redpanda::tls::install_provider();
     if arguments.list {
         for fault in ALL {
             let short = if fault.short { ", short" } else { "" };
@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(code) => code,
         Err(error) => {
-            integration::tell!("error: {error:#}");
+            integration::tell!("error: {}", schemas::chain(&*error));
             ExitCode::from(2)
         }
     }
@@ -96,7 +96,7 @@ async fn main() -> ExitCode {
 
 /// The number of brokers of the stack.
 fn brokers() -> usize {
-    std::env::var("MILLRACE_BROKERS_INNER").map_or(1, |brokers| brokers.split(',').count())
+    std::env::var("MILLRACE_BROKERS_INTERNAL").map_or(1, |brokers| brokers.split(',').count())
 }
 
 /// Chooses the faults that the arguments ask for, on a stack with this number of brokers.
@@ -160,11 +160,24 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    use integration::stack::ControlError;
+
     use super::*;
 
     fn chosen(words: &[&str], brokers: usize) -> anyhow::Result<Vec<&'static Fault>> {
         let words = std::iter::once("faults").chain(words.iter().copied());
         choose(&Arguments::try_parse_from(words).expect("arguments"), None, brokers)
+    }
+
+    #[test]
+    fn error_of_the_suite_names_each_cause_once() {
+        let source = std::io::ErrorKind::NotFound.into();
+        let silent = ControlError::Silent { path: "control".to_owned(), source };
+        let error = anyhow::Error::from(silent).context("killing order-0");
+        assert_eq!(
+            schemas::chain(&*error),
+            "killing order-0: no stack answers at control (does one run?): entity not found"
+        );
     }
 
     #[test]

@@ -127,7 +127,8 @@ fn ages(metrics: &str) -> Vec<(String, Duration)> {
 
 /// Whether the status is a success, and the body.
 async fn get(url: &str) -> Option<(bool, String)> {
-    let answer = reqwest::Client::new().get(url).timeout(ANSWER_MAX).send().await.ok()?;
+    let answer =
+        integration::http().build().ok()?.get(url).timeout(ANSWER_MAX).send().await.ok()?;
     Some((answer.status().is_success(), answer.text().await.ok()?))
 }
 

@@ -95,7 +95,7 @@ impl World {
             let proxy = Proxy::start(&pairs, Protocol::Kafka).await?;
             proxies.push(Proxied { server: "broker", proxy, through: ("MILLRACE_BROKERS", at) });
         }
-        let cluster = std::env::var("MILLRACE_BROKERS_INNER").ok().map(|at| Cluster::at(&at));
+        let cluster = std::env::var("MILLRACE_BROKERS_INTERNAL").ok().map(|at| Cluster::at(&at));
         if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.brokers() > 1) {
             let in_sync_min = cluster.setting("order.events", "min.insync.replicas").await?;
             if in_sync_min != "2" {
@@ -147,7 +147,8 @@ impl World {
     /// service does not answer.
     pub async fn metric(&self, service: &str, name: &str, labels: &[&str]) -> Option<f64> {
         let url = format!("{}/metrics", std::env::var(internal_variable(service)).ok()?);
-        let asking = reqwest::Client::new().get(url).timeout(Duration::from_secs(2)).send();
+        let http = integration::http().build().ok()?;
+        let asking = http.get(url).timeout(Duration::from_secs(2)).send();
         let text = asking.await.ok()?.text().await.ok()?;
         let series = text.lines().filter(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
@@ -166,7 +167,7 @@ impl World {
     /// Starts a part and does not wait: it may die before it is ready.
     pub async fn spawn(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut extra = extra.to_vec();
-        extra.extend(self.mutant.map(|mutant| ("MILLRACE_PLANT", mutant)));
+        extra.extend(self.mutant.map(|mutant| ("MILLRACE_MUTANT", mutant)));
         self.control.start_with(name, &extra).await?;
         Ok(())
     }

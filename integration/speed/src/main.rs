@@ -65,8 +65,24 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            integration::tell!("error: {error:#}");
+            integration::tell!("error: {}", schemas::chain(&*error));
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redpanda::log::LogError;
+
+    #[test]
+    fn error_of_a_benchmark_names_each_cause_once() {
+        let doing = "reading work.events".to_owned();
+        let error = LogError::Fatal { doing, cause: "the broker is away".into() };
+        let error = anyhow::Error::from(error).context("measuring");
+        assert_eq!(
+            schemas::chain(&*error),
+            "measuring: reading work.events (the session must be rebuilt): the broker is away"
+        );
     }
 }

@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     match tokio::try_join!(gate.serve(&options.listeners), relay::serve(&options.relays)) {
         Ok(((), ())) => ExitCode::SUCCESS,
         Err(error) => {
-            integration::tell!("error: {error:#}");
+            integration::tell!("error: {}", integration::chain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
         Command::Ctl { data, request } => flow::ctl(&data, &request).await,
     };
     done.unwrap_or_else(|error| {
-        integration::tell!("error: {error}");
+        integration::tell!("error: {}", integration::chain(&error));
         ExitCode::FAILURE
     })
 }

@@ -92,7 +92,7 @@ impl Gate {
                 if let Err(error) = connection::serve(gate, client, kafka).await
                     && !error.is::<std::io::Error>()
                 {
-                    tell!("gate: {address} to {upstream}: {error:#}");
+                    tell!("gate: {address} to {upstream}: {}", crate::chain(&*error));
                 }
             });
         }

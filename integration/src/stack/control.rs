@@ -18,6 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::compose::Compose;
 use super::status::{ControlError, PartStatus};
 use super::{StackError, Supervisor};
+use crate::chain;
 
 /// The variable that names the socket to a test.
 pub const VARIABLE: &str = "MILLRACE_STACK_CONTROL";
@@ -54,7 +55,7 @@ async fn converse(stream: UnixStream, supervisor: Arc<Supervisor>) {
     while let Ok(Some(line)) = lines.next_line().await {
         let answer = match execute(&line, &supervisor).await {
             Ok(answer) => answer,
-            Err(error) => Answer { error: Some(error.to_string()), ..Answer::default() },
+            Err(error) => Answer { error: Some(chain(&error)), ..Answer::default() },
         };
         let mut text = serde_json::to_string(&answer).unwrap_or_default();
         text.push('\n');

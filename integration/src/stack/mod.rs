@@ -37,7 +37,7 @@ pub use supervisor::{RestartPolicy, Supervisor};
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// A file or folder could not be read or written.
-    #[error("{doing} {path}: {source}")]
+    #[error("{doing} {path}")]
     File {
         /// What was tried.
         doing: &'static str,
@@ -104,5 +104,18 @@ impl StackError {
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.display().to_string();
         move |source| Self::File { doing, path, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn error_of_the_stack_names_each_cause_once() {
+        let error = StackError::file("read", Path::new("keys"))(io::ErrorKind::NotFound.into());
+        assert_eq!(crate::chain(&error), "read keys: entity not found");
     }
 }

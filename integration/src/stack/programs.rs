@@ -143,7 +143,7 @@ pub fn first_services() -> Vec<String> {
 
 /// The variable by which `stack run` tells its command the internal listener of `instance`.
 pub fn internal_variable(instance: &str) -> String {
-    format!("MILLRACE_INNER_{}", instance.to_uppercase().replace('-', "_"))
+    format!("MILLRACE_INTERNAL_{}", instance.to_uppercase().replace('-', "_"))
 }
 
 #[cfg(test)]
@@ -167,6 +167,6 @@ mod tests {
     fn second_instance_of_a_service_waits_to_be_asked_for() {
         let started: Vec<_> = PROGRAMS.iter().flat_map(Program::started).collect();
         assert_eq!(started, ["user-0", "order-0", "notification-0", "gateway-0", "gateway-1"]);
-        assert_eq!(internal_variable("order-1"), "MILLRACE_INNER_ORDER_1");
+        assert_eq!(internal_variable("order-1"), "MILLRACE_INTERNAL_ORDER_1");
     }
 }

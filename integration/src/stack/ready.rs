@@ -28,7 +28,7 @@ pub(super) async fn ask(ready: &Ready, user: Option<&User>) -> bool {
 }
 
 async fn http(url: &str) -> bool {
-    reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success())
+    crate::get(url).await.is_ok_and(|answer| answer.status().is_success())
 }
 
 async fn redis(address: &str) -> std::io::Result<bool> {

@@ -163,12 +163,12 @@ impl Secured {
     }
 
     /// The settings of a secured broker that listens for clients at `address` and for itself at
-    /// `inner`. They follow those of the unsecured broker, and the last value of a key counts. The
-    /// inner listener asks for no password, and every client there may do everything.
+    /// `internal`. They follow those of the unsecured broker, and the last value of a key counts.
+    /// The internal listener asks for no password, and every client there may do everything.
     pub fn broker_properties(
         &self,
         address: &str,
-        inner: &str,
+        internal: &str,
         controller: &str,
     ) -> Result<String, StackError> {
         let module = "org.apache.kafka.common.security";
@@ -179,9 +179,9 @@ impl Secured {
         Ok(format!(
             "
 # --secured
-listeners=SECURED://{address},INNER://{inner},CONTROLLER://{controller}
-advertised.listeners=SECURED://{address},INNER://{inner}
-listener.security.protocol.map=SECURED:SASL_SSL,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=SECURED://{address},INTERNAL://{internal},CONTROLLER://{controller}
+advertised.listeners=SECURED://{address},INTERNAL://{internal}
+listener.security.protocol.map=SECURED:SASL_SSL,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
 listener.name.secured.sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN
 listener.name.secured.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;
 listener.name.secured.scram-sha-256.sasl.jaas.config={module}.scram.ScramLoginModule required;

@@ -29,7 +29,7 @@ pub enum ControlError {
     )]
     NoStack,
     /// The stack does not answer.
-    #[error("no stack answers at {path}: {source}; is it running?")]
+    #[error("no stack answers at {path} (does one run?)")]
     Silent {
         /// The socket.
         path: String,

@@ -7,6 +7,10 @@ use reqwest::{Client, Method, StatusCode};
 
 use crate::support::{Manner, balancer, closed_port, gateway};
 
+fn http() -> Client {
+    integration::http().build().expect("a client")
+}
+
 #[tokio::test]
 #[ignore = "needs nginx: integration/test runs it"]
 async fn a_command_that_may_have_been_taken_is_never_sent_again() {
@@ -15,7 +19,7 @@ async fn a_command_that_may_have_been_taken_is_never_sent_again() {
         let balancer = balancer(&lost.address, &well.address).await;
         let mut failures = 0;
         for _ in 0..6 {
-            let answer = Client::new()
+            let answer = http()
                 .request(method.clone(), format!("{}/v1/orders", balancer.url))
                 .body("{}")
                 .send();
@@ -47,7 +51,7 @@ async fn a_read_is_tried_at_the_other_gateway() {
     let balancer = balancer(&lost.address, &well.address).await;
     for _ in 0..6 {
         let answer =
-            reqwest::get(format!("{}/v1/products", balancer.url)).await.expect("an answer");
+            integration::get(format!("{}/v1/products", balancer.url)).await.expect("an answer");
         assert_eq!(StatusCode::OK, answer.status());
     }
     assert!(lost.requests.load(Ordering::SeqCst) > 0, "the test met the gateway that hangs up");
@@ -59,8 +63,7 @@ async fn a_command_goes_to_the_other_gateway_when_one_can_not_be_reached() {
     let well = gateway(Manner::Echo).await;
     let balancer = balancer(&closed_port(), &well.address).await;
     for _ in 0..6 {
-        let answer =
-            Client::new().post(format!("{}/v1/orders", balancer.url)).body("{}").send().await;
+        let answer = http().post(format!("{}/v1/orders", balancer.url)).body("{}").send().await;
         assert_eq!(StatusCode::OK, answer.expect("an answer").status());
     }
 }
@@ -70,7 +73,7 @@ async fn a_command_goes_to_the_other_gateway_when_one_can_not_be_reached() {
 async fn the_clients_address_comes_from_the_socket() {
     let well = gateway(Manner::Echo).await;
     let balancer = balancer(&well.address, &well.address).await;
-    let request = Client::new()
+    let request = http()
         .get(&balancer.url)
         .header("X-Forwarded-For", "8.8.8.8")
         .header("Forwarded", "for=8.8.8.8");
@@ -84,7 +87,7 @@ async fn the_clients_address_comes_from_the_socket() {
 async fn a_stream_is_passed_on_as_it_comes() {
     let streaming = gateway(Manner::Stream).await;
     let balancer = balancer(&streaming.address, &streaming.address).await;
-    let mut answer = reqwest::get(format!("{}/v1/stream", balancer.url)).await.expect("a head");
+    let mut answer = integration::get(format!("{}/v1/stream", balancer.url)).await.expect("a head");
     let first =
         tokio::time::timeout(Duration::from_secs(5), answer.chunk()).await.expect("no buffering");
     assert_eq!(Some(&b"data: first\n\n"[..]), first.expect("a chunk").as_deref());

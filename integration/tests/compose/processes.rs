@@ -199,7 +199,7 @@ fn rust_sources(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn prometheus_scrapes_each_process_at_its_inner_port_under_the_native_stacks_names() {
+fn prometheus_scrapes_each_process_at_its_internal_port_under_the_native_stacks_names() {
     let compose = compose();
     let groups: Vec<Value> =
         serde_json::from_str(&read("grafana/prometheus/targets/compose.json")).expect("JSON");
@@ -208,14 +208,16 @@ fn prometheus_scrapes_each_process_at_its_inner_port_under_the_native_stacks_nam
         let target = group["targets"][0].as_str().expect("a target");
         let (host, port) = target.split_once(':').expect("host and port");
         let service = &services(&compose)[host];
-        if let Some(Some(inner)) = environment(service).get("MILLRACE_INNER") {
-            assert_eq!(inner, &format!("0.0.0.0:{port}"), "{host}");
+        if let Some(Some(internal)) = environment(service).get("MILLRACE_INTERNAL") {
+            assert_eq!(internal, &format!("0.0.0.0:{port}"), "{host}");
             scraped.insert(group["labels"]["instance"].as_str().expect("an instance").to_owned());
         }
     }
     let native: BTreeSet<_> = native()
         .into_iter()
-        .filter(|part| part.autostart && part.env.iter().any(|(name, _)| name == "MILLRACE_INNER"))
+        .filter(|part| {
+            part.autostart && part.env.iter().any(|(name, _)| name == "MILLRACE_INTERNAL")
+        })
         .map(|part| part.name)
         .collect();
     assert_eq!(scraped, native);

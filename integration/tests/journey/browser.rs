@@ -137,9 +137,9 @@ async fn order(user: &User, sku: &str) -> String {
 async fn streams() -> Result<f64, String> {
     let mut sum = 0.0;
     for instance in ["0", "1"] {
-        let url = format!("{}/metrics", variable(&format!("MILLRACE_INNER_GATEWAY_{instance}")));
-        let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
-        let text = answer.text().await.map_err(|error| error.to_string())?;
+        let url = format!("{}/metrics", variable(&format!("MILLRACE_INTERNAL_GATEWAY_{instance}")));
+        let answer = integration::get(url).await.map_err(|error| integration::chain(&error))?;
+        let text = answer.text().await.map_err(|error| integration::chain(&error))?;
         let line =
             text.lines().find_map(|line| line.strip_prefix("millrace_gateway_stream_clients "));
         sum += line.and_then(|value| value.parse::<f64>().ok()).ok_or("no number of streams")?;

@@ -113,7 +113,8 @@ pub(crate) async fn codec() -> Codec {
 /// The latest id of every subject.
 pub(crate) async fn ids_in(registry: &str) -> BTreeMap<String, u32> {
     let get = async |path: String| -> serde_json::Value {
-        let answer = reqwest::get(format!("{registry}{path}")).await.expect("the registry answers");
+        let answer =
+            integration::get(format!("{registry}{path}")).await.expect("the registry answers");
         answer.json().await.unwrap_or_default()
     };
     let subjects = get("/subjects".to_owned()).await;

@@ -90,7 +90,8 @@ async fn a_command_without_headers_works_or_is_refused() {
     // Then one is confirmed for its user
     let path = format!("/v1/orders/{order_id}");
     eventually("confirmed", SEEN_MAX, async || {
-        let order = ada.client.get(&path).send().await.map_err(|error| error.to_string())?;
+        let order =
+            ada.client.get(&path).send().await.map_err(|error| integration::chain(&error))?;
         must(order.expect_code(200)?.text("status") == Some("confirmed"), &order.body)
     })
     .await;

@@ -69,7 +69,7 @@ impl System {
                 .log_in(&email, &password)
                 .send()
                 .await
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| integration::chain(&error))?;
             let token =
                 session.expect_code(200)?.text("access_token").ok_or("no token")?.to_owned();
             Ok(visitor.with_token(token))

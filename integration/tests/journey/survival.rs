@@ -175,8 +175,8 @@ async fn second_instance_shares_the_work_and_takes_it_over() {
 
     // When orders arrive, then both instances decide some
     let worked = async |instance: &str| {
-        let url = format!("{}/metrics", variable(&format!("MILLRACE_INNER_ORDER_{instance}")));
-        let text = reqwest::get(url).await.expect("metrics").text().await.expect("text");
+        let url = format!("{}/metrics", variable(&format!("MILLRACE_INTERNAL_ORDER_{instance}")));
+        let text = integration::get(url).await.expect("metrics").text().await.expect("text");
         let committed = text
             .lines()
             .filter(|line| line.starts_with("millrace_engine_transactions_committed_total"));

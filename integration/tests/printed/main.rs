@@ -167,7 +167,8 @@ fn sales() -> BTreeMap<String, Vec<(String, i32, i64)>> {
 fn walkthrough_is_as_printed_and_orders_continue() {
     are_built(&["schemas", "examples/sales", "examples/takings", "examples/orders"]);
     let scratch = tempfile::tempdir().expect("a folder");
-    let mut session = Session::new(&root(), scratch.path(), &[("MILLRACE_INNER", &free_address())]);
+    let mut session =
+        Session::new(&root(), scratch.path(), &[("MILLRACE_INTERNAL", &free_address())]);
     let (mut document, steps) = Document::read(root().join("schemas/EVOLUTION.md"));
     let (dead, running) = (dead_letters(), processes());
 

@@ -143,8 +143,14 @@ impl Project {
 pub(crate) fn ask(method: reqwest::Method, path: &str, body: &Value) {
     wait_for(async {
         let url = format!("{}{path}", setting("MILLRACE_REGISTRY_URL"));
-        let answer =
-            reqwest::Client::new().request(method, url).json(body).send().await.expect("an answer");
+        let answer = integration::http()
+            .build()
+            .expect("a client")
+            .request(method, url)
+            .json(body)
+            .send()
+            .await
+            .expect("an answer");
         assert!(
             answer.status().is_success(),
             "{path}: {}",

@@ -5,6 +5,8 @@
 
 mod contents;
 mod crates;
+mod deployed;
+mod errors;
 mod workspace;
 
 use crate::workspace::root;

@@ -17,7 +17,7 @@ use redpanda::{
     log::{Headers, Record},
     memory::MemoryLog,
 };
-use schemas::{Codec, Message, Outcome, headers};
+use schemas::{Codec, Message, Outcome, chain, headers};
 use uuid::Uuid;
 
 use crate::{
@@ -176,7 +176,7 @@ impl Driver {
             for worker in 0..self.workers.len() {
                 worked |= self
                     .step(worker)
-                    .unwrap_or_else(|error| panic!("worker {worker} ended: {error}"));
+                    .unwrap_or_else(|error| panic!("worker {worker} ended: {}", chain(&error)));
             }
             quiet = if worked { 0 } else { quiet + 1 };
             if quiet == 3 {

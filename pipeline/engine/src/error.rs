@@ -1,7 +1,8 @@
-//! Why the engine can't process an input or write a record. The texts go to outcomes, dead letters
-//! and parked records, so they say what is wrong with the input. No error here ends a session.
+//! Why the engine can't process an input or write a record. The texts, with those of their sources,
+//! go to outcomes, dead letters and parked records, so they say what is wrong with the input. No
+//! error here ends a session.
 
-use schemas::CodecError;
+use schemas::{CodecError, chain};
 
 use crate::{
     bounds::{HEADER_BYTES_MAX, KEY_BYTES_MAX},
@@ -50,7 +51,7 @@ pub(crate) enum InputError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The input has failed, and its key is wrong too.
-    #[error("{error}; {key}")]
+    #[error("{}; {}", chain(.error), chain(.key))]
     WithKey { error: Box<InputError>, key: KeyError },
     #[error("its header {name} has {bytes} bytes, more than {max}", max = HEADER_BYTES_MAX)]
     HeaderTooLong { name: &'static str, bytes: usize },
@@ -82,16 +83,16 @@ pub(crate) enum InputError {
     UnknownContext(String),
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("what it changes can't be encoded: {0}")]
+    #[error("what it changes can't be encoded")]
     ChangesNotEncoded(#[source] CodecError),
-    #[error("what it changes is too large: {0}")]
+    #[error("what it changes is too large")]
     ChangesTooLarge(#[source] RowTooLarge),
     #[error("an input has caused more follow-ups in a row than {max}", max = CHAIN_MAX)]
     ChainTooLong,
     #[error("waits behind an earlier record of its key")]
     BehindParked,
     /// The record fails, and there is no room to park it.
-    #[error("{park}; {error}")]
+    #[error("{}; {}", chain(.park), chain(.error))]
     NotParked { park: ParkError, error: Box<InputError> },
     #[error("dropped by the command that re-drove its key")]
     DroppedByRedrive,
@@ -129,7 +130,7 @@ pub(crate) enum WriteError {
 
 /// A record of the changelog that is larger than the changelog takes.
 #[derive(Debug, thiserror::Error)]
-#[error("{key}: {source}")]
+#[error("{key}")]
 pub(crate) struct RowTooLarge {
     /// The beginning of the record's key.
     pub(crate) key: String,
@@ -143,8 +144,33 @@ pub(crate) enum ParkError {
     QueueFull,
     #[error("the parked records of all keys are as many as a task may have")]
     TaskFull,
-    #[error("it can't be parked: {0}")]
+    #[error("it can't be parked")]
     Codec(#[from] CodecError),
-    #[error("it is too large to be parked: {0}")]
+    #[error("it is too large to be parked")]
     TooLarge(#[from] RowTooLarge),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_letter_of_a_record_that_is_too_large_to_be_parked_names_each_cause_once() {
+        let large = |bytes| WriteError::RecordTooLarge {
+            topic: "order.state".to_owned(),
+            bytes,
+            bytes_max: 100,
+        };
+        let row = |bytes| RowTooLarge { key: "order/7".to_owned(), source: large(bytes) };
+        let error = InputError::NotParked {
+            park: ParkError::TooLarge(row(300)),
+            error: Box::new(InputError::ChangesTooLarge(row(200))),
+        };
+        assert_eq!(
+            chain(&error),
+            "it is too large to be parked: order/7: a record of 300 bytes for order.state, which \
+             takes 100 at most; what it changes is too large: order/7: a record of 200 bytes for \
+             order.state, which takes 100 at most"
+        );
+    }
 }

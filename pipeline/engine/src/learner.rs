@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use schemas::Codec;
+use schemas::{Codec, chain};
 
 /// The error of a [`SchemaSource`].
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -153,19 +153,20 @@ fn answer_of(
             Ok(Some(schema)) => {
                 let learnt = codec.learn(id, &schema);
                 if let Err(error) = &learnt {
-                    tracing::error!(schema.id = id, %error, "a registered schema can't be used");
+                    let error = chain(error);
+                    tracing::error!(schema.id = id, error, "a registered schema can't be used");
                 }
                 return Some(learnt.is_ok());
             }
             Ok(None) => return Some(false),
             Err(error) => {
+                let error = chain(&*error);
                 tracing::warn!(
                     schema.id = id,
-                    error = error.to_string(),
+                    error,
                     "the registry can't be reached; the request is retried"
                 );
-                *noted.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(error.to_string());
+                *noted.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 std::thread::sleep(wait);
                 wait = (wait * 2).min(RETRY_WAIT_MAX);
             }

@@ -96,7 +96,9 @@ impl Topology {
     }
 
     /// Writes events without headers and states without versions. Such an event has no id and stays
-    /// at version 0, so no projection can hold a position on it, and follow-ups have no trace.
+    /// at version 0, so no projection can hold a position on it, and follow-ups have no trace. Only
+    /// builds of the benchmarks have this.
+    #[cfg(feature = "benchmarks")]
     #[must_use]
     pub fn plain_events(mut self) -> Self {
         self.plain = true;

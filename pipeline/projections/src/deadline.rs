@@ -16,7 +16,6 @@ pub(crate) async fn within<T>(
     doing: &'static str,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let late =
-        |_| StoreError::failed_because(doing, format!("no answer within {} s", at_most.as_secs()));
+    let late = |_| StoreError::failed(doing, format!("no answer within {} s", at_most.as_secs()));
     tokio::time::timeout(at_most, work).await.map_err(late)?
 }

@@ -70,22 +70,21 @@ pub(crate) fn undecodable(record: &Record, error: CodecError) -> StoreError {
         CodecError::Unexpected { found, .. } => schemas::named(found).is_some(),
         _ => false,
     };
-    let (record, why, source) = (name_of(record), error.to_string(), Some(Cause::from(error)));
+    let (record, cause) = (name_of(record), Cause::from(error));
     match is_unfit {
-        true => StoreError::Unfit { record, why, source },
-        false => StoreError::Record { record, why, source },
+        true => StoreError::Unfit { record, cause },
+        false => StoreError::Record { record, cause },
     }
 }
 
 /// The error of a record that a newer version of the program may read.
-pub(crate) fn unreadable(record: &Record, error: impl Into<Cause>) -> StoreError {
-    let error = error.into();
-    StoreError::Record { record: name_of(record), why: error.to_string(), source: Some(error) }
+pub(crate) fn unreadable(record: &Record, cause: impl Into<Cause>) -> StoreError {
+    StoreError::Record { record: name_of(record), cause: cause.into() }
 }
 
 /// The error of a record that no version of the program can project.
-pub(crate) fn unfit(record: &Record, why: impl Into<String>) -> StoreError {
-    StoreError::Unfit { record: name_of(record), why: why.into(), source: None }
+pub(crate) fn unfit(record: &Record, cause: impl Into<Cause>) -> StoreError {
+    StoreError::Unfit { record: name_of(record), cause: cause.into() }
 }
 
 fn name_of(record: &Record) -> String {
@@ -108,8 +107,7 @@ pub(crate) fn follows(what: &str, key: &str, held: i64, came: i64) -> Result<boo
 pub(crate) fn not_first<M: Message>(what: &str, event: &Event<'_, M>) -> StoreError {
     StoreError::Record {
         record: format!("{what} {}@{}", event.key, event.version),
-        why: format!("{} can't come first", event.message.name()),
-        source: None,
+        cause: format!("{} can't come first", event.message.name()).into(),
     }
 }
 

@@ -5,6 +5,7 @@ use redpanda::{
     brokers::BrokerSettings, registry::RegistrySettings, settings::SettingError, tls::Tls,
     tls::TlsSettings,
 };
+use schemas::chain;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{StoreError, mongo::Mongo, postgres::Postgres, redis::Redis};
@@ -102,7 +103,7 @@ impl StoreSettings {
 }
 
 fn naming(variable: &'static str) -> impl Fn(StoreError) -> SettingError {
-    move |error| SettingError::Wrong { variable, why: error.to_string() }
+    move |error| SettingError::Wrong { variable, why: chain(&error) }
 }
 
 /// The clients of all stores. Clones share their connections.

@@ -112,17 +112,15 @@ impl Projection for Store {
             for record in batch.records {
                 let value = record.value.as_ref().expect("a value");
                 let name = format!("{}@{}", batch.partition, record.offset);
-                let event = notification::Event::decode(codec, value).map_err(|error| {
-                    StoreError::Unfit { record: name, why: error.to_string(), source: None }
-                })?;
+                let event = notification::Event::decode(codec, value)
+                    .map_err(|error| StoreError::Unfit { record: name, cause: error.into() })?;
                 let notification::Event::NotificationRead(read) = event else {
                     panic!("another event")
                 };
                 if Some(read.notification_id) == self.refuses {
                     return Err(StoreError::Unstorable {
                         doing: "writing a row",
-                        why: "ERROR: value too long (22001)".to_owned(),
-                        source: None,
+                        cause: "ERROR: value too long (22001)".into(),
                     });
                 }
             }

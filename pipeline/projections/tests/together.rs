@@ -68,7 +68,7 @@ impl Store {
         };
         if batches.iter().flat_map(values).any(|value| Some(value) == self.refuses) {
             let (doing, why) = ("writing a row", "ERROR: value too long (22001)".to_owned());
-            return Err(StoreError::Unstorable { doing, why, source: None });
+            return Err(StoreError::Unstorable { doing, cause: why.into() });
         }
         for batch in batches {
             let partition = batch.partition.partition;

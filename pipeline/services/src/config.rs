@@ -67,8 +67,8 @@ pub struct Config {
     )]
     pub retention_days: u64,
     /// Address of /metrics, /livez and /readyz; not for the outside.
-    #[arg(long, env = "MILLRACE_INNER", default_value = "127.0.0.1:9100")]
-    pub inner: SocketAddr,
+    #[arg(long, env = "MILLRACE_INTERNAL", default_value = "127.0.0.1:9100")]
+    pub internal: SocketAddr,
     /// The mail server, `smtp://` or `smtps://` (TLS); without it no mail is sent. Only the
     /// notification service uses it.
     #[arg(long, env = "MILLRACE_SMTP_URL", hide_env_values = true)]

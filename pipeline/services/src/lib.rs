@@ -1,18 +1,18 @@
-//! The services: each is a processor on the engine, its projections, and an inner listener.
+//! The services: each is a processor on the engine, its projections, and an internal listener.
 //!
 //! - [`topology`]: one file for each service, and the table of all
 //! - [`service`]: what a service is made of
 //! - [`config`]: the settings of a service
 //! - `run`: starts and ends a service
 //! - `threads`: workers and projectors, none of which may end by itself
-//! - [`inner`]: metrics and health
+//! - [`internal`]: metrics and health
 //! - [`mail`]: sends mail, for the notification service alone
 //!
 //! **A service serves nobody from outside: it reads topics, writes topics, and fills read models.**
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod inner;
+pub mod internal;
 pub mod mail;
 mod run;
 pub mod service;

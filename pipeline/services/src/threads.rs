@@ -17,6 +17,7 @@ use prometheus::{
     core::{Collector, Desc},
     proto::MetricFamily,
 };
+use schemas::chain;
 
 /// The polling interval of [`Threads::any_ended`].
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -138,7 +139,7 @@ impl Threads {
                 Err(anyhow!("thread {name} panicked: {}", panic_message(&*panic)))
             });
             if let Err(error) = ended {
-                tracing::error!(thread = name, error = format!("{error:#}"), "a thread has failed");
+                tracing::error!(thread = name, error = chain(&*error), "a thread has failed");
                 result = result.and(Err(error));
             }
         }

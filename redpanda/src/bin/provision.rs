@@ -6,17 +6,18 @@
 //! wrong settings.
 #![forbid(unsafe_code)]
 
-use std::{fmt::Display, io::Write as _, process::ExitCode, time::Duration};
+use std::{fmt::Display, io::Write as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use redpanda::{
     acls::Acls,
     brokers::{BrokerSettings, Brokers},
-    provision::{Provision, retry::RetryPolicy},
+    provision::{Provision, ProvisionSettings},
     registry::{Registry, RegistrySettings},
     settings,
-    tls::TlsSettings,
+    tls::{self, TlsSettings},
 };
+use schemas::chain;
 
 /// The exit code for wrong settings, EX_USAGE.
 const USAGE: u8 = 64;
@@ -31,19 +32,8 @@ struct Config {
     registry: RegistrySettings,
     #[command(flatten)]
     tls: TlsSettings,
-    /// The number of replicas of new topics.
-    #[arg(
-        long,
-        env = "MILLRACE_REPLICATION",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(i32).range(1..=7)
-    )]
-    replication: i32,
-    /// Seconds for which each request is repeated while broker and registry start: timeouts,
-    /// refused connections, 5xx answers, partitions without a leader. Other errors end the program
-    /// at once.
-    #[arg(long, env = "MILLRACE_WAIT_S", default_value_t = 60)]
-    wait_s: u64,
+    #[command(flatten)]
+    provision: ProvisionSettings,
     /// Prints the plan and changes nothing.
     #[arg(long)]
     dry_run: bool,
@@ -65,11 +55,11 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let config: Config = settings::parse();
-    drop(rustls::crypto::ring::default_provider().install_default());
+    tls::install_provider();
     let (brokers, registry) = match config.cluster() {
         Ok(cluster) => cluster,
         Err(error) => {
-            eprintln!("provision: {error}");
+            eprintln!("provision: {}", chain(&*error));
             return ExitCode::from(USAGE);
         }
     };
@@ -80,7 +70,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("provision: {error}");
+            eprintln!("provision: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -110,29 +100,21 @@ fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::Result<ExitCode> {
-    let retries = RetryPolicy::new(Duration::from_secs(config.wait_s), |failure| {
-        eprintln!("provision: {failure}; trying again");
+    let retries = config.provision.retries(|failure| {
+        eprintln!("provision: {}; trying again", chain(failure));
     });
-    let provision = Provision::new(&brokers, registry, config.replication)?;
+    let provision = Provision::new(&brokers, registry, config.provision.replication)?;
     let provision = provision.with_retries(retries);
     let plan = provision.plan().await?;
     if plan.is_empty() {
         say("nothing to do: all topics and schemas exist as declared");
     }
-    if let [first, others @ ..] = plan.conflicts.as_slice() {
-        let others: Vec<_> = others.iter().map(|other| format!("; {other}")).collect();
-        anyhow::bail!("nothing is done: {first}{}", others.concat());
-    }
-    for step in &plan.steps {
-        say(step);
-        if !config.dry_run {
-            provision.apply(step).await?;
-        }
-    }
     if config.dry_run {
+        plan.check()?;
+        plan.steps.iter().for_each(say);
         return Ok(ExitCode::from(u8::from(!plan.is_empty())));
     }
-    provision.wait_for_leaders().await?;
+    provision.apply_all(&plan, |step| say(step)).await?;
     say("all topics have leaders");
     Ok(ExitCode::SUCCESS)
 }

@@ -5,11 +5,11 @@ use super::record::TopicPartition;
 /// What made a call fail: the client's error, or a text if no other error is behind it.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a call of the log failed. The text of an error contains the text of its cause.
+/// Why a call of the log failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The same call may succeed later.
-    #[error("{doing}: {cause} (will be tried again)")]
+    #[error("{doing} (will be tried again)")]
     Retriable {
         /// What was tried, and on what.
         doing: String,
@@ -19,7 +19,7 @@ pub enum LogError {
     },
     /// The session is unusable: its owner discards it with all positions and state, and rebuilds
     /// from the log.
-    #[error("{doing}: {cause} (the session must be rebuilt)")]
+    #[error("{doing} (the session must be rebuilt)")]
     Fatal {
         /// What was tried, and on what.
         doing: String,
@@ -28,7 +28,7 @@ pub enum LogError {
         cause: Cause,
     },
     /// This process can't open a session any more and must be restarted.
-    #[error("{doing}: {cause} (the process must be restarted)")]
+    #[error("{doing} (the process must be restarted)")]
     Exhausted {
         /// What was tried, and on what.
         doing: String,
@@ -66,4 +66,21 @@ pub enum TransactionError {
     /// log.
     #[error("transaction in an unknown state: {0}")]
     Unknown(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+    use schemas::chain;
+
+    use super::*;
+
+    #[test]
+    fn error_of_the_log_names_its_cause_once() {
+        let cause = KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure).into();
+        let error = LogError::Retriable { doing: "reading order.events".to_owned(), cause };
+        let text = chain(&error);
+        assert!(text.starts_with("reading order.events (will be tried again): "), "{text}");
+        assert_eq!(text.matches("BrokerTransportFailure").count(), 1, "{text}");
+    }
 }

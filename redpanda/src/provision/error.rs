@@ -4,12 +4,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::{log::Cause, raw, registry::RegistryError};
 
-/// Why provisioning stopped. Steps that were applied before stay, and the next run finds them. The
-/// text of an error contains the text of its cause.
+/// Why provisioning stopped. Steps that were applied before stay, and the next run finds them.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
     /// The broker did not answer, or refused.
-    #[error("{doing}: {cause}")]
+    #[error("{doing}")]
     Broker {
         /// What was tried.
         doing: String,
@@ -22,8 +21,22 @@ pub enum ProvisionError {
     /// The registry did not answer, or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The plan has conflicts, so none of its steps was applied.
+    #[error("nothing is done: {0}")]
+    Conflicts(String),
+    /// A step failed after others were applied.
+    #[error("{done} of {of} changes were made; a new plan shows what is left")]
+    Partly {
+        /// The number of steps that were applied.
+        done: usize,
+        /// The number of steps of the plan.
+        of: usize,
+        /// Why the next one failed.
+        #[source]
+        cause: Box<ProvisionError>,
+    },
     /// A retriable error did not end in time.
-    #[error("gave up after {after_s} s: {cause}")]
+    #[error("gave up after {after_s} s")]
     GaveUp {
         /// How long the request was retried.
         after_s: u64,
@@ -41,6 +54,8 @@ impl ProvisionError {
             Self::Broker { retriable, .. } => *retriable,
             Self::Registry(error) => matches!(error, RegistryError::Unreachable { .. }),
             Self::GaveUp { .. } => true,
+            Self::Conflicts(_) => false,
+            Self::Partly { cause, .. } => cause.is_retriable(),
         }
     }
 
@@ -107,4 +122,26 @@ fn is_retriable(code: RDKafkaErrorCode) -> bool {
             | Code::UnknownTopicOrPartition
             | Code::WaitingForCoordinator
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::chain;
+
+    use super::*;
+
+    #[test]
+    fn error_of_provision_names_each_cause_once() {
+        let code = RDKafkaErrorCode::TopicAuthorizationFailed;
+        let refused = ProvisionError::client("creating d.events", KafkaError::AdminOp(code));
+        let error = ProvisionError::GaveUp { after_s: 60, cause: Box::new(refused) };
+        let error = ProvisionError::Partly { done: 2, of: 5, cause: Box::new(error) };
+        assert!(error.is_retriable());
+        let text = chain(&error);
+        let expected = "2 of 5 changes were made; a new plan shows what is left: \
+                        gave up after 60 s: creating d.events: ";
+        assert!(text.starts_with(expected), "{text}");
+        assert_eq!(text.matches("creating d.events").count(), 1, "{text}");
+        assert_eq!(text.matches("TopicAuthorizationFailed").count(), 1, "{text}");
+    }
 }

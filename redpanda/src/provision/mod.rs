@@ -8,12 +8,13 @@
 //! failure is reported; see [`retry`]. All requests are idempotent.
 //!
 //! - `plan`: the steps and what forbids them; `cluster`: requests to the broker
-//! - `error`: how a step fails, and whether a retry helps
+//! - `error`: how a step fails, and whether a retry helps; `settings`: what callers choose
 
 mod cluster;
 mod error;
 mod plan;
 pub mod retry;
+mod settings;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use schemas::{Schema, compatibility};
 
 pub use error::ProvisionError;
 pub use plan::{Conflict, Plan, SettingChange, Step};
+pub use settings::ProvisionSettings;
 
 use crate::{
     brokers::Brokers,
@@ -173,6 +175,27 @@ impl Provision {
             plan.steps.push(Step::Register { schema, after });
         }
         Ok(())
+    }
+
+    /// Applies the steps of a plan in order, and calls `begin` before each. Then waits until every
+    /// partition has a leader.
+    ///
+    /// # Errors
+    /// If the plan has conflicts: then nothing is applied. If broker or registry refuse a step, or
+    /// do not answer in time: then the error says how many steps were applied.
+    pub async fn apply_all(
+        &self,
+        plan: &Plan,
+        mut begin: impl FnMut(&Step),
+    ) -> Result<(), ProvisionError> {
+        plan.check()?;
+        let of = plan.steps.len();
+        for (done, step) in plan.steps.iter().enumerate() {
+            begin(step);
+            let partly = |cause| ProvisionError::Partly { done, of, cause: Box::new(cause) };
+            self.apply(step).await.map_err(partly)?;
+        }
+        self.wait_for_leaders().await
     }
 
     /// Applies one step.

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use schemas::{Schema, avro::Invalid, compatibility};
 use serde_json::{Value, json};
 
+use super::error::ProvisionError;
 use crate::{registry::FULL_TRANSITIVE, topics::Topic};
 
 /// A difference that no step may remove, because that would break keys, readers or writers.
@@ -159,10 +160,40 @@ impl Plan {
         self.steps.is_empty() && self.conflicts.is_empty()
     }
 
+    /// Whether the plan may be applied.
+    ///
+    /// # Errors
+    /// If something would break. The error names all of it.
+    pub fn check(&self) -> Result<(), ProvisionError> {
+        let conflicts: Vec<_> = self.conflicts.iter().map(ToString::to_string).collect();
+        match conflicts.is_empty() {
+            true => Ok(()),
+            false => Err(ProvisionError::Conflicts(conflicts.join("; "))),
+        }
+    }
+
     /// The plan for storage and comparison: equal plans were made of the same state and make the
     /// same changes.
     pub fn to_json(&self) -> Value {
         let steps: Vec<_> = self.steps.iter().map(Step::to_json).collect();
         json!({ "millrace": "plan 1", "cluster": self.cluster, "steps": steps })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plan_with_conflicts_may_not_be_applied_and_the_error_names_all_of_them() {
+        let conflict =
+            |topic: &str| Conflict::Partitions { topic: topic.to_owned(), found: 3, declared: 6 };
+        let mut plan = Plan { steps: Vec::new(), conflicts: Vec::new(), cluster: None };
+        assert!(plan.check().is_ok());
+        plan.conflicts = vec![conflict("a.events"), conflict("b.events")];
+        let error = plan.check().expect_err("two conflicts");
+        let text = error.to_string();
+        assert!(text.starts_with("nothing is done: a.events has 3 partitions"), "{text}");
+        assert!(text.contains("; b.events has 3 partitions") && !error.is_retriable(), "{text}");
     }
 }

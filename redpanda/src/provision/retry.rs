@@ -3,6 +3,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use schemas::chain;
 use tokio::time::{Instant, sleep};
 
 use super::error::ProvisionError;
@@ -64,7 +65,7 @@ impl RetryPolicy {
                 });
             }
             // One line for each new failure, and one each time that the longest pause has passed.
-            let text = error.to_string();
+            let text = chain(&error);
             if text != reported || pause == PAUSE_MAX {
                 if let Some(report) = &self.report {
                     report(&error);

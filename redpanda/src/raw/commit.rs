@@ -57,6 +57,7 @@ pub fn commit_transaction<C: ProducerContext>(
 
 /// Waits up to `timeout` until the broker has answered all records of `producer`; returns whether
 /// it has. Another thread must poll meanwhile.
+#[cfg(any(test, feature = "benchmarks"))]
 pub(crate) fn flush<C: ProducerContext>(producer: &impl Producer<C>, timeout: Duration) -> bool {
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: as above; the answer is a plain number.

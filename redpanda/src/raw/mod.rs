@@ -22,6 +22,7 @@ mod strings;
 mod topic_configs;
 
 pub(crate) use admin::AdminError;
+#[cfg(any(test, feature = "benchmarks"))]
 pub(crate) use commit::flush;
 pub use commit::{CommitError, commit_transaction};
 pub(crate) use create_acls::create_acls;

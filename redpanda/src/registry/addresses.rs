@@ -23,6 +23,7 @@ use super::{
     failure::Failure,
     urls::{checked_urls, masked},
 };
+use crate::tls;
 
 /// The deadline of an answer from one address.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -52,6 +53,8 @@ pub(super) struct Addresses {
 
 impl Addresses {
     pub(super) fn new(urls: &str, credentials: &Credentials) -> Result<Self, RegistryError> {
+        // reqwest has no provider of its own, also for addresses without TLS.
+        tls::install_provider();
         let mut all = Vec::new();
         let login = credentials.authorization()?;
         for url in checked_urls(urls)?.split(',') {
@@ -81,9 +84,9 @@ impl Addresses {
             let settings = SrSettings::new_builder(url.clone())
                 .set_timeout(ANSWER_MAX)
                 .build_with(client())
-                .map_err(|error| unusable(error.to_string()))?;
+                .map_err(|error| unusable(Failure::from(error).cause))?;
             let http = client().timeout(ANSWER_MAX).build();
-            let http = http.map_err(|error| unusable(error.to_string()))?;
+            let http = http.map_err(|error| unusable(Failure::from(error).cause))?;
             all.push(Arc::new(Address { url, shown, settings, http }));
         }
         Ok(Self { all: all.into(), preferred: Arc::default() })

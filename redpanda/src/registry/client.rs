@@ -7,7 +7,7 @@ use schema_registry_converter::{
     async_impl::schema_registry,
     schema_registry_common::{RegisteredSchema, SchemaType, SrCall, SuppliedSchema},
 };
-use schemas::{Codec, Schema};
+use schemas::{Codec, Schema, chain};
 
 use super::{
     addresses::Addresses, credentials::Credentials, error::RegistryError, failure::Failure,
@@ -183,7 +183,7 @@ impl Registry {
         loop {
             match self.codec(schemas).await {
                 Ok(codec) => return codec,
-                Err(error) => tracing::warn!(%error, "waiting for the schemas"),
+                Err(error) => tracing::warn!(error = chain(&error), "waiting for the schemas"),
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(Duration::from_secs(5));

@@ -1,9 +1,10 @@
 //! A request that failed at one address, and whether another address or a later attempt may answer.
 //! It shows URLs as they are; `addresses` masks them.
 
-use std::error::Error;
+use std::error::Error as _;
 
 use schema_registry_converter::error::SRCError;
+use schemas::chain;
 
 /// A request without a successful answer.
 #[derive(Debug)]
@@ -31,23 +32,14 @@ impl From<SRCError> for Failure {
         let status = error.error.split_once("failed with status ").and_then(|(_, rest)| {
             rest.split_whitespace().next().and_then(|number| number.parse().ok())
         });
-        Self { status, cause: with_sources(error.error.clone(), &error) }
+        let sources = error.source().map(|source| format!(": {}", chain(source)));
+        Self { status, cause: format!("{}{}", error.error, sources.unwrap_or_default()) }
     }
 }
 
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
         let status = error.status().map(|status| status.as_u16());
-        Self { status, cause: with_sources(error.to_string(), &error) }
+        Self { status, cause: chain(&error) }
     }
-}
-
-/// `text`, followed by the texts of all sources of `error`.
-fn with_sources(mut text: String, error: &dyn Error) -> String {
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }

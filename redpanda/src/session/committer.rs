@@ -33,7 +33,6 @@ use super::{
     calls::{CALL_MAX, offset_list, retry},
     errors::{CallError, is_fenced},
     gate::Gate,
-    plain_commit,
     producer::ProducerPoller,
     sender::RecordSender,
     settings::Delivery,
@@ -54,8 +53,8 @@ static MUTANT_COMMITS: AtomicU64 = AtomicU64::new(0);
 
 /// The thread's side of a session.
 pub(super) struct Committer {
-    poller: ProducerPoller,
-    consumer: Arc<BaseConsumer<GroupContext>>,
+    pub(super) poller: ProducerPoller,
+    pub(super) consumer: Arc<BaseConsumer<GroupContext>>,
     gate: Arc<Gate>,
     sender: RecordSender,
     delivery: Delivery,
@@ -98,6 +97,7 @@ impl Committer {
                 }
                 Request::Commit(transaction) => match self.delivery {
                     Delivery::ExactlyOnce => self.commit(&transaction),
+                    #[cfg(feature = "benchmarks")]
                     Delivery::AtLeastOnce => self.deliver(&transaction),
                 },
                 Request::Abort => Err(self.abort("the worker has abandoned it".to_owned())),
@@ -111,7 +111,7 @@ impl Committer {
 
     /// Begins a transaction, unless one is open.
     fn begin(&mut self) -> Result<(), CallError> {
-        if !self.is_open && self.delivery == Delivery::ExactlyOnce {
+        if !self.is_open && self.delivery.is_transactional() {
             // Between transactions no request is in flight, so a break before this moment can't
             // leave a late request behind. Every later break counts.
             self.breaks_before = self.poller.breaks().count;
@@ -130,7 +130,7 @@ impl Committer {
     /// librdkafka repeats AddOffsetsToTxn after `retry.backoff.ms` (1 ms), but AddPartitionsToTxn
     /// after a fixed 20 ms. If earlier parts were written, only the last part knows the offsets, so
     /// they follow its records.
-    fn write_last(&mut self, transaction: &Transaction) -> Result<(), CallError> {
+    pub(super) fn write_last(&mut self, transaction: &Transaction) -> Result<(), CallError> {
         let offsets = offset_list(transaction)?;
         let offsets_first = !self.is_open;
         let twice = mutant::is_active("offsets-twice")
@@ -148,7 +148,7 @@ impl Committer {
 
     /// Stages the offsets in the transaction.
     fn send_offsets(&self, offsets: &TopicPartitionList) -> Result<(), CallError> {
-        if self.delivery == Delivery::AtLeastOnce {
+        if !self.delivery.is_transactional() {
             return Ok(());
         }
         // Read for each transaction, because the coordinator compares the generation with the
@@ -169,6 +169,7 @@ impl Committer {
 
     /// Writes what is left of the transaction and commits it.
     fn commit(&mut self, transaction: &Transaction) -> Result<(), TransactionError> {
+        #[cfg(feature = "mutants")]
         if mutant::is_active("offsets-early") {
             self.commit_early(transaction);
         }
@@ -182,13 +183,8 @@ impl Committer {
         if fault::is_due("abort") {
             return Err(self.abort("a fault was planned".to_owned()));
         }
-        if fault::is_due("end-sent") {
-            // EndTxn is sent in less time than this, and its answer takes longer.
-            std::thread::spawn(|| {
-                std::thread::sleep(Duration::from_micros(300));
-                fault::die("end-sent");
-            });
-        }
+        // EndTxn is sent in less time than this, and its answer takes longer.
+        fault::die_after("end-sent", Duration::from_micros(300));
         self.end_with_commit()?;
         fault::point("after-commit");
         match self.break_since_begin().filter(|_| !mutant::is_active("same-epoch")) {
@@ -225,7 +221,7 @@ impl Committer {
     /// Aborts the open transaction. Only an abort that is known to have ended makes the session
     /// usable again: after any other one a late EndTxn could act on the next transaction.
     fn abort(&self, reason: String) -> TransactionError {
-        if self.delivery == Delivery::AtLeastOnce {
+        if !self.delivery.is_transactional() {
             return TransactionError::Aborted(reason);
         }
         match self.poller.producer().abort_transaction(CALL_MAX) {
@@ -267,34 +263,5 @@ impl Committer {
     fn break_since_begin(&self) -> Option<String> {
         let breaks = self.poller.breaks();
         (breaks.count != self.breaks_before).then_some(breaks.last)
-    }
-
-    /// The mutant `offsets-early`: commits the offsets first, outside of the transaction.
-    fn commit_early(&self, transaction: &Transaction) {
-        if let Ok(offsets) = offset_list(transaction) {
-            drop(plain_commit::commit(&self.consumer, &offsets));
-        }
-    }
-
-    /// Delivers at least once: commits the offsets after all records are acknowledged.
-    fn deliver(&mut self, transaction: &Transaction) -> Result<(), TransactionError> {
-        let offsets = self.write_last(transaction).and_then(|()| offset_list(transaction));
-        let failed = |reason| Err(TransactionError::Unknown(reason));
-        match offsets {
-            Ok(_) if !raw::flush(&**self.poller.producer(), CALL_MAX) => {
-                failed("records were not acknowledged in time".to_owned())
-            }
-            Ok(_) if self.poller.undelivered() > 0 => {
-                failed("a record was not delivered".to_owned())
-            }
-            Ok(offsets) => plain_commit::commit(&self.consumer, &offsets)
-                .or_else(|error| failed(format!("committing offsets: {error}"))),
-            Err(
-                CallError::Abortable(reason)
-                | CallError::Fenced(reason)
-                | CallError::Unknown(reason),
-            ) => failed(reason),
-            Err(CallError::Retriable) => failed("a call did not succeed in time".to_owned()),
-        }
     }
 }

@@ -71,6 +71,7 @@ impl Connections {
     }
 
     /// The number of records that were not delivered.
+    #[cfg(feature = "benchmarks")]
     pub(super) fn undelivered(&self) -> u64 {
         self.undelivered.load(Ordering::Relaxed)
     }

@@ -40,6 +40,7 @@ mod connections;
 mod errors;
 mod gate;
 mod open;
+#[cfg(any(feature = "benchmarks", feature = "mutants"))]
 mod plain_commit;
 mod producer;
 mod sender;

@@ -80,9 +80,9 @@ type Logs = Arc<Mutex<raw::LogQueue<Connections>>>;
 /// Why a producer can't be polled.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PollerError {
-    #[error("redirecting the producer's log: {0}")]
+    #[error("redirecting the producer's log")]
     Log(#[from] KafkaError),
-    #[error("starting the thread that polls the producer: {0}")]
+    #[error("starting the thread that polls the producer")]
     Thread(#[from] std::io::Error),
 }
 
@@ -115,6 +115,7 @@ impl ProducerPoller {
     }
 
     /// The number of records that were not delivered.
+    #[cfg(feature = "benchmarks")]
     pub(super) fn undelivered(&self) -> u64 {
         self.producer.client().context().undelivered()
     }

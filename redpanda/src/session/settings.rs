@@ -11,8 +11,20 @@ pub enum Delivery {
     ExactlyOnce,
     /// Each input takes effect once, or several times after a failure, also in the state: the
     /// session writes records and then commits offsets, without a transaction. Benchmarks compare
-    /// with it; no service of Millrace uses it.
+    /// with it, and only their builds contain it.
+    #[cfg(feature = "benchmarks")]
     AtLeastOnce,
+}
+
+impl Delivery {
+    /// Whether outputs, state and offsets are one transaction.
+    pub(super) const fn is_transactional(self) -> bool {
+        match self {
+            Self::ExactlyOnce => true,
+            #[cfg(feature = "benchmarks")]
+            Self::AtLeastOnce => false,
+        }
+    }
 }
 
 /// The identity of a session, and what it reads.

@@ -120,7 +120,7 @@ const ENGINE_COMMANDS: &str = "engine/commands";
 ///
 /// - `<context>.commands` and `<context>.followups`: the folder of this name, then the engine's
 ///   commands;
-/// - `<processor>.state`, its changelog: the folders `state` and `member` of every context whose
+/// - `<processor>.state`, its changelog: the folders `state` and `child` of every context whose
 ///   events the processor owns, then the engine's records;
 /// - any other topic `<context>.<kind>`: the folder `<context>/<kind>`;
 /// - dead letters: none of their own.
@@ -136,7 +136,7 @@ fn carried(
     };
     let is_own = |folder: &str| match (kind, folder.split_once('/')) {
         ("dead", _) => false,
-        ("state", Some((context, "state" | "member"))) => is_owned(context),
+        ("state", Some((context, "state" | "child"))) => is_owned(context),
         ("state", _) => false,
         (_, place) => place == Some((prefix, kind)),
     };

@@ -29,7 +29,7 @@ fn records_of_a_topic_follow_from_the_folders_of_their_schemas() {
         record("a.Make", "a/commands"),
         record("a.state.Alive", "a/state"),
         record("b.Done", "b/events"),
-        record("b.state.Child", "b/member"),
+        record("b.state.Child", "b/child"),
         record("c.Seen", "c/events"),
         record("c.state.Life", "c/state"),
         record("engine.Redrive", "engine/commands"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::log::Cause;
 
-/// Why a write failed. The text of an error contains the text of its cause.
+/// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The write was not acknowledged in time. The record may still be written.
@@ -27,7 +27,7 @@ pub enum WriteError {
         under_way: usize,
     },
     /// The log refused the record.
-    #[error("{topic}: {cause}")]
+    #[error("{topic}: the record was refused")]
     Refused {
         /// The topic.
         topic: String,

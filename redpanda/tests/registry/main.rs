@@ -214,7 +214,7 @@ async fn provision_ends_after_its_retries_and_at_once_on_a_permanent_error() {
     let error =
         provision(&cluster, DEAD).with_retries(short).plan().await.expect_err("no registry");
     assert!(matches!(error, ProvisionError::GaveUp { .. }), "{error}");
-    assert!(error.is_retriable() && error.to_string().contains(DEAD), "{error}");
+    assert!(error.is_retriable() && schemas::chain(&error).contains(DEAD), "{error}");
 
     let refusing = Fake::start(|_, _| Answer::Status(403, "{}".to_owned())).await;
     let (long, reports) = retries(Duration::from_secs(600));

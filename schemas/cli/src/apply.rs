@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use redpanda::provision::Plan;
 use serde_json::Value;
@@ -41,14 +41,8 @@ pub(crate) async fn run(
     if let Some(kept) = kept {
         compare(&kept, &plan)?;
     }
-    for (done, step) in plan.steps.iter().enumerate() {
-        out!("{step}")?;
-        let of = plan.steps.len();
-        provision.apply(step).await.with_context(|| {
-            format!("{done} of {of} changes were made; `schemas plan` shows what is left")
-        })?;
-    }
-    provision.wait_for_leaders().await?;
+    // A closed standard output does not end the command halfway.
+    provision.apply_all(&plan, |step| drop(out!("{step}"))).await?;
     let left = provision.plan().await?;
     plan::show(&left)?;
     ensure!(

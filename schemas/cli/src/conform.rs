@@ -1,7 +1,7 @@
-//! `schemas conform`: this checker's verdicts on a file of cases, one JSON object per line.
+//! `schemas conform`: this checker's results on a file of cases, one JSON object per line.
 //!
 //! Lines `{name, old | history, new, level}` ask whether `new` is compatible with the older
-//! schemas, lines `{name, schema}` whether the schema is valid. If a line has the expected verdict
+//! schemas, lines `{name, schema}` whether the schema is valid. If a line has the expected result
 //! (`compatible` or `valid`), the command compares it.
 
 use std::{fs, path::PathBuf};
@@ -41,23 +41,23 @@ impl Conform {
                 Ok(_) => bail!("{}: a case is an object", context()),
                 Err(why) => bail!("{}: {why}", context()),
             };
-            let verdict = judge(&case).with_context(context)?;
-            let key = if verdict.get("valid").is_some() { "valid" } else { "compatible" };
+            let result = judge(&case).with_context(context)?;
+            let key = if result.get("valid").is_some() { "valid" } else { "compatible" };
             cases += 1;
             if let Some(wanted) = case.get(key) {
                 expected += 1;
-                if *wanted != verdict[key] {
+                if *wanted != result[key] {
                     disagreed
-                        .push(format!("{number}: {} should be {key}: {wanted}", verdict["name"]));
+                        .push(format!("{number}: {} should be {key}: {wanted}", result["name"]));
                 }
             }
-            out!("{verdict}")?;
+            out!("{result}")?;
         }
         for one in &disagreed {
             note!("schemas: line {one}");
         }
         let agreed = expected - disagreed.len();
-        note!("schemas: {cases} cases, {agreed} of {expected} expected verdicts agree");
+        note!("schemas: {cases} cases, {agreed} of {expected} expected results agree");
         Ok(if disagreed.is_empty() { Outcome::Fine } else { Outcome::Broken })
     }
 }

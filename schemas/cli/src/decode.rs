@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use schemas::chain;
 
 use crate::{
     print::{note, out},
@@ -45,7 +46,7 @@ pub(crate) async fn run(
     arguments: Arguments,
 ) -> Result<()> {
     let bytes = bytes(arguments.hex.as_deref(), arguments.file.as_deref())?;
-    let (id, avro) = schemas::split(&bytes).map_err(|error| Stop::Invalid(error.to_string()))?;
+    let (id, avro) = schemas::split(&bytes).map_err(|error| Stop::Invalid(chain(&error)))?;
     let converter = match (arguments.schema, arguments.registry) {
         (Some(name), _) => source::converter(source::local(&folder()?, &name)?)?,
         (None, Some(url)) => source::registered(&arguments.access.registry(&url)?, id).await?,

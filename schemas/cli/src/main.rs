@@ -88,7 +88,7 @@ enum Command {
     /// Reads every record on the topics with the working schemas, and counts the records by
     /// version.
     Replay(replay::Arguments),
-    /// Prints this checker's verdicts on a file of cases, one JSON object per line.
+    /// Prints this checker's results for a file of cases, one JSON object per line.
     Conform(conform::Conform),
 }
 
@@ -108,7 +108,7 @@ fn main() -> ExitCode {
     match run(settings) {
         Ok(outcome) => ExitCode::from(outcome as u8),
         Err(error) => {
-            note!("schemas: {error:#}");
+            note!("schemas: {}", schemas::chain(&*error));
             stop::code_of(&error)
         }
     }

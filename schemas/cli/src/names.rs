@@ -75,7 +75,7 @@ const TYPES: [&str; 52] = [
     "FollowUp",
 ];
 /// The same, except in the module `state`, which defines no such enums.
-const STAGES: [&str; 2] = ["State", "Member"];
+const STAGES: [&str; 2] = ["State", "Child"];
 /// Types at the root of the crate `schemas`, where the types of the root namespace stand too.
 const ROOT_TYPES: [&str; 10] = [
     "Cause",
@@ -90,13 +90,14 @@ const ROOT_TYPES: [&str; 10] = [
     "Use",
 ];
 /// Modules at that root, and crates and modules that generated code names.
-const ROOT_MODULES: [&str; 23] = [
+const ROOT_MODULES: [&str; 24] = [
     "all",
     "alloc",
     "apache_avro",
     "avro",
     "bounds",
     "canonical",
+    "chain",
     "codec",
     "common",
     "compatibility",

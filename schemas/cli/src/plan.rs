@@ -1,12 +1,12 @@
 //! `schemas plan`: how registry and topics differ from the files. It changes nothing.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{fs, io, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use redpanda::{
     brokers::BrokerSettings,
-    provision::{Plan, Provision, retry::RetryPolicy},
+    provision::{Plan, Provision, ProvisionSettings},
     registry,
 };
 
@@ -34,14 +34,8 @@ pub(crate) struct Cluster {
     registry: String,
     #[command(flatten)]
     access: source::Access,
-    /// The number of replicas of new topics.
-    #[arg(long, env = "MILLRACE_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=7))]
-    replication: i32,
-    /// Seconds for which each request is repeated while broker and registry start: timeouts,
-    /// refused connections, 5xx answers, partitions without a leader. Other errors end the command
-    /// at once.
-    #[arg(long, env = "MILLRACE_WAIT_S", default_value_t = 60)]
-    wait_s: u64,
+    #[command(flatten)]
+    provision: ProvisionSettings,
     /// The declared topics, if they are not in ../redpanda/topics.yaml beside the schemas' folder.
     #[arg(long, value_name = "FILE")]
     topics_file: Option<PathBuf>,
@@ -65,11 +59,11 @@ impl Cluster {
         let provision = Provision::of(
             &self.access.brokers(&self.brokers)?,
             registry,
-            self.replication,
+            self.provision.replication,
             topics,
         )?;
-        let retries = RetryPolicy::new(Duration::from_secs(self.wait_s), |failure| {
-            note!("schemas: {failure}; trying again");
+        let retries = self.provision.retries(|failure| {
+            note!("schemas: {}; trying again", schemas::chain(failure));
         });
         Ok(provision.with_schemas(source::working(&catalogue)).with_retries(retries))
     }

@@ -17,7 +17,7 @@ use redpanda::{
     registry::{Registry, RegistryError, Version},
     scan,
 };
-use schemas::{Codec, CodecError};
+use schemas::{Codec, CodecError, chain};
 use tokio::runtime::Runtime;
 
 use crate::{catalogue::Catalogue, print::out, report::Outcome, source, stop::Stop};
@@ -71,7 +71,7 @@ pub(crate) fn run(
             .collect(),
     };
     let codec = Codec::reading(&source::working(&catalogue))
-        .map_err(|error| Stop::Invalid(error.to_string()))?;
+        .map_err(|error| Stop::Invalid(chain(&error)))?;
     let mut replay = Replay {
         codec,
         registry,
@@ -154,7 +154,8 @@ impl Replay<'_> {
             Err(_) if topic.ends_with(".dead") => ("(kept as it came)".to_owned(), None),
             Err(error) => {
                 let (partition, offset) = (record.partition, record.offset);
-                self.failures.push(format!("{topic}[{partition}] at offset {offset}: {error}"));
+                self.failures
+                    .push(format!("{topic}[{partition}] at offset {offset}: {}", chain(&error)));
                 ("(unreadable)".to_owned(), None)
             }
         };

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use tokio::runtime::{Builder, Runtime};
 
-/// Installs the crypto provider and starts a runtime on this thread.
+/// Installs the TLS provider and starts a runtime on this thread.
 pub(crate) fn start() -> Result<Runtime> {
-    drop(rustls::crypto::ring::default_provider().install_default());
+    redpanda::tls::install_provider();
     Ok(Builder::new_current_thread().enable_all().build()?)
 }

@@ -16,7 +16,10 @@ use redpanda::{
     tls::TlsSettings,
     topics::{RecordType, Topics},
 };
-use schemas::{Schema, json::Converter};
+use schemas::{
+    Schema, chain,
+    json::{Converter, Unusable},
+};
 use serde_json::Value;
 
 use crate::{
@@ -40,13 +43,13 @@ impl Access {
     /// The registry at `urls`.
     pub(crate) fn registry(&self, urls: &str) -> Result<Registry> {
         let open = || -> Result<_, RegistryError> { self.login.open(urls, &self.tls.load()?) };
-        open().map_err(|error| Stop::Usage(error.to_string()).into())
+        open().map_err(|error| Stop::Usage(chain(&error)).into())
     }
 
     /// The brokers of `settings`.
     pub(crate) fn brokers(&self, settings: &BrokerSettings) -> Result<Brokers> {
         let open = || settings.open(&self.tls.load()?);
-        open().map_err(|error: SettingError| Stop::Usage(error.to_string()).into())
+        open().map_err(|error: SettingError| Stop::Usage(chain(&error)).into())
     }
 }
 
@@ -186,13 +189,14 @@ fn text(subject: &str, version: &Version) -> Texts {
 pub(crate) async fn registered(registry: &Registry, id: u32) -> Result<Converter> {
     let found = registry.schema_by_id(id).await?;
     let found = found.ok_or_else(|| Stop::Invalid(format!("the registry has no schema {id}")))?;
-    let unusable = |error| Stop::Invalid(format!("schema {id} of the registry: {error}"));
+    let unusable =
+        |error: Unusable| Stop::Invalid(format!("schema {id} of the registry: {}", chain(&error)));
     Ok(Converter::new(&found, &[]).map_err(unusable)?)
 }
 
 /// A converter for a schema of the files.
 pub(crate) fn converter(schema: &Schema) -> Result<Converter> {
-    let unusable = |error| Stop::Invalid(format!("{}: {error}", schema.name));
+    let unusable = |error: Unusable| Stop::Invalid(format!("{}: {}", schema.name, chain(&error)));
     Ok(Converter::new(schema.json, &[]).map_err(unusable)?)
 }
 

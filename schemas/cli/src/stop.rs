@@ -44,3 +44,22 @@ pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
     };
     ExitCode::from(error.chain().find_map(of).unwrap_or(2))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_of_a_registry_that_is_away_names_each_cause_once_and_ends_with_69() {
+        let (url, cause) = ("http://registry".to_owned(), "connection refused".to_owned());
+        let away = ProvisionError::from(RegistryError::Unreachable { url, cause });
+        let error = ProvisionError::GaveUp { after_s: 60, cause: Box::new(away) };
+        let error = anyhow::Error::from(error).context("planning");
+        assert_eq!(
+            schemas::chain(&*error),
+            "planning: gave up after 60 s: the registry at http://registry can't be used: \
+             connection refused"
+        );
+        assert_eq!(code_of(&error), ExitCode::from(69));
+    }
+}

@@ -156,7 +156,7 @@ fn conform_reports_a_repeated_key() {
 }
 
 #[test]
-fn conform_judges_each_line_and_compares_the_expected_verdict() {
+fn conform_judges_each_line_and_compares_the_expected_result() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases = concat!(
         r#"{"name":"a","old":"int","new":"long","level":"BACKWARD","compatible":true}"#,
@@ -171,21 +171,21 @@ fn conform_judges_each_line_and_compares_the_expected_verdict() {
     let output = schemas(folder.path(), &["conform", "cases.jsonl"]);
 
     assert_eq!(output.status.code(), Some(2));
-    let verdicts: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+    let results: Vec<serde_json::Value> = String::from_utf8(output.stdout)
         .expect("text")
         .lines()
         .map(|line| serde_json::from_str(line).expect("an object"))
         .collect();
-    assert_eq!(verdicts[0], serde_json::json!({"name": "a", "compatible": true, "problems": []}));
+    assert_eq!(results[0], serde_json::json!({"name": "a", "compatible": true, "problems": []}));
     assert_eq!(
-        (&verdicts[1]["compatible"], &verdicts[1]["problems"][0]["with"]),
+        (&results[1]["compatible"], &results[1]["problems"][0]["with"]),
         (&false.into(), &"version 1".into())
     );
     assert_eq!(
-        (&verdicts[2]["valid"], &verdicts[2]["problems"][0]["id"]),
+        (&results[2]["valid"], &results[2]["problems"][0]["id"]),
         (&false.into(), &"attribute".into())
     );
     let errors = String::from_utf8(output.stderr).expect("text");
     assert!(errors.contains("line 3: \"c\" should be valid: true"), "{errors}");
-    assert!(errors.contains("3 cases, 2 of 3 expected verdicts agree"), "{errors}");
+    assert!(errors.contains("3 cases, 2 of 3 expected results agree"), "{errors}");
 }

@@ -204,8 +204,8 @@ messages! {
 }
 
 messages! {
-    /// A child of `stock`: one of the records in `avro/stock/member`.
-    pub enum Member {
+    /// A child of `stock`: one of the records in `avro/stock/child`.
+    pub enum Child {
         Reservation(state::Reservation),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) static SCHEMAS: [Schema; 73] = numbered([
     entry!("stock/events", "millrace.stock.StockReleased"),
     entry!("stock/events", "millrace.stock.StockReserved"),
     entry!("stock/state", "millrace.stock.state.Product"),
-    entry!("stock/member", "millrace.stock.state.Reservation"),
+    entry!("stock/child", "millrace.stock.state.Reservation"),
     entry!("user/commands", "millrace.user.ChangeEmail"),
     entry!("user/commands", "millrace.user.ChangeName"),
     entry!("user/commands", "millrace.user.ChangePassword"),

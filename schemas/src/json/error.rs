@@ -4,9 +4,10 @@ use std::{error::Error, fmt, sync::Arc};
 
 /// A text that is no Avro schema, or that refers to types which are not given with it.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("not an Avro schema: {error}")]
+#[error("not an Avro schema")]
 pub struct Unusable {
-    /// The error of apache-avro; its text is part of this one's.
+    /// The error of apache-avro.
+    #[source]
     pub error: Arc<apache_avro::Error>,
 }
 

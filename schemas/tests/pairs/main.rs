@@ -59,7 +59,7 @@ fn agree(writer: &Shape, reader: &Shape) -> Result<(), TestCaseError> {
         Err(error) => Err(TestCaseError::fail(report(&format!("apache-avro: {error}")))),
     };
     let (Some(old), Some(new)) = (theirs(&written)?, theirs(&wanted)?) else { return Ok(()) };
-    for (judge, verdict) in [
+    for (judge, result) in [
         ("reading", oracles::reads(writer, &old, &new)),
         ("SchemaCompatibility", oracles::can_read(&old, &new)),
     ] {
@@ -68,9 +68,9 @@ fn agree(writer: &Shape, reader: &Shape) -> Result<(), TestCaseError> {
             _ => oracles::can_read_differs(&problems, is_readable, &old, &new),
         };
         prop_assert!(
-            verdict.is_ok() == is_readable || is_known,
+            result.is_ok() == is_readable || is_known,
             "{}",
-            report(&format!("{judge} says {verdict:?}, and this crate {problems:#?}"))
+            report(&format!("{judge} says {result:?}, and this crate {problems:#?}"))
         );
     }
     Ok(())

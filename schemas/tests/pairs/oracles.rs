@@ -34,7 +34,7 @@ pub(crate) fn reads(writer: &Shape, old: &Schema, new: &Schema) -> Result<(), St
     Ok(())
 }
 
-/// The verdict of apache-avro.
+/// The result of apache-avro.
 pub(crate) fn can_read(old: &Schema, new: &Schema) -> Result<(), String> {
     match SchemaCompatibility::can_read(old, new) {
         Ok(Compatibility::Full) => Ok(()),

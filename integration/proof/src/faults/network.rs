@@ -106,8 +106,9 @@ pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> 
     }
     if let Err(error) = restarted {
         let what = format!(
-            "not ready {:.0?} after the start, with a dead broker: {error}",
-            started.elapsed()
+            "not ready {:.0?} after the start, with a dead broker: {}",
+            started.elapsed(),
+            schemas::chain(&*error)
         );
         world.report('H', Damage::Late, what);
     }

@@ -212,7 +212,7 @@ pub(super) async fn rolling_restart(
     json["fields"].as_array_mut().context("a record has fields")?.push(field);
     let url = format!("{}/subjects/{}/versions", world.registry, schema.name);
     let body = serde_json::json!({ "schema": json.to_string() });
-    let answer = reqwest::Client::new().post(url).json(&body).send().await?;
+    let answer = integration::http().build()?.post(url).json(&body).send().await?;
     if !answer.status().is_success() {
         bail!(
             "the registry did not take a compatible schema: {} {}",

@@ -8,21 +8,21 @@ use schemas::{Codec, Message};
 use super::violation::{Damage, Violation};
 
 /// Separates the key of an aggregate from the name of a child, in the keys of a changelog.
-const MEMBER_SEPARATOR: char = '\u{1f}';
+const CHILD_SEPARATOR: char = '\u{1f}';
 
 /// The aggregates of one context, folded from their events.
 pub struct Fold<D: Decider> {
     /// Version and state by key.
     pub aggregates: HashMap<String, (i64, Option<D::State>)>,
     /// The children, by key and name, joined as in the changelog.
-    pub members: HashMap<String, D::Child>,
+    pub children: HashMap<String, D::Child>,
     /// The events of each key, in order.
     pub events: HashMap<String, Vec<D::Event>>,
 }
 
 impl<D: Decider> Default for Fold<D> {
     fn default() -> Self {
-        Self { aggregates: HashMap::new(), members: HashMap::new(), events: HashMap::new() }
+        Self { aggregates: HashMap::new(), children: HashMap::new(), events: HashMap::new() }
     }
 }
 
@@ -30,11 +30,11 @@ impl<D: Decider> Fold<D> {
     pub(super) fn add(&mut self, key: &str, version: i64, event: D::Event) -> Option<Violation> {
         let (before, state) = self.aggregates.remove(key).unwrap_or((0, None));
         let after = D::evolve(state, &event);
-        if let Some(member) = D::child_of_event(&event) {
-            let name = format!("{key}{MEMBER_SEPARATOR}{member}");
-            let held = self.members.remove(&name);
+        if let Some(child) = D::child_of_event(&event) {
+            let name = format!("{key}{CHILD_SEPARATOR}{child}");
+            let held = self.children.remove(&name);
             if let Some(held) = D::evolve_child(held, &event) {
-                self.members.insert(name, held);
+                self.children.insert(name, held);
             }
         }
         let what = || {
@@ -83,9 +83,9 @@ impl<D: Decider> Fold<D> {
                 }
                 "member" => {
                     let held = D::Child::decode(codec, value).ok();
-                    if held.as_ref() != self.members.get(key) {
+                    if held.as_ref() != self.children.get(key) {
                         broken.push(torn(format!(
-                            "{typed}: the changelog's member is not the events'"
+                            "{typed}: the changelog's child is not the events'"
                         )));
                     }
                 }
@@ -100,12 +100,12 @@ impl<D: Decider> Fold<D> {
             )));
         }
         for key in self
-            .members
+            .children
             .keys()
             .filter(|key| !changelog.contains_key(&format!("member/{}/{key}", D::CONTEXT)))
         {
             broken.push(torn(format!(
-                "{}/{key:?} is a member by its events, and not in the changelog",
+                "{}/{key:?} is a child by its events, and not in the changelog",
                 D::CONTEXT
             )));
         }

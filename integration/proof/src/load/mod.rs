@@ -92,14 +92,14 @@ impl Load {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let (written_at, error) = match written {
             Ok(at) => (Some(at), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(error) => (None, Some(schemas::chain(error))),
         };
         let line = serde_json::json!({
             "at_ms": u64::try_from(now).unwrap_or(u64::MAX), "command": command.id, "topic": command.topic,
             "key": command.key, "partition_and_offset": written_at, "error": error,
         });
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without this line the history is incomplete, but the verdict does not depend on it.
+        // Without this line the history is incomplete, but the judge does not depend on it.
         drop(writeln!(log, "{line}"));
     }
 

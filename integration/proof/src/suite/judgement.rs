@@ -42,8 +42,9 @@ impl Suite {
                 }
                 Err(error) if late => {
                     let what = format!(
-                        "could not be judged {} s after the fault: {error:#}",
-                        limit.as_secs()
+                        "could not be judged {} s after the fault: {}",
+                        limit.as_secs(),
+                        schemas::chain(&*error)
                     );
                     return Ok(vec![Violation::new('H', Damage::Late, what)]);
                 }
@@ -55,7 +56,7 @@ impl Suite {
                                 broken.len(),
                                 broken.first().map_or(String::new(), |one| one.what.clone()),
                             ),
-                            Err(error) => (1, format!("{error:#}")),
+                            Err(error) => (1, schemas::chain(&*error)),
                         };
                         let at_s = since.elapsed().as_secs();
                         drop(write!(

@@ -42,8 +42,8 @@ impl Observer {
     pub(super) fn from_env() -> anyhow::Result<Self> {
         Ok(Self {
             control: Control::from_env()?,
-            cluster: Cluster::at(&variable("MILLRACE_BROKERS_INNER")?),
-            http: reqwest::Client::builder().timeout(ANSWER_MAX).build()?,
+            cluster: Cluster::at(&variable("MILLRACE_BROKERS_INTERNAL")?),
+            http: integration::http().timeout(ANSWER_MAX).build()?,
         })
     }
 

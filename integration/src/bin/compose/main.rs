@@ -86,7 +86,7 @@ async fn main() -> ExitCode {
     {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            integration::tell!("error: {error:#}");
+            integration::tell!("error: {}", integration::chain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -28,7 +28,7 @@ impl Report {
         let (took, at) = (begun.elapsed(), self.begun.elapsed().as_secs());
         let text = match &seen {
             Ok(seen) => seen.clone(),
-            Err(error) => format!("**failed**: {error:#}"),
+            Err(error) => format!("**failed**: {}", integration::chain(&**error)),
         };
         integration::say!("[{at:4} s] {name}: {text} ({:.1} s)", took.as_secs_f64());
         self.rows.push((name.to_owned(), took, text));

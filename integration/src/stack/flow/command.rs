@@ -73,8 +73,8 @@ fn run_environment(setup: &Setup) -> Vec<(String, OsString)> {
     let brokers = ports.brokers();
     let joined = |all: Vec<&str>| OsString::from(all.join(","));
     env.push((
-        "MILLRACE_BROKERS_INNER".into(),
-        joined(brokers.iter().map(|one| &*one.inner).collect()),
+        "MILLRACE_BROKERS_INTERNAL".into(),
+        joined(brokers.iter().map(|one| &*one.internal).collect()),
     ));
     let proxied: Vec<_> = brokers.iter().filter_map(|broker| broker.proxied.as_ref()).collect();
     if !proxied.is_empty() {
@@ -88,7 +88,7 @@ fn run_environment(setup: &Setup) -> Vec<(String, OsString)> {
         ));
     }
     for instance in PROGRAMS.iter().flat_map(Program::instances) {
-        let address = ports.inner_http(&instance);
+        let address = ports.internal_http(&instance);
         env.push((internal_variable(&instance), format!("http://{address}").into()));
     }
     env

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::chain;
 use crate::stack::{ControlError, Layout, StackError, control};
 
 /// Sends one request to a running stack and prints the answer.
@@ -12,7 +13,7 @@ pub async fn ctl(data: &Path, request: &[String]) -> Result<ExitCode, StackError
         Some(path) => control::Client::at(path),
         None => control::Client::at(layout.socket()),
     };
-    let refused = |error: ControlError| StackError::Refused(error.to_string());
+    let refused = |error: ControlError| StackError::Refused(chain(&error));
     if request == ["status"] {
         for part in client.status().await.map_err(refused)? {
             let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());

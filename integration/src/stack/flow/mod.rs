@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::chain;
 use crate::demo;
 use crate::stack::parts::Setup;
 use crate::stack::ports::local;
@@ -105,7 +106,8 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
         if !options.servers_only && !options.no_demo {
             demo::run(&demo_target(&setup))
                 .await
-                .map_err(|error| StackError::Refused(format!("the demo order failed: {error}")))?;
+                .map_err(|error| format!("the demo order failed: {}", chain(&error)))
+                .map_err(StackError::Refused)?;
         }
         Ok::<(), StackError>(())
     };
@@ -117,7 +119,7 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
         addresses(&setup, options.servers_only);
         signals.next().await;
     } else if let Err(error) = &begun {
-        tell!("error: {error}");
+        tell!("error: {}", chain(error));
     }
     let killed = stop(&supervisor, &mut signals).await;
     Ok(if killed || begun.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -152,7 +154,7 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
         Err(error) => Err(error),
     };
     if let Err(error) = &code {
-        tell!("error: {error}");
+        tell!("error: {}", chain(error));
     }
     let killed = stop(&supervisor, &mut signals).await;
     Ok(if killed { ExitCode::FAILURE } else { code.map_or(ExitCode::FAILURE, ExitCode::from) })

@@ -39,18 +39,18 @@ fn part(setup: &Setup, broker: &Broker, all: &[Broker], gated: bool) -> Result<P
     };
     let voter =
         |voter: &Broker| format!("{}@{}", voter.id, among_peers(voter.id, &voter.controller));
-    let inner = &broker.inner;
+    let internal = &broker.internal;
     let listeners = Listeners {
         address: &address,
         advertised: &broker.advertised,
-        inner: &among_peers(id, inner),
+        internal: &among_peers(id, internal),
         controller: &among_peers(id, &broker.controller),
         proxied,
     };
     let voters: Vec<_> = all.iter().map(voter).collect();
     let mut text = properties(&listeners, id, &voters, &data.display().to_string());
     if let Some(secured) = &setup.secured {
-        text += &secured.broker_properties(&address, inner, &broker.controller)?;
+        text += &secured.broker_properties(&address, internal, &broker.controller)?;
     }
     write(&config, &text)?;
 
@@ -82,7 +82,7 @@ fn part(setup: &Setup, broker: &Broker, all: &[Broker], gated: bool) -> Result<P
 
     // A broker listens long before it serves. It is ready when it gives a client, not through the
     // gate, its own address.
-    let question = format!("kcat -b {inner} -L -m 2 | grep -q 'broker {id} at'");
+    let question = format!("kcat -b {internal} -L -m 2 | grep -q 'broker {id} at'");
     let ready = Ready::Command(crate::command!["sh", "-c", question]);
     let mut part = Part::new(name, PartKind::Server, 1, base, ready).at(address);
     if all.len() > 1 {
@@ -105,7 +105,7 @@ struct Listeners<'a> {
     address: &'a str,
     advertised: &'a str,
     /// For the other brokers, and for the check whether it serves.
-    inner: &'a str,
+    internal: &'a str,
     controller: &'a str,
     proxied: Option<(String, String)>,
 }
@@ -114,7 +114,7 @@ fn properties(listeners: &Listeners, id: usize, voters: &[String], data: &str) -
     let replicas = voters.len();
     // With three replicas, what is acknowledged survives any one of them.
     let in_sync_min = if replicas < 3 { 1 } else { 2 };
-    let Listeners { address, advertised, inner, controller, proxied } = listeners;
+    let Listeners { address, advertised, internal, controller, proxied } = listeners;
     let voters = voters.join(",");
     let (proxied_listener, proxied_advertised) = match proxied {
         Some((at, proxy)) => (format!(",PROXIED://{at}"), format!(",PROXIED://{proxy}")),
@@ -126,10 +126,10 @@ process.roles=broker,controller
 node.id={id}
 controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{address},INNER://{inner},CONTROLLER://{controller}{proxied_listener}
-advertised.listeners=PLAINTEXT://{advertised},INNER://{inner}{proxied_advertised}
-inter.broker.listener.name=INNER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+listeners=PLAINTEXT://{address},INTERNAL://{internal},CONTROLLER://{controller}{proxied_listener}
+advertised.listeners=PLAINTEXT://{advertised},INTERNAL://{internal}{proxied_advertised}
+inter.broker.listener.name=INTERNAL
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 
 # Topics are declared in redpanda/topics.yaml; a mistyped name must not create one.

@@ -63,7 +63,7 @@ fn relays(broker: &Broker, all: &[Broker]) -> Vec<Listener> {
     });
     pairs
         .flat_map(|(to, listen, upstream)| {
-            [&to.inner, &to.controller].map(|address| {
+            [&to.internal, &to.controller].map(|address| {
                 let port = address.rsplit(':').next().unwrap_or_default();
                 (format!("{listen}:{port}"), format!("{upstream}:{port}"))
             })
@@ -83,7 +83,7 @@ mod tests {
         let links: Vec<_> = all.iter().map(|broker| relays(broker, &all)).collect();
         for from in &all {
             for to in all.iter().filter(|to| to.id != from.id) {
-                for address in [&to.inner, &to.controller] {
+                for address in [&to.internal, &to.controller] {
                     let port = address.rsplit(':').next().expect("a port");
                     let upstream_of = |link: &[Listener], at: &str| {
                         let found = link.iter().find(|relay| relay.listen.to_string() == at);

@@ -48,7 +48,7 @@ fn targets(setup: &Setup) -> String {
     let groups: Vec<_> = instances
         .map(|(job, instance)| {
             serde_json::json!({
-                "targets": [setup.ports.inner_http(&instance)],
+                "targets": [setup.ports.internal_http(&instance)],
                 "labels": { "job": job, "instance": instance },
             })
         })

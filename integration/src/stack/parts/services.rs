@@ -80,14 +80,14 @@ pub fn parts(setup: &Setup) -> Result<Vec<Part>, StackError> {
 /// A process of a program, ready when it says so itself.
 fn process(setup: &Setup, program: &Program, number: usize, stage: u8) -> Result<Part, StackError> {
     let name = program.instance(number);
-    let inner = setup.ports.inner_http(&name);
-    let ready = Ready::Http(format!("http://{inner}/readyz"));
+    let internal = setup.ports.internal_http(&name);
+    let ready = Ready::Http(format!("http://{internal}/readyz"));
     let command = crate::command![setup.layout.bin(program.name)?];
     let mut part = Part::new(name, PartKind::Service, stage, command, ready)
-        .at(format!("http://{inner}/metrics"));
+        .at(format!("http://{internal}/metrics"));
     part.env = environment_of(setup, program.name);
     let log = std::env::var_os("RUST_LOG").unwrap_or_else(|| "info".into());
-    Ok(part.env("MILLRACE_INNER", inner).env("RUST_LOG", log))
+    Ok(part.env("MILLRACE_INTERNAL", internal).env("RUST_LOG", log))
 }
 
 /// Adds the settings that only a gateway has.

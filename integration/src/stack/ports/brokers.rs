@@ -8,7 +8,7 @@ use super::{Ports, local};
 pub(super) const OF_BROKER: [&str; 7] = [
     "broker",
     "broker behind gate",
-    "broker inner",
+    "broker internal",
     "controller",
     "proxied",
     "proxied behind gate",
@@ -25,7 +25,7 @@ pub struct Broker {
     /// Where it listens when the gate listens at `advertised`.
     pub behind_gate: String,
     /// For the other brokers and the stack's requests.
-    pub inner: String,
+    pub internal: String,
     /// For the quorum of controllers.
     pub controller: String,
     /// Its listener for clients behind a test's proxy; only in `run`.
@@ -60,7 +60,7 @@ impl Ports {
     pub fn brokers(&self) -> Vec<Broker> {
         let first = OF_BROKER
             .iter()
-            .filter_map(|name| Some((*name, *self.inner.get(*name)?)))
+            .filter_map(|name| Some((*name, *self.internal.get(*name)?)))
             .chain([("broker", self.public.broker_port)])
             .collect();
         let all = std::iter::once(&first).chain(&self.further);
@@ -69,7 +69,7 @@ impl Ports {
                 id,
                 advertised: local(ports["broker"]),
                 behind_gate: local(ports["broker behind gate"]),
-                inner: local(ports["broker inner"]),
+                internal: local(ports["broker internal"]),
                 controller: local(ports["controller"]),
                 proxied: proxied(ports),
             })
@@ -106,11 +106,11 @@ mod tests {
         );
         let all = brokers.iter().flat_map(|broker| {
             let proxied = broker.proxied.as_ref().expect("a listener behind a proxy");
-            let Broker { advertised, behind_gate, inner, controller, .. } = broker;
+            let Broker { advertised, behind_gate, internal, controller, .. } = broker;
             [
                 advertised,
                 behind_gate,
-                inner,
+                internal,
                 controller,
                 &proxied.at,
                 &proxied.behind_gate,

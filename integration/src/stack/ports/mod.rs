@@ -36,7 +36,7 @@ pub struct PublicPorts {
 const SERVERS: [(&str, u16); 7] = [
     // The broker's own ports: one behind the gate, one for itself and the stack's requests.
     ("broker behind gate", 19092),
-    ("broker inner", 19091),
+    ("broker internal", 19091),
     ("postgres", 15432),
     ("redis", 16379),
     ("mongo", 17017),
@@ -49,7 +49,7 @@ const SERVERS: [(&str, u16); 7] = [
 pub struct Ports {
     /// The ones that people use.
     pub public: PublicPorts,
-    inner: BTreeMap<String, u16>,
+    internal: BTreeMap<String, u16>,
     /// The ports of each broker after the first.
     further: Vec<BTreeMap<&'static str, u16>>,
 }
@@ -101,7 +101,7 @@ impl Ports {
         // Nothing of the stack listens at "mail" and "proxy": a test does that wants to. The broker
         // advertises "proxy" for its second listener, and the test's proxy forwards to "proxied".
         for name in ["mail", "proxied", "proxied behind gate", "proxy"] {
-            ports.inner.insert(name.to_owned(), pick(start, &mut taken));
+            ports.internal.insert(name.to_owned(), pick(start, &mut taken));
         }
         for _ in 1..brokers {
             ports.further.push(OF_BROKER.map(|name| (name, pick(start, &mut taken))).into());
@@ -122,7 +122,7 @@ impl Ports {
         }
         let assigned =
             usual.into_iter().map(|(name, port)| (name, pick(start.unwrap_or(port), taken)));
-        Self { public, inner: assigned.collect(), further: Vec::new() }
+        Self { public, internal: assigned.collect(), further: Vec::new() }
     }
 
     /// The port of the internal listener `name`.
@@ -130,7 +130,7 @@ impl Ports {
     /// # Panics
     /// When there is none of this name.
     pub fn of(&self, name: &str) -> u16 {
-        self.inner
+        self.internal
             .get(name)
             .copied()
             .unwrap_or_else(|| unreachable!("no internal port is called {name}"))
@@ -144,18 +144,18 @@ impl Ports {
     /// The mail server that the notification service sends to; only in `run`, where a test may
     /// listen there.
     pub fn mail_url(&self) -> Option<String> {
-        self.inner.get("mail").map(|port| format!("smtp://{}", local(*port)))
+        self.internal.get("mail").map(|port| format!("smtp://{}", local(*port)))
     }
 
     /// The internal HTTP listener (metrics, health) of `instance`.
-    pub fn inner_http(&self, instance: &str) -> String {
+    pub fn internal_http(&self, instance: &str) -> String {
         self.at(&internal(instance))
     }
 }
 
 /// The name of the internal HTTP listener of `instance`.
 fn internal(instance: &str) -> String {
-    format!("inner {instance}")
+    format!("internal {instance}")
 }
 
 /// `port` on loopback.
@@ -202,7 +202,7 @@ mod tests {
         let listeners: HashSet<_> = PROGRAMS
             .iter()
             .flat_map(crate::stack::Program::instances)
-            .map(|instance| ports.inner_http(&instance))
+            .map(|instance| ports.internal_http(&instance))
             .collect();
         assert_eq!(listeners.len(), PROGRAMS.len() * INSTANCES);
     }

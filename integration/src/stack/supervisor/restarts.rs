@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::{RestartPolicy, Slot, Supervisor};
+use crate::chain;
 use crate::stack::{PartKind, process};
 
 /// A part that ran for this long is restarted without a wait.
@@ -70,7 +71,7 @@ impl Supervisor {
             tokio::time::sleep(wait).await;
             let due = { slot.state().wanted && slot.state().pid.is_none() };
             if due && let Err(error) = self.launch(slot, &[]).await {
-                tell!("stack: {error}");
+                tell!("stack: {}", chain(&error));
             }
         })
     }

@@ -1,7 +1,7 @@
 //! Decides on a product's stock. It never sees an order, only what the order asks for.
 
 use schemas::stock::{
-    AddProduct, Command, Event, FollowUp, Member, ProductAdded, ReceiveStock, ReleaseStock,
+    AddProduct, Child, Command, Event, FollowUp, ProductAdded, ReceiveStock, ReleaseStock,
     ReserveStock, Shortage, State, StockReceived, StockRefused, StockReleased, StockReserved,
     state::{Product, Reservation},
 };
@@ -19,7 +19,7 @@ impl Decider for Stock {
     type FollowUp = FollowUp;
     type Event = Event;
     type State = State;
-    type Child = Member;
+    type Child = Child;
     type Out = Out;
 
     fn child_of_input(input: &Input<Command, FollowUp>) -> Option<String> {
@@ -40,12 +40,12 @@ impl Decider for Stock {
 
     fn decide(
         state: Option<&State>,
-        child: Option<&Member>,
+        child: Option<&Child>,
         input: &Input<Command, FollowUp>,
         info: &InputInfo<'_>,
     ) -> DecisionResult<Self> {
         let product = state.map(|State::Product(product)| product);
-        let held = child.map(|Member::Reservation(reservation)| reservation);
+        let held = child.map(|Child::Reservation(reservation)| reservation);
         match input {
             Input::Command(Command::AddProduct(add)) => add_product(product, add, info),
             Input::Command(Command::ReceiveStock(receive)) => receive_stock(product, receive, info),
@@ -82,9 +82,9 @@ impl Decider for Stock {
         Some(State::Product(Product { received, free, held, ..product }))
     }
 
-    fn evolve_child(_child: Option<Member>, event: &Event) -> Option<Member> {
+    fn evolve_child(_child: Option<Child>, event: &Event) -> Option<Child> {
         match event {
-            Event::StockReserved(reserved) => Some(Member::Reservation(Reservation {
+            Event::StockReserved(reserved) => Some(Child::Reservation(Reservation {
                 sku: reserved.sku.clone(),
                 order_id: reserved.order_id,
                 quantity: reserved.quantity,
@@ -97,7 +97,7 @@ impl Decider for Stock {
     /// The engine has forgotten the order that holds the reservation by then, so no follow-up can
     /// release it any more: the goods are the customer's, and the product's figures still count
     /// them as held.
-    fn is_child_finished(_child: &Member) -> bool {
+    fn is_child_finished(_child: &Child) -> bool {
         true
     }
 }

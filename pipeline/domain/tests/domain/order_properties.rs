@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use schemas::{
     Money,
     order::{self, CancelOrder, Line, PlaceOrder},
-    stock::{self, AddProduct, Member, ReceiveStock},
+    stock::{self, AddProduct, Child, ReceiveStock},
 };
 use uuid::Uuid;
 
@@ -166,7 +166,7 @@ proptest! {
                 .stocks
                 .iter()
                 .filter_map(|(sku, stock)| Some((sku.clone(), stock.children.get(&order.key)?)))
-                .map(|(sku, Member::Reservation(held))| (sku, held.quantity))
+                .map(|(sku, Child::Reservation(held))| (sku, held.quantity))
                 .collect();
             let wanted: BTreeMap<_, _> = match order.state.as_ref().unwrap() {
                 order::State::Confirmed(confirmed) => {

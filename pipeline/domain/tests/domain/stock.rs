@@ -5,8 +5,8 @@ use schemas::{
     Money,
     order::{self, RecordReservation},
     stock::{
-        AddProduct, Event, Member, ProductAdded, ReceiveStock, ReleaseStock, ReserveStock,
-        Shortage, State, StockReceived, StockRefused, StockReleased, StockReserved,
+        AddProduct, Child, Event, ProductAdded, ReceiveStock, ReleaseStock, ReserveStock, Shortage,
+        State, StockReceived, StockRefused, StockReleased, StockReserved,
     },
 };
 use uuid::Uuid;
@@ -138,7 +138,7 @@ fn reservation_holds_pieces_and_sends_the_price_to_the_order() {
     };
     assert_eq!(then.events, [Event::from(reserved)]);
     assert_eq!(then.sent, [granted(3)]);
-    assert!(matches!(&cup.children[&ORDER.to_string()], Member::Reservation(r) if r.quantity == 3));
+    assert!(matches!(&cup.children[&ORDER.to_string()], Child::Reservation(r) if r.quantity == 3));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use schemas::{
     Money,
     stock::{
-        AddProduct, Command, FollowUp, Member, ReceiveStock, ReleaseStock, ReserveStock, State,
+        AddProduct, Child, Command, FollowUp, ReceiveStock, ReleaseStock, ReserveStock, State,
     },
 };
 use uuid::Uuid;
@@ -59,7 +59,7 @@ proptest! {
                 prop_assert!(then.events.is_empty());
                 continue;
             };
-            let quantity = |Member::Reservation(held): &Member| i64::from(held.quantity);
+            let quantity = |Child::Reservation(held): &Child| i64::from(held.quantity);
             let held: i64 = cup.children.values().map(quantity).sum();
             prop_assert!(product.free >= 0 && product.held >= 0, "{:?}", product);
             prop_assert_eq!(product.received, product.free + product.held);

@@ -150,10 +150,7 @@ impl<D: Policy> Aggregates for TypedAggregates<D> {
                 Payload::FollowUp(bytes) => Input::FollowUp(D::FollowUp::decode(codec, bytes)?),
                 Payload::Timer(name) => Input::Timer(name.to_owned()),
             };
-            assert!(
-                !redpanda::fault::is_about("panic", info.key),
-                "MILLRACE_FAULT: a panic was ordered"
-            );
+            redpanda::fault::panic_about(info.key);
             self.try_decide(&input, info, codec)
         }))
         .unwrap_or_else(|panic| {

@@ -28,7 +28,7 @@ type Visit<'v> = dyn FnMut(Key<'_>, Option<i64>, Option<Bytes>) + 'v;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangesError {
     /// A value can't be encoded.
-    #[error("a state could not be encoded: {0}")]
+    #[error("a state could not be encoded")]
     Codec(#[from] CodecError),
     /// A record is larger than the changelog takes.
     #[error(transparent)]

@@ -3,7 +3,7 @@
 
 use domain::refusals::FAILED;
 use redpanda::log::Record;
-use schemas::Outcome;
+use schemas::{Outcome, chain};
 
 use super::Task;
 use crate::{
@@ -38,13 +38,14 @@ impl Task {
         error: &InputError,
         output: &mut Output,
     ) {
-        let error = error.to_string();
+        let error = chain(error);
         let error = shortened(&error);
         let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
         tracing::error!(%topic, partition, offset, key, error, "a record became a dead letter");
         self.metrics.dead_letter(topic);
         if let Err(error) = output.dead_letter(&self.topology, record, error) {
-            tracing::error!(%topic, partition, offset, %error, "a dead letter can't be written");
+            let error = chain(&error);
+            tracing::error!(%topic, partition, offset, error, "a dead letter can't be written");
         }
         if let Route::Commands(index) = route {
             let outcome = Outcome {

@@ -2,6 +2,7 @@
 //! children whose retention has passed. It never forgets a pending command or a parked record.
 
 use domain::decider::RETENTION;
+use schemas::chain;
 
 use super::{Bounds, Task};
 use crate::{aggregate::RowKind, output::Output};
@@ -55,7 +56,8 @@ impl Task {
             Err(error) => {
                 self.undo(before, output);
                 self.metrics.failed_timers.inc();
-                tracing::error!(context, key, %error, "a finished aggregate can't be forgotten");
+                let error = chain(&error);
+                tracing::error!(context, key, error, "a finished aggregate can't be forgotten");
             }
         }
     }

@@ -2,7 +2,7 @@
 //! Nothing here decides on a command.
 
 use redpanda::log::Record;
-use schemas::{Outcome, Record as _, Verdict, engine::Handled, headers};
+use schemas::{Outcome, Record as _, Verdict, chain, engine::Handled, headers};
 
 use super::Task;
 use crate::{
@@ -60,7 +60,8 @@ impl Task {
     ) {
         let command_id = outcome.command_id;
         if let Err(error) = self.try_conclude(outcome, envelope, at_ms, output) {
-            tracing::error!(command.id = %command_id, %error, "an outcome could not be written");
+            let error = chain(&error);
+            tracing::error!(command.id = %command_id, error, "an outcome could not be written");
         }
     }
 
@@ -94,7 +95,8 @@ impl Task {
     ) {
         if let Err(error) = self.write_outcome(outcome, envelope, at_ms, output) {
             let command_id = outcome.command_id;
-            tracing::error!(command.id = %command_id, %error, "an outcome could not be written");
+            let error = chain(&error);
+            tracing::error!(command.id = %command_id, error, "an outcome could not be written");
         }
     }
 

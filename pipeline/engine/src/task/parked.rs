@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use redpanda::log::{Headers, Record};
+use schemas::chain;
 use schemas::engine::{Header, Parked};
 
 use super::{Queue, Task, row::Row};
@@ -45,8 +46,8 @@ impl Task {
         let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
         let parked = parked_of(record, &error);
         if let Err(park) = self.check_room(key, record, &parked) {
-            let why = &park;
-            tracing::error!(%topic, partition, offset, key, %why, "a record can't be parked");
+            let why = chain(&park);
+            tracing::error!(%topic, partition, offset, key, why, "a record can't be parked");
             if let Some(route) = self.topology.route(topic) {
                 let error = InputError::NotParked { park, error: Box::new(error) };
                 self.bury(record, &Envelope::of(record), route, key, &error, output);
@@ -120,7 +121,7 @@ fn parked_of(record: &Record, error: &InputError) -> Parked {
         topic: record.topic.to_string(),
         partition: record.partition,
         offset: record.offset,
-        error: shortened(&error.to_string()).to_owned(),
+        error: shortened(&chain(error)).to_owned(),
         received_at: record.timestamp_ms,
         headers: record.headers.iter().map(header).collect(),
         value: record.value.as_ref().map(|value| value.to_vec()),

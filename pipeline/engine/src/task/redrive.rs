@@ -2,7 +2,7 @@
 
 use redpanda::log::Record;
 use schemas::{
-    Message, Outcome, Verdict,
+    Message, Outcome, Verdict, chain,
     engine::{Parked, Redrive},
 };
 
@@ -41,7 +41,7 @@ impl Task {
             Ok(redrive) => redrive,
             Err(Failure::UnknownSchema(unknown)) => return Err(unknown),
             Err(Failure::Permanent(error)) => {
-                return Ok(refused(undecided, MALFORMED, &error.to_string()));
+                return Ok(refused(undecided, MALFORMED, &chain(&error)));
             }
         };
         let queue = queue_name(&topic, key);

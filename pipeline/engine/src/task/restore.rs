@@ -30,8 +30,8 @@ pub(crate) enum LoadError {
     Panic(String),
     /// The value can't be decoded.
     #[error(
-        "{0}; where a newer version has written it, start that version again (pipeline/README.md, \
-         \"Rolling back\")"
+        "it can't be decoded; if a newer version has written it, start that version again \
+         (pipeline/README.md, \"Rolling back\")"
     )]
     Codec(#[from] CodecError),
 }

@@ -2,6 +2,7 @@
 //! dropped with an alert, because there is no record to park.
 
 use domain::decider::CommandStatus;
+use schemas::chain;
 
 use super::{Task, effects::Cause};
 use crate::{
@@ -39,7 +40,8 @@ impl Task {
                 self.undo(before, output);
                 self.metrics.failed_timers.inc();
                 let (partition, timer) = (self.partition, name.escape_debug());
-                tracing::error!(partition, %timer, %error, "a timer failed and was dropped");
+                let error = chain(&error);
+                tracing::error!(partition, %timer, error, "a timer failed and was dropped");
             }
         }
         fired

@@ -25,7 +25,7 @@ pub enum WorkerError {
         detail: String,
     },
     /// This process can't open a session any more and must be restarted.
-    #[error("{processor}: {source}")]
+    #[error("{processor} can't open a session")]
     Exhausted {
         /// The processor.
         processor: &'static str,
@@ -55,7 +55,7 @@ pub(super) enum SessionError {
     NoAnswerBeforeRelease,
     #[error(transparent)]
     Changes(#[from] ChangesError),
-    #[error("a position could not be encoded: {0}")]
+    #[error("a position could not be encoded")]
     Position(#[source] CodecError),
 }
 
@@ -97,7 +97,7 @@ impl From<StuckError> for NotRestored {
 /// Why a task is stuck: only an operator can fix the cause.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StuckError {
-    #[error("{partition} at {offset} can't be read back: {source}")]
+    #[error("{partition} at {offset} can't be read back")]
     Unreadable { partition: TopicPartition, offset: i64, source: LoadError },
     #[error(
         "{input}: the group has committed {committed}, but the changelog has applied {applied}; \
@@ -109,10 +109,10 @@ pub(super) enum StuckError {
          has {changelog} been emptied?"
     )]
     NoPosition { input: TopicPartition, committed: i64, changelog: Topic },
-    #[error("{0}; the log has lost its end: restore the log's data, or rebuild the cluster")]
+    #[error("the log has lost its end: restore the log's data, or rebuild the cluster")]
     EndLost(#[source] LogError),
     #[error(
-        "{range}; it was removed before it was read, and may have held records. Start the service \
+        "what was removed from {input} before it was read may have held records. Start the service \
          with MILLRACE_ACCEPT_LOSS={input} to continue at {beginning} without them"
     )]
     RecordsRemoved {

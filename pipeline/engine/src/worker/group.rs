@@ -1,9 +1,10 @@
 //! Reacts to changes of the group: assigned tasks are restored, and revoked or lost tasks are
 //! released without an open transaction. It never decides which member gets which task.
 
-use std::{fmt::Display, time::Instant};
+use std::time::Instant;
 
 use redpanda::log::{Membership, Session};
+use schemas::chain;
 
 use super::{
     Worker,
@@ -78,16 +79,16 @@ impl Worker {
         error: NotRestored,
     ) -> Result<(), SessionError> {
         match error {
-            NotRestored::Retry(error) => self.restore_again(partition, &error),
-            NotRestored::Stuck(error) => self.set_aside(partition, &error),
+            NotRestored::Retry(error) => self.restore_again(partition, &chain(&error)),
+            NotRestored::Stuck(error) => self.set_aside(partition, chain(&error)),
             NotRestored::Session(error) => return Err(error),
         }
         Ok(())
     }
 
     /// Restores a task again from the beginning of its changelog, after a short wait.
-    pub(super) fn restore_again(&mut self, partition: i32, reason: &dyn Display) {
-        let (processor, reason) = (self.topology.processor, reason.to_string());
+    pub(super) fn restore_again(&mut self, partition: i32, reason: &str) {
+        let processor = self.topology.processor;
         tracing::warn!(processor, partition, reason, "a task is restored again");
         self.unread.insert(partition, Instant::now() + self.settings.rebuild_wait);
     }
@@ -95,8 +96,7 @@ impl Worker {
     /// Sets a stuck task aside, so that the others work. The first time, the task is restored again
     /// after a short wait, because what it read may have changed meanwhile. If that fails too, an
     /// operator is alerted, and the next restore begins after a longer wait.
-    fn set_aside(&mut self, partition: i32, reason: &dyn Display) {
-        let reason = reason.to_string();
+    fn set_aside(&mut self, partition: i32, reason: String) {
         if self.stuck.insert(partition, reason.clone()).is_none() {
             return self.restore_again(partition, &reason);
         }

@@ -2,6 +2,7 @@
 //! [`crate::local`]. Everything that one record causes succeeds or is undone as a whole.
 
 use redpanda::log::{Record, TopicPartition};
+use schemas::chain;
 
 use super::Worker;
 use crate::{
@@ -68,7 +69,8 @@ impl Worker {
             // A parked key, or a bug of a decider. The record is decided alone; its follow-ups are
             // read from the log, and fail or wait there.
             let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
-            tracing::warn!(%topic, partition, offset, %error, "its follow-ups are decided later");
+            let error = chain(&error);
+            tracing::warn!(%topic, partition, offset, error, "its follow-ups are decided later");
             self.batch.output.local.suspend(true);
             // Its schema is known by now.
             self.decide_root(record);

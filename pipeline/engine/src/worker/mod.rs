@@ -38,7 +38,7 @@ use std::{
 };
 
 use redpanda::log::{Connect, Record, Session};
-use schemas::Codec;
+use schemas::{Codec, chain};
 
 pub use error::WorkerError;
 pub use settings::Settings;
@@ -168,7 +168,8 @@ impl Worker {
         }
         if let Err(error) = self.finish() {
             // The next owner of the tasks restores what the log holds, so nothing is lost.
-            tracing::warn!(%error, "the last transaction did not end in order; the log decides");
+            let error = chain(&error);
+            tracing::warn!(error, "the last transaction did not end in order; the log decides");
         }
         Ok(())
     }

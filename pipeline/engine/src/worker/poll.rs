@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use redpanda::log::{LogError, Session, Topic, TopicPartition};
+use schemas::chain;
 
 use super::local::Decided;
 use super::{
@@ -68,7 +69,7 @@ impl Worker {
             Ok(()) => Ok(Polled { records: self.inbox.len(), drained: self.inbox.is_empty() }),
             Err(LogError::Retriable { doing, cause }) => {
                 // Lost connections are not reported here, but missing rights are.
-                tracing::warn!(doing, cause, "a poll is retried");
+                tracing::warn!(doing, cause = chain(&*cause), "a poll is retried");
                 Ok(Polled { records: self.inbox.len(), drained: false })
             }
             Err(LogError::OutOfRange { partition, offset, beginning, end }) => {
@@ -76,7 +77,7 @@ impl Worker {
                 let TopicPartition { partition: number, .. } = partition;
                 let error = LogError::OutOfRange { partition, offset, beginning, end };
                 self.release(session, &[number])?;
-                self.restore_again(number, &error);
+                self.restore_again(number, &chain(&error));
                 Ok(Polled::default())
             }
             Err(error) => Err(error.into()),

@@ -14,6 +14,7 @@
 use std::time::{Duration, Instant};
 
 use redpanda::log::{LogError, Record, Restore, Session, Start, Topic, TopicPartition};
+use schemas::chain;
 
 use super::{
     Settings, Worker,
@@ -148,7 +149,12 @@ impl Restoring {
                 Ok(start) => self.start = start,
                 // The reader continues where it is, so the records before the error stay.
                 Err(LogError::Retriable { doing, cause }) => {
-                    tracing::warn!(partition, doing, cause, "the read of a changelog is retried");
+                    tracing::warn!(
+                        partition,
+                        doing,
+                        cause = chain(&*cause),
+                        "the read of a changelog is retried"
+                    );
                     self.not_before = now + settings.rebuild_wait;
                 }
                 Err(error) => return Err(error.into()),

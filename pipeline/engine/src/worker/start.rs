@@ -2,6 +2,7 @@
 //! contradicts itself. No record is skipped unless an operator has allowed it.
 
 use redpanda::log::{LogError, Start, TopicPartition};
+use schemas::chain;
 
 use super::{
     Worker,
@@ -94,8 +95,8 @@ impl Worker {
             return Err(StuckError::EndLost(range));
         }
         if self.settings.accept_loss.contains(&input.to_string()) {
-            let error = &range;
-            tracing::error!(%error, "unread records are skipped, as MILLRACE_ACCEPT_LOSS says");
+            let error = chain(&range);
+            tracing::error!(error, "unread records are skipped, as MILLRACE_ACCEPT_LOSS says");
             return Ok(beginning);
         }
         Err(StuckError::RecordsRemoved { input: input.clone(), beginning, range })

@@ -26,6 +26,7 @@ use redpanda::{
     batch::Batch,
     log::{Session, TopicPartition, Transaction, TransactionError},
 };
+use schemas::chain;
 
 use super::{
     Worker,
@@ -131,7 +132,7 @@ impl Worker {
                     tracing::warn!(
                         processor = self.topology.processor,
                         partition = task.partition,
-                        %error,
+                        error = chain(&error),
                         "a change is too large: the batch is decided again, input by input"
                     );
                     task.check_each_input();

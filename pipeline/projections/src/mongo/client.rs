@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::updates::{self, Update};
 use crate::{
-    Cause, StoreError,
+    StoreError,
     deadline::{READ_MAX, within},
 };
 
@@ -99,17 +99,17 @@ pub(super) fn is_about_data(code: i32) -> bool {
 /// The error of a call.
 pub(super) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> StoreError {
     move |error| {
-        let why = error.kind.to_string();
         let refused = match &*error.kind {
             ErrorKind::Command(error) => is_about_data(error.code),
             ErrorKind::Write(WriteFailure::WriteError(error)) => is_about_data(error.code),
             ErrorKind::BsonSerialization(_) | ErrorKind::InvalidArgument { .. } => true,
             _ => false,
         };
-        let source = Some(Cause::from(error));
+        // The text of the kind alone: the whole error adds labels for the driver.
+        let cause = error.kind.to_string().into();
         match refused {
-            true => StoreError::Unstorable { doing, why, source },
-            false => StoreError::Failed { doing, why, source },
+            true => StoreError::Unstorable { doing, cause },
+            false => StoreError::Failed { doing, cause },
         }
     }
 }

@@ -134,7 +134,7 @@ impl<M: Model> Projected<M> {
             0 => Ok(()),
             missed => {
                 let why = format!("{missed} of {} were written meanwhile", M::COLLECTION);
-                Err(StoreError::failed_because(WRITING, why))
+                Err(StoreError::failed(WRITING, why))
             }
         }
     }

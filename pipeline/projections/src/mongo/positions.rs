@@ -51,7 +51,7 @@ impl PositionStore for Mongo {
                 .return_document(ReturnDocument::After)
                 .await
                 .map_err(failed(doing))?;
-            let none = || StoreError::failed_because(doing, "no answer");
+            let none = || StoreError::failed(doing, "no answer");
             claimed.map(Claim::from).ok_or_else(none)
         };
         Box::pin(within(WRITE_MAX, doing, work))

@@ -104,12 +104,12 @@ impl Answer {
         if let Some(error) = refused.max_by_key(|error| is_about_data(error.code)) {
             let why = format!("{} ({})", error.errmsg, error.code);
             return Err(match is_about_data(error.code) {
-                true => StoreError::Unstorable { doing, why, source: None },
-                false => StoreError::failed_because(doing, why),
+                true => StoreError::Unstorable { doing, cause: why.into() },
+                false => StoreError::failed(doing, why),
             });
         }
         if let Some(unconfirmed) = self.unconfirmed {
-            return Err(StoreError::failed_because(doing, unconfirmed.to_string()));
+            return Err(StoreError::failed(doing, unconfirmed.to_string()));
         }
         Ok(count.saturating_sub(usize::try_from(self.n).unwrap_or(0)))
     }

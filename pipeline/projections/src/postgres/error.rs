@@ -14,8 +14,8 @@ pub(super) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> S
         Some(said) => {
             let why = format!("{}: {} ({})", said.severity(), said.message(), said.code().code());
             match is_about_data(said.code()) {
-                true => StoreError::Unstorable { doing, why, source: None },
-                false => StoreError::Failed { doing, why, source: None },
+                true => StoreError::Unstorable { doing, cause: why.into() },
+                false => StoreError::failed(doing, why),
             }
         }
         None => StoreError::failed(doing, error),

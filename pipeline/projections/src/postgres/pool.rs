@@ -9,6 +9,7 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
 use redpanda::tls::Tls;
+use schemas::chain;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::{NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -20,7 +21,6 @@ use super::{
 use crate::{
     StoreError,
     deadline::{self, READ_MAX, WRITE_MAX},
-    error::chain,
 };
 
 /// The wait for a connection, or for a free one of the pool.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use redpanda::tls::Tls;
+use schemas::chain;
 use secrecy::SecretString;
 
 use super::pool::{CONNECT_MAX, Postgres};
@@ -56,7 +57,7 @@ async fn password_of_any_characters_reaches_the_server_and_is_never_printed() {
     let secret = SecretString::from(password);
     let accepted = Postgres::with_password(&url, Some(&secret), &Tls::default(), 1).expect("a URL");
 
-    let error = accepted.ping().await.expect_err("it is starting").to_string();
+    let error = chain(&accepted.ping().await.expect_err("it is starting"));
     assert_eq!(
         error,
         "connecting to PostgreSQL: Error occurred while creating a new object: db error: \
@@ -94,7 +95,7 @@ async fn connection_without_an_answer_is_closed_and_not_used_again() {
     for attempt in 1..=2 {
         let begun = Instant::now();
 
-        let error = postgres.ping().await.expect_err("no answer").to_string();
+        let error = chain(&postgres.ping().await.expect_err("no answer"));
 
         assert_eq!(error, "asking PostgreSQL: no answer within 5 s");
         assert!(begun.elapsed() < READ_MAX + CONNECT_MAX, "{:?}", begun.elapsed());

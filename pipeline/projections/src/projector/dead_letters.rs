@@ -1,6 +1,8 @@
 //! Dead letters of a projection: records that no version of the program can project, or whose data
 //! the store refuses for good. A gap, or a record that a newer version may read, never becomes one.
 
+use schemas::chain;
+
 use crate::{
     StoreError,
     metrics::Metrics,
@@ -21,9 +23,10 @@ pub(super) async fn write(
     metrics: &Metrics,
 ) -> Result<(), StoreError> {
     let name = projection.name();
-    projection.positions().write_dead_letter(name, batch, &error.to_string()).await?;
+    let error = chain(error);
+    projection.positions().write_dead_letter(name, batch, &error).await?;
     metrics.dead_letter(name);
     let (partition, offset) = (batch.partition, batch.to - 1);
-    tracing::error!(projection = name, %partition, offset, %error, "a record became a dead letter");
+    tracing::error!(projection = name, %partition, offset, error, "a record became a dead letter");
     Ok(())
 }

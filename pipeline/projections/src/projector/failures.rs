@@ -7,6 +7,7 @@ use std::{
 };
 
 use redpanda::log::{LogError, TopicPartition};
+use schemas::chain;
 
 use super::{
     partition::{Retry, Size, Slot},
@@ -29,13 +30,13 @@ impl Projector<'_> {
         let retry = retry.after_failure();
         match error {
             StoreError::Failed { .. } | StoreError::Credentials { .. } => {
-                tracing::warn!(projection, %partition, %error, "retrying later");
+                tracing::warn!(projection, %partition, error = chain(&error), "retrying later");
                 self.wait_after_failure(partition, retry);
             }
             StoreError::Lost { .. } => {
                 // The group will soon report that another member owns the partition. If it does
                 // not, the other claim is outdated, and this member claims the partition again.
-                tracing::info!(projection, %partition, %error, "released");
+                tracing::info!(projection, %partition, error = chain(&error), "released");
                 self.wait(partition, WAIT_MAX, retry);
             }
             StoreError::Gap { .. }
@@ -43,7 +44,7 @@ impl Projector<'_> {
             | StoreError::Unfit { .. }
             | StoreError::Unstorable { .. } => match retry.size {
                 Size::Record => {
-                    tracing::error!(projection, %partition, %error, "stopped");
+                    tracing::error!(projection, %partition, error = chain(&error), "stopped");
                     self.wait(partition, STUCK, retry);
                 }
                 // One record has failed its whole batch. One by one, the records before it can be
@@ -61,7 +62,7 @@ impl Projector<'_> {
     pub(super) fn failed_together(&mut self, partitions: &[TopicPartition], error: &StoreError) {
         let projection = self.projection.name();
         self.resources.metrics.failed(projection, error.kind());
-        tracing::warn!(projection, %error, "applying each partition by itself");
+        tracing::warn!(projection, error = chain(error), "applying each partition by itself");
         if matches!(error, StoreError::Lost { .. }) {
             self.compare_claims();
         }
@@ -97,13 +98,17 @@ impl Projector<'_> {
             Ok(()) => self.log_failures = 0,
             Err(LogError::Retriable { doing, cause }) => {
                 self.resources.metrics.failed(projection, "log");
-                tracing::warn!(projection, doing, cause, "retrying the log");
+                tracing::warn!(projection, doing, cause = chain(&*cause), "retrying the log");
                 self.log_failures += 1;
                 pause(wait_after(self.log_failures), &self.resources.shutdown);
             }
             Err(ref error @ LogError::OutOfRange { ref partition, .. }) => {
                 self.resources.metrics.failed(projection, "log");
-                tracing::error!(projection, %error, "stopped: rebuild the projection");
+                tracing::error!(
+                    projection,
+                    error = chain(error),
+                    "stopped: rebuild the projection"
+                );
                 self.wait(partition, STUCK, Retry::default().after_failure());
             }
             Err(error @ (LogError::Fatal { .. } | LogError::Exhausted { .. })) => {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use schemas::chain;
+
 use super::turn::{Projector, REMOVE_EVERY};
 use crate::{
     clock::now_ms,
@@ -38,7 +40,7 @@ impl Projector<'_> {
             Ok(count) => tracing::info!(projection, count, "removed what ended long ago"),
             Err(error) => {
                 self.resources.metrics.failed(projection, error.kind());
-                tracing::warn!(projection, %error, "removing later");
+                tracing::warn!(projection, error = chain(&error), "removing later");
             }
         }
     }

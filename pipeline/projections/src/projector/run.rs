@@ -3,6 +3,8 @@
 
 use std::{sync::atomic::Ordering, time::Instant};
 
+use schemas::chain;
+
 use super::{
     failures::{WAIT_MAX, WAIT_MIN, pause, wait_after},
     resources::Resources,
@@ -34,7 +36,8 @@ fn prepare(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn 
         let Err(error) = resources.runtime.block_on(projection.prepare()) else { return };
         failures += 1;
         resources.metrics.failed(projection.name(), error.kind());
-        tracing::warn!(projection = projection.name(), %error, "waiting for the store");
+        let error = chain(&error);
+        tracing::warn!(projection = projection.name(), error, "waiting for the store");
         pause(wait_after(failures), &resources.shutdown);
     }
 }
@@ -61,7 +64,8 @@ fn join_until_shutdown(projection: &dyn Projection, resources: &Resources, begin
                 wait = WAIT_MIN;
             }
             resources.metrics.failed(projection.name(), "log");
-            tracing::warn!(projection = projection.name(), %error, "joining the group again");
+            let error = chain(&error);
+            tracing::warn!(projection = projection.name(), error, "joining the group again");
             pause(wait, &resources.shutdown);
             wait = (wait * 2).min(WAIT_MAX);
         }

@@ -204,7 +204,7 @@ fn manager(client: &Client, answer_max: Duration) -> RedisResult<ConnectionManag
 
 /// The error of a call.
 pub(super) fn failed(doing: &'static str) -> impl Fn(redis::RedisError) -> StoreError {
-    move |error| StoreError::Failed { doing, why: error.to_string(), source: Some(error.into()) }
+    move |error| StoreError::failed(doing, error)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use schemas::Outcome;
+use schemas::{Outcome, chain};
 use tokio::{
     sync::{oneshot, watch},
     time::timeout,
@@ -66,7 +66,7 @@ impl Notices {
                     shared.is_subscribed.store(false, Ordering::Relaxed);
                 }
                 if let Err(error) = ended {
-                    tracing::debug!(%error, "not subscribed to Redis");
+                    tracing::debug!(error = chain(&error), "not subscribed to Redis");
                 }
                 tokio::time::sleep(RECONNECT_AFTER).await;
             }

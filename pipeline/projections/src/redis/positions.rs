@@ -116,7 +116,7 @@ pub(super) async fn invoke(
         "ok" => Ok(()),
         "lost" => Err(StoreError::Lost { position: batch.partition.to_string() }),
         // The next claim finds no position, so the projection is rebuilt.
-        _ => Err(StoreError::failed_because(doing, "it has been emptied")),
+        _ => Err(StoreError::failed(doing, "it has been emptied")),
     }
 }
 

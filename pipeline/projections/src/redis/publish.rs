@@ -2,7 +2,7 @@
 //! an outcome, or the versions of a read model. It never waits for Redis: a reader whose notice is
 //! lost polls the store.
 
-use schemas::Outcome;
+use schemas::{Outcome, chain};
 use uuid::Uuid;
 
 use super::connection::Redis;
@@ -52,7 +52,7 @@ fn publish(redis: &Redis, pipe: redis::Pipeline) {
     let mut connection = redis.connection();
     tokio::spawn(async move {
         if let Err(error) = pipe.query_async::<()>(&mut connection).await {
-            tracing::debug!(%error, "no notices were sent");
+            tracing::debug!(error = chain(&error), "no notices were sent");
         }
     });
 }

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value};
+use schemas::chain;
 use tokio::{
     sync::Notify,
     task::AbortHandle,
@@ -49,7 +50,7 @@ impl Reads {
         let task = tokio::spawn(async move {
             loop {
                 if let Err(error) = track(&redis, &listener).await {
-                    tracing::debug!(%error, "hot products are not tracked");
+                    tracing::debug!(error = chain(&error), "hot products are not tracked");
                 }
                 listener(Tracked::Lost);
                 sleep(RECONNECT_AFTER).await;

@@ -165,7 +165,7 @@ impl Projection for MailWorker {
 
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         let why = "mail that was sent can't be taken back";
-        Box::pin(async move { Err(StoreError::failed_because("erasing mail", why)) })
+        Box::pin(async move { Err(StoreError::failed("erasing mail", why)) })
     }
 
     fn apply<'a>(

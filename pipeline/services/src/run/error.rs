@@ -13,6 +13,25 @@ pub(super) enum WrongSetting {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// PostgreSQL refuses the credentials.
-    #[error("{0}; check MILLRACE_POSTGRES_URL and MILLRACE_POSTGRES_PASSWORD")]
+    #[error("MILLRACE_POSTGRES_URL or MILLRACE_POSTGRES_PASSWORD is wrong")]
     Credentials(#[source] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::chain;
+
+    use super::*;
+
+    #[test]
+    fn error_of_a_service_names_each_cause_once() {
+        let why = "password authentication failed".to_owned();
+        let wrong = WrongSetting::Credentials(StoreError::Credentials { store: "PostgreSQL", why });
+        let error = anyhow::Error::from(wrong).context("starting the service");
+        assert_eq!(
+            chain(&*error),
+            "starting the service: MILLRACE_POSTGRES_URL or MILLRACE_POSTGRES_PASSWORD is wrong: \
+             PostgreSQL refuses the credentials: password authentication failed"
+        );
+    }
 }

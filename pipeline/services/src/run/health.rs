@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use engine::Status;
 
 use crate::{
-    inner::Check,
+    internal::Check,
     threads::{TURN_MAX, Threads},
 };
 

@@ -14,6 +14,7 @@ mod start;
 use std::{process::ExitCode, time::Duration};
 
 use redpanda::settings::USAGE;
+use schemas::chain;
 use tokio::runtime::Runtime;
 
 use crate::{config::Config, service::Service};
@@ -23,8 +24,7 @@ use error::WrongSetting;
 pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
     let config = Config::from_env();
     init_tracing();
-    // Another provider in the same process would panic; the first one stays.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    redpanda::tls::install_provider();
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -40,7 +40,7 @@ pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
     let service = match created {
         Ok(service) => service,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{}", chain(&*error));
             return usage();
         }
     };
@@ -49,11 +49,8 @@ pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The text of a wrong setting already names its cause.
-            let (text, code) = match error.downcast_ref::<WrongSetting>() {
-                Some(wrong) => (wrong.to_string(), usage()),
-                None => (format!("{error:#}"), ExitCode::FAILURE),
-            };
+            let text = chain(&*error);
+            let code = if error.is::<WrongSetting>() { usage() } else { ExitCode::FAILURE };
             tracing::error!(error = text, "ended");
             eprintln!("{text}");
             code

@@ -1,6 +1,6 @@
 //! The order of a service's start and end. The start: everything that a wrong setting could break,
-//! then the inner listener, the schemas, the projectors, the workers. The end: all threads finish
-//! what they have begun.
+//! then the internal listener, the schemas, the projectors, the workers. The end: all threads
+//! finish what they have begun.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use super::{
     signals::Signals,
     start::Start,
 };
-use crate::{config::Config, inner, service::Service, threads::Threads};
+use crate::{config::Config, internal, service::Service, threads::Threads};
 
 /// The most connections to PostgreSQL. Each projector uses one at a time for each partition.
 const POSTGRES_CONNECTIONS_MAX: usize = 8;
@@ -57,7 +57,7 @@ pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()
         ("threads", threads_alive(threads.clone())),
         ("engine", engine_ready(statuses.clone())),
     ];
-    inner::serve(config.inner, metrics.clone(), checks).await?;
+    internal::serve(config.internal, metrics.clone(), checks).await?;
     let mut signals = Signals::listen()?;
 
     let engine_metrics = engine::Metrics::register(&topology, &metrics)?;

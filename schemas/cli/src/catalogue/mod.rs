@@ -121,7 +121,7 @@ fn check_file(texts: &Texts, source: usize, file: &File) -> Result<()> {
     ensure!(!context.is_empty(), "a file must be in the folder of its context");
     let namespace = match (context, kind) {
         ("common", _) => "millrace".to_owned(),
-        (context, "state" | "member") => format!("millrace.{context}.state"),
+        (context, "state" | "child") => format!("millrace.{context}.state"),
         (context, _) => format!("millrace.{context}"),
     };
     ensure!(name.namespace() == namespace, "the namespace of {name} must be {namespace}");

@@ -117,7 +117,7 @@ impl Diff {
 }
 
 fn two(old: &Path, new: &Path) -> Result<Report> {
-    let read = |path| File::read(path).map_err(|error| Stop::Usage(format!("{error:#}")));
+    let read = |path| File::read(path).map_err(|error| Stop::Usage(schemas::chain(&*error)));
     let (old, new) = (Texts::new(vec![read(old)?]), Texts::new(vec![read(new)?]));
     let mut findings: Vec<Finding> =
         old.problems.iter().map(|one| Finding::invalid(&old, one)).collect();

@@ -30,7 +30,7 @@ const FOLDERS: [Folder; 5] = [
     Folder { name: "followups", type_name: "FollowUp", noun: "A follow-up" },
     Folder { name: "events", type_name: "Event", noun: "An event" },
     Folder { name: "state", type_name: "State", noun: "A stage of life" },
-    Folder { name: "member", type_name: "Member", noun: "A child" },
+    Folder { name: "child", type_name: "Child", noun: "A child" },
 ];
 
 /// The files below `src/generated`, by name.

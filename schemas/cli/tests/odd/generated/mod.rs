@@ -24,7 +24,7 @@ pub(crate) static ROUND_TRIPS: [crate::tests::RoundTrip; 15] = [
     crate::tests::RoundTrip::of::<crate::order::S>(),
     crate::tests::RoundTrip::of::<crate::order::Schema>(),
     crate::tests::RoundTrip::of::<crate::order::Try>(),
-    crate::tests::RoundTrip::of::<crate::order::state::Member>(),
+    crate::tests::RoundTrip::of::<crate::order::state::Child>(),
     crate::tests::RoundTrip::of::<crate::order::state::Record>(),
     crate::tests::RoundTrip::of::<crate::order::state::State>(),
     crate::tests::RoundTrip::of::<crate::strings::Loose>(),

@@ -434,9 +434,9 @@ messages! {
 }
 
 messages! {
-    /// A child of `order`: one of the records in `avro/order/member`.
-    pub enum Member {
-        Member(state::Member),
+    /// A child of `order`: one of the records in `avro/order/child`.
+    pub enum Child {
+        Child(state::Child),
     }
 }
 
@@ -450,14 +450,14 @@ pub mod state {
 
     /// Called as the enum outside this module.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-    pub struct Member {
+    pub struct Child {
         /// A field.
         pub state_2: i64,
         /// A field.
         pub id: Uuid,
     }
 
-    record!(Member, "millrace.order.state.Member");
+    record!(Child, "millrace.order.state.Child");
 
     /// Called as a record outside this module.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -476,7 +476,7 @@ pub mod state {
         /// A field.
         pub last: crate::order::Try,
         /// A field.
-        pub member: Member,
+        pub child: Child,
     }
 
     record!(State, "millrace.order.state.State");

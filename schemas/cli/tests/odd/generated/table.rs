@@ -19,7 +19,7 @@ pub(crate) static SCHEMAS: [Schema; 15] = numbered([
     entry!("order/events", "millrace.order.S"),
     entry!("order/events", "millrace.order.Schema"),
     entry!("order/commands", "millrace.order.Try"),
-    entry!("order/member", "millrace.order.state.Member"),
+    entry!("order/child", "millrace.order.state.Child"),
     entry!("order/state", "millrace.order.state.Record"),
     entry!("order/state", "millrace.order.state.State"),
     entry!("strings", "millrace.strings.Loose"),

@@ -1,22 +1,12 @@
-//! Fault points: named places in the code where a test can make the process fail, to prove that
-//! nothing is lost. Without `MILLRACE_FAULT` a fault point costs one load and does nothing.
-//!
-//! - `MILLRACE_FAULT=after-begin:3` ends the process, as `kill -9` does, when it reaches the fault
-//!   point `after-begin` for the third time.
-//! - `before-outcomes:3:stop` stops it there, as SIGSTOP does, until it receives SIGCONT.
-//! - `after-poll:3:panic` panics there, so that the thread ends and the process continues.
-//! - `abort:3` makes the third transaction fail and abort.
-//! - `panic:KEY` makes every decision about the aggregate KEY panic.
-//!
-//! A session has these fault points, in the order of a transaction: `after-poll`, `after-begin`,
-//! `after-send`, `after-offsets`, `before-commit`, `abort`, `end-sent` (EndTxn was sent, its answer
-//! has not arrived), `after-commit`; also `in-rebalance` and `during-restore`. A projector has
-//! `before-store` and `after-store`, and with outcomes `before-outcomes` (nothing is sent to
-//! PostgreSQL yet) and `in-outcomes` (the position has moved, nothing is committed).
+//! The fault points of a build with the feature `faults`: they follow `MILLRACE_FAULT`.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 /// The content of `MILLRACE_FAULT`.
@@ -63,9 +53,10 @@ pub(crate) fn is_planned(name: &str) -> bool {
     planned().is_some_and(|fault| fault.point == name)
 }
 
-/// Whether the fault `name` is planned for `subject`, every time.
-pub fn is_about(name: &str, subject: &str) -> bool {
-    planned().is_some_and(|fault| fault.point == name && fault.argument == subject)
+/// Panics, every time, if that is planned for the aggregate `key`.
+pub fn panic_about(key: &str) {
+    let is_planned = planned().is_some_and(|fault| fault.point == "panic" && fault.argument == key);
+    assert!(!is_planned, "MILLRACE_FAULT: a panic was ordered");
 }
 
 /// Fails here if it is planned: ends the process, stops it, or panics.
@@ -85,8 +76,18 @@ pub(crate) fn is_due(name: &str) -> bool {
         .is_some_and(|fault| fault.point == name && fault.left.fetch_sub(1, Ordering::Relaxed) == 1)
 }
 
+/// Ends the process after `wait`, while this thread continues, if the fault point is to fail now.
+pub(crate) fn die_after(name: &'static str, wait: Duration) {
+    if is_due(name) {
+        thread::spawn(move || {
+            thread::sleep(wait);
+            die(name);
+        });
+    }
+}
+
 /// Ends the process at once.
-pub(crate) fn die(name: &str) -> ! {
+fn die(name: &str) -> ! {
     eprintln!("MILLRACE_FAULT: dying at {name}");
     std::process::abort();
 }
@@ -102,7 +103,7 @@ fn stop(name: &str) {
     }
     // The signal may take a moment to arrive. This thread does nothing until then; the sleep ends
     // at once when SIGCONT arrives later than this.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    thread::sleep(Duration::from_secs(1));
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The inner listener of a service: metrics and health. It is never published to the outside.
+//! The internal listener of a service: metrics and health. It is never published to the outside.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,9 +18,9 @@ pub async fn serve(
     metrics: Registry,
     checks: Vec<(&'static str, Check)>,
 ) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .with_context(|| format!("binding the inner listener to {address} (MILLRACE_INNER)"))?;
+    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| {
+        format!("binding the internal listener to {address} (MILLRACE_INTERNAL)")
+    })?;
     let exported = warp::path!("metrics").map(move || {
         let text = TextEncoder::new().encode_to_string(&metrics.gather()).unwrap_or_default();
         warp::reply::with_header(text, "content-type", "text/plain; version=0.0.4")
