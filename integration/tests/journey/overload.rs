@@ -86,7 +86,11 @@ async fn stopped_service_gets_a_bounded_backlog_and_the_rest_is_refused_at_once(
         must(usize::try_from(sold) == Ok(accepted.len()), format!("{sold} are sold"))
     })
     .await;
-    ada.order(&[(&sku, 1)]).await;
+    eventually("an order is accepted", RECOVERY_MAX, async || {
+        let answer = ada.client.place_order(&[(&sku, 1)]).wait(10).answer().await;
+        must(answer.status == 201, format!("{} {}", answer.status, answer.body))
+    })
+    .await;
 }
 
 /// What a load has seen.
