@@ -37,6 +37,8 @@ enum What {
     Idle(idle::Options),
     /// The whole system over HTTP: rates, percentiles, CPU and waits, step by step
     System(system::Options),
+    /// The whole system at a steady rate, minute by minute: memory, disk and latency
+    Soak(system::soak::Options),
     /// Product lists that a gateway serves, compared with a bare warp server
     Reads(reads::Options),
     /// The engine as a process of its own, which the other measurements start
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         What::Restore(options) => restore::run(&options),
         What::Idle(options) => idle::run(&options),
         What::System(options) => system::run(&options),
+        What::Soak(options) => system::soak::run(&options),
         What::Reads(options) => reads::run(&options),
         What::Contender(options) => contender::run(&options),
     };

@@ -10,6 +10,7 @@ mod log;
 mod observe;
 mod report;
 mod shop;
+pub(crate) mod soak;
 mod subject;
 
 use std::{path::PathBuf, time::Duration};
@@ -30,9 +31,8 @@ pub(crate) struct Options {
     /// What is measured, one after the other
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [System::Millrace])]
     systems: Vec<System>,
-    /// What the clients do
-    #[arg(long, value_enum, default_value_t = Mix::Orders)]
-    mix: Mix,
+    #[command(flatten)]
+    workload: Workload,
     /// Requests a second, one step after the other
     #[arg(long, value_delimiter = ',', default_values_t = [20, 50, 100, 150, 200, 300, 400, 600])]
     rates: Vec<u64>,
@@ -42,27 +42,42 @@ pub(crate) struct Options {
     /// How long each step runs before it is measured, in seconds
     #[arg(long, default_value_t = 5)]
     warm_up: u64,
-    /// Registered users who order
-    #[arg(long, default_value_t = 20)]
-    users: usize,
-    /// Products in the shop
-    #[arg(long, default_value_t = 100)]
-    products: usize,
     /// The 99th percentile, in milliseconds, past which the system is over its capacity
     #[arg(long, default_value_t = 500)]
     p99_ms_max: u64,
     /// Run all steps, also past the capacity
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    streams: Streams,
+    /// The file for the result as JSON
+    #[arg(long, default_value = ".millrace/bench/system.json")]
+    out: PathBuf,
+}
+
+/// What the clients do, and to what.
+#[derive(Debug, clap::Args)]
+struct Workload {
+    /// What the clients do
+    #[arg(long, value_enum, default_value_t = Mix::Orders)]
+    mix: Mix,
+    /// Registered users who order
+    #[arg(long, default_value_t = 20)]
+    users: usize,
+    /// Products in the shop
+    #[arg(long, default_value_t = 100)]
+    products: usize,
+}
+
+/// Settings of Kafka Streams.
+#[derive(Debug, clap::Args)]
+struct Streams {
     /// Kafka Streams' commit interval, and its longest wait for records, in milliseconds
     #[arg(long, default_value_t = 10)]
     streams_commit_ms: u64,
     /// Kafka Streams' threads
     #[arg(long, default_value_t = 1)]
     streams_threads: u32,
-    /// The file for the result as JSON
-    #[arg(long, default_value = ".millrace/bench/system.json")]
-    out: PathBuf,
 }
 
 /// What the clients do.
@@ -115,7 +130,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 async fn measure_all(options: &Options) -> anyhow::Result<()> {
     let has_peers = options.systems.iter().any(|system| *system != System::Millrace);
     ensure!(
-        !has_peers || options.mix.is_for_peers(),
+        !has_peers || options.workload.mix.is_for_peers(),
         "peers have no accounts; expected --mix orders, spread, lines or reads"
     );
     // Without a mail server Millrace would retry each notification, and it would count several
@@ -131,10 +146,11 @@ async fn measure_all(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn measure(system: System, options: &Options) -> anyhow::Result<Run> {
-    let subject = Subject::start(system, options).await?;
-    let shop = Shop::open(&subject.url, options.users, options.products).await?;
+    let subject = Subject::start(system, &options.streams).await?;
+    let Workload { mix, users, products } = options.workload;
+    let shop = Shop::open(&subject.url, users, products).await?;
     let observer = Observer::from_env()?;
-    let load = Load::new(shop.clone(), options.mix);
+    let load = Load::new(shop.clone(), mix);
     let (mut steps, mut capacity) = (Vec::new(), None);
     for rate in &options.rates {
         shop.log_in_again().await?;

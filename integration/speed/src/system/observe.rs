@@ -30,8 +30,8 @@ pub(super) struct Observer {
 pub(super) struct Observation {
     /// CPU time of each part, in milliseconds.
     cpu_ms: BTreeMap<String, f64>,
-    /// Resident memory of the system's own processes in MB, as it is now.
-    pub(super) memory_mb: f64,
+    /// Resident memory of each part in MB, as it is now.
+    memory_mb: BTreeMap<String, f64>,
     /// Metrics by name, added up over labels and processes.
     metrics: BTreeMap<String, f64>,
     /// Records, transaction markers included, and bytes by topic.
@@ -55,9 +55,7 @@ impl Observer {
         let parts = parts.filter_map(|part| Some((part.name, part.pid?)));
         for (name, pid) in parts.chain(subject.pids()) {
             let (ticks, memory_mb) = total(pid, &processes);
-            if is_own(&name) {
-                seen.memory_mb += memory_mb;
-            }
+            seen.memory_mb.insert(name.clone(), memory_mb);
             // A tick is 10 ms.
             seen.cpu_ms.insert(name, ticks as f64 * 10.0);
         }
@@ -125,6 +123,16 @@ impl Observation {
             self.cpu_ms.iter().filter(|(name, _)| is(name)).map(|(_, ms)| ms).sum::<f64>()
         };
         [of(&is_own), of(&|name| name == "broker"), of(&|name| STORES.contains(&name))]
+    }
+
+    /// Resident memory of the system's own processes, in MB.
+    pub(super) fn own_memory_mb(&self) -> f64 {
+        self.memory_mb.iter().filter(|(name, _)| is_own(name)).map(|(_, mb)| mb).sum()
+    }
+
+    /// Resident memory of a part, in MB; 0 if it does not run.
+    pub(super) fn memory_mb(&self, name: &str) -> f64 {
+        self.memory_mb.get(name).copied().unwrap_or(0.0)
     }
 
     /// CPU time of each part, in milliseconds.
@@ -210,7 +218,7 @@ mod tests {
     fn difference_has_what_came_since() {
         let of = |value: u8| Observation {
             cpu_ms: BTreeMap::from([("order-0".to_owned(), f64::from(value))]),
-            memory_mb: f64::from(value),
+            memory_mb: BTreeMap::from([("order-0".to_owned(), f64::from(value))]),
             metrics: BTreeMap::from([(
                 "millrace_engine_records_in_total".to_owned(),
                 f64::from(value),
@@ -224,6 +232,6 @@ mod tests {
         assert_eq!([20.0, 0.0, 0.0], since.cpu_ms());
         assert_eq!([20.0, 0.0], since.records());
         assert_eq!(TopicSize { records: 20, bytes: 2000 }, since.stored());
-        assert_eq!(30.0, since.memory_mb, "memory is what it is now");
+        assert_eq!(30.0, since.own_memory_mb(), "memory is what it is now");
     }
 }

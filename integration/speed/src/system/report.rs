@@ -42,7 +42,7 @@ pub(super) fn report(options: &Options, runs: &[Run]) -> anyhow::Result<()> {
     }
     let runs: Vec<_> = runs.iter().map(run_as_json).collect();
     let result = json!({
-        "mix": format!("{:?}", options.mix).to_lowercase(),
+        "mix": format!("{:?}", options.workload.mix).to_lowercase(),
         "seconds": options.seconds,
         "systems": runs,
     });
@@ -65,7 +65,7 @@ pub(super) fn row(system: System, measured: &Measured) -> Vec<String> {
     let statuses = step.statuses.iter().map(|(status, count)| format!("{status}: {count}"));
     row.push(statuses.collect::<Vec<_>>().join(", "));
     row.extend(seen.cpu_ms().map(|value| format!("{:.2}", value / done)));
-    row.push(format!("{:.0}", seen.memory_mb));
+    row.push(format!("{:.0}", seen.own_memory_mb()));
     let stored = seen.stored();
     row.push(format!("{:.1}", stored.records as f64 / done));
     row.push(format!("{:.1}", stored.bytes as f64 / 1000.0 / done));
@@ -120,7 +120,7 @@ fn step_as_json(measured: &Measured) -> Value {
         "waits_ms": seen.waits_ms(),
         "hops_p50_p99_ms": hops.map(|(hop, ms)| ((*hop).to_owned(), json!(ms)))
             .collect::<serde_json::Map<_, _>>(),
-        "own_memory_mb": seen.memory_mb,
+        "own_memory_mb": seen.own_memory_mb(),
         "cpu_ms_per_request": cpu.collect::<serde_json::Map<_, _>>(),
         "records_in_out_per_request": seen.records().map(per_request),
         "transactions_per_request": per_request(seen.transactions()),

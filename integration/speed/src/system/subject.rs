@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use integration::stack::Control;
 use tokio::process::{Child, Command};
 
-use super::{Options, shop::variable};
+use super::{Streams, shop::variable};
 
 /// The parts that are Millrace's own.
 pub(super) const OWN: [&str; 5] = ["user-0", "order-0", "notification-0", "gateway-0", "gateway-1"];
@@ -57,28 +57,13 @@ impl Subject {
     ///
     /// # Errors
     /// If it cannot be started, ends, or is not ready in time.
-    pub(super) async fn start(system: System, options: &Options) -> anyhow::Result<Self> {
-        let control = Control::from_env()?;
-        for name in OWN {
-            let runs = control.part(name).await?.pid.is_some();
-            match system {
-                System::Millrace if !runs => {
-                    control.start(name).await?;
-                    control.wait(name, READY_MAX).await?;
-                }
-                System::Node | System::Streams if runs => control.stop(name).await?,
-                _ => {}
-            }
+    pub(super) async fn start(system: System, streams: &Streams) -> anyhow::Result<Self> {
+        if system != System::Millrace {
+            stop_own().await?;
         }
         let mut subject = Self { url: String::new(), metrics: Vec::new(), peers: Vec::new() };
         match system {
-            System::Millrace => {
-                subject.url = variable("MILLRACE_URL")?;
-                for name in OWN {
-                    let name = integration::stack::internal_variable(name);
-                    subject.metrics.push(format!("{}/metrics", variable(&name)?));
-                }
-            }
+            System::Millrace => return Self::millrace().await,
             System::Node => {
                 let folder = PathBuf::from(variable("MILLRACE_NODE_PEER")?);
                 let roles = [
@@ -98,13 +83,31 @@ impl Subject {
                 let mut command = guarded(&["java", "-XX:+UseParallelGC", "-Xmx1g"]);
                 command.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", &classes]);
                 command.args(["ShopServer", &variable("MILLRACE_BROKERS")?]).arg(state);
-                command.arg(options.streams_commit_ms.to_string());
-                command.arg(options.streams_threads.to_string());
+                command.arg(streams.streams_commit_ms.to_string());
+                command.arg(streams.streams_threads.to_string());
                 subject.run("streams", &mut command).await?;
                 subject.metrics.push(format!("{}/metrics", subject.url));
             }
         }
         Ok(subject)
+    }
+
+    /// Starts those of Millrace's processes that do not run, and waits until they are ready.
+    ///
+    /// # Errors
+    /// If one cannot be started or is not ready in time.
+    pub(super) async fn millrace() -> anyhow::Result<Self> {
+        let control = Control::from_env()?;
+        let mut metrics = Vec::new();
+        for name in OWN {
+            if control.part(name).await?.pid.is_none() {
+                control.start(name).await?;
+                control.wait(name, READY_MAX).await?;
+            }
+            let variable_name = integration::stack::internal_variable(name);
+            metrics.push(format!("{}/metrics", variable(&variable_name)?));
+        }
+        Ok(Self { url: variable("MILLRACE_URL")?, metrics, peers: Vec::new() })
     }
 
     /// The process ids of a peer, by name.
@@ -158,6 +161,17 @@ impl Subject {
         }
         Ok(())
     }
+}
+
+/// Stops Millrace's own processes.
+async fn stop_own() -> anyhow::Result<()> {
+    let control = Control::from_env()?;
+    for name in OWN {
+        if control.part(name).await?.pid.is_some() {
+            control.stop(name).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A command whose process the kernel kills when this program dies.
