@@ -264,22 +264,22 @@ mod tests {
 
     fn ledger() -> Ledger {
         let mut ledger = Ledger::default();
-        ledger.record_ids.insert(("outcomes".to_owned(), 1, 7), "id-7".to_owned());
+        ledger.record_ids.insert(("order.outcomes".to_owned(), 1, 7), "id-7".to_owned());
         ledger
     }
 
     #[test]
     fn record_that_a_reader_has_not_seen_is_lost_until_it_has() {
         assert_eq!(unread(&ledger(), &[])[0].damage, Damage::Lost);
-        assert_eq!(unread(&ledger(), &["outcomes\t1\t7\tid-7 ".to_owned()]), []);
+        assert_eq!(unread(&ledger(), &["order.outcomes\t1\t7\tid-7 ".to_owned()]), []);
     }
 
     #[test]
     fn record_that_is_not_in_the_log_or_is_read_twice_is_torn() {
-        let good = "outcomes\t1\t7\tid-7 ".to_owned();
+        let good = "order.outcomes\t1\t7\tid-7 ".to_owned();
         assert_eq!(live_reader(&ledger(), std::slice::from_ref(&good)), []);
         assert_eq!(live_reader(&ledger(), &[good.clone(), good])[0].damage, Damage::Torn);
-        for wrong in ["outcomes\t1\t8\tid-8 ", "outcomes\t1\t7\tid-8 ", "no record"] {
+        for wrong in ["order.outcomes\t1\t8\tid-8 ", "order.outcomes\t1\t7\tid-8 ", "no record"] {
             assert_eq!(
                 live_reader(&ledger(), &[wrong.to_owned()])[0].damage,
                 Damage::Torn,

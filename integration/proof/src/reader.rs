@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 
-/// Readers of `outcomes` and of every topic of events. They end when this is dropped.
+/// Readers of every topic of events or outcomes. They end when this is dropped.
 pub struct LiveReader {
     readers: Vec<Child>,
     files: Vec<PathBuf>,
@@ -27,7 +27,8 @@ impl LiveReader {
     pub fn start(brokers: &str, folder: &Path) -> anyhow::Result<Self> {
         let mut live = Self { readers: Vec::new(), files: Vec::new() };
         let topics = redpanda::topics::all().iter().map(|topic| topic.name.as_str());
-        for topic in topics.filter(|name| name.ends_with(".events") || *name == "outcomes") {
+        let read = |name: &&str| name.ends_with(".events") || name.ends_with(".outcomes");
+        for topic in topics.filter(read) {
             let file = folder.join(format!("read.{topic}.tsv"));
             let reader = Command::new("setpriv")
                 // A suite that is killed drops nothing, so the kernel has to stop its readers.

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     const METRICS: &str = "# TYPE millrace_thread_turn_age_seconds gauge\n\
-        millrace_thread_turn_age_seconds{thread=\"p.outcomes\"} 7.26\n\
+        millrace_thread_turn_age_seconds{thread=\"p.orders\"} 7.26\n\
         millrace_thread_turn_age_seconds{thread=\"worker-0\"} 0.001\n\
         other 9\n";
 
@@ -148,7 +148,7 @@ mod tests {
             broken.iter().map(|one| (one.invariant, one.what.as_str())).collect();
         assert_eq!(
             violations,
-            [('J', "order-0 is ready, but its thread p.outcomes has been in one turn for 7.3s")]
+            [('J', "order-0 is ready, but its thread p.orders has been in one turn for 7.3s")]
         );
         assert_eq!(judge("order-0", &ages(METRICS), TURN_MAX), []);
     }

@@ -133,7 +133,11 @@ pub(crate) async fn ids_in(registry: &str) -> BTreeMap<String, u32> {
 /// The distinct outcomes of each command.
 pub(crate) async fn outcomes(codec: &Codec) -> BTreeMap<String, Vec<Outcome>> {
     let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
-    for record in read("outcomes").await {
+    let mut records = Vec::new();
+    for topic in ["user.outcomes", "order.outcomes", "notification.outcomes"] {
+        records.extend(read(topic).await);
+    }
+    for record in records {
         let value = record.value.as_deref().expect("a value");
         let outcome =
             Outcome::decode(codec, value).unwrap_or_else(|error| panic!("{record:?}: {error}"));

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use schemas::user;
+use schemas::{Outcome, user};
 
 use crate::stories::{
-    cancelled, confirmed, outcome, placed, product, raised, read, received, registered, uuid,
+    accepted, cancelled, confirmed, outcome, placed, product, raised, read, received, registered,
+    uuid,
 };
 use crate::support::Bench;
 
@@ -90,9 +91,28 @@ fn erased_projection_is_rebuilt_and_equal() {
 
 #[test]
 #[ignore = "needs the stack: integration/test"]
+fn erased_outcomes_of_one_service_are_rebuilt_and_those_of_others_stay() {
+    let bench = Bench::new(14);
+    let projections = ["order-outcomes", "user-outcomes"].map(|name| bench.one(name));
+    let mut members =
+        [&projections[0], &projections[1]].map(|one| bench.member(one.name(), &**one));
+    let registered = Outcome { aggregate: "user".to_owned(), ..accepted(uuid(1)) };
+    bench.append("user.outcomes", &uuid(1).to_string(), 1, &registered);
+    outcome(&bench, uuid(2), None);
+    let look = |number| bench.wait(bench.people.outcome(uuid(number))).expect("an answer");
+    bench.until(&mut members, "both", || look(1).and(look(2)));
+    // when those of the order service are erased
+    bench.wait(projections[0].erase()).expect("erased");
+    // then
+    assert_eq!((look(1), look(2)), (Some(registered), None));
+    bench.until(&mut members, "both again", || look(1).and(look(2)));
+}
+
+#[test]
+#[ignore = "needs the stack: integration/test"]
 fn ended_resources_are_removed_after_their_retention_and_their_keys_can_be_used_again() {
     let bench = Bench::new(11);
-    let names = ["users", "outcomes", "orders", "notifications", "recipients", "unread"];
+    let names = ["users", "order-outcomes", "orders", "notifications", "recipients", "unread"];
     let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();
     let mut members: Vec<_> =
         projections.iter().map(|one| bench.member(one.name(), &**one)).collect();

@@ -9,7 +9,7 @@ use crate::support::Bench;
 #[ignore = "needs the stack: integration/test"]
 fn text_with_a_nul_is_stored_without_it_and_what_follows_is_applied() {
     let bench = Bench::new(9);
-    let names = ["outcomes", "users"];
+    let names = ["order-outcomes", "users"];
     let projections: Vec<_> = names.iter().map(|name| bench.one(name)).collect();
     let mut members: Vec<_> =
         projections.iter().map(|one| bench.member(one.name(), &**one)).collect();
@@ -25,7 +25,7 @@ fn text_with_a_nul_is_stored_without_it_and_what_follows_is_applied() {
         aggregate_id: odd("id"),
         ..crate::stories::accepted(uuid(1))
     };
-    bench.append("outcomes", &uuid(1).to_string(), 1, &outcome);
+    bench.append("order.outcomes", &uuid(1).to_string(), 1, &outcome);
     registered(
         &bench,
         uuid(2),

@@ -90,7 +90,7 @@ fn log_in_uses_the_projection_until_the_account_is_deactivated() {
 #[ignore = "needs the stack: integration/test"]
 fn first_outcome_of_a_command_stays_and_waiting_readers_are_notified() {
     let bench = Bench::new(2);
-    let outcomes = bench.one("outcomes");
+    let outcomes = bench.one("order-outcomes");
     let mut members = [bench.member("o", &*outcomes)];
     // A notification may be lost, above all before the listener is connected, but not all of
     // twenty.

@@ -103,7 +103,7 @@ pub(crate) fn read(bench: &Bench, notification_id: Uuid, user_id: Uuid) {
 pub(crate) fn outcome(bench: &Bench, command_id: Uuid, code: Option<&str>) {
     let verdict = if code.is_some() { Verdict::Refused } else { Verdict::Accepted };
     let outcome = Outcome { verdict, code: code.map(str::to_owned), ..accepted(command_id) };
-    bench.append("outcomes", &command_id.to_string(), 1, &outcome);
+    bench.append("order.outcomes", &command_id.to_string(), 1, &outcome);
 }
 
 /// The outcome of an accepted command.

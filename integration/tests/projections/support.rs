@@ -28,14 +28,16 @@ use uuid::Uuid;
 /// How long a condition may take.
 const WITHIN: Duration = Duration::from_secs(60);
 
-const TOPICS: [&str; 7] = [
+const TOPICS: [&str; 9] = [
     "user.events",
     "user.credentials",
     "email.events",
     "order.events",
     "stock.events",
     "notification.events",
-    "outcomes",
+    "user.outcomes",
+    "order.outcomes",
+    "notification.outcomes",
 ];
 
 pub(crate) struct Bench {

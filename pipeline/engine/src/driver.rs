@@ -229,7 +229,8 @@ impl Driver {
 
     /// The outcomes of a command: none while it is pending, and a further one for each repeat.
     pub fn outcomes(&self, command: Uuid) -> Vec<Outcome> {
-        let outcomes = self.read::<Outcome>("outcomes").into_iter().map(|(_, outcome)| outcome);
+        let outcomes = self.read::<Outcome>(self.topology.outcomes()).into_iter();
+        let outcomes = outcomes.map(|(_, outcome)| outcome);
         outcomes.filter(|outcome| outcome.command_id == command).collect()
     }
 }

@@ -85,7 +85,7 @@ impl Topology {
             processor,
             source: format!("/millrace/{processor}").into(),
             changelog: format!("{processor}.state").into(),
-            outcomes: "outcomes".into(),
+            outcomes: format!("{processor}.outcomes").into(),
             routes: Vec::new(),
             aggregates: Vec::new(),
             policies: Vec::new(),
@@ -171,6 +171,11 @@ impl Topology {
     /// each.
     pub fn inputs(&self) -> Vec<Topic> {
         self.routes.iter().map(|(topic, _)| topic.clone()).collect()
+    }
+
+    /// The topic of the outcomes of its commands, which is its own, like its changelog.
+    pub fn outcomes(&self) -> &Topic {
+        &self.outcomes
     }
 
     /// All partitions of the follow-ups that it reads.

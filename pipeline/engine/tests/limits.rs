@@ -120,7 +120,7 @@ fn header_that_is_too_long_to_be_copied_fails_its_command_and_is_in_no_outcome()
     driver.log.append("account.commands", &"k".repeat(530_000), Some(value), Headers::default());
     driver.settle();
 
-    let outcomes = driver.read::<Outcome>("outcomes");
+    let outcomes = driver.read::<Outcome>("bank.outcomes");
     assert_eq!(outcomes.len(), 5);
     for (record, outcome) in &outcomes {
         assert_eq!(outcome.verdict, Verdict::Failed);
@@ -147,7 +147,7 @@ fn transactions_that_abort_repeatedly_are_retried_at_growing_intervals_until_one
     driver.settings().rebuild_wait = Duration::from_millis(20);
     driver.start(0);
     // The broker's limit differs from the one in `topics.yaml`.
-    driver.log.set_bytes_max("outcomes", 10);
+    driver.log.set_bytes_max("bank.outcomes", 10);
     let id = send(&driver, "ann", 1, Deposit { amount: 1 });
     let own = partition_of(b"ann", PARTITIONS);
     let begun = Instant::now();
@@ -159,7 +159,7 @@ fn transactions_that_abort_repeatedly_are_retried_at_growing_intervals_until_one
     let aborted = ends(&driver, "account.events")[&own] / 2;
     assert!((2..=6).contains(&aborted), "{aborted} transactions in 300 ms");
 
-    driver.log.set_bytes_max("outcomes", BYTES_MAX);
+    driver.log.set_bytes_max("bank.outcomes", BYTES_MAX);
     step_until(&mut driver, "input is read after the wait", |driver| {
         !driver.outcomes(id).is_empty()
     });

@@ -6,41 +6,32 @@ use crate::{Projection, Stores, mongo, postgres, redis};
 /// Creates a projection over the stores.
 pub type Create = fn(&Stores) -> Box<dyn Projection>;
 
-/// The services that run a projection.
-enum RunBy {
-    /// The service of this name.
-    One(&'static str),
-    /// Every service that runs a projection of its own. They form one group, so that one of them is
-    /// enough.
-    All,
-}
-
-use RunBy::{All, One};
-
-const ROWS: &[(RunBy, Create)] = &[
-    (One("user"), |stores| stores.postgres.projection(postgres::Users::new(&stores.redis))),
-    (One("user"), |stores| stores.postgres.projection(postgres::Credentials)),
-    (One("user"), |stores| stores.redis.projection(redis::LIVE_USER)),
-    (One("order"), |stores| stores.mongo.projection(mongo::Orders, &stores.redis)),
-    (One("order"), |stores| stores.mongo.projection(mongo::Products, &stores.redis)),
-    (One("order"), |stores| stores.redis.projection(redis::HotProducts)),
-    (One("order"), |stores| stores.redis.projection(redis::LIVE_ORDER)),
-    (One("notification"), |stores| stores.mongo.projection(mongo::Notifications, &stores.redis)),
-    (One("notification"), |stores| {
-        stores.mongo.projection(mongo::RecipientDocuments, &stores.redis)
-    }),
-    (One("notification"), |stores| stores.redis.projection(redis::Unread)),
-    (One("notification"), |stores| stores.redis.projection(redis::LIVE_NOTIFICATION)),
-    (All, |stores| stores.postgres.projection(postgres::Outcomes::new(&stores.redis))),
+/// The name of a service, and a projection that it runs. No projection belongs to several services,
+/// so that none waits for the partitions that another service holds.
+const ROWS: &[(&str, Create)] = &[
+    ("user", |stores| stores.postgres.projection(postgres::Users::new(&stores.redis))),
+    ("user", |stores| stores.postgres.projection(postgres::Credentials)),
+    ("user", |stores| outcomes(stores, postgres::USER_OUTCOMES)),
+    ("user", |stores| stores.redis.projection(redis::LIVE_USER)),
+    ("order", |stores| stores.mongo.projection(mongo::Orders, &stores.redis)),
+    ("order", |stores| stores.mongo.projection(mongo::Products, &stores.redis)),
+    ("order", |stores| outcomes(stores, postgres::ORDER_OUTCOMES)),
+    ("order", |stores| stores.redis.projection(redis::HotProducts)),
+    ("order", |stores| stores.redis.projection(redis::LIVE_ORDER)),
+    ("notification", |stores| stores.mongo.projection(mongo::Notifications, &stores.redis)),
+    ("notification", |stores| stores.mongo.projection(mongo::RecipientDocuments, &stores.redis)),
+    ("notification", |stores| outcomes(stores, postgres::NOTIFICATION_OUTCOMES)),
+    ("notification", |stores| stores.redis.projection(redis::Unread)),
+    ("notification", |stores| stores.redis.projection(redis::LIVE_NOTIFICATION)),
 ];
+
+fn outcomes(stores: &Stores, of: postgres::OutcomeSource) -> Box<dyn Projection> {
+    stores.postgres.projection(postgres::Outcomes::new(of, &stores.redis))
+}
 
 /// The projections that `service` runs; none if the table does not name it.
 pub fn of(service: &str) -> Vec<Create> {
-    let is_own = |run_by: &RunBy| matches!(run_by, One(name) if *name == service);
-    if !ROWS.iter().any(|(run_by, _)| is_own(run_by)) {
-        return Vec::new();
-    }
-    let rows = ROWS.iter().filter(|(run_by, _)| is_own(run_by) || matches!(run_by, All));
+    let rows = ROWS.iter().filter(|(name, _)| *name == service);
     rows.map(|(_, create)| *create).collect()
 }
 
@@ -75,5 +66,22 @@ mod tests {
     fn service_without_a_row_of_its_own_runs_nothing() {
         assert!(of("sales").is_empty());
         assert_eq!(of("user").len(), 4);
+    }
+
+    #[tokio::test]
+    async fn outcomes_are_projected_by_the_service_that_decides_them_and_by_no_other() {
+        let stores = Stores::for_tests().await;
+        let topics = |(service, create): &(&'static str, Create)| {
+            let topics = create(&stores).topics();
+            topics.iter().map(|topic| (*topic, *service)).collect::<Vec<_>>()
+        };
+        let outcomes =
+            ROWS.iter().flat_map(topics).filter(|(topic, _)| topic.ends_with("outcomes"));
+        let expected = [
+            ("user.outcomes", "user"),
+            ("order.outcomes", "order"),
+            ("notification.outcomes", "notification"),
+        ];
+        assert_eq!(outcomes.collect::<Vec<_>>(), expected);
     }
 }

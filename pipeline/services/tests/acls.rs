@@ -47,6 +47,8 @@ async fn each_service_may_read_what_it_needs_and_nothing_else() {
             topics.insert("notification.events".to_owned());
             groups.insert("projector.mail".to_owned());
         }
+        let outcomes = topology.outcomes().to_string();
+        assert!(topics.contains(&outcomes), "{} does not project {outcomes}", row.name);
         let allowed = acls.of(row.name).expect("an entry of acls.yaml");
         assert_eq!(sorted(allowed.read.clone()), topics, "read by {}", row.name);
         assert_eq!(sorted(allowed.groups.clone()), groups, "groups of {}", row.name);

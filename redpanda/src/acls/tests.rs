@@ -8,12 +8,8 @@ use crate::topics;
 #[test]
 fn only_the_owner_of_a_topic_may_write_it() {
     let acls = Acls::all();
-    let services = ["user", "order", "notification"];
     for topic in topics::all().iter() {
-        let mut owners = match topic.owner.as_str() {
-            "processors" => BTreeSet::from(services),
-            owner => BTreeSet::from([owner]),
-        };
+        let mut owners = BTreeSet::from([topic.owner.as_str()]);
         if topic.name == "notification.commands" {
             // The mail worker reports deliveries.
             owners.insert("notification");
@@ -39,13 +35,13 @@ fn only_the_user_service_may_read_topics_with_password_hashes() {
 
 #[test]
 fn rules_are_printed_as_rpk_commands() {
-    let text = "shop: {read: [outcomes], groups: [shop], transactions: [shop-], manage: ['*']}";
+    let text = "shop: {read: [order.events], groups: [shop], transactions: [shop-], manage: ['*']}";
     let acls = Acls::parse(text, topics::all()).expect("rules");
     let lines: Vec<_> = acls.rules().iter().map(ToString::to_string).collect();
     let command = "rpk security acl create --allow-principal User:shop --operation";
     let manage = "create,alter,describe,describeConfigs,alterConfigs";
     let expected = [
-        format!("{command} read --topic 'outcomes'"),
+        format!("{command} read --topic 'order.events'"),
         format!("{command} read --group 'shop'"),
         format!("{command} read --group 'shop.' --resource-pattern-type prefixed"),
         format!("{command} write --transactional-id 'shop-' --resource-pattern-type prefixed"),
@@ -56,7 +52,8 @@ fn rules_are_printed_as_rpk_commands() {
 
 #[test]
 fn unknown_topic_is_an_error_that_names_it() {
-    let error = Acls::parse("shop: {read: [outcome]}", topics::all()).expect_err("no such topic");
-    assert_eq!(error.to_string(), "shop: there is no topic outcome");
-    assert!(Acls::parse("shop: {reads: [outcomes]}", topics::all()).is_err());
+    let error =
+        Acls::parse("shop: {read: [order.event]}", topics::all()).expect_err("no such topic");
+    assert_eq!(error.to_string(), "shop: there is no topic order.event");
+    assert!(Acls::parse("shop: {reads: [order.events]}", topics::all()).is_err());
 }

@@ -21,7 +21,7 @@ const MOVES: usize = 5;
 
 /// The topics that the order processor reads and writes.
 const TOPICS: [&str; 5] =
-    ["order.commands", "order.followups", "order.events", "order.state", "outcomes"];
+    ["order.commands", "order.followups", "order.events", "order.state", "order.outcomes"];
 
 pub(super) async fn leader_killed(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let leader = some_leader(world, rng).await?;

@@ -106,8 +106,8 @@ async fn stop_and_replace(world: &World, order: &str) -> anyhow::Result<()> {
     world.spawn("order-1", &[]).await?;
     sleep(PAST_TIMEOUTS).await;
     world.control.wait("order-1", secs(60)).await?;
-    // Every partition of `outcomes` gets records all the time: a position that does not move still
-    // belongs to the zombie.
+    // Every partition of `order.outcomes` gets records all the time: a position that does not move
+    // still belongs to the zombie.
     loop {
         let moved = world.stores.outcomes_at().await?;
         if moved.len() == left.len() && moved.iter().zip(&left).all(|(now, left)| now > left) {
@@ -125,13 +125,13 @@ async fn stop_and_replace(world: &World, order: &str) -> anyhow::Result<()> {
     world.wait_for_commands(50).await
 }
 
-/// Waits until order-0 has counted a failure of this kind of the projection `outcomes`, which it
-/// does after its write has returned. If the write was not refused, PostgreSQL's trigger has
+/// Waits until order-0 has counted a failure of this kind of the projection `order-outcomes`, which
+/// it does after its write has returned. If the write was not refused, PostgreSQL's trigger has
 /// recorded a position that went back.
 async fn refused(world: &World, kind: &str) -> anyhow::Result<()> {
     let (woken, kind) = (Instant::now(), format!("kind=\"{kind}\""));
     loop {
-        let labels = ["projection=\"outcomes\"", &kind];
+        let labels = ["projection=\"order-outcomes\"", &kind];
         let refused = world.metric("order-0", "millrace_projection_errors_total", &labels).await;
         if refused.is_some_and(|times| times > 0.0) {
             return Ok(());

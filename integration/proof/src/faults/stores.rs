@@ -62,7 +62,7 @@ pub(super) async fn slow(world: &World, rng: &mut StdRng, store: &str) -> anyhow
 /// again. Projections must continue before the old connections would break by themselves.
 pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     for (store, projection) in
-        [("postgres", "outcomes"), ("mongo", "orders"), ("redis", "live-order")]
+        [("postgres", "order-outcomes"), ("mongo", "orders"), ("redis", "live-order")]
     {
         let proxy = &world.proxied(store)?.proxy;
         behind_proxy(world, store, &users(store), async {

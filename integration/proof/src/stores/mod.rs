@@ -98,12 +98,13 @@ impl Stores {
         Ok(self.postgres().await?.batch_execute(AUDIT).await?)
     }
 
-    /// The positions of the projection of outcomes, by partition.
+    /// The positions of the projection of the order service's outcomes, by partition.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
     pub async fn outcomes_at(&self) -> anyhow::Result<Vec<i64>> {
-        let sql = "SELECT coalesce(next, 0) FROM positions WHERE projection = 'outcomes' ORDER BY partition";
+        let sql = "SELECT coalesce(next, 0) FROM positions WHERE projection = 'order-outcomes'
+                   ORDER BY partition";
         let rows = self.postgres().await?.query(sql, &[]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }

@@ -224,7 +224,7 @@ mod tests {
                 f64::from(value),
             )]),
             topics: BTreeMap::from([(
-                "outcomes".to_owned(),
+                "order.outcomes".to_owned(),
                 TopicSize { records: value.into(), bytes: i64::from(value) * 100 },
             )]),
         };

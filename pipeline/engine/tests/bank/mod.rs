@@ -251,7 +251,7 @@ pub fn driver() -> Driver {
 pub fn driver_of(workers: usize) -> Driver {
     let topics = ["commands", "followups", "events", "commands.dead", "followups.dead"];
     let topics = topics.map(|topic| format!("account.{topic}"));
-    let names = topics.iter().map(String::as_str).chain(["bank.state", "outcomes"]);
+    let names = topics.iter().map(String::as_str).chain(["bank.state", "bank.outcomes"]);
     let log = MemoryLog::new(names.map(|topic| (topic, PARTITIONS)));
     let topology = Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
     Driver::new(log, topology, codec(1), workers)

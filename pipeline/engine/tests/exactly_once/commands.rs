@@ -123,7 +123,7 @@ fn command_without_headers_is_accepted_as_the_operators() {
     driver.settle();
 
     assert_eq!(balances(&driver)["ann"], 5);
-    let outcomes = driver.read::<schemas::Outcome>("outcomes");
+    let outcomes = driver.read::<schemas::Outcome>("bank.outcomes");
     assert_eq!((outcomes.len(), outcomes[0].1.principal.as_str()), (1, "operator"));
 }
 

@@ -96,7 +96,7 @@ fn undecodable_commands_become_dead_letters_with_failed_outcomes() {
     driver.settle();
 
     assert_eq!(driver.log.read_committed("account.commands.dead").len(), 5);
-    let failed = driver.read::<schemas::Outcome>("outcomes");
+    let failed = driver.read::<schemas::Outcome>("bank.outcomes");
     assert_eq!(failed.iter().filter(|(_, outcome)| outcome.verdict == Verdict::Failed).count(), 5);
     assert_eq!(driver.outcomes(deposit)[0].verdict, Verdict::Accepted);
 }

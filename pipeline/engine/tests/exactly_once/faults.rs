@@ -78,7 +78,7 @@ impl Work {
 
         assert_eq!(driver.log.open_transactions(), 0, "{what}: a transaction is left open");
         let mut outcomes = HashMap::<Uuid, schemas::Outcome>::new();
-        for (_, outcome) in driver.read::<schemas::Outcome>("outcomes") {
+        for (_, outcome) in driver.read::<schemas::Outcome>("bank.outcomes") {
             assert!(sent.contains_key(&outcome.command_id), "{what}: an outcome without a command");
             let first = outcomes.entry(outcome.command_id).or_insert_with(|| outcome.clone());
             assert_eq!(*first, outcome, "{what}: two different outcomes of one command");

@@ -112,7 +112,7 @@ fn backlog_older_than_the_horizon_is_decided_in_any_order_of_topics() {
     driver.settle();
 
     let outcomes: HashMap<_, _> = driver
-        .read::<Outcome>("outcomes")
+        .read::<Outcome>("bank.outcomes")
         .into_iter()
         .map(|(_, one)| (one.command_id, one))
         .collect();

@@ -16,7 +16,7 @@ pub(crate) const TOPICS: [&str; 9] = [
     "account.followups",
     "account.events",
     "bank.state",
-    "outcomes",
+    "bank.outcomes",
     "account.followups.dead",
     "savings.commands",
     "savings.followups",

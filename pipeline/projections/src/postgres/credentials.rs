@@ -24,16 +24,25 @@ use crate::{
 pub(crate) struct Credentials;
 
 impl Model for Credentials {
-    const NAME: &'static str = "credentials";
-    const TOPICS: &'static [&'static str] = &["user.credentials"];
-    const TABLES: &'static [&'static str] = &["credentials"];
     const WRITING: &'static str = "writing credentials";
     /// The newest record of each user; `None` is a tombstone.
     type Changes<'a> = BTreeMap<Uuid, Option<Credential>>;
     type Written = ();
 
+    fn name(&self) -> &'static str {
+        "credentials"
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        &["user.credentials"]
+    }
+
     fn schemas() -> &'static [&'static Schema] {
         Credential::schemas()
+    }
+
+    fn erasure(&self) -> &'static [&'static str] {
+        &["DELETE FROM credentials"]
     }
 
     fn decode(

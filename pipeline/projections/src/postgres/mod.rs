@@ -18,7 +18,9 @@ mod tests;
 mod users;
 
 pub(crate) use credentials::Credentials;
-pub(crate) use outcomes::Outcomes;
+pub(crate) use outcomes::{
+    NOTIFICATION_OUTCOMES, ORDER_OUTCOMES, OutcomeSource, Outcomes, USER_OUTCOMES,
+};
 pub(crate) use users::Users;
 
 pub use credentials::LoginRow;

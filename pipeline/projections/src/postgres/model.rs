@@ -16,12 +16,6 @@ use crate::{
 
 /// A projection into tables of PostgreSQL.
 pub(crate) trait Model: Send + Sync + 'static {
-    /// The projection's name.
-    const NAME: &'static str;
-    /// The topics.
-    const TOPICS: &'static [&'static str];
-    /// The tables that it fills, in the order in which an erasure empties them.
-    const TABLES: &'static [&'static str];
     /// What is tried when a batch is written, for errors.
     const WRITING: &'static str;
     /// The fault points before a transaction begins and after it has moved the position.
@@ -31,8 +25,17 @@ pub(crate) trait Model: Send + Sync + 'static {
     /// What a write tells [`Model::committed`].
     type Written: Send;
 
+    /// The projection's name.
+    fn name(&self) -> &'static str;
+
+    /// The topics.
+    fn topics(&self) -> &'static [&'static str];
+
     /// The schemas of the records that it reads.
     fn schemas() -> &'static [&'static Schema];
+
+    /// The statements that delete all rows that it has written, in the order of their execution.
+    fn erasure(&self) -> &'static [&'static str];
 
     /// Decodes batches of different partitions. No two of them have records of one key.
     fn decode<'a>(batches: &[Batch<'a>], codec: &Codec) -> Result<Self::Changes<'a>, StoreError>;
@@ -85,7 +88,7 @@ impl<M: Model> Projected<M> {
             // The positions are moved first: their rows stay locked until the commit, so a claim
             // waits for this transaction, and a claim that came before makes this fail with nothing
             // written.
-            positions::advance(&transaction, M::NAME, batches).await?;
+            positions::advance(&transaction, self.model.name(), batches).await?;
             fault_point::<M>(1);
             let written = self.model.write(&transaction, &changes).await?;
             transaction.commit().await.map_err(&failed)?;
@@ -129,11 +132,11 @@ fn fault_point<M: Model>(index: usize) {
 
 impl<M: Model> Projection for Projected<M> {
     fn name(&self) -> &'static str {
-        M::NAME
+        self.model.name()
     }
 
     fn topics(&self) -> &'static [&'static str] {
-        M::TOPICS
+        self.model.topics()
     }
 
     fn schemas(&self) -> Vec<&'static Schema> {
@@ -175,6 +178,6 @@ impl<M: Model> Projection for Projected<M> {
     }
 
     fn erase(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(positions::erase(&self.postgres, M::NAME, M::TABLES))
+        Box::pin(positions::erase(&self.postgres, self.model.name(), self.model.erasure()))
     }
 }

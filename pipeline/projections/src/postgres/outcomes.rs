@@ -1,5 +1,9 @@
 //! Outcomes of commands. The first outcome of a command stays. After the commit, a notice takes the
 //! outcome to the requests that wait for it; a notice that is lost delays them and loses nothing.
+//!
+//! Each service writes its outcomes to a topic of its own and has a projection of its own for them,
+//! so that no outcome waits for another service. All of them fill one table, because a reader knows
+//! only the command's id.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,22 +27,49 @@ use crate::{
 /// How long an outcome is kept: as long as its topic keeps it.
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
-/// The projection.
+/// What differs between the services' projections.
+#[derive(Clone, Copy)]
+pub(crate) struct OutcomeSource {
+    /// The projection's name.
+    name: &'static str,
+    topics: &'static [&'static str],
+    /// Deletes the service's rows only: those of the aggregates that it decides on.
+    erasure: &'static [&'static str],
+}
+
+/// Outcomes of the user service.
+pub(crate) const USER_OUTCOMES: OutcomeSource = OutcomeSource {
+    name: "user-outcomes",
+    topics: &["user.outcomes"],
+    erasure: &["DELETE FROM outcomes WHERE aggregate IN ('email', 'user')"],
+};
+/// Outcomes of the order service.
+pub(crate) const ORDER_OUTCOMES: OutcomeSource = OutcomeSource {
+    name: "order-outcomes",
+    topics: &["order.outcomes"],
+    erasure: &["DELETE FROM outcomes WHERE aggregate IN ('order', 'stock')"],
+};
+/// Outcomes of the notification service.
+pub(crate) const NOTIFICATION_OUTCOMES: OutcomeSource = OutcomeSource {
+    name: "notification-outcomes",
+    topics: &["notification.outcomes"],
+    erasure: &["DELETE FROM outcomes WHERE aggregate IN ('notification')"],
+};
+
+/// The projection of one service's outcomes.
 pub(crate) struct Outcomes {
+    source: OutcomeSource,
     redis: Redis,
 }
 
 impl Outcomes {
-    /// The projection that notifies over `redis`.
-    pub(crate) fn new(redis: &Redis) -> Self {
-        Self { redis: redis.clone() }
+    /// The projection of `source` that notifies over `redis`.
+    pub(crate) fn new(source: OutcomeSource, redis: &Redis) -> Self {
+        Self { source, redis: redis.clone() }
     }
 }
 
 impl Model for Outcomes {
-    const NAME: &'static str = "outcomes";
-    const TOPICS: &'static [&'static str] = &["outcomes"];
-    const TABLES: &'static [&'static str] = &["outcomes"];
     const WRITING: &'static str = "writing outcomes";
     const FAULT_POINTS: Option<[&'static str; 2]> = Some(["before-outcomes", "in-outcomes"]);
     /// The first outcome of each command in the batch.
@@ -46,8 +77,20 @@ impl Model for Outcomes {
     /// The commands that had no outcome before.
     type Written = BTreeSet<Uuid>;
 
+    fn name(&self) -> &'static str {
+        self.source.name
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        self.source.topics
+    }
+
     fn schemas() -> &'static [&'static Schema] {
         Outcome::schemas()
+    }
+
+    fn erasure(&self) -> &'static [&'static str] {
+        self.source.erasure
     }
 
     fn decode(batches: &[Batch<'_>], codec: &Codec) -> Result<BTreeMap<Uuid, Outcome>, StoreError> {
@@ -76,6 +119,7 @@ impl Model for Outcomes {
         publish_outcomes(&self.redis, notices);
     }
 
+    /// Old rows of all services: their age does not depend on the service.
     fn removals(retention: Retention) -> Vec<Removal> {
         let sql = "DELETE FROM outcomes WHERE command_id IN
                        (SELECT command_id FROM outcomes
@@ -155,13 +199,34 @@ fn verdict(text: &str) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use redpanda::topics::{self, Keep};
+    use redpanda::topics::{self, Keep, Topic};
 
-    use super::KEPT_MS;
+    use super::*;
+
+    /// The topic of a source.
+    fn topic(source: OutcomeSource) -> &'static Topic {
+        topics::all().get(source.topics[0]).expect("a topic")
+    }
 
     #[test]
     fn outcome_is_kept_as_long_as_its_topic_keeps_it() {
-        let topic = topics::all().get("outcomes").expect("a topic");
-        assert_eq!(topic.keep, Keep::Days(u32::try_from(KEPT_MS / 24 / 3_600_000).expect("days")));
+        for source in [USER_OUTCOMES, ORDER_OUTCOMES, NOTIFICATION_OUTCOMES] {
+            let days = u32::try_from(KEPT_MS / 24 / 3_600_000).expect("days");
+            assert_eq!(topic(source).keep, Keep::Days(days), "{}", source.name);
+        }
+    }
+
+    #[test]
+    fn erasure_deletes_the_outcomes_of_all_aggregates_of_the_service() {
+        for source in [USER_OUTCOMES, ORDER_OUTCOMES, NOTIFICATION_OUTCOMES] {
+            let owner = &topic(source).owner;
+            let contexts = topics::all().iter().filter(|topic| topic.owner == *owner);
+            let contexts: Vec<_> = contexts
+                .filter_map(|topic| topic.name.strip_suffix(".events"))
+                .map(|context| format!("'{context}'"))
+                .collect();
+            let sql = format!("DELETE FROM outcomes WHERE aggregate IN ({})", contexts.join(", "));
+            assert_eq!(source.erasure, [sql]);
+        }
     }
 }

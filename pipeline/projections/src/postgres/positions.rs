@@ -171,11 +171,12 @@ async fn move_one(
     }
 }
 
-/// Deletes the positions and dead letters of a projection together with all rows of `tables`.
+/// Deletes the positions and dead letters of a projection together with the rows that `statements`
+/// delete.
 pub(super) async fn erase(
     postgres: &Postgres,
     projection: &str,
-    tables: &[&str],
+    statements: &[&str],
 ) -> Result<(), StoreError> {
     let doing = "erasing a projection";
     let work = async {
@@ -187,8 +188,8 @@ pub(super) async fn erase(
         transaction.execute(sql, &[&projection]).await.map_err(&failed)?;
         let sql = "DELETE FROM dead_letters WHERE projection = $1";
         transaction.execute(sql, &[&projection]).await.map_err(&failed)?;
-        for table in tables {
-            transaction.batch_execute(&format!("DELETE FROM {table}")).await.map_err(&failed)?;
+        for statement in statements {
+            transaction.batch_execute(statement).await.map_err(&failed)?;
         }
         transaction.commit().await.map_err(&failed)
     };

@@ -9,7 +9,7 @@ use std::{
 use engine::driver::Driver;
 use redpanda::memory::MemoryLog;
 use schemas::{
-    Codec, Message, Money, Verdict, email, headers, notification, order, stock,
+    Codec, Message, Money, Outcome, Verdict, email, headers, notification, order, stock,
     stock::{AddProduct, ReceiveStock},
     user,
 };
@@ -66,9 +66,16 @@ impl Millrace {
         self.processors[0].read(topic).into_iter().map(|(_, message)| message).collect()
     }
 
+    /// The outcomes of all commands.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        let topics = topology::ALL.iter().map(|row| format!("{}.outcomes", row.name));
+        topics.flat_map(|topic| self.read(&topic)).collect()
+    }
+
     /// The outcome of a command: `accepted`, or the code of its refusal.
     pub fn outcome_of(&self, command: Uuid) -> String {
-        let outcomes = self.processors[0].outcomes(command);
+        let outcomes: Vec<_> =
+            self.processors.iter().flat_map(|processor| processor.outcomes(command)).collect();
         assert_eq!(outcomes.len(), 1, "one answer: {outcomes:?}");
         match outcomes[0].verdict {
             Verdict::Accepted => "accepted".to_owned(),

@@ -163,7 +163,7 @@ fn run(seed: u64) {
 
     assert_eq!(millrace.log.open_transactions(), 0, "a transaction is left open");
     let mut outcomes = HashMap::<Uuid, Outcome>::new();
-    for outcome in millrace.read::<Outcome>("outcomes") {
+    for outcome in millrace.outcomes() {
         assert!(sent.contains_key(&outcome.command_id), "an outcome without a command");
         let first = outcomes.entry(outcome.command_id).or_insert_with(|| outcome.clone());
         assert_eq!(*first, outcome, "two different outcomes of one command");

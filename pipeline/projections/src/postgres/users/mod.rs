@@ -41,15 +41,24 @@ impl Users {
 }
 
 impl Model for Users {
-    const NAME: &'static str = "users";
-    const TOPICS: &'static [&'static str] = &["user.events"];
-    const TABLES: &'static [&'static str] = &["sessions", "users"];
     const WRITING: &'static str = "writing users";
     type Changes<'a> = Vec<Event<'a, user::Event>>;
     type Written = ();
 
+    fn name(&self) -> &'static str {
+        "users"
+    }
+
+    fn topics(&self) -> &'static [&'static str] {
+        &["user.events"]
+    }
+
     fn schemas() -> &'static [&'static Schema] {
         user::Event::schemas()
+    }
+
+    fn erasure(&self) -> &'static [&'static str] {
+        &["DELETE FROM sessions", "DELETE FROM users"]
     }
 
     fn decode<'a>(
