@@ -6,6 +6,7 @@
 
 mod browser;
 mod commands;
+mod independence;
 mod isolation;
 mod limits;
 mod log;
