@@ -157,6 +157,9 @@ stack_programs=(stack gate provision gateway "${services[@]}")
 # optimisation.
 profile=${MILLRACE_PROFILE:-dev}
 selection=(--workspace)
+# Tests add features to dependencies, and programs alone would have most of these compiled a second
+# time: `integration/test` builds all targets, also where it calls another script.
+[ -z "${MILLRACE_ALL_TARGETS:-}" ] || selection+=(--all-targets)
 build() {
     local name options=()
     for name in "$@"; do options+=(--bin "$name"); done
