@@ -13,6 +13,7 @@ use crate::topology::Topology;
 #[derive(Clone, Debug)]
 pub struct Metrics {
     records_in: IntCounterVec,
+    input_age: HistogramVec,
     pub(crate) records_out: IntCounter,
     pub(crate) begun: IntCounter,
     pub(crate) committed: IntCounter,
@@ -74,12 +75,24 @@ impl Metrics {
             &[],
         )?;
         registry.register(Box::new(seconds.clone()))?;
+        let input_age = HistogramVec::new(
+            HistogramOpts::from(opts(
+                "input_age_seconds",
+                "Age of a record when it is decided, from the broker's timestamp, by input topic.",
+            ))
+            .buckets(vec![
+                0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0,
+            ]),
+            &["topic"],
+        )?;
+        registry.register(Box::new(input_age.clone()))?;
         let metrics = Self {
             records_in: counters(
                 "records_in_total",
                 "Records decided, by input topic.",
                 &["topic"],
             )?,
+            input_age,
             records_out: counter(
                 "records_out_total",
                 "Records handed over in transactions, with those of the changelog.",
@@ -171,10 +184,12 @@ impl Metrics {
         self.outcomes.with_label_values(&[command, verdict]).inc();
     }
 
-    /// Counts a run of decided records of one topic.
-    pub(crate) fn decided(&self, run: Option<(Topic, u64)>) {
-        if let Some((topic, count)) = run {
-            self.records_in.with_label_values(&[&*topic]).inc_by(count);
+    /// The metrics of an input topic.
+    pub(crate) fn input(&self, topic: &Topic) -> InputMetrics {
+        InputMetrics {
+            topic: topic.clone(),
+            records: self.records_in.with_label_values(&[&**topic]),
+            age: self.input_age.with_label_values(&[&**topic]),
         }
     }
 
@@ -192,12 +207,41 @@ impl Metrics {
     }
 }
 
+/// The metrics of one input topic.
+pub(crate) struct InputMetrics {
+    pub(crate) topic: Topic,
+    records: IntCounter,
+    age: Histogram,
+}
+
+impl InputMetrics {
+    /// Counts a record that is decided at `now_ms`. The broker's clock may be ahead of that of the
+    /// service.
+    pub(crate) fn decided(&self, timestamp_ms: i64, now_ms: i64) {
+        self.records.inc();
+        self.age.observe(now_ms.saturating_sub(timestamp_ms).max(0) as f64 / 1000.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use domain::{order::Order, stock::Stock};
     use prometheus::TextEncoder;
 
     use super::*;
+
+    #[test]
+    fn age_of_a_decided_record_is_never_negative() {
+        let topology = Topology::new("order", |_| Some(1)).aggregate::<Order>();
+        let metrics = Metrics::register(&topology, &Registry::new()).expect("metrics");
+        let input = metrics.input(&"order.commands".into());
+        input.decided(1_000, 3_500);
+        input.decided(4_000, 3_500);
+
+        let age = metrics.input_age.with_label_values(&["order.commands"]);
+        assert_eq!((2, 2.5), (age.get_sample_count(), age.get_sample_sum()));
+        assert_eq!(2, input.records.get());
+    }
 
     #[test]
     fn failure_counters_are_zero_before_the_first_failure() {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use redpanda::log::{LogError, Session, Topic, TopicPartition};
+use redpanda::log::{LogError, Session, TopicPartition};
 use schemas::chain;
 
 use super::local::Decided;
@@ -12,7 +12,7 @@ use super::{
     error::SessionError,
     settings::{IDLE_WAIT, IN_FLIGHT_WAIT, POLL_MAX, RESTORING_WAIT, TIMERS_MAX},
 };
-use crate::task::Task;
+use crate::{metrics::InputMetrics, task::Task};
 
 /// The result of a poll.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,7 +127,9 @@ impl Worker {
     /// Lets the tasks decide on the inbox, until the batch is full.
     pub(super) fn decide(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
         let mut inbox = std::mem::take(&mut self.inbox);
-        let mut run: Option<(Topic, u64)> = None;
+        // Records come in runs of one topic: the label is looked up once for each run.
+        let mut input: Option<InputMetrics> = None;
+        let now_ms = (self.clock)();
         let mut decided = 0;
         let mut must_wait = false;
         self.open_local_targets();
@@ -153,13 +155,13 @@ impl Worker {
                 }
             }
             self.batch.add(1);
-            // Records come in runs of one topic: the label is looked up once for each run.
-            match &mut run {
-                Some((topic, count)) if *topic == record.topic => *count += 1,
-                run => self.metrics.decided(run.replace((record.topic.clone(), 1))),
+            if input.as_ref().is_none_or(|input| input.topic != record.topic) {
+                input = Some(self.metrics.input(&record.topic));
+            }
+            if let Some(input) = &input {
+                input.decided(record.timestamp_ms, now_ms);
             }
         }
-        self.metrics.decided(run);
         inbox.drain(..decided);
         self.inbox = inbox;
         // The rest of the inbox is read again, but not for the task that waits for a schema.
