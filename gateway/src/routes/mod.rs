@@ -76,6 +76,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/v1/statistics" => statistics::read),
     route!(GET "/v1/statistics/stream" => statistics::open),
     route!(GET "/" => page::show).unlimited(),
+    route!(GET "/dashboard" => page::dashboard).unlimited(),
     route!(GET "/livez" => operations::live).unlimited(),
     route!(GET "/readyz" => operations::ready).unlimited(),
     route!(GET "/openapi.json" => page::openapi).unlimited(),
