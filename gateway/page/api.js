@@ -1,5 +1,5 @@
-// The live page's script, first part: elements, requests to the API, and the session's tokens. The
-// gateway joins the parts and puts them into index.html when it starts.
+// The first part of both pages' scripts: elements, requests to the API, and the session's tokens.
+// The gateway joins the parts of a page and puts them into its HTML when it starts.
 "use strict";
 
 // Tokens are only in this page's memory: after a reload the user logs in again. `session` counts
@@ -22,6 +22,15 @@ function make(tag, text, kind) {
 
 function duration(seconds) {
   return seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`;
+}
+
+function money(minor, currency) {
+  try {
+    const format = new Intl.NumberFormat(undefined, { style: "currency", currency });
+    return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  } catch {
+    return minor + " " + currency;
+  }
 }
 
 // A failed request, with a message for the user. `status` is 0 when there was no response;

@@ -1,4 +1,4 @@
-// The live page's script, second part: the products, and the user's orders.
+// The live page's script, third part: the products, and the user's orders.
 
 const PILLS = { confirmed: "good", rejected: "bad", cancelled: "wait" };
 // Events reload the orders at most once in this time, so that a busy shop stays far below the limit
@@ -10,15 +10,6 @@ let lastOrder = "";
 // The order whose outcome is unknown, with its idempotency key.
 let unconfirmed = null;
 let ordersTimer = 0, ordersLoadedAt = 0;
-
-function money(minor, currency) {
-  try {
-    const format = new Intl.NumberFormat(undefined, { style: "currency", currency });
-    return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
-  } catch {
-    return minor + " " + currency;
-  }
-}
 
 // Shows why a list could not be loaded, unless an older list is shown already.
 function showFailure(list, error) {

@@ -93,18 +93,23 @@ pub struct Config {
     #[arg(long, env = "MILLRACE_LATENCY_TARGET_MS", default_value_t = 600,
           value_parser = value_parser!(u64).range(10..=60_000))]
     pub latency_target_ms: u64,
-    /// Clients of the live stream at most.
+    /// Clients of streams, of events and of statistics, at most.
     #[arg(long, env = "MILLRACE_STREAMS_MAX", default_value_t = 512,
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub streams_max: u32,
-    /// Live streams of one user at most; a further one ends the user's oldest.
+    /// Streams of one user at most; a further one ends the user's oldest.
     #[arg(long, env = "MILLRACE_STREAMS_USER_MAX", default_value_t = 8,
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub streams_user_max: u32,
-    /// Live streams of one client address at most; a further one ends the address's oldest.
+    /// Streams of one client address at most; a further one ends the address's oldest.
     #[arg(long, env = "MILLRACE_STREAMS_ADDRESS_MAX", default_value_t = 64,
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub streams_address_max: u32,
+    /// Whether everyone may read how many orders there are, how they fare and what sells best, also
+    /// without an account.
+    #[arg(long, env = "MILLRACE_PUBLIC_DASHBOARD", default_value_t = false,
+          action = clap::ArgAction::Set)]
+    pub public_dashboard: bool,
     /// Passwords hashed at the same time. The default is half of the machine's cores.
     #[arg(long, env = "MILLRACE_HASHERS", default_value_t = hashers(),
           value_parser = value_parser!(u32).range(1..=64))]

@@ -7,6 +7,7 @@
 //! - [`read_after`]: read-your-writes consistency; `conditions`: `If-Match` and `If-None-Match`
 //! - [`problem`]: failures; [`outcome`]: the HTTP statuses of refusals
 //! - [`cache`]: responses of public reads, for a moment
+//! - [`statistics`]: the shop's statistics, read once for all clients of their stream
 //! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
 //! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
 //! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
@@ -44,6 +45,7 @@ pub mod routes;
 pub mod secret;
 pub mod server;
 pub mod state;
+pub mod statistics;
 pub mod stores;
 pub mod streams;
 pub mod submit;

@@ -75,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
         limit: config.limit(),
         trusted_proxies: config.trusted_proxies.clone(),
         streams: config.streams(),
+        public_dashboard: config.public_dashboard,
         load: config.load(),
         health_max_age: HEALTH_MAX_AGE,
         metrics: metrics.clone(),

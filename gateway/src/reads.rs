@@ -7,12 +7,14 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use schemas::{Outcome, chain};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
     auth::Role,
     health::{self, Cause, Health},
     problem::Problem,
+    statistics::{By, Statistics},
 };
 
 pub use projections::views::Cursor;
@@ -271,6 +273,10 @@ pub trait Reads: Send + Sync {
         scope: StreamScope,
         position: Option<String>,
     ) -> Read<'_, BoxStream<'static, StreamItem>>;
+    /// The statistics that are kept now.
+    fn statistics(&self, by: By) -> Read<'_, Statistics>;
+    /// Changes when the statistics may have changed. A change may be missed.
+    fn statistics_changes(&self) -> watch::Receiver<u64>;
     /// Whether the stores answer, and why not.
     fn health(&self) -> BoxFuture<'_, Health>;
 }

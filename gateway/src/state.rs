@@ -21,6 +21,7 @@ use crate::{
     metrics::Metrics,
     reads::Reads,
     secret::Secret,
+    statistics::Hub,
     streams::{Bounds, Streams},
 };
 
@@ -44,8 +45,10 @@ pub struct Parts {
     pub limit: Limit,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Networks,
-    /// The bounds of the live stream's clients.
+    /// The bounds of the clients of streams.
     pub streams: Bounds,
+    /// Whether everyone may read some of the statistics.
+    pub public_dashboard: bool,
     /// The bounds of requests in flight.
     pub load: load::Bounds,
     /// How long a health check's result is cached.
@@ -78,8 +81,12 @@ pub struct State {
     pub limiter: Limiter,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Networks,
-    /// The live stream's clients.
+    /// The clients of streams.
     pub streams: Arc<Streams>,
+    /// The statistics, for the clients of their stream.
+    pub statistics: Arc<Hub>,
+    /// Whether everyone may read some of the statistics.
+    pub public_dashboard: bool,
     /// The slots of requests in flight.
     pub load: Load,
     /// The metrics.
@@ -100,6 +107,8 @@ impl State {
             passwords: parts.passwords,
             backoff: Backoff::new(counters.clone(), metrics.clone()),
             commands: parts.commands,
+            statistics: Hub::new(parts.reads.clone()),
+            public_dashboard: parts.public_dashboard,
             reads: parts.reads,
             cache: parts.cache,
             limiter: Limiter::new(parts.limit, counters.clone(), metrics.clone()),

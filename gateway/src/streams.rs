@@ -1,4 +1,4 @@
-//! Slots of the live stream's clients, bounded in all, for one user and for one address. A user or
+//! Slots of the clients of streams, bounded in all, for one user and for one address. A user or
 //! address that takes one too many loses its own oldest slot, never another one's. This module does
 //! not know what is streamed.
 
@@ -35,7 +35,8 @@ struct Taken {
 }
 
 struct Client {
-    user: Uuid,
+    /// `None` for an anonymous one, who has only the bound of the address.
+    user: Option<Uuid>,
     address: String,
     /// Dropped when the slot is lost, which ends the receiver in the slot.
     _lost: oneshot::Sender<()>,
@@ -56,10 +57,12 @@ impl Streams {
 
     /// Takes a slot for `user` at `address`, if necessary the oldest slot of that user or address.
     /// Returns `None` when other users and addresses have all slots.
-    pub fn take(self: &Arc<Self>, user: Uuid, address: String) -> Option<Slot> {
+    pub fn take(self: &Arc<Self>, user: Option<Uuid>, address: String) -> Option<Slot> {
         let Bounds { all_max, user_max, address_max } = self.bounds;
         let mut taken = self.taken();
-        taken.make_room(user_max, |client| client.user == user);
+        if user.is_some() {
+            taken.make_room(user_max, |client| client.user == user);
+        }
         taken.make_room(address_max, |client| client.address == address);
         if taken.by_age.len() >= all_max {
             return None;
@@ -116,7 +119,8 @@ mod tests {
     fn user_with_one_stream_too_many_loses_their_own_oldest() {
         let streams = Streams::new(Bounds { all_max: 4, user_max: 2, address_max: 9 });
         let (ada, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let take = |user, address: &str| streams.take(user, address.to_owned()).expect("a slot");
+        let take =
+            |user, address: &str| streams.take(Some(user), address.to_owned()).expect("a slot");
         let mut bobs = take(bob, "b");
         let (mut first, mut second) = (take(ada, "a"), take(ada, "a2"));
 
@@ -132,7 +136,7 @@ mod tests {
     fn address_with_one_stream_too_many_loses_its_own_oldest() {
         let streams = Streams::new(Bounds { all_max: 9, user_max: 9, address_max: 2 });
         let take = |user, address: &str| {
-            streams.take(Uuid::from_u128(user), address.to_owned()).expect("a slot")
+            streams.take(Some(Uuid::from_u128(user)), address.to_owned()).expect("a slot")
         };
         let mut elsewhere = take(1, "b");
         let (mut first, mut second) = (take(2, "a"), take(3, "a"));
@@ -142,11 +146,21 @@ mod tests {
     }
 
     #[test]
+    fn anonymous_clients_of_different_addresses_take_nothing_from_each_other() {
+        let streams = Streams::new(Bounds { all_max: 9, user_max: 1, address_max: 2 });
+        let take = |address: &str| streams.take(None, address.to_owned()).expect("a slot");
+        let (mut elsewhere, mut first, mut second) = (take("b"), take("a"), take("a"));
+        assert!(!is_lost(&mut first) && !is_lost(&mut second));
+        let _third = take("a");
+        assert!(is_lost(&mut first) && !is_lost(&mut second) && !is_lost(&mut elsewhere));
+    }
+
+    #[test]
     fn take_returns_none_while_all_slots_are_taken() {
         let streams = Streams::new(Bounds { all_max: 1, user_max: 2, address_max: 2 });
-        let slot = streams.take(Uuid::from_u128(1), "a".into()).expect("a slot");
-        assert!(streams.take(Uuid::from_u128(2), "b".into()).is_none());
+        let slot = streams.take(Some(Uuid::from_u128(1)), "a".into()).expect("a slot");
+        assert!(streams.take(Some(Uuid::from_u128(2)), "b".into()).is_none());
         drop(slot);
-        assert!(streams.take(Uuid::from_u128(2), "b".into()).is_some());
+        assert!(streams.take(Some(Uuid::from_u128(2)), "b".into()).is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! Finished responses of public reads, kept in memory for a moment, so that a hit costs neither a
+//! Finished responses of public reads and of statistics, kept in memory for a moment, so that a hit costs neither a
 //! store nor JSON. It knows no store, and never holds anything personal.
 //!
 //! Staleness is bounded twice. A request that comes [`AGE_MAX`] after an entry's load has begun, or
@@ -11,8 +11,10 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use tokio::{sync::OnceCell, time::Instant};
 use warp::{
     Reply,
@@ -20,7 +22,11 @@ use warp::{
     reply::Response,
 };
 
-use crate::{metrics::Metrics, reads::ReadError};
+use crate::{
+    metrics::Metrics,
+    reads::ReadError,
+    statistics::{Audience, By},
+};
 
 /// How long an entry is served, from the moment before its content was read.
 pub const AGE_MAX: Duration = Duration::from_millis(50);
@@ -44,6 +50,13 @@ pub enum Key {
     },
     /// A product, by its SKU.
     Product(String),
+    /// Statistics.
+    Statistics {
+        /// The width of the windows.
+        by: By,
+        /// Who reads them.
+        audience: Audience,
+    },
 }
 
 /// A representation in JSON, ready to be sent.
@@ -64,6 +77,19 @@ impl Representation {
         let entity_tag = entity_tag.map(HeaderValue::from_str).transpose();
         let entity_tag = entity_tag.map_err(|error| ReadError::new("an entity tag", error))?;
         Ok(Self { body, entity_tag })
+    }
+
+    /// The representation of `body`, with a hash of it as its entity tag: for a resource without a
+    /// version.
+    ///
+    /// # Errors
+    /// Returns an error when `body` is no JSON.
+    pub fn tagged(body: &impl Serialize) -> Result<Self, ReadError> {
+        let untagged = Self::new(body, None)?;
+        let tag = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(&untagged.body)[..12]);
+        let entity_tag = HeaderValue::try_from(format!("\"{tag}\""));
+        let entity_tag = entity_tag.map_err(|error| ReadError::new("an entity tag", error))?;
+        Ok(Self { entity_tag: Some(entity_tag), ..untagged })
     }
 
     /// The response.

@@ -10,6 +10,8 @@ mod page;
 mod products;
 mod route;
 mod sessions;
+mod sse;
+mod statistics;
 mod stream;
 mod users;
 
@@ -71,7 +73,10 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/v1/notifications/{id}/read" => notifications::mark_read, id),
     route!(GET "/v1/commands/{id}" => commands::read, id),
     route!(GET "/v1/stream" => stream::open),
+    route!(GET "/v1/statistics" => statistics::read),
+    route!(GET "/v1/statistics/stream" => statistics::open),
     route!(GET "/" => page::show).unlimited(),
+    route!(GET "/dashboard" => page::dashboard).unlimited(),
     route!(GET "/livez" => operations::live).unlimited(),
     route!(GET "/readyz" => operations::ready).unlimited(),
     route!(GET "/openapi.json" => page::openapi).unlimited(),

@@ -1,4 +1,4 @@
-//! Documents that are built once: the live page, the OpenAPI document, the public keys.
+//! Documents that are built once: the live page, the dashboard, the OpenAPI document, the public keys.
 
 use std::sync::LazyLock;
 
@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use warp::{
     Reply,
     http::{StatusCode, header},
+    reply::Response,
 };
 
 use crate::{
@@ -14,39 +15,76 @@ use crate::{
     headers::set,
 };
 
+/// What a page is joined from, so that it needs no further request.
+struct Page {
+    html: String,
+    /// Its content security policy: the page may run its own script, use its own style, and send
+    /// requests to this server.
+    policy: String,
+}
+
 const STYLE: &str = include_str!("../../page/page.css");
-const SCRIPT: &str = concat!(
-    include_str!("../../page/api.js"),
-    include_str!("../../page/shop.js"),
-    include_str!("../../page/stream.js"),
-    include_str!("../../page/page.js"),
-);
 const OPENAPI: &str = include_str!("../../openapi.json");
 
-/// The page with its style and script, so that it needs no further request.
-static PAGE: LazyLock<String> = LazyLock::new(|| {
-    include_str!("../../page/index.html")
-        .replace("<style></style>", &format!("<style>{STYLE}</style>"))
-        .replace("<script></script>", &format!("<script>{SCRIPT}</script>"))
+static LIVE: LazyLock<Page> = LazyLock::new(|| {
+    let script = concat!(
+        include_str!("../../page/api.js"),
+        include_str!("../../page/events.js"),
+        include_str!("../../page/shop.js"),
+        include_str!("../../page/stream.js"),
+        include_str!("../../page/page.js"),
+    );
+    Page::new(include_str!("../../page/index.html"), STYLE, script)
 });
 
-/// The page may run its own script, use its own style, and send requests to this server.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
-    let (script, style) = (hash(SCRIPT), hash(STYLE));
-    format!(
-        "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; \
-         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'"
-    )
+static DASHBOARD: LazyLock<Page> = LazyLock::new(|| {
+    let style = [
+        STYLE,
+        include_str!("../../page/uplot/uPlot.min.css"),
+        include_str!("../../page/dashboard.css"),
+    ];
+    let script = concat!(
+        include_str!("../../page/uplot/uPlot.iife.min.js"),
+        include_str!("../../page/api.js"),
+        include_str!("../../page/events.js"),
+        include_str!("../../page/charts.js"),
+        include_str!("../../page/dashboard.js"),
+    );
+    Page::new(include_str!("../../page/dashboard.html"), &style.concat(), script)
 });
+
+impl Page {
+    fn new(html: &str, style: &str, script: &str) -> Self {
+        let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
+        let policy = format!(
+            "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; \
+             connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
+            hash(script),
+            hash(style)
+        );
+        let html = html
+            .replace("<style></style>", &format!("<style>{style}</style>"))
+            .replace("<script></script>", &format!("<script>{script}</script>"));
+        Self { html, policy }
+    }
+
+    fn response(&self) -> Response {
+        let mut response = warp::reply::html(self.html.clone()).into_response();
+        set(&mut response, header::CONTENT_SECURITY_POLICY, &self.policy);
+        set(&mut response, header::CACHE_CONTROL, "no-cache");
+        response
+    }
+}
 
 /// GET /
 pub(super) async fn show(_call: Call) -> Answer {
-    let mut response = warp::reply::html(PAGE.as_str()).into_response();
-    set(&mut response, header::CONTENT_SECURITY_POLICY, &POLICY);
-    set(&mut response, header::CACHE_CONTROL, "no-cache");
-    Ok(response)
+    Ok(LIVE.response())
+}
+
+/// GET /dashboard
+pub(super) async fn dashboard(_call: Call) -> Answer {
+    Ok(DASHBOARD.response())
 }
 
 /// GET /openapi.json

@@ -1,4 +1,4 @@
-//! The stores as the gateway's [`Reads`]: users, credentials and outcomes from PostgreSQL; orders,
+//! The stores as the gateway's [`Reads`]: users, credentials, outcomes and statistics from PostgreSQL; orders,
 //! products and notifications from MongoDB; hot products, unread counts, notifications of outcomes
 //! and the live stream from Redis. It never writes to a store.
 
@@ -16,6 +16,7 @@ use projections::{
 };
 use redpanda::{settings::SettingError, tls::Tls};
 use schemas::{Outcome, chain};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
@@ -25,6 +26,8 @@ use crate::{
         Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
         ReadError, Reads, StreamItem, StreamScope, User, ViewNotice,
     },
+    statistics::{By, Statistics},
+    time,
 };
 
 /// Connections to PostgreSQL at most.
@@ -248,6 +251,24 @@ impl Reads for Stores {
     ) -> Read<'_, BoxStream<'static, StreamItem>> {
         let items = live::items(self.live.clone(), scope, position);
         async move { items.await.map_err(failed("the live stream")) }.boxed()
+    }
+
+    fn statistics(&self, by: By) -> Read<'_, Statistics> {
+        async move {
+            let width = match by {
+                By::Minute => postgres::Width::Minute,
+                By::Hour => postgres::Width::Hour,
+            };
+            let now_ms = time::now_ms();
+            let view = self.postgres.statistics(width, now_ms).await;
+            let view = view.map_err(failed("statistics"))?;
+            Ok(Statistics { by, first_ms: width.first_ms(now_ms), view })
+        }
+        .boxed()
+    }
+
+    fn statistics_changes(&self) -> watch::Receiver<u64> {
+        self.notices.statistics()
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {

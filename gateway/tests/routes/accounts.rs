@@ -148,6 +148,8 @@ async fn request_without_a_valid_token_is_401() {
         ("GET", "/v1/notifications"),
         ("POST", "/v1/notifications/x/read"),
         ("GET", "/v1/stream"),
+        ("GET", "/v1/statistics"),
+        ("GET", "/v1/statistics/stream"),
     ] {
         assert_problem(&gateway.send(request(method, path)).await, 401, "unauthorized");
         assert_problem(

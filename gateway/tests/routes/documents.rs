@@ -244,14 +244,18 @@ async fn documents_are_served() {
 }
 
 #[tokio::test]
-async fn page_is_one_response_and_runs_only_its_own_script() {
+async fn each_page_is_one_response_and_runs_only_its_own_script() {
     let gateway = gateway();
-    let response = gateway.get("/", None).await;
-    let page = String::from_utf8_lossy(response.body()).into_owned();
-    assert!(header(&response, "content-type").starts_with("text/html"));
-    for foreign in ["src=", "href=\"http", "@import", " style=", " onclick", "innerHTML", "eval("] {
-        assert!(!page.contains(foreign), "{foreign}");
+    for path in ["/", "/dashboard"] {
+        let response = gateway.get(path, None).await;
+        let page = String::from_utf8_lossy(response.body()).into_owned();
+        assert!(header(&response, "content-type").starts_with("text/html"));
+        for foreign in
+            ["src=", "href=\"http", "@import", " style=", " onclick", "innerHTML", "eval("]
+        {
+            assert!(!page.contains(foreign), "{path}: {foreign}");
+        }
+        assert_eq!((page.matches("<script>").count(), page.matches("<style>").count()), (1, 1));
+        assert_eq!(header(&response, "content-security-policy").matches("sha256-").count(), 2);
     }
-    assert_eq!((page.matches("<script>").count(), page.matches("<style>").count()), (1, 1));
-    assert_eq!(header(&response, "content-security-policy").matches("sha256-").count(), 2);
 }

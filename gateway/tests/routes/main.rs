@@ -12,6 +12,7 @@ mod load;
 mod problems;
 mod sessions;
 mod shop;
+mod statistics;
 mod stream;
 mod support;
 mod waits;

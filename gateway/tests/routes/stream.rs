@@ -49,7 +49,8 @@ async fn stream_names_its_position_before_the_first_event() {
 async fn stream_is_503_while_all_slots_are_taken() {
     let gateway = gateway();
     let admin = gateway.admin();
-    let slot = gateway.state.streams.take(uuid::Uuid::from_u128(9), "elsewhere".into()).unwrap();
+    let slot =
+        gateway.state.streams.take(Some(uuid::Uuid::from_u128(9)), "elsewhere".into()).unwrap();
     let response = gateway.get("/v1/stream", Some(&admin)).await;
     assert_problem(&response, 503, "unavailable");
     assert_eq!(header(&response, "retry-after"), "10");
@@ -68,7 +69,7 @@ async fn user_with_one_stream_too_many_loses_the_oldest() {
             tokio::task::yield_now().await;
         }
         let user = gateway.user_of(&admin);
-        gateway.state.streams.take(user, "elsewhere".into()).expect("the slot of the first")
+        gateway.state.streams.take(Some(user), "elsewhere".into()).expect("the slot of the first")
     };
 
     let (first, _second) = tokio::join!(first, second);

@@ -87,8 +87,11 @@ async fn the_clients_address_comes_from_the_socket() {
 async fn a_stream_is_passed_on_as_it_comes() {
     let streaming = gateway(Manner::Stream).await;
     let balancer = balancer(&streaming.address, &streaming.address).await;
-    let mut answer = integration::get(format!("{}/v1/stream", balancer.url)).await.expect("a head");
-    let first =
-        tokio::time::timeout(Duration::from_secs(5), answer.chunk()).await.expect("no buffering");
-    assert_eq!(Some(&b"data: first\n\n"[..]), first.expect("a chunk").as_deref());
+    for path in ["/v1/stream", "/v1/statistics/stream"] {
+        let answer = integration::get(format!("{}{path}", balancer.url)).await;
+        let mut answer = answer.expect("a head");
+        let first = tokio::time::timeout(Duration::from_secs(5), answer.chunk()).await;
+        let first = first.expect("no buffering").expect("a chunk");
+        assert_eq!(Some(&b"data: first\n\n"[..]), first.as_deref(), "{path}");
+    }
 }

@@ -1,6 +1,8 @@
 //! The live page in a real browser, headless Chromium over WebDriver, used as a person would. It
 //! reads only what the page shows, never the state of its script.
 
+mod dashboard;
+
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::process::Stdio;
 
@@ -63,10 +65,10 @@ impl Page {
         text.await.map_err(|error: CmdError| error.to_string())
     }
 
-    /// Writes what the page looks like to the file that `MILLRACE_SCREENSHOT` names, if it is set:
-    /// that is how the README's picture is made.
-    async fn keep_screenshot(&self) {
-        if let Some(file) = std::env::var_os("MILLRACE_SCREENSHOT") {
+    /// Writes what the page looks like to the file that the environment variable names, if it is
+    /// set: that is how the README's pictures are made.
+    async fn keep_screenshot(&self, variable: &str) {
+        if let Some(file) = std::env::var_os(variable) {
             let picture = self.window.screenshot().await.expect("a screenshot");
             std::fs::write(file, picture).expect("the screenshot's file");
         }
@@ -184,7 +186,7 @@ async fn visit(system: &System, page: &Page) {
     assert_eq!(events.len(), once.len(), "{events:?}");
     assert!(!events.iter().any(|(kind, _)| kind.contains("missed")), "{events:?}");
     page.says("#orders", "confirmed").await;
-    page.keep_screenshot().await;
+    page.keep_screenshot("MILLRACE_SCREENSHOT").await;
 
     // When she logs out, then the page is empty, and the stream has ended
     eventually("one stream", SEEN_MAX, async || must(streams().await? > 0.0, "none")).await;

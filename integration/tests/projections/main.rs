@@ -7,5 +7,6 @@ mod notices;
 mod odd_records;
 mod orders;
 mod people;
+mod statistics;
 mod stories;
 mod support;

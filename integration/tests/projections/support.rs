@@ -182,6 +182,16 @@ impl Bench {
         self.log.append(topic, key, Some(value.into()), with)
     }
 
+    /// The time that the next event will have.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.load(Ordering::Relaxed)
+    }
+
+    /// Lets time pass before the next event.
+    pub(crate) fn pass(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::Relaxed);
+    }
+
     /// Lets the members work until `done` returns a value.
     pub(crate) fn until<T>(
         &self,

@@ -22,6 +22,7 @@ const ROWS: &[(&str, Create)] = &[
     ("notification", |stores| stores.mongo.projection(mongo::RecipientDocuments, &stores.redis)),
     ("notification", |stores| outcomes(stores, postgres::NOTIFICATION_OUTCOMES)),
     ("notification", |stores| stores.redis.projection(redis::Unread)),
+    ("notification", |stores| stores.postgres.projection(postgres::Statistics::new(&stores.redis))),
     ("notification", |stores| stores.redis.projection(redis::LIVE_NOTIFICATION)),
 ];
 

@@ -55,6 +55,15 @@ pub fn limited(requests: u32) -> Gateway {
 }
 
 pub fn bounded(requests: u32, load: Bounds) -> Gateway {
+    configured(requests, load, false)
+}
+
+/// A gateway whose statistics everyone may read.
+pub fn public() -> Gateway {
+    configured(1_000, LOAD, true)
+}
+
+fn configured(requests: u32, load: Bounds, public_dashboard: bool) -> Gateway {
     let world = World::default();
     let keys = BTreeMap::from([("1".to_owned(), SigningKey::from_bytes(&[1; 32]))]);
     let shared = Arc::new(world.clone());
@@ -70,6 +79,7 @@ pub fn bounded(requests: u32, load: Bounds) -> Gateway {
         limit: Limit { requests, window_s: 900 },
         trusted_proxies: "10.0.0.1".parse().unwrap(),
         streams: streams::Bounds { all_max: 1, user_max: 1, address_max: 2 },
+        public_dashboard,
         load,
         health_max_age: Duration::ZERO,
         metrics,

@@ -14,9 +14,11 @@ use gateway::{
         Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
         ReadError, Reads, StreamItem, StreamScope, User, ViewNotice,
     },
+    statistics::{By, Statistics},
 };
 use schemas::Outcome;
 use serde_json::json;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::world::{Inner, Notified, World};
@@ -166,6 +168,12 @@ impl Reads for World {
             Ok(if inner.endless { items.chain(stream::pending()).boxed() } else { items.boxed() })
         }
         .boxed()
+    }
+    fn statistics(&self, by: By) -> Read<'_, Statistics> {
+        self.get(move |inner| Statistics { by, ..inner.statistics.clone() })
+    }
+    fn statistics_changes(&self) -> watch::Receiver<u64> {
+        self.inner().statistics_changes.subscribe()
     }
     fn health(&self) -> BoxFuture<'_, Health> {
         async {

@@ -13,8 +13,10 @@ use gateway::{
     commands::{Command, CommandRecord, Commands, Unwritten},
     health::{Health, cause},
     reads::{Credential, Line, Notification, Order, Product, StreamItem, StreamScope, User},
+    statistics::Statistics,
 };
 use schemas::{Message as _, Outcome, Verdict, notification, order, stock, user};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// What the simulated log and processors do with a command.
@@ -71,6 +73,8 @@ pub struct Inner {
     pub endless: bool,
     /// The streams that were opened.
     pub opened: Vec<(StreamScope, Option<String>)>,
+    pub statistics: Statistics,
+    pub statistics_changes: watch::Sender<u64>,
     pub counters_down: bool,
     pub stores_down: bool,
     /// Whether reads wait until this is over.

@@ -93,6 +93,7 @@ fn process(setup: &Setup, program: &Program, number: usize, stage: u8) -> Result
 /// Adds the settings that only a gateway has.
 fn gateway(setup: &Setup, part: Part) -> Part {
     let (listen, secrets) = (setup.ports.at(&part.name), &setup.secrets);
+    let public = std::env::var_os("MILLRACE_PUBLIC_DASHBOARD").unwrap_or_else(|| "false".into());
     part.env("MILLRACE_LISTEN", &listen)
         // nginx connects from here, and sets the client's address itself.
         .env("MILLRACE_TRUSTED_PROXIES", "127.0.0.1")
@@ -100,5 +101,6 @@ fn gateway(setup: &Setup, part: Part) -> Part {
         .env("MILLRACE_SECRET_FILE", &secrets.secret)
         .env("MILLRACE_ADMIN_EMAIL", secrets.admin_email)
         .env("MILLRACE_ADMIN_PASSWORD_FILE", &secrets.admin_password)
+        .env("MILLRACE_PUBLIC_DASHBOARD", public)
         .at(format!("http://{listen}"))
 }

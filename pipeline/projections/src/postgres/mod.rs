@@ -1,4 +1,4 @@
-//! PostgreSQL: users, sessions, credentials and outcomes. Rows and position change in one
+//! PostgreSQL: users, sessions, credentials, outcomes and statistics. Rows and position change in one
 //! transaction.
 //!
 //! A projection is one file here that implements `model::Model`, holds the reads of its tables, and
@@ -13,6 +13,7 @@ mod outcomes;
 mod pool;
 mod positions;
 mod reads;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -21,9 +22,11 @@ pub(crate) use credentials::Credentials;
 pub(crate) use outcomes::{
     NOTIFICATION_OUTCOMES, ORDER_OUTCOMES, OutcomeSource, Outcomes, USER_OUTCOMES,
 };
+pub(crate) use statistics::Statistics;
 pub(crate) use users::Users;
 
 pub use credentials::LoginRow;
 pub use pool::Postgres;
 pub use reads::Reads;
+pub use statistics::{Seller, StatisticsView, Width, Window};
 pub use users::{SessionRow, UserRow};

@@ -7,7 +7,7 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{error::failed, pool::Postgres};
 use crate::{StoreError, deadline::READ_MAX};
 
-/// Reads users, credentials, sessions and outcomes. Clones share the pool.
+/// Reads users, credentials, sessions, outcomes and statistics. Clones share the pool.
 #[derive(Clone)]
 pub struct Reads {
     postgres: Postgres,
@@ -38,6 +38,21 @@ impl Reads {
             let client = self.postgres.get().await?;
             let statement = client.prepare_cached(sql).await.map_err(failed(doing))?;
             client.query_opt(&statement, &[&key]).await.map_err(failed(doing))
+        };
+        self.postgres.within(READ_MAX, doing, reading).await
+    }
+
+    /// All rows that a query returns. It bounds their number itself.
+    pub(super) async fn all(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
+        let reading = async {
+            let client = self.postgres.get().await?;
+            let statement = client.prepare_cached(sql).await.map_err(failed(doing))?;
+            client.query(&statement, parameters).await.map_err(failed(doing))
         };
         self.postgres.within(READ_MAX, doing, reading).await
     }

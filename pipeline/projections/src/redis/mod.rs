@@ -19,7 +19,7 @@ mod waiting;
 
 pub(crate) use hot_products::HotProducts;
 pub(crate) use live::{LIVE_NOTIFICATION, LIVE_ORDER, LIVE_USER};
-pub(crate) use publish::{publish_outcomes, publish_views};
+pub(crate) use publish::{publish_outcomes, publish_statistics, publish_views};
 pub(crate) use unread::Unread;
 
 pub use connection::{Connection, Redis, client};

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::{
     connection::{ANSWER_MAX, Redis},
-    publish::{ANNOUNCED, LIVE, OUTCOME, VIEW},
+    publish::{ANNOUNCED, LIVE, OUTCOME, STATISTICS, VIEW},
     waiting::{Outcomes, Views},
 };
 
@@ -42,6 +42,7 @@ struct Shared {
     outcomes: Outcomes,
     views: Views,
     live: watch::Sender<u64>,
+    statistics: watch::Sender<u64>,
     /// Whether notices arrive.
     is_subscribed: AtomicBool,
     listener: Mutex<Option<tokio::task::AbortHandle>>,
@@ -54,6 +55,7 @@ impl Notices {
             outcomes: Outcomes::default(),
             views: Views::default(),
             live: watch::Sender::new(0),
+            statistics: watch::Sender::new(0),
             is_subscribed: AtomicBool::new(false),
             listener: Mutex::default(),
         });
@@ -102,12 +104,19 @@ impl Notices {
     pub(super) fn live(&self) -> watch::Receiver<u64> {
         self.shared.live.subscribe()
     }
+
+    /// Changes whenever the statistics may have changed. A notice may be lost.
+    pub fn statistics(&self) -> watch::Receiver<u64> {
+        self.shared.statistics.subscribe()
+    }
 }
 
 impl Shared {
     fn receive(&self, channel: &str, content: &[u8]) {
         if channel == LIVE {
             self.live.send_modify(|count| *count += 1);
+        } else if channel == STATISTICS {
+            self.statistics.send_modify(|count| *count += 1);
         } else if channel == VIEW {
             let lines = std::str::from_utf8(content).unwrap_or_default().lines();
             self.views.send(lines.filter_map(|line| {
@@ -137,9 +146,13 @@ async fn listen(redis: &Redis, shared: &Weak<Shared>) -> redis::RedisResult<()> 
         timeout(ANSWER_MAX, redis.client().get_async_pubsub()).await.map_err(late)??;
     timeout(ANSWER_MAX, connection.psubscribe(format!("{OUTCOME}*"))).await.map_err(late)??;
     timeout(ANSWER_MAX, connection.subscribe(VIEW)).await.map_err(late)??;
-    timeout(ANSWER_MAX, connection.subscribe(LIVE)).await.map_err(late)??;
+    for channel in [LIVE, STATISTICS] {
+        timeout(ANSWER_MAX, connection.subscribe(channel)).await.map_err(late)??;
+    }
     if let Some(shared) = shared.upgrade() {
         shared.is_subscribed.store(true, Ordering::Relaxed);
+        // What has changed before the subscription was not announced.
+        shared.statistics.send_modify(|count| *count += 1);
     }
     let (mut commands, mut messages) = connection.split();
     loop {

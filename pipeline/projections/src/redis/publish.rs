@@ -1,5 +1,5 @@
 //! Publishes notices. A projector does so after it has written, and names what a reader finds then:
-//! an outcome, or the versions of a read model. It never waits for Redis: a reader whose notice is
+//! an outcome, the versions of a read model, or changed statistics. It never waits for Redis: a reader whose notice is
 //! lost polls the store.
 
 use schemas::{Outcome, chain};
@@ -16,6 +16,8 @@ pub(super) const VIEW: &str = "view";
 pub(super) const ANNOUNCED: [&str; 3] = ["user", "order", "notification"];
 /// The channel of new entries in any live stream.
 pub(super) const LIVE: &str = "live";
+/// The channel of changes of the statistics. Its notices are empty.
+pub(super) const STATISTICS: &str = "statistics";
 
 /// Publishes that commands have outcomes, and which, in a task of its own. After a notice without
 /// the outcome the reader asks the store.
@@ -46,6 +48,13 @@ pub(crate) fn publish_views<'a>(
         pipe.cmd("PUBLISH").arg(VIEW).arg(lines.join("\n")).ignore();
         publish(redis, pipe);
     }
+}
+
+/// Publishes that the statistics have changed, in a task of its own. To be called after the commit.
+pub(crate) fn publish_statistics(redis: &Redis) {
+    let mut pipe = redis::pipe();
+    pipe.cmd("PUBLISH").arg(STATISTICS).arg("").ignore();
+    publish(redis, pipe);
 }
 
 fn publish(redis: &Redis, pipe: redis::Pipeline) {

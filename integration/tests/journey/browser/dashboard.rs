@@ -1,0 +1,77 @@
+//! The dashboard in a real browser: an admin sees an order move the figures without a reload. It
+//! reads only what the page shows.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use fantoccini::Locator;
+use futures_util::FutureExt;
+
+use super::Page;
+use crate::support::{
+    Judge, PASSWORD, RECOVERY_MAX, SEEN_MAX, Send, System, eventually, must, system, variable,
+};
+
+/// More pieces than any other test orders, so that the product is among the best sellers.
+const PIECES: i64 = 100_000;
+
+/// A figure of the dashboard.
+async fn figure(page: &Page, css: &str) -> Result<i64, String> {
+    let digits: String = page.text(css).await?.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().map_err(|_| format!("{css}: no number"))
+}
+
+async fn visit(system: &System, page: &Page) {
+    // Given an admin at the dashboard, and a product that nobody has bought
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 2 * PIECES).await;
+    let ada = system.user("Ada").await;
+    let password = variable("MILLRACE_ADMIN_PASSWORD_FILE");
+    let password = std::fs::read_to_string(password).expect("a password");
+    page.log_in(&ada.email, PASSWORD).await;
+    page.says("#door-say", "Only admins see the dashboard.").await;
+    page.log_in(&variable("MILLRACE_ADMIN_EMAIL"), password.trim()).await;
+    page.says("#state", "live").await;
+    let before = figure(page, "#confirmed").await.expect("a figure");
+    let sold = page.text("#sellers").await.expect("a list");
+    assert!(!sold.contains(&sku), "{sold}");
+
+    // When a user orders it
+    ada.client.place_order(&[(&sku, PIECES)]).wait(10).answer().await.expect(201);
+
+    // Then the figures move, without a reload
+    eventually("the product is a best seller", SEEN_MAX, async || {
+        let sold = page.text("#sellers").await?;
+        must(sold.replace(',', "").contains(&format!("{sku}\n{PIECES}")), &sold)
+    })
+    .await;
+    eventually("the order is counted", SEEN_MAX, async || {
+        let confirmed = figure(page, "#confirmed").await?;
+        must(confirmed > before, confirmed)
+    })
+    .await;
+    let charts = page.window.find_all(Locator::Css("#charts canvas")).await.expect("the charts");
+    assert_eq!(4, charts.len(), "placed, ended, times, revenue in one currency");
+    page.keep_screenshot("MILLRACE_SCREENSHOT_DASHBOARD").await;
+
+    // When the admin looks at the last thirty days, then they have the order too
+    page.click("#by-hour").await;
+    eventually("the order is counted in its hour", RECOVERY_MAX, async || {
+        let sold = page.text("#sellers").await?;
+        must(sold.contains(&sku), &sold)
+    })
+    .await;
+    page.click("#leave").await;
+    page.says("#door-title", "Log in as an admin").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack and a browser"]
+async fn dashboard_shows_an_order_without_a_reload() {
+    let system = system().await;
+    let page = Page::open(&format!("{}/dashboard", system.url)).await;
+    let seen = AssertUnwindSafe(visit(&system, &page)).catch_unwind().await;
+    page.window.close().await.expect("closed");
+    if let Err(failure) = seen {
+        resume_unwind(failure);
+    }
+}
