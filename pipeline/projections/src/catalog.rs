@@ -11,23 +11,24 @@ pub type Create = fn(&Stores) -> Box<dyn Projection>;
 const ROWS: &[(&str, Create)] = &[
     ("user", |stores| stores.postgres.projection(postgres::Users::new(&stores.redis))),
     ("user", |stores| stores.postgres.projection(postgres::Credentials)),
-    ("user", |stores| outcomes(stores, postgres::USER_OUTCOMES)),
+    ("user", |stores| outcomes(stores, "user")),
     ("user", |stores| stores.redis.projection(redis::LIVE_USER)),
     ("order", |stores| stores.mongo.projection(mongo::Orders, &stores.redis)),
     ("order", |stores| stores.mongo.projection(mongo::Products, &stores.redis)),
-    ("order", |stores| outcomes(stores, postgres::ORDER_OUTCOMES)),
+    ("order", |stores| outcomes(stores, "order")),
     ("order", |stores| stores.redis.projection(redis::HotProducts)),
     ("order", |stores| stores.redis.projection(redis::LIVE_ORDER)),
     ("notification", |stores| stores.mongo.projection(mongo::Notifications, &stores.redis)),
     ("notification", |stores| stores.mongo.projection(mongo::RecipientDocuments, &stores.redis)),
-    ("notification", |stores| outcomes(stores, postgres::NOTIFICATION_OUTCOMES)),
+    ("notification", |stores| outcomes(stores, "notification")),
     ("notification", |stores| stores.redis.projection(redis::Unread)),
     ("notification", |stores| stores.postgres.projection(postgres::Statistics::new(&stores.redis))),
     ("notification", |stores| stores.redis.projection(redis::LIVE_NOTIFICATION)),
 ];
 
-fn outcomes(stores: &Stores, of: postgres::OutcomeSource) -> Box<dyn Projection> {
-    stores.postgres.projection(postgres::Outcomes::new(of, &stores.redis))
+/// The projection of the outcomes that `service` decides; its topic follows from `topics.yaml`.
+fn outcomes(stores: &Stores, service: &str) -> Box<dyn Projection> {
+    stores.postgres.projection(postgres::Outcomes::new(service, &stores.redis))
 }
 
 /// The projections that `service` runs; none if the table does not name it.
@@ -43,6 +44,8 @@ pub fn all(stores: &Stores) -> Vec<Box<dyn Projection>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[tokio::test]
@@ -58,7 +61,7 @@ mod tests {
                 .topics()
                 .iter()
                 .map(|topic| redpanda::topics::all().get(topic).expect("a topic").partitions);
-            let counts: std::collections::BTreeSet<_> = counts.collect();
+            let counts: BTreeSet<_> = counts.collect();
             assert_eq!(counts.len(), 1, "{}", projection.name());
         }
     }
@@ -66,7 +69,7 @@ mod tests {
     #[test]
     fn service_without_a_row_of_its_own_runs_nothing() {
         assert!(of("sales").is_empty());
-        assert_eq!(of("user").len(), 4);
+        assert!(!of("user").is_empty() && of("user").len() < ROWS.len());
     }
 
     #[tokio::test]
@@ -76,13 +79,16 @@ mod tests {
             let topics = create(&stores).topics();
             topics.iter().map(|topic| (*topic, *service)).collect::<Vec<_>>()
         };
-        let outcomes =
-            ROWS.iter().flat_map(topics).filter(|(topic, _)| topic.ends_with("outcomes"));
-        let expected = [
-            ("user.outcomes", "user"),
-            ("order.outcomes", "order"),
-            ("notification.outcomes", "notification"),
-        ];
-        assert_eq!(outcomes.collect::<Vec<_>>(), expected);
+        let projected: BTreeSet<_> = ROWS
+            .iter()
+            .flat_map(topics)
+            .filter(|(topic, _)| topic.ends_with(".outcomes"))
+            .collect();
+        let declared: BTreeSet<_> = redpanda::topics::all()
+            .iter()
+            .filter(|topic| topic.name.ends_with(".outcomes"))
+            .map(|topic| (topic.name.as_str(), topic.owner.as_str()))
+            .collect();
+        assert_eq!(projected, declared);
     }
 }

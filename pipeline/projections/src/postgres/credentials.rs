@@ -41,8 +41,8 @@ impl Model for Credentials {
         Credential::schemas()
     }
 
-    fn erasure(&self) -> &'static [&'static str] {
-        &["DELETE FROM credentials"]
+    fn erasure(&self) -> Vec<&'static str> {
+        vec!["DELETE FROM credentials"]
     }
 
     fn decode(

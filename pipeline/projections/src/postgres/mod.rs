@@ -19,9 +19,7 @@ mod tests;
 mod users;
 
 pub(crate) use credentials::Credentials;
-pub(crate) use outcomes::{
-    NOTIFICATION_OUTCOMES, ORDER_OUTCOMES, OutcomeSource, Outcomes, USER_OUTCOMES,
-};
+pub(crate) use outcomes::Outcomes;
 pub(crate) use statistics::Statistics;
 pub(crate) use users::Users;
 

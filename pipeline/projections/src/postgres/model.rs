@@ -35,7 +35,7 @@ pub(crate) trait Model: Send + Sync + 'static {
     fn schemas() -> &'static [&'static Schema];
 
     /// The statements that delete all rows that it has written, in the order of their execution.
-    fn erasure(&self) -> &'static [&'static str];
+    fn erasure(&self) -> Vec<&'static str>;
 
     /// Decodes batches of different partitions. No two of them have records of one key.
     fn decode<'a>(batches: &[Batch<'a>], codec: &Codec) -> Result<Self::Changes<'a>, StoreError>;

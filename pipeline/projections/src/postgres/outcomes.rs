@@ -5,9 +5,13 @@
 //! so that no outcome waits for another service. All of them fill one table, because a reader knows
 //! only the command's id.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use deadpool_postgres::Transaction;
+use redpanda::topics::{self, Topic};
 use schemas::{Codec, Message as _, Outcome, Schema, Verdict};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -27,44 +31,51 @@ use crate::{
 /// How long an outcome is kept: as long as its topic keeps it.
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
-/// What differs between the services' projections.
-#[derive(Clone, Copy)]
-pub(crate) struct OutcomeSource {
+/// A topic of outcomes, and what follows from it in `topics.yaml`.
+struct Source {
     /// The projection's name.
-    name: &'static str,
-    topics: &'static [&'static str],
-    /// Deletes the service's rows only: those of the aggregates that it decides on.
-    erasure: &'static [&'static str],
+    name: String,
+    topics: [&'static str; 1],
+    /// Deletes the rows of the owner only: those of the aggregates that it decides on.
+    erasure: String,
 }
 
-/// Outcomes of the user service.
-pub(crate) const USER_OUTCOMES: OutcomeSource = OutcomeSource {
-    name: "user-outcomes",
-    topics: &["user.outcomes"],
-    erasure: &["DELETE FROM outcomes WHERE aggregate IN ('email', 'user')"],
-};
-/// Outcomes of the order service.
-pub(crate) const ORDER_OUTCOMES: OutcomeSource = OutcomeSource {
-    name: "order-outcomes",
-    topics: &["order.outcomes"],
-    erasure: &["DELETE FROM outcomes WHERE aggregate IN ('order', 'stock')"],
-};
-/// Outcomes of the notification service.
-pub(crate) const NOTIFICATION_OUTCOMES: OutcomeSource = OutcomeSource {
-    name: "notification-outcomes",
-    topics: &["notification.outcomes"],
-    erasure: &["DELETE FROM outcomes WHERE aggregate IN ('notification')"],
-};
+/// The topics of outcomes, by their owner.
+static SOURCES: LazyLock<BTreeMap<&str, Source>> = LazyLock::new(|| {
+    let outcomes = topics::all().iter().filter(|topic| topic.name.ends_with(".outcomes"));
+    outcomes.map(|topic| (topic.owner.as_str(), Source::of(topic))).collect()
+});
+
+impl Source {
+    fn of(topic: &'static Topic) -> Self {
+        let owned = topics::all().iter().filter(|other| other.owner == topic.owner);
+        let contexts: Vec<_> = owned
+            .filter_map(|topic| topic.name.strip_suffix(".events"))
+            .map(|context| format!("'{context}'"))
+            .collect();
+        Self {
+            name: format!("{}-outcomes", topic.owner),
+            topics: [&topic.name],
+            erasure: format!("DELETE FROM outcomes WHERE aggregate IN ({})", contexts.join(", ")),
+        }
+    }
+}
 
 /// The projection of one service's outcomes.
 pub(crate) struct Outcomes {
-    source: OutcomeSource,
+    source: &'static Source,
     redis: Redis,
 }
 
 impl Outcomes {
-    /// The projection of `source` that notifies over `redis`.
-    pub(crate) fn new(source: OutcomeSource, redis: &Redis) -> Self {
+    /// The projection of a service's outcomes that notifies over `redis`.
+    ///
+    /// # Panics
+    /// If `topics.yaml` has no topic of outcomes that the service owns; a test of the catalog
+    /// creates every projection.
+    pub(crate) fn new(service: &str, redis: &Redis) -> Self {
+        let source = SOURCES.get(service);
+        let source = source.unwrap_or_else(|| panic!("topics.yaml lacks {service}.outcomes"));
         Self { source, redis: redis.clone() }
     }
 }
@@ -78,19 +89,19 @@ impl Model for Outcomes {
     type Written = BTreeSet<Uuid>;
 
     fn name(&self) -> &'static str {
-        self.source.name
+        &self.source.name
     }
 
     fn topics(&self) -> &'static [&'static str] {
-        self.source.topics
+        &self.source.topics
     }
 
     fn schemas() -> &'static [&'static Schema] {
         Outcome::schemas()
     }
 
-    fn erasure(&self) -> &'static [&'static str] {
-        self.source.erasure
+    fn erasure(&self) -> Vec<&'static str> {
+        vec![self.source.erasure.as_str()]
     }
 
     fn decode(batches: &[Batch<'_>], codec: &Codec) -> Result<BTreeMap<Uuid, Outcome>, StoreError> {
@@ -199,34 +210,23 @@ fn verdict(text: &str) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use redpanda::topics::{self, Keep, Topic};
+    use redpanda::topics::Keep;
 
     use super::*;
 
-    /// The topic of a source.
-    fn topic(source: OutcomeSource) -> &'static Topic {
-        topics::all().get(source.topics[0]).expect("a topic")
-    }
-
     #[test]
     fn outcome_is_kept_as_long_as_its_topic_keeps_it() {
-        for source in [USER_OUTCOMES, ORDER_OUTCOMES, NOTIFICATION_OUTCOMES] {
-            let days = u32::try_from(KEPT_MS / 24 / 3_600_000).expect("days");
-            assert_eq!(topic(source).keep, Keep::Days(days), "{}", source.name);
+        let days = u32::try_from(KEPT_MS / 24 / 3_600_000).expect("days");
+        for source in SOURCES.values() {
+            let topic = topics::all().get(source.topics[0]).expect("a topic");
+            assert_eq!(topic.keep, Keep::Days(days), "{}", source.name);
         }
     }
 
     #[test]
     fn erasure_deletes_the_outcomes_of_all_aggregates_of_the_service() {
-        for source in [USER_OUTCOMES, ORDER_OUTCOMES, NOTIFICATION_OUTCOMES] {
-            let owner = &topic(source).owner;
-            let contexts = topics::all().iter().filter(|topic| topic.owner == *owner);
-            let contexts: Vec<_> = contexts
-                .filter_map(|topic| topic.name.strip_suffix(".events"))
-                .map(|context| format!("'{context}'"))
-                .collect();
-            let sql = format!("DELETE FROM outcomes WHERE aggregate IN ({})", contexts.join(", "));
-            assert_eq!(source.erasure, [sql]);
-        }
+        let erasure = |service| SOURCES[service].erasure.strip_prefix("DELETE FROM outcomes ");
+        assert_eq!(erasure("user"), Some("WHERE aggregate IN ('email', 'user')"));
+        assert_eq!(erasure("notification"), Some("WHERE aggregate IN ('notification')"));
     }
 }

@@ -176,7 +176,7 @@ async fn move_one(
 pub(super) async fn erase(
     postgres: &Postgres,
     projection: &str,
-    statements: &[&str],
+    statements: Vec<&'static str>,
 ) -> Result<(), StoreError> {
     let doing = "erasing a projection";
     let work = async {

@@ -117,8 +117,8 @@ impl Model for Statistics {
         &ALL
     }
 
-    fn erasure(&self) -> &'static [&'static str] {
-        &["DELETE FROM statistics", "DELETE FROM statistics_placed"]
+    fn erasure(&self) -> Vec<&'static str> {
+        vec!["DELETE FROM statistics", "DELETE FROM statistics_placed"]
     }
 
     fn decode(batches: &[Batch<'_>], codec: &Codec) -> Result<Vec<Fact>, StoreError> {

@@ -57,8 +57,8 @@ impl Model for Users {
         user::Event::schemas()
     }
 
-    fn erasure(&self) -> &'static [&'static str] {
-        &["DELETE FROM sessions", "DELETE FROM users"]
+    fn erasure(&self) -> Vec<&'static str> {
+        vec!["DELETE FROM sessions", "DELETE FROM users"]
     }
 
     fn decode<'a>(
