@@ -59,15 +59,7 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
         }
         for outcome in seen.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
             let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
-            let version = match context {
-                "user" => ledger.users.aggregates.get(key).map(|(version, _)| *version),
-                "order" => ledger.orders.aggregates.get(key).map(|(version, _)| *version),
-                "stock" => ledger.stock.aggregates.get(key).map(|(version, _)| *version),
-                "notification" => {
-                    ledger.notifications.aggregates.get(key).map(|(version, _)| *version)
-                }
-                _ => Some(i64::MAX),
-            };
+            let version = ledger.version(context, key);
             if version.unwrap_or(0) < outcome.version {
                 let what = format!(
                     "{context}/{key}: version {} was accepted, events end at {version:?}",

@@ -146,12 +146,8 @@ type Ends = Vec<(TopicPartition, i64)>;
 fn positions(brokers: &str) -> anyhow::Result<(Ends, Vec<String>)> {
     let (mut ends, mut behind) = (Vec::new(), Vec::new());
     for topic in redpanda::topics::all().iter().filter(|topic| topic.name.ends_with(".followups")) {
-        // The processor of follow-ups to `email` and `stock` has another name than the context.
-        let processor = match topic.name.split_once('.') {
-            Some(("email", _)) => "user",
-            Some(("stock", _)) => "order",
-            found => found.map_or("", |(context, _)| context),
-        };
+        // The owner of the context's follow-ups is its processor.
+        let processor = topic.owner.as_str();
         let followups: Vec<_> =
             (0..topic.partitions).map(|n| TopicPartition::new(&*topic.name, n)).collect();
         let committed =

@@ -27,6 +27,11 @@ impl<D: Decider> Default for Fold<D> {
 }
 
 impl<D: Decider> Fold<D> {
+    /// The context whose events are folded.
+    pub(super) fn context(&self) -> &'static str {
+        D::CONTEXT
+    }
+
     pub(super) fn add(&mut self, key: &str, version: i64, event: D::Event) -> Option<Violation> {
         let (before, state) = self.aggregates.remove(key).unwrap_or((0, None));
         let after = D::evolve(state, &event);

@@ -137,16 +137,8 @@ impl Ledger {
                 let version = version.context("an event without a version")?;
                 let value = record.value.as_deref().context("an event without a value")?;
                 let key = key();
-                let broken = match record.topic.split('.').next().unwrap_or_default() {
-                    "user" => self.users.add(&key, version, Message::decode(codec, value)?),
-                    "email" => self.emails.add(&key, version, Message::decode(codec, value)?),
-                    "order" => self.orders.add(&key, version, Message::decode(codec, value)?),
-                    "stock" => self.stock.add(&key, version, Message::decode(codec, value)?),
-                    "notification" => {
-                        self.notifications.add(&key, version, Message::decode(codec, value)?)
-                    }
-                    context => anyhow::bail!("the ledger has no context {context:?}"),
-                };
+                let context = record.topic.split('.').next().unwrap_or_default();
+                let broken = self.fold(context, &key, version, value, codec)?;
                 self.broken.extend(broken);
             }
             "outcomes" => {
@@ -185,15 +177,43 @@ impl Ledger {
         self.record_ids
             .insert((record.topic.to_string(), record.partition, record.offset), id.to_owned());
     }
-
-    /// D: each state in a changelog is the fold of its events.
-    pub fn changelogs(&self, codec: &Codec) -> Vec<Violation> {
-        let mut broken = Vec::new();
-        self.users.compare(codec, &self.changelog, &mut broken);
-        self.emails.compare(codec, &self.changelog, &mut broken);
-        self.orders.compare(codec, &self.changelog, &mut broken);
-        self.stock.compare(codec, &self.changelog, &mut broken);
-        self.notifications.compare(codec, &self.changelog, &mut broken);
-        broken
-    }
 }
+
+/// Defines what is done with the fold of each context. Each name is a field of [`Ledger`].
+macro_rules! folds {
+    ($($fold:ident),+) => {
+        impl Ledger {
+            /// Adds an event to the fold of its context.
+            fn fold(
+                &mut self,
+                context: &str,
+                key: &str,
+                version: i64,
+                value: &[u8],
+                codec: &Codec,
+            ) -> anyhow::Result<Option<Violation>> {
+                $(if context == self.$fold.context() {
+                    return Ok(self.$fold.add(key, version, Message::decode(codec, value)?));
+                })+
+                anyhow::bail!("the ledger has no context {context:?}")
+            }
+
+            /// The version of an aggregate; `None` if no event of it was read.
+            pub fn version(&self, context: &str, key: &str) -> Option<i64> {
+                $(if context == self.$fold.context() {
+                    return self.$fold.aggregates.get(key).map(|(version, _)| *version);
+                })+
+                None
+            }
+
+            /// D: each state in a changelog is the fold of its events.
+            pub fn changelogs(&self, codec: &Codec) -> Vec<Violation> {
+                let mut broken = Vec::new();
+                $(self.$fold.compare(codec, &self.changelog, &mut broken);)+
+                broken
+            }
+        }
+    };
+}
+
+folds!(users, emails, orders, stock, notifications);
