@@ -152,10 +152,11 @@ impl Millrace {
     pub fn stages(&self) -> BTreeMap<Uuid, &'static str> {
         let stage = |event: order::Event| match event {
             order::Event::OrderPlaced(e) => Some((e.order_id, "placed")),
-            order::Event::ReservationRecorded(_) => None,
             order::Event::OrderConfirmed(e) => Some((e.order_id, "confirmed")),
             order::Event::OrderRejected(e) => Some((e.order_id, "rejected")),
             order::Event::OrderCancelled(e) => Some((e.order_id, "cancelled")),
+            // The other events change no stage.
+            _ => None,
         };
         self.read::<order::Event>("order.events").into_iter().filter_map(stage).collect()
     }
