@@ -2,6 +2,7 @@
 //! themselves, not the code that writes them.
 
 mod compare;
+mod statistics;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
