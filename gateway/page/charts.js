@@ -10,6 +10,9 @@ const charts = new Map();
 
 const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+// The width of the axis that shows these texts: room for the longest.
+const axisWidth = (_, texts) => 16 + 8 * Math.max(4, ...(texts ?? []).map(text => text.length));
+
 // The options of a chart whose lines are `labels`; `format` writes a value with its unit.
 function chartOptions(labels, format, isBars, width) {
   const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 } };
@@ -26,7 +29,7 @@ function chartOptions(labels, format, isBars, width) {
     scales: { y: { range: (_, __, most) => [0, Math.max(most || 0, 1) * 1.1] } },
     axes: [
       { ...axis, ticks },
-      { ...axis, ticks, size: 72, values: (_, values) => values.map(format) },
+      { ...axis, ticks, size: axisWidth, values: (_, values) => values.map(format) },
     ],
     series: [{ value: (_, at) => at == null ? "–" : new Date(at * 1000).toLocaleString() },
       ...labels.map(line)],
