@@ -1,5 +1,5 @@
-//! Finished responses of public reads and of statistics, kept in memory for a moment, so that a hit costs neither a
-//! store nor JSON. It knows no store, and never holds anything personal.
+//! Finished responses of public reads and of statistics, kept in memory for a moment, so that a hit
+//! costs neither a store nor JSON. It knows no store, and never holds anything personal.
 //!
 //! Staleness is bounded twice. A request that comes [`AGE_MAX`] after an entry's load has begun, or
 //! later, never gets it. And a change of a hot product, which Redis reports, ends it earlier.

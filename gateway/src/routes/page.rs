@@ -1,4 +1,5 @@
-//! Documents that are built once: the live page, the dashboard, the OpenAPI document, the public keys.
+//! Documents that are built once: the live page, the dashboard, the OpenAPI document, the public
+//! keys.
 
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
-//! The stores as the gateway's [`Reads`]: users, credentials, outcomes and statistics from PostgreSQL; orders,
-//! products and notifications from MongoDB; hot products, unread counts, notifications of outcomes
-//! and the live stream from Redis. It never writes to a store.
+//! The stores as the gateway's [`Reads`]: users, credentials, outcomes and statistics from
+//! PostgreSQL; orders, products and notifications from MongoDB; hot products, unread counts,
+//! notifications of outcomes and the live stream from Redis. It never writes to a store.
 
 mod live;
 mod shape;

@@ -76,7 +76,8 @@ fn place(bench: &Bench, fold: &mut Fold, number: i64) {
     fold.placed.insert(order_id, placed_at);
 }
 
-/// Ends an order: of seven, three are confirmed, one is rejected, two are cancelled, one stays open.
+/// Ends an order: of seven, three are confirmed, one is rejected, two are cancelled, and one stays
+/// open.
 fn end(bench: &Bench, fold: &mut Fold, number: i64) {
     let (order_id, user_id, now) = (uuid(number as u128), uuid(77), bench.now());
     let key = order_id.to_string();

@@ -1,5 +1,5 @@
-//! PostgreSQL: users, sessions, credentials, outcomes and statistics. Rows and position change in one
-//! transaction.
+//! PostgreSQL: users, sessions, credentials, outcomes and statistics. Rows and position change in
+//! one transaction.
 //!
 //! A projection is one file here that implements `model::Model`, holds the reads of its tables, and
 //! has a row in [`crate::catalog`]. Its tables come from a migration in `migrations/`, which never

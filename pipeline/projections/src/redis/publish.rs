@@ -1,6 +1,6 @@
 //! Publishes notices. A projector does so after it has written, and names what a reader finds then:
-//! an outcome, the versions of a read model, or changed statistics. It never waits for Redis: a reader whose notice is
-//! lost polls the store.
+//! an outcome, the versions of a read model, or changed statistics. It never waits for Redis: a
+//! reader whose notice is lost polls the store.
 
 use schemas::{Outcome, chain};
 use uuid::Uuid;
