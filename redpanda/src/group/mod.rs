@@ -40,9 +40,23 @@ use crate::{
     restore::{RestoreReader, Restored},
 };
 
+/// How long a member waits for an assignment before it must be replaced. It is longer than the
+/// session timeout, within which a group may wait for a member that has died.
+///
+/// librdkafka asks for the coordinator at the broker that it used last. If a broker that is cut off
+/// from the others says that it is still the coordinator, a member without partitions uses no other
+/// broker, so it asks and joins there again and again (`rd_kafka_broker_weight_usable` in
+/// `rdkafka_broker.c`). A request to join that a paused broker holds has a deadline of minutes. A
+/// new client begins at any broker.
+const ASSIGNED_MAX: Duration = Duration::from_secs(15);
+
 /// A member of a group.
 pub(crate) struct GroupConsumer {
     consumer: Closing,
+    /// Since when the member has waited for an assignment. `None` while it has one.
+    unassigned: Option<Instant>,
+    /// See [`ASSIGNED_MAX`].
+    assigned_max: Duration,
     /// Requests high watermarks, which count uncommitted records too. The member rarely needs it,
     /// so a poll without records drops it.
     watermark_client: Option<Arc<BaseConsumer>>,
@@ -76,6 +90,8 @@ impl GroupConsumer {
         consumer.subscribe(&names).map_err(|e| fatal(doing(), e))?;
         Ok(Self {
             consumer: Closing::new(consumer),
+            unassigned: Some(Instant::now()),
+            assigned_max: ASSIGNED_MAX,
             watermark_client: None,
             brokers: brokers.clone(),
             group: group.to_owned(),
@@ -90,7 +106,8 @@ impl GroupConsumer {
         Arc::clone(&self.consumer)
     }
 
-    /// See [`crate::log::Input::poll`].
+    /// See [`crate::log::Input::poll`]. Also fails if the member has waited too long for an
+    /// assignment.
     pub(crate) fn poll(
         &mut self,
         timeout: Duration,
@@ -121,6 +138,12 @@ impl GroupConsumer {
             // The first record has arrived: take what else is queued, and wait for nothing.
             wait = Duration::ZERO;
         }
+        if self.unassigned.is_some_and(|since| since.elapsed() > self.assigned_max)
+            && self.consumer.context().changes().is_empty()
+        {
+            let cause = format!("no assignment within {:?}", self.assigned_max);
+            return Err(fatal(format!("joining group {}", self.group), cause));
+        }
         self.mutant.spoil(&self.brokers, out, before)?;
         match out.len() > before {
             true => fault::point("after-poll"),
@@ -132,7 +155,12 @@ impl GroupConsumer {
 
     /// The next change of membership, oldest first.
     pub(crate) fn membership(&mut self) -> Option<Membership> {
-        self.consumer.context().changes().pop_front()
+        let change = self.consumer.context().changes().pop_front()?;
+        self.unassigned = match change {
+            Membership::Assigned(_) => None,
+            Membership::Revoked(_) | Membership::Lost(_) => Some(Instant::now()),
+        };
+        Some(change)
     }
 
     /// See [`crate::log::Input::watermarks`].

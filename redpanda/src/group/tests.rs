@@ -1,6 +1,9 @@
 //! A group member against librdkafka's mock of a cluster.
 
-use rdkafka::mocking::MockCluster;
+use rdkafka::{
+    mocking::MockCluster,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
 
 use super::*;
 use crate::{
@@ -16,16 +19,45 @@ fn poll_until(consumer: &mut GroupConsumer, records: &mut Vec<Record>, count: us
     }
 }
 
-fn joined(brokers: &str) -> GroupConsumer {
+fn member(brokers: &str) -> GroupConsumer {
     let inputs = ["input".into()];
-    let mut consumer = GroupConsumer::join(&brokers.into(), "group", &inputs, &[], Box::new(|| {}))
-        .expect("it joins");
+    GroupConsumer::join(&brokers.into(), "group", &inputs, &[], Box::new(|| {})).expect("it joins")
+}
+
+fn joined(brokers: &str) -> GroupConsumer {
+    let mut consumer = member(brokers);
     let (begun, mut nothing) = (Instant::now(), Vec::new());
     while consumer.membership().is_none() {
         consumer.poll(Duration::from_millis(50), 1, &mut nothing).expect("it reads");
         assert!(begun.elapsed() < MOCK_MAX, "it has no partition");
     }
     consumer
+}
+
+#[test]
+fn member_that_gets_no_assignment_must_be_replaced() {
+    let cluster = MockCluster::new(3).expect("a mock");
+    cluster.create_topic("input", 1, 3).expect("a topic");
+    // As a coordinator does that is cut off from the other brokers.
+    let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 1000];
+    cluster.request_errors(RDKafkaApiKey::SyncGroup, &refusals);
+    let mut first = member(&cluster.bootstrap_servers());
+    first.assigned_max = Duration::from_secs(2);
+    let (begun, mut nothing) = (Instant::now(), Vec::new());
+    let error = loop {
+        if let Err(error) = first.poll(Duration::from_millis(50), 1, &mut nothing) {
+            break error;
+        }
+        assert!(begun.elapsed() < MOCK_MAX, "it waits for ever");
+    };
+    assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "joining group group (the session must be rebuilt)");
+
+    cluster.clear_request_errors(RDKafkaApiKey::SyncGroup);
+    drop(first);
+    let mut second = joined(&cluster.bootstrap_servers());
+    second.assigned_max = Duration::ZERO;
+    second.poll(Duration::from_millis(50), 1, &mut nothing).expect("it has an assignment");
 }
 
 #[test]

@@ -84,9 +84,12 @@ pub(super) async fn one_paused(world: &World, rng: &mut StdRng, _: &str) -> anyh
 }
 
 /// The broker is cut off from the other brokers and the controllers, while clients still reach it
-/// and may take it for the leader.
+/// and may take it for the leader. In half of the runs it coordinates the order service's group.
 pub(super) async fn one_cut_off(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    let leader = some_leader(world, rng).await?;
+    let leader = match rng.random_bool(0.5) {
+        true => coordinators(world).await?.0,
+        false => some_leader(world, rng).await?,
+    };
     let link = numbered("link", leader);
     world.control.signal(&link, "STOP").await?;
     let lost = fenced(world, leader).await;

@@ -1,6 +1,7 @@
 //! Discards a worker's session and memory when it is unknown whether they agree with the log.
 
 use redpanda::log::Session;
+use schemas::chain;
 
 use super::{
     Worker, WorkerError, batch::PendingBatch, error::SessionError, settings::REBUILD_WAIT_MAX,
@@ -24,7 +25,7 @@ impl Worker {
             }
             SessionError::Exhausted(_) => {}
             error => {
-                let reason = error.to_string();
+                let reason = chain(error);
                 tracing::warn!(processor, reason, "the session is rebuilt from the log");
             }
         }
