@@ -11,7 +11,7 @@ mod secured {
     use integration::demo;
     use redpanda::{
         brokers::{BrokerSettings, Brokers},
-        log::{Connect as _, Headers},
+        log::{Connect as _, Headers, LogError, TopicPartition},
         scan::{self, Isolation},
         session,
         tls::TlsSettings,
@@ -150,6 +150,34 @@ mod secured {
         };
         let opened = settings.open().map(|_| ()).map_err(|error| schemas::chain(&error));
         assert_refused("the user service's transactional id", opened);
+    }
+
+    #[test]
+    #[ignore = "needs a stack of its own: `stack run --secured`"]
+    fn restore_without_the_right_to_the_changelog_or_to_an_input_is_denied() {
+        for (changelog, input) in
+            [("user.state", "order.commands"), ("order.state", "user.commands")]
+        {
+            let settings = session::Settings {
+                brokers: brokers("order"),
+                group: "order".to_owned(),
+                inputs: vec!["order.commands".into()],
+                transactional_id: "order-restore-0".to_owned(),
+                delivery: session::Delivery::ExactlyOnce,
+            };
+            let mut session = settings.open().expect("it opens");
+            let (changelog, inputs) =
+                (TopicPartition::new(changelog, 0), [TopicPartition::new(input, 0)]);
+            let mut restore = session.restore(&changelog, &inputs, &[]).expect("it begins");
+            let begun = Instant::now();
+            let error = loop {
+                match restore.poll(Duration::from_millis(100), 1, &mut Vec::new()) {
+                    Err(error @ LogError::Denied { .. }) => break error,
+                    other => assert!(begun.elapsed() < AT_MOST, "not denied: {other:?}"),
+                }
+            };
+            assert_refused("the restore", Err::<(), _>(schemas::chain(&error)));
+        }
     }
 
     #[tokio::test]

@@ -19,6 +19,16 @@ pub(crate) fn is_denied(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
 }
 
+/// An error of a request for offsets.
+pub(crate) fn request(doing: String, error: KafkaError) -> LogError {
+    let has_no_group =
+        error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed);
+    match has_no_group || is_denied(&error) {
+        true => LogError::Denied { doing, cause: error.into() },
+        false => retriable(doing, error),
+    }
+}
+
 /// Whether the log does not hold the requested offset.
 pub(crate) fn is_out_of_range(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange};
@@ -36,7 +46,7 @@ pub(crate) fn consumption(what: &str, error: KafkaError) -> LogError {
             | RDKafkaErrorCode::FencedInstanceId
             | RDKafkaErrorCode::Fatal,
         ) => fatal(doing, error),
-        _ => retriable(doing, error),
+        _ => request(doing, error),
     }
 }
 

@@ -3,9 +3,10 @@
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{config::REQUEST_MAX, errors::retriable};
+use super::{config::REQUEST_MAX, errors::request};
 use crate::log::{LogError, TopicPartition};
 
 /// The first offset that the log holds of a partition, and its high watermark; with a client that
@@ -14,9 +15,26 @@ pub(crate) fn watermarks<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     partition: &TopicPartition,
 ) -> Result<(i64, i64), LogError> {
+    let doing = || format!("asking for the watermarks of {partition}");
     client
         .fetch_watermarks(&partition.topic, partition.partition, REQUEST_MAX)
-        .map_err(|e| retriable(format!("asking for the watermarks of {partition}"), e))
+        .map_err(|e| request(doing(), refused_topic(client, partition, e)))
+}
+
+/// The client calls a partition unknown that it has no right to see; only the metadata of the topic
+/// tells why.
+fn refused_topic<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    partition: &TopicPartition,
+    error: KafkaError,
+) -> KafkaError {
+    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic};
+    if !matches!(error.rdkafka_error_code(), Some(UnknownPartition | UnknownTopic)) {
+        return error;
+    }
+    let metadata = client.fetch_metadata(Some(&partition.topic), REQUEST_MAX);
+    let topic = metadata.ok().and_then(|found| found.topics().first()?.error());
+    topic.map_or(error, |why| KafkaError::MetadataFetch(why.into()))
 }
 
 /// The committed offsets of `group`, requested as stable: the broker answers with a retriable error
@@ -31,12 +49,11 @@ pub(crate) fn committed<C: ConsumerContext>(
     for partition in partitions {
         list.add_partition(&partition.topic, partition.partition);
     }
-    let answer =
-        consumer.committed_offsets(list, REQUEST_MAX).map_err(|e| retriable(doing(), e))?;
+    let answer = consumer.committed_offsets(list, REQUEST_MAX).map_err(|e| request(doing(), e))?;
     let offset = |partition: &TopicPartition| {
         let element = answer.find_partition(&partition.topic, partition.partition)?;
         match (element.error(), element.offset()) {
-            (Err(error), _) => Some(Err(retriable(doing(), error))),
+            (Err(error), _) => Some(Err(request(doing(), error))),
             (Ok(()), Offset::Offset(offset)) => Some(Ok(offset)),
             (Ok(()), _) => None,
         }

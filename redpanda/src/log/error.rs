@@ -17,6 +17,16 @@ pub enum LogError {
         #[source]
         cause: Cause,
     },
+    /// This client has no right to do it, and a retry changes nothing before an operator has
+    /// changed the access rules.
+    #[error("{doing} (this client has no right to it: see redpanda/acls.yaml)")]
+    Denied {
+        /// What was tried, and on what.
+        doing: String,
+        /// Why it failed.
+        #[source]
+        cause: Cause,
+    },
     /// The session is unusable: its owner discards it with all positions and state, and rebuilds
     /// from the log.
     #[error("{doing} (the session must be rebuilt)")]

@@ -16,7 +16,7 @@ use super::channel::{Found, Reporter, Stopped};
 use crate::{
     client::{
         Copier, REQUEST_MAX, SEEK_MAX, Standalone, committed, consumption, fatal, is_transient,
-        retriable, watermarks,
+        request, retriable, watermarks,
     },
     fault,
     log::{LogError, Start, TopicPartition},
@@ -125,7 +125,7 @@ impl RestoreThread {
             let stated = reporter.retry(|| {
                 // The metadata first: it names the leader that answers the next request.
                 let metadata = self.consumer.fetch_metadata(Some(topic), REQUEST_MAX);
-                metadata.map_err(|error| retriable(doing(), error))?;
+                metadata.map_err(|error| request(doing(), error))?;
                 Ok(watermarks(&self.consumer, &self.changelog)?.1)
             })?;
             if stated >= end {

@@ -83,6 +83,7 @@ impl From<LogError> for NotRestored {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Exhausted { .. } => Self::Session(error.into()),
+            LogError::Denied { .. } => Self::Stuck(StuckError::Denied(error)),
             error => Self::Retry(error),
         }
     }
@@ -109,6 +110,8 @@ pub(super) enum StuckError {
          has {changelog} been emptied?"
     )]
     NoPosition { input: TopicPartition, committed: i64, changelog: Topic },
+    #[error("what the task starts from can't be read")]
+    Denied(#[source] LogError),
     #[error("the log has lost its end: restore the log's data, or rebuild the cluster")]
     EndLost(#[source] LogError),
     #[error(

@@ -67,7 +67,7 @@ impl Worker {
     ) -> Result<Polled, SessionError> {
         match session.poll(self.poll_wait(idle), POLL_MAX.min(room), &mut self.inbox) {
             Ok(()) => Ok(Polled { records: self.inbox.len(), drained: self.inbox.is_empty() }),
-            Err(LogError::Retriable { doing, cause }) => {
+            Err(LogError::Retriable { doing, cause } | LogError::Denied { doing, cause }) => {
                 // Lost connections are not reported here, but missing rights are.
                 tracing::warn!(doing, cause = chain(&*cause), "a poll is retried");
                 Ok(Polled { records: self.inbox.len(), drained: false })

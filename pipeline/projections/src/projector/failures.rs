@@ -96,7 +96,7 @@ impl Projector<'_> {
         let projection = self.projection.name();
         match result {
             Ok(()) => self.log_failures = 0,
-            Err(LogError::Retriable { doing, cause }) => {
+            Err(LogError::Retriable { doing, cause } | LogError::Denied { doing, cause }) => {
                 self.resources.metrics.failed(projection, "log");
                 tracing::warn!(projection, doing, cause = chain(&*cause), "retrying the log");
                 self.log_failures += 1;
