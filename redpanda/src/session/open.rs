@@ -26,8 +26,9 @@ use crate::{
 /// How long a revocation waits for the transaction in flight.
 const REVOKE_MAX: Duration = Duration::from_secs(20);
 /// The deadline of `init_transactions`, which waits for the end of the previous holder's open
-/// transaction.
-const INIT_MAX: Duration = Duration::from_secs(30);
+/// transaction: some milliseconds. A broker that is cut off from the others may say that it is the
+/// coordinator, and answers only after 30 s. The next attempt may ask another broker.
+const INIT_MAX: Duration = Duration::from_secs(10);
 /// The interval of librdkafka's statistics, which tell the lag and the time since the last contact.
 const STATISTICS_INTERVAL_MS: &str = "5000";
 
