@@ -63,6 +63,30 @@ function drawTiles() {
   $("tiles").replaceChildren(...tiles);
 }
 
+// The figures of the pipeline: name, text, unit, digits after the point.
+const FIGURES = [
+  ["commands_per_s", "Commands in", "/s", 1],
+  ["outcomes_per_s", "Outcomes", "/s", 1],
+  ["transactions_per_s", "Transactions", "/s", 1],
+  ["lag_records", "Lag", " records", 0],
+  ["read_models_behind_s", "Read models behind", " s", 3],
+  ["parked_records", "Parked", " records", 0],
+  ["dead_letters_last_hour", "Dead letters, last hour", "", 0],
+];
+
+// Shows the pipeline's figures; none if Prometheus can't be read.
+function drawPipeline(figures) {
+  $("pipeline").hidden = false;
+  $("pipeline-say").textContent = figures ? "rates of the last minute" : "no figures: "
+    + "Prometheus does not answer";
+  const shown = ([name, text, unit, digits]) => {
+    const value = figures[name];
+    const options = { maximumFractionDigits: digits };
+    return tile(name, text, value == null ? "–" : value.toLocaleString(undefined, options) + unit);
+  };
+  $("figures").replaceChildren(...(figures ? FIGURES.map(shown) : []));
+}
+
 // What the charts show.
 function chartsOfWindows() {
   const width = WIDTH_MS[by], length = by === "minute" ? 60 : 720;
@@ -146,7 +170,8 @@ const STREAM = {
   opened: () => setConnected(true, "live"),
   setConnected,
   show: event => {
-    if (event.data) take(JSON.parse(event.data), event.kind === "statistics");
+    if (event.kind === "pipeline") drawPipeline(JSON.parse(event.data));
+    else if (event.data) take(JSON.parse(event.data), event.kind === "statistics");
   },
 };
 
@@ -180,6 +205,8 @@ function endSession(reason = "") {
   if (connection) connection.abort();
   held = { minute: nothing(), hour: nothing() };
   drawCharts([]);
+  $("figures").replaceChildren();
+  $("pipeline").hidden = true;
   $("who").textContent = "";
   $("leave").hidden = $("board").hidden = true;
   $("door").hidden = false;

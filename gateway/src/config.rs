@@ -110,6 +110,10 @@ pub struct Config {
     #[arg(long, env = "MILLRACE_PUBLIC_DASHBOARD", default_value_t = false,
           action = clap::ArgAction::Set)]
     pub public_dashboard: bool,
+    /// The Prometheus that scrapes the services, for the pipeline's figures on the dashboard;
+    /// without it the dashboard shows none.
+    #[arg(long, env = "MILLRACE_PROMETHEUS_URL")]
+    pub prometheus_url: Option<reqwest::Url>,
     /// Passwords hashed at the same time. The default is half of the machine's cores.
     #[arg(long, env = "MILLRACE_HASHERS", default_value_t = hashers(),
           value_parser = value_parser!(u32).range(1..=64))]
@@ -262,6 +266,7 @@ mod tests {
             ["--rate-limit", "0"],
             ["--listen", "nowhere"],
             ["--trusted-proxies", "example.org"],
+            ["--prometheus-url", "nowhere"],
             ["--admin-email", "a@example.org"],
         ] {
             assert!(parsed(&wrong).is_err(), "{wrong:?}");

@@ -8,6 +8,7 @@
 //! - [`problem`]: failures; [`outcome`]: the HTTP statuses of refusals
 //! - [`cache`]: responses of public reads, for a moment
 //! - [`statistics`]: the shop's statistics, read once for all clients of their stream
+//! - [`pipeline`]: the pipeline's own figures, from Prometheus
 //! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
 //! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
 //! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
@@ -37,6 +38,7 @@ pub mod load;
 pub mod metrics;
 pub mod outcome;
 mod path;
+pub mod pipeline;
 mod preferences;
 pub mod problem;
 pub mod read_after;

@@ -13,6 +13,7 @@ use gateway::{
     config::{Config, Secrets},
     counters::RedisCounters,
     metrics::Metrics,
+    pipeline::Pipeline,
     routes,
     server::Server,
     state::{Parts, State},
@@ -64,6 +65,10 @@ async fn main() -> anyhow::Result<()> {
     let _tracking = stores.track(cache.clone());
     let passwords = Passwords::new(config.hashers as usize)
         .map_err(|error| anyhow::anyhow!("preparing to hash passwords: {error}"))?;
+    let pipeline = match &config.prometheus_url {
+        Some(url) => Pipeline::at(url).context("MILLRACE_PROMETHEUS_URL")?,
+        None => Pipeline::default(),
+    };
     let state = State::new(Parts {
         secret,
         tokens: Tokens::new(signing),
@@ -76,6 +81,7 @@ async fn main() -> anyhow::Result<()> {
         trusted_proxies: config.trusted_proxies.clone(),
         streams: config.streams(),
         public_dashboard: config.public_dashboard,
+        pipeline,
         load: config.load(),
         health_max_age: HEALTH_MAX_AGE,
         metrics: metrics.clone(),

@@ -19,6 +19,7 @@ use crate::{
     limit::{Limit, Limiter},
     load::{self, Load},
     metrics::Metrics,
+    pipeline::Pipeline,
     reads::Reads,
     secret::Secret,
     statistics::Hub,
@@ -49,6 +50,8 @@ pub struct Parts {
     pub streams: Bounds,
     /// Whether everyone may read some of the statistics.
     pub public_dashboard: bool,
+    /// The pipeline's figures.
+    pub pipeline: Pipeline,
     /// The bounds of requests in flight.
     pub load: load::Bounds,
     /// How long a health check's result is cached.
@@ -87,6 +90,8 @@ pub struct State {
     pub statistics: Arc<Hub>,
     /// Whether everyone may read some of the statistics.
     pub public_dashboard: bool,
+    /// The pipeline's figures.
+    pub pipeline: Pipeline,
     /// The slots of requests in flight.
     pub load: Load,
     /// The metrics.
@@ -109,6 +114,7 @@ impl State {
             commands: parts.commands,
             statistics: Hub::new(parts.reads.clone()),
             public_dashboard: parts.public_dashboard,
+            pipeline: parts.pipeline,
             reads: parts.reads,
             cache: parts.cache,
             limiter: Limiter::new(parts.limit, counters.clone(), metrics.clone()),

@@ -7,6 +7,7 @@ mod notifications;
 mod operations;
 mod orders;
 mod page;
+mod pipeline;
 mod products;
 mod route;
 mod sessions;
@@ -75,6 +76,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/v1/stream" => stream::open),
     route!(GET "/v1/statistics" => statistics::read),
     route!(GET "/v1/statistics/stream" => statistics::open),
+    route!(GET "/v1/pipeline" => pipeline::read),
     route!(GET "/" => page::show).unlimited(),
     route!(GET "/dashboard" => page::dashboard).unlimited(),
     route!(GET "/livez" => operations::live).unlimited(),

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::watch;
 use warp::{
     http::{HeaderValue, header},
     sse::Event,
 };
 
-use super::sse;
+use super::{pipeline, sse};
 use crate::{
     auth::{Caller, Role},
     cache::{Key, Representation},
@@ -60,7 +60,13 @@ pub(super) async fn read(call: Call) -> Answer {
 pub(super) async fn open(call: Call) -> Answer {
     let (audience, caller) = audience(&call)?;
     let slot = sse::take_slot(&call, caller.as_ref())?;
-    let events = events(call.state.statistics.subscribe(), audience);
+    let statistics = events(call.state.statistics.subscribe(), audience);
+    let events = match audience {
+        Audience::Admins => {
+            stream::select(statistics, pipeline::events(call.state.clone())).left_stream()
+        }
+        Audience::Everyone => statistics.right_stream(),
+    };
     Ok(sse::respond(&call, caller.as_ref(), slot, QUEUE_MAX, events))
 }
 

@@ -9,6 +9,7 @@ mod conditions;
 mod documents;
 mod limits;
 mod load;
+mod pipeline;
 mod problems;
 mod sessions;
 mod shop;

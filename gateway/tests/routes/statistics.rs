@@ -30,7 +30,7 @@ fn set(gateway: &Gateway, windows: Vec<Window>) {
 }
 
 /// The events of a stream that has ended, as pairs of name and data.
-fn events(response: &Response<Bytes>) -> Vec<(String, Value)> {
+pub(crate) fn events(response: &Response<Bytes>) -> Vec<(String, Value)> {
     let text = String::from_utf8_lossy(response.body()).into_owned();
     let field = |block: &str, name: &str| {
         block.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)

@@ -15,6 +15,7 @@ use gateway::{
     limit::Limit,
     load::Bounds,
     metrics::Metrics,
+    pipeline::Pipeline,
     reads::User,
     routes,
     secret::Secret,
@@ -55,15 +56,20 @@ pub fn limited(requests: u32) -> Gateway {
 }
 
 pub fn bounded(requests: u32, load: Bounds) -> Gateway {
-    configured(requests, load, false)
+    configured(requests, load, false, Pipeline::default())
 }
 
 /// A gateway whose statistics everyone may read.
 pub fn public() -> Gateway {
-    configured(1_000, LOAD, true)
+    configured(1_000, LOAD, true, Pipeline::default())
 }
 
-fn configured(requests: u32, load: Bounds, public_dashboard: bool) -> Gateway {
+/// A gateway that reads the pipeline's figures.
+pub fn watched(pipeline: Pipeline) -> Gateway {
+    configured(1_000, LOAD, false, pipeline)
+}
+
+fn configured(requests: u32, load: Bounds, public_dashboard: bool, pipeline: Pipeline) -> Gateway {
     let world = World::default();
     let keys = BTreeMap::from([("1".to_owned(), SigningKey::from_bytes(&[1; 32]))]);
     let shared = Arc::new(world.clone());
@@ -80,6 +86,7 @@ fn configured(requests: u32, load: Bounds, public_dashboard: bool) -> Gateway {
         trusted_proxies: "10.0.0.1".parse().unwrap(),
         streams: streams::Bounds { all_max: 1, user_max: 1, address_max: 2 },
         public_dashboard,
+        pipeline,
         load,
         health_max_age: Duration::ZERO,
         metrics,

@@ -93,6 +93,7 @@ fn process(setup: &Setup, program: &Program, number: usize, stage: u8) -> Result
 /// Adds the settings that only a gateway has.
 fn gateway(setup: &Setup, part: Part) -> Part {
     let (listen, secrets) = (setup.ports.at(&part.name), &setup.secrets);
+    let prometheus = local(setup.ports.public.prometheus_port);
     let public = std::env::var_os("MILLRACE_PUBLIC_DASHBOARD").unwrap_or_else(|| "false".into());
     part.env("MILLRACE_LISTEN", &listen)
         // nginx connects from here, and sets the client's address itself.
@@ -102,5 +103,6 @@ fn gateway(setup: &Setup, part: Part) -> Part {
         .env("MILLRACE_ADMIN_EMAIL", secrets.admin_email)
         .env("MILLRACE_ADMIN_PASSWORD_FILE", &secrets.admin_password)
         .env("MILLRACE_PUBLIC_DASHBOARD", public)
+        .env("MILLRACE_PROMETHEUS_URL", format!("http://{prometheus}"))
         .at(format!("http://{listen}"))
 }

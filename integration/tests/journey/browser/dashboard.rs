@@ -53,6 +53,13 @@ async fn visit(system: &System, page: &Page) {
     assert_eq!(4, charts.len(), "placed, ended, times, revenue in one currency");
     page.keep_screenshot("MILLRACE_SCREENSHOT_DASHBOARD").await;
 
+    // And the pipeline's own figures arrive from Prometheus
+    eventually("the pipeline's figures are shown", RECOVERY_MAX, async || {
+        let outcomes = page.text("#outcomes_per_s").await?;
+        must(outcomes.ends_with("/s"), &outcomes)
+    })
+    .await;
+
     // When the admin looks at the last thirty days, then they have the order too
     page.click("#by-hour").await;
     eventually("the order is counted in its hour", RECOVERY_MAX, async || {
