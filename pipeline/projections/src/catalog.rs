@@ -1,94 +1,93 @@
 //! The table of all projections, with the service that runs each. A new projection is one file in
-//! the folder of its store and one row here.
+//! the folder of its store and one row here. The projections of a service's outcomes and of its
+//! part of the live stream have no row: they follow from the topics that it owns in `topics.yaml`.
+
+use std::collections::BTreeSet;
+
+use redpanda::topics;
 
 use crate::{Projection, Stores, mongo, postgres, redis};
 
 /// Creates a projection over the stores.
-pub type Create = fn(&Stores) -> Box<dyn Projection>;
+pub type Create = Box<dyn FnOnce(&Stores) -> Box<dyn Projection> + Send>;
 
 /// The name of a service, and a projection that it runs. No projection belongs to several services,
 /// so that none waits for the partitions that another service holds.
-const ROWS: &[(&str, Create)] = &[
+const ROWS: &[(&str, fn(&Stores) -> Box<dyn Projection>)] = &[
     ("user", |stores| stores.postgres.projection(postgres::Users::new(&stores.redis))),
     ("user", |stores| stores.postgres.projection(postgres::Credentials)),
-    ("user", |stores| outcomes(stores, "user")),
-    ("user", |stores| stores.redis.projection(redis::LIVE_USER)),
     ("order", |stores| stores.mongo.projection(mongo::Orders, &stores.redis)),
     ("order", |stores| stores.mongo.projection(mongo::Products, &stores.redis)),
-    ("order", |stores| outcomes(stores, "order")),
     ("order", |stores| stores.redis.projection(redis::HotProducts)),
-    ("order", |stores| stores.redis.projection(redis::LIVE_ORDER)),
     ("notification", |stores| stores.mongo.projection(mongo::Notifications, &stores.redis)),
     ("notification", |stores| stores.mongo.projection(mongo::RecipientDocuments, &stores.redis)),
-    ("notification", |stores| outcomes(stores, "notification")),
     ("notification", |stores| stores.redis.projection(redis::Unread)),
     ("notification", |stores| stores.postgres.projection(postgres::Statistics::new(&stores.redis))),
-    ("notification", |stores| stores.redis.projection(redis::LIVE_NOTIFICATION)),
 ];
 
-/// The projection of the outcomes that `service` decides; its topic follows from `topics.yaml`.
-fn outcomes(stores: &Stores, service: &str) -> Box<dyn Projection> {
-    stores.postgres.projection(postgres::Outcomes::new(service, &stores.redis))
-}
-
-/// The projections that `service` runs; none if the table does not name it.
+/// The projections that `service` runs: those of its rows, of its outcomes and of its events.
 pub fn of(service: &str) -> Vec<Create> {
     let rows = ROWS.iter().filter(|(name, _)| *name == service);
-    rows.map(|(_, create)| *create).collect()
+    let rows = rows.map(|(_, create)| -> Create { Box::new(*create) });
+    let outcomes = postgres::OutcomeSource::of(service).map(|source| -> Create {
+        Box::new(move |stores| {
+            stores.postgres.projection(postgres::Outcomes::new(source, &stores.redis))
+        })
+    });
+    let live = redis::LiveStream::of(service)
+        .map(|stream| -> Create { Box::new(move |stores| stores.redis.projection(stream)) });
+    rows.chain(outcomes).chain(live).collect()
 }
 
 /// All projections, each once.
 pub fn all(stores: &Stores) -> Vec<Box<dyn Projection>> {
-    ROWS.iter().map(|(_, create)| create(stores)).collect()
+    services().into_iter().flat_map(of).map(|create| create(stores)).collect()
+}
+
+/// All programs that may run projections.
+fn services() -> BTreeSet<&'static str> {
+    let owners = topics::all().iter().map(|topic| topic.owner.as_str());
+    owners.chain(ROWS.iter().map(|(name, _)| *name)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[tokio::test]
     async fn projections_have_names_of_their_own_and_one_partition_count_each() {
         let stores = Stores::for_tests().await;
         let all = all(&stores);
-        let mut names: Vec<_> = all.iter().map(|projection| projection.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), ROWS.len(), "{names:?}");
+        let names: BTreeSet<_> = all.iter().map(|projection| projection.name()).collect();
+        assert_eq!(names.len(), all.len(), "{names:?}");
         for projection in &all {
             let counts = projection
                 .topics()
                 .iter()
-                .map(|topic| redpanda::topics::all().get(topic).expect("a topic").partitions);
+                .map(|topic| topics::all().get(topic).expect("a topic").partitions);
             let counts: BTreeSet<_> = counts.collect();
             assert_eq!(counts.len(), 1, "{}", projection.name());
         }
     }
 
     #[test]
-    fn service_without_a_row_of_its_own_runs_nothing() {
-        assert!(of("sales").is_empty());
-        assert!(!of("user").is_empty() && of("user").len() < ROWS.len());
+    fn service_that_no_table_names_runs_nothing() {
+        assert!(of("sales").is_empty() && of("gateway").is_empty());
     }
 
     #[tokio::test]
-    async fn outcomes_are_projected_by_the_service_that_decides_them_and_by_no_other() {
+    async fn owner_projects_its_outcomes_and_events_and_nobody_else_its_outcomes() {
         let stores = Stores::for_tests().await;
-        let topics = |(service, create): &(&'static str, Create)| {
-            let topics = create(&stores).topics();
-            topics.iter().map(|topic| (*topic, *service)).collect::<Vec<_>>()
+        let topics_of = |service| {
+            let topics = of(service).into_iter().flat_map(|create| create(&stores).topics());
+            topics.map(|topic| (*topic, service)).collect::<Vec<_>>()
         };
-        let projected: BTreeSet<_> = ROWS
-            .iter()
-            .flat_map(topics)
-            .filter(|(topic, _)| topic.ends_with(".outcomes"))
-            .collect();
-        let declared: BTreeSet<_> = redpanda::topics::all()
-            .iter()
-            .filter(|topic| topic.name.ends_with(".outcomes"))
-            .map(|topic| (topic.name.as_str(), topic.owner.as_str()))
-            .collect();
-        assert_eq!(projected, declared);
+        let projected: BTreeSet<_> = services().into_iter().flat_map(topics_of).collect();
+        for topic in topics::all().of_kind("events").chain(topics::all().of_kind("outcomes")) {
+            let (name, owner) = (topic.name.as_str(), topic.owner.as_str());
+            assert!(projected.contains(&(name, owner)), "{owner} does not project {name}");
+        }
+        let outcomes = projected.iter().filter(|(topic, _)| topic.ends_with(".outcomes"));
+        assert_eq!(outcomes.count(), topics::all().of_kind("outcomes").count(), "{projected:?}");
     }
 }

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use engine::Topology;
-use projections::{Projection, Stores};
-
-/// Creates a projection over the stores.
-pub type CreateProjection = Box<dyn FnOnce(&Stores) -> Box<dyn Projection> + Send>;
+use projections::{Projection, Stores, catalog::Create};
 
 /// A service: a processor, and the projections that [`projections::catalog`] names for it.
 pub struct Service {
@@ -15,7 +12,7 @@ pub struct Service {
     /// The interval between commits if the settings name none; `None` if it adapts to the load.
     pub(crate) commit_interval: Option<Duration>,
     /// Projections that are not in the catalog, because they need more than the stores.
-    pub(crate) projections: Vec<CreateProjection>,
+    pub(crate) projections: Vec<Create>,
 }
 
 impl Service {

@@ -55,9 +55,7 @@ fn records_of_a_topic_follow_from_the_folders_of_their_schemas() {
 
 #[test]
 fn topics_of_one_processor_have_one_partition_count_and_dead_letters() {
-    let is_input =
-        |topic: &&Topic| topic.name.ends_with(".commands") || topic.name.ends_with(".followups");
-    for input in all().iter().filter(is_input) {
+    for input in all().of_kind("commands").chain(all().of_kind("followups")) {
         assert!(all().dead(&input.name).is_some(), "{}", input.name);
     }
     // The owner of a topic of dead letters is the processor that reads its source.

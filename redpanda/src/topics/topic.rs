@@ -54,6 +54,12 @@ impl Topics {
         self.topics.values()
     }
 
+    /// The topics `<context>.<kind>` of all contexts, such as those of kind `events`.
+    pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Topic> {
+        self.iter()
+            .filter(move |topic| topic.name.rsplit_once('.').is_some_and(|(_, last)| last == kind))
+    }
+
     /// The changelog of a processor.
     pub fn changelog(&self, processor: &str) -> Option<&Topic> {
         self.get(&format!("{processor}.state"))

@@ -145,7 +145,7 @@ type Ends = Vec<(TopicPartition, i64)>;
 /// less.
 fn positions(brokers: &str) -> anyhow::Result<(Ends, Vec<String>)> {
     let (mut ends, mut behind) = (Vec::new(), Vec::new());
-    for topic in redpanda::topics::all().iter().filter(|topic| topic.name.ends_with(".followups")) {
+    for topic in redpanda::topics::all().of_kind("followups") {
         // The owner of the context's follow-ups is its processor.
         let processor = topic.owner.as_str();
         let followups: Vec<_> =

@@ -19,7 +19,7 @@ mod tests;
 mod users;
 
 pub(crate) use credentials::Credentials;
-pub(crate) use outcomes::Outcomes;
+pub(crate) use outcomes::{OutcomeSource, Outcomes};
 pub(crate) use statistics::Statistics;
 pub(crate) use users::Users;
 

@@ -32,7 +32,7 @@ use crate::{
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
 /// A topic of outcomes, and what follows from it in `topics.yaml`.
-struct Source {
+pub(crate) struct OutcomeSource {
     /// The projection's name.
     name: String,
     topics: [&'static str; 1],
@@ -41,13 +41,18 @@ struct Source {
 }
 
 /// The topics of outcomes, by their owner.
-static SOURCES: LazyLock<BTreeMap<&str, Source>> = LazyLock::new(|| {
-    let outcomes = topics::all().iter().filter(|topic| topic.name.ends_with(".outcomes"));
-    outcomes.map(|topic| (topic.owner.as_str(), Source::of(topic))).collect()
+static SOURCES: LazyLock<BTreeMap<&str, OutcomeSource>> = LazyLock::new(|| {
+    let outcomes = topics::all().of_kind("outcomes");
+    outcomes.map(|topic| (topic.owner.as_str(), OutcomeSource::new(topic))).collect()
 });
 
-impl Source {
-    fn of(topic: &'static Topic) -> Self {
+impl OutcomeSource {
+    /// The topic of the outcomes that `service` decides; `None` if it has none.
+    pub(crate) fn of(service: &str) -> Option<&'static Self> {
+        SOURCES.get(service)
+    }
+
+    fn new(topic: &'static Topic) -> Self {
         let owned = topics::all().iter().filter(|other| other.owner == topic.owner);
         let contexts: Vec<_> = owned
             .filter_map(|topic| topic.name.strip_suffix(".events"))
@@ -63,19 +68,13 @@ impl Source {
 
 /// The projection of one service's outcomes.
 pub(crate) struct Outcomes {
-    source: &'static Source,
+    source: &'static OutcomeSource,
     redis: Redis,
 }
 
 impl Outcomes {
-    /// The projection of a service's outcomes that notifies over `redis`.
-    ///
-    /// # Panics
-    /// If `topics.yaml` has no topic of outcomes that the service owns; a test of the catalog
-    /// creates every projection.
-    pub(crate) fn new(service: &str, redis: &Redis) -> Self {
-        let source = SOURCES.get(service);
-        let source = source.unwrap_or_else(|| panic!("topics.yaml lacks {service}.outcomes"));
+    /// The projection of a topic of outcomes that notifies over `redis`.
+    pub(crate) fn new(source: &'static OutcomeSource, redis: &Redis) -> Self {
         Self { source, redis: redis.clone() }
     }
 }

@@ -18,7 +18,7 @@ mod unread;
 mod waiting;
 
 pub(crate) use hot_products::HotProducts;
-pub(crate) use live::{LIVE_NOTIFICATION, LIVE_ORDER, LIVE_USER};
+pub(crate) use live::LiveStream;
 pub(crate) use publish::{publish_outcomes, publish_statistics, publish_views};
 pub(crate) use unread::Unread;
 

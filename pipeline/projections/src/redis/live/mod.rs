@@ -3,7 +3,7 @@
 //!
 //! - `writer`: the projections that fill it; `visible`: what of an event people may see
 //! - `reader`: reads from any position; `entry`: what a reader gets; `positions`: its position
-//! - `streams`: the table of these projections, and the names of keys and entries
+//! - `streams`: which service shows which topics, and the names of keys and entries
 
 mod entry;
 mod positions;
@@ -12,7 +12,7 @@ mod streams;
 mod visible;
 mod writer;
 
-pub(crate) use streams::{LIVE_NOTIFICATION, LIVE_ORDER, LIVE_USER};
+pub(crate) use streams::LiveStream;
 
 pub use entry::Entry;
 pub use positions::{NotAPosition, Positions};

@@ -57,8 +57,8 @@ impl Live {
     /// When Redis does not answer.
     pub async fn end(&self) -> Result<Positions, StoreError> {
         let mut pipe = redis::pipe();
-        for stream in streams::ALL {
-            pipe.hgetall(positions_key(stream.name));
+        for stream in streams::ALL.values() {
+            pipe.hgetall(positions_key(&stream.name));
         }
         let doing = "reading the end of the live stream";
         let found: Vec<BTreeMap<String, i64>> =

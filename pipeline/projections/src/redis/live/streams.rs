@@ -1,27 +1,36 @@
-//! The table of the projections of the live stream, and the names of its keys and entries. Data
-//! only.
+//! The projections of the live stream, which follow from `topics.yaml`, and the names of its keys
+//! and entries. Data only.
 
-/// A projection of the live stream.
-#[derive(Clone, Copy, Debug)]
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use redpanda::topics;
+
+/// A projection of the live stream: it shows the events of all contexts that one service owns.
+#[derive(Debug)]
 pub(crate) struct LiveStream {
     /// The projection's name.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// The topics whose events it shows.
-    pub(super) topics: &'static [&'static str],
+    pub(super) topics: Vec<&'static str>,
 }
 
-/// Events of users and of claims of addresses.
-pub(crate) const LIVE_USER: LiveStream =
-    LiveStream { name: "live-user", topics: &["user.events", "email.events"] };
-/// Events of orders and of their stock.
-pub(crate) const LIVE_ORDER: LiveStream =
-    LiveStream { name: "live-order", topics: &["order.events", "stock.events"] };
-/// Events of notifications.
-pub(crate) const LIVE_NOTIFICATION: LiveStream =
-    LiveStream { name: "live-notification", topics: &["notification.events"] };
+/// All of them, by the service that runs them.
+pub(super) static ALL: LazyLock<BTreeMap<&str, LiveStream>> = LazyLock::new(|| {
+    let mut all = BTreeMap::new();
+    for topic in topics::all().of_kind("events") {
+        let owner = topic.owner.as_str();
+        let new = || LiveStream { name: format!("live-{owner}"), topics: Vec::new() };
+        all.entry(owner).or_insert_with(new).topics.push(topic.name.as_str());
+    }
+    all
+});
 
-/// All of them, for readers.
-pub(super) const ALL: [LiveStream; 3] = [LIVE_USER, LIVE_ORDER, LIVE_NOTIFICATION];
+impl LiveStream {
+    /// The projection that `service` runs; `None` if it owns no events.
+    pub(crate) fn of(service: &str) -> Option<&'static Self> {
+        ALL.get(service)
+    }
+}
 
 /// The key of the stream of a partition.
 pub(super) fn live_key(topic: &str, partition: i32) -> String {
@@ -47,6 +56,16 @@ pub(super) fn id_before(next: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn service_shows_the_events_of_all_contexts_that_it_owns() {
+        let LiveStream { name, topics } = LiveStream::of("user").expect("a stream");
+        assert_eq!(
+            (name.as_str(), &topics[..]),
+            ("live-user", &["email.events", "user.events"][..])
+        );
+        assert!(LiveStream::of("gateway").is_none());
+    }
 
     #[test]
     fn ids_are_in_the_order_of_offsets() {

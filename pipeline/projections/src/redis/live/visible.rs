@@ -92,7 +92,8 @@ impl Topic {
     }
 }
 
-static TOPICS: [Topic; 5] = [
+/// Every topic of events: a row says who may see them.
+static TOPICS: &[Topic] = &[
     Topic::of::<user::Event>("user.events", Audience::Owner),
     Topic::of::<order::Event>("order.events", Audience::Owner),
     Topic::of::<notification::Event>("notification.events", Audience::Owner),
@@ -244,9 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn every_topic_of_the_live_stream_has_an_audience() {
-        for topic in super::super::streams::ALL.iter().flat_map(|stream| stream.topics) {
-            assert!(!schemas_of(topic).is_empty(), "{topic}");
+    fn every_topic_of_events_has_an_audience() {
+        for topic in redpanda::topics::all().of_kind("events") {
+            assert!(!schemas_of(&topic.name).is_empty(), "{} has no row in TOPICS", topic.name);
         }
     }
 }

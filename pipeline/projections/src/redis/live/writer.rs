@@ -39,13 +39,13 @@ redis.call('PUBLISH', ARGV[6], '')";
     positions::script(&body.replace("FIELDS", &FIELDS.to_string()))
 });
 
-impl Model for LiveStream {
+impl Model for &'static LiveStream {
     fn name(&self) -> &'static str {
-        self.name
+        &self.name
     }
 
     fn topics(&self) -> &'static [&'static str] {
-        self.topics
+        &self.topics
     }
 
     fn schemas(&self) -> Vec<&'static Schema> {
