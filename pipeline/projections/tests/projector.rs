@@ -156,21 +156,14 @@ impl Bench {
     }
 
     fn resources(&self) -> Resources {
-        let (log, reachable) = (self.log.clone(), self.reachable.clone());
+        let reachable = self.reachable.clone();
+        let metrics = Metrics::register(&self.registry).expect("metrics");
         Resources {
-            open: Arc::new(move |group, topics| {
-                let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
-                Ok(log.input(group, &topics))
-            }),
-            codec: self.codec.clone(),
             schema_by_id: Arc::new(move |_| match reachable.load(Ordering::Relaxed) {
                 true => Ok(None),
                 false => Err("the registry can't be reached".into()),
             }),
-            retention: Duration::from_secs(90 * 24 * 3600),
-            metrics: Metrics::register(&self.registry).expect("metrics"),
-            runtime: self.runtime.handle().clone(),
-            shutdown: Arc::new(AtomicBool::new(false)),
+            ..Resources::in_memory(&self.log, metrics, self.runtime.handle())
         }
     }
 

@@ -4,8 +4,8 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -176,19 +176,8 @@ fn log(values: &[u8]) -> MemoryLog {
 /// are to be applied in all.
 fn run(log: &MemoryLog, store: &Store, count: usize, more: impl FnOnce() -> usize) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let opened = log.clone();
-    let resources = Resources {
-        open: Arc::new(move |group, topics| {
-            let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
-            Ok(opened.input(group, &topics))
-        }),
-        codec: Arc::new(Codec::local()),
-        schema_by_id: Arc::new(|_| Ok(None)),
-        retention: Duration::from_secs(90 * 24 * 3600),
-        metrics: Metrics::register(&prometheus::Registry::new()).expect("metrics"),
-        runtime: runtime.handle().clone(),
-        shutdown: Arc::new(AtomicBool::new(false)),
-    };
+    let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
+    let resources = Resources::in_memory(log, metrics, runtime.handle());
     let topics: Vec<Topic> = vec![TOPIC.into()];
     let mut projector = Projector::new(log.input("projector.trial", &topics), store, &resources);
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use redpanda::log::{Input, LogError};
+use redpanda::{
+    log::{Input, LogError, Topic},
+    memory::MemoryLog,
+};
 use schemas::Codec;
 use tokio::runtime::Handle;
 
@@ -36,4 +39,23 @@ pub struct Resources {
     pub runtime: Handle,
     /// Ends the projectors when it becomes true.
     pub shutdown: Arc<AtomicBool>,
+}
+
+impl Resources {
+    /// Resources of projectors on a log in memory without a registry, for tests.
+    pub fn in_memory(log: &MemoryLog, metrics: Metrics, runtime: &Handle) -> Self {
+        let log = log.clone();
+        Self {
+            open: Arc::new(move |group, topics| {
+                let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
+                Ok(log.input(group, &topics))
+            }),
+            codec: Arc::new(Codec::local()),
+            schema_by_id: Arc::new(|_| Ok(None)),
+            metrics,
+            retention: Duration::from_secs(90 * 24 * 3600),
+            runtime: runtime.clone(),
+            shutdown: Arc::default(),
+        }
+    }
 }

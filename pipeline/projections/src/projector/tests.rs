@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use ::schemas::{Codec, Schema};
 use futures_util::future::BoxFuture;
 use redpanda::{
-    log::{Connect as _, Headers, LogError, ProducerRecord, TopicPartition, Transaction},
+    log::{Connect as _, Headers, ProducerRecord, TopicPartition, Transaction},
     memory::MemoryLog,
 };
 use tokio::runtime::Runtime;
@@ -139,19 +139,10 @@ fn log_with_one_transaction() -> MemoryLog {
     log
 }
 
-fn resources(runtime: &Runtime) -> Resources {
-    Resources {
-        open: Arc::new(|group, _| {
-            let cause = "the test opens the input itself".into();
-            Err(LogError::Fatal { doing: format!("joining {group}"), cause })
-        }),
-        codec: Arc::new(Codec::local()),
-        schema_by_id: Arc::new(|_| Ok(None)),
-        retention: Duration::from_secs(3600),
-        metrics: Metrics::register(&prometheus::Registry::new()).expect("metrics"),
-        runtime: runtime.handle().clone(),
-        shutdown: Arc::default(),
-    }
+fn resources(log: &MemoryLog, runtime: &Runtime) -> Resources {
+    let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
+    let retention = Duration::from_secs(3600);
+    Resources { retention, ..Resources::in_memory(log, metrics, runtime.handle()) }
 }
 
 fn member<'a>(log: &MemoryLog, fake: &'a Fake, resources: &'a Resources) -> Projector<'a> {
@@ -165,7 +156,8 @@ fn steps(projector: &mut Projector<'_>, count: usize) {
 #[test]
 fn position_follows_the_log_past_the_marker_of_a_transaction() {
     let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
-    let (resources, log) = (resources(&runtime), log_with_one_transaction());
+    let log = log_with_one_transaction();
+    let resources = resources(&log, &runtime);
     let mut projector = member(&log, &fake, &resources);
     projector.store_positions.every = Duration::ZERO;
     steps(&mut projector, 5);
@@ -176,8 +168,8 @@ fn position_follows_the_log_past_the_marker_of_a_transaction() {
 fn old_rows_are_removed_in_batches_counted_from_the_latest_record_but_not_from_the_future() {
     for (record_ms, counts_from) in [(5_000_000, Some(5_000_000)), (i64::MAX / 2, None)] {
         let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
-        let resources = resources(&runtime);
         let log = MemoryLog::new([("events", 1)]);
+        let resources = resources(&log, &runtime);
         let mut projector = member(&log, &fake, &resources);
         projector.remove.every = Duration::ZERO;
         fake.old.lock().expect("a lock").0 = 2 * REMOVE_MAX + 1;
@@ -209,7 +201,8 @@ fn old_rows_are_removed_in_batches_counted_from_the_latest_record_but_not_from_t
 #[test]
 fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
     let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
-    let (resources, log) = (resources(&runtime), log_with_one_transaction());
+    let log = log_with_one_transaction();
+    let resources = resources(&log, &runtime);
     let mut projector = member(&log, &fake, &resources);
     fake.panics.store(true, Ordering::Relaxed);
     steps(&mut projector, 10);
@@ -220,7 +213,8 @@ fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
 #[test]
 fn owner_whose_claim_was_replaced_releases_the_partition() {
     let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
-    let (resources, log) = (resources(&runtime), log_with_one_transaction());
+    let log = log_with_one_transaction();
+    let resources = resources(&log, &runtime);
     let mut projector = member(&log, &fake, &resources);
     steps(&mut projector, 3);
     assert_eq!(projector.partitions(), (1, 0));
@@ -233,7 +227,8 @@ fn owner_whose_claim_was_replaced_releases_the_partition() {
 #[test]
 fn erased_position_is_noticed_and_the_partition_is_claimed_again_at_once() {
     let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
-    let (resources, log) = (resources(&runtime), log_with_one_transaction());
+    let log = log_with_one_transaction();
+    let resources = resources(&log, &runtime);
     let mut projector = member(&log, &fake, &resources);
     projector.store_positions.every = Duration::ZERO;
     steps(&mut projector, 5);
