@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use integration::client::Client;
+use integration::{client::Client, stack::services};
 
 use crate::support::{Judge, PASSWORD, Send, System, any_email, system};
 
@@ -32,9 +32,9 @@ async fn stopped_service_delays_no_request_that_the_others_decide() {
     let system = system().await;
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 1).await;
-    for stopped in ["order", "notification", "user"] {
+    for service in services() {
         // Given a service that has stopped
-        let part = format!("{stopped}-0");
+        let (stopped, part) = (service.name, service.instance(0));
         system.control.stop(&part).await.expect("stopped");
 
         // When users send commands to the others, then each is answered with its outcome

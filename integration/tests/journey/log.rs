@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use redpanda::topics;
 use schemas::{Codec, Message, Outcome};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -44,7 +45,8 @@ pub(crate) async fn read(topic: &str) -> Vec<Record> {
 pub(crate) async fn end(topic: &str) -> i64 {
     let mut command = kcat();
     command.arg("-Q");
-    for partition in 0..4 {
+    let declared = topics::all().get(topic).expect("a declared topic");
+    for partition in 0..declared.partitions {
         command.args(["-t", &format!("{topic}:{partition}:-1")]);
     }
     let output = command.output().await.expect("kcat runs");
@@ -134,8 +136,8 @@ pub(crate) async fn ids_in(registry: &str) -> BTreeMap<String, u32> {
 pub(crate) async fn outcomes(codec: &Codec) -> BTreeMap<String, Vec<Outcome>> {
     let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
     let mut records = Vec::new();
-    for topic in ["user.outcomes", "order.outcomes", "notification.outcomes"] {
-        records.extend(read(topic).await);
+    for topic in topics::all().of_kind("outcomes") {
+        records.extend(read(&topic.name).await);
     }
     for record in records {
         let value = record.value.as_deref().expect("a value");

@@ -2,15 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use redpanda::topics;
 use schemas::{Outcome, Record as _, headers};
 
 use crate::log::{codec, outcomes, read};
 use crate::support::{RECOVERY_MAX, eventually, must, system};
-
-const COMMANDS: [&str; 4] =
-    ["user.commands", "order.commands", "stock.commands", "notification.commands"];
-const EVENTS: [&str; 5] =
-    ["user.events", "email.events", "order.events", "stock.events", "notification.events"];
 
 #[tokio::test]
 #[ignore = "needs the stack"]
@@ -20,8 +16,8 @@ async fn every_command_has_one_outcome() {
     let codec = codec().await;
     assert!(codec.id_of(Outcome::SCHEMA).is_some(), "the registry knows outcomes");
     let mut commands = BTreeSet::new();
-    for topic in COMMANDS {
-        let records = read(topic).await;
+    for topic in topics::all().of_kind("commands") {
+        let records = read(&topic.name).await;
         commands.extend(records.iter().map(|record| record.header(headers::ID).to_owned()));
     }
     // Commands without an id are poison of other tests.
@@ -47,7 +43,7 @@ async fn every_command_has_one_outcome() {
 #[ignore = "needs the stack"]
 async fn versions_of_every_aggregate_have_no_gaps() {
     something_happens().await;
-    for topic in EVENTS {
+    for topic in topics::all().of_kind("events").map(|topic| &topic.name) {
         let mut versions: BTreeMap<String, i64> = BTreeMap::new();
         let mut homes: BTreeMap<String, i64> = BTreeMap::new();
         let mut ids = BTreeSet::new();
@@ -69,7 +65,7 @@ async fn versions_of_every_aggregate_have_no_gaps() {
     }
 }
 
-/// Writes a record to each topic.
+/// Writes an event of every context.
 async fn something_happens() {
     let system = system().await;
     let admin = system.admin().await;

@@ -3,10 +3,7 @@
 //! not touched.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
+    sync::atomic::{AtomicI64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,24 +18,12 @@ use redpanda::{
     log::{Headers, Topic},
     memory::MemoryLog,
 };
-use schemas::{Codec, Message, headers};
+use schemas::{Message, headers};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 /// How long a condition may take.
 const WITHIN: Duration = Duration::from_secs(60);
-
-const TOPICS: [&str; 9] = [
-    "user.events",
-    "user.credentials",
-    "email.events",
-    "order.events",
-    "stock.events",
-    "notification.events",
-    "user.outcomes",
-    "order.outcomes",
-    "notification.outcomes",
-];
 
 pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
@@ -85,17 +70,13 @@ impl Bench {
             postgres.migrate().await.expect("migrated again");
         });
         let notices = Notices::start(&redis);
-        let log = MemoryLog::new(TOPICS.map(|topic| (topic, 2)));
-        let opened = log.clone();
-        let resources = projector::Resources {
-            open: Arc::new(move |group, topics| Ok(opened.input(group, &owned(topics)))),
-            codec: Arc::new(Codec::local()),
-            schema_by_id: Arc::new(|_| Ok(None)),
-            retention: Duration::from_secs(90 * 24 * 3600),
-            metrics: Metrics::register(&prometheus::Registry::new()).expect("metrics"),
-            runtime: runtime.handle().clone(),
-            shutdown: Arc::new(AtomicBool::new(false)),
-        };
+        let stores =
+            Stores { postgres: postgres.clone(), mongo: mongo.clone(), redis: redis.clone() };
+        let projections = projections::catalog::all(&stores);
+        let topics = projections.iter().flat_map(|projection| projection.topics());
+        let log = MemoryLog::new(topics.map(|topic| (*topic, 2)));
+        let metrics = Metrics::register(&prometheus::Registry::new()).expect("metrics");
+        let resources = projector::Resources::in_memory(&log, metrics, runtime.handle());
         drop(guard);
         let bench = Self {
             people: postgres::Reads::new(postgres.clone()),
@@ -112,7 +93,7 @@ impl Bench {
             redis_url,
             clock: AtomicI64::new(1_000),
         };
-        for projection in bench.all() {
+        for projection in projections {
             bench.wait(projection.prepare()).expect("prepared");
             bench.wait(projection.prepare()).expect("prepared again");
         }

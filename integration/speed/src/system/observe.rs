@@ -10,7 +10,7 @@ use integration::{
 
 use super::{
     shop::variable,
-    subject::{OWN, Subject},
+    subject::{Subject, own},
 };
 
 /// The parts that store read models.
@@ -74,7 +74,7 @@ impl Observer {
 
 /// Whether a process belongs to Millrace or to a peer.
 fn is_own(name: &str) -> bool {
-    OWN.contains(&name) || name == "streams" || name.starts_with("node-")
+    own().any(|own| own == name) || name == "streams" || name.starts_with("node-")
 }
 
 impl Sub for Observation {

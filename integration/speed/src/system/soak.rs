@@ -2,7 +2,7 @@
 //! any process, the log or the latency grows from minute to minute, and checks the results at the
 //! end, as `bench system` does. It asserts no figure.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use anyhow::ensure;
 use integration::mail::Mail;
@@ -13,14 +13,15 @@ use super::{
     load::{Load, Step},
     observe::{Observation, Observer},
     shop::{Shop, variable},
-    subject::{OWN, Subject},
+    subject::{Subject, own},
 };
 use crate::table::{Summary, rows, save};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// The parts whose memory is shown.
-const PARTS: [&str; 9] =
-    [OWN[0], OWN[1], OWN[2], OWN[3], OWN[4], "broker", "postgres", "mongo", "redis"];
+static PARTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    own().chain(["broker", "postgres", "mongo", "redis"].map(str::to_owned)).collect()
+});
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -105,7 +106,7 @@ fn report(options: &Options, minutes: &[Minute], trends: &[Trend]) -> anyhow::Re
 
 fn head() -> Vec<String> {
     let names = ["minute", "done/s", "p50 ms", "p99 ms", "statuses"].into_iter();
-    let names = names.map(str::to_owned).chain(PARTS.map(|part| format!("{part} MB")));
+    let names = names.map(str::to_owned).chain(PARTS.iter().map(|part| format!("{part} MB")));
     names.chain(["log MB".to_owned()]).collect()
 }
 
@@ -115,19 +116,19 @@ fn row(number: usize, minute: &Minute) -> Vec<String> {
     row.extend([0.5, 0.99].map(|quantile| format!("{:.0}", latency_ms(step, quantile))));
     let statuses = step.statuses.iter().map(|(status, count)| format!("{status}: {count}"));
     row.push(statuses.collect::<Vec<_>>().join(", "));
-    row.extend(PARTS.map(|part| format!("{:.0}", minute.seen.memory_mb(part))));
+    row.extend(PARTS.iter().map(|part| format!("{:.0}", minute.seen.memory_mb(part))));
     row.push(format!("{:.0}", minute.log_mb));
     row
 }
 
 fn as_json(minute: &Minute) -> serde_json::Value {
-    let memory = PARTS.map(|part| (part.to_owned(), json!(minute.seen.memory_mb(part))));
+    let memory = PARTS.iter().map(|part| (part.clone(), json!(minute.seen.memory_mb(part))));
     json!({
         "done_per_second": done_per_second(&minute.step),
         "p50_ms": latency_ms(&minute.step, 0.5),
         "p99_ms": latency_ms(&minute.step, 0.99),
         "statuses": minute.step.statuses,
-        "memory_mb": memory.into_iter().collect::<serde_json::Map<_, _>>(),
+        "memory_mb": memory.collect::<serde_json::Map<_, _>>(),
         "log_mb": minute.log_mb,
     })
 }

@@ -10,13 +10,16 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use integration::stack::Control;
+use integration::stack::{Control, PROGRAMS, Program};
 use tokio::process::{Child, Command};
 
 use super::{Streams, shop::variable};
 
 /// The parts that are Millrace's own.
-pub(super) const OWN: [&str; 5] = ["user-0", "order-0", "notification-0", "gateway-0", "gateway-1"];
+pub(super) fn own() -> impl Iterator<Item = String> {
+    PROGRAMS.iter().flat_map(Program::started)
+}
+
 /// How long a program may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(60);
 /// How long a program may take to end before it is killed.
@@ -99,12 +102,12 @@ impl Subject {
     pub(super) async fn millrace() -> anyhow::Result<Self> {
         let control = Control::from_env()?;
         let mut metrics = Vec::new();
-        for name in OWN {
-            if control.part(name).await?.pid.is_none() {
-                control.start(name).await?;
-                control.wait(name, READY_MAX).await?;
+        for name in own() {
+            if control.part(&name).await?.pid.is_none() {
+                control.start(&name).await?;
+                control.wait(&name, READY_MAX).await?;
             }
-            let variable_name = integration::stack::internal_variable(name);
+            let variable_name = integration::stack::internal_variable(&name);
             metrics.push(format!("{}/metrics", variable(&variable_name)?));
         }
         Ok(Self { url: variable("MILLRACE_URL")?, metrics, peers: Vec::new() })
@@ -166,9 +169,9 @@ impl Subject {
 /// Stops Millrace's own processes.
 async fn stop_own() -> anyhow::Result<()> {
     let control = Control::from_env()?;
-    for name in OWN {
-        if control.part(name).await?.pid.is_some() {
-            control.stop(name).await?;
+    for name in own() {
+        if control.part(&name).await?.pid.is_some() {
+            control.stop(&name).await?;
         }
     }
     Ok(())
