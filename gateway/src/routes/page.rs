@@ -24,6 +24,7 @@ struct Page {
     policy: String,
 }
 
+const LOGO: &str = include_str!("../../page/logo.svg");
 const STYLE: &str = include_str!("../../page/page.css");
 const OPENAPI: &str = include_str!("../../openapi.json");
 
@@ -55,6 +56,8 @@ static DASHBOARD: LazyLock<Page> = LazyLock::new(|| {
 });
 
 impl Page {
+    /// Joins a page. The places of the logo, of the style and of the script are empty elements in
+    /// its `html`.
     fn new(html: &str, style: &str, script: &str) -> Self {
         let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
         let policy = format!(
@@ -65,6 +68,7 @@ impl Page {
             hash(style)
         );
         let html = html
+            .replace("<svg></svg>", LOGO.trim_end())
             .replace("<style></style>", &format!("<style>{style}</style>"))
             .replace("<script></script>", &format!("<script>{script}</script>"));
         Self { html, policy }
@@ -101,4 +105,22 @@ pub(super) async fn jwks(call: Call) -> Answer {
     let mut response = call.representation(StatusCode::OK, &call.state.tokens.keys().jwks(), None);
     set(&mut response, header::CACHE_CONTROL, "public, max-age=300");
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    #[test]
+    fn every_page_has_one_place_for_the_logo_the_style_and_the_script() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
+        let paths =
+            fs::read_dir(folder).expect("the pages").map(|entry| entry.expect("one").path());
+        for path in paths.filter(|path| path.extension().is_some_and(|end| end == "html")) {
+            let html = fs::read_to_string(&path).expect("a page");
+            for place in ["<svg></svg>", "<style></style>", "<script></script>"] {
+                assert_eq!(html.matches(place).count(), 1, "{place} in {}", path.display());
+            }
+        }
+    }
 }

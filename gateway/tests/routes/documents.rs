@@ -256,6 +256,7 @@ async fn each_page_is_one_response_and_runs_only_its_own_script() {
             assert!(!page.contains(foreign), "{path}: {foreign}");
         }
         assert_eq!((page.matches("<script>").count(), page.matches("<style>").count()), (1, 1));
+        assert!(page.contains(include_str!("../../page/logo.svg").trim_end()), "{path}: no logo");
         assert_eq!(header(&response, "content-security-policy").matches("sha256-").count(), 2);
     }
 }
