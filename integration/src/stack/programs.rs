@@ -49,7 +49,7 @@ pub struct Program {
 }
 
 /// Every program. A row is a service, or the gateway.
-pub const PROGRAMS: [Program; 4] = [
+pub const PROGRAMS: &[Program] = &[
     Program {
         name: "user",
         role: Role::Service,

@@ -60,7 +60,7 @@ pub fn parts(setup: &Setup) -> Result<Vec<Part>, StackError> {
     }
     parts.push(provision.at("topics and schemas"));
 
-    for program in &PROGRAMS {
+    for program in PROGRAMS {
         let stage = if program.role == Role::Gateway { 5 } else { 4 };
         for number in 0..INSTANCES {
             let mut part = process(setup, program, number, stage)?;

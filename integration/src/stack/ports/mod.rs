@@ -113,7 +113,7 @@ impl Ports {
     fn assign(public: PublicPorts, taken: &mut HashSet<u16>, start: Option<u16>) -> Self {
         let mut usual: Vec<(String, u16)> =
             SERVERS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect();
-        for program in &PROGRAMS {
+        for program in PROGRAMS {
             for (number, offset) in (0..INSTANCES).zip(0_u16..) {
                 let instance = program.instance(number);
                 usual.push((internal(&instance), program.internal_port + offset));

@@ -17,7 +17,7 @@ pub struct Row {
 }
 
 /// All services.
-pub const ALL: [Row; 3] = [
+pub const ALL: &[Row] = &[
     Row { name: user::NAME, topology: user::topology },
     Row { name: order::NAME, topology: order::topology },
     Row { name: notification::NAME, topology: || notification::topology(true) },

@@ -22,7 +22,7 @@ pub const WORKERS: usize = 2;
 pub struct Millrace {
     pub log: MemoryLog,
     /// In the order of [`topology::ALL`].
-    pub processors: [Driver; topology::ALL.len()],
+    pub processors: Vec<Driver>,
 }
 
 impl Millrace {
@@ -31,7 +31,9 @@ impl Millrace {
         let log =
             MemoryLog::new(topics.iter().map(|topic| (topic.name.as_str(), topic.partitions)));
         let processors = topology::ALL
-            .map(|row| Driver::new(log.clone(), (row.topology)(), Codec::local(), WORKERS));
+            .iter()
+            .map(|row| Driver::new(log.clone(), (row.topology)(), Codec::local(), WORKERS))
+            .collect();
         Self { log, processors }
     }
 
@@ -231,8 +233,7 @@ impl Millrace {
 
     /// Asserts that the versions of each aggregate's events count from 1 without a gap.
     pub fn versions_count(&self) {
-        let events = redpanda::topics::all().iter().filter(|topic| topic.name.ends_with(".events"));
-        for topic in events {
+        for topic in redpanda::topics::all().of_kind("events") {
             let mut versions = HashMap::<_, u64>::new();
             for record in self.log.read_committed(&topic.name) {
                 let version = versions.entry(record.key.clone()).or_default();

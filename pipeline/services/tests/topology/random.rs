@@ -99,7 +99,8 @@ impl Millrace {
 
     /// A random fault, or time that passes.
     fn random_fault(&mut self, random: &mut StdRng) {
-        let processor = &mut self.processors[random.random_range(0..3)];
+        let processors = self.processors.len();
+        let processor = &mut self.processors[random.random_range(0..processors)];
         let worker = random.random_range(0..WORKERS);
         let name = processor.transactional_id(worker);
         let group = name.split('-').next().unwrap();

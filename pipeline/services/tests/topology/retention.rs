@@ -139,7 +139,8 @@ fn changelogs_are_flat_after_compaction_under_a_steady_load() {
             millrace.advance(Duration::from_secs(6 * 3600));
             millrace.run_until_idle();
         }
-        rows.push(topology::ALL.map(|row| kept(&millrace, &format!("{}.state", row.name), "")));
+        let states = topology::ALL.iter().map(|row| format!("{}.state", row.name));
+        rows.push(states.map(|state| kept(&millrace, &state, "")).collect::<Vec<_>>());
     }
     for processor in 0..topology::ALL.len() {
         let [tenth, last] = [rows[10][processor], rows[29][processor]];
