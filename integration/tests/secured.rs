@@ -1,5 +1,5 @@
 //! A cluster with TLS, users and access rules: the whole system works on it, and each program can
-//! do what `redpanda/acls.yaml` allows and nothing else. It needs a stack of its own: `stack run
+//! do what its access rules allow and nothing else. It needs a stack of its own: `stack run
 //! --secured -- cargo test -p integration --test secured -- --ignored --test-threads=1`.
 
 // A module, so that a run of all tests on another stack can skip them by its name.

@@ -84,7 +84,7 @@ pub trait PositionStore: Send + Sync {
 
 /// A read model in a store, with its position beside it.
 pub trait Projection: Send + Sync {
-    /// The projection's name; its group is `projector.<name>`.
+    /// The projection's name; its group is `<service>.projector.<name>`.
     fn name(&self) -> &'static str;
 
     /// The topics that it reads. All have one partition count.

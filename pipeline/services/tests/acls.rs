@@ -1,10 +1,12 @@
-//! Compares `acls.yaml` with what each service needs: the inputs and the changelog of its
+//! Compares the access rules with what each service needs: the inputs and the changelog of its
 //! processor, the topics of its projections, and their groups. It connects to no broker.
 
 use std::collections::BTreeSet;
 
 use engine::Topology;
-use projections::{Projection, Stores, catalog, mongo::Mongo, postgres::Postgres, redis::Redis};
+use projections::{
+    Projection, Stores, catalog, mongo::Mongo, postgres::Postgres, projector, redis::Redis,
+};
 use redpanda::acls::Acls;
 use services::topology;
 
@@ -12,20 +14,15 @@ fn sorted(names: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     names.into_iter().collect()
 }
 
-/// The topics that a service reads, and its groups.
-fn needed(
-    topology: &Topology,
-    projections: &[Box<dyn Projection>],
-) -> (BTreeSet<String>, BTreeSet<String>) {
+/// The topics that a service reads.
+fn needed(topology: &Topology, projections: &[Box<dyn Projection>]) -> BTreeSet<String> {
     let processor = topology.processor();
     let inputs = topology.inputs().into_iter().map(|topic| topic.to_string());
     let projected = projections
         .iter()
         .flat_map(|projection| projection.topics())
         .map(|topic| (*topic).to_owned());
-    let groups = projections.iter().map(|projection| format!("projector.{}", projection.name()));
-    let topics = inputs.chain(projected).chain([format!("{processor}.state")]);
-    (sorted(topics), sorted(groups.chain([processor.to_owned()])))
+    sorted(inputs.chain(projected).chain([format!("{processor}.state")]))
 }
 
 #[tokio::test]
@@ -41,17 +38,21 @@ async fn each_service_may_read_what_it_needs_and_nothing_else() {
         assert_eq!(topology.processor(), row.name);
         let projections: Vec<_> =
             catalog::of(row.name).into_iter().map(|create| create(&stores)).collect();
-        let (mut topics, mut groups) = needed(&topology, &projections);
+        let mut topics = needed(&topology, &projections);
         if row.name == "notification" {
             // The mail worker is not in the catalog: it needs a mail server's URL.
             topics.insert("notification.events".to_owned());
-            groups.insert("projector.mail".to_owned());
         }
         let outcomes = topology.outcomes().to_string();
         assert!(topics.contains(&outcomes), "{} does not project {outcomes}", row.name);
-        let allowed = acls.of(row.name).expect("an entry of acls.yaml");
+        let allowed = acls.of(row.name).expect("a program with rules");
         assert_eq!(sorted(allowed.read.clone()), topics, "read by {}", row.name);
-        assert_eq!(sorted(allowed.groups.clone()), groups, "groups of {}", row.name);
+        // A rule for a group also covers those whose names begin with it and a dot.
+        assert_eq!(allowed.groups, [row.name]);
+        for projection in &projections {
+            let group = projector::group(row.name, projection.name());
+            assert!(group.starts_with(&format!("{}.", row.name)), "{group}");
+        }
         assert_eq!(allowed.transactions, [format!("{}-", row.name)]);
     }
 }

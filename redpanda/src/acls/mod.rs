@@ -1,5 +1,5 @@
-//! The access rules of each program, as `acls.yaml` declares them: read once, checked, and printed
-//! as commands of `rpk`. Nothing here removes a rule.
+//! The access rules of each program, as they follow from the topics and from `acls.yaml`: read once,
+//! checked, and printed as commands of `rpk`. Nothing here removes a rule.
 //!
 //! - [`rule`]: one rule; `create`: creates rules on a broker
 
@@ -64,7 +64,7 @@ const MANAGE: &[Operation] = &[
 ];
 
 impl Acls {
-    /// The rules of `acls.yaml` for the topics of `topics.yaml`.
+    /// The rules that follow from `topics.yaml`, and those of `acls.yaml`.
     ///
     /// # Panics
     /// If `acls.yaml` is wrong. It is part of the program, and a test reads it.
@@ -75,12 +75,12 @@ impl Acls {
         }
     }
 
-    /// Reads a declaration in the form of `acls.yaml`.
+    /// The rules that follow from `topics`, and those of a declaration in the form of `acls.yaml`.
     ///
     /// # Errors
     /// If it can't be parsed, or names a topic that `topics` does not declare.
     pub fn parse(text: &str, topics: &Topics) -> Result<Self, AclsError> {
-        let programs: BTreeMap<String, Access> = serde_yaml_ng::from_str(text)?;
+        let mut programs: BTreeMap<String, Access> = serde_yaml_ng::from_str(text)?;
         for (program, access) in &programs {
             let named = access.read.iter().chain(&access.write).chain(&access.manage);
             if let Some(topic) =
@@ -88,6 +88,12 @@ impl Acls {
             {
                 return Err(AclsError::Topic { program: program.clone(), topic: topic.clone() });
             }
+        }
+        for owner in topics.iter().map(|topic| &topic.owner) {
+            programs.entry(owner.clone()).or_default();
+        }
+        for (program, access) in &mut programs {
+            access.complete(program, topics);
         }
         Ok(Self(programs))
     }
@@ -109,6 +115,22 @@ impl Acls {
 }
 
 impl Access {
+    /// Adds what follows from the topics that the program owns: that it writes them, and, if one is
+    /// a changelog, what a processor needs.
+    fn complete(&mut self, program: &str, topics: &Topics) {
+        let owned = || topics.iter().filter(|topic| topic.owner == program);
+        self.write.extend(owned().map(|topic| topic.name.clone()));
+        if topics.changelog(program).is_none() {
+            return;
+        }
+        self.read.extend(owned().filter(|topic| !topic.is_dead()).map(|topic| topic.name.clone()));
+        let contexts = owned().filter_map(|topic| topic.name.strip_suffix(".events"));
+        let commands = contexts.filter_map(|context| topics.get(&format!("{context}.commands")));
+        self.read.extend(commands.map(|topic| topic.name.clone()));
+        self.groups.push(program.to_owned());
+        self.transactions.push(format!("{program}-"));
+    }
+
     fn rules<'a>(&'a self, program: &'a str) -> impl Iterator<Item = Rule<'a>> {
         let rules =
             move |names: &'a [String], resource, prefixed, operations: &'static [Operation]| {

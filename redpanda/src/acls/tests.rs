@@ -34,10 +34,26 @@ fn only_the_user_service_may_read_topics_with_password_hashes() {
 }
 
 #[test]
+fn processor_may_do_what_follows_from_its_topics() {
+    let acls = Acls::parse("{}", topics::all()).expect("no rules");
+    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+    let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let may = acls.of("notification").expect("a processor");
+    let own = ["commands", "events", "followups", "outcomes", "state"];
+    let read = own.map(|kind| format!("notification.{kind}"));
+    assert_eq!(sorted(&may.read), sorted(&read));
+    assert_eq!(sorted(&may.groups), of(&["notification"]));
+    assert_eq!(sorted(&may.transactions), of(&["notification-"]));
+    let gateway = acls.of("gateway").expect("an owner");
+    assert!(gateway.groups.is_empty() && gateway.transactions.is_empty(), "{gateway:?}");
+}
+
+#[test]
 fn rules_are_printed_as_rpk_commands() {
     let text = "shop: {read: [order.events], groups: [shop], transactions: [shop-], manage: ['*']}";
     let acls = Acls::parse(text, topics::all()).expect("rules");
-    let lines: Vec<_> = acls.rules().iter().map(ToString::to_string).collect();
+    let rules = acls.rules().into_iter().filter(|rule| rule.program == "shop");
+    let lines: Vec<_> = rules.map(|rule| rule.to_string()).collect();
     let command = "rpk security acl create --allow-principal User:shop --operation";
     let manage = "create,alter,describe,describeConfigs,alterConfigs";
     let expected = [

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::{Cause, metrics::Metrics};
 
-/// Joins a group as a member that reads topics.
+/// Joins the group of a projection, which is named first, as a member that reads topics.
 pub type Open = dyn Fn(&str, &[&str]) -> Result<Box<dyn Input>, LogError> + Send + Sync;
 
 /// Requests the schema with an id from the registry. Returns `None` if the registry has none, and
@@ -24,7 +24,7 @@ pub type SchemaById = dyn Fn(u32) -> Result<Option<String>, Cause> + Send + Sync
 /// What all projectors of a process share.
 #[derive(Clone)]
 pub struct Resources {
-    /// Joins a group of the log.
+    /// Joins the group of a projection.
     pub open: Arc<Open>,
     /// Decodes values.
     pub codec: Arc<Codec>,
@@ -46,9 +46,9 @@ impl Resources {
     pub fn in_memory(log: &MemoryLog, metrics: Metrics, runtime: &Handle) -> Self {
         let log = log.clone();
         Self {
-            open: Arc::new(move |group, topics| {
+            open: Arc::new(move |projection, topics| {
                 let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
-                Ok(log.input(group, &topics))
+                Ok(log.input(projection, &topics))
             }),
             codec: Arc::new(Codec::local()),
             schema_by_id: Arc::new(|_| Ok(None)),

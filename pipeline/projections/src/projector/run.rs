@@ -12,9 +12,11 @@ use super::{
 };
 use crate::projection::Projection;
 
-/// Returns the name of the consumer group whose members share the partitions of a projection.
-pub fn group(projection: &dyn Projection) -> String {
-    format!("projector.{}", projection.name())
+/// Returns the name of the consumer group whose members share the partitions of a projection. It
+/// begins with the service that runs the projection, because a service's access rules cover the
+/// groups of such names.
+pub fn group(service: &str, projection: &str) -> String {
+    format!("{service}.projector.{projection}")
 }
 
 /// Runs a projection on this thread until the shutdown. Must not be called on a Tokio worker. Calls
@@ -44,11 +46,11 @@ fn prepare(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn 
 
 /// Joins the group, and joins it again whenever its membership fails for good.
 fn join_until_shutdown(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn Fn()) {
-    let group = group(projection);
     let mut wait = WAIT_MIN;
     while !resources.shutdown.load(Ordering::Relaxed) {
         let joined_at = Instant::now();
-        let ended = (resources.open)(&group, projection.topics()).and_then(|input| {
+        let input = (resources.open)(projection.name(), projection.topics());
+        let ended = input.and_then(|input| {
             let mut projector = Projector::new(input, projection, resources);
             while !resources.shutdown.load(Ordering::Relaxed) {
                 begin_turn();

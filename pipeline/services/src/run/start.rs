@@ -50,11 +50,13 @@ impl Start<'_> {
 
     fn projector_resources(&self) -> Result<projector::Resources, prometheus::Error> {
         let (brokers, schemas) = (self.brokers.clone(), self.schemas());
-        let member = format!("{}-{}", self.topology.processor(), self.config.instance);
+        let service = self.topology.processor().to_owned();
+        let member = format!("{service}-{}", self.config.instance);
         Ok(projector::Resources {
-            open: Arc::new(move |group, topics| {
+            open: Arc::new(move |projection, topics| {
                 let topics: Vec<Topic> = topics.iter().map(|topic| (*topic).into()).collect();
-                Ok(Box::new(Reader::join(&brokers, group, &format!("{group}.{member}"), &topics)?))
+                let group = projector::group(&service, projection);
+                Ok(Box::new(Reader::join(&brokers, &group, &format!("{group}.{member}"), &topics)?))
             }),
             codec: self.codec.clone(),
             schema_by_id: Arc::new(move |id| Ok(schemas.by_id(id)?)),
