@@ -8,7 +8,7 @@ use redpanda::{
     batch::{Batch, wire_bytes},
     log::{Headers, Record, Topic},
     partition_of,
-    topics::record_bytes_max,
+    topics::{is_secret, record_bytes_max},
 };
 
 use uuid::Uuid;
@@ -111,9 +111,7 @@ impl Output {
         let mut headers = record.headers.clone();
         describe(&mut headers);
         let key = record.key.as_deref();
-        // Commands for users hold personal data and password hashes, which must not be copied.
-        let secret = &*record.topic == "user.commands";
-        let value = record.value.as_deref().filter(|_| !secret);
+        let value = record.value.as_deref().filter(|_| !is_secret(&record.topic));
         if let Err(refusal) = check(topic, *bytes_max, key, value, &headers) {
             headers.clear();
             describe(&mut headers);

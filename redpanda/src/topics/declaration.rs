@@ -53,6 +53,8 @@ struct Declared {
     /// In place of those that follow from the folders of the schemas.
     records: Option<Vec<String>>,
     #[serde(default)]
+    secret: bool,
+    #[serde(default)]
     key: String,
     doc: String,
     partitions: Option<i32>,
@@ -174,6 +176,7 @@ impl Topic {
             bytes_max: declared.bytes_max.unwrap_or(defaults.bytes_max),
             owner: declared.owner.clone(),
             records,
+            secret: declared.secret,
             key: declared.key.clone(),
             doc: declared.doc.clone(),
         })

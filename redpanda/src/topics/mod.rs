@@ -32,6 +32,11 @@ pub fn record_bytes_max(topic: &str) -> usize {
     declared.min(RECORD_BYTES_MAX) as usize
 }
 
+/// Whether the values of `topic` must not be copied into dead letters.
+pub fn is_secret(topic: &str) -> bool {
+    all().get(topic).is_some_and(|topic| topic.secret)
+}
+
 /// The declared topics.
 ///
 /// # Panics

@@ -37,6 +37,8 @@ pub struct Topic {
     /// The full names of the records that it may carry; empty on topics of dead letters, which
     /// carry the records of their source.
     pub records: Vec<String>,
+    /// Whether its values must not be copied: its dead letters have none.
+    pub secret: bool,
     /// What its records are keyed by, for people; may be empty.
     pub key: String,
     /// One line for people.
@@ -63,6 +65,11 @@ impl Topics {
     /// The changelog of a processor.
     pub fn changelog(&self, processor: &str) -> Option<&Topic> {
         self.get(&format!("{processor}.state"))
+    }
+
+    /// The topic whose dead letters `dead` carries; `None` if it carries none.
+    pub fn source(&self, dead: &Topic) -> Option<&Topic> {
+        self.get(dead.name.strip_suffix(".dead")?)
     }
 
     /// The topic of dead letters of `source`; `None` for topics that no processor reads.

@@ -3,11 +3,13 @@
 //!
 //! - `sagas`: what registrations and orders promise
 //! - `retention`: finished aggregates are forgotten, and changelogs do not grow
+//! - `dead_letters`: what a dead letter copies
 //! - `random`: random commands under random faults
 //! - `millrace`: the processors, and invariants over their events; `commands`: commands of tests
 #![allow(clippy::unwrap_used)]
 
 mod commands;
+mod dead_letters;
 mod millrace;
 mod random;
 mod retention;

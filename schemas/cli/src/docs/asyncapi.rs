@@ -8,6 +8,7 @@ use redpanda::topics::{Topic, Topics};
 use schemas::avro::Kind;
 use serde_json::{Map, Value, json};
 
+use super::page::dead_letters;
 use crate::catalogue::{Catalogue, Named, Subject, deprecation};
 
 /// Renders the document as YAML.
@@ -17,7 +18,7 @@ pub(super) fn document(catalogue: &Catalogue, topics: &Topics) -> Result<String>
     let mut carried = BTreeSet::new();
     for topic in topics.iter() {
         carried.extend(topic.records.iter().map(String::as_str));
-        channels.insert(topic.name.clone(), channel(topic));
+        channels.insert(topic.name.clone(), channel(topics, topic));
         operations.insert(
             format!("{}.writes", topic.name),
             json!({
@@ -60,7 +61,7 @@ pub(super) fn document(catalogue: &Catalogue, topics: &Topics) -> Result<String>
 }
 
 /// The channel of a topic.
-fn channel(topic: &Topic) -> Value {
+fn channel(topics: &Topics, topic: &Topic) -> Value {
     let messages: Map<_, _> = topic
         .records
         .iter()
@@ -93,7 +94,9 @@ fn channel(topic: &Topic) -> Value {
             "bindingVersion": "0.5.0",
         } },
     });
-    if !topic.key.is_empty() {
+    if let Some(source) = topics.source(topic) {
+        channel["description"] = json!(dead_letters(source));
+    } else if !topic.key.is_empty() {
         channel["description"] = json!(format!("Keyed by {}.", topic.key));
     }
     if !messages.is_empty() {

@@ -26,7 +26,7 @@ pub(crate) fn files(catalogue: &Catalogue, topics: &Topics) -> Result<BTreeMap<S
         ("asyncapi.yaml".to_owned(), format!("# {MADE}\n{asyncapi}")),
     ]);
     for topic in topics.iter() {
-        let page = page::page(catalogue, topic);
+        let page = page::page(catalogue, topics, topic);
         let page = page.with_context(|| format!("the page of {}", topic.name))?;
         files.insert(format!("{}.md", topic.name), format!("{page}\n---\n\n{MADE}\n"));
     }

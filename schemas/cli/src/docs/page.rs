@@ -3,30 +3,28 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use anyhow::{Context as _, Result};
-use redpanda::topics::{Keep, Topic};
+use redpanda::topics::{Keep, Topic, Topics};
 use schemas::avro::{Enum, Kind, Record, Schemas, TypeId};
 
 use crate::catalogue::{Catalogue, Named, deprecation, is_personal};
 
 /// Renders the page.
-pub(super) fn page(catalogue: &Catalogue, topic: &Topic) -> Result<String> {
+pub(super) fn page(catalogue: &Catalogue, topics: &Topics, topic: &Topic) -> Result<String> {
     let mut out = format!("# {}\n\n{}\n\n| | |\n| --- | --- |\n", topic.name, topic.doc);
     writeln!(out, "| written by | {} |", topic.owner)?;
-    if !topic.key.is_empty() {
-        writeln!(out, "| key | {} |", cell(&topic.key))?;
+    let source = topics.source(topic);
+    let key = source.map_or(&topic.key, |source| &source.key);
+    if !key.is_empty() {
+        writeln!(out, "| key | {} |", cell(key))?;
     }
     writeln!(out, "| kept | {} |", kept(topic))?;
     writeln!(out, "| partitions | {}, never another count |", topic.partitions)?;
     writeln!(out, "| largest record | {} bytes |", topic.bytes_max)?;
-    if topic.is_dead() {
-        out.push_str(
-            "| values | as they came; the headers `dead_topic`, `dead_partition`, `dead_offset` and ",
-        );
-        out.push_str("`dead_error` say from where, and why |\n");
-    } else {
-        out.push_str(
+    match source {
+        Some(source) => writeln!(out, "| records | {} |", cell(&dead_letters(source)))?,
+        None => out.push_str(
             "| values | Avro in the Confluent wire format; the subject is the record's full name |\n",
-        );
+        ),
     }
     let mut sections = Sections { catalogue, shown: BTreeSet::new(), used: Vec::new() };
     let mut records = String::new();
@@ -47,6 +45,22 @@ pub(super) fn page(catalogue: &Catalogue, topic: &Topic) -> Result<String> {
     out.push_str(&records);
     out.push_str(&types);
     Ok(out)
+}
+
+/// What the dead letters of a topic are, for people.
+pub(super) fn dead_letters(source: &Topic) -> String {
+    let copy = if source.secret {
+        "The key and the headers are copied. The value is left out, because it may hold a secret."
+    } else {
+        "Key, value and headers are copied unchanged, so a value may be anything, and not only Avro."
+    };
+    format!(
+        "Copies of records of `{}` that could not be processed. {copy} The headers `dead_topic`, \
+         `dead_partition` and `dead_offset` name the record that was copied, and `dead_error` says \
+         why it could not be processed. A copy that would be too large has only the key and these \
+         headers, and a header `dead_omitted`.",
+        source.name
+    )
 }
 
 /// For how long a topic keeps its records, in words.

@@ -47,6 +47,20 @@ fn page_of_each_topic_has_all_of_its_records_and_fields() {
 }
 
 #[test]
+fn page_of_dead_letters_says_what_is_copied_and_which_headers_are_added() {
+    let (_, topics, files) = generated();
+    for topic in topics.iter().filter(|topic| topic.is_dead()) {
+        let page = &files[&format!("{}.md", topic.name)];
+        for header in ["topic", "partition", "offset", "error", "omitted"] {
+            assert!(page.contains(&format!("`dead_{header}`")), "{page}");
+        }
+        let is_secret = topic.name == "user.commands.dead";
+        assert_eq!(page.contains("The value is left out"), is_secret, "{page}");
+    }
+    assert!(files["order.commands.dead.md"].contains("| key | order id |"));
+}
+
+#[test]
 fn every_link_leads_to_a_section_of_its_page() {
     let (_, _, files) = generated();
     for (name, page) in files.iter().filter(|(name, _)| name.ends_with(".md")) {
