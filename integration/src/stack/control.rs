@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::compose::Compose;
+use super::compose::{Compose, Networks};
 use super::status::{ControlError, PartStatus};
 use super::{StackError, Supervisor};
 use crate::chain;
@@ -192,6 +192,39 @@ impl Client {
         }
     }
 
+    /// Whether a process of a part was stopped by a signal.
+    pub async fn halted(&self, name: &str) -> Result<bool, ControlError> {
+        match &self.stack {
+            Stack::Socket(_) => Ok(self.part(name).await?.pid.is_some_and(is_stopped)),
+            Stack::Compose(compose) => compose.halted(name).await,
+        }
+    }
+
+    /// Takes a container off all its networks.
+    pub async fn disconnect(&self, name: &str) -> Result<Networks, ControlError> {
+        self.containers("disconnect")?.disconnect(name).await
+    }
+
+    /// Puts a container back on the networks that it was taken off.
+    pub async fn connect(&self, networks: &Networks) -> Result<(), ControlError> {
+        self.containers("connect")?.connect(networks).await
+    }
+
+    /// The folder of a volume of containers on the machine where their engine runs.
+    pub async fn volume(&self, volume: &str) -> Result<PathBuf, ControlError> {
+        self.containers("volume")?.volume(volume).await
+    }
+
+    fn containers(&self, request: &str) -> Result<&Compose, ControlError> {
+        match &self.stack {
+            Stack::Compose(compose) => Ok(compose),
+            Stack::Socket(_) => Err(ControlError::Refused {
+                request: request.to_owned(),
+                reason: "the parts of this stack are processes, not containers".to_owned(),
+            }),
+        }
+    }
+
     /// Kills a part with SIGKILL; it has ended when this returns.
     pub async fn kill(&self, name: &str) -> Result<(), ControlError> {
         self.signal(name, "KILL").await
@@ -214,6 +247,13 @@ impl Client {
             Stack::Compose(_) => Err(ControlError::NoStack),
         }
     }
+}
+
+/// Whether a signal has stopped the process.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which is in parentheses and may contain anything.
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
 }
 
 async fn raw(path: &Path, request: &str) -> Result<String, ControlError> {

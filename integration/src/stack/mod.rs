@@ -20,7 +20,7 @@ mod secured;
 mod status;
 mod supervisor;
 
-pub use compose::Compose;
+pub use compose::{Compose, Networks};
 pub use control::Client as Control;
 pub use layout::Layout;
 pub use part::{Part, PartKind, Ready, Step};

@@ -10,8 +10,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::PROGRAMS;
 use super::status::{ControlError, PartStatus};
+
+mod names;
+mod network;
+
+use names::{part, service};
+pub use network::Networks;
 
 /// How long one `docker` command may take.
 const COMMAND_MAX: Duration = Duration::from_secs(120);
@@ -88,17 +93,41 @@ impl Compose {
         run("docker", &["compose", "stop", &service(name)], &self.files).await.map(drop)
     }
 
-    /// Sends a signal. STOP and CONT pause and unpause the whole container.
+    /// Sends a signal. STOP pauses the whole container; CONT unpauses it, or reaches the process
+    /// in it if that was stopped.
     pub(super) async fn signal(&self, name: &str, signal: &str) -> Result<(), ControlError> {
         let (service, status) = (service(name), self.status().await?);
         let paused = status.iter().any(|part| part.name == name && part.state == "paused");
         let request = match signal {
             "STOP" => vec!["compose", "pause", &service],
-            "CONT" if !paused => return Ok(()),
-            "CONT" => vec!["compose", "unpause", &service],
+            "CONT" if paused => vec!["compose", "unpause", &service],
             _ => vec!["compose", "kill", "-s", signal, &service],
         };
         run("docker", &request, &self.files).await.map(drop)
+    }
+
+    /// Whether a process of the part was stopped by a signal.
+    pub(super) async fn halted(&self, name: &str) -> Result<bool, ControlError> {
+        let id = self.container(name).await?;
+        let listed = run("docker", &["top", &id, "-o", "pid,stat"], &self.files).await?;
+        Ok(listed.lines().skip(1).any(|line| line.trim_start().contains(" T")))
+    }
+
+    /// The folder of a volume on the machine where the engine runs.
+    pub(super) async fn volume(&self, volume: &str) -> Result<PathBuf, ControlError> {
+        let name = format!("{}_{volume}", self.project);
+        let request = ["volume", "inspect", "-f", "{{.Mountpoint}}", &name];
+        run("docker", &request, &self.files).await.map(|folder| folder.trim().into())
+    }
+
+    /// The id of a part's container.
+    async fn container(&self, name: &str) -> Result<String, ControlError> {
+        let project = format!("label=com.docker.compose.project={}", self.project);
+        let service = format!("label=com.docker.compose.service={}", service(name));
+        let request = ["ps", "-aq", "--filter", &project, "--filter", &service];
+        let listed = run("docker", &request, &self.files).await?;
+        let id = listed.lines().next().map(str::to_owned);
+        id.ok_or_else(|| refused(name, "it has no container".to_owned()))
     }
 
     /// Waits until a part is healthy or, without a health check, until it runs.
@@ -121,22 +150,6 @@ impl Compose {
             }
         }
     }
-}
-
-/// The parts of the native stack that have another name in `compose.yaml`, with that name.
-fn renamed() -> impl Iterator<Item = (String, String)> {
-    let programs = PROGRAMS.iter().map(|program| (program.instance(0), program.compose_service(0)));
-    std::iter::once(("broker".to_owned(), "redpanda".to_owned())).chain(programs)
-}
-
-/// The Compose service of a part of the native stack.
-fn service(part: &str) -> String {
-    renamed().find(|(name, _)| name == part).map_or_else(|| part.to_owned(), |(_, service)| service)
-}
-
-/// The part of the native stack that a Compose service stands for.
-fn part(service: &str) -> String {
-    renamed().find(|(_, name)| name == service).map_or_else(|| service.to_owned(), |(part, _)| part)
 }
 
 fn status(container: &Value) -> PartStatus {
@@ -215,14 +228,5 @@ mod tests {
         let seen = status(&container);
         assert_eq!((seen.name.as_str(), seen.state.as_str(), seen.pid), ("order-0", "dead", None));
         assert_eq!(seen.ended.as_deref(), Some("ended with code 134"));
-    }
-
-    #[test]
-    fn every_part_and_its_service_name_each_other() {
-        for name in
-            ["broker", "user-0", "order-0", "order-1", "notification-0", "gateway-0", "postgres"]
-        {
-            assert_eq!(part(&service(name)), name);
-        }
     }
 }
