@@ -5,12 +5,14 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::Parser;
 
 use proof::{
-    faults::{ALL, Fault},
+    faults::{ALL, Fault, Stack},
     load,
     suite::{Options, Suite},
+    system::System,
 };
 
 /// The mutants, each with the fault that must reveal it.
@@ -42,6 +44,13 @@ struct Arguments {
     /// Print the faults and the mutants, and exit
     #[arg(long)]
     list: bool,
+    /// Print the names of the chosen faults that this system can have, and exit; say of the others
+    /// why not
+    #[arg(long, conflicts_with = "list")]
+    plan: bool,
+    /// Of the chosen faults, run only this one
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
     /// The number of runs of each fault
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
@@ -73,8 +82,13 @@ async fn main() -> ExitCode {
         for fault in ALL {
             let short = if fault.short { ", short" } else { "" };
             let brokers = if fault.brokers > 1 { ", needs three brokers" } else { "" };
+            let stack = match fault.stack {
+                Stack::Any => "",
+                Stack::Native(_) => ", not on containers",
+                Stack::Containers => ", needs containers",
+            };
             integration::say!(
-                "{:<22} {} ({} runs{short}{brokers})",
+                "{:<22} {} ({} runs{short}{brokers}{stack})",
                 fault.name,
                 fault.what,
                 fault.runs
@@ -92,11 +106,6 @@ async fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// The number of brokers of the stack.
-fn brokers() -> usize {
-    std::env::var("MILLRACE_BROKERS_INTERNAL").map_or(1, |brokers| brokers.split(',').count())
 }
 
 /// Chooses the faults that the arguments ask for, on a stack with this number of brokers.
@@ -127,7 +136,13 @@ fn choose(
     if let Some(fault) = chosen.iter().find(|fault| !fits(fault)) {
         anyhow::bail!("{} needs three brokers: run integration/faults --brokers 3", fault.name);
     }
-    Ok(chosen)
+    match &arguments.only {
+        None => Ok(chosen),
+        Some(only) => {
+            let found = chosen.into_iter().find(|fault| fault.name == only);
+            Ok(vec![found.with_context(|| format!("{only} is not one of the chosen faults"))?])
+        }
+    }
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -142,7 +157,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             None => None,
         };
-    let chosen = choose(&arguments, control, brokers())?;
+    let system = System::from_env();
+    let chosen = choose(&arguments, control, system.brokers)?;
+    if arguments.plan {
+        for fault in chosen {
+            match fault.why_not(&system) {
+                None => integration::say!("{}", fault.name),
+                Some(why) => integration::tell!("| {} | not run: {why} | | | | | | |", fault.name),
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let runs = match (arguments.runs, arguments.short || control.is_some()) {
         (Some(runs), _) => Some(runs),
         (None, true) => Some(1),
@@ -192,6 +217,30 @@ mod tests {
         assert_eq!(needs_three(chosen(&["--all"], 1).expect("faults")), 0);
         assert!(needs_three(chosen(&["--all"], 3).expect("faults")) > 0);
         assert!(chosen(&["--short"], 3).expect("faults").iter().all(|fault| fault.brokers == 3));
+    }
+
+    #[test]
+    fn only_one_of_the_chosen_faults_runs_if_it_is_named() {
+        let names = |words: &[&str]| -> Vec<_> {
+            chosen(words, 1).expect("faults").iter().map(|fault| fault.name).collect()
+        };
+        assert_eq!(names(&["--all", "--only", "abort"]), ["abort"]);
+        assert!(chosen(&["twins", "--only", "abort"], 1).is_err(), "it was not chosen");
+    }
+
+    #[test]
+    fn containers_have_other_faults_than_the_native_stack() {
+        let system = System { containers: true, redpanda: false, brokers: 1, broker_proxy: true };
+        let (native, redpanda) =
+            (System { containers: false, ..system }, System { redpanda: true, ..system });
+        let runs = |name: &str, system: &System| {
+            let fault = ALL.iter().find(|fault| fault.name == name).expect("it is listed");
+            fault.why_not(system).is_none()
+        };
+        assert!(runs("clock-off", &native) && !runs("clock-off", &system));
+        assert!(runs("broker-off-network", &system) && !runs("broker-off-network", &native));
+        assert!(runs("leader-moved", &system) && !runs("leader-moved", &redpanda));
+        assert!(!runs("end-late", &System { broker_proxy: false, ..system }));
     }
 
     #[test]

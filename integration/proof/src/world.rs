@@ -21,19 +21,29 @@ use crate::{
     proxied::Proxied,
     proxy::{Protocol, Proxy},
     stores::Stores,
+    system::System,
     threads::Threads,
 };
 
 /// How long a part may take to become ready, or to die at a fault point.
 const PART_MAX: Duration = Duration::from_secs(60);
 
+/// The pause between two looks at a part.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The same for containers, because each look runs a program.
+const LOOK_AT_CONTAINER_EVERY: Duration = Duration::from_millis(300);
+
 /// Everything that a fault needs.
 pub struct World {
+    /// The kind of system.
+    pub system: System,
     /// Starts, stops and signals parts.
     pub control: Control,
     /// The brokers, without a proxy in between.
     pub brokers: String,
-    /// The brokers, without a gate in between; `None` if they are containers.
+    /// The brokers as services reach them.
+    pub service_brokers: String,
+    /// The brokers, without a gate in between unless they are Redpanda.
     pub cluster: Option<Cluster>,
     /// The threads of the services.
     pub threads: Threads,
@@ -88,17 +98,21 @@ impl World {
             Proxied::store("redis", "MILLRACE_REDIS_URL", &redis, Protocol::Redis, &host).await?,
         ];
         // Each broker advertises one of these addresses on its second listener, so the proxy has to
-        // listen there. Several brokers in containers have no such listener.
+        // listen there.
         if let Ok(at) = variable("MILLRACE_PROXY") {
             let brokers = variable("MILLRACE_PROXIED_BROKER")?;
             let pairs: Vec<_> = at.split(',').zip(brokers.split(',')).collect();
             let proxy = Proxy::start(&pairs, Protocol::Kafka).await?;
             proxies.push(Proxied { server: "broker", proxy, through: ("MILLRACE_BROKERS", at) });
         }
-        let cluster = std::env::var("MILLRACE_BROKERS_INTERNAL").ok().map(|at| Cluster::at(&at));
+        let cluster = match std::env::var("MILLRACE_BROKERS_INTERNAL") {
+            Ok(at) => Some(Cluster::at(&at).numbered_by(&brokers).await?),
+            Err(_) => None,
+        };
         if let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.brokers() > 1) {
+            // Redpanda has no such setting: what it acknowledges, a majority has.
             let in_sync_min = cluster.setting("order.events", "min.insync.replicas").await?;
-            if in_sync_min != "2" {
+            if let Some(in_sync_min) = in_sync_min.filter(|min| min != "2") {
                 bail!(
                     "of three replicas {in_sync_min} and not 2 have what is acknowledged (min.insync.replicas)"
                 );
@@ -110,7 +124,10 @@ impl World {
             Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         Ok(Self {
+            system: System::from_env(),
             control: Control::from_env()?,
+            service_brokers: variable("MILLRACE_SERVICE_BROKERS")
+                .unwrap_or_else(|_| brokers.clone()),
             cluster,
             threads: Threads::from_env(),
             registry,
@@ -206,22 +223,18 @@ impl World {
     /// Waits until a part has stopped itself, as by SIGSTOP.
     pub async fn wait_for_stop(&self, name: &str) -> anyhow::Result<()> {
         let begun = Instant::now();
-        loop {
-            let Some(pid) = self.control.part(name).await?.pid else {
+        while !self.control.halted(name).await? {
+            if self.control.part(name).await?.pid.is_none() {
                 bail!("{name} was to stop and has ended: the fault did not happen");
-            };
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // The state follows the name, which is in parentheses and may contain anything.
-            if stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T')) {
-                return Ok(());
             }
             if begun.elapsed() > PART_MAX {
                 bail!(
                     "{name} was to stop and did not within {PART_MAX:?}: the fault did not happen"
                 );
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(self.look_every()).await;
         }
+        Ok(())
     }
 
     /// Waits until a part has died by itself, for at most a minute.
@@ -236,9 +249,13 @@ impl World {
             if begun.elapsed() > at_most {
                 bail!("{name} was to die and did not within {at_most:?}: the fault did not happen");
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(self.look_every()).await;
         }
         Ok(())
+    }
+
+    fn look_every(&self) -> Duration {
+        if self.system.containers { LOOK_AT_CONTAINER_EVERY } else { LOOK_EVERY }
     }
 
     /// Starts dead parts, stops second instances, and continues parts that are stopped by a signal.
@@ -246,7 +263,7 @@ impl World {
         for part in self.control.status().await? {
             if part.name.ends_with("-1") && !part.name.starts_with("gateway") {
                 self.control.stop(&part.name).await?;
-            } else if part.pid.is_some() {
+            } else if part.pid.is_some() && (!self.system.containers || part.state == "paused") {
                 self.control.signal(&part.name, "CONT").await?;
             } else if ["dead", "stopped"].contains(&part.state.as_str()) {
                 self.spawn(&part.name, &[]).await?;

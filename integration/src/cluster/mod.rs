@@ -51,7 +51,7 @@ pub struct Partition {
 /// The brokers of one cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Each broker's number, from 1 on, and its address.
+    /// Each broker's number, from 1 on unless it is known to differ, and its address.
     brokers: Vec<(i32, String)>,
 }
 
@@ -60,6 +60,34 @@ impl Cluster {
     /// a gate.
     pub fn at(addresses: &str) -> Self {
         Self { brokers: (1..).zip(addresses.split(',').map(str::to_owned)).collect() }
+    }
+
+    /// The same cluster, with the numbers that its brokers have for themselves. `clients` are the
+    /// addresses at which the same brokers, in the same order, listen for clients.
+    ///
+    /// # Errors
+    /// When no broker answers, or one of the addresses is advertised by none.
+    pub async fn numbered_by(self, clients: &str) -> anyhow::Result<Self> {
+        let request = MetadataRequest::default().with_topics(Some(Vec::new()));
+        let answer = Self::at(clients).ask(9, &request).await?;
+        let number = |address: &str| {
+            // Host names may differ: brokers can advertise a name for this machine.
+            let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+            let found = answer.brokers.iter().find(|broker| Some(broker.port) == port);
+            found.map(|broker| broker.node_id.0).with_context(|| format!("no broker is {address}"))
+        };
+        let numbers = clients.split(',').map(number).collect::<anyhow::Result<Vec<_>>>()?;
+        let addresses = self.brokers.into_iter().map(|(_, address)| address);
+        Ok(Self { brokers: numbers.into_iter().zip(addresses).collect() })
+    }
+
+    /// The position of broker `id` among the addresses, from 1 on.
+    ///
+    /// # Errors
+    /// When it is no broker of this cluster.
+    pub fn position(&self, id: i32) -> anyhow::Result<usize> {
+        let found = self.brokers.iter().position(|(other, _)| *other == id);
+        found.map(|index| index + 1).with_context(|| format!("no broker has the number {id}"))
     }
 
     /// The number of its brokers.

@@ -19,10 +19,12 @@ const SET: i8 = 0;
 const DELETE: i8 = 1;
 
 impl Cluster {
-    /// The value of a topic's setting, set for the topic or inherited from the brokers.
+    /// The value of a topic's setting, set for the topic or inherited from the brokers; `None` if
+    /// the brokers have no such setting.
     ///
-    /// # Errors When the cluster refuses to say.
-    pub async fn setting(&self, topic: &str, setting: &str) -> anyhow::Result<String> {
+    /// # Errors
+    /// When the cluster refuses to say.
+    pub async fn setting(&self, topic: &str, setting: &str) -> anyhow::Result<Option<String>> {
         let resource = DescribeConfigsResource::default()
             .with_resource_type(TOPIC)
             .with_resource_name(text(topic))
@@ -32,7 +34,7 @@ impl Cluster {
         let result = answer.results.first().context("the answer names no topic")?;
         check(result.error_code).with_context(|| format!("asking for {setting} of {topic}"))?;
         let value = result.configs.first().and_then(|config| config.value.as_ref());
-        value.map(|value| value.to_string()).with_context(|| format!("{topic} has no {setting}"))
+        Ok(value.map(|value| value.to_string()))
     }
 
     /// Sets settings of a topic; a setting without a value is removed.

@@ -4,7 +4,7 @@ use super::ask::{name, text};
 use super::write::encode;
 use crate::gate::wire;
 use kafka_protocol::messages::metadata_response::{
-    MetadataResponsePartition, MetadataResponseTopic,
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{ApiKey, MetadataResponse};
 use kafka_protocol::records::RecordBatchDecoder;
@@ -17,7 +17,8 @@ use crate::gate::Request as Asked;
 /// Answers one question about metadata with one partition.
 async fn broker(leader: i32) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("its number").to_string();
+    let address = listener.local_addr().expect("its number");
+    let port = address.port();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a client");
         let frame = wire::read(&mut stream).await.expect("a request").expect("a frame");
@@ -31,10 +32,15 @@ async fn broker(leader: i32) -> String {
         let topic = MetadataResponseTopic::default()
             .with_name(Some(name("order.events")))
             .with_partitions(vec![partition]);
-        let answer = asked.response(&MetadataResponse::default().with_topics(vec![topic]));
+        // This broker is number 7. The other one, at another port, is number 0.
+        let brokers = [(7, i32::from(port)), (0, 9093)].map(|(id, port)| {
+            MetadataResponseBroker::default().with_node_id(BrokerId(id)).with_port(port)
+        });
+        let answer = MetadataResponse::default().with_topics(vec![topic]);
+        let answer = asked.response(&answer.with_brokers(brokers.to_vec()));
         stream.write_all(&answer.expect("an answer")).await.expect("the client reads");
     });
-    address
+    address.to_string()
 }
 
 #[tokio::test]
@@ -55,6 +61,16 @@ async fn replica_that_is_not_in_sync_in_time_is_named() {
     let cluster = Cluster::at(&broker(1).await);
     let error = cluster.in_sync(Duration::ZERO).await.expect_err("one is missing").to_string();
     assert!(error.contains("in_sync: [1, 3]"), "{error}");
+}
+
+#[tokio::test]
+async fn brokers_are_numbered_as_they_advertise_themselves() {
+    let clients = format!("{},127.0.0.1:9093", broker(1).await);
+    let internal = Cluster::at("a:1,b:1").numbered_by(&clients).await.expect("all are known");
+    assert_eq!(internal.position(7).expect("the first"), 1);
+    assert_eq!(internal.position(0).expect("the second"), 2);
+    let error = internal.position(1).expect_err("no broker has it").to_string();
+    assert!(error.contains("number 1"), "{error}");
 }
 
 #[test]

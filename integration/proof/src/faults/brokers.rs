@@ -74,7 +74,7 @@ async fn coordinators(world: &World) -> anyhow::Result<(i32, i32)> {
 /// The broker accepts everything and answers nothing, for longer than its session and until
 /// services decide without it.
 pub(super) async fn one_paused(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    let name = broker(some_leader(world, rng).await?);
+    let name = broker(world, some_leader(world, rng).await?)?;
     world.control.signal(&name, "STOP").await?;
     sleep(PAST_TIMEOUTS).await;
     let decided = commits_again(world, &format!("{name} is paused")).await;
@@ -90,12 +90,12 @@ pub(super) async fn one_cut_off(world: &World, rng: &mut StdRng, _: &str) -> any
         true => coordinators(world).await?.0,
         false => some_leader(world, rng).await?,
     };
-    let link = numbered("link", leader);
+    let link = numbered("link", cluster(world)?.position(leader)?);
     world.control.signal(&link, "STOP").await?;
     let lost = fenced(world, leader).await;
     sleep(PAST_TIMEOUTS).await;
-    let decided =
-        commits_again(world, &format!("{} is cut off from the others", broker(leader))).await;
+    let name = broker(world, leader)?;
+    let decided = commits_again(world, &format!("{name} is cut off from the others")).await;
     world.control.signal(&link, "CONT").await?;
     lost?;
     decided?;
@@ -107,8 +107,8 @@ pub(super) async fn restarted_in_turn(
     _: &mut StdRng,
     _: &str,
 ) -> anyhow::Result<()> {
-    for id in 1..=3 {
-        let name = broker(id);
+    for position in 1..=cluster(world)?.brokers() {
+        let name = numbered("broker", position);
         world.control.stop(&name).await?;
         world.wait_for_commands(50).await?;
         world.start(&name, &[]).await?;
@@ -121,7 +121,7 @@ pub(super) async fn restarted_in_turn(
 
 /// Kills a broker, waits until services decide without it, and starts it again.
 async fn lose(world: &World, id: i32) -> anyhow::Result<()> {
-    let name = broker(id);
+    let name = broker(world, id)?;
     world.kill(&name).await?;
     let decided = commits_again(world, &format!("{name} is dead")).await;
     world.start(&name, &[]).await?;
@@ -130,7 +130,7 @@ async fn lose(world: &World, id: i32) -> anyhow::Result<()> {
 }
 
 /// Waits until the order service commits transactions again.
-async fn commits_again(world: &World, while_what: &str) -> anyhow::Result<()> {
+pub(super) async fn commits_again(world: &World, while_what: &str) -> anyhow::Result<()> {
     let committed = || async {
         let name = "millrace_engine_transactions_committed_total";
         world.metric("order-0", name, &[]).await
@@ -167,14 +167,15 @@ async fn fenced(world: &World, id: i32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until every replica is in sync, and makes the preferred replicas leaders again.
-async fn restore_leaders(world: &World) -> anyhow::Result<()> {
+/// Waits until every replica is in sync, and makes the preferred replicas leaders again, which
+/// Redpanda does by itself.
+pub(super) async fn restore_leaders(world: &World) -> anyhow::Result<()> {
     let cluster = cluster(world)?;
     cluster.in_sync(IN_SYNC_MAX).await?;
-    cluster.lead_as_preferred().await
+    if world.system.redpanda { Ok(()) } else { cluster.lead_as_preferred().await }
 }
 
-async fn some_leader(world: &World, rng: &mut StdRng) -> anyhow::Result<i32> {
+pub(super) async fn some_leader(world: &World, rng: &mut StdRng) -> anyhow::Result<i32> {
     let topic = TOPICS[rng.random_range(0..TOPICS.len())];
     cluster(world)?.leader(topic, rng.random_range(0..4)).await
 }
@@ -183,11 +184,12 @@ fn cluster(world: &World) -> anyhow::Result<&Cluster> {
     world.cluster.as_ref().context("the addresses of the brokers behind the gate are unknown")
 }
 
-fn broker(id: i32) -> String {
-    numbered("broker", id)
+/// The name of the part that is broker `id`.
+pub(super) fn broker(world: &World, id: i32) -> anyhow::Result<String> {
+    Ok(numbered("broker", cluster(world)?.position(id)?))
 }
 
 /// The name of a part of a broker; that of the first has no number.
-fn numbered(name: &str, id: i32) -> String {
-    if id == 1 { name.to_owned() } else { format!("{name}-{id}") }
+fn numbered(name: &str, position: usize) -> String {
+    if position == 1 { name.to_owned() } else { format!("{name}-{position}") }
 }

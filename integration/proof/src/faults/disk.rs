@@ -30,9 +30,13 @@ pub(super) fn cannot() -> Option<&'static str> {
 
 /// The broker dies, or acknowledges nothing any more.
 pub(super) async fn broker_full(world: &World) -> anyhow::Result<()> {
-    let folder =
-        PathBuf::from(std::env::var_os("MILLRACE_DATA").context("MILLRACE_DATA is not set")?)
-            .join("kafka");
+    let folder = match world.system.containers {
+        true => world.control.volume("redpanda").await?,
+        false => {
+            let data = std::env::var_os("MILLRACE_DATA").context("MILLRACE_DATA is not set")?;
+            PathBuf::from(data).join("kafka")
+        }
+    };
     on_small_disk(world, "broker", &folder, async |disk| {
         disk.fill()?;
         let full = Instant::now();
@@ -58,12 +62,15 @@ pub(super) async fn broker_full(world: &World) -> anyhow::Result<()> {
 
 /// PostgreSQL refuses to write, or dies; commands are decided without it.
 pub(super) async fn postgres_full(world: &World) -> anyhow::Result<()> {
-    let owner = world.stores.postgres.replacen("millrace@", "postgres@", 1);
-    let (client, connection) = tokio_postgres::connect(&owner, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    let folder: String = client.query_one("SHOW data_directory", &[]).await?.get(0);
-    drop(client);
-    on_small_disk(world, "postgres", Path::new(&folder), async |disk| {
+    let (owner, folder) = match world.system.containers {
+        true => (world.stores.postgres.clone(), world.control.volume("postgres").await?),
+        false => {
+            let owner = world.stores.postgres.replacen("millrace@", "postgres@", 1);
+            let folder = data_directory(&owner).await?;
+            (owner, folder)
+        }
+    };
+    on_small_disk(world, "postgres", &folder, async |disk| {
         disk.fill()?;
         let full = Instant::now();
         while !refuses(&owner).await {
@@ -76,6 +83,13 @@ pub(super) async fn postgres_full(world: &World) -> anyhow::Result<()> {
         disk.empty()
     })
     .await
+}
+
+async fn data_directory(url: &str) -> anyhow::Result<PathBuf> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    let folder: String = client.query_one("SHOW data_directory", &[]).await?.get(0);
+    Ok(folder.into())
 }
 
 /// Whether PostgreSQL refuses a write.

@@ -9,46 +9,15 @@ use super::network::{
 };
 use super::processes::{
     abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at,
-    paused, takeover, thread_dies, twins, zombie, zombie_in_transaction,
+    paused, servers_restarted, service_paused, takeover, thread_dies, twins, zombie,
+    zombie_in_transaction,
 };
 use super::records::{
     a_hundred_times, aborted_input, clock_ahead, idle_retention, oversize, poison, poison_headers,
     registry_killed, rolling_restart,
 };
 use super::stores::{all_away, black_hole, killed, killed_unanswered, redis_emptied, slow};
-use super::{Fault, brokers, disk};
-
-macro_rules! fault {
-    ($name:literal, $what:literal, $runs:literal, $short:literal, $happen:expr) => {
-        Fault {
-            name: $name,
-            what: $what,
-            runs: $runs,
-            short: $short,
-            brokers: 1,
-            cannot: || None,
-            happen: |world, rng, sku| Box::pin($happen(world, rng, sku)),
-        }
-    };
-}
-
-macro_rules! kill_at {
-    ($point:literal, $among:literal, $what:literal, $short:literal) => {
-        fault!($point, $what, 5, $short, |world, rng, _| kill_at(world, rng, $point, $among))
-    };
-}
-
-macro_rules! store {
-    ($name:literal, $what:literal, $runs:literal, $happen:expr, $server:literal) => {
-        fault!($name, $what, $runs, false, |world, rng, _| $happen(world, rng, $server))
-    };
-}
-
-macro_rules! of_three {
-    ($name:literal, $what:literal, $runs:literal, $short:literal, $happen:expr) => {
-        Fault { brokers: 3, ..fault!($name, $what, $runs, $short, $happen) }
-    };
-}
+use super::{Fault, Stack, brokers, cut_off, disk};
 
 /// All faults.
 pub const ALL: &[Fault] = &[
@@ -151,12 +120,15 @@ pub const ALL: &[Fault] = &[
         true,
         thread_dies
     ),
-    fault!(
-        "registry-killed",
-        "the registry killed, and a service started meanwhile",
-        1,
-        false,
-        registry_killed
+    native!(
+        "the registry is part of the broker's container",
+        fault!(
+            "registry-killed",
+            "the registry killed, and a service started meanwhile",
+            1,
+            false,
+            registry_killed
+        )
     ),
     store!("postgres-killed", "PostgreSQL killed", 2, killed, "postgres"),
     store!(
@@ -210,32 +182,17 @@ pub const ALL: &[Fault] = &[
         mail_slow
     ),
     fault!("redis-emptied", "Redis emptied", 2, false, redis_emptied),
-    Fault {
-        cannot: disk::cannot,
-        ..fault!(
-            "broker-disk-full",
-            "the disk of the broker full, then not",
+    disk_full!("broker-disk-full", "the disk of the broker full, then not", disk::broker_full),
+    disk_full!("postgres-disk-full", "the disk of PostgreSQL full, then not", disk::postgres_full),
+    native!(
+        "it loads a library into a service of the native stack",
+        fault!(
+            "clock-off",
+            "a service's clock an hour ahead, then an hour behind",
             1,
             false,
-            |world, _, _| { disk::broker_full(world) }
+            clock_off
         )
-    },
-    Fault {
-        cannot: disk::cannot,
-        ..fault!(
-            "postgres-disk-full",
-            "the disk of PostgreSQL full, then not",
-            1,
-            false,
-            |world, _, _| { disk::postgres_full(world) }
-        )
-    },
-    fault!(
-        "clock-off",
-        "a service's clock an hour ahead, then an hour behind",
-        1,
-        false,
-        clock_off
     ),
     fault!(
         "rolling-restart",
@@ -279,13 +236,24 @@ pub const ALL: &[Fault] = &[
         false,
         brokers::one_paused
     ),
-    of_three!(
-        "one-broker-cut-off",
-        "a leader cut off from its peers",
-        2,
-        false,
-        brokers::one_cut_off
+    native!(
+        "only the native stack has relays between brokers",
+        of_three!(
+            "one-broker-cut-off",
+            "a leader cut off from its peers",
+            2,
+            false,
+            brokers::one_cut_off
+        )
     ),
+    Fault {
+        brokers: 3,
+        ..cut_off!(
+            "one-broker-off-network",
+            "a leader cut off from its peers and from all clients",
+            cut_off::one_broker
+        )
+    },
     of_three!(
         "brokers-restarted",
         "all brokers restarted in turn",
@@ -293,4 +261,32 @@ pub const ALL: &[Fault] = &[
         false,
         brokers::restarted_in_turn
     ),
+    fault!(
+        "service-paused",
+        "a service paused past its session, with no other instance",
+        2,
+        false,
+        service_paused
+    ),
+    fault!(
+        "servers-restarted",
+        "the stores and the broker stopped in order and started, one after the other",
+        1,
+        false,
+        servers_restarted
+    ),
+    cut_off!("service-off-network", "a service cut off from everything", cut_off::service),
+    cut_off!("gateway-off-network", "a gateway cut off from everything", cut_off::gateway),
+    cut_off!("broker-off-network", "the first broker cut off from everything", |world, _, _| {
+        cut_off::part(world, "broker")
+    }),
+    cut_off!("postgres-off-network", "PostgreSQL cut off from everything", |world, _, _| {
+        cut_off::part(world, "postgres")
+    }),
+    cut_off!("mongo-off-network", "the Mongo server cut off from everything", |world, _, _| {
+        cut_off::part(world, "mongo")
+    }),
+    cut_off!("redis-off-network", "Redis cut off from everything", |world, _, _| {
+        cut_off::part(world, "redis")
+    }),
 ];

@@ -3,7 +3,10 @@
 
 mod brokers;
 mod clock;
+mod cut_off;
 mod disk;
+#[macro_use]
+mod macros;
 mod list;
 mod mails;
 mod network;
@@ -21,6 +24,7 @@ use rand::rngs::StdRng;
 
 use crate::ledger::Damage;
 use crate::proxy::Mode;
+use crate::system::System;
 use crate::world::World;
 
 pub use list::ALL;
@@ -29,6 +33,17 @@ pub use list::ALL;
 const PAST_TIMEOUTS: Duration = Duration::from_secs(13);
 
 type FaultFuture<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
+/// The kind of stack that a fault needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stack {
+    /// Any.
+    Any,
+    /// The native stack; why containers will not do.
+    Native(&'static str),
+    /// Containers, which an engine can take off their network.
+    Containers,
+}
 
 /// One fault.
 pub struct Fault {
@@ -42,20 +57,12 @@ pub struct Fault {
     pub short: bool,
     /// The number of brokers that it needs.
     pub brokers: usize,
+    /// The kind of stack that it needs.
+    pub stack: Stack,
     /// Returns why it can't run on this machine, or `None`.
     pub cannot: fn() -> Option<&'static str>,
     happen: for<'a> fn(&'a World, &'a mut StdRng, &'a str) -> FaultFuture<'a>,
 }
-
-/// Faults that need access to the processes of the native stack: to their files, clock or state.
-const NATIVE_ONLY: [&str; 6] = [
-    "zombie",
-    "zombie-in-transaction",
-    "broker-disk-full",
-    "postgres-disk-full",
-    "clock-off",
-    "clock-ahead",
-];
 
 /// Faults of connections to the broker, by the proxy in front of it.
 const BEHIND_BROKER_PROXY: [&str; 6] = [
@@ -67,21 +74,22 @@ const BEHIND_BROKER_PROXY: [&str; 6] = [
     "produce-late",
 ];
 
+/// Faults that send the brokers requests which Redpanda does not have.
+const BY_KAFKA_REQUESTS: [&str; 3] = ["leader-moved", "coordinator-moved", "clock-ahead"];
+
 impl Fault {
     /// Returns why it can't happen on this system, or `None` if it can.
-    pub fn why_not(&self, world: &World) -> Option<&'static str> {
-        match world.control.is_compose() {
-            true if NATIVE_ONLY.contains(&self.name) => {
-                Some("it needs the processes or files of the native stack, not containers")
+    pub fn why_not(&self, system: &System) -> Option<&'static str> {
+        match self.stack {
+            Stack::Native(why) if system.containers => Some(why),
+            Stack::Containers if !system.containers => {
+                Some("only a container can be taken off its network")
             }
-            true if self.brokers > 1 => Some(
-                "it sends requests to three brokers without the gate, which containers do not allow",
-            ),
-            true if self.name == "registry-killed" => {
-                Some("the registry is part of the broker's container")
+            _ if BY_KAFKA_REQUESTS.contains(&self.name) && system.redpanda => {
+                Some("it needs requests that Redpanda does not have")
             }
-            _ if BEHIND_BROKER_PROXY.contains(&self.name) && world.proxied("broker").is_err() => {
-                Some("several brokers in containers have no proxy")
+            _ if BEHIND_BROKER_PROXY.contains(&self.name) && !system.broker_proxy => {
+                Some("the brokers have no proxy")
             }
             _ => (self.cannot)(),
         }

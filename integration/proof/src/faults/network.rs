@@ -90,7 +90,7 @@ async fn harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
 pub(super) async fn dead_bootstrap(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let services = first_services();
     let dead = [free_port()?, free_port()?].map(|port| format!("127.0.0.1:{port}")).join(",");
-    let brokers = format!("{dead},{}", world.brokers);
+    let brokers = format!("{dead},{}", world.service_brokers);
     let several = world.cluster.as_ref().filter(|cluster| cluster.brokers() > 1);
     let killed = several.map(|_| ["broker", "broker-2", "broker-3"][rng.random_range(0..3)]);
     if let Some(name) = killed {

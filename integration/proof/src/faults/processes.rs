@@ -69,6 +69,28 @@ pub(super) async fn paused(world: &World, rng: &mut StdRng, name: &str) -> anyho
     Ok(world.control.signal(name, "CONT").await?)
 }
 
+/// The only instance stops for longer than its session, and has to join its group again.
+pub(super) async fn service_paused(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    let name = &service(rng);
+    world.control.signal(name, "STOP").await?;
+    sleep(PAST_TIMEOUTS).await;
+    world.control.signal(name, "CONT").await?;
+    Ok(world.control.wait(name, secs(60)).await?)
+}
+
+pub(super) async fn servers_restarted(
+    world: &World,
+    _: &mut StdRng,
+    _: &str,
+) -> anyhow::Result<()> {
+    for name in ["postgres", "mongo", "redis", "broker"] {
+        world.control.stop(name).await?;
+        world.start(name, &[]).await?;
+        world.wait_for_commands(50).await?;
+    }
+    Ok(())
+}
+
 /// The zombie's engine commits nothing, because its transaction is fenced. Its late write to
 /// PostgreSQL is refused, because the partition has another owner by then, which has moved the
 /// position.

@@ -67,8 +67,11 @@ impl Suite {
         }
         let (begun, mut rows) = (Instant::now(), Vec::new());
         for fault in faults {
-            let mut row =
-                Row { fault: fault.name, not_run: fault.why_not(&self.world), ..Row::default() };
+            let mut row = Row {
+                fault: fault.name,
+                not_run: fault.why_not(&self.world.system),
+                ..Row::default()
+            };
             let runs =
                 if row.not_run.is_some() { 0 } else { self.options.runs.unwrap_or(fault.runs) };
             for run in 0..runs {
