@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod brokers;
+mod disturbed;
 mod docker;
 mod readme;
 mod report;
@@ -23,7 +24,8 @@ use report::Report;
 #[derive(Debug, Parser)]
 #[command(name = "compose", version)]
 struct Options {
-    /// Also the long steps: every container killed, other settings, mail, three brokers
+    /// Also the long steps: every container killed, paused and cut off, other settings, mail,
+    /// three brokers
     #[arg(long)]
     all: bool,
     /// Only the steps of `integration/test`: the first start, the tour, one crash, down and up
@@ -32,6 +34,9 @@ struct Options {
     /// Only this part of --all
     #[arg(long, value_name = "PART")]
     part: Option<Part>,
+    /// Of the part `disturbed`, only this service
+    #[arg(long, value_name = "SERVICE", requires = "part")]
+    service: Option<String>,
     /// Only the README's tour, on a running system; starts and stops nothing
     #[arg(long)]
     tour: bool,
@@ -51,6 +56,8 @@ struct Options {
 enum Part {
     /// One broker, default settings
     One,
+    /// One container after the other paused, and taken off its networks
+    Disturbed,
     /// Another address and another password
     Settings,
     /// The profile that catches mail
@@ -108,6 +115,9 @@ async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     }
     if options.wants(Part::One) {
         steps::one_broker(&docker, report, options.all).await?;
+    }
+    if options.wants(Part::Disturbed) {
+        disturbed::all(&docker, report, options.service.as_deref()).await?;
     }
     if options.wants(Part::Settings) {
         steps::other_settings(&docker, report).await?;

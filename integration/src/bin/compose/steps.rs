@@ -23,7 +23,7 @@ pub(crate) async fn up(docker: &Docker, extra: &[&str]) -> anyhow::Result<String
 }
 
 /// Stops everything and deletes the data.
-async fn dropped(docker: &Docker) -> anyhow::Result<String> {
+pub(crate) async fn dropped(docker: &Docker) -> anyhow::Result<String> {
     docker.compose(&["down", "-v"]).await?;
     let project = std::env::var("COMPOSE_PROJECT_NAME").unwrap_or_else(|_| "millrace".to_owned());
     let filter = format!("label=com.docker.compose.project={project}");
