@@ -1,5 +1,5 @@
-//! Containers that are paused, or taken off their networks, for longer than any timeout while people
-//! order. The engine restarts none of them.
+//! Containers that are paused, or taken off their networks, for longer than any timeout, while
+//! people order. It kills and restarts none of them.
 
 use std::{
     path::PathBuf,
