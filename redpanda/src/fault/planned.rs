@@ -95,11 +95,12 @@ fn die(name: &str) -> ! {
 /// Stops all threads of the process until it receives SIGCONT.
 fn stop(name: &str) {
     eprintln!("MILLRACE_FAULT: stopping at {name}");
-    let stopped = std::process::Command::new("kill")
-        .args(["-STOP", &std::process::id().to_string()])
+    // The shell's own `kill`, because an image may have no such program.
+    let stopped = std::process::Command::new("sh")
+        .args(["-c", "kill -STOP \"$0\"", &std::process::id().to_string()])
         .status();
     if let Err(error) = stopped {
-        eprintln!("MILLRACE_FAULT: can't stop: kill: {error}");
+        eprintln!("MILLRACE_FAULT: can't stop: sh: {error}");
     }
     // The signal may take a moment to arrive. This thread does nothing until then; the sleep ends
     // at once when SIGCONT arrives later than this.
