@@ -11,9 +11,11 @@ use crate::{Projection, Stores, mongo, postgres, redis};
 /// Creates a projection over the stores.
 pub type Create = Box<dyn FnOnce(&Stores) -> Box<dyn Projection> + Send>;
 
+type Constructor = fn(&Stores) -> Box<dyn Projection>;
+
 /// The name of a service, and a projection that it runs. No projection belongs to several services,
 /// so that none waits for the partitions that another service holds.
-const ROWS: &[(&str, fn(&Stores) -> Box<dyn Projection>)] = &[
+const ROWS: &[(&str, Constructor)] = &[
     ("user", |stores| stores.postgres.projection(postgres::Users::new(&stores.redis))),
     ("user", |stores| stores.postgres.projection(postgres::Credentials)),
     ("order", |stores| stores.mongo.projection(mongo::Orders, &stores.redis)),
