@@ -10,3 +10,4 @@ mod people;
 mod statistics;
 mod stories;
 mod support;
+mod trace;

@@ -159,8 +159,19 @@ impl Bench {
         let mut with = Headers::default();
         with.push(headers::VERSION, version.to_string());
         with.push(headers::ID, Uuid::new_v4().to_string());
+        self.append_bytes(topic, key, &value, with)
+    }
+
+    /// Appends a record; each is a millisecond later than the one before.
+    pub(crate) fn append_bytes(
+        &self,
+        topic: &str,
+        key: &str,
+        value: &[u8],
+        with: Headers,
+    ) -> (i32, i64) {
         self.log.set_time(self.clock.fetch_add(1, Ordering::Relaxed));
-        self.log.append(topic, key, Some(value.into()), with)
+        self.log.append(topic, key, Some(value.to_vec().into()), with)
     }
 
     /// The time that the next event will have.

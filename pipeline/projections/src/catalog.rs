@@ -1,6 +1,7 @@
 //! The table of all projections, with the service that runs each. A new projection is one file in
-//! the folder of its store and one row here. The projections of a service's outcomes and of its
-//! part of the live stream have no row: they follow from the topics that it owns in `topics.yaml`.
+//! the folder of its store and one row here. The projections of a service's outcomes, of its
+//! part of the live stream and of its part of traces have no row: they follow from the topics that
+//! it owns in `topics.yaml`.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +28,8 @@ const ROWS: &[(&str, Constructor)] = &[
     ("notification", |stores| stores.postgres.projection(postgres::Statistics::new(&stores.redis))),
 ];
 
-/// The projections that `service` runs: those of its rows, of its outcomes and of its events.
+/// The projections that `service` runs: those of its rows, of its outcomes, of its events, and of
+/// what it traces.
 pub fn of(service: &str) -> Vec<Create> {
     let rows = ROWS.iter().filter(|(name, _)| *name == service);
     let rows = rows.map(|(_, create)| -> Create { Box::new(*create) });
@@ -38,7 +40,9 @@ pub fn of(service: &str) -> Vec<Create> {
     });
     let live = redis::LiveStream::of(service)
         .map(|stream| -> Create { Box::new(move |stores| stores.redis.projection(stream)) });
-    rows.chain(outcomes).chain(live).collect()
+    let trace = postgres::Trace::of(service)
+        .map(|trace| -> Create { Box::new(move |stores| stores.postgres.projection(trace)) });
+    rows.chain(outcomes).chain(live).chain(trace).collect()
 }
 
 /// All projections, each once.

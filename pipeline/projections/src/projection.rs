@@ -4,6 +4,8 @@
 //! usually not written against [`Projection`] but against the `Model` trait of its store, for
 //! example in [`crate::mongo`].
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use redpanda::log::{Record, TopicPartition};
 use schemas::{Codec, Schema};
@@ -99,6 +101,18 @@ pub trait Projection: Send + Sync {
     /// The most records of one poll, few enough to be applied within the group's poll interval.
     fn records_max(&self) -> usize {
         2_000
+    }
+
+    /// The least time from one poll with records to the next. Where each poll costs the store much
+    /// more than each record, a longer time makes fewer of them.
+    fn pace(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Whether it reads values. If it does not, a record whose schema is unknown is applied like
+    /// any other.
+    fn reads_values(&self) -> bool {
+        true
     }
 
     /// The offset at which it starts without a position, in a partition that keeps

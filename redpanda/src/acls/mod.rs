@@ -123,7 +123,7 @@ impl Access {
         if topics.changelog(program).is_none() {
             return;
         }
-        self.read.extend(owned().filter(|topic| !topic.is_dead()).map(|topic| topic.name.clone()));
+        self.read.extend(owned().map(|topic| topic.name.clone()));
         let contexts = owned().filter_map(|topic| topic.name.strip_suffix(".events"));
         let commands = contexts.filter_map(|context| topics.get(&format!("{context}.commands")));
         self.read.extend(commands.map(|topic| topic.name.clone()));

@@ -40,8 +40,10 @@ fn processor_may_do_what_follows_from_its_topics() {
     let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let may = acls.of("notification").expect("a processor");
     let own = ["commands", "events", "followups", "outcomes", "state"];
-    let read = own.map(|kind| format!("notification.{kind}"));
-    assert_eq!(sorted(&may.read), sorted(&read));
+    let mut read = sorted(&own.map(|kind| format!("notification.{kind}")));
+    read.extend(of(&["notification.commands.dead", "notification.followups.dead"]));
+    read.extend(of(&["order.events.dead", "user.events.dead"]));
+    assert_eq!(sorted(&may.read), read);
     assert_eq!(sorted(&may.groups), of(&["notification"]));
     assert_eq!(sorted(&may.transactions), of(&["notification-"]));
     let gateway = acls.of("gateway").expect("an owner");

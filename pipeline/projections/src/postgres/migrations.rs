@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0002_dead_letters.sql"),
     include_str!("migrations/0003_ends.sql"),
     include_str!("migrations/0004_statistics.sql"),
+    include_str!("migrations/0005_trace.sql"),
 ];
 
 /// The table of steps that have run.

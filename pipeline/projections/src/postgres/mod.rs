@@ -1,4 +1,4 @@
-//! PostgreSQL: users, sessions, credentials, outcomes and statistics. Rows and position change in
+//! PostgreSQL: users, sessions, credentials, outcomes, statistics and traces. Rows and position change in
 //! one transaction.
 //!
 //! A projection is one file here that implements `model::Model`, holds the reads of its tables, and
@@ -16,15 +16,18 @@ mod reads;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod users;
 
 pub(crate) use credentials::Credentials;
 pub(crate) use outcomes::{OutcomeSource, Outcomes};
 pub(crate) use statistics::Statistics;
+pub(crate) use trace::Trace;
 pub(crate) use users::Users;
 
 pub use credentials::LoginRow;
 pub use pool::Postgres;
 pub use reads::Reads;
 pub use statistics::{Seller, StatisticsView, Width, Window};
+pub use trace::{TraceEntry, TraceView};
 pub use users::{SessionRow, UserRow};

@@ -3,6 +3,8 @@
 //! models and stand here and in `positions`. One transaction holds the batches of all partitions
 //! that one poll returned.
 
+use std::time::Duration;
+
 use deadpool_postgres::Transaction;
 use futures_util::future::BoxFuture;
 use schemas::{Codec, Schema};
@@ -20,6 +22,12 @@ pub(crate) trait Model: Send + Sync + 'static {
     const WRITING: &'static str;
     /// The fault points before a transaction begins and after it has moved the position.
     const FAULT_POINTS: Option<[&'static str; 2]> = None;
+    /// See [`Projection::pace`].
+    const PACE: Duration = Duration::ZERO;
+    /// See [`Projection::records_max`].
+    const RECORDS_MAX: usize = 2_000;
+    /// See [`Projection::reads_values`].
+    const READS_VALUES: bool = true;
     /// What a batch says, decoded.
     type Changes<'a>: Send + Sync;
     /// What a write tells [`Model::committed`].
@@ -145,6 +153,18 @@ impl<M: Model> Projection for Projected<M> {
 
     fn positions(&self) -> &dyn PositionStore {
         &self.postgres
+    }
+
+    fn records_max(&self) -> usize {
+        M::RECORDS_MAX
+    }
+
+    fn pace(&self) -> Duration {
+        M::PACE
+    }
+
+    fn reads_values(&self) -> bool {
+        M::READS_VALUES
     }
 
     fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -11,6 +11,9 @@ impl Projector<'_> {
     /// Learns the schemas of all records. Returns how many records can be read, counted from the
     /// first, and the error of the next one if not all can.
     pub(super) fn learn_schemas(&self, records: &[Record]) -> (usize, Result<(), StoreError>) {
+        if !self.projection.reads_values() {
+            return (records.len(), Ok(()));
+        }
         for (readable, record) in records.iter().enumerate() {
             if let Err(error) = self.learn_schema(record) {
                 return (readable, Err(error));

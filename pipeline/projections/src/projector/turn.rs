@@ -37,6 +37,8 @@ pub struct Projector<'a> {
     pub(super) needs_seek: bool,
     /// The buffer of polled records.
     records: Vec<Record>,
+    /// The next poll is not before this time.
+    next_poll: Instant,
     /// Failures of the log in a row.
     pub(super) log_failures: u32,
     /// The interval at which claims are compared with the store.
@@ -65,6 +67,7 @@ impl<'a> Projector<'a> {
             slots: BTreeMap::new(),
             needs_seek: false,
             records: Vec::new(),
+            next_poll: Instant::now(),
             log_failures: 0,
             look: Interval::new(LOOK_EVERY),
             store_positions: Interval::new(POSITIONS_EVERY),
@@ -90,6 +93,7 @@ impl<'a> Projector<'a> {
             self.seek()?;
         }
 
+        std::thread::sleep(self.next_poll.saturating_duration_since(Instant::now()));
         let mut records = std::mem::take(&mut self.records);
         records.clear();
         let polled = self.input.poll(self.idle(), self.projection.records_max(), &mut records);
@@ -98,6 +102,9 @@ impl<'a> Projector<'a> {
         self.tolerate(polled)?;
         // After a change the input seeks again, and delivers these records a second time.
         if !changed {
+            if !records.is_empty() {
+                self.next_poll = Instant::now() + self.projection.pace();
+            }
             self.apply(&records);
             self.follow_positions();
         }
