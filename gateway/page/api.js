@@ -1,4 +1,4 @@
-// The first part of both pages' scripts: elements, requests to the API, and the session's tokens.
+// The first part of all pages' scripts: elements, requests to the API, and the session's tokens.
 // The gateway joins the parts of a page and puts them into its HTML when it starts.
 "use strict";
 

@@ -9,6 +9,7 @@
 //! - [`cache`]: responses of public reads, for a moment
 //! - [`statistics`]: the shop's statistics, read once for all clients of their stream
 //! - [`pipeline`]: the pipeline's own figures, from Prometheus
+//! - [`trace`]: the records that a command caused, as a tree
 //! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
 //! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
 //! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
@@ -52,3 +53,4 @@ pub mod stores;
 pub mod streams;
 pub mod submit;
 mod time;
+pub mod trace;

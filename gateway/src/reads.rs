@@ -17,7 +17,7 @@ use crate::{
     statistics::{By, Statistics},
 };
 
-pub use projections::views::Cursor;
+pub use projections::{postgres::TraceView, views::Cursor};
 
 /// A store did not answer, or not with what was expected.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -239,6 +239,8 @@ pub trait Reads: Send + Sync {
     fn credential(&self, user_id: Uuid) -> Read<'_, Option<Credential>>;
     /// The outcome of a command.
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>>;
+    /// The records that a command caused.
+    fn trace(&self, command: Uuid) -> Read<'_, TraceView>;
     /// Subscribes to the notification of a command's outcome.
     fn notice(&self, command: Uuid) -> Notice;
     /// Subscribes to the versions of an aggregate that its read model holds; `None` when no

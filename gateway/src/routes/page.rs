@@ -1,5 +1,5 @@
-//! Documents that are built once: the live page, the dashboard, the OpenAPI document, the public
-//! keys.
+//! Documents that are built once: the live page, the dashboard, the page of a trace, the OpenAPI
+//! document, the public keys.
 
 use std::sync::LazyLock;
 
@@ -55,6 +55,16 @@ static DASHBOARD: LazyLock<Page> = LazyLock::new(|| {
     Page::new(include_str!("../../page/dashboard.html"), &style.concat(), script)
 });
 
+static TRACE: LazyLock<Page> = LazyLock::new(|| {
+    let style = [STYLE, include_str!("../../page/trace.css")];
+    let script = concat!(
+        include_str!("../../page/api.js"),
+        include_str!("../../page/tree.js"),
+        include_str!("../../page/trace.js"),
+    );
+    Page::new(include_str!("../../page/trace.html"), &style.concat(), script)
+});
+
 impl Page {
     /// Joins a page. The places of the logo, of the style and of the script are empty elements in
     /// its `html`.
@@ -90,6 +100,11 @@ pub(super) async fn show(_call: Call) -> Answer {
 /// GET /dashboard
 pub(super) async fn dashboard(_call: Call) -> Answer {
     Ok(DASHBOARD.response())
+}
+
+/// GET /commands/{id}
+pub(super) async fn trace(_call: Call, _id: String) -> Answer {
+    Ok(TRACE.response())
 }
 
 /// GET /openapi.json

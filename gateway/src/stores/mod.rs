@@ -1,5 +1,5 @@
-//! The stores as the gateway's [`Reads`]: users, credentials, outcomes and statistics from
-//! PostgreSQL; orders, products and notifications from MongoDB; hot products, unread counts,
+//! The stores as the gateway's [`Reads`]: users, credentials, outcomes, statistics and
+//! traces from PostgreSQL; orders, products and notifications from MongoDB; hot products, unread counts,
 //! notifications of outcomes and the live stream from Redis. It never writes to a store.
 
 mod live;
@@ -144,6 +144,10 @@ impl Reads for Stores {
 
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>> {
         async move { self.postgres.outcome(command).await.map_err(failed("an outcome")) }.boxed()
+    }
+
+    fn trace(&self, command: Uuid) -> Read<'_, postgres::TraceView> {
+        async move { self.postgres.trace(command).await.map_err(failed("a trace")) }.boxed()
     }
 
     fn notice(&self, command: Uuid) -> Notice {

@@ -16,4 +16,5 @@ mod shop;
 mod statistics;
 mod stream;
 mod support;
+mod trace;
 mod waits;

@@ -14,6 +14,7 @@ use crate::support::{any, variable};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
     pub(crate) partition: i64,
+    pub(crate) offset: i64,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
@@ -35,7 +36,7 @@ pub(crate) async fn read(topic: &str) -> Vec<Record> {
     // Lengths precede the parts, because values are binary.
     let arguments =
         ["-C", "-t", topic, "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_committed"];
-    let format = "%p %K %S %h\\n%k%s\\n";
+    let format = "%p %o %K %S %h\\n%k%s\\n";
     let output = kcat().args(arguments).args(["-f", format]).output().await.expect("kcat runs");
     assert!(output.status.success(), "{topic}: {}", String::from_utf8_lossy(&output.stderr));
     parse(&output.stdout)
@@ -65,10 +66,10 @@ fn parse(mut bytes: &[u8]) -> Vec<Record> {
     while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
         let line = String::from_utf8_lossy(&bytes[..end]).into_owned();
         bytes = &bytes[end + 1..];
-        let mut words = line.splitn(4, ' ');
+        let mut words = line.splitn(5, ' ');
         let mut number =
             || words.next().and_then(|word| word.parse::<i64>().ok()).expect("a number");
-        let (partition, key, value) = (number(), number(), number());
+        let (partition, offset, key, value) = (number(), number(), number(), number());
         let mut take = |length: i64| {
             let (taken, rest) = bytes.split_at(usize::try_from(length).ok()?);
             bytes = rest;
@@ -79,7 +80,7 @@ fn parse(mut bytes: &[u8]) -> Vec<Record> {
         let pairs = words.next().unwrap_or_default().split(',');
         let headers = pairs.filter_map(|pair| pair.split_once('='));
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        records.push(Record { partition, headers, key, value });
+        records.push(Record { partition, offset, headers, key, value });
     }
     records
 }

@@ -19,5 +19,6 @@ mod poison;
 mod stream;
 mod support;
 mod survival;
+mod trace;
 mod users;
 mod whole;

@@ -16,6 +16,7 @@ use gateway::{
     },
     statistics::{By, Statistics},
 };
+use projections::postgres::TraceView;
 use schemas::Outcome;
 use serde_json::json;
 use tokio::sync::watch;
@@ -61,6 +62,9 @@ impl Reads for World {
     }
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>> {
         self.get(move |inner| inner.outcomes.get(&command).cloned())
+    }
+    fn trace(&self, command: Uuid) -> Read<'_, TraceView> {
+        self.get(move |inner| inner.traces.get(&command).cloned().unwrap_or_default())
     }
     fn notice(&self, command: Uuid) -> Notice {
         let world = self.clone();

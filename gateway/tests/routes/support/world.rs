@@ -15,6 +15,7 @@ use gateway::{
     reads::{Credential, Line, Notification, Order, Product, StreamItem, StreamScope, User},
     statistics::Statistics,
 };
+use projections::postgres::TraceView;
 use schemas::{Message as _, Outcome, Verdict, notification, order, stock, user};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -59,6 +60,7 @@ pub struct Inner {
     pub silent: Option<&'static str>,
     pub written: Vec<CommandRecord>,
     pub outcomes: HashMap<Uuid, Outcome>,
+    pub traces: HashMap<Uuid, TraceView>,
     pub versions: HashMap<(String, String), i64>,
     pub users: HashMap<Uuid, User>,
     pub credentials: HashMap<Uuid, (String, Credential)>,

@@ -1,0 +1,257 @@
+//! The trace of one command as clients see it: the records that it caused, as a tree by what caused
+//! each. It is pure, and it shows where records are and what their headers say, never a payload.
+
+use std::collections::HashMap;
+
+use projections::postgres::{TraceEntry, TraceView};
+use schemas::Outcome;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    outcome::{command_path, verdict_name},
+    time,
+};
+
+/// A trace as JSON.
+#[derive(Serialize)]
+pub struct Trace {
+    command: Uuid,
+    /// The state of the command: `pending`, or its verdict.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided_at: Option<String>,
+    /// The tree, each record before those that it caused.
+    records: Vec<TracedRecord>,
+    /// Whether there are more records than are shown.
+    is_cut: bool,
+    links: Links,
+}
+
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    own: String,
+    command: String,
+}
+
+/// A record of the tree.
+#[derive(Serialize)]
+struct TracedRecord {
+    /// The index of the record that caused it, if that is in the trace.
+    parent: Option<usize>,
+    /// How many records of the trace led to it.
+    depth: usize,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_id: Option<u32>,
+    bytes: u32,
+    at: String,
+    /// Milliseconds from the first record of the trace to this one.
+    after_ms: i64,
+    id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caused_by: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    is_decided_at_once: bool,
+}
+
+impl Trace {
+    /// The trace of a command with its outcome, if that is known.
+    pub fn new(command: Uuid, outcome: Option<&Outcome>, view: TraceView) -> Self {
+        let own = command_path(command);
+        Self {
+            command,
+            state: outcome.map_or("pending", |outcome| verdict_name(outcome.verdict)),
+            decided_at: outcome.map(|outcome| time::text(outcome.decided_at)),
+            is_cut: view.is_cut,
+            records: records(view.entries),
+            links: Links { command: own.clone(), own: format!("{own}/trace") },
+        }
+    }
+}
+
+/// The records in the order of the tree.
+fn records(entries: Vec<TraceEntry>) -> Vec<TracedRecord> {
+    let first_ms = entries.iter().map(|entry| entry.at_ms).min().unwrap_or_default();
+    let order = depth_first(&parents(&entries));
+    let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
+    let shown = |(index, place): (usize, Place)| {
+        let entry = entries[index].take()?;
+        Some(TracedRecord {
+            parent: place.parent,
+            depth: place.depth,
+            partition: entry.partition,
+            offset: entry.offset,
+            key: entry.key,
+            kind: entry.kind,
+            schema_id: entry.schema_id,
+            bytes: entry.bytes,
+            at: time::text(entry.at_ms),
+            after_ms: entry.at_ms - first_ms,
+            id: entry.id,
+            caused_by: entry.caused_by,
+            version: entry.version,
+            source: entry.source,
+            is_decided_at_once: entry.is_decided,
+            topic: entry.topic,
+        })
+    };
+    order.into_iter().filter_map(shown).collect()
+}
+
+/// The index of the entry that caused each one, if it is among them. A record that was written
+/// twice has its id twice: the first one is the cause. A dead letter has its source's id, which
+/// caused it.
+fn parents(entries: &[TraceEntry]) -> Vec<Option<usize>> {
+    let mut by_id: HashMap<Uuid, usize> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.is_dead()) {
+        by_id.entry(entry.id).or_insert(index);
+    }
+    let parent = |(index, entry): (usize, &TraceEntry)| {
+        let cause = if entry.is_dead() { Some(entry.id) } else { entry.caused_by };
+        by_id.get(&cause?).copied().filter(|parent| *parent != index)
+    };
+    entries.iter().enumerate().map(parent).collect()
+}
+
+/// Where an entry is in the tree: its parent's index in the order of the tree, and its depth.
+#[derive(Clone, Copy)]
+struct Place {
+    parent: Option<usize>,
+    depth: usize,
+}
+
+/// All entries, each after its parent and directly followed by its children, in their order. Of
+/// entries that caused each other in a circle, which only somebody writes by hand, the first one
+/// counts as a root.
+fn depth_first(parents: &[Option<usize>]) -> Vec<(usize, Place)> {
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); parents.len()];
+    for (index, parent) in parents.iter().enumerate() {
+        if let Some(parent) = parent {
+            children[*parent].push(index);
+        }
+    }
+    let mut order = Vec::with_capacity(parents.len());
+    let mut is_placed = vec![false; parents.len()];
+    let roots = (0..parents.len()).filter(|index| parents[*index].is_none());
+    for root in roots.chain(0..parents.len()) {
+        let mut open = vec![(root, Place { parent: None, depth: 0 })];
+        while let Some((index, place)) = open.pop() {
+            if std::mem::replace(&mut is_placed[index], true) {
+                continue;
+            }
+            let below = Place { parent: Some(order.len()), depth: place.depth + 1 };
+            order.push((index, place));
+            open.extend(children[index].iter().rev().map(|child| (*child, below)));
+        }
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    fn entry(topic: &str, at_ms: i64, number: u128, cause: Option<u128>) -> TraceEntry {
+        TraceEntry {
+            topic: topic.to_owned(),
+            partition: 0,
+            offset: i64::try_from(number).expect("small"),
+            at_ms,
+            key: None,
+            kind: None,
+            schema_id: None,
+            bytes: 1,
+            id: id(number),
+            caused_by: cause.map(id),
+            version: None,
+            source: None,
+            is_decided: false,
+        }
+    }
+
+    /// Offset, parent, depth and time of each record, in the order of the tree.
+    fn tree(entries: Vec<TraceEntry>) -> Vec<(i64, Option<usize>, usize, i64)> {
+        let shown = |it: &TracedRecord| (it.offset, it.parent, it.depth, it.after_ms);
+        records(entries).iter().map(shown).collect()
+    }
+
+    #[test]
+    fn record_follows_its_cause_in_whatever_order_they_were_read() {
+        let mut entries = vec![
+            entry("order.commands", 100, 1, None),
+            entry("order.events", 110, 2, Some(1)),
+            entry("stock.followups", 110, 3, Some(2)),
+            entry("stock.events", 110, 4, Some(3)),
+            entry("order.outcomes", 120, 5, Some(1)),
+        ];
+        let expected = vec![
+            (1, None, 0, 0),
+            (2, Some(0), 1, 10),
+            (3, Some(1), 2, 10),
+            (4, Some(2), 3, 10),
+            (5, Some(0), 1, 20),
+        ];
+        assert_eq!(tree(entries.clone()), expected);
+        entries.reverse();
+        let mut again = tree(entries);
+        again.sort_unstable();
+        let mut names: Vec<_> =
+            again.iter().map(|(offset, _, depth, _)| (*offset, *depth)).collect();
+        names.dedup();
+        assert_eq!(names, [(1, 0), (2, 1), (3, 2), (4, 3), (5, 1)]);
+    }
+
+    #[test]
+    fn record_whose_cause_is_missing_is_a_root_that_names_it() {
+        let entries = vec![entry("a.events", 5, 2, Some(1)), entry("a.events", 6, 3, Some(2))];
+        let records = records(entries);
+        assert_eq!((records[0].parent, records[0].caused_by), (None, Some(id(1))));
+        assert_eq!((records[1].parent, records[1].depth), (Some(0), 1));
+    }
+
+    #[test]
+    fn dead_letter_and_a_repeat_have_the_first_record_of_their_id_as_cause_or_none() {
+        let entries = vec![
+            entry("a.commands", 1, 7, None),
+            entry("a.commands", 2, 7, None),
+            entry("a.commands.dead", 3, 7, None),
+            entry("a.outcomes", 4, 8, Some(7)),
+        ];
+        let places: Vec<_> =
+            records(entries).iter().map(|it| (it.topic.clone(), it.after_ms, it.parent)).collect();
+        let expected = [
+            ("a.commands", 0, None),
+            ("a.commands.dead", 2, Some(0)),
+            ("a.outcomes", 3, Some(0)),
+            ("a.commands", 1, None),
+        ];
+        assert_eq!(places, expected.map(|(topic, ms, parent)| (topic.to_owned(), ms, parent)));
+    }
+
+    #[test]
+    fn records_that_caused_each_other_are_all_shown_once() {
+        let entries = vec![
+            entry("a.events", 1, 1, Some(1)),
+            entry("a.events", 2, 2, Some(3)),
+            entry("a.events", 3, 3, Some(2)),
+        ];
+        let mut offsets: Vec<_> = tree(entries).iter().map(|it| it.0).collect();
+        offsets.sort_unstable();
+        assert_eq!(offsets, [1, 2, 3]);
+    }
+}
