@@ -17,7 +17,10 @@ use projections::{
     mongo::{Mongo, Recipients},
     projection::{Batch, PositionStore},
 };
-use redpanda::{log::Headers, writer::CommandWriter};
+use redpanda::{
+    log::{Headers, Record},
+    writer::CommandWriter,
+};
 use schemas::{
     Codec, Message as _, Record as _, Schema, headers,
     notification::{Command, Event, MailRequested, RecordDelivery},
@@ -63,13 +66,18 @@ impl MailWorker {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the mail of a request, writes the report, and returns the report's id.
-    async fn handle(&self, request: &MailRequested, codec: &Codec) -> Result<Uuid, StoreError> {
+    /// Sends the mail that a record requests, writes the report, and returns the report's id.
+    async fn handle(
+        &self,
+        record: &Record,
+        request: &MailRequested,
+        codec: &Codec,
+    ) -> Result<Uuid, StoreError> {
         // The id follows from the attempt: reported twice, it is one command.
         let name = format!("attempt {}", request.attempt);
         let id = Uuid::new_v5(&request.notification_id, name.as_bytes());
         let report = self.send_once(id, request).await?;
-        self.report(id, request, report, codec).await?;
+        self.report(id, record, request, report, codec).await?;
         Ok(id)
     }
 
@@ -98,10 +106,11 @@ impl MailWorker {
         Ok(report)
     }
 
-    /// Writes a report as a command.
+    /// Writes a report as a command, which the record of the request has caused.
     async fn report(
         &self,
         id: Uuid,
+        record: &Record,
         request: &MailRequested,
         report: Report,
         codec: &Codec,
@@ -119,6 +128,16 @@ impl MailWorker {
         with.push(headers::TYPE, RecordDelivery::SCHEMA.name);
         with.push(headers::SOURCE, "/millrace/mail");
         with.push(headers::PRINCIPAL, "system");
+        let cause = [
+            (headers::CORRELATION_ID, headers::CORRELATION_ID),
+            (headers::CAUSATION_ID, headers::ID),
+            (headers::TRACE_PARENT, headers::TRACE_PARENT),
+        ];
+        for (name, of_record) in cause {
+            if let Some(value) = record.headers.get(of_record) {
+                with.push(name, value);
+            }
+        }
         let key = notification_id.to_string();
         let written =
             self.writer.write("notification.commands", &key, value.into(), &with, REPORT_MAX).await;
@@ -175,18 +194,18 @@ impl Projection for MailWorker {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             // A record that can't be read asks for no mail; the other projections report it.
-            let request = |value| match Event::decode(codec, value) {
-                Ok(Event::MailRequested(request)) => Some(request),
+            let request = |record: &'a Record| match Event::decode(codec, record.value.as_ref()?) {
+                Ok(Event::MailRequested(request)) => Some((record, request)),
                 _ => None,
             };
-            let requests: Vec<MailRequested> =
-                batch.records.iter().filter_map(|record| request(record.value.as_ref()?)).collect();
+            let requests: Vec<(&Record, MailRequested)> =
+                batch.records.iter().filter_map(request).collect();
             if !requests.is_empty() {
                 self.check_claim(batch).await?;
             }
             // Waits for all of them: one whose report fails must not cancel the others half-way.
-            let reported =
-                join_all(requests.iter().map(|request| self.handle(request, codec))).await;
+            let reported = requests.iter().map(|(record, it)| self.handle(record, it, codec));
+            let reported = join_all(reported).await;
             let reported = reported.into_iter().collect::<Result<Vec<_>, _>>()?;
             self.mongo.advance(NAME, batch).await?;
             self.unwritten().retain(|id, _| !reported.contains(id));
