@@ -95,6 +95,11 @@ impl Envelope {
         }
     }
 
+    /// The same with another correlation id: of what it causes for a command that is pending.
+    pub(crate) fn correlated(self, correlation: &str) -> Self {
+        Self { correlation: Some(Bytes::copy_from_slice(correlation.as_bytes())), ..self }
+    }
+
     /// The correlation id as text.
     pub(crate) fn correlation(&self) -> String {
         let own = || self.id.hyphenated().to_string();

@@ -39,13 +39,18 @@ impl Cause<'_> {
 
     /// The name of the aggregate in the table of pending commands.
     pub(super) fn queue(&self) -> String {
-        format!("{}/{}", self.context, self.key)
+        queue_of(self.context, self.key)
     }
 
     /// The name of the aggregate's timer in the table of timers.
     fn timer(&self, name: &str) -> String {
         format!("{}/{}{NAME_SEPARATOR}{name}", self.context, self.key)
     }
+}
+
+/// The name of an aggregate in the table of pending commands.
+pub(super) fn queue_of(context: &str, key: &str) -> String {
+    format!("{context}/{key}")
 }
 
 impl Task {
@@ -148,6 +153,8 @@ impl Task {
             Ok(()) => accepted,
             Err(refusal) => refused(accepted, refusal.code, &refusal.detail),
         };
-        self.try_conclude(outcome, cause.envelope, cause.at_ms, output)
+        // The outcome belongs to the pending command, whichever input has concluded it.
+        let envelope = cause.envelope.clone().correlated(&waiting.correlation_id);
+        self.try_conclude(outcome, &envelope, cause.at_ms, output)
     }
 }

@@ -4,7 +4,10 @@
 use domain::decider::CommandStatus;
 use schemas::chain;
 
-use super::{Task, effects::Cause};
+use super::{
+    Task,
+    effects::{Cause, queue_of},
+};
 use crate::{
     aggregate::Payload,
     changelog::NAME_SEPARATOR,
@@ -82,7 +85,11 @@ impl Task {
         output: &mut Output,
     ) -> Result<CommandStatus, InputError> {
         let context = self.topology.aggregates[index].context;
-        let envelope = Envelope::of_timer(context, key, timer, due_ms);
+        let mut envelope = Envelope::of_timer(context, key, timer, due_ms);
+        // What the timer causes belongs to the command that the aggregate has pending, if any.
+        if let Some(waiting) = self.waiting.get(&queue_of(context, key)) {
+            envelope = envelope.correlated(&waiting.correlation_id);
+        }
         let cause = Cause { context, key, envelope: &envelope, at_ms: due_ms };
         let payload = Payload::Timer(timer);
         match self.aggregates[index].decide(payload, &cause.info(), &self.codec) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use engine::driver::Driver;
 use redpanda::{log::Headers, memory::Fault};
-use schemas::{Record as _, Verdict, engine::Redrive};
+use schemas::{Record as _, Verdict, engine::Redrive, headers};
 
 use crate::bank::{Command, Deposit, Event, OVERDUE_MS, Transfer, step_until};
 use crate::support::{balances, bank, bank_with, changelog_balances, send};
@@ -157,6 +157,16 @@ fn timer_fires_once_when_due_also_after_a_restart_and_not_when_cancelled() {
     driver.settle();
     assert_eq!(overdue(&driver), 1, "once");
     assert!(driver.outcomes(late).is_empty(), "the saga has not finished");
+    // What the timer caused belongs to the command that is pending, also after the restart.
+    let late = late.to_string();
+    let events = driver.log.read_committed("account.events");
+    let of_timers = events.iter().filter(|event| {
+        let kind = event.headers.text(headers::TYPE);
+        kind.is_some_and(|kind| kind.ends_with("Overdue"))
+    });
+    let correlated: Vec<_> =
+        of_timers.map(|event| event.headers.text(headers::CORRELATION_ID)).collect();
+    assert_eq!(correlated, [Some(&*late)]);
 }
 
 #[test]
