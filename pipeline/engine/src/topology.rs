@@ -55,6 +55,8 @@ pub struct Topology {
     pub(crate) source: Bytes,
     pub(crate) changelog: Topic,
     pub(crate) outcomes: Topic,
+    /// The topic of the events about its parked keys.
+    pub(crate) operations: Topic,
     /// The input topics.
     pub(crate) routes: Vec<(Topic, Route)>,
     pub(crate) aggregates: Vec<AggregateType>,
@@ -86,6 +88,7 @@ impl Topology {
             source: format!("/millrace/{processor}").into(),
             changelog: format!("{processor}.state").into(),
             outcomes: format!("{processor}.outcomes").into(),
+            operations: format!("{processor}.operations").into(),
             routes: Vec::new(),
             aggregates: Vec::new(),
             policies: Vec::new(),
@@ -178,6 +181,11 @@ impl Topology {
         &self.outcomes
     }
 
+    /// The topic of the events about its parked keys.
+    pub fn operations(&self) -> &Topic {
+        &self.operations
+    }
+
     /// All partitions of the follow-ups that it reads.
     pub(crate) fn follow_up_partitions(&self) -> Vec<TopicPartition> {
         let followups =
@@ -215,9 +223,10 @@ impl Topology {
 }
 
 fn engine_schemas() -> Vec<&'static Schema> {
-    use schemas::engine::{Applied, Handled, Parked, Redrive, Timer, Waiting};
+    use schemas::engine::{Applied, Event, Handled, Parked, Redrive, Timer, Waiting};
     [
         Applied::schemas(),
+        Event::schemas(),
         Handled::schemas(),
         Parked::schemas(),
         Redrive::schemas(),

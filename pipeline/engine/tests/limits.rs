@@ -94,7 +94,12 @@ fn follow_up_whose_reply_has_too_long_a_key_is_parked_alone() {
     follow_up("ann", 2, "zoe");
     follow_up("bob", 3, "zoe");
     driver.settle();
-    let redrive = Redrive { topic: "account.followups".into(), drop_first: true };
+    let redrive = Redrive {
+        topic: "account.followups".into(),
+        drop_first: true,
+        reason: None,
+        first_offset: None,
+    };
     driver.send("account.commands", "ann", Uuid::from_u128(4), "operator", &redrive);
     driver.settle();
 

@@ -117,11 +117,14 @@ impl Topics {
 const ENGINE: &str = "engine";
 /// The folder of the engine's commands, which every topic of commands or follow-ups carries.
 const ENGINE_COMMANDS: &str = "engine/commands";
+/// The folder of the engine's events, which every topic of operations carries.
+const ENGINE_EVENTS: &str = "engine/events";
 
 /// The records that a topic carries, by the folders of their schemas:
 ///
 /// - `<context>.commands` and `<context>.followups`: the folder of this name, then the engine's
 ///   commands;
+/// - `<processor>.operations`: the engine's events;
 /// - `<processor>.state`, its changelog: the folders `state` and `child` of every context whose
 ///   events the processor owns, then the engine's records;
 /// - any other topic `<context>.<kind>`: the folder `<context>/<kind>`;
@@ -145,6 +148,7 @@ fn carried(
     let engine = match kind {
         "state" => Some(ENGINE),
         "commands" | "followups" => Some(ENGINE_COMMANDS),
+        "operations" => Some(ENGINE_EVENTS),
         _ => None,
     };
     let names = |is_in: &dyn Fn(&str) -> bool| {

@@ -33,6 +33,7 @@ fn records_of_a_topic_follow_from_the_folders_of_their_schemas() {
         record("c.Seen", "c/events"),
         record("c.state.Life", "c/state"),
         record("engine.Redrive", "engine/commands"),
+        record("engine.KeyRedriven", "engine/events"),
         record("engine.Timer", "engine"),
     ];
     let text = "defaults: {partitions: 1, bytes_max: 1000000}\ntopics:\n".to_owned()
@@ -41,11 +42,13 @@ fn records_of_a_topic_follow_from_the_folders_of_their_schemas() {
         + "  b.events: {owner: a, keep: 1d, doc: d}\n"
         + "  c.events: {owner: c, keep: 1d, doc: d}\n"
         + "  a.state: {owner: a, keep: compacted, doc: d}\n"
+        + "  a.operations: {owner: a, keep: 1d, doc: d}\n"
         + "  a.commands.dead: {owner: a, keep: 1d, doc: d, bytes_max: 2000000}\n";
     let topics = Topics::parse_for(&text, &records).expect("topics");
     let carried = |topic| topics.get(topic).expect("a topic").records.clone();
     assert_eq!(carried("a.commands"), ["a.Make", "engine.Redrive"]);
     assert_eq!(carried("a.events"), ["a.Made"]);
+    assert_eq!(carried("a.operations"), ["engine.KeyRedriven"]);
     assert_eq!(carried("a.state"), ["a.state.Alive", "b.state.Child", "engine.Timer"]);
     assert_eq!(carried("a.commands.dead"), Vec::<String>::new());
     let nothing = "  d.events: {owner: d, keep: 1d, doc: d}\n";

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Every schema that a record on a topic can have, in the order of their names.
-pub(crate) static SCHEMAS: [Schema; 73] = numbered([
+pub(crate) static SCHEMAS: [Schema; 75] = numbered([
     entry!("common", "millrace.Metadata"),
     entry!("common", "millrace.Outcome"),
     entry!("email/followups", "millrace.email.ClaimEmail"),
@@ -19,7 +19,9 @@ pub(crate) static SCHEMAS: [Schema; 73] = numbered([
     entry!("email/state", "millrace.email.state.Free"),
     entry!("engine", "millrace.engine.Applied"),
     entry!("engine", "millrace.engine.Handled"),
+    entry!("engine/events", "millrace.engine.KeyRedriven"),
     entry!("engine", "millrace.engine.Parked"),
+    entry!("engine/events", "millrace.engine.RecordParked"),
     entry!("engine/commands", "millrace.engine.Redrive"),
     entry!("engine", "millrace.engine.Timer"),
     entry!("engine", "millrace.engine.Waiting"),

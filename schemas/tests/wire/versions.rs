@@ -31,7 +31,7 @@ fn field_that_an_older_writer_lacks_gets_its_default() {
 
     assert_eq!(
         Redrive::decode(&codec, &bytes),
-        Ok(Redrive { topic: "t".to_owned(), drop_first: false })
+        Ok(Redrive { topic: "t".to_owned(), drop_first: false, reason: None, first_offset: None })
     );
     for end in 5..bytes.len() {
         assert!(

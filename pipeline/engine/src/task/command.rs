@@ -52,7 +52,7 @@ impl Task {
         }
         let before = self.input_savepoint(output);
         let outcome = if undecided.command_type == Redrive::SCHEMA.name {
-            Some(self.redrive(key, record, undecided, output)?)
+            Some(self.redrive(key, record, envelope, undecided, output)?)
         } else {
             match self.decide_command(index, key, record, undecided, envelope, output) {
                 Ok(outcome) => outcome,

@@ -11,6 +11,7 @@ mod command;
 mod effects;
 mod fail;
 mod forget;
+mod operations;
 mod outcome;
 mod parked;
 mod redrive;

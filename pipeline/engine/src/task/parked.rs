@@ -58,11 +58,12 @@ impl Task {
         let bytes = bytes_of(key, record);
         self.count(&queue, |queue| Queue { count: queue.count + 1, bytes: queue.bytes + bytes });
         let waiting = self.queues.get(&queue).map_or(0, |queue| queue.count);
-        let error = &parked.error;
+        let why = &parked.error;
         tracing::error!(
-            %topic, partition, offset, key, error, waiting,
+            %topic, partition, offset, key, error = why, waiting,
             "a record is parked until its key is re-driven"
         );
+        self.write_parked(key, record, &parked, &error, output);
         self.parked.put(&format!("{topic}/{}", name_of(key, offset)), Some(parked));
         self.metrics.parked.inc();
     }

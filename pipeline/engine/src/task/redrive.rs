@@ -1,9 +1,10 @@
-//! Re-drives a parked key: an operator's command applies the parked records again, in order.
+//! Re-drives a parked key: an operator's command applies the parked records again, in order. An
+//! event tells who has done so, why, and with which result.
 
 use redpanda::log::Record;
 use schemas::{
     Message, Outcome, Verdict, chain,
-    engine::{Parked, Redrive},
+    engine::{KeyRedriven, Parked, Redrive},
 };
 
 use super::{
@@ -13,16 +14,20 @@ use super::{
     parked::{bytes_of, queue_name, revived},
 };
 use crate::{
+    bounds::shortened,
     changelog::NAME_SEPARATOR,
     envelope::Envelope,
     error::{Failure, InputError, UnknownSchema},
     output::Output,
+    topology::Route,
 };
 
 /// The code of a re-drive command that can't be decoded.
 const MALFORMED: &str = "malformed";
 /// The code of a re-drive command for a key without parked records.
 const NOTHING_PARKED: &str = "nothing_parked";
+/// The code of a re-drive command that names another record as the first one than the one that is.
+const OTHER_FIRST: &str = "other_record_first";
 /// The code of a re-drive command that stopped at a record that still fails.
 const STILL_FAILING: &str = "still_failing";
 
@@ -32,25 +37,73 @@ impl Task {
         &mut self,
         key: &str,
         command: &Record,
+        envelope: &Envelope,
         undecided: Outcome,
         output: &mut Output,
     ) -> Result<Outcome, UnknownSchema> {
         let value = command.value.as_deref().unwrap_or_default();
         let decoded = Redrive::decode(&self.codec, value).map_err(Failure::from);
-        let Redrive { topic, drop_first } = match decoded {
+        let Redrive { topic, drop_first, reason, first_offset } = match decoded {
             Ok(redrive) => redrive,
             Err(Failure::UnknownSchema(unknown)) => return Err(unknown),
             Err(Failure::Permanent(error)) => {
                 return Ok(refused(undecided, MALFORMED, &chain(&error)));
             }
         };
-        let queue = queue_name(&topic, key);
-        let waiting = self.parked_in(&queue);
-        if waiting.is_empty() {
+        let waiting = self.parked_in(&queue_name(&topic, key));
+        let Some(first) = waiting.first().map(|(_, parked)| parked.offset) else {
             let detail = format!("no record of key {key:?} in {topic} is parked");
             return Ok(refused(undecided, NOTHING_PARKED, &detail));
+        };
+        // Two operators may have seen the same record: the second one must not give up the next.
+        if let Some(expected) = first_offset.filter(|expected| *expected != first) {
+            let detail = format!(
+                "the first parked record of key {key:?} in {topic} is at offset {first}, not \
+                 {expected}"
+            );
+            return Ok(refused(undecided, OTHER_FIRST, &detail));
         }
-        let mut first = true;
+        let (released, parked_from) = self.release(key, &topic, waiting, drop_first, output)?;
+        let event = KeyRedriven {
+            topic: topic.clone(),
+            command_id: envelope.id,
+            principal: envelope.principal().to_owned(),
+            reason: reason.map(|reason| shortened(&reason).to_owned()),
+            released,
+            dropped_offset: drop_first.then_some(first),
+            parked_from,
+            redriven_at: command.timestamp_ms,
+        };
+        self.write_redriven(key, command, envelope, event, output);
+        // The aggregate that has changed, which may be of another context than the command's topic.
+        let undecided = match self.topology.route(&topic.as_str().into()) {
+            Some(Route::FollowUps(index)) => Outcome {
+                aggregate: self.topology.aggregates[index].context.to_owned(),
+                version: self.aggregates[index].version(key),
+                ..undecided
+            },
+            _ => undecided,
+        };
+        Ok(match parked_from {
+            Some(offset) => {
+                let detail = format!("the record at offset {offset} of {topic} still fails");
+                refused(undecided, STILL_FAILING, &detail)
+            }
+            None => Outcome { verdict: Verdict::Accepted, ..undecided },
+        })
+    }
+
+    /// Applies the parked records `waiting`, or gives up the first one. Returns how many are no
+    /// longer parked, and the offset of the one that has failed again.
+    fn release(
+        &mut self,
+        key: &str,
+        topic: &str,
+        waiting: Vec<(String, Parked)>,
+        mut drop_first: bool,
+        output: &mut Output,
+    ) -> Result<(i32, Option<i64>), UnknownSchema> {
+        let (queue, mut released) = (queue_name(topic, key), 0);
         for (name, parked) in waiting {
             let record = revived(key, parked);
             let bytes = bytes_of(key, &record);
@@ -59,23 +112,22 @@ impl Task {
                 count: queue.count.saturating_sub(1),
                 bytes: queue.bytes.saturating_sub(bytes),
             });
-            if std::mem::take(&mut first) && drop_first {
+            if std::mem::take(&mut drop_first) {
                 if let Some(route) = self.topology.route(&record.topic) {
                     let envelope = Envelope::of(&record);
                     let error = InputError::DroppedByRedrive;
                     self.bury(&record, &envelope, route, key, &error, output);
                 }
-                continue;
+            } else {
+                self.route(&record, output, Queueing::Ignored)?;
+                // A record that fails again is parked again, under the same name.
+                if self.parked.get(&name).is_some() {
+                    return Ok((released, Some(record.offset)));
+                }
             }
-            self.route(&record, output, Queueing::Ignored)?;
-            // A record that fails again is parked again, under the same name.
-            if self.parked.get(&name).is_some() {
-                let detail =
-                    format!("the record at offset {} of {topic} still fails", record.offset);
-                return Ok(refused(undecided, STILL_FAILING, &detail));
-            }
+            released += 1;
         }
-        Ok(Outcome { verdict: Verdict::Accepted, ..undecided })
+        Ok((released, None))
     }
 
     /// The parked records of a queue, by offset.

@@ -131,8 +131,13 @@ impl Decider for Account {
                 Decision::event(Noted { text: text.clone() })
             }
             Input::Command(Command::Panic(Panic { why })) => panic!("{why}"),
-            Input::FollowUp(FollowUp::Credit(Credit { amount, .. })) if *amount == 666 => {
+            Input::FollowUp(FollowUp::Credit(Credit { amount, .. })) if amount % 1_000 == 666 => {
                 panic!("unlucky")
+            }
+            Input::FollowUp(FollowUp::Credit(Credit { amount, .. }))
+                if amount % 1_000 == 667 && balance == 0 =>
+            {
+                panic!("nothing in the account")
             }
             Input::FollowUp(FollowUp::Credit(Credit { from, amount })) => {
                 Decision::event(Credited { from: from.clone(), amount: *amount })
@@ -251,7 +256,8 @@ pub fn driver() -> Driver {
 pub fn driver_of(workers: usize) -> Driver {
     let topics = ["commands", "followups", "events", "commands.dead", "followups.dead"];
     let topics = topics.map(|topic| format!("account.{topic}"));
-    let names = topics.iter().map(String::as_str).chain(["bank.state", "bank.outcomes"]);
+    let names =
+        topics.iter().map(String::as_str).chain(["bank.state", "bank.outcomes", "bank.operations"]);
     let log = MemoryLog::new(names.map(|topic| (topic, PARTITIONS)));
     let topology = Topology::new("bank", |_| Some(PARTITIONS)).aggregate::<Account>();
     Driver::new(log, topology, codec(1), workers)

@@ -5,11 +5,20 @@ use redpanda::{
     log::{Headers, ProducerRecord},
     partition_of,
 };
-use schemas::{Verdict, engine::Redrive};
+use schemas::{
+    Verdict,
+    engine::{Event, KeyRedriven, RecordParked, Redrive},
+};
 use uuid::Uuid;
 
 use crate::bank::{Account, Command, Credit, Deposit, FollowUp, Panic};
 use crate::support::{PARTITIONS, balances, bank, bank_of, bank_with, followups, kept, send};
+
+/// A command that re-drives the follow-ups of its key.
+fn redrive(drop_first: bool) -> Redrive {
+    let (topic, reason) = ("account.followups".to_owned(), Some("mended".to_owned()));
+    Redrive { topic, drop_first, reason, first_offset: None }
+}
 
 #[test]
 fn decider_panic_fails_its_command_and_no_other() {
@@ -115,13 +124,13 @@ fn failing_follow_up_parks_only_its_key_until_a_redrive() {
     driver.kill(0);
     driver.log.compact("bank.state");
     driver.start(0);
-    let redrive = |id, drop_first| {
-        let redrive = Redrive { topic: "account.followups".into(), drop_first };
-        driver.send("account.commands", "ann", Uuid::from_u128(id), "operator", &redrive);
+    let send = |id, drop_first| {
+        let (id, redrive) = (Uuid::from_u128(id), redrive(drop_first));
+        driver.send("account.commands", "ann", id, "operator", &redrive);
     };
-    redrive(4, false);
-    redrive(5, true);
-    redrive(6, true);
+    send(4, false);
+    send(5, true);
+    send(6, true);
     driver.settle();
 
     assert_eq!(driver.outcomes(Uuid::from_u128(4))[0].code.as_deref(), Some("still_failing"));
@@ -157,13 +166,74 @@ fn parked_bytes_of_all_keys_are_bounded_also_after_a_restart_and_freed_by_a_redr
     fail(&mut driver, 50);
     assert_eq!((kept(&driver, "parked/"), dead(&driver)), (parked, 30 - parked));
 
-    let redrive = Redrive { topic: "account.followups".into(), drop_first: true };
-    driver.send("account.commands", &first, Uuid::from_u128(60), "operator", &redrive);
+    driver.send("account.commands", &first, Uuid::from_u128(60), "operator", &redrive(true));
     driver.settle();
     fail(&mut driver, 61);
     assert_eq!(
         (kept(&driver, "parked/"), dead(&driver)),
         (parked, 31 - parked),
         "there is room again"
+    );
+}
+
+#[test]
+fn topic_of_operations_tells_what_is_parked_and_who_re_drove_it() {
+    let mut driver = bank(1);
+    let credit = |amount| FollowUp::from(Credit { from: "zoe".into(), amount });
+    for (id, amount) in [(1, 666), (2, 1), (3, 666), (4, 1)] {
+        let (id, credit) = (Uuid::from_u128(id), credit(amount));
+        driver.send("account.followups", "ann", id, "zoe", &credit);
+    }
+    driver.settle();
+    let send = |id, redrive: Redrive| {
+        driver.send("account.commands", "ann", Uuid::from_u128(id), "an admin", &redrive);
+    };
+    let offsets: Vec<i64> =
+        driver.log.read_committed("account.followups").iter().map(|record| record.offset).collect();
+    send(5, redrive(true));
+    // Repeats change nothing: of the command itself, and of another one for the same record.
+    send(5, redrive(true));
+    send(6, Redrive { first_offset: Some(offsets[0]), ..redrive(true) });
+    send(7, Redrive { first_offset: Some(offsets[2]), ..redrive(true) });
+    driver.settle();
+
+    let other = &driver.outcomes(Uuid::from_u128(6))[0];
+    assert_eq!(other.code.as_deref(), Some("other_record_first"));
+    let last = &driver.outcomes(Uuid::from_u128(7))[0];
+    assert_eq!((last.verdict, &*last.aggregate, last.version), (Verdict::Accepted, "account", 2));
+    assert_eq!(balances(&driver)["ann"], 2);
+    let written = driver.read::<Event>("bank.operations");
+    assert!(written.iter().all(|(record, _)| record.key.as_deref() == Some(b"ann".as_slice())));
+    let parked = |event: &Event| match event {
+        Event::RecordParked(RecordParked { offset, error, principal, .. }) => {
+            assert_eq!(principal, "zoe");
+            Some((*offset, error.as_ref().is_some_and(|error| error.contains("unlucky"))))
+        }
+        Event::KeyRedriven(_) => None,
+    };
+    let parked: Vec<_> = written.iter().filter_map(|(_, event)| parked(event)).collect();
+    let [first, second, third, fourth] = offsets[..] else { panic!("{offsets:?}") };
+    // The third one fails when its turn comes, in the first re-drive.
+    let waits = [(second, false), (third, false), (fourth, false), (third, true)];
+    assert_eq!(parked, [&[(first, true)][..], &waits[..]].concat());
+    let redriven = |event: &Event| match event {
+        Event::KeyRedriven(event) => Some(event.clone()),
+        Event::RecordParked(_) => None,
+    };
+    let redriven: Vec<_> = written.iter().filter_map(|(_, event)| redriven(event)).collect();
+    let expected = |id, released, dropped, parked_from, redriven_at| KeyRedriven {
+        topic: "account.followups".into(),
+        command_id: Uuid::from_u128(id),
+        principal: "an admin".into(),
+        reason: Some("mended".into()),
+        released,
+        dropped_offset: Some(dropped),
+        parked_from,
+        redriven_at,
+    };
+    let at = |index: usize| redriven[index].redriven_at;
+    assert_eq!(
+        redriven,
+        [expected(5, 2, first, Some(third), at(0)), expected(7, 2, third, None, at(1))]
     );
 }

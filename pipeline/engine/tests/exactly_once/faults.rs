@@ -153,10 +153,10 @@ fn every_invariant_holds_after_random_faults() {
 }
 
 /// Chooses a fault of one kind.
-type Choose = fn(&mut StdRng) -> Fault;
+pub(crate) type Choose = fn(&mut StdRng) -> Fault;
 
 /// Each step at which a worker can die, be aborted or be fenced.
-const STEPS: [(&str, Choose); 12] = [
+pub(crate) const STEPS: [(&str, Choose); 12] = [
     ("after a poll", |_| Fault::AfterPoll),
     ("before a transaction", |_| Fault::BeforeBegin),
     ("after its begin", |_| Fault::AfterBegin),

@@ -10,6 +10,7 @@ mod failures;
 mod faults;
 mod horizon;
 mod positions;
+mod redrives;
 mod support;
 mod versions;
 mod workers;

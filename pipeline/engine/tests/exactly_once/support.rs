@@ -11,12 +11,13 @@ use crate::bank::{self, Account, Balance, Command, Event};
 
 pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const HOUR_MS: i64 = 3_600_000;
-pub(crate) const TOPICS: [&str; 9] = [
+pub(crate) const TOPICS: [&str; 10] = [
     "account.commands",
     "account.followups",
     "account.events",
     "bank.state",
     "bank.outcomes",
+    "bank.operations",
     "account.followups.dead",
     "savings.commands",
     "savings.followups",

@@ -1,0 +1,89 @@
+//! Tells operators about parked keys, by events on the processor's topic of operations: which
+//! records are parked, and who has re-driven a key. What is parked is decided by the changelog; no
+//! processor reads these events.
+
+use redpanda::log::Record;
+use schemas::{
+    Message as _, chain,
+    engine::{Event, KeyRedriven, Parked, RecordParked},
+    headers,
+};
+
+use super::Task;
+use crate::{
+    aggregate::encoded,
+    bounds::shortened,
+    envelope::{Envelope, RecordHeaders, derive},
+    error::{InputError, WriteError},
+    output::Output,
+};
+
+impl Task {
+    /// Writes that `record` is parked. If it fails again for the same reason, the event has the
+    /// same id.
+    pub(super) fn write_parked(
+        &mut self,
+        key: &str,
+        record: &Record,
+        parked: &Parked,
+        error: &InputError,
+        output: &mut Output,
+    ) {
+        let envelope = Envelope::of(record);
+        let error = match error {
+            InputError::BehindParked => None,
+            _ => Some(parked.error.clone()),
+        };
+        let id = derive(&envelope.id, &format!("parked {}", error.as_deref().unwrap_or_default()));
+        let event = RecordParked {
+            topic: parked.topic.clone(),
+            partition: parked.partition,
+            offset: parked.offset,
+            error,
+            record_type: shortened(record.headers.text(headers::TYPE).unwrap_or_default())
+                .to_owned(),
+            principal: envelope.principal().to_owned(),
+            bytes: record.value.as_ref().map(|value| i64::try_from(value.len()).unwrap_or(0)),
+            received_at: parked.received_at,
+        };
+        self.write_operation(key, record, &envelope, id, event, output);
+    }
+
+    /// Writes that the command `record` has re-driven the key.
+    pub(super) fn write_redriven(
+        &mut self,
+        key: &str,
+        record: &Record,
+        envelope: &Envelope,
+        event: KeyRedriven,
+        output: &mut Output,
+    ) {
+        let id = derive(&envelope.id, "redriven");
+        self.write_operation(key, record, envelope, id, event, output);
+    }
+
+    /// Writes an event that `cause` has. One that can't be written is logged: the decision that it
+    /// tells of stands without it.
+    fn write_operation(
+        &mut self,
+        key: &str,
+        cause: &Record,
+        envelope: &Envelope,
+        id: uuid::Uuid,
+        event: impl Into<Event>,
+        output: &mut Output,
+    ) {
+        let event = event.into();
+        let name = event.name();
+        let record = RecordHeaders { id, name, key, causation: envelope.id, version: None };
+        let headers = self.stamp.at(cause.timestamp_ms).headers(envelope, record);
+        let topic = &self.topology.operations;
+        let written = encoded(&event, &self.codec).map_err(WriteError::from).and_then(|value| {
+            output.keyed(&self.topology, topic, key.as_bytes(), Some(&value), &headers)
+        });
+        if let Err(error) = written {
+            let error = chain(&error);
+            tracing::error!(%topic, key, event = name, error, "an event could not be written");
+        }
+    }
+}
