@@ -5,6 +5,7 @@ mod live;
 mod loss;
 mod notices;
 mod odd_records;
+mod operations;
 mod orders;
 mod people;
 mod statistics;

@@ -1,7 +1,7 @@
 //! The table of all projections, with the service that runs each. A new projection is one file in
 //! the folder of its store and one row here. The projections of a service's outcomes, of its
-//! part of the live stream and of its part of traces have no row: they follow from the topics that
-//! it owns in `topics.yaml`.
+//! part of the live stream, of its part of traces and of what operators see have no row: they follow
+//! from the topics that it owns in `topics.yaml`.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,8 @@ const ROWS: &[(&str, Constructor)] = &[
     ("notification", |stores| stores.postgres.projection(postgres::Statistics::new(&stores.redis))),
 ];
 
-/// The projections that `service` runs: those of its rows, of its outcomes, of its events, and of
-/// what it traces.
+/// The projections that `service` runs: those of its rows, of its outcomes, of its events, of what
+/// it traces, and of what operators see.
 pub fn of(service: &str) -> Vec<Create> {
     let rows = ROWS.iter().filter(|(name, _)| *name == service);
     let rows = rows.map(|(_, create)| -> Create { Box::new(*create) });
@@ -42,7 +42,10 @@ pub fn of(service: &str) -> Vec<Create> {
         .map(|stream| -> Create { Box::new(move |stores| stores.redis.projection(stream)) });
     let trace = postgres::Trace::of(service)
         .map(|trace| -> Create { Box::new(move |stores| stores.postgres.projection(trace)) });
-    rows.chain(outcomes).chain(live).chain(trace).collect()
+    let operations = postgres::Operations::of(service).map(|operations| -> Create {
+        Box::new(move |stores| stores.postgres.projection(operations))
+    });
+    rows.chain(outcomes).chain(live).chain(trace).chain(operations).collect()
 }
 
 /// All projections, each once.

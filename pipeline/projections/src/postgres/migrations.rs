@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0003_ends.sql"),
     include_str!("migrations/0004_statistics.sql"),
     include_str!("migrations/0005_trace.sql"),
+    include_str!("migrations/0006_operations.sql"),
 ];
 
 /// The table of steps that have run.

@@ -1,5 +1,5 @@
-//! PostgreSQL: users, sessions, credentials, outcomes, statistics and traces. Rows and position change in
-//! one transaction.
+//! PostgreSQL: users, sessions, credentials, outcomes, statistics, traces, and what operators see.
+//! Rows and position change in one transaction.
 //!
 //! A projection is one file here that implements `model::Model`, holds the reads of its tables, and
 //! has a row in [`crate::catalog`]. Its tables come from a migration in `migrations/`, which never
@@ -9,6 +9,7 @@ mod credentials;
 mod error;
 mod migrations;
 mod model;
+mod operations;
 mod outcomes;
 mod pool;
 mod positions;
@@ -20,12 +21,14 @@ mod trace;
 mod users;
 
 pub(crate) use credentials::Credentials;
+pub(crate) use operations::Operations;
 pub(crate) use outcomes::{OutcomeSource, Outcomes};
 pub(crate) use statistics::Statistics;
 pub(crate) use trace::Trace;
 pub(crate) use users::Users;
 
 pub use credentials::LoginRow;
+pub use operations::{Action, DeadLetter, KeyCursor, ParkedKey, RecordCursor};
 pub use pool::Postgres;
 pub use reads::Reads;
 pub use statistics::{Seller, StatisticsView, Width, Window};

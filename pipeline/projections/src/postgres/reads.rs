@@ -7,7 +7,8 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{error::failed, pool::Postgres};
 use crate::{StoreError, deadline::READ_MAX};
 
-/// Reads users, credentials, sessions, outcomes and statistics. Clones share the pool.
+/// Reads users, credentials, sessions, outcomes, statistics, and what operators see. Clones share
+/// the pool.
 #[derive(Clone)]
 pub struct Reads {
     postgres: Postgres,

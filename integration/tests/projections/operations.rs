@@ -1,0 +1,160 @@
+//! What operators see, in PostgreSQL: dead letters and parked keys page by page, whoever writes
+//! them, and after a rebuild.
+
+use projections::{
+    postgres::{Action, DeadLetter, ParkedKey},
+    projection::Retention,
+};
+use redpanda::log::Headers;
+use schemas::{
+    engine::{KeyRedriven, RecordParked},
+    headers,
+};
+
+use crate::stories::uuid;
+use crate::support::Bench;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// Writes that a record of an order is parked.
+fn park(bench: &Bench, key: &str, offset: i64, error: Option<&str>) {
+    let parked = RecordParked {
+        topic: "order.followups".into(),
+        partition: 1,
+        offset,
+        error: error.map(str::to_owned),
+        record_type: "millrace.order.RecordReservation".into(),
+        principal: "ada\0".into(),
+        bytes: Some(10),
+        received_at: 7,
+    };
+    bench.append("order.operations", key, 1, &parked);
+}
+
+fn redrive(bench: &Bench, key: &str, released: i32, parked_from: Option<i64>) {
+    let redriven = KeyRedriven {
+        topic: "order.followups".into(),
+        command_id: uuid(9),
+        principal: "an admin".into(),
+        reason: Some("mended".into()),
+        released,
+        dropped_offset: None,
+        parked_from,
+        redriven_at: bench.now(),
+    };
+    bench.append("order.operations", key, 1, &redriven);
+}
+
+/// Writes a dead letter, whose bytes nobody can read.
+fn bury(bench: &Bench, topic: &str, key: &str) {
+    let mut with = Headers::default();
+    for (name, value) in [
+        ("dead_offset", "70"),
+        ("dead_error", "malformed\0"),
+        (headers::TYPE, "millrace.order.PlaceOrder"),
+        (headers::PRINCIPAL, "ada"),
+    ] {
+        with.push(name, value);
+    }
+    bench.pass(1);
+    bench.log.set_time(bench.now());
+    bench.log.append(&format!("{topic}.dead"), key, Some("no Avro".into()), with);
+}
+
+/// All pages of two entries each, joined.
+fn keys(bench: &Bench) -> Vec<ParkedKey> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = bench.wait(bench.people.parked_keys(cursor, 2)).expect("an answer");
+        all.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return all;
+        }
+    }
+}
+
+fn letters(bench: &Bench) -> Vec<DeadLetter> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = bench.wait(bench.people.dead_letters(cursor, 2)).expect("an answer");
+        all.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return all;
+        }
+    }
+}
+
+fn actions(bench: &Bench) -> Vec<Action> {
+    bench.wait(bench.people.actions(None, 10)).expect("an answer").items
+}
+
+#[test]
+#[ignore = "needs the stack: integration/test"]
+fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_rebuild() {
+    let bench = Bench::new(15);
+    let operations = bench.one("order-operations");
+    // given two members that both act as the owner of all partitions
+    let mut members = [bench.member("one", &*operations), bench.member("two", &*operations)];
+    // when five keys are parked, with records that wait behind the first
+    for number in 0..5 {
+        let key = format!("o-{number}");
+        park(&bench, &key, 10 + number, Some("the decider panicked"));
+        members[0].step().expect("a step");
+        for waits in 0..number {
+            park(&bench, &key, 100 + waits, None);
+        }
+        bury(&bench, "order.commands", &key);
+        members[1].step().expect("a step");
+    }
+    bury(&bench, "stock.followups", "tea");
+    // then each is there once, on pages that follow each other
+    bench.until(&mut members, "everything is there", || {
+        (keys(&bench).len() == 5 && letters(&bench).len() == 6).then_some(())
+    });
+    let parked = keys(&bench);
+    let counts: Vec<_> = parked.iter().map(|it| (&*it.key, it.records, it.offset)).collect();
+    let expected = [("o-0", 1, 10), ("o-1", 2, 11), ("o-2", 3, 12), ("o-3", 4, 13), ("o-4", 5, 14)];
+    assert_eq!(counts, expected);
+    assert_eq!(parked[4].error.as_deref(), Some("the decider panicked"));
+    assert_eq!((&*parked[4].principal, parked[4].bytes), ("ada\u{fffd}", 50));
+    let dead = letters(&bench);
+    assert_eq!((&*dead[0].topic, dead[0].offset), ("stock.followups", Some(70)));
+    assert_eq!((&*dead[0].error, dead[0].bytes), ("malformed\u{fffd}", Some(7)));
+    assert!(dead.is_sorted_by_key(|letter| -letter.at), "{dead:?}");
+
+    // when one key is re-driven, and another up to a record that fails again
+    redrive(&bench, "o-3", 4, None);
+    park(&bench, "o-4", 101, Some("another bug"));
+    redrive(&bench, "o-4", 2, Some(101));
+    bench.until(&mut members, "both are re-driven", || (actions(&bench).len() == 2).then_some(()));
+    // then the first is not parked any more, and the other from that record on
+    let left = keys(&bench);
+    assert_eq!(left.len(), 4);
+    let last = &left[3];
+    assert_eq!((&*last.key, last.records, last.offset), ("o-4", 3, 101));
+    assert_eq!(last.error.as_deref(), Some("another bug"));
+    let done = actions(&bench);
+    assert_eq!((&*done[0].key, done[0].parked_from), ("o-4", Some(101)));
+    assert_eq!((&*done[1].principal, done[1].reason.as_deref()), ("an admin", Some("mended")));
+
+    // when the projection is erased under its members, then a rebuild gives the same
+    let before = (keys(&bench), letters(&bench), actions(&bench));
+    bench.wait(operations.erase()).expect("erased");
+    let now = || (keys(&bench), letters(&bench), actions(&bench));
+    bench.until(&mut members, "all is there again", || (now() == before).then_some(()));
+
+    // when the retention of dead letters has passed, only they are removed; a year later, all but
+    // what is parked
+    let remove = |days: i64| {
+        let retention = Retention { now_ms: bench.now() + days * DAY_MS, kept_ms: 0 };
+        while bench.wait(operations.remove(retention)).expect("removed") > 0 {}
+    };
+    remove(27);
+    assert_eq!(now(), before);
+    remove(29);
+    assert_eq!(now(), (before.0.clone(), Vec::new(), before.2));
+    remove(366);
+    assert_eq!(now(), (before.0, Vec::new(), Vec::new()));
+}

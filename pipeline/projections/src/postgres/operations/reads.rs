@@ -1,0 +1,285 @@
+//! What the gateway reads of dead letters, parked keys and re-drives, page by page. Never writes.
+
+use std::{fmt, str::FromStr};
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::{
+    StoreError,
+    paging::{NotACursor, Page},
+    postgres::{error::storable, reads::Reads},
+};
+
+/// A point in a list of records that is sorted by time, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordCursor {
+    /// The time of the last entry that was read.
+    pub at: i64,
+    /// The name of its topic or processor.
+    pub name: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+}
+
+impl fmt::Display for RecordCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, name, partition, offset } = self;
+        write!(f, "{at}_{partition}_{offset}_{name}")
+    }
+}
+
+impl FromStr for RecordCursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let mut parts = text.splitn(4, '_');
+        let mut part = || parts.next().ok_or(NotACursor);
+        let (at, partition, offset, name) = (part()?, part()?, part()?, part()?);
+        Ok(Self {
+            at: at.parse().map_err(|_| NotACursor)?,
+            name: name.to_owned(),
+            partition: partition.parse().map_err(|_| NotACursor)?,
+            offset: offset.parse().map_err(|_| NotACursor)?,
+        })
+    }
+}
+
+/// A point in the list of parked keys, which is sorted by topic and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyCursor {
+    /// The topic of the last entry that was read.
+    pub topic: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl fmt::Display for KeyCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.key)
+    }
+}
+
+impl FromStr for KeyCursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let (topic, key) = text.split_once('/').ok_or(NotACursor)?;
+        Ok(Self { topic: topic.to_owned(), key: key.to_owned() })
+    }
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The topic from which the record was read.
+    pub topic: String,
+    /// The partition of the record and of the dead letter.
+    pub partition: i32,
+    /// The record's offset, where it is known.
+    pub offset: Option<i64>,
+    /// The offset of the dead letter in `<topic>.dead`.
+    pub dead_offset: i64,
+    /// When the dead letter was written, in milliseconds.
+    pub at: i64,
+    /// Why the record could not be processed.
+    pub error: String,
+    /// The record's type; empty if it names none.
+    pub record_type: String,
+    /// The record's key.
+    pub key: Option<String>,
+    /// Who sent it.
+    pub principal: Option<String>,
+    /// The size of its value, if the dead letter has one.
+    pub bytes: Option<i64>,
+}
+
+/// A parked key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedKey {
+    /// The topic from which the records were read.
+    pub topic: String,
+    /// The key.
+    pub key: String,
+    /// The partition of its records.
+    pub partition: i32,
+    /// How many records are parked, the failed one included.
+    pub records: i64,
+    /// The sum of the sizes of their values.
+    pub bytes: i64,
+    /// When the first one was parked, in milliseconds.
+    pub since: i64,
+    /// The offset of the first one, which a re-drive applies first.
+    pub offset: i64,
+    /// Why it has failed.
+    pub error: Option<String>,
+    /// Its type; empty if it names none.
+    pub record_type: String,
+    /// Who sent it, or what caused it.
+    pub principal: String,
+}
+
+/// What an operator has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// The processor whose key it was.
+    pub processor: String,
+    /// The partition of the event.
+    pub partition: i32,
+    /// The offset of the event.
+    pub offset: i64,
+    /// When the command was written, in milliseconds.
+    pub at: i64,
+    /// The topic of the parked records.
+    pub topic: String,
+    /// Their key.
+    pub key: String,
+    /// The command.
+    pub command_id: Uuid,
+    /// Who sent it.
+    pub principal: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// How many records are no longer parked.
+    pub released: i32,
+    /// The offset of the record that was given up.
+    pub dropped_offset: Option<i64>,
+    /// The offset of the record that has failed again.
+    pub parked_from: Option<i64>,
+}
+
+impl Reads {
+    /// Dead letters, newest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn dead_letters(
+        &self,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<Page<DeadLetter, RecordCursor>, StoreError> {
+        let sql = "SELECT topic, partition, \"offset\", dead_offset, at, error, record_type, key,
+                       principal, bytes
+                   FROM operations_dead_letters
+                   WHERE (at, topic, partition, dead_offset) < ($1, $2, $3, $4)
+                   ORDER BY at DESC, topic DESC, partition DESC, dead_offset DESC LIMIT $5";
+        let rows = self.page("reading dead letters", sql, after, limit).await?;
+        let letter = |row: &Row| DeadLetter {
+            topic: row.get(0),
+            partition: row.get(1),
+            offset: row.get(2),
+            dead_offset: row.get(3),
+            at: row.get(4),
+            error: row.get(5),
+            record_type: row.get(6),
+            key: row.get(7),
+            principal: row.get(8),
+            bytes: row.get(9),
+        };
+        let cursor = |it: &DeadLetter| RecordCursor {
+            at: it.at,
+            name: it.topic.clone(),
+            partition: it.partition,
+            offset: it.dead_offset,
+        };
+        Ok(Page::cut(rows.iter().map(letter).collect(), limit, cursor))
+    }
+
+    /// What operators have done, newest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn actions(
+        &self,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<Page<Action, RecordCursor>, StoreError> {
+        let sql = "SELECT processor, partition, \"offset\", at, topic, key, command_id, principal,
+                       reason, released, dropped_offset, parked_from
+                   FROM operations_actions
+                   WHERE (at, processor, partition, \"offset\") < ($1, $2, $3, $4)
+                   ORDER BY at DESC, processor DESC, partition DESC, \"offset\" DESC LIMIT $5";
+        let rows = self.page("reading what operators have done", sql, after, limit).await?;
+        let action = |row: &Row| Action {
+            processor: row.get(0),
+            partition: row.get(1),
+            offset: row.get(2),
+            at: row.get(3),
+            topic: row.get(4),
+            key: row.get(5),
+            command_id: row.get(6),
+            principal: row.get(7),
+            reason: row.get(8),
+            released: row.get(9),
+            dropped_offset: row.get(10),
+            parked_from: row.get(11),
+        };
+        let cursor = |it: &Action| RecordCursor {
+            at: it.at,
+            name: it.processor.clone(),
+            partition: it.partition,
+            offset: it.offset,
+        };
+        Ok(Page::cut(rows.iter().map(action).collect(), limit, cursor))
+    }
+
+    /// Parked keys by topic and key.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn parked_keys(
+        &self,
+        after: Option<KeyCursor>,
+        limit: usize,
+    ) -> Result<Page<ParkedKey, KeyCursor>, StoreError> {
+        let (topic, key) = after.map_or_else(Default::default, |it| (it.topic, it.key));
+        // The primary key has the order of the groups, so the server reads no more keys than shown.
+        let sql = "SELECT one.topic, one.key, one.partition, keys.records, keys.bytes, keys.since,
+                       one.\"offset\", one.error, one.record_type, one.principal
+                   FROM (SELECT topic, key, count(*) AS records, min(\"offset\") AS first,
+                             coalesce(sum(bytes), 0)::bigint AS bytes, min(parked_at) AS since
+                         FROM operations_parked WHERE (topic, key) > ($1, $2)
+                         GROUP BY topic, key ORDER BY topic, key LIMIT $3) AS keys
+                   JOIN operations_parked AS one ON one.topic = keys.topic AND one.key = keys.key
+                       AND one.\"offset\" = keys.first
+                   ORDER BY one.topic, one.key";
+        let most = more_than(limit);
+        let rows = self
+            .all("reading parked keys", sql, &[&storable(&topic), &storable(&key), &most])
+            .await?;
+        let parked = |row: &Row| ParkedKey {
+            topic: row.get(0),
+            key: row.get(1),
+            partition: row.get(2),
+            records: row.get(3),
+            bytes: row.get(4),
+            since: row.get(5),
+            offset: row.get(6),
+            error: row.get(7),
+            record_type: row.get(8),
+            principal: row.get(9),
+        };
+        let cursor = |it: &ParkedKey| KeyCursor { topic: it.topic.clone(), key: it.key.clone() };
+        Ok(Page::cut(rows.iter().map(parked).collect(), limit, cursor))
+    }
+
+    /// The rows of a page of records, and one more if there is one.
+    async fn page(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let newest = || RecordCursor { at: i64::MAX, name: String::new(), partition: 0, offset: 0 };
+        let RecordCursor { at, name, partition, offset } = after.unwrap_or_else(newest);
+        let name = storable(&name);
+        self.all(doing, sql, &[&at, &name, &partition, &offset, &more_than(limit)]).await
+    }
+}
+
+fn more_than(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
