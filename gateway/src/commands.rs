@@ -1,6 +1,7 @@
 //! Commands on their way to the log: the only records that the gateway writes there.
 
 use futures_util::future::BoxFuture;
+use redpanda::topics;
 use schemas::Message as _;
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ schemas::nested_messages! {
         Order(schemas::order::Command),
         Stock(schemas::stock::Command),
         Notification(schemas::notification::Command),
+        Engine(schemas::engine::Command),
     }
 }
 
@@ -23,9 +25,14 @@ impl Command {
         schemas::context(self.name()).unwrap_or("unknown")
     }
 
-    /// The topic of the command.
+    /// The topic of the command. A re-drive goes to the processor that reads the topic of the
+    /// parked records: the owner of its dead letters.
     pub fn topic(&self) -> String {
-        format!("{}.commands", self.context())
+        let parked = match self {
+            Self::Engine(schemas::engine::Command::Redrive(it)) => topics::all().dead(&it.topic),
+            _ => None,
+        };
+        format!("{}.commands", parked.map_or(self.context(), |dead| dead.owner.as_str()))
     }
 }
 
@@ -66,7 +73,7 @@ pub trait Commands: Send + Sync {
 
 #[cfg(test)]
 mod tests {
-    use schemas::Message as _;
+    use schemas::{Message as _, engine::Redrive};
 
     use super::*;
 
@@ -74,6 +81,22 @@ mod tests {
     fn every_command_has_a_context() {
         for schema in Command::schemas() {
             assert!(schemas::context(schema.name).is_some(), "{}", schema.name);
+        }
+    }
+
+    #[test]
+    fn re_drive_goes_to_the_processor_that_has_parked_the_key() {
+        let topic = |topic: &str| {
+            let (topic, drop_first) = (topic.to_owned(), false);
+            let redrive = Redrive { topic, drop_first, reason: None, first_offset: None };
+            Command::from(schemas::engine::Command::from(redrive)).topic()
+        };
+        assert_eq!(topic("stock.followups"), "order.commands");
+        assert_eq!(topic("email.followups"), "user.commands");
+        assert_eq!(topic("user.events"), "notification.commands");
+        for dead in topics::all().iter().filter(|topic| topic.is_dead()) {
+            let source = dead.name.trim_end_matches(".dead");
+            assert!(topics::all().get(&topic(source)).is_some(), "{source}");
         }
     }
 }

@@ -2,6 +2,8 @@
 //! holds the rules that the domain shares; what is checked here besides keeps names and addresses
 //! readable, and needs Unicode tables that the domain does not have.
 
+use std::str::FromStr;
+
 use email_address::{EmailAddress, Options};
 use icu_properties::{
     CodePointMapData, CodePointSetData,
@@ -10,7 +12,7 @@ use icu_properties::{
 use schemas::bounds::{self, NAME_CHARS_MAX, PRICE_MINOR_MAX, QUANTITY_MAX, SKU_BYTES_MAX};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::{problem::Problem, reads::Cursor};
+use crate::problem::Problem;
 
 /// An e-mail address in the normal form under which it is claimed: trimmed, in lower case, in
 /// Unicode's composed form, its host as DNS has it (UTS 46).
@@ -89,11 +91,28 @@ pub fn sku(text: &str) -> Result<String, Problem> {
     valid("sku", bounds::is_sku(text), text.to_owned(), expected)
 }
 
-/// The cursor of a list of orders or notifications: `next` of the previous page.
+/// The most characters of a reason.
+const REASON_CHARS_MAX: usize = 500;
+
+/// Why an operator does something, in their words: trimmed, in Unicode's composed form.
+///
+/// # Errors
+/// Returns a 400 problem when the reason is empty, too long, or has invisible characters.
+pub fn reason(text: &str) -> Result<String, Problem> {
+    let reason: String = text.trim().nfc().collect();
+    let length = reason.chars().count();
+    let is_valid = (1..=REASON_CHARS_MAX).contains(&length) && is_visible(&reason);
+    let expected = || {
+        format!("expected 1 to {REASON_CHARS_MAX} characters on one line, none of them invisible")
+    };
+    valid("reason", is_valid, reason, expected)
+}
+
+/// The cursor of a list: `next` of the previous page.
 ///
 /// # Errors
 /// Returns a 400 problem when no page can have had this cursor.
-pub fn cursor(text: &str) -> Result<Cursor, Problem> {
+pub fn cursor<C: FromStr>(text: &str) -> Result<C, Problem> {
     text.parse().map_err(|_| unknown_cursor())
 }
 

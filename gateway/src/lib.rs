@@ -10,6 +10,7 @@
 //! - [`statistics`]: the shop's statistics, read once for all clients of their stream
 //! - [`pipeline`]: the pipeline's own figures, from Prometheus
 //! - [`trace`]: the records that a command caused, as a tree
+//! - [`desk`]: dead letters, parked keys, and what operators have done
 //! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
 //! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
 //! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
@@ -29,6 +30,7 @@ pub mod commands;
 mod conditions;
 pub mod config;
 pub mod counters;
+pub mod desk;
 mod headers;
 pub mod health;
 pub mod ids;

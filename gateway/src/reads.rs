@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::Role,
+    desk::DeskReads,
     health::{self, Cause, Health},
     problem::Problem,
     statistics::{By, Statistics},
@@ -227,7 +228,7 @@ pub enum StreamItem {
 }
 
 /// The read models.
-pub trait Reads: Send + Sync {
+pub trait Reads: DeskReads + Send + Sync {
     /// A user; `None` also for a deactivated one.
     fn user(&self, id: Uuid) -> Read<'_, Option<User>>;
     /// The credential of the user with this address.

@@ -2,6 +2,7 @@
 //! Tests compare the OpenAPI document and the load balancer's list of methods with the table.
 
 mod commands;
+mod desk;
 mod dispatch;
 mod notifications;
 mod operations;
@@ -78,9 +79,15 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/v1/statistics" => statistics::read),
     route!(GET "/v1/statistics/stream" => statistics::open),
     route!(GET "/v1/pipeline" => pipeline::read),
+    route!(GET "/v1/operations/dead-letters" => desk::dead_letters),
+    route!(GET "/v1/operations/parked" => desk::parked),
+    route!(POST "/v1/operations/parked:retry" => desk::retry),
+    route!(POST "/v1/operations/parked:drop" => desk::drop_first),
+    route!(GET "/v1/operations/actions" => desk::actions),
     route!(GET "/" => page::show).unlimited(),
     route!(GET "/dashboard" => page::dashboard).unlimited(),
     route!(GET "/commands/{id}" => page::trace, id).unlimited(),
+    route!(GET "/operations" => page::operations).unlimited(),
     route!(GET "/livez" => operations::live).unlimited(),
     route!(GET "/readyz" => operations::ready).unlimited(),
     route!(GET "/openapi.json" => page::openapi).unlimited(),

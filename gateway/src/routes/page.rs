@@ -1,5 +1,5 @@
-//! Documents that are built once: the live page, the dashboard, the page of a trace, the OpenAPI
-//! document, the public keys.
+//! Documents that are built once: the live page, the dashboard, the page of a trace, the operator's
+//! desk, the OpenAPI document, the public keys.
 
 use std::sync::LazyLock;
 
@@ -65,6 +65,13 @@ static TRACE: LazyLock<Page> = LazyLock::new(|| {
     Page::new(include_str!("../../page/trace.html"), &style.concat(), script)
 });
 
+static OPERATIONS: LazyLock<Page> = LazyLock::new(|| {
+    let style = [STYLE, include_str!("../../page/operations.css")];
+    let script =
+        concat!(include_str!("../../page/api.js"), include_str!("../../page/operations.js"));
+    Page::new(include_str!("../../page/operations.html"), &style.concat(), script)
+});
+
 impl Page {
     /// Joins a page. The places of the logo, of the style and of the script are empty elements in
     /// its `html`.
@@ -105,6 +112,11 @@ pub(super) async fn dashboard(_call: Call) -> Answer {
 /// GET /commands/{id}
 pub(super) async fn trace(_call: Call, _id: String) -> Answer {
     Ok(TRACE.response())
+}
+
+/// GET /operations
+pub(super) async fn operations(_call: Call) -> Answer {
+    Ok(OPERATIONS.response())
 }
 
 /// GET /openapi.json

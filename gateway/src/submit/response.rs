@@ -1,7 +1,7 @@
 //! The responses to a command: its result, or 202 while there is none. Refusals and failures are
 //! problems, made elsewhere.
 
-use schemas::Outcome;
+use schemas::{Outcome, Verdict};
 use serde::Serialize;
 use serde_json::Value;
 use warp::{
@@ -23,6 +23,24 @@ impl Submission {
     /// The response when no read model holds an accepted outcome in time: 202.
     pub fn not_visible(&self, outcome: &Outcome) -> EarlyResponse {
         self.accepted(&outcome::ended(outcome))
+    }
+
+    /// The accepted outcome, whether or not a read model holds it.
+    ///
+    /// # Errors
+    /// Returns the response when there is no such outcome in time: 202 while it is unknown, or the
+    /// refusal.
+    pub async fn decided(&mut self, call: &Call) -> Result<Outcome, EarlyResponse> {
+        let Some(outcome) = self.outcome(call).await? else {
+            return Err(self.accepted(&outcome::pending(self.id)));
+        };
+        match outcome.verdict {
+            Verdict::Accepted => Ok(outcome),
+            _ => {
+                call.record_result();
+                Err(outcome::problem(&outcome).into())
+            }
+        }
     }
 
     /// 202, with where to ask for the command's status.

@@ -247,7 +247,7 @@ async fn documents_are_served() {
 #[tokio::test]
 async fn each_page_is_one_response_and_runs_only_its_own_script() {
     let gateway = gateway();
-    for path in ["/", "/dashboard"] {
+    for path in ["/", "/dashboard", "/operations"] {
         let response = gateway.get(path, None).await;
         let page = String::from_utf8_lossy(response.body()).into_owned();
         assert!(header(&response, "content-type").starts_with("text/html"));

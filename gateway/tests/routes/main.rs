@@ -6,6 +6,7 @@ mod accounts;
 mod cache;
 mod commands;
 mod conditions;
+mod desk;
 mod documents;
 mod limits;
 mod load;

@@ -2,6 +2,7 @@
 //! reads only what the page shows, never the state of its script.
 
 mod dashboard;
+mod operations;
 mod trace;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};

@@ -9,6 +9,7 @@ use futures_util::{
 };
 use gateway::{
     counters::{Count, CounterError, Counters},
+    desk::{Action, DeadLetter, DeskReads, ParkedKey},
     health::{Health, cause},
     reads::{
         Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
@@ -16,7 +17,7 @@ use gateway::{
     },
     statistics::{By, Statistics},
 };
-use projections::postgres::TraceView;
+use projections::postgres::{KeyCursor, RecordCursor, TraceView};
 use schemas::Outcome;
 use serde_json::json;
 use tokio::sync::watch;
@@ -185,6 +186,40 @@ impl Reads for World {
             Health::from([("postgres", if down { Err(cause("down at 10.0.0.7")) } else { Ok(()) })])
         }
         .boxed()
+    }
+}
+
+impl DeskReads for World {
+    fn dead_letters(
+        &self,
+        cursor: Option<RecordCursor>,
+        limit: usize,
+    ) -> Read<'_, Page<DeadLetter>> {
+        self.get(move |inner| {
+            let is_next = |it: &&DeadLetter| {
+                cursor.as_ref().is_none_or(|cursor| it.dead_offset < cursor.offset)
+            };
+            let mut page = page(inner.desk.dead.iter().filter(is_next).cloned(), limit);
+            let last = page.items.last().filter(|last| last.dead_offset > 0);
+            let next = |last: &DeadLetter| RecordCursor {
+                at: 0,
+                name: last.topic.clone(),
+                partition: last.partition,
+                offset: last.dead_offset,
+            };
+            page.next = last.map(|last| next(last).to_string());
+            page
+        })
+    }
+    fn parked_keys(&self, cursor: Option<KeyCursor>, limit: usize) -> Read<'_, Page<ParkedKey>> {
+        self.get(move |inner| {
+            let is_next =
+                |it: &&ParkedKey| cursor.as_ref().is_none_or(|cursor| it.key > cursor.key);
+            page(inner.desk.parked.iter().filter(is_next).cloned(), limit)
+        })
+    }
+    fn actions(&self, _cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>> {
+        self.get(move |inner| page(inner.desk.actions.iter().cloned(), limit))
     }
 }
 

@@ -11,6 +11,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use gateway::{
     auth::Role,
     commands::{Command, CommandRecord, Commands, Unwritten},
+    desk::{Action, DeadLetter, ParkedKey},
     health::{Health, cause},
     reads::{Credential, Line, Notification, Order, Product, StreamItem, StreamScope, User},
     statistics::Statistics,
@@ -50,6 +51,14 @@ pub enum Notified {
     All,
 }
 
+/// What the operator's desk shows.
+#[derive(Default)]
+pub struct Desk {
+    pub dead: Vec<DeadLetter>,
+    pub parked: Vec<ParkedKey>,
+    pub actions: Vec<Action>,
+}
+
 #[derive(Default)]
 pub struct Inner {
     pub answer: Answer,
@@ -75,6 +84,7 @@ pub struct Inner {
     pub endless: bool,
     /// The streams that were opened.
     pub opened: Vec<(StreamScope, Option<String>)>,
+    pub desk: Desk,
     pub statistics: Statistics,
     pub statistics_changes: watch::Sender<u64>,
     pub counters_down: bool,

@@ -1,0 +1,40 @@
+//! The operator's desk from PostgreSQL.
+
+use futures_util::FutureExt;
+use projections::postgres::{KeyCursor, RecordCursor};
+
+use super::{Stores, failed, shape};
+use crate::{
+    desk::{Action, DeadLetter, DeskReads, ParkedKey},
+    reads::{Page, Read},
+};
+
+impl DeskReads for Stores {
+    fn dead_letters(
+        &self,
+        cursor: Option<RecordCursor>,
+        limit: usize,
+    ) -> Read<'_, Page<DeadLetter>> {
+        async move {
+            let found = self.postgres.dead_letters(cursor, limit).await;
+            Ok(shape::page(found.map_err(failed("dead letters"))?, DeadLetter::from))
+        }
+        .boxed()
+    }
+
+    fn parked_keys(&self, cursor: Option<KeyCursor>, limit: usize) -> Read<'_, Page<ParkedKey>> {
+        async move {
+            let found = self.postgres.parked_keys(cursor, limit).await;
+            Ok(shape::page(found.map_err(failed("parked keys"))?, ParkedKey::from))
+        }
+        .boxed()
+    }
+
+    fn actions(&self, cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>> {
+        async move {
+            let found = self.postgres.actions(cursor, limit).await;
+            Ok(shape::page(found.map_err(failed("what operators have done"))?, Action::from))
+        }
+        .boxed()
+    }
+}

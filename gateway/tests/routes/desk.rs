@@ -1,0 +1,196 @@
+//! The operator's desk: who may see it, its pages, and the commands that re-drive a parked key.
+
+use gateway::{
+    commands::Command,
+    desk::{Action, DeadLetter, ParkedKey},
+};
+use schemas::engine::{self, Redrive};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::*;
+
+const DEAD: &str = "/v1/operations/dead-letters";
+const PARKED: &str = "/v1/operations/parked";
+const ACTIONS: &str = "/v1/operations/actions";
+const RETRY: &str = "/v1/operations/parked:retry";
+const DROP: &str = "/v1/operations/parked:drop";
+
+fn letter(dead_offset: i64) -> DeadLetter {
+    DeadLetter {
+        topic: "order.commands".into(),
+        partition: 2,
+        offset: Some(7),
+        dead_offset,
+        at: "2026-01-01T00:00:00.000Z".into(),
+        error: "malformed".into(),
+        record_type: String::new(),
+        key: None,
+        sender: Some("ada".into()),
+        bytes: Some(9),
+    }
+}
+
+fn parked(key: &str) -> ParkedKey {
+    ParkedKey {
+        topic: "order.followups".into(),
+        key: key.into(),
+        partition: 1,
+        records: 3,
+        bytes: 300,
+        since: "2026-01-01T00:00:00.000Z".into(),
+        offset: 5,
+        error: Some("the decider panicked".into()),
+        record_type: "millrace.order.RecordReservation".into(),
+        sender: "ada".into(),
+    }
+}
+
+/// The command of the last record that was written.
+fn last(gateway: &Gateway) -> Redrive {
+    match gateway.world.last().command {
+        Command::Engine(engine::Command::Redrive(redrive)) => redrive,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn body() -> Value {
+    json!({ "topic": "stock.followups", "key": "tea", "offset": 5, "reason": " the bug is mended " })
+}
+
+#[tokio::test]
+async fn only_admins_see_the_desk_or_change_anything_there() {
+    let gateway = gateway();
+    let user = gateway.user("ada@example.org").await;
+    let written = gateway.world.written();
+    for path in [DEAD, PARKED, ACTIONS] {
+        assert_problem(&gateway.get(path, Some(&user)).await, 403, "forbidden");
+        assert_problem(&gateway.get(path, None).await, 401, "unauthorized");
+    }
+    for path in [RETRY, DROP] {
+        let denied = gateway.command("POST", path, Some(&user), body()).await;
+        assert_problem(&denied, 403, "forbidden");
+        assert_problem(&gateway.command("POST", path, None, body()).await, 401, "unauthorized");
+    }
+    assert_eq!(gateway.world.written(), written);
+}
+
+#[tokio::test]
+async fn lists_show_what_the_projection_holds_page_by_page() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    {
+        let mut inner = gateway.world.inner();
+        inner.desk.dead = vec![letter(2), letter(0)];
+        inner.desk.parked = vec![parked("o-1")];
+        inner.desk.actions = vec![Action {
+            at: "2026-01-01T00:00:00.000Z".into(),
+            who: "ada".into(),
+            reason: Some("mended".into()),
+            topic: "order.followups".into(),
+            key: "o-1".into(),
+            command: Uuid::from_u128(1),
+            released: 3,
+            dropped_offset: None,
+            parked_from: None,
+        }];
+    }
+    let first = json(&gateway.get(&format!("{DEAD}?limit=1"), Some(&admin)).await);
+    let expected = json!({
+        "topic": "order.commands", "partition": 2, "offset": 7, "dead_offset": 2,
+        "at": "2026-01-01T00:00:00.000Z", "error": "malformed", "type": "", "sender": "ada",
+        "bytes": 9,
+    });
+    assert_eq!(first["items"], json!([expected]));
+    let next = first["next"].as_str().unwrap();
+    let second = json(&gateway.get(&format!("{DEAD}?cursor={next}"), Some(&admin)).await);
+    assert_eq!((&second["items"][0]["dead_offset"], &second["next"]), (&json!(0), &json!(null)));
+
+    let shown = json(&gateway.get(PARKED, Some(&admin)).await);
+    assert_eq!(shown["items"][0]["records"], 3);
+    let after = gateway.get(&format!("{PARKED}?cursor=order.followups/o-1"), Some(&admin)).await;
+    assert_eq!(json(&after)["items"], json!([]));
+    let actions = gateway.get(ACTIONS, Some(&admin)).await;
+    assert_eq!(json(&actions)["items"][0]["reason"], "mended");
+    assert_eq!(header(&actions, "cache-control"), "no-store");
+    for path in [DEAD, PARKED, ACTIONS] {
+        let wrong = gateway.get(&format!("{path}?cursor=x"), Some(&admin)).await;
+        assert_problem(&wrong, 400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn retry_is_a_command_to_the_processor_that_has_parked_the_key() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+
+    let response = gateway.command("POST", RETRY, Some(&admin), body()).await;
+
+    assert_eq!(response.status(), 200, "{:?}", response.body());
+    assert_eq!(json(&response)["state"], "accepted");
+    let record = gateway.world.last();
+    assert_eq!((&*record.command.topic(), &*record.key), ("order.commands", "tea"));
+    assert_eq!(record.principal, gateway.user_of(&admin).to_string());
+    let expected = Redrive {
+        topic: "stock.followups".into(),
+        drop_first: false,
+        reason: Some("the bug is mended".into()),
+        first_offset: Some(5),
+    };
+    assert_eq!(last(&gateway), expected);
+    assert_eq!(gateway.command("POST", DROP, Some(&admin), body()).await.status(), 200);
+    assert_eq!(last(&gateway), Redrive { drop_first: true, ..expected });
+}
+
+#[tokio::test]
+async fn repeat_with_the_same_idempotency_key_is_the_same_command() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    let send = || {
+        let request = request("POST", RETRY).header("idempotency-key", "one");
+        gateway.send(with(Some(&admin), request.header("prefer", "wait=5").json(&body())))
+    };
+    let (first, second) = (json(&send().await), json(&send().await));
+    assert_eq!(first, second);
+    assert_eq!(gateway.world.written(), 1);
+}
+
+#[tokio::test]
+async fn refusal_of_a_processor_is_a_conflict_with_its_reason() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    gateway.world.answers(Answer::Refuse("still_failing"));
+    let refused = gateway.command("POST", RETRY, Some(&admin), body()).await;
+    assert_problem(&refused, 409, "still_failing");
+    gateway.world.answers(Answer::Silence);
+    let request = with(Some(&admin), request("POST", RETRY).json(&body()));
+    let pending = gateway.send(request).await;
+    assert_eq!((pending.status().as_u16(), &json(&pending)["state"]), (202, &json!("pending")));
+}
+
+#[tokio::test]
+async fn request_without_a_reason_or_for_no_parked_key_writes_nothing() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    for (field, value) in [
+        ("reason", json!("  ")),
+        ("reason", json!("a\nb")),
+        ("reason", json!("x".repeat(501))),
+        ("topic", json!("order.events.dead")),
+        ("topic", json!("nothing")),
+        ("key", json!("")),
+        ("key", json!("a\u{1f}b")),
+        ("key", json!("k".repeat(1_025))),
+    ] {
+        let mut wrong = body();
+        wrong[field] = value;
+        let refused = gateway.command("POST", RETRY, Some(&admin), wrong).await;
+        assert_problem(&refused, 400, "invalid_request");
+    }
+    let mut without = body();
+    without.as_object_mut().unwrap().remove("offset");
+    let refused = gateway.command("POST", DROP, Some(&admin), without.clone()).await;
+    assert_problem(&refused, 400, "invalid_request");
+    assert_eq!(gateway.world.written(), 0);
+    assert_eq!(gateway.command("POST", RETRY, Some(&admin), without).await.status(), 200);
+}

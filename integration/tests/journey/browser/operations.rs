@@ -1,0 +1,105 @@
+//! The operator's desk in a real browser: an order is poisoned on purpose, an admin sees it on the
+//! page and mends it there. It reads only what the page shows.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use fantoccini::Locator;
+use futures_util::FutureExt;
+use schemas::{
+    Message,
+    order::{Command, Line, PlaceOrder},
+};
+use uuid::Uuid;
+
+use super::Page;
+use crate::log::{codec, write};
+use crate::support::{Judge, PASSWORD, SEEN_MAX, Send, System, eventually, must, system, variable};
+
+/// Opens the dialog of a key, answers it with a reason, and waits for the result.
+async fn press(page: &Page, button: &str, key: &str, reason: &str, result: &str) {
+    let css = format!("#parked [aria-label='{button}: order.followups, key {key}']");
+    page.click(&css).await;
+    let input = page.window.find(Locator::Css("#redrive input")).await.expect("the reason");
+    input.send_keys(reason).await.expect("the reason");
+    page.click("#confirm").await;
+    page.says("#say", result).await;
+}
+
+/// Reads the lists until one of them has this text, or has it no more.
+async fn shows(page: &Page, list: &str, text: &str, is_there: bool) {
+    eventually(&format!("{list} shows {text}: {is_there}"), SEEN_MAX, async || {
+        page.click("#read").await;
+        let shown = page.text(list).await?;
+        must(shown.contains(text) == is_there, shown)
+    })
+    .await;
+}
+
+async fn visit(system: &System, page: &Page) {
+    // Given an admin at the desk, and something to order
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 10).await;
+    let ada = system.user("Ada").await;
+    let me = ada.client.get("/v1/users/me").answer().await.string("id");
+    let password = variable("MILLRACE_ADMIN_PASSWORD_FILE");
+    let password = std::fs::read_to_string(password).expect("a password");
+    page.log_in(&ada.email, PASSWORD).await;
+    page.says("#door-say", "Only admins see the desk.").await;
+    page.log_in(&variable("MILLRACE_ADMIN_EMAIL"), password.trim()).await;
+    page.says("#parked-title", "Parked keys").await;
+
+    // When an order is poisoned: a record that nobody can read comes before its reservation. The
+    // order waits for that at most 30 s.
+    let order_id = Uuid::new_v4();
+    let key = order_id.to_string();
+    write("order.followups", Some(&key), b"poison").await;
+    shows(page, "#parked", &key, true).await;
+    let command = Command::from(PlaceOrder {
+        order_id,
+        user_id: me.parse().expect("an id"),
+        lines: vec![Line { sku, quantity: 1 }],
+    });
+    let mut bytes = Vec::new();
+    command.encode(&codec().await, &mut bytes).expect("a record");
+    write("order.commands", Some(&key), &bytes).await;
+    let status = async |expected: &str| {
+        eventually(expected, SEEN_MAX, async || {
+            let order = ada.client.get(&format!("/v1/orders/{key}")).send().await;
+            let order = order.map_err(|error| integration::chain(&error))?;
+            order.expect_code(200)?;
+            must(order.text("status") == Some(expected), &order.body)
+        })
+        .await;
+    };
+    status("placed").await;
+
+    // Then the page shows the error, and that the reservation waits behind it
+    shows(page, "#parked", "begins with byte 112", true).await;
+    shows(page, "#parked", "1 record", true).await;
+
+    // When the admin tries again, then the record fails again
+    press(page, "Try again", &key, "perhaps it was the network", "still fails").await;
+    page.keep_screenshot("MILLRACE_SCREENSHOT_OPERATIONS").await;
+
+    // When the admin gives it up, then the order is confirmed, and the desk tells who did it and why
+    press(page, "Give up first", &key, "nobody can read it", "The record is a dead letter").await;
+    status("confirmed").await;
+    shows(page, "#parked", &key, false).await;
+    shows(page, "#dead", "dropped by the command", true).await;
+    shows(page, "#actions", "nobody can read it", true).await;
+    shows(page, "#actions", "perhaps it was the network", true).await;
+    page.click("#leave").await;
+    page.says("#door-title", "Log in as an admin").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack and a browser"]
+async fn poisoned_order_is_seen_and_mended_at_the_desk() {
+    let system = system().await;
+    let page = Page::open(&format!("{}/operations", system.url)).await;
+    let seen = AssertUnwindSafe(visit(&system, &page)).catch_unwind().await;
+    page.window.close().await.expect("closed");
+    if let Err(failure) = seen {
+        resume_unwind(failure);
+    }
+}
