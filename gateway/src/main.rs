@@ -41,6 +41,7 @@ const OTHER_FILES_MAX: u64 = 256;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    redpanda::allocator::disable_huge_pages();
     // Without a provider, the first TLS connection would panic.
     redpanda::tls::install_provider();
     let (config, secrets) = Config::from_env();

@@ -1,10 +1,11 @@
-//! The servers of the native stack keep their data when they are killed, and a service that does
-//! not hear from a server is not ready. Run under `stack run`, as integration/test does.
+//! The servers of the native stack keep their data when they are killed, a service that does not
+//! hear from a server is not ready, and no program gets huge pages. Run under `stack run`, as
+//! integration/test does.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use integration::stack::Control;
+use integration::stack::{Control, PROGRAMS};
 use projections::{mongo::Mongo, projection::PositionStore as _};
 use redpanda::log::TopicPartition;
 use serde_json::{Value, json};
@@ -115,4 +116,17 @@ async fn service_is_not_ready_while_it_does_not_hear_from_the_broker() {
     stack.signal("broker", "CONT").await.expect("it continues");
 
     wait_for_readiness(&url, 200, "").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: integration/test"]
+async fn huge_pages_are_disabled_for_every_program() {
+    let stack = Control::from_env().expect("a stack");
+    for name in PROGRAMS.iter().map(|program| program.instance(0)) {
+        let pid = stack.part(&name).await.expect("a part").pid.expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+        let enabled = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+        // A kernel without huge pages says nothing about them.
+        assert_eq!(enabled.map_or("0", str::trim), "0", "{name}");
+    }
 }

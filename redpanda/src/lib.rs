@@ -12,6 +12,7 @@
 //!   registry; [`provision`]: changes broker and registry to what is declared
 //! - [`brokers`], [`tls`], [`settings`]: how brokers and registry are reached, and the settings of
 //!   every program
+//! - [`allocator`]: the allocator of every program
 //! - [`partition_of`]: the partition of a key
 //!
 //! `group` is a member of a consumer group and `restore` reads what a task starts from, both for
@@ -22,6 +23,7 @@
 
 pub mod aborted;
 pub mod acls;
+pub mod allocator;
 pub mod arena;
 pub mod brokers;
 mod client;
@@ -46,9 +48,3 @@ pub mod writer;
 
 pub use log::batch;
 pub use partition::partition_of;
-
-/// The allocator of every program that links this crate, and of librdkafka in it. One thread
-/// allocates the parts of a record and another frees them, which the C library's allocator is slow
-/// at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -22,6 +22,7 @@ use error::WrongSetting;
 
 /// Runs a service until a signal or an error ends it.
 pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
+    redpanda::allocator::disable_huge_pages();
     let config = Config::from_env();
     init_tracing();
     redpanda::tls::install_provider();
