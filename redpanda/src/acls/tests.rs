@@ -39,7 +39,7 @@ fn processor_may_do_what_follows_from_its_topics() {
     let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
     let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let may = acls.of("notification").expect("a processor");
-    let own = ["commands", "events", "followups", "outcomes", "state"];
+    let own = ["commands", "events", "followups", "operations", "outcomes", "state"];
     let mut read = sorted(&own.map(|kind| format!("notification.{kind}")));
     read.extend(of(&["notification.commands.dead", "notification.followups.dead"]));
     read.extend(of(&["order.events.dead", "user.events.dead"]));
