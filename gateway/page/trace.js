@@ -55,7 +55,7 @@ async function show(trace) {
   }
 }
 
-function open(trace) {
+function present(trace) {
   $("door").hidden = true;
   $("trace").hidden = false;
   $("find").elements.command.value = trace.command;
@@ -94,7 +94,7 @@ async function logIn(event) {
     say("door-say", "");
     $("who").textContent = name;
     $("leave").hidden = false;
-    open(trace);
+    present(trace);
   } catch (error) {
     accessToken = refreshToken = null;
     say("door-say", reasonOf(error), "bad");
@@ -111,7 +111,7 @@ async function look(command) {
     const trace = await read(command);
     if (mine !== asked) return;
     if (command !== commandOf()) history.pushState(null, "", `/commands/${trace.command}`);
-    open(trace);
+    present(trace);
   } catch (error) {
     if (mine === asked) say("find-say", reasonOf(error), "bad");
   }
@@ -120,7 +120,7 @@ async function look(command) {
 // Some commands are read without a log-in, such as a registration.
 async function start() {
   try {
-    open(await read(commandOf()));
+    present(await read(commandOf()));
   } catch (error) {
     endSession([401, 404].includes(error.status) ? "" : error.message);
   }

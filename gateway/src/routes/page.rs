@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 use warp::{
     Reply,
     http::{StatusCode, header},
@@ -14,6 +15,7 @@ use warp::{
 use crate::{
     call::{Answer, Call},
     headers::set,
+    problem::Problem,
 };
 
 /// What a page is joined from, so that it needs no further request.
@@ -110,7 +112,8 @@ pub(super) async fn dashboard(_call: Call) -> Answer {
 }
 
 /// GET /commands/{id}
-pub(super) async fn trace(_call: Call, _id: String) -> Answer {
+pub(super) async fn trace(_call: Call, id: String) -> Answer {
+    Uuid::parse_str(&id).map_err(|_| Problem::not_found())?;
     Ok(TRACE.response())
 }
 

@@ -93,5 +93,7 @@ async fn page_of_a_trace_runs_only_its_own_script() {
     let page = gateway.get("/commands/c0ffee00-0000-4000-8000-000000000000", None).await;
     assert_eq!(page.status(), 200);
     let policy = header(&page, "content-security-policy");
+    let wrong = gateway.get("/commands/nothing", None).await;
+    assert_problem(&wrong, 404, "not_found");
     assert!(policy.contains("script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
 }

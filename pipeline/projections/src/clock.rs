@@ -1,5 +1,5 @@
 //! The time of day. Only code that measures delays or waits for timers may ask for it; what a
-//! projection stores comes from records alone.
+//! projection stores comes from records alone. A trace asks which records are too old to be kept.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
