@@ -56,7 +56,7 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     let mut members = [
         bench.member("one", &*orders),
         bench.member("two", &*orders),
-        bench.member("one", &*notifications),
+        bench.member("three", &*notifications),
     ];
     // when records of many commands are written in turns, while they work
     let mut expected: BTreeMap<Uuid, Vec<Place>> = BTreeMap::new();
