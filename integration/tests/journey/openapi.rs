@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::support::{Judge, Send, system};
 
 /// The whole run takes half of it on two cores.
-const RUN_MAX: Duration = Duration::from_secs(90);
+const RUN_MAX: Duration = Duration::from_secs(240);
 
 #[tokio::test]
 #[ignore = "needs the stack and Schemathesis: integration/test installs it"]
