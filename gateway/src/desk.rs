@@ -32,7 +32,7 @@ pub struct DeadLetter {
     /// The record's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Who sent it: a user, an operator, or the fingerprint of an address.
+    /// Who sent it: a user's id, `operator`, or `anonymous` for a client that was not logged in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
     /// The size of its value, if the dead letter has one.
@@ -107,8 +107,18 @@ pub trait DeskReads: Send + Sync {
     fn actions(&self, cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>>;
 }
 
+/// The sender as admins see it. The fingerprint of an address or a token is shown to nobody.
+fn shown(principal: String) -> String {
+    let is_fingerprint =
+        principal.len() >= 32 && principal.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_fingerprint { "anonymous".to_owned() } else { principal }
+}
+
 impl From<postgres::DeadLetter> for DeadLetter {
     fn from(it: postgres::DeadLetter) -> Self {
+        // Keys of these topics are fingerprints of addresses. A parked one is shown all the same: a
+        // re-drive has to name it.
+        let key = it.key.filter(|_| !it.topic.starts_with("email."));
         Self {
             topic: it.topic,
             partition: it.partition,
@@ -117,8 +127,8 @@ impl From<postgres::DeadLetter> for DeadLetter {
             at: time::text(it.at),
             error: it.error,
             record_type: it.record_type,
-            key: it.key,
-            sender: it.principal,
+            key,
+            sender: it.principal.map(shown),
             bytes: it.bytes,
         }
     }
@@ -136,7 +146,7 @@ impl From<postgres::ParkedKey> for ParkedKey {
             offset: it.offset,
             error: it.error,
             record_type: it.record_type,
-            sender: it.principal,
+            sender: shown(it.principal),
         }
     }
 }
@@ -154,5 +164,35 @@ impl From<postgres::Action> for Action {
             dropped_offset: it.dropped_offset,
             parked_from: it.parked_from,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprint_of_an_address_is_shown_to_nobody() {
+        let fingerprint = "0a".repeat(32);
+        let letter = |topic: &str, key: &str, principal: &str| {
+            DeadLetter::from(postgres::DeadLetter {
+                topic: topic.into(),
+                partition: 0,
+                offset: None,
+                dead_offset: 0,
+                at: 0,
+                error: String::new(),
+                record_type: String::new(),
+                key: Some(key.into()),
+                principal: Some(principal.into()),
+                bytes: None,
+            })
+        };
+        let claim = letter("email.followups", &fingerprint, &fingerprint);
+        assert_eq!((claim.key, claim.sender.as_deref()), (None, Some("anonymous")));
+        let id = Uuid::from_u128(1).to_string();
+        let order = letter("order.commands", &id, &id);
+        assert_eq!((order.key.as_deref(), order.sender.as_deref()), (Some(&*id), Some(&*id)));
+        assert_eq!(letter("order.commands", &id, "operator").sender.as_deref(), Some("operator"));
     }
 }
