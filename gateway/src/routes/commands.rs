@@ -1,5 +1,5 @@
-//! The status of a command, and its trace, for its sender; an admin reads every trace. The id itself
-//! shows who the sender was, so there is an answer before anything has been projected.
+//! The status of a command, and its trace, for its sender; an admin reads every trace. The id
+//! itself shows who the sender was, so there is an answer before anything has been projected.
 
 use tokio::time::Instant;
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! The table of all projections, with the service that runs each. A new projection is one file in
 //! the folder of its store and one row here. The projections of a service's outcomes, of its
-//! part of the live stream, of its part of traces and of what operators see have no row: they follow
-//! from the topics that it owns in `topics.yaml`.
+//! part of the live stream, of its part of traces and of what operators see have no row: they
+//! follow from the topics that it owns in `topics.yaml`.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The access rules of each program, as they follow from the topics and from `acls.yaml`: read once,
-//! checked, and printed as commands of `rpk`. Nothing here removes a rule.
+//! The access rules of each program, as they follow from the topics and from `acls.yaml`: read
+//! once, checked, and printed as commands of `rpk`. Nothing here removes a rule.
 //!
 //! - [`rule`]: one rule; `create`: creates rules on a broker
 

@@ -81,7 +81,8 @@ async fn visit(system: &System, page: &Page) {
     press(page, "Try again", &key, "perhaps it was the network", "still fails").await;
     page.keep_screenshot("MILLRACE_SCREENSHOT_OPERATIONS").await;
 
-    // When the admin gives it up, then the order is confirmed, and the desk tells who did it and why
+    // When the admin gives it up, then the order is confirmed, and the desk tells who did it and
+    // why
     press(page, "Give up first", &key, "nobody can read it", "The record is a dead letter").await;
     status("confirmed").await;
     shows(page, "#parked", &key, false).await;

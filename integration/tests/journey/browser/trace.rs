@@ -1,5 +1,5 @@
-//! The page of a trace in a real browser: the sender of a command sees its records, by keyboard too.
-//! It reads only what the page shows.
+//! The page of a trace in a real browser: the sender of a command sees its records, by keyboard
+//! too. It reads only what the page shows.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
