@@ -1,4 +1,4 @@
-// The dashboard's script, last part: log-in, the statistics, and what is shown of them.
+// The dashboard's script, last part: the statistics, and what is shown of them.
 
 const WIDTH_MS = { minute: 60000, hour: 3600000 };
 // How often windows of an hour, and products that run low, are read again: far below the limit of
@@ -214,25 +214,10 @@ function endSession(reason = "") {
   $("log-in").elements.email.focus();
 }
 
-async function logIn(event) {
-  event.preventDefault();
-  const form = new FormData($("log-in"));
-  $("enter").disabled = true;
-  say("door-say", "Logging in …", "wait");
-  try {
-    const content = { email: form.get("email"), password: form.get("password") };
-    setTokens((await request("POST", "/v1/sessions", content)).data);
-    // Fails for a user who may not read statistics.
-    take((await request("GET", "/v1/statistics")).data, true);
-    $("log-in").reset();
-    say("door-say", "");
-    begin((await request("GET", "/v1/users/me")).data.name);
-  } catch (error) {
-    accessToken = refreshToken = null;
-    say("door-say", error.status === 403 ? "Only admins see the dashboard." : error.message, "bad");
-  } finally {
-    $("enter").disabled = false;
-  }
+// Fails for a user who may not read statistics.
+async function enter() {
+  take((await request("GET", "/v1/statistics")).data, true);
+  begin((await request("GET", "/v1/users/me")).data.name);
 }
 
 // Without a log-in, the dashboard is shown if everyone may read it.
@@ -245,12 +230,7 @@ async function start() {
   }
 }
 
-$("log-in").addEventListener("submit", logIn);
-$("leave").addEventListener("click", () => {
-  // The page forgets the session at once. If the request does not arrive, the session expires.
-  request("DELETE", "/v1/sessions/current").catch(() => {});
-  endSession();
-});
+openDoor(enter, error => error.status === 403 ? "Only admins see the dashboard." : error.message);
 for (const width of ["minute", "hour"]) {
   $("by-" + width).addEventListener("click", () => choose(width));
 }

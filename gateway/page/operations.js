@@ -1,4 +1,4 @@
-// The operator's desk, last part of its script: log-in, the lists, and the commands that re-drive a
+// The operator's desk, last part of its script: the lists, and the commands that re-drive a
 // parked key.
 
 // How often the lists are read: far below the limit of requests.
@@ -208,40 +208,20 @@ function endSession(reason = "") {
   $("log-in").elements.email.focus();
 }
 
-async function logIn(event) {
-  event.preventDefault();
-  const form = new FormData($("log-in"));
-  $("enter").disabled = true;
-  say("door-say", "Logging in …", "wait");
-  try {
-    const content = { email: form.get("email"), password: form.get("password") };
-    setTokens((await request("POST", "/v1/sessions", content)).data);
-    // Fails for a user who is no admin.
-    await readList("parked");
-    $("log-in").reset();
-    say("door-say", "");
-    begin((await request("GET", "/v1/users/me")).data.name);
-    await readAll();
-  } catch (error) {
-    accessToken = refreshToken = null;
-    say("door-say", error.status === 403 ? "Only admins see the desk." : error.message, "bad");
-  } finally {
-    $("enter").disabled = false;
-  }
+// Fails for a user who is no admin.
+async function enter() {
+  await readList("parked");
+  begin((await request("GET", "/v1/users/me")).data.name);
+  await readAll();
 }
 
-$("log-in").addEventListener("submit", logIn);
 $("redrive").addEventListener("submit", redrive);
 $("cancel").addEventListener("click", () => $("ask").close());
 $("read").addEventListener("click", () => {
   say("say", "");
   readAll();
 });
-$("leave").addEventListener("click", () => {
-  // The page forgets the session at once. If the request does not arrive, the session expires.
-  request("DELETE", "/v1/sessions/current").catch(() => {});
-  endSession();
-});
+openDoor(enter, error => error.status === 403 ? "Only admins see the desk." : error.message);
 for (const id of Object.keys(LISTS)) {
   $(id + "-more").addEventListener("click", () => {
     readList(id, LISTS[id].next).catch(error => say("say", error.message, "bad"));

@@ -1,4 +1,4 @@
-// The script of a trace, last part: log-in, and reading until the trace is complete.
+// The script of a trace, last part: reading until the trace is complete.
 
 // The waits between reads of a trace that still grows, in milliseconds: few, because requests are
 // limited.
@@ -80,27 +80,13 @@ function endSession(reason = "") {
 const reasonOf = error =>
   error.status === 404 ? "There is no such command of yours." : error.message;
 
-async function logIn(event) {
-  event.preventDefault();
-  const form = new FormData($("log-in"));
-  $("enter").disabled = true;
-  say("door-say", "Logging in …", "wait");
-  try {
-    const content = { email: form.get("email"), password: form.get("password") };
-    setTokens((await request("POST", "/v1/sessions", content)).data);
-    const { name } = (await request("GET", "/v1/users/me")).data;
-    const trace = await read(commandOf());
-    $("log-in").reset();
-    say("door-say", "");
-    $("who").textContent = name;
-    $("leave").hidden = false;
-    present(trace);
-  } catch (error) {
-    accessToken = refreshToken = null;
-    say("door-say", reasonOf(error), "bad");
-  } finally {
-    $("enter").disabled = false;
-  }
+// Fails for a user who did not send the command.
+async function enter() {
+  const { name } = (await request("GET", "/v1/users/me")).data;
+  const trace = await read(commandOf());
+  $("who").textContent = name;
+  $("leave").hidden = false;
+  present(trace);
 }
 
 // Looks at another command, or at the same one again.
@@ -126,16 +112,11 @@ async function start() {
   }
 }
 
-$("log-in").addEventListener("submit", logIn);
 $("find").addEventListener("submit", event => {
   event.preventDefault();
   look($("find").elements.command.value.trim());
 });
 $("again").addEventListener("click", () => look(commandOf()));
-$("leave").addEventListener("click", () => {
-  // The page forgets the session at once. If the request does not arrive, the session expires.
-  request("DELETE", "/v1/sessions/current").catch(() => {});
-  endSession();
-});
+openDoor(enter, reasonOf);
 addEventListener("popstate", () => look(commandOf()));
 start();

@@ -51,6 +51,7 @@ static DASHBOARD: LazyLock<Page> = LazyLock::new(|| {
         include_str!("../../page/uplot/uPlot.iife.min.js"),
         include_str!("../../page/api.js"),
         include_str!("../../page/events.js"),
+        include_str!("../../page/door.js"),
         include_str!("../../page/charts.js"),
         include_str!("../../page/dashboard.js"),
     );
@@ -61,6 +62,7 @@ static TRACE: LazyLock<Page> = LazyLock::new(|| {
     let style = [STYLE, include_str!("../../page/trace.css")];
     let script = concat!(
         include_str!("../../page/api.js"),
+        include_str!("../../page/door.js"),
         include_str!("../../page/tree.js"),
         include_str!("../../page/trace.js"),
     );
@@ -69,8 +71,11 @@ static TRACE: LazyLock<Page> = LazyLock::new(|| {
 
 static OPERATIONS: LazyLock<Page> = LazyLock::new(|| {
     let style = [STYLE, include_str!("../../page/operations.css")];
-    let script =
-        concat!(include_str!("../../page/api.js"), include_str!("../../page/operations.js"));
+    let script = concat!(
+        include_str!("../../page/api.js"),
+        include_str!("../../page/door.js"),
+        include_str!("../../page/operations.js"),
+    );
     Page::new(include_str!("../../page/operations.html"), &style.concat(), script)
 });
 

@@ -1,0 +1,29 @@
+// The log-in of a page that an account opens, and the log-out. It does not know what the page shows.
+
+// Lets users in: `enter` reads what the page shows, shows it, and fails for who may not see it;
+// `reasonOf` tells the user why.
+function openDoor(enter, reasonOf) {
+  $("log-in").addEventListener("submit", async event => {
+    event.preventDefault();
+    const form = new FormData($("log-in"));
+    $("enter").disabled = true;
+    say("door-say", "Logging in …", "wait");
+    try {
+      const content = { email: form.get("email"), password: form.get("password") };
+      setTokens((await request("POST", "/v1/sessions", content)).data);
+      await enter();
+      $("log-in").reset();
+      say("door-say", "");
+    } catch (error) {
+      accessToken = refreshToken = null;
+      say("door-say", reasonOf(error), "bad");
+    } finally {
+      $("enter").disabled = false;
+    }
+  });
+  $("leave").addEventListener("click", () => {
+    // The page forgets the session at once. If the request does not arrive, the session expires.
+    request("DELETE", "/v1/sessions/current").catch(() => {});
+    endSession();
+  });
+}
