@@ -90,8 +90,14 @@ fn everything_that_the_services_have_written_is_readable() {
     let topics: Vec<_> = topics.filter(|name| !name.ends_with(".commands")).collect();
     let read = schemas(&own, &["replay", "--topics", &topics.join(",")], &[]);
 
-    assert_eq!(read.code, 0, "{}{}", read.text, read.error);
-    assert!(read.text.ends_with("unreadable: 0\n"), "{}", read.text);
+    // The operator's test writes its poison into a topic of a service, which then puts it aside.
+    let unreadable = read.text.lines().filter(|line| line.starts_with("unreadable: "));
+    let poison = format!("it begins with byte {} instead of 0", b"poison"[0]);
+    let of_services: Vec<_> = unreadable
+        .filter(|line| !(line.contains(" order.followups[") && line.ends_with(&poison)))
+        .collect();
+    assert!(of_services.is_empty(), "{}{}", read.text, read.error);
+    assert!(read.text.contains("\nrecords: "), "{}{}", read.text, read.error);
     let plan = schemas(&own, &["plan"], &[]);
     assert!(plan.code < 2, "{}{}", plan.text, plan.error);
 }
