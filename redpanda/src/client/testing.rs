@@ -18,18 +18,28 @@ pub(crate) const MOCK_MAX: Duration = Duration::from_secs(20);
 
 /// Writes `count` records to partition 0 of `topic`.
 pub(crate) fn produce(brokers: &str, topic: &str, headers: &Headers, count: usize) {
+    produce_to(brokers, topic, headers, std::iter::repeat_n(0, count));
+}
+
+/// Writes one record to each of `partitions` of `topic`.
+pub(crate) fn produce_to(
+    brokers: &str,
+    topic: &str,
+    headers: &Headers,
+    partitions: impl Iterator<Item = i32>,
+) {
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
     let producer = Arc::new(producer);
     let handle = raw::ProducerTopic::new(producer.clone(), topic).expect("a topic");
-    let record = |_| ProducerRecord {
+    let record = |partition| ProducerRecord {
         topic: topic.into(),
-        partition: 0,
+        partition,
         key: None,
         value: Some("value".into()),
         headers: headers.clone(),
     };
-    let records: Batch = (0..count).map(record).collect();
+    let records: Batch = partitions.map(record).collect();
     for record in records.iter() {
         handle.send(&record).expect("room in the queue");
     }

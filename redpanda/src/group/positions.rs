@@ -5,7 +5,7 @@ use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaE
 
 use super::GroupConsumer;
 use crate::{
-    client::{SEEK_MAX, fatal},
+    client::fatal,
     log::{LogError, TopicPartition},
 };
 
@@ -24,43 +24,34 @@ impl GroupConsumer {
         }
         self.consumer.assign(&list).map_err(|e| fatal(doing(), e))?;
         self.mutant.forget();
-        let previous = std::mem::replace(&mut self.positions, positions.to_vec());
+        positions.clone_into(&mut self.positions);
         // Until the previous fetches have stopped, records from before this call may still arrive,
         // and they would look like a gap that was skipped.
-        self.wait_until_stopped(previous).map_err(|e| fatal(doing(), e))
+        self.wait_until_stopped().map_err(|e| fatal(doing(), e))
     }
 
-    /// Waits until the fetches of the partitions in `previous` have stopped.
+    /// Waits until the fetches of the previous assignment have stopped.
     ///
     /// librdkafka does not record that a stop is in progress: if the assignment changes again
     /// before the stop is answered, it stops the same partition twice, and an assertion ends the
-    /// process (confluentinc/librdkafka#5573). A seek is queued behind the stop, so any answer to
-    /// the seek, also an error, shows that the stop is done.
-    fn wait_until_stopped(&self, previous: Vec<(TopicPartition, i64)>) -> Result<(), KafkaError> {
-        let mut list = TopicPartitionList::with_capacity(previous.len());
-        for (partition, was) in previous {
-            // A partition that is still read is moving to its new position already; a seek to that
-            // same position changes nothing.
-            let target = self
-                .positions
-                .iter()
-                .find(|(other, _)| *other == partition)
-                .map_or(was, |(_, now)| *now);
-            let target = Offset::Offset(target);
-            drop(list.add_partition_offset(&partition.topic, partition.partition, target));
-        }
-        if list.count() > 0 {
-            // The results of single partitions do not matter: the answer itself is the signal.
-            self.consumer.seek_partitions(list, SEEK_MAX)?;
-        }
-        Ok(())
+    /// process (confluentinc/librdkafka#5573). Its main thread handles requests in order, and
+    /// `assign` has queued the stops; so the answer to a later request shows that they are done.
+    ///
+    /// That request must not be a seek. A seek takes its version in this thread, while the main
+    /// thread may take one for the start of the same partition. If the two are queued in the other
+    /// order, the partition is fetched with the lower version, and all its records are dropped as
+    /// outdated, without an error, until the next assignment (`rd_kafka_toppar_op_seek` and
+    /// `rd_kafka_toppar_op_fetch_start` in `rdkafka_partition.c`; the same race of a pause is
+    /// confluentinc/librdkafka#5591).
+    fn wait_until_stopped(&self) -> Result<(), KafkaError> {
+        self.consumer.assignment().map(drop)
     }
 
     /// See [`crate::log::Input::positions`].
     ///
     /// librdkafka moves its position past transaction markers too (`rd_kafka_op_handle_std`), in
-    /// the order in which they are polled. A stop and a seek make the position unknown; both have
-    /// completed when [`GroupConsumer::fetch_from`] returns.
+    /// the order in which they are polled. A stop makes the position unknown, and all stops are done
+    /// when [`GroupConsumer::fetch_from`] returns.
     pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
         let Ok(read) = self.consumer.position() else { return Vec::new() };
         let position = |(partition, from): &(TopicPartition, i64)| match read

@@ -7,7 +7,7 @@ use rdkafka::{
 
 use super::*;
 use crate::{
-    client::testing::{MOCK_MAX, produce},
+    client::testing::{MOCK_MAX, produce, produce_to},
     log::Headers,
 };
 
@@ -80,7 +80,7 @@ fn header_names_that_are_not_utf8_are_read_unchanged() {
 }
 
 #[test]
-fn position_is_unknown_after_a_seek_until_something_is_polled() {
+fn position_is_unknown_after_a_move_until_something_is_polled() {
     let cluster = MockCluster::new(1).expect("a mock");
     cluster.create_topic("input", 1, 1).expect("a topic");
     produce(&cluster.bootstrap_servers(), "input", &Headers::default(), 5);
@@ -94,5 +94,26 @@ fn position_is_unknown_after_a_seek_until_something_is_polled() {
         poll_until(&mut consumer, &mut records, usize::try_from(5 - from).expect("a count"));
         assert_eq!(records[0].offset, from);
         assert_eq!(consumer.positions(), [(input.clone(), 5)]);
+    }
+}
+
+/// Tasks that are restored within milliseconds move the member once for each of them.
+#[test]
+fn every_partition_is_read_after_quick_moves() {
+    const PARTITIONS: i32 = 64;
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("input", PARTITIONS, 1).expect("a topic");
+    produce_to(&cluster.bootstrap_servers(), "input", &Headers::default(), 0..PARTITIONS);
+
+    let mut consumer = joined(&cluster.bootstrap_servers());
+    let positions = |count| {
+        (0..count).map(|partition| (TopicPartition::new("input", partition), 0)).collect::<Vec<_>>()
+    };
+    for _ in 0..20 {
+        for count in 1..=PARTITIONS {
+            consumer.fetch_from(&positions(count)).expect("it moves");
+        }
+        let mut records = Vec::new();
+        poll_until(&mut consumer, &mut records, 64);
     }
 }
