@@ -109,7 +109,7 @@ fn every_partition_is_read_after_quick_moves() {
     let positions = |count| {
         (0..count).map(|partition| (TopicPartition::new("input", partition), 0)).collect::<Vec<_>>()
     };
-    for _ in 0..20 {
+    for _ in 0..10 {
         for count in 1..=PARTITIONS {
             consumer.fetch_from(&positions(count)).expect("it moves");
         }
