@@ -1,4 +1,4 @@
-// The log-in of a page that an account opens, and the log-out. It does not know what the page shows.
+// The log-in and the log-out of a page that needs an account. It does not know what the page shows.
 
 // Lets users in: `enter` reads what the page shows, shows it, and fails for who may not see it;
 // `reasonOf` tells the user why.

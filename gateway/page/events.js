@@ -1,4 +1,4 @@
-// The second part of both pages' scripts: reads a stream of server-sent events and reconnects. It does not know what is
+// Reads a stream of server-sent events for a page, and reconnects. It does not know what is
 // streamed.
 
 const RECONNECT_MS = 2000, DRAINING_MS = 1000;

@@ -85,6 +85,7 @@ $("other").addEventListener("click", () => {
   showRegistration(!isRegistering);
   say("door-say", "");
 });
+$("other").hidden = false;
 $("leave").addEventListener("click", () => {
   // The page forgets the session at once. If the request does not arrive, the session expires.
   request("DELETE", "/v1/sessions/current").catch(() => {});

@@ -39,8 +39,8 @@ pub struct ReadAfter {
 
 impl ReadAfter {
     /// Waits until the read models hold what the request's `Read-After` names. Another user's
-    /// aggregate counts as never held, so that a client can't learn anything about it. When too many
-    /// reads wait already, this one does not.
+    /// aggregate counts as never held, so that a client can't learn anything about it. When too
+    /// many reads wait already, this one does not.
     ///
     /// # Errors
     /// Returns a 400 problem when the header can't be parsed, and 503 when a store does not answer.

@@ -1,5 +1,5 @@
-//! Writes records in a transaction and aborts it, for the fault tests, which prove that no reader of
-//! committed records acts on them. No service calls it.
+//! Writes records in a transaction and aborts it, for the fault tests, which prove that no reader
+//! of committed records acts on them. No service calls it.
 
 use std::time::Duration;
 

@@ -13,8 +13,9 @@
 //!   of `n / t`, whatever the limit was meanwhile. The new limit is that throughput times the
 //!   target, so it does not depend on the old limit, and one step is enough.
 //!
-//! The limit falls when requests are slow, and also when more are in flight than were lately done in
-//! the time of the target: those would be slow, and by the time they are, many more would have come.
+//! The limit falls when requests are slow, and also when more are in flight than were lately done
+//! in the time of the target: those would be slow, and by the time they are, many more would have
+//! come.
 //!
 //! Without samples the limit does not change: while the processors are restarted, no outcome comes,
 //! and commands are accepted up to the limit.
@@ -71,8 +72,8 @@ impl Adaptive {
         self.limit.round() as usize
     }
 
-    /// Records that a request took `latency`. When it was admitted, `found` requests were in flight,
-    /// itself included, and now `in_flight` are.
+    /// Records that a request took `latency`. When it was admitted, `found` requests were in
+    /// flight, itself included, and now `in_flight` are.
     pub(super) fn record(
         &mut self,
         now: Instant,

@@ -27,6 +27,9 @@ struct Page {
 }
 
 const LOGO: &str = include_str!("../../page/logo.svg");
+/// The log-in form of every page. Its part that creates an account is hidden until the script of
+/// the live page shows it.
+const LOG_IN: &str = include_str!("../../page/log-in.html");
 const STYLE: &str = include_str!("../../page/page.css");
 const OPENAPI: &str = include_str!("../../openapi.json");
 
@@ -80,8 +83,8 @@ static OPERATIONS: LazyLock<Page> = LazyLock::new(|| {
 });
 
 impl Page {
-    /// Joins a page. The places of the logo, of the style and of the script are empty elements in
-    /// its `html`.
+    /// Joins a page. The places of the logo, of the log-in form, of the style and of the script are
+    /// empty elements in its `html`.
     fn new(html: &str, style: &str, script: &str) -> Self {
         let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
         let policy = format!(
@@ -93,6 +96,7 @@ impl Page {
         );
         let html = html
             .replace("<svg></svg>", LOGO.trim_end())
+            .replace("<form></form>", LOG_IN.trim_end())
             .replace("<style></style>", &format!("<style>{style}</style>"))
             .replace("<script></script>", &format!("<script>{script}</script>"));
         Self { html, policy }
@@ -147,13 +151,16 @@ mod tests {
     use std::{fs, path::Path};
 
     #[test]
-    fn every_page_has_one_place_for_the_logo_the_style_and_the_script() {
+    fn every_page_has_one_place_for_each_part() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
-        let paths =
-            fs::read_dir(folder).expect("the pages").map(|entry| entry.expect("one").path());
-        for path in paths.filter(|path| path.extension().is_some_and(|end| end == "html")) {
-            let html = fs::read_to_string(&path).expect("a page");
-            for place in ["<svg></svg>", "<style></style>", "<script></script>"] {
+        for entry in fs::read_dir(folder).expect("the pages") {
+            let path = entry.expect("one").path();
+            let text = fs::read(&path).unwrap_or_default();
+            let html = String::from_utf8_lossy(&text);
+            if !html.starts_with("<!doctype html>") {
+                continue;
+            }
+            for place in ["<svg></svg>", "<form></form>", "<style></style>", "<script></script>"] {
                 assert_eq!(html.matches(place).count(), 1, "{place} in {}", path.display());
             }
         }

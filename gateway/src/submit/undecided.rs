@@ -1,6 +1,6 @@
-//! A command that may be in the log and has no outcome yet. It keeps the slot of its request, whether
-//! the request waits, has been answered with 202, or was cut off by its client. So the slots bound
-//! the backlog of the processors and projectors, and a slow command is measured too.
+//! A command that may be in the log and has no outcome yet. It keeps the slot of its request,
+//! whether the request waits, has been answered with 202, or was cut off by its client. So the
+//! slots bound the backlog of the processors and projectors, and a slow command is measured too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::wait;
 use crate::{call::Call, load::Slot, reads::Notice, state::State};
 
-/// How long a slot is kept. Then something is wrong with the processor, and few commands are let in.
+/// How long a slot is kept. Then something is wrong with the processor, and few commands are let
+/// in.
 const KEEP_MAX: Duration = Duration::from_secs(60);
 /// The polling interval for the outcome, if its notification is lost.
 const OUTCOME_INTERVAL: Duration = Duration::from_secs(1);

@@ -247,7 +247,8 @@ async fn documents_are_served() {
 #[tokio::test]
 async fn each_page_is_one_response_and_runs_only_its_own_script() {
     let gateway = gateway();
-    for path in ["/", "/dashboard", "/operations"] {
+    let trace = example("/commands/{id}");
+    for path in ["/", "/dashboard", "/operations", &trace] {
         let response = gateway.get(path, None).await;
         let page = String::from_utf8_lossy(response.body()).into_owned();
         assert!(header(&response, "content-type").starts_with("text/html"));
@@ -257,7 +258,9 @@ async fn each_page_is_one_response_and_runs_only_its_own_script() {
             assert!(!page.contains(foreign), "{path}: {foreign}");
         }
         assert_eq!((page.matches("<script>").count(), page.matches("<style>").count()), (1, 1));
-        assert!(page.contains(include_str!("../../page/logo.svg").trim_end()), "{path}: no logo");
+        for part in [include_str!("../../page/logo.svg"), include_str!("../../page/log-in.html")] {
+            assert_eq!(page.matches(part.trim_end()).count(), 1, "{path}: {part}");
+        }
         assert_eq!(header(&response, "content-security-policy").matches("sha256-").count(), 2);
     }
 }

@@ -1,5 +1,5 @@
-//! Decisions of the rules: what is done with a request, and what follows Kafka's response. Data only;
-//! a connection acts on it.
+//! Decisions of the rules: what is done with a request, and what follows Kafka's response. Data
+//! only; a connection acts on it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What a running stack says about itself: the state of a part, and why a request was refused. It is
-//! the same for the native stack and for containers.
+//! What a running stack says about itself: the state of a part, and why a request was refused. It
+//! is the same for the native stack and for containers.
 
 use serde::{Deserialize, Serialize};
 

@@ -109,8 +109,8 @@ impl Seen {
     }
 }
 
-/// Sends `rate` orders a second for some seconds, whether earlier ones are answered or not. Requests
-/// that overlap come from different addresses.
+/// Sends `rate` orders a second for some seconds, whether earlier ones are answered or not.
+/// Requests that overlap come from different addresses.
 async fn orders(url: &str, user: &User, sku: &str, rate: u32, seconds: u32) -> Seen {
     let free: &'static Mutex<Vec<Client>> = Box::leak(Box::default());
     let mut sending = JoinSet::new();

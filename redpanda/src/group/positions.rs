@@ -50,8 +50,8 @@ impl GroupConsumer {
     /// See [`crate::log::Input::positions`].
     ///
     /// librdkafka moves its position past transaction markers too (`rd_kafka_op_handle_std`), in
-    /// the order in which they are polled. A stop makes the position unknown, and all stops are done
-    /// when [`GroupConsumer::fetch_from`] returns.
+    /// the order in which they are polled. A stop makes the position unknown, and all stops are
+    /// done when [`GroupConsumer::fetch_from`] returns.
     pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
         let Ok(read) = self.consumer.position() else { return Vec::new() };
         let position = |(partition, from): &(TopicPartition, i64)| match read

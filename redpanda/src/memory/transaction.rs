@@ -116,7 +116,8 @@ impl MemorySession {
         let id = Some(&*name);
         let mut ends_after = false;
         let result = match self.in_flight.take()? {
-            // A session that lost its id, or whose transaction timed out, meanwhile must not commit.
+            // A session that lost its id, or whose transaction timed out, meanwhile must not
+            // commit.
             Ok(_) if !self.is_holder(&state) => Err(TransactionError::Fenced(name.clone())),
             Ok(transaction) if !state.open.contains_key(&transaction) => Err(timed_out()),
             Ok(_) if state.takes_fault(id, Fault::BeforeCommit) => ended("before its commit"),

@@ -31,7 +31,8 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    /// Parses files. Their JSON is dropped, because a baseline of thousands of files never needs it.
+    /// Parses files. Their JSON is dropped, because a baseline of thousands of files never needs
+    /// it.
     pub(crate) fn new(files: Vec<File>) -> Self {
         Self { json: Vec::new(), ..Self::with_json(files) }
     }

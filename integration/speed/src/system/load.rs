@@ -39,8 +39,8 @@ pub(super) struct Step {
     /// When requests were sent, in milliseconds since the epoch.
     pub(super) window_ms: (i64, i64),
     pub(super) statuses: BTreeMap<u16, usize>,
-    /// Of requests that were accepted, in microseconds from when they were due. A refusal because of
-    /// load takes no time and would hide theirs.
+    /// Of requests that were accepted, in microseconds from when they were due. A refusal because
+    /// of load takes no time and would hide theirs.
     pub(super) latencies: Histogram<u64>,
 }
 

@@ -1,5 +1,5 @@
-//! Subscriptions to notices over Redis' publish and subscribe: one connection for the whole process,
-//! shared by all requests that wait.
+//! Subscriptions to notices over Redis' publish and subscribe: one connection for the whole
+//! process, shared by all requests that wait.
 //!
 //! A notice may be lost, and one that was sent before the subscription is lost for certain, so
 //! every waiting request polls the store as well.

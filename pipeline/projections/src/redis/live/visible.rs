@@ -107,7 +107,8 @@ pub(super) fn schemas_of(topic: &str) -> &'static [&'static Schema] {
     found.map_or(&[], |shown| (shown.schemas)())
 }
 
-/// Reads the visible parts of a record. Returns an error if the live stream does not show its topic.
+/// Reads the visible parts of a record. Returns an error if the live stream does not show its
+/// topic.
 pub(super) fn visible(record: &Record, codec: &Codec) -> Result<Visible, StoreError> {
     match TOPICS.iter().find(|shown| shown.name == &*record.topic) {
         Some(topic) => (topic.read)(record, codec, topic.audience),
