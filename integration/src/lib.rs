@@ -60,4 +60,7 @@ pub mod cluster;
 pub mod demo;
 pub mod gate;
 pub mod mail;
+mod options;
 pub mod stack;
+
+pub use options::options;

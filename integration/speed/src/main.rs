@@ -47,13 +47,9 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options: Options = match integration::options() {
         Ok(options) => options,
-        Err(error) => {
-            // Nothing can be done about a closed terminal.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     let done = match options.what {
         What::Engine(options) => throughput::run(&options),

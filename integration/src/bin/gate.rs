@@ -8,9 +8,6 @@ use std::sync::Arc;
 use clap::Parser;
 use integration::gate::{Gate, Listener, Settings, relay};
 
-/// The exit code of every Millrace program for wrong settings.
-const EXIT_USAGE: u8 = 64;
-
 /// A proxy that makes Apache Kafka answer as Redpanda does
 #[derive(Debug, Parser)]
 #[command(name = "gate", version)]
@@ -29,13 +26,9 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options: Options = match integration::options() {
         Ok(options) => options,
-        Err(error) => {
-            // Nothing can be done about a closed terminal.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
-        }
+        Err(code) => return code,
     };
     let gate = Arc::new(Gate::new(options.settings));
     match tokio::try_join!(gate.serve(&options.listeners), relay::serve(&options.relays)) {

@@ -9,9 +9,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use integration::stack::flow;
 
-/// The exit code of every Millrace program for wrong settings.
-const EXIT_USAGE: u8 = 64;
-
 /// The whole system as plain processes, without Docker
 #[derive(Debug, Parser)]
 #[command(name = "stack", version)]
@@ -41,13 +38,9 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options: Options = match integration::options() {
         Ok(options) => options,
-        Err(error) => {
-            // Nothing can be done about a closed terminal.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
-        }
+        Err(code) => return code,
     };
     let done = match options.command {
         Command::Up(up) => flow::up(up).await,

@@ -3,6 +3,7 @@
 //! stack from another process that got the same pid later.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -45,12 +46,7 @@ pub(super) fn spawn(
         std::fs::rename(&log, log.with_extension("log.1"))
             .map_err(StackError::file("put aside", &log))?;
     }
-    let out = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(&log)
-        .map_err(StackError::file("open", &log))?;
-    let err = out.try_clone().map_err(StackError::file("open", &log))?;
+    let (out, err) = output(&log)?;
     let program = Path::new(part.command.first().map_or(std::ffi::OsStr::new(""), |word| word));
     let child = command(&part.command, part.user.as_ref())
         .envs(part.env.iter().map(|(name, value)| (name, value)))
@@ -69,6 +65,17 @@ pub(super) fn spawn(
     Ok(child)
 }
 
+/// Opens a log for the standard output and the standard error of a process.
+fn output(log: &Path) -> Result<(File, File), StackError> {
+    let out = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .map_err(StackError::file("open", log))?;
+    let err = out.try_clone().map_err(StackError::file("open", log))?;
+    Ok((out, err))
+}
+
 /// Removes the pid file of a process that has ended.
 pub(super) fn forget(part: &str, layout: &Layout) {
     // A file that stays does no harm: its start time no longer matches.
@@ -81,12 +88,7 @@ pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Resul
         return Ok(());
     }
     let log = layout.log(&part.name);
-    let out = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(&log)
-        .map_err(StackError::file("open", &log))?;
-    let err = out.try_clone().map_err(StackError::file("open", &log))?;
+    let (out, err) = output(&log)?;
     let mut child = command(&step.command, part.user.as_ref())
         .stdin(Stdio::piped())
         .stdout(out)
