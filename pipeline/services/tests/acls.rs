@@ -43,8 +43,9 @@ async fn each_service_may_read_what_it_needs_and_nothing_else() {
             // The mail worker is not in the catalog: it needs a mail server's URL.
             topics.insert("notification.events".to_owned());
         }
-        let outcomes = topology.outcomes().to_string();
-        assert!(topics.contains(&outcomes), "{} does not project {outcomes}", row.name);
+        for own in [topology.outcomes().to_string(), topology.operations().to_string()] {
+            assert!(topics.contains(&own), "{} does not project {own}", row.name);
+        }
         let allowed = acls.of(row.name).expect("a program with rules");
         assert_eq!(sorted(allowed.read.clone()), topics, "read by {}", row.name);
         // A rule for a group also covers those whose names begin with it and a dot.

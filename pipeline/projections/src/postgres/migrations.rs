@@ -10,7 +10,7 @@ use crate::StoreError;
 const LOCK: i64 = 0x006d_696c_6c72_6163;
 
 /// The steps, in order.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/0001_read_models.sql"),
     include_str!("migrations/0002_dead_letters.sql"),
     include_str!("migrations/0003_ends.sql"),
