@@ -7,6 +7,7 @@
 //! - `threads`: workers and projectors, none of which may end by itself
 //! - [`internal`]: metrics and health
 //! - [`mail`]: sends mail, for the notification service alone
+//! - `metrics`: the names of the metrics that are the services' own
 //!
 //! **A service serves nobody from outside: it reads topics, writes topics, and fills read models.**
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@
 pub mod config;
 pub mod internal;
 pub mod mail;
+mod metrics;
 mod run;
 pub mod service;
 mod threads;

@@ -13,11 +13,13 @@ use std::{
 
 use anyhow::anyhow;
 use prometheus::{
-    GaugeVec, Opts,
+    GaugeVec,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 use schemas::chain;
+
+use crate::metrics;
 
 /// The polling interval of [`Threads::any_ended`].
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -99,8 +101,7 @@ impl Threads {
         &self,
         registry: &prometheus::Registry,
     ) -> Result<(), prometheus::Error> {
-        let help = "Seconds since a worker or projector has begun its last turn of work.";
-        let ages = GaugeVec::new(Opts::new("millrace_thread_turn_age_seconds", help), &["thread"])?;
+        let ages = metrics::thread_turn_ages()?;
         registry.register(Box::new(Ages { threads: self.clone(), ages }))
     }
 
