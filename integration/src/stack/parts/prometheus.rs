@@ -6,6 +6,9 @@ use super::{Setup, make, program, write};
 use crate::stack::ports::local;
 use crate::stack::{PROGRAMS, Part, PartKind, Ready, StackError};
 
+/// The gateway in the links of the alerts: its address in compose.
+const GATEWAY: &str = "http://localhost:3000";
+
 pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
     let data = setup.layout.data.join("prometheus");
     let source = setup.layout.root.join("grafana/prometheus");
@@ -17,6 +20,7 @@ pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
     make(&config.join("targets"))?;
     copy_all(&source, &config)?;
     copy_all(&source.join("rules"), &config.join("rules"))?;
+    point_to_gateway(&config.join("rules"), setup.ports.public.http_port)?;
     write(&config.join("targets/millrace.json"), &targets(setup))?;
 
     let address = local(setup.ports.public.prometheus_port);
@@ -36,6 +40,16 @@ fn copy_all(from: &std::path::Path, to: &std::path::Path) -> Result<(), StackErr
     for file in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()) {
         let target = to.join(file.file_name().unwrap_or_default());
         std::fs::copy(&file, &target).map_err(StackError::file("copy", &file))?;
+    }
+    Ok(())
+}
+
+/// Puts the port of this stack into the links of the alerts.
+fn point_to_gateway(rules: &std::path::Path, port: u16) -> Result<(), StackError> {
+    let entries = std::fs::read_dir(rules).map_err(StackError::file("read", rules))?;
+    for file in entries.flatten().map(|entry| entry.path()) {
+        let text = std::fs::read_to_string(&file).map_err(StackError::file("read", &file))?;
+        write(&file, &text.replace(GATEWAY, &format!("http://localhost:{port}")))?;
     }
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! The dashboards and the rules against the code: every metric in them is exported, every alert has
 //! a runbook and a rule test, every panel has a description, and Prometheus accepts every
-//! expression. Only the last test needs the stack. No test renders a dashboard.
+//! expression. [`data`] runs every query on the stack. No test renders a dashboard.
+
+mod data;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use integration::stack::{PROGRAMS, Program};
+use clap::Parser;
+use integration::stack::PublicPorts;
 use regex::Regex;
 use serde_json::Value;
 
@@ -59,31 +62,70 @@ fn exported() -> BTreeSet<String> {
     names
 }
 
-fn panels() -> Vec<Value> {
+fn boards() -> Vec<Value> {
     let boards = files("grafana/dashboards", "json");
-    let boards = boards
-        .iter()
-        .map(|path| serde_json::from_str::<Value>(&text(path)).expect("a dashboard is JSON"));
     boards
-        .flat_map(|board| board["panels"].as_array().expect("panels").clone())
-        .filter(|panel| panel["type"] != "row")
+        .iter()
+        .map(|path| serde_json::from_str::<Value>(&text(path)).expect("a dashboard is JSON"))
         .collect()
 }
 
-/// Title and expression of each panel, with values for Grafana's variables.
+fn list<'a>(value: &'a Value, what: &str) -> &'a Vec<Value> {
+    value.as_array().unwrap_or_else(|| panic!("no list of {what}: {value}"))
+}
+
+fn panels() -> Vec<Value> {
+    let boards = boards();
+    let panels = boards.iter().flat_map(|board| list(&board["panels"], "panels").clone());
+    panels.filter(|panel| panel["type"] != "row").collect()
+}
+
+/// Title and expression of each query of the panels and annotations, with values for Grafana's
+/// variables.
 fn expressions() -> Vec<(String, String)> {
     let filled = |expr: &str| {
         let expr = expr.replace("$__rate_interval", "20s").replace("$__range", "30m");
         expr.replace("$job", ".+").replace("$instance", ".+")
     };
     let mut found = Vec::new();
+    let mut add = |title: &Value, expr: &Value| {
+        let title = title.as_str().expect("a title").to_owned();
+        found.push((title, filled(expr.as_str().expect("an expression"))));
+    };
     for panel in panels() {
-        let title = panel["title"].as_str().unwrap_or_default();
-        for target in panel["targets"].as_array().expect("targets") {
-            found.push((title.to_owned(), filled(target["expr"].as_str().expect("an expression"))));
+        for target in list(&panel["targets"], "targets") {
+            add(&panel["title"], &target["expr"]);
+        }
+    }
+    for board in boards() {
+        let annotations = list(&board["annotations"]["list"], "annotations");
+        for own in annotations.iter().filter(|annotation| annotation["builtIn"] != 1) {
+            add(&own["name"], &own["expr"]);
         }
     }
     found
+}
+
+/// The addresses of the links of dashboards and panels.
+fn links() -> BTreeSet<String> {
+    let boards = boards();
+    let of_boards = boards.iter().flat_map(|board| list(&board["links"], "links").clone());
+    let of_panels = panels().into_iter().flat_map(|panel| {
+        panel["fieldConfig"]["defaults"]["links"].as_array().cloned().unwrap_or_default()
+    });
+    let links = of_boards.chain(of_panels);
+    links.filter_map(|link| link["url"].as_str().map(str::to_owned)).collect()
+}
+
+/// The rules of all files, each with `record` or `alert`, and `expr`.
+fn rules() -> Vec<Value> {
+    let files = files("grafana/prometheus/rules", "yml");
+    let files =
+        files.iter().map(|path| serde_yaml_ng::from_str::<Value>(&text(path)).expect("YAML"));
+    files
+        .flat_map(|file| list(&file["groups"], "groups").clone())
+        .flat_map(|group| list(&group["rules"], "rules").clone())
+        .collect()
 }
 
 /// The metrics of Redpanda that are used. No Redpanda runs here, so each name was looked up: those
@@ -110,23 +152,21 @@ const OF_REDPANDA: [&str; 15] = [
     "vectorized_cluster_producer_state_manager_evicted_producers",
 ];
 
-/// The metrics that dashboards and rules use.
-fn used() -> BTreeSet<String> {
+/// The metrics that an expression uses. In the name of a recorded rule,
+/// `level:metric:operations`, it finds the metric.
+fn metrics(expr: &str) -> BTreeSet<String> {
     let name = Regex::new(r"\b((?:millrace|redpanda|vectorized)_[a-z0-9_]+)\b").expect("a pattern");
-    let mut sources: Vec<String> =
-        files("grafana/prometheus/rules", "yml").iter().map(|path| text(path)).collect();
-    for panel in panels() {
-        for target in panel["targets"].as_array().expect("targets") {
-            sources.push(target["expr"].as_str().expect("an expression").to_owned());
-        }
-    }
-    // A recorded rule is named `level:metric:operations`: the metric in it is exported, the whole
-    // name is not.
-    let names =
-        sources.iter().flat_map(|text| name.captures_iter(text).map(|found| found[1].to_owned()));
     // Labels of Redpanda's metrics.
     let labels = ["redpanda_group", "redpanda_request", "redpanda_status", "redpanda_topic"];
+    let names = name.captures_iter(expr).map(|found| found[1].to_owned());
     names.filter(|name| !labels.contains(&name.as_str())).collect()
+}
+
+/// The metrics that dashboards and rules use.
+fn used() -> BTreeSet<String> {
+    let of_rules = rules().into_iter().map(|rule| rule["expr"].as_str().unwrap_or("").to_owned());
+    let of_boards = expressions().into_iter().map(|(_, expr)| expr);
+    of_rules.chain(of_boards).flat_map(|expr| metrics(&expr)).collect()
 }
 
 #[test]
@@ -150,8 +190,33 @@ fn every_metric_that_is_used_is_exported() {
 }
 
 #[test]
-fn every_panel_says_what_it_shows_in_which_unit_from_the_provisioned_source() {
+fn every_exported_metric_is_used() {
+    let used = used();
+    let is_used = |metric: &str| {
+        used.contains(metric)
+            || used.iter().any(|name| name.strip_suffix("_bucket") == Some(metric))
+    };
+    // The names that a file makes of a prefix also match what is no name, such as a label.
+    let declared = Regex::new(r"_(total|seconds|records|ready|tracked|clients|connections)$");
+    let declared = declared.expect("a pattern");
+    let unused: Vec<_> =
+        exported().into_iter().filter(|name| declared.is_match(name) && !is_used(name)).collect();
+    assert!(unused.is_empty(), "no dashboard and no rule uses {unused:?}");
+}
+
+#[test]
+fn every_panel_says_what_it_shows_in_which_unit_from_the_chosen_source() {
     let provisioned = text(&root().join("grafana/provisioning/datasources/prometheus.yaml"));
+    for board in boards() {
+        let variables = list(&board["templating"]["list"], "variables");
+        let source = variables.iter().find(|variable| variable["name"] == "datasource");
+        let uid = source.expect("a datasource")["current"]["value"].as_str().expect("a uid");
+        assert!(
+            provisioned.contains(&format!("uid: {uid}\n")),
+            "{}: no datasource has the uid {uid}",
+            board["title"]
+        );
+    }
     for panel in panels() {
         let title = panel["title"].as_str().unwrap_or_default();
         assert!(!title.is_empty(), "a panel without a title: {}", panel["id"]);
@@ -160,15 +225,11 @@ fn every_panel_says_what_it_shows_in_which_unit_from_the_provisioned_source() {
             "{title}: no description"
         );
         assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title}: no unit");
-        for target in panel["targets"].as_array().expect("targets") {
-            let uid = target["datasource"]["uid"].as_str().expect("a fixed uid");
-            assert!(
-                provisioned.contains(&format!("uid: {uid}\n")),
-                "{title}: no datasource has the uid {uid}"
-            );
+        for target in list(&panel["targets"], "targets") {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}: another datasource");
             let expr = target["expr"].as_str().expect("an expression");
             assert!(
-                expr.contains("$job") && expr.contains("$instance"),
+                expr.contains("$job") && expr.contains("$instance") || expr.contains("ALERTS"),
                 "{title}: does not follow the variables"
             );
             assert!(
@@ -176,6 +237,52 @@ fn every_panel_says_what_it_shows_in_which_unit_from_the_provisioned_source() {
                 "{title}: a fixed rate interval"
             );
         }
+    }
+}
+
+#[test]
+fn links_lead_to_the_pages_at_the_published_ports() {
+    #[derive(Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        public: PublicPorts,
+    }
+    let PublicPorts { http_port, prometheus_port, .. } = Defaults::parse_from(["stack"]).public;
+    for board in boards() {
+        let variables = list(&board["templating"]["list"], "variables");
+        for (name, port) in [("gateway", http_port), ("prometheus", prometheus_port)] {
+            let variable = variables.iter().find(|variable| variable["name"] == name);
+            let variable = variable.unwrap_or_else(|| panic!("{}: no {name}", board["title"]));
+            let address = format!("http://localhost:{port}");
+            assert_eq!(variable["query"], address.as_str(), "{}", board["title"]);
+            assert_eq!(variable["current"]["value"], address.as_str(), "{}", board["title"]);
+        }
+    }
+    let links = links();
+    for page in ["${gateway:raw}/operations", "${gateway:raw}/dashboard"] {
+        assert!(links.contains(page), "no link leads to {page}: {links:?}");
+    }
+    // What an operator mends on the desk.
+    let of_the_desk = ["millrace_engine_dead_letters_total", "millrace_engine_records_parked"];
+    let desk = format!("http://localhost:{http_port}/operations");
+    for rule in rules() {
+        let used = metrics(rule["expr"].as_str().expect("an expression"));
+        if rule["alert"].is_string() && of_the_desk.iter().any(|metric| used.contains(*metric)) {
+            assert_eq!(rule["annotations"]["desk"], desk.as_str(), "{}", rule["alert"]);
+        }
+    }
+}
+
+#[test]
+fn every_panel_that_a_runbook_names_exists() {
+    let readme = text(&root().join("grafana/README.md"));
+    // In italics; what is bold has two asterisks.
+    let named = Regex::new(r"[^*]\*([A-Z][^*]+)\*[^*]").expect("a pattern");
+    let titles: BTreeSet<_> = (panels().iter().chain(&boards()))
+        .filter_map(|panel| panel["title"].as_str().map(str::to_owned))
+        .collect();
+    for name in named.captures_iter(&readme).map(|found| found[1].replace('\n', " ")) {
+        assert!(titles.contains(&name), "grafana/README.md names {name}");
     }
 }
 
@@ -236,32 +343,4 @@ fn prometheus_accepts_every_expression() {
         }
         Err(error) => eprintln!("skipped: no promtool on this machine ({error})"),
     }
-}
-
-#[tokio::test]
-#[ignore = "needs the stack: integration/test"]
-async fn every_expression_is_answered_and_every_process_is_scraped() {
-    let url = std::env::var("MILLRACE_PROMETHEUS_URL")
-        .expect("MILLRACE_PROMETHEUS_URL, as the stack sets it");
-    let http = integration::http().build().expect("a client");
-    let ask = async |expr: &str| -> Value {
-        let mut url = reqwest::Url::parse(&format!("{url}/api/v1/query")).expect("an address");
-        url.query_pairs_mut().append_pair("query", expr);
-        http.get(url).send().await.expect("Prometheus answers").json().await.expect("JSON")
-    };
-    for (title, expr) in expressions() {
-        let answer = ask(&expr).await;
-        assert_eq!(answer["status"], "success", "{title}: {expr}: {answer}");
-    }
-    // Every instance that the stack starts, seen at the next scrape at the latest.
-    let jobs: Vec<_> = PROGRAMS.iter().map(|program| program.name).collect();
-    let expected = PROGRAMS.iter().flat_map(Program::started).count().to_string();
-    for _ in 0..100 {
-        let up = ask(&format!(r#"count(up{{job=~"{}"}} == 1)"#, jobs.join("|"))).await;
-        if up["data"]["result"][0]["value"][1] == expected.as_str() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    }
-    panic!("not all are scraped: {}", ask("up").await);
 }
