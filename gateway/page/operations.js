@@ -38,13 +38,15 @@ const shortType = type => type.split(".").pop() || "no type";
 
 function parkedKey(it) {
   const entry = make("li"), buttons = make("div", undefined, "row");
-  const retry = make("button", "Try again"), drop = make("button", "Give up first", "quiet");
-  retry.addEventListener("click", () => ask(it, "retry"));
-  drop.addEventListener("click", () => ask(it, "drop"));
-  for (const button of [retry, drop]) {
-    button.setAttribute("aria-label", `${button.textContent}: ${it.topic}, key ${it.key}`);
-  }
-  buttons.append(retry, drop);
+  const button = (text, kind, press) => {
+    const made = make("button", text, kind);
+    made.addEventListener("click", press);
+    made.setAttribute("aria-label", `${text}: ${it.topic}, key ${it.key}`);
+    buttons.append(made);
+  };
+  button("Try again", "", () => ask(it, "retry"));
+  button("Give up first", "quiet", () => ask(it, "drop"));
+  if (it.error) button("All with this error", "quiet", () => askForAll(it.error));
   const waiting = it.records - 1;
   entry.append(
     heading(shortType(it.type), `${it.topic}[${it.partition}]@${it.offset}`, it.since),
@@ -146,33 +148,72 @@ const WORDS = {
   },
 };
 
-// What the dialog is about. One idempotency key for each dialog: however often its button is
-// pressed, it is one command.
+// What the dialog is about: a parked key, or all keys with an error. One idempotency key for each
+// dialog: however often its button is pressed, it is one command for a key.
 let asked = null;
 
-function ask(it, verb) {
-  const { title, what } = WORDS[verb];
-  asked = { it, verb, key: crypto.randomUUID() };
-  $("ask-title").textContent = `${title}: ${it.topic}, key ${it.key}`;
-  $("ask-what").textContent = what(it);
-  $("confirm").textContent = title;
+function openDialog(about, title, what, button) {
+  asked = { ...about, idempotencyKey: crypto.randomUUID() };
+  $("ask-title").textContent = title;
+  $("ask-what").textContent = what;
+  $("confirm").textContent = button;
+  $("give-up").hidden = !about.error;
   $("redrive").reset();
   $("ask").showModal();
 }
 
+function ask(it, verb) {
+  const { title, what } = WORDS[verb];
+  openDialog({ it, verb }, `${title}: ${it.topic}, key ${it.key}`, what(it), title);
+}
+
+// Opens the dialog for all keys with an error, with what a dry run says.
+async function askForAll(error) {
+  const mine = session;
+  try {
+    const { data } = await request("POST", SELECTION_PATHS.retry + "?dry_run=true", { error });
+    if (mine !== session) return;
+    const first = data.is_cut ? "The first " : "";
+    const what = `${first}${pieces(data.keys, "key")} with ${pieces(data.records, "parked record")}`
+      + ` will be tried again, or lose the first record of each. Their error: ${error}`;
+    openDialog({ error }, "All with this error", what, "Try all again");
+  } catch (failure) {
+    say("say", failure.message, "bad");
+  }
+}
+
+const SELECTION_PATHS = {
+  retry: "/v1/operations/parked:retry-all", drop: "/v1/operations/parked:drop-all",
+};
+
+// Sends what the dialog is about, and returns what to say and how.
+async function sendAsked(verb, reason) {
+  const { it, error, idempotencyKey } = asked;
+  const headers = { Prefer: "wait=10", "Idempotency-Key": idempotencyKey + verb };
+  if (error) {
+    const { data } = await request("POST", SELECTION_PATHS[verb], { error, reason }, headers);
+    const { accepted, refused, failed, pending, unsent } = data.commands;
+    const parts = [
+      [accepted, "applied"], [refused, "still failing or changed since"], [failed, "failed"],
+      [pending, "not decided yet"], [unsent, "not sent"],
+    ];
+    const told = parts.filter(([count]) => count).map(([count, end]) => `${count} ${end}`);
+    const text = `${pieces(data.keys, "key")}: ${told.join(", ") || "nothing to do"}.`;
+    return [text, accepted === data.keys ? "good" : "wait"];
+  }
+  const content = { topic: it.topic, key: it.key, offset: it.offset, reason };
+  const { status } = await request("POST", "/v1/operations/parked:" + verb, content, headers);
+  return status === 200 ? [WORDS[verb].done, "good"] : ["The command is not decided yet.", "wait"];
+}
+
 async function redrive(event) {
   event.preventDefault();
-  const { it, verb, key } = asked, mine = session;
-  const { topic, offset } = it, reason = $("redrive").elements.reason.value;
+  const mine = session, reason = $("redrive").elements.reason.value;
+  const verb = asked.verb ?? event.submitter?.value ?? "retry";
   $("ask").close();
   say("say", "Sending the command …", "wait");
   try {
-    const headers = { Prefer: "wait=10", "Idempotency-Key": key };
-    const content = { topic, key: it.key, offset, reason };
-    const { status } = await request("POST", "/v1/operations/parked:" + verb, content, headers);
-    const isDone = status === 200;
-    say("say", isDone ? WORDS[verb].done : "The command is not decided yet.",
-      isDone ? "good" : "wait");
+    say("say", ...await sendAsked(verb, reason));
   } catch (error) {
     say("say", error.message, "bad");
   }

@@ -1,7 +1,7 @@
 //! The operator's desk as admins see it: dead letters, parked keys, and what operators have done.
 //! Plain data: this module reads no store and decides nothing.
 
-use projections::postgres::{self, KeyCursor, RecordCursor};
+use projections::postgres::{self, KeyCursor, ParkedSelection, RecordCursor};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -103,6 +103,13 @@ pub trait DeskReads: Send + Sync {
     ) -> Read<'_, Page<DeadLetter>>;
     /// Parked keys, by topic and key.
     fn parked_keys(&self, cursor: Option<KeyCursor>, limit: usize) -> Read<'_, Page<ParkedKey>>;
+    /// The first `limit` parked keys of a selection, by topic and key. The page has a next one if
+    /// the selection has more.
+    fn selected_keys<'a>(
+        &'a self,
+        selection: &'a ParkedSelection,
+        limit: usize,
+    ) -> Read<'a, Page<ParkedKey>>;
     /// What operators have done, newest first.
     fn actions(&self, cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>>;
 }

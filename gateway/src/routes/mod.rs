@@ -11,6 +11,7 @@ mod page;
 mod pipeline;
 mod products;
 mod route;
+mod selection;
 mod sessions;
 mod sse;
 mod statistics;
@@ -83,6 +84,8 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/v1/operations/parked" => desk::parked),
     route!(POST "/v1/operations/parked:retry" => desk::retry),
     route!(POST "/v1/operations/parked:drop" => desk::drop_first),
+    route!(POST "/v1/operations/parked:retry-all" => selection::retry),
+    route!(POST "/v1/operations/parked:drop-all" => selection::drop_first),
     route!(GET "/v1/operations/actions" => desk::actions),
     route!(GET "/" => page::show).unlimited(),
     route!(GET "/dashboard" => page::dashboard).unlimited(),

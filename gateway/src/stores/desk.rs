@@ -1,7 +1,7 @@
 //! The operator's desk from PostgreSQL.
 
 use futures_util::FutureExt;
-use projections::postgres::{KeyCursor, RecordCursor};
+use projections::postgres::{KeyCursor, ParkedSelection, RecordCursor};
 
 use super::{Stores, failed, shape};
 use crate::{
@@ -26,6 +26,18 @@ impl DeskReads for Stores {
         async move {
             let found = self.postgres.parked_keys(cursor, limit).await;
             Ok(shape::page(found.map_err(failed("parked keys"))?, ParkedKey::from))
+        }
+        .boxed()
+    }
+
+    fn selected_keys<'a>(
+        &'a self,
+        selection: &'a ParkedSelection,
+        limit: usize,
+    ) -> Read<'a, Page<ParkedKey>> {
+        async move {
+            let found = self.postgres.selected_keys(selection, limit).await;
+            Ok(shape::page(found.map_err(failed("selected parked keys"))?, ParkedKey::from))
         }
         .boxed()
     }

@@ -2,12 +2,14 @@
 //! write, and the wait for the outcome and for the read model that holds it. It never decides
 //! anything: the outcome comes from the processor.
 
+mod many;
 mod response;
 mod submission;
 mod undecided;
 mod wait;
 mod write;
 
+pub use many::Ends;
 pub use submission::Submission;
 pub use wait::for_outcome;
 pub use write::write_in_background;

@@ -40,7 +40,7 @@ pub struct Submission {
     /// The command's id.
     pub id: Uuid,
     fingerprint: String,
-    principal: Principal,
+    pub(super) principal: Principal,
     /// Whether the request has an idempotency key, so that another request may have the same id.
     has_key: bool,
     /// The outcome, as soon as it is known; from the beginning for a repeat.
@@ -136,7 +136,7 @@ impl Submission {
 
     /// Claims the idempotency key for this request, because there is no outcome to compare with
     /// yet. Without Redis the request passes, and the wait for the outcome still compares.
-    async fn claim_key(&self, call: &Call) -> Result<(), Problem> {
+    pub(super) async fn claim_key(&self, call: &Call) -> Result<(), Problem> {
         if !self.has_key {
             return Ok(());
         }

@@ -15,6 +15,8 @@ const PARKED: &str = "/v1/operations/parked";
 const ACTIONS: &str = "/v1/operations/actions";
 const RETRY: &str = "/v1/operations/parked:retry";
 const DROP: &str = "/v1/operations/parked:drop";
+const RETRY_ALL: &str = "/v1/operations/parked:retry-all";
+const DROP_ALL: &str = "/v1/operations/parked:drop-all";
 
 fn letter(dead_offset: i64) -> DeadLetter {
     DeadLetter {
@@ -67,7 +69,7 @@ async fn only_admins_see_the_desk_or_change_anything_there() {
         assert_problem(&gateway.get(path, Some(&user)).await, 403, "forbidden");
         assert_problem(&gateway.get(path, None).await, 401, "unauthorized");
     }
-    for path in [RETRY, DROP] {
+    for path in [RETRY, DROP, RETRY_ALL, DROP_ALL] {
         let denied = gateway.command("POST", path, Some(&user), body()).await;
         assert_problem(&denied, 403, "forbidden");
         assert_problem(&gateway.command("POST", path, None, body()).await, 401, "unauthorized");
@@ -193,4 +195,122 @@ async fn request_without_a_reason_or_for_no_parked_key_writes_nothing() {
     assert_problem(&refused, 400, "invalid_request");
     assert_eq!(gateway.world.written(), 0);
     assert_eq!(gateway.command("POST", RETRY, Some(&admin), without).await.status(), 200);
+}
+
+/// Parks keys, of which one has another error.
+fn park(gateway: &Gateway, keys: usize) {
+    let mut inner = gateway.world.inner();
+    inner.desk.parked = (0..keys).map(|number| parked(&format!("o-{number:04}"))).collect();
+    inner.desk.parked.push(ParkedKey { error: Some("another bug".into()), ..parked("p") });
+}
+
+fn of_one_error() -> Value {
+    json!({ "topic": "order.followups", "error": "the decider panicked", "reason": "mended" })
+}
+
+#[tokio::test]
+async fn dry_run_of_a_selection_counts_what_would_be_sent_and_writes_nothing() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    park(&gateway, 5);
+    let body = json!({ "error": "the decider panicked" });
+    for path in [RETRY_ALL, DROP_ALL] {
+        let path = format!("{path}?dry_run=true");
+        let response = gateway.command("POST", &path, Some(&admin), body.clone()).await;
+        let expected = json!({ "dry_run": true, "keys": 5, "records": 15, "is_cut": false });
+        assert_eq!((response.status().as_u16(), json(&response)), (200, expected));
+    }
+    assert_eq!(gateway.world.written(), 0);
+}
+
+#[tokio::test]
+async fn selection_sends_one_command_for_each_key_with_the_error() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    park(&gateway, 40);
+    for (path, drop_first) in [(RETRY_ALL, false), (DROP_ALL, true)] {
+        let response = gateway.command("POST", path, Some(&admin), of_one_error()).await;
+        let ends = json!({ "accepted": 40, "refused": 0, "failed": 0, "pending": 0, "unsent": 0 });
+        assert_eq!(json(&response)["commands"], ends, "{:?}", response.body());
+        let written = std::mem::take(&mut gateway.world.inner().written);
+        let keys: std::collections::BTreeSet<_> = written.iter().map(|it| &*it.key).collect();
+        assert_eq!((written.len(), keys.len()), (40, 40));
+        let expected = Redrive {
+            topic: "order.followups".into(),
+            drop_first,
+            reason: Some("mended".into()),
+            first_offset: Some(5),
+        };
+        for record in &written {
+            assert_eq!(record.command, Command::from(engine::Command::from(expected.clone())));
+            assert!(record.key.starts_with("o-"), "{}", record.key);
+        }
+    }
+}
+
+#[tokio::test]
+async fn selection_of_more_keys_than_one_request_may_have_is_cut() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    park(&gateway, 1_001);
+    let response = gateway.command("POST", RETRY_ALL, Some(&admin), of_one_error()).await;
+    let answer = json(&response);
+    assert_eq!((&answer["keys"], &answer["is_cut"]), (&json!(1_000), &json!(true)));
+    assert_eq!(gateway.world.written(), 1_000);
+}
+
+#[tokio::test]
+async fn repeat_of_a_selection_with_the_same_idempotency_key_repeats_its_commands() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    park(&gateway, 3);
+    let send = |body: Value| {
+        let request = request("POST", RETRY_ALL).header("idempotency-key", "one");
+        gateway.send(with(Some(&admin), request.json(&body)))
+    };
+    let (first, second) = (json(&send(of_one_error()).await), json(&send(of_one_error()).await));
+    assert_eq!(first, second);
+    let ids: std::collections::BTreeSet<_> =
+        gateway.world.inner().written.iter().map(|it| it.id).collect();
+    assert_eq!(ids.len(), 3);
+    let other = send(json!({ "topic": "order.followups", "reason": "mended" })).await;
+    assert_problem(&other, 422, "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn selection_tells_how_its_commands_have_ended() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    park(&gateway, 2);
+    for (answer, end) in [
+        (Answer::Refuse("still_failing"), "refused"),
+        (Answer::Fail, "failed"),
+        (Answer::Silence, "pending"),
+        (Answer::Unwritten, "unsent"),
+    ] {
+        gateway.world.answers(answer);
+        let request = request("POST", RETRY_ALL).header("prefer", "wait=1").json(&of_one_error());
+        let answer = json(&gateway.send(with(Some(&admin), request)).await);
+        assert_eq!(answer["commands"][end], 2, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn selection_of_everything_or_without_a_reason_writes_nothing() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    park(&gateway, 2);
+    for wrong in [
+        json!({ "reason": "mended" }),
+        json!({ "error": "the decider panicked" }),
+        json!({ "error": "", "reason": "mended" }),
+        json!({ "topic": "nothing", "reason": "mended" }),
+    ] {
+        let refused = gateway.command("POST", RETRY_ALL, Some(&admin), wrong).await;
+        assert_problem(&refused, 400, "invalid_request");
+    }
+    let path = format!("{RETRY_ALL}?dry_run=1");
+    let refused = gateway.command("POST", &path, Some(&admin), of_one_error()).await;
+    assert_problem(&refused, 400, "invalid_request");
+    assert_eq!(gateway.world.written(), 0);
 }

@@ -2,7 +2,7 @@
 //! them, and after a rebuild.
 
 use projections::{
-    postgres::{Action, DeadLetter, ParkedKey},
+    postgres::{Action, DeadLetter, ParkedKey, ParkedSelection},
     projection::Retention,
 };
 use redpanda::log::Headers;
@@ -74,6 +74,16 @@ fn keys(bench: &Bench) -> Vec<ParkedKey> {
     }
 }
 
+/// The keys of a selection with their number of records, at most two of them, and whether there are
+/// more.
+fn selected(bench: &Bench, topic: Option<&str>, error: Option<&str>) -> (Vec<(String, i64)>, bool) {
+    let selection =
+        ParkedSelection { topic: topic.map(str::to_owned), error: error.map(str::to_owned) };
+    let page = bench.wait(bench.people.selected_keys(&selection, 2)).expect("an answer");
+    let keys = page.items.into_iter().map(|it| (it.key, it.records)).collect();
+    (keys, page.next.is_some())
+}
+
 fn letters(bench: &Bench) -> Vec<DeadLetter> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
@@ -135,6 +145,14 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     let last = &left[3];
     assert_eq!((&*last.key, last.records, last.offset), ("o-4", 3, 101));
     assert_eq!(last.error.as_deref(), Some("another bug"));
+    // and a selection has the keys whose first record has its error and its topic
+    let key = |key: &str, records| (key.to_owned(), records);
+    let panicked = (vec![key("o-0", 1), key("o-1", 2)], true);
+    assert_eq!(selected(&bench, None, Some("the decider panicked")), panicked);
+    assert_eq!(selected(&bench, Some("order.followups"), None), panicked);
+    let other = (vec![key("o-4", 3)], false);
+    assert_eq!(selected(&bench, Some("order.followups"), Some("another bug")), other);
+    assert_eq!(selected(&bench, Some("stock.followups"), None), (Vec::new(), false));
     let done = actions(&bench);
     assert_eq!((&*done[0].key, done[0].parked_from), ("o-4", Some(101)));
     assert_eq!((&*done[1].principal, done[1].reason.as_deref()), ("an admin", Some("mended")));

@@ -17,7 +17,7 @@ use gateway::{
     },
     statistics::{By, Statistics},
 };
-use projections::postgres::{KeyCursor, RecordCursor, TraceView};
+use projections::postgres::{KeyCursor, ParkedSelection, RecordCursor, TraceView};
 use schemas::Outcome;
 use serde_json::json;
 use tokio::sync::watch;
@@ -216,6 +216,22 @@ impl DeskReads for World {
             let is_next =
                 |it: &&ParkedKey| cursor.as_ref().is_none_or(|cursor| it.key > cursor.key);
             page(inner.desk.parked.iter().filter(is_next).cloned(), limit)
+        })
+    }
+    fn selected_keys<'a>(
+        &'a self,
+        selection: &'a ParkedSelection,
+        limit: usize,
+    ) -> Read<'a, Page<ParkedKey>> {
+        self.get(move |inner| {
+            let ParkedSelection { topic, error } = selection;
+            let is_selected = |it: &&ParkedKey| {
+                topic.as_ref().is_none_or(|topic| *topic == it.topic)
+                    && error.as_ref().is_none_or(|error| it.error.as_ref() == Some(error))
+            };
+            let all: Vec<_> = inner.desk.parked.iter().filter(is_selected).cloned().collect();
+            let next = (all.len() > limit).then(|| "next".to_owned());
+            Page { next, ..page(all.into_iter(), limit) }
         })
     }
     fn actions(&self, _cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>> {

@@ -77,6 +77,15 @@ async fn visit(system: &System, page: &Page) {
     shows(page, "#parked", "begins with byte 112", true).await;
     shows(page, "#parked", "1 record", true).await;
 
+    // When a second order is poisoned in the same way, then a dry run counts both keys
+    let second = Uuid::new_v4().to_string();
+    write("order.followups", Some(&second), b"poison").await;
+    shows(page, "#parked", &second, true).await;
+    let all = format!("#parked [aria-label='All with this error: order.followups, key {second}']");
+    page.click(&all).await;
+    page.says("#ask-what", "2 keys with 3 parked records").await;
+    page.click("#cancel").await;
+
     // When the admin tries again, then the record fails again
     press(page, "Try again", &key, "perhaps it was the network", "still fails").await;
     page.keep_screenshot("MILLRACE_SCREENSHOT_OPERATIONS").await;
@@ -89,6 +98,16 @@ async fn visit(system: &System, page: &Page) {
     shows(page, "#dead", "dropped by the command", true).await;
     shows(page, "#actions", "nobody can read it", true).await;
     shows(page, "#actions", "perhaps it was the network", true).await;
+
+    // When the admin gives up all with this error, then nothing is parked
+    page.click(&all).await;
+    page.says("#ask-what", "1 key with 1 parked record").await;
+    let input = page.window.find(Locator::Css("#redrive input")).await.expect("the reason");
+    input.send_keys("all of them are unreadable").await.expect("the reason");
+    page.click("#give-up").await;
+    page.says("#say", "1 key: 1 applied").await;
+    shows(page, "#parked", &second, false).await;
+    shows(page, "#actions", "all of them are unreadable", true).await;
     page.click("#leave").await;
     page.says("#door-title", "Log in as an admin").await;
 }

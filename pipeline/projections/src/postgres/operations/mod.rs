@@ -3,13 +3,14 @@
 //!
 //! - `changes`: what the records of a batch change
 //! - `sql`: writes rows
-//! - `reads`: what the gateway reads
+//! - `reads`, `keys`: what the gateway reads
 //!
 //! Each service has a projection of its own topics, as for outcomes, so that none waits for
 //! another. The rows have no version: only the transaction that moves the position past a record
 //! writes what it says.
 
 mod changes;
+mod keys;
 mod reads;
 mod sql;
 #[cfg(test)]
@@ -21,7 +22,8 @@ use deadpool_postgres::Transaction;
 use redpanda::topics;
 use schemas::{Codec, Message as _, Schema, engine};
 
-pub use reads::{Action, DeadLetter, KeyCursor, ParkedKey, RecordCursor};
+pub use keys::{KeyCursor, ParkedKey, ParkedSelection};
+pub use reads::{Action, DeadLetter, RecordCursor};
 
 use super::{
     error::failed,

@@ -1,4 +1,4 @@
-//! What the gateway reads of dead letters, parked keys and re-drives, page by page. Never writes.
+//! What the gateway reads of dead letters and re-drives, page by page. Never writes.
 
 use std::{fmt, str::FromStr};
 
@@ -47,30 +47,6 @@ impl FromStr for RecordCursor {
     }
 }
 
-/// A point in the list of parked keys, which is sorted by topic and key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyCursor {
-    /// The topic of the last entry that was read.
-    pub topic: String,
-    /// Its key.
-    pub key: String,
-}
-
-impl fmt::Display for KeyCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.topic, self.key)
-    }
-}
-
-impl FromStr for KeyCursor {
-    type Err = NotACursor;
-
-    fn from_str(text: &str) -> Result<Self, NotACursor> {
-        let (topic, key) = text.split_once('/').ok_or(NotACursor)?;
-        Ok(Self { topic: topic.to_owned(), key: key.to_owned() })
-    }
-}
-
 /// A dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -94,31 +70,6 @@ pub struct DeadLetter {
     pub principal: Option<String>,
     /// The size of its value, if the dead letter has one.
     pub bytes: Option<i64>,
-}
-
-/// A parked key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParkedKey {
-    /// The topic from which the records were read.
-    pub topic: String,
-    /// The key.
-    pub key: String,
-    /// The partition of its records.
-    pub partition: i32,
-    /// How many records are parked, the failed one included.
-    pub records: i64,
-    /// The sum of the sizes of their values.
-    pub bytes: i64,
-    /// When the first one was parked, in milliseconds.
-    pub since: i64,
-    /// The offset of the first one, which a re-drive applies first.
-    pub offset: i64,
-    /// Why it has failed.
-    pub error: Option<String>,
-    /// Its type; empty if it names none.
-    pub record_type: String,
-    /// Who sent it, or what caused it.
-    pub principal: String,
 }
 
 /// What an operator has done.
@@ -225,46 +176,6 @@ impl Reads {
         Ok(Page::cut(rows.iter().map(action).collect(), limit, cursor))
     }
 
-    /// Parked keys by topic and key.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn parked_keys(
-        &self,
-        after: Option<KeyCursor>,
-        limit: usize,
-    ) -> Result<Page<ParkedKey, KeyCursor>, StoreError> {
-        let (topic, key) = after.map_or_else(Default::default, |it| (it.topic, it.key));
-        // The primary key has the order of the groups, so the server reads no more keys than shown.
-        let sql = "SELECT one.topic, one.key, one.partition, keys.records, keys.bytes, keys.since,
-                       one.\"offset\", one.error, one.record_type, one.principal
-                   FROM (SELECT topic, key, count(*) AS records, min(\"offset\") AS first,
-                             coalesce(sum(bytes), 0)::bigint AS bytes, min(parked_at) AS since
-                         FROM operations_parked WHERE (topic, key) > ($1, $2)
-                         GROUP BY topic, key ORDER BY topic, key LIMIT $3) AS keys
-                   JOIN operations_parked AS one ON one.topic = keys.topic AND one.key = keys.key
-                       AND one.\"offset\" = keys.first
-                   ORDER BY one.topic, one.key";
-        let most = more_than(limit);
-        let rows = self
-            .all("reading parked keys", sql, &[&storable(&topic), &storable(&key), &most])
-            .await?;
-        let parked = |row: &Row| ParkedKey {
-            topic: row.get(0),
-            key: row.get(1),
-            partition: row.get(2),
-            records: row.get(3),
-            bytes: row.get(4),
-            since: row.get(5),
-            offset: row.get(6),
-            error: row.get(7),
-            record_type: row.get(8),
-            principal: row.get(9),
-        };
-        let cursor = |it: &ParkedKey| KeyCursor { topic: it.topic.clone(), key: it.key.clone() };
-        Ok(Page::cut(rows.iter().map(parked).collect(), limit, cursor))
-    }
-
     /// The rows of a page of records, and one more if there is one.
     async fn page(
         &self,
@@ -280,6 +191,6 @@ impl Reads {
     }
 }
 
-fn more_than(limit: usize) -> i64 {
+pub(super) fn more_than(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }

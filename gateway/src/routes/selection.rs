@@ -1,0 +1,112 @@
+//! The operator's desk, for admins: re-drives of all parked keys with one error, or of one topic.
+//! Each key gets a command of its own, ordered with everything else of that key, and its own event.
+
+use std::time::Duration;
+
+use projections::postgres::ParkedSelection;
+use redpanda::topics;
+use schemas::engine::{Command, Redrive};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+use warp::http::StatusCode;
+
+use crate::{
+    call::{Answer, Body, Call},
+    desk::ParkedKey,
+    ids::Principal,
+    input,
+    problem::Problem,
+    submit::Submission,
+};
+
+/// The most keys of one request. The rest needs a further one.
+const KEYS_MAX: usize = 1_000;
+/// How long a request works without a `Prefer: wait`.
+const WORK_MAX: Duration = Duration::from_secs(10);
+/// When a client should ask again if too many requests wait already.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Which parked keys are meant, and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Selected {
+    topic: Option<String>,
+    error: Option<String>,
+    /// Not needed for a dry run.
+    reason: Option<String>,
+}
+
+impl Body for Selected {
+    const SHAPE: &'static str = r#"{"topic": string, "error": string, "reason": string}"#;
+}
+
+/// POST /v1/operations/parked:retry-all
+pub(super) async fn retry(call: Call) -> Answer {
+    redrive(call, false).await
+}
+
+/// POST /v1/operations/parked:drop-all
+pub(super) async fn drop_first(call: Call) -> Answer {
+    redrive(call, true).await
+}
+
+/// Sends a command for each key that the projection shows. A key that has changed since is refused
+/// by its processor, because the command names the first record of the key.
+async fn redrive(mut call: Call, drop_first: bool) -> Answer {
+    let caller = call.admin()?;
+    let is_dry_run = is_dry_run(&call)?;
+    let Selected { topic, error, reason } = call.json().await?;
+    let reason = match reason {
+        None if is_dry_run => None,
+        reason => Some(input::reason(&reason.unwrap_or_default())?),
+    };
+    let selection = selection(topic, error)?;
+    if !is_dry_run {
+        call.require_active(&caller).await?;
+    }
+    let page = call.state.reads.selected_keys(&selection, KEYS_MAX).await?;
+    let mut body = json!({
+        "dry_run": is_dry_run,
+        "keys": page.items.len(),
+        "records": page.items.iter().map(|key| key.records).sum::<i64>(),
+        "is_cut": page.next.is_some(),
+    });
+    if !is_dry_run {
+        // It takes far longer than one command, which says nothing about the system's latency.
+        let _waiting = call.begin_wait().ok_or_else(|| Problem::overloaded(RETRY_AFTER))?;
+        let deadline = Instant::now() + call.wait().unwrap_or(WORK_MAX);
+        let canonical = (&selection.topic, &selection.error, &reason);
+        let sent = Submission::begin(&call, Principal::User(caller.user_id), &canonical).await?;
+        let command = |it: ParkedKey| {
+            let (topic, first_offset) = (it.topic, Some(it.offset));
+            let redrive = Redrive { topic, drop_first, reason: reason.clone(), first_offset };
+            (it.key, Command::from(redrive))
+        };
+        let commands = page.items.into_iter().map(command).collect();
+        body["commands"] = json!(sent.write_each(&call, deadline, commands).await?);
+        return Ok(sent.apply_headers(call.representation(StatusCode::OK, &body, None)));
+    }
+    Ok(call.representation(StatusCode::OK, &body, None))
+}
+
+fn is_dry_run(call: &Call) -> Result<bool, Problem> {
+    match call.parameter("dry_run")?.as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Problem::field("dry_run", "expected true or false")),
+    }
+}
+
+fn selection(topic: Option<String>, error: Option<String>) -> Result<ParkedSelection, Problem> {
+    if topic.is_none() && error.is_none() {
+        return Err(Problem::field("error", "expected an error, a topic, or both"));
+    }
+    if topic.as_deref().is_some_and(|topic| topics::all().dead(topic).is_none()) {
+        return Err(Problem::field("topic", "expected a topic that a processor reads"));
+    }
+    if error.as_deref().is_some_and(str::is_empty) {
+        return Err(Problem::field("error", "expected the error of a parked key"));
+    }
+    Ok(ParkedSelection { topic, error })
+}

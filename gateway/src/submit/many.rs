@@ -1,0 +1,116 @@
+//! The commands of a request that makes many, such as a re-drive of all keys with one error. The
+//! next one is written when an earlier one has its outcome, so that such a request adds no more to
+//! the backlog of a processor than a few clients do.
+
+use futures_util::{StreamExt, stream};
+use schemas::{Message as _, Outcome, Verdict};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{Submission, wait, write::write};
+use crate::{
+    call::Call,
+    commands::{Command, CommandRecord},
+    outcome,
+    problem::Problem,
+};
+
+/// How many commands of a request are written and have no outcome yet.
+const IN_FLIGHT_MAX: usize = 32;
+
+/// How many commands of a request have ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Ends {
+    /// Accepted.
+    pub accepted: usize,
+    /// Refused.
+    pub refused: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Written, without an outcome before the deadline.
+    pub pending: usize,
+    /// Not written before the deadline, or the log did not confirm them.
+    pub unsent: usize,
+}
+
+impl Submission {
+    /// Writes commands, each with its key, and waits for their outcomes until the deadline. The id
+    /// of a command derives from that of this submission, and from its key and content: a repeat of
+    /// the request repeats its commands, which have no second effect.
+    ///
+    /// # Errors
+    /// Returns a 422 problem when another request has the idempotency key, and a 500 problem when a
+    /// command has no canonical form. Then nothing is written.
+    pub async fn write_each<C: Serialize + Into<Command>>(
+        &self,
+        call: &Call,
+        deadline: Instant,
+        commands: Vec<(String, C)>,
+    ) -> Result<Ends, Problem> {
+        self.claim_key(call).await?;
+        let records: Vec<_> = commands
+            .into_iter()
+            .map(|(key, command)| self.part(call, key, command))
+            .collect::<Result<_, _>>()?;
+        let sent = stream::iter(records).map(|record| sent(call, deadline, record));
+        let count = |mut ends: Ends, end: End| async move {
+            *match end {
+                End::Decided(Verdict::Accepted) => &mut ends.accepted,
+                End::Decided(Verdict::Refused) => &mut ends.refused,
+                End::Decided(Verdict::Failed) => &mut ends.failed,
+                End::Pending => &mut ends.pending,
+                End::Unsent => &mut ends.unsent,
+            } += 1;
+            ends
+        };
+        Ok(sent.buffer_unordered(IN_FLIGHT_MAX).fold(Ends::default(), count).await)
+    }
+
+    /// One command of this request.
+    fn part<C: Serialize + Into<Command>>(
+        &self,
+        call: &Call,
+        key: String,
+        command: C,
+    ) -> Result<CommandRecord, Problem> {
+        let canonical = serde_json::to_vec(&(&key, &command))
+            .map_err(|error| Problem::internal("giving a command its canonical form", &error))?;
+        let (ids, method, resource) = (&call.state.ids, call.method.as_str(), &call.resource);
+        let fingerprint = ids.request(method, resource, &canonical);
+        let source = format!("{} {fingerprint}", self.id);
+        Ok(CommandRecord {
+            id: ids.command(&self.principal, method, resource, Some(&source)),
+            principal: self.principal.to_string(),
+            fingerprint,
+            key,
+            trace_parent: call.trace_parent(),
+            command: command.into(),
+        })
+    }
+}
+
+/// How a command has ended.
+enum End {
+    Decided(Verdict),
+    Pending,
+    Unsent,
+}
+
+async fn sent(call: &Call, deadline: Instant, record: CommandRecord) -> End {
+    if Instant::now() >= deadline {
+        return End::Unsent;
+    }
+    let (reads, metrics) = (&*call.state.reads, &call.state.metrics);
+    let (id, command_type) = (record.id, record.command.name());
+    // Before the write, so that no outcome is missed.
+    let notice = reads.notice(id);
+    if write(&call.state, record).await.is_err() {
+        return End::Unsent;
+    }
+    let (outcome, ended_by) = wait::for_new_outcome(reads, id, Some(notice), deadline).await;
+    metrics.waits.with_label_values(&["outcome", ended_by]).inc();
+    let verdict = outcome.as_ref().map(|outcome: &Outcome| outcome.verdict);
+    let name = verdict.map_or("none", outcome::verdict_name);
+    metrics.outcomes.with_label_values(&[command_type, name]).inc();
+    verdict.map_or(End::Pending, End::Decided)
+}
