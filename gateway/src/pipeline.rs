@@ -23,9 +23,14 @@ const FIGURES: &[(&str, &str)] = &[
     ("outcomes_per_s", "sum(rate(millrace_engine_outcomes_total[1m]))"),
     ("transactions_per_s", "sum(rate(millrace_engine_transactions_committed_total[1m]))"),
     ("lag_records", "sum(millrace_engine_lag_records)"),
+    ("lag_s", "max(processor:millrace_engine_lag_seconds:max)"),
     ("read_models_behind_s", "max(millrace_projection_delay_seconds)"),
     ("parked_records", "sum(millrace_engine_records_parked)"),
     ("dead_letters_last_hour", "sum(increase(millrace_engine_dead_letters_total[1h]))"),
+    ("tasks_active", "sum(millrace_engine_tasks{stage=\"active\"})"),
+    ("tasks_restoring", "sum(millrace_engine_tasks{stage=\"restoring\"})"),
+    ("tasks_stuck", "sum(millrace_engine_tasks{stage=\"stuck\"})"),
+    ("restore_remaining_records", "sum(millrace_engine_restore_remaining_records)"),
 ];
 
 /// Reads the pipeline's figures from Prometheus, if there is one.

@@ -47,6 +47,7 @@ async fn visit(system: &System, page: &Page) {
     page.says("#door-say", "Only admins see the desk.").await;
     page.log_in(&variable("MILLRACE_ADMIN_EMAIL"), password.trim()).await;
     page.says("#parked-title", "Parked keys").await;
+    page.says("#processors", "The oldest waits at most").await;
 
     // When an order is poisoned: a record that nobody can read comes before its reservation. The
     // order waits for that at most 30 s.
