@@ -55,6 +55,7 @@ function parkedKey(it) {
       ["key", it.key], ["waiting behind it", pieces(waiting, "record")], ["sender", it.sender],
       ["all", size(it.bytes)],
     ]),
+    recordsOf(it),
     buttons,
   );
   return entry;
@@ -70,18 +71,77 @@ function deadLetter(it) {
       ["size", it.bytes === undefined ? "not kept" : size(it.bytes)],
       ["dead letter", `${it.topic}.dead[${it.partition}]@${it.dead_offset}`],
     ]),
+    contentOf(it),
   );
   return entry;
 }
 
+// What is read when it is opened for the first time: `read` returns a promise of elements.
+function opened(text, label, read) {
+  const content = make("details"), summary = make("summary", text);
+  summary.setAttribute("aria-label", label);
+  content.append(summary);
+  content.addEventListener("toggle", async () => {
+    if (!content.open || content.childElementCount > 1) return;
+    const shown = make("div", "Reading …");
+    content.append(shown);
+    try {
+      shown.replaceChildren(...await read());
+    } catch (error) {
+      shown.textContent = error.message;
+    }
+  });
+  return content;
+}
+
+// The headers and the value of a record.
+function contentText({ headers = {}, value, omitted }) {
+  const lines = Object.entries(headers).map(([name, text]) => `${name}: ${text}\n`);
+  if (lines.length) lines.push("\n");
+  lines.push(value ? JSON.stringify(value, null, 2) : `There is no value: ${omitted}.`);
+  return make("pre", lines.join(""));
+}
+
+function contentOf(it) {
+  return opened("Content", `Content of ${it.id}`, async () => {
+    const path = "/v1/operations/dead-letters/" + encodeURIComponent(it.id);
+    const { data } = await request("GET", path);
+    const text = contentText(data);
+    if (!data.value) return [text];
+    const show = make("button", "Show personal fields", "quiet");
+    show.addEventListener("click", () => {
+      const what = "Shows the fields that are masked. Who has done so, when and why is kept.";
+      const about = { revealed: it, show: shown => text.replaceWith(contentText(shown)) };
+      openDialog(about, `Personal fields of ${it.id}`, what, "Show");
+    });
+    return [text, show];
+  });
+}
+
+function recordsOf(it) {
+  return opened("Records", `Records of ${it.topic}, key ${it.key}`, async () => {
+    const query = new URLSearchParams({ topic: it.topic, key: it.key });
+    const { data } = await request("GET", "/v1/operations/parked/records?" + query);
+    const record = one => [
+      make("p", `${shortType(one.type)} at offset ${one.offset}: ${one.error || "it waits"}`),
+      contentText(one),
+    ];
+    const more = data.next ? [make("p", "There are more records.", "soft")] : [];
+    return [...data.items.flatMap(record), ...more];
+  });
+}
+
 function action(it) {
   const entry = make("li"), isDrop = it.dropped_offset !== undefined;
+  const isReveal = it.revealed_offset !== undefined;
   const fails = it.parked_from !== undefined ? `offset ${it.parked_from} still fails` : "";
   entry.append(
-    heading(isDrop ? "Gave up first" : "Tried again", it.topic, it.at),
+    heading(isReveal ? "Read personal fields" : isDrop ? "Gave up first" : "Tried again",
+      it.topic, it.at),
     make("p", it.reason || "without a reason"),
     terms([
-      ["key", it.key], ["who", it.who], ["no longer parked", pieces(it.released, "record")],
+      ["key", it.key], ["who", it.who],
+      ["no longer parked", isReveal ? "" : pieces(it.released, "record")],
       ["result", fails],
     ]),
   );
@@ -101,7 +161,12 @@ async function readList(id, cursor) {
   const query = cursor ? "?cursor=" + encodeURIComponent(cursor) : "";
   const { data } = await request("GET", list.path + query);
   if (mine !== session) return;
-  const rows = data.items.map(list.show);
+  // An entry that has not changed stays as it is, with what is open in it.
+  const old = new Map(Array.from($(id).children, row => [row.item, row]));
+  const rows = data.items.map(it => {
+    const item = JSON.stringify(it);
+    return Object.assign(old.get(item) ?? list.show(it), { item });
+  });
   if (cursor) {
     $(id).append(...rows);
     rows[0]?.querySelector("button")?.focus();
@@ -113,6 +178,32 @@ async function readList(id, cursor) {
   }
   list.next = data.next;
   $(id + "-more").hidden = !data.next;
+}
+
+// The processors' figures: name, text and unit.
+const PROCESSORS = [
+  ["lag_records", "Waiting records", ""], ["lag_s", "The oldest waits at most", " s"],
+  ["tasks_active", "Active tasks", ""], ["tasks_restoring", "Restoring", ""],
+  ["restore_remaining_records", "Records left to restore", ""], ["tasks_stuck", "Stuck", ""],
+];
+
+// Reads the processors' figures. The desk is usable without them.
+async function readProcessors() {
+  const mine = session;
+  let figures = {}, problem = "";
+  try {
+    figures = (await request("GET", "/v1/pipeline")).data;
+  } catch (error) {
+    problem = error.message;
+  }
+  if (mine !== session) return;
+  $("processors-say").textContent = problem || "as Prometheus saw them last";
+  $("processors").replaceChildren(...PROCESSORS.map(([name, text, unit]) => {
+    const group = make("div"), value = figures[name];
+    group.append(make("dt", text),
+      make("dd", value == null ? "–" : Math.round(value).toLocaleString() + unit));
+    return group;
+  }));
 }
 
 async function readAll() {
@@ -148,8 +239,8 @@ const WORDS = {
   },
 };
 
-// What the dialog is about: a parked key, or all keys with an error. One idempotency key for each
-// dialog: however often its button is pressed, it is one command for a key.
+// What the dialog is about: a parked key, all keys with an error, or a dead letter to reveal. One
+// idempotency key for each dialog: however often its button is pressed, it is one command for a key.
 let asked = null;
 
 function openDialog(about, title, what, button) {
@@ -179,32 +270,6 @@ async function askForAll(error) {
     openDialog({ error }, "All with this error", what, "Try all again");
   } catch (failure) {
     say("say", failure.message, "bad");
-// The processors' figures: name, text and unit.
-const PROCESSORS = [
-  ["lag_records", "Waiting records", ""], ["lag_s", "The oldest waits at most", " s"],
-  ["tasks_active", "Active tasks", ""], ["tasks_restoring", "Restoring", ""],
-  ["restore_remaining_records", "Records left to restore", ""], ["tasks_stuck", "Stuck", ""],
-];
-
-// Reads the processors' figures. The desk is usable without them.
-async function readProcessors() {
-  const mine = session;
-  let figures = {}, problem = "";
-  try {
-    figures = (await request("GET", "/v1/pipeline")).data;
-  } catch (error) {
-    problem = error.message;
-  }
-  if (mine !== session) return;
-  $("processors-say").textContent = problem || "as Prometheus saw them last";
-  $("processors").replaceChildren(...PROCESSORS.map(([name, text, unit]) => {
-    const group = make("div"), value = figures[name];
-    group.append(make("dt", text),
-      make("dd", value == null ? "–" : Math.round(value).toLocaleString() + unit));
-    return group;
-  }));
-}
-
   }
 }
 
@@ -214,8 +279,15 @@ const SELECTION_PATHS = {
 
 // Sends what the dialog is about, and returns what to say and how.
 async function sendAsked(verb, reason) {
-  const { it, error, idempotencyKey } = asked;
+  const { it, error, revealed, show, idempotencyKey } = asked;
   const headers = { Prefer: "wait=10", "Idempotency-Key": idempotencyKey + verb };
+  if (revealed) {
+    const path = "/v1/operations/dead-letters:reveal";
+    const { status, data } = await request("POST", path, { id: revealed.id, reason }, headers);
+    if (status !== 200) return ["The command is not decided yet.", "wait"];
+    show(data);
+    return ["The personal fields are shown.", "good"];
+  }
   if (error) {
     const { data } = await request("POST", SELECTION_PATHS[verb], { error, reason }, headers);
     const { accepted, refused, failed, pending, unsent } = data.commands;

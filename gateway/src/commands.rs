@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use redpanda::topics;
-use schemas::Message as _;
+use schemas::{Message as _, engine};
 use uuid::Uuid;
 
 use crate::health::{Cause, Health};
@@ -25,14 +25,15 @@ impl Command {
         schemas::context(self.name()).unwrap_or("unknown")
     }
 
-    /// The topic of the command. A re-drive goes to the processor that reads the topic of the
-    /// parked records: the owner of its dead letters.
+    /// The topic of the command. One about parked records or a dead letter goes to the processor
+    /// that reads their topic: the owner of its dead letters.
     pub fn topic(&self) -> String {
-        let parked = match self {
-            Self::Engine(schemas::engine::Command::Redrive(it)) => topics::all().dead(&it.topic),
+        let about = match self {
+            Self::Engine(engine::Command::Redrive(it)) => topics::all().dead(&it.topic),
+            Self::Engine(engine::Command::RevealDeadLetter(it)) => topics::all().dead(&it.topic),
             _ => None,
         };
-        format!("{}.commands", parked.map_or(self.context(), |dead| dead.owner.as_str()))
+        format!("{}.commands", about.map_or(self.context(), |dead| dead.owner.as_str()))
     }
 }
 

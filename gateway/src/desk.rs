@@ -1,8 +1,11 @@
 //! The operator's desk as admins see it: dead letters, parked keys, and what operators have done.
 //! Plain data: this module reads no store and decides nothing.
 
+use std::fmt;
+
 use projections::postgres::{self, KeyCursor, ParkedSelection, RecordCursor};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -10,9 +13,37 @@ use crate::{
     time,
 };
 
+/// Which dead letter is meant, as text: `<topic>:<partition>:<offset of the dead letter>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadId {
+    /// The topic from which the record was read.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// The offset of the dead letter.
+    pub dead_offset: i64,
+}
+
+impl fmt::Display for DeadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.topic, self.partition, self.dead_offset)
+    }
+}
+
+impl DeadId {
+    /// Parses an id; `None` if the text is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.rsplitn(3, ':');
+        let (dead_offset, partition) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { topic: parts.next()?.to_owned(), partition, dead_offset })
+    }
+}
+
 /// A record that could not be processed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeadLetter {
+    /// The id under which its content is read.
+    pub id: String,
     /// The topic from which the record was read.
     pub topic: String,
     /// Its partition.
@@ -38,6 +69,34 @@ pub struct DeadLetter {
     /// The size of its value, if the dead letter has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
+}
+
+/// A dead letter with its content.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeadContent {
+    /// The dead letter.
+    #[serde(flatten)]
+    pub letter: DeadLetter,
+    /// Its headers; missing if its content is not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Value>,
+    /// Its value, as its schema says, with personal fields masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// The same with its personal fields, if it has any.
+    #[serde(skip)]
+    pub personal: Option<Value>,
+    /// Why there is no value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<String>,
+}
+
+impl DeadContent {
+    /// The content with its personal fields: only for who has given a reason.
+    #[must_use]
+    pub fn revealed(self) -> Self {
+        Self { value: self.personal.or(self.value), personal: None, ..self }
+    }
 }
 
 /// A key whose records wait until it is re-driven.
@@ -67,7 +126,36 @@ pub struct ParkedKey {
     pub sender: String,
 }
 
-/// What an operator has done with a parked key.
+/// A parked record with its content, of which personal fields are masked.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParkedRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// When it was written.
+    pub at: String,
+    /// Why it has failed; missing if it only waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its type; empty if it names none.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Who sent it, or caused it.
+    pub sender: String,
+    /// The size of its value; missing for a tombstone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+    /// Its headers; missing if an older version of the service has parked it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Value>,
+    /// Its value, as its schema says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// Why there is no value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<String>,
+}
+
+/// What an operator has done.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Action {
     /// When.
@@ -77,9 +165,9 @@ pub struct Action {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The topic of the parked records.
+    /// The topic of the parked records or of the dead letter.
     pub topic: String,
-    /// Their key.
+    /// Their key; for a dead letter, its id.
     pub key: String,
     /// The command.
     pub command: Uuid,
@@ -91,6 +179,9 @@ pub struct Action {
     /// The offset of the record that has failed again and is still parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parked_from: Option<i64>,
+    /// The offset of the dead letter whose personal fields were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revealed_offset: Option<i64>,
 }
 
 /// The part of [`crate::reads::Reads`] that the desk needs.
@@ -101,6 +192,8 @@ pub trait DeskReads: Send + Sync {
         cursor: Option<RecordCursor>,
         limit: usize,
     ) -> Read<'_, Page<DeadLetter>>;
+    /// A dead letter with its content.
+    fn dead_letter<'a>(&'a self, id: &'a DeadId) -> Read<'a, Option<DeadContent>>;
     /// Parked keys, by topic and key.
     fn parked_keys(&self, cursor: Option<KeyCursor>, limit: usize) -> Read<'_, Page<ParkedKey>>;
     /// The first `limit` parked keys of a selection, by topic and key. The page has a next one if
@@ -110,6 +203,14 @@ pub trait DeskReads: Send + Sync {
         selection: &'a ParkedSelection,
         limit: usize,
     ) -> Read<'a, Page<ParkedKey>>;
+    /// The parked records of a key, in their order.
+    fn parked_records<'a>(
+        &'a self,
+        topic: &'a str,
+        key: &'a str,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Read<'a, Page<ParkedRecord>>;
     /// What operators have done, newest first.
     fn actions(&self, cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>>;
 }
@@ -126,17 +227,55 @@ impl From<postgres::DeadLetter> for DeadLetter {
         // Keys of these topics are fingerprints of addresses. A parked one is shown all the same: a
         // re-drive has to name it.
         let key = it.key.filter(|_| !it.topic.starts_with("email."));
+        let (topic, partition, dead_offset) = (it.topic, it.partition, it.dead_offset);
+        let id = DeadId { topic: topic.clone(), partition, dead_offset }.to_string();
         Self {
-            topic: it.topic,
-            partition: it.partition,
+            id,
+            topic,
+            partition,
             offset: it.offset,
-            dead_offset: it.dead_offset,
+            dead_offset,
             at: time::text(it.at),
             error: it.error,
             record_type: it.record_type,
             key,
             sender: it.principal.map(shown),
             bytes: it.bytes,
+        }
+    }
+}
+
+impl From<postgres::DeadContent> for DeadContent {
+    fn from(it: postgres::DeadContent) -> Self {
+        let is_kept = it.headers.is_some();
+        Self {
+            letter: it.letter.into(),
+            headers: json(it.headers),
+            value: json(it.value),
+            personal: json(it.personal),
+            omitted: if is_kept { it.omitted } else { Some("it is not kept any more".to_owned()) },
+        }
+    }
+}
+
+/// JSON that a projection has written.
+fn json(text: Option<String>) -> Option<Value> {
+    text.and_then(|text| serde_json::from_str(&text).ok())
+}
+
+impl From<postgres::ParkedRecord> for ParkedRecord {
+    fn from(it: postgres::ParkedRecord) -> Self {
+        let is_known = it.headers.is_some();
+        Self {
+            offset: it.offset,
+            at: time::text(it.received_at),
+            error: it.error,
+            record_type: it.record_type,
+            sender: shown(it.principal),
+            bytes: it.bytes,
+            headers: json(it.headers),
+            value: json(it.value),
+            omitted: if is_known { it.omitted } else { Some("it is not known".to_owned()) },
         }
     }
 }
@@ -170,6 +309,7 @@ impl From<postgres::Action> for Action {
             released: it.released,
             dropped_offset: it.dropped_offset,
             parked_from: it.parked_from,
+            revealed_offset: it.revealed_offset,
         }
     }
 }
@@ -201,5 +341,14 @@ mod tests {
         let order = letter("order.commands", &id, &id);
         assert_eq!((order.key.as_deref(), order.sender.as_deref()), (Some(&*id), Some(&*id)));
         assert_eq!(letter("order.commands", &id, "operator").sender.as_deref(), Some("operator"));
+    }
+
+    #[test]
+    fn id_of_a_dead_letter_is_parsed_from_its_own_text_and_from_no_other() {
+        let id = DeadId { topic: "order.commands".into(), partition: 2, dead_offset: 17 };
+        assert_eq!(DeadId::parse(&id.to_string()), Some(id));
+        for text in ["", "order.commands", "order.commands:2", "order.commands:2:x", "a:1:2:"] {
+            assert_eq!(DeadId::parse(text), None, "{text}");
+        }
     }
 }

@@ -17,6 +17,7 @@
 //! - `avro`: schemas, parsed strictly, with every problem and its place.
 //! - `compatibility`: whether records of one schema can be read with another.
 //! - `json::Converter`: a record as JSON for people, and back.
+//! - `Shown`, `personal`: a record as people see it, with personal fields masked.
 //! - `same`, `self_contained`: schemas compared and joined whatever their spelling.
 //!
 //! The library does no I/O and asks no registry: schema ids are arguments, and a codec returns an
@@ -40,8 +41,12 @@ pub mod headers;
 pub mod json;
 mod message;
 mod nested;
+#[cfg(feature = "tools")]
+pub mod personal;
 pub mod refusals;
 mod schema;
+#[cfg(feature = "tools")]
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -59,3 +64,5 @@ pub use generated::*;
 pub use message::{Message, Never, Record};
 pub use nested::context;
 pub use schema::{Deprecated, Schema};
+#[cfg(feature = "tools")]
+pub use shown::{Shown, VALUE_BYTES_MAX};

@@ -58,11 +58,11 @@ pub(super) async fn actions(call: Call) -> Answer {
     Ok(list(&call, &call.state.reads.actions(cursor, limit).await?))
 }
 
-fn cursor<C: FromStr>(call: &Call) -> Result<Option<C>, Problem> {
+pub(super) fn cursor<C: FromStr>(call: &Call) -> Result<Option<C>, Problem> {
     call.parameter("cursor")?.as_deref().map(input::cursor).transpose()
 }
 
-fn list(call: &Call, page: &Page<impl Serialize>) -> Response {
+pub(super) fn list(call: &Call, page: &Page<impl Serialize>) -> Response {
     let body = json!({ "items": page.items, "next": page.next });
     call.representation(StatusCode::OK, &body, None)
 }
@@ -77,20 +77,25 @@ pub(super) async fn drop_first(call: Call) -> Answer {
     redrive(call, true).await
 }
 
+/// Checks that a key of this topic can be parked.
+pub(super) fn parked_key(topic: &str, key: &str) -> Result<(), Problem> {
+    if topics::all().dead(topic).is_none() {
+        return Err(Problem::field("topic", "expected a topic that a processor reads"));
+    }
+    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.contains(char::is_control) {
+        let expected = format!("expected 1 to {KEY_BYTES_MAX} bytes without control characters");
+        return Err(Problem::field("key", expected));
+    }
+    Ok(())
+}
+
 /// Sends the command to the processor that has parked the key. The outcome tells whether all parked
 /// records were applied. The lists show it when the projection has read the event.
 async fn redrive(mut call: Call, drop_first: bool) -> Answer {
     let caller = call.admin()?;
     let body: Redriven = call.json().await?;
     let Redriven { topic, key, offset: first_offset, .. } = body;
-    if topics::all().dead(&topic).is_none() {
-        return Err(Problem::field("topic", "expected a topic that a processor reads").into());
-    }
-    let is_key = !key.is_empty() && key.len() <= KEY_BYTES_MAX && !key.contains(char::is_control);
-    if !is_key {
-        let expected = format!("expected 1 to {KEY_BYTES_MAX} bytes without control characters");
-        return Err(Problem::field("key", expected).into());
-    }
+    parked_key(&topic, &key)?;
     // Without it, a repeat would give up the next record too.
     if drop_first && first_offset.is_none() {
         return Err(Problem::field("offset", "expected that of the record to give up").into());

@@ -10,6 +10,7 @@ mod orders;
 mod page;
 mod pipeline;
 mod products;
+mod records;
 mod route;
 mod selection;
 mod sessions;
@@ -81,7 +82,10 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/v1/statistics/stream" => statistics::open),
     route!(GET "/v1/pipeline" => pipeline::read),
     route!(GET "/v1/operations/dead-letters" => desk::dead_letters),
+    route!(GET "/v1/operations/dead-letters/{id}" => records::dead_letter, id),
+    route!(POST "/v1/operations/dead-letters:reveal" => records::reveal),
     route!(GET "/v1/operations/parked" => desk::parked),
+    route!(GET "/v1/operations/parked/records" => records::parked),
     route!(POST "/v1/operations/parked:retry" => desk::retry),
     route!(POST "/v1/operations/parked:drop" => desk::drop_first),
     route!(POST "/v1/operations/parked:retry-all" => selection::retry),

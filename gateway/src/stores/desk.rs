@@ -5,7 +5,7 @@ use projections::postgres::{KeyCursor, ParkedSelection, RecordCursor};
 
 use super::{Stores, failed, shape};
 use crate::{
-    desk::{Action, DeadLetter, DeskReads, ParkedKey},
+    desk::{Action, DeadContent, DeadId, DeadLetter, DeskReads, ParkedKey, ParkedRecord},
     reads::{Page, Read},
 };
 
@@ -18,6 +18,15 @@ impl DeskReads for Stores {
         async move {
             let found = self.postgres.dead_letters(cursor, limit).await;
             Ok(shape::page(found.map_err(failed("dead letters"))?, DeadLetter::from))
+        }
+        .boxed()
+    }
+
+    fn dead_letter<'a>(&'a self, id: &'a DeadId) -> Read<'a, Option<DeadContent>> {
+        async move {
+            let DeadId { topic, partition, dead_offset } = id;
+            let found = self.postgres.dead_letter(topic, *partition, *dead_offset).await;
+            Ok(found.map_err(failed("a dead letter"))?.map(DeadContent::from))
         }
         .boxed()
     }
@@ -38,6 +47,20 @@ impl DeskReads for Stores {
         async move {
             let found = self.postgres.selected_keys(selection, limit).await;
             Ok(shape::page(found.map_err(failed("selected parked keys"))?, ParkedKey::from))
+        }
+        .boxed()
+    }
+
+    fn parked_records<'a>(
+        &'a self,
+        topic: &'a str,
+        key: &'a str,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Read<'a, Page<ParkedRecord>> {
+        async move {
+            let found = self.postgres.parked_records(topic, key, after, limit).await;
+            Ok(shape::page(found.map_err(failed("parked records"))?, ParkedRecord::from))
         }
         .boxed()
     }

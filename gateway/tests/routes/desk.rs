@@ -2,9 +2,9 @@
 
 use gateway::{
     commands::Command,
-    desk::{Action, DeadLetter, ParkedKey},
+    desk::{Action, DeadContent, DeadLetter, ParkedKey, ParkedRecord},
 };
-use schemas::engine::{self, Redrive};
+use schemas::engine::{self, Redrive, RevealDeadLetter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -13,6 +13,8 @@ use crate::support::*;
 const DEAD: &str = "/v1/operations/dead-letters";
 const PARKED: &str = "/v1/operations/parked";
 const ACTIONS: &str = "/v1/operations/actions";
+const REVEAL: &str = "/v1/operations/dead-letters:reveal";
+const RECORDS: &str = "/v1/operations/parked/records?topic=order.followups&key=o-1";
 const RETRY: &str = "/v1/operations/parked:retry";
 const DROP: &str = "/v1/operations/parked:drop";
 const RETRY_ALL: &str = "/v1/operations/parked:retry-all";
@@ -20,6 +22,7 @@ const DROP_ALL: &str = "/v1/operations/parked:drop-all";
 
 fn letter(dead_offset: i64) -> DeadLetter {
     DeadLetter {
+        id: format!("order.commands:2:{dead_offset}"),
         topic: "order.commands".into(),
         partition: 2,
         offset: Some(7),
@@ -65,11 +68,12 @@ async fn only_admins_see_the_desk_or_change_anything_there() {
     let gateway = gateway();
     let user = gateway.user("ada@example.org").await;
     let written = gateway.world.written();
-    for path in [DEAD, PARKED, ACTIONS] {
+    let one = format!("{DEAD}/order.commands:2:17");
+    for path in [DEAD, &one, PARKED, RECORDS, ACTIONS] {
         assert_problem(&gateway.get(path, Some(&user)).await, 403, "forbidden");
         assert_problem(&gateway.get(path, None).await, 401, "unauthorized");
     }
-    for path in [RETRY, DROP, RETRY_ALL, DROP_ALL] {
+    for path in [RETRY, DROP, RETRY_ALL, DROP_ALL, REVEAL] {
         let denied = gateway.command("POST", path, Some(&user), body()).await;
         assert_problem(&denied, 403, "forbidden");
         assert_problem(&gateway.command("POST", path, None, body()).await, 401, "unauthorized");
@@ -95,11 +99,12 @@ async fn lists_show_what_the_projection_holds_page_by_page() {
             released: 3,
             dropped_offset: None,
             parked_from: None,
+            revealed_offset: None,
         }];
     }
     let first = json(&gateway.get(&format!("{DEAD}?limit=1"), Some(&admin)).await);
     let expected = json!({
-        "topic": "order.commands", "partition": 2, "offset": 7, "dead_offset": 2,
+        "id": "order.commands:2:2", "topic": "order.commands", "partition": 2, "offset": 7, "dead_offset": 2,
         "at": "2026-01-01T00:00:00.000Z", "error": "malformed", "type": "", "sender": "ada",
         "bytes": 9,
     });
@@ -195,6 +200,121 @@ async fn request_without_a_reason_or_for_no_parked_key_writes_nothing() {
     assert_problem(&refused, 400, "invalid_request");
     assert_eq!(gateway.world.written(), 0);
     assert_eq!(gateway.command("POST", RETRY, Some(&admin), without).await.status(), 200);
+}
+
+/// A dead letter whose value has a personal field.
+fn bury(gateway: &Gateway) {
+    let mut inner = gateway.world.inner();
+    inner.desk.dead = vec![letter(17)];
+    inner.desk.content = Some(DeadContent {
+        letter: letter(17),
+        headers: Some(json!({ "ce_id": "an id" })),
+        value: Some(json!({ "name": "•••" })),
+        personal: Some(json!({ "name": "Ada" })),
+        omitted: None,
+    });
+}
+
+#[tokio::test]
+async fn dead_letter_is_shown_with_its_content_and_personal_fields_masked() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    bury(&gateway);
+    let response = gateway.get(&format!("{DEAD}/order.commands:2:17"), Some(&admin)).await;
+    let shown = json(&response);
+    assert_eq!((&shown["error"], &shown["dead_offset"]), (&json!("malformed"), &json!(17)));
+    assert_eq!(shown["value"], json!({ "name": "•••" }));
+    assert_eq!(
+        (&shown["headers"], &shown["personal"]),
+        (&json!({ "ce_id": "an id" }), &json!(null))
+    );
+    assert_eq!(header(&response, "cache-control"), "no-store");
+    for unknown in ["order.commands:2:18", "order.commands:2", "17"] {
+        let missing = gateway.get(&format!("{DEAD}/{unknown}"), Some(&admin)).await;
+        assert_problem(&missing, 404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn personal_fields_of_a_dead_letter_are_shown_after_a_command_with_a_reason() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    bury(&gateway);
+    let body = json!({ "id": "order.commands:2:17", "reason": " a customer asks " });
+
+    let revealed = gateway.command("POST", REVEAL, Some(&admin), body.clone()).await;
+
+    assert_eq!(
+        (revealed.status().as_u16(), &json(&revealed)["value"]),
+        (200, &json!({ "name": "Ada" }))
+    );
+    assert_eq!(header(&revealed, "cache-control"), "no-store");
+    let record = gateway.world.last();
+    assert_eq!((&*record.command.topic(), &*record.key), ("order.commands", "order.commands:2:17"));
+    let expected = RevealDeadLetter {
+        topic: "order.commands".into(),
+        partition: 2,
+        dead_offset: 17,
+        reason: "a customer asks".into(),
+    };
+    assert_eq!(record.command, Command::from(engine::Command::from(expected)));
+    // Without an accepted outcome nothing is shown.
+    gateway.world.answers(Answer::Refuse("other_processor"));
+    let refused = gateway.command("POST", REVEAL, Some(&admin), body.clone()).await;
+    assert_problem(&refused, 409, "other_processor");
+    gateway.world.answers(Answer::Silence);
+    let request = with(Some(&admin), request("POST", REVEAL).json(&body));
+    let pending = gateway.send(request).await;
+    assert_eq!((pending.status().as_u16(), &json(&pending)["value"]), (202, &json!(null)));
+    let written = gateway.world.written();
+    for (id, reason, status, code) in [
+        ("order.commands:2:17", "", 400, "invalid_request"),
+        ("order.commands:2", "why", 400, "invalid_request"),
+        ("nothing:2:17", "why", 400, "invalid_request"),
+        ("order.commands:2:18", "why", 404, "not_found"),
+    ] {
+        let wrong = json!({ "id": id, "reason": reason });
+        let refused = gateway.command("POST", REVEAL, Some(&admin), wrong).await;
+        assert_problem(&refused, status, code);
+    }
+    assert_eq!(gateway.world.written(), written);
+}
+
+#[tokio::test]
+async fn parked_records_are_shown_with_their_content_page_by_page() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    {
+        let mut inner = gateway.world.inner();
+        inner.desk.parked = vec![parked("o-1")];
+        let record = |offset, error: Option<&str>| ParkedRecord {
+            offset,
+            at: "2026-01-01T00:00:00.000Z".into(),
+            error: error.map(str::to_owned),
+            record_type: "millrace.order.RecordReservation".into(),
+            sender: "ada".into(),
+            bytes: Some(9),
+            headers: Some(json!({ "ce_id": "an id" })),
+            value: Some(json!({ "sku": "tea" })),
+            omitted: None,
+        };
+        inner.desk.records = vec![record(5, Some("broken")), record(6, None)];
+    }
+    let first = json(&gateway.get(RECORDS, Some(&admin)).await);
+    assert_eq!(
+        (&first["items"][0]["error"], &first["items"][1]["error"]),
+        (&json!("broken"), &json!(null))
+    );
+    assert_eq!(first["items"][0]["value"], json!({ "sku": "tea" }));
+    let second = json(&gateway.get(&format!("{RECORDS}&cursor=5"), Some(&admin)).await);
+    assert_eq!(second["items"][0]["offset"], 6);
+    for wrong in
+        ["", "?topic=order.followups", "?topic=nothing&key=o-1", "?topic=order.followups&key="]
+    {
+        let refused =
+            gateway.get(&format!("/v1/operations/parked/records{wrong}"), Some(&admin)).await;
+        assert_problem(&refused, 400, "invalid_request");
+    }
 }
 
 /// Parks keys, of which one has another error.

@@ -7,7 +7,7 @@ use projections::{
 };
 use redpanda::log::Headers;
 use schemas::{
-    engine::{KeyRedriven, RecordParked},
+    engine::{DeadLetterRevealed, KeyRedriven, RecordParked},
     headers,
 };
 
@@ -27,6 +27,9 @@ fn park(bench: &Bench, key: &str, offset: i64, error: Option<&str>) {
         principal: "ada\0".into(),
         bytes: Some(10),
         received_at: 7,
+        headers: Some(r#"{"ce_id":"an id"}"#.into()),
+        value: Some(r#"{"sku":"tea"}"#.into()),
+        omitted: None,
     };
     bench.append("order.operations", key, 1, &parked);
 }
@@ -134,6 +137,23 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     assert_eq!((&*dead[0].error, dead[0].bytes), ("malformed\u{fffd}", Some(7)));
     assert!(dead.is_sorted_by_key(|letter| -letter.at), "{dead:?}");
 
+    // and records are shown with their content, key by key and page by page
+    let first = bench.wait(bench.people.parked_records("order.followups", "o-2", None, 2));
+    let first = first.expect("an answer");
+    assert_eq!((first.items[0].offset, first.items[1].offset, first.next), (12, 100, Some(100)));
+    assert_eq!(first.items[0].value.as_deref(), Some(r#"{"sku":"tea"}"#));
+    let rest = bench.wait(bench.people.parked_records("order.followups", "o-2", first.next, 2));
+    assert_eq!(rest.expect("an answer").items[0].offset, 101);
+    let content = bench.wait(bench.people.dead_letter(
+        "stock.followups",
+        dead[0].partition,
+        dead[0].dead_offset,
+    ));
+    let content = content.expect("an answer").expect("a dead letter");
+    assert_eq!(content.letter, dead[0]);
+    assert!(content.omitted.is_some_and(|why| why.contains("begins with byte 110")));
+    assert_eq!(content.headers.as_deref(), Some(r#"{"ce_type":"millrace.order.PlaceOrder"}"#));
+
     // when one key is re-driven, and another up to a record that fails again
     redrive(&bench, "o-3", 4, None);
     park(&bench, "o-4", 101, Some("another bug"));
@@ -156,6 +176,21 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     let done = actions(&bench);
     assert_eq!((&*done[0].key, done[0].parked_from), ("o-4", Some(101)));
     assert_eq!((&*done[1].principal, done[1].reason.as_deref()), ("an admin", Some("mended")));
+
+    // when an admin has read personal fields, then that is told too
+    let revealed = DeadLetterRevealed {
+        topic: "order.commands".into(),
+        partition: 1,
+        dead_offset: 3,
+        command_id: uuid(10),
+        principal: "an admin".into(),
+        reason: "a customer asks".into(),
+        revealed_at: bench.now(),
+    };
+    bench.append("order.operations", "order.commands:1:3", 1, &revealed);
+    bench.until(&mut members, "it is told", || (actions(&bench).len() == 3).then_some(()));
+    let told = &actions(&bench)[0];
+    assert_eq!((told.revealed_offset, told.reason.as_deref()), (Some(3), Some("a customer asks")));
 
     // when the projection is erased under its members, then a rebuild gives the same
     let before = (keys(&bench), letters(&bench), actions(&bench));

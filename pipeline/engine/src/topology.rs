@@ -223,13 +223,16 @@ impl Topology {
 }
 
 fn engine_schemas() -> Vec<&'static Schema> {
-    use schemas::engine::{Applied, Event, Handled, Parked, Redrive, Timer, Waiting};
+    use schemas::engine::{
+        Applied, Event, Handled, Parked, Redrive, RevealDeadLetter, Timer, Waiting,
+    };
     [
         Applied::schemas(),
         Event::schemas(),
         Handled::schemas(),
         Parked::schemas(),
         Redrive::schemas(),
+        RevealDeadLetter::schemas(),
         Timer::schemas(),
         Waiting::schemas(),
         schemas::Outcome::schemas(),

@@ -19,6 +19,28 @@ pub struct Applied {
 
 record!(Applied, "millrace.engine.Applied");
 
+/// An operator may read the personal fields of a dead letter. The record's key is that of the
+/// command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterRevealed {
+    /// The input topic from which the record was read.
+    pub topic: String,
+    /// The partition of the dead letter.
+    pub partition: i32,
+    /// The offset of the dead letter in `<topic>.dead`.
+    pub dead_offset: i64,
+    /// The command.
+    pub command_id: Uuid,
+    /// Who sent the command.
+    pub principal: String,
+    /// Why, in the sender's words.
+    pub reason: String,
+    /// The record time of the command.
+    pub revealed_at: i64,
+}
+
+record!(DeadLetterRevealed, "millrace.engine.DeadLetterRevealed");
+
 /// That a command has been taken in, and what became of it: by this a repeat is answered without
 /// being done again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +132,13 @@ pub struct RecordParked {
     pub bytes: Option<i64>,
     /// The record time.
     pub received_at: i64,
+    /// Its headers as a JSON object, without those that repeat the key or the sender.
+    pub headers: Option<String>,
+    /// Its value as JSON, with personal fields masked and without hashes; null if there is none to
+    /// show.
+    pub value: Option<String>,
+    /// Why there is no value to show.
+    pub omitted: Option<String>,
 }
 
 record!(RecordParked, "millrace.engine.RecordParked");
@@ -129,6 +158,22 @@ pub struct Redrive {
 }
 
 record!(Redrive, "millrace.engine.Redrive");
+
+/// A command of an operator who wants to read the personal fields of a dead letter. The record's
+/// key is `<topic>:<partition>:<dead_offset>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevealDeadLetter {
+    /// The input topic from which the record was read.
+    pub topic: String,
+    /// The partition of the dead letter.
+    pub partition: i32,
+    /// The offset of the dead letter in `<topic>.dead`.
+    pub dead_offset: i64,
+    /// Why, in the sender's words, for `DeadLetterRevealed`.
+    pub reason: String,
+}
+
+record!(RevealDeadLetter, "millrace.engine.RevealDeadLetter");
 
 /// A timer of an aggregate that is to fire. Context, key and the timer's name are in the changelog
 /// key.
@@ -164,12 +209,14 @@ messages! {
     /// A command of `engine`: one of the records in `avro/engine/commands`.
     pub enum Command {
         Redrive(Redrive),
+        RevealDeadLetter(RevealDeadLetter),
     }
 }
 
 messages! {
     /// An event of `engine`: one of the records in `avro/engine/events`.
     pub enum Event {
+        DeadLetterRevealed(DeadLetterRevealed),
         KeyRedriven(KeyRedriven),
         RecordParked(RecordParked),
     }

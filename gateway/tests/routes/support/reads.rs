@@ -9,7 +9,7 @@ use futures_util::{
 };
 use gateway::{
     counters::{Count, CounterError, Counters},
-    desk::{Action, DeadLetter, DeskReads, ParkedKey},
+    desk::{Action, DeadContent, DeadId, DeadLetter, DeskReads, ParkedKey, ParkedRecord},
     health::{Health, cause},
     reads::{
         Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
@@ -211,6 +211,12 @@ impl DeskReads for World {
             page
         })
     }
+    fn dead_letter<'a>(&'a self, id: &'a DeadId) -> Read<'a, Option<DeadContent>> {
+        self.get(move |inner| {
+            let letter = inner.desk.dead.iter().find(|it| it.id == id.to_string())?.clone();
+            Some(DeadContent { letter, ..inner.desk.content.clone()? })
+        })
+    }
     fn parked_keys(&self, cursor: Option<KeyCursor>, limit: usize) -> Read<'_, Page<ParkedKey>> {
         self.get(move |inner| {
             let is_next =
@@ -232,6 +238,20 @@ impl DeskReads for World {
             let all: Vec<_> = inner.desk.parked.iter().filter(is_selected).cloned().collect();
             let next = (all.len() > limit).then(|| "next".to_owned());
             Page { next, ..page(all.into_iter(), limit) }
+        })
+    }
+    fn parked_records<'a>(
+        &'a self,
+        _topic: &'a str,
+        key: &'a str,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Read<'a, Page<ParkedRecord>> {
+        self.get(move |inner| {
+            let is_known = inner.desk.parked.iter().any(|it| it.key == key);
+            let is_next = |it: &&ParkedRecord| after.is_none_or(|after| it.offset > after);
+            let all = inner.desk.records.iter().filter(|_| is_known).filter(is_next).cloned();
+            page(all, limit)
         })
     }
     fn actions(&self, _cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>> {

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use gateway::{
     auth::Role,
     commands::{Command, CommandRecord, Commands, Unwritten},
-    desk::{Action, DeadLetter, ParkedKey},
+    desk::{Action, DeadContent, DeadLetter, ParkedKey, ParkedRecord},
     health::{Health, cause},
     reads::{Credential, Line, Notification, Order, Product, StreamItem, StreamScope, User},
     statistics::Statistics,
@@ -55,7 +55,11 @@ pub enum Notified {
 #[derive(Default)]
 pub struct Desk {
     pub dead: Vec<DeadLetter>,
+    /// The content of every dead letter.
+    pub content: Option<DeadContent>,
     pub parked: Vec<ParkedKey>,
+    /// The records of every parked key.
+    pub records: Vec<ParkedRecord>,
     pub actions: Vec<Action>,
 }
 

@@ -77,6 +77,9 @@ async fn visit(system: &System, page: &Page) {
     // Then the page shows the error, and that the reservation waits behind it
     shows(page, "#parked", "begins with byte 112", true).await;
     shows(page, "#parked", "1 record", true).await;
+    let records = format!("#parked [aria-label='Records of order.followups, key {key}']");
+    page.click(&records).await;
+    page.says("#parked pre", "begins with byte 112").await;
 
     // When a second order is poisoned in the same way, then a dry run counts both keys
     let second = Uuid::new_v4().to_string();
@@ -97,6 +100,8 @@ async fn visit(system: &System, page: &Page) {
     status("confirmed").await;
     shows(page, "#parked", &key, false).await;
     shows(page, "#dead", "dropped by the command", true).await;
+    page.click("#dead summary").await;
+    page.says("#dead pre", "begins with byte 112").await;
     shows(page, "#actions", "nobody can read it", true).await;
     shows(page, "#actions", "perhaps it was the network", true).await;
 

@@ -8,7 +8,7 @@ use domain::{
 use redpanda::log::Record;
 use schemas::{
     Outcome, Record as _, Verdict,
-    engine::{Handled, Redrive, Waiting},
+    engine::{Handled, Redrive, RevealDeadLetter, Waiting},
 };
 
 use super::{Task, effects::Cause, outcome::refused};
@@ -53,6 +53,8 @@ impl Task {
         let before = self.input_savepoint(output);
         let outcome = if undecided.command_type == Redrive::SCHEMA.name {
             Some(self.redrive(key, record, envelope, undecided, output)?)
+        } else if undecided.command_type == RevealDeadLetter::SCHEMA.name {
+            Some(self.reveal(key, record, envelope, undecided, output)?)
         } else {
             match self.decide_command(index, key, record, undecided, envelope, output) {
                 Ok(outcome) => outcome,

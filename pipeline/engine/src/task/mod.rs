@@ -16,6 +16,7 @@ mod outcome;
 mod parked;
 mod redrive;
 mod restore;
+mod reveal;
 mod row;
 mod timers;
 mod transaction;

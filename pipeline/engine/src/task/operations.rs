@@ -1,11 +1,11 @@
 //! Tells operators about parked keys, by events on the processor's topic of operations: which
-//! records are parked, and who has re-driven a key. What is parked is decided by the changelog; no
+//! records are parked, who has re-driven a key, and who has read personal fields of dead letters. What is parked is decided by the changelog; no
 //! processor reads these events.
 
 use redpanda::log::Record;
 use schemas::{
-    Message as _, chain,
-    engine::{Event, KeyRedriven, Parked, RecordParked},
+    Message as _, Shown, chain,
+    engine::{DeadLetterRevealed, Event, KeyRedriven, Parked, RecordParked},
     headers,
 };
 
@@ -35,6 +35,8 @@ impl Task {
             _ => Some(parked.error.clone()),
         };
         let id = derive(&envelope.id, &format!("parked {}", error.as_deref().unwrap_or_default()));
+        let header = |name: &str| record.headers.text(name);
+        let shown = Shown::of(&self.codec, header, record.value.as_deref());
         let event = RecordParked {
             topic: parked.topic.clone(),
             partition: parked.partition,
@@ -45,6 +47,9 @@ impl Task {
             principal: envelope.principal().to_owned(),
             bytes: record.value.as_ref().map(|value| i64::try_from(value.len()).unwrap_or(0)),
             received_at: parked.received_at,
+            headers: Some(shown.headers),
+            value: shown.value,
+            omitted: shown.omitted,
         };
         self.write_operation(key, record, &envelope, id, event, output);
     }
@@ -59,6 +64,19 @@ impl Task {
         output: &mut Output,
     ) {
         let id = derive(&envelope.id, "redriven");
+        self.write_operation(key, record, envelope, id, event, output);
+    }
+
+    /// Writes that the command `record` lets its sender read a dead letter.
+    pub(super) fn write_revealed(
+        &mut self,
+        key: &str,
+        record: &Record,
+        envelope: &Envelope,
+        event: DeadLetterRevealed,
+        output: &mut Output,
+    ) {
+        let id = derive(&envelope.id, "revealed");
         self.write_operation(key, record, envelope, id, event, output);
     }
 

@@ -22,8 +22,8 @@ use crate::{
     topology::Route,
 };
 
-/// The code of a re-drive command that can't be decoded.
-const MALFORMED: &str = "malformed";
+/// The code of an operator's command that can't be decoded.
+pub(super) const MALFORMED: &str = "malformed";
 /// The code of a re-drive command for a key without parked records.
 const NOTHING_PARKED: &str = "nothing_parked";
 /// The code of a re-drive command that names another record as the first one than the one that is.

@@ -7,7 +7,7 @@ use redpanda::{
 };
 use schemas::{
     Verdict,
-    engine::{Event, KeyRedriven, RecordParked, Redrive},
+    engine::{DeadLetterRevealed, Event, KeyRedriven, RecordParked, Redrive, RevealDeadLetter},
 };
 use uuid::Uuid;
 
@@ -205,11 +205,12 @@ fn topic_of_operations_tells_what_is_parked_and_who_re_drove_it() {
     let written = driver.read::<Event>("bank.operations");
     assert!(written.iter().all(|(record, _)| record.key.as_deref() == Some(b"ann".as_slice())));
     let parked = |event: &Event| match event {
-        Event::RecordParked(RecordParked { offset, error, principal, .. }) => {
-            assert_eq!(principal, "zoe");
+        Event::RecordParked(RecordParked { offset, error, principal, value, omitted, .. }) => {
+            assert_eq!((&**principal, omitted), ("zoe", &None));
+            assert!(value.as_ref().is_some_and(|value| value.contains(r#""from":"zoe""#)));
             Some((*offset, error.as_ref().is_some_and(|error| error.contains("unlucky"))))
         }
-        Event::KeyRedriven(_) => None,
+        _ => None,
     };
     let parked: Vec<_> = written.iter().filter_map(|(_, event)| parked(event)).collect();
     let [first, second, third, fourth] = offsets[..] else { panic!("{offsets:?}") };
@@ -218,7 +219,7 @@ fn topic_of_operations_tells_what_is_parked_and_who_re_drove_it() {
     assert_eq!(parked, [&[(first, true)][..], &waits[..]].concat());
     let redriven = |event: &Event| match event {
         Event::KeyRedriven(event) => Some(event.clone()),
-        Event::RecordParked(_) => None,
+        _ => None,
     };
     let redriven: Vec<_> = written.iter().filter_map(|(_, event)| redriven(event)).collect();
     let expected = |id, released, dropped, parked_from, redriven_at| KeyRedriven {
@@ -236,4 +237,37 @@ fn topic_of_operations_tells_what_is_parked_and_who_re_drove_it() {
         redriven,
         [expected(5, 2, first, Some(third), at(0)), expected(7, 2, third, None, at(1))]
     );
+}
+
+#[test]
+fn reveal_of_a_dead_letter_is_accepted_once_by_the_owner_of_its_topic_and_told() {
+    let mut driver = bank(1);
+    let reveal = |topic: &str| RevealDeadLetter {
+        topic: topic.into(),
+        partition: 0,
+        dead_offset: 7,
+        reason: "a customer asks".into(),
+    };
+    let key = "account.commands:0:7";
+    for (id, topic) in [(1, "account.commands"), (1, "account.commands"), (2, "order.commands")] {
+        driver.send("account.commands", key, Uuid::from_u128(id), "an admin", &reveal(topic));
+    }
+    driver.settle();
+
+    assert_eq!(driver.outcomes(Uuid::from_u128(1))[0].verdict, Verdict::Accepted);
+    let other = &driver.outcomes(Uuid::from_u128(2))[0];
+    assert_eq!(other.code.as_deref(), Some("other_processor"));
+    let written = driver.read::<Event>("bank.operations");
+    let [(record, Event::DeadLetterRevealed(event))] = &written[..] else { panic!("{written:?}") };
+    assert_eq!(record.key.as_deref(), Some(key.as_bytes()));
+    let expected = DeadLetterRevealed {
+        topic: "account.commands".into(),
+        partition: 0,
+        dead_offset: 7,
+        command_id: Uuid::from_u128(1),
+        principal: "an admin".into(),
+        reason: "a customer asks".into(),
+        revealed_at: event.revealed_at,
+    };
+    assert_eq!(*event, expected);
 }

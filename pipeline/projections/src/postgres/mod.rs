@@ -28,7 +28,10 @@ pub(crate) use trace::Trace;
 pub(crate) use users::Users;
 
 pub use credentials::LoginRow;
-pub use operations::{Action, DeadLetter, KeyCursor, ParkedKey, ParkedSelection, RecordCursor};
+pub use operations::{
+    Action, DeadContent, DeadLetter, KeyCursor, ParkedKey, ParkedRecord, ParkedSelection,
+    RecordCursor,
+};
 pub use pool::Postgres;
 pub use reads::Reads;
 pub use statistics::{Seller, StatisticsView, Width, Window};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use redpanda::log::Record;
 use schemas::{
-    Codec,
-    engine::{Event, KeyRedriven, RecordParked},
+    Codec, Shown,
+    engine::{DeadLetterRevealed, Event, KeyRedriven, RecordParked},
     headers,
 };
 
@@ -43,6 +43,7 @@ pub(super) struct Dead {
     pub(super) key: Option<String>,
     pub(super) principal: Option<String>,
     pub(super) bytes: Option<i64>,
+    pub(super) shown: Shown,
 }
 
 /// How the parked records of one key change.
@@ -61,20 +62,27 @@ pub(super) struct Parked {
     pub(super) parked_at: i64,
 }
 
-/// A re-drive.
+/// What an operator has done.
 #[derive(Debug, PartialEq)]
 pub(super) struct Acted {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) key: String,
-    pub(super) event: KeyRedriven,
+    pub(super) event: Act,
+}
+
+/// The event that tells of it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Act {
+    Redriven(KeyRedriven),
+    Revealed(DeadLetterRevealed),
 }
 
 impl Changes {
     /// Adds what a record says.
     pub(super) fn add(&mut self, record: &Record, codec: &Codec) -> Result<(), StoreError> {
         if let Some(topic) = record.topic.strip_suffix(DEAD) {
-            self.dead.push(dead(topic, record));
+            self.dead.push(dead(topic, record, codec));
             return Ok(());
         }
         let event: Option<Event> = message(record, codec)?;
@@ -82,10 +90,16 @@ impl Changes {
             Event::RecordParked(event) => self.park(key(record)?, event, record.timestamp_ms),
             Event::KeyRedriven(event) => {
                 self.release(key(record)?, &event);
-                let (partition, offset) = (record.partition, record.offset);
-                self.actions.push(Acted { partition, offset, key: key(record)?.to_owned(), event });
+                self.act(record, Act::Redriven(event))?;
             }
+            Event::DeadLetterRevealed(event) => self.act(record, Act::Revealed(event))?,
         }
+        Ok(())
+    }
+
+    fn act(&mut self, record: &Record, event: Act) -> Result<(), StoreError> {
+        let (partition, offset) = (record.partition, record.offset);
+        self.actions.push(Acted { partition, offset, key: key(record)?.to_owned(), event });
         Ok(())
     }
 
@@ -108,7 +122,7 @@ impl Changes {
     }
 }
 
-fn dead(topic: &str, record: &Record) -> Dead {
+fn dead(topic: &str, record: &Record, codec: &Codec) -> Dead {
     let text = |name| record.headers.text(name);
     let owned = |name| text(name).map(str::to_owned);
     Dead {
@@ -122,5 +136,15 @@ fn dead(topic: &str, record: &Record) -> Dead {
         key: record.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()),
         principal: owned(headers::PRINCIPAL),
         bytes: record.value.as_ref().map(|value| i64::try_from(value.len()).unwrap_or(i64::MAX)),
+        shown: shown(record, codec),
+    }
+}
+
+/// What a dead letter says. One whose value was left out says why.
+fn shown(record: &Record, codec: &Codec) -> Shown {
+    let shown = Shown::of(codec, |name| record.headers.text(name), record.value.as_deref());
+    match record.headers.text("dead_omitted") {
+        Some(why) if shown.value.is_none() => Shown { omitted: Some(why.to_owned()), ..shown },
+        _ => shown,
     }
 }

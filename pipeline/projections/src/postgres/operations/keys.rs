@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::reads::more_than;
 use crate::{
@@ -69,7 +69,64 @@ pub struct ParkedKey {
     pub principal: String,
 }
 
+/// A parked record with its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// Why it has failed; `None` if it only waits.
+    pub error: Option<String>,
+    /// Its type; empty if it names none.
+    pub record_type: String,
+    /// Who sent it, or what caused it.
+    pub principal: String,
+    /// The size of its value; `None` for a tombstone.
+    pub bytes: Option<i64>,
+    /// When it was written, in milliseconds.
+    pub received_at: i64,
+    /// Its headers as a JSON object; `None` if an older version of the program has parked it.
+    pub headers: Option<String>,
+    /// Its value as JSON, with personal fields masked.
+    pub value: Option<String>,
+    /// Why there is no value.
+    pub omitted: Option<String>,
+}
+
 impl Reads {
+    /// The parked records of a key from an offset on, in their order. The page names the offset of
+    /// the last one if there are more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn parked_records(
+        &self,
+        topic: &str,
+        key: &str,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<ParkedRecord, i64>, StoreError> {
+        let sql = "SELECT \"offset\", error, record_type, principal, bytes, received_at, headers,
+                       value, omitted
+                   FROM operations_parked
+                   WHERE topic = $1 AND key = $2 AND \"offset\" > $3
+                   ORDER BY \"offset\" LIMIT $4";
+        let (topic, key, after) = (storable(topic), storable(key), after.unwrap_or(-1));
+        let parameters: [&(dyn ToSql + Sync); 4] = [&topic, &key, &after, &more_than(limit)];
+        let rows = self.all("reading parked records", sql, &parameters).await?;
+        let record = |row: &Row| ParkedRecord {
+            offset: row.get(0),
+            error: row.get(1),
+            record_type: row.get(2),
+            principal: row.get(3),
+            bytes: row.get(4),
+            received_at: row.get(5),
+            headers: row.get(6),
+            value: row.get(7),
+            omitted: row.get(8),
+        };
+        Ok(Page::cut(rows.iter().map(record).collect(), limit, |it| it.offset))
+    }
+
     /// Parked keys by topic and key.
     ///
     /// # Errors

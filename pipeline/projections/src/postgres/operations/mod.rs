@@ -22,8 +22,8 @@ use deadpool_postgres::Transaction;
 use redpanda::topics;
 use schemas::{Codec, Message as _, Schema, engine};
 
-pub use keys::{KeyCursor, ParkedKey, ParkedSelection};
-pub use reads::{Action, DeadLetter, RecordCursor};
+pub use keys::{KeyCursor, ParkedKey, ParkedRecord, ParkedSelection};
+pub use reads::{Action, DeadContent, DeadLetter, RecordCursor};
 
 use super::{
     error::failed,
@@ -41,6 +41,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const DEAD_LETTERS_KEPT_MS: i64 = 28 * DAY_MS;
 /// The range of offsets of a topic's partition whose dead letters are kept: at most so many rows.
 const DEAD_LETTERS_KEPT_MAX: i64 = 10_000;
+/// The range of offsets of a topic's partition whose dead letters are kept with their content.
+const CONTENTS_KEPT_MAX: i64 = 1_000;
 /// How long it is kept who has re-driven a key. The topic keeps it for ever.
 const ACTIONS_KEPT_MS: i64 = 365 * DAY_MS;
 

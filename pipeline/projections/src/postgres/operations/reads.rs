@@ -72,6 +72,21 @@ pub struct DeadLetter {
     pub bytes: Option<i64>,
 }
 
+/// A dead letter with its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadContent {
+    /// The dead letter.
+    pub letter: DeadLetter,
+    /// Its headers as a JSON object; `None` if its content is not kept.
+    pub headers: Option<String>,
+    /// Its value as JSON, with personal fields masked.
+    pub value: Option<String>,
+    /// The same with its personal fields, if it has any. Only for who has given a reason.
+    pub personal: Option<String>,
+    /// Why there is no value, if the content is kept.
+    pub omitted: Option<String>,
+}
+
 /// What an operator has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
@@ -99,6 +114,8 @@ pub struct Action {
     pub dropped_offset: Option<i64>,
     /// The offset of the record that has failed again.
     pub parked_from: Option<i64>,
+    /// The offset of the dead letter whose personal fields were read, for an action of this kind.
+    pub revealed_offset: Option<i64>,
 }
 
 impl Reads {
@@ -117,18 +134,6 @@ impl Reads {
                    WHERE (at, topic, partition, dead_offset) < ($1, $2, $3, $4)
                    ORDER BY at DESC, topic DESC, partition DESC, dead_offset DESC LIMIT $5";
         let rows = self.page("reading dead letters", sql, after, limit).await?;
-        let letter = |row: &Row| DeadLetter {
-            topic: row.get(0),
-            partition: row.get(1),
-            offset: row.get(2),
-            dead_offset: row.get(3),
-            at: row.get(4),
-            error: row.get(5),
-            record_type: row.get(6),
-            key: row.get(7),
-            principal: row.get(8),
-            bytes: row.get(9),
-        };
         let cursor = |it: &DeadLetter| RecordCursor {
             at: it.at,
             name: it.topic.clone(),
@@ -136,6 +141,33 @@ impl Reads {
             offset: it.dead_offset,
         };
         Ok(Page::cut(rows.iter().map(letter).collect(), limit, cursor))
+    }
+
+    /// The dead letter at `dead_offset` of a partition of `<topic>.dead`, with its content.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn dead_letter(
+        &self,
+        topic: &str,
+        partition: i32,
+        dead_offset: i64,
+    ) -> Result<Option<DeadContent>, StoreError> {
+        let sql = "SELECT topic, partition, \"offset\", dead_offset, at, error, record_type, key,
+                       principal, bytes, headers, value, personal, omitted
+                   FROM operations_dead_letters
+                   WHERE topic = $1 AND partition = $2 AND dead_offset = $3";
+        let rows = self
+            .all("reading a dead letter", sql, &[&storable(topic), &partition, &dead_offset])
+            .await?;
+        let content = |row: &Row| DeadContent {
+            letter: letter(row),
+            headers: row.get(10),
+            value: row.get(11),
+            personal: row.get(12),
+            omitted: row.get(13),
+        };
+        Ok(rows.first().map(content))
     }
 
     /// What operators have done, newest first.
@@ -148,7 +180,7 @@ impl Reads {
         limit: usize,
     ) -> Result<Page<Action, RecordCursor>, StoreError> {
         let sql = "SELECT processor, partition, \"offset\", at, topic, key, command_id, principal,
-                       reason, released, dropped_offset, parked_from
+                       reason, released, dropped_offset, parked_from, revealed_offset
                    FROM operations_actions
                    WHERE (at, processor, partition, \"offset\") < ($1, $2, $3, $4)
                    ORDER BY at DESC, processor DESC, partition DESC, \"offset\" DESC LIMIT $5";
@@ -166,6 +198,7 @@ impl Reads {
             released: row.get(9),
             dropped_offset: row.get(10),
             parked_from: row.get(11),
+            revealed_offset: row.get(12),
         };
         let cursor = |it: &Action| RecordCursor {
             at: it.at,
@@ -188,6 +221,21 @@ impl Reads {
         let RecordCursor { at, name, partition, offset } = after.unwrap_or_else(newest);
         let name = storable(&name);
         self.all(doing, sql, &[&at, &name, &partition, &offset, &more_than(limit)]).await
+    }
+}
+
+fn letter(row: &Row) -> DeadLetter {
+    DeadLetter {
+        topic: row.get(0),
+        partition: row.get(1),
+        offset: row.get(2),
+        dead_offset: row.get(3),
+        at: row.get(4),
+        error: row.get(5),
+        record_type: row.get(6),
+        key: row.get(7),
+        principal: row.get(8),
+        bytes: row.get(9),
     }
 }
 

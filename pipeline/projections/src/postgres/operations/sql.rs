@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, types::ToSql};
+use uuid::Uuid;
 
 use super::{
-    DEAD_LETTERS_KEPT_MAX,
-    changes::{Acted, Dead, KeyChange},
+    CONTENTS_KEPT_MAX, DEAD_LETTERS_KEPT_MAX,
+    changes::{Act, Acted, Dead, KeyChange},
 };
 use crate::postgres::error::storable;
 
@@ -28,9 +29,11 @@ pub(super) async fn dead_letters(
         return Ok(());
     }
     let sql = "INSERT INTO operations_dead_letters (processor, topic, partition, dead_offset,
-                   \"offset\", at, error, record_type, key, principal, bytes)
+                   \"offset\", at, error, record_type, key, principal, bytes, headers, value,
+                   personal, omitted)
                SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[],
-                   $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[])
+                   $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[],
+                   $12::text[], $13::text[], $14::text[], $15::text[])
                ON CONFLICT (topic, partition, dead_offset) DO NOTHING";
     let statement = transaction.prepare_cached(sql).await?;
     let columns = [
@@ -45,6 +48,10 @@ pub(super) async fn dead_letters(
         column!(dead, it => it.key.as_deref().map(storable)),
         column!(dead, it => it.principal.as_deref().map(storable)),
         column!(dead, it => it.bytes),
+        column!(dead, it => storable(&it.shown.headers)),
+        column!(dead, it => it.shown.value.as_deref().map(storable)),
+        column!(dead, it => it.shown.personal.as_deref().map(storable)),
+        column!(dead, it => it.shown.omitted.as_deref().map(storable)),
     ];
     transaction.execute(&statement, &columns).await?;
 
@@ -58,14 +65,23 @@ pub(super) async fn dead_letters(
                    AS newest (topic, partition, dead_offset)
                WHERE one.topic = newest.topic AND one.partition = newest.partition
                    AND one.dead_offset <= newest.dead_offset - $4";
-    let statement = transaction.prepare_cached(sql).await?;
-    let columns = [
-        column!(newest, ((topic, _), _) => storable(topic)),
-        column!(newest, ((_, partition), _) => *partition),
-        column!(newest, (_, offset) => *offset),
-        &DEAD_LETTERS_KEPT_MAX,
-    ];
-    transaction.execute(&statement, &columns).await?;
+    let forget = "UPDATE operations_dead_letters AS one
+                  SET headers = NULL, value = NULL, personal = NULL, omitted = NULL
+                  FROM unnest($1::text[], $2::int[], $3::bigint[])
+                      AS newest (topic, partition, dead_offset)
+                  WHERE one.topic = newest.topic AND one.partition = newest.partition
+                      AND one.dead_offset <= newest.dead_offset - $4
+                      AND one.headers IS NOT NULL";
+    for (sql, kept_max) in [(sql, DEAD_LETTERS_KEPT_MAX), (forget, CONTENTS_KEPT_MAX)] {
+        let statement = transaction.prepare_cached(sql).await?;
+        let columns = [
+            column!(newest, ((topic, _), _) => storable(topic)),
+            column!(newest, ((_, partition), _) => *partition),
+            column!(newest, (_, offset) => *offset),
+            &kept_max,
+        ];
+        transaction.execute(&statement, &columns).await?;
+    }
     Ok(())
 }
 
@@ -101,9 +117,10 @@ pub(super) async fn keys(
         return Ok(());
     }
     let sql = "INSERT INTO operations_parked (processor, topic, key, \"offset\", partition, error,
-                   record_type, principal, bytes, received_at, parked_at)
+                   record_type, principal, bytes, received_at, parked_at, headers, value, omitted)
                SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::int[],
-                   $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])
+                   $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[],
+                   $12::text[], $13::text[], $14::text[])
                ON CONFLICT (topic, key, \"offset\") DO UPDATE SET error = excluded.error";
     let statement = transaction.prepare_cached(sql).await?;
     let columns = [
@@ -118,12 +135,15 @@ pub(super) async fn keys(
         column!(parked, (_, it) => it.event.bytes),
         column!(parked, (_, it) => it.event.received_at),
         column!(parked, (_, it) => it.parked_at),
+        column!(parked, (_, it) => it.event.headers.as_deref().map(storable)),
+        column!(parked, (_, it) => it.event.value.as_deref().map(storable)),
+        column!(parked, (_, it) => it.event.omitted.as_deref().map(storable)),
     ];
     transaction.execute(&statement, &columns).await?;
     Ok(())
 }
 
-/// Inserts who has re-driven keys.
+/// Inserts what operators have done.
 pub(super) async fn actions(
     transaction: &Transaction<'_>,
     processor: &str,
@@ -133,26 +153,71 @@ pub(super) async fn actions(
         return Ok(());
     }
     let sql = "INSERT INTO operations_actions (processor, partition, \"offset\", at, topic, key,
-                   command_id, principal, reason, released, dropped_offset, parked_from)
+                   command_id, principal, reason, released, dropped_offset, parked_from,
+                   revealed_offset)
                SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[],
                    $6::text[], $7::uuid[], $8::text[], $9::text[], $10::int[], $11::bigint[],
-                   $12::bigint[])
+                   $12::bigint[], $13::bigint[])
                ON CONFLICT (processor, partition, \"offset\") DO NOTHING";
     let statement = transaction.prepare_cached(sql).await?;
+    let rows: Vec<_> = actions.iter().map(|it| (it, ActionRow::of(&it.event))).collect();
     let columns = [
         &processor as &(dyn ToSql + Sync),
-        column!(actions, it => it.partition),
-        column!(actions, it => it.offset),
-        column!(actions, it => it.event.redriven_at),
-        column!(actions, it => storable(&it.event.topic)),
-        column!(actions, it => storable(&it.key)),
-        column!(actions, it => it.event.command_id),
-        column!(actions, it => storable(&it.event.principal)),
-        column!(actions, it => it.event.reason.as_deref().map(storable)),
-        column!(actions, it => it.event.released),
-        column!(actions, it => it.event.dropped_offset),
-        column!(actions, it => it.event.parked_from),
+        column!(rows, (it, _) => it.partition),
+        column!(rows, (it, _) => it.offset),
+        column!(rows, (_, row) => row.at),
+        column!(rows, (_, row) => storable(row.topic)),
+        column!(rows, (it, _) => storable(&it.key)),
+        column!(rows, (_, row) => row.command_id),
+        column!(rows, (_, row) => storable(row.principal)),
+        column!(rows, (_, row) => row.reason.map(storable)),
+        column!(rows, (_, row) => row.released),
+        column!(rows, (_, row) => row.dropped_offset),
+        column!(rows, (_, row) => row.parked_from),
+        column!(rows, (_, row) => row.revealed_offset),
     ];
     transaction.execute(&statement, &columns).await?;
     Ok(())
+}
+
+/// The columns of an action that its event has.
+struct ActionRow<'a> {
+    at: i64,
+    topic: &'a str,
+    command_id: Uuid,
+    principal: &'a str,
+    reason: Option<&'a str>,
+    released: i32,
+    dropped_offset: Option<i64>,
+    parked_from: Option<i64>,
+    revealed_offset: Option<i64>,
+}
+
+impl<'a> ActionRow<'a> {
+    fn of(event: &'a Act) -> Self {
+        match event {
+            Act::Redriven(it) => Self {
+                at: it.redriven_at,
+                topic: &it.topic,
+                command_id: it.command_id,
+                principal: &it.principal,
+                reason: it.reason.as_deref(),
+                released: it.released,
+                dropped_offset: it.dropped_offset,
+                parked_from: it.parked_from,
+                revealed_offset: None,
+            },
+            Act::Revealed(it) => Self {
+                at: it.revealed_at,
+                topic: &it.topic,
+                command_id: it.command_id,
+                principal: &it.principal,
+                reason: Some(&it.reason),
+                released: 0,
+                dropped_offset: None,
+                parked_from: None,
+                revealed_offset: Some(it.dead_offset),
+            },
+        }
+    }
 }

@@ -37,6 +37,9 @@ fn parked(at: i64, offset: i64, error: Option<&str>) -> Record {
             principal: "ada".into(),
             bytes: Some(10),
             received_at: 1,
+            headers: None,
+            value: None,
+            omitted: None,
         },
     )
 }

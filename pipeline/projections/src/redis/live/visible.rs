@@ -1,13 +1,12 @@
 //! What of an event people may see. Personal fields are masked for everyone but their owner; hashes
 //! that verify a token or a password are removed for all. It writes nothing.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
-
 use redpanda::log::Record;
-use schemas::{Codec, Message, Schema, email, notification, order, stock, user};
+use schemas::{
+    Codec, Message, Schema, email, notification, order,
+    personal::{hide, mask},
+    stock, user,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,39 +14,6 @@ use crate::{
     StoreError,
     event::{event, short_name, unfit, unreadable},
 };
-
-/// What replaces a personal field.
-const MASK: &str = "•••";
-/// Fields that nobody may see.
-const HIDDEN: [&str; 4] =
-    ["refresh_hash", "password_hash", "email_fingerprint", "former_fingerprint"];
-
-/// The names of the personal fields of each record, at any depth, by the record's full name.
-static PERSONAL: LazyLock<BTreeMap<&'static str, BTreeSet<String>>> = LazyLock::new(|| {
-    let personal = |json: &str| {
-        let mut names = BTreeSet::new();
-        if let Ok(schema) = serde_json::from_str(json) {
-            collect(&schema, &mut names);
-        }
-        names
-    };
-    schemas::all().iter().map(|schema| (schema.name, personal(schema.json))).collect()
-});
-
-fn collect(schema: &Value, names: &mut BTreeSet<String>) {
-    match schema {
-        Value::Array(parts) => parts.iter().for_each(|part| collect(part, names)),
-        Value::Object(parts) => {
-            if let (Some(Value::Bool(true)), Some(Value::String(name))) =
-                (parts.get("pii"), parts.get("name"))
-            {
-                names.insert(name.clone());
-            }
-            parts.values().for_each(|part| collect(part, names));
-        }
-        _ => {}
-    }
-}
 
 /// The visible parts of an event.
 pub(super) struct Visible {
@@ -127,9 +93,7 @@ fn read<M: Message + Serialize>(
         serde_json::to_value(&event.message).map_err(|error| unreadable(record, error))?;
     hide(&mut data);
     let mut masked = data.clone();
-    if let Some(personal) = PERSONAL.get(name).filter(|personal| !personal.is_empty()) {
-        mask(&mut masked, personal);
-    }
+    mask(&mut masked, name);
     let user_id = data.get("user_id").and_then(Value::as_str);
     let owner = user_id.filter(|_| audience == Audience::Owner).unwrap_or_default().to_owned();
     let key = match audience {
@@ -147,40 +111,12 @@ fn read<M: Message + Serialize>(
     })
 }
 
-/// Removes hidden fields at any depth.
-fn hide(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|name, _| !HIDDEN.contains(&&**name));
-            fields.values_mut().for_each(hide);
-        }
-        Value::Array(parts) => parts.iter_mut().for_each(hide),
-        _ => {}
-    }
-}
-
-/// Masks personal fields at any depth.
-fn mask(value: &mut Value, personal: &BTreeSet<String>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                if personal.contains(name) && !value.is_null() {
-                    *value = MASK.into();
-                } else {
-                    mask(value, personal);
-                }
-            }
-        }
-        Value::Array(parts) => parts.iter_mut().for_each(|part| mask(part, personal)),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use redpanda::log::Headers;
     use schemas::{
         headers,
+        personal::MASK,
         user::{Role, SessionStarted, UserRegistered},
     };
     use uuid::Uuid;
