@@ -86,6 +86,11 @@ async function request(method, path, content, more = {}) {
 // response the refresh token is still valid.
 function refresh() {
   return refreshing ??= (async mine => {
+    if (!refreshToken) {
+      await borrow();
+      if (mine === session && !accessToken) endSession("Your session has ended.");
+      return;
+    }
     const headers = { "Content-Type": "application/json" };
     const body = JSON.stringify({ refresh_token: refreshToken });
     const response = await send("/v1/sessions/refresh", { method: "POST", headers, body });
@@ -100,4 +105,33 @@ function refresh() {
 function setTokens(tokens) {
   accessToken = tokens.access_token;
   refreshToken = tokens.refresh_token;
+}
+
+// A page of this server that this page has opened, such as a trace, may use its session: it asks
+// with the token that it has, and gets the current one. A page of another server gets no answer.
+addEventListener("message", async ({ origin, data, source }) => {
+  if (origin !== location.origin || !source || data?.ask !== "session") return;
+  if (data.used && data.used === accessToken) await refresh().catch(() => {});
+  source.postMessage({ accessToken }, origin);
+});
+
+// How long a page waits for the session of the page that has opened it.
+const BORROW_MAX_MS = 2000;
+
+// Uses the session of the page that has opened this one, if it has one.
+function borrow() {
+  if (!opener || opener.closed) return Promise.resolve();
+  return new Promise(resolve => {
+    const stop = new AbortController(), { signal } = stop, used = accessToken;
+    const end = token => {
+      accessToken = token;
+      stop.abort();
+      resolve();
+    };
+    addEventListener("message", ({ origin, data }) => {
+      if (origin === location.origin && data && "accessToken" in data) end(data.accessToken);
+    }, { signal });
+    setTimeout(() => signal.aborted || end(null), BORROW_MAX_MS);
+    opener.postMessage({ ask: "session", used }, location.origin);
+  });
 }

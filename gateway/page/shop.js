@@ -93,12 +93,22 @@ function setPill(node, status) {
   return node;
 }
 
+// A link to the trace of an order or a command. Its page may use this one's session.
+function traceLink(of, id) {
+  const link = make("a", "Trace");
+  Object.assign(link, { href: `/${of}/${encodeURIComponent(id)}`, target: "_blank" });
+  link.rel = "opener";
+  return link;
+}
+
 function orderRow(order) {
   const row = make("li"), what = make("span", undefined, "grow");
   row.dataset.id = order.id;
   const lines = order.lines.map(line => `${line.quantity} × ${line.sku}`).join(", ");
   const placedAt = new Date(order.placed_at).toLocaleString();
-  what.append(make("span", lines), make("br"), make("small", placedAt));
+  const about = make("small", placedAt + " · ");
+  about.append(traceLink("orders", order.id));
+  what.append(make("span", lines), make("br"), about);
   const { total_minor: total, currency } = order;
   const price = total === undefined ? "" : money(total, currency);
   row.append(what, make("span", price, "price"), setPill(make("span"), order.status));

@@ -26,7 +26,7 @@ function showEvent(event) {
   } catch {
     // The row shows only the event's type.
   }
-  const { aggregate, key, version, at, data } = shown;
+  const { aggregate, key, version, at, command, data } = shown;
   const row = make("li", undefined, "new"), details = make("details"), summary = make("summary");
   const isBad = /Rejected|Failed/.test(event.kind), isGood = /Confirmed/.test(event.kind);
   const top = make("span", undefined, "top");
@@ -36,7 +36,10 @@ function showEvent(event) {
   summary.append(top, make("code", name));
   details.append(summary);
   // The fields are written out when the user opens the row.
-  const showFields = () => details.append(make("pre", JSON.stringify(data, null, 2)));
+  const showFields = () => {
+    if (command) details.append(traceLink("commands", command));
+    details.append(make("pre", JSON.stringify(data, null, 2)));
+  };
   details.addEventListener("toggle", showFields, { once: true });
   row.append(details);
   addRow(row);

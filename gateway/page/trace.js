@@ -9,7 +9,11 @@ const QUIET_READS = 3;
 // Counts what the user asks for, so that a later answer to an earlier request is dropped.
 let asked = 0;
 
-const commandOf = () => decodeURIComponent(location.pathname.split("/")[2] || "");
+// What the page's address names: a command or an order.
+function subject() {
+  const [, of, id] = location.pathname.split("/");
+  return { of, id: decodeURIComponent(id || "") };
+}
 
 function tile(name, value) {
   const group = make("div");
@@ -30,26 +34,40 @@ function draw(trace) {
   drawTree(records);
 }
 
-async function read(command) {
-  return (await request("GET", `/v1/commands/${encodeURIComponent(command)}/trace`)).data;
+async function read({ of, id }) {
+  return (await request("GET", `/v1/${of}/${encodeURIComponent(id)}/trace`)).data;
+}
+
+const subjectOf = ({ command, order }) =>
+  order ? { of: "orders", id: order } : { of: "commands", id: command };
+
+// Reads the trace of the command with this id, or of the order, if there is no such command.
+async function readAny(id) {
+  try {
+    return await read({ of: "commands", id });
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return read({ of: "orders", id });
+  }
 }
 
 // Shows a trace, and reads it again while it grows.
 async function show(trace) {
-  const mine = ++asked, command = trace.command;
+  const mine = ++asked, what = subjectOf(trace);
   let quiet = 0, count = trace.records.length;
   draw(trace);
   for (const wait of WAITS_MS) {
     await new Promise(resume => setTimeout(resume, wait));
     if (mine !== asked) return;
     try {
-      trace = await read(command);
+      trace = await read(what);
     } catch {
       continue;
     }
     if (mine !== asked) return;
     draw(trace);
-    quiet = trace.records.length === count && trace.state !== "pending" ? quiet + 1 : 0;
+    const isOpen = ["pending", "placed"].includes(trace.state);
+    quiet = trace.records.length === count && !isOpen ? quiet + 1 : 0;
     count = trace.records.length;
     if (quiet >= QUIET_READS) return;
   }
@@ -58,7 +76,7 @@ async function show(trace) {
 function present(trace) {
   $("door").hidden = true;
   $("trace").hidden = false;
-  $("find").elements.command.value = trace.command;
+  $("find").elements.id.value = subjectOf(trace).id;
   say("find-say", "");
   show(trace);
 }
@@ -78,45 +96,50 @@ function endSession(reason = "") {
 }
 
 const reasonOf = error =>
-  error.status === 404 ? "There is no such command of yours." : error.message;
+  error.status === 404 ? "There is no such command or order of yours." : error.message;
 
-// Fails for a user who did not send the command.
+// Fails for a user who sent neither the command nor the order.
 async function enter() {
   const { name } = (await request("GET", "/v1/users/me")).data;
-  const trace = await read(commandOf());
+  const trace = await read(subject());
   $("who").textContent = name;
   $("leave").hidden = false;
   present(trace);
 }
 
-// Looks at another command, or at the same one again.
-async function look(command) {
+// Looks at what the address names, or at another command or order.
+async function look(id) {
   say("find-say", "Reading …", "wait");
   const mine = ++asked;
   try {
-    const trace = await read(command);
+    const trace = await (id === undefined ? read(subject()) : readAny(id));
     if (mine !== asked) return;
-    if (command !== commandOf()) history.pushState(null, "", `/commands/${trace.command}`);
+    const { of, id: found } = subjectOf(trace);
+    if (found !== subject().id) history.pushState(null, "", `/${of}/${found}`);
     present(trace);
   } catch (error) {
     if (mine === asked) say("find-say", reasonOf(error), "bad");
   }
 }
 
-// Some commands are read without a log-in, such as a registration.
+// Some commands are read without a log-in, such as a registration. Others need the session of the
+// page that has opened this one, or a log-in.
 async function start() {
   try {
-    present(await read(commandOf()));
+    await borrow();
+    if (accessToken) await enter();
+    else present(await read(subject()));
   } catch (error) {
-    endSession([401, 404].includes(error.status) ? "" : error.message);
+    const isUnknown = error.status === 401 || error.status === 404 && !accessToken;
+    endSession(isUnknown ? "" : reasonOf(error));
   }
 }
 
 $("find").addEventListener("submit", event => {
   event.preventDefault();
-  look($("find").elements.command.value.trim());
+  look($("find").elements.id.value.trim());
 });
-$("again").addEventListener("click", () => look(commandOf()));
+$("again").addEventListener("click", () => look());
 openDoor(enter, reasonOf);
-addEventListener("popstate", () => look(commandOf()));
+addEventListener("popstate", () => look());
 start();

@@ -43,9 +43,19 @@ pub fn command_path(command: Uuid) -> String {
     format!("/v1/commands/{command}")
 }
 
+/// The path of a command's trace.
+pub fn trace_path(command: Uuid) -> String {
+    format!("/v1/commands/{command}/trace")
+}
+
+/// The links of a command.
+fn links(command: Uuid) -> Value {
+    json!({ "self": command_path(command), "trace": trace_path(command) })
+}
+
 /// The problem that a refused or failed command is answered with.
 pub fn problem(outcome: &Outcome) -> Problem {
-    let links = json!({ "self": command_path(outcome.command_id) });
+    let links = links(outcome.command_id);
     if outcome.verdict == Verdict::Failed {
         // The cause is in the service's log and in the dead letter, not for the client.
         let detail =
@@ -74,7 +84,7 @@ pub fn ended(outcome: &Outcome) -> Value {
             "version": outcome.version,
         },
         "decided_at": crate::time::text(outcome.decided_at),
-        "links": { "self": command_path(outcome.command_id) },
+        "links": links(outcome.command_id),
     });
     if outcome.verdict == Verdict::Refused {
         body["code"] = json!(outcome.code);
@@ -90,5 +100,5 @@ pub fn ended(outcome: &Outcome) -> Value {
 
 /// The status of a command without a known outcome, as JSON.
 pub fn pending(command: Uuid) -> Value {
-    json!({ "id": command, "state": "pending", "links": { "self": command_path(command) } })
+    json!({ "id": command, "state": "pending", "links": links(command) })
 }

@@ -152,6 +152,9 @@ pub struct HistoryEntry {
     pub kind: String,
     /// When the event was decided.
     pub at: String,
+    /// The command that caused it, directly or not, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Uuid>,
     /// The event's fields.
     pub data: Value,
 }
@@ -240,8 +243,8 @@ pub trait Reads: DeskReads + Send + Sync {
     fn credential(&self, user_id: Uuid) -> Read<'_, Option<Credential>>;
     /// The outcome of a command.
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>>;
-    /// The records that a command caused.
-    fn trace(&self, command: Uuid) -> Read<'_, TraceView>;
+    /// The records that commands caused, and the commands.
+    fn trace(&self, commands: Vec<Uuid>) -> Read<'_, TraceView>;
     /// Subscribes to the notification of a command's outcome.
     fn notice(&self, command: Uuid) -> Notice;
     /// Subscribes to the versions of an aggregate that its read model holds; `None` when no

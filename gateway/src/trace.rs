@@ -1,5 +1,6 @@
-//! The trace of one command as clients see it: the records that it caused, as a tree by what caused
-//! each. It is pure, and it shows where records are and what their headers say, never a payload.
+//! The trace of a command or an order as clients see it: the records that its commands caused, as a
+//! tree by what caused each. It is pure, and it shows where records are and what their headers say,
+//! never a payload.
 
 use std::collections::HashMap;
 
@@ -9,18 +10,16 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    outcome::{command_path, verdict_name},
+    outcome::{command_path, trace_path, verdict_name},
+    reads::Order,
     time,
 };
 
 /// A trace as JSON.
 #[derive(Serialize)]
 pub struct Trace {
-    command: Uuid,
-    /// The state of the command: `pending`, or its verdict.
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decided_at: Option<String>,
+    #[serde(flatten)]
+    subject: Subject,
     /// The tree, each record before those that it caused.
     records: Vec<TracedRecord>,
     /// Whether there are more records than are shown.
@@ -28,11 +27,34 @@ pub struct Trace {
     links: Links,
 }
 
+/// What a trace is of.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Subject {
+    Command {
+        command: Uuid,
+        /// The state of the command: `pending`, or its verdict.
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        decided_at: Option<String>,
+    },
+    Order {
+        order: Uuid,
+        /// The status of the order.
+        state: String,
+        /// The commands that changed it, the first one first.
+        commands: Vec<Uuid>,
+    },
+}
+
 #[derive(Serialize)]
 struct Links {
     #[serde(rename = "self")]
     own: String,
-    command: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
 }
 
 /// A record of the tree.
@@ -67,16 +89,26 @@ struct TracedRecord {
 
 impl Trace {
     /// The trace of a command with its outcome, if that is known.
-    pub fn new(command: Uuid, outcome: Option<&Outcome>, view: TraceView) -> Self {
-        let own = command_path(command);
-        Self {
+    pub fn of_command(command: Uuid, outcome: Option<&Outcome>, view: TraceView) -> Self {
+        let subject = Subject::Command {
             command,
             state: outcome.map_or("pending", |outcome| verdict_name(outcome.verdict)),
             decided_at: outcome.map(|outcome| time::text(outcome.decided_at)),
-            is_cut: view.is_cut,
-            records: records(view.entries),
-            links: Links { command: own.clone(), own: format!("{own}/trace") },
-        }
+        };
+        let (own, command) = (trace_path(command), Some(command_path(command)));
+        Self::new(subject, Links { own, command, order: None }, view)
+    }
+
+    /// The trace of an order, which is that of the commands that changed it.
+    pub fn of_order(order: &Order, commands: Vec<Uuid>, view: TraceView) -> Self {
+        let subject = Subject::Order { order: order.id, state: order.status.clone(), commands };
+        let path = format!("/v1/orders/{}", order.id);
+        let own = format!("{path}/trace");
+        Self::new(subject, Links { own, command: None, order: Some(path) }, view)
+    }
+
+    fn new(subject: Subject, links: Links, view: TraceView) -> Self {
+        Self { subject, is_cut: view.is_cut, records: records(view.entries), links }
     }
 }
 

@@ -57,11 +57,11 @@ pub(super) async fn trace(call: Call, id: String) -> Answer {
     let reads = &*call.state.reads;
     // The outcome first: the trace of a command that has one is then not older than it.
     let outcome = reads.outcome(id).await?;
-    let view = reads.trace(id).await?;
+    let view = reads.trace(vec![id]).await?;
     // Nothing shows that the id of another sender's command is one.
     if !is_sender && outcome.is_none() && view.entries.is_empty() {
         return Err(Problem::not_found().into());
     }
-    let trace = Trace::new(id, outcome.as_ref(), view);
+    let trace = Trace::of_command(id, outcome.as_ref(), view);
     Ok(call.representation(StatusCode::OK, &trace, None))
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use warp::http::StatusCode;
 
 use crate::{
+    auth::Role,
     call::{Answer, Body, Call},
     conditions,
     ids::{Ids, Principal},
@@ -21,7 +22,11 @@ use crate::{
     read_after::ReadAfter,
     reads::Order,
     submit::Submission,
+    trace::Trace,
 };
+
+/// The most commands of which the trace of an order shows records. Its user sends one or two.
+const TRACED_COMMANDS_MAX: usize = 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +113,35 @@ pub(super) async fn history(call: Call, id: String) -> Answer {
     let body = json!({ "items": call.state.reads.history(order.id).await? });
     let entity_tag = call.entity_tag("order-history", order.id, order.version);
     Ok(read_after.apply_headers(call.representation(StatusCode::OK, &body, Some(entity_tag))))
+}
+
+/// GET /v1/orders/{id}/trace
+pub(super) async fn trace(call: Call, id: String) -> Answer {
+    let caller = call.caller()?;
+    let is_admin = caller.role == Role::Admin;
+    let reads = &*call.state.reads;
+    let order = reads.order(parse_id(&id)?).await?;
+    let order = order.filter(|order| is_admin || order.user_id == caller.user_id);
+    let order = order.ok_or_else(Problem::not_found)?;
+    let mut commands = Vec::new();
+    for command in reads.history(order.id).await?.into_iter().filter_map(|entry| entry.command) {
+        if commands.len() < TRACED_COMMANDS_MAX && !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    let is_own = |id: &Uuid| is_admin || call.state.ids.may_read(Some(caller.user_id), *id);
+    let (own, others): (Vec<Uuid>, _) = commands.iter().partition(|id| is_own(id));
+    let mut view = reads.trace(own).await?;
+    // Of what somebody else sent, such as an operator, the user sees what it did to the order.
+    if !others.is_empty() {
+        let others = reads.trace(others).await?;
+        let key = Some(order.id.to_string());
+        view.entries.extend(others.entries.into_iter().filter(|entry| entry.key == key));
+        view.entries.sort_by_key(|entry| entry.at_ms);
+        view.is_cut |= others.is_cut;
+    }
+    let trace = Trace::of_order(&order, commands, view);
+    Ok(call.representation(StatusCode::OK, &trace, None))
 }
 
 /// POST /v1/orders/{id}/cancel

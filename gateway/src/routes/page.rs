@@ -120,7 +120,7 @@ pub(super) async fn dashboard(_call: Call) -> Answer {
     Ok(DASHBOARD.response())
 }
 
-/// GET /commands/{id}
+/// GET /commands/{id} and GET /orders/{id}
 pub(super) async fn trace(_call: Call, id: String) -> Answer {
     Uuid::parse_str(&id).map_err(|_| Problem::not_found())?;
     Ok(TRACE.response())

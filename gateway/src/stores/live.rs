@@ -116,6 +116,7 @@ fn event(entry: &LiveEntry, data: &serde_json::Value) -> serde_json::Value {
         "key": entry.key,
         "version": entry.version,
         "at": time::text(entry.at),
+        "command": entry.command,
         "data": data,
     })
 }
@@ -132,6 +133,7 @@ mod tests {
             partition: 0,
             offset,
             id: String::new(),
+            command: Some(Uuid::from_u128(9)),
             kind: "NameChanged".into(),
             key: "k".into(),
             owner,
@@ -174,6 +176,7 @@ mod tests {
             panic!("one event: {own:?}")
         };
         assert_eq!((position.as_str(), &data["data"]["name"]), ("user.events:0=5", &json!("Ada")));
+        assert_eq!(data["command"], json!(Uuid::from_u128(9)));
         assert_eq!(all.len(), 3);
         assert!(!format!("{all:?}").contains("Ada"));
     }

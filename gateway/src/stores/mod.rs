@@ -148,8 +148,8 @@ impl Reads for Stores {
         async move { self.postgres.outcome(command).await.map_err(failed("an outcome")) }.boxed()
     }
 
-    fn trace(&self, command: Uuid) -> Read<'_, postgres::TraceView> {
-        async move { self.postgres.trace(command).await.map_err(failed("a trace")) }.boxed()
+    fn trace(&self, commands: Vec<Uuid>) -> Read<'_, postgres::TraceView> {
+        async move { self.postgres.trace(&commands).await.map_err(failed("a trace")) }.boxed()
     }
 
     fn notice(&self, command: Uuid) -> Notice {

@@ -61,6 +61,7 @@ pub(super) fn history_entry(event: views::HistoryEntry) -> HistoryEntry {
         version: event.version,
         kind: event.kind,
         at: time::text(event.at),
+        command: event.command,
         data: event.data,
     }
 }

@@ -53,8 +53,11 @@ impl Submission {
         EarlyResponse::Response(Box::new(self.apply_headers(response)))
     }
 
-    /// The response with `Preference-Applied`, if the client prefers to wait.
+    /// The response with a link to the command's trace (RFC 8288), and with `Preference-Applied` if
+    /// the client prefers to wait.
     pub fn apply_headers(&self, mut response: Response) -> Response {
+        let trace = outcome::trace_path(self.id);
+        set(&mut response, header::LINK, &format!("<{trace}>; rel=\"related\"; title=\"trace\""));
         if let Some(wait) = self.preferred_wait {
             set(&mut response, PREFERENCE_APPLIED, &format!("wait={}", wait.as_secs()));
         }

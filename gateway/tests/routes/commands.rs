@@ -26,6 +26,9 @@ async fn write_is_202_with_the_path_of_its_status() {
     assert_eq!(location, format!("/v1/commands/{}", gateway.world.last().id));
     assert_eq!(json(&response)["state"], "pending");
     assert_eq!(json(&response)["links"]["self"], location);
+    let trace = format!("{location}/trace");
+    assert_eq!(json(&response)["links"]["trace"], trace);
+    assert_eq!(header(&response, "link"), format!("<{trace}>; rel=\"related\"; title=\"trace\""));
     assert_eq!(header(&response, "preference-applied"), "");
     let command = json(&gateway.get(&location, Some(&token)).await);
     assert_eq!(command["state"], "accepted");

@@ -1,4 +1,4 @@
-//! The trace of a command: who reads it, and what of a record is shown.
+//! The trace of a command or an order: who reads it, and what of a record is shown.
 
 use projections::postgres::{TraceEntry, TraceView};
 use serde_json::{Value, json};
@@ -88,12 +88,86 @@ async fn trace_is_read_by_the_sender_and_by_admins_and_by_nobody_else() {
 }
 
 #[tokio::test]
+async fn trace_of_an_order_has_the_records_of_all_commands_that_changed_it() {
+    let gateway = gateway();
+    let ada = gateway.user("ada@example.org").await;
+    let placed = ordered(&gateway, &ada).await;
+    let order = gateway.world.last().key;
+    gateway.send(with(Some(&ada), request("POST", &format!("/v1/orders/{order}/cancel")))).await;
+    let cancelled = gateway.world.last().id;
+    let trace = |entries| TraceView { entries, is_cut: false };
+    let mut traces = Vec::new();
+    for (at_ms, command) in [(1_000, placed), (2_000, cancelled)] {
+        let event = Uuid::new_v5(&command, b"event");
+        traces.push((
+            command,
+            trace(vec![
+                entry("order.commands", at_ms, command, None),
+                entry("order.events", at_ms + 5, event, Some(command)),
+            ]),
+        ));
+    }
+    gateway.world.inner().traces.extend(traces);
+
+    let path = format!("/v1/orders/{order}/trace");
+    let response = gateway.get(&path, Some(&ada)).await;
+
+    let trace = json(&response);
+    assert_eq!((response.status().as_u16(), &trace["state"]), (200, &json!("cancelled")));
+    assert_eq!(trace["commands"], json!([placed, cancelled]));
+    let after: Vec<_> = trace["records"].as_array().expect("records").iter().collect();
+    let after: Vec<_> = after.iter().map(|it| (&it["after_ms"], &it["depth"])).collect();
+    let expected = [(0, 0), (5, 1), (1_000, 0), (1_005, 1)].map(|it| (json!(it.0), json!(it.1)));
+    assert_eq!(after, expected.each_ref().map(|(ms, depth)| (ms, depth)));
+    assert_eq!(trace["links"]["order"], format!("/v1/orders/{order}"));
+    assert_eq!(trace["links"]["self"], path);
+}
+
+#[tokio::test]
+async fn trace_of_an_order_is_read_by_its_user_and_by_admins_and_by_nobody_else() {
+    let gateway = gateway();
+    let (ada, bob) = (gateway.user("ada@example.org").await, gateway.user("bob@example.org").await);
+    let placed = ordered(&gateway, &ada).await;
+    let order = gateway.world.last().key;
+    // Given that an operator's command changed the order too, and another aggregate
+    let theirs = Uuid::from_u128(7);
+    let mut of_order = entry("order.events", 9, Uuid::from_u128(8), Some(theirs));
+    of_order.key = Some(order.clone());
+    let of_other = entry("stock.events", 9, Uuid::from_u128(9), Some(theirs));
+    {
+        let mut inner = gateway.world.inner();
+        let mut sent = inner.written.last().expect("a command").clone();
+        sent.id = theirs;
+        inner.written.push(sent);
+        let own = vec![entry("order.commands", 1, placed, None)];
+        inner.traces.insert(placed, TraceView { entries: own, is_cut: false });
+        let others = TraceView { entries: vec![of_order, of_other], is_cut: false };
+        inner.traces.insert(theirs, others);
+    }
+
+    let path = format!("/v1/orders/{order}/trace");
+    let topics = async |token: &str| -> Vec<String> {
+        let records = json(&gateway.get(&path, Some(token)).await)["records"].clone();
+        let topic = |it: &Value| it["topic"].as_str().expect("a topic").to_owned();
+        records.as_array().expect("records").iter().map(topic).collect()
+    };
+    // Then the user sees what it did to the order, and an admin all of it
+    assert_eq!(topics(&ada).await, ["order.commands", "order.events"]);
+    assert_eq!(topics(&gateway.admin()).await, ["order.commands", "order.events", "stock.events"]);
+    assert_problem(&gateway.get(&path, Some(&bob)).await, 404, "not_found");
+    assert_problem(&gateway.get(&path, None).await, 401, "unauthorized");
+}
+
+#[tokio::test]
 async fn page_of_a_trace_runs_only_its_own_script() {
     let gateway = gateway();
-    let page = gateway.get("/commands/c0ffee00-0000-4000-8000-000000000000", None).await;
-    assert_eq!(page.status(), 200);
-    let policy = header(&page, "content-security-policy");
-    let wrong = gateway.get("/commands/nothing", None).await;
-    assert_problem(&wrong, 404, "not_found");
-    assert!(policy.contains("script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+    for of in ["commands", "orders"] {
+        let path = format!("/{of}/c0ffee00-0000-4000-8000-000000000000");
+        let page = gateway.get(&path, None).await;
+        assert_eq!(page.status(), 200);
+        let policy = header(&page, "content-security-policy");
+        assert!(policy.contains("script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+        let wrong = gateway.get(&format!("/{of}/nothing"), None).await;
+        assert_problem(&wrong, 404, "not_found");
+    }
 }

@@ -72,7 +72,7 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     // then each trace has its records and no other, once
     let traces = || -> BTreeMap<Uuid, Vec<Place>> {
         let trace = |command: &Uuid| {
-            let view = bench.wait(bench.people.trace(*command)).expect("an answer");
+            let view = bench.wait(bench.people.trace(&[*command])).expect("an answer");
             assert!(!view.is_cut);
             let place = |entry: projections::postgres::TraceEntry| {
                 (entry.topic, entry.partition, entry.offset)
@@ -107,14 +107,14 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     let tomorrows = uuid(COMMANDS + 1);
     write(&bench, tomorrows, 0);
     bench.until(&mut members, "tomorrow's record", || {
-        let view = bench.wait(bench.people.trace(tomorrows)).expect("an answer");
+        let view = bench.wait(bench.people.trace(&[tomorrows])).expect("an answer");
         (view.entries.len() == 1).then_some(())
     });
     assert_eq!(keep(today + 7 * DAY_MS), 0, "what is seven days old is kept");
     assert_eq!(traces(), expected);
     while keep(today + 8 * DAY_MS) > 0 {}
     assert!(traces().values().all(Vec::is_empty), "today's are removed");
-    let read = || bench.wait(bench.people.trace(tomorrows)).expect("an answer").entries.len();
+    let read = || bench.wait(bench.people.trace(&[tomorrows])).expect("an answer").entries.len();
     assert_eq!(read(), 1);
     while keep(today + 9 * DAY_MS) > 0 {}
     assert_eq!(read(), 0);

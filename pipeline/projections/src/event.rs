@@ -3,6 +3,7 @@
 
 use redpanda::log::Record;
 use schemas::{Codec, CodecError, Message, headers};
+use uuid::Uuid;
 
 use crate::{Cause, StoreError, projection::Batch};
 
@@ -15,6 +16,8 @@ pub(crate) struct Event<'a, M> {
     pub(crate) version: i64,
     /// The time at which the event was written.
     pub(crate) at: i64,
+    /// The id of the command that began the chain, as the record's trace has it.
+    pub(crate) command: Option<Uuid>,
     /// The event.
     pub(crate) message: M,
 }
@@ -44,8 +47,14 @@ pub(crate) fn event<'a, M: Message>(
             unfit(record, format!("expected a number in its header {}", headers::VERSION))
         })?,
         at: record.timestamp_ms,
+        command: command(record),
         message: message(record, codec)?.ok_or_else(|| unfit(record, "expected a value"))?,
     })
+}
+
+/// The id of the command that began the chain of a record; `None` if no header says it.
+pub(crate) fn command(record: &Record) -> Option<Uuid> {
+    record.headers.text(headers::CORRELATION_ID)?.parse().ok()
 }
 
 /// The key of a record. Returns an error if it is not UTF-8.

@@ -71,7 +71,7 @@ mod tests {
         let price = Money { amount_minor: 450, currency: "EUR".to_owned() };
         let added =
             ProductAdded { sku: "tea".to_owned(), name: "Tea".to_owned(), price, added_at: 1 };
-        let event = |version, message| Event { key: "tea", version, at: 1, message };
+        let event = |version, message| Event { key: "tea", version, at: 1, command: None, message };
         let product = fold(None, &event(1, added.into()));
         // when
         let received =

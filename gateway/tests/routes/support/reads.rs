@@ -8,6 +8,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use gateway::{
+    commands::CommandRecord,
     counters::{Count, CounterError, Counters},
     desk::{Action, DeadContent, DeadId, DeadLetter, DeskReads, ParkedKey, ParkedRecord},
     health::{Health, cause},
@@ -64,8 +65,15 @@ impl Reads for World {
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>> {
         self.get(move |inner| inner.outcomes.get(&command).cloned())
     }
-    fn trace(&self, command: Uuid) -> Read<'_, TraceView> {
-        self.get(move |inner| inner.traces.get(&command).cloned().unwrap_or_default())
+    fn trace(&self, commands: Vec<Uuid>) -> Read<'_, TraceView> {
+        self.get(move |inner| {
+            let mut all = TraceView::default();
+            for found in commands.iter().filter_map(|command| inner.traces.get(command)) {
+                all.entries.extend(found.entries.clone());
+                all.is_cut |= found.is_cut;
+            }
+            all
+        })
     }
     fn notice(&self, command: Uuid) -> Notice {
         let world = self.clone();
@@ -131,13 +139,16 @@ impl Reads for World {
     }
     fn history(&self, order_id: Uuid) -> Read<'_, Vec<HistoryEntry>> {
         self.get(move |inner| {
-            let placed = |o: &Order| HistoryEntry {
-                version: o.version,
-                kind: "OrderPlaced".into(),
-                at: o.placed_at.clone(),
+            let key = order_id.to_string();
+            let sent = inner.written.iter().filter(|sent| sent.key == key);
+            let entry = |(sent, version): (&CommandRecord, i64)| HistoryEntry {
+                version,
+                kind: if version == 1 { "OrderPlaced" } else { "OrderCancelled" }.into(),
+                at: "2026-01-01T00:00:00.000Z".into(),
+                command: Some(sent.id),
                 data: json!({}),
             };
-            inner.orders.get(&order_id).map(placed).into_iter().collect()
+            sent.zip(1..).map(entry).collect()
         })
     }
     fn notifications(

@@ -1,5 +1,5 @@
 //! The page of a trace in a real browser: the sender of a command sees its records, by keyboard
-//! too. It reads only what the page shows.
+//! too, and comes to it from the live page. It reads only what the page shows.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
@@ -26,7 +26,7 @@ async fn visit(system: &System, page: &Page, ada: &User) {
     let bob = system.user("Bob").await;
     page.says("#door-title", "Log in to see the trace").await;
     page.log_in(&bob.email, PASSWORD).await;
-    page.says("#door-say", "There is no such command of yours.").await;
+    page.says("#door-say", "There is no such command or order of yours.").await;
 
     // When Ada logs in, then she sees all records of her order, each under its cause
     page.log_in(&ada.email, PASSWORD).await;
@@ -66,7 +66,7 @@ async fn visit(system: &System, page: &Page, ada: &User) {
     command.clear().await.expect("empty");
     let other = "c0ffee00-0000-4000-8000-000000000000";
     command.send_keys(&format!("{other}{}", Key::Enter)).await.expect("typed");
-    page.says("#find-say", "There is no such command of yours.").await;
+    page.says("#find-say", "There is no such command or order of yours.").await;
     page.click("#leave").await;
     page.says("#door-title", "Log in to see the trace").await;
 }
@@ -83,6 +83,70 @@ async fn trace_shows_its_sender_every_record_of_an_order() {
     let command = location.trim_start_matches("/v1").to_owned();
     let page = Page::open(&format!("{}{command}", system.url)).await;
     let seen = AssertUnwindSafe(visit(&system, &page, &ada)).catch_unwind().await;
+    page.window.close().await.expect("closed");
+    if let Err(failure) = seen {
+        resume_unwind(failure);
+    }
+}
+
+/// Opens a link of the page in a new window, looks at it, and closes it again.
+async fn follow(page: &Page, link: &str, state: &str, expected: &[&str]) {
+    let windows = page.window.windows().await.expect("the windows");
+    let link = page.window.find(Locator::Css(link)).await.expect("a link to a trace");
+    link.send_keys(&Key::Enter.to_string()).await.expect("pressed");
+    let opened = eventually("the trace is opened", SEEN_MAX, async || {
+        let now = page.window.windows().await.map_err(|error| error.to_string())?;
+        now.into_iter().find(|window| !windows.contains(window)).ok_or("no new window".to_owned())
+    })
+    .await;
+    page.window.switch_to_window(opened).await.expect("the trace");
+    // The session of the page that has opened it is used.
+    page.says("#who", "Ada").await;
+    page.says("#tiles", state).await;
+    eventually("the trace has its records", SEEN_MAX, async || {
+        let names = names(page).await;
+        must(expected.iter().all(|name| names.iter().any(|it| it == name)), &names)
+    })
+    .await;
+    page.window.close_window().await.expect("closed");
+    page.window.switch_to_window(windows[0].clone()).await.expect("the live page");
+}
+
+async fn come_from_live_page(page: &Page, ada: &User, sku: &str) {
+    // Given Ada on the live page, when she has ordered, then a link leads to the order's trace
+    page.says("#door-title", "Log in").await;
+    page.log_in(&ada.email, PASSWORD).await;
+    page.says("#flow-state", "connected").await;
+    let placed = ada.client.place_order(&[(sku, 1)]).wait(10).answer().await;
+    let order = placed.expect(201).location_id().expect("its address").to_owned();
+    page.says("#orders", "confirmed").await;
+    let link = format!("#orders a[href='/orders/{order}']");
+    follow(page, &link, "confirmed", &["PlaceOrder", "OrderConfirmed", "NotificationRaised"]).await;
+
+    // And an event of the live stream leads to the trace of its command
+    eventually("the event is in the list", SEEN_MAX, async || {
+        page.text("#flow li summary").await.map(drop)
+    })
+    .await;
+    page.click("#flow li summary").await;
+    eventually("the event has a link", SEEN_MAX, async || page.text("#flow details a").await).await;
+    follow(page, "#flow details a", "accepted", &["PlaceOrder", "OrderConfirmed"]).await;
+
+    // When she cancels, then the order's trace has what both commands caused
+    ada.client.cancel_order(&order).wait(10).answer().await.expect(200);
+    follow(page, &link, "cancelled", &["PlaceOrder", "CancelOrder"]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack and a browser"]
+async fn live_page_leads_to_the_traces_of_an_order_and_of_an_event() {
+    let system = system().await;
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 100).await;
+    let ada = system.user("Ada").await;
+    let page = Page::open(&system.url).await;
+    let visit = come_from_live_page(&page, &ada, &sku);
+    let seen = AssertUnwindSafe(visit).catch_unwind().await;
     page.window.close().await.expect("closed");
     if let Err(failure) = seen {
         resume_unwind(failure);

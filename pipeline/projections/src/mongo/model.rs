@@ -293,7 +293,7 @@ mod tests {
         let read = NotificationRead { notification_id, user_id, read_at: 30 };
         let events = [("old", 2), ("new", 1), ("old", 3), ("new", 2)].map(|(key, version)| {
             let message: notification::Event = read.clone().into();
-            Event { key, version, at: 1, message }
+            Event { key, version, at: 1, command: None, message }
         });
         assert_eq!(keys(&events), (vec!["new", "old"], vec!["old"]));
     }

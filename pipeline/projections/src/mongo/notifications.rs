@@ -145,7 +145,7 @@ mod tests {
     fn notification_has_the_time_it_was_read_and_the_state_of_its_mail() {
         // given
         let (notification_id, user_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let event = |version, message| Event { key: "1", version, at: 1, message };
+        let event = |version, message| Event { key: "1", version, at: 1, command: None, message };
         let (title, body) = ("Confirmed".to_owned(), "Your order is confirmed.".to_owned());
         let raised = NotificationRaised {
             notification_id,

@@ -73,6 +73,10 @@ pub struct HistoryEntry {
     pub kind: String,
     /// When the event was written.
     pub at: i64,
+    /// The id of the command that caused the event, directly or not; `None` if no header said it,
+    /// and for events that were projected before this was kept.
+    #[serde(default, with = "uuid_text::option", skip_serializing_if = "Option::is_none")]
+    pub command: Option<Uuid>,
     /// The event's fields.
     pub data: Value,
 }
@@ -165,6 +169,7 @@ impl Model for Orders {
             version: event.version,
             kind: short_name(event.message.name()).to_owned(),
             at: event.at,
+            command: event.command,
             // serde has decoded the event, so it can encode it.
             data: serde_json::to_value(&event.message).ok()?,
         });

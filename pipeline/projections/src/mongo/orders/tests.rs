@@ -9,7 +9,8 @@ const ORDER: Uuid = Uuid::from_u128(1);
 const USER: Uuid = Uuid::from_u128(2);
 
 fn event(version: i64, message: impl Into<order::Event>) -> Event<'static, order::Event> {
-    Event { key: "1", version, at: 100 + version, message: message.into() }
+    let command = Some(Uuid::from_u128(100));
+    Event { key: "1", version, at: 100 + version, command, message: message.into() }
 }
 
 fn placed() -> OrderPlaced {
@@ -41,6 +42,7 @@ fn confirmed_order_has_prices_and_total_and_keeps_its_history() {
     let kinds: Vec<_> = document.history.iter().map(|entry| &*entry.kind).collect();
     assert_eq!(kinds, ["OrderPlaced", "OrderConfirmed", "OrderCancelled"]);
     assert_eq!(document.history[1].data["total"]["amount_minor"], 900);
+    assert_eq!(document.history[1].command, Some(Uuid::from_u128(100)));
 }
 
 #[test]
@@ -53,10 +55,16 @@ fn event_other_than_placing_can_not_come_first() {
 #[test]
 fn document_is_read_back_from_bson() {
     let document = Orders::fold(None, &event(1, placed())).expect("an order");
-    let bson = mongodb::bson::to_document(&document).expect("BSON");
+    let mut bson = mongodb::bson::to_document(&document).expect("BSON");
     assert_eq!(bson.get_str("_id"), Ok(&*ORDER.to_string()));
     assert_eq!(bson.get_i64("version"), Ok(1));
-    assert_eq!(mongodb::bson::from_document::<OrderDocument>(bson).expect("a document"), document);
+    let read = mongodb::bson::from_document::<OrderDocument>(bson.clone());
+    assert_eq!(read.expect("a document"), document);
     let bytes = mongodb::bson::to_vec(&document).expect("BSON");
     assert_eq!(mongodb::bson::from_slice::<OrderDocument>(&bytes).expect("a document"), document);
+    // An entry that was written before it had its command is read too.
+    let entry = &mut bson.get_array_mut("history").expect("a history")[0];
+    entry.as_document_mut().expect("an entry").remove("command").expect("the command");
+    let older = mongodb::bson::from_document::<OrderDocument>(bson).expect("a document");
+    assert_eq!(older.history[0].command, None);
 }

@@ -14,13 +14,14 @@ const ENTRIES_MAX: usize = 2_000;
 
 /// The rows of a correlation id in the tables of all services.
 static SELECT: LazyLock<String> = LazyLock::new(|| {
-    let of =
-        |service: &&str| format!("SELECT entries FROM trace_{service} WHERE correlation_id = $1");
+    let of = |service: &&str| {
+        format!("SELECT entries FROM trace_{service} WHERE correlation_id = ANY($1)")
+    };
     let all: Vec<_> = SOURCES.keys().map(of).collect();
     format!("{} LIMIT $2", all.join(" UNION ALL "))
 });
 
-/// The records that one command caused, and the command.
+/// The records that some commands caused, and the commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceView {
     /// By time; those of one time by topic, partition and offset.
@@ -30,13 +31,13 @@ pub struct TraceView {
 }
 
 impl Reads {
-    /// The trace of a command, as far as it is projected; empty if it is unknown.
+    /// The trace of some commands together, as far as it is projected; empty if they are unknown.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn trace(&self, command_id: Uuid) -> Result<TraceView, StoreError> {
+    pub async fn trace(&self, commands: &[Uuid]) -> Result<TraceView, StoreError> {
         let most = i64::try_from(ROWS_MAX).unwrap_or(i64::MAX);
-        let rows = self.all("reading a trace", &SELECT, &[&command_id, &most]).await?;
+        let rows = self.all("reading a trace", &SELECT, &[&commands, &most]).await?;
         let mut entries = Vec::new();
         for row in &rows {
             entries.extend(pack::entries(row.get(0))?);

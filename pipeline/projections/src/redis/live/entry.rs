@@ -15,6 +15,8 @@ pub struct Entry {
     pub offset: i64,
     /// The event's id.
     pub id: String,
+    /// The id of the command that caused the event, directly or not.
+    pub command: Option<Uuid>,
     /// The event's name without its namespace, such as `OrderPlaced`.
     pub kind: String,
     /// The id of the aggregate.
@@ -44,6 +46,7 @@ pub(super) fn parse(topic: &str, partition: i32, id: &StreamId) -> Option<(Entry
         partition,
         offset,
         id: id.get("id").unwrap_or_default(),
+        command: id.get::<String>("command").and_then(|command| command.parse().ok()),
         kind: id.get("type")?,
         key: id.get("key")?,
         owner: id.get::<String>("owner").and_then(|owner| owner.parse().ok()),

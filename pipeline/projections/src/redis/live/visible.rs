@@ -25,6 +25,8 @@ pub(super) struct Visible {
     pub(super) version: i64,
     /// When the event was written.
     pub(super) at: i64,
+    /// The id of the command that caused the event; empty if no header says it.
+    pub(super) command: String,
     /// The fields as JSON, for the owner.
     pub(super) data: String,
     /// The fields for everyone else; empty if nothing is masked.
@@ -105,6 +107,7 @@ fn read<M: Message + Serialize>(
         key: key.to_owned(),
         version: event.version,
         at: event.at,
+        command: event.command.map(|command| command.to_string()).unwrap_or_default(),
         masked: if masked == data { String::new() } else { masked.to_string() },
         data: data.to_string(),
         owner,
@@ -128,6 +131,7 @@ mod tests {
         event.into().encode(codec, &mut value).expect("bytes");
         let mut headers = Headers::default();
         headers.push(headers::VERSION, "2");
+        headers.push(headers::CORRELATION_ID, Uuid::from_u128(7).to_string());
         let (topic, key) = ("user.events".into(), Some("key".into()));
         Record {
             topic,
@@ -156,6 +160,7 @@ mod tests {
 
         assert_eq!((&*seen.kind, seen.version, seen.at), ("UserRegistered", 2, 9));
         assert_eq!(seen.owner, Uuid::from_u128(1).to_string());
+        assert_eq!(seen.command, Uuid::from_u128(7).to_string());
         assert!(seen.data.contains("ada@example.org") && seen.data.contains("Ada"));
         assert!(
             !seen.masked.contains("ada@example.org") && !seen.masked.contains("Ada"),

@@ -18,7 +18,7 @@ use crate::{
 /// The events of a partition that are kept, about.
 const KEPT: i64 = 10_000;
 /// The arguments of each entry in the script.
-const FIELDS: usize = 10;
+const FIELDS: usize = 11;
 
 /// `KEYS[2]` is the stream. A stream without a position is begun anew.
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
@@ -33,6 +33,7 @@ for at = 7, #ARGV, FIELDS do
                   'data', ARGV[at + 7]}
   if ARGV[at + 8] ~= '' then table.insert(fields, 'masked'); table.insert(fields, ARGV[at + 8]) end
   if ARGV[at + 9] ~= '' then table.insert(fields, 'owner'); table.insert(fields, ARGV[at + 9]) end
+  if ARGV[at + 10] ~= '' then table.insert(fields, 'command'); table.insert(fields, ARGV[at + 10]) end
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], ARGV[at], unpack(fields))
 end
 redis.call('PUBLISH', ARGV[6], '')";
@@ -76,10 +77,12 @@ impl Model for &'static LiveStream {
         invocation.key(key).arg(KEPT).arg(LIVE);
         let mut before = batch.begin;
         for record in batch.records {
-            let Visible { kind, key, version, at, data, masked, owner } = visible(record, codec)?;
+            let visible = visible(record, codec)?;
+            let Visible { kind, key, version, at, command, data, masked, owner } = visible;
             invocation.arg(entry_id(record.offset)).arg(before);
             invocation.arg(record.headers.text(headers::ID).unwrap_or_default());
             invocation.arg(kind).arg(key).arg(version).arg(at).arg(data).arg(masked).arg(owner);
+            invocation.arg(command);
             before = record.offset + 1;
         }
         Ok(())
