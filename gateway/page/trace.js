@@ -21,6 +21,13 @@ function tile(name, value) {
   return group;
 }
 
+// The projections that have not applied all records.
+function behind({ records }) {
+  const late = records.flatMap(record => record.applied.filter(it => !it.is_applied));
+  const names = [...new Set(late.map(it => it.projection))];
+  return names.length ? `behind: ${names.join(", ")}` : "";
+}
+
 function draw(trace) {
   const { records } = trace;
   const last = records.reduce((most, record) => Math.max(most, record.after_ms), 0);
@@ -29,6 +36,7 @@ function draw(trace) {
     tile("State", trace.state), tile("Records", records.length + (trace.is_cut ? "+" : "")),
     tile("Topics", topics.size), tile("From first to last", `${last.toLocaleString()} ms`),
   ];
+  tiles.push(tile("Read models", behind(trace) || "have all records"));
   if (trace.decided_at) tiles.push(tile("Decided", new Date(trace.decided_at).toLocaleString()));
   $("tiles").replaceChildren(...tiles);
   drawTree(records);
@@ -66,7 +74,7 @@ async function show(trace) {
     }
     if (mine !== asked) return;
     draw(trace);
-    const isOpen = ["pending", "placed"].includes(trace.state);
+    const isOpen = ["pending", "placed"].includes(trace.state) || behind(trace);
     quiet = trace.records.length === count && !isOpen ? quiet + 1 : 0;
     count = trace.records.length;
     if (quiet >= QUIET_READS) return;

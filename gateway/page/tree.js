@@ -17,6 +17,13 @@ function kindOf(record) {
   return record.topic.endsWith(".outcomes") ? "outcome" : "";
 }
 
+// When the projections had applied a record.
+function appliedBy(record) {
+  const time = ({ is_applied: isApplied, after_ms: ms }) =>
+    !isApplied ? "not yet" : ms === undefined ? "time not kept" : `by +${ms.toLocaleString()} ms`;
+  return record.applied.map(it => `${it.projection} ${time(it)}`).join(", ") || undefined;
+}
+
 // One record: its name, time and place, and more when it is opened.
 function row(record, cause, rows, span) {
   const item = make("li", undefined, kindOf(record)), details = make("details");
@@ -33,6 +40,7 @@ function row(record, cause, rows, span) {
     ["Written by", record.source], ["Schema id", record.schema_id],
     ["Size", `${record.bytes.toLocaleString()} bytes`], ["Record id", record.id],
     ["Caused by", cause ? `${shortName(cause.type)}, ${place(cause)}` : record.caused_by],
+    ["Applied", appliedBy(record)],
     ["Decided", record.is_decided_at_once ? "in the transaction that wrote it" : undefined],
   ]));
   if (cause) {

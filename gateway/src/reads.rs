@@ -18,7 +18,11 @@ use crate::{
     statistics::{By, Statistics},
 };
 
-pub use projections::{postgres::TraceView, views::Cursor};
+pub use projections::{
+    postgres::{TraceEntry, TraceView},
+    progress::{Applied, Since},
+    views::Cursor,
+};
 
 /// A store did not answer, or not with what was expected.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -245,6 +249,8 @@ pub trait Reads: DeskReads + Send + Sync {
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>>;
     /// The records that commands caused, and the commands.
     fn trace(&self, commands: Vec<Uuid>) -> Read<'_, TraceView>;
+    /// For each entry of a trace, which projections have applied its record, and when.
+    fn applied<'a>(&'a self, entries: &'a [TraceEntry]) -> Read<'a, Vec<Vec<Applied>>>;
     /// Subscribes to the notification of a command's outcome.
     fn notice(&self, command: Uuid) -> Notice;
     /// Subscribes to the versions of an aggregate that its read model holds; `None` when no

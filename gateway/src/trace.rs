@@ -4,16 +4,34 @@
 
 use std::collections::HashMap;
 
-use projections::postgres::{TraceEntry, TraceView};
 use schemas::Outcome;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     outcome::{command_path, trace_path, verdict_name},
-    reads::Order,
+    reads::{Applied, Order, ReadError, Reads, Since, TraceEntry, TraceView},
     time,
 };
+
+/// What the projections say of a trace.
+pub struct Seen {
+    /// The records.
+    pub view: TraceView,
+    /// For each record the projections that read its topic.
+    pub applied: Vec<Vec<Applied>>,
+}
+
+impl Seen {
+    /// Reads who has applied the records of a trace.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn read(reads: &dyn Reads, view: TraceView) -> Result<Self, ReadError> {
+        let applied = reads.applied(&view.entries).await?;
+        Ok(Self { view, applied })
+    }
+}
 
 /// A trace as JSON.
 #[derive(Serialize)]
@@ -85,35 +103,66 @@ struct TracedRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
     is_decided_at_once: bool,
+    /// The projections that read its topic.
+    applied: Vec<AppliedBy>,
+}
+
+/// A projection that has applied a record, or not yet.
+#[derive(Serialize)]
+struct AppliedBy {
+    projection: &'static str,
+    is_applied: bool,
+    /// The time at which it had applied the record at the latest, if that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    /// Milliseconds from the first record of the trace to `by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_ms: Option<i64>,
+}
+
+impl AppliedBy {
+    fn new(Applied { projection, since }: Applied, first_ms: i64) -> Self {
+        let by_ms = match since {
+            Since::By(at_ms) => Some(at_ms),
+            Since::Unknown | Since::NotYet => None,
+        };
+        Self {
+            projection,
+            is_applied: since != Since::NotYet,
+            by: by_ms.map(time::text),
+            after_ms: by_ms.map(|by_ms| by_ms - first_ms),
+        }
+    }
 }
 
 impl Trace {
     /// The trace of a command with its outcome, if that is known.
-    pub fn of_command(command: Uuid, outcome: Option<&Outcome>, view: TraceView) -> Self {
+    pub fn of_command(command: Uuid, outcome: Option<&Outcome>, seen: Seen) -> Self {
         let subject = Subject::Command {
             command,
             state: outcome.map_or("pending", |outcome| verdict_name(outcome.verdict)),
             decided_at: outcome.map(|outcome| time::text(outcome.decided_at)),
         };
         let (own, command) = (trace_path(command), Some(command_path(command)));
-        Self::new(subject, Links { own, command, order: None }, view)
+        Self::new(subject, Links { own, command, order: None }, seen)
     }
 
     /// The trace of an order, which is that of the commands that changed it.
-    pub fn of_order(order: &Order, commands: Vec<Uuid>, view: TraceView) -> Self {
+    pub fn of_order(order: &Order, commands: Vec<Uuid>, seen: Seen) -> Self {
         let subject = Subject::Order { order: order.id, state: order.status.clone(), commands };
         let path = format!("/v1/orders/{}", order.id);
         let own = format!("{path}/trace");
-        Self::new(subject, Links { own, command: None, order: Some(path) }, view)
+        Self::new(subject, Links { own, command: None, order: Some(path) }, seen)
     }
 
-    fn new(subject: Subject, links: Links, view: TraceView) -> Self {
-        Self { subject, is_cut: view.is_cut, records: records(view.entries), links }
+    fn new(subject: Subject, links: Links, seen: Seen) -> Self {
+        let Seen { view, applied } = seen;
+        Self { subject, is_cut: view.is_cut, records: records(view.entries, applied), links }
     }
 }
 
 /// The records in the order of the tree.
-fn records(entries: Vec<TraceEntry>) -> Vec<TracedRecord> {
+fn records(entries: Vec<TraceEntry>, mut applied: Vec<Vec<Applied>>) -> Vec<TracedRecord> {
     let first_ms = entries.iter().map(|entry| entry.at_ms).min().unwrap_or_default();
     let order = depth_first(&parents(&entries));
     let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
@@ -135,6 +184,13 @@ fn records(entries: Vec<TraceEntry>) -> Vec<TracedRecord> {
             version: entry.version,
             source: entry.source,
             is_decided_at_once: entry.is_decided,
+            applied: applied
+                .get_mut(index)
+                .map(std::mem::take)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|applied| AppliedBy::new(applied, first_ms))
+                .collect(),
             topic: entry.topic,
         })
     };
@@ -219,7 +275,7 @@ mod tests {
     /// Offset, parent, depth and time of each record, in the order of the tree.
     fn tree(entries: Vec<TraceEntry>) -> Vec<(i64, Option<usize>, usize, i64)> {
         let shown = |it: &TracedRecord| (it.offset, it.parent, it.depth, it.after_ms);
-        records(entries).iter().map(shown).collect()
+        records(entries, Vec::new()).iter().map(shown).collect()
     }
 
     #[test]
@@ -251,7 +307,7 @@ mod tests {
     #[test]
     fn record_whose_cause_is_missing_is_a_root_that_names_it() {
         let entries = vec![entry("a.events", 5, 2, Some(1)), entry("a.events", 6, 3, Some(2))];
-        let records = records(entries);
+        let records = records(entries, Vec::new());
         assert_eq!((records[0].parent, records[0].caused_by), (None, Some(id(1))));
         assert_eq!((records[1].parent, records[1].depth), (Some(0), 1));
     }
@@ -264,8 +320,10 @@ mod tests {
             entry("a.commands.dead", 3, 7, None),
             entry("a.outcomes", 4, 8, Some(7)),
         ];
-        let places: Vec<_> =
-            records(entries).iter().map(|it| (it.topic.clone(), it.after_ms, it.parent)).collect();
+        let places: Vec<_> = records(entries, Vec::new())
+            .iter()
+            .map(|it| (it.topic.clone(), it.after_ms, it.parent))
+            .collect();
         let expected = [
             ("a.commands", 0, None),
             ("a.commands.dead", 2, Some(0)),

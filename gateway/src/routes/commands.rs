@@ -12,7 +12,7 @@ use crate::{
     outcome,
     problem::Problem,
     submit::for_outcome,
-    trace::Trace,
+    trace::{Seen, Trace},
 };
 
 /// GET /v1/commands/{id}
@@ -62,6 +62,7 @@ pub(super) async fn trace(call: Call, id: String) -> Answer {
     if !is_sender && outcome.is_none() && view.entries.is_empty() {
         return Err(Problem::not_found().into());
     }
-    let trace = Trace::of_command(id, outcome.as_ref(), view);
+    let seen = Seen::read(reads, view).await?;
+    let trace = Trace::of_command(id, outcome.as_ref(), seen);
     Ok(call.representation(StatusCode::OK, &trace, None))
 }

@@ -22,7 +22,7 @@ use crate::{
     read_after::ReadAfter,
     reads::Order,
     submit::Submission,
-    trace::Trace,
+    trace::{Seen, Trace},
 };
 
 /// The most commands of which the trace of an order shows records. Its user sends one or two.
@@ -140,7 +140,8 @@ pub(super) async fn trace(call: Call, id: String) -> Answer {
         view.entries.sort_by_key(|entry| entry.at_ms);
         view.is_cut |= others.is_cut;
     }
-    let trace = Trace::of_order(&order, commands, view);
+    let seen = Seen::read(reads, view).await?;
+    let trace = Trace::of_order(&order, commands, seen);
     Ok(call.representation(StatusCode::OK, &trace, None))
 }
 

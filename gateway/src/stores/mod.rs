@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
 use projections::{
     StoreError, mongo, postgres,
+    progress::WhoApplied,
     redis::{self, Live, Notices, Tracked, Tracking},
     settings::StoreSettings,
     views,
@@ -25,8 +26,8 @@ use crate::{
     cache::Cache,
     health::{self, Cause, Health},
     reads::{
-        Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
-        ReadError, Reads, StreamItem, StreamScope, User, ViewNotice,
+        Applied, Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product,
+        Read, ReadError, Reads, StreamItem, StreamScope, TraceEntry, User, ViewNotice,
     },
     statistics::{By, Statistics},
     time,
@@ -42,6 +43,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The stores.
 pub struct Stores {
     postgres: postgres::Reads,
+    who_applied: WhoApplied,
     mongo: mongo::Reads,
     redis: redis::Reads,
     notices: Notices,
@@ -56,9 +58,16 @@ impl Stores {
     pub async fn new(settings: &StoreSettings, tls: &Tls) -> Result<Self, SettingError> {
         let redis = settings.redis(tls)?;
         let notices = Notices::start(&redis);
+        let all = projections::Stores {
+            postgres: settings.postgres(tls, POSTGRES_CONNECTIONS_MAX)?,
+            mongo: settings.mongo(tls).await?,
+            redis: redis.clone(),
+        };
+        let postgres = postgres::Reads::new(all.postgres.clone());
         Ok(Self {
-            postgres: postgres::Reads::new(settings.postgres(tls, POSTGRES_CONNECTIONS_MAX)?),
-            mongo: mongo::Reads::new(settings.mongo(tls).await?),
+            who_applied: WhoApplied::new(&all, postgres.clone()),
+            postgres,
+            mongo: mongo::Reads::new(all.mongo),
             live: Live::new(redis.clone(), notices.clone()),
             redis: redis::Reads::new(redis),
             notices,
@@ -150,6 +159,13 @@ impl Reads for Stores {
 
     fn trace(&self, commands: Vec<Uuid>) -> Read<'_, postgres::TraceView> {
         async move { self.postgres.trace(&commands).await.map_err(failed("a trace")) }.boxed()
+    }
+
+    fn applied<'a>(&'a self, entries: &'a [TraceEntry]) -> Read<'a, Vec<Vec<Applied>>> {
+        async move {
+            self.who_applied.applied(entries).await.map_err(failed("who has applied records"))
+        }
+        .boxed()
     }
 
     fn notice(&self, command: Uuid) -> Notice {

@@ -1,5 +1,6 @@
 //! The trace of a command or an order: who reads it, and what of a record is shown.
 
+use gateway::reads::{Applied, Since};
 use projections::postgres::{TraceEntry, TraceView};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -46,6 +47,13 @@ async fn trace_is_a_tree_of_records_with_their_place_and_time() {
         entry("order.events", 1_004, event, Some(command)),
     ];
     gateway.world.inner().traces.insert(command, TraceView { entries, is_cut: false });
+    let applied = [
+        ("orders", Since::By(1_060)),
+        ("live-order", Since::Unknown),
+        ("statistics", Since::NotYet),
+    ];
+    let applied = applied.map(|(projection, since)| Applied { projection, since });
+    gateway.world.inner().applied.insert(event, applied.to_vec());
 
     let response = gateway.get(&path(command), Some(&ada)).await;
 
@@ -60,6 +68,14 @@ async fn trace_is_a_tree_of_records_with_their_place_and_time() {
         "at": "1970-01-01T00:00:01.004Z", "after_ms": 4,
         "id": event, "caused_by": command, "version": 1, "source": "/millrace/order",
         "is_decided_at_once": false,
+        "applied": [
+            {
+                "projection": "orders", "is_applied": true,
+                "by": "1970-01-01T00:00:01.060Z", "after_ms": 60,
+            },
+            { "projection": "live-order", "is_applied": true },
+            { "projection": "statistics", "is_applied": false },
+        ],
     });
     assert_eq!(trace["records"][1], expected);
 }

@@ -81,6 +81,24 @@ async fn trace_has_the_records_that_the_topics_have_of_its_command_and_no_other(
             must(expected.len() > 8, expected.len())
         })
         .await;
+        // And every projection has soon applied each record, at a time that is known
+        eventually("every projection has applied the records", SEEN_MAX, async || {
+            let trace = user.client.get(&path).answer().await;
+            let records = trace.expect(200).body["records"].as_array().expect("records").clone();
+            for it in &records {
+                let applied = it["applied"].as_array().expect("projections");
+                must(applied.iter().all(|by| by["after_ms"].is_i64()), it)?;
+                let is_after =
+                    |by: &serde_json::Value| by["after_ms"].as_i64() >= it["after_ms"].as_i64();
+                must(applied.iter().all(is_after), it)?;
+            }
+            let of_events = records.iter().filter(|it| it["topic"] == "order.events");
+            let names = of_events.flat_map(|it| it["applied"].as_array()).flatten();
+            let names: BTreeSet<_> = names.filter_map(|by| by["projection"].as_str()).collect();
+            let expected = ["orders", "live-order", "statistics"];
+            must(expected.iter().all(|name| names.contains(name)), names)
+        })
+        .await;
         // And every record but the command has its cause in the trace
         let trace = admin.get(&path).answer().await;
         let records = trace.expect(200).body["records"].as_array().expect("records").clone();

@@ -8,6 +8,7 @@ mod odd_records;
 mod operations;
 mod orders;
 mod people;
+mod progress;
 mod statistics;
 mod stories;
 mod support;

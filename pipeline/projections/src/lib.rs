@@ -8,6 +8,7 @@
 //! - [`projector`]: the loop that brings records from the log into a store
 //! - [`projection`]: what a projection and its store must implement for that loop
 //! - `event`: reads the events of a batch; `paging`: pages of lists
+//! - [`progress`]: what the projectors have applied, and when, for traces
 //! - [`metrics`]: the names of all metrics
 //! - [`settings`]: how every program reaches the brokers, the registry and the stores
 //! - [`clock`]: the time of day
@@ -27,6 +28,7 @@ pub mod mongo;
 mod paging;
 pub mod postgres;
 mod products;
+pub mod progress;
 pub mod projection;
 pub mod projector;
 pub mod redis;

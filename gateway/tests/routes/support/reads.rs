@@ -13,8 +13,8 @@ use gateway::{
     desk::{Action, DeadContent, DeadId, DeadLetter, DeskReads, ParkedKey, ParkedRecord},
     health::{Health, cause},
     reads::{
-        Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product, Read,
-        ReadError, Reads, StreamItem, StreamScope, User, ViewNotice,
+        Applied, Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product,
+        Read, ReadError, Reads, StreamItem, StreamScope, TraceEntry, User, ViewNotice,
     },
     statistics::{By, Statistics},
 };
@@ -73,6 +73,12 @@ impl Reads for World {
                 all.is_cut |= found.is_cut;
             }
             all
+        })
+    }
+    fn applied<'a>(&'a self, entries: &'a [TraceEntry]) -> Read<'a, Vec<Vec<Applied>>> {
+        self.get(move |inner| {
+            let of = |entry: &TraceEntry| inner.applied.get(&entry.id).cloned().unwrap_or_default();
+            entries.iter().map(of).collect()
         })
     }
     fn notice(&self, command: Uuid) -> Notice {

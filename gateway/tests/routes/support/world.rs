@@ -13,7 +13,9 @@ use gateway::{
     commands::{Command, CommandRecord, Commands, Unwritten},
     desk::{Action, DeadContent, DeadLetter, ParkedKey, ParkedRecord},
     health::{Health, cause},
-    reads::{Credential, Line, Notification, Order, Product, StreamItem, StreamScope, User},
+    reads::{
+        Applied, Credential, Line, Notification, Order, Product, StreamItem, StreamScope, User,
+    },
     statistics::Statistics,
 };
 use projections::postgres::TraceView;
@@ -74,6 +76,8 @@ pub struct Inner {
     pub written: Vec<CommandRecord>,
     pub outcomes: HashMap<Uuid, Outcome>,
     pub traces: HashMap<Uuid, TraceView>,
+    /// By the id of the record.
+    pub applied: HashMap<Uuid, Vec<Applied>>,
     pub versions: HashMap<(String, String), i64>,
     pub users: HashMap<Uuid, User>,
     pub credentials: HashMap<Uuid, (String, Credential)>,

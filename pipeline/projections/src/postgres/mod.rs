@@ -13,6 +13,7 @@ mod operations;
 mod outcomes;
 mod pool;
 mod positions;
+mod progress;
 mod reads;
 mod statistics;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     StoreError,
+    clock::now_ms,
     event::unreadable,
     projection::{Batch, Projection},
 };
@@ -102,6 +103,8 @@ impl Projector<'_> {
                 claimed.next,
                 last.timestamp_ms,
             );
+            let progress = &self.resources.progress;
+            progress.applied(self.projection.name(), &partition, claimed.next, now_ms());
         }
         match error {
             // Claimed -> Claimed, at the new position. Earlier failures no longer count.

@@ -12,7 +12,7 @@ use redpanda::{
 use schemas::Codec;
 use tokio::runtime::Handle;
 
-use crate::{Cause, metrics::Metrics};
+use crate::{Cause, metrics::Metrics, progress::Progress};
 
 /// Joins the group of a projection, which is named first, as a member that reads topics.
 pub type Open = dyn Fn(&str, &[&str]) -> Result<Box<dyn Input>, LogError> + Send + Sync;
@@ -33,6 +33,8 @@ pub struct Resources {
     pub schema_by_id: Arc<SchemaById>,
     /// Counts what the projectors do.
     pub metrics: Metrics,
+    /// Keeps when they have applied what, for traces.
+    pub progress: Progress,
     /// How long the processors remember an aggregate after its end.
     pub retention: Duration,
     /// The runtime of the stores' clients.
@@ -53,6 +55,7 @@ impl Resources {
             codec: Arc::new(Codec::local()),
             schema_by_id: Arc::new(|_| Ok(None)),
             metrics,
+            progress: Progress::default(),
             retention: Duration::from_secs(90 * 24 * 3600),
             runtime: runtime.clone(),
             shutdown: Arc::default(),

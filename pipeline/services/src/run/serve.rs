@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use projections::{Projection, StoreError, catalog, postgres::Postgres};
+use projections::{Projection, StoreError, catalog, postgres::Postgres, progress::Progress};
 use prometheus::process_collector::ProcessCollector;
 use redpanda::registry;
 use schemas::Schema;
@@ -70,6 +70,10 @@ pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()
     let codec = registry::watched(codec, move |schema, what| counted.deprecated(schema, what));
 
     let shutdown = Arc::new(AtomicBool::new(false));
+    let progress = Progress::default();
+    if let Some(postgres) = postgres.clone() {
+        tokio::spawn(postgres.write_progress(progress.clone(), shutdown.clone()));
+    }
     let start = Start {
         config: &config,
         topology: topology.clone(),
@@ -78,6 +82,7 @@ pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()
         registry,
         codec: Arc::new(codec),
         metrics: &metrics,
+        progress,
         threads: &threads,
         shutdown: shutdown.clone(),
     };

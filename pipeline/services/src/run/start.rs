@@ -6,7 +6,7 @@ use std::{
 };
 
 use engine::{SchemaSource, Settings, SourceError, Status, Topology, Worker};
-use projections::{Projection, clock::now_ms, projector};
+use projections::{Projection, clock::now_ms, progress::Progress, projector};
 use redpanda::{
     brokers::Brokers,
     log::Topic,
@@ -28,6 +28,8 @@ pub(super) struct Start<'a> {
     pub(super) registry: Registry,
     pub(super) codec: Arc<Codec>,
     pub(super) metrics: &'a prometheus::Registry,
+    /// What the projectors apply, for traces.
+    pub(super) progress: Progress,
     pub(super) threads: &'a Threads,
     /// Ends the threads when it becomes true.
     pub(super) shutdown: Arc<AtomicBool>,
@@ -62,6 +64,7 @@ impl Start<'_> {
             schema_by_id: Arc::new(move |id| Ok(schemas.by_id(id)?)),
             retention: self.config.retention(),
             metrics: projections::Metrics::register(self.metrics)?,
+            progress: self.progress.clone(),
             runtime: Handle::current(),
             shutdown: self.shutdown.clone(),
         })

@@ -25,6 +25,8 @@ use schemas::{Codec, Schema};
 pub use entry::TraceEntry;
 pub use reads::TraceView;
 
+pub(super) use pack::DAY_MS;
+
 use super::{
     error::failed,
     model::{Model, Removal},
@@ -35,7 +37,7 @@ use crate::{
     event::records,
     projection::{Batch, Retention},
 };
-use pack::{DAY_MS, Rows};
+use pack::Rows;
 
 /// How long entries are kept, in days.
 const KEPT_DAYS: i32 = 7;
@@ -77,6 +79,17 @@ fn service_of(topic: &'static Topic) -> Option<&'static str> {
     }
 }
 
+/// Drops the old days of what projectors have applied, which are kept as long as traces.
+static PROGRESS_REMOVAL: LazyLock<String> = LazyLock::new(|| removal("progress"));
+
+/// The statement that drops old days of a table, and prepares the next ones.
+fn removal(table: &str) -> String {
+    format!(
+        "SELECT keep_trace('{table}', ($1::bigint / {DAY_MS})::int,
+             ($1::bigint / {DAY_MS})::int + {KEPT_DAYS}, $2)"
+    )
+}
+
 impl Source {
     fn of(service: &str, topics: Vec<&'static str>) -> Self {
         Self {
@@ -87,10 +100,7 @@ impl Source {
                  SELECT * FROM unnest($1::int[], $2::uuid[], $3::bytea[])"
             ),
             erasure: format!("TRUNCATE trace_{service}"),
-            removal: format!(
-                "SELECT keep_trace('trace_{service}', ($1::bigint / {DAY_MS})::int,
-                     ($1::bigint / {DAY_MS})::int + {KEPT_DAYS}, $2)"
-            ),
+            removal: removal(&format!("trace_{service}")),
         }
     }
 }
@@ -170,6 +180,8 @@ impl Model for Trace {
     /// Old days of all services: their age does not depend on the service.
     fn removals(retention: Retention) -> Vec<Removal> {
         let before_ms = retention.now_ms - i64::from(KEPT_DAYS) * DAY_MS;
-        SOURCES.values().map(|source| Removal { sql: &source.removal, before_ms }).collect()
+        let traces = SOURCES.values().map(|source| &source.removal);
+        let all = traces.chain([&*PROGRESS_REMOVAL]);
+        all.map(|sql| Removal { sql, before_ms }).collect()
     }
 }

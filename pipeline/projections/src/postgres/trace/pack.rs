@@ -12,7 +12,7 @@ use crate::StoreError;
 /// be any number, if somebody writes them by hand.
 const ROW_BYTES_MAX: usize = 64 * 1024;
 /// The milliseconds of a day.
-pub(super) const DAY_MS: i64 = 24 * 3_600_000;
+pub(crate) const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Rows by day and correlation id.
 #[derive(Debug, Default, PartialEq)]
