@@ -28,6 +28,14 @@ function behind({ records }) {
   return names.length ? `behind: ${names.join(", ")}` : "";
 }
 
+// What a command or an order that has not ended waits for, and until when.
+function waitsFor({ records, waits }) {
+  const isWaitedFor = record => waits.records.includes(record.id);
+  const names = [...new Set(records.filter(isWaitedFor).map(record => shortName(record.type)))];
+  const what = names.join(", ") || "the next record";
+  return waits.until ? `${what}, until ${new Date(waits.until).toLocaleTimeString()}` : what;
+}
+
 function draw(trace) {
   const { records } = trace;
   const last = records.reduce((most, record) => Math.max(most, record.after_ms), 0);
@@ -37,6 +45,7 @@ function draw(trace) {
     tile("Topics", topics.size), tile("From first to last", `${last.toLocaleString()} ms`),
   ];
   tiles.push(tile("Read models", behind(trace) || "have all records"));
+  if (trace.waits) tiles.push(tile("Waits for", waitsFor(trace)));
   if (trace.decided_at) tiles.push(tile("Decided", new Date(trace.decided_at).toLocaleString()));
   $("tiles").replaceChildren(...tiles);
   drawTree(records);

@@ -56,3 +56,4 @@ pub mod streams;
 pub mod submit;
 mod time;
 pub mod trace;
+pub mod waits;

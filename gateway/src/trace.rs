@@ -12,6 +12,7 @@ use crate::{
     outcome::{command_path, trace_path, verdict_name},
     reads::{Applied, Order, ReadError, Reads, Since, TraceEntry, TraceView},
     time,
+    waits::Waits,
 };
 
 /// What the projections say of a trace.
@@ -42,6 +43,9 @@ pub struct Trace {
     records: Vec<TracedRecord>,
     /// Whether there are more records than are shown.
     is_cut: bool,
+    /// What it waits for, if it has not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits: Option<Waits>,
     links: Links,
 }
 
@@ -63,6 +67,16 @@ enum Subject {
         /// The commands that changed it, the first one first.
         commands: Vec<Uuid>,
     },
+}
+
+impl Subject {
+    /// Whether something may still happen to it by itself.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Command { state, .. } => *state == "pending",
+            Self::Order { state, .. } => state == "placed",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -157,7 +171,8 @@ impl Trace {
 
     fn new(subject: Subject, links: Links, seen: Seen) -> Self {
         let Seen { view, applied } = seen;
-        Self { subject, is_cut: view.is_cut, records: records(view.entries, applied), links }
+        let waits = subject.is_open().then(|| Waits::of(&view.entries));
+        Self { subject, is_cut: view.is_cut, waits, records: records(view.entries, applied), links }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The bounds of texts and numbers in commands, once for everyone who checks them: the domain
 //! refuses a command outside them, because records can also come from `rpk`; the gateway refuses
-//! the request before it becomes a command. These are predicates only: they know neither refusals
-//! nor HTTP.
+//! the request before it becomes a command. The deadlines of sagas are here too: the domain sets
+//! timers by them, and traces show them. These are numbers and predicates only: they know neither
+//! refusals nor HTTP.
 
 /// Lines of an order, at most.
 pub const ORDER_LINES_MAX: usize = 50;
@@ -16,6 +17,11 @@ pub const NAME_CHARS_MAX: usize = 100;
 pub const EMAIL_BYTES_MAX: usize = 254;
 /// The longest stock-keeping unit, in bytes.
 pub const SKU_BYTES_MAX: usize = 64;
+
+/// How long the stocks may take together to reply to an order, in milliseconds from its command.
+pub const ORDER_DEADLINE_MS: i64 = 30_000;
+/// How long the claim of an e-mail address may take, in milliseconds from the command.
+pub const CLAIM_DEADLINE_MS: i64 = 30_000;
 
 /// Whether this is the name of a person or product: 1 to [`NAME_CHARS_MAX`] characters without
 /// control characters and without white space at either end.

@@ -60,7 +60,7 @@ async fn trace_is_a_tree_of_records_with_their_place_and_time() {
     assert_eq!((response.status().as_u16(), header(&response, "cache-control")), (200, "no-store"));
     let trace = json(&response);
     assert_eq!((&trace["state"], &trace["is_cut"]), (&json!("accepted"), &json!(false)));
-    assert_eq!(trace["records"][0]["parent"], Value::Null);
+    assert_eq!((&trace["records"][0]["parent"], &trace["waits"]), (&Value::Null, &Value::Null));
     let expected = json!({
         "parent": 0, "depth": 1,
         "topic": "order.events", "partition": 2, "offset": 40, "key": "rye",
@@ -100,6 +100,7 @@ async fn trace_is_read_by_the_sender_and_by_admins_and_by_nobody_else() {
     gateway.world.inner().traces.insert(other, TraceView { entries, is_cut: true });
     let found = json(&read().await);
     assert_eq!((&found["state"], &found["is_cut"]), (&json!("pending"), &json!(true)));
+    assert_eq!(found["waits"], json!({ "records": [] }));
     assert_problem(&gateway.get(&path(other), Some(&ada)).await, 404, "not_found");
 }
 

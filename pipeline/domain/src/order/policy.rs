@@ -5,6 +5,7 @@
 //! after the order's end.
 
 use schemas::{
+    bounds::ORDER_DEADLINE_MS,
     order::{Event, Line, OrderPlaced, OrderRejected, State},
     stock::{self, ReleaseStock, ReserveStock},
 };
@@ -18,8 +19,6 @@ use crate::{
     refusals,
 };
 
-/// How long the stocks may take together, in milliseconds.
-const DEADLINE_MS: i64 = 30_000;
 /// The name of the deadline's timer.
 const DEADLINE: &str = "deadline";
 
@@ -75,7 +74,7 @@ fn reserve_all(placed: &OrderPlaced, info: &InputInfo<'_>) -> Vec<Reaction<Out>>
         let reserve = ReserveStock { sku, order_id: placed.order_id, quantity };
         Reaction::send(&line.sku, stock::FollowUp::from(reserve))
     };
-    let deadline = Reaction::set_timer(DEADLINE, info.at_ms + DEADLINE_MS);
+    let deadline = Reaction::set_timer(DEADLINE, info.at_ms + ORDER_DEADLINE_MS);
     placed.lines.iter().map(reserve).chain([deadline]).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Claims and releases addresses, publishes credentials, and ends pending commands.
 
 use schemas::{
+    bounds::CLAIM_DEADLINE_MS,
     email::{self, ClaimEmail, ReleaseEmail},
     user::{Credential, Event, State},
 };
@@ -14,8 +15,6 @@ use crate::{
     refusals,
 };
 
-/// How long a claim may take, in milliseconds.
-const CLAIM_MS: i64 = 30_000;
 /// The prefix of the name of a claim's timer; the fingerprint follows.
 const CLAIM: &str = "claim ";
 
@@ -91,7 +90,7 @@ fn claim(user_id: Uuid, fingerprint: &str, info: &InputInfo<'_>) -> Vec<Reaction
     let claim = ClaimEmail { email_fingerprint, user_id, claim_id: info.input_id };
     vec![
         Reaction::send(fingerprint, email::FollowUp::from(claim)),
-        Reaction::set_timer(format!("{CLAIM}{fingerprint}"), info.at_ms + CLAIM_MS),
+        Reaction::set_timer(format!("{CLAIM}{fingerprint}"), info.at_ms + CLAIM_DEADLINE_MS),
     ]
 }
 
