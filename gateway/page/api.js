@@ -115,6 +115,14 @@ addEventListener("message", async ({ origin, data, source }) => {
   source.postMessage({ accessToken }, origin);
 });
 
+// A link to the trace of an order or a command. Its page may use this one's session.
+function traceLink(of, id) {
+  const link = make("a", "Trace");
+  Object.assign(link, { href: `/${of}/${encodeURIComponent(id)}`, target: "_blank" });
+  link.rel = "opener";
+  return link;
+}
+
 // How long a page waits for the session of the page that has opened it.
 const BORROW_MAX_MS = 2000;
 

@@ -144,6 +144,7 @@ function action(it) {
       ["no longer parked", isReveal ? "" : pieces(it.released, "record")],
       ["result", fails],
     ]),
+    traceLink("commands", it.command),
   );
   return entry;
 }

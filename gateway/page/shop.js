@@ -93,14 +93,6 @@ function setPill(node, status) {
   return node;
 }
 
-// A link to the trace of an order or a command. Its page may use this one's session.
-function traceLink(of, id) {
-  const link = make("a", "Trace");
-  Object.assign(link, { href: `/${of}/${encodeURIComponent(id)}`, target: "_blank" });
-  link.rel = "opener";
-  return link;
-}
-
 function orderRow(order) {
   const row = make("li"), what = make("span", undefined, "grow");
   row.dataset.id = order.id;
