@@ -241,7 +241,7 @@ const WORDS = {
 };
 
 // What the dialog is about: a parked key, all keys with an error, or a dead letter to reveal. One
-// idempotency key for each dialog: however often its button is pressed, it is one command for a key.
+// idempotency key for each dialog: however often its button is pressed, a key gets one command.
 let asked = null;
 
 function openDialog(about, title, what, button) {

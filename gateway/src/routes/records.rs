@@ -1,5 +1,6 @@
 //! The operator's desk, for admins: what single records say. Personal fields are masked. An admin
-//! who gives a reason reads those of a dead letter, after an event has told who has done so and why.
+//! who gives a reason reads those of a dead letter, after an event has told who has done so, and
+//! why.
 
 use redpanda::topics;
 use schemas::engine::{Command, RevealDeadLetter};

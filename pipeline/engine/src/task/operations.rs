@@ -1,6 +1,6 @@
 //! Tells operators about parked keys, by events on the processor's topic of operations: which
-//! records are parked, who has re-driven a key, and who has read personal fields of dead letters. What is parked is decided by the changelog; no
-//! processor reads these events.
+//! records are parked, who has re-driven a key, and who has read personal fields of dead letters.
+//! What is parked is decided by the changelog; no processor reads these events.
 
 use redpanda::log::Record;
 use schemas::{

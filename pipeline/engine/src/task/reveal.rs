@@ -1,5 +1,6 @@
-//! Records that an operator reads the personal fields of a dead letter: an event tells who, when and
-//! why. The dead letter itself is shown by a projection, and only after this command is accepted.
+//! Records that an operator reads the personal fields of a dead letter: an event tells who, when
+//! and why. The dead letter itself is shown by a projection, and only after this command is
+//! accepted.
 
 use redpanda::log::Record;
 use schemas::{
