@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use mongodb::bson::{Document, doc};
+use mongodb::options::WriteConcern;
 
 use super::{Stores, documents, number};
 use crate::ledger::{Damage, Violation};
@@ -15,12 +17,22 @@ use crate::ledger::{Damage, Violation};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl Stores {
+    /// The positions that the store will not lose.
+    ///
+    /// A read shows writes that are not in the journal yet, which a killed server loses before it
+    /// has acknowledged them. A write that is acknowledged afterwards shows that all of them are.
     async fn positions(&self) -> anyhow::Result<BTreeMap<String, i64>> {
         let mut positions = BTreeMap::new();
         let mongo = self.mongo().await?;
         for (id, document) in documents(&mongo, "positions").await? {
             positions.extend(number(&document, "next").map(|next| (id, next)));
         }
+        mongo
+            .collection::<Document>("proof_watch")
+            .update_one(doc! { "_id": "positions" }, doc! { "$inc": { "reads": 1 } })
+            .upsert(true)
+            .write_concern(WriteConcern::builder().journal(true).build())
+            .await?;
         Ok(positions)
     }
 
