@@ -29,12 +29,19 @@ fn brokers() -> String {
 /// The lines of a document's code blocks.
 fn typed(text: &str) -> Vec<String> {
     let mut fenced = false;
-    let mut lines = Vec::new();
+    let mut lines = Vec::<String>::new();
     for line in text.lines() {
         if line.trim_start().starts_with("```") {
             fenced = !fenced;
         } else if fenced || line.starts_with("    ") {
-            lines.push(line.trim().trim_start_matches("$ ").to_owned());
+            let line = line.trim().trim_start_matches("$ ");
+            // A command goes on after a backslash or a pipe at the end of a line.
+            match lines.last_mut() {
+                Some(last) if last.ends_with(['\\', '|']) => {
+                    *last = format!("{} {line}", last.trim_end_matches('\\'));
+                }
+                _ => lines.push(line.to_owned()),
+            }
         }
     }
     lines

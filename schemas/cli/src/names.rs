@@ -77,7 +77,7 @@ const TYPES: [&str; 52] = [
 /// The same, except in the module `state`, which defines no such enums.
 const STAGES: [&str; 2] = ["State", "Child"];
 /// Types at the root of the crate `schemas`, where the types of the root namespace stand too.
-const ROOT_TYPES: [&str; 10] = [
+const ROOT_TYPES: [&str; 11] = [
     "Cause",
     "Codec",
     "CodecError",
@@ -87,10 +87,11 @@ const ROOT_TYPES: [&str; 10] = [
     "Never",
     "Record",
     "Schema",
+    "Shown",
     "Use",
 ];
 /// Modules at that root, and crates and modules that generated code names.
-const ROOT_MODULES: [&str; 24] = [
+const ROOT_MODULES: [&str; 26] = [
     "all",
     "alloc",
     "apache_avro",
@@ -108,9 +109,11 @@ const ROOT_MODULES: [&str; 24] = [
     "json",
     "message",
     "nested",
+    "personal",
     "refusals",
     "schema",
     "serde",
+    "shown",
     "state",
     "std",
     "table",
