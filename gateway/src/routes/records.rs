@@ -55,11 +55,8 @@ pub(super) async fn reveal(mut call: Call) -> Answer {
     let caller = call.admin()?;
     let body: Revealed = call.json().await?;
     let reason = input::reason(&body.reason)?;
-    let expected = || Problem::field("id", "expected the id of a dead letter");
-    let id = DeadId::parse(&body.id).ok_or_else(expected)?;
-    if topics::all().dead(&id.topic).is_none() {
-        return Err(expected().into());
-    }
+    let id = DeadId::parse(&body.id).filter(|id| topics::all().dead(&id.topic).is_some());
+    let id = id.ok_or_else(Problem::not_found)?;
     content(&call, &id).await?;
     call.require_active(&caller).await?;
     let key = id.to_string();

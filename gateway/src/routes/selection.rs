@@ -56,13 +56,14 @@ pub(super) async fn drop_first(call: Call) -> Answer {
 async fn redrive(mut call: Call, drop_first: bool) -> Answer {
     let caller = call.admin()?;
     let is_dry_run = is_dry_run(&call)?;
+    call.idempotency_key()?;
     let Selected { topic, error, reason } = call.json().await?;
-    let reason = match reason {
-        None if is_dry_run => None,
-        reason => Some(input::reason(&reason.unwrap_or_default())?),
-    };
+    let reason = reason.map(|reason| input::reason(&reason)).transpose()?;
     let selection = selection(topic, error)?;
     if !is_dry_run {
+        if reason.is_none() {
+            return Err(missing_reason().into());
+        }
         call.require_active(&caller).await?;
     }
     let page = call.state.reads.selected_keys(&selection, KEYS_MAX).await?;
@@ -88,6 +89,13 @@ async fn redrive(mut call: Call, drop_first: bool) -> Answer {
         return Ok(sent.apply_headers(call.representation(StatusCode::OK, &body, None)));
     }
     Ok(call.representation(StatusCode::OK, &body, None))
+}
+
+/// The body has the shape that the API describes, so it is no 400: only a dry run needs no reason.
+fn missing_reason() -> Problem {
+    let detail = "reason: expected why this is done, unless it is a dry run";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "reason_missing", detail)
+        .with("field", json!("reason"))
 }
 
 fn is_dry_run(call: &Call) -> Result<bool, Problem> {

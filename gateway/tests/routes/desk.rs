@@ -269,8 +269,8 @@ async fn personal_fields_of_a_dead_letter_are_shown_after_a_command_with_a_reaso
     let written = gateway.world.written();
     for (id, reason, status, code) in [
         ("order.commands:2:17", "", 400, "invalid_request"),
-        ("order.commands:2", "why", 400, "invalid_request"),
-        ("nothing:2:17", "why", 400, "invalid_request"),
+        ("order.commands:2", "why", 404, "not_found"),
+        ("nothing:2:17", "why", 404, "not_found"),
         ("order.commands:2:18", "why", 404, "not_found"),
     ] {
         let wrong = json!({ "id": id, "reason": reason });
@@ -422,13 +422,16 @@ async fn selection_of_everything_or_without_a_reason_writes_nothing() {
     park(&gateway, 2);
     for wrong in [
         json!({ "reason": "mended" }),
-        json!({ "error": "the decider panicked" }),
+        json!({ "error": "the decider panicked", "reason": " " }),
         json!({ "error": "", "reason": "mended" }),
         json!({ "topic": "nothing", "reason": "mended" }),
     ] {
         let refused = gateway.command("POST", RETRY_ALL, Some(&admin), wrong).await;
         assert_problem(&refused, 400, "invalid_request");
     }
+    let unreasoned = json!({ "error": "the decider panicked" });
+    let refused = gateway.command("POST", RETRY_ALL, Some(&admin), unreasoned).await;
+    assert_problem(&refused, 422, "reason_missing");
     let path = format!("{RETRY_ALL}?dry_run=1");
     let refused = gateway.command("POST", &path, Some(&admin), of_one_error()).await;
     assert_problem(&refused, 400, "invalid_request");

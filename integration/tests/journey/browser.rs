@@ -3,6 +3,7 @@
 
 mod dashboard;
 mod operations;
+mod relay;
 mod trace;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -14,6 +15,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+use relay::Relay;
 
 use crate::support::{
     Judge, PASSWORD, RECOVERY_MAX, SEEN_MAX, Send, System, User, any, eventually, must, system,
@@ -30,6 +33,7 @@ const EVENTS: &str = "return [...document.querySelectorAll('#flow li')].reverse(
 struct Page {
     window: Client,
     _driver: Child,
+    _relay: Relay,
 }
 
 impl Page {
@@ -58,8 +62,9 @@ impl Page {
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let window = builder.capabilities(asked).connect(&format!("http://127.0.0.1:{port}")).await;
         let window = window.expect("a browser window");
-        window.goto(url).await.expect("the page");
-        Self { window, _driver: driver }
+        let (relay, url) = Relay::open(url).await;
+        window.goto(&url).await.expect("the page");
+        Self { window, _driver: driver, _relay: relay }
     }
 
     async fn text(&self, css: &str) -> Result<String, String> {

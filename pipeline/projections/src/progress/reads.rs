@@ -18,6 +18,8 @@ use crate::{
 /// How long after a record steps are searched for it. A projection that took longer has a time only
 /// by chance.
 const SEARCHED_MS: i64 = 30_000;
+/// By how much the clock of a projector may be behind that of the record's writer.
+const SKEW_MS: i64 = 2_000;
 /// The most positions that are read for one trace.
 const POSITIONS_MAX: usize = 100;
 
@@ -127,13 +129,14 @@ pub(super) fn first_behind(steps: &[Step], offset: i64) -> Option<i64> {
     steps.iter().filter(|step| step.next > offset).map(|step| step.at_ms).min()
 }
 
-/// The times in which steps are searched: from each of `times` for a while, without overlap.
+/// The times in which steps are searched: around each of `times`, without overlap.
 pub(super) fn spans(times: BTreeSet<i64>) -> Vec<(i64, i64)> {
     let mut spans: Vec<(i64, i64)> = Vec::new();
     for at_ms in times {
+        let (begin, searched) = (at_ms - SKEW_MS, at_ms + SEARCHED_MS);
         match spans.last_mut() {
-            Some((_, end)) if *end >= at_ms => *end = at_ms + SEARCHED_MS,
-            _ => spans.push((at_ms, at_ms + SEARCHED_MS)),
+            Some((_, end)) if *end >= begin => *end = searched,
+            _ => spans.push((begin, searched)),
         }
     }
     spans
