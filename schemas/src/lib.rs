@@ -65,4 +65,4 @@ pub use message::{Message, Never, Record};
 pub use nested::context;
 pub use schema::{Deprecated, Schema};
 #[cfg(feature = "tools")]
-pub use shown::{Shown, VALUE_BYTES_MAX};
+pub use shown::Shown;
