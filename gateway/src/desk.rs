@@ -31,8 +31,10 @@ impl fmt::Display for DeadId {
 }
 
 impl DeadId {
-    /// Parses an id; `None` if the text is none.
+    /// Parses an id; `None` if the text is none. In a path its colons may be escaped, which the
+    /// path's normal form keeps, because they are reserved characters.
     pub fn parse(text: &str) -> Option<Self> {
+        let text = text.replace("%3A", ":");
         let mut parts = text.rsplitn(3, ':');
         let (dead_offset, partition) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         Some(Self { topic: parts.next()?.to_owned(), partition, dead_offset })
@@ -346,7 +348,8 @@ mod tests {
     #[test]
     fn id_of_a_dead_letter_is_parsed_from_its_own_text_and_from_no_other() {
         let id = DeadId { topic: "order.commands".into(), partition: 2, dead_offset: 17 };
-        assert_eq!(DeadId::parse(&id.to_string()), Some(id));
+        assert_eq!(DeadId::parse(&id.to_string()).as_ref(), Some(&id));
+        assert_eq!(DeadId::parse("order.commands%3A2%3A17"), Some(id));
         for text in ["", "order.commands", "order.commands:2", "order.commands:2:x", "a:1:2:"] {
             assert_eq!(DeadId::parse(text), None, "{text}");
         }

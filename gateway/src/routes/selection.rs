@@ -6,7 +6,7 @@ use std::time::Duration;
 use projections::postgres::ParkedSelection;
 use redpanda::topics;
 use schemas::engine::{Command, Redrive};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tokio::time::Instant;
 use warp::http::StatusCode;
@@ -31,10 +31,18 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Selected {
+    #[serde(default, deserialize_with = "present")]
     topic: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     error: Option<String>,
     /// Not needed for a dry run.
+    #[serde(default, deserialize_with = "present")]
     reason: Option<String>,
+}
+
+/// Reads a field that may be missing, but not null.
+fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(field).map(Some)
 }
 
 impl Body for Selected {

@@ -429,6 +429,9 @@ async fn selection_of_everything_or_without_a_reason_writes_nothing() {
         let refused = gateway.command("POST", RETRY_ALL, Some(&admin), wrong).await;
         assert_problem(&refused, 400, "invalid_request");
     }
+    let null = json!({ "error": "the decider panicked", "reason": null });
+    let refused = gateway.command("POST", RETRY_ALL, Some(&admin), null).await;
+    assert_problem(&refused, 400, "invalid_body");
     let unreasoned = json!({ "error": "the decider panicked" });
     let refused = gateway.command("POST", RETRY_ALL, Some(&admin), unreasoned).await;
     assert_problem(&refused, 422, "reason_missing");
