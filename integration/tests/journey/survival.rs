@@ -117,8 +117,13 @@ async fn user_is_killed_amid_registrations_and_each_is_decided_once() {
         let email = crate::support::any_email(&format!("n{n}"));
         let mut commands = Vec::new();
         for _ in 0..2 {
-            let taken =
-                system.visitor().register(&email, crate::support::PASSWORD, "Ada").answer().await;
+            let password = crate::support::PASSWORD;
+            // While the service is away, the gateways take a bounded number.
+            let taken = eventually("it is taken", RECOVERY_MAX, async || {
+                let taken = system.visitor().register(&email, password, "Ada").answer().await;
+                must(taken.status != 503, &taken.body).map(|()| taken)
+            })
+            .await;
             taken.expect(202);
             commands.push(taken.location_id().expect("an id").to_owned());
         }
