@@ -104,7 +104,8 @@ async fn lists_show_what_the_projection_holds_page_by_page() {
     }
     let first = json(&gateway.get(&format!("{DEAD}?limit=1"), Some(&admin)).await);
     let expected = json!({
-        "id": "order.commands:2:2", "topic": "order.commands", "partition": 2, "offset": 7, "dead_offset": 2,
+        "id": "order.commands:2:2", "topic": "order.commands", "partition": 2, "offset": 7,
+        "dead_offset": 2,
         "at": "2026-01-01T00:00:00.000Z", "error": "malformed", "type": "", "sender": "ada",
         "bytes": 9,
     });

@@ -33,7 +33,9 @@ for at = 7, #ARGV, FIELDS do
                   'data', ARGV[at + 7]}
   if ARGV[at + 8] ~= '' then table.insert(fields, 'masked'); table.insert(fields, ARGV[at + 8]) end
   if ARGV[at + 9] ~= '' then table.insert(fields, 'owner'); table.insert(fields, ARGV[at + 9]) end
-  if ARGV[at + 10] ~= '' then table.insert(fields, 'command'); table.insert(fields, ARGV[at + 10]) end
+  if ARGV[at + 10] ~= '' then
+    table.insert(fields, 'command'); table.insert(fields, ARGV[at + 10])
+  end
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], ARGV[at], unpack(fields))
 end
 redis.call('PUBLISH', ARGV[6], '')";
