@@ -23,11 +23,49 @@ use crate::{
 /// Waits for the transaction in flight, if there is one, before partitions are released.
 pub(crate) type BeforeRevoke = Box<dyn Fn() + Send + Sync>;
 
+/// What librdkafka's statistics say of a partition. Nothing is known before its first fetch.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Fetch {
+    /// The offset to fetch next, which is behind transaction markers too.
+    pub(super) next: Option<i64>,
+    /// The offset behind what the owner has polled.
+    polled: Option<i64>,
+    /// The last stable offset, as of the last fetch.
+    end: Option<i64>,
+    /// Whether fetched records of any partition have not been polled. librdkafka counts the records
+    /// of all partitions for each, because they share a queue (`rd_kafka_q_len`).
+    queued: bool,
+}
+
+impl Fetch {
+    /// The number of offsets up to the end that the owner has not polled, of a member that was told
+    /// to read from `from`. `asked` is an end that a broker has told. `None` if no end is known.
+    ///
+    /// The last offset may be a transaction marker, which no reader receives, so the lag counts to
+    /// the offset that was fetched up to if nothing is queued.
+    pub(super) fn lag(&self, from: i64, asked: Option<i64>) -> Option<i64> {
+        let end = self.end.max(asked)?;
+        let read = match self.queued {
+            true => self.polled,
+            false => self.next,
+        };
+        Some((end - read.unwrap_or(from).max(from)).max(0))
+    }
+}
+
+#[derive(Default)]
+struct Fetches {
+    partitions: BTreeMap<TopicPartition, Fetch>,
+    /// Whether the owner has not asked for the lag since the last statistics.
+    news: bool,
+}
+
 /// What the callbacks of one member have recorded.
 pub(crate) struct GroupContext {
     inputs: Vec<Topic>,
     changes: Mutex<VecDeque<Membership>>,
-    lag: Mutex<Vec<(TopicPartition, i64)>>,
+    /// As of the last statistics.
+    fetches: Mutex<Fetches>,
     /// The time of a broker's last answer, as of the last statistics.
     last_answer: Mutex<Instant>,
     before_revoke: BeforeRevoke,
@@ -38,7 +76,7 @@ impl GroupContext {
         Self {
             inputs: inputs.to_vec(),
             changes: Mutex::default(),
-            lag: Mutex::default(),
+            fetches: Mutex::default(),
             last_answer: Mutex::new(Instant::now()),
             before_revoke,
         }
@@ -53,12 +91,24 @@ impl GroupContext {
         self.last_answer.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
-    pub(super) fn take_lag(&self) -> Vec<(TopicPartition, i64)> {
-        std::mem::take(&mut *self.lag())
+    /// What the last statistics say of each partition.
+    pub(super) fn fetches(&self) -> BTreeMap<TopicPartition, Fetch> {
+        self.statistics().partitions.clone()
     }
 
-    fn lag(&self) -> MutexGuard<'_, Vec<(TopicPartition, i64)>> {
-        self.lag.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same, once for each time that there are new statistics.
+    pub(super) fn take_fetches(&self) -> Option<BTreeMap<TopicPartition, Fetch>> {
+        let mut statistics = self.statistics();
+        std::mem::take(&mut statistics.news).then(|| statistics.partitions.clone())
+    }
+
+    /// Forgets what was fetched, because the member has moved.
+    pub(super) fn forget(&self) {
+        *self.statistics() = Fetches::default();
+    }
+
+    fn statistics(&self) -> MutexGuard<'_, Fetches> {
+        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The partition numbers that `list` contains for every input topic.
@@ -86,23 +136,22 @@ impl GroupContext {
 }
 
 impl ClientContext for GroupContext {
-    /// Takes the lag and the time of the last answer from librdkafka's statistics.
-    ///
-    /// The last offset of a partition may be a transaction marker, which no reader receives: so the
-    /// lag counts from the offset that librdkafka has fetched up to, not from the last record.
+    /// Takes the fetches and the time of the last answer from librdkafka's statistics.
     fn stats(&self, statistics: Statistics) {
+        let known = |offset: i64| (offset >= 0).then_some(offset);
         let of_topic = |topic: &Topic| {
             let partitions = statistics.topics.get(&**topic).map(|found| found.partitions.values());
-            let lag = partitions
-                .into_iter()
-                .flatten()
-                .filter(|found| found.next_offset >= 0 && found.ls_offset >= 0)
-                .map(|found| {
-                    let partition =
-                        TopicPartition { topic: topic.clone(), partition: found.partition };
-                    (partition, found.fetchq_cnt + (found.ls_offset - found.next_offset).max(0))
-                });
-            lag.collect::<Vec<_>>()
+            let fetches = partitions.into_iter().flatten().map(|found| {
+                let partition = TopicPartition { topic: topic.clone(), partition: found.partition };
+                let fetch = Fetch {
+                    next: known(found.next_offset),
+                    polled: known(found.app_offset),
+                    end: known(found.ls_offset),
+                    queued: found.fetchq_cnt > 0,
+                };
+                (partition, fetch)
+            });
+            fetches.collect::<Vec<_>>()
         };
         let idle =
             statistics.brokers.values().map(|broker| broker.rxidle).filter(|idle| *idle >= 0).min();
@@ -110,7 +159,8 @@ impl ClientContext for GroupContext {
         if let Some(answered) = idle.and_then(|idle| Instant::now().checked_sub(idle)) {
             *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = answered;
         }
-        *self.lag() = self.inputs.iter().flat_map(of_topic).collect();
+        let partitions = self.inputs.iter().flat_map(of_topic).collect();
+        *self.statistics() = Fetches { partitions, news: true };
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -6,11 +6,13 @@
 //!
 //! - `context`: the callbacks of the group, which run inside a poll
 //! - `positions`: where the member reads, and how it moves there
+//! - `stall`: finds partitions that the client has forgotten to fetch
 //! - `closing`: leaves without blocking the owner
 
 mod closing;
 mod context;
 mod positions;
+mod stall;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,7 @@ use rdkafka::{
 
 use closing::Closing;
 pub(crate) use context::{BeforeRevoke, GroupContext};
+use stall::{Behind, StallCheck};
 
 use crate::{
     brokers::Brokers,
@@ -50,6 +53,9 @@ use crate::{
 /// new client begins at any broker.
 const ASSIGNED_MAX: Duration = Duration::from_secs(15);
 
+/// The interval of librdkafka's statistics, which tell the lag and the time since the last contact.
+const STATISTICS_INTERVAL_MS: &str = "5000";
+
 /// A member of a group.
 pub(crate) struct GroupConsumer {
     consumer: Closing,
@@ -65,6 +71,7 @@ pub(crate) struct GroupConsumer {
     copier: Copier,
     /// The positions of the last [`GroupConsumer::fetch_from`].
     positions: Vec<(TopicPartition, i64)>,
+    stall: StallCheck,
     mutant: ReadMutant,
 }
 
@@ -79,7 +86,9 @@ impl GroupConsumer {
     ) -> Result<Self, LogError> {
         let doing = || format!("joining group {group}");
         let mut config = read_committed(brokers, group);
-        config.set("isolation.level", ReadMutant::isolation());
+        config
+            .set("isolation.level", ReadMutant::isolation())
+            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
         for (name, value) in extra {
             config.set(*name, *value);
         }
@@ -97,6 +106,7 @@ impl GroupConsumer {
             group: group.to_owned(),
             copier: Copier::of(inputs),
             positions: Vec::new(),
+            stall: StallCheck::default(),
             mutant: ReadMutant::default(),
         })
     }
@@ -107,7 +117,7 @@ impl GroupConsumer {
     }
 
     /// See [`crate::log::Input::poll`]. Also fails if the member has waited too long for an
-    /// assignment.
+    /// assignment, or if the client does not fetch a partition that has records.
     pub(crate) fn poll(
         &mut self,
         timeout: Duration,
@@ -147,15 +157,37 @@ impl GroupConsumer {
         self.mutant.spoil(&self.brokers, out, before)?;
         match out.len() > before {
             true => fault::point("after-poll"),
-            false if timeout.is_zero() => {}
-            false => self.watermark_client = None,
+            false if max == 0 => {}
+            false => {
+                self.check_fetches()?;
+                if !timeout.is_zero() {
+                    self.watermark_client = None;
+                }
+            }
         }
         Ok(())
+    }
+
+    fn check_fetches(&mut self) -> Result<(), LogError> {
+        let context = self.consumer.context();
+        if !context.changes().is_empty() {
+            return Ok(());
+        }
+        match self.stall.check(&self.consumer, &self.positions, || context.fetches()) {
+            None => Ok(()),
+            Some(Behind { partition, next, end }) => Err(fatal(
+                format!("reading {partition} from offset {next}"),
+                format!("the client fetches nothing, and committed records end at {end}"),
+            )),
+        }
     }
 
     /// The next change of membership, oldest first.
     pub(crate) fn membership(&mut self) -> Option<Membership> {
         let change = self.consumer.context().changes().pop_front()?;
+        // Every change ends all fetches.
+        self.positions.clear();
+        self.stall.forget();
         self.unassigned = match change {
             Membership::Assigned(_) => None,
             Membership::Revoked(_) | Membership::Lost(_) => Some(Instant::now()),
@@ -188,7 +220,14 @@ impl GroupConsumer {
 
     /// See [`crate::log::Input::lag`].
     pub(crate) fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
-        self.consumer.context().take_lag()
+        let Some(fetches) = self.consumer.context().take_fetches() else { return Vec::new() };
+        let lag = |(partition, from): &(TopicPartition, i64)| {
+            let fetch = fetches.get(partition).copied().unwrap_or_default();
+            let asked = self.stall.behind().iter().find(|behind| behind.partition == *partition);
+            let lag = fetch.lag(*from, asked.map(|behind| behind.end))?;
+            Some((partition.clone(), lag))
+        };
+        self.positions.iter().filter_map(lag).collect()
     }
 
     /// See [`crate::log::Input::committed`].

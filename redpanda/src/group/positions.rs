@@ -24,6 +24,8 @@ impl GroupConsumer {
         }
         self.consumer.assign(&list).map_err(|e| fatal(doing(), e))?;
         self.mutant.forget();
+        self.stall.forget();
+        self.consumer.context().forget();
         positions.clone_into(&mut self.positions);
         // Until the previous fetches have stopped, records from before this call may still arrive,
         // and they would look like a gap that was skipped.

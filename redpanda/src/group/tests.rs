@@ -11,6 +11,8 @@ use crate::{
     log::Headers,
 };
 
+const STATISTICS_INTERVAL: Duration = Duration::from_millis(100);
+
 fn poll_until(consumer: &mut GroupConsumer, records: &mut Vec<Record>, count: usize) {
     let begun = Instant::now();
     while records.len() < count {
@@ -21,7 +23,10 @@ fn poll_until(consumer: &mut GroupConsumer, records: &mut Vec<Record>, count: us
 
 fn member(brokers: &str) -> GroupConsumer {
     let inputs = ["input".into()];
-    GroupConsumer::join(&brokers.into(), "group", &inputs, &[], Box::new(|| {})).expect("it joins")
+    let interval = STATISTICS_INTERVAL.as_millis().to_string();
+    let extra = [("statistics.interval.ms", &*interval)];
+    GroupConsumer::join(&brokers.into(), "group", &inputs, &extra, Box::new(|| {}))
+        .expect("it joins")
 }
 
 fn joined(brokers: &str) -> GroupConsumer {
@@ -116,4 +121,62 @@ fn every_partition_is_read_after_quick_moves() {
         let mut records = Vec::new();
         poll_until(&mut consumer, &mut records, 64);
     }
+}
+
+#[test]
+fn partition_that_is_not_fetched_is_reported() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("input", 2, 1).expect("a topic");
+    let mut consumer = joined(&cluster.bootstrap_servers());
+    consumer.stall.interval = Duration::from_millis(500);
+    let inputs = [0, 1].map(|partition| (TopicPartition::new("input", partition), 0));
+    consumer.fetch_from(&inputs).expect("it moves");
+    let (begun, mut records) = (Instant::now(), Vec::new());
+    while begun.elapsed() < Duration::from_secs(4) {
+        consumer.poll(Duration::from_millis(50), 100, &mut records).expect("it is at the end");
+    }
+
+    // The broker answers every request but the fetches, which the client repeats in silence.
+    let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 10_000];
+    cluster.request_errors(RDKafkaApiKey::Fetch, &refusals);
+    produce(&cluster.bootstrap_servers(), "input", &Headers::default(), 3);
+    let begun = Instant::now();
+    let mut lag = Vec::new();
+    let error = loop {
+        match consumer.poll(Duration::from_millis(50), 100, &mut records) {
+            Err(error) => break error,
+            Ok(()) => lag.extend(consumer.lag()),
+        }
+        assert!(begun.elapsed() < MOCK_MAX, "it waits for ever");
+    };
+    assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
+    let source = std::error::Error::source(&error).expect("a cause").to_string();
+    assert_eq!(source, "the client fetches nothing, and committed records end at 3");
+    assert_eq!(consumer.stall.behind()[0].partition, TopicPartition::new("input", 0));
+    assert!(records.is_empty());
+}
+
+#[test]
+fn lag_counts_only_records_of_its_partition() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("input", 2, 1).expect("a topic");
+    let mut consumer = joined(&cluster.bootstrap_servers());
+    let inputs = [0, 1].map(|partition| (TopicPartition::new("input", partition), 0));
+    consumer.fetch_from(&inputs).expect("it moves");
+    let (begun, mut records) = (Instant::now(), Vec::new());
+    // Statistics are queued behind records, so they tell of records only if they were made while
+    // nothing was polled.
+    let lag = loop {
+        produce(&cluster.bootstrap_servers(), "input", &Headers::default(), 100);
+        poll_until(&mut consumer, &mut records, 1);
+        std::thread::sleep(2 * STATISTICS_INTERVAL);
+        consumer.poll(Duration::ZERO, 1000, &mut records).expect("it reads");
+        match consumer.lag()[..] {
+            [(_, first), (_, second)] if first > 0 => break [first, second],
+            _ => assert!(begun.elapsed() < MOCK_MAX, "there was no lag"),
+        }
+        records.clear();
+    };
+    assert!(lag[0] <= 100, "{lag:?}");
+    assert_eq!(lag[1], 0, "nothing was ever written to it");
 }

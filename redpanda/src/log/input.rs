@@ -54,9 +54,9 @@ pub trait Input: Send {
         Vec::new()
     }
 
-    /// For each partition that is read, the number of records that are still to be polled: those
-    /// that were fetched, and the offsets from there to the last stable one. It makes no request,
-    /// so the numbers may be some seconds old; empty if nothing new is known.
+    /// For each partition that is read, the number of offsets up to the last stable one that are
+    /// still to be polled. It waits for no answer, so the numbers may be some seconds old; empty if
+    /// nothing new is known.
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
         Vec::new()
     }

@@ -29,8 +29,6 @@ const REVOKE_MAX: Duration = Duration::from_secs(20);
 /// transaction: some milliseconds. A broker that is cut off from the others may say that it is the
 /// coordinator, and answers only after 30 s. The next attempt may ask another broker.
 const INIT_MAX: Duration = Duration::from_secs(10);
-/// The interval of librdkafka's statistics, which tell the lag and the time since the last contact.
-const STATISTICS_INTERVAL_MS: &str = "5000";
 
 impl Connect for Settings {
     fn open(&self) -> Result<Box<dyn Session>, LogError> {
@@ -60,10 +58,7 @@ impl Connect for Settings {
             &self.brokers,
             &self.group,
             &self.inputs,
-            &[
-                ("group.instance.id", &self.transactional_id),
-                ("statistics.interval.ms", STATISTICS_INTERVAL_MS),
-            ],
+            &[("group.instance.id", &self.transactional_id)],
             Box::new(move || in_flight.wait_idle(REVOKE_MAX)),
         )?;
         let committer = Committer::new(poller, input.client(), gate.clone(), self.delivery);
