@@ -39,6 +39,8 @@ enum What {
     System(system::Options),
     /// The whole system at a steady rate, minute by minute: memory, disk and latency
     Soak(system::soak::Options),
+    /// What many open dashboards cost, and how late they show an event
+    Dashboards(system::dashboards::Options),
     /// Product lists that a gateway serves, compared with a bare warp server
     Reads(reads::Options),
     /// The engine as a process of its own, which the other measurements start
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         What::Idle(options) => idle::run(&options),
         What::System(options) => system::run(&options),
         What::Soak(options) => system::soak::run(&options),
+        What::Dashboards(options) => system::dashboards::run(&options),
         What::Reads(options) => reads::run(&options),
         What::Contender(options) => contender::run(&options),
     };

@@ -101,6 +101,13 @@ impl Log {
         sold
     }
 
+    /// When orders were confirmed, in milliseconds since the epoch, the first one first.
+    pub(super) fn confirmed_at(&self) -> Vec<i64> {
+        let mut at: Vec<_> = self.orders.values().filter_map(|order| order.at[3]).collect();
+        at.sort_unstable();
+        at
+    }
+
     /// How long each hop took after the one before it, for the orders whose commands were appended
     /// in the window: the median and the 99th percentile in milliseconds, by the broker's clock.
     ///

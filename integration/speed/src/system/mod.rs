@@ -5,6 +5,7 @@
 //! with what the system shows. It asserts no figure.
 
 mod check;
+pub(crate) mod dashboards;
 mod load;
 mod log;
 mod observe;
