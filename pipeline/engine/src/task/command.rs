@@ -7,8 +7,8 @@ use domain::{
 };
 use redpanda::log::Record;
 use schemas::{
-    Outcome, Record as _, Verdict,
-    engine::{Handled, Redrive, RevealDeadLetter, Waiting},
+    Message as _, Outcome, Verdict, chain,
+    engine::{self, Handled, Waiting},
 };
 
 use super::{Task, effects::Cause, outcome::refused};
@@ -19,6 +19,9 @@ use crate::{
     output::Output,
     topology::Route,
 };
+
+/// The code of an operator's command that can't be decoded.
+const MALFORMED: &str = "malformed";
 
 impl Task {
     /// Processes a command of the context with this index.
@@ -51,10 +54,8 @@ impl Task {
             return Ok(());
         }
         let before = self.input_savepoint(output);
-        let outcome = if undecided.command_type == Redrive::SCHEMA.name {
-            Some(self.redrive(key, record, envelope, undecided, output)?)
-        } else if undecided.command_type == RevealDeadLetter::SCHEMA.name {
-            Some(self.reveal(key, record, envelope, undecided, output)?)
+        let outcome = if is_operators(&undecided.command_type) {
+            Some(self.operate(key, record, envelope, undecided, output)?)
         } else {
             match self.decide_command(index, key, record, undecided, envelope, output) {
                 Ok(outcome) => outcome,
@@ -70,6 +71,33 @@ impl Task {
             self.conclude(outcome, envelope, at_ms, output);
         }
         Ok(())
+    }
+
+    /// Does what an operator's command says.
+    fn operate(
+        &mut self,
+        key: &str,
+        record: &Record,
+        envelope: &Envelope,
+        undecided: Outcome,
+        output: &mut Output,
+    ) -> Result<Outcome, UnknownSchema> {
+        let value = record.value.as_deref().unwrap_or_default();
+        let command = match engine::Command::decode(&self.codec, value).map_err(Failure::from) {
+            Ok(command) => command,
+            Err(Failure::UnknownSchema(unknown)) => return Err(unknown),
+            Err(Failure::Permanent(error)) => {
+                return Ok(refused(undecided, MALFORMED, &chain(&error)));
+            }
+        };
+        match command {
+            engine::Command::Redrive(command) => {
+                self.redrive(command, key, record, envelope, undecided, output)
+            }
+            engine::Command::RevealDeadLetter(command) => {
+                Ok(self.reveal(command, key, record, envelope, undecided, output))
+            }
+        }
     }
 
     /// Decides on a command. Returns `None` if a saga must finish first.
@@ -127,4 +155,9 @@ impl Task {
         self.waiting.put(queue, Some(waiting));
         self.keep(&id, Handled { fingerprint, received_at: cause.at_ms, outcome: None });
     }
+}
+
+/// Whether a command of this type is an operator's, which every context accepts.
+fn is_operators(command_type: &str) -> bool {
+    engine::Command::schemas().iter().any(|schema| schema.name == command_type)
 }

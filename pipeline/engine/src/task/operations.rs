@@ -5,7 +5,7 @@
 use redpanda::log::Record;
 use schemas::{
     Message as _, Shown, chain,
-    engine::{DeadLetterRevealed, Event, KeyRedriven, Parked, RecordParked},
+    engine::{Event, Parked, RecordParked},
     headers,
 };
 
@@ -54,29 +54,18 @@ impl Task {
         self.write_operation(key, record, &envelope, id, event, output);
     }
 
-    /// Writes that the command `record` has re-driven the key.
-    pub(super) fn write_redriven(
+    /// Writes what an operator has done with the command `record`. The event's id is derived from
+    /// the command's, and from `word`.
+    pub(super) fn write_action(
         &mut self,
+        word: &str,
         key: &str,
         record: &Record,
         envelope: &Envelope,
-        event: KeyRedriven,
+        event: impl Into<Event>,
         output: &mut Output,
     ) {
-        let id = derive(&envelope.id, "redriven");
-        self.write_operation(key, record, envelope, id, event, output);
-    }
-
-    /// Writes that the command `record` lets its sender read a dead letter.
-    pub(super) fn write_revealed(
-        &mut self,
-        key: &str,
-        record: &Record,
-        envelope: &Envelope,
-        event: DeadLetterRevealed,
-        output: &mut Output,
-    ) {
-        let id = derive(&envelope.id, "revealed");
+        let id = derive(&envelope.id, word);
         self.write_operation(key, record, envelope, id, event, output);
     }
 

@@ -3,7 +3,7 @@
 
 use redpanda::log::Record;
 use schemas::{
-    Message, Outcome, Verdict, chain,
+    Outcome, Verdict,
     engine::{KeyRedriven, Parked, Redrive},
 };
 
@@ -17,13 +17,11 @@ use crate::{
     bounds::shortened,
     changelog::NAME_SEPARATOR,
     envelope::Envelope,
-    error::{Failure, InputError, UnknownSchema},
+    error::{InputError, UnknownSchema},
     output::Output,
     topology::Route,
 };
 
-/// The code of an operator's command that can't be decoded.
-pub(super) const MALFORMED: &str = "malformed";
 /// The code of a re-drive command for a key without parked records.
 const NOTHING_PARKED: &str = "nothing_parked";
 /// The code of a re-drive command that names another record as the first one than the one that is.
@@ -35,21 +33,14 @@ impl Task {
     /// Applies the parked records of a key in order, up to the first one that still fails.
     pub(super) fn redrive(
         &mut self,
+        command: Redrive,
         key: &str,
-        command: &Record,
+        record: &Record,
         envelope: &Envelope,
         undecided: Outcome,
         output: &mut Output,
     ) -> Result<Outcome, UnknownSchema> {
-        let value = command.value.as_deref().unwrap_or_default();
-        let decoded = Redrive::decode(&self.codec, value).map_err(Failure::from);
-        let Redrive { topic, drop_first, reason, first_offset } = match decoded {
-            Ok(redrive) => redrive,
-            Err(Failure::UnknownSchema(unknown)) => return Err(unknown),
-            Err(Failure::Permanent(error)) => {
-                return Ok(refused(undecided, MALFORMED, &chain(&error)));
-            }
-        };
+        let Redrive { topic, drop_first, reason, first_offset } = command;
         let waiting = self.parked_in(&queue_name(&topic, key));
         let Some(first) = waiting.first().map(|(_, parked)| parked.offset) else {
             let detail = format!("no record of key {key:?} in {topic} is parked");
@@ -72,9 +63,9 @@ impl Task {
             released,
             dropped_offset: drop_first.then_some(first),
             parked_from,
-            redriven_at: command.timestamp_ms,
+            redriven_at: record.timestamp_ms,
         };
-        self.write_redriven(key, command, envelope, event, output);
+        self.write_action("redriven", key, record, envelope, event, output);
         // The aggregate that has changed, which may be of another context than the command's topic.
         let undecided = match self.topology.route(&topic.as_str().into()) {
             Some(Route::FollowUps(index)) => Outcome {
