@@ -100,6 +100,11 @@ impl Envelope {
         Self { correlation: Some(Bytes::copy_from_slice(correlation.as_bytes())), ..self }
     }
 
+    /// The same with the principal of `other`: of a command that is decided in its sender's name.
+    pub(crate) fn in_the_name_of(&self, other: &Self) -> Self {
+        Self { principal: other.principal.clone(), ..self.clone() }
+    }
+
     /// The correlation id as text.
     pub(crate) fn correlation(&self) -> String {
         let own = || self.id.hyphenated().to_string();
@@ -131,7 +136,7 @@ pub(crate) struct Stamp {
 pub(crate) struct RecordHeaders<'a> {
     pub(crate) id: Uuid,
     /// The full name of the record's type.
-    pub(crate) name: &'static str,
+    pub(crate) name: &'a str,
     pub(crate) key: &'a str,
     pub(crate) causation: Uuid,
     pub(crate) version: Option<i64>,

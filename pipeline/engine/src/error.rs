@@ -6,6 +6,7 @@ use schemas::{CodecError, chain};
 
 use crate::{
     bounds::{HEADER_BYTES_MAX, KEY_BYTES_MAX},
+    letters::LetterAt,
     local::CHAIN_MAX,
 };
 
@@ -14,6 +15,21 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("schema {0} is not known")]
 pub(crate) struct UnknownSchema(pub(crate) u32);
+
+/// What must be fetched before an input can be decided. Then the same input can be tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The schema of its writer, from the registry.
+    Schema(UnknownSchema),
+    /// The dead letter that it sends again, from the log.
+    Letter(LetterAt),
+}
+
+impl From<UnknownSchema> for Missing {
+    fn from(unknown: UnknownSchema) -> Self {
+        Self::Schema(unknown)
+    }
+}
 
 /// Why an input is not processed.
 #[derive(Debug)]

@@ -5,7 +5,8 @@
 //! - `task`: one partition number of a processor; `aggregate`: the aggregates of one decider in it
 //! - [`table`]: a map whose latest writes can be rolled back
 //! - [`changelog`]: the typed keys of a task's rows in the log
-//! - [`learner`]: fetches the schemas of other writers in the background
+//! - [`learner`]: fetches the schemas of other writers in the background; `letters`: reads dead
+//!   letters that are sent again
 //! - `envelope`, `output`: the headers and records that a batch writes; `bounds`: their limits
 //! - `error`: why an input fails
 //! - [`metrics`]: the names of all metrics
@@ -22,6 +23,7 @@ pub mod driver;
 mod envelope;
 mod error;
 pub mod learner;
+mod letters;
 mod local;
 pub mod metrics;
 mod output;

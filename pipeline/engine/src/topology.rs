@@ -223,16 +223,13 @@ impl Topology {
 }
 
 fn engine_schemas() -> Vec<&'static Schema> {
-    use schemas::engine::{
-        Applied, Event, Handled, Parked, Redrive, RevealDeadLetter, Timer, Waiting,
-    };
+    use schemas::engine::{Applied, Command, Event, Handled, Parked, Timer, Waiting};
     [
         Applied::schemas(),
+        Command::schemas(),
         Event::schemas(),
         Handled::schemas(),
         Parked::schemas(),
-        Redrive::schemas(),
-        RevealDeadLetter::schemas(),
         Timer::schemas(),
         Waiting::schemas(),
         schemas::Outcome::schemas(),

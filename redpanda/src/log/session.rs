@@ -14,7 +14,7 @@ use super::{
     batch::Batch,
     error::{LogError, TransactionError},
     input::Input,
-    record::TopicPartition,
+    record::{Record, TopicPartition},
     restore::Restore,
 };
 
@@ -60,9 +60,19 @@ pub trait Session: Input {
     ) -> Result<Box<dyn Restore>, LogError>;
 }
 
-/// Opens sessions: the first one, and a new one each time that the previous one is discarded.
+/// Opens sessions: the first one, and a new one each time that the previous one is discarded. Reads
+/// single records apart from them.
 pub trait Connect: Send + Sync {
     /// Opens a session: a new member of the group with a new epoch of its transactional id, which
     /// fences any earlier holder of the id.
     fn open(&self) -> Result<Box<dyn Session>, LogError>;
+
+    /// The committed record at `offset` of a partition; `None` if the log does not hold one there.
+    /// It waits for the record up to `at_most`, and some seconds for other answers of the log.
+    fn record_at(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        at_most: Duration,
+    ) -> Result<Option<Record>, LogError>;
 }

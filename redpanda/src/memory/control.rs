@@ -70,12 +70,13 @@ impl MemoryLog {
         self.state().hold_commits = hold;
     }
 
-    /// While `fails` is set, restores of `changelog` return a retriable error.
-    pub fn fail_restores(&self, changelog: TopicPartition, fails: bool) {
+    /// While `fails` is set, restores of this changelog, and reads of single records of this
+    /// partition, return a retriable error.
+    pub fn fail_restores(&self, partition: TopicPartition, fails: bool) {
         let mut state = self.state();
-        state.unreadable.retain(|partition| *partition != changelog);
+        state.unreadable.retain(|known| *known != partition);
         if fails {
-            state.unreadable.push(changelog);
+            state.unreadable.push(partition);
         }
     }
 

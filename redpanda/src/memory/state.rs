@@ -31,7 +31,7 @@ pub(super) struct State {
     pub(super) sends_offsets_twice: bool,
     /// Limits of topics in place of those of `topics.yaml`.
     pub(super) bytes_max: HashMap<Topic, usize>,
-    /// Changelogs of which restores fail for now.
+    /// Changelogs and other partitions of which restores and reads of one record fail for now.
     pub(super) unreadable: Vec<TopicPartition>,
 }
 

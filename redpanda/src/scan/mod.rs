@@ -1,7 +1,7 @@
 //! Reads topics once, from given offsets to their ends, apart from any group. For checks and tools:
 //! it joins no group, commits nothing, and shares no state with the engine.
 //!
-//! - [`scan`], [`each`]: the records, all at once or one by one
+//! - [`scan`], [`each`]: the records, all at once or one by one; [`record_at`]: a single one
 //! - [`spans`], [`ends`]: where partitions begin and end
 //! - [`Group`]: what a group has committed
 
@@ -25,7 +25,7 @@ pub use offsets::{Group, ends, spans};
 use crate::{
     brokers::Brokers,
     client::{Copier, REQUEST_MAX, Standalone, config_for, fatal, is_denied, retriable},
-    log::{LogError, Record},
+    log::{LogError, Record, TopicPartition},
 };
 
 /// The longest wait of one poll.
@@ -168,6 +168,51 @@ pub fn each(
         }
     }
     Ok(())
+}
+
+/// The committed record at `offset` of a partition; `None` if the log does not hold one there.
+///
+/// # Errors
+/// If the record does not arrive within `at_most`, or the log does not answer.
+pub fn record_at(
+    brokers: impl Into<Brokers>,
+    partition: &TopicPartition,
+    offset: i64,
+    at_most: Duration,
+) -> Result<Option<Record>, LogError> {
+    let doing = || format!("reading offset {offset} of {partition}");
+    let consumer =
+        consumer(&brokers.into(), Isolation::Committed).map_err(|e| fatal(doing(), e))?;
+    let (topic, number) = (&*partition.topic, partition.partition);
+    check_right(&consumer, topic)?;
+    // An offset that the log does not hold would be an error of the client.
+    let kept = consumer.fetch_watermarks(topic, number, REQUEST_MAX);
+    let (beginning, end) = kept.map_err(|e| retriable(doing(), e))?;
+    if !(beginning..end).contains(&offset) {
+        return Ok(None);
+    }
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, number, Offset::Offset(offset))
+        .map_err(|e| fatal(doing(), e))?;
+    consumer.assign(&list).map_err(|e| fatal(doing(), e))?;
+    let (begun, mut copier) = (Instant::now(), Copier::default());
+    loop {
+        match consumer.poll(POLL_WAIT) {
+            Some(Ok(message)) => {
+                let is_it = message.offset() == offset;
+                return Ok(is_it.then(|| copier.record(&message)));
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+            Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), error)),
+            Some(Err(error)) if begun.elapsed() > at_most => {
+                return Err(retriable(doing(), error));
+            }
+            None if begun.elapsed() > at_most => {
+                return Err(retriable(doing(), format!("it has not arrived within {at_most:?}")));
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
 }
 
 fn consumer(

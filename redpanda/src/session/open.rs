@@ -21,6 +21,7 @@ use crate::{
         Connect, Input, LogError, Membership, Record, Restore, Session, TopicPartition,
         Transaction, TransactionError,
     },
+    scan,
 };
 
 /// How long a revocation waits for the transaction in flight.
@@ -65,6 +66,15 @@ impl Connect for Settings {
         let thread = CommitThread::start(move |requests| committer.run(requests), END_MAX)
             .map_err(|e| fatal(doing(), e))?;
         Ok(Box::new(KafkaSession { thread, input, gate }))
+    }
+
+    fn record_at(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        at_most: Duration,
+    ) -> Result<Option<Record>, LogError> {
+        scan::record_at(&self.brokers, partition, offset, at_most)
     }
 }
 

@@ -19,6 +19,31 @@ pub struct Applied {
 
 record!(Applied, "millrace.engine.Applied");
 
+/// An operator has sent the record of a dead letter again. The record's key is that of the dead
+/// letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterResent {
+    /// The input topic from which the record was read.
+    pub topic: String,
+    /// The partition of the dead letter.
+    pub partition: i32,
+    /// The offset of the dead letter in `<topic>.dead`.
+    pub dead_offset: i64,
+    /// The operator's command.
+    pub command_id: Uuid,
+    /// Who sent the command.
+    pub principal: String,
+    /// Why, in the sender's words.
+    pub reason: String,
+    /// The id under which it was sent again: of the operator's command for a command, of the new
+    /// record for a follow-up, and its own for an event, which is not written again.
+    pub sent_id: Uuid,
+    /// The record time of the command.
+    pub resent_at: i64,
+}
+
+record!(DeadLetterResent, "millrace.engine.DeadLetterResent");
+
 /// An operator may read the personal fields of a dead letter. The record's key is that of the
 /// command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +184,23 @@ pub struct Redrive {
 
 record!(Redrive, "millrace.engine.Redrive");
 
+/// A command of an operator: send the record of a dead letter again, which is possible once. A dead
+/// command is decided as a new one, under the id of this command. The record's key is that of the
+/// dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResendDeadLetter {
+    /// The input topic from which the record was read.
+    pub topic: String,
+    /// The partition of the dead letter.
+    pub partition: i32,
+    /// The offset of the dead letter in `<topic>.dead`.
+    pub dead_offset: i64,
+    /// Why, in the sender's words, for `DeadLetterResent`.
+    pub reason: String,
+}
+
+record!(ResendDeadLetter, "millrace.engine.ResendDeadLetter");
+
 /// A command of an operator who wants to read the personal fields of a dead letter. The record's
 /// key is `<topic>:<partition>:<dead_offset>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +251,7 @@ messages! {
     /// A command of `engine`: one of the records in `avro/engine/commands`.
     pub enum Command {
         Redrive(Redrive),
+        ResendDeadLetter(ResendDeadLetter),
         RevealDeadLetter(RevealDeadLetter),
     }
 }
@@ -216,6 +259,7 @@ messages! {
 messages! {
     /// An event of `engine`: one of the records in `avro/engine/events`.
     pub enum Event {
+        DeadLetterResent(DeadLetterResent),
         DeadLetterRevealed(DeadLetterRevealed),
         KeyRedriven(KeyRedriven),
         RecordParked(RecordParked),

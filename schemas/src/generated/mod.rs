@@ -15,7 +15,7 @@ pub use common::*;
 
 /// For each schema: reads a value as its type and writes it again.
 #[cfg(test)]
-pub(crate) static ROUND_TRIPS: [crate::tests::RoundTrip; 77] = [
+pub(crate) static ROUND_TRIPS: [crate::tests::RoundTrip; 79] = [
     crate::tests::RoundTrip::of::<crate::Metadata>(),
     crate::tests::RoundTrip::of::<crate::Outcome>(),
     crate::tests::RoundTrip::of::<crate::email::ClaimEmail>(),
@@ -25,12 +25,14 @@ pub(crate) static ROUND_TRIPS: [crate::tests::RoundTrip; 77] = [
     crate::tests::RoundTrip::of::<crate::email::state::Claimed>(),
     crate::tests::RoundTrip::of::<crate::email::state::Free>(),
     crate::tests::RoundTrip::of::<crate::engine::Applied>(),
+    crate::tests::RoundTrip::of::<crate::engine::DeadLetterResent>(),
     crate::tests::RoundTrip::of::<crate::engine::DeadLetterRevealed>(),
     crate::tests::RoundTrip::of::<crate::engine::Handled>(),
     crate::tests::RoundTrip::of::<crate::engine::KeyRedriven>(),
     crate::tests::RoundTrip::of::<crate::engine::Parked>(),
     crate::tests::RoundTrip::of::<crate::engine::RecordParked>(),
     crate::tests::RoundTrip::of::<crate::engine::Redrive>(),
+    crate::tests::RoundTrip::of::<crate::engine::ResendDeadLetter>(),
     crate::tests::RoundTrip::of::<crate::engine::RevealDeadLetter>(),
     crate::tests::RoundTrip::of::<crate::engine::Timer>(),
     crate::tests::RoundTrip::of::<crate::engine::Waiting>(),

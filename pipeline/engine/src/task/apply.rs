@@ -11,7 +11,7 @@ use crate::{
     aggregate::{Payload, panic_message},
     bounds::KEY_BYTES_MAX,
     envelope::Envelope,
-    error::{Failure, InputError, KeyError, UnknownSchema},
+    error::{Failure, InputError, KeyError, Missing},
     output::Output,
     topology::Route,
 };
@@ -27,13 +27,8 @@ impl Task {
     /// Applies one record.
     ///
     /// # Errors
-    /// Returns the id of a writer's schema that must be learnt before the same call is repeated.
-    /// Then nothing has changed.
-    pub(crate) fn apply(
-        &mut self,
-        record: &Record,
-        output: &mut Output,
-    ) -> Result<(), UnknownSchema> {
+    /// Returns what must be fetched before the same call is repeated. Then nothing has changed.
+    pub(crate) fn apply(&mut self, record: &Record, output: &mut Output) -> Result<(), Missing> {
         let before = self.input_savepoint(output);
         // Unwind safety: tables and output return to the savepoint before anything reads them.
         let routed =
@@ -46,9 +41,9 @@ impl Task {
                 }
                 Err(error) => error,
             },
-            Ok(Err(unknown)) => {
+            Ok(Err(missing)) => {
                 self.undo(before, output);
-                return Err(unknown);
+                return Err(missing);
             }
             Err(panic) => InputError::EnginePanicked(panic_message(&*panic).to_owned()),
         };
@@ -121,7 +116,7 @@ impl Task {
         record: &Record,
         output: &mut Output,
         queueing: Queueing,
-    ) -> Result<(), UnknownSchema> {
+    ) -> Result<(), Missing> {
         let Some(route) = self.topology.route(&record.topic) else {
             let topic = &record.topic;
             tracing::error!(%topic, "a record of a topic that is no input was ignored");
@@ -152,7 +147,7 @@ impl Task {
         let before = self.input_savepoint(output);
         match self.follow_up_or_event(route, key, record, &envelope, output) {
             Ok(()) => Ok(()),
-            Err(Failure::UnknownSchema(unknown)) => Err(unknown),
+            Err(Failure::UnknownSchema(unknown)) => Err(unknown.into()),
             Err(Failure::Permanent(error)) => {
                 self.undo(before, output);
                 self.park(key, record, error, output);
@@ -162,7 +157,7 @@ impl Task {
     }
 
     /// Applies a follow-up, or an event of another processor.
-    fn follow_up_or_event(
+    pub(super) fn follow_up_or_event(
         &mut self,
         route: Route,
         key: &str,

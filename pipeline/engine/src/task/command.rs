@@ -15,7 +15,7 @@ use super::{Task, effects::Cause, outcome::refused};
 use crate::{
     aggregate::Payload,
     envelope::Envelope,
-    error::{Failure, InputError, UnknownSchema},
+    error::{Failure, InputError, Missing},
     output::Output,
     topology::Route,
 };
@@ -32,7 +32,7 @@ impl Task {
         record: &Record,
         envelope: &Envelope,
         output: &mut Output,
-    ) -> Result<(), UnknownSchema> {
+    ) -> Result<(), Missing> {
         let at_ms = record.timestamp_ms;
         let id = envelope.id.hyphenated().to_string();
         if let Some(entry) =
@@ -55,11 +55,11 @@ impl Task {
         }
         let before = self.input_savepoint(output);
         let outcome = if is_operators(&undecided.command_type) {
-            Some(self.operate(key, record, envelope, undecided, output)?)
+            self.operate(key, record, envelope, undecided, output)?
         } else {
             match self.decide_command(index, key, record, undecided, envelope, output) {
                 Ok(outcome) => outcome,
-                Err(Failure::UnknownSchema(unknown)) => return Err(unknown),
+                Err(Failure::UnknownSchema(unknown)) => return Err(unknown.into()),
                 Err(Failure::Permanent(error)) => {
                     self.undo(before, output);
                     self.bury(record, envelope, Route::Commands(index), key, &error, output);
@@ -73,7 +73,7 @@ impl Task {
         Ok(())
     }
 
-    /// Does what an operator's command says.
+    /// Does what an operator's command says. Returns `None` if a saga must finish first.
     fn operate(
         &mut self,
         key: &str,
@@ -81,27 +81,30 @@ impl Task {
         envelope: &Envelope,
         undecided: Outcome,
         output: &mut Output,
-    ) -> Result<Outcome, UnknownSchema> {
+    ) -> Result<Option<Outcome>, Missing> {
         let value = record.value.as_deref().unwrap_or_default();
         let command = match engine::Command::decode(&self.codec, value).map_err(Failure::from) {
             Ok(command) => command,
-            Err(Failure::UnknownSchema(unknown)) => return Err(unknown),
+            Err(Failure::UnknownSchema(unknown)) => return Err(unknown.into()),
             Err(Failure::Permanent(error)) => {
-                return Ok(refused(undecided, MALFORMED, &chain(&error)));
+                return Ok(Some(refused(undecided, MALFORMED, &chain(&error))));
             }
         };
         match command {
             engine::Command::Redrive(command) => {
-                self.redrive(command, key, record, envelope, undecided, output)
+                self.redrive(command, key, record, envelope, undecided, output).map(Some)
+            }
+            engine::Command::ResendDeadLetter(command) => {
+                self.resend(command, key, record, envelope, undecided, output)
             }
             engine::Command::RevealDeadLetter(command) => {
-                Ok(self.reveal(command, key, record, envelope, undecided, output))
+                Ok(Some(self.reveal(command, key, record, envelope, undecided, output)))
             }
         }
     }
 
     /// Decides on a command. Returns `None` if a saga must finish first.
-    fn decide_command(
+    pub(super) fn decide_command(
         &mut self,
         index: usize,
         key: &str,
@@ -158,6 +161,6 @@ impl Task {
 }
 
 /// Whether a command of this type is an operator's, which every context accepts.
-fn is_operators(command_type: &str) -> bool {
+pub(super) fn is_operators(command_type: &str) -> bool {
     engine::Command::schemas().iter().any(|schema| schema.name == command_type)
 }

@@ -4,7 +4,10 @@
 use domain::decider::RETENTION;
 use schemas::chain;
 
-use super::{Bounds, Task};
+use super::{
+    Bounds, Task,
+    resend::{LETTER_AGE_MAX_MS, is_letter},
+};
 use crate::{aggregate::RowKind, output::Output};
 
 impl Task {
@@ -18,9 +21,15 @@ impl Task {
             else {
                 break;
             };
+            let kept_ms = if is_letter(&id) { LETTER_AGE_MAX_MS } else { 0 };
             match self.dedup.get(&id) {
-                Some(entry) if entry.outcome.is_some() => self.dedup.put(&id, None),
-                // The command of an unfinished saga stays, and is checked again later.
+                Some(entry)
+                    if entry.outcome.is_some() && entry.received_at < before_ms - kept_ms =>
+                {
+                    self.dedup.put(&id, None);
+                }
+                // The command of an unfinished saga and a dead letter that could be sent twice
+                // stay, and are checked again later.
                 Some(_) => self.expiry.push_back((self.stream_ms.max(at_ms), id)),
                 None => {}
             }

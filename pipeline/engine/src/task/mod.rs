@@ -15,6 +15,7 @@ mod operations;
 mod outcome;
 mod parked;
 mod redrive;
+mod resend;
 mod restore;
 mod reveal;
 mod row;
@@ -37,7 +38,12 @@ use schemas::{
 };
 
 use crate::{
-    aggregate::Aggregates, envelope::Stamp, metrics::Metrics, table::Table, topology::Topology,
+    aggregate::Aggregates,
+    envelope::Stamp,
+    letters::{Letter, LetterAt},
+    metrics::Metrics,
+    table::Table,
+    topology::Topology,
 };
 use transaction::TaskSavepoint;
 
@@ -70,7 +76,8 @@ pub(crate) struct Task {
 
     /// The aggregates of each decider, in the order of [`Topology::aggregates`].
     aggregates: Vec<Box<dyn Aggregates>>,
-    /// Commands by id, for deduplication. A pending command has no outcome yet.
+    /// Commands by id, for deduplication. A pending command has no outcome yet. Dead letters that
+    /// were sent again are here too, by a name of their own.
     dedup: Table<Handled>,
     /// Pending commands by `<context>/<key>`.
     waiting: Table<Waiting>,
@@ -113,6 +120,8 @@ pub(crate) struct Task {
     in_flight: bool,
     /// Whether the size of the changes of each input is checked: see [`Task::check_each_input`].
     checks_each_input: bool,
+    /// The dead letter that the input asks for which is being decided.
+    letter: Option<(LetterAt, Letter)>,
 }
 
 /// How far the stream's time may be ahead of the service's clock: five minutes.
@@ -158,7 +167,13 @@ impl Task {
             has_all_positions: false,
             in_flight: false,
             checks_each_input: false,
+            letter: None,
         }
+    }
+
+    /// Gives the task a dead letter that the next input asks for; `None` when that is decided.
+    pub(crate) fn set_letter(&mut self, letter: Option<(LetterAt, Letter)>) {
+        self.letter = letter;
     }
 
     /// The next offset of each input topic that was ever read, including pending inputs.

@@ -11,6 +11,7 @@ use crate::{
     envelope::{Envelope, RecordHeaders, derive},
     error::WriteError,
     output::Output,
+    topology::Route,
 };
 
 /// `outcome` as a refusal.
@@ -45,6 +46,19 @@ impl Task {
             principal: envelope.principal().to_owned(),
             fingerprint: envelope.fingerprint.clone(),
             decided_at: record.timestamp_ms,
+        }
+    }
+
+    /// The same outcome, about the aggregate that records of this route are for. It may be of
+    /// another context than the topic of an operator's command.
+    pub(super) fn about(&self, route: Option<Route>, key: &str, undecided: Outcome) -> Outcome {
+        match route {
+            Some(Route::Commands(index) | Route::FollowUps(index)) => Outcome {
+                aggregate: self.topology.aggregates[index].context.to_owned(),
+                version: self.aggregates[index].version(key),
+                ..undecided
+            },
+            Some(Route::Policy(_)) | None => undecided,
         }
     }
 

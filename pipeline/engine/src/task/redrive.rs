@@ -17,17 +17,16 @@ use crate::{
     bounds::shortened,
     changelog::NAME_SEPARATOR,
     envelope::Envelope,
-    error::{InputError, UnknownSchema},
+    error::{InputError, Missing},
     output::Output,
-    topology::Route,
 };
 
 /// The code of a re-drive command for a key without parked records.
 const NOTHING_PARKED: &str = "nothing_parked";
 /// The code of a re-drive command that names another record as the first one than the one that is.
 const OTHER_FIRST: &str = "other_record_first";
-/// The code of a re-drive command that stopped at a record that still fails.
-const STILL_FAILING: &str = "still_failing";
+/// The code of an operator's command that stopped at a record that still fails.
+pub(super) const STILL_FAILING: &str = "still_failing";
 
 impl Task {
     /// Applies the parked records of a key in order, up to the first one that still fails.
@@ -39,7 +38,7 @@ impl Task {
         envelope: &Envelope,
         undecided: Outcome,
         output: &mut Output,
-    ) -> Result<Outcome, UnknownSchema> {
+    ) -> Result<Outcome, Missing> {
         let Redrive { topic, drop_first, reason, first_offset } = command;
         let waiting = self.parked_in(&queue_name(&topic, key));
         let Some(first) = waiting.first().map(|(_, parked)| parked.offset) else {
@@ -66,15 +65,7 @@ impl Task {
             redriven_at: record.timestamp_ms,
         };
         self.write_action("redriven", key, record, envelope, event, output);
-        // The aggregate that has changed, which may be of another context than the command's topic.
-        let undecided = match self.topology.route(&topic.as_str().into()) {
-            Some(Route::FollowUps(index)) => Outcome {
-                aggregate: self.topology.aggregates[index].context.to_owned(),
-                version: self.aggregates[index].version(key),
-                ..undecided
-            },
-            _ => undecided,
-        };
+        let undecided = self.about(self.topology.route(&topic.as_str().into()), key, undecided);
         Ok(match parked_from {
             Some(offset) => {
                 let detail = format!("the record at offset {offset} of {topic} still fails");
@@ -93,7 +84,7 @@ impl Task {
         waiting: Vec<(String, Parked)>,
         mut drop_first: bool,
         output: &mut Output,
-    ) -> Result<(i32, Option<i64>), UnknownSchema> {
+    ) -> Result<(i32, Option<i64>), Missing> {
         let (queue, mut released) = (queue_name(topic, key), 0);
         for (name, parked) in waiting {
             let record = revived(key, parked);

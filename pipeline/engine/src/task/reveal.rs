@@ -12,7 +12,7 @@ use super::{Task, outcome::refused};
 use crate::{bounds::shortened, envelope::Envelope, output::Output};
 
 /// The code of a command that names a topic whose dead letters another processor writes.
-const OTHER_PROCESSOR: &str = "other_processor";
+pub(super) const OTHER_PROCESSOR: &str = "other_processor";
 
 impl Task {
     /// Accepts the command if this processor writes the dead letters of its topic.

@@ -59,8 +59,9 @@ impl Worker {
         self.active.values_mut().for_each(Task::drop_pending);
         self.clear_batch();
         self.gate.released(partitions);
-        // Tasks that still need a schema request it again.
+        // Tasks that still need a schema or a dead letter request it again.
         self.learner.clear();
+        self.letters.clear();
         for partition in partitions {
             self.active.remove(partition);
             self.waiting.remove(partition);

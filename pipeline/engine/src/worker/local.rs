@@ -7,7 +7,7 @@ use schemas::chain;
 use super::Worker;
 use crate::{
     envelope::Envelope,
-    error::{InputError, UnknownSchema},
+    error::{InputError, Missing},
     learner::Learnt,
     local::{CHAIN_MAX, DECIDED},
     task::InputSavepoint,
@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// How a record was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decided {
     Done,
-    /// The schema of the record was requested from the registry. Nothing has changed.
-    Waits(UnknownSchema),
+    /// What the record needs was requested. Nothing has changed.
+    Waits(Missing),
 }
 
 impl Worker {
@@ -62,8 +62,8 @@ impl Worker {
     pub(super) fn decide_record(&mut self, record: &Record) -> Decided {
         let Some(task) = self.active.get(&record.partition) else { return Decided::Done };
         let before = task.input_savepoint(&self.batch.output);
-        if let Some(unknown) = self.decide_root(record) {
-            return Decided::Waits(unknown);
+        if let Some(missing) = self.decide_root(record) {
+            return Decided::Waits(missing);
         }
         if let Err(error) = self.decide_local(record, before) {
             // A parked key, or a bug of a decider. The record is decided alone; its follow-ups are
@@ -72,9 +72,12 @@ impl Worker {
             let error = chain(&error);
             tracing::warn!(%topic, partition, offset, error, "its follow-ups are decided later");
             self.batch.output.local.suspend(true);
-            // Its schema is known by now.
+            // What it needs is there by now.
             self.decide_root(record);
             self.batch.output.local.suspend(false);
+        }
+        if let Some(task) = self.active.get_mut(&record.partition) {
+            task.set_letter(None);
         }
         self.gate.wrote(self.batch.output.local.take_undecided());
         if self.gate.is_waiting() {
@@ -85,18 +88,24 @@ impl Worker {
         Decided::Done
     }
 
-    /// Lets the record's task decide it. Returns the schema that it waits for, if it does.
-    fn decide_root(&mut self, record: &Record) -> Option<UnknownSchema> {
+    /// Lets the record's task decide it. Returns what it waits for, if it does.
+    fn decide_root(&mut self, record: &Record) -> Option<Missing> {
         let task = self.active.get_mut(&record.partition)?;
-        while let Err(unknown) = task.apply(record, &mut self.batch.output) {
-            match self.learner.learn(unknown.0) {
-                Learnt::Known => {}
-                Learnt::Unknown => {
-                    let error = InputError::SchemaNotRegistered(unknown.0);
-                    task.fail(record, error, &mut self.batch.output);
-                    break;
-                }
-                Learnt::Requested => return Some(unknown),
+        while let Err(missing) = task.apply(record, &mut self.batch.output) {
+            match &missing {
+                Missing::Schema(unknown) => match self.learner.learn(unknown.0) {
+                    Learnt::Known => {}
+                    Learnt::Unknown => {
+                        let error = InputError::SchemaNotRegistered(unknown.0);
+                        task.fail(record, error, &mut self.batch.output);
+                        break;
+                    }
+                    Learnt::Requested => return Some(missing),
+                },
+                Missing::Letter(at) => match self.letters.fetch(at) {
+                    Some(letter) => task.set_letter(Some((at.clone(), letter))),
+                    None => return Some(missing),
+                },
             }
         }
         None

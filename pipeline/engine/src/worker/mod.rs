@@ -45,8 +45,9 @@ pub use settings::Settings;
 pub use status::{SILENCE_MAX, Status};
 
 use crate::{
-    error::UnknownSchema,
+    error::Missing,
     learner::{Learner, SchemaSource},
+    letters::Letters,
     local::Gate,
     metrics::Metrics,
     task::Task,
@@ -68,6 +69,7 @@ pub struct Worker {
     codec: Arc<Codec>,
     connect: Arc<dyn Connect>,
     learner: Learner,
+    letters: Letters,
     clock: Clock,
     settings: Settings,
     metrics: Metrics,
@@ -85,8 +87,9 @@ pub struct Worker {
     unread: BTreeMap<i32, Instant>,
     /// Stuck tasks and the reasons. They are restored again after a while.
     stuck: BTreeMap<i32, String>,
-    /// Active tasks whose next record has an unknown schema. Their inputs are not read.
-    waiting: BTreeMap<i32, UnknownSchema>,
+    /// Active tasks whose next record has an unknown schema, or sends a dead letter again that is
+    /// not read yet. Their inputs are not read.
+    waiting: BTreeMap<i32, Missing>,
 
     /// Records that were polled and are not decided yet.
     inbox: Vec<Record>,
@@ -126,6 +129,7 @@ impl Worker {
             topology,
             learner: Learner::new(source, codec.clone()),
             codec,
+            letters: Letters::new(connect.clone()),
             connect,
             clock,
             settings,

@@ -12,7 +12,7 @@ use super::{
     error::SessionError,
     settings::{IDLE_WAIT, IN_FLIGHT_WAIT, POLL_MAX, RESTORING_WAIT, TIMERS_MAX},
 };
-use crate::{metrics::InputMetrics, task::Task};
+use crate::{error::Missing, metrics::InputMetrics, task::Task};
 
 /// The result of a poll.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,11 +24,15 @@ pub(super) struct Polled {
 }
 
 impl Worker {
-    /// Resumes reading of tasks whose schema has arrived, and of all tasks when the pause after
+    /// Resumes reading of tasks for which has arrived what they wait for, and of all tasks when the pause after
     /// aborts has ended.
     pub(super) fn resume(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
         let waited = self.waiting.len();
-        self.waiting.retain(|_, unknown| self.learner.is_requested(unknown.0));
+        let (learner, letters) = (&mut self.learner, &mut self.letters);
+        self.waiting.retain(|_, missing| match missing {
+            Missing::Schema(unknown) => learner.is_requested(unknown.0),
+            Missing::Letter(at) => letters.is_requested(at),
+        });
         let is_over = self.paused.is_some_and(|until| until <= Instant::now());
         if is_over {
             self.paused = None;
@@ -148,8 +152,8 @@ impl Worker {
             }
             match self.decide_record(record) {
                 Decided::Done => {}
-                Decided::Waits(unknown) => {
-                    self.waiting.insert(record.partition, unknown);
+                Decided::Waits(missing) => {
+                    self.waiting.insert(record.partition, missing);
                     must_wait = true;
                     break;
                 }
@@ -164,7 +168,7 @@ impl Worker {
         }
         inbox.drain(..decided);
         self.inbox = inbox;
-        // The rest of the inbox is read again, but not for the task that waits for a schema.
+        // The rest of the inbox is read again, but not for the task that waits.
         if must_wait { self.fetch(session) } else { Ok(()) }
     }
 

@@ -37,6 +37,7 @@ impl Worker {
         self.stuck.clear();
         self.waiting.clear();
         self.learner.clear();
+        self.letters.clear();
         self.inbox.clear();
         self.batch = PendingBatch::default();
         self.gate = Gate::default();

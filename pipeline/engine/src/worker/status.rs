@@ -12,7 +12,7 @@ use std::{
 use redpanda::log::Session;
 
 use super::Worker;
-use crate::task::Task;
+use crate::{error::Missing, task::Task};
 
 /// A session that has not heard from a broker for this long counts as cut off. It equals the
 /// session timeout, after which the group's other members get its partitions.
@@ -74,7 +74,9 @@ impl Worker {
             let heard = Instant::now().checked_sub(session.silence());
             *status.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
         }
-        let waiting = self.waiting.iter().filter_map(|(partition, unknown)| {
+        let waiting = self.waiting.iter().filter_map(|(partition, missing)| {
+            // A dead letter is not waited for any longer than its deadline.
+            let Missing::Schema(unknown) = missing else { return None };
             let (id, error) = (unknown.0, self.learner.error(unknown.0)?);
             Some(format!("task {partition}: waits for schema {id} of the registry: {error}"))
         });

@@ -11,6 +11,7 @@ mod faults;
 mod horizon;
 mod positions;
 mod redrives;
+mod resends;
 mod support;
 mod versions;
 mod workers;

@@ -168,7 +168,7 @@ fn told(driver: &Driver) -> Parked {
                 parked.retain(|(parked, offset)| *parked != key || *offset >= from);
                 assert_eq!(i32::try_from(before - parked.len()), Ok(released), "released of {key}");
             }
-            operations::Event::DeadLetterRevealed(_) => {}
+            operations::Event::DeadLetterRevealed(_) | operations::Event::DeadLetterResent(_) => {}
         }
     }
     parked

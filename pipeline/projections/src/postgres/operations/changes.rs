@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use redpanda::log::Record;
 use schemas::{
     Codec, Shown,
-    engine::{DeadLetterRevealed, Event, KeyRedriven, RecordParked},
+    engine::{DeadLetterResent, DeadLetterRevealed, Event, KeyRedriven, RecordParked},
     headers,
 };
 
@@ -76,6 +76,7 @@ pub(super) struct Acted {
 pub(super) enum Act {
     Redriven(KeyRedriven),
     Revealed(DeadLetterRevealed),
+    Resent(DeadLetterResent),
 }
 
 impl Changes {
@@ -93,6 +94,7 @@ impl Changes {
                 self.act(record, Act::Redriven(event))?;
             }
             Event::DeadLetterRevealed(event) => self.act(record, Act::Revealed(event))?,
+            Event::DeadLetterResent(event) => self.act(record, Act::Resent(event))?,
         }
         Ok(())
     }

@@ -154,10 +154,10 @@ pub(super) async fn actions(
     }
     let sql = "INSERT INTO operations_actions (processor, partition, \"offset\", at, topic, key,
                    command_id, principal, reason, released, dropped_offset, parked_from,
-                   revealed_offset)
+                   revealed_offset, resent_partition, resent_offset)
                SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[],
                    $6::text[], $7::uuid[], $8::text[], $9::text[], $10::int[], $11::bigint[],
-                   $12::bigint[], $13::bigint[])
+                   $12::bigint[], $13::bigint[], $14::int[], $15::bigint[])
                ON CONFLICT (processor, partition, \"offset\") DO NOTHING";
     let statement = transaction.prepare_cached(sql).await?;
     let rows: Vec<_> = actions.iter().map(|it| (it, ActionRow::of(&it.event))).collect();
@@ -175,6 +175,8 @@ pub(super) async fn actions(
         column!(rows, (_, row) => row.dropped_offset),
         column!(rows, (_, row) => row.parked_from),
         column!(rows, (_, row) => row.revealed_offset),
+        column!(rows, (_, row) => row.resent.map(|(partition, _)| partition)),
+        column!(rows, (_, row) => row.resent.map(|(_, offset)| offset)),
     ];
     transaction.execute(&statement, &columns).await?;
     Ok(())
@@ -191,6 +193,8 @@ struct ActionRow<'a> {
     dropped_offset: Option<i64>,
     parked_from: Option<i64>,
     revealed_offset: Option<i64>,
+    /// Partition and offset of a dead letter that was sent again.
+    resent: Option<(i32, i64)>,
 }
 
 impl<'a> ActionRow<'a> {
@@ -206,6 +210,7 @@ impl<'a> ActionRow<'a> {
                 dropped_offset: it.dropped_offset,
                 parked_from: it.parked_from,
                 revealed_offset: None,
+                resent: None,
             },
             Act::Revealed(it) => Self {
                 at: it.revealed_at,
@@ -217,6 +222,19 @@ impl<'a> ActionRow<'a> {
                 dropped_offset: None,
                 parked_from: None,
                 revealed_offset: Some(it.dead_offset),
+                resent: None,
+            },
+            Act::Resent(it) => Self {
+                at: it.resent_at,
+                topic: &it.topic,
+                command_id: it.command_id,
+                principal: &it.principal,
+                reason: Some(&it.reason),
+                released: 0,
+                dropped_offset: None,
+                parked_from: None,
+                revealed_offset: None,
+                resent: Some((it.partition, it.dead_offset)),
             },
         }
     }
