@@ -73,7 +73,29 @@ function deadLetter(it) {
     ]),
     contentOf(it),
   );
+  if (it.resent_by) {
+    entry.append(make("p", "It was sent again.", "soft"), traceLink("commands", it.resent_by));
+  } else if (it.bytes !== undefined) {
+    const send = make("button", "Send again", "quiet"), row = make("div", undefined, "row");
+    send.setAttribute("aria-label", `Send again: ${it.id}`);
+    send.addEventListener("click", () => {
+      openDialog({ resent: it }, `Send again: ${it.id}`, resendText(it), "Send again");
+    });
+    row.append(send);
+    entry.append(row);
+  }
   return entry;
+}
+
+// What sending a dead letter again does, by the kind of its topic.
+function resendText(it) {
+  const kind = it.topic.split(".").pop();
+  const what = {
+    commands: "Decides on the command again, as a new command.",
+    followups: "Writes the follow-up to its topic again, behind what waits there.",
+    events: "Derives again what follows from the event.",
+  }[kind];
+  return what + " This is possible once. If it fails again, nothing has changed.";
 }
 
 // What is read when it is opened for the first time: `read` returns a promise of elements.
@@ -133,15 +155,16 @@ function recordsOf(it) {
 
 function action(it) {
   const entry = make("li"), isDrop = it.dropped_offset !== undefined;
-  const isReveal = it.revealed_offset !== undefined;
+  const isReveal = it.revealed_offset !== undefined, isResend = it.resent_offset !== undefined;
+  const done = isReveal ? "Read personal fields" : isResend ? "Sent again"
+    : isDrop ? "Gave up first" : "Tried again";
   const fails = it.parked_from !== undefined ? `offset ${it.parked_from} still fails` : "";
   entry.append(
-    heading(isReveal ? "Read personal fields" : isDrop ? "Gave up first" : "Tried again",
-      it.topic, it.at),
+    heading(done, it.topic, it.at),
     make("p", it.reason || "without a reason"),
     terms([
       ["key", it.key], ["who", it.who],
-      ["no longer parked", isReveal ? "" : pieces(it.released, "record")],
+      ["no longer parked", isReveal || isResend ? "" : pieces(it.released, "record")],
       ["result", fails],
     ]),
     traceLink("commands", it.command),
@@ -240,8 +263,8 @@ const WORDS = {
   },
 };
 
-// What the dialog is about: a parked key, all keys with an error, or a dead letter to reveal. One
-// idempotency key for each dialog: however often its button is pressed, a key gets one command.
+// What the dialog is about: a parked key, all keys with an error, or a dead letter to reveal or to
+// send again. One idempotency key for each dialog: however often its button is pressed, a key gets one command.
 let asked = null;
 
 function openDialog(about, title, what, button) {
@@ -280,7 +303,7 @@ const SELECTION_PATHS = {
 
 // Sends what the dialog is about, and returns what to say and how.
 async function sendAsked(verb, reason) {
-  const { it, error, revealed, show, idempotencyKey } = asked;
+  const { it, error, revealed, resent, show, idempotencyKey } = asked;
   const headers = { Prefer: "wait=10", "Idempotency-Key": idempotencyKey + verb };
   if (revealed) {
     const path = "/v1/operations/dead-letters:reveal";
@@ -288,6 +311,12 @@ async function sendAsked(verb, reason) {
     if (status !== 200) return ["The command is not decided yet.", "wait"];
     show(data);
     return ["The personal fields are shown.", "good"];
+  }
+  if (resent) {
+    const path = "/v1/operations/dead-letters:resend";
+    const { status } = await request("POST", path, { id: resent.id, reason }, headers);
+    return status === 200 ? ["It was sent again.", "good"]
+      : ["It was sent again, or will be: there is no outcome yet.", "wait"];
   }
   if (error) {
     const { data } = await request("POST", SELECTION_PATHS[verb], { error, reason }, headers);

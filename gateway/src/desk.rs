@@ -71,6 +71,9 @@ pub struct DeadLetter {
     /// The size of its value, if the dead letter has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
+    /// The command that has sent it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resent_by: Option<Uuid>,
 }
 
 /// A dead letter with its content.
@@ -79,6 +82,9 @@ pub struct DeadContent {
     /// The dead letter.
     #[serde(flatten)]
     pub letter: DeadLetter,
+    /// The record's key, also where admins don't see it: a command that sends it again has it.
+    #[serde(skip)]
+    pub key: Option<String>,
     /// Its headers; missing if its content is not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<Value>,
@@ -184,6 +190,9 @@ pub struct Action {
     /// The offset of the dead letter whose personal fields were read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revealed_offset: Option<i64>,
+    /// The offset of the dead letter that was sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resent_offset: Option<i64>,
 }
 
 /// The part of [`crate::reads::Reads`] that the desk needs.
@@ -243,6 +252,7 @@ impl From<postgres::DeadLetter> for DeadLetter {
             key,
             sender: it.principal.map(shown),
             bytes: it.bytes,
+            resent_by: it.resent_by,
         }
     }
 }
@@ -251,6 +261,7 @@ impl From<postgres::DeadContent> for DeadContent {
     fn from(it: postgres::DeadContent) -> Self {
         let is_kept = it.headers.is_some();
         Self {
+            key: it.letter.key.clone(),
             letter: it.letter.into(),
             headers: json(it.headers),
             value: json(it.value),
@@ -301,17 +312,21 @@ impl From<postgres::ParkedKey> for ParkedKey {
 
 impl From<postgres::Action> for Action {
     fn from(it: postgres::Action) -> Self {
+        let dead_id = it.resent.map(|(partition, dead_offset)| {
+            DeadId { topic: it.topic.clone(), partition, dead_offset }.to_string()
+        });
         Self {
             at: time::text(it.at),
             who: it.principal,
             reason: it.reason,
             topic: it.topic,
-            key: it.key,
+            key: dead_id.unwrap_or(it.key),
             command: it.command_id,
             released: it.released,
             dropped_offset: it.dropped_offset,
             parked_from: it.parked_from,
             revealed_offset: it.revealed_offset,
+            resent_offset: it.resent.map(|(_, dead_offset)| dead_offset),
         }
     }
 }
@@ -335,6 +350,7 @@ mod tests {
                 key: Some(key.into()),
                 principal: Some(principal.into()),
                 bytes: None,
+                resent_by: None,
             })
         };
         let claim = letter("email.followups", &fingerprint, &fingerprint);

@@ -85,6 +85,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/v1/operations/dead-letters" => desk::dead_letters),
     route!(GET "/v1/operations/dead-letters/{id}" => records::dead_letter, id),
     route!(POST "/v1/operations/dead-letters:reveal" => records::reveal),
+    route!(POST "/v1/operations/dead-letters:resend" => records::resend),
     route!(GET "/v1/operations/parked" => desk::parked),
     route!(GET "/v1/operations/parked/records" => records::parked),
     route!(POST "/v1/operations/parked:retry" => desk::retry),

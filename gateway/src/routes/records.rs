@@ -1,31 +1,31 @@
 //! The operator's desk, for admins: what single records say. Personal fields are masked. An admin
 //! who gives a reason reads those of a dead letter, after an event has told who has done so, and
-//! why.
+//! why. With a reason too, a dead letter is sent again; its processor decides whether it may be.
 
 use redpanda::topics;
-use schemas::engine::{Command, RevealDeadLetter};
+use schemas::engine::{Command, ResendDeadLetter, RevealDeadLetter};
 use serde::Deserialize;
 use warp::http::StatusCode;
 
 use super::desk::{cursor, list, parked_key};
 use crate::{
-    call::{Answer, Body, Call},
+    call::{Answer, Body, Call, EarlyResponse},
     desk::{DeadContent, DeadId},
     ids::Principal,
-    input,
+    input, outcome,
     problem::Problem,
     submit::Submission,
 };
 
-/// Which dead letter is meant, and why its personal fields are needed.
+/// Which dead letter is meant, and why its personal fields are shown or it is sent again.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Revealed {
+struct WithReason {
     id: String,
     reason: String,
 }
 
-impl Body for Revealed {
+impl Body for WithReason {
     const SHAPE: &'static str = r#"{"id": string, "reason": string}"#;
 }
 
@@ -53,10 +53,7 @@ pub(super) async fn parked(call: Call) -> Answer {
 /// If the outcome is not known in time, a repeat with the same `Idempotency-Key` shows the content.
 pub(super) async fn reveal(mut call: Call) -> Answer {
     let caller = call.admin()?;
-    let body: Revealed = call.json().await?;
-    let reason = input::reason(&body.reason)?;
-    let id = DeadId::parse(&body.id).filter(|id| topics::all().dead(&id.topic).is_some());
-    let id = id.ok_or_else(Problem::not_found)?;
+    let (id, reason) = with_reason(&mut call).await?;
     content(&call, &id).await?;
     call.require_active(&caller).await?;
     let key = id.to_string();
@@ -70,6 +67,38 @@ pub(super) async fn reveal(mut call: Call) -> Answer {
     sent.decided(&call).await?;
     let revealed = content(&call, &id).await?.revealed();
     Ok(sent.apply_headers(call.representation(StatusCode::OK, &revealed, None)))
+}
+
+/// POST /v1/operations/dead-letters:resend
+///
+/// The command has the key of the dead letter, so it is ordered with everything else of that key.
+pub(super) async fn resend(mut call: Call) -> Answer {
+    let caller = call.admin()?;
+    let (id, reason) = with_reason(&mut call).await?;
+    let key = content(&call, &id).await?.key.filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| {
+        let detail = "The record has no key, so no processor can decide on it.";
+        Problem::new(StatusCode::CONFLICT, "no_key", detail)
+    })?;
+    call.require_active(&caller).await?;
+    let DeadId { topic, partition, dead_offset } = id;
+    let command = ResendDeadLetter { topic, partition, dead_offset, reason };
+    let principal = Principal::User(caller.user_id);
+    let mut sent = Submission::begin(&call, principal, &(&key, &command)).await?;
+    if sent.is_new() {
+        sent.write(&call, key, Command::from(command)).await?;
+    }
+    let outcome = sent.decided(&call).await?;
+    let body = outcome::ended(&outcome);
+    Ok(sent.apply_headers(call.representation(StatusCode::OK, &body, None)))
+}
+
+/// Reads which dead letter the body means, and the reason.
+async fn with_reason(call: &mut Call) -> Result<(DeadId, String), EarlyResponse> {
+    let body: WithReason = call.json().await?;
+    let reason = input::reason(&body.reason)?;
+    let id = DeadId::parse(&body.id).filter(|id| topics::all().dead(&id.topic).is_some());
+    Ok((id.ok_or_else(Problem::not_found)?, reason))
 }
 
 async fn content(call: &Call, id: &DeadId) -> Result<DeadContent, Problem> {

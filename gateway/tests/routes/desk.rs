@@ -4,7 +4,7 @@ use gateway::{
     commands::Command,
     desk::{Action, DeadContent, DeadLetter, ParkedKey, ParkedRecord},
 };
-use schemas::engine::{self, Redrive, RevealDeadLetter};
+use schemas::engine::{self, Redrive, ResendDeadLetter, RevealDeadLetter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,6 +14,7 @@ const DEAD: &str = "/v1/operations/dead-letters";
 const PARKED: &str = "/v1/operations/parked";
 const ACTIONS: &str = "/v1/operations/actions";
 const REVEAL: &str = "/v1/operations/dead-letters:reveal";
+const RESEND: &str = "/v1/operations/dead-letters:resend";
 const RECORDS: &str = "/v1/operations/parked/records?topic=order.followups&key=o-1";
 const RETRY: &str = "/v1/operations/parked:retry";
 const DROP: &str = "/v1/operations/parked:drop";
@@ -33,6 +34,7 @@ fn letter(dead_offset: i64) -> DeadLetter {
         key: None,
         sender: Some("ada".into()),
         bytes: Some(9),
+        resent_by: None,
     }
 }
 
@@ -73,7 +75,7 @@ async fn only_admins_see_the_desk_or_change_anything_there() {
         assert_problem(&gateway.get(path, Some(&user)).await, 403, "forbidden");
         assert_problem(&gateway.get(path, None).await, 401, "unauthorized");
     }
-    for path in [RETRY, DROP, RETRY_ALL, DROP_ALL, REVEAL] {
+    for path in [RETRY, DROP, RETRY_ALL, DROP_ALL, REVEAL, RESEND] {
         let denied = gateway.command("POST", path, Some(&user), body()).await;
         assert_problem(&denied, 403, "forbidden");
         assert_problem(&gateway.command("POST", path, None, body()).await, 401, "unauthorized");
@@ -100,6 +102,7 @@ async fn lists_show_what_the_projection_holds_page_by_page() {
             dropped_offset: None,
             parked_from: None,
             revealed_offset: None,
+            resent_offset: None,
         }];
     }
     let first = json(&gateway.get(&format!("{DEAD}?limit=1"), Some(&admin)).await);
@@ -209,6 +212,7 @@ fn bury(gateway: &Gateway) {
     inner.desk.dead = vec![letter(17)];
     inner.desk.content = Some(DeadContent {
         letter: letter(17),
+        key: Some("o-1".into()),
         headers: Some(json!({ "ce_id": "an id" })),
         value: Some(json!({ "name": "•••" })),
         personal: Some(json!({ "name": "Ada" })),
@@ -279,6 +283,58 @@ async fn personal_fields_of_a_dead_letter_are_shown_after_a_command_with_a_reaso
         assert_problem(&refused, status, code);
     }
     assert_eq!(gateway.world.written(), written);
+}
+
+#[tokio::test]
+async fn dead_letter_is_sent_again_by_a_command_under_its_own_key() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    bury(&gateway);
+    let body = json!({ "id": "order.commands:2:17", "reason": " the bug is mended " });
+
+    let sent = gateway.command("POST", RESEND, Some(&admin), body.clone()).await;
+
+    assert_eq!((sent.status().as_u16(), &json(&sent)["state"]), (200, &json!("accepted")));
+    let record = gateway.world.last();
+    assert_eq!((&*record.command.topic(), &*record.key), ("order.commands", "o-1"));
+    assert_eq!(record.principal, gateway.user_of(&admin).to_string());
+    let expected = ResendDeadLetter {
+        topic: "order.commands".into(),
+        partition: 2,
+        dead_offset: 17,
+        reason: "the bug is mended".into(),
+    };
+    assert_eq!(record.command, Command::from(engine::Command::from(expected)));
+
+    gateway.world.answers(Answer::Refuse("already_sent_again"));
+    let refused = gateway.command("POST", RESEND, Some(&admin), body.clone()).await;
+    assert_problem(&refused, 409, "already_sent_again");
+    gateway.world.answers(Answer::Silence);
+    let request = with(Some(&admin), request("POST", RESEND).json(&body));
+    let pending = gateway.send(request).await;
+    assert_eq!((pending.status().as_u16(), &json(&pending)["state"]), (202, &json!("pending")));
+}
+
+#[tokio::test]
+async fn dead_letter_that_is_unknown_or_without_a_key_is_not_sent_again() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    bury(&gateway);
+    for (id, reason, status, code) in [
+        ("order.commands:2:17", " ", 400, "invalid_request"),
+        ("order.commands:2", "why", 404, "not_found"),
+        ("nothing:2:17", "why", 404, "not_found"),
+        ("order.commands:2:18", "why", 404, "not_found"),
+    ] {
+        let wrong = json!({ "id": id, "reason": reason });
+        let refused = gateway.command("POST", RESEND, Some(&admin), wrong).await;
+        assert_problem(&refused, status, code);
+    }
+    gateway.world.inner().desk.content.as_mut().unwrap().key = None;
+    let body = json!({ "id": "order.commands:2:17", "reason": "why" });
+    let refused = gateway.command("POST", RESEND, Some(&admin), body).await;
+    assert_problem(&refused, 409, "no_key");
+    assert_eq!(gateway.world.written(), 0);
 }
 
 #[tokio::test]

@@ -87,14 +87,21 @@ fn parse(mut bytes: &[u8]) -> Vec<Record> {
 
 /// Writes one record without headers, to the partition of its key or, without a key, to the first.
 pub(crate) async fn write(topic: &str, key: Option<&str>, value: &[u8]) {
+    write_to(topic, if key.is_some() { None } else { Some(0) }, key, value).await;
+}
+
+/// Writes one record without headers, to this partition or to that of its key.
+pub(crate) async fn write_to(topic: &str, partition: Option<i32>, key: Option<&str>, value: &[u8]) {
     let file = std::env::temp_dir().join(format!("millrace-{}", any()));
     std::fs::write(&file, value).expect("a file");
     let mut command = kcat();
     command.args(["-P", "-t", topic, "-X", "topic.partitioner=murmur2"]);
-    match key {
-        Some(key) => command.args(["-k", key]),
-        None => command.args(["-p", "0"]),
-    };
+    if let Some(key) = key {
+        command.args(["-k", key]);
+    }
+    if let Some(partition) = partition {
+        command.args(["-p", &partition.to_string()]);
+    }
     let mut child = command.arg(&file).stdin(Stdio::piped()).spawn().expect("kcat runs");
     drop(child.stdin.take().expect("its input").shutdown().await);
     assert!(child.wait().await.expect("its end").success(), "kcat could not write to {topic}");

@@ -1,13 +1,15 @@
 //! Records that can't be processed: they end as dead letters or refusals and delay no other record.
 
+use redpanda::{partition_of, topics};
 use schemas::{
     Message,
     order::{Command, PlaceOrder},
 };
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::log::{codec, outcomes, read, write};
-use crate::support::{Judge, SEEN_MAX, any, eventually, must, system};
+use crate::log::{codec, outcomes, read, write, write_to};
+use crate::support::{Judge, SEEN_MAX, Send, any, eventually, must, system};
 
 #[tokio::test]
 #[ignore = "needs the stack"]
@@ -70,7 +72,7 @@ async fn a_command_without_headers_works_or_is_refused() {
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 10).await;
     let ada = system.user("Ada").await;
-    let me = crate::support::Send::answer(ada.client.get("/v1/users/me")).await.string("id");
+    let me = ada.client.get("/v1/users/me").answer().await.string("id");
     let codec = codec().await;
     let order_id = Uuid::new_v4();
 
@@ -105,6 +107,77 @@ async fn a_command_without_headers_works_or_is_refused() {
         assert_eq!(Some("unknown_product"), told.code.as_deref());
         assert_eq!("operator", told.principal);
         Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack"]
+async fn dead_command_is_sent_again_once_however_often_it_is_asked_for() {
+    // Given an order whose command was written to another partition than its key's
+    let system = system().await;
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 10).await;
+    let ada = system.user("Ada").await;
+    let me = ada.client.get("/v1/users/me").answer().await.string("id");
+    let order_id = Uuid::new_v4();
+    let key = order_id.to_string();
+    let command = Command::from(PlaceOrder {
+        order_id,
+        user_id: me.parse().expect("an id"),
+        lines: vec![schemas::order::Line { sku, quantity: 1 }],
+    });
+    let mut bytes = Vec::new();
+    command.encode(&codec().await, &mut bytes).expect("a record");
+    let partitions = topics::all().get("order.commands").expect("a declared topic").partitions;
+    let wrong = (partition_of(key.as_bytes(), partitions) + 1) % partitions;
+    write_to("order.commands", Some(wrong), Some(&key), &bytes).await;
+    let letter = async || {
+        eventually("the dead letter is on the desk", SEEN_MAX, async || {
+            let letters = admin.get("/v1/operations/dead-letters").send().await;
+            let letters = letters.map_err(|error| integration::chain(&error))?;
+            let letter = letters.expect_code(200)?.items().iter().find(|it| it["key"] == key);
+            letter.cloned().ok_or_else(|| "not there yet".to_owned())
+        })
+        .await
+    };
+    let found = letter().await;
+    assert!(found["error"].to_string().contains("belongs to partition"), "{found}");
+    assert!(found.get("resent_by").is_none(), "{found}");
+
+    // When an admin sends it again several times, with and without the same idempotency key
+    let resend = |idempotency_key: &str| {
+        let body = json!({ "id": found["id"], "reason": "it was in the wrong partition" });
+        let request = admin.post("/v1/operations/dead-letters:resend", &body);
+        request.key(idempotency_key).wait(10)
+    };
+    let first_key = any();
+    let first = resend(&first_key).answer().await;
+    first.expect(200);
+    assert_eq!(first.string("type"), "millrace.order.PlaceOrder");
+    let repeated = resend(&first_key).answer().await;
+    assert_eq!(repeated.expect(200).body["id"], first.body["id"]);
+    resend(&any()).answer().await.problem(409, "already_sent_again");
+
+    // Then the order is confirmed for its user, once, and the desk tells who has sent it and why
+    eventually("confirmed", SEEN_MAX, async || {
+        let order = ada.client.get(&format!("/v1/orders/{key}")).send().await;
+        let order = order.map_err(|error| integration::chain(&error))?;
+        must(order.expect_code(200)?.text("status") == Some("confirmed"), &order.body)
+    })
+    .await;
+    let events = read("order.events").await;
+    let placed = events.iter().filter(|event| event.key() == key);
+    let placed = placed.filter(|event| event.header("ce_type").ends_with("OrderPlaced"));
+    assert_eq!(placed.count(), 1);
+    eventually("the desk tells it", SEEN_MAX, async || {
+        let actions = admin.get("/v1/operations/actions").send().await;
+        let actions = actions.map_err(|error| integration::chain(&error))?;
+        let told = actions.expect_code(200)?.items().iter().find(|it| it["key"] == found["id"]);
+        let told = told.ok_or("nothing yet")?;
+        must(told["reason"] == "it was in the wrong partition", told)?;
+        let by = letter().await["resent_by"].clone();
+        must(by == first.body["id"] && by == told["command"], by)
     })
     .await;
 }

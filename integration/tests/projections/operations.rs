@@ -7,7 +7,7 @@ use projections::{
 };
 use redpanda::log::Headers;
 use schemas::{
-    engine::{DeadLetterRevealed, KeyRedriven, RecordParked},
+    engine::{DeadLetterResent, DeadLetterRevealed, KeyRedriven, RecordParked},
     headers,
 };
 
@@ -191,6 +191,29 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     bench.until(&mut members, "it is told", || (actions(&bench).len() == 3).then_some(()));
     let told = &actions(&bench)[0];
     assert_eq!((told.revealed_offset, told.reason.as_deref()), (Some(3), Some("a customer asks")));
+
+    // when a dead letter is sent again, then that is told, and the dead letter names the command
+    let letter = &letters(&bench)[3];
+    let resent = DeadLetterResent {
+        topic: letter.topic.clone(),
+        partition: letter.partition,
+        dead_offset: letter.dead_offset,
+        command_id: uuid(11),
+        principal: "an admin".into(),
+        reason: "mended".into(),
+        sent_id: uuid(11),
+        resent_at: bench.now(),
+    };
+    bench.append("order.operations", "o-2", 1, &resent);
+    bench.until(&mut members, "it is told", || (actions(&bench).len() == 4).then_some(()));
+    let told = &actions(&bench)[0];
+    assert_eq!((&*told.key, told.resent), ("o-2", Some((letter.partition, letter.dead_offset))));
+    let marked: Vec<_> = letters(&bench).into_iter().map(|it| it.resent_by).collect();
+    assert_eq!(marked, [None, None, None, Some(uuid(11)), None, None]);
+    let content =
+        bench.wait(bench.people.dead_letter(&letter.topic, letter.partition, letter.dead_offset));
+    let content = content.expect("an answer").expect("a dead letter");
+    assert_eq!(content.letter.resent_by, Some(uuid(11)));
 
     // when the projection is erased under its members, then a rebuild gives the same
     let before = (keys(&bench), letters(&bench), actions(&bench));

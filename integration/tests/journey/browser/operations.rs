@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use fantoccini::Locator;
 use futures_util::FutureExt;
+use redpanda::{partition_of, topics};
 use schemas::{
     Message,
     order::{Command, Line, PlaceOrder},
@@ -12,7 +13,7 @@ use schemas::{
 use uuid::Uuid;
 
 use super::Page;
-use crate::log::{codec, write};
+use crate::log::{codec, write, write_to};
 use crate::support::{Judge, PASSWORD, SEEN_MAX, Send, System, eventually, must, system, variable};
 
 /// Opens the dialog of a key, answers it with a reason, and waits for the result.
@@ -55,15 +56,17 @@ async fn visit(system: &System, page: &Page) {
     let key = order_id.to_string();
     write("order.followups", Some(&key), b"poison").await;
     shows(page, "#parked", &key, true).await;
-    let command = Command::from(PlaceOrder {
-        order_id,
-        user_id: me.parse().expect("an id"),
-        lines: vec![Line { sku, quantity: 1 }],
-    });
-    let mut bytes = Vec::new();
-    command.encode(&codec().await, &mut bytes).expect("a record");
-    write("order.commands", Some(&key), &bytes).await;
-    let status = async |expected: &str| {
+    let codec = codec().await;
+    let place = |order_id: Uuid| {
+        let (user_id, sku) = (me.parse().expect("an id"), sku.clone());
+        let lines = vec![Line { sku, quantity: 1 }];
+        let mut bytes = Vec::new();
+        let command = Command::from(PlaceOrder { order_id, user_id, lines });
+        command.encode(&codec, &mut bytes).expect("a record");
+        bytes
+    };
+    write("order.commands", Some(&key), &place(order_id)).await;
+    let status = async |key: &str, expected: &str| {
         eventually(expected, SEEN_MAX, async || {
             let order = ada.client.get(&format!("/v1/orders/{key}")).send().await;
             let order = order.map_err(|error| integration::chain(&error))?;
@@ -72,7 +75,7 @@ async fn visit(system: &System, page: &Page) {
         })
         .await;
     };
-    status("placed").await;
+    status(&key, "placed").await;
 
     // Then the page shows the error, and that the reservation waits behind it
     shows(page, "#parked", "begins with byte 112", true).await;
@@ -97,7 +100,7 @@ async fn visit(system: &System, page: &Page) {
     // When the admin gives it up, then the order is confirmed, and the desk tells who did it and
     // why
     press(page, "Give up first", &key, "nobody can read it", "The record is a dead letter").await;
-    status("confirmed").await;
+    status(&key, "confirmed").await;
     shows(page, "#parked", &key, false).await;
     shows(page, "#dead", "dropped by the command", true).await;
     page.click("#dead summary").await;
@@ -114,6 +117,26 @@ async fn visit(system: &System, page: &Page) {
     page.says("#say", "1 key: 1 applied").await;
     shows(page, "#parked", &second, false).await;
     shows(page, "#actions", "all of them are unreadable", true).await;
+
+    // When a command is dead because it was written to another partition than its key's, and the
+    // admin sends it again, then its order is confirmed, and the button is gone
+    let third = Uuid::new_v4();
+    let key = third.to_string();
+    let partitions = topics::all().get("order.commands").expect("a declared topic").partitions;
+    let wrong = (partition_of(key.as_bytes(), partitions) + 1) % partitions;
+    write_to("order.commands", Some(wrong), Some(&key), &place(third)).await;
+    shows(page, "#dead", &key, true).await;
+    let send = "#dead li:first-child [aria-label^='Send again: order.commands']";
+    page.click(send).await;
+    page.says("#ask-what", "as a new command").await;
+    let input = page.window.find(Locator::Css("#redrive input")).await.expect("the reason");
+    input.send_keys("it was in the wrong partition").await.expect("the reason");
+    page.click("#confirm").await;
+    page.says("#say", "It was sent again.").await;
+    status(&key, "confirmed").await;
+    shows(page, "#actions", "it was in the wrong partition", true).await;
+    page.says("#dead li:first-child", "It was sent again.").await;
+    assert!(page.window.find(Locator::Css(send)).await.is_err(), "it can't be sent twice");
     page.click("#leave").await;
     page.says("#door-title", "Log in as an admin").await;
 }

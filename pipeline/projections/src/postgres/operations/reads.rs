@@ -70,6 +70,8 @@ pub struct DeadLetter {
     pub principal: Option<String>,
     /// The size of its value, if the dead letter has one.
     pub bytes: Option<i64>,
+    /// The command that has sent it again, if one has.
+    pub resent_by: Option<Uuid>,
 }
 
 /// A dead letter with its content.
@@ -116,6 +118,18 @@ pub struct Action {
     pub parked_from: Option<i64>,
     /// The offset of the dead letter whose personal fields were read, for an action of this kind.
     pub revealed_offset: Option<i64>,
+    /// Partition and offset of the dead letter that was sent again, for an action of this kind.
+    pub resent: Option<(i32, i64)>,
+}
+
+/// The columns of a dead letter without its content.
+macro_rules! letter_columns {
+    () => {
+        "topic, partition, \"offset\", dead_offset, at, error, record_type, key, principal, bytes,
+         (SELECT command_id FROM operations_actions AS act
+          WHERE act.topic = one.topic AND act.resent_partition = one.partition
+              AND act.resent_offset = one.dead_offset LIMIT 1)"
+    };
 }
 
 impl Reads {
@@ -128,11 +142,13 @@ impl Reads {
         after: Option<RecordCursor>,
         limit: usize,
     ) -> Result<Page<DeadLetter, RecordCursor>, StoreError> {
-        let sql = "SELECT topic, partition, \"offset\", dead_offset, at, error, record_type, key,
-                       principal, bytes
-                   FROM operations_dead_letters
-                   WHERE (at, topic, partition, dead_offset) < ($1, $2, $3, $4)
-                   ORDER BY at DESC, topic DESC, partition DESC, dead_offset DESC LIMIT $5";
+        let sql = concat!(
+            "SELECT ",
+            letter_columns!(),
+            " FROM operations_dead_letters AS one
+              WHERE (at, topic, partition, dead_offset) < ($1, $2, $3, $4)
+              ORDER BY at DESC, topic DESC, partition DESC, dead_offset DESC LIMIT $5"
+        );
         let rows = self.page("reading dead letters", sql, after, limit).await?;
         let cursor = |it: &DeadLetter| RecordCursor {
             at: it.at,
@@ -153,19 +169,21 @@ impl Reads {
         partition: i32,
         dead_offset: i64,
     ) -> Result<Option<DeadContent>, StoreError> {
-        let sql = "SELECT topic, partition, \"offset\", dead_offset, at, error, record_type, key,
-                       principal, bytes, headers, value, personal, omitted
-                   FROM operations_dead_letters
-                   WHERE topic = $1 AND partition = $2 AND dead_offset = $3";
+        let sql = concat!(
+            "SELECT ",
+            letter_columns!(),
+            ", headers, value, personal, omitted FROM operations_dead_letters AS one
+              WHERE topic = $1 AND partition = $2 AND dead_offset = $3"
+        );
         let rows = self
             .all("reading a dead letter", sql, &[&storable(topic), &partition, &dead_offset])
             .await?;
         let content = |row: &Row| DeadContent {
             letter: letter(row),
-            headers: row.get(10),
-            value: row.get(11),
-            personal: row.get(12),
-            omitted: row.get(13),
+            headers: row.get(11),
+            value: row.get(12),
+            personal: row.get(13),
+            omitted: row.get(14),
         };
         Ok(rows.first().map(content))
     }
@@ -180,7 +198,8 @@ impl Reads {
         limit: usize,
     ) -> Result<Page<Action, RecordCursor>, StoreError> {
         let sql = "SELECT processor, partition, \"offset\", at, topic, key, command_id, principal,
-                       reason, released, dropped_offset, parked_from, revealed_offset
+                       reason, released, dropped_offset, parked_from, revealed_offset,
+                       resent_partition, resent_offset
                    FROM operations_actions
                    WHERE (at, processor, partition, \"offset\") < ($1, $2, $3, $4)
                    ORDER BY at DESC, processor DESC, partition DESC, \"offset\" DESC LIMIT $5";
@@ -199,6 +218,7 @@ impl Reads {
             dropped_offset: row.get(10),
             parked_from: row.get(11),
             revealed_offset: row.get(12),
+            resent: Option::zip(row.get(13), row.get(14)),
         };
         let cursor = |it: &Action| RecordCursor {
             at: it.at,
@@ -236,6 +256,7 @@ fn letter(row: &Row) -> DeadLetter {
         key: row.get(7),
         principal: row.get(8),
         bytes: row.get(9),
+        resent_by: row.get(10),
     }
 }
 
