@@ -24,8 +24,8 @@ pub(super) struct Polled {
 }
 
 impl Worker {
-    /// Resumes reading of tasks for which has arrived what they wait for, and of all tasks when the pause after
-    /// aborts has ended.
+    /// Resumes reading of tasks for which has arrived what they wait for, and of all tasks when the
+    /// pause after aborts has ended.
     pub(super) fn resume(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
         let waited = self.waiting.len();
         let (learner, letters) = (&mut self.learner, &mut self.letters);
