@@ -15,6 +15,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("projections", &["schemas", "redpanda"]),
     ("services", &["schemas", "redpanda", "domain", "engine", "projections"]),
     ("gateway", &["schemas", "redpanda", "projections"]),
+    ("millrace-cli", &[]),
     (
         "integration",
         &["schemas", "redpanda", "domain", "engine", "projections", "services", "gateway"],

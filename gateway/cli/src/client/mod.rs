@@ -1,0 +1,248 @@
+//! The gateway over HTTP, for one user. Each request has a deadline and is sent once; it is
+//! repeated only with new tokens, when the old ones have expired.
+//!
+//! Tokens are sent only to the gateway that issued them, and no redirect is followed.
+
+mod answer;
+mod connect;
+
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+
+pub(crate) use answer::Answer;
+
+use crate::{
+    failure::Failure,
+    session::{Session, Store},
+    settings::{Connection, secret},
+};
+
+/// How long a request may take, besides the time that it asks the gateway to wait.
+const REQUEST_MAX: Duration = Duration::from_secs(15);
+/// The gateway of a developer's machine.
+const URL: &str = "http://localhost:3000";
+/// The variable with an access token.
+const TOKEN: &str = "MILLRACE_TOKEN";
+
+/// Who uses the gateway.
+enum Tokens {
+    /// An access token from the environment. There is no other one when it has expired.
+    Given(SecretString),
+    /// A session in a file.
+    Kept(Session),
+    /// Nobody has logged in.
+    Missing,
+}
+
+/// A client of one gateway.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: Url,
+    tokens: Tokens,
+}
+
+/// A request.
+pub(crate) struct Request<'a> {
+    method: Method,
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    body: Option<&'a Value>,
+    headers: &'a [(&'static str, String)],
+    /// How long the gateway may wait before it answers.
+    wait: Duration,
+}
+
+impl<'a> Request<'a> {
+    /// Reads a resource.
+    pub(crate) fn get(path: &'a str) -> Self {
+        let (query, headers, wait) = (&[], &[], Duration::ZERO);
+        Self { method: Method::GET, path, query, body: None, headers, wait }
+    }
+
+    /// Sends a document.
+    pub(crate) fn post(path: &'a str, body: &'a Value) -> Self {
+        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
+    }
+
+    /// Ends a resource.
+    pub(crate) fn delete(path: &'a str) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
+    }
+
+    /// With parameters.
+    pub(crate) fn query(self, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self { query, ..self }
+    }
+
+    /// With headers.
+    pub(crate) fn headers(self, headers: &'a [(&'static str, String)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// The gateway may wait so long before it answers.
+    pub(crate) fn wait(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+}
+
+impl Client {
+    /// A client of the gateway that is meant, with the tokens for it.
+    ///
+    /// # Errors
+    /// If a file can't be read, or TLS can't be set up.
+    pub(crate) fn new(connection: Connection) -> Result<Self, Failure> {
+        let Connection { url, ca_file } = connection;
+        let given = secret(TOKEN);
+        let kept = match given {
+            Some(_) => None,
+            None => Store::from_env()?.read()?,
+        };
+        let kept_at = kept.as_ref().map(|session| session.url.clone());
+        let url = match url.or(kept_at) {
+            Some(url) => url,
+            None => URL.parse().map_err(|error| Failure::Failed(format!("{URL}: {error}")))?,
+        };
+        let tokens = match (given, kept) {
+            (Some(token), _) => Tokens::Given(token),
+            (None, Some(session)) if session.url == url => Tokens::Kept(session),
+            _ => Tokens::Missing,
+        };
+        let http = connect::client(&url, ca_file.as_deref())?;
+        Ok(Self { http, url, tokens })
+    }
+
+    /// Where the gateway is.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whose session is used, if it is one in a file.
+    pub(crate) fn email(&self) -> Option<&str> {
+        match &self.tokens {
+            Tokens::Kept(session) => Some(&session.email),
+            _ => None,
+        }
+    }
+
+    /// Sends a request as the user who has logged in, and returns the document of the answer.
+    ///
+    /// # Errors
+    /// If nobody has logged in, there is no answer, or the answer is a problem.
+    pub(crate) async fn send(&mut self, request: Request<'_>) -> Result<Answer, Failure> {
+        let first = self.exchange(&request, Some(self.access_token()?)).await;
+        match first {
+            Err(failure) if failure.status() == Some(401) => self.again(&request, failure).await,
+            Err(failure) if failure.status() == Some(403) => Err(self.forbidden(failure)),
+            other => other,
+        }
+    }
+
+    /// Sends a request that needs no user.
+    ///
+    /// # Errors
+    /// If there is no answer, or the answer is a problem.
+    pub(crate) async fn send_as_anybody(&self, request: Request<'_>) -> Result<Answer, Failure> {
+        self.exchange(&request, None).await
+    }
+
+    /// Uses another session from now on.
+    pub(crate) fn use_session(&mut self, session: Session) {
+        self.tokens = Tokens::Kept(session);
+    }
+
+    fn access_token(&self) -> Result<&SecretString, Failure> {
+        match &self.tokens {
+            Tokens::Given(token) => Ok(token),
+            Tokens::Kept(session) => Ok(&session.access_token),
+            Tokens::Missing => Err(Failure::Failed(format!(
+                "nobody has logged in at {}: expected a session of `millrace login`, or an access \
+                 token in {TOKEN}",
+                self.url
+            ))),
+        }
+    }
+
+    /// Sends the request with new tokens.
+    async fn again(&mut self, request: &Request<'_>, failure: Failure) -> Result<Answer, Failure> {
+        let Tokens::Kept(session) = &self.tokens else {
+            return Err(failure
+                .and(&format!("Expected in {TOKEN} an access token of the last ten minutes.")));
+        };
+        let store = Store::from_env()?;
+        // Another process may have got new tokens meanwhile; the old ones are used up then.
+        let newer = store.read()?.filter(|kept| {
+            let (kept_token, used) = (&kept.access_token, &session.access_token);
+            kept.url == session.url && kept_token.expose_secret() != used.expose_secret()
+        });
+        let session = match newer {
+            Some(session) => session,
+            None => self.refreshed(session, &store).await?,
+        };
+        let answer = self.exchange(request, Some(&session.access_token)).await;
+        self.tokens = Tokens::Kept(session);
+        answer.map_err(|failure| match failure.status() {
+            Some(403) => self.forbidden(failure),
+            _ => failure,
+        })
+    }
+
+    async fn refreshed(&self, session: &Session, store: &Store) -> Result<Session, Failure> {
+        let body = json!({ "refresh_token": session.refresh_token.expose_secret() });
+        let answer = self.exchange(&Request::post("/v1/sessions/refresh", &body), None).await;
+        let answer = answer.map_err(|failure| {
+            let url = &self.url;
+            failure.or_if(401, || {
+                format!("the session at {url} has ended: log in again with `millrace login`")
+            })
+        })?;
+        let session = Session::new(session.url.clone(), session.email.clone(), &answer.body)
+            .ok_or_else(|| self.unexpected("tokens"))?;
+        store.write(&session)?;
+        Ok(session)
+    }
+
+    fn forbidden(&self, failure: Failure) -> Failure {
+        let who = self.email().unwrap_or("the user of the access token");
+        failure.and(&format!("Expected an admin, and {who} is none."))
+    }
+
+    /// The failure of an answer that is not what the API describes.
+    pub(crate) fn unexpected(&self, expected: &str) -> Failure {
+        Failure::Failed(format!(
+            "{} answered with something else than {expected}: expected a Millrace gateway there \
+             (--url or MILLRACE_URL)",
+            self.url
+        ))
+    }
+
+    /// Sends a request once.
+    async fn exchange(
+        &self,
+        request: &Request<'_>,
+        token: Option<&SecretString>,
+    ) -> Result<Answer, Failure> {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{}", url.path().trim_end_matches('/'), request.path));
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(request.query);
+        }
+        let deadline = REQUEST_MAX + request.wait;
+        let mut builder = self.http.request(request.method.clone(), url).timeout(deadline);
+        for (name, value) in request.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some(token) = token {
+            builder = builder.bearer_auth(token.expose_secret());
+        }
+        if let Some(body) = request.body {
+            builder = builder.json(body);
+        }
+        match builder.send().await {
+            Ok(response) => answer::read(response, &self.url, deadline).await,
+            Err(error) => Err(answer::unanswered(&self.url, deadline, error)),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Sends what changes data, and waits for its outcome.
+//!
+//! Each request has an idempotency key, so asking again for the outcome repeats the same command,
+//! which has an effect once.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use reqwest::StatusCode;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    client::{Answer, Client, Request},
+    failure::Failure,
+    report::Report,
+    text::value::{optional, text},
+};
+
+/// The longest that the gateway waits before it answers.
+const WAIT_S_MAX: u64 = 30;
+
+/// How an action is sent.
+#[derive(Debug, Args)]
+pub(super) struct Sending {
+    /// How many seconds to wait for the outcome, up to 300.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=300))]
+    wait: u16,
+    /// Repeats the action that was sent with this key, instead of sending a new one.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+/// An action that is being sent.
+pub(super) struct Sent {
+    key: String,
+    deadline: Instant,
+}
+
+impl Sending {
+    /// Begins to wait.
+    pub(super) fn begin(&self) -> Sent {
+        let key = self.idempotency_key.clone();
+        let deadline = Instant::now() + Duration::from_secs(self.wait.into());
+        Sent { key: key.unwrap_or_else(|| Uuid::new_v4().to_string()), deadline }
+    }
+
+    /// How long one request may take for all that it does.
+    pub(super) fn once(&self) -> Duration {
+        Duration::from_secs(u64::from(self.wait).min(WAIT_S_MAX))
+    }
+}
+
+impl Sent {
+    /// Sends the action once; the gateway waits as long as `wait`.
+    ///
+    /// # Errors
+    /// If it is refused or fails, or it is not known whether it was written.
+    pub(super) async fn once(
+        &self,
+        client: &mut Client,
+        path: &str,
+        body: &Value,
+        wait: Duration,
+    ) -> Result<Answer, Failure> {
+        let headers =
+            [("idempotency-key", self.key.clone()), ("prefer", format!("wait={}", wait.as_secs()))];
+        let request = Request::post(path, body).headers(&headers).wait(wait);
+        client.send(request).await.map_err(|failure| match failure.is_unknown() {
+            true => failure.and(&format!(
+                "It is not known whether the command was written. Repeat it with \
+                 --idempotency-key {}: it has an effect once.",
+                self.key
+            )),
+            false => failure,
+        })
+    }
+
+    /// Sends the action until it has an outcome, or the time is over.
+    ///
+    /// # Errors
+    /// As [`Sent::once`].
+    pub(super) async fn decided(
+        &self,
+        client: &mut Client,
+        path: &str,
+        body: &Value,
+    ) -> Result<Answer, Failure> {
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            // Whole seconds, and at least one.
+            let wait = Duration::from_secs((left.as_secs() + 1).min(WAIT_S_MAX));
+            let answer = self.once(client, path, body, wait).await?;
+            if answer.status != StatusCode::ACCEPTED || Instant::now() >= self.deadline {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// What to say of an answer: `done` if the command was accepted.
+    pub(super) fn report(&self, answer: Answer, done: Vec<String>) -> Report {
+        let Answer { status, body } = answer;
+        if status != StatusCode::ACCEPTED {
+            return Report::done(body, done);
+        }
+        let id = text(&body, "id");
+        let lines = vec![format!("Command {id} is written and has no outcome yet.")];
+        let note = format!(
+            "Repeat it with --idempotency-key {} to wait for the outcome, or see `millrace trace \
+             {id}`.",
+            self.key
+        );
+        Report::done(body, lines).noting(Some(note)).only_if(false)
+    }
+}
+
+/// The line that names the command of an answer.
+pub(super) fn command_line(answer: &Answer) -> Option<String> {
+    let id = optional(&answer.body, "id")?;
+    Some(format!("Command {id}: {}", text(&answer.body, "state")))
+}
+
+/// Why something is done; it is kept with the user's name.
+#[derive(Debug, Args)]
+pub(super) struct Reason {
+    /// Why, on one line of up to 500 characters. It is kept with your name.
+    #[arg(long, value_name = "WHY")]
+    pub(super) reason: String,
+}

@@ -1,0 +1,93 @@
+//! Log-in and log-out. The password is never an argument, which other users can see.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use crate::{
+    ask::{self, Source},
+    client::{Client, Request},
+    failure::Failure,
+    report::Report,
+    session::{Session, Store},
+    settings::secret,
+    text::value::text,
+};
+
+/// The variable with the password.
+const PASSWORD: &str = "MILLRACE_PASSWORD";
+
+/// Who logs in. The password is read from the terminal, or from the variable MILLRACE_PASSWORD, or
+/// from a file.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The e-mail address of the account.
+    #[arg(env = "MILLRACE_EMAIL")]
+    email: String,
+    /// A file whose one line is the password.
+    #[arg(long, env = "MILLRACE_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Login {
+    pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
+        let Self { email, password_file } = self;
+        let source = match (secret(PASSWORD), password_file) {
+            (None, None) => Source::Terminal,
+            (Some(password), None) => Source::Given(password),
+            (None, Some(file)) => Source::File(file),
+            (Some(_), Some(_)) => {
+                let text = "MILLRACE_PASSWORD and a password file: expected only one of them";
+                return Err(Failure::Usage(text.to_owned()));
+            }
+        };
+        let store = Store::from_env()?;
+        let clear = sent_in_clear(client).then(|| {
+            let url = client.url();
+            format!("Without TLS, everybody on the way to {url} can read the password.")
+        });
+        let password = ask::password(source)?;
+        let body = json!({ "email": email, "password": password.expose_secret() });
+        let tokens = client.send_as_anybody(Request::post("/v1/sessions", &body)).await?.body;
+        let session = Session::new(client.url().clone(), email.clone(), &tokens)
+            .ok_or_else(|| client.unexpected("tokens"))?;
+        store.write(&session)?;
+        client.use_session(session);
+        let me = client.send(Request::get("/v1/users/me")).await?.body;
+        let role = text(&me, "role");
+        let (url, path) = (client.url(), store.path().display());
+        let line = format!("Logged in at {url} as {email} ({role}). The session is in {path}.");
+        let value =
+            json!({ "url": url.as_str(), "email": email, "role": role, "session": store.path() });
+        let stranger = (role != "admin").then(|| {
+            "Only admins may use the desk; other users may read the traces of their orders."
+                .to_owned()
+        });
+        Ok(Report::done(value, vec![line]).noting(clear).noting(stranger))
+    }
+}
+
+/// Whether the connection is neither encrypted nor within this machine.
+fn sent_in_clear(client: &Client) -> bool {
+    let host = client.url().host_str().unwrap_or_default();
+    let is_local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    client.url().scheme() == "http" && !is_local
+}
+
+/// Ends the session.
+pub(super) async fn log_out(client: &mut Client) -> Result<Report, Failure> {
+    let is_kept = client.email().is_some();
+    let ended = client.send(Request::delete("/v1/sessions/current")).await;
+    match ended {
+        // It has ended already.
+        Err(failure) if failure.status() == Some(401) => {}
+        other => drop(other?),
+    }
+    if is_kept {
+        Store::from_env()?.remove()?;
+    }
+    let line = format!("Logged out at {}.", client.url());
+    Ok(Report::done(json!({ "url": client.url().as_str() }), vec![line]))
+}

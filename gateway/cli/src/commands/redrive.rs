@@ -1,0 +1,129 @@
+//! What to do with one parked key: apply its records again, or give up the first one.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    action::{Reason, Sending, command_line},
+    pages::Pages,
+    parked::Key,
+};
+use crate::{
+    ask::Consent,
+    client::Client,
+    failure::Failure,
+    report::Report,
+    text::value::{optional, short_type, text},
+};
+
+/// Which key is tried again.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    key: Key,
+    /// The offset of the first parked record. If another one is first, nothing is done.
+    #[arg(long)]
+    offset: Option<u64>,
+    #[command(flatten)]
+    reason: Reason,
+    #[command(flatten)]
+    sending: Sending,
+}
+
+impl Retry {
+    pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
+        let Self { key, offset, reason, sending } = self;
+        let what = format!("All parked records of {}, key {}, were applied.", key.topic, key.key);
+        let path = "/v1/operations/parked:retry";
+        redrive(client, path, &key, offset, &reason, &sending, what).await
+    }
+}
+
+/// Which record is given up.
+#[derive(Debug, Args)]
+pub(crate) struct Drop {
+    #[command(flatten)]
+    key: Key,
+    /// The offset of the record to give up. If another one is first, nothing is done. Without it,
+    /// the first record is shown, and given up when you confirm that.
+    #[arg(long)]
+    offset: Option<u64>,
+    #[command(flatten)]
+    reason: Reason,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    sending: Sending,
+}
+
+impl Drop {
+    pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
+        let Self { key, offset, reason, consent, sending } = self;
+        let offset = match offset {
+            Some(offset) => offset,
+            None => confirmed(client, &key, consent).await?,
+        };
+        let what = format!(
+            "The record at offset {offset} of {}, key {}, is a dead letter; those behind it were \
+             applied.",
+            key.topic, key.key
+        );
+        let path = "/v1/operations/parked:drop";
+        redrive(client, path, &key, Some(offset), &reason, &sending, what).await
+    }
+}
+
+/// The offset of the first parked record, after the user has confirmed to give it up.
+async fn confirmed(client: &mut Client, key: &Key, consent: Consent) -> Result<u64, Failure> {
+    consent.check()?;
+    let list = key.records(client, &Pages::one()).await?;
+    let first = list.items.first().ok_or_else(|| Failure::Failed(key.nothing()))?;
+    let offset = first["offset"].as_u64().ok_or_else(|| client.unexpected("an offset"))?;
+    consent.ask(&question(key, first))?;
+    Ok(offset)
+}
+
+fn question(key: &Key, first: &Value) -> String {
+    let error = optional(first, "error").map(|error| format!(": {error}")).unwrap_or_default();
+    format!(
+        "Give up {} at offset {} of {}, key {}{error}?",
+        short_type(first),
+        text(first, "offset"),
+        key.topic,
+        key.key
+    )
+}
+
+async fn redrive(
+    client: &mut Client,
+    path: &str,
+    key: &Key,
+    offset: Option<u64>,
+    Reason { reason }: &Reason,
+    sending: &Sending,
+    done: String,
+) -> Result<Report, Failure> {
+    let mut body = json!({ "topic": key.topic, "key": key.key, "reason": reason });
+    if let Some(offset) = offset {
+        body["offset"] = json!(offset);
+    }
+    let sent = sending.begin();
+    let answer = sent.decided(client, path, &body).await?;
+    let lines = [Some(done), command_line(&answer)].into_iter().flatten().collect();
+    Ok(sent.report(answer, lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn question_names_the_record_and_its_error() {
+        let key = Key { topic: "order.followups".into(), key: "o-1".into() };
+        let first = json!({ "offset": 5, "type": "millrace.order.X", "error": "malformed" });
+        assert_eq!(
+            question(&key, &first),
+            "Give up X at offset 5 of order.followups, key o-1: malformed?"
+        );
+    }
+}

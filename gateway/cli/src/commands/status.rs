@@ -1,0 +1,107 @@
+//! Whether the system works: the gateway, the processors' and read models' figures, and what is
+//! parked or dead.
+
+use serde_json::{Value, json};
+
+use super::{dead, pages::List, parked};
+use crate::{
+    client::{Client, Request},
+    failure::Failure,
+    report::Report,
+    text::{table::aligned, value::count},
+};
+
+/// The pipeline's figures: name, text, unit and decimal places.
+const FIGURES: &[(&str, &str, &str, usize)] = &[
+    ("tasks_active", "active tasks", "", 0),
+    ("tasks_restoring", "tasks being restored", "", 0),
+    ("restore_remaining_records", "records left to restore", "", 0),
+    ("tasks_stuck", "stuck tasks", "", 0),
+    ("lag_records", "waiting records", "", 0),
+    ("lag_s", "the oldest waits at most", " s", 1),
+    ("read_models_behind_s", "slowest read model is behind", " s", 1),
+    ("commands_per_s", "commands", "/s", 1),
+    ("outcomes_per_s", "outcomes", "/s", 1),
+    ("transactions_per_s", "transactions", "/s", 1),
+    ("parked_records", "parked records", "", 0),
+    ("dead_letters_last_hour", "dead letters of the last hour", "", 0),
+];
+
+/// Reads and shows it.
+pub(super) async fn run(client: &mut Client) -> Result<Report, Failure> {
+    let gateway = match client.send_as_anybody(Request::get("/readyz")).await {
+        Ok(_) => "ready",
+        Err(failure) if failure.status() == Some(503) => "not ready",
+        Err(failure) => return Err(failure),
+    };
+    // The rest is known without Prometheus.
+    let (pipeline, note) = match client.send(Request::get("/v1/pipeline")).await {
+        Ok(answer) => (answer.body, None),
+        Err(failure) if failure.status() == Some(503) => {
+            (Value::Null, Some(format!("The pipeline's figures are missing: {failure}")))
+        }
+        Err(failure) => return Err(failure),
+    };
+    let parked = counted(&parked::first_page(client).await?);
+    let dead_letters = counted(&dead::first_page(client).await?);
+    let value = json!({
+        "url": client.url().as_str(),
+        "gateway": gateway,
+        "pipeline": pipeline,
+        "parked_keys": parked,
+        "dead_letters": dead_letters,
+    });
+    let lines = lines(&value);
+    Ok(Report::done(value, lines).noting(note))
+}
+
+/// How long a list is, as far as one page shows it.
+fn counted(list: &List) -> Value {
+    json!({ "count": list.items.len(), "is_cut": list.next.is_some() })
+}
+
+fn lines(status: &Value) -> Vec<String> {
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let gateway = format!("{} ({})", crate::text::value::text(status, "gateway"), url(status));
+    let mut rows = vec![row("gateway", gateway)];
+    for (name, text, unit, places) in FIGURES {
+        let figure = status["pipeline"][name].as_f64();
+        let shown = figure.map_or_else(|| "-".to_owned(), |it| format!("{it:.places$}{unit}"));
+        rows.push(row(text, shown));
+    }
+    for (name, text) in [("parked_keys", "parked keys"), ("dead_letters", "dead letters kept")] {
+        let list = &status[name];
+        let more = if list["is_cut"] == true { " or more" } else { "" };
+        rows.push(row(text, format!("{}{more}", count(list, "count"))));
+    }
+    aligned(rows)
+}
+
+fn url(status: &Value) -> &str {
+    status["url"].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_units_and_one_that_nobody_reports_is_a_dash() {
+        let status = json!({
+            "url": "http://localhost:3000/", "gateway": "ready",
+            "pipeline": { "tasks_active": 12.0, "lag_s": 0.25, "outcomes_per_s": null },
+            "parked_keys": { "count": 2, "is_cut": false },
+            "dead_letters": { "count": 100, "is_cut": true },
+        });
+        let lines = lines(&status);
+        let line = |name: &str| {
+            let found = lines.iter().find_map(|line| line.strip_prefix(name));
+            found.expect(name).trim().to_owned()
+        };
+        assert_eq!(line("gateway"), "ready (http://localhost:3000/)");
+        assert_eq!((line("active tasks"), line("outcomes ")), ("12".into(), "-".into()));
+        assert_eq!(line("the oldest waits at most"), "0.2 s");
+        assert_eq!(line("parked keys"), "2");
+        assert_eq!(line("dead letters kept"), "100 or more");
+    }
+}

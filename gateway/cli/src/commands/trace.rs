@@ -1,0 +1,195 @@
+//! The trace of a command or an order as a tree in text.
+
+use clap::Args;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    client::{Client, Request},
+    failure::Failure,
+    report::Report,
+    text::{
+        table::aligned,
+        tree::branches,
+        value::{items, optional, place, plain, short_type, text},
+    },
+};
+
+/// Which command or order.
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// The id of a command or of an order.
+    id: Uuid,
+}
+
+impl Trace {
+    pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
+        let id = self.id;
+        let command = client.send(Request::get(&format!("/v1/commands/{id}/trace"))).await;
+        let trace = match command {
+            Err(failure) if failure.status() == Some(404) => {
+                let order = client.send(Request::get(&format!("/v1/orders/{id}/trace"))).await;
+                order.map_err(|failure| {
+                    failure.or_if(404, || {
+                        format!(
+                            "there is no trace of {id}: expected the id of a command of the last \
+                             seven days, or of an order"
+                        )
+                    })
+                })?
+            }
+            other => other?,
+        };
+        let lines = lines(&trace.body);
+        Ok(Report::done(trace.body, lines))
+    }
+}
+
+/// The trace: what it is of, its tree, and what it waits for.
+fn lines(trace: &Value) -> Vec<String> {
+    let records = items(trace, "records");
+    let mut lines = vec![subject(trace)];
+    if !records.is_empty() {
+        lines.push(String::new());
+        lines.extend(tree(records));
+    }
+    if trace["is_cut"] == true {
+        lines.push("The trace has more records than these.".to_owned());
+    }
+    lines.extend(waits(trace, records));
+    lines
+}
+
+fn subject(trace: &Value) -> String {
+    let state = text(trace, "state");
+    if let Some(order) = optional(trace, "order") {
+        let commands: Vec<_> = items(trace, "commands").iter().map(plain).collect();
+        return format!("Order {order}: {state}; its commands: {}", commands.join(", "));
+    }
+    let at = optional(trace, "decided_at").map(|at| format!(" at {at}")).unwrap_or_default();
+    format!("Command {}: {state}{at}", text(trace, "command"))
+}
+
+fn tree(records: &[Value]) -> Vec<String> {
+    let parent = |it: &Value| it["parent"].as_u64().and_then(|parent| usize::try_from(parent).ok());
+    let parents: Vec<_> = records.iter().map(parent).collect();
+    let headings = ["RECORD", "AFTER", "PLACE", "READ MODELS", "KEY"].map(str::to_owned);
+    let row = |(branch, it): (String, &Value)| {
+        let after = it["after_ms"].as_i64().map(|ms| format!("+{ms} ms"));
+        vec![
+            format!("{branch}{}", name(it)),
+            after.unwrap_or_else(|| "-".to_owned()),
+            place(it),
+            applied(it),
+            text(it, "key"),
+        ]
+    };
+    let rows = branches(&parents).into_iter().zip(records).map(row);
+    aligned(std::iter::once(headings.to_vec()).chain(rows).collect())
+}
+
+fn name(it: &Value) -> String {
+    let is_dead = it["topic"].as_str().is_some_and(|topic| topic.ends_with(".dead"));
+    format!("{}{}", short_type(it), if is_dead { " (dead letter)" } else { "" })
+}
+
+/// How many projections have applied a record, and at which time the last of them had.
+fn applied(it: &Value) -> String {
+    let all = items(it, "applied");
+    if all.is_empty() {
+        return "-".to_owned();
+    }
+    let late: Vec<_> = all.iter().filter(|by| by["is_applied"] != true).collect();
+    if !late.is_empty() {
+        let names: Vec<_> = late.iter().map(|by| text(by, "projection")).collect();
+        return format!("not yet: {}", names.join(", "));
+    }
+    let last = all.iter().filter_map(|by| by["after_ms"].as_i64()).max();
+    let by = last.map(|ms| format!(" by +{ms} ms")).unwrap_or_default();
+    format!("all {}{by}", all.len())
+}
+
+fn waits(trace: &Value, records: &[Value]) -> Vec<String> {
+    let waits = &trace["waits"];
+    let ids = items(waits, "records");
+    let until = optional(waits, "until").map(|at| format!(" until {at}")).unwrap_or_default();
+    if ids.is_empty() && until.is_empty() {
+        return Vec::new();
+    }
+    let named = |id: &Value| {
+        let record = records.iter().find(|record| record["id"] == *id);
+        record.map_or_else(|| plain(id), |it| format!("{}, {}", short_type(it), place(it)))
+    };
+    let mut lines = vec![format!("It waits{until} for:")];
+    lines.extend(ids.iter().map(|id| format!("  {}", named(id))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::text::columns;
+
+    fn record(topic: &str, kind: &str, id: &str, parent: Option<usize>, ms: i64) -> Value {
+        json!({
+            "parent": parent, "depth": 0, "topic": topic, "partition": 2, "offset": 17,
+            "key": "o-1", "type": format!("millrace.order.{kind}"), "bytes": 40,
+            "at": "2026-11-28T05:54:18.123Z", "after_ms": ms, "id": id,
+            "is_decided_at_once": false, "applied": [],
+        })
+    }
+
+    #[test]
+    fn trace_is_a_tree_with_what_it_waits_for() {
+        let mut placed = record("order.events", "OrderPlaced", "2", Some(0), 3);
+        placed["applied"] = json!([
+            { "projection": "orders", "is_applied": true, "after_ms": 12 },
+            { "projection": "stream", "is_applied": true, "after_ms": 9 },
+        ]);
+        let mut reserve = record("stock.followups", "ReserveStock", "3", Some(1), 3);
+        reserve["key"] = json!("tea\u{1b}[31m");
+        let mut dead = record("stock.followups.dead", "ReserveStock", "3", Some(2), 8);
+        dead["applied"] = json!([{ "projection": "op", "is_applied": false }]);
+        let trace = json!({
+            "command": "c-1", "state": "pending", "is_cut": false,
+            "records": [
+                record("order.commands", "PlaceOrder", "1", None, 0), placed, reserve, dead,
+            ],
+            "waits": { "until": "2026-11-28T05:54:48.123Z", "records": ["3", "unknown"] },
+        });
+        let shown: Vec<_> = lines(&trace).iter().map(|line| columns(line)).collect();
+        assert_eq!(
+            shown,
+            [
+                "Command c-1: pending",
+                "",
+                "RECORD|AFTER|PLACE|READ MODELS|KEY",
+                "PlaceOrder|+0 ms|order.commands[2]@17|-|o-1",
+                "└─ OrderPlaced|+3 ms|order.events[2]@17|all 2 by +12 ms|o-1",
+                r"   └─ ReserveStock|+3 ms|stock.followups[2]@17|-|tea\u{1b}[31m",
+                "      └─ ReserveStock (dead letter)|+8 ms|stock.followups.dead[2]@17|\
+                 not yet: op|o-1",
+                "It waits until 2026-11-28T05:54:48.123Z for:",
+                "  ReserveStock, stock.followups[2]@17",
+                "  unknown",
+            ]
+        );
+    }
+
+    #[test]
+    fn trace_of_an_order_names_its_commands() {
+        let trace = json!({
+            "order": "o-1", "state": "confirmed", "commands": ["c-1", "c-2"], "records": [],
+            "is_cut": true,
+        });
+        assert_eq!(
+            lines(&trace),
+            [
+                "Order o-1: confirmed; its commands: c-1, c-2",
+                "The trace has more records than these.",
+            ]
+        );
+    }
+}

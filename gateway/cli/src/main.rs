@@ -1,0 +1,64 @@
+//! `millrace`: the operator's desk for terminals and scripts.
+//!
+//! It uses the gateway's HTTP API as the desk's page does, and decides nothing itself: it reads no
+//! topic and no store. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+
+#![forbid(unsafe_code)]
+
+mod ask;
+mod client;
+mod commands;
+mod failure;
+mod print;
+mod report;
+mod session;
+mod settings;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use client::Client;
+use failure::Failure;
+use report::Report;
+use settings::Settings;
+
+fn main() -> ExitCode {
+    // clap ends the process with code 2 if an argument is wrong.
+    let Settings { connection, json, command } = Settings::parse();
+    // A second call would find this provider.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Failure::Failed(format!("no runtime: {error}")), json),
+    };
+    let done = runtime.block_on(async {
+        let mut client = Client::new(connection)?;
+        command.run(&mut client).await
+    });
+    match done {
+        Ok(report) => show(&report, json),
+        Err(failure) => fail(&failure, json),
+    }
+}
+
+fn show(report: &Report, json: bool) -> ExitCode {
+    match json {
+        true => print::json(&report.value),
+        false => print::lines(&report.lines),
+    }
+    for note in &report.notes {
+        print::note(note);
+    }
+    if report.is_done { ExitCode::SUCCESS } else { ExitCode::from(failure::FAILED) }
+}
+
+/// Says why nothing was done, to people and to scripts.
+fn fail(failure: &Failure, json: bool) -> ExitCode {
+    if json && let Some(problem) = failure.problem() {
+        print::json(problem);
+    }
+    print::note(&format!("millrace: {failure}"));
+    ExitCode::from(failure.exit_code())
+}

@@ -1,0 +1,88 @@
+//! Runs the program in a home of its own, without a terminal.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A home of a user, and the gateway that is used from there.
+pub(crate) struct Home {
+    folder: TempDir,
+    url: String,
+}
+
+impl Home {
+    pub(crate) fn new(url: &str) -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), url: url.to_owned() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs the program with these arguments.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        Run { home: self, variable: None }.run(arguments)
+    }
+
+    /// With a further variable.
+    pub(crate) fn env<'a>(&'a self, name: &'a str, value: &'a str) -> Run<'a> {
+        Run { home: self, variable: Some((name, value)) }
+    }
+
+    /// The mode of the session's file.
+    pub(crate) fn session_mode(&self) -> u32 {
+        let file = self.folder().join("millrace/session.json");
+        std::fs::metadata(file).expect("a session").permissions().mode() & 0o777
+    }
+}
+
+/// A run with a further variable.
+pub(crate) struct Run<'a> {
+    home: &'a Home,
+    variable: Option<(&'a str, &'a str)>,
+}
+
+impl Run<'_> {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        let output = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(arguments)
+            .env_clear()
+            .env("XDG_STATE_HOME", self.home.folder())
+            .env("MILLRACE_URL", &self.home.url)
+            .envs(self.variable)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        Ended { code: output.status.code(), out, err }
+    }
+}
+
+/// How the program has ended, and what it said.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    /// It has ended with this code.
+    #[track_caller]
+    pub(crate) fn code(&self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self.clone()
+    }
+
+    /// What it has printed, as one document.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
