@@ -149,7 +149,7 @@ maven() {
 
 # The programs of the three services, and all that the native stack runs.
 mapfile -t services < <(cd "$root/pipeline/services/src/bin" && printf '%s\n' *.rs | sed 's/\.rs$//')
-stack_programs=(stack gate provision gateway "${services[@]}")
+stack_programs=(stack gate provision gateway millrace "${services[@]}")
 
 # Builds the programs that are named; `features` may name features of crates. All scripts build with
 # one profile and with --workspace: cargo chooses the features of dependencies by the selected

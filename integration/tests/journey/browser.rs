@@ -3,7 +3,7 @@
 
 mod dashboard;
 mod operations;
-mod relay;
+pub(crate) mod relay;
 mod trace;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};

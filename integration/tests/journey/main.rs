@@ -19,6 +19,7 @@ mod poison;
 mod stream;
 mod support;
 mod survival;
+mod terminal;
 mod trace;
 mod users;
 mod whole;

@@ -1,5 +1,5 @@
-//! Gives a browser a client address of its own: one address may send only 100 requests in 15
-//! minutes, and all browsers of this machine connect from the same one.
+//! Gives a browser or another program a client address of its own: one may send only 100 requests
+//! in 15 minutes, and all programs of this machine connect from the same one.
 
 use std::net::SocketAddr;
 
@@ -10,11 +10,11 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 /// Relays connections to the system. Its end closes none that is open.
-pub(super) struct Relay(JoinHandle<()>);
+pub(crate) struct Relay(JoinHandle<()>);
 
 impl Relay {
     /// Begins to relay, and returns the address there of the page at `url`.
-    pub(super) async fn open(url: &str) -> (Self, String) {
+    pub(crate) async fn open(url: &str) -> (Self, String) {
         let mut url: Url = url.parse().expect("an address");
         let to = url.socket_addrs(|| None).expect("an address")[0];
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
