@@ -44,12 +44,17 @@ fn main() -> ExitCode {
 }
 
 fn show(report: &Report, json: bool) -> ExitCode {
-    match json {
+    let printed = match json {
         true => print::json(&report.value),
         false => print::lines(&report.lines),
-    }
+    };
     for note in &report.notes {
         print::note(note);
+    }
+    if let Err(error) = printed {
+        // It is done, but whoever reads the result does not learn that.
+        print::note(&format!("millrace: the result can't be written: {error}"));
+        return ExitCode::from(failure::FAILED);
     }
     if report.is_done { ExitCode::SUCCESS } else { ExitCode::from(failure::FAILED) }
 }
@@ -57,7 +62,8 @@ fn show(report: &Report, json: bool) -> ExitCode {
 /// Says why nothing was done, to people and to scripts.
 fn fail(failure: &Failure, json: bool) -> ExitCode {
     if json && let Some(problem) = failure.problem() {
-        print::json(problem);
+        // The exit code says the same.
+        drop(print::json(problem));
     }
     print::note(&format!("millrace: {failure}"));
     ExitCode::from(failure.exit_code())

@@ -20,6 +20,9 @@ use crate::{
 /// The longest that the gateway waits before it answers.
 const WAIT_S_MAX: u64 = 30;
 
+/// The time between two requests for the outcome.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How an action is sent.
 #[derive(Debug, Args)]
 pub(super) struct Sending {
@@ -95,6 +98,8 @@ impl Sent {
             if answer.status != StatusCode::ACCEPTED || Instant::now() >= self.deadline {
                 return Ok(answer);
             }
+            // A gateway that does not wait must not be asked all the time.
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

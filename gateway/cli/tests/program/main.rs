@@ -240,6 +240,19 @@ fn selection_is_counted_first_and_done_only_with_consent() {
 }
 
 #[test]
+fn result_that_can_not_be_written_is_no_success_and_a_closed_pipe_is_no_error() {
+    let gateway = shop(|_| Reply::json(200, &json!({ "items": [], "next": null })));
+    let home = logged_in(&gateway);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+    let ended = home.env("LANG", "C").run_into(full.into(), &["audit"]).code(1);
+    assert!(ended.err.contains("the result can't be written"), "{ended:?}");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ended = home.env("LANG", "C").run_into(writer.into(), &["audit"]).code(0);
+    assert_eq!(ended.err, "");
+}
+
+#[test]
 fn status_is_shown_also_without_the_pipelines_figures() {
     let gateway = shop(|seen| match &*seen.path {
         "/readyz" => Reply::json(200, &json!({ "status": "ready" })),

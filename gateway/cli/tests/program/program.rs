@@ -49,15 +49,22 @@ pub(crate) struct Run<'a> {
 
 impl Run<'_> {
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
-        let output = Command::new(env!("CARGO_BIN_EXE_millrace"))
+        self.run_into(Stdio::piped(), arguments)
+    }
+
+    /// Runs the program with this standard output.
+    pub(crate) fn run_into(&self, out: Stdio, arguments: &[&str]) -> Ended {
+        let child = Command::new(env!("CARGO_BIN_EXE_millrace"))
             .args(arguments)
             .env_clear()
             .env("XDG_STATE_HOME", self.home.folder())
             .env("MILLRACE_URL", &self.home.url)
             .envs(self.variable)
             .stdin(Stdio::null())
-            .output()
-            .expect("the program");
+            .stdout(out)
+            .stderr(Stdio::piped())
+            .spawn();
+        let output = child.expect("the program").wait_with_output().expect("its end");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         let (out, err) = (text(output.stdout), text(output.stderr));
         Ended { code: output.status.code(), out, err }
