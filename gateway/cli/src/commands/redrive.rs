@@ -85,10 +85,11 @@ async fn confirmed(client: &mut Client, key: &Key, consent: Consent) -> Result<u
 
 fn question(key: &Key, first: &Value) -> String {
     let error = optional(first, "error").map(|error| format!(": {error}")).unwrap_or_default();
+    let name = optional(first, "type").map(|_| format!(" ({})", short_type(first)));
     format!(
-        "Give up {} at offset {} of {}, key {}{error}?",
-        short_type(first),
+        "Give up the record at offset {}{} of {}, key {}{error}?",
         text(first, "offset"),
+        name.unwrap_or_default(),
         key.topic,
         key.key
     )
@@ -123,7 +124,12 @@ mod tests {
         let first = json!({ "offset": 5, "type": "millrace.order.X", "error": "malformed" });
         assert_eq!(
             question(&key, &first),
-            "Give up X at offset 5 of order.followups, key o-1: malformed?"
+            "Give up the record at offset 5 (X) of order.followups, key o-1: malformed?"
+        );
+        let unknown = json!({ "offset": 5, "type": "" });
+        assert_eq!(
+            question(&key, &unknown),
+            "Give up the record at offset 5 of order.followups, key o-1?"
         );
     }
 }
