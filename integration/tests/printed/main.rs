@@ -230,7 +230,7 @@ fn readme_of_the_schemas_is_as_printed() {
     let copy = "cp -r schemas redpanda $TMPDIR && cd $TMPDIR && git init -q && git add . && git commit -qm copy";
     let refused = session.run(copy);
     assert!(refused.is_empty(), "{}", refused.join("\n"));
-    let (mut document, steps) = Document::read(root().join("schemas/README.md"));
+    let (mut document, steps) = Document::read(root().join("schemas/TOUR.md"));
     assert!(!steps.is_empty());
     for step in &steps {
         document.step(step, &mut session, scratch.path());
