@@ -24,8 +24,9 @@ use crate::{
     reads::Notice,
 };
 
-/// The least time that an outcome waits for its read model: one that came just before the deadline
-/// does, and so does every refusal.
+/// Even after the request's deadline, an outcome gets this much time to become visible in the read
+/// model. Otherwise a command whose outcome came just before the deadline would be answered with
+/// 202. Refusals wait no longer than this.
 const VISIBLE_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 /// The polling interval for the version that a read model holds, if no notification will come.
 const VERSION_INTERVAL: Duration = Duration::from_millis(10);
@@ -179,7 +180,8 @@ impl Submission {
         };
         self.command_type = record.command.name();
         self.view = self.deadline.and_then(|_| View::subscribed(&*call.state.reads, &record));
-        // Before the write: a client that disconnects now frees no slot.
+        // Created before the write, so that a client that disconnects during it does not free the
+        // slot.
         let undecided = Undecided::new(call, self.id);
         match write(&call.state, record).await {
             Ok(()) => {

@@ -1,6 +1,8 @@
 //! A command that may be in the log and has no outcome yet. It keeps the slot of its request,
 //! whether the request waits, has been answered with 202, or was cut off by its client. So the
 //! slots bound the backlog of the processors and projectors, and a slow command is measured too.
+//! A command whose write was not confirmed keeps no slot: it may never have been written, and then
+//! no outcome would come.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +40,7 @@ impl Undecided {
         Self(call.slot.as_ref().map(kept))
     }
 
-    /// Ends the wait: the request has the outcome, or the log refused the command.
+    /// Ends the wait: the request has the outcome, or the log did not confirm the command.
     pub(super) fn end(mut self) {
         self.0 = None;
     }
