@@ -12,6 +12,9 @@
 //!                          |                                      session with a new epoch
 //!                          +-------- failed, or a connection broke ------^
 //! ```
+//!
+//! The picture shows a transaction that is written in parts. One that is written at once sends its
+//! offsets before its records (see `write_last`).
 
 use std::{
     sync::{

@@ -2,9 +2,9 @@
 //! thread share. It makes no call and decides nothing.
 //!
 //! ```text
-//!   Idle --- the worker ends a transaction ---> Busy --- the thread has a result ---> Ended
-//!     ^                                                                                 |
-//!     +-------------------------- the worker takes the result --------------------------+
+//!   Idle --- the worker submits or abandons ---> Busy --- the thread has a result ---> Ended
+//!     ^                                                                                  |
+//!     +-------------------------- the worker takes the result ---------------------------+
 //! ```
 //!
 //! A write that fails leads from Idle to Ended directly: the worker has not submitted yet.

@@ -13,6 +13,12 @@
 //!   completed()      <-------- Ok, or how the transaction failed
 //! ```
 //!
+//! Most transactions are written at once, without `write`. Then the offsets go first:
+//!
+//! ```text
+//!   submit(all)      --------> begin, offsets, records, EndTxn(commit) -> committed
+//! ```
+//!
 //! How a transaction ends:
 //!
 //! | event | the thread | `completed` returns | the worker |

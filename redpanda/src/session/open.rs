@@ -52,9 +52,9 @@ impl Connect for Settings {
         }
         let gate = Arc::new(Gate::default());
         let in_flight = gate.clone();
-        // The same name for the static member: a restart within the session timeout keeps its
-        // partitions. A revocation waits until the transaction in flight has ended, so that the
-        // next owner finds its offsets.
+        // The transactional id is also the `group.instance.id`, so that a restart within the
+        // session timeout keeps its partitions. A revocation waits until the transaction in flight
+        // has ended, so that the next owner finds its offsets.
         let input = GroupConsumer::join(
             &self.brokers,
             &self.group,

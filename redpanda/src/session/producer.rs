@@ -44,7 +44,8 @@ pub(super) fn create(settings: &Settings) -> Result<TransactionalProducer, Kafka
         .set("acks", "all")
         .set("linger.ms", "5")
         // The coordinator refuses a request while it still ends the previous transaction, for some
-        // milliseconds: that request is retried after 1 ms, others at growing intervals.
+        // milliseconds. librdkafka repeats AddOffsetsToTxn after `retry.backoff.ms`, but
+        // AddPartitionsToTxn after a fixed 20 ms. Retries of other requests wait longer each time.
         .set("retry.backoff.ms", "1")
         .set("retry.backoff.max.ms", "20")
         .set("batch.num.messages", "100000")
