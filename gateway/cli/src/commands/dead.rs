@@ -1,16 +1,16 @@
-//! Dead letters: their list, their content, and their personal fields.
+//! Dead letters: their list, their content, their personal fields, and how they are sent again.
 
 use clap::{Args, Subcommand};
 use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::{
-    action::{Reason, Sending},
+    action::{Reason, Sending, command_line},
     pages::{List, Pages},
     parked::content,
 };
 use crate::{
-    client::{Client, Request},
+    client::{Answer, Client, Request},
     failure::Failure,
     report::Report,
     text::{
@@ -32,12 +32,14 @@ pub(crate) enum Dead {
         id: String,
     },
     /// Shows a dead letter with its personal fields. An event says who has done so, and why.
-    Reveal(Reveal),
+    Reveal(Action),
+    /// Sends a dead letter again, once. If its record fails again, nothing has changed.
+    Resend(Action),
 }
 
-/// Which dead letter, and why.
+/// What is done to which dead letter, and why.
 #[derive(Debug, Args)]
-pub(crate) struct Reveal {
+pub(crate) struct Action {
     /// Its id, such as order.commands:2:17.
     id: String,
     #[command(flatten)]
@@ -59,18 +61,31 @@ impl Dead {
                 let lines = letter(&body);
                 Ok(Report::done(body, lines))
             }
-            Self::Reveal(reveal) => reveal.run(client).await,
+            Self::Reveal(action) => action.run(client, "reveal", |it| letter(&it.body)).await,
+            Self::Resend(action) => {
+                let done = |answer: &Answer| {
+                    let said = "The dead letter was sent again.".to_owned();
+                    [Some(said), command_line(answer)].into_iter().flatten().collect()
+                };
+                action.run(client, "resend", done).await
+            }
         }
     }
 }
 
-impl Reveal {
-    async fn run(self, client: &mut Client) -> Result<Report, Failure> {
+impl Action {
+    /// Sends the action `verb`; `done` says what its answer means.
+    async fn run(
+        self,
+        client: &mut Client,
+        verb: &str,
+        done: impl FnOnce(&Answer) -> Vec<String>,
+    ) -> Result<Report, Failure> {
         let Self { id, reason: Reason { reason }, sending } = self;
         let (sent, body) = (sending.begin(), json!({ "id": id, "reason": reason }));
-        let answer = sent.decided(client, "/v1/operations/dead-letters:reveal", &body).await;
+        let answer = sent.decided(client, &format!("{PATH}:{verb}"), &body).await;
         let answer = answer.map_err(|failure| unknown(failure, &id))?;
-        let lines = letter(&answer.body);
+        let lines = done(&answer);
         Ok(sent.report(answer, lines))
     }
 }

@@ -213,6 +213,22 @@ fn action_waits_for_its_outcome_under_one_idempotency_key() {
 }
 
 #[test]
+fn dead_letter_is_sent_again_with_its_outcome_or_the_reason_why_not() {
+    let gateway = shop(|seen| match &*seen.json()["reason"].to_string() {
+        "\"once\"" => Reply::json(200, &json!({ "id": "0199", "state": "accepted" })),
+        _ => problem(409, "already_sent_again", "Command 0199 has sent it again."),
+    });
+    let home = logged_in(&gateway);
+    let resend = |why| ["dead", "resend", "order.commands:2:17", "--reason", why];
+    let done = home.run(&resend("once")).code(0);
+    assert_eq!(done.out, "The dead letter was sent again.\nCommand 0199: accepted\n");
+    assert_eq!(gateway.last().path, "/v1/operations/dead-letters:resend");
+    assert_eq!(gateway.last().json(), json!({ "id": "order.commands:2:17", "reason": "once" }));
+    let refused = home.run(&resend("twice")).code(1);
+    assert!(refused.err.contains("already_sent_again"), "{refused:?}");
+}
+
+#[test]
 fn selection_is_counted_first_and_done_only_with_consent() {
     let gateway = shop(|seen| {
         let mut selected = json!({ "dry_run": true, "keys": 2, "records": 3, "is_cut": false });
