@@ -14,8 +14,9 @@ use crate::refusals::VERSION_MISMATCH;
 pub struct InputInfo<'a> {
     /// The aggregate's key.
     pub key: &'a str,
-    /// When the input was appended to the log (LogAppendTime), or when the timer was due;
-    /// milliseconds since the epoch.
+    /// The time of the input, in milliseconds since the epoch: of a record, when it was appended to
+    /// the log (LogAppendTime); of a follow-up that is decided in the transaction that writes it,
+    /// the time of the input that caused it; of a timer, when it was due.
     pub at_ms: i64,
     /// The id of the command or follow-up, or an id derived from the timer. A replay has the same
     /// id, so other ids can be derived from it.
@@ -100,8 +101,9 @@ pub trait Decider: Send + Sync + 'static {
         None
     }
 
-    /// Decides on an input. A decider never panics on purpose; a panic becomes a failed outcome and
-    /// a dead letter.
+    /// Decides on an input. A decider never panics on purpose. The engine catches a panic: a
+    /// command fails with a dead letter, a follow-up parks its key, and a timer is dropped with an
+    /// alert.
     ///
     /// # Errors
     /// Returns a refusal for a command that the rules do not allow.
@@ -122,9 +124,10 @@ pub trait Decider: Send + Sync + 'static {
         None
     }
 
-    /// Whether no later input needs the state. The engine forgets a finished aggregate when its
-    /// retention has passed since its last change, after it has asked the decider for last events
-    /// ([`RETENTION`]). From then on the key is as if it had never been used.
+    /// Whether the engine may forget the aggregate when its retention has passed since its last
+    /// change. Inputs before that are still decided on the state. Before the engine forgets it, it
+    /// asks the decider for last events ([`RETENTION`]). From then on the key is as if it had never
+    /// been used.
     fn is_finished(_state: &Self::State) -> bool {
         false
     }

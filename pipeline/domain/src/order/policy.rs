@@ -1,8 +1,8 @@
 //! Asks the stocks of an order's products for reservations, releases them, and sets the deadline.
 //!
-//! Releases go to every product of the order, also to those whose stock has not replied yet. A
-//! stock without a reservation ignores a release, and the decider releases a grant that arrives
-//! after the order's end.
+//! Releases go to every product of the order except one whose stock has refused, also to those
+//! whose stock has not replied yet. A stock without a reservation ignores a release, and the
+//! decider releases a grant that arrives after the order's end.
 
 use schemas::{
     bounds::ORDER_DEADLINE_MS,

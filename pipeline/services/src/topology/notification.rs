@@ -17,8 +17,9 @@ use crate::{
 };
 
 pub(super) const NAME: &str = "notification";
-/// Nobody waits for a notification as one waits for the answer to a command, so few transactions
-/// count more than a tenth of a second.
+/// The default commit interval; `MILLRACE_COMMIT_INTERVAL_MS` overrides it. Nobody waits for a
+/// notification as one waits for the answer to a command, so few transactions count more than a
+/// tenth of a second.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Notifications, and the policies that raise them. With `mail` they request mails too.
