@@ -12,8 +12,8 @@
 //! - [`metrics`]: the names of all metrics
 //! - [`driver`]: the same workers on an in-memory log, for tests
 //!
-//! **No Kafka client is named here, and nothing blocks but the log's own calls, in the worker's own
-//! thread.**
+//! **No Kafka client is named here. Nothing blocks a worker but the log's calls and the pause
+//! before a session is rebuilt.**
 #![forbid(unsafe_code)]
 
 mod aggregate;

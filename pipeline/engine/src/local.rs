@@ -1,5 +1,6 @@
-//! Follow-ups that the worker that sends them also decides, in the same transaction. A saga whose
-//! keys belong to the tasks of one worker so takes one transaction instead of one for each step.
+//! Follow-ups that the worker that sends them also decides, in the same transaction. Therefore a
+//! saga whose keys all belong to one worker's tasks takes one transaction instead of one for each
+//! step.
 //!
 //! The record is written to its topic all the same, with the header [`DECIDED`]. It becomes visible
 //! together with its effects, so whoever reads it later passes over it. That makes it exactly once.
@@ -57,7 +58,8 @@ impl LocalFollowUps {
         self.targets.iter().any(|(_, is_open)| !is_open)
     }
 
-    /// Suspends or resumes.
+    /// While suspended, every follow-up is written without the header: for timers, and for a record
+    /// that is decided again alone because one of its follow-ups failed.
     pub(crate) fn suspend(&mut self, suspended: bool) {
         self.suspended = suspended;
     }
@@ -120,8 +122,13 @@ impl LocalFollowUps {
     }
 }
 
-/// Which partitions of follow-ups are open: those in which no follow-up can be that an earlier
-/// transaction of a sender of this worker has written and that is not decided yet.
+/// Decides whether a partition of follow-ups is open, so that a follow-up for it may be decided at
+/// once. That is safe only if no earlier follow-up of the same sender still waits in the partition
+/// for its decision: the new one would overtake it.
+///
+/// Example: order A's release of `cup` was written without the header, at offset 7 of the
+/// partition. Until offset 7 is read, every new follow-up for that partition is written without the
+/// header too.
 ///
 /// - When a task starts, its last owner's follow-ups may be in any partition, below the high
 ///   watermark of that moment. Each partition opens when it is read up to there.

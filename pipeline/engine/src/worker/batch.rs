@@ -49,7 +49,7 @@ impl PendingBatch {
         self.written.is_some()
     }
 
-    /// Counts a part as written.
+    /// Counts a part that the session was given, after which only an abort can take it back.
     pub(super) fn wrote(&mut self, part: &Batch) {
         self.written = Some(self.written.unwrap_or(0) + part.bytes());
     }

@@ -12,8 +12,9 @@
 //!   read
 //!
 //! The loop is `Worker::turn`. It waits in the poll, and for some milliseconds for the transaction
-//! in flight if the next batch is due. Only a release of tasks waits for a transaction's end.
-//! Commits, restores and requests to the registry run on other threads.
+//! in flight if the next batch is due. Only a release of tasks and a shutdown wait for a
+//! transaction's end, and a rebuild pauses before it opens a session. Commits, restores and
+//! requests to the registry run on other threads.
 
 mod batch;
 mod error;

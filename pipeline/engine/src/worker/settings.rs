@@ -29,7 +29,7 @@ pub(super) const TIMERS_MAX: usize = 1_000;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The age at which a batch is due. Zero: as soon as the input drains. `None`: as soon as it
-    /// drains at low load, and up to a tenth of a second later the more the worker decides.
+    /// drains at low load, and at high load up to 100 ms later.
     pub commit_interval: Option<Duration>,
     /// A transaction is due when it has this many input records and timers. While another one is in
     /// flight, the next may grow to twice as many; then the worker stops reading.
@@ -65,8 +65,8 @@ pub struct Settings {
     /// were removed unread.
     pub accept_loss: Vec<String>,
     /// The wait before a task is restored again or a failed read of a changelog is retried. It is
-    /// also the first wait before a session is opened again, and before the third of transactions
-    /// that are aborted in a row; these two double up to ten seconds.
+    /// also the first wait before a session is opened again, and the pause after the second abort
+    /// in a row. Both double each time, up to 10 s.
     pub rebuild_wait: Duration,
 }
 
