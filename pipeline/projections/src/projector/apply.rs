@@ -235,7 +235,7 @@ async fn between_fault_points(
     let written = AssertUnwindSafe(step).catch_unwind().await;
     redpanda::fault::point("after-store");
     written.unwrap_or_else(|_| {
-        Err(unreadable(first, "the projection panicked; the panic is in the log"))
+        Err(unreadable(first, "the projection panicked; the panic is in the output of the service"))
     })
 }
 
