@@ -173,12 +173,18 @@ async fn poisoned_order_is_seen_and_mended_at_the_terminal() {
     let audit = desk.does(&["audit"], why).await;
     assert!(audit.contains(&format!("offset {offset} still fails")), "{audit}");
     let command = dropped["command"].as_str().expect("an id");
-    let trace = desk.does(&["trace", command], "accepted").await;
-    assert!(trace.contains("Redrive") && trace.contains("└─ "), "{trace}");
+    eventually("the trace", SEEN_MAX, async || {
+        let trace = desk.does(&["trace", command], "accepted").await;
+        must(trace.contains("Redrive") && trace.contains("└─ "), trace)
+    })
+    .await;
     desk.does(&["trace", &key], "confirmed").await;
 
-    let list = desk.reads(&["dead", "list"]).await;
-    let letter = of_key(&list, &key).unwrap_or_else(|| panic!("{key} is not in {list}"));
+    let letter = eventually("the dead letter", SEEN_MAX, async || {
+        let list = desk.reads(&["dead", "list"]).await;
+        of_key(&list, &key).ok_or_else(|| list.to_string())
+    })
+    .await;
     let id = letter["id"].as_str().expect("an id");
     desk.does(&["dead", "show", id], "begins with byte 112").await;
     desk.does(&["dead", "reveal", id, "--reason", "to look at it"], "begins with byte 112").await;
