@@ -10,6 +10,7 @@ use serde_json::json;
 use warp::{http::StatusCode, reply::Response};
 
 use crate::{
+    auth::Caller,
     call::{Answer, Body, Call},
     ids::Principal,
     input, outcome,
@@ -101,14 +102,20 @@ async fn redrive(mut call: Call, drop_first: bool) -> Answer {
         return Err(Problem::field("offset", "expected that of the record to give up").into());
     }
     let reason = Some(input::reason(&body.reason)?);
-    let command = Redrive { topic, drop_first, reason, first_offset };
-    call.require_active(&caller).await?;
+    decided(&call, &caller, key, Redrive { topic, drop_first, reason, first_offset }).await
+}
+
+/// Sends an operator's command under `key`, and answers with its outcome.
+pub(super) async fn decided<C>(call: &Call, caller: &Caller, key: String, command: C) -> Answer
+where
+    C: Serialize,
+    Command: From<C>,
+{
+    call.require_active(caller).await?;
     let principal = Principal::User(caller.user_id);
-    let mut sent = Submission::begin(&call, principal, &(&key, &command)).await?;
-    if sent.is_new() {
-        sent.write(&call, key, Command::from(command)).await?;
-    }
-    let outcome = sent.decided(&call).await?;
+    let mut sent = Submission::begin(call, principal, &(&key, &command)).await?;
+    sent.write(call, key, Command::from(command)).await?;
+    let outcome = sent.decided(call).await?;
     let body = outcome::ended(&outcome);
     Ok(sent.apply_headers(call.representation(StatusCode::OK, &body, None)))
 }

@@ -7,12 +7,12 @@ use schemas::engine::{Command, ResendDeadLetter, RevealDeadLetter};
 use serde::Deserialize;
 use warp::http::StatusCode;
 
-use super::desk::{cursor, list, parked_key};
+use super::desk::{cursor, decided, list, parked_key};
 use crate::{
     call::{Answer, Body, Call, EarlyResponse},
     desk::{DeadContent, DeadId},
     ids::Principal,
-    input, outcome,
+    input,
     problem::Problem,
     submit::Submission,
 };
@@ -61,9 +61,7 @@ pub(super) async fn reveal(mut call: Call) -> Answer {
     let command = RevealDeadLetter { topic, partition, dead_offset, reason };
     let principal = Principal::User(caller.user_id);
     let mut sent = Submission::begin(&call, principal, &(&key, &command)).await?;
-    if sent.is_new() {
-        sent.write(&call, key, Command::from(command)).await?;
-    }
+    sent.write(&call, key, Command::from(command)).await?;
     sent.decided(&call).await?;
     let revealed = content(&call, &id).await?.revealed();
     Ok(sent.apply_headers(call.representation(StatusCode::OK, &revealed, None)))
@@ -80,17 +78,9 @@ pub(super) async fn resend(mut call: Call) -> Answer {
         let detail = "The record has no key, so no processor can decide on it.";
         Problem::new(StatusCode::CONFLICT, "no_key", detail)
     })?;
-    call.require_active(&caller).await?;
     let DeadId { topic, partition, dead_offset } = id;
     let command = ResendDeadLetter { topic, partition, dead_offset, reason };
-    let principal = Principal::User(caller.user_id);
-    let mut sent = Submission::begin(&call, principal, &(&key, &command)).await?;
-    if sent.is_new() {
-        sent.write(&call, key, Command::from(command)).await?;
-    }
-    let outcome = sent.decided(&call).await?;
-    let body = outcome::ended(&outcome);
-    Ok(sent.apply_headers(call.representation(StatusCode::OK, &body, None)))
+    decided(&call, &caller, key, command).await
 }
 
 /// Reads which dead letter the body means, and the reason.

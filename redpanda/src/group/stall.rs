@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The time between two checks. A stall is confirmed by two answers of the broker, each of which is
-/// compared at the check after it, so it is reported 60 to 80 s after its begin.
+/// compared at the check after it, so it is reported 40 to 60 s after its begin.
 const INTERVAL: Duration = Duration::from_secs(20);
 
 /// A partition whose fetches have not moved, and the last stable offset at that time.
