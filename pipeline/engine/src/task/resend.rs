@@ -19,7 +19,7 @@ use schemas::{
 use uuid::Uuid;
 
 use super::{
-    Task, command::is_operators, outcome::refused, redrive::STILL_FAILING, reveal::OTHER_PROCESSOR,
+    Task, command::is_operators, outcome::refused, redrive::STILL_FAILING, reveal::other_processor,
 };
 use crate::{
     bounds::shortened,
@@ -91,8 +91,7 @@ impl Task {
     ) -> Result<Option<Outcome>, Missing> {
         let ResendDeadLetter { topic, partition, dead_offset, reason } = command;
         let Some(route) = self.topology.route(&topic.as_str().into()) else {
-            let detail = format!("{topic} is no input of this processor");
-            return Ok(Some(refused(undecided, OTHER_PROCESSOR, &detail)));
+            return Ok(Some(other_processor(undecided, &topic)));
         };
         let letters = TopicPartition::new(format!("{topic}.dead"), partition);
         let at = LetterAt { partition: letters, offset: dead_offset };

@@ -12,7 +12,13 @@ use super::{Task, outcome::refused};
 use crate::{bounds::shortened, envelope::Envelope, output::Output};
 
 /// The code of a command that names a topic whose dead letters another processor writes.
-pub(super) const OTHER_PROCESSOR: &str = "other_processor";
+const OTHER_PROCESSOR: &str = "other_processor";
+
+/// Refuses a command that names such a topic.
+pub(super) fn other_processor(undecided: Outcome, topic: &str) -> Outcome {
+    let detail = format!("{topic} is no input of this processor");
+    refused(undecided, OTHER_PROCESSOR, &detail)
+}
 
 impl Task {
     /// Accepts the command if this processor writes the dead letters of its topic.
@@ -27,8 +33,7 @@ impl Task {
     ) -> Outcome {
         let RevealDeadLetter { topic, partition, dead_offset, reason } = command;
         if self.topology.route(&topic.as_str().into()).is_none() {
-            let detail = format!("{topic} is no input of this processor");
-            return refused(undecided, OTHER_PROCESSOR, &detail);
+            return other_processor(undecided, &topic);
         }
         let event = DeadLetterRevealed {
             topic,
