@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a part may take to become ready, or to die at a fault point.
-const PART_MAX: Duration = Duration::from_secs(60);
+pub(crate) const PART_MAX: Duration = Duration::from_secs(60);
 
 /// The pause between two looks at a part.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

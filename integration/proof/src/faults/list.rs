@@ -64,7 +64,7 @@ pub const ALL: &[Fault] = &[
     fault!("twins", "two processes with one transactional id", 2, false, twins),
     fault!(
         "comings-and-goings",
-        "an instance joins and leaves every two seconds",
+        "an instance joins and leaves, after two seconds or once it has a task, in turn",
         2,
         false,
         comings_and_goings
