@@ -46,5 +46,4 @@ pub mod tls;
 pub mod topics;
 pub mod writer;
 
-pub use log::batch;
 pub use partition::partition_of;

@@ -8,6 +8,8 @@
 //! - [`learner`]: fetches the schemas of other writers in the background; `letters`: reads dead
 //!   letters that are sent again
 //! - `envelope`, `output`: the headers and records that a batch writes; `bounds`: their limits
+//! - `local`: follow-ups that are decided in the transaction that writes them; `open_partitions`:
+//!   where that is safe
 //! - `error`: why an input fails
 //! - [`metrics`]: the names of all metrics
 //! - [`driver`]: the same workers on an in-memory log, for tests
@@ -26,6 +28,7 @@ pub mod learner;
 mod letters;
 mod local;
 pub mod metrics;
+mod open_partitions;
 mod output;
 pub mod table;
 mod task;

@@ -5,8 +5,7 @@
 
 use bytes::Bytes;
 use redpanda::{
-    batch::{Batch, wire_bytes},
-    log::{Headers, Record, Topic},
+    log::{Headers, ProducerRecords, Record, Topic, wire_bytes},
     partition_of,
     topics::{is_secret, record_bytes_max},
 };
@@ -35,7 +34,7 @@ pub(crate) struct Sent<'s> {
 /// The records of one batch.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    pub(crate) records: Batch,
+    pub(crate) records: ProducerRecords,
     /// The follow-ups among them that this worker decides itself.
     pub(crate) local: LocalFollowUps,
     /// The topics of the records so far, so that each name is allocated and looked up once. They

@@ -8,8 +8,7 @@ use std::{
 use rdkafka::{ClientConfig, producer::BaseProducer};
 
 use crate::{
-    batch::Batch,
-    log::{Headers, ProducerRecord},
+    log::{Headers, ProducerRecord, ProducerRecords},
     raw,
 };
 
@@ -39,7 +38,7 @@ pub(crate) fn produce_to(
         value: Some("value".into()),
         headers: headers.clone(),
     };
-    let records: Batch = partitions.map(record).collect();
+    let records: ProducerRecords = partitions.map(record).collect();
     for record in records.iter() {
         handle.send(&record).expect("room in the queue");
     }

@@ -7,16 +7,16 @@
 //!
 //! - `record`: topics, partitions, records as they are read and as they are written
 //! - `headers`: the headers of a record
-//! - [`batch`]: many records to be written, in one run of bytes
+//! - `producer_records`: many records to be written, in one run of bytes
 //! - `input`: a group member that reads
 //! - `session`: an input that also writes, in transactions
 //! - `restore`: what a task starts from
 //! - `error`: how calls and transactions fail
 
-pub mod batch;
 mod error;
 mod headers;
 mod input;
+mod producer_records;
 mod record;
 mod restore;
 mod session;
@@ -24,6 +24,7 @@ mod session;
 pub use error::{Cause, LogError, TransactionError};
 pub use headers::Headers;
 pub use input::{Input, Membership};
+pub use producer_records::{ProducerRecordRef, ProducerRecords, wire_bytes};
 pub use record::{ProducerRecord, Record, Topic, TopicPartition};
 pub use restore::{Restore, Start};
 pub use session::{Connect, Session, Transaction};

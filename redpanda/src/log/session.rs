@@ -11,9 +11,9 @@
 use std::time::Duration;
 
 use super::{
-    batch::Batch,
     error::{LogError, TransactionError},
     input::Input,
+    producer_records::ProducerRecords,
     record::{Record, TopicPartition},
     restore::Restore,
 };
@@ -22,7 +22,7 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
     /// The records, in the order in which they are written.
-    pub records: Batch,
+    pub records: ProducerRecords,
     /// For each input partition the offset of the next record to read. Never empty, because sending
     /// offsets is what fences a zombie (KIP-447).
     pub offsets: Vec<(TopicPartition, i64)>,
@@ -33,7 +33,7 @@ pub trait Session: Input {
     /// Starts to write the first records of the transaction that is submitted next, and returns at
     /// once. No transaction may be in flight. If the write fails, the transaction ends with that
     /// failure.
-    fn write(&mut self, records: Batch) -> Result<(), LogError>;
+    fn write(&mut self, records: ProducerRecords) -> Result<(), LogError>;
 
     /// Starts to write and commit `transaction`, together with the records that were written for it
     /// before, and returns at once; input can be read meanwhile. A transaction sends these offsets

@@ -6,8 +6,7 @@ use bytes::Bytes;
 
 use super::{partition::PartitionLog, state::State};
 use crate::{
-    batch::wire_bytes,
-    log::{Headers, ProducerRecord, Record, TopicPartition},
+    log::{Headers, ProducerRecord, Record, TopicPartition, wire_bytes},
     partition_of,
 };
 

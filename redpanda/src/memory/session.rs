@@ -6,12 +6,9 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     group::Member, log::MemoryLog, partition::Status, restore::MemoryRestore, state::State,
 };
-use crate::{
-    batch::Batch,
-    log::{
-        LogError, Membership, Restore, Session, Topic, TopicPartition, Transaction,
-        TransactionError,
-    },
+use crate::log::{
+    LogError, Membership, ProducerRecords, Restore, Session, Topic, TopicPartition, Transaction,
+    TransactionError,
 };
 
 /// A member of a group; with a transactional id, also a session.
@@ -109,7 +106,7 @@ impl Drop for MemorySession {
 }
 
 impl Session for MemorySession {
-    fn write(&mut self, records: Batch) -> Result<(), LogError> {
+    fn write(&mut self, records: ProducerRecords) -> Result<(), LogError> {
         self.check()?;
         assert!(
             self.in_flight.is_none(),

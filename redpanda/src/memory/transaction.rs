@@ -5,10 +5,7 @@ use super::{
     partition::Status,
     session::{MemorySession, Written, is_fatal},
 };
-use crate::{
-    batch::Batch,
-    log::{TopicPartition, Transaction, TransactionError},
-};
+use crate::log::{ProducerRecords, TopicPartition, Transaction, TransactionError};
 
 /// The result of a session that ends at a step, as a fault orders it.
 fn ended<T>(step: &str) -> Result<T, TransactionError> {
@@ -26,7 +23,10 @@ impl MemorySession {
     }
 
     /// Writes records into the open transaction, or begins one.
-    pub(super) fn append(&mut self, records: &Batch) -> Result<Written, TransactionError> {
+    pub(super) fn append(
+        &mut self,
+        records: &ProducerRecords,
+    ) -> Result<Written, TransactionError> {
         let log = self.log.clone();
         let mut state = log.state();
         let name = self.name();
@@ -55,7 +55,7 @@ impl MemorySession {
             }
         };
         for record in records.iter() {
-            // A broker refuses the batch, and librdkafka then requires an abort.
+            // A broker refuses the record batch, and librdkafka then requires an abort.
             if let Err(error) = state.check_size(record.topic, record.wire_bytes()) {
                 return Err(state.abort(&name, self.id, open.transaction, error));
             }

@@ -9,7 +9,7 @@ use rdkafka::{
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
-use crate::log::batch::BatchRecord;
+use crate::log::ProducerRecordRef;
 
 /// The handle of a topic in a producer.
 pub(crate) struct ProducerTopic<C: ProducerContext<DeliveryOpaque = ()> + 'static> {
@@ -37,7 +37,7 @@ impl<C: ProducerContext<DeliveryOpaque = ()>> ProducerTopic<C> {
     }
 
     /// Queues a copy of `record`, which must be of this topic.
-    pub(crate) fn send(&self, record: &BatchRecord<'_>) -> Result<(), RDKafkaErrorCode> {
+    pub(crate) fn send(&self, record: &ProducerRecordRef<'_>) -> Result<(), RDKafkaErrorCode> {
         let part = |bytes: Option<&[u8]>| {
             bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()))
         };

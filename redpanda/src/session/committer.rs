@@ -35,7 +35,7 @@ use rdkafka::{
 use super::{
     calls::{CALL_MAX, offset_list, retry},
     errors::{CallError, is_fenced},
-    gate::Gate,
+    in_flight::InFlight,
     producer::ProducerPoller,
     sender::RecordSender,
     settings::Delivery,
@@ -58,7 +58,7 @@ static MUTANT_COMMITS: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Committer {
     pub(super) poller: ProducerPoller,
     pub(super) consumer: Arc<BaseConsumer<GroupContext>>,
-    gate: Arc<Gate>,
+    in_flight: Arc<InFlight>,
     sender: RecordSender,
     delivery: Delivery,
     /// The number of connections that had broken when the transaction began.
@@ -71,11 +71,11 @@ impl Committer {
     pub(super) fn new(
         poller: ProducerPoller,
         consumer: Arc<BaseConsumer<GroupContext>>,
-        gate: Arc<Gate>,
+        in_flight: Arc<InFlight>,
         delivery: Delivery,
     ) -> Self {
         let sender = RecordSender::new(poller.producer().clone());
-        Self { poller, consumer, gate, sender, delivery, breaks_before: 0, is_open: false }
+        Self { poller, consumer, in_flight, sender, delivery, breaks_before: 0, is_open: false }
     }
 
     /// Serves the worker's requests until the session is dropped.
@@ -108,7 +108,7 @@ impl Committer {
             self.is_open = false;
             has_failed = result.is_err();
             // From here on the worker may take the result, and a revocation may proceed.
-            self.gate.end(result);
+            self.in_flight.end(result);
         }
     }
 

@@ -33,7 +33,7 @@
 //! new epoch makes the broker refuse requests of the old session that arrive late.
 //!
 //! - `settings`: identity, inputs and guarantee of a session; `open`: the worker's side
-//! - `thread`: the thread and its requests; `gate`: the state that both sides share
+//! - `thread`: the thread and its requests; `in_flight`: the state that both sides share
 //! - `committer`: the transaction, call by call; `calls`: repeats a call; `sender`: the records
 //! - `errors`: what each of librdkafka's errors means for the transaction
 //! - `producer`: the producer's settings and the thread that polls it
@@ -44,7 +44,7 @@ mod calls;
 mod committer;
 mod connections;
 mod errors;
-mod gate;
+mod in_flight;
 mod open;
 #[cfg(any(feature = "benchmarks", feature = "mutants"))]
 mod plain_commit;

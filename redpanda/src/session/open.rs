@@ -8,18 +8,17 @@ use rdkafka::producer::Producer as _;
 use super::{
     committer::Committer,
     errors::handover_failed,
-    gate::{Flight, Gate},
+    in_flight::{InFlight, State},
     producer::{self, ProducerPoller},
     settings::{Delivery, Settings},
     thread::{CommitThread, END_MAX, Request, STUCK_MAX, stuck_threads},
 };
 use crate::{
-    batch::Batch,
     client::fatal,
     group::GroupConsumer,
     log::{
-        Connect, Input, LogError, Membership, Record, Restore, Session, TopicPartition,
-        Transaction, TransactionError,
+        Connect, Input, LogError, Membership, ProducerRecords, Record, Restore, Session,
+        TopicPartition, Transaction, TransactionError,
     },
     scan,
 };
@@ -50,8 +49,8 @@ impl Connect for Settings {
             // their committed offsets can't be changed by that holder any more.
             poller.producer().init_transactions(INIT_MAX).map_err(|e| fatal(doing(), e))?;
         }
-        let gate = Arc::new(Gate::default());
-        let in_flight = gate.clone();
+        let in_flight = Arc::new(InFlight::default());
+        let revoked = in_flight.clone();
         // The transactional id is also the `group.instance.id`, so that a restart within the
         // session timeout keeps its partitions. A revocation waits until the transaction in flight
         // has ended, so that the next owner finds its offsets.
@@ -60,12 +59,12 @@ impl Connect for Settings {
             &self.group,
             &self.inputs,
             &[("group.instance.id", &self.transactional_id)],
-            Box::new(move || in_flight.wait_idle(REVOKE_MAX)),
+            Box::new(move || revoked.wait_idle(REVOKE_MAX)),
         )?;
-        let committer = Committer::new(poller, input.client(), gate.clone(), self.delivery);
+        let committer = Committer::new(poller, input.client(), in_flight.clone(), self.delivery);
         let thread = CommitThread::start(move |requests| committer.run(requests), END_MAX)
             .map_err(|e| fatal(doing(), e))?;
-        Ok(Box::new(KafkaSession { thread, input, gate }))
+        Ok(Box::new(KafkaSession { thread, input, in_flight }))
     }
 
     fn record_at(
@@ -84,29 +83,29 @@ struct KafkaSession {
     /// in order.
     thread: CommitThread,
     input: GroupConsumer,
-    gate: Arc<Gate>,
+    in_flight: Arc<InFlight>,
 }
 
 impl KafkaSession {
     /// Hands over the request that ends a transaction.
     fn end(&self, request: Request) -> Result<(), LogError> {
-        let mut flight = self.gate.flight();
-        match *flight {
-            Flight::Idle => *flight = Flight::Busy,
+        let mut state = self.in_flight.state();
+        match *state {
+            State::Idle => *state = State::Busy,
             // The transaction failed while its first records were written, and the worker has not
             // asked for the result yet. `completed` returns it next, so there is nothing to end.
-            Flight::Ended(Err(_)) => return Ok(()),
-            Flight::Busy | Flight::Ended(Ok(())) => {
+            State::Ended(Err(_)) => return Ok(()),
+            State::Busy | State::Ended(Ok(())) => {
                 return Err(handover_failed("another transaction is in flight"));
             }
         }
-        drop(flight);
+        drop(state);
         self.thread.hand_over(request)
     }
 }
 
 impl Session for KafkaSession {
-    fn write(&mut self, records: Batch) -> Result<(), LogError> {
+    fn write(&mut self, records: ProducerRecords) -> Result<(), LogError> {
         self.thread.hand_over(Request::Records(records))
     }
 
@@ -119,7 +118,7 @@ impl Session for KafkaSession {
     }
 
     fn completed(&mut self, wait: Duration) -> Option<Result<(), TransactionError>> {
-        let result = self.gate.take_result(wait)?;
+        let result = self.in_flight.take_result(wait)?;
         if result.is_err() {
             // The worker knows of the failure now, so requests after this one belong to the next
             // transaction. A thread that has ended needs no request.

@@ -11,9 +11,8 @@ use super::{
     calls::CALL_MAX, connections::Connections, errors::CallError, producer::TransactionalProducer,
 };
 use crate::{
-    batch::{Batch, BatchRecord},
     fault,
-    log::Topic,
+    log::{ProducerRecordRef, ProducerRecords, Topic},
     raw,
 };
 
@@ -31,7 +30,7 @@ impl RecordSender {
     }
 
     /// Queues all records. librdkafka sends them in the background; the commit waits for them.
-    pub(super) fn send_all(&mut self, records: &Batch) -> Result<(), CallError> {
+    pub(super) fn send_all(&mut self, records: &ProducerRecords) -> Result<(), CallError> {
         for record in records.iter() {
             self.send(record)?;
             fault::point("after-send");
@@ -39,7 +38,7 @@ impl RecordSender {
         Ok(())
     }
 
-    fn send(&mut self, record: BatchRecord<'_>) -> Result<(), CallError> {
+    fn send(&mut self, record: ProducerRecordRef<'_>) -> Result<(), CallError> {
         let failed =
             |error: &KafkaError| CallError::of(&format!("writing to {}", record.topic), error);
         let index = match self.index_of(record.topic) {

@@ -10,10 +10,7 @@ use std::{
 };
 
 use super::errors::handover_failed;
-use crate::{
-    batch::Batch,
-    log::{LogError, Transaction},
-};
+use crate::log::{LogError, ProducerRecords, Transaction};
 
 /// How long dropping a session waits for its thread.
 pub(super) const END_MAX: Duration = Duration::from_secs(5);
@@ -30,7 +27,7 @@ pub(super) fn stuck_threads() -> usize {
 /// A request of the worker to the committing thread.
 pub(super) enum Request {
     /// Write records of a transaction that is not submitted yet.
-    Records(Batch),
+    Records(ProducerRecords),
     /// Write the last records and the offsets of the transaction, and commit it.
     Commit(Transaction),
     /// Abort the transaction.

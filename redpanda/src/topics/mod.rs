@@ -20,12 +20,12 @@ const TEXT: &str = include_str!("../../topics.yaml");
 /// The largest record that a session writes, whatever its topic accepts: librdkafka's
 /// `message.max.bytes`.
 pub const RECORD_BYTES_MAX: u32 = 2 * 1024 * 1024;
-/// The largest batch of several records that a session writes: librdkafka's `batch.size`. Every
-/// topic accepts as much, so that a record within its topic's limit is never refused because of
-/// other records in its batch.
+/// The largest record batch of several records that a session writes: librdkafka's `batch.size`.
+/// Every topic accepts as much, so that a record within its topic's limit is never refused because
+/// of other records in its record batch.
 pub const BATCH_BYTES_MAX: u32 = 1_000_000;
 
-/// The largest record that a session may write to `topic`, as [`crate::batch::wire_bytes`] counts
+/// The largest record that a session may write to `topic`, as [`crate::log::wire_bytes`] counts
 /// it. A topic that is not declared has the default limit.
 pub fn record_bytes_max(topic: &str) -> usize {
     let declared = all().get(topic).map_or(all().bytes_max, |topic| topic.bytes_max);

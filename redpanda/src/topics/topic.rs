@@ -17,7 +17,7 @@ pub enum Keep {
 #[derive(Clone, Debug)]
 pub struct Topics {
     pub(super) topics: BTreeMap<String, Topic>,
-    /// The default limit of a record or batch.
+    /// The default limit of a record or record batch.
     pub(super) bytes_max: u32,
 }
 
@@ -30,7 +30,7 @@ pub struct Topic {
     pub partitions: i32,
     /// Its retention.
     pub keep: Keep,
-    /// The size of the largest record or batch.
+    /// The size of the largest record or record batch.
     pub bytes_max: u32,
     /// The program that writes it.
     pub owner: String,

@@ -112,7 +112,7 @@ impl Task {
         for (id, row) in self.dedup.changes(from.dedup) {
             visit(Key::Dedup(id), None, row.map(|row| encoded(row, codec)).transpose()?);
         }
-        for (name, row) in self.waiting.changes(from.waiting) {
+        for (name, row) in self.pending_commands.changes(from.pending_commands) {
             let Some((context, key)) = name.split_once('/') else { continue };
             let value = row.map(|row| encoded(row, codec)).transpose()?;
             visit(Key::Waiting(context, key), None, value);

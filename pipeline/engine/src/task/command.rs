@@ -128,9 +128,9 @@ impl Task {
                 Some(refused(undecided, refusal.code, &refusal.detail))
             }
             CommandStatus::Pending => {
-                let queue = cause.queue();
-                if self.waiting.get(&queue).is_none() {
-                    self.wait(&queue, undecided, &cause);
+                let name = cause.qualified_key();
+                if self.pending_commands.get(&name).is_none() {
+                    self.wait(&name, undecided, &cause);
                     return Ok(None);
                 }
                 // A key has at most one pending command. The decision on a second one is undone,
@@ -144,10 +144,10 @@ impl Task {
     }
 
     /// Keeps a command that a saga will conclude.
-    fn wait(&mut self, queue: &str, undecided: Outcome, cause: &Cause<'_>) {
+    fn wait(&mut self, name: &str, undecided: Outcome, cause: &Cause<'_>) {
         let id = undecided.command_id.hyphenated().to_string();
         let fingerprint = undecided.fingerprint.clone();
-        let waiting = Waiting {
+        let pending = Waiting {
             command_id: undecided.command_id,
             command_type: undecided.command_type,
             fingerprint: undecided.fingerprint,
@@ -155,7 +155,7 @@ impl Task {
             principal: undecided.principal,
             since_at: cause.at_ms,
         };
-        self.waiting.put(queue, Some(waiting));
+        self.pending_commands.put(name, Some(pending));
         self.keep(&id, Handled { fingerprint, received_at: cause.at_ms, outcome: None });
     }
 }

@@ -38,8 +38,8 @@ impl Cause<'_> {
     }
 
     /// The name of the aggregate in the table of pending commands.
-    pub(super) fn queue(&self) -> String {
-        queue_of(self.context, self.key)
+    pub(super) fn qualified_key(&self) -> String {
+        qualified_key(self.context, self.key)
     }
 
     /// The name of the aggregate's timer in the table of timers.
@@ -49,7 +49,7 @@ impl Cause<'_> {
 }
 
 /// The name of an aggregate in the table of pending commands.
-pub(super) fn queue_of(context: &str, key: &str) -> String {
+pub(super) fn qualified_key(context: &str, key: &str) -> String {
     format!("{context}/{key}")
 }
 
@@ -133,20 +133,20 @@ impl Task {
         version: i64,
         output: &mut Output,
     ) -> Result<(), WriteError> {
-        let queue = cause.queue();
-        let Some(waiting) = self.waiting.get(&queue).cloned() else { return Ok(()) };
-        self.waiting.put(&queue, None);
+        let name = cause.qualified_key();
+        let Some(pending) = self.pending_commands.get(&name).cloned() else { return Ok(()) };
+        self.pending_commands.put(&name, None);
         let accepted = Outcome {
-            command_id: waiting.command_id,
-            command_type: waiting.command_type,
+            command_id: pending.command_id,
+            command_type: pending.command_type,
             verdict: Verdict::Accepted,
             code: None,
             detail: None,
             aggregate: cause.context.to_owned(),
             aggregate_id: cause.key.to_owned(),
             version,
-            principal: waiting.principal,
-            fingerprint: waiting.fingerprint,
+            principal: pending.principal,
+            fingerprint: pending.fingerprint,
             decided_at: cause.at_ms,
         };
         let outcome = match end {
@@ -154,7 +154,7 @@ impl Task {
             Err(refusal) => refused(accepted, refusal.code, &refusal.detail),
         };
         // The outcome belongs to the pending command, whichever input has concluded it.
-        let envelope = cause.envelope.clone().correlated(&waiting.correlation_id);
+        let envelope = cause.envelope.clone().correlated(&pending.correlation_id);
         self.try_conclude(outcome, &envelope, cause.at_ms, output)
     }
 }

@@ -54,7 +54,7 @@ impl Task {
     /// Asks a finished aggregate for its last events, and forgets it.
     fn forget_aggregate(&mut self, index: usize, key: &str, at_ms: i64, output: &mut Output) {
         let context = self.topology.aggregates[index].context;
-        if self.waiting.get(&format!("{context}/{key}")).is_some()
+        if self.pending_commands.get(&format!("{context}/{key}")).is_some()
             || self.is_parked(&format!("{context}.followups"), key)
         {
             return;

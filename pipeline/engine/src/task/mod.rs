@@ -80,7 +80,7 @@ pub(crate) struct Task {
     /// were sent again are here too, by a name of their own.
     dedup: Table<Handled>,
     /// Pending commands by `<context>/<key>`.
-    waiting: Table<Waiting>,
+    pending_commands: Table<Waiting>,
     /// Due times by the name `<context>/<key>␟<name>`.
     timers: Table<i64>,
     /// Parked records by `<topic>/<key>␟<offset>`.
@@ -148,7 +148,7 @@ impl Task {
             bounds,
             aggregates,
             dedup: Table::default(),
-            waiting: Table::default(),
+            pending_commands: Table::default(),
             timers: Table::default(),
             parked: Table::default(),
             queues: Table::default(),

@@ -57,10 +57,10 @@ impl Task {
         let queue = queue_name(topic, key);
         let bytes = bytes_of(key, record);
         self.count(&queue, |queue| Queue { count: queue.count + 1, bytes: queue.bytes + bytes });
-        let waiting = self.queues.get(&queue).map_or(0, |queue| queue.count);
+        let parked_records = self.queues.get(&queue).map_or(0, |queue| queue.count);
         let why = &parked.error;
         tracing::error!(
-            %topic, partition, offset, key, error = why, waiting,
+            %topic, partition, offset, key, error = why, parked_records,
             "a record is parked until its key is re-driven"
         );
         self.write_parked(key, record, &parked, &error, output);

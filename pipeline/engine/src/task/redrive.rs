@@ -40,8 +40,8 @@ impl Task {
         output: &mut Output,
     ) -> Result<Outcome, Missing> {
         let Redrive { topic, drop_first, reason, first_offset } = command;
-        let waiting = self.parked_in(&queue_name(&topic, key));
-        let Some(first) = waiting.first().map(|(_, parked)| parked.offset) else {
+        let parked = self.parked_in(&queue_name(&topic, key));
+        let Some(first) = parked.first().map(|(_, parked)| parked.offset) else {
             let detail = format!("no record of key {key:?} in {topic} is parked");
             return Ok(refused(undecided, NOTHING_PARKED, &detail));
         };
@@ -53,7 +53,7 @@ impl Task {
             );
             return Ok(refused(undecided, OTHER_FIRST, &detail));
         }
-        let (released, parked_from) = self.release(key, &topic, waiting, drop_first, output)?;
+        let (released, parked_from) = self.release(key, &topic, parked, drop_first, output)?;
         let event = KeyRedriven {
             topic: topic.clone(),
             command_id: envelope.id,
@@ -75,18 +75,18 @@ impl Task {
         })
     }
 
-    /// Applies the parked records `waiting`, or gives up the first one. Returns how many are no
+    /// Applies the records `parked` in order, or gives up the first one. Returns how many are no
     /// longer parked, and the offset of the one that has failed again.
     fn release(
         &mut self,
         key: &str,
         topic: &str,
-        waiting: Vec<(String, Parked)>,
+        parked: Vec<(String, Parked)>,
         mut drop_first: bool,
         output: &mut Output,
     ) -> Result<(i32, Option<i64>), Missing> {
         let (queue, mut released) = (queue_name(topic, key), 0);
-        for (name, parked) in waiting {
+        for (name, parked) in parked {
             let record = revived(key, parked);
             let bytes = bytes_of(key, &record);
             self.parked.put(&name, None);
@@ -115,13 +115,13 @@ impl Task {
     /// The parked records of a queue, by offset.
     fn parked_in(&self, queue: &str) -> Vec<(String, Parked)> {
         let prefix = format!("{queue}{NAME_SEPARATOR}");
-        let mut waiting: Vec<(String, Parked)> = self
+        let mut parked: Vec<(String, Parked)> = self
             .parked
             .iter()
             .filter(|(name, _)| name.starts_with(&prefix))
             .map(|(name, parked)| (name.to_owned(), parked.clone()))
             .collect();
-        waiting.sort_by_key(|(_, parked)| parked.offset);
-        waiting
+        parked.sort_by_key(|(_, parked)| parked.offset);
+        parked
     }
 }

@@ -84,7 +84,7 @@ impl Task {
             }
             Key::Waiting(context, key) => {
                 let value = value.map(|bytes| Waiting::decode(codec, bytes)).transpose()?;
-                self.waiting.load(&format!("{context}/{key}"), value);
+                self.pending_commands.load(&format!("{context}/{key}"), value);
             }
             Key::Timer(context, key) => {
                 let value = value.map(|bytes| Timer::decode(codec, bytes)).transpose()?;

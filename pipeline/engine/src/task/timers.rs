@@ -6,7 +6,7 @@ use schemas::chain;
 
 use super::{
     Task,
-    effects::{Cause, queue_of},
+    effects::{Cause, qualified_key},
 };
 use crate::{
     aggregate::Payload,
@@ -87,8 +87,8 @@ impl Task {
         let context = self.topology.aggregates[index].context;
         let mut envelope = Envelope::of_timer(context, key, timer, due_ms);
         // What the timer causes belongs to the command that the aggregate has pending, if any.
-        if let Some(waiting) = self.waiting.get(&queue_of(context, key)) {
-            envelope = envelope.correlated(&waiting.correlation_id);
+        if let Some(pending) = self.pending_commands.get(&qualified_key(context, key)) {
+            envelope = envelope.correlated(&pending.correlation_id);
         }
         let cause = Cause { context, key, envelope: &envelope, at_ms: due_ms };
         let payload = Payload::Timer(timer);

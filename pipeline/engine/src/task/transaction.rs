@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct TaskSavepoint {
     pub(super) aggregates: [AggregateSavepoint; AGGREGATES_MAX],
     pub(super) dedup: Savepoint,
-    pub(super) waiting: Savepoint,
+    pub(super) pending_commands: Savepoint,
     pub(super) timers: Savepoint,
     pub(super) parked: Savepoint,
     pub(super) queues: Savepoint,
@@ -52,7 +52,7 @@ impl Task {
             one.commit(savepoint);
         }
         self.dedup.commit(sealed.dedup);
-        self.waiting.commit(sealed.waiting);
+        self.pending_commands.commit(sealed.pending_commands);
         self.timers.commit(sealed.timers);
         self.parked.commit(sealed.parked);
         self.queues.commit(sealed.queues);
@@ -111,7 +111,7 @@ impl Task {
         TaskSavepoint {
             aggregates,
             dedup: self.dedup.savepoint(),
-            waiting: self.waiting.savepoint(),
+            pending_commands: self.pending_commands.savepoint(),
             timers: self.timers.savepoint(),
             parked: self.parked.savepoint(),
             queues: self.queues.savepoint(),
@@ -123,7 +123,7 @@ impl Task {
             one.roll_back(savepoint);
         }
         self.dedup.roll_back(to.dedup);
-        self.waiting.roll_back(to.waiting);
+        self.pending_commands.roll_back(to.pending_commands);
         self.timers.roll_back(to.timers);
         self.parked.roll_back(to.parked);
         self.queues.roll_back(to.queues);

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use redpanda::batch::Batch;
+use redpanda::log::ProducerRecords;
 
 use crate::{local::LocalFollowUps, output::Output};
 
@@ -50,7 +50,7 @@ impl PendingBatch {
     }
 
     /// Counts a part that the session was given, after which only an abort can take it back.
-    pub(super) fn wrote(&mut self, part: &Batch) {
+    pub(super) fn wrote(&mut self, part: &ProducerRecords) {
         self.written = Some(self.written.unwrap_or(0) + part.bytes());
     }
 

@@ -58,13 +58,13 @@ impl Worker {
         // their part of it again.
         self.active.values_mut().for_each(Task::drop_pending);
         self.clear_batch();
-        self.gate.released(partitions);
+        self.open_partitions.released(partitions);
         // Tasks that still need a schema or a dead letter request it again.
         self.learner.clear();
         self.letters.clear();
         for partition in partitions {
             self.active.remove(partition);
-            self.waiting.remove(partition);
+            self.awaiting.remove(partition);
             self.restoring.remove(partition);
             self.unread.remove(partition);
             self.stuck.remove(partition);

@@ -30,11 +30,11 @@ impl Worker {
         }
         let mut targets = Vec::new();
         for (partition, task) in &self.active {
-            let is_waiting = self.waiting.contains_key(partition);
+            let is_awaiting = self.awaiting.contains_key(partition);
             for (topic, position) in task.positions() {
                 if matches!(self.topology.route(topic), Some(Route::FollowUps(_))) {
                     let target = TopicPartition { topic: topic.clone(), partition: *partition };
-                    let is_open = !is_waiting && self.gate.is_open(&target, *position);
+                    let is_open = !is_awaiting && self.open_partitions.is_open(&target, *position);
                     targets.push((target, is_open));
                 }
             }
@@ -79,11 +79,11 @@ impl Worker {
         if let Some(task) = self.active.get_mut(&record.partition) {
             task.set_letter(None);
         }
-        self.gate.wrote(self.batch.output.local.take_undecided());
-        if self.gate.is_waiting() {
+        self.open_partitions.wrote(self.batch.output.local.take_undecided());
+        if self.open_partitions.is_awaiting() {
             let (topic, partition) = (record.topic.clone(), record.partition);
             let id = Envelope::of(record).id;
-            self.gate.was_read(&TopicPartition { topic, partition }, id, record.offset);
+            self.open_partitions.was_read(&TopicPartition { topic, partition }, id, record.offset);
         }
         Decided::Done
     }

@@ -49,8 +49,8 @@ use crate::{
     error::Missing,
     learner::{Learner, SchemaSource},
     letters::Letters,
-    local::Gate,
     metrics::Metrics,
+    open_partitions::OpenPartitions,
     task::Task,
     topology::Topology,
 };
@@ -90,14 +90,14 @@ pub struct Worker {
     stuck: BTreeMap<i32, String>,
     /// Active tasks whose next record has an unknown schema, or sends a dead letter again that is
     /// not read yet. Their inputs are not read.
-    waiting: BTreeMap<i32, Missing>,
+    awaiting: BTreeMap<i32, Missing>,
 
     /// Records that were polled and are not decided yet.
     inbox: Vec<Record>,
     batch: PendingBatch,
     pace: Pace,
     /// Which follow-ups may be decided at once.
-    gate: Gate,
+    open_partitions: OpenPartitions,
     /// When the transaction in flight was submitted or its abort was requested.
     in_flight: Option<Instant>,
 
@@ -142,11 +142,11 @@ impl Worker {
             restoring: BTreeMap::new(),
             unread: BTreeMap::new(),
             stuck: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
             inbox: Vec::new(),
             batch: PendingBatch::default(),
             pace: Pace::default(),
-            gate: Gate::default(),
+            open_partitions: OpenPartitions::default(),
             in_flight: None,
             positions_at: Instant::now(),
             fenced: 0,
@@ -250,7 +250,7 @@ impl Worker {
             || restored
             || ended
             || submitted
-            || !self.waiting.is_empty())
+            || !self.awaiting.is_empty())
     }
 
     /// Shuts down: waits for the transaction in flight, then commits the pending batch.

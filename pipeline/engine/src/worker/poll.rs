@@ -27,9 +27,9 @@ impl Worker {
     /// Resumes reading of tasks for which has arrived what they wait for, and of all tasks when the
     /// pause after aborts has ended.
     pub(super) fn resume(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
-        let waited = self.waiting.len();
+        let waited = self.awaiting.len();
         let (learner, letters) = (&mut self.learner, &mut self.letters);
-        self.waiting.retain(|_, missing| match missing {
+        self.awaiting.retain(|_, missing| match missing {
             Missing::Schema(unknown) => learner.is_requested(unknown.0),
             Missing::Letter(at) => letters.is_requested(at),
         });
@@ -37,7 +37,7 @@ impl Worker {
         if is_over {
             self.paused = None;
         }
-        if is_over || self.waiting.len() < waited { self.fetch(session) } else { Ok(()) }
+        if is_over || self.awaiting.len() < waited { self.fetch(session) } else { Ok(()) }
     }
 
     /// Polls if the inbox is empty and the pending batch has room.
@@ -105,7 +105,7 @@ impl Worker {
             // Beside working tasks a restore does not wait, so the poll does: one of them must not
             // spin.
             idle.min(RESTORING_WAIT)
-        } else if self.in_flight.is_some() || !self.waiting.is_empty() {
+        } else if self.in_flight.is_some() || !self.awaiting.is_empty() {
             idle.min(IN_FLIGHT_WAIT)
         } else {
             idle.min(self.until_next_timer())
@@ -153,7 +153,7 @@ impl Worker {
             match self.decide_record(record) {
                 Decided::Done => {}
                 Decided::Waits(missing) => {
-                    self.waiting.insert(record.partition, missing);
+                    self.awaiting.insert(record.partition, missing);
                     must_wait = true;
                     break;
                 }
@@ -185,7 +185,7 @@ impl Worker {
             fired += task.fire(now_ms, TIMERS_MAX.min(room - fired), &mut self.batch.output);
         }
         self.batch.output.local.suspend(false);
-        self.gate.wrote(self.batch.output.local.take_undecided());
+        self.open_partitions.wrote(self.batch.output.local.take_undecided());
         self.batch.add(fired);
         fired
     }
@@ -194,7 +194,7 @@ impl Worker {
     pub(super) fn advance_stream_time(&mut self) {
         let now_ms = (self.clock)();
         for (partition, task) in &mut self.active {
-            if !self.waiting.contains_key(partition) {
+            if !self.awaiting.contains_key(partition) {
                 task.drained(now_ms);
             }
         }
@@ -206,7 +206,7 @@ impl Worker {
         self.inbox.clear();
         let mut positions = Vec::new();
         for task in self.active.values() {
-            if self.paused.is_some() || self.waiting.contains_key(&task.partition) {
+            if self.paused.is_some() || self.awaiting.contains_key(&task.partition) {
                 continue;
             }
             positions.extend(task.positions().iter().map(|(topic, next)| {

@@ -6,7 +6,7 @@ use schemas::chain;
 use super::{
     Worker, WorkerError, batch::PendingBatch, error::SessionError, settings::REBUILD_WAIT_MAX,
 };
-use crate::local::Gate;
+use crate::open_partitions::OpenPartitions;
 
 impl Worker {
     /// Discards session, positions and state, because it is unknown whether they agree with the
@@ -35,12 +35,12 @@ impl Worker {
         self.restoring.clear();
         self.unread.clear();
         self.stuck.clear();
-        self.waiting.clear();
+        self.awaiting.clear();
         self.learner.clear();
         self.letters.clear();
         self.inbox.clear();
         self.batch = PendingBatch::default();
-        self.gate = Gate::default();
+        self.open_partitions = OpenPartitions::default();
         self.in_flight = None;
         self.paused = None;
         self.metrics.rebuilds.inc();

@@ -36,7 +36,7 @@ impl Worker {
         // The last owner's follow-ups may be in any partition. The committed offsets were stable,
         // so its transactions had ended before these ends were requested.
         for (partition, end) in self.topology.follow_up_partitions().into_iter().zip(ends) {
-            self.gate.close_until(partition, end);
+            self.open_partitions.close_until(partition, end);
         }
         self.stuck.remove(&partition);
         tracing::info!(

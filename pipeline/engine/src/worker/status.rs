@@ -74,7 +74,7 @@ impl Worker {
             let heard = Instant::now().checked_sub(session.silence());
             *status.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
         }
-        let waiting = self.waiting.iter().filter_map(|(partition, missing)| {
+        let awaiting = self.awaiting.iter().filter_map(|(partition, missing)| {
             // A dead letter is not waited for any longer than its deadline.
             let Missing::Schema(unknown) = missing else { return None };
             let (id, error) = (unknown.0, self.learner.error(unknown.0)?);
@@ -83,7 +83,7 @@ impl Worker {
         let stuck =
             self.stuck.iter().map(|(partition, reason)| format!("task {partition}: {reason}"));
         *status.stuck.lock().unwrap_or_else(PoisonError::into_inner) =
-            stuck.chain(waiting).collect();
+            stuck.chain(awaiting).collect();
         status.tasks.store(self.active.len(), Ordering::Relaxed);
         status.restoring.store(self.restoring.len() + self.unread.len(), Ordering::Relaxed);
 

@@ -22,10 +22,7 @@
 
 use std::time::{Duration, Instant};
 
-use redpanda::{
-    batch::Batch,
-    log::{Session, TopicPartition, Transaction, TransactionError},
-};
+use redpanda::log::{ProducerRecords, Session, TopicPartition, Transaction, TransactionError};
 use schemas::chain;
 
 use super::{
@@ -116,7 +113,7 @@ impl Worker {
         self.in_flight = Some(now);
         self.pace.submitted(self.batch.inputs(), now);
         self.batch.submitted();
-        self.gate.submitted();
+        self.open_partitions.submitted();
         Ok(())
     }
 
@@ -174,7 +171,7 @@ impl Worker {
         Ok(Transaction { records: self.take_output(), offsets })
     }
 
-    fn take_output(&mut self) -> Batch {
+    fn take_output(&mut self) -> ProducerRecords {
         let records = self.batch.output.records.take();
         self.metrics.records_out.inc_by(records.len() as u64);
         records
@@ -241,7 +238,7 @@ impl Worker {
     fn committed(&mut self, taken: Duration) {
         self.in_flight = None;
         self.active.values_mut().for_each(Task::commit);
-        self.gate.committed();
+        self.open_partitions.committed();
         self.metrics.committed.inc();
         self.metrics.seconds.observe(taken.as_secs_f64());
         (self.fenced, self.aborts) = (0, 0);
@@ -261,7 +258,7 @@ impl Worker {
         self.metrics.aborted.with_label_values(&["aborted"]).inc();
         self.in_flight = None;
         self.active.values_mut().for_each(Task::abort);
-        self.gate.aborted();
+        self.open_partitions.aborted();
         self.clear_batch();
     }
 
@@ -278,7 +275,7 @@ impl Worker {
     /// Drops the pending batch and the inbox: the records of both are read again.
     pub(super) fn clear_batch(&mut self) {
         self.batch.clear();
-        self.gate.dropped();
+        self.open_partitions.dropped();
         self.inbox.clear();
     }
 }

@@ -1,7 +1,7 @@
 //! A record in a trace: where it is in the log and what its headers say. It holds no payload and
 //! nothing personal, and it is packed into about a hundred bytes.
 
-use redpanda::log::{Record, batch::wire_bytes};
+use redpanda::log::{Record, wire_bytes};
 use schemas::{Codec, headers as name};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -8,15 +8,15 @@ use super::{
 /// The length of an absent key or value.
 const NONE: u32 = u32::MAX;
 
-/// The size of a batch header (61 bytes), and the largest size of a record without its key, value
-/// and headers (36 bytes), in version 2 of Kafka's format.
+/// The size of a record batch's header (61 bytes), and the largest size of a record without its
+/// key, value and headers (36 bytes), in version 2 of Kafka's format.
 const OVERHEAD: usize = 61 + 36;
 /// What a header takes on the wire beyond [`Headers`]: the lengths of its name and value take up to
 /// 5 bytes each there, and 4 bytes each here.
 const HEADER_OVERHEAD: usize = 2;
 
-/// An upper bound of the bytes that a record takes as a batch of its own. Brokers compare the size
-/// of a batch with the topic's `max.message.bytes`.
+/// An upper bound of the bytes that a record takes as a record batch of its own. Brokers compare
+/// the size of a record batch with the topic's `max.message.bytes`.
 pub fn wire_bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &Headers) -> usize {
     wire_bytes_of(key, value, headers.as_bytes(), headers.len())
 }
@@ -30,7 +30,7 @@ fn wire_bytes_of(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[u8], count
 /// name is stored once: many small records cost two allocations, and one thread can create them and
 /// another write them without shared data.
 #[derive(Clone, Debug, Default)]
-pub struct Batch {
+pub struct ProducerRecords {
     topics: Vec<Topic>,
     bytes: Vec<u8>,
     records: Vec<Layout>,
@@ -48,9 +48,9 @@ struct Layout {
     headers: u32,
 }
 
-/// A borrowed record of a [`Batch`].
+/// A borrowed record of a [`ProducerRecords`].
 #[derive(Clone, Copy, Debug)]
-pub struct BatchRecord<'a> {
+pub struct ProducerRecordRef<'a> {
     /// The topic to write to.
     pub topic: &'a Topic,
     /// The partition's number.
@@ -62,18 +62,19 @@ pub struct BatchRecord<'a> {
     headers: &'a [u8],
 }
 
-impl<'a> BatchRecord<'a> {
+impl<'a> ProducerRecordRef<'a> {
     /// Names and values of the headers, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         headers_in(self.headers)
     }
 
-    /// An upper bound of the bytes that the record takes as a batch of its own: see [`wire_bytes`].
+    /// An upper bound of the bytes that the record takes as a record batch of its own: see
+    /// [`wire_bytes`].
     pub fn wire_bytes(&self) -> usize {
         wire_bytes_of(self.key, self.value, self.headers, self.headers().count())
     }
 
-    /// A copy of the record that does not borrow from the batch.
+    /// A copy of the record that does not borrow.
     pub fn to_producer_record(&self) -> ProducerRecord {
         let mut headers = Headers::default();
         self.headers().for_each(|(name, value)| headers.push(name, value));
@@ -87,7 +88,7 @@ impl<'a> BatchRecord<'a> {
     }
 }
 
-impl Batch {
+impl ProducerRecords {
     /// The number of records.
     pub fn len(&self) -> usize {
         self.records.len()
@@ -138,7 +139,7 @@ impl Batch {
     }
 
     /// The records, in order.
-    pub fn iter(&self) -> impl Iterator<Item = BatchRecord<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = ProducerRecordRef<'_>> {
         self.records.iter().map(|layout| {
             let mut rest = &self.bytes[layout.start..];
             let mut next = |length: u32| {
@@ -149,7 +150,7 @@ impl Batch {
             let mut some = |length: u32| (length != NONE).then(|| next(length));
             let (key, value) = (some(layout.key), some(layout.value));
             let headers = next(layout.headers);
-            BatchRecord {
+            ProducerRecordRef {
                 topic: &self.topics[layout.topic as usize],
                 partition: layout.partition,
                 key,
@@ -159,7 +160,7 @@ impl Batch {
         })
     }
 
-    /// Moves all records out and leaves an empty batch with the same capacity.
+    /// Moves all records out and leaves an empty buffer with the same capacity.
     pub fn take(&mut self) -> Self {
         let next = Self {
             topics: self.topics.clone(),
@@ -169,7 +170,7 @@ impl Batch {
         std::mem::replace(self, next)
     }
 
-    /// The index of a topic in `topics`. A batch has few topics, and most callers pass the same
+    /// The index of a topic in `topics`. There are few topics, and most callers pass the same
     /// allocation again, so comparing addresses finds it first.
     fn topic(&mut self, topic: &Topic) -> u32 {
         let known =
@@ -181,7 +182,7 @@ impl Batch {
     }
 }
 
-impl Extend<ProducerRecord> for Batch {
+impl Extend<ProducerRecord> for ProducerRecords {
     fn extend<T: IntoIterator<Item = ProducerRecord>>(&mut self, records: T) {
         for ProducerRecord { topic, partition, key, value, headers } in records {
             self.push(&topic, partition, key.as_deref(), value.as_deref(), &headers);
@@ -189,11 +190,11 @@ impl Extend<ProducerRecord> for Batch {
     }
 }
 
-impl FromIterator<ProducerRecord> for Batch {
+impl FromIterator<ProducerRecord> for ProducerRecords {
     fn from_iter<T: IntoIterator<Item = ProducerRecord>>(records: T) -> Self {
-        let mut batch = Self::default();
-        batch.extend(records);
-        batch
+        let mut all = Self::default();
+        all.extend(records);
+        all
     }
 }
 
@@ -229,27 +230,27 @@ mod tests {
     }
 
     #[test]
-    fn batch_returns_the_records_that_were_pushed() {
-        let batch: Batch = records().into_iter().collect();
+    fn iteration_returns_the_records_that_were_pushed() {
+        let all: ProducerRecords = records().into_iter().collect();
         assert_eq!(
-            printed(batch.iter().map(|record| record.to_producer_record())),
+            printed(all.iter().map(|record| record.to_producer_record())),
             printed(records())
         );
     }
 
     #[test]
-    fn truncated_batch_holds_no_bytes_of_the_removed_records() {
-        let mut batch: Batch = records().into_iter().collect();
-        batch.truncate(9);
-        assert_eq!(batch.len(), 4);
-        batch.truncate(1);
-        batch.extend(records().pop());
+    fn truncated_buffer_holds_no_bytes_of_the_removed_records() {
+        let mut all: ProducerRecords = records().into_iter().collect();
+        all.truncate(9);
+        assert_eq!(all.len(), 4);
+        all.truncate(1);
+        all.extend(records().pop());
         let expected = [records().remove(0), records().remove(3)];
         assert_eq!(
-            printed(batch.iter().map(|record| record.to_producer_record())),
+            printed(all.iter().map(|record| record.to_producer_record())),
             printed(expected)
         );
-        let taken = batch.take();
-        assert_eq!((taken.len(), batch.len(), batch.bytes()), (2, 0, 0));
+        let taken = all.take();
+        assert_eq!((taken.len(), all.len(), all.bytes()), (2, 0, 0));
     }
 }

@@ -18,13 +18,13 @@ use crate::log::TransactionError;
 
 /// The transaction in flight, and a signal for those who wait for its end.
 #[derive(Default)]
-pub(super) struct Gate {
-    flight: Mutex<Flight>,
+pub(super) struct InFlight {
+    state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-pub(super) enum Flight {
+pub(super) enum State {
     /// No transaction was submitted. One may be open, with its first records written.
     #[default]
     Idle,
@@ -34,21 +34,21 @@ pub(super) enum Flight {
     Ended(Result<(), TransactionError>),
 }
 
-impl Gate {
-    pub(super) fn flight(&self) -> MutexGuard<'_, Flight> {
-        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+impl InFlight {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores the result of the transaction and wakes all who wait for it.
     pub(super) fn end(&self, result: Result<(), TransactionError>) {
-        *self.flight() = Flight::Ended(result);
+        *self.state() = State::Ended(result);
         self.changed.notify_all();
     }
 
     /// Waits up to `max` while a transaction is in flight.
     pub(super) fn wait_idle(&self, max: Duration) {
-        let busy = |flight: &mut Flight| matches!(flight, Flight::Busy);
-        drop(self.changed.wait_timeout_while(self.flight(), max, busy));
+        let busy = |state: &mut State| matches!(state, State::Busy);
+        drop(self.changed.wait_timeout_while(self.state(), max, busy));
     }
 
     /// Waits up to `wait` for a result and takes it. Returns `None` if there is none yet.
@@ -56,11 +56,11 @@ impl Gate {
         if !wait.is_zero() {
             self.wait_idle(wait);
         }
-        let mut flight = self.flight();
-        match std::mem::take(&mut *flight) {
-            Flight::Ended(result) => Some(result),
+        let mut state = self.state();
+        match std::mem::take(&mut *state) {
+            State::Ended(result) => Some(result),
             other => {
-                *flight = other;
+                *state = other;
                 None
             }
         }
