@@ -31,7 +31,7 @@ use tracing_subscriber::EnvFilter;
 
 /// How long load balancers have to see that the gateway is not ready, before it stops accepting
 /// connections.
-const NOTICE: Duration = Duration::from_millis(500);
+const DRAIN_DELAY: Duration = Duration::from_millis(500);
 /// How long the result of a health check is cached.
 const HEALTH_MAX_AGE: Duration = Duration::from_millis(500);
 const INTERNAL_CONNECTIONS_MAX: usize = 64;
@@ -114,7 +114,7 @@ async fn main() -> anyhow::Result<()> {
             shutdown_signal().await;
             tracing::info!("shutting down: the gateway is not ready any more");
             state.drain();
-            tokio::time::sleep(NOTICE).await;
+            tokio::time::sleep(DRAIN_DELAY).await;
         })
         .await;
     tracing::info!("the gateway has stopped");

@@ -34,7 +34,7 @@ pub struct ReadAfter {
     /// The versions that the read models do not hold yet; `None` without the header.
     stale: Option<Vec<String>>,
     /// Held until the response, if the request has waited.
-    _waiting: Option<Slot>,
+    _wait_slot: Option<Slot>,
 }
 
 impl ReadAfter {
@@ -47,11 +47,11 @@ impl ReadAfter {
     pub async fn wait(call: &Call) -> Result<Self, Problem> {
         let wanted = Wanted::all(call)?;
         if wanted.is_empty() {
-            return Ok(Self { stale: None, _waiting: None });
+            return Ok(Self { stale: None, _wait_slot: None });
         }
         let caller = call.caller().ok();
         let deadline = Instant::now() + WAIT_MAX;
-        let mut waiting = None;
+        let mut slot = None;
         loop {
             let mut stale = Vec::new();
             for wanted in &wanted {
@@ -62,13 +62,13 @@ impl ReadAfter {
                 }
             }
             let is_held = stale.is_empty();
-            if !is_held && waiting.is_none() {
-                waiting = call.begin_wait();
+            if !is_held && slot.is_none() {
+                slot = call.begin_wait();
             }
-            if is_held || waiting.is_none() || Instant::now() >= deadline {
+            if is_held || slot.is_none() || Instant::now() >= deadline {
                 let result = if is_held { "held" } else { "stale" };
                 call.state.metrics.read_after.with_label_values(&[result]).inc();
-                return Ok(Self { stale: Some(stale), _waiting: waiting });
+                return Ok(Self { stale: Some(stale), _wait_slot: slot });
             }
             sleep(INTERVAL).await;
         }

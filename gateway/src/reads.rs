@@ -54,8 +54,8 @@ impl From<ReadError> for Problem {
 /// The answer of a store.
 pub type Read<'a, T> = BoxFuture<'a, Result<T, ReadError>>;
 
-/// Ends when a command's outcome is stored, with the outcome if the notification contains it. It
-/// may never end, even if there is an outcome.
+/// Ends when a command's outcome is stored, with the outcome if the notice contains it. It may
+/// never end, even if there is an outcome.
 pub type Notice = Pin<Box<dyn Future<Output = Option<Outcome>> + Send + Sync>>;
 
 /// A subscription to the versions of an aggregate. For a version, returns a future that ends when
@@ -251,10 +251,10 @@ pub trait Reads: DeskReads + Send + Sync {
     fn trace(&self, commands: Vec<Uuid>) -> Read<'_, TraceView>;
     /// For each entry of a trace, which projections have applied its record, and when.
     fn applied<'a>(&'a self, entries: &'a [TraceEntry]) -> Read<'a, Vec<Vec<Applied>>>;
-    /// Subscribes to the notification of a command's outcome.
+    /// Subscribes to the notice of a command's outcome.
     fn notice(&self, command: Uuid) -> Notice;
-    /// Subscribes to the versions of an aggregate that its read model holds; `None` when no
-    /// notification would come.
+    /// Subscribes to the versions of an aggregate that its read model holds; `None` when no notice
+    /// would come.
     fn view_notice(&self, aggregate: &str, id: &str) -> Option<ViewNotice>;
     /// The version of an aggregate that its read model holds.
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>>;

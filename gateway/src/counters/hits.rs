@@ -38,7 +38,7 @@ return counts";
 pub(super) struct Hits {
     redis: Redis,
     script: Script,
-    waiting: Mutex<Waiting>,
+    queue: Mutex<Queue>,
 }
 
 /// A counter that is to be incremented, and the expiry of a new one in milliseconds.
@@ -46,7 +46,7 @@ type Counter = (String, u64);
 type Reply = oneshot::Sender<RedisResult<Count>>;
 
 #[derive(Default)]
-struct Waiting {
+struct Queue {
     /// Who waits for an increment. Bounded by the requests in flight.
     hits: HashMap<Counter, Vec<Reply>>,
     /// Whether a task sends.
@@ -55,7 +55,7 @@ struct Waiting {
 
 impl Hits {
     pub(super) fn new(redis: Redis) -> Self {
-        Self { redis, script: Script::new(HIT), waiting: Mutex::default() }
+        Self { redis, script: Script::new(HIT), queue: Mutex::default() }
     }
 
     /// Increments a counter. The reply does not come when the runtime ends.
@@ -65,10 +65,10 @@ impl Hits {
         window: Duration,
     ) -> oneshot::Receiver<RedisResult<Count>> {
         let (reply, receiver) = oneshot::channel();
-        let mut waiting = self.waiting();
+        let mut queue = self.queue();
         let counter = (key.to_owned(), milliseconds(window));
-        waiting.hits.entry(counter).or_default().push(reply);
-        if !std::mem::replace(&mut waiting.is_sending, true) {
+        queue.hits.entry(counter).or_default().push(reply);
+        if !std::mem::replace(&mut queue.is_sending, true) {
             tokio::spawn(self.clone().send_all());
         }
         receiver
@@ -83,18 +83,18 @@ impl Hits {
 
     /// The hits of the next command; `None` when there are none.
     fn next(&self) -> Option<Vec<(Counter, Vec<Reply>)>> {
-        let mut waiting = self.waiting();
+        let mut queue = self.queue();
         // Who has left is not counted, as if the request had not come.
-        waiting.hits.retain(|_, replies| {
+        queue.hits.retain(|_, replies| {
             replies.retain(|reply| !reply.is_closed());
             !replies.is_empty()
         });
-        let hits: Vec<_> = match waiting.hits.len() {
-            ..=COUNTERS_MAX => waiting.hits.drain().collect(),
-            _ => waiting.hits.extract_if(|_, _| true).take(COUNTERS_MAX).collect(),
+        let hits: Vec<_> = match queue.hits.len() {
+            ..=COUNTERS_MAX => queue.hits.drain().collect(),
+            _ => queue.hits.extract_if(|_, _| true).take(COUNTERS_MAX).collect(),
         };
-        waiting.is_sending = !hits.is_empty();
-        waiting.is_sending.then_some(hits)
+        queue.is_sending = !hits.is_empty();
+        queue.is_sending.then_some(hits)
     }
 
     async fn send(&self, hits: Vec<(Counter, Vec<Reply>)>) {
@@ -122,8 +122,8 @@ impl Hits {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::{
 };
 use projections::{
     StoreError,
-    redis::{Live, LiveBatch, LiveEntry, Positions},
+    redis::{Live, LiveEntries, LiveEntry, Positions},
 };
 use schemas::chain;
 use serde_json::json;
@@ -45,23 +45,23 @@ pub(super) async fn items(
         }
     };
     let live = Arc::new(live);
-    let batches = stream::unfold(positions, move |positions| {
+    let reads = stream::unfold(positions, move |positions| {
         let live = live.clone();
         async move {
-            let batch = loop {
+            let read = loop {
                 match live.read(&positions, READ_TIMEOUT).await {
-                    Ok(batch) => break batch,
+                    Ok(read) => break read,
                     Err(error) => {
                         tracing::warn!(error = chain(&error), "the live stream could not be read")
                     }
                 }
                 tokio::time::sleep(RETRY_INTERVAL).await;
             };
-            let items = visible(scope, positions, &batch);
-            Some((stream::iter(items), batch.positions))
+            let items = visible(scope, positions, &read);
+            Some((stream::iter(items), read.positions))
         }
     });
-    Ok(stream::iter(first).chain(batches.flatten()).boxed())
+    Ok(stream::iter(first).chain(reads.flatten()).boxed())
 }
 
 /// Whether a gateway can have issued `positions`: the stream has all their partitions, and none is
@@ -84,15 +84,15 @@ fn is_issued(positions: &Positions, end: &Positions) -> bool {
         .all(|(partition, next)| end.get(partition).is_some_and(|end| next <= end))
 }
 
-/// The items of a batch that a client may see. Each event has the position after it, so that a
+/// The items of a read that a client may see. Each event has the position after it, so that a
 /// client that reconnects misses none and gets none twice.
-fn visible(scope: StreamScope, mut positions: Positions, batch: &LiveBatch) -> Vec<StreamItem> {
+fn visible(scope: StreamScope, mut positions: Positions, read: &LiveEntries) -> Vec<StreamItem> {
     let mut items = Vec::new();
-    if batch.reset {
-        positions = batch.positions.clone();
+    if read.reset {
+        positions = read.positions.clone();
         items.push(StreamItem::Reset { position: positions.to_string() });
     }
-    for entry in &batch.entries {
+    for entry in &read.entries {
         positions.pass(entry);
         let data = match scope {
             StreamScope::Own(user) if entry.owner == Some(user) => &entry.data,
@@ -167,10 +167,10 @@ mod tests {
     fn users_see_their_own_events_and_admins_all_with_masked_names() {
         let ada = Uuid::from_u128(1);
         let entries = vec![entry(4, Some(ada)), entry(5, Some(Uuid::from_u128(2))), entry(6, None)];
-        let batch = LiveBatch { entries, ..LiveBatch::default() };
+        let read = LiveEntries { entries, ..LiveEntries::default() };
 
-        let own = visible(StreamScope::Own(ada), Positions::default(), &batch);
-        let all = visible(StreamScope::All, Positions::default(), &batch);
+        let own = visible(StreamScope::Own(ada), Positions::default(), &read);
+        let all = visible(StreamScope::All, Positions::default(), &read);
 
         let [StreamItem::Event { position, data, .. }] = own.as_slice() else {
             panic!("one event: {own:?}")

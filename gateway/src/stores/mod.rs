@@ -1,6 +1,6 @@
 //! The stores as the gateway's [`Reads`]: users, credentials, outcomes, statistics, traces and the
 //! operator's desk from PostgreSQL; orders, products and notifications from MongoDB; hot products,
-//! unread counts, notifications of outcomes and the live stream from Redis. It never writes to a
+//! unread counts, notices of outcomes and the live stream from Redis. It never writes to a
 //! store.
 
 mod desk;

@@ -28,7 +28,7 @@ use crate::{
 /// model. Otherwise a command whose outcome came just before the deadline would be answered with
 /// 202. Refusals wait no longer than this.
 const VISIBLE_TIMEOUT_MIN: Duration = Duration::from_millis(500);
-/// The polling interval for the version that a read model holds, if no notification will come.
+/// The polling interval for the version that a read model holds, if no notice will come.
 const VERSION_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a request holds its `Idempotency-Key` in Redis. When the outcome is stored, a repeat is
 /// compared with that instead.

@@ -19,7 +19,7 @@ use crate::{call::Call, load::Slot, reads::Notice, state::State};
 /// How long a slot is kept. Then something is wrong with the processor, and few commands are let
 /// in.
 const KEEP_MAX: Duration = Duration::from_secs(60);
-/// The polling interval for the outcome, if its notification is lost.
+/// The polling interval for the outcome, if its notice is lost.
 const OUTCOME_INTERVAL: Duration = Duration::from_secs(1);
 /// The polling interval for the version that a read model holds.
 const VERSION_INTERVAL: Duration = Duration::from_millis(100);

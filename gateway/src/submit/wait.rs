@@ -1,4 +1,4 @@
-//! Waits for an outcome and for the read model that holds it. A notification makes the wait short;
+//! Waits for an outcome and for the read model that holds it. A notice makes the wait short;
 //! polling makes it reliable.
 
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::{
     reads::{Notice, ReadError, Reads, ViewNotice},
 };
 
-/// The polling interval for an outcome, if its notification is lost.
+/// The polling interval for an outcome, if its notice is lost.
 const OUTCOME_INTERVAL: Duration = Duration::from_millis(250);
-/// The polling interval for the version that a read model holds, if a notification is expected.
+/// The polling interval for the version that a read model holds, if a notice is expected.
 /// Longer than without one, because each poll is work for a store that is late already.
 const NOTIFIED_VERSION_INTERVAL: Duration = Duration::from_millis(25);
 
@@ -40,8 +40,8 @@ pub async fn for_outcome(
     for_new_outcome(reads, id, notice, deadline).await.0
 }
 
-/// Waits for the outcome of a command that had none when `notice` was created. The notification
-/// carries the outcome, so the store is only asked if it does not come.
+/// Waits for the outcome of a command that had none when `notice` was created. The notice carries
+/// the outcome, so the store is only asked if it does not come.
 pub(super) async fn for_new_outcome(
     reads: &dyn Reads,
     id: Uuid,
@@ -82,15 +82,15 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Subscribes before the command is written; `None` when no notification would come.
+    /// Subscribes before the command is written; `None` when no notice would come.
     pub(super) fn subscribed(reads: &dyn Reads, record: &CommandRecord) -> Option<Self> {
         let (aggregate, id) = (record.command.context(), record.key.clone());
         let notice = reads.view_notice(aggregate, &id)?;
         Some(Self { aggregate, id, notice })
     }
 
-    /// The notification of an outcome's version; `None` when the outcome is about another
-    /// aggregate than the command.
+    /// The notice of an outcome's version; `None` when the outcome concerns another aggregate than
+    /// the command.
     pub(super) fn notice_of(self, outcome: &Outcome) -> Option<ViewNotice> {
         let is_own = self.aggregate == outcome.aggregate && self.id == outcome.aggregate_id;
         is_own.then_some(self.notice)
@@ -119,9 +119,9 @@ pub(super) async fn for_version(
     }
 }
 
-/// The same with a notification, which must have been created for the aggregate before the command
-/// was written. The store is only asked if it does not come, and at once after a refusal: the
-/// version that a command was refused on is usually an old one.
+/// The same with a notice, which must have been created for the aggregate before the command was
+/// written. The store is only asked if it does not come, and at once after a refusal: the version
+/// that a command was refused on is usually an old one.
 ///
 /// # Errors
 /// Returns the error of the store.

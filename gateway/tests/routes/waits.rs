@@ -1,4 +1,4 @@
-//! Requests that wait for a result: notifications spare them reads, and a lost one costs a poll.
+//! Requests that wait for a result: notices spare them reads, and a lost one costs a poll.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use crate::support::*;
 
 /// Places an order; returns the time that it took and the number of reads that it made.
-async fn placed(notified: Notified) -> (Duration, usize, Gateway) {
+async fn placed(notices: Notices) -> (Duration, usize, Gateway) {
     let gateway = gateway();
     let token = gateway.user("ada@example.org").await;
     let before = {
         let mut inner = gateway.world.inner();
-        inner.notified = notified;
+        inner.notices = notices;
         inner.reads
     };
     let begun = Instant::now();
@@ -30,7 +30,7 @@ fn waits(gateway: &Gateway, waited_for: &str, ended_by: &str) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn notified_order_reads_only_its_user_and_itself() {
-    let (took, reads, gateway) = placed(Notified::All).await;
+    let (took, reads, gateway) = placed(Notices::All).await;
     assert_eq!(reads, 2, "whether the user is active, and the order");
     assert!(took < Duration::from_millis(10), "{took:?}");
     assert_eq!(waits(&gateway, "view", "notice"), 1);
@@ -38,21 +38,21 @@ async fn notified_order_reads_only_its_user_and_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn lost_notice_of_an_outcome_costs_a_poll() {
-    let (took, _, gateway) = placed(Notified::None).await;
+    let (took, _, gateway) = placed(Notices::None).await;
     assert!((250..300).contains(&took.as_millis()), "{took:?}");
     assert_eq!(waits(&gateway, "outcome", "poll"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn lost_notice_of_a_read_model_costs_a_poll() {
-    let (took, _, gateway) = placed(Notified::LostViews).await;
+    let (took, _, gateway) = placed(Notices::LostViews).await;
     assert!((25..50).contains(&took.as_millis()), "{took:?}");
     assert_eq!(waits(&gateway, "view", "poll"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn read_model_without_notices_is_asked_at_once() {
-    let (took, reads, _) = placed(Notified::Outcomes).await;
+    let (took, reads, _) = placed(Notices::Outcomes).await;
     assert_eq!(reads, 3, "the version too");
     assert!(took < Duration::from_millis(10), "{took:?}");
 }
@@ -61,7 +61,7 @@ async fn read_model_without_notices_is_asked_at_once() {
 async fn order_that_is_not_projected_in_time_is_202() {
     let gateway = gateway();
     let token = gateway.user("ada@example.org").await;
-    gateway.world.inner().notified = Notified::All;
+    gateway.world.inner().notices = Notices::All;
     gateway.world.answers(Answer::Lag);
     let begun = Instant::now();
     let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
@@ -77,7 +77,7 @@ async fn refusal_of_a_version_that_is_held_waits_for_no_notice() {
     let gateway = gateway();
     let token = gateway.user("ada@example.org").await;
     // No notice comes of a version that was announced before.
-    gateway.world.inner().notified = Notified::LostViews;
+    gateway.world.inner().notices = Notices::LostViews;
     gateway.world.answers(Answer::Refuse("not_found"));
     let begun = Instant::now();
     let body = json!({ "name": "Ada L." });

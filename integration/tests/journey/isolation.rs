@@ -23,7 +23,7 @@ async fn resources_of_another_user_do_not_exist() {
             .ok_or_else(|| seen.body.to_string())
     })
     .await;
-    let notice = eventually("a notification of the order", SEEN_MAX, async || {
+    let notification = eventually("a notification of the order", SEEN_MAX, async || {
         let inbox = ada.client.get("/v1/notifications").answer().await;
         let about = |one: &&Value| one["order_id"].as_str().is_some_and(|id| order.ends_with(id));
         let id =
@@ -42,7 +42,7 @@ async fn resources_of_another_user_do_not_exist() {
     cancel.problem(404, "not_found");
     let read = bob
         .client
-        .post(&format!("/v1/notifications/{notice}/read"), &json!({}))
+        .post(&format!("/v1/notifications/{notification}/read"), &json!({}))
         .wait(5)
         .answer()
         .await;

@@ -72,12 +72,12 @@ async fn order_is_confirmed_listed_notified_and_cancelled() {
         let about = |one: &&Value| one["order_id"] == json!(id) && one["kind"] == json!(kind);
         inbox.items().iter().find(about).cloned().ok_or_else(|| inbox.body.to_string())
     };
-    let notice =
+    let notification =
         eventually("a notification", SEEN_MAX, async || told("order_confirmed").await).await;
-    assert_eq!(json!(false), notice["read"], "{notice}");
-    let notice_id = notice["id"].as_str().expect("an id");
+    assert_eq!(json!(false), notification["read"], "{notification}");
+    let notification_id = notification["id"].as_str().expect("an id");
     ada.client
-        .post(&format!("/v1/notifications/{notice_id}/read"), &json!({}))
+        .post(&format!("/v1/notifications/{notification_id}/read"), &json!({}))
         .wait(5)
         .answer()
         .await

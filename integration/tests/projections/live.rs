@@ -16,8 +16,8 @@ fn live_stream_continues_at_a_position_and_resets_one_that_was_trimmed() {
     registered(&bench, uuid(1), "f1");
     let start = Default::default();
     let first = bench.until(&mut members, "two events", || {
-        let batch = bench.wait(bench.live.read(&start, Duration::ZERO)).expect("a batch");
-        (batch.entries.len() == 2).then_some(batch)
+        let read = bench.wait(bench.live.read(&start, Duration::ZERO)).expect("an answer");
+        (read.entries.len() == 2).then_some(read)
     });
     // then only the owner gets personal fields
     let entry = &first.entries[1];
@@ -32,19 +32,19 @@ fn live_stream_continues_at_a_position_and_resets_one_that_was_trimmed() {
     let (partition, _) = bench.append("user.events", &uuid(1).to_string(), 3, &renamed);
     let more = std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
-            bench.wait(bench.live.read(&stood, Duration::from_secs(30))).expect("a batch")
+            bench.wait(bench.live.read(&stood, Duration::from_secs(30))).expect("an answer")
         });
         while !reading.is_finished() {
             members[0].step().expect("a step");
         }
-        reading.join().expect("a batch")
+        reading.join().expect("an answer")
     });
     assert_eq!(more.entries.iter().map(|entry| &*entry.kind).collect::<Vec<_>>(), ["NameChanged"]);
     // when the stream is trimmed, a reader with an older position gets a reset
     bench.command(&["XTRIM", &format!("live:user.events:{partition}"), "MAXLEN", "1"]);
-    let late = bench.wait(bench.live.read(&start, Duration::ZERO)).expect("a batch");
+    let late = bench.wait(bench.live.read(&start, Duration::ZERO)).expect("an answer");
     assert!(late.reset && late.entries.is_empty());
-    let in_time = bench.wait(bench.live.read(&stood, Duration::ZERO)).expect("a batch");
+    let in_time = bench.wait(bench.live.read(&stood, Duration::ZERO)).expect("an answer");
     assert_eq!((in_time.reset, in_time.entries.len()), (false, 1));
     assert_eq!(late.positions, in_time.positions);
 }

@@ -28,7 +28,7 @@ fn data_that_redis_has_lost_is_rebuilt() {
         let tea = bench.wait(bench.hot.product("tea")).expect("an answer")?;
         let unread = bench.wait(bench.hot.unread(uuid(77))).expect("an answer")?;
         let live =
-            bench.wait(bench.live.read(&Default::default(), Duration::ZERO)).expect("a batch");
+            bench.wait(bench.live.read(&Default::default(), Duration::ZERO)).expect("an answer");
         (tea.version == 2 && unread == 2 && live.entries.len() == 6).then_some((tea, live))
     };
     let before = bench.until(&mut members, "all of it", look);

@@ -64,7 +64,7 @@ fn unreadable_record_is_a_dead_letter_in_every_store_and_its_partition_continues
         let user = bench.wait(bench.people.user(uuid(1))).expect("an answer")?;
         let recipient = bench.wait(recipients.find(uuid(1))).expect("an answer");
         let live =
-            bench.wait(bench.live.read(&Default::default(), Duration::ZERO)).expect("a batch");
+            bench.wait(bench.live.read(&Default::default(), Duration::ZERO)).expect("an answer");
         // A reader of the stream from its beginning gets a reset, because an event is missing.
         (user.version == 2 && recipient.is_some() && live.reset).then_some(())
     });

@@ -117,9 +117,9 @@ fn two_members_that_both_act_as_the_owner_apply_nothing_twice() {
         bench.wait(bench.documents.order_history(uuid(2))).expect("an answer").expect("a history");
     assert_eq!(history.len(), 2);
     let entries = bench.until(&mut members, "the stream", || {
-        let batch =
-            bench.wait(bench.live.read(&Default::default(), Duration::ZERO)).expect("a batch");
-        (batch.entries.len() >= 23).then_some(batch.entries)
+        let read =
+            bench.wait(bench.live.read(&Default::default(), Duration::ZERO)).expect("an answer");
+        (read.entries.len() >= 23).then_some(read.entries)
     });
     assert_eq!(entries.len(), 23);
 }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use warp::{filters::BoxedFilter, http::Response, hyper::body::Bytes, test::RequestBuilder};
 
-pub use world::{Answer, Notified, World};
+pub use world::{Answer, Notices, World};
 
 /// A gateway over a simulated log and simulated stores.
 pub struct Gateway {

@@ -24,7 +24,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::world::{Inner, Notified, World};
+use super::world::{Inner, Notices, World};
 
 impl World {
     fn get<'a, T: Send + 'a>(&'a self, get: impl FnOnce(&Inner) -> T + Send + 'a) -> Read<'a, T> {
@@ -87,7 +87,7 @@ impl Reads for World {
             loop {
                 {
                     let inner = world.inner();
-                    let is_lost = matches!(inner.notified, Notified::None);
+                    let is_lost = matches!(inner.notices, Notices::None);
                     if let Some(outcome) = inner.outcomes.get(&command).filter(|_| !is_lost) {
                         return Some(outcome.clone());
                     }
@@ -97,10 +97,10 @@ impl Reads for World {
         })
     }
     fn view_notice(&self, aggregate: &str, id: &str) -> Option<ViewNotice> {
-        match self.inner().notified {
-            Notified::None | Notified::Outcomes => return None,
-            Notified::LostViews => return Some(Box::new(|_| std::future::pending().boxed())),
-            Notified::All => {}
+        match self.inner().notices {
+            Notices::None | Notices::Outcomes => return None,
+            Notices::LostViews => return Some(Box::new(|_| std::future::pending().boxed())),
+            Notices::All => {}
         }
         let (world, name) = (self.clone(), (aggregate.to_owned(), id.to_owned()));
         Some(Box::new(move |version| {

@@ -41,9 +41,9 @@ pub enum Answer {
     Lag,
 }
 
-/// Which notifications arrive: of outcomes, and of read models.
+/// Which notices arrive: of outcomes, and of read models.
 #[derive(Clone, Copy, Debug, Default)]
-pub enum Notified {
+pub enum Notices {
     None,
     /// Of outcomes; there is no subscription for read models.
     #[default]
@@ -68,7 +68,7 @@ pub struct Desk {
 #[derive(Default)]
 pub struct Inner {
     pub answer: Answer,
-    pub notified: Notified,
+    pub notices: Notices,
     /// How many reads there were.
     pub reads: usize,
     /// Commands of this context get no outcome.

@@ -13,9 +13,9 @@ mod notices;
 mod positions;
 mod publish;
 mod reads;
+mod subscribers;
 mod tracking;
 mod unread;
-mod waiting;
 
 pub(crate) use hot_products::HotProducts;
 pub(crate) use live::LiveStream;
@@ -23,7 +23,7 @@ pub(crate) use publish::{publish_outcomes, publish_statistics, publish_views};
 pub(crate) use unread::Unread;
 
 pub use connection::{Connection, Redis, client};
-pub use live::{Batch as LiveBatch, Entry as LiveEntry, Live, NotAPosition, Positions};
+pub use live::{Entries as LiveEntries, Entry as LiveEntry, Live, NotAPosition, Positions};
 pub use notices::{Notice, Notices, ViewNotice};
 pub use reads::Reads;
 pub use tracking::{Tracked, Tracking};

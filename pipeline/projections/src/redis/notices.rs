@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{
     connection::{ANSWER_MAX, Redis},
     publish::{ANNOUNCED, LIVE, OUTCOME, STATISTICS, VIEW},
-    waiting::{Outcomes, Views},
+    subscribers::{Outcomes, Views},
 };
 
 /// The wait before a lost connection is opened again.

@@ -16,4 +16,4 @@ pub(crate) use streams::LiveStream;
 
 pub use entry::Entry;
 pub use positions::{NotAPosition, Positions};
-pub use reader::{Batch, Live};
+pub use reader::{Entries, Live};

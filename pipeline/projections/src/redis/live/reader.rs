@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The result of a read.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
+pub struct Entries {
     /// Events are missing before `entries`: the reader must load anew what it shows.
     pub reset: bool,
     /// The events, about in the order of their times, and exactly in the order of their partitions.
@@ -78,14 +78,18 @@ impl Live {
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn read(&self, positions: &Positions, block: Duration) -> Result<Batch, StoreError> {
+    pub async fn read(
+        &self,
+        positions: &Positions,
+        block: Duration,
+    ) -> Result<Entries, StoreError> {
         let until = Instant::now() + block;
         loop {
             // Subscribed before the read, so that an entry in between is noticed.
             let mut news = self.notices.live();
-            let batch = self.read_now(positions).await?;
-            if batch.reset || !batch.entries.is_empty() || Instant::now() >= until {
-                return Ok(batch);
+            let read = self.read_now(positions).await?;
+            if read.reset || !read.entries.is_empty() || Instant::now() >= until {
+                return Ok(read);
             }
             let look = until.min(Instant::now() + LOOK_EVERY);
             // The sender lives as long as `self`.
@@ -93,10 +97,10 @@ impl Live {
         }
     }
 
-    async fn read_now(&self, positions: &Positions) -> Result<Batch, StoreError> {
+    async fn read_now(&self, positions: &Positions) -> Result<Entries, StoreError> {
         let end = self.end().await?;
         if end.is_empty() {
-            return Ok(Batch { positions: positions.clone(), ..Batch::default() });
+            return Ok(Entries { positions: positions.clone(), ..Entries::default() });
         }
         let mut read = redis::cmd("XREAD");
         read.arg("COUNT").arg(READ_MAX).arg("STREAMS");
@@ -111,13 +115,13 @@ impl Live {
             read.query_async(&mut self.redis.connection()).await.map_err(failed(doing))?;
         // Entries that were cut off before they were read are a reset: the reader continues at the
         // end, after it has loaded anew what it shows.
-        let cut_off = Batch { reset: true, entries: Vec::new(), positions: end };
+        let cut_off = Entries { reset: true, entries: Vec::new(), positions: end };
         Ok(collect(positions, reply.unwrap_or_default()).unwrap_or(cut_off))
     }
 }
 
 /// The entries of a reply behind `positions`. Returns `None` if entries before them were cut off.
-fn collect(positions: &Positions, reply: StreamReadReply) -> Option<Batch> {
+fn collect(positions: &Positions, reply: StreamReadReply) -> Option<Entries> {
     let mut positions_after = positions.clone();
     let mut read = Vec::new();
     for stream in reply.keys {
@@ -138,5 +142,5 @@ fn collect(positions: &Positions, reply: StreamReadReply) -> Option<Batch> {
     // order of a partition must stay.
     read.sort_by_key(|(latest, _)| *latest);
     let entries = read.into_iter().map(|(_, entry)| entry).collect();
-    Some(Batch { reset: false, entries, positions: positions_after })
+    Some(Entries { reset: false, entries, positions: positions_after })
 }

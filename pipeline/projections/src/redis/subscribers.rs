@@ -27,19 +27,19 @@ impl Outcomes {
 
     /// Hands an outcome out. `None` only says that there is one.
     pub(super) fn send(&self, command_id: Uuid, outcome: Option<Outcome>) {
-        for waiting in locked(&self.0).remove(&command_id).unwrap_or_default() {
+        for sender in locked(&self.0).remove(&command_id).unwrap_or_default() {
             // The request may have ended.
-            let _ = waiting.send(outcome.clone());
+            let _ = sender.send(outcome.clone());
         }
     }
 
     /// Removes the requests that wait no more.
     pub(super) fn remove_closed(&self, command_id: Uuid) {
-        let mut waiting = locked(&self.0);
-        if let Some(senders) = waiting.get_mut(&command_id) {
+        let mut subscribers = locked(&self.0);
+        if let Some(senders) = subscribers.get_mut(&command_id) {
             senders.retain(|sender| !sender.is_closed());
             if senders.is_empty() {
-                waiting.remove(&command_id);
+                subscribers.remove(&command_id);
             }
         }
     }
@@ -58,7 +58,7 @@ pub(super) struct Views(Mutex<HashMap<String, View>>);
 struct View {
     /// How many requests wait. They are counted here and not by their receivers, because requests
     /// that end at the same time would see each other's.
-    waiting: usize,
+    subscribers: usize,
     /// The newest version that was announced since the first of them came.
     newest: watch::Sender<i64>,
 }
@@ -67,7 +67,7 @@ impl Views {
     pub(super) fn add(&self, name: &str) -> watch::Receiver<i64> {
         let mut views = locked(&self.0);
         let view = views.entry(name.to_owned()).or_default();
-        view.waiting += 1;
+        view.subscribers += 1;
         view.newest.subscribe()
     }
 
@@ -89,8 +89,8 @@ impl Views {
     pub(super) fn remove(&self, name: &str) {
         let mut views = locked(&self.0);
         let Some(view) = views.get_mut(name) else { return };
-        view.waiting -= 1;
-        if view.waiting == 0 {
+        view.subscribers -= 1;
+        if view.subscribers == 0 {
             views.remove(name);
         }
     }
