@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    reads::{Page, Read},
+    answers::{Page, Read},
     time,
 };
 

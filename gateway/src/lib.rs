@@ -14,13 +14,14 @@
 //! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
 //! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
 //! - [`commands`] and [`reads`]: the log and the projections as traits, so that tests need neither;
-//!   [`broker`] and [`stores`] implement them
+//!   [`broker`] and [`stores`] implement them; [`answers`]: what a read gives, or why it failed
 //! - [`state`]: the parts that all requests share; [`health`]: whether they work
 //! - [`server`]: connections, timeouts, graceful shutdown
 
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod answers;
 pub mod auth;
 pub mod broker;
 pub mod cache;

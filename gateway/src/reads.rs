@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
-use schemas::{Outcome, chain};
+use schemas::Outcome;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -13,46 +13,16 @@ use uuid::Uuid;
 use crate::{
     auth::Role,
     desk::DeskReads,
-    health::{self, Cause, Health},
-    problem::Problem,
+    health::Health,
     statistics::{By, Statistics},
 };
 
+pub use crate::answers::{Page, Read, ReadError};
 pub use projections::{
     postgres::{TraceEntry, TraceView},
     progress::{Applied, Since},
     views::Cursor,
 };
-
-/// A store did not answer, or not with what was expected.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("reading {what}")]
-pub struct ReadError {
-    /// What was read.
-    pub what: &'static str,
-    /// Why that failed.
-    pub source: Cause,
-}
-
-impl ReadError {
-    /// Reading `what` failed for this reason.
-    pub fn new(
-        what: &'static str,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        Self { what, source: health::cause(source) }
-    }
-}
-
-impl From<ReadError> for Problem {
-    fn from(error: ReadError) -> Self {
-        tracing::error!(error = chain(&error), "a store did not answer");
-        Problem::unavailable("A store does not answer.")
-    }
-}
-
-/// The answer of a store.
-pub type Read<'a, T> = BoxFuture<'a, Result<T, ReadError>>;
 
 /// Ends when a command's outcome is stored, with the outcome if the notice contains it. It may
 /// never end, even if there is an outcome.
@@ -177,7 +147,7 @@ pub struct Notification {
     pub title: String,
     /// The text.
     pub body: String,
-    /// The order that it is about.
+    /// The order that it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
     /// Whether the user has read it.
@@ -189,15 +159,6 @@ pub struct Notification {
     pub mail: Option<String>,
     /// The aggregate's version.
     pub version: i64,
-}
-
-/// A page of a list.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Page<T> {
-    /// The items.
-    pub items: Vec<T>,
-    /// The cursor of the next page, if there is one.
-    pub next: Option<String>,
 }
 
 /// Which events a client of the live stream may see.

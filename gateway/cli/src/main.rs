@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod ask;
 mod client;
 mod commands;
@@ -19,14 +20,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use arguments::Arguments;
 use client::Client;
 use failure::Failure;
 use report::Report;
-use settings::Settings;
 
 fn main() -> ExitCode {
     // clap ends the process with code 2 if an argument is wrong.
-    let Settings { connection, json, command } = Settings::parse();
+    let Arguments { connection, json, command } = Arguments::parse();
     // A second call would find this provider.
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -6,6 +6,7 @@
 mod action;
 mod audit;
 mod dead;
+mod key;
 mod login;
 mod pages;
 mod parked;
@@ -25,7 +26,8 @@ pub(crate) enum Command {
     Login(login::Login),
     /// Ends the session and removes its file.
     Logout,
-    /// Shows whether the system works: tasks, lag, read models, parked keys, dead letters.
+    /// Shows whether the system works: tasks, the lag of each processor and projection, parked
+    /// keys, dead letters.
     Status,
     /// Parked keys: their records wait because the first of them has failed.
     #[command(subcommand)]

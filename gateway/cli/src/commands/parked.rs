@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{
+    key::Key,
     pages::{List, Pages},
     redrive, selection,
 };
@@ -19,7 +20,6 @@ use crate::{
 };
 
 const PATH: &str = "/v1/operations/parked";
-const RECORDS: &str = "/v1/operations/parked/records";
 
 /// What to do with parked keys.
 #[derive(Debug, Subcommand)]
@@ -48,35 +48,6 @@ impl Parked {
             Self::RetryAll(selection) => selection.run(client, &selection::RETRY).await,
             Self::DropAll(selection) => selection.run(client, &selection::DROP).await,
         }
-    }
-}
-
-/// Which key.
-#[derive(Debug, Args)]
-pub(super) struct Key {
-    /// The topic from which the records were read.
-    pub(super) topic: String,
-    /// The parked key.
-    pub(super) key: String,
-}
-
-impl Key {
-    /// Reads its parked records.
-    pub(super) async fn records(
-        &self,
-        client: &mut Client,
-        pages: &Pages,
-    ) -> Result<List, Failure> {
-        let parameters = [("topic", &*self.topic), ("key", &*self.key)];
-        pages.read(client, RECORDS, &parameters).await
-    }
-
-    /// What to say if none is parked.
-    pub(super) fn nothing(&self) -> String {
-        format!(
-            "nothing is parked of {}, key {}: expected one of `millrace parked list`",
-            self.topic, self.key
-        )
     }
 }
 

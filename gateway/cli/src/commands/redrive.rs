@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     action::{Reason, Sending, command_line},
+    key::Key,
     pages::Pages,
-    parked::Key,
 };
 use crate::{
     ask::Consent,

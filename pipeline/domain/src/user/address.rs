@@ -8,7 +8,7 @@ use schemas::user::{
     state::{Active, Registering},
 };
 
-use super::{User, password, policy};
+use super::{User, credential::require_current, policy};
 use crate::{
     Out,
     decider::{Decision, DecisionResult, InputInfo, Refusal},
@@ -46,7 +46,7 @@ pub(super) fn change(
     change: &ChangeEmail,
     info: &InputInfo<'_>,
 ) -> DecisionResult<User> {
-    password::require_current(user, change.credential_version)?;
+    require_current(user, change.credential_version)?;
     info.require_version(change.expected_version, "user")?;
     rules::email(&change.email)?;
     if user.pending_email.is_some() {

@@ -12,7 +12,7 @@ use schemas::{
 };
 use uuid::Uuid;
 
-use super::{User, address, password, policy, sessions};
+use super::{User, address, credential::require_current, password, policy, sessions};
 use crate::{
     Out,
     decider::{Decider, Decision, DecisionResult, Input, InputInfo, Refusal},
@@ -180,7 +180,7 @@ fn deactivate_user(
     deactivate: &DeactivateUser,
     info: &InputInfo<'_>,
 ) -> DecisionResult<User> {
-    password::require_current(user, deactivate.credential_version)?;
+    require_current(user, deactivate.credential_version)?;
     let mut events: Vec<_> = sessions::end_all(user, SessionEnd::Deactivated).collect();
     if let Some(pending) = &user.pending_email {
         // If the claim is granted later, the address is released then.

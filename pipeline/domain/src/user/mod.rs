@@ -1,6 +1,7 @@
 //! A user: registration with the claim on an address, name, password, sessions and deactivation.
 
 mod address;
+mod credential;
 mod decider;
 mod password;
 mod policy;

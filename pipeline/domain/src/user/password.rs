@@ -1,27 +1,13 @@
-//! Changes of a password hash, and the check of the credential version. Events carry only the
-//! version; the hash goes to the topic of credentials.
+//! Changes of a password hash. Events carry only its version; the hash goes to the topic of
+//! credentials.
 
 use schemas::user::{
     ChangePassword, Credential, PasswordChanged, PasswordRehashed, RehashPassword, SessionEnd,
     state::Active,
 };
 
-use super::{User, policy, sessions};
-use crate::{
-    decider::{Decision, DecisionResult, InputInfo, Refusal},
-    refusals,
-};
-
-/// Checks that the sender has verified the current password.
-pub(super) fn require_current(user: &Active, credential_version: i32) -> Result<(), Refusal> {
-    match credential_version == user.credential_version {
-        true => Ok(()),
-        false => Err(Refusal::new(
-            refusals::STALE_CREDENTIAL,
-            "the password was changed meanwhile: try again with the new one",
-        )),
-    }
-}
+use super::{User, credential::require_current, policy, sessions};
+use crate::decider::{Decision, DecisionResult, InputInfo};
 
 /// Replaces the password, and ends all sessions.
 pub(super) fn change(

@@ -9,7 +9,7 @@ use schemas::user::{
     StartSession, state::Active,
 };
 
-use super::{User, password};
+use super::{User, credential::require_current};
 use crate::{
     decider::{Decision, DecisionResult, InputInfo, Refusal},
     refusals,
@@ -26,7 +26,7 @@ pub(super) fn start(
     start: &StartSession,
     info: &InputInfo<'_>,
 ) -> DecisionResult<User> {
-    password::require_current(user, start.credential_version)?;
+    require_current(user, start.credential_version)?;
     if user.sessions.iter().any(|session| session.session_id == start.session_id) {
         let detail = "there is a session with this id already";
         return Err(Refusal::new(refusals::ALREADY_EXISTS, detail));

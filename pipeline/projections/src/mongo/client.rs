@@ -1,17 +1,19 @@
-//! The connection to MongoDB, and its errors as [`StoreError`]s. It knows no collection.
+//! The connection to MongoDB. It knows no collection.
 
 use std::{path::Path, time::Duration};
 
 use mongodb::{
     Client, Database,
     bson::doc,
-    error::{ErrorKind, WriteFailure},
     options::{self, ClientOptions},
 };
 use redpanda::tls::Tls;
 use serde::Serialize;
 
-use super::updates::{self, Update};
+use super::{
+    errors::failed,
+    updates::{self, Update},
+};
 use crate::{
     StoreError,
     deadline::{READ_MAX, within},
@@ -84,32 +86,5 @@ impl Mongo {
         doing: &'static str,
     ) -> Result<usize, StoreError> {
         updates::update(&self.database, collection, updates, doing).await
-    }
-}
-
-/// Codes of a server that will refuse the same document again: a value or an object that is too
-/// large (10334, 17280, 17419, 17420), or a bad one (2, 9, 14, 52).
-const ABOUT_DATA: [i32; 8] = [2, 9, 14, 52, 10334, 17280, 17419, 17420];
-
-/// Whether the server will refuse the same document again.
-pub(super) fn is_about_data(code: i32) -> bool {
-    ABOUT_DATA.contains(&code)
-}
-
-/// The error of a call.
-pub(super) fn failed(doing: &'static str) -> impl Fn(mongodb::error::Error) -> StoreError {
-    move |error| {
-        let refused = match &*error.kind {
-            ErrorKind::Command(error) => is_about_data(error.code),
-            ErrorKind::Write(WriteFailure::WriteError(error)) => is_about_data(error.code),
-            ErrorKind::BsonSerialization(_) | ErrorKind::InvalidArgument { .. } => true,
-            _ => false,
-        };
-        // The text of the kind alone: the whole error adds labels for the driver.
-        let cause = error.kind.to_string().into();
-        match refused {
-            true => StoreError::Unstorable { doing, cause },
-            false => StoreError::Failed { doing, cause },
-        }
     }
 }

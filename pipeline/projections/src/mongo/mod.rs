@@ -6,6 +6,7 @@
 //! has a row in [`crate::catalog`].
 
 mod client;
+mod errors;
 mod model;
 mod notifications;
 mod orders;

@@ -1,5 +1,5 @@
 //! How a projection into MongoDB is written: a [`Model`] folds events into documents. For every
-//! model, this file loads the documents that batches are about, folds the events in, and replaces
+//! model, this file loads the documents that batches change, folds the events in, and replaces
 //! each document that still holds the version it was folded on. The positions move after that. Each
 //! of the three steps is one request, whatever the number of partitions and documents, and without
 //! old documents there are two. A batch that is applied again finds its documents done.
@@ -14,10 +14,7 @@ use mongodb::{
 use schemas::{Codec, Message, Schema};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    client::{Mongo, failed},
-    updates::Update,
-};
+use super::{client::Mongo, errors::failed, updates::Update};
 use crate::{
     StoreError,
     deadline::{WRITE_MAX, within},
@@ -53,7 +50,7 @@ pub(crate) trait Model: Send + Sync + 'static {
     fn version(document: &Self::Document) -> i64;
 
     /// A filter for the documents that ended before `before_ms` and are removed; `None` if
-    /// documents stay for ever.
+    /// documents stay forever.
     fn ended(_before_ms: i64) -> Option<Document> {
         None
     }

@@ -33,7 +33,7 @@ pub struct Notification {
     pub title: String,
     /// The text.
     pub body: String,
-    /// The order that it is about.
+    /// The order that it concerns.
     #[serde(with = "uuid_text::option", default)]
     pub order_id: Option<Uuid>,
     /// When it was raised.

@@ -8,10 +8,7 @@ use mongodb::{
 use redpanda::log::TopicPartition;
 use serde::Deserialize;
 
-use super::{
-    client::{Mongo, failed},
-    updates::Update,
-};
+use super::{client::Mongo, errors::failed, updates::Update};
 use crate::{
     StoreError,
     deadline::{WRITE_MAX, within},

@@ -6,7 +6,7 @@ use mongodb::bson::{Document, doc};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::client::{Mongo, failed};
+use super::{client::Mongo, errors::failed};
 use crate::{
     StoreError,
     deadline::{READ_MAX, within},

@@ -5,10 +5,7 @@ use schemas::user;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    client::{Mongo, failed},
-    model::Model,
-};
+use super::{client::Mongo, errors::failed, model::Model};
 use crate::{
     StoreError,
     deadline::{READ_MAX, within},

@@ -7,7 +7,7 @@ use mongodb::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::client::{failed, is_about_data};
+use super::errors::{failed, is_about_data};
 use crate::StoreError;
 
 /// A command with statements of more bytes is sent before the next statement is added: a server
