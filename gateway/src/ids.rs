@@ -110,7 +110,7 @@ impl Ids {
         Uuid::new_v5(&SPACE, format!("{what}/{command}").as_bytes())
     }
 
-    /// The fingerprint of a request, which tells a repeat from another request with the same
+    /// The fingerprint of a request, which distinguishes a repeat from another request of the same
     /// idempotency key. `canonical` is what the request asks for in canonical form. The hash is
     /// keyed, because that may hold a password.
     pub fn request(&self, method: &str, path: &str, canonical: &[u8]) -> String {

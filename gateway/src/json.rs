@@ -1,6 +1,6 @@
 //! JSON as the API accepts it (I-JSON, RFC 7493): each name occurs once in an object, a number with
 //! an integral value is an integer, and a struct is an object. serde alone accepts arrays for
-//! structs and tells `1.0` from `1`.
+//! structs and distinguishes `1.0` from `1`.
 
 use serde::{
     Deserialize, Deserializer,

@@ -36,7 +36,7 @@ const DRAIN_DELAY: Duration = Duration::from_millis(500);
 const HEALTH_MAX_AGE: Duration = Duration::from_millis(500);
 const INTERNAL_CONNECTIONS_MAX: usize = 64;
 /// Open files besides clients' connections: connections to brokers and stores, those of the
-/// internal listener, logs.
+/// internal listener, log files.
 const OTHER_FILES_MAX: u64 = 256;
 
 #[tokio::main]

@@ -107,7 +107,7 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", detail)
     }
 
-    /// 500: a fault of the gateway. Logs what was tried and why it failed, and tells the client
+    /// 500: a fault of the gateway. Logs what was tried and why it failed. The client learns
     /// neither.
     pub fn internal(doing: &str, error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "{doing} failed");

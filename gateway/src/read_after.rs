@@ -1,6 +1,6 @@
 //! `Read-After`: read-your-writes consistency. A read waits for a short time until the read models
-//! hold the versions that the header names, and says how stale it is if they do not. It never tells
-//! anything about another user's aggregates.
+//! hold the versions that the header names, and says how stale it is if they do not. It says
+//! nothing about another user's aggregates.
 
 use std::time::Duration;
 

@@ -39,7 +39,7 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The builder of an HTTP client for plain HTTP. It trusts no authority, because loading those of
-/// the system takes longer than many requests. It installs the process's TLS provider all the same,
+/// the system takes longer than many requests. It also installs the process's TLS provider,
 /// because reqwest is compiled without one.
 pub fn http() -> reqwest::ClientBuilder {
     // A second call finds the provider of the first one.

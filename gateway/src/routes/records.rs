@@ -1,5 +1,5 @@
 //! The operator's desk, for admins: what single records say. Personal fields are masked. An admin
-//! who gives a reason reads those of a dead letter, after an event has told who has done so, and
+//! who gives a reason reads those of a dead letter, after an event has recorded who does so, and
 //! why. With a reason too, a dead letter is sent again; its processor decides whether it may be.
 
 use redpanda::topics;

@@ -157,9 +157,9 @@ impl Submission {
     /// Writes the command, unless it has an outcome already.
     ///
     /// # Errors
-    /// Returns a 503 problem when the log does not confirm the command in time; its `Location`
-    /// tells later whether the command was written. Returns 422 when another request has the
-    /// idempotency key.
+    /// Returns a 503 problem when the log does not confirm the command in time; its `Location` says
+    /// later whether the command was written. Returns 422 when another request has the idempotency
+    /// key.
     pub async fn write(
         &mut self,
         call: &Call,

@@ -146,8 +146,8 @@ async fn rate(server: SocketAddr, options: &Options) -> anyhow::Result<f64> {
     Ok(all as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// A connection that stays open. It parses no more of HTTP than it needs, so that the measurement
-/// is about the server.
+/// A connection that stays open. It parses no more of HTTP than it needs, so that the server is
+/// what is measured.
 struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,

@@ -1,9 +1,8 @@
 //! The gate: a proxy for Kafka's protocol between all clients and Apache Kafka. It makes Kafka
-//! answer as Redpanda does wherever the two differ and Millrace could notice. Each difference is
-//! one entry of [`rules::RULES`]. A request that no rule is about passes without being decoded.
-//! Kafka must advertise the gate's address, so the gate never rewrites an address. It keeps the
-//! state of transactions in memory while brokers restart, and depends on no other crate of this
-//! workspace.
+//! answer as Redpanda does. Each difference that it imitates is one entry of [`rules::RULES`]. A
+//! request that no rule concerns passes without being decoded. Kafka must advertise the gate's
+//! address, so the gate never rewrites an address. It keeps the state of transactions in memory
+//! while brokers restart, and depends on no other crate of this workspace.
 
 mod connection;
 mod listener;

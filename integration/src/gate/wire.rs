@@ -1,5 +1,5 @@
 //! Frames of Kafka's protocol: reads a frame from a connection, and decodes and encodes the
-//! messages that a rule is about. It decodes nothing by itself, so a frame that no rule is about
+//! messages that a rule concerns. It decodes nothing by itself, so a frame that no rule concerns
 //! passes unchanged.
 
 use anyhow::{Context, bail};

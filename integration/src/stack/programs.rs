@@ -141,7 +141,7 @@ pub fn first_services() -> Vec<String> {
     services().map(|service| service.instance(0)).collect()
 }
 
-/// The variable by which `stack run` tells its command the internal listener of `instance`.
+/// The variable in which `stack run` passes the internal listener of `instance` to its command.
 pub fn internal_variable(instance: &str) -> String {
     format!("MILLRACE_INTERNAL_{}", instance.to_uppercase().replace('-', "_"))
 }

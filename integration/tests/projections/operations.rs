@@ -1,5 +1,5 @@
-//! What operators see, in PostgreSQL: dead letters and parked keys page by page, whoever writes
-//! them, and after a rebuild.
+//! What operators see, in PostgreSQL: dead letters and parked keys page by page, whichever
+//! projector writes them, and after a rebuild.
 
 use projections::{
     postgres::{Action, DeadLetter, ParkedKey, ParkedSelection},

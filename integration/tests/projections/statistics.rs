@@ -1,4 +1,5 @@
-//! The statistics in PostgreSQL: equal to a fold over the topics, whoever writes them.
+//! The statistics in PostgreSQL: equal to a fold over the topics, whichever projector writes
+//! them.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! Traces in PostgreSQL: every record of a command is in its trace once, and none of another,
-//! whoever writes them; old days are dropped.
+//! whichever projector writes them; old days are dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -193,7 +193,7 @@ fn other_settings_of_a_topic_stay() {
     let project = Project::new();
     assert_eq!(project.bring(&["apply"]).code, 0);
 
-    // A topic that is kept for ever has no segment.ms of its own, so the earlier value stays.
+    // A topic that is kept forever has no segment.ms of its own, so the earlier value stays.
     project.keep("forever");
     let altered = project.bring(&["apply"]);
     assert_eq!(altered.code, 0, "{}{}", altered.text, altered.error);

@@ -90,12 +90,12 @@ pub trait Decider: Send + Sync + 'static {
     /// The messages of [`Reaction::Send`].
     type Out: Message;
 
-    /// The key of the child that this input is about.
+    /// The key of the child that this input concerns.
     fn child_of_input(_input: &Input<Self::Command, Self::FollowUp>) -> Option<String> {
         None
     }
 
-    /// The key of the child that this event is about. Events of one decision name the input's child
+    /// The key of the child that this event concerns. Events of one decision name the input's child
     /// or none.
     fn child_of_event(_event: &Self::Event) -> Option<String> {
         None

@@ -77,12 +77,12 @@ impl<M> Reaction<M> {
         Self::Send { topic: T::TOPIC, key: key.to_string(), message: None }
     }
 
-    /// Sets a timer.
+    /// Sets the aggregate's timer `name` to fire at `due_ms`, in place of an earlier time.
     pub fn set_timer(name: impl Into<String>, due_ms: i64) -> Self {
         Self::SetTimer { name: name.into(), due_ms }
     }
 
-    /// Removes a timer.
+    /// Removes the aggregate's timer `name`, if it is set.
     pub fn cancel_timer(name: impl Into<String>) -> Self {
         Self::CancelTimer { name: name.into() }
     }

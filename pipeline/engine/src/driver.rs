@@ -29,7 +29,7 @@ use crate::{
 
 /// The initial time of the driver's clock, in milliseconds since the epoch.
 pub const START_MS: i64 = 1_700_000_000_000;
-/// Workers that still work after this many turns are taken to work for ever.
+/// Workers that still work after this many turns are taken to work forever.
 const TURNS_MAX: usize = 100_000;
 /// Small, so that tests write batches in parts.
 const PART_MIN: usize = 4;

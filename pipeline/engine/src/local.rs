@@ -2,8 +2,9 @@
 //! saga whose keys all belong to one worker's tasks takes one transaction instead of one for each
 //! step.
 //!
-//! The record is written to its topic all the same, with the header [`DECIDED`]. It becomes visible
-//! together with its effects, so whoever reads it later passes over it. That makes it exactly once.
+//! The record is still written to its topic, with the header [`DECIDED`]. It becomes visible
+//! together with its effects, so a worker that reads it later passes over it. That makes it exactly
+//! once.
 //!
 //! The order of a key must stay: a follow-up must not overtake an earlier one of the same sender
 //! that is in the log and not decided yet. So a partition of follow-ups is *open* only while none

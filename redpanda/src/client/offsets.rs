@@ -22,7 +22,7 @@ pub(crate) fn watermarks<C: ConsumerContext>(
 }
 
 /// The client calls a partition unknown that it has no right to see; only the metadata of the topic
-/// tells why.
+/// says why.
 fn refused_topic<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     partition: &TopicPartition,

@@ -9,7 +9,7 @@ use super::context::GroupContext;
 /// A consumer that a thread closes when it is dropped.
 ///
 /// Closing a consumer serves the events that are still queued, and the answer to an assignment that
-/// arrives meanwhile can wait for ever. A worker that rebuilds must not wait for that. At worst the
+/// arrives meanwhile can wait forever. A worker that rebuilds must not wait for that. At worst the
 /// closing thread is lost.
 pub(super) struct Closing(Option<Arc<BaseConsumer<GroupContext>>>);
 

@@ -38,8 +38,8 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    /// The number of offsets up to the end that the owner has not polled, of a member that was told
-    /// to read from `from`. `asked` is an end that a broker has told. `None` if no end is known.
+    /// The number of offsets up to the end that the owner has not polled, of a member that reads
+    /// from `from`. `asked` is an end that a broker has returned. `None` if no end is known.
     ///
     /// The last offset may be a transaction marker, which no reader receives, so the lag counts to
     /// the offset that was fetched up to if nothing is queued.

@@ -62,7 +62,7 @@ impl StallCheck {
     /// client stops fetching while enough records are queued. It does nothing before the interval
     /// has passed.
     ///
-    /// `positions` are the offsets from which the member was told to read, and `fetches` returns
+    /// `positions` are the offsets from which the member has to read, and `fetches` returns
     /// what the client's last statistics say.
     pub(super) fn check(
         &mut self,

@@ -54,7 +54,7 @@ fn member_that_gets_no_assignment_must_be_replaced() {
         if let Err(error) = first.poll(Duration::from_millis(50), 1, &mut nothing) {
             break error;
         }
-        assert!(begun.elapsed() < MOCK_MAX, "it waits for ever");
+        assert!(begun.elapsed() < MOCK_MAX, "it never ends");
     };
     assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
     assert_eq!(error.to_string(), "joining group group (the session must be rebuilt)");
@@ -147,7 +147,7 @@ fn partition_that_is_not_fetched_is_reported() {
             Err(error) => break error,
             Ok(()) => lag.extend(consumer.lag()),
         }
-        assert!(begun.elapsed() < MOCK_MAX, "it waits for ever");
+        assert!(begun.elapsed() < MOCK_MAX, "it never ends");
     };
     assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
     let source = std::error::Error::source(&error).expect("a cause").to_string();

@@ -71,7 +71,7 @@ impl MemorySession {
             }
             open.records += 1;
             if state.takes_fault(id, Fault::AfterSend(open.records)) {
-                return ended("amid its records");
+                return ended("between its records");
             }
         }
         Ok(open)

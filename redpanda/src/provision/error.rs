@@ -80,8 +80,8 @@ impl ProvisionError {
         Self::Broker { doing: doing.to_owned(), cause: error.into(), retriable }
     }
 
-    /// A request to which the client got no answer. An error without a code is about the client
-    /// itself, or about the arguments, and permanent.
+    /// A request to which the client got no answer. An error without a code concerns the client
+    /// itself or the arguments, and is permanent.
     pub(super) fn client(doing: &str, error: KafkaError) -> Self {
         let code = match &error {
             KafkaError::AdminOp(code) => Some(*code),

@@ -8,12 +8,12 @@
 //! connection broke during a transaction, the session must not continue, even if the commit was
 //! answered.
 //!
-//! librdkafka reports a break in its log only, with the facility `FAIL`. At the usual levels it
-//! omits closed connections on which no request seems to be in flight, and for thirty seconds what
-//! is identical to the previous error (`rd_kafka_broker_set_error`, `rd_kafka_broker_conn_closed`);
-//! with the debug context `broker` it omits nothing. Its counters of disconnects come only with the
-//! statistics, every few seconds, which is too late for a commit. The line is logged before
-//! requests are sent again (`rd_kafka_broker_fail`).
+//! librdkafka reports a break only in its log lines, with the facility `FAIL`. At the usual levels
+//! it omits closed connections on which no request seems to be in flight, and for thirty seconds
+//! what is identical to the previous error (`rd_kafka_broker_set_error`,
+//! `rd_kafka_broker_conn_closed`); with the debug context `broker` it omits nothing. Its counters
+//! of disconnects come only with the statistics, every few seconds, which is too late for a commit.
+//! The line is logged before requests are sent again (`rd_kafka_broker_fail`).
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,

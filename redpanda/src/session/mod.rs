@@ -37,7 +37,7 @@
 //! - `committer`: the transaction, call by call; `calls`: repeats a call; `sender`: the records
 //! - `errors`: what each of librdkafka's errors means for the transaction
 //! - `producer`: the producer's settings and the thread that polls it
-//! - `connections`: broken connections, which librdkafka reports in its log alone
+//! - `connections`: broken connections, which librdkafka reports only in its log lines
 //! - `plain_commit`: the one commit of offsets outside of a transaction, which no service makes
 
 mod calls;

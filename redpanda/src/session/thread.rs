@@ -41,10 +41,10 @@ pub(super) enum Request {
 /// after the call that it is in. Dropping this value closes the channel and waits for that end, for
 /// a bounded time.
 ///
-/// librdkafka's `send_offsets_to_transaction` has a timeout and waits for ever all the same if the
-/// answer to TxnOffsetCommit is outdated (`rd_kafka_txn_handle_TxnOffsetCommit` in
-/// `rdkafka_txnmgr.c` returns without a result). A thread that is stuck there is left behind: the
-/// next session has a new epoch, which fences whatever this thread may still send.
+/// librdkafka's `send_offsets_to_transaction` has a timeout and still never ends if the answer to
+/// TxnOffsetCommit is outdated (`rd_kafka_txn_handle_TxnOffsetCommit` in `rdkafka_txnmgr.c` returns
+/// without a result). A thread that is stuck there is left behind: the next session has a new
+/// epoch, which fences whatever this thread may still send.
 pub(super) struct CommitThread {
     requests: Option<mpsc::Sender<Request>>,
     /// Receives one message when the thread ends.

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 /// The retention of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// All records, for ever.
+    /// All records, forever.
     Forever,
     /// All records, for this many days.
     Days(u32),
-    /// The last record of each key, for ever.
+    /// The last record of each key, forever.
     Compacted,
 }
 

@@ -1,4 +1,4 @@
-//! A problem between a new schema and a released one, as people are told of it: the change, who
+//! A problem between a new schema and a released one, as it is reported: the change, who
 //! fails, the order of deployment, and a fix.
 
 use std::fmt;

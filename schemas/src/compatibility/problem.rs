@@ -22,7 +22,7 @@ pub struct Problem {
     pub written_at: Option<Span>,
     /// The range in the reader's text.
     pub read_at: Option<Span>,
-    /// The symbol, field, or default that the explanation is about.
+    /// The symbol, field, or default that the explanation concerns.
     pub(super) detail: String,
 }
 

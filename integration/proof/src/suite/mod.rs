@@ -1,5 +1,5 @@
-//! The suite: one round after the other, each with commands, a fault amid them, a quiet system, and
-//! judgement.
+//! The suite: one round after the other, each with commands, a fault among them, a quiet system,
+//! and judgement.
 
 mod judgement;
 mod table;

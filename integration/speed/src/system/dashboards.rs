@@ -155,7 +155,7 @@ struct Window {
     confirmed: i64,
 }
 
-/// Reads frames and tells when each arrived, and how many confirmations it counts.
+/// Reads frames and reports when each arrived, and how many confirmations it counts.
 async fn watch(
     mut stream: Response,
     frames: &mpsc::UnboundedSender<(i64, i64)>,

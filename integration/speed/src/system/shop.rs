@@ -1,4 +1,4 @@
-//! The products and users that requests are about. Everything is created over HTTP, as people do.
+//! The products and users that requests use. Everything is created over HTTP, as people do.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

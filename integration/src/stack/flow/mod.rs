@@ -100,7 +100,7 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
     let parts = parts::all(&setup, options.servers_only, options.redpanda_rules)?;
     let supervisor = supervise(&setup, parts, RestartPolicy::Restart)?;
 
-    say!("starting; logs are in {}", setup.layout.logs().display());
+    say!("starting; log files are in {}", setup.layout.logs().display());
     let begin = async {
         supervisor.start_all().await?;
         if !options.servers_only && !options.no_demo {
@@ -141,7 +141,7 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     let supervisor = supervise(&setup, only(parts, &options.only)?, RestartPolicy::Leave)?;
 
     say!(
-        "starting a stack for {:?} (logs in {})",
+        "starting a stack for {:?} (log files in {})",
         options.command[0],
         setup.layout.logs().display()
     );

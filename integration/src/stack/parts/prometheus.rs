@@ -14,7 +14,7 @@ pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
     let source = setup.layout.root.join("grafana/prometheus");
     let config = setup.layout.configs().join("prometheus");
     make(&data)?;
-    // Copied anew at each start, so that a rule removed from the checkout is gone here too.
+    // Copied again at each start, so that a rule removed from the checkout is gone here too.
     let _ = std::fs::remove_dir_all(&config);
     make(&config.join("rules"))?;
     make(&config.join("targets"))?;

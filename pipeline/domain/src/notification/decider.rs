@@ -158,7 +158,7 @@ fn record_delivery(
     report: &RecordDelivery,
     info: &InputInfo<'_>,
 ) -> DecisionResult<Notification> {
-    // The report is about an attempt that has timed out, or about none.
+    // The report is of an attempt that has timed out, or of none.
     if raised.mail != Mail::Requested || report.attempt != raised.attempt {
         let detail = "this attempt is not the one that is under way";
         return Err(Refusal::new(refusals::WRONG_STAGE, detail));

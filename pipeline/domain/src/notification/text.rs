@@ -1,5 +1,5 @@
 //! The words of a notification and of its mail. There is no personal data in them, because the
-//! event that carries them is kept for ever.
+//! event that carries them is kept forever.
 
 use schemas::notification::{Kind, RaiseNotification};
 use uuid::Uuid;

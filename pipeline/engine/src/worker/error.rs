@@ -46,7 +46,7 @@ pub(super) enum SessionError {
     /// Another session has the same transactional id.
     #[error("{0}")]
     Fenced(String),
-    /// Nothing tells whether the transaction was committed.
+    /// It is unknown whether the transaction was committed.
     #[error(transparent)]
     UnknownEnd(TransactionError),
     #[error("a commit was not answered within {0:?}")]

@@ -30,7 +30,7 @@ pub(crate) trait Model: Send + Sync + 'static {
     const READS_VALUES: bool = true;
     /// What a batch says, decoded.
     type Changes<'a>: Send + Sync;
-    /// What a write tells [`Model::committed`].
+    /// What a write passes to [`Model::committed`].
     type Written: Send;
 
     /// The projection's name.

@@ -92,7 +92,7 @@ pub(super) fn product_key(sku: &str) -> String {
     format!("product:{sku}")
 }
 
-/// Loads the products that the events are about.
+/// Loads the products that the events change.
 async fn load(
     redis: &Redis,
     events: &[Event<'_, stock::Event>],

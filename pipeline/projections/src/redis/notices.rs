@@ -175,7 +175,7 @@ pub struct Notice {
 
 impl Notice {
     /// Waits until the outcome was published, by when it is in PostgreSQL, and returns it. Returns
-    /// `None` if the notice does not contain it. Without a notice it waits for ever.
+    /// `None` if the notice does not contain it. Without a notice it never ends.
     pub async fn wait(&mut self) -> Option<Outcome> {
         match (&mut self.receiver).await {
             Ok(outcome) => outcome,
@@ -200,7 +200,7 @@ pub struct ViewNotice {
 
 impl ViewNotice {
     /// Waits until a notice has said that the read model holds `version` or a later one. Without
-    /// such a notice it waits for ever.
+    /// such a notice it never ends.
     pub async fn reaches(&mut self, version: i64) {
         if self.newest.wait_for(|newest| *newest >= version).await.is_err() {
             std::future::pending::<()>().await;

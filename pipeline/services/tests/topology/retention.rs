@@ -1,4 +1,4 @@
-//! Retention: finished aggregates are forgotten, and changelogs do not grow for ever.
+//! Retention: finished aggregates are forgotten, and changelogs do not grow forever.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -71,7 +71,7 @@ pub(crate) struct Finding {
     pub(crate) path: String,
     /// What is wrong, in a sentence.
     pub(crate) message: String,
-    /// The range that it is about.
+    /// The range that it concerns.
     pub(crate) place: Option<Place>,
     /// The range that it is compared with.
     pub(crate) other: Option<Place>,

@@ -71,7 +71,7 @@ pub(super) struct Acted {
     pub(super) event: Act,
 }
 
-/// The event that tells of it.
+/// The event that records it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Act {
     Redriven(KeyRedriven),

@@ -43,7 +43,7 @@ const DEAD_LETTERS_KEPT_MS: i64 = 28 * DAY_MS;
 const DEAD_LETTERS_KEPT_MAX: i64 = 10_000;
 /// The range of offsets of a topic's partition whose dead letters are kept with their content.
 const CONTENTS_KEPT_MAX: i64 = 1_000;
-/// How long it is kept who has re-driven a key. The topic keeps it for ever.
+/// How long the read model keeps who has re-driven a key. The topic keeps it forever.
 const ACTIONS_KEPT_MS: i64 = 365 * DAY_MS;
 
 /// The topics that a service owns and operators watch.

@@ -158,7 +158,7 @@ impl Rows {
     }
 }
 
-/// The user that an event is about.
+/// The user that an event concerns.
 fn user_id(event: &user::Event) -> Uuid {
     use user::Event as E;
     match event {

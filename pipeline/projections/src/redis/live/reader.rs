@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The result of a read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entries {
-    /// Events are missing before `entries`: the reader must load anew what it shows.
+    /// Events are missing before `entries`: the reader must load again what it shows.
     pub reset: bool,
     /// The events, about in the order of their times, and exactly in the order of their partitions.
     pub entries: Vec<Entry>,
@@ -114,7 +114,7 @@ impl Live {
         let reply: Option<StreamReadReply> =
             read.query_async(&mut self.redis.connection()).await.map_err(failed(doing))?;
         // Entries that were cut off before they were read are a reset: the reader continues at the
-        // end, after it has loaded anew what it shows.
+        // end, after it has loaded again what it shows.
         let cut_off = Entries { reset: true, entries: Vec::new(), positions: end };
         Ok(collect(positions, reply.unwrap_or_default()).unwrap_or(cut_off))
     }

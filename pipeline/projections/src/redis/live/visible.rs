@@ -38,7 +38,7 @@ pub(super) struct Visible {
 /// Who may see the events of a topic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Audience {
-    /// The user that the event is about, and admins.
+    /// The user that the event concerns, and admins.
     Owner,
     /// Admins.
     Admins,

@@ -20,7 +20,7 @@ const KEPT: i64 = 10_000;
 /// The arguments of each entry in the script.
 const FIELDS: usize = 11;
 
-/// `KEYS[2]` is the stream. A stream without a position is begun anew.
+/// `KEYS[2]` is the stream. A stream without a position is started again from empty.
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
     let body = r"
 if ARGV[3] == '' then redis.call('DEL', KEYS[2]) end
