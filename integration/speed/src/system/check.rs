@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use integration::mail::Mail;
 use tokio::task::JoinSet;
 
 use super::{
@@ -19,6 +20,8 @@ use super::{
 
 /// How long orders that were not waited for may take to end.
 const QUIET_MAX: Duration = Duration::from_secs(120);
+/// The most orders that are read with one token of each user.
+const READ_MAX: usize = 20_000;
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -51,7 +54,12 @@ pub(super) async fn millrace(shop: &Shop, answered: &[Confirmed]) -> anyhow::Res
     let distinct: HashSet<&str> = answered.iter().map(|order| &*order.id).collect();
     ensure!(distinct.len() == answered.len(), "two requests were answered with one order");
     let missing = not_shown(shop, answered).await?;
-    ensure!(missing.is_empty(), "answered with 201 and not shown as confirmed: {missing:?}");
+    ensure!(
+        missing.is_empty(),
+        "{} orders were answered with 201 and are not shown as confirmed, for example {}",
+        missing.len(),
+        missing[0]
+    );
     let text = format!(
         "{} orders answered with 201 are confirmed once in the log and shown; {} confirmed in all; \
          stock of {} products adds up",
@@ -60,6 +68,22 @@ pub(super) async fn millrace(shop: &Shop, answered: &[Confirmed]) -> anyhow::Res
         shop.skus().len()
     );
     Ok((log, text))
+}
+
+/// Checks that no mail was sent twice, also if the mail worker is behind. Returns what was checked.
+///
+/// # Errors
+/// If one was.
+pub(super) fn mails(mail: &Mail) -> anyhow::Result<String> {
+    let repeated = mail.repeated();
+    ensure!(
+        repeated.is_empty(),
+        "{} of {} mails were sent more than once, for example {}",
+        repeated.len(),
+        mail.taken(),
+        repeated[0]
+    );
+    Ok(format!("{} mails were sent, each once", mail.taken()))
 }
 
 /// Compares a peer's answers with what it shows. Returns what was found.
@@ -105,25 +129,34 @@ async fn taken(shop: &Shop) -> anyhow::Result<HashMap<String, i64>> {
 
 /// The orders that their users do not see as confirmed. Each user looks for itself.
 async fn not_shown(shop: &Shop, answered: &[Confirmed]) -> anyhow::Result<Vec<String>> {
-    let mut looks = JoinSet::new();
-    for user in 0..shop.users() {
-        let client = shop.user(user)?;
-        let own = answered.iter().filter(|order| order.user == user);
-        let ids: Vec<String> = own.map(|order| order.id.clone()).collect();
-        looks.spawn(async move {
-            let mut missing = Vec::new();
-            for id in ids {
-                let shown = client.get(&format!("/v1/orders/{id}")).send().await?;
-                if shown.text("status") != Some("confirmed") {
-                    missing.push(id);
-                }
-            }
-            anyhow::Ok(missing)
-        });
-    }
     let mut missing = Vec::new();
-    while let Some(found) = looks.join_next().await {
-        missing.extend(found??);
+    // Reading all of them can take longer than a token is valid.
+    for part in answered.chunks(READ_MAX) {
+        shop.log_in_again().await?;
+        let mut looks = JoinSet::new();
+        for user in 0..shop.users() {
+            let client = shop.user(user)?;
+            let own = part.iter().filter(|order| order.user == user);
+            let ids: Vec<String> = own.map(|order| order.id.clone()).collect();
+            looks.spawn(async move {
+                let mut missing = Vec::new();
+                for id in ids {
+                    let shown = client.get(&format!("/v1/orders/{id}")).send().await?;
+                    ensure!(
+                        shown.status == 200 || shown.status == 404,
+                        "expected an order or 404 at /v1/orders/{id}, got {}",
+                        shown.status
+                    );
+                    if shown.text("status") != Some("confirmed") {
+                        missing.push(id);
+                    }
+                }
+                anyhow::Ok(missing)
+            });
+        }
+        while let Some(found) = looks.join_next().await {
+            missing.extend(found??);
+        }
     }
     Ok(missing)
 }

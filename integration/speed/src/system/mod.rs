@@ -136,13 +136,14 @@ async fn measure_all(options: &Options) -> anyhow::Result<()> {
     );
     // Without a mail server Millrace would retry each notification, and it would count several
     // times.
-    let _mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
+    let mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
     let mut runs = Vec::new();
     for system in &options.systems {
         let run = measure(*system, options).await.with_context(|| system.name())?;
         integration::say!("{}: {}", system.name(), run.checked);
         runs.push(run);
     }
+    integration::say!("{}", check::mails(&mail)?);
     report::report(options, &runs)
 }
 

@@ -48,6 +48,8 @@ struct Minute {
     seen: Observation,
     /// The bytes of all topics at its end, in MB.
     log_mb: f64,
+    /// The mails that were sent during the minute.
+    mails: usize,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -60,7 +62,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn measure(options: &Options) -> anyhow::Result<()> {
-    let _mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
+    let mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
     let subject = Subject::millrace().await?;
     let Workload { mix, users, products } = options.workload;
     let shop = Shop::open(&subject.url, users, products).await?;
@@ -68,13 +70,16 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     let load = Load::new(shop.clone(), mix);
     let mut before = observer.look(&subject).await?;
     let mut minutes = Vec::new();
+    let mut mailed = mail.taken();
     integration::say!("{}", head().join(" | "));
     for number in 1..=options.minutes {
         shop.log_in_again().await?;
         let step = load.run(options.rate, MINUTE).await?;
         let now = observer.look(&subject).await?;
         let log_mb = now.stored().bytes as f64 / 1e6;
-        let minute = Minute { step, seen: now.clone() - before, log_mb };
+        let mails = mail.taken() - mailed;
+        mailed += mails;
+        let minute = Minute { step, seen: now.clone() - before, log_mb, mails };
         before = now;
         integration::say!("{}", row(number, &minute).join(" | "));
         minutes.push(minute);
@@ -82,7 +87,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     let trends = trends(&minutes[options.warm_up..]);
     report(options, &minutes, &trends)?;
     let (_, checked) = check::millrace(&shop, &load.confirmed()).await?;
-    integration::say!("{checked}");
+    integration::say!("{checked}; {}", check::mails(&mail)?);
     subject.end().await
 }
 
@@ -107,7 +112,7 @@ fn report(options: &Options, minutes: &[Minute], trends: &[Trend]) -> anyhow::Re
 fn head() -> Vec<String> {
     let names = ["minute", "done/s", "p50 ms", "p99 ms", "statuses"].into_iter();
     let names = names.map(str::to_owned).chain(PARTS.iter().map(|part| format!("{part} MB")));
-    names.chain(["log MB".to_owned()]).collect()
+    names.chain(["log MB", "mails"].map(str::to_owned)).collect()
 }
 
 fn row(number: usize, minute: &Minute) -> Vec<String> {
@@ -118,6 +123,7 @@ fn row(number: usize, minute: &Minute) -> Vec<String> {
     row.push(statuses.collect::<Vec<_>>().join(", "));
     row.extend(PARTS.iter().map(|part| format!("{:.0}", minute.seen.memory_mb(part))));
     row.push(format!("{:.0}", minute.log_mb));
+    row.push(minute.mails.to_string());
     row
 }
 
@@ -130,6 +136,7 @@ fn as_json(minute: &Minute) -> serde_json::Value {
         "statuses": minute.step.statuses,
         "memory_mb": memory.collect::<serde_json::Map<_, _>>(),
         "log_mb": minute.log_mb,
+        "mails": minute.mails,
     })
 }
 

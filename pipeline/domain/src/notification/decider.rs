@@ -62,7 +62,8 @@ impl Decider for Notification {
             // The engine is about to forget the state. An unread notification counts as read, so
             // that it leaves the counter of unread ones.
             Input::Timer(name) if name == RETENTION => Ok(read_now(raised, info)),
-            Input::Timer(_) => Ok(next_attempt(raised)),
+            Input::Timer(name) if name == policy::RETRY => Ok(next_attempt(raised)),
+            Input::Timer(_) => Ok(never_reported(raised)),
         }
     }
 
@@ -158,7 +159,7 @@ fn record_delivery(
     report: &RecordDelivery,
     info: &InputInfo<'_>,
 ) -> DecisionResult<Notification> {
-    // The report is of an attempt that has timed out, or of none.
+    // The attempt has been reported on, or was never requested.
     if raised.mail != Mail::Requested || report.attempt != raised.attempt {
         let detail = "this attempt is not the one that is under way";
         return Err(Refusal::new(refusals::WRONG_STAGE, detail));
@@ -169,17 +170,16 @@ fn record_delivery(
     } else if attempt >= ATTEMPTS_MAX {
         Decision::event(failed(raised, &report.detail))
     } else {
-        Decision::nothing().with(policy::retry_at(info.at_ms + policy::back_off_ms(attempt)))
+        let due_ms = info.at_ms + policy::back_off_ms(attempt);
+        policy::retry_at(due_ms).into_iter().fold(Decision::nothing(), Decision::with)
     })
 }
 
-/// Requests the next attempt: its pause is over, or the attempt before it was never reported on.
+/// Requests the next attempt, whose pause is over.
 fn next_attempt(raised: &Raised) -> Decision<Event, Out> {
-    if raised.mail != Mail::Requested {
-        return Decision::nothing();
-    }
-    if raised.attempt >= ATTEMPTS_MAX {
-        return Decision::event(failed(raised, "the last attempt was never reported on"));
+    // Earlier versions set this timer also for an attempt without a report, even for the last one.
+    if raised.mail != Mail::Requested || raised.attempt >= ATTEMPTS_MAX {
+        return never_reported(raised);
     }
     Decision::event(MailRequested {
         notification_id: raised.notification_id,
@@ -189,6 +189,14 @@ fn next_attempt(raised: &Raised) -> Decision<Event, Out> {
         title: raised.title.clone(),
         body: raised.body.clone(),
     })
+}
+
+/// Ends a mail whose attempt was not reported on in time.
+fn never_reported(raised: &Raised) -> Decision<Event, Out> {
+    match raised.mail {
+        Mail::Requested => Decision::event(failed(raised, "there was no report on the attempt")),
+        Mail::None | Mail::Sent | Mail::Failed => Decision::nothing(),
+    }
 }
 
 fn failed(raised: &Raised, detail: &str) -> MailFailed {

@@ -1,5 +1,5 @@
-//! Raises notifications from the events of other contexts, and sets the timer of a mail's next
-//! attempt. It sends no mail.
+//! Raises notifications from the events of other contexts, and sets the timers of a mail: its next
+//! attempt after a pause, and the deadline of the report on an attempt. It sends no mail.
 
 use schemas::{
     notification::{self, Event, Kind, RaiseNotification, State},
@@ -14,18 +14,31 @@ use crate::{
     policy::Policy,
 };
 
-/// An attempt without a report within this time counts as failed, in milliseconds.
-pub const REPORT_MS: i64 = 120_000;
+/// A mail without a report on an attempt within this time has failed, in milliseconds.
+///
+/// It is much longer than the mail worker is ever behind, and no other attempt follows: the request
+/// is in the log, and the worker will read it. If it were requested again meanwhile, the user would
+/// get the mail twice, and a worker that is behind would have more to do the further behind it is.
+pub const REPORT_MS: i64 = 24 * 3_600_000;
+/// The mail worker sends no mail whose request is older than this, in milliseconds: soon the mail
+/// counts as failed. The hour between the two is more than clocks differ.
+pub const SEND_MS: i64 = REPORT_MS - 3_600_000;
 /// The first pause between attempts, in milliseconds; each further one is four times as long.
 const BACK_OFF_MS: i64 = 5_000;
 /// The name of the timer of the next attempt.
-const RETRY: &str = "retry";
+pub(super) const RETRY: &str = "retry";
+/// The name of the timer that ends a mail without a report.
+const REPORT: &str = "report";
 
 impl Policy for Notification {
     fn react(_state: Option<&State>, event: &Event, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
         match event {
-            Event::MailRequested(_) => vec![retry_at(info.at_ms + REPORT_MS)],
-            Event::MailSent(_) | Event::MailFailed(_) => vec![Reaction::cancel_timer(RETRY)],
+            Event::MailRequested(_) => {
+                vec![Reaction::set_timer(REPORT, info.at_ms + REPORT_MS)]
+            }
+            Event::MailSent(_) | Event::MailFailed(_) => {
+                vec![Reaction::cancel_timer(RETRY), Reaction::cancel_timer(REPORT)]
+            }
             Event::NotificationRaised(_) | Event::NotificationRead(_) => Vec::new(),
         }
     }
@@ -36,9 +49,9 @@ pub(super) fn back_off_ms(attempt: i32) -> i64 {
     BACK_OFF_MS << (2 * attempt.clamp(1, 10) - 2)
 }
 
-/// Requests the next attempt at `due_ms`.
-pub(super) fn retry_at(due_ms: i64) -> Reaction<Out> {
-    Reaction::set_timer(RETRY, due_ms)
+/// After a report: requests the next attempt at `due_ms`.
+pub(super) fn retry_at(due_ms: i64) -> [Reaction<Out>; 2] {
+    [Reaction::set_timer(RETRY, due_ms), Reaction::cancel_timer(REPORT)]
 }
 
 /// Raises a notification from a user's event.

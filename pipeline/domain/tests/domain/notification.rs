@@ -146,17 +146,36 @@ fn mail_is_tried_five_times_with_growing_pauses() {
     notification.timer("retry").nothing();
 }
 
+/// A worker that is behind sends the mail late, and only once.
 #[test]
-fn attempt_without_a_report_counts_as_failed() {
+fn attempt_without_a_report_is_not_repeated() {
+    let mut notification = raised(true);
+    notification.wait_ms(policy::REPORT_MS - 1);
+    let then = notification.command(report(1, true));
+    assert!(matches!(&then.events[..], [Event::MailSent(sent)] if sent.attempt == 1), "{then:?}");
+    assert!(notification.timers.is_empty());
+}
+
+#[test]
+fn mail_without_a_report_fails_in_the_end() {
+    let mut notification = raised(true);
+    notification.command(report(1, false));
+    assert_eq!(requested(&notification.fire().events).unwrap().attempt, 2);
+    assert_eq!(due_ms(&notification), [notification.at_ms + policy::REPORT_MS]);
+    let then = notification.fire();
+    assert!(matches!(&then.events[..], [Event::MailFailed(failed)] if failed.attempts == 2));
+    assert!(notification.timers.is_empty());
+    assert_eq!(notification.command(report(2, true)).refused(), refusals::WRONG_STAGE);
+}
+
+/// Earlier versions set the timer of the next attempt for an attempt without a report.
+#[test]
+fn timer_of_an_earlier_version_ends_the_last_attempt() {
     let mut notification = raised(true);
     for attempt in 2..=5 {
-        assert_eq!(requested(&notification.fire().events).unwrap().attempt, attempt);
-        assert_eq!(
-            notification.command(report(attempt - 1, true)).refused(),
-            refusals::WRONG_STAGE
-        );
+        assert_eq!(requested(&notification.timer("retry").events).unwrap().attempt, attempt);
     }
-    let then = notification.fire();
+    let then = notification.timer("retry");
     assert!(matches!(&then.events[..], [Event::MailFailed(failed)] if failed.attempts == 5));
     assert!(notification.timers.is_empty());
 }
@@ -175,8 +194,10 @@ fn repeated_report_of_a_failure_is_no_further_attempt() {
 fn report_without_a_mail_is_refused() {
     assert_eq!(raised(false).command(report(0, true)).refused(), refusals::WRONG_STAGE);
     assert_eq!(raised(false).command(report(1, true)).refused(), refusals::WRONG_STAGE);
-    raised(false).timer("retry").nothing();
-    Aggregate::<Notification>::new(ID).timer("retry").nothing();
+    for timer in ["retry", "report"] {
+        raised(false).timer(timer).nothing();
+        Aggregate::<Notification>::new(ID).timer(timer).nothing();
+    }
 }
 
 #[test]

@@ -66,12 +66,12 @@ fn finished_aggregates_are_forgotten_after_the_retention_and_no_sum_changes() {
             })
     };
 
-    // No report on the mails comes: their retries end.
-    millrace.advance(Duration::from_secs(3600));
+    // No report on the mails comes: after a day they count as failed.
+    millrace.advance(Duration::from_secs(24 * 3600 + 60));
     millrace.run_until_idle();
 
     // Within the retention a finished order is refused with a reason, also after a restart.
-    pass(&mut millrace, 89);
+    pass(&mut millrace, 88);
     for processor in &mut millrace.processors {
         (0..WORKERS).for_each(|worker| processor.kill(worker));
         (0..WORKERS).for_each(|worker| processor.start(worker));
@@ -82,7 +82,7 @@ fn finished_aggregates_are_forgotten_after_the_retention_and_no_sum_changes() {
     assert_eq!(states(&millrace), [2, 2, 2, 4]);
 
     // After the retention it is forgotten. What is not finished stays.
-    pass(&mut millrace, 2);
+    pass(&mut millrace, 3);
     assert_eq!(states(&millrace), [1, 1, 0, 0]);
     let late = millrace.order(21, cancel(8), Uuid::from_u128(8));
     let again = millrace.user(22, register(3, "bob"), Uuid::from_u128(3));
