@@ -51,6 +51,10 @@ impl Input for Reader {
         self.0.watermarks(partition)
     }
 
+    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.0.lag()
+    }
+
     fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
         self.0.positions()
     }

@@ -13,6 +13,7 @@ const KINDS: [&str; 5] = ["store", "gap", "record", "lost", "log"];
 pub struct Metrics {
     applied: IntCounterVec,
     delay: GaugeVec,
+    lag: GaugeVec,
     position: IntGaugeVec,
     waiting: IntGaugeVec,
     errors: IntCounterVec,
@@ -39,6 +40,14 @@ impl Metrics {
                 ),
                 &["projection"],
             )?,
+            lag: GaugeVec::new(
+                opts(
+                    "lag_seconds",
+                    "Age of the oldest record that a projection has not applied, at most; it grows \
+                     while the projection stands still.",
+                ),
+                &["projection"],
+            )?,
             position: IntGaugeVec::new(
                 opts("position", "The next offset that a projection applies."),
                 &partition,
@@ -47,7 +56,7 @@ impl Metrics {
                 opts(
                     "partitions_waiting",
                     "Partitions of a projection that are stopped until a retry: see errors and the \
-                     log.",
+                     output of the service.",
                 ),
                 &["projection"],
             )?,
@@ -68,6 +77,7 @@ impl Metrics {
         };
         registry.register(Box::new(metrics.applied.clone()))?;
         registry.register(Box::new(metrics.delay.clone()))?;
+        registry.register(Box::new(metrics.lag.clone()))?;
         registry.register(Box::new(metrics.position.clone()))?;
         registry.register(Box::new(metrics.waiting.clone()))?;
         registry.register(Box::new(metrics.errors.clone()))?;
@@ -98,6 +108,11 @@ impl Metrics {
         let delay_ms = now_ms().saturating_sub(written_ms).max(0);
         self.delay.with_label_values(&[projection]).set(delay_ms as f64 / 1000.0);
         self.position(projection, partition, next);
+    }
+
+    /// Exports the largest lag of this member's partitions.
+    pub(crate) fn lag(&self, projection: &str, lag_ms: i64) {
+        self.lag.with_label_values(&[projection]).set(lag_ms as f64 / 1000.0);
     }
 
     /// Exports the position of a partition.

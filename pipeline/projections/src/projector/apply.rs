@@ -96,6 +96,7 @@ impl Projector<'_> {
         let count = records.partition_point(|record| record.offset < claimed.next);
         if let Some(last) = count.checked_sub(1).and_then(|last| records.get(last)) {
             self.latest_ms = self.latest_ms.max(last.timestamp_ms);
+            self.lag.applied(&partition, last.timestamp_ms);
             self.resources.metrics.applied(
                 self.projection.name(),
                 &partition,
@@ -213,7 +214,7 @@ async fn write(
     // No batch is empty.
     let written = between_fault_points(step, &batch.records[0]).await;
     match (written, batch.records) {
-        // Only a batch of one record tells which record the error is about.
+        // Only with a batch of one record it is known which record causes the error.
         (Err(error), [_]) if dead_letters::is_one(&error) => {
             dead_letters::write(projection, batch, &error, &resources.metrics).await
         }

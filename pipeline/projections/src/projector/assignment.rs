@@ -4,6 +4,7 @@
 use redpanda::log::{Membership, TopicPartition};
 
 use super::{partition::Slot, turn::Projector};
+use crate::clock::now_ms;
 
 impl Projector<'_> {
     /// Applies the changes of the group since the last poll. Returns whether there were any.
@@ -25,7 +26,10 @@ impl Projector<'_> {
                     let partition = TopicPartition::new(*topic, *number);
                     match assigned {
                         // -> Waiting. The former owner may still be writing; the claim fences it.
-                        true => drop(self.slots.insert(partition, Slot::due())),
+                        true => {
+                            self.lag.assigned(&partition, now_ms());
+                            self.slots.insert(partition, Slot::due());
+                        }
                         false => self.release(&partition),
                     }
                 }
@@ -36,6 +40,7 @@ impl Projector<'_> {
 
     fn release(&mut self, partition: &TopicPartition) {
         self.slots.remove(partition);
+        self.lag.released(partition);
         self.resources.metrics.released(self.projection.name(), partition);
     }
 }

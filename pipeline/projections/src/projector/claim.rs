@@ -23,7 +23,7 @@ use super::{
     partition::{Claimed, Retry, Slot},
     turn::Projector,
 };
-use crate::projection::Claim;
+use crate::{clock::now_ms, projection::Claim};
 
 impl Projector<'_> {
     /// Claims all partitions that are due, concurrently.
@@ -66,7 +66,10 @@ impl Projector<'_> {
         let next = match claim.next {
             Some(next) => next,
             None => match self.rebuild_from(&partition) {
-                Ok(start) => start,
+                Ok(start) => {
+                    self.lag.rebuilt(&partition, now_ms());
+                    start
+                }
                 // Waiting -> Waiting. The claim stays unused.
                 Err(error) => {
                     self.wait_after_failure(&partition, retry.after_failure());

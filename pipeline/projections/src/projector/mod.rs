@@ -22,7 +22,7 @@
 //! - `apply`: writes records as batches; `schemas`: learns schemas of other writers
 //! - `dead_letters`: records that no version can project
 //! - `positions`: moves positions past transaction markers and aborted records
-//! - `failures`: when a partition is retried
+//! - `failures`: when a partition is retried; `lag`: how far the projection is behind
 //! - `retention`: removes rows and documents whose retention has passed
 //!
 //! **A gap, or a record that only a newer version can read, stops its partition and is never
@@ -34,6 +34,7 @@ mod assignment;
 mod claim;
 mod dead_letters;
 mod failures;
+mod lag;
 mod partition;
 mod positions;
 mod rebuild;

@@ -9,6 +9,7 @@ use std::{
 use redpanda::log::{Input, LogError, Record, TopicPartition};
 
 use super::{
+    lag::Lag,
     partition::{Interval, Slot},
     resources::Resources,
 };
@@ -50,6 +51,7 @@ pub struct Projector<'a> {
     /// The time of the latest record that was applied. Retention counts from it, because without
     /// records nothing grows.
     pub(super) latest_ms: i64,
+    pub(super) lag: Lag,
 }
 
 impl<'a> Projector<'a> {
@@ -73,6 +75,7 @@ impl<'a> Projector<'a> {
             store_positions: Interval::new(POSITIONS_EVERY),
             remove: Interval::new(REMOVE_EVERY),
             latest_ms: 0,
+            lag: Lag::default(),
         }
     }
 
@@ -100,6 +103,7 @@ impl<'a> Projector<'a> {
         // The poll serves the group too, so its changes are applied even if the poll has failed.
         let changed = self.follow_group();
         self.tolerate(polled)?;
+        self.note_ends();
         // After a change the input seeks again, and delivers these records a second time.
         if !changed {
             if !records.is_empty() {
@@ -112,6 +116,7 @@ impl<'a> Projector<'a> {
 
         let waiting = self.slots.values().filter(|slot| slot.is_waiting()).count();
         self.resources.metrics.waiting(self.projection.name(), waiting);
+        self.measure_lag();
         // A partition that waits may hold events of a row whose retention has passed. If the row
         // were removed first, those events would be a version gap.
         if waiting == 0 && self.latest_ms > 0 && self.remove.is_due() {
