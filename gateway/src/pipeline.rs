@@ -2,6 +2,7 @@
 //! read once for all clients and only while somebody asks. This module keeps no history.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -33,6 +34,37 @@ const FIGURES: &[(&str, &str)] = &[
     ("restore_remaining_records", "sum(millrace_engine_restore_remaining_records)"),
 ];
 
+/// Figures of each part of one kind.
+struct Parts {
+    /// The name of the list in the answer.
+    list: &'static str,
+    /// The label that names a part.
+    label: &'static str,
+    /// The figures, and how Prometheus computes them.
+    figures: &'static [(&'static str, &'static str)],
+}
+
+/// The figures of each processor and projection.
+const PARTS: &[Parts] = &[
+    Parts {
+        list: "processors",
+        label: "processor",
+        figures: &[
+            ("lag_records", "sum by (processor) (millrace_engine_lag_records)"),
+            ("lag_s", "processor:millrace_engine_lag_seconds:max"),
+        ],
+    },
+    Parts {
+        list: "projections",
+        label: "projection",
+        figures: &[
+            ("lag_s", "max by (projection) (millrace_projection_lag_seconds)"),
+            ("delay_s", "max by (projection) (millrace_projection_delay_seconds)"),
+            ("partitions_stopped", "sum by (projection) (millrace_projection_partitions_waiting)"),
+        ],
+    },
+];
+
 /// Reads the pipeline's figures from Prometheus, if there is one.
 #[derive(Default)]
 pub struct Pipeline {
@@ -58,10 +90,9 @@ struct Sample {
     value: (f64, String),
 }
 
-#[derive(Deserialize)]
-struct Labels {
-    figure: String,
-}
+/// The labels of a sample. The one called `figure` is the name of a figure, with the list before it
+/// if it is one of [`PARTS`].
+type Labels = BTreeMap<String, String>;
 
 impl Pipeline {
     /// Reads from the Prometheus at `url`.
@@ -113,22 +144,54 @@ impl Pipeline {
 
 /// One expression for all figures, each with its name as a label.
 fn expression() -> String {
-    let named = |(name, expression): &(&str, &str)| {
+    let named = |name: &str, expression: &str| {
         format!("label_replace({expression}, \"figure\", \"{name}\", \"\", \"\")")
     };
-    FIGURES.iter().map(named).collect::<Vec<_>>().join(" or ")
+    let whole = FIGURES.iter().map(|(name, expression)| named(name, expression));
+    let of_parts = PARTS.iter().flat_map(|Parts { list, figures, .. }| {
+        figures.iter().map(move |(name, expression)| named(&format!("{list}.{name}"), expression))
+    });
+    whole.chain(of_parts).collect::<Vec<_>>().join(" or ")
 }
 
 fn json(response: Response) -> String {
-    let mut figures: Map<String, Value> =
-        FIGURES.iter().map(|(name, _)| ((*name).to_owned(), Value::Null)).collect();
+    let mut found: BTreeMap<String, Vec<(Labels, Value)>> = BTreeMap::new();
     for Sample { metric, value: (_, text) } in response.data.result {
-        if let Some(figure) = figures.get_mut(&metric.figure) {
-            // "NaN" is no number in JSON.
-            *figure = text.parse::<f64>().ok().into();
-        }
+        // "NaN" is no number in JSON.
+        let value = text.parse::<f64>().ok().into();
+        let figure = metric.get("figure").cloned().unwrap_or_default();
+        found.entry(figure).or_default().push((metric, value));
     }
-    Value::Object(figures).to_string()
+    let mut answer = Map::new();
+    for (name, _) in FIGURES {
+        let value = found.get(*name).and_then(|samples| samples.first());
+        answer.insert((*name).to_owned(), value.map_or(Value::Null, |(_, value)| value.clone()));
+    }
+    for kind in PARTS {
+        answer.insert(kind.list.to_owned(), kind.json(&found));
+    }
+    Value::Object(answer).to_string()
+}
+
+impl Parts {
+    /// The parts by name, each with all its figures; one that no service reports is `null`.
+    fn json(&self, found: &BTreeMap<String, Vec<(Labels, Value)>>) -> Value {
+        let mut parts: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        for (figure, _) in self.figures {
+            for (labels, value) in
+                found.get(&format!("{}.{figure}", self.list)).into_iter().flatten()
+            {
+                let Some(name) = labels.get(self.label) else { continue };
+                let part = parts.entry(name).or_insert_with(|| {
+                    let none = |(figure, _): &(&str, &str)| ((*figure).to_owned(), Value::Null);
+                    let name = ("name".to_owned(), name.clone().into());
+                    [name].into_iter().chain(self.figures.iter().map(none)).collect()
+                });
+                part.insert((*figure).to_owned(), value.clone());
+            }
+        }
+        parts.into_values().map(Value::Object).collect()
+    }
 }
 
 #[cfg(test)]
@@ -149,7 +212,34 @@ mod tests {
         assert_eq!(figures["lag_records"], json!(12.0));
         assert_eq!(figures["outcomes_per_s"], Value::Null);
         assert_eq!(figures["parked_records"], Value::Null);
-        assert_eq!(figures.as_object().map(Map::len), Some(FIGURES.len()));
+        assert_eq!(figures.as_object().map(Map::len), Some(FIGURES.len() + PARTS.len()));
+        assert_eq!((&figures["processors"], &figures["projections"]), (&json!([]), &json!([])));
+    }
+
+    #[test]
+    fn each_processor_and_projection_has_its_figures_by_name() {
+        let sample = |figure, label: &str, name, value| {
+            let labels = BTreeMap::from([("figure", figure), (label, name)]);
+            json!({ "metric": labels, "value": [1.5, value] })
+        };
+        let response = json!({ "data": { "result": [
+            sample("processors.lag_s", "processor", "user", "0"),
+            sample("processors.lag_s", "processor", "order", "2.5"),
+            sample("processors.lag_records", "processor", "order", "7"),
+            sample("projections.delay_s", "projection", "orders", "0.03"),
+            sample("projections.lag_s", "processor", "orders", "0.03"),
+        ] } });
+        let figures = super::json(serde_json::from_value(response).expect("an answer"));
+        let figures: Value = serde_json::from_str(&figures).expect("JSON");
+        let processors = json!([
+            { "name": "order", "lag_records": 7.0, "lag_s": 2.5 },
+            { "name": "user", "lag_records": null, "lag_s": 0.0 },
+        ]);
+        assert_eq!(figures["processors"], processors);
+        let orders = json!({
+            "name": "orders", "lag_s": null, "delay_s": 0.03, "partitions_stopped": null
+        });
+        assert_eq!(figures["projections"], json!([orders]));
     }
 
     #[tokio::test]

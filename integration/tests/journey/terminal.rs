@@ -119,6 +119,24 @@ async fn poisoned(system: &System, desk: &Terminal) -> (Uuid, Value) {
     (order_id, parked)
 }
 
+/// Waits until the status has the lag of each processor and projection in seconds: Prometheus
+/// scrapes it.
+async fn lags_are_shown(desk: &Terminal) {
+    eventually("the lags are shown", SEEN_MAX, async || {
+        let status = desk.reads(&["status"]).await;
+        let has = |list: &str, name: &str, figure: &str| {
+            let parts = status["pipeline"][list].as_array().into_iter().flatten();
+            parts.filter(|part| part["name"] == name).any(|part| part[figure].is_number())
+        };
+        let processors = ["user", "order", "notification"];
+        let shown = processors.iter().all(|name| has("processors", name, "lag_s"))
+            && has("projections", "orders", "lag_s")
+            && has("projections", "orders", "delay_s");
+        must(shown, &status["pipeline"])
+    })
+    .await;
+}
+
 #[tokio::test]
 #[ignore = "needs the stack"]
 async fn poisoned_order_is_seen_and_mended_at_the_terminal() {
@@ -136,6 +154,7 @@ async fn poisoned_order_is_seen_and_mended_at_the_terminal() {
     let error = parked["error"].as_str().expect("an error").to_owned();
     let status = desk.does(&["status"], "parked keys").await;
     assert!(status.contains("gateway") && status.contains("ready"), "{status}");
+    lags_are_shown(&desk).await;
     desk.does(&["parked", "show", "order.followups", &key], "begins with byte 112").await;
 
     // When the admin asks what a selection would do, then nothing is done

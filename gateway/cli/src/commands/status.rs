@@ -8,7 +8,10 @@ use crate::{
     client::{Client, Request},
     failure::Failure,
     report::Report,
-    text::{table::aligned, value::count},
+    text::{
+        table::{self, Column, aligned},
+        value::{count, items, text},
+    },
 };
 
 /// The pipeline's figures: name, text, unit and decimal places.
@@ -25,6 +28,22 @@ const FIGURES: &[(&str, &str, &str, usize)] = &[
     ("transactions_per_s", "transactions", "/s", 1),
     ("parked_records", "parked records", "", 0),
     ("dead_letters_last_hour", "dead letters of the last hour", "", 0),
+];
+
+/// Each processor: the records that wait for it, and since when the oldest one does at most.
+const PROCESSORS: &[Column] = &[
+    ("PROCESSOR", |it| text(it, "name")),
+    ("LAG RECORDS", |it| figure(it, "lag_records", "", 0)),
+    ("LAG", |it| figure(it, "lag_s", " s", 1)),
+];
+
+/// Each projection: the age of the oldest record that it lacks, the delay of the last one that it
+/// has applied, and its stopped partitions.
+const PROJECTIONS: &[Column] = &[
+    ("PROJECTION", |it| text(it, "name")),
+    ("LAG", |it| figure(it, "lag_s", " s", 1)),
+    ("DELAY", |it| figure(it, "delay_s", " s", 2)),
+    ("STOPPED", |it| figure(it, "partitions_stopped", "", 0)),
 ];
 
 /// Reads and shows it.
@@ -62,19 +81,30 @@ fn counted(list: &List) -> Value {
 
 fn lines(status: &Value) -> Vec<String> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let gateway = format!("{} ({})", crate::text::value::text(status, "gateway"), url(status));
+    let gateway = format!("{} ({})", text(status, "gateway"), url(status));
     let mut rows = vec![row("gateway", gateway)];
     for (name, text, unit, places) in FIGURES {
-        let figure = status["pipeline"][name].as_f64();
-        let shown = figure.map_or_else(|| "-".to_owned(), |it| format!("{it:.places$}{unit}"));
-        rows.push(row(text, shown));
+        rows.push(row(text, figure(&status["pipeline"], name, unit, *places)));
     }
     for (name, text) in [("parked_keys", "parked keys"), ("dead_letters", "dead letters kept")] {
         let list = &status[name];
         let more = if list["is_cut"] == true { " or more" } else { "" };
         rows.push(row(text, format!("{}{more}", count(list, "count"))));
     }
-    aligned(rows)
+    let mut lines = aligned(rows);
+    for (name, columns) in [("processors", PROCESSORS), ("projections", PROJECTIONS)] {
+        let parts = items(&status["pipeline"], name);
+        if !parts.is_empty() {
+            lines.push(String::new());
+            lines.extend(table::list(columns, parts, ""));
+        }
+    }
+    lines
+}
+
+/// A figure with its unit, or a dash if nobody reports it.
+fn figure(of: &Value, name: &str, unit: &str, places: usize) -> String {
+    of[name].as_f64().map_or_else(|| "-".to_owned(), |it| format!("{it:.places$}{unit}"))
 }
 
 fn url(status: &Value) -> &str {
@@ -103,5 +133,36 @@ mod tests {
         assert_eq!(line("the oldest waits at most"), "0.2 s");
         assert_eq!(line("parked keys"), "2");
         assert_eq!(line("dead letters kept"), "100 or more");
+        assert!(!lines.iter().any(|line| line.contains("PROCESSOR")), "{lines:?}");
+    }
+
+    #[test]
+    fn each_processor_and_projection_has_a_row_with_its_lag_in_seconds() {
+        let status = json!({
+            "parked_keys": { "count": 0, "is_cut": false },
+            "dead_letters": { "count": 0, "is_cut": false },
+            "pipeline": {
+                "processors": [{ "name": "order", "lag_records": 7.0, "lag_s": 2.5 }],
+                "projections": [
+                    { "name": "orders", "lag_s": 31.0, "delay_s": 0.034, "partitions_stopped": 1 },
+                    { "name": "users", "lag_s": 0.0, "delay_s": null, "partitions_stopped": 0 },
+                ],
+            },
+        });
+        let lines = lines(&status);
+        let tables: Vec<&str> =
+            lines.iter().skip_while(|line| !line.is_empty()).map(|line| &**line).collect();
+        assert_eq!(
+            tables,
+            [
+                "",
+                "PROCESSOR  LAG RECORDS  LAG",
+                "order      7            2.5 s",
+                "",
+                "PROJECTION  LAG     DELAY   STOPPED",
+                "orders      31.0 s  0.03 s  1",
+                "users       0.0 s   -       0",
+            ]
+        );
     }
 }
