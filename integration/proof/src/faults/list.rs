@@ -176,7 +176,7 @@ pub const ALL: &[Fault] = &[
     ),
     fault!(
         "mail-slow",
-        "two instances, 500 mails to send, and three seconds for each",
+        "two instances are behind by over 500 mails and two minutes, with three seconds for each",
         1,
         false,
         mail_slow

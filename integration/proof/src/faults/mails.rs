@@ -14,6 +14,9 @@ use crate::{ledger::Damage, world::World};
 const PENDING: u64 = 500;
 /// How long the server takes for each mail.
 const DELAY: Duration = Duration::from_secs(3);
+/// How long they wait: longer than the two minutes after which earlier versions requested a mail
+/// again.
+const BEHIND: Duration = Duration::from_secs(150);
 /// How long the mails may take to pile up, and later to be sent.
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -60,6 +63,6 @@ async fn pile_up(world: &World) -> anyhow::Result<()> {
     world.control.stop("notification-1").await?;
     sleep(secs(5)).await;
     world.start("notification-1", &[]).await?;
-    sleep(secs(5)).await;
+    sleep(BEHIND).await;
     world.wait_for_commands(50).await
 }
