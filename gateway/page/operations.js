@@ -56,6 +56,7 @@ function parkedKey(it) {
       ["all", size(it.bytes)],
     ]),
     recordsOf(it),
+    traceLink("records", `${it.topic}:${it.partition}:${it.offset}`),
     buttons,
   );
   return entry;
@@ -72,6 +73,7 @@ function deadLetter(it) {
       ["dead letter", `${it.topic}.dead[${it.partition}]@${it.dead_offset}`],
     ]),
     contentOf(it),
+    traceLink("records", `${it.topic}.dead:${it.partition}:${it.dead_offset}`),
   );
   if (it.resent_by) {
     entry.append(make("p", "It was sent again.", "soft"), traceLink("commands", it.resent_by));

@@ -9,7 +9,7 @@ const QUIET_READS = 3;
 // Counts what the user asks for, so that a later answer to an earlier request is dropped.
 let asked = 0;
 
-// What the page's address names: a command or an order.
+// What the page's address names: a command, an order or a record.
 function subject() {
   const [, of, id] = location.pathname.split("/");
   return { of, id: decodeURIComponent(id || "") };
@@ -36,7 +36,8 @@ function waitsFor({ records, waits }) {
   return waits.until ? `${what}, until ${new Date(waits.until).toLocaleTimeString()}` : what;
 }
 
-function draw(trace) {
+// Shows a trace, with the record at the place `opened` open.
+function draw(trace, opened) {
   const { records } = trace;
   const last = records.reduce((most, record) => Math.max(most, record.after_ms), 0);
   const topics = new Set(records.map(record => record.topic));
@@ -48,7 +49,7 @@ function draw(trace) {
   if (trace.waits) tiles.push(tile("Waits for", waitsFor(trace)));
   if (trace.decided_at) tiles.push(tile("Decided", new Date(trace.decided_at).toLocaleString()));
   $("tiles").replaceChildren(...tiles);
-  drawTree(records);
+  drawTree(records, opened);
 }
 
 async function read({ of, id }) {
@@ -58,8 +59,15 @@ async function read({ of, id }) {
 const subjectOf = ({ command, order }) =>
   order ? { of: "orders", id: order } : { of: "commands", id: command };
 
-// Reads the trace of the command with this id, or of the order, if there is no such command.
+// The place of the record that the address names, as the tree shows it.
+function namedPlace() {
+  const { of, id } = subject(), [offset, partition, ...topic] = id.split(":").reverse();
+  return of === "records" ? place({ topic: topic.join(":"), partition, offset }) : undefined;
+}
+
+// Reads the trace of what has this id: a record, a command, or an order.
 async function readAny(id) {
+  if (id.includes(":")) return read({ of: "records", id });
   try {
     return await read({ of: "commands", id });
   } catch (error) {
@@ -68,11 +76,11 @@ async function readAny(id) {
   }
 }
 
-// Shows a trace, and reads it again while it grows.
+// Shows a trace, with the record that the address names open, and reads it again while it grows.
 async function show(trace) {
   const mine = ++asked, what = subjectOf(trace);
   let quiet = 0, count = trace.records.length;
-  draw(trace);
+  draw(trace, namedPlace());
   for (const wait of WAITS_MS) {
     await new Promise(resume => setTimeout(resume, wait));
     if (mine !== asked) return;
@@ -113,7 +121,7 @@ function endSession(reason = "") {
 }
 
 const reasonOf = error =>
-  error.status === 404 ? "There is no such command or order of yours." : error.message;
+  error.status === 404 ? "There is no such command, order or record of yours." : error.message;
 
 // Fails for a user who sent neither the command nor the order.
 async function enter() {
@@ -124,7 +132,7 @@ async function enter() {
   present(trace);
 }
 
-// Looks at what the address names, or at another command or order.
+// Looks at what the address names, or at something else.
 async function look(id) {
   say("find-say", "Reading …", "wait");
   const mine = ++asked;
@@ -132,7 +140,7 @@ async function look(id) {
     const trace = await (id === undefined ? read(subject()) : readAny(id));
     if (mine !== asked) return;
     const { of, id: found } = subjectOf(trace);
-    if (found !== subject().id) history.pushState(null, "", `/${of}/${found}`);
+    if (id !== undefined && found !== subject().id) history.pushState(null, "", `/${of}/${found}`);
     present(trace);
   } catch (error) {
     if (mine === asked) say("find-say", reasonOf(error), "bad");

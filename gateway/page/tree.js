@@ -53,10 +53,12 @@ function row(record, cause, rows, span) {
   return item;
 }
 
-// Shows the records, each below its cause. What was open stays open.
-function drawTree(records) {
+// Shows the records, each below its cause. What was open stays open, and the record at the place
+// `opened` is too.
+function drawTree(records, opened) {
   const isOpen = new Set([...$("tree").querySelectorAll("details[open] > summary > code")]
     .map(code => code.textContent));
+  isOpen.add(opened);
   const span = records.reduce((most, record) => Math.max(most, record.after_ms), 0);
   const rows = [], lists = [], top = document.createDocumentFragment();
   records.forEach((record, index) => {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     answers::{Page, Read},
+    record_place::RecordPlace,
     time,
 };
 
@@ -31,13 +32,10 @@ impl fmt::Display for DeadId {
 }
 
 impl DeadId {
-    /// Parses an id; `None` if the text is none. In a path its colons may be escaped, which the
-    /// path's normal form keeps, because they are reserved characters.
+    /// Parses an id; `None` if the text is none.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.replace("%3A", ":");
-        let mut parts = text.rsplitn(3, ':');
-        let (dead_offset, partition) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { topic: parts.next()?.to_owned(), partition, dead_offset })
+        let RecordPlace { topic, partition, offset } = RecordPlace::parse(text)?;
+        Some(Self { topic, partition, dead_offset: offset })
     }
 }
 

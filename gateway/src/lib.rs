@@ -9,7 +9,7 @@
 //! - [`cache`]: responses of public reads, for a moment
 //! - [`statistics`]: the shop's statistics, read once for all clients of their stream
 //! - [`pipeline`]: the pipeline's own figures, from Prometheus
-//! - [`trace`]: the records that a command caused, as a tree
+//! - [`trace`]: the records that a command caused, as a tree; [`record_place`]: where one is
 //! - [`desk`]: dead letters, parked keys, and what operators have done
 //! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
 //! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
@@ -47,6 +47,7 @@ mod preferences;
 pub mod problem;
 pub mod read_after;
 pub mod reads;
+pub mod record_place;
 pub mod routes;
 pub mod secret;
 pub mod server;

@@ -14,6 +14,7 @@ use crate::{
     auth::Role,
     desk::DeskReads,
     health::Health,
+    record_place::RecordPlace,
     statistics::{By, Statistics},
 };
 
@@ -210,6 +211,8 @@ pub trait Reads: DeskReads + Send + Sync {
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>>;
     /// The records that commands caused, and the commands.
     fn trace(&self, commands: Vec<Uuid>) -> Read<'_, TraceView>;
+    /// The command that caused a record, directly or not; `None` if the record is not traced.
+    fn cause<'a>(&'a self, place: &'a RecordPlace) -> Read<'a, Option<Uuid>>;
     /// For each entry of a trace, which projections have applied its record, and when.
     fn applied<'a>(&'a self, entries: &'a [TraceEntry]) -> Read<'a, Vec<Vec<Applied>>>;
     /// Subscribes to the notice of a command's outcome.

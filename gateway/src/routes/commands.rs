@@ -6,22 +6,20 @@ use uuid::Uuid;
 use warp::http::{StatusCode, header};
 
 use crate::{
-    auth::Role,
+    auth::{Caller, Role},
     call::{Answer, Call},
     headers::set,
     outcome,
     problem::Problem,
+    record_place::RecordPlace,
     submit::for_outcome,
     trace::{Seen, Trace},
 };
 
 /// GET /v1/commands/{id}
 pub(super) async fn read(call: Call, id: String) -> Answer {
-    // The status of a registration is read without a token; a token that is sent must be valid.
-    let user = match call.headers.contains_key(header::AUTHORIZATION) {
-        true => Some(call.caller()?.user_id),
-        false => None,
-    };
+    // The status of a registration is read without a token.
+    let user = caller(&call)?.map(|caller| caller.user_id);
     let id = Uuid::parse_str(&id).map_err(|_| Problem::not_found())?;
     if !call.state.ids.may_read(user, id) {
         return Err(Problem::not_found().into());
@@ -45,11 +43,28 @@ pub(super) async fn read(call: Call, id: String) -> Answer {
 
 /// GET /v1/commands/{id}/trace
 pub(super) async fn trace(call: Call, id: String) -> Answer {
-    let caller = match call.headers.contains_key(header::AUTHORIZATION) {
-        true => Some(call.caller()?),
-        false => None,
-    };
+    let caller = caller(&call)?;
     let id = Uuid::parse_str(&id).map_err(|_| Problem::not_found())?;
+    trace_of(&call, caller, id).await
+}
+
+/// GET /v1/records/{id}/trace
+///
+/// The trace of the command that caused the record, for who reads that.
+pub(super) async fn trace_by_record(call: Call, id: String) -> Answer {
+    let caller = caller(&call)?;
+    let place = RecordPlace::parse(&id).ok_or_else(Problem::not_found)?;
+    let command = call.state.reads.cause(&place).await?.ok_or_else(Problem::not_found)?;
+    trace_of(&call, caller, command).await
+}
+
+/// Who calls, if a token says it. A token that is sent must be valid.
+fn caller(call: &Call) -> Result<Option<Caller>, Problem> {
+    call.headers.contains_key(header::AUTHORIZATION).then(|| call.caller()).transpose()
+}
+
+/// The trace of a command, if the caller is its sender or an admin.
+async fn trace_of(call: &Call, caller: Option<Caller>, id: Uuid) -> Answer {
     let is_sender = call.state.ids.may_read(caller.as_ref().map(|caller| caller.user_id), id);
     if !is_sender && caller.is_none_or(|caller| caller.role != Role::Admin) {
         return Err(Problem::not_found().into());

@@ -16,6 +16,7 @@ use crate::{
     call::{Answer, Call},
     headers::set,
     problem::Problem,
+    record_place::RecordPlace,
 };
 
 /// What a page is joined from, so that it needs no further request.
@@ -123,6 +124,12 @@ pub(super) async fn dashboard(_call: Call) -> Answer {
 /// GET /commands/{id} and GET /orders/{id}
 pub(super) async fn trace(_call: Call, id: String) -> Answer {
     Uuid::parse_str(&id).map_err(|_| Problem::not_found())?;
+    Ok(TRACE.response())
+}
+
+/// GET /records/{id}
+pub(super) async fn trace_by_record(_call: Call, id: String) -> Answer {
+    RecordPlace::parse(&id).ok_or_else(Problem::not_found)?;
     Ok(TRACE.response())
 }
 

@@ -29,6 +29,7 @@ use crate::{
         Applied, Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product,
         Read, ReadError, Reads, StreamItem, StreamScope, TraceEntry, User, ViewNotice,
     },
+    record_place::RecordPlace,
     statistics::{By, Statistics},
     time,
 };
@@ -159,6 +160,15 @@ impl Reads for Stores {
 
     fn trace(&self, commands: Vec<Uuid>) -> Read<'_, postgres::TraceView> {
         async move { self.postgres.trace(&commands).await.map_err(failed("a trace")) }.boxed()
+    }
+
+    fn cause<'a>(&'a self, place: &'a RecordPlace) -> Read<'a, Option<Uuid>> {
+        async move {
+            let RecordPlace { topic, partition, offset } = place;
+            let found = self.postgres.cause(topic, *partition, *offset).await;
+            found.map_err(failed("which command caused a record"))
+        }
+        .boxed()
     }
 
     fn applied<'a>(&'a self, entries: &'a [TraceEntry]) -> Read<'a, Vec<Vec<Applied>>> {

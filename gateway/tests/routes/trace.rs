@@ -105,6 +105,32 @@ async fn trace_is_read_by_the_sender_and_by_admins_and_by_nobody_else() {
 }
 
 #[tokio::test]
+async fn trace_of_a_record_is_that_of_its_command_for_who_reads_that() {
+    let gateway = gateway();
+    let (ada, bob) = (gateway.user("ada@example.org").await, gateway.user("bob@example.org").await);
+    let command = ordered(&gateway, &ada).await;
+    let event = entry("order.events", 1_004, Uuid::from_u128(5), Some(command));
+    let entries = vec![entry("order.commands", 1_000, command, None), event];
+    gateway.world.inner().traces.insert(command, TraceView { entries, is_cut: false });
+
+    let of_command = json(&gateway.get(&path(command), Some(&ada)).await);
+    for place in ["order.events:2:40", "order.events%3A2%3A40", "order.commands:2:40"] {
+        let path = format!("/v1/records/{place}/trace");
+        for token in [&ada, &gateway.admin()] {
+            let found = gateway.get(&path, Some(token)).await;
+            assert_eq!((found.status().as_u16(), &json(&found)), (200, &of_command), "{place}");
+        }
+        assert_problem(&gateway.get(&path, Some(&bob)).await, 404, "not_found");
+        assert_problem(&gateway.get(&path, None).await, 404, "not_found");
+        assert_problem(&gateway.get(&path, Some("none")).await, 401, "unauthorized");
+    }
+    for place in ["order.events:2:41", "stock.events:2:40", "order.events:2", "nothing"] {
+        let unknown = gateway.get(&format!("/v1/records/{place}/trace"), Some(&ada)).await;
+        assert_problem(&unknown, 404, "not_found");
+    }
+}
+
+#[tokio::test]
 async fn trace_of_an_order_has_the_records_of_all_commands_that_changed_it() {
     let gateway = gateway();
     let ada = gateway.user("ada@example.org").await;
@@ -178,8 +204,9 @@ async fn trace_of_an_order_is_read_by_its_user_and_by_admins_and_by_nobody_else(
 #[tokio::test]
 async fn page_of_a_trace_runs_only_its_own_script() {
     let gateway = gateway();
-    for of in ["commands", "orders"] {
-        let path = format!("/{of}/c0ffee00-0000-4000-8000-000000000000");
+    let id = "c0ffee00-0000-4000-8000-000000000000";
+    for (of, named) in [("commands", id), ("orders", id), ("records", "order.events:2:17")] {
+        let path = format!("/{of}/{named}");
         let page = gateway.get(&path, None).await;
         assert_eq!(page.status(), 200);
         let policy = header(&page, "content-security-policy");

@@ -107,8 +107,19 @@ async fn trace_has_the_records_that_the_topics_have_of_its_command_and_no_other(
         assert!(!trace.body.to_string().contains('@'), "no address: {}", trace.body);
     }
 
-    // And nobody else reads it
+    // And by each of its records one finds the same trace
     let path = format!("{}/trace", commands[0].1);
+    let trace = ada.client.get(&path).answer().await;
+    for it in trace.expect(200).body["records"].as_array().expect("records") {
+        let (topic, number) = (it["topic"].as_str().expect("a topic"), |name: &str| &it[name]);
+        let place = format!("{topic}:{}:{}", number("partition"), number("offset"));
+        let path = format!("/v1/records/{place}/trace");
+        let found = ada.client.get(&path).answer().await;
+        assert_eq!(trace.body["command"], found.expect(200).body["command"], "{place}");
+        bob.client.get(&path).answer().await.problem(404, "not_found");
+    }
+
+    // And nobody else reads it
     bob.client.get(&path).answer().await.problem(404, "not_found");
     system.visitor().get(&path).answer().await.problem(404, "not_found");
 }

@@ -87,6 +87,19 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
         members.iter_mut().for_each(|member| member.step().expect("a step"));
     }
     assert_eq!(traces(), expected);
+    // and each record tells its command, and no other place does
+    let cause = |(topic, partition, offset): &Place| {
+        bench.wait(bench.people.cause(topic, *partition, *offset)).expect("an answer")
+    };
+    let all_causes = || expected.values().flatten().map(cause).collect::<Vec<_>>();
+    let each = |(command, places): (&Uuid, &Vec<Place>)| vec![Some(*command); places.len()];
+    let causes: Vec<_> = expected.iter().flat_map(each).collect();
+    assert_eq!(all_causes(), causes);
+    let last = |topic: &str| expected.values().flatten().filter(|place| place.0 == topic).max();
+    let (topic, partition, offset) = last("order.events").expect("one").clone();
+    for (topic, offset) in [(&*topic, offset + 1_000_000), ("order.state", 0), ("none", 0)] {
+        assert_eq!(cause(&(topic.to_owned(), partition, offset)), None);
+    }
     // when one service's are erased under projectors at work, then the other's stay
     bench.wait(orders.erase()).expect("erased");
     let left = traces();
@@ -94,6 +107,7 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     assert_eq!(topics, ["notification.followups"].into());
     // and a rebuild gives the same
     bench.until(&mut members, "all are traced again", || (traces() == expected).then_some(()));
+    assert_eq!(all_causes(), causes);
 
     // when days pass, each gets its own partition, and those of a week ago are removed
     let today = bench.now();
@@ -113,6 +127,7 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     assert_eq!(keep(today + 7 * DAY_MS), 0, "what is seven days old is kept");
     assert_eq!(traces(), expected);
     while keep(today + 8 * DAY_MS) > 0 {}
+    assert!(all_causes().iter().all(Option::is_none), "today's are removed");
     assert!(traces().values().all(Vec::is_empty), "today's are removed");
     let read = || bench.wait(bench.people.trace(&[tomorrows])).expect("an answer").entries.len();
     assert_eq!(read(), 1);

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Dead letters: records that could not be processed.
     #[command(subcommand)]
     Dead(dead::Dead),
-    /// Shows all records that a command or an order has caused, as a tree.
+    /// Shows all records that a command or an order has caused, as a tree; also by one of them.
     Trace(trace::Trace),
     /// Shows what operators have done, and why; the newest first.
     Audit(pages::Pages),

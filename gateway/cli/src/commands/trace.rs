@@ -1,4 +1,4 @@
-//! The trace of a command or an order as a tree in text.
+//! The trace of a command, an order or a record as a tree in text.
 
 use clap::Args;
 use serde_json::Value;
@@ -15,33 +15,68 @@ use crate::{
     },
 };
 
-/// Which command or order.
+/// Which command, order or record.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct Trace {
     /// The id of a command or of an order.
-    id: Uuid,
+    id: Option<Uuid>,
+    /// A record: shows the trace of the command that caused it.
+    #[arg(long, value_name = "TOPIC:PARTITION:OFFSET", value_parser = record_place)]
+    record: Option<String>,
 }
 
 impl Trace {
     pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
-        let id = self.id;
-        let command = client.send(Request::get(&format!("/v1/commands/{id}/trace"))).await;
-        let trace = match command {
-            Err(failure) if failure.status() == Some(404) => {
-                let order = client.send(Request::get(&format!("/v1/orders/{id}/trace"))).await;
-                order.map_err(|failure| {
-                    failure.or_if(404, || {
-                        format!(
-                            "there is no trace of {id}: expected the id of a command of the last \
-                             seven days, or of an order"
-                        )
-                    })
-                })?
-            }
-            other => other?,
+        let body = match (self.id, self.record) {
+            (Some(id), _) => by_id(client, id).await?,
+            (None, record) => by_record(client, &record.unwrap_or_default()).await?,
         };
-        let lines = lines(&trace.body);
-        Ok(Report::done(trace.body, lines))
+        let lines = lines(&body);
+        Ok(Report::done(body, lines))
+    }
+}
+
+/// The trace of the command with this id, or of the order, if there is no such command.
+async fn by_id(client: &mut Client, id: Uuid) -> Result<Value, Failure> {
+    let command = client.send(Request::get(&format!("/v1/commands/{id}/trace"))).await;
+    match command {
+        Err(failure) if failure.status() == Some(404) => {
+            let order = client.send(Request::get(&format!("/v1/orders/{id}/trace"))).await;
+            let unknown = || {
+                format!(
+                    "there is no trace of {id}: expected the id of a command of the last seven \
+                     days, or of an order"
+                )
+            };
+            Ok(order.map_err(|failure| failure.or_if(404, unknown))?.body)
+        }
+        other => Ok(other?.body),
+    }
+}
+
+/// The trace of the command that caused a record.
+async fn by_record(client: &mut Client, record: &str) -> Result<Value, Failure> {
+    let found = client.send(Request::get(&format!("/v1/records/{record}/trace"))).await;
+    let unknown =
+        || format!("there is no trace of {record}: expected a record of the last seven days");
+    Ok(found.map_err(|failure| failure.or_if(404, unknown))?.body)
+}
+
+/// Where a record is, as the gateway's paths name it. A slash may stand for a colon.
+fn record_place(text: &str) -> Result<String, String> {
+    let place = text.replace('/', ":");
+    let mut parts = place.rsplitn(3, ':');
+    let offset = parts.next().and_then(|part| part.parse::<i64>().ok());
+    let partition = parts.next().and_then(|part| part.parse::<i32>().ok());
+    // What a topic's name consists of needs no escape in a path.
+    let is_name = |topic: &str| {
+        let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
+        !topic.is_empty() && topic.bytes().all(is_plain)
+    };
+    match (offset, partition, parts.next()) {
+        (Some(_), Some(_), Some(topic)) if is_name(topic) => Ok(place),
+        _ => Err("expected TOPIC:PARTITION:OFFSET, such as order.events:2:17".to_owned()),
     }
 }
 
@@ -139,6 +174,19 @@ mod tests {
             "at": "2026-11-28T05:54:18.123Z", "after_ms": ms, "id": id,
             "is_decided_at_once": false, "applied": [],
         })
+    }
+
+    #[test]
+    fn record_is_named_with_colons_or_slashes_and_a_partition_and_an_offset() {
+        for text in ["order.events:2:17", "order.events/2/17"] {
+            assert_eq!(record_place(text).as_deref(), Ok("order.events:2:17"));
+        }
+        for text in
+            ["", "order.events", "order.events:2", ":2:17", "order.events:two:17", "a b:1:2"]
+        {
+            let wrong = record_place(text);
+            assert!(wrong.is_err_and(|why| why.contains("order.events:2:17")), "{text}");
+        }
     }
 
     #[test]

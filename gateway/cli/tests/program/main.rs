@@ -147,6 +147,10 @@ fn answer_that_refuses_ends_with_code_1_and_says_what_was_expected() {
     says(&["dead", "show", "a:1:2"], "there is no dead letter a:1:2: expected an ID of");
     let id = "00000000-0000-0000-0000-000000000001";
     says(&["trace", id], "expected the id of a command of the last seven days, or of an order");
+    says(&["trace", "--record", "order.events/2/17"], "expected a record of the last seven days");
+    let last = gateway.seen().last().map(|it| it.path.clone());
+    assert_eq!(last.as_deref(), Some("/v1/records/order.events:2:17/trace"));
+    says(&["trace", id], "expected the id of a command");
     let paths: Vec<_> = gateway.seen().iter().rev().take(2).map(|it| it.path.clone()).collect();
     assert_eq!(paths, [format!("/v1/orders/{id}/trace"), format!("/v1/commands/{id}/trace")]);
 

@@ -16,6 +16,7 @@ use gateway::{
         Applied, Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product,
         Read, ReadError, Reads, StreamItem, StreamScope, TraceEntry, User, ViewNotice,
     },
+    record_place::RecordPlace,
     statistics::{By, Statistics},
 };
 use projections::postgres::{KeyCursor, ParkedSelection, RecordCursor, TraceView};
@@ -73,6 +74,16 @@ impl Reads for World {
                 all.is_cut |= found.is_cut;
             }
             all
+        })
+    }
+    fn cause<'a>(&'a self, place: &'a RecordPlace) -> Read<'a, Option<Uuid>> {
+        self.get(move |inner| {
+            let is_it = |it: &TraceEntry| {
+                (&it.topic, it.partition, it.offset)
+                    == (&place.topic, place.partition, place.offset)
+            };
+            let has_it = |(_, view): &(&Uuid, &TraceView)| view.entries.iter().any(is_it);
+            inner.traces.iter().find(has_it).map(|(command, _)| *command)
         })
     }
     fn applied<'a>(&'a self, entries: &'a [TraceEntry]) -> Read<'a, Vec<Vec<Applied>>> {

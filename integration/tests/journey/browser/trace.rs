@@ -26,7 +26,7 @@ async fn visit(system: &System, page: &Page, ada: &User) {
     let bob = system.user("Bob").await;
     page.says("#door-title", "Log in to see the trace").await;
     page.log_in(&bob.email, PASSWORD).await;
-    page.says("#door-say", "There is no such command or order of yours.").await;
+    page.says("#door-say", "There is no such command, order or record of yours.").await;
 
     // When Ada logs in, then she sees all records of her order, each under its cause
     page.log_in(&ada.email, PASSWORD).await;
@@ -61,12 +61,24 @@ async fn visit(system: &System, page: &Page, ada: &User) {
     let text = page.text("#trace").await.expect("its text");
     assert!(!text.contains(&ada.email), "{text}");
 
+    // When she asks for a record of it, then the page shows the same trace with the record open
+    let place = "return document.querySelector('#tree ul summary code').textContent";
+    let place = page.window.execute(place, vec![]).await.expect("a record");
+    let place = place.as_str().expect("its place").replace('[', ":").replace("]@", ":");
+    let url = page.window.current_url().await.expect("the address");
+    let named = url.join(&format!("/records/{place}")).expect("an address");
+    page.window.goto(named.as_str()).await.expect("the page of the record");
+    page.says("#door-title", "Log in to see the trace").await;
+    page.log_in(&ada.email, PASSWORD).await;
+    page.says("#tiles", "accepted").await;
+    page.says("#tree ul details[open] .facts", "PlaceOrder, order.commands").await;
+
     // When she asks for a command that is not hers, then the page says so
     let command = page.window.find(Locator::Css("#find input")).await.expect("the field");
     command.clear().await.expect("empty");
     let other = "c0ffee00-0000-4000-8000-000000000000";
     command.send_keys(&format!("{other}{}", Key::Enter)).await.expect("typed");
-    page.says("#find-say", "There is no such command or order of yours.").await;
+    page.says("#find-say", "There is no such command, order or record of yours.").await;
     page.click("#leave").await;
     page.says("#door-title", "Log in to see the trace").await;
 }

@@ -20,6 +20,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/0007_operations_contents.sql"),
     include_str!("migrations/0008_progress.sql"),
     include_str!("migrations/0009_resent.sql"),
+    include_str!("migrations/0010_trace_records.sql"),
 ];
 
 /// The table of steps that have run.

@@ -3,6 +3,7 @@
 //!
 //! - `entry`: what is kept of a record
 //! - `pack`: rows of packed entries
+//! - `causes`: which command caused each record, by the record's place
 //! - `reads`: what the gateway reads
 //!
 //! Each service traces the topics that it reads or writes, in a table of its own: so no service
@@ -10,6 +11,7 @@
 //! another service. A row has all entries that one poll has returned of one command, and polls are
 //! paced, because a row and a transaction cost far more than an entry.
 
+mod causes;
 mod entry;
 mod pack;
 mod reads;
@@ -37,6 +39,7 @@ use crate::{
     event::records,
     projection::{Batch, Retention},
 };
+use causes::Causes;
 use pack::Rows;
 
 /// How long entries are kept, in days.
@@ -47,11 +50,15 @@ struct Source {
     /// The projection's name.
     name: String,
     topics: Vec<&'static str>,
-    /// Inserts rows into the service's table.
-    insertion: String,
+    /// Inserts rows of entries.
+    entries_insertion: String,
+    /// Inserts rows that say which command caused each record.
+    causes_insertion: String,
+    /// Selects the row that may say which command caused a record.
+    cause_selection: String,
     erasure: String,
-    /// Drops old days and prepares the next ones.
-    removal: String,
+    /// Drop old days and prepare the next ones.
+    removals: [String; 2],
 }
 
 /// The sources, by service.
@@ -95,14 +102,31 @@ impl Source {
         Self {
             name: format!("{service}-trace"),
             topics,
-            insertion: format!(
+            entries_insertion: format!(
                 "INSERT INTO trace_{service} (day, correlation_id, entries)
                  SELECT * FROM unnest($1::int[], $2::uuid[], $3::bytea[])"
             ),
-            erasure: format!("TRUNCATE trace_{service}"),
-            removal: removal(&format!("trace_{service}")),
+            causes_insertion: format!(
+                "INSERT INTO trace_records_{service} (day, topic, partition, last_offset, commands)
+                 SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::bigint[], $5::bytea[])"
+            ),
+            cause_selection: format!(
+                "SELECT commands FROM trace_records_{service}
+                 WHERE topic = $1 AND partition = $2 AND last_offset >= $3
+                 ORDER BY last_offset LIMIT 1"
+            ),
+            erasure: format!("TRUNCATE trace_{service}, trace_records_{service}"),
+            removals: [format!("trace_{service}"), format!("trace_records_{service}")]
+                .map(|table| removal(&table)),
         }
     }
+}
+
+/// What a batch adds to the tables of a service.
+#[derive(Default)]
+pub(crate) struct Added {
+    rows: Rows,
+    causes: Causes,
 }
 
 /// The projection of what one service traces.
@@ -124,7 +148,7 @@ impl Model for Trace {
     /// What comes within the pace at 500 orders a second, twice over.
     const RECORDS_MAX: usize = 6_000;
     const READS_VALUES: bool = false;
-    type Changes<'a> = Rows;
+    type Changes<'a> = Added;
     type Written = ();
 
     fn name(&self) -> &'static str {
@@ -146,24 +170,25 @@ impl Model for Trace {
 
     /// Records older than what is kept are left out, so that a rebuild does not write the whole
     /// log.
-    fn decode(batches: &[Batch<'_>], codec: &Codec) -> Result<Rows, StoreError> {
+    fn decode(batches: &[Batch<'_>], codec: &Codec) -> Result<Added, StoreError> {
         let first_ms = now_ms() - i64::from(KEPT_DAYS) * DAY_MS;
-        let mut rows = Rows::default();
+        let mut added = Added::default();
         for record in records(batches).filter(|record| record.timestamp_ms >= first_ms) {
             let (correlation, entry) = TraceEntry::of(record, codec);
-            rows.add(correlation, &entry)?;
+            added.rows.add(correlation, &entry)?;
+            added.causes.add(correlation, &entry)?;
         }
-        Ok(rows)
+        Ok(added)
     }
 
     async fn write(
         &self,
         transaction: &Transaction<'_>,
-        rows: &Self::Changes<'_>,
+        added: &Self::Changes<'_>,
     ) -> Result<(), StoreError> {
         let failed = failed(Self::WRITING);
         let (mut days, mut ids, mut entries) = (Vec::new(), Vec::new(), Vec::new());
-        for (day, id, row) in rows.iter() {
+        for (day, id, row) in added.rows.iter() {
             days.push(day);
             ids.push(id);
             entries.push(row);
@@ -172,15 +197,25 @@ impl Model for Trace {
             return Ok(());
         }
         let statement =
-            transaction.prepare_cached(&self.source.insertion).await.map_err(&failed)?;
-        let inserted = transaction.execute(&statement, &[&days, &ids, &entries]).await;
+            transaction.prepare_cached(&self.source.entries_insertion).await.map_err(&failed)?;
+        transaction.execute(&statement, &[&days, &ids, &entries]).await.map_err(&failed)?;
+
+        let rows = added.causes.rows();
+        let statement =
+            transaction.prepare_cached(&self.source.causes_insertion).await.map_err(&failed)?;
+        let inserted = transaction
+            .execute(
+                &statement,
+                &[&rows.days, &rows.topics, &rows.partitions, &rows.last_offsets, &rows.commands],
+            )
+            .await;
         inserted.map(drop).map_err(failed)
     }
 
     /// Old days of all services: their age does not depend on the service.
     fn removals(retention: Retention) -> Vec<Removal> {
         let before_ms = retention.now_ms - i64::from(KEPT_DAYS) * DAY_MS;
-        let traces = SOURCES.values().map(|source| &source.removal);
+        let traces = SOURCES.values().flat_map(|source| &source.removals);
         let all = traces.chain([&*PROGRESS_REMOVAL]);
         all.map(|sql| Removal { sql, before_ms }).collect()
     }

@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{SOURCES, entry::TraceEntry, pack};
+use super::{SOURCES, causes, entry::TraceEntry, pack};
 use crate::{StoreError, postgres::reads::Reads};
 
 /// The most rows that are read of one trace. What one command causes has a few.
@@ -48,5 +49,25 @@ impl Reads {
         entries.sort_by_cached_key(place);
         entries.truncate(ENTRIES_MAX);
         Ok(TraceView { entries, is_cut })
+    }
+
+    /// The id of the command that caused a record, directly or not; `None` if the record is not
+    /// traced.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn cause(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let Some(source) = SOURCES.values().find(|source| source.topics.contains(&topic)) else {
+            return Ok(None);
+        };
+        let doing = "reading which command caused a record";
+        let parameters: [&(dyn ToSql + Sync); 3] = [&topic, &partition, &offset];
+        let rows = self.all(doing, &source.cause_selection, &parameters).await?;
+        rows.first().map_or(Ok(None), |row| causes::find(row.get(0), offset))
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     SOURCES, TraceEntry,
+    causes::{self, Causes},
     pack::{Rows, entries},
 };
 use crate::postgres::migrations::STEPS;
@@ -68,8 +69,11 @@ fn service_traces_what_it_decides_and_what_it_writes() {
 fn migrations_have_a_table_for_each_service() {
     let sql = STEPS.concat();
     for service in SOURCES.keys() {
-        for table in [format!("trace_{service} ("), format!("trace_{service}_rest PARTITION OF ")] {
-            assert!(sql.contains(&format!("CREATE TABLE {table}")), "no migration creates {table}");
+        for table in [format!("trace_{service}"), format!("trace_records_{service}")] {
+            for created in [format!("{table} ("), format!("{table}_rest PARTITION OF {table} ")] {
+                let statement = format!("CREATE TABLE {created}");
+                assert!(sql.contains(&statement), "no migration has {statement}");
+            }
         }
     }
 }
@@ -157,5 +161,26 @@ fn rows_give_back_each_entry_once_by_day_and_command() {
 #[test]
 fn row_of_another_form_is_an_error() {
     let error = entries(&[9, 1, 2]).expect_err("another form");
+    assert!(schemas::chain(&error).contains("expected form 1, found Some(9)"), "{error:?}");
+}
+
+#[test]
+fn row_of_a_partition_tells_the_command_of_each_offset() {
+    let mut all = Causes::default();
+    let traced = [("order.events", 4, 1), ("order.events", 9, 2), ("stock.events", 5, 3)];
+    for (topic, offset, command) in traced {
+        let (_, mut found) = entry(&record(topic, offset, &[]));
+        found.at_ms = offset * 86_400_000;
+        all.add(id(command), &found).expect("packed");
+    }
+    let rows = all.rows();
+    assert_eq!(
+        (&*rows.topics, &*rows.partitions),
+        (&["order.events", "stock.events"][..], &[3, 3][..])
+    );
+    assert_eq!((&*rows.last_offsets, &*rows.days), (&[9, 5][..], &[9, 5][..]));
+    let found = [4, 5, 9].map(|offset| causes::find(rows.commands[0], offset).expect("unpacked"));
+    assert_eq!(found, [Some(id(1)), None, Some(id(2))]);
+    let error = causes::find(&[9], 4).expect_err("another form");
     assert!(schemas::chain(&error).contains("expected form 1, found Some(9)"), "{error:?}");
 }
