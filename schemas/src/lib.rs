@@ -18,6 +18,7 @@
 //! - `compatibility`: whether records of one schema can be read with another.
 //! - `json::Converter`: a record as JSON for people, and back.
 //! - `Shown`, `personal`: a record as people see it, with personal fields masked.
+//! - `edited`: a value that an operator has edited as JSON, checked and written.
 //! - `same`, `self_contained`: schemas compared and joined whatever their spelling.
 //!
 //! The library does no I/O and asks no registry: schema ids are arguments, and a codec returns an
@@ -35,6 +36,8 @@ mod chain;
 mod codec;
 #[cfg(feature = "tools")]
 pub mod compatibility;
+#[cfg(feature = "tools")]
+pub mod edited;
 mod error;
 mod generated;
 pub mod headers;

@@ -45,7 +45,7 @@ fn collect(schema: &Value, names: &mut BTreeSet<String>) {
 pub fn hide(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|name, _| !HIDDEN.contains(&&**name));
+            fields.retain(|name, _| !is_hidden(name));
             fields.values_mut().for_each(hide);
         }
         Value::Array(parts) => parts.iter_mut().for_each(hide),
@@ -57,6 +57,41 @@ pub fn hide(value: &mut Value) {
 pub fn mask(value: &mut Value, name: &str) {
     if let Some(personal) = PERSONAL.get(name).filter(|personal| !personal.is_empty()) {
         mask_fields(value, personal);
+    }
+}
+
+/// Whether nobody may see the fields of this name.
+pub(crate) fn is_hidden(field: &str) -> bool {
+    HIDDEN.contains(&field)
+}
+
+/// Whether this is a personal field of a record of this full name, and masked.
+pub(crate) fn is_masked(name: &str, field: &str, value: &Value) -> bool {
+    value == MASK && PERSONAL.get(name).is_some_and(|personal| personal.contains(field))
+}
+
+/// Puts back what people do not see: the personal fields that are still masked, and the hidden ones
+/// that are missing. Items of an array are compared by their place, and not at all if their number
+/// has changed.
+pub(crate) fn restore(edited: &mut Value, before: &Value, name: &str) {
+    match (edited, before) {
+        (Value::Object(edited), Value::Object(before)) => {
+            for (field, was) in before {
+                match edited.get_mut(field) {
+                    Some(value) if is_masked(name, field, value) => value.clone_from(was),
+                    Some(value) => restore(value, was, name),
+                    None if is_hidden(field) => {
+                        edited.insert(field.clone(), was.clone());
+                    }
+                    None => {}
+                }
+            }
+        }
+        (Value::Array(edited), Value::Array(before)) if edited.len() == before.len() => {
+            let pairs = edited.iter_mut().zip(before);
+            pairs.for_each(|(edited, before)| restore(edited, before, name));
+        }
+        _ => {}
     }
 }
 

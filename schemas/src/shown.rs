@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The most bytes of a value as JSON. A larger one is not shown.
-const VALUE_BYTES_MAX: usize = 8_192;
+pub(crate) const VALUE_BYTES_MAX: usize = 8_192;
 /// The most bytes of a header, and of the reason why there is no value.
 const TEXT_BYTES_MAX: usize = 500;
 /// The headers that are shown. The others repeat the key or the sender, which are known where

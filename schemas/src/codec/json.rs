@@ -1,9 +1,9 @@
-//! A value as JSON, read with this program's schema but without a type for it.
+//! A value as JSON, read and written with this program's schema but without a type for it.
 
 use serde_json::Value;
 
-use super::datum::Datum;
-use crate::{error::CodecError, json::Misfit};
+use super::{Codec, datum::Datum};
+use crate::{edited::unknown, error::CodecError, json::Misfit};
 
 /// JSON that was read and may not be written.
 #[derive(Debug, thiserror::Error)]
@@ -29,5 +29,18 @@ impl Datum<'_> {
             Ok(_) => Ok(json),
             Err(misfits) => Err(self.malformed(Unwritable(misfits))),
         }
+    }
+}
+
+impl Codec {
+    /// The value of the record called `name` in the wire format.
+    ///
+    /// # Errors
+    /// Everything that does not fit its schema; or that this codec writes no such record.
+    pub(crate) fn write_json(&self, name: &str, json: &Value) -> Result<Vec<u8>, Vec<Misfit>> {
+        let known = self.by_id.iter().find(|known| known.reader.schema.name == name);
+        let known = known.ok_or_else(|| unknown(name))?;
+        let avro = known.reader.parsed.converter().to_avro(json)?;
+        Ok([&[0], &known.id.to_be_bytes()[..], &avro].concat())
     }
 }

@@ -14,6 +14,9 @@ use super::{
     path::{DEPTH_MAX, Path},
 };
 
+/// Why a field that the JSON lacks does not fit.
+pub(crate) const MISSING: &str = "it is missing, and has no default";
+
 /// A walk through JSON, which writes Avro and collects what does not fit.
 pub(super) struct JsonToAvro<'a> {
     names: &'a Names<'a>,
@@ -178,7 +181,7 @@ impl<'a> JsonToAvro<'a> {
             self.path.field(&field.name);
             match value {
                 Some(value) => self.value(&field.schema, value),
-                None => self.misfit("it is missing, and has no default"),
+                None => self.misfit(MISSING),
             }
             self.path.up();
         }

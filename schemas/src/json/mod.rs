@@ -40,4 +40,6 @@ mod tests;
 pub use converter::Converter;
 #[cfg(feature = "tools")]
 pub use error::{Malformed, Misfit, Unusable};
+#[cfg(feature = "tools")]
+pub(crate) use json_to_avro::MISSING;
 pub use strict::parse;
