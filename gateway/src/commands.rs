@@ -30,6 +30,7 @@ impl Command {
     pub fn topic(&self) -> String {
         let about = match self {
             Self::Engine(engine::Command::Redrive(it)) => topics::all().dead(&it.topic),
+            Self::Engine(engine::Command::EditParkedRecord(it)) => topics::all().dead(&it.topic),
             Self::Engine(engine::Command::ResendDeadLetter(it)) => topics::all().dead(&it.topic),
             Self::Engine(engine::Command::RevealDeadLetter(it)) => topics::all().dead(&it.topic),
             _ => None,

@@ -10,12 +10,12 @@ use serde_json::json;
 use warp::{http::StatusCode, reply::Response};
 
 use crate::{
+    answers::Page,
     auth::Caller,
     call::{Answer, Body, Call},
     ids::Principal,
     input, outcome,
     problem::Problem,
-    reads::Page,
     submit::Submission,
 };
 

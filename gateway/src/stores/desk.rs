@@ -5,8 +5,8 @@ use projections::postgres::{KeyCursor, ParkedSelection, RecordCursor};
 
 use super::{Stores, failed, shape};
 use crate::{
+    answers::{Page, Read},
     desk::{Action, DeadContent, DeadId, DeadLetter, DeskReads, ParkedKey, ParkedRecord},
-    reads::{Page, Read},
 };
 
 impl DeskReads for Stores {

@@ -7,7 +7,7 @@ use projections::{
 };
 use redpanda::log::Headers;
 use schemas::{
-    engine::{DeadLetterResent, DeadLetterRevealed, KeyRedriven, RecordParked},
+    engine::{DeadLetterResent, DeadLetterRevealed, KeyRedriven, ParkedRecordEdited, RecordParked},
     headers,
 };
 
@@ -214,6 +214,31 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
         bench.wait(bench.people.dead_letter(&letter.topic, letter.partition, letter.dead_offset));
     let content = content.expect("an answer").expect("a dead letter");
     assert_eq!(content.letter.resent_by, Some(uuid(11)));
+
+    // when a parked record is edited, then its key is not parked any more, and it is told what the
+    // record was before and after
+    let edited = ParkedRecordEdited {
+        topic: "order.followups".into(),
+        partition: 1,
+        offset: 101,
+        record_type: "millrace.order.RecordReservation".into(),
+        command_id: uuid(12),
+        principal: "an admin".into(),
+        reason: "a typing error".into(),
+        before: Some(r#"{"sku":"tee"}"#.into()),
+        after: r#"{"sku":"tea"}"#.into(),
+        released: 1,
+        parked_from: None,
+        edited_at: bench.now(),
+    };
+    assert!(keys(&bench).iter().any(|it| it.key == "o-4"));
+    bench.append("order.operations", "o-4", 1, &edited);
+    bench.until(&mut members, "it is told", || (actions(&bench).len() == 5).then_some(()));
+    assert!(keys(&bench).iter().all(|it| it.key != "o-4"));
+    let told = &actions(&bench)[0];
+    assert_eq!((&*told.key, told.edited_offset), ("o-4", Some(101)));
+    assert_eq!(told.value_before.as_deref(), Some(r#"{"sku":"tee"}"#));
+    assert_eq!(told.value_after.as_deref(), Some(r#"{"sku":"tea"}"#));
 
     // when the projection is erased under its members, then a rebuild gives the same
     let before = (keys(&bench), letters(&bench), actions(&bench));

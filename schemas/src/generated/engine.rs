@@ -66,6 +66,25 @@ pub struct DeadLetterRevealed {
 
 record!(DeadLetterRevealed, "millrace.engine.DeadLetterRevealed");
 
+/// A command of an operator: apply the first parked record of its key with another value, and then
+/// those behind it, in their order. If the record fails again, nothing is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditParkedRecord {
+    /// The input topic whose parked record is meant.
+    pub topic: String,
+    /// The offset of the first parked record: if another one is first, nothing is done.
+    pub offset: i64,
+    /// The full name of the record that the value is.
+    pub record_type: String,
+    /// The new value. A personal field that is masked, and a hash that is missing, are kept as they
+    /// are. (Personal data.)
+    pub json: String,
+    /// Why, in the sender's words, for `ParkedRecordEdited`.
+    pub reason: String,
+}
+
+record!(EditParkedRecord, "millrace.engine.EditParkedRecord");
+
 /// That a command has been taken in, and what became of it: by this a repeat is answered without
 /// being done again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +155,39 @@ pub struct Parked {
 }
 
 record!(Parked, "millrace.engine.Parked");
+
+/// An operator has applied the first parked record of a key with another value. The record's key is
+/// the parked one. In its topic the record stays as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedRecordEdited {
+    /// The input topic of the parked records.
+    pub topic: String,
+    /// The partition of the edited record.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// The full name of the record that its value is now.
+    pub record_type: String,
+    /// The operator's command.
+    pub command_id: Uuid,
+    /// Who sent the command.
+    pub principal: String,
+    /// Why, in the sender's words.
+    pub reason: String,
+    /// Its value before as JSON, with personal fields masked and without hashes; null if there is
+    /// none to show.
+    pub before: Option<String>,
+    /// The value with which it was applied, shown in the same way.
+    pub after: String,
+    /// How many records are no longer parked, the edited one included.
+    pub released: i32,
+    /// The offset of the first record that is still parked, because it has failed; null if none is.
+    pub parked_from: Option<i64>,
+    /// The record time of the command.
+    pub edited_at: i64,
+}
+
+record!(ParkedRecordEdited, "millrace.engine.ParkedRecordEdited");
 
 /// A record is parked until its key is re-driven: it has failed, or an earlier one of its key has.
 /// The record's key is that of the parked one. Written again if a re-drive fails.
@@ -250,6 +302,7 @@ record!(Waiting, "millrace.engine.Waiting");
 messages! {
     /// A command of `engine`: one of the records in `avro/engine/commands`.
     pub enum Command {
+        EditParkedRecord(EditParkedRecord),
         Redrive(Redrive),
         ResendDeadLetter(ResendDeadLetter),
         RevealDeadLetter(RevealDeadLetter),
@@ -262,6 +315,7 @@ messages! {
         DeadLetterResent(DeadLetterResent),
         DeadLetterRevealed(DeadLetterRevealed),
         KeyRedriven(KeyRedriven),
+        ParkedRecordEdited(ParkedRecordEdited),
         RecordParked(RecordParked),
     }
 }

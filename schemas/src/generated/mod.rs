@@ -15,7 +15,7 @@ pub use common::*;
 
 /// For each schema: reads a value as its type and writes it again.
 #[cfg(test)]
-pub(crate) static ROUND_TRIPS: [crate::tests::RoundTrip; 79] = [
+pub(crate) static ROUND_TRIPS: [crate::tests::RoundTrip; 81] = [
     crate::tests::RoundTrip::of::<crate::Metadata>(),
     crate::tests::RoundTrip::of::<crate::Outcome>(),
     crate::tests::RoundTrip::of::<crate::email::ClaimEmail>(),
@@ -27,9 +27,11 @@ pub(crate) static ROUND_TRIPS: [crate::tests::RoundTrip; 79] = [
     crate::tests::RoundTrip::of::<crate::engine::Applied>(),
     crate::tests::RoundTrip::of::<crate::engine::DeadLetterResent>(),
     crate::tests::RoundTrip::of::<crate::engine::DeadLetterRevealed>(),
+    crate::tests::RoundTrip::of::<crate::engine::EditParkedRecord>(),
     crate::tests::RoundTrip::of::<crate::engine::Handled>(),
     crate::tests::RoundTrip::of::<crate::engine::KeyRedriven>(),
     crate::tests::RoundTrip::of::<crate::engine::Parked>(),
+    crate::tests::RoundTrip::of::<crate::engine::ParkedRecordEdited>(),
     crate::tests::RoundTrip::of::<crate::engine::RecordParked>(),
     crate::tests::RoundTrip::of::<crate::engine::Redrive>(),
     crate::tests::RoundTrip::of::<crate::engine::ResendDeadLetter>(),

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Every schema that a record on a topic can have, in the order of their names.
-pub(crate) static SCHEMAS: [Schema; 79] = numbered([
+pub(crate) static SCHEMAS: [Schema; 81] = numbered([
     entry!("common", "millrace.Metadata"),
     entry!("common", "millrace.Outcome"),
     entry!("email/followups", "millrace.email.ClaimEmail"),
@@ -20,9 +20,11 @@ pub(crate) static SCHEMAS: [Schema; 79] = numbered([
     entry!("engine", "millrace.engine.Applied"),
     entry!("engine/events", "millrace.engine.DeadLetterResent"),
     entry!("engine/events", "millrace.engine.DeadLetterRevealed"),
+    entry!("engine/commands", "millrace.engine.EditParkedRecord"),
     entry!("engine", "millrace.engine.Handled"),
     entry!("engine/events", "millrace.engine.KeyRedriven"),
     entry!("engine", "millrace.engine.Parked"),
+    entry!("engine/events", "millrace.engine.ParkedRecordEdited"),
     entry!("engine/events", "millrace.engine.RecordParked"),
     entry!("engine/commands", "millrace.engine.Redrive"),
     entry!("engine/commands", "millrace.engine.ResendDeadLetter"),

@@ -94,6 +94,9 @@ impl Task {
             engine::Command::Redrive(command) => {
                 self.redrive(command, key, record, envelope, undecided, output).map(Some)
             }
+            engine::Command::EditParkedRecord(command) => {
+                self.edit(command, key, record, envelope, undecided, output).map(Some)
+            }
             engine::Command::ResendDeadLetter(command) => {
                 self.resend(command, key, record, envelope, undecided, output)
             }

@@ -8,6 +8,7 @@
 mod apply;
 mod changes;
 mod command;
+mod edit;
 mod effects;
 mod fail;
 mod forget;

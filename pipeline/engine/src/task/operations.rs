@@ -1,5 +1,6 @@
 //! Tells operators about parked keys, by events on the processor's topic of operations: which
-//! records are parked, who has re-driven a key, and who has read or sent again a dead letter.
+//! records are parked, who has re-driven a key or edited a record, and who has read or sent again
+//! a dead letter.
 //! What is parked is decided by the changelog; no processor reads these events.
 
 use redpanda::log::Record;

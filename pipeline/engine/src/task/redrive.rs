@@ -40,27 +40,19 @@ impl Task {
         output: &mut Output,
     ) -> Result<Outcome, Missing> {
         let Redrive { topic, drop_first, reason, first_offset } = command;
-        let parked = self.parked_in(&queue_name(&topic, key));
-        let Some(first) = parked.first().map(|(_, parked)| parked.offset) else {
-            let detail = format!("no record of key {key:?} in {topic} is parked");
-            return Ok(refused(undecided, NOTHING_PARKED, &detail));
+        let parked = match self.parked_first(&topic, key, first_offset) {
+            Ok(parked) => parked,
+            Err((code, detail)) => return Ok(refused(undecided, code, &detail)),
         };
-        // Two operators may have seen the same record: the second one must not give up the next.
-        if let Some(expected) = first_offset.filter(|expected| *expected != first) {
-            let detail = format!(
-                "the first parked record of key {key:?} in {topic} is at offset {first}, not \
-                 {expected}"
-            );
-            return Ok(refused(undecided, OTHER_FIRST, &detail));
-        }
-        let (released, parked_from) = self.release(key, &topic, parked, drop_first, output)?;
+        let dropped_offset = parked.first().map(|(_, first)| first.offset).filter(|_| drop_first);
+        let (released, parked_from) = self.release(key, parked, drop_first, output)?;
         let event = KeyRedriven {
             topic: topic.clone(),
             command_id: envelope.id,
             principal: envelope.principal().to_owned(),
             reason: reason.map(|reason| shortened(&reason).to_owned()),
             released,
-            dropped_offset: drop_first.then_some(first),
+            dropped_offset,
             parked_from,
             redriven_at: record.timestamp_ms,
         };
@@ -77,23 +69,17 @@ impl Task {
 
     /// Applies the records `parked` in order, or gives up the first one. Returns how many are no
     /// longer parked, and the offset of the one that has failed again.
-    fn release(
+    pub(super) fn release(
         &mut self,
         key: &str,
-        topic: &str,
         parked: Vec<(String, Parked)>,
         mut drop_first: bool,
         output: &mut Output,
     ) -> Result<(i32, Option<i64>), Missing> {
-        let (queue, mut released) = (queue_name(topic, key), 0);
+        let mut released = 0;
         for (name, parked) in parked {
             let record = revived(key, parked);
-            let bytes = bytes_of(key, &record);
-            self.parked.put(&name, None);
-            self.count(&queue, |queue| Queue {
-                count: queue.count.saturating_sub(1),
-                bytes: queue.bytes.saturating_sub(bytes),
-            });
+            self.unpark(&name, key, &record);
             if std::mem::take(&mut drop_first) {
                 if let Some(route) = self.topology.route(&record.topic) {
                     let envelope = Envelope::of(&record);
@@ -110,6 +96,39 @@ impl Task {
             released += 1;
         }
         Ok((released, None))
+    }
+
+    /// Takes a record out of the queue of its key.
+    pub(super) fn unpark(&mut self, name: &str, key: &str, record: &Record) {
+        let bytes = bytes_of(key, record);
+        self.parked.put(name, None);
+        self.count(&queue_name(&record.topic, key), |queue| Queue {
+            count: queue.count.saturating_sub(1),
+            bytes: queue.bytes.saturating_sub(bytes),
+        });
+    }
+
+    /// The parked records of a key by offset, of which the first one is at `first_offset` if that
+    /// is given; or code and detail of the refusal. There is at least one.
+    pub(super) fn parked_first(
+        &self,
+        topic: &str,
+        key: &str,
+        first_offset: Option<i64>,
+    ) -> Result<Vec<(String, Parked)>, (&'static str, String)> {
+        let parked = self.parked_in(&queue_name(topic, key));
+        let Some((_, first)) = parked.first() else {
+            return Err((NOTHING_PARKED, format!("no record of key {key:?} in {topic} is parked")));
+        };
+        // Two operators may have seen the same record: the second one must not change the next.
+        if let Some(expected) = first_offset.filter(|expected| *expected != first.offset) {
+            let detail = format!(
+                "the first parked record of key {key:?} in {topic} is at offset {}, not {expected}",
+                first.offset
+            );
+            return Err((OTHER_FIRST, detail));
+        }
+        Ok(parked)
     }
 
     /// The parked records of a queue, by offset.

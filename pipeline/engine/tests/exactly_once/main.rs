@@ -6,6 +6,7 @@
 mod bank;
 mod bounds;
 mod commands;
+mod edits;
 mod failures;
 mod faults;
 mod horizon;

@@ -21,6 +21,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/0008_progress.sql"),
     include_str!("migrations/0009_resent.sql"),
     include_str!("migrations/0010_trace_records.sql"),
+    include_str!("migrations/0011_edited.sql"),
 ];
 
 /// The table of steps that have run.

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use redpanda::log::Record;
 use schemas::{
     Codec, Shown,
-    engine::{DeadLetterResent, DeadLetterRevealed, Event, KeyRedriven, RecordParked},
+    engine::{
+        DeadLetterResent, DeadLetterRevealed, Event, KeyRedriven, ParkedRecordEdited, RecordParked,
+    },
     headers,
 };
 
@@ -77,6 +79,7 @@ pub(super) enum Act {
     Redriven(KeyRedriven),
     Revealed(DeadLetterRevealed),
     Resent(DeadLetterResent),
+    Edited(ParkedRecordEdited),
 }
 
 impl Changes {
@@ -90,8 +93,12 @@ impl Changes {
         match event.ok_or_else(|| unfit(record, "expected a value"))? {
             Event::RecordParked(event) => self.park(key(record)?, event, record.timestamp_ms),
             Event::KeyRedriven(event) => {
-                self.release(key(record)?, &event);
+                self.release(key(record)?, &event.topic, event.parked_from);
                 self.act(record, Act::Redriven(event))?;
+            }
+            Event::ParkedRecordEdited(event) => {
+                self.release(key(record)?, &event.topic, event.parked_from);
+                self.act(record, Act::Edited(event))?;
             }
             Event::DeadLetterRevealed(event) => self.act(record, Act::Revealed(event))?,
             Event::DeadLetterResent(event) => self.act(record, Act::Resent(event))?,
@@ -116,9 +123,9 @@ impl Changes {
         parked.insert(event.offset, Parked { event, parked_at });
     }
 
-    fn release(&mut self, key: &str, event: &KeyRedriven) {
-        let below = event.parked_from.unwrap_or(i64::MAX);
-        let change = self.key(&event.topic, key);
+    fn release(&mut self, key: &str, topic: &str, parked_from: Option<i64>) {
+        let below = parked_from.unwrap_or(i64::MAX);
+        let change = self.key(topic, key);
         change.parked.retain(|offset, _| *offset >= below);
         change.released_below = change.released_below.max(Some(below));
     }

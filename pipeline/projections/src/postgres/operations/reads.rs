@@ -120,6 +120,12 @@ pub struct Action {
     pub revealed_offset: Option<i64>,
     /// Partition and offset of the dead letter that was sent again, for an action of this kind.
     pub resent: Option<(i32, i64)>,
+    /// The offset of the parked record that was edited, for an action of this kind.
+    pub edited_offset: Option<i64>,
+    /// Its value before as JSON, with personal fields masked.
+    pub value_before: Option<String>,
+    /// The value with which it was applied, shown in the same way.
+    pub value_after: Option<String>,
 }
 
 /// The columns of a dead letter without its content.
@@ -199,7 +205,7 @@ impl Reads {
     ) -> Result<Page<Action, RecordCursor>, StoreError> {
         let sql = "SELECT processor, partition, \"offset\", at, topic, key, command_id, principal,
                        reason, released, dropped_offset, parked_from, revealed_offset,
-                       resent_partition, resent_offset
+                       resent_partition, resent_offset, edited_offset, value_before, value_after
                    FROM operations_actions
                    WHERE (at, processor, partition, \"offset\") < ($1, $2, $3, $4)
                    ORDER BY at DESC, processor DESC, partition DESC, \"offset\" DESC LIMIT $5";
@@ -219,6 +225,9 @@ impl Reads {
             parked_from: row.get(11),
             revealed_offset: row.get(12),
             resent: Option::zip(row.get(13), row.get(14)),
+            edited_offset: row.get(15),
+            value_before: row.get(16),
+            value_after: row.get(17),
         };
         let cursor = |it: &Action| RecordCursor {
             at: it.at,

@@ -154,10 +154,12 @@ pub(super) async fn actions(
     }
     let sql = "INSERT INTO operations_actions (processor, partition, \"offset\", at, topic, key,
                    command_id, principal, reason, released, dropped_offset, parked_from,
-                   revealed_offset, resent_partition, resent_offset)
+                   revealed_offset, resent_partition, resent_offset, edited_offset, value_before,
+                   value_after)
                SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[],
                    $6::text[], $7::uuid[], $8::text[], $9::text[], $10::int[], $11::bigint[],
-                   $12::bigint[], $13::bigint[], $14::int[], $15::bigint[])
+                   $12::bigint[], $13::bigint[], $14::int[], $15::bigint[], $16::bigint[],
+                   $17::text[], $18::text[])
                ON CONFLICT (processor, partition, \"offset\") DO NOTHING";
     let statement = transaction.prepare_cached(sql).await?;
     let rows: Vec<_> = actions.iter().map(|it| (it, ActionRow::of(&it.event))).collect();
@@ -177,6 +179,9 @@ pub(super) async fn actions(
         column!(rows, (_, row) => row.revealed_offset),
         column!(rows, (_, row) => row.resent.map(|(partition, _)| partition)),
         column!(rows, (_, row) => row.resent.map(|(_, offset)| offset)),
+        column!(rows, (_, row) => row.edited.as_ref().map(|it| it.offset)),
+        column!(rows, (_, row) => row.edited.as_ref().and_then(|it| it.before.map(storable))),
+        column!(rows, (_, row) => row.edited.as_ref().map(|it| storable(it.after))),
     ];
     transaction.execute(&statement, &columns).await?;
     Ok(())
@@ -195,6 +200,14 @@ struct ActionRow<'a> {
     revealed_offset: Option<i64>,
     /// Partition and offset of a dead letter that was sent again.
     resent: Option<(i32, i64)>,
+    edited: Option<Edited<'a>>,
+}
+
+/// A parked record that was applied with another value.
+struct Edited<'a> {
+    offset: i64,
+    before: Option<&'a str>,
+    after: &'a str,
 }
 
 impl<'a> ActionRow<'a> {
@@ -211,6 +224,7 @@ impl<'a> ActionRow<'a> {
                 parked_from: it.parked_from,
                 revealed_offset: None,
                 resent: None,
+                edited: None,
             },
             Act::Revealed(it) => Self {
                 at: it.revealed_at,
@@ -223,6 +237,7 @@ impl<'a> ActionRow<'a> {
                 parked_from: None,
                 revealed_offset: Some(it.dead_offset),
                 resent: None,
+                edited: None,
             },
             Act::Resent(it) => Self {
                 at: it.resent_at,
@@ -235,6 +250,24 @@ impl<'a> ActionRow<'a> {
                 parked_from: None,
                 revealed_offset: None,
                 resent: Some((it.partition, it.dead_offset)),
+                edited: None,
+            },
+            Act::Edited(it) => Self {
+                at: it.edited_at,
+                topic: &it.topic,
+                command_id: it.command_id,
+                principal: &it.principal,
+                reason: Some(&it.reason),
+                released: it.released,
+                dropped_offset: None,
+                parked_from: it.parked_from,
+                revealed_offset: None,
+                resent: None,
+                edited: Some(Edited {
+                    offset: it.offset,
+                    before: it.before.as_deref(),
+                    after: &it.after,
+                }),
             },
         }
     }

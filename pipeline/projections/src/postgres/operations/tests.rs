@@ -6,7 +6,7 @@ use redpanda::{
 };
 use schemas::{
     Codec, Message as _,
-    engine::{Event, KeyRedriven, RecordParked},
+    engine::{Event, KeyRedriven, ParkedRecordEdited, RecordParked},
     headers,
 };
 use uuid::Uuid;
@@ -94,6 +94,34 @@ fn records_that_are_released_in_their_batch_are_not_parked() {
         .map(|(offset, it)| (*offset, it.event.error.as_deref(), it.parked_at))
         .collect();
     assert_eq!(rows, [(6, Some("broken too"), 11), (7, None, 12), (8, None, 14)]);
+    assert_eq!(changes.actions.len(), 1);
+}
+
+#[test]
+fn record_that_is_edited_in_its_batch_is_not_parked() {
+    let edited = ParkedRecordEdited {
+        topic: "order.followups".into(),
+        partition: 2,
+        offset: 5,
+        record_type: "millrace.order.RecordReservation".into(),
+        command_id: Uuid::from_u128(1),
+        principal: "an admin".into(),
+        reason: "a typing error".into(),
+        before: None,
+        after: "{}".into(),
+        released: 1,
+        parked_from: Some(6),
+        edited_at: 12,
+    };
+    let changes = changes(&[
+        parked(10, 5, Some("broken")),
+        parked(11, 6, None),
+        parked(12, 6, Some("broken too")),
+        operation(12, edited),
+    ]);
+    let change = changes.keys.values().next().expect("a key");
+    assert_eq!(change.released_below, Some(6));
+    assert_eq!(change.parked.keys().copied().collect::<Vec<_>>(), [6]);
     assert_eq!(changes.actions.len(), 1);
 }
 
