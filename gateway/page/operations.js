@@ -45,6 +45,7 @@ function parkedKey(it) {
     buttons.append(made);
   };
   button("Try again", "", () => ask(it, "retry"));
+  button("Edit first", "quiet", () => askForEdit(it));
   button("Give up first", "quiet", () => ask(it, "drop"));
   if (it.error) button("All with this error", "quiet", () => askForAll(it.error));
   const waiting = it.records - 1;
@@ -158,8 +159,9 @@ function recordsOf(it) {
 function action(it) {
   const entry = make("li"), isDrop = it.dropped_offset !== undefined;
   const isReveal = it.revealed_offset !== undefined, isResend = it.resent_offset !== undefined;
+  const isEdit = it.edited_offset !== undefined;
   const done = isReveal ? "Read personal fields" : isResend ? "Sent again"
-    : isDrop ? "Gave up first" : "Tried again";
+    : isEdit ? "Edited first" : isDrop ? "Gave up first" : "Tried again";
   const fails = it.parked_from !== undefined ? `offset ${it.parked_from} still fails` : "";
   entry.append(
     heading(done, it.topic, it.at),
@@ -169,8 +171,14 @@ function action(it) {
       ["no longer parked", isReveal || isResend ? "" : pieces(it.released, "record")],
       ["result", fails],
     ]),
-    traceLink("commands", it.command),
   );
+  if (isEdit) {
+    entry.append(opened("Before and after", `Edit of ${it.topic}, key ${it.key}`, () => [
+      make("p", "Before"), contentText({ value: it.before, omitted: "it could not be read" }),
+      make("p", "After"), contentText({ value: it.after }),
+    ]));
+  }
+  entry.append(traceLink("commands", it.command));
   return entry;
 }
 
@@ -265,8 +273,9 @@ const WORDS = {
   },
 };
 
-// What the dialog is about: a parked key, all keys with an error, or a dead letter to reveal or to
-// send again. One idempotency key for each dialog: however often its button is pressed, a key gets one command.
+// What the dialog is about: a parked key, the first record of one to edit, all keys with an error,
+// or a dead letter to reveal or to send again. One idempotency key for each dialog: however often
+// its button is pressed, a key gets one command.
 let asked = null;
 
 function openDialog(about, title, what, button) {
@@ -275,6 +284,8 @@ function openDialog(about, title, what, button) {
   $("ask-what").textContent = what;
   $("confirm").textContent = button;
   $("give-up").hidden = !about.error;
+  $("edit").hidden = $("edit").disabled = !about.edited;
+  say("ask-say", "");
   $("redrive").reset();
   $("ask").showModal();
 }
@@ -282,6 +293,38 @@ function openDialog(about, title, what, button) {
 function ask(it, verb) {
   const { title, what } = WORDS[verb];
   openDialog({ it, verb }, `${title}: ${it.topic}, key ${it.key}`, what(it), title);
+}
+
+// Opens the dialog for the first record of a key, with its value.
+async function askForEdit(it) {
+  const mine = session;
+  try {
+    const query = new URLSearchParams({ topic: it.topic, key: it.key, limit: 1 });
+    const { data } = await request("GET", "/v1/operations/parked/records?" + query);
+    if (mine !== session) return;
+    const [first] = data.items;
+    if (!first) throw new Failure("The key is not parked any more.");
+    const edited = { topic: it.topic, key: it.key, offset: first.offset };
+    const what = `Applies the record at offset ${first.offset} with this value, and then the `
+      + `${pieces(it.records - 1, "record")} behind it. What is masked is kept, unless you change `
+      + "it. If the record still fails, nothing has changed.";
+    openDialog({ edited }, `Edit first: ${it.topic}, key ${it.key}`, what, "Apply the value");
+    const { type, value } = $("redrive").elements;
+    type.value = first.type;
+    value.value = JSON.stringify(first.value ?? {}, null, 2);
+  } catch (failure) {
+    say("say", failure.message, "bad");
+  }
+}
+
+// What the dialog's fields say of the edited record. Fails if the value is no JSON.
+function editedContent() {
+  const { type, value } = $("redrive").elements;
+  try {
+    return { ...asked.edited, type: type.value, value: JSON.parse(value.value) };
+  } catch (error) {
+    throw new Failure(`The value is no JSON: ${error.message}`);
+  }
 }
 
 // Opens the dialog for all keys with an error, with what a dry run says.
@@ -305,7 +348,7 @@ const SELECTION_PATHS = {
 
 // Sends what the dialog is about, and returns what to say and how.
 async function sendAsked(verb, reason) {
-  const { it, error, revealed, resent, show, idempotencyKey } = asked;
+  const { it, edited, error, revealed, resent, show, idempotencyKey } = asked;
   const headers = { Prefer: "wait=10", "Idempotency-Key": idempotencyKey + verb };
   if (revealed) {
     const path = "/v1/operations/dead-letters:reveal";
@@ -319,6 +362,14 @@ async function sendAsked(verb, reason) {
     const { status } = await request("POST", path, { id: resent.id, reason }, headers);
     return status === 200 ? ["It was sent again.", "good"]
       : ["It was sent again, or will be: there is no outcome yet.", "wait"];
+  }
+  if (edited) {
+    // It names the record, so a repeat can't edit another one, and needs no common key.
+    headers["Idempotency-Key"] = crypto.randomUUID();
+    const path = "/v1/operations/parked:edit";
+    const { status } = await request("POST", path, { ...editedContent(), reason }, headers);
+    return status === 200 ? ["The record was applied with the new value.", "good"]
+      : ["The command is not decided yet.", "wait"];
   }
   if (error) {
     const { data } = await request("POST", SELECTION_PATHS[verb], { error, reason }, headers);
@@ -340,12 +391,20 @@ async function redrive(event) {
   event.preventDefault();
   const mine = session, reason = $("redrive").elements.reason.value;
   const verb = asked.verb ?? event.submitter?.value ?? "retry";
-  $("ask").close();
-  say("say", "Sending the command …", "wait");
+  // The dialog of an edit stays open until the value is applied, so that it can be changed.
+  const { edited } = asked, place = edited ? "ask-say" : "say";
+  if (!edited) $("ask").close();
+  $("confirm").disabled = Boolean(edited);
+  say(place, "Sending the command …", "wait");
   try {
-    say("say", ...await sendAsked(verb, reason));
+    const said = await sendAsked(verb, reason);
+    if (edited && mine === session) $("ask").close();
+    say("say", ...said);
   } catch (error) {
-    say("say", error.message, "bad");
+    say(place, error.message, "bad");
+    if (edited) return;
+  } finally {
+    $("confirm").disabled = false;
   }
   for (const time of READ_AFTER_MS) {
     await pause(time);

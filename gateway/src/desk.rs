@@ -191,6 +191,15 @@ pub struct Action {
     /// The offset of the dead letter that was sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resent_offset: Option<i64>,
+    /// The offset of the parked record that was edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_offset: Option<i64>,
+    /// Its value before, with personal fields masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// The value with which it was applied, with personal fields masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
 }
 
 /// The part of [`crate::reads::Reads`] that the desk needs.
@@ -325,6 +334,9 @@ impl From<postgres::Action> for Action {
             parked_from: it.parked_from,
             revealed_offset: it.revealed_offset,
             resent_offset: it.resent.map(|(_, dead_offset)| dead_offset),
+            edited_offset: it.edited_offset,
+            before: json(it.value_before),
+            after: json(it.value_after),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod commands;
 mod desk;
 mod dispatch;
+mod edit;
 mod notifications;
 mod operations;
 mod orders;
@@ -91,6 +92,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/v1/operations/parked/records" => records::parked),
     route!(POST "/v1/operations/parked:retry" => desk::retry),
     route!(POST "/v1/operations/parked:drop" => desk::drop_first),
+    route!(POST "/v1/operations/parked:edit" => edit::edit),
     route!(POST "/v1/operations/parked:retry-all" => selection::retry),
     route!(POST "/v1/operations/parked:drop-all" => selection::drop_first),
     route!(GET "/v1/operations/actions" => desk::actions),

@@ -41,7 +41,7 @@ struct Selected {
 }
 
 /// Reads a field that may be missing, but not null.
-fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
     String::deserialize(field).map(Some)
 }
 
@@ -100,13 +100,13 @@ async fn redrive(mut call: Call, drop_first: bool) -> Answer {
 }
 
 /// The body has the shape that the API describes, so it is no 400: only a dry run needs no reason.
-fn missing_reason() -> Problem {
+pub(super) fn missing_reason() -> Problem {
     let detail = "reason: expected why this is done, unless it is a dry run";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "reason_missing", detail)
         .with("field", json!("reason"))
 }
 
-fn is_dry_run(call: &Call) -> Result<bool, Problem> {
+pub(super) fn is_dry_run(call: &Call) -> Result<bool, Problem> {
     match call.parameter("dry_run")?.as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

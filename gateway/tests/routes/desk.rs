@@ -4,7 +4,7 @@ use gateway::{
     commands::Command,
     desk::{Action, DeadContent, DeadLetter, ParkedKey, ParkedRecord},
 };
-use schemas::engine::{self, Redrive, ResendDeadLetter, RevealDeadLetter};
+use schemas::engine::{self, EditParkedRecord, Redrive, ResendDeadLetter, RevealDeadLetter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ const RESEND: &str = "/v1/operations/dead-letters:resend";
 const RECORDS: &str = "/v1/operations/parked/records?topic=order.followups&key=o-1";
 const RETRY: &str = "/v1/operations/parked:retry";
 const DROP: &str = "/v1/operations/parked:drop";
+const EDIT: &str = "/v1/operations/parked:edit";
 const RETRY_ALL: &str = "/v1/operations/parked:retry-all";
 const DROP_ALL: &str = "/v1/operations/parked:drop-all";
 
@@ -53,6 +54,20 @@ fn parked(key: &str) -> ParkedKey {
     }
 }
 
+fn record(offset: i64, error: Option<&str>, value: Value) -> ParkedRecord {
+    ParkedRecord {
+        offset,
+        at: "2026-01-01T00:00:00.000Z".into(),
+        error: error.map(str::to_owned),
+        record_type: "millrace.order.RecordReservation".into(),
+        sender: "ada".into(),
+        bytes: Some(9),
+        headers: Some(json!({ "ce_id": "an id" })),
+        value: Some(value),
+        omitted: None,
+    }
+}
+
 /// The command of the last record that was written.
 fn last(gateway: &Gateway) -> Redrive {
     match gateway.world.last().command {
@@ -75,7 +90,7 @@ async fn only_admins_see_the_desk_or_change_anything_there() {
         assert_problem(&gateway.get(path, Some(&user)).await, 403, "forbidden");
         assert_problem(&gateway.get(path, None).await, 401, "unauthorized");
     }
-    for path in [RETRY, DROP, RETRY_ALL, DROP_ALL, REVEAL, RESEND] {
+    for path in [RETRY, DROP, EDIT, RETRY_ALL, DROP_ALL, REVEAL, RESEND] {
         let denied = gateway.command("POST", path, Some(&user), body()).await;
         assert_problem(&denied, 403, "forbidden");
         assert_problem(&gateway.command("POST", path, None, body()).await, 401, "unauthorized");
@@ -103,6 +118,9 @@ async fn lists_show_what_the_projection_holds_page_by_page() {
             parked_from: None,
             revealed_offset: None,
             resent_offset: None,
+            edited_offset: Some(5),
+            before: Some(json!({ "sku": "tea" })),
+            after: Some(json!({ "sku": "rye" })),
         }];
     }
     let first = json(&gateway.get(&format!("{DEAD}?limit=1"), Some(&admin)).await);
@@ -122,7 +140,9 @@ async fn lists_show_what_the_projection_holds_page_by_page() {
     let after = gateway.get(&format!("{PARKED}?cursor=order.followups/o-1"), Some(&admin)).await;
     assert_eq!(json(&after)["items"], json!([]));
     let actions = gateway.get(ACTIONS, Some(&admin)).await;
-    assert_eq!(json(&actions)["items"][0]["reason"], "mended");
+    let action = &json(&actions)["items"][0];
+    assert_eq!((&action["reason"], &action["edited_offset"]), (&json!("mended"), &json!(5)));
+    assert_eq!(action["after"], json!({ "sku": "rye" }));
     assert_eq!(header(&actions, "cache-control"), "no-store");
     for path in [DEAD, PARKED, ACTIONS] {
         let wrong = gateway.get(&format!("{path}?cursor=x"), Some(&admin)).await;
@@ -151,6 +171,115 @@ async fn retry_is_a_command_to_the_processor_that_has_parked_the_key() {
     assert_eq!(last(&gateway), expected);
     assert_eq!(gateway.command("POST", DROP, Some(&admin), body()).await.status(), 200);
     assert_eq!(last(&gateway), Redrive { drop_first: true, ..expected });
+}
+
+/// An edit of the reservation at offset 5.
+fn edit() -> Value {
+    json!({
+        "topic": "stock.followups", "key": "tea", "offset": 5,
+        "type": "millrace.stock.ReserveStock", "reason": " a typing error ",
+        "value": { "sku": "tea", "order_id": Uuid::from_u128(7), "quantity": 2 },
+    })
+}
+
+#[tokio::test]
+async fn edit_is_a_command_with_the_value_as_json() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+
+    let response = gateway.command("POST", EDIT, Some(&admin), edit()).await;
+
+    assert_eq!((response.status().as_u16(), &json(&response)["state"]), (200, &json!("accepted")));
+    let record = gateway.world.last();
+    assert_eq!((&*record.command.topic(), &*record.key), ("order.commands", "tea"));
+    let Command::Engine(engine::Command::EditParkedRecord(command)) = record.command else {
+        panic!("{:?}", record.command);
+    };
+    let EditParkedRecord { topic, offset, record_type, json: value, reason } = command;
+    assert_eq!((&*topic, offset), ("stock.followups", 5));
+    assert_eq!((&*record_type, &*reason), ("millrace.stock.ReserveStock", "a typing error"));
+    assert_eq!(serde_json::from_str::<Value>(&value).unwrap(), edit()["value"]);
+    gateway.world.answers(Answer::Refuse("still_failing"));
+    let refused = gateway.command("POST", EDIT, Some(&admin), edit()).await;
+    assert_problem(&refused, 409, "still_failing");
+    gateway.world.answers(Answer::Refuse("invalid"));
+    let refused = gateway.command("POST", EDIT, Some(&admin), edit()).await;
+    assert_problem(&refused, 422, "invalid");
+}
+
+#[tokio::test]
+async fn edit_that_does_not_fit_names_the_field_and_writes_nothing() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    let with = |pointer: &str, value: Value| {
+        let mut body = edit();
+        *body.pointer_mut(pointer).unwrap() = value;
+        body
+    };
+    for (body, field, expected) in [
+        (with("/value/quantity", json!(0)), "value.quantity", "expected 1 to 1000000"),
+        (with("/value/quantity", json!("2")), "value.quantity", "a whole number of 32 bits"),
+        (with("/value/sku", json!("a b")), "value.sku", "expected 1 to 64 of"),
+        (with("/value", json!({ "sku": "tea" })), "value.order_id", "it is missing"),
+        (with("/value", json!([])), "value", "an object"),
+        (
+            with("/type", json!("millrace.stock.StockReserved")),
+            "type",
+            "expected one of millrace.stock.ReleaseStock, millrace.stock.ReserveStock",
+        ),
+        (with("/type", json!("millrace.engine.Redrive")), "type", "expected one of"),
+    ] {
+        let refused = gateway.command("POST", EDIT, Some(&admin), body).await;
+        assert_problem(&refused, 422, "invalid");
+        let problem = json(&refused);
+        assert_eq!(problem["field"], field, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(expected), "{problem}");
+    }
+    for (body, field, expected) in [
+        (with("/topic", json!("nothing")), "topic", "expected a topic that a processor reads"),
+        (with("/reason", json!(" ")), "reason", "expected 1 to 500 characters"),
+    ] {
+        let refused = gateway.command("POST", EDIT, Some(&admin), body).await;
+        assert_problem(&refused, 400, "invalid_request");
+        let problem = json(&refused);
+        assert_eq!(problem["field"], field, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(expected), "{problem}");
+    }
+    let mut unreasoned = edit();
+    unreasoned.as_object_mut().unwrap().remove("reason");
+    let refused = gateway.command("POST", EDIT, Some(&admin), unreasoned).await;
+    assert_problem(&refused, 422, "reason_missing");
+    assert_eq!(gateway.world.written(), 0);
+}
+
+#[tokio::test]
+async fn dry_run_of_an_edit_shows_the_value_before_and_after_and_writes_nothing() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    let mut body = edit();
+    body.as_object_mut().unwrap().remove("reason");
+    let dry = format!("{EDIT}?dry_run=true");
+    let send = |body: Value| gateway.command("POST", &dry, Some(&admin), body);
+    assert_problem(&send(body.clone()).await, 409, "nothing_parked");
+    let before = json!({ "sku": "tea", "quantity": 0 });
+    {
+        let mut inner = gateway.world.inner();
+        inner.desk.parked = vec![parked("tea")];
+        inner.desk.records = vec![record(5, Some("broken"), before.clone())];
+    }
+
+    let response = send(body.clone()).await;
+
+    let expected = json!({
+        "dry_run": true, "type": "millrace.stock.ReserveStock", "offset": 5, "before": before,
+        "after": edit()["value"],
+    });
+    assert_eq!((response.status().as_u16(), json(&response)), (200, expected));
+    body["offset"] = json!(6);
+    assert_problem(&send(body.clone()).await, 409, "other_record_first");
+    body["value"]["quantity"] = json!(0);
+    assert_problem(&send(body).await, 422, "invalid");
+    assert_eq!(gateway.world.written(), 0);
 }
 
 #[tokio::test]
@@ -344,18 +473,8 @@ async fn parked_records_are_shown_with_their_content_page_by_page() {
     {
         let mut inner = gateway.world.inner();
         inner.desk.parked = vec![parked("o-1")];
-        let record = |offset, error: Option<&str>| ParkedRecord {
-            offset,
-            at: "2026-01-01T00:00:00.000Z".into(),
-            error: error.map(str::to_owned),
-            record_type: "millrace.order.RecordReservation".into(),
-            sender: "ada".into(),
-            bytes: Some(9),
-            headers: Some(json!({ "ce_id": "an id" })),
-            value: Some(json!({ "sku": "tea" })),
-            omitted: None,
-        };
-        inner.desk.records = vec![record(5, Some("broken")), record(6, None)];
+        let tea = || json!({ "sku": "tea" });
+        inner.desk.records = vec![record(5, Some("broken"), tea()), record(6, None, tea())];
     }
     let first = json(&gateway.get(RECORDS, Some(&admin)).await);
     assert_eq!(
