@@ -9,7 +9,7 @@ use crate::{
     report::Report,
     text::{
         table::Column,
-        value::{optional, pieces, text},
+        value::{count, optional, pieces, text},
     },
 };
 
@@ -34,24 +34,24 @@ pub(super) async fn run(client: &mut Client, pages: &Pages) -> Result<Report, Fa
 
 /// The name of the program's command that does it.
 fn action(it: &Value) -> String {
-    let is = |field| optional(it, field).is_some();
-    match (is("revealed_offset"), is("dropped_offset")) {
-        (true, _) => "reveal",
-        (_, true) => "drop",
-        _ => "retry",
-    }
-    .to_owned()
+    const ACTIONS: [(&str, &str); 4] = [
+        ("revealed_offset", "reveal"),
+        ("resent_offset", "resend"),
+        ("edited_offset", "edit"),
+        ("dropped_offset", "drop"),
+    ];
+    let found = ACTIONS.iter().find(|(field, _)| optional(it, field).is_some());
+    found.map_or("retry", |(_, name)| name).to_owned()
 }
 
 fn result(it: &Value) -> String {
     if let Some(offset) = optional(it, "parked_from") {
         return format!("offset {offset} still fails");
     }
-    match it["released"].as_u64() {
-        Some(released) if optional(it, "revealed_offset").is_none() => {
-            format!("{} released", pieces(released, "record"))
-        }
-        _ => "shown".to_owned(),
+    match &*action(it) {
+        "reveal" => "shown".to_owned(),
+        "resend" => "sent again".to_owned(),
+        _ => format!("{} released", pieces(count(it, "released"), "record")),
     }
 }
 
@@ -79,6 +79,15 @@ mod tests {
                 "key": "order.commands:2:17", "command": "c-3", "released": 0,
                 "revealed_offset": 17,
             }),
+            json!({
+                "at": at, "who": "ada", "reason": "mended", "topic": "order.commands",
+                "key": "order.commands:2:18", "command": "c-4", "released": 0,
+                "resent_offset": 18,
+            }),
+            json!({
+                "at": at, "who": "ada", "reason": "a typing error", "topic": "order.followups",
+                "key": "o-3", "command": "c-5", "released": 2, "edited_offset": 5,
+            }),
         ];
         let lines = table::list(COLUMNS, &items, "");
         let shown: Vec<_> = lines.iter().map(|line| columns(line)).collect();
@@ -91,6 +100,8 @@ mod tests {
                 format!(
                     r"{at}|ada|reveal|order.commands|order.commands:2:17|shown|c-3|a\u{{1b}}[2J"
                 ),
+                format!("{at}|ada|resend|order.commands|order.commands:2:18|sent again|c-4|mended"),
+                format!("{at}|ada|edit|order.followups|o-3|2 records released|c-5|a typing error"),
             ]
         );
     }

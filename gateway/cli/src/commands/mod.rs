@@ -6,6 +6,7 @@
 mod action;
 mod audit;
 mod dead;
+mod edit;
 mod key;
 mod login;
 mod pages;

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{
+    edit,
     key::Key,
     pages::{List, Pages},
     redrive, selection,
@@ -30,6 +31,8 @@ pub(crate) enum Parked {
     Show(Show),
     /// Applies the parked records of a key again, in their order.
     Retry(redrive::Retry),
+    /// Applies the first parked record of a key with another value, and then the others.
+    Edit(edit::Edit),
     /// Gives up the first parked record of a key, and applies the others.
     Drop(redrive::Drop),
     /// Applies the records of all keys with one error, or of one topic, again.
@@ -44,6 +47,7 @@ impl Parked {
             Self::List(pages) => list(client, &pages).await,
             Self::Show(show) => show.run(client).await,
             Self::Retry(retry) => retry.run(client).await,
+            Self::Edit(edit) => edit.run(client).await,
             Self::Drop(drop) => drop.run(client).await,
             Self::RetryAll(selection) => selection.run(client, &selection::RETRY).await,
             Self::DropAll(selection) => selection.run(client, &selection::DROP).await,

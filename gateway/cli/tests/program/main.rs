@@ -233,6 +233,59 @@ fn dead_letter_is_sent_again_with_its_outcome_or_the_reason_why_not() {
 }
 
 #[test]
+fn parked_record_is_edited_with_a_value_from_a_file() {
+    let gateway = shop(|seen| match (&*seen.path, seen.parameter("dry_run")) {
+        ("/v1/operations/parked/records", _) => {
+            let first = json!({ "offset": 5, "type": "millrace.order.RecordReservation" });
+            Reply::json(200, &json!({ "items": [first], "next": null }))
+        }
+        (_, Some(_)) => {
+            let (offset, before) = (5, Value::Null);
+            let edited = seen.json();
+            Reply::json(
+                200,
+                &json!({
+                    "dry_run": true, "type": edited["type"], "offset": offset, "before": before,
+                    "after": edited["value"],
+                }),
+            )
+        }
+        _ if seen.json()["value"] == json!({ "sku": "tea" }) => {
+            Reply::json(200, &json!({ "id": "0199", "state": "accepted" }))
+        }
+        _ => problem(422, "invalid", "value.sku: expected 1 to 64 of A-Z"),
+    });
+    let home = logged_in(&gateway);
+    let file = home.folder().join("value.json");
+    let path = file.to_string_lossy().into_owned();
+    let edit = ["parked", "edit", "order.followups", "o-1", "--offset", "5", "--value", &path];
+    let with_reason = [&edit[..], &["--reason", "why"]].concat();
+    let before = gateway.seen().len();
+    home.run(&with_reason).code(2);
+    std::fs::write(&file, "{").expect("written");
+    assert!(home.run(&with_reason).code(2).err.contains("expected JSON"));
+    assert_eq!(gateway.seen().len(), before, "nothing was sent");
+
+    std::fs::write(&file, r#"{"sku":"tea"}"#).expect("written");
+    let dry = home.run(&[&edit[..], &["--dry-run"]].concat()).code(0);
+    assert!(dry.out.contains("would be applied as millrace.order.RecordReservation"), "{dry:?}");
+    let done = home.run(&with_reason).code(0);
+    assert!(done.out.contains("was applied with the new value."), "{done:?}");
+    assert!(done.out.contains("0199: accepted"), "{done:?}");
+    assert_eq!(
+        gateway.last().json(),
+        json!({
+            "topic": "order.followups", "key": "o-1", "offset": 5, "reason": "why",
+            "type": "millrace.order.RecordReservation", "value": { "sku": "tea" },
+        })
+    );
+    std::fs::write(&file, r#"{"sku":"a b"}"#).expect("written");
+    let refused = home.run(&[&with_reason[..], &["--type", "a.B"]].concat()).code(1);
+    assert!(refused.err.contains("value.sku: expected 1 to 64"), "{refused:?}");
+    assert_eq!(gateway.last().json()["type"], "a.B");
+}
+
+#[test]
 fn selection_is_counted_first_and_done_only_with_consent() {
     let gateway = shop(|seen| {
         let mut selected = json!({ "dry_run": true, "keys": 2, "records": 3, "is_cut": false });

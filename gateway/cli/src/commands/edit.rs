@@ -1,0 +1,164 @@
+//! Applies the first parked record of a key with another value. The gateway checks the value before
+//! anything is written.
+
+use std::{
+    fs::File,
+    io::{Read, stdin},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    action::{Sending, command_line},
+    pages::Pages,
+    parked::Key,
+};
+use crate::{
+    client::{Client, Request},
+    failure::Failure,
+    report::Report,
+    text::{
+        escape,
+        value::{optional, text},
+    },
+};
+
+const PATH: &str = "/v1/operations/parked:edit";
+
+/// The most bytes of a body that the gateway takes.
+const VALUE_BYTES_MAX: u64 = 64 << 10;
+
+/// Which record, and the value that it gets.
+#[derive(Debug, Args)]
+pub(crate) struct Edit {
+    #[command(flatten)]
+    key: Key,
+    /// The offset of the first parked record. If another one is first, nothing is done.
+    #[arg(long)]
+    offset: u64,
+    /// A file with the value as JSON, as `millrace parked show` shows it; `-` is the standard
+    /// input. What is masked there and not changed is kept.
+    #[arg(long, value_name = "FILE")]
+    value: PathBuf,
+    /// The full name of the record that the value is; by default the type that the record has.
+    #[arg(long = "type", value_name = "NAME")]
+    record_type: Option<String>,
+    /// Why, on one line of up to 500 characters. It is kept with your name.
+    #[arg(long, value_name = "WHY", required_unless_present = "dry_run")]
+    reason: Option<String>,
+    /// Checks the value and changes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    sending: Sending,
+}
+
+impl Edit {
+    pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
+        let Self { key, offset, value, record_type, reason, dry_run, sending } = self;
+        let value = read(&value)?;
+        let record_type = match record_type {
+            Some(record_type) => record_type,
+            None => type_of(client, &key).await?,
+        };
+        let mut body = json!({
+            "topic": key.topic, "key": key.key, "offset": offset, "type": record_type,
+            "value": value,
+        });
+        if dry_run {
+            let request = Request::post(PATH, &body).query(&[("dry_run", "true")]);
+            let checked = client.send(request).await?.body;
+            let lines = plan(&checked);
+            return Ok(Report::done(checked, lines));
+        }
+        body["reason"] = json!(reason);
+        let sent = sending.begin();
+        let answer = sent.decided(client, PATH, &body).await?;
+        let done = format!(
+            "The record at offset {offset} of {}, key {}, was applied with the new value.",
+            key.topic, key.key
+        );
+        let lines = [Some(done), command_line(&answer)].into_iter().flatten().collect();
+        Ok(sent.report(answer, lines))
+    }
+}
+
+/// The value in a file.
+fn read(path: &Path) -> Result<Value, Failure> {
+    let shown = path.display();
+    let wrong = |why: String| Failure::Usage(format!("the value in {shown}: {why}"));
+    let from: Box<dyn Read> = match path == Path::new("-") {
+        true => Box::new(stdin()),
+        false => Box::new(File::open(path).map_err(|error| wrong(error.to_string()))?),
+    };
+    let mut bytes = Vec::new();
+    let read = from.take(VALUE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| wrong(error.to_string()))?;
+    if bytes.len() as u64 > VALUE_BYTES_MAX {
+        return Err(wrong(format!("expected at most {VALUE_BYTES_MAX} bytes")));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| wrong(format!("expected JSON: {error}")))
+}
+
+/// The type of the first parked record.
+async fn type_of(client: &mut Client, key: &Key) -> Result<String, Failure> {
+    let list = key.records(client, &Pages::one()).await?;
+    let first = list.items.first().ok_or_else(|| Failure::Failed(key.nothing()))?;
+    optional(first, "type")
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| Failure::Usage("the record names no type: expected --type".to_owned()))
+}
+
+/// What a dry run says.
+fn plan(checked: &Value) -> Vec<String> {
+    let mut lines = vec![format!(
+        "The record at offset {} would be applied as {}.",
+        text(checked, "offset"),
+        text(checked, "type")
+    )];
+    for (name, title) in [("before", "Before:"), ("after", "After:")] {
+        lines.push(title.to_owned());
+        lines.extend(escape::json(&checked[name]).iter().map(|line| format!("  {line}")));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dry_run_shows_the_value_before_and_after() {
+        let checked = json!({
+            "dry_run": true, "offset": 5, "type": "millrace.stock.ReserveStock",
+            "before": null, "after": { "sku": "tea" },
+        });
+        assert_eq!(
+            plan(&checked),
+            [
+                "The record at offset 5 would be applied as millrace.stock.ReserveStock.",
+                "Before:",
+                "  null",
+                "After:",
+                "  {",
+                "    \"sku\": \"tea\"",
+                "  }",
+            ]
+        );
+    }
+
+    #[test]
+    fn value_that_is_no_json_or_not_there_is_refused_with_what_was_expected() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("value");
+        std::fs::write(&file, "{").expect("written");
+        let error = read(&file).expect_err("no JSON").to_string();
+        assert!(error.contains("expected JSON"), "{error}");
+        std::fs::write(&file, vec![b' '; 70_000]).expect("written");
+        let error = read(&file).expect_err("too long").to_string();
+        assert!(error.contains("expected at most 65536 bytes"), "{error}");
+        assert!(read(&folder.path().join("none")).is_err());
+    }
+}
