@@ -108,6 +108,19 @@ pub(crate) async fn write_to(topic: &str, partition: Option<i32>, key: Option<&s
     std::fs::remove_file(&file).expect("the file");
 }
 
+/// Writes records without headers, each to the partition of its key. Neither keys nor values have
+/// a colon or a line end.
+pub(crate) async fn write_all(topic: &str, records: impl Iterator<Item = (String, String)>) {
+    let lines: String = records.map(|(key, value)| format!("{key}:{value}\n")).collect();
+    let mut command = kcat();
+    command.args(["-P", "-t", topic, "-K", ":", "-X", "topic.partitioner=murmur2"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("kcat runs");
+    let mut input = child.stdin.take().expect("its input");
+    input.write_all(lines.as_bytes()).await.expect("written");
+    drop(input);
+    assert!(child.wait().await.expect("its end").success(), "kcat could not write to {topic}");
+}
+
 /// A codec with the registry's ids of all schemas.
 pub(crate) async fn codec() -> Codec {
     let registry = variable("MILLRACE_REGISTRY_URL");

@@ -1,5 +1,7 @@
 //! Records that can't be processed: they end as dead letters or refusals and delay no other record.
 
+use std::time::Instant;
+
 use redpanda::{partition_of, topics};
 use schemas::{
     Message,
@@ -8,7 +10,7 @@ use schemas::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::log::{codec, outcomes, read, write, write_to};
+use crate::log::{codec, outcomes, read, write, write_all, write_to};
 use crate::support::{Judge, SEEN_MAX, Send, any, eventually, must, system};
 
 #[tokio::test]
@@ -178,6 +180,40 @@ async fn dead_command_is_sent_again_once_however_often_it_is_asked_for() {
         must(told["reason"] == "it was in the wrong partition", told)?;
         let by = letter().await["resent_by"].clone();
         must(by == first.body["id"] && by == told["command"], by)
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack"]
+async fn a_thousand_parked_keys_are_re_driven_by_one_request() {
+    // Given a thousand keys, each parked behind a record that nobody can read
+    let system = system().await;
+    let admin = system.admin().await;
+    let (mark, topic) = (any(), "stock.followups");
+    write_all(topic, (0..1_000).map(|it| (format!("{mark}-{it}"), "Quark".to_owned()))).await;
+    let path = "/v1/operations/parked:drop-all";
+    let dry = format!("{path}?dry_run=true");
+    let error = "malformed record: it begins with byte 81 instead of 0";
+    eventually("all are parked", SEEN_MAX, async || {
+        let body = json!({ "topic": topic, "error": error });
+        let counted = admin.post(&dry, &body).send().await;
+        let counted = counted.map_err(|error| integration::chain(&error))?;
+        must(counted.expect_code(200)?.body["keys"] == 1_000, &counted.body)
+    })
+    .await;
+
+    // When an admin gives up the first record of each, then all commands are accepted
+    let body = json!({ "topic": topic, "error": error, "reason": "nobody can read them" });
+    let begun = Instant::now();
+    let done = admin.post(path, &body).wait(30).answer().await;
+    let took = begun.elapsed();
+    assert_eq!(done.expect(200).body["commands"]["accepted"], 1_000, "{}", done.body);
+    eprintln!("1,000 parked keys were re-driven in {took:?}");
+    eventually("none is parked", SEEN_MAX, async || {
+        let counted = admin.post(&dry, &json!({ "topic": topic, "error": error })).send().await;
+        let counted = counted.map_err(|error| integration::chain(&error))?;
+        must(counted.expect_code(200)?.body["keys"] == 0, &counted.body)
     })
     .await;
 }

@@ -218,5 +218,36 @@ async fn poisoned_order_is_seen_and_mended_at_the_terminal() {
         must(of_key(&list, &second).is_none(), &list)
     })
     .await;
+    // When a record that nobody can read comes before the reservation of another order, and the
+    // admin edits it, then that order is confirmed
+    let sku = system.product(&admin, 100, 10).await;
+    write("stock.followups", Some(&sku), b"poison").await;
+    let parked = eventually("the SKU is parked", SEEN_MAX, async || {
+        let list = desk.reads(&["parked", "list", "--limit", "1000"]).await;
+        of_key(&list, &sku).ok_or_else(|| list.to_string())
+    })
+    .await;
+    let placed = Uuid::new_v4();
+    place(&ada, placed, sku.clone()).await;
+    order_is(&ada, &placed.to_string(), "placed").await;
+    let value = desk.home.path().join("value.json");
+    let file = value.to_string_lossy().into_owned();
+    let offset = parked["offset"].to_string();
+    let why =
+        ["--type", "millrace.stock.ReleaseStock", "--reason", "it should have been a release"];
+    let edit = ["parked", "edit", "stock.followups", &sku, "--offset", &offset, "--value", &file];
+    let edit = [&edit[..], &why].concat();
+    std::fs::write(&value, r#"{"sku":"a b"}"#).expect("written");
+    desk.refuses(&edit, 1, "value.sku: expected 1 to 64").await;
+    let release = format!(r#"{{"sku":"{sku}","order_id":"{}"}}"#, Uuid::new_v4());
+    std::fs::write(&value, release).expect("written");
+    desk.does(&[&edit[..], &["--dry-run"]].concat(), "would be applied as").await;
+    desk.does(&edit, "was applied with the new value").await;
+    order_is(&ada, &placed.to_string(), "confirmed").await;
+    eventually("the audit", SEEN_MAX, async || {
+        let audit = desk.does(&["audit"], "AT").await;
+        must(audit.contains("it should have been a release"), audit)
+    })
+    .await;
     desk.does(&["logout"], "Logged out").await;
 }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use fantoccini::Locator;
 use futures_util::FutureExt;
+use integration::client::Client;
 use redpanda::{partition_of, topics};
 use schemas::{
     Message,
@@ -14,7 +15,9 @@ use uuid::Uuid;
 
 use super::Page;
 use crate::log::{codec, write, write_to};
-use crate::support::{Judge, PASSWORD, SEEN_MAX, Send, System, eventually, must, system, variable};
+use crate::support::{
+    Judge, PASSWORD, SEEN_MAX, Send, System, User, eventually, must, system, variable,
+};
 
 /// Opens the dialog of a key, answers it with a reason, and waits for the result.
 async fn press(page: &Page, button: &str, key: &str, reason: &str, result: &str) {
@@ -137,8 +140,54 @@ async fn visit(system: &System, page: &Page) {
     shows(page, "#actions", "it was in the wrong partition", true).await;
     page.says("#dead li:first-child", "It was sent again.").await;
     assert!(page.window.find(Locator::Css(send)).await.is_err(), "it can't be sent twice");
+    edit(page, system, &admin, &ada).await;
     page.click("#leave").await;
     page.says("#door-title", "Log in as an admin").await;
+}
+
+/// A record that nobody can read comes before the reservation of an order, and the admin writes
+/// what it should have been: the release of nothing.
+async fn edit(page: &Page, system: &System, admin: &Client, ada: &User) {
+    // Given an order that waits behind such a record, which an admin edits
+    let sku = system.product(admin, 100, 10).await;
+    write("stock.followups", Some(&sku), b"poison").await;
+    shows(page, "#parked", &sku, true).await;
+    let placed = ada.client.place_order(&[(&sku, 1)]).answer().await;
+    placed.expect(202);
+    shows(page, "#parked", "1 record", true).await;
+    page.click(&format!("#parked [aria-label='Edit first: stock.followups, key {sku}']")).await;
+    page.says("#ask-title", "Edit first").await;
+    let input = async |name: &str, text: &str| {
+        let css = format!("#redrive [name={name}]");
+        let input = page.window.find(Locator::Css(&css)).await.expect(name);
+        input.clear().await.expect(name);
+        input.send_keys(text).await.expect(name);
+    };
+    input("type", "millrace.stock.ReleaseStock").await;
+    input("reason", "it should have been a release").await;
+
+    // When the value does not fit, then the dialog says the field, and stays open
+    let value = |sku: &str| format!(r#"{{"sku": "{sku}", "order_id": "{}"}}"#, Uuid::new_v4());
+    input("value", &value("a b")).await;
+    page.click("#confirm").await;
+    page.says("#ask-say", "value.sku: expected 1 to 64").await;
+
+    // When it fits, then it is applied, and the order behind it is confirmed
+    input("value", &value(&sku)).await;
+    page.click("#confirm").await;
+    page.says("#say", "The record was applied with the new value.").await;
+    shows(page, "#parked", &sku, false).await;
+    eventually("confirmed", SEEN_MAX, async || {
+        let orders = ada.client.get("/v1/orders").send().await;
+        let orders = orders.map_err(|error| integration::chain(&error))?;
+        let orders = orders.expect_code(200)?.items();
+        let mine = orders.iter().find(|it| it["lines"][0]["sku"] == *sku);
+        must(mine.is_some_and(|it| it["status"] == "confirmed"), orders)
+    })
+    .await;
+    shows(page, "#actions", "it should have been a release", true).await;
+    page.click("#actions li:first-child summary").await;
+    page.says("#actions li:first-child details", &sku).await;
 }
 
 #[tokio::test]
