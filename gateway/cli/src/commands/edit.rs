@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::{
     action::{Sending, command_line},
+    key::Key,
     pages::Pages,
-    parked::Key,
 };
 use crate::{
     client::{Client, Request},
