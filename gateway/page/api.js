@@ -66,7 +66,14 @@ async function jsonOf(response) {
   }
 }
 
-// Sends a request with the access token, and repeats it once with a new token if that has expired.
+// Asks for the password again, and sets new tokens; a page that needs this sets it. Fails if the
+// user does not give the password.
+let stepUp = async () => {
+  throw new Failure("This needs the password again: log in again.", 401);
+};
+
+// Sends a request with the access token, and repeats it once with a new token if that has expired,
+// or after the password was given if the request needs that (RFC 9470).
 async function request(method, path, content, more = {}) {
   const headers = { ...more }, used = accessToken;
   if (used) headers.Authorization = "Bearer " + used;
@@ -74,6 +81,10 @@ async function request(method, path, content, more = {}) {
   const body = content && JSON.stringify(content);
   const response = await send(path, { method, headers, body });
   const data = await jsonOf(response);
+  if (data.code === "insufficient_user_authentication") {
+    await stepUp();
+    return request(method, path, content, more);
+  }
   if (response.status === 401 && used && !path.startsWith("/v1/sessions")) {
     if (accessToken === used) await refresh();
     if (accessToken) return request(method, path, content, more);

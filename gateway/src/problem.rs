@@ -75,6 +75,20 @@ impl Problem {
             .header(header::WWW_AUTHENTICATE, challenge)
     }
 
+    /// 401: the password was given too long ago (RFC 9470). The client gives it again, which issues
+    /// a new token, and repeats the request.
+    pub fn step_up(max_age: Duration) -> Self {
+        const CODE: &str = "insufficient_user_authentication";
+        let seconds = max_age.as_secs();
+        let detail = format!(
+            "This needs the password again: log in, and repeat the request within {seconds} s."
+        );
+        let challenge = format!(r#"Bearer realm="millrace", error="{CODE}", max_age="{seconds}""#);
+        Self::new(StatusCode::UNAUTHORIZED, CODE, detail)
+            .header(header::WWW_AUTHENTICATE, &challenge)
+            .with("max_age", json!(seconds))
+    }
+
     /// 403: only admins may do this.
     pub fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Only admins may do this.")

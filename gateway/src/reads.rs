@@ -200,6 +200,8 @@ pub enum StreamItem {
 pub trait Reads: DeskReads + Send + Sync {
     /// A user; `None` also for a deactivated one.
     fn user(&self, id: Uuid) -> Read<'_, Option<User>>;
+    /// When a living session began, in milliseconds.
+    fn session_began(&self, session_id: Uuid) -> Read<'_, Option<i64>>;
     /// The credential of the user with this address.
     fn credential_by_email<'a>(
         &'a self,

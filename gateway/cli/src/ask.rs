@@ -7,7 +7,7 @@ use std::{
 
 use secrecy::SecretString;
 
-use crate::{failure::Failure, print};
+use crate::{failure::Failure, print, settings::secret};
 
 /// The longest password that the gateway takes, with a line end.
 const PASSWORD_BYTES_MAX: u64 = 130;
@@ -53,6 +53,11 @@ impl Consent {
     }
 }
 
+/// The variable with the password.
+const PASSWORD: &str = "MILLRACE_PASSWORD";
+/// The variable that names a file with it.
+const PASSWORD_FILE: &str = "MILLRACE_PASSWORD_FILE";
+
 /// Where the password is.
 pub(crate) enum Source {
     /// In a variable.
@@ -61,6 +66,33 @@ pub(crate) enum Source {
     File(PathBuf),
     /// At the terminal.
     Terminal,
+}
+
+impl Source {
+    /// Where the password is: in its variable, in this file, or at the terminal.
+    ///
+    /// # Errors
+    /// If there are both.
+    pub(crate) fn of(file: Option<PathBuf>) -> Result<Self, Failure> {
+        match (secret(PASSWORD), file) {
+            (None, None) => Ok(Self::Terminal),
+            (Some(password), None) => Ok(Self::Given(password)),
+            (None, Some(file)) => Ok(Self::File(file)),
+            (Some(_), Some(_)) => {
+                let text = "MILLRACE_PASSWORD and a password file: expected only one of them";
+                Err(Failure::Usage(text.to_owned()))
+            }
+        }
+    }
+
+    /// The same, with the file that the environment names.
+    ///
+    /// # Errors
+    /// As [`Source::of`].
+    pub(crate) fn from_env() -> Result<Self, Failure> {
+        let file = std::env::var_os(PASSWORD_FILE).filter(|file| !file.is_empty());
+        Self::of(file.map(PathBuf::from))
+    }
 }
 
 /// The password.

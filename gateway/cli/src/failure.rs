@@ -70,6 +70,12 @@ impl Failure {
         }
     }
 
+    /// Whether the gateway asks for the password again (RFC 9470).
+    pub(crate) fn is_step_up(&self) -> bool {
+        let code = self.problem().map(|problem| &problem["code"]);
+        code.is_some_and(|code| code == "insufficient_user_authentication")
+    }
+
     /// Whether a command may be written all the same: there was no answer, or the log did not
     /// confirm it.
     pub(crate) fn is_unknown(&self) -> bool {

@@ -13,4 +13,4 @@ pub use backoff::Backoff;
 pub use keys::{LoadError, SigningKeys};
 pub use password::{PasswordCheck, Passwords};
 pub use refresh::{REFRESH_LIFETIME, RefreshToken, RefreshTokens};
-pub use token::{ACCESS_LIFETIME, Caller, Role, Tokens};
+pub use token::{ACCESS_LIFETIME, Caller, Role, STEP_UP_MAX_AGE, Tokens};

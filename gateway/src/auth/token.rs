@@ -1,6 +1,7 @@
 //! Access tokens: JWTs by RFC 9068, signed with EdDSA only, valid for ten minutes. A token is valid
 //! until it expires, even if its session has ended; what needs more certainty asks for the
-//! password.
+//! password. A token says when the user has last given it (`auth_time`), and one that replaces it
+//! says the same.
 
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use super::{eddsa, keys::SigningKeys};
 
 /// How long an access token is valid.
 pub const ACCESS_LIFETIME: Duration = Duration::from_secs(600);
+/// How long ago the password may have been given for what needs it again (RFC 9470).
+pub const STEP_UP_MAX_AGE: Duration = Duration::from_secs(300);
 const ISSUER: &str = "millrace";
 const AUDIENCE: &str = "millrace-api";
 const TYPE: &str = "at+jwt";
@@ -39,6 +42,16 @@ pub struct Caller {
     pub role: Role,
     /// When the token expires, in seconds since 1970.
     pub expires_s: u64,
+    /// When the user has given the password, in seconds since 1970; `None` if that is not known.
+    pub authenticated_s: Option<u64>,
+}
+
+impl Caller {
+    /// Whether the user has given the password at most [`STEP_UP_MAX_AGE`] ago.
+    pub fn is_recent(&self) -> bool {
+        let age = |at_s| jsonwebtoken::get_current_timestamp().saturating_sub(at_s);
+        self.authenticated_s.is_some_and(|at_s| age(at_s) <= STEP_UP_MAX_AGE.as_secs())
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +64,8 @@ struct Claims {
     iat: u64,
     exp: u64,
     jti: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
 }
 
 /// Issues and verifies access tokens.
@@ -77,7 +92,8 @@ impl Tokens {
         &self.keys
     }
 
-    /// Issues a token for a session.
+    /// Issues a token for a session, whose user has given the password at `authenticated_s`, in
+    /// seconds since 1970.
     ///
     /// # Errors
     /// Returns an error when the key can't sign, which is a fault of the program.
@@ -86,6 +102,7 @@ impl Tokens {
         user_id: Uuid,
         session_id: Uuid,
         role: Role,
+        authenticated_s: Option<u64>,
     ) -> Result<String, jsonwebtoken::errors::Error> {
         let now = jsonwebtoken::get_current_timestamp();
         self.sign(&Claims {
@@ -97,6 +114,7 @@ impl Tokens {
             iat: now,
             exp: now + ACCESS_LIFETIME.as_secs(),
             jti: Uuid::new_v4(),
+            auth_time: authenticated_s,
         })
     }
 
@@ -124,6 +142,7 @@ impl Tokens {
             session_id: claims.sid,
             role: claims.role,
             expires_s: claims.exp,
+            authenticated_s: claims.auth_time,
         })
     }
 }
@@ -186,19 +205,32 @@ mod tests {
         let tokens = tokens(&[("1", 1)]);
         let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
         let caller = tokens
-            .verify(&tokens.issue(user, session, Role::Admin).expect("a token"))
+            .verify(&tokens.issue(user, session, Role::Admin, Some(7)).expect("a token"))
             .expect("a caller");
         assert_eq!((caller.user_id, caller.session_id, caller.role), (user, session, Role::Admin));
+        assert_eq!(caller.authenticated_s, Some(7));
+    }
+
+    #[test]
+    fn password_is_recent_for_five_minutes_and_never_when_its_time_is_not_known() {
+        let tokens = tokens(&[("1", 1)]);
+        let now = jsonwebtoken::get_current_timestamp();
+        let is_recent = |at_s| {
+            let token = tokens.issue(Uuid::nil(), Uuid::nil(), Role::Admin, at_s).expect("a token");
+            tokens.verify(&token).expect("a caller").is_recent()
+        };
+        assert!(is_recent(Some(now)) && is_recent(Some(now - 290)) && is_recent(Some(now + 3)));
+        assert!(!is_recent(Some(now - 301)) && !is_recent(None));
     }
 
     #[test]
     fn token_is_valid_as_long_as_its_key_is_published() {
-        let old = tokens(&[("1", 1)]).issue(Uuid::nil(), Uuid::nil(), Role::User).expect("a token");
+        let issue = |tokens: &Tokens| tokens.issue(Uuid::nil(), Uuid::nil(), Role::User, None);
+        let old = issue(&tokens(&[("1", 1)])).expect("a token");
         assert!(tokens(&[("1", 1), ("2", 2)]).verify(&old).is_some());
         assert!(tokens(&[("2", 2)]).verify(&old).is_none());
         // A key that is published but does not sign yet verifies already.
-        let early =
-            tokens(&[("2", 2)]).issue(Uuid::nil(), Uuid::nil(), Role::User).expect("a token");
+        let early = issue(&tokens(&[("2", 2)])).expect("a token");
         let published = tokens(&[("1", 1), ("2.next", 2)]);
         assert!(published.verify(&early).is_some());
         assert_eq!(published.keys.kid, "1");

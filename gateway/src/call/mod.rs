@@ -15,7 +15,7 @@ use warp::{
 };
 
 use crate::{
-    auth::{Caller, Role},
+    auth::{Caller, Role, STEP_UP_MAX_AGE},
     headers::set,
     load::Slot,
     preferences,
@@ -103,6 +103,15 @@ impl Call {
     pub fn admin(&self) -> Result<Caller, Problem> {
         let caller = self.caller()?;
         if caller.role == Role::Admin { Ok(caller) } else { Err(Problem::forbidden()) }
+    }
+
+    /// Refuses a caller who has not given the password within the last five minutes: for what an
+    /// operator changes, a token that somebody else has got is not enough.
+    ///
+    /// # Errors
+    /// Returns a 401 problem that asks for the password (RFC 9470).
+    pub fn require_recent(&self, caller: &Caller) -> Result<(), Problem> {
+        if caller.is_recent() { Ok(()) } else { Err(Problem::step_up(STEP_UP_MAX_AGE)) }
     }
 
     /// Refuses a caller who has been deactivated since the access token was issued: it may create

@@ -105,12 +105,14 @@ async fn redrive(mut call: Call, drop_first: bool) -> Answer {
     decided(&call, &caller, key, Redrive { topic, drop_first, reason, first_offset }).await
 }
 
-/// Sends an operator's command under `key`, and answers with its outcome.
+/// Sends an operator's command under `key`, and answers with its outcome. It needs a password that
+/// was given recently.
 pub(super) async fn decided<C>(call: &Call, caller: &Caller, key: String, command: C) -> Answer
 where
     C: Serialize,
     Command: From<C>,
 {
+    call.require_recent(caller)?;
     call.require_active(caller).await?;
     let principal = Principal::User(caller.user_id);
     let mut sent = Submission::begin(call, principal, &(&key, &command)).await?;

@@ -55,6 +55,7 @@ pub(super) async fn reveal(mut call: Call) -> Answer {
     let caller = call.admin()?;
     let (id, reason) = with_reason(&mut call).await?;
     content(&call, &id).await?;
+    call.require_recent(&caller)?;
     call.require_active(&caller).await?;
     let key = id.to_string();
     let DeadId { topic, partition, dead_offset } = id.clone();

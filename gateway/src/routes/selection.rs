@@ -72,6 +72,7 @@ async fn redrive(mut call: Call, drop_first: bool) -> Answer {
         if reason.is_none() {
             return Err(missing_reason().into());
         }
+        call.require_recent(&caller)?;
         call.require_active(&caller).await?;
     }
     let page = call.state.reads.selected_keys(&selection, KEYS_MAX).await?;

@@ -87,7 +87,7 @@ pub(super) async fn log_in(mut call: Call) -> Answer {
         if is_outdated {
             rehash(&call, &principal, &credential, &body.password).await;
         }
-        return tokens(&call, first, credential.role);
+        return tokens(&call, first, credential.role, Some(time::now_ms()));
     }
     Err(match outcome.code.as_deref() {
         // The password was changed after it was verified here, so it is wrong now.
@@ -122,7 +122,10 @@ pub(super) async fn refresh(mut call: Call) -> Answer {
     if outcome.verdict == Verdict::Accepted {
         // The role may have changed since the last token; a deactivated user gets none.
         let user = call.state.reads.user(presented.user_id).await?.ok_or_else(invalid)?;
-        return tokens(&call, successor, user.role);
+        // The password was given when the session began. Until that is projected, its age is not
+        // known, and what needs a recent one asks for it.
+        let began_at = call.state.reads.session_began(presented.session_id).await?;
+        return tokens(&call, successor, user.role, began_at);
     }
     Err(match outcome.code.as_deref() {
         Some(refusals::TOKEN_REUSED) => outcome::problem(&outcome),
@@ -200,11 +203,14 @@ async fn outcome_of(call: &Call, sent: &mut Submission) -> Result<Outcome, Probl
     sent.outcome(call).await?.ok_or_else(late)
 }
 
-fn tokens(call: &Call, refresh: RefreshToken, role: Role) -> Answer {
+/// The tokens of a session whose user has given the password at `authenticated_at`, in
+/// milliseconds.
+fn tokens(call: &Call, refresh: RefreshToken, role: Role, authenticated_at: Option<i64>) -> Answer {
+    let authenticated_s = authenticated_at.and_then(|at| u64::try_from(at / 1_000).ok());
     let access = call
         .state
         .tokens
-        .issue(refresh.user_id, refresh.session_id, role)
+        .issue(refresh.user_id, refresh.session_id, role, authenticated_s)
         .map_err(|error| Problem::internal("signing an access token", &error))?;
     let body = json!({
         "access_token": access,

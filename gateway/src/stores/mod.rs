@@ -134,6 +134,14 @@ impl Reads for Stores {
         .boxed()
     }
 
+    fn session_began(&self, session_id: Uuid) -> Read<'_, Option<i64>> {
+        async move {
+            let row = self.postgres.session(session_id).await.map_err(failed("a session"))?;
+            Ok(row.map(|row| row.started_at))
+        }
+        .boxed()
+    }
+
     fn credential_by_email<'a>(
         &'a self,
         email_fingerprint: &'a str,

@@ -99,6 +99,48 @@ async fn only_admins_see_the_desk_or_change_anything_there() {
 }
 
 #[tokio::test]
+async fn what_an_operator_changes_needs_the_password_of_the_last_five_minutes() {
+    let gateway = gateway();
+    bury(&gateway);
+    park(&gateway, 1);
+    let now = jsonwebtoken::get_current_timestamp();
+    let letter = || json!({ "id": "order.commands:2:17", "reason": "why" });
+    let changes = [
+        (RETRY, body()),
+        (DROP, body()),
+        (EDIT, edit()),
+        (RETRY_ALL, of_one_error()),
+        (DROP_ALL, of_one_error()),
+        (REVEAL, letter()),
+        (RESEND, letter()),
+    ];
+    // A token of an earlier version of the gateway does not tell when the password was given.
+    for old in [Some(now - 301), None] {
+        let admin = gateway.admin_of(old);
+        for (path, body) in changes.clone() {
+            let refused = gateway.command("POST", path, Some(&admin), body).await;
+            assert_problem(&refused, 401, "insufficient_user_authentication");
+            let challenge = header(&refused, "www-authenticate");
+            assert!(challenge.contains(r#"error="insufficient_user_authentication""#), "{path}");
+            assert!(challenge.contains(r#"max_age="300""#), "{challenge}");
+            assert_eq!(json(&refused)["max_age"], 300);
+        }
+        // What changes nothing needs none.
+        for (path, body) in [(RETRY_ALL, of_one_error()), (DROP_ALL, of_one_error())] {
+            let dry = format!("{path}?dry_run=true");
+            assert_eq!(gateway.command("POST", &dry, Some(&admin), body).await.status(), 200);
+        }
+        assert_eq!(gateway.get(PARKED, Some(&admin)).await.status(), 200);
+    }
+    assert_eq!(gateway.world.written(), 0);
+    let admin = gateway.admin_of(Some(now - 200));
+    for (path, body) in changes {
+        let done = gateway.command("POST", path, Some(&admin), body).await;
+        assert_eq!(done.status(), 200, "{path}: {:?}", done.body());
+    }
+}
+
+#[tokio::test]
 async fn lists_show_what_the_projection_holds_page_by_page() {
     let gateway = gateway();
     let admin = gateway.admin();

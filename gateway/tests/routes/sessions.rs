@@ -30,6 +30,33 @@ async fn log_in_issues_tokens_that_no_command_holds() {
 }
 
 #[tokio::test]
+async fn refreshed_token_tells_when_the_password_was_given() {
+    let gateway = gateway();
+    gateway.user("ada@example.org").await;
+    let body = json!({ "email": "ada@example.org", "password": "correct horse" });
+    let first = json(&gateway.command("POST", "/v1/sessions", None, body).await);
+    let caller = |tokens: &Value| {
+        let token = tokens["access_token"].as_str().unwrap().to_owned();
+        gateway.state.tokens.verify(&token).unwrap()
+    };
+    assert!(caller(&first).is_recent());
+    let refresh = async |tokens: &Value| {
+        let body = json!({ "refresh_token": tokens["refresh_token"] });
+        let response = gateway.command("POST", "/v1/sessions/refresh", None, body).await;
+        assert_eq!(response.status(), 200, "{:?}", response.body());
+        json(&response)
+    };
+    // While the session is not projected, the time is not known.
+    let second = refresh(&first).await;
+    assert_eq!(caller(&second).authenticated_s, None);
+    let session = caller(&first).session_id;
+    gateway.world.inner().sessions.insert(session, 1_700_000_000_500);
+    let third = refresh(&second).await;
+    assert_eq!(caller(&third).authenticated_s, Some(1_700_000_000));
+    assert!(!caller(&third).is_recent());
+}
+
+#[tokio::test]
 async fn wrong_password_and_unknown_address_get_the_same_problem() {
     let gateway = gateway();
     gateway.user("ada@example.org").await;

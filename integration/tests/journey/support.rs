@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use ed25519_dalek::{Signer as _, SigningKey, pkcs8::DecodePrivateKey as _};
 use integration::client::{Answer, Client};
 use integration::stack::Control;
 use serde_json::Value;
@@ -163,6 +165,27 @@ pub(crate) async fn eventually<T>(
 /// `Ok` when it is so.
 pub(crate) fn must(so: bool, why: impl std::fmt::Debug) -> Result<(), String> {
     if so { Ok(()) } else { Err(format!("{why:?}")) }
+}
+
+/// The same access token, but of a user who has given the password ten minutes earlier: signed with
+/// the system's own key.
+pub(crate) fn aged(token: &str) -> String {
+    let json = |part: &str| -> Value {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).expect("base64");
+        serde_json::from_slice(&bytes).expect("JSON")
+    };
+    let mut parts = token.split('.');
+    let (header, claims) = (parts.next().expect("a header"), parts.next().expect("claims"));
+    let mut claims = json(claims);
+    let given_s = claims["auth_time"].as_u64().expect("when the password was given");
+    claims["auth_time"] = (given_s - 600).into();
+    let secrets = std::path::PathBuf::from(variable("MILLRACE_ADMIN_PASSWORD_FILE"));
+    let key = format!("jwt/{}.pem", json(header)["kid"].as_str().expect("a key id"));
+    let pem = std::fs::read_to_string(secrets.with_file_name(key)).expect("the key");
+    let key = SigningKey::from_pkcs8_pem(&pem).expect("an Ed25519 key");
+    let signed = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signature = key.sign(signed.as_bytes()).to_bytes();
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// Assertions about an answer.

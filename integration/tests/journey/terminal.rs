@@ -14,7 +14,9 @@ use uuid::Uuid;
 
 use crate::browser::relay::Relay;
 use crate::log::{codec, write};
-use crate::support::{Judge, SEEN_MAX, Send, System, User, eventually, must, system, variable};
+use crate::support::{
+    Judge, SEEN_MAX, Send, System, User, aged, eventually, must, system, variable,
+};
 
 /// Longer than the program takes with all its deadlines.
 const RUN_MAX: Duration = Duration::from_secs(60);
@@ -51,6 +53,16 @@ impl Terminal {
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8(text).expect("UTF-8");
         (output.status.code().expect("no signal"), text)
+    }
+
+    /// From now on the log-in was ten minutes ago.
+    async fn age(&self) {
+        let file = self.home.path().join("millrace/session.json");
+        let text = std::fs::read_to_string(&file).expect("a session");
+        let mut session: Value = serde_json::from_str(&text).expect("JSON");
+        let token = session["access_token"].as_str().expect("a token");
+        session["access_token"] = aged(token).into();
+        std::fs::write(&file, session.to_string()).expect("written");
     }
 
     /// It is done, and printed this.
@@ -242,7 +254,12 @@ async fn poisoned_order_is_seen_and_mended_at_the_terminal() {
     let release = format!(r#"{{"sku":"{sku}","order_id":"{}"}}"#, Uuid::new_v4());
     std::fs::write(&value, release).expect("written");
     desk.does(&[&edit[..], &["--dry-run"]].concat(), "would be applied as").await;
-    desk.does(&edit, "was applied with the new value").await;
+    // The log-in was ten minutes ago, so the program gives the password again.
+    desk.age().await;
+    let text = desk.does(&edit, "was applied with the new value").await;
+    assert!(text.contains("asks for the password of"), "{text}");
+    let again = desk.does(&["audit"], "AT").await;
+    assert!(!again.contains("asks for the password"), "{again}");
     order_is(&ada, &placed.to_string(), "confirmed").await;
     eventually("the audit", SEEN_MAX, async || {
         let audit = desk.does(&["audit"], "AT").await;

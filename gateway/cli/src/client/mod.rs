@@ -1,5 +1,6 @@
 //! The gateway over HTTP, for one user. Each request has a deadline and is sent once; it is
-//! repeated only with new tokens, when the old ones have expired.
+//! repeated only with new tokens: when the old ones have expired, or after the password was given
+//! again because the gateway asks for it (RFC 9470).
 //!
 //! Tokens are sent only to the gateway that issued them, and no redirect is followed.
 
@@ -15,7 +16,9 @@ use serde_json::{Value, json};
 pub(crate) use answer::Answer;
 
 use crate::{
+    ask::{self, Source},
     failure::Failure,
+    print,
     session::{Session, Store},
     settings::{Connection, secret},
 };
@@ -132,12 +135,21 @@ impl Client {
     /// # Errors
     /// If nobody has logged in, there is no answer, or the answer is a problem.
     pub(crate) async fn send(&mut self, request: Request<'_>) -> Result<Answer, Failure> {
-        let first = self.exchange(&request, Some(self.access_token()?)).await;
-        match first {
-            Err(failure) if failure.status() == Some(401) => self.again(&request, failure).await,
-            Err(failure) if failure.status() == Some(403) => Err(self.forbidden(failure)),
+        let mut answer = self.exchange(&request, Some(self.access_token()?)).await;
+        answer = match answer {
+            Err(failure) if failure.status() == Some(401) && !failure.is_step_up() => {
+                self.again(&request, failure).await
+            }
             other => other,
-        }
+        };
+        answer = match answer {
+            Err(failure) if failure.is_step_up() => self.stepped_up(&request, failure).await,
+            other => other,
+        };
+        answer.map_err(|failure| match failure.status() {
+            Some(403) => self.forbidden(failure),
+            _ => failure,
+        })
     }
 
     /// Sends a request that needs no user.
@@ -148,9 +160,22 @@ impl Client {
         self.exchange(&request, None).await
     }
 
-    /// Uses another session from now on.
-    pub(crate) fn use_session(&mut self, session: Session) {
+    /// Logs in, keeps the session, and uses it from now on.
+    ///
+    /// # Errors
+    /// If the log-in is refused, or the session can't be kept.
+    pub(crate) async fn log_in(
+        &mut self,
+        email: &str,
+        password: &SecretString,
+    ) -> Result<(), Failure> {
+        let body = json!({ "email": email, "password": password.expose_secret() });
+        let tokens = self.send_as_anybody(Request::post("/v1/sessions", &body)).await?.body;
+        let session = Session::new(self.url.clone(), email.to_owned(), &tokens)
+            .ok_or_else(|| self.unexpected("tokens"))?;
+        Store::from_env()?.write(&session)?;
         self.tokens = Tokens::Kept(session);
+        Ok(())
     }
 
     fn access_token(&self) -> Result<&SecretString, Failure> {
@@ -183,10 +208,28 @@ impl Client {
         };
         let answer = self.exchange(request, Some(&session.access_token)).await;
         self.tokens = Tokens::Kept(session);
-        answer.map_err(|failure| match failure.status() {
-            Some(403) => self.forbidden(failure),
-            _ => failure,
-        })
+        answer
+    }
+
+    /// Sends the request after a log-in with the password.
+    async fn stepped_up(
+        &mut self,
+        request: &Request<'_>,
+        failure: Failure,
+    ) -> Result<Answer, Failure> {
+        let Tokens::Kept(session) = &self.tokens else {
+            return Err(failure.and(&format!(
+                "Expected in {TOKEN} an access token of a log-in within the last five minutes."
+            )));
+        };
+        let Session { email, access_token: old, .. } = session.clone();
+        let source = Source::from_env()?;
+        print::note(&format!("{} asks for the password of {email} again.", self.url));
+        let password = ask::password(source)?;
+        self.log_in(&email, &password).await?;
+        // The session before is not needed any more. If this does not arrive, it expires.
+        drop(self.exchange(&Request::delete("/v1/sessions/current"), Some(&old)).await);
+        self.exchange(request, Some(self.access_token()?)).await
     }
 
     async fn refreshed(&self, session: &Session, store: &Store) -> Result<Session, Failure> {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::{
@@ -11,13 +10,9 @@ use crate::{
     client::{Client, Request},
     failure::Failure,
     report::Report,
-    session::{Session, Store},
-    settings::secret,
+    session::Store,
     text::value::text,
 };
-
-/// The variable with the password.
-const PASSWORD: &str = "MILLRACE_PASSWORD";
 
 /// Who logs in. The password is read from the terminal, or from the variable MILLRACE_PASSWORD, or
 /// from a file.
@@ -34,27 +29,14 @@ pub(crate) struct Login {
 impl Login {
     pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
         let Self { email, password_file } = self;
-        let source = match (secret(PASSWORD), password_file) {
-            (None, None) => Source::Terminal,
-            (Some(password), None) => Source::Given(password),
-            (None, Some(file)) => Source::File(file),
-            (Some(_), Some(_)) => {
-                let text = "MILLRACE_PASSWORD and a password file: expected only one of them";
-                return Err(Failure::Usage(text.to_owned()));
-            }
-        };
+        let source = Source::of(password_file)?;
         let store = Store::from_env()?;
         let clear = sent_in_clear(client).then(|| {
             let url = client.url();
             format!("Without TLS, everybody on the way to {url} can read the password.")
         });
         let password = ask::password(source)?;
-        let body = json!({ "email": email, "password": password.expose_secret() });
-        let tokens = client.send_as_anybody(Request::post("/v1/sessions", &body)).await?.body;
-        let session = Session::new(client.url().clone(), email.clone(), &tokens)
-            .ok_or_else(|| client.unexpected("tokens"))?;
-        store.write(&session)?;
-        client.use_session(session);
+        client.log_in(&email, &password).await?;
         let me = client.send(Request::get("/v1/users/me")).await?.body;
         let role = text(&me, "role");
         let (url, path) = (client.url(), store.path().display());

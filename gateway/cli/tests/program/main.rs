@@ -233,6 +233,42 @@ fn dead_letter_is_sent_again_with_its_outcome_or_the_reason_why_not() {
 }
 
 #[test]
+fn password_is_given_again_when_the_gateway_asks_for_it_and_the_request_is_repeated() {
+    let gateway = shop(|seen| match (&*seen.path, seen.header("authorization")) {
+        ("/v1/sessions/current", _) => Reply::empty(204),
+        ("/v1/sessions/refresh", _) => Reply::json(200, &tokens(2)),
+        // The first token of the log-in has expired, and the one that replaces it is as old.
+        (_, Some("Bearer access-0")) => problem(401, "invalid_token", "The token has expired."),
+        (_, Some("Bearer access-2")) => {
+            problem(401, "insufficient_user_authentication", "This needs the password again.")
+        }
+        _ => Reply::json(200, &json!({ "id": "0199", "state": "accepted" })),
+    });
+    let home = logged_in(&gateway);
+    let retry = ["parked", "retry", "order.followups", "o-1", "--reason", "why"];
+    home.change_session("access-1", "access-0");
+    let wrong = home.env("MILLRACE_PASSWORD", "another").run(&retry).code(1);
+    assert!(wrong.err.contains("The password is wrong."), "{wrong:?}");
+
+    let done = home.env("MILLRACE_PASSWORD", "a password").run(&retry).code(0);
+    assert!(done.err.contains("asks for the password of ada@example.org again"), "{done:?}");
+    assert!(done.out.contains("0199: accepted"), "{done:?}");
+    let seen = gateway.seen();
+    let [asked, log_in, log_out, repeated] = seen.last_chunk().expect("requests");
+    assert_eq!(log_in.path, "/v1/sessions");
+    assert_eq!(log_out.header("authorization"), Some("Bearer access-2"));
+    assert_eq!(repeated.header("authorization"), Some("Bearer access-1"));
+    assert_eq!((&repeated.path, repeated.json()), (&asked.path, asked.json()));
+    assert_eq!(repeated.header("idempotency-key"), asked.header("idempotency-key"));
+    // The new session is kept.
+    let before = gateway.seen().len();
+    home.run(&retry).code(0);
+    assert_eq!(gateway.seen().len(), before + 1);
+    let given = home.env("MILLRACE_TOKEN", "access-2").run(&retry).code(1);
+    assert!(given.err.contains("of a log-in within the last five minutes"), "{given:?}");
+}
+
+#[test]
 fn parked_record_is_edited_with_a_value_from_a_file() {
     let gateway = shop(|seen| match (&*seen.path, seen.parameter("dry_run")) {
         ("/v1/operations/parked/records", _) => {

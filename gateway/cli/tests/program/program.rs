@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -34,10 +34,20 @@ impl Home {
         Run { home: self, variable: Some((name, value)) }
     }
 
+    fn session(&self) -> PathBuf {
+        self.folder().join("millrace/session.json")
+    }
+
+    /// Replaces a text in the session's file.
+    pub(crate) fn change_session(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.session()).expect("a session");
+        assert!(text.contains(from), "no {from} in the session");
+        std::fs::write(self.session(), text.replace(from, to)).expect("written");
+    }
+
     /// The mode of the session's file.
     pub(crate) fn session_mode(&self) -> u32 {
-        let file = self.folder().join("millrace/session.json");
-        std::fs::metadata(file).expect("a session").permissions().mode() & 0o777
+        std::fs::metadata(self.session()).expect("a session").permissions().mode() & 0o777
     }
 }
 

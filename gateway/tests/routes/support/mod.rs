@@ -136,15 +136,20 @@ impl Gateway {
         json(&response)["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// The access token of an admin.
+    /// The access token of an admin who has just logged in.
     pub fn admin(&self) -> String {
+        self.admin_of(Some(jsonwebtoken::get_current_timestamp()))
+    }
+
+    /// The access token of an admin who has given the password at this time, in seconds.
+    pub fn admin_of(&self, authenticated_s: Option<u64>) -> String {
         let id = Uuid::from_u128(1);
         let (email, name) = ("admin@example.org".to_owned(), "Admin".to_owned());
         self.world
             .inner()
             .users
             .insert(id, User { id, email, name, role: Role::Admin, version: 1 });
-        self.state.tokens.issue(id, Uuid::from_u128(2), Role::Admin).unwrap()
+        self.state.tokens.issue(id, Uuid::from_u128(2), Role::Admin, authenticated_s).unwrap()
     }
 
     /// The user of an access token.

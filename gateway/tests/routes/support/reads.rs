@@ -52,6 +52,9 @@ impl Reads for World {
     fn user(&self, id: Uuid) -> Read<'_, Option<User>> {
         self.get(move |inner| inner.users.get(&id).cloned())
     }
+    fn session_began(&self, session_id: Uuid) -> Read<'_, Option<i64>> {
+        self.get(move |inner| inner.sessions.get(&session_id).copied())
+    }
     fn credential_by_email<'a>(
         &'a self,
         email_fingerprint: &'a str,

@@ -81,6 +81,8 @@ pub struct Inner {
     pub versions: HashMap<(String, String), i64>,
     pub users: HashMap<Uuid, User>,
     pub credentials: HashMap<Uuid, (String, Credential)>,
+    /// When sessions began, in milliseconds.
+    pub sessions: HashMap<Uuid, i64>,
     pub products: BTreeMap<String, Product>,
     pub orders: HashMap<Uuid, Order>,
     pub notifications: HashMap<Uuid, Notification>,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::Page;
 use crate::log::{codec, write, write_to};
 use crate::support::{
-    Judge, PASSWORD, SEEN_MAX, Send, System, User, eventually, must, system, variable,
+    Judge, PASSWORD, SEEN_MAX, Send, System, User, aged, eventually, must, system, variable,
 };
 
 /// Opens the dialog of a key, answers it with a reason, and waits for the result.
@@ -172,9 +172,27 @@ async fn edit(page: &Page, system: &System, admin: &Client, ada: &User) {
     page.click("#confirm").await;
     page.says("#ask-say", "value.sku: expected 1 to 64").await;
 
-    // When it fits, then it is applied, and the order behind it is confirmed
+    // When it fits, but the admin has logged in ten minutes ago, then the page asks for the password
+    let token = page.window.execute("return accessToken", vec![]).await.expect("a token");
+    let old = aged(token.as_str().expect("a text")).into();
+    page.window.execute("accessToken = arguments[0]", vec![old]).await.expect("set");
     input("value", &value(&sku)).await;
     page.click("#confirm").await;
+    page.says("#step-up-title", "Your password, please").await;
+    page.keep_screenshot("MILLRACE_SCREENSHOT_STEP_UP").await;
+    let password = async |text: &str| {
+        let css = Locator::Css("#step-up [name=password]");
+        let input = page.window.find(css).await.expect("the password");
+        input.clear().await.expect("the password");
+        input.send_keys(text).await.expect("the password");
+        page.click("#step-up-confirm").await;
+    };
+    password("another password").await;
+    page.says("#step-up-say", "The address or the password is wrong.").await;
+    let file = variable("MILLRACE_ADMIN_PASSWORD_FILE");
+    password(std::fs::read_to_string(file).expect("a password").trim()).await;
+
+    // Then it is applied, and the order behind it is confirmed
     page.says("#say", "The record was applied with the new value.").await;
     shows(page, "#parked", &sku, false).await;
     eventually("confirmed", SEEN_MAX, async || {
