@@ -122,7 +122,7 @@ async fn trace_of_a_record_is_that_of_its_command_for_who_reads_that() {
         }
         assert_problem(&gateway.get(&path, Some(&bob)).await, 404, "not_found");
         assert_problem(&gateway.get(&path, None).await, 404, "not_found");
-        assert_problem(&gateway.get(&path, Some("none")).await, 401, "unauthorized");
+        assert_problem(&gateway.get(&path, Some("none")).await, 401, "invalid_token");
     }
     for place in ["order.events:2:41", "stock.events:2:40", "order.events:2", "nothing"] {
         let unknown = gateway.get(&format!("/v1/records/{place}/trace"), Some(&ada)).await;
