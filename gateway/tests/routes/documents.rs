@@ -136,6 +136,7 @@ async fn every_route_is_served() {
             "/v1/commands/{id}",
             "/v1/commands/{id}/trace",
             "/v1/records/{id}/trace",
+            "/records/{id}",
         ]
         .contains(&route.path);
         assert!(may_be_missing || code["code"] != "not_found", "{method} {path}");

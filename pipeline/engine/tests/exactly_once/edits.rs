@@ -82,8 +82,8 @@ fn write(driver: &Driver, id: u128, key: &str, amount: i64) -> i64 {
 
 /// The last follow-up for `key`.
 fn last(driver: &Driver, key: &str) -> Record {
-    let records = driver.log.read_committed(FOLLOWUPS).into_iter();
-    records.filter(|it| it.key.as_deref() == Some(key.as_bytes())).next_back().unwrap()
+    let mut records = driver.log.read_committed(FOLLOWUPS).into_iter();
+    records.rfind(|it| it.key.as_deref() == Some(key.as_bytes())).unwrap()
 }
 
 #[test]
