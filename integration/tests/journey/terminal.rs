@@ -78,10 +78,12 @@ impl Terminal {
         assert!(found == code && text.contains(expected), "{arguments:?}: {found}: {text}");
     }
 
-    /// It is done, and printed this document.
+    /// It is done, and printed this document. A hint that there is more follows it, if there is.
     async fn reads(&self, arguments: &[&str]) -> Value {
         let text = self.does(&[&["--json"], arguments].concat(), "{").await;
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+        let first =
+            serde_json::Deserializer::from_str(&text).into_iter().next().expect("a document");
+        first.unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::support::{
 async fn press(page: &Page, button: &str, key: &str, reason: &str, result: &str) {
     let css = format!("#parked [aria-label='{button}: order.followups, key {key}']");
     page.click(&css).await;
-    let input = page.window.find(Locator::Css("#redrive input")).await.expect("the reason");
+    let input = page.window.find(Locator::Css("#redrive [name=reason]")).await.expect("the reason");
     input.send_keys(reason).await.expect("the reason");
     page.click("#confirm").await;
     page.says("#say", result).await;
@@ -114,7 +114,7 @@ async fn visit(system: &System, page: &Page) {
     // When the admin gives up all with this error, then nothing is parked
     page.click(&all).await;
     page.says("#ask-what", "1 key with 1 parked record").await;
-    let input = page.window.find(Locator::Css("#redrive input")).await.expect("the reason");
+    let input = page.window.find(Locator::Css("#redrive [name=reason]")).await.expect("the reason");
     input.send_keys("all of them are unreadable").await.expect("the reason");
     page.click("#give-up").await;
     page.says("#say", "1 key: 1 applied").await;
@@ -132,7 +132,7 @@ async fn visit(system: &System, page: &Page) {
     let send = "#dead li:first-child [aria-label^='Send again: order.commands']";
     page.click(send).await;
     page.says("#ask-what", "as a new command").await;
-    let input = page.window.find(Locator::Css("#redrive input")).await.expect("the reason");
+    let input = page.window.find(Locator::Css("#redrive [name=reason]")).await.expect("the reason");
     input.send_keys("it was in the wrong partition").await.expect("the reason");
     page.click("#confirm").await;
     page.says("#say", "It was sent again.").await;
