@@ -103,6 +103,7 @@ const ROOT_MODULES: [&str; 26] = [
     "common",
     "compatibility",
     "core",
+    "edited",
     "error",
     "generated",
     "headers",
