@@ -91,7 +91,7 @@ const ROOT_TYPES: [&str; 11] = [
     "Use",
 ];
 /// Modules at that root, and crates and modules that generated code names.
-const ROOT_MODULES: [&str; 26] = [
+const ROOT_MODULES: [&str; 27] = [
     "all",
     "alloc",
     "apache_avro",
