@@ -154,25 +154,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        Message as _,
-        personal::MASK,
-        stock::ReserveStock,
-        user::{Event, Role, UserRegistered},
+        Message as _, personal::MASK, shown::tests::registered, stock::ReserveStock, user::Event,
     };
 
     const REGISTERED: &str = "millrace.user.UserRegistered";
     const RESERVE: &str = "millrace.stock.ReserveStock";
-
-    fn registered() -> Event {
-        Event::from(UserRegistered {
-            user_id: Uuid::from_u128(1),
-            email: "ada@example.org".to_owned(),
-            email_fingerprint: "f1".to_owned(),
-            name: "Ada".to_owned(),
-            role: Role::User,
-            registered_at: 3,
-        })
-    }
 
     /// The value as an operator sees it, and edits its name.
     fn edited(email: &str) -> Value {

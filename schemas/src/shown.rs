@@ -87,7 +87,7 @@ fn cut(text: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use uuid::Uuid;
 
     use super::*;
@@ -98,7 +98,7 @@ mod tests {
         user::{Event, Role, UserRegistered},
     };
 
-    fn registered() -> Event {
+    pub(crate) fn registered() -> Event {
         Event::from(UserRegistered {
             user_id: Uuid::from_u128(1),
             email: "ada@example.org".to_owned(),

@@ -39,7 +39,10 @@ struct Edited {
 }
 
 impl Body for Edited {
-    const SHAPE: &'static str = r#"{"topic": string, "key": string, "offset": integer, "type": string, "value": object, "reason": string}"#;
+    const SHAPE: &'static str = concat!(
+        r#"{"topic": string, "key": string, "offset": integer, "type": string, "#,
+        r#""value": object, "reason": string}"#
+    );
 }
 
 /// POST /v1/operations/parked:edit

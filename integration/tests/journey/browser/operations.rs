@@ -175,7 +175,7 @@ async fn edit(system: &System, page: &Page) {
     page.click("#confirm").await;
     page.says("#ask-say", "value.sku: expected 1 to 64").await;
 
-    // When it fits, but the admin has logged in ten minutes ago, then the page asks for the password
+    // When it fits, but the log-in was ten minutes ago, then the page asks for the password
     let token = page.window.execute("return accessToken", vec![]).await.expect("a token");
     let old = aged(token.as_str().expect("a text")).into();
     page.window.execute("accessToken = arguments[0]", vec![old]).await.expect("set");

@@ -171,7 +171,7 @@ fn record_delivery(
         Decision::event(failed(raised, &report.detail))
     } else {
         let due_ms = info.at_ms + policy::back_off_ms(attempt);
-        policy::retry_at(due_ms).into_iter().fold(Decision::nothing(), Decision::with)
+        Decision::nothing().with(policy::retry_at(due_ms)).with(policy::reported())
     })
 }
 

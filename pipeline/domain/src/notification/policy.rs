@@ -37,7 +37,7 @@ impl Policy for Notification {
                 vec![Reaction::set_timer(REPORT, info.at_ms + REPORT_MS)]
             }
             Event::MailSent(_) | Event::MailFailed(_) => {
-                vec![Reaction::cancel_timer(RETRY), Reaction::cancel_timer(REPORT)]
+                vec![Reaction::cancel_timer(RETRY), reported()]
             }
             Event::NotificationRaised(_) | Event::NotificationRead(_) => Vec::new(),
         }
@@ -49,9 +49,14 @@ pub(super) fn back_off_ms(attempt: i32) -> i64 {
     BACK_OFF_MS << (2 * attempt.clamp(1, 10) - 2)
 }
 
-/// After a report: requests the next attempt at `due_ms`.
-pub(super) fn retry_at(due_ms: i64) -> [Reaction<Out>; 2] {
-    [Reaction::set_timer(RETRY, due_ms), Reaction::cancel_timer(REPORT)]
+/// Requests the next attempt at `due_ms`.
+pub(super) fn retry_at(due_ms: i64) -> Reaction<Out> {
+    Reaction::set_timer(RETRY, due_ms)
+}
+
+/// The report has come, so its deadline ends.
+pub(super) fn reported() -> Reaction<Out> {
+    Reaction::cancel_timer(REPORT)
 }
 
 /// Raises a notification from a user's event.

@@ -1,14 +1,21 @@
-//! Tests of the mailer against scripted mail servers.
+//! Tests of the mailer against scripted mail servers, and of the age of requests.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use domain::notification::policy::SEND_MS;
 use futures_util::future::join_all;
 use projections::views::Recipient;
-use redpanda::tls::{Tls, TlsSettings};
-use schemas::notification::MailRequested;
+use redpanda::{
+    log::{Headers, Record},
+    tls::{Tls, TlsSettings},
+};
+use schemas::{
+    Codec, Message as _,
+    notification::{Event, MailRequested},
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::TcpListener,
@@ -16,7 +23,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
-use super::mailer::{CONCURRENT_MAX, Mailer, Report};
+use super::{
+    mailer::{CONCURRENT_MAX, Mailer, Report},
+    worker::request,
+};
 
 /// A mail server that answers RCPT with `recipient` and a mail with `taken`. Returns its URL.
 async fn server(recipient: &'static str, taken: &'static str) -> String {
@@ -133,17 +143,20 @@ async fn send_trusting(url: &str, tls: &Tls) -> Report {
     send_by(&Mailer::new(url, "Millrace <no-reply@millrace.invalid>", tls).expect("a mailer")).await
 }
 
-async fn send_by(mailer: &Mailer) -> Report {
-    let request = MailRequested {
+fn asked() -> MailRequested {
+    MailRequested {
         notification_id: Uuid::from_u128(1),
         user_id: Uuid::from_u128(2),
         attempt: 1,
         message_id: "m@example.org".to_owned(),
         title: "Confirmed".to_owned(),
         body: "Your order is confirmed.".to_owned(),
-    };
+    }
+}
+
+async fn send_by(mailer: &Mailer) -> Report {
     let recipient = Recipient { email: "ada@example.org".to_owned(), name: "Ada".to_owned() };
-    mailer.send(&request, Some(recipient)).await
+    mailer.send(&asked(), Some(recipient)).await
 }
 
 #[tokio::test]
@@ -174,4 +187,21 @@ async fn unreachable_server_is_reported_by_the_kind_of_failure() {
     drop(listener);
     let report = send(&url).await;
     assert!(report.detail.starts_with("no connection to the mail server"), "{report:?}");
+}
+
+#[test]
+fn mail_is_sent_late_but_not_after_it_has_failed() {
+    let (codec, mut value) = (Codec::local(), Vec::new());
+    Event::from(asked()).encode(&codec, &mut value).expect("an event");
+    let record = Record {
+        topic: "notification.events".into(),
+        partition: 0,
+        offset: 7,
+        timestamp_ms: 1_000,
+        key: None,
+        value: Some(value.into()),
+        headers: Headers::default(),
+    };
+    assert_eq!(request(&record, 1_000 + SEND_MS, &codec), Some(asked()));
+    assert_eq!(request(&record, 1_001 + SEND_MS, &codec), None);
 }

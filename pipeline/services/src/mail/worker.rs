@@ -215,46 +215,19 @@ impl Projection for MailWorker {
 
 /// The mail that a record asks for. `None` also if the request is so old that the mail counts as
 /// failed, or soon will.
-fn request(record: &Record, now_ms: i64, codec: &Codec) -> Option<MailRequested> {
+pub(super) fn request(record: &Record, now_ms: i64, codec: &Codec) -> Option<MailRequested> {
     // A record that can't be read asks for no mail; the other projections report it.
     let Ok(Event::MailRequested(request)) = Event::decode(codec, record.value.as_ref()?) else {
         return None;
     };
     if record.timestamp_ms < now_ms - SEND_MS {
         let MailRequested { notification_id, attempt, .. } = request;
-        tracing::warn!(notification.id = %notification_id, attempt, "the mail is too old to be sent");
+        tracing::warn!(
+            notification.id = %notification_id,
+            attempt,
+            "the mail is too old to be sent"
+        );
         return None;
     }
     Some(request)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mail_is_sent_late_but_not_after_it_has_failed() {
-        let codec = Codec::local();
-        let asked = MailRequested {
-            notification_id: Uuid::from_u128(1),
-            user_id: Uuid::from_u128(2),
-            attempt: 1,
-            message_id: "m@example.org".to_owned(),
-            title: "Confirmed".to_owned(),
-            body: "Your order is confirmed.".to_owned(),
-        };
-        let mut value = Vec::new();
-        Event::from(asked.clone()).encode(&codec, &mut value).expect("an event");
-        let record = Record {
-            topic: "notification.events".into(),
-            partition: 0,
-            offset: 7,
-            timestamp_ms: 1_000,
-            key: None,
-            value: Some(value.into()),
-            headers: Headers::default(),
-        };
-        assert_eq!(request(&record, 1_000 + SEND_MS, &codec), Some(asked));
-        assert_eq!(request(&record, 1_001 + SEND_MS, &codec), None);
-    }
 }
