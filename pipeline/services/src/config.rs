@@ -66,6 +66,11 @@ pub struct Config {
         value_parser = clap::value_parser!(u64).range(8..=3650)
     )]
     pub retention_days: u64,
+    /// Minutes that take the place of the retention and of the time for which repeats of a command
+    /// are recognised, so that a soak of an hour is longer than both.
+    #[cfg(feature = "soak")]
+    #[arg(long, env = "MILLRACE_RETENTION_MINUTES")]
+    pub retention_minutes: Option<u64>,
     /// Address of /metrics, /livez and /readyz; not for the outside.
     #[arg(long, env = "MILLRACE_INTERNAL", default_value = "127.0.0.1:9100")]
     pub internal: SocketAddr,
@@ -91,7 +96,15 @@ impl Config {
 
     /// How long processors remember what is finished.
     pub fn retention(&self) -> Duration {
-        Duration::from_secs(self.retention_days * 24 * 3600)
+        self.soak_retention().unwrap_or(Duration::from_secs(self.retention_days * 24 * 3600))
+    }
+
+    /// The retention of a soak, which is also its horizon for repeats of commands.
+    pub(crate) fn soak_retention(&self) -> Option<Duration> {
+        #[cfg(feature = "soak")]
+        return self.retention_minutes.map(|minutes| Duration::from_secs(minutes * 60));
+        #[cfg(not(feature = "soak"))]
+        None
     }
 
     /// The interval between commits; `None` if the service chooses it.

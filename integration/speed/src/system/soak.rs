@@ -1,11 +1,15 @@
 //! `bench soak`: the whole system at a steady rate for a long time. It shows whether the memory of
 //! any process, the log or the latency grows from minute to minute, and checks the results at the
 //! end, as `bench system` does. It asserts no figure.
+//!
+//! With `MILLRACE_RETENTION_MINUTES` the services forget finished aggregates and handled commands
+//! after that time, and the broker removes the tombstones of changelogs after it, so that memory and
+//! changelogs can be seen to become flat within the soak.
 
 use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
-use anyhow::ensure;
-use integration::mail::Mail;
+use anyhow::{Context as _, ensure};
+use integration::{cluster::Cluster, mail::Mail};
 use serde_json::json;
 
 use super::{
@@ -48,6 +52,8 @@ struct Minute {
     seen: Observation,
     /// The bytes of all topics at its end, in MB.
     log_mb: f64,
+    /// The bytes of the changelogs at its end, in MB.
+    changelogs_mb: f64,
     /// The mails that were sent during the minute.
     mails: usize,
 }
@@ -64,6 +70,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 async fn measure(options: &Options) -> anyhow::Result<()> {
     let mail = Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
     let subject = Subject::millrace().await?;
+    if let Ok(minutes) = std::env::var("MILLRACE_RETENTION_MINUTES") {
+        keep_tombstones(minutes.parse().context("MILLRACE_RETENTION_MINUTES")?).await?;
+    }
     let Workload { mix, users, products } = options.workload;
     let shop = Shop::open(&subject.url, users, products).await?;
     let observer = Observer::from_env()?;
@@ -77,18 +86,38 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
         let step = load.run(options.rate, MINUTE).await?;
         let now = observer.look(&subject).await?;
         let log_mb = now.stored().bytes as f64 / 1e6;
+        let changelogs = now.topics.iter().filter(|(topic, _)| is_changelog(topic));
+        let changelogs_mb = changelogs.map(|(_, size)| size.bytes as f64 / 1e6).sum();
         let mails = mail.taken() - mailed;
         mailed += mails;
-        let minute = Minute { step, seen: now.clone() - before, log_mb, mails };
+        let seen = now.clone() - before;
+        let minute = Minute { step, seen, log_mb, changelogs_mb, mails };
         before = now;
         integration::say!("{}", row(number, &minute).join(" | "));
         minutes.push(minute);
     }
     let trends = trends(&minutes[options.warm_up..]);
     report(options, &minutes, &trends)?;
+    let mails = check::mails(&mail)?;
     let (_, checked) = check::millrace(&shop, &load.confirmed()).await?;
-    integration::say!("{checked}; {}", check::mails(&mail)?);
+    integration::say!("{mails}; {checked}");
     subject.end().await
+}
+
+fn is_changelog(topic: &str) -> bool {
+    topic.ends_with(".state")
+}
+
+/// Lets the broker keep the tombstones of changelogs for `minutes` instead of a week, and close a
+/// segment as often.
+async fn keep_tombstones(minutes: u64) -> anyhow::Result<()> {
+    let cluster = Cluster::at(&variable("MILLRACE_BROKERS_INTERNAL")?);
+    let kept_ms = (minutes * 60_000).to_string();
+    let settings = ["delete.retention.ms", "segment.ms"].map(|name| (name, Some(&*kept_ms)));
+    for topic in cluster.topic_sizes().await?.keys().filter(|topic| is_changelog(topic)) {
+        cluster.configure(topic, &settings).await?;
+    }
+    Ok(())
 }
 
 fn report(options: &Options, minutes: &[Minute], trends: &[Trend]) -> anyhow::Result<()> {
@@ -112,7 +141,7 @@ fn report(options: &Options, minutes: &[Minute], trends: &[Trend]) -> anyhow::Re
 fn head() -> Vec<String> {
     let names = ["minute", "done/s", "p50 ms", "p99 ms", "statuses"].into_iter();
     let names = names.map(str::to_owned).chain(PARTS.iter().map(|part| format!("{part} MB")));
-    names.chain(["log MB", "mails"].map(str::to_owned)).collect()
+    names.chain(["log MB", "changelogs MB", "mails"].map(str::to_owned)).collect()
 }
 
 fn row(number: usize, minute: &Minute) -> Vec<String> {
@@ -123,6 +152,7 @@ fn row(number: usize, minute: &Minute) -> Vec<String> {
     row.push(statuses.collect::<Vec<_>>().join(", "));
     row.extend(PARTS.iter().map(|part| format!("{:.0}", minute.seen.memory_mb(part))));
     row.push(format!("{:.0}", minute.log_mb));
+    row.push(format!("{:.0}", minute.changelogs_mb));
     row.push(minute.mails.to_string());
     row
 }
@@ -136,6 +166,7 @@ fn as_json(minute: &Minute) -> serde_json::Value {
         "statuses": minute.step.statuses,
         "memory_mb": memory.collect::<serde_json::Map<_, _>>(),
         "log_mb": minute.log_mb,
+        "changelogs_mb": minute.changelogs_mb,
         "mails": minute.mails,
     })
 }
@@ -197,6 +228,7 @@ fn trends(minutes: &[Minute]) -> Vec<Trend> {
     ];
     trends.extend(memory);
     trends.push(trend("log MB", &|minute| minute.log_mb));
+    trends.push(trend("changelogs MB", &|minute| minute.changelogs_mb));
     trends
 }
 

@@ -105,13 +105,15 @@ impl Start<'_> {
     }
 
     fn worker_settings(&self) -> Settings {
+        let default = Settings::default();
         Settings {
             commit_interval: self.commit_interval,
             local_follow_ups: self.config.local_follow_ups,
             part_min: self.config.part_min as usize,
             accept_loss: self.config.accept_loss.clone(),
             retention: self.config.retention(),
-            ..Settings::default()
+            dedupe_horizon: self.config.soak_retention().unwrap_or(default.dedupe_horizon),
+            ..default
         }
     }
 
