@@ -52,6 +52,8 @@ pub struct Ledger {
     /// The ids of all events and outcomes, by topic, partition and offset: what another reader may
     /// have seen.
     pub record_ids: HashMap<(String, i32, i64), String>,
+    /// The command that caused each record, by topic, partition and offset: what traces must show.
+    pub causes: HashMap<(String, i32, i64), Uuid>,
     /// Users.
     pub users: Fold<User>,
     /// Their e-mail addresses.
@@ -71,17 +73,31 @@ pub struct Ledger {
     pub broken: Vec<Violation>,
 }
 
-/// The kinds of topics that are read, by the last word of their names.
-const KINDS: [&str; 5] = ["commands", "events", "outcomes", "state", "dead"];
+/// The id of a record: that of its header; an id that is no UUID identifies by its text, and without
+/// one the position does. A dead letter has that of the record that failed.
+fn id_of(record: &Record) -> Uuid {
+    let text = |name: &str| record.headers.text(name);
+    if let Some(id) = text(headers::ID).filter(|id| !id.is_empty()) {
+        return uuid_of(id);
+    }
+    let own = (record.partition.to_string(), record.offset.to_string());
+    let (topic, partition, offset) =
+        match (text("dead_topic"), text("dead_partition"), text("dead_offset")) {
+            (Some(topic), Some(partition), Some(offset)) => (topic, partition, offset),
+            _ => (&*record.topic, &*own.0, &*own.1),
+        };
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{topic}/{partition}/{offset}").as_bytes())
+}
+
+fn uuid_of(id: &str) -> Uuid {
+    id.parse().unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()))
+}
 
 impl Ledger {
     /// Reads all topics from the last positions to their ends.
     pub fn read_on(&mut self, brokers: &str, codec: &Codec) -> anyhow::Result<()> {
         let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-        let topics: Vec<_> = redpanda::topics::all()
-            .iter()
-            .filter(|topic| KINDS.contains(&&*last(&topic.name)))
-            .collect();
+        let topics: Vec<_> = redpanda::topics::all().iter().collect();
         // In parallel, because most of the time is spent waiting for brokers.
         let read: Vec<_> = std::thread::scope(|scope| {
             let reading = topics.into_iter().map(|topic| {
@@ -116,19 +132,15 @@ impl Ledger {
         let key =
             || String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
         let id = record.headers.text(headers::ID).unwrap_or_default();
+        if kind != "state" {
+            let cause = record.headers.text(headers::CORRELATION_ID).map(uuid_of);
+            let at = (record.topic.to_string(), record.partition, record.offset);
+            self.causes.insert(at, cause.unwrap_or_else(|| id_of(record)));
+        }
         match kind {
             "commands" => {
-                let id = match id.parse() {
-                    Ok(id) => id,
-                    // Without an id, or with one of another form, the command is an operator's: its
-                    // position or its text identifies it.
-                    Err(_) if id.is_empty() => {
-                        let at = format!("{}/{}/{}", record.topic, record.partition, record.offset);
-                        Uuid::new_v5(&Uuid::NAMESPACE_URL, at.as_bytes())
-                    }
-                    Err(_) => Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()),
-                };
-                self.commands.entry(id).or_insert(SentCommand { at_ms: record.timestamp_ms });
+                let sent = SentCommand { at_ms: record.timestamp_ms };
+                self.commands.entry(id_of(record)).or_insert(sent);
             }
             "events" => {
                 self.see(record, id);
@@ -160,7 +172,7 @@ impl Ledger {
                     *self.dead.entry(id).or_default() += 1;
                 }
             }
-            _ => {
+            "state" => {
                 // The task's partition does not matter: every aggregate has one task.
                 let version =
                     record.headers.text(headers::VERSION).and_then(|text| text.parse().ok());
@@ -169,6 +181,8 @@ impl Ledger {
                     None => drop(self.changelog.remove(&key())),
                 }
             }
+            // Of follow-ups, credentials and what operators do only the causes are checked.
+            _ => {}
         }
         Ok(())
     }

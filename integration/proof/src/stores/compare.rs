@@ -7,7 +7,7 @@ use redis::AsyncCommands;
 use schemas::{notification, order, stock, user};
 use uuid::Uuid;
 
-use super::{Stores, documents, number, statistics};
+use super::{Stores, documents, number, statistics, traces};
 use crate::ledger::{Damage, Ledger, Violation};
 
 impl Stores {
@@ -53,6 +53,7 @@ impl Stores {
             }
         }
         broken.extend(statistics::compare(&postgres, ledger).await.context("statistics")?);
+        broken.extend(traces::compare(&postgres, ledger).await.context("traces")?);
         let mongo = self.mongo().await?;
         let stored = documents(&mongo, "orders").await.context("MongoDB")?;
         for (id, (version, state)) in &ledger.orders.aggregates {

@@ -3,6 +3,7 @@
 
 mod compare;
 mod statistics;
+mod traces;
 mod watch;
 
 use std::collections::{HashMap, HashSet};

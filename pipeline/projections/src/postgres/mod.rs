@@ -36,5 +36,5 @@ pub use operations::{
 pub use pool::Postgres;
 pub use reads::Reads;
 pub use statistics::{Seller, StatisticsView, Width, Window};
-pub use trace::{TraceEntry, TraceView};
+pub use trace::{TraceEntry, TraceView, entries as trace_entries};
 pub use users::{SessionRow, UserRow};

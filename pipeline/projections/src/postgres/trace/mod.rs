@@ -25,6 +25,7 @@ use redpanda::topics::{self, Topic};
 use schemas::{Codec, Schema};
 
 pub use entry::TraceEntry;
+pub use pack::entries;
 pub use reads::TraceView;
 
 pub(super) use pack::DAY_MS;

@@ -48,8 +48,11 @@ pub(super) fn day(at_ms: i64) -> i32 {
     i32::try_from(at_ms.div_euclid(DAY_MS)).unwrap_or(i32::MAX)
 }
 
-/// The entries of a row.
-pub(super) fn entries(row: &[u8]) -> Result<Vec<TraceEntry>, StoreError> {
+/// The entries of a row of a trace.
+///
+/// # Errors
+/// If the row is not packed in the form of this version.
+pub fn entries(row: &[u8]) -> Result<Vec<TraceEntry>, StoreError> {
     let failed = |why: String| StoreError::failed("unpacking a trace", why);
     let Some((&FORM, mut rest)) = row.split_first() else {
         return Err(failed(format!("expected form {FORM}, found {:?}", row.first())));

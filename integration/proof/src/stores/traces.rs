@@ -1,0 +1,131 @@
+//! Invariant E for traces: each record is in the trace of the command that caused it, once, and in
+//! no other. It covers every topic but the changelogs, which have no traces.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use projections::postgres::{TraceEntry, trace_entries};
+use redpanda::topics::{self, Keep};
+use uuid::Uuid;
+
+use crate::ledger::{Damage, Ledger, Violation};
+
+const STORED: &str = "
+SELECT correlation_id, entries FROM trace_user UNION ALL
+SELECT correlation_id, entries FROM trace_order UNION ALL
+SELECT correlation_id, entries FROM trace_notification";
+
+/// The most violations that are listed: one cause could tear every trace.
+const LISTED_MAX: usize = 20;
+
+/// A trace must be complete this long after its records were read.
+const COMPLETE_MAX: Duration = Duration::from_secs(1);
+
+/// Where a record is: topic, partition and offset.
+type Place = (String, i32, i64);
+
+/// Compares the traces with the ledger.
+pub(super) async fn compare(
+    postgres: &tokio_postgres::Client,
+    ledger: &Ledger,
+) -> anyhow::Result<Vec<Violation>> {
+    let begun = Instant::now();
+    loop {
+        let mut stored = Vec::new();
+        for row in postgres.query(STORED, &[]).await? {
+            let entries = trace_entries(row.get(1)).context("a row of a trace")?;
+            let command: Uuid = row.get(0);
+            stored.extend(entries.into_iter().map(|entry| (place(entry), command)));
+        }
+        let broken = differences(stored, &ledger.causes);
+        if broken.is_empty() || begun.elapsed() > COMPLETE_MAX {
+            return Ok(broken);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn place(entry: TraceEntry) -> Place {
+    (entry.topic, entry.partition, entry.offset)
+}
+
+fn differences(stored: Vec<(Place, Uuid)>, causes: &HashMap<Place, Uuid>) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    let mut read: BTreeMap<(&str, i32), (i64, i64)> = BTreeMap::new();
+    for (topic, partition, offset) in causes.keys() {
+        let (first, last) = read.entry((topic, *partition)).or_insert((*offset, *offset));
+        (*first, *last) = ((*first).min(*offset), (*last).max(*offset));
+    }
+    // The log may have removed a record since it was traced, by DeleteRecords or by compaction; and
+    // a record may be newer than what was read.
+    let is_unread = |(topic, partition, offset): &Place| {
+        read.get(&(topic, *partition)).is_none_or(|(first, last)| !(first..=last).contains(&offset))
+            || topics::all().get(topic).is_some_and(|topic| topic.keep == Keep::Compacted)
+    };
+    let mut traced: HashMap<Place, Uuid> = HashMap::with_capacity(stored.len());
+    for (place, command) in stored {
+        match causes.get(&place) {
+            Some(cause) if *cause != command => {
+                let what = format!("{place:?} of command {cause} is in the trace of {command}");
+                broken.push(Violation::new('E', Damage::Torn, what));
+            }
+            None if !is_unread(&place) => {
+                let what = format!("{place:?} is in the trace of {command}, not in the log");
+                broken.push(Violation::new('E', Damage::Torn, what));
+            }
+            _ => {}
+        }
+        if traced.contains_key(&place) {
+            let what = format!("{place:?} is traced twice");
+            broken.push(Violation::new('E', Damage::Doubled, what));
+        }
+        traced.insert(place, command);
+    }
+    for (place, cause) in causes.iter().filter(|(place, _)| !traced.contains_key(*place)) {
+        let what = format!("{place:?} is missing in the trace of {cause}");
+        broken.push(Violation::new('E', Damage::Lost, what));
+    }
+    broken.truncate(LISTED_MAX);
+    broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(topic: &str, offset: i64) -> Place {
+        (topic.to_owned(), 0, offset)
+    }
+
+    #[test]
+    fn missing_foreign_doubled_and_invented_records_are_found() {
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let causes = HashMap::from([4, 5, 6, 8].map(|offset| (at("order.events", offset), one)));
+        let whole: Vec<_> = causes.iter().map(|(place, id)| (place.clone(), *id)).collect();
+        assert!(differences(whole.clone(), &causes).is_empty());
+
+        let mut unread = whole.clone();
+        unread.extend([3, 9].map(|offset| (at("order.events", offset), one)));
+        unread.push((at("user.credentials", 6), one));
+        assert!(differences(unread, &causes).is_empty(), "the log need not have all records");
+
+        let mut wrong = whole;
+        wrong.retain(|((_, _, offset), _)| *offset != 4);
+        let foreign = wrong.iter_mut().find(|((_, _, offset), _)| *offset == 5);
+        foreign.expect("the record at 5").1 = other;
+        wrong.extend([(at("order.events", 6), one), (at("order.events", 7), one)]);
+        let found: Vec<_> =
+            differences(wrong, &causes).into_iter().map(|violation| violation.what).collect();
+        assert_eq!(4, found.len(), "{found:?}");
+        for (offset, says) in
+            [(4, "missing"), (5, "is in the trace of"), (6, "twice"), (7, "not in the log")]
+        {
+            let place = format!("{:?}", at("order.events", offset));
+            assert!(
+                found.iter().any(|one| one.starts_with(&place) && one.contains(says)),
+                "{says}"
+            );
+        }
+    }
+}
