@@ -29,9 +29,19 @@ const LIFE: [&str; 3] = ["OrderPlaced", "ReservationRecorded", "OrderConfirmed"]
 const EVENTS: &str = "return [...document.querySelectorAll('#flow li')].reverse()
     .map(row => ['strong', 'code'].map(part => row.querySelector(part)?.textContent ?? row.textContent))";
 
+/// How a page is looked at: the end of its picture's name, the window's width in pixels, and the
+/// color scheme that the reader prefers.
+const LOOKS: [(&str, u32, &str); 4] = [
+    ("", 1280, "light"),
+    ("-dark", 1280, "dark"),
+    ("-narrow", 360, "light"),
+    ("-narrow-dark", 360, "dark"),
+];
+
 /// A browser window, and its driver. The driver's end closes the window.
 struct Page {
     window: Client,
+    driver_url: String,
     _driver: Child,
     _relay: Relay,
 }
@@ -60,11 +70,12 @@ impl Page {
         let mut asked = serde_json::Map::new();
         asked.insert("goog:chromeOptions".into(), json!({ "args": args }));
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        let window = builder.capabilities(asked).connect(&format!("http://127.0.0.1:{port}")).await;
+        let driver_url = format!("http://127.0.0.1:{port}");
+        let window = builder.capabilities(asked).connect(&driver_url).await;
         let window = window.expect("a browser window");
         let (relay, url) = Relay::open(url).await;
         window.goto(&url).await.expect("the page");
-        Self { window, _driver: driver, _relay: relay }
+        Self { window, driver_url, _driver: driver, _relay: relay }
     }
 
     async fn text(&self, css: &str) -> Result<String, String> {
@@ -72,13 +83,42 @@ impl Page {
         text.await.map_err(|error: CmdError| error.to_string())
     }
 
-    /// Writes what the page looks like to the file that the environment variable names, if it is
-    /// set: that is how the README's pictures are made.
-    async fn keep_screenshot(&self, variable: &str) {
-        if let Some(file) = std::env::var_os(variable) {
-            let picture = self.window.screenshot().await.expect("a screenshot");
-            std::fs::write(file, picture).expect("the screenshot's file");
+    /// Checks that the page fits windows of a computer and of a phone, in light and in dark. Keeps
+    /// a picture of each in the folder that `MILLRACE_SCREENSHOTS` names, if it is set: that is how
+    /// the README's pictures are made.
+    async fn fits(&self, name: &str) {
+        for (end, width, scheme) in LOOKS {
+            let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+            self.emulate("setEmulatedMedia", json!({ "features": features })).await;
+            let height = 900;
+            let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+            self.emulate("setDeviceMetricsOverride", size).await;
+            eventually(&format!("{name}{end} fits {width} pixels"), SEEN_MAX, async || {
+                let asked = "return document.documentElement.scrollWidth";
+                let wide = self.window.execute(asked, vec![]).await;
+                let wide = wide.map_err(|error| error.to_string())?;
+                must(wide.as_u64().is_some_and(|wide| wide <= width.into()), wide)
+            })
+            .await;
+            if let Some(folder) = std::env::var_os("MILLRACE_SCREENSHOTS") {
+                let picture = self.window.screenshot().await.expect("a screenshot");
+                let file = std::path::Path::new(&folder).join(format!("{name}{end}.png"));
+                std::fs::write(file, picture).expect("the screenshot's file");
+            }
         }
+        self.emulate("clearDeviceMetricsOverride", json!({})).await;
+        self.emulate("setEmulatedMedia", json!({ "features": [] })).await;
+    }
+
+    /// Sends a command of the DevTools protocol's domain `Emulation`, which WebDriver does not have.
+    async fn emulate(&self, command: &str, parameters: serde_json::Value) {
+        let session = self.window.session_id().await.expect("an answer").expect("a session");
+        let url = format!("{}/session/{session}/goog/cdp/execute", self.driver_url);
+        let command =
+            json!({ "cmd": format!("Emulation.{command}"), "params": parameters }).to_string();
+        let http = integration::http().build().expect("a client");
+        let answer = http.post(url).body(command).send().await.expect("the driver's answer");
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
     async fn click(&self, css: &str) {
@@ -193,7 +233,7 @@ async fn visit(system: &System, page: &Page) {
     assert_eq!(events.len(), once.len(), "{events:?}");
     assert!(!events.iter().any(|(kind, _)| kind.contains("missed")), "{events:?}");
     page.says("#orders", "confirmed").await;
-    page.keep_screenshot("MILLRACE_SCREENSHOT").await;
+    page.fits("shop").await;
 
     // When she logs out, then the page is empty, and the stream has ended
     eventually("one stream", SEEN_MAX, async || must(streams().await? > 0.0, "none")).await;

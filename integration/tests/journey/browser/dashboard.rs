@@ -51,7 +51,7 @@ async fn visit(system: &System, page: &Page) {
     .await;
     let charts = page.window.find_all(Locator::Css("#charts canvas")).await.expect("the charts");
     assert_eq!(4, charts.len(), "placed, ended, times, revenue in one currency");
-    page.keep_screenshot("MILLRACE_SCREENSHOT_DASHBOARD").await;
+    page.fits("dashboard").await;
 
     // And the pipeline's own figures arrive from Prometheus
     eventually("the pipeline's figures are shown", RECOVERY_MAX, async || {

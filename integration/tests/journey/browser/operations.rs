@@ -97,7 +97,7 @@ async fn visit(system: &System, page: &Page) {
 
     // When the admin tries again, then the record fails again
     press(page, "Try again", &key, "perhaps it was the network", "still fails").await;
-    page.keep_screenshot("MILLRACE_SCREENSHOT_OPERATIONS").await;
+    page.fits("operations").await;
 
     // When the admin gives it up, then the order is confirmed, and the desk tells who did it and
     // why
@@ -174,6 +174,7 @@ async fn edit(system: &System, page: &Page) {
     input("value", &value("a b")).await;
     page.click("#confirm").await;
     page.says("#ask-say", "value.sku: expected 1 to 64").await;
+    page.fits("edit").await;
 
     // When it fits, but the log-in was ten minutes ago, then the page asks for the password
     let token = page.window.execute("return accessToken", vec![]).await.expect("a token");
@@ -182,7 +183,7 @@ async fn edit(system: &System, page: &Page) {
     input("value", &value(&sku)).await;
     page.click("#confirm").await;
     page.says("#step-up-title", "Your password, please").await;
-    page.keep_screenshot("MILLRACE_SCREENSHOT_STEP_UP").await;
+    page.fits("step-up").await;
     let give = async |text: &str| {
         let css = Locator::Css("#step-up [name=password]");
         let input = page.window.find(css).await.expect("the password");

@@ -42,7 +42,7 @@ async fn visit(system: &System, page: &Page, ada: &User) {
     for expected in ["OrderPlaced", "ReserveStock", "StockReserved", "OrderConfirmed", "Outcome"] {
         assert!(names.iter().any(|name| name == expected), "{expected} in {names:?}");
     }
-    page.keep_screenshot("MILLRACE_SCREENSHOT_TRACE").await;
+    page.fits("trace").await;
 
     // When she opens a record by keyboard, then it shows what its headers say, and its cause
     let second = page.window.find(Locator::Css("#tree ul summary")).await.expect("a record");
