@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{
     mailer::{CONCURRENT_MAX, Mailer, Report},
-    worker::request,
+    worker::{next_poll, request},
 };
 
 /// A mail server that answers RCPT with `recipient` and a mail with `taken`. Returns its URL.
@@ -204,4 +204,14 @@ fn mail_is_sent_late_but_not_after_it_has_failed() {
     };
     assert_eq!(request(&record, 1_000 + SEND_MS, &codec), Some(asked()));
     assert_eq!(request(&record, 1_001 + SEND_MS, &codec), None);
+}
+
+#[test]
+fn next_poll_requests_as_many_mails_as_are_sent_concurrently() {
+    let quick = Duration::from_millis(100);
+    assert_eq!(3 * CONCURRENT_MAX, next_poll(48, 16, quick), "every third record requests one");
+    assert_eq!(2 * CONCURRENT_MAX, next_poll(48, 24, quick));
+    assert_eq!(CONCURRENT_MAX, next_poll(48, 48, quick));
+    assert_eq!(3 * CONCURRENT_MAX, next_poll(48, 0, quick), "no mail takes no time");
+    assert_eq!(CONCURRENT_MAX, next_poll(48, 16, Duration::from_secs(6)), "a slow server");
 }

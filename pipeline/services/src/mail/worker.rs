@@ -7,8 +7,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use domain::notification::policy::SEND_MS;
@@ -27,6 +30,7 @@ use schemas::{
     Codec, Message as _, Record as _, Schema, headers,
     notification::{Command, Event, MailRequested, RecordDelivery},
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::mailer::{CONCURRENT_MAX, Mailer, Report};
@@ -34,14 +38,16 @@ use super::mailer::{CONCURRENT_MAX, Mailer, Report};
 /// The projection's name.
 const NAME: &str = "mail";
 
-/// The most records of a batch. About every third asks for a mail; those are sent concurrently,
-/// then the position moves. A batch takes at most the deadlines of a mail and of a report, far less
-/// than the five minutes after which the group reassigns the partitions of a silent member.
-const BATCH_MAX: usize = CONCURRENT_MAX;
+/// The most records of a poll, if about every third requests a mail, as in a system that keeps up.
+const POLL_MAX: usize = 3 * CONCURRENT_MAX;
 
-/// The most reports that are remembered until they are written. A batch that fails leaves at most
-/// [`BATCH_MAX`].
-const UNWRITTEN_MAX: usize = 16 * BATCH_MAX;
+/// After a poll whose mails took longer, the server is slow: no more records are polled than mails
+/// can be sent concurrently, whatever they request.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// The most reports that are remembered until they are written. A poll that fails leaves at most
+/// [`POLL_MAX`].
+const UNWRITTEN_MAX: usize = 16 * POLL_MAX;
 
 /// The deadline of writing a report to the log.
 const REPORT_MAX: Duration = Duration::from_secs(10);
@@ -52,6 +58,10 @@ pub struct MailWorker {
     mongo: Mongo,
     recipients: Recipients,
     writer: CommandWriter,
+    /// Permits to send, over all partitions.
+    sending: Semaphore,
+    /// The most records of the next poll.
+    poll_max: AtomicUsize,
     /// Reports that are not known to be written, by the command's id: their mails are not sent
     /// again.
     unwritten: Mutex<HashMap<Uuid, Report>>,
@@ -61,7 +71,9 @@ impl MailWorker {
     /// A worker that sends through `mailer` to the recipients in `mongo`, and reports to the log.
     pub fn new(mailer: Mailer, mongo: Mongo, writer: CommandWriter) -> Self {
         let recipients = Recipients::new(mongo.clone());
-        Self { mailer, recipients, mongo, writer, unwritten: Mutex::default() }
+        let (sending, poll_max) =
+            (Semaphore::new(CONCURRENT_MAX), AtomicUsize::new(CONCURRENT_MAX));
+        Self { mailer, recipients, mongo, writer, sending, poll_max, unwritten: Mutex::default() }
     }
 
     fn unwritten(&self) -> MutexGuard<'_, HashMap<Uuid, Report>> {
@@ -90,7 +102,10 @@ impl MailWorker {
             return Ok(report);
         }
         let recipient = self.recipients.find(request.user_id).await?;
+        // The semaphore is never closed.
+        let permit = self.sending.acquire().await;
         let report = self.mailer.send(request, recipient).await;
+        drop(permit);
         let Report { delivered, detail } = &report;
         tracing::info!(
             notification.id = %request.notification_id,
@@ -175,7 +190,7 @@ impl Projection for MailWorker {
     }
 
     fn records_max(&self) -> usize {
-        BATCH_MAX
+        self.poll_max.load(Ordering::Relaxed)
     }
 
     /// Without a position it starts at the end: a worker that is switched on late sends no mail
@@ -195,21 +210,35 @@ impl Projection for MailWorker {
         codec: &'a Codec,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let now_ms = now_ms();
+            let (now_ms, begun) = (now_ms(), Instant::now());
             let request = |record: &'a Record| Some((record, request(record, now_ms, codec)?));
             let requests: Vec<(&Record, MailRequested)> =
                 batch.records.iter().filter_map(request).collect();
-            if !requests.is_empty() {
+            let mut reported = Vec::with_capacity(requests.len());
+            for round in requests.chunks(CONCURRENT_MAX) {
                 self.check_claim(batch).await?;
+                // Waits for all of them: one whose report fails must not cancel the others
+                // half-way.
+                let handled = round.iter().map(|(record, it)| self.handle(record, it, codec));
+                let handled = join_all(handled).await.into_iter();
+                reported.extend(handled.collect::<Result<Vec<_>, _>>()?);
             }
-            // Waits for all of them: one whose report fails must not cancel the others half-way.
-            let reported = requests.iter().map(|(record, it)| self.handle(record, it, codec));
-            let reported = join_all(reported).await;
-            let reported = reported.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let poll_max = next_poll(batch.records.len(), requests.len(), begun.elapsed());
+            self.poll_max.store(poll_max, Ordering::Relaxed);
             self.mongo.advance(NAME, batch).await?;
             self.unwritten().retain(|id, _| !reported.contains(id));
             Ok(())
         })
+    }
+}
+
+/// The most records of the next poll, after records that requested this many mails within a time:
+/// as many as request the mails that are sent concurrently. So a turn takes about the deadlines of
+/// one mail and its report, far less than the minute after which the thread counts as stuck.
+pub(super) fn next_poll(records: usize, requests: usize, took: Duration) -> usize {
+    match took > SLOW {
+        true => CONCURRENT_MAX,
+        false => (CONCURRENT_MAX * records / requests.max(1)).clamp(CONCURRENT_MAX, POLL_MAX),
     }
 }
 
