@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use integration::mail::Mail;
+use integration::{
+    client::{Answer, Client},
+    mail::Mail,
+};
 use tokio::task::JoinSet;
 
 use super::{
@@ -22,6 +25,8 @@ use super::{
 const QUIET_MAX: Duration = Duration::from_secs(120);
 /// The most orders that are read with one token of each user.
 const READ_MAX: usize = 20_000;
+/// How long one read may be refused.
+const LOOK_MAX: Duration = Duration::from_secs(30);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -127,6 +132,19 @@ async fn taken(shop: &Shop) -> anyhow::Result<HashMap<String, i64>> {
     Ok(taken)
 }
 
+/// Reads an order. A gateway that has no room refuses reads, so it tries again for a while.
+async fn look(client: &Client, id: &str) -> anyhow::Result<Answer> {
+    let (path, begun) = (format!("/v1/orders/{id}"), Instant::now());
+    loop {
+        let shown = client.get(&path).send().await?;
+        match shown.status {
+            200 | 404 => return Ok(shown),
+            503 if begun.elapsed() < LOOK_MAX => tokio::time::sleep(PAUSE).await,
+            other => bail!("expected an order or 404 at {path}, got {other}"),
+        }
+    }
+}
+
 /// The orders that their users do not see as confirmed. Each user looks for itself.
 async fn not_shown(shop: &Shop, answered: &[Confirmed]) -> anyhow::Result<Vec<String>> {
     let mut missing = Vec::new();
@@ -141,12 +159,7 @@ async fn not_shown(shop: &Shop, answered: &[Confirmed]) -> anyhow::Result<Vec<St
             looks.spawn(async move {
                 let mut missing = Vec::new();
                 for id in ids {
-                    let shown = client.get(&format!("/v1/orders/{id}")).send().await?;
-                    ensure!(
-                        shown.status == 200 || shown.status == 404,
-                        "expected an order or 404 at /v1/orders/{id}, got {}",
-                        shown.status
-                    );
+                    let shown = look(&client, &id).await?;
                     if shown.text("status") != Some("confirmed") {
                         missing.push(id);
                     }
