@@ -1,5 +1,5 @@
 //! The first parked record of a key is applied with another value: in its place, as the same
-//! record, or not at all. `redrives.rs` edits under faults.
+//! record, or not at all. `redrives` edits under faults.
 
 use engine::driver::Driver;
 use redpanda::log::{Headers, Record};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     bank::{Credit, Credited, Deposit, Event, FollowUp, Transfer},
-    support::{bank, bank_with, kept, send},
+    support::{bank, bank_with, code, kept, send},
 };
 
 const COMMANDS: &str = "account.commands";
@@ -39,12 +39,6 @@ fn edit(driver: &mut Driver, id: u128, key: &str, command: &EditParkedRecord) ->
 
 fn credit(from: &str, amount: i64) -> String {
     format!(r#"{{"from":"{from}","amount":{amount}}}"#)
-}
-
-fn code(driver: &Driver, command: Uuid) -> Option<String> {
-    let outcomes = driver.outcomes(command);
-    assert_eq!(outcomes.len(), 1, "one outcome of {command}: {outcomes:?}");
-    outcomes[0].code.clone()
 }
 
 /// What operators are told about edits.

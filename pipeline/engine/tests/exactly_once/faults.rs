@@ -11,7 +11,7 @@ use redpanda::memory::Fault;
 use uuid::Uuid;
 
 use crate::bank::{Command, Credited, Deposit, Event, Sent, Transfer};
-use crate::support::{balances, bank, changelog_balances, send};
+use crate::support::{balances, bank, changelog_balances, key_of, outcomes, recover, send};
 
 /// A bank under random work, and the commands that were sent.
 struct Work {
@@ -71,18 +71,12 @@ impl Work {
     /// Runs all workers to the end, and checks every invariant.
     fn judge(mut self, what: &str) {
         let Self { driver, sent, deposited, .. } = &mut self;
-        driver.log.hold_commits(false);
-        driver.log.expire_transactions();
-        (0..driver.workers()).for_each(|worker| driver.start(worker));
-        driver.settle();
+        recover(driver);
 
         assert_eq!(driver.log.open_transactions(), 0, "{what}: a transaction is left open");
-        let mut outcomes = HashMap::<Uuid, schemas::Outcome>::new();
-        for (_, outcome) in driver.read::<schemas::Outcome>("bank.outcomes") {
-            assert!(sent.contains_key(&outcome.command_id), "{what}: an outcome without a command");
-            let first = outcomes.entry(outcome.command_id).or_insert_with(|| outcome.clone());
-            assert_eq!(*first, outcome, "{what}: two different outcomes of one command");
-        }
+        let outcomes = outcomes(driver, what);
+        let is_sent = |id: &Uuid| sent.contains_key(id);
+        assert!(outcomes.keys().all(is_sent), "{what}: an outcome without a command");
         assert_eq!(outcomes.len(), sent.len(), "{what}: a command without an outcome");
         let balances = balances(driver);
         assert_eq!(
@@ -107,7 +101,7 @@ type Transfers = BTreeMap<(String, String), Vec<i64>>;
 fn transfers(driver: &Driver) -> (Transfers, Transfers) {
     let (mut sent, mut credited) = (Transfers::new(), Transfers::new());
     for (record, event) in driver.read::<Event>("account.events") {
-        let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+        let key = key_of(&record);
         match event {
             Event::Sent(Sent { to, amount }) => sent.entry((key, to)).or_default().push(amount),
             Event::Credited(Credited { from, amount }) => {
@@ -127,11 +121,7 @@ fn survive(seed: u64) {
         match work.random.random_range(0..100) {
             0..=19 => work.send(),
             20..=24 => work.send_again(),
-            25..=29 => {
-                let (_, fault) = STEPS[work.random.random_range(0..STEPS.len())];
-                let fault = fault(&mut work.random);
-                work.driver.log.fail_next(&work.driver.transactional_id(worker), fault);
-            }
+            25..=29 => fail_next(&mut work.random, &work.driver, worker),
             30..=32 => work.driver.kill(worker),
             33..=38 => work.driver.start(worker),
             39 => work.driver.log.expire_members("bank"),
@@ -153,10 +143,10 @@ fn every_invariant_holds_after_random_faults() {
 }
 
 /// Chooses a fault of one kind.
-pub(crate) type Choose = fn(&mut StdRng) -> Fault;
+type Choose = fn(&mut StdRng) -> Fault;
 
 /// Each step at which a worker can die, be aborted or be fenced.
-pub(crate) const STEPS: [(&str, Choose); 12] = [
+const STEPS: [(&str, Choose); 12] = [
     ("after a poll", |_| Fault::AfterPoll),
     ("before a transaction", |_| Fault::BeforeBegin),
     ("after its begin", |_| Fault::AfterBegin),
@@ -170,6 +160,13 @@ pub(crate) const STEPS: [(&str, Choose); 12] = [
     ("at an abort", |_| Fault::Abort),
     ("fenced", |_| Fault::Fence),
 ];
+
+/// Makes a worker fail at a random step.
+pub(crate) fn fail_next(random: &mut StdRng, driver: &Driver, worker: usize) {
+    let (_, fault) = STEPS[random.random_range(0..STEPS.len())];
+    let fault = fault(random);
+    driver.log.fail_next(&driver.transactional_id(worker), fault);
+}
 
 /// One worker works until it reaches `fault`, and is killed there. Another one is started and
 /// killed at random, so that it may take over.

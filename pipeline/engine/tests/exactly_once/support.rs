@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use engine::{Topology, driver::Driver};
-use redpanda::{log::TopicPartition, memory::MemoryLog, partition_of};
-use schemas::{Codec, Message as _};
+use redpanda::{
+    log::{Record, TopicPartition},
+    memory::MemoryLog,
+    partition_of,
+};
+use schemas::{Codec, Message as _, Outcome};
 use uuid::Uuid;
 
-use crate::bank::{self, Account, Balance, Command, Event};
+use crate::bank::{self, Account, Balance, Command, Credited, Event};
 
 pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const HOUR_MS: i64 = 3_600_000;
@@ -49,12 +53,45 @@ pub(crate) fn send(driver: &Driver, key: &str, id: u128, command: impl Into<Comm
     id
 }
 
+/// The key of a record, which is text.
+pub(crate) fn key_of(record: &Record) -> String {
+    String::from_utf8(record.key.clone().unwrap().to_vec()).unwrap()
+}
+
+/// The code of a command's outcome, of which there is one.
+pub(crate) fn code(driver: &Driver, command: Uuid) -> Option<String> {
+    let outcomes = driver.outcomes(command);
+    assert_eq!(outcomes.len(), 1, "one outcome of {command}: {outcomes:?}");
+    outcomes[0].code.clone()
+}
+
+/// The outcomes of all commands. Asserts that no command has two different ones.
+pub(crate) fn outcomes(driver: &Driver, what: &str) -> BTreeMap<Uuid, Outcome> {
+    let mut outcomes = BTreeMap::<Uuid, Outcome>::new();
+    for (_, outcome) in driver.read::<Outcome>("bank.outcomes") {
+        let first = outcomes.entry(outcome.command_id).or_insert_with(|| outcome.clone());
+        assert_eq!(*first, outcome, "{what}: two different outcomes of one command");
+    }
+    outcomes
+}
+
+/// The amounts that were credited to each account, in order.
+pub(crate) fn credits(driver: &Driver) -> BTreeMap<String, Vec<i64>> {
+    let mut credits = BTreeMap::<String, Vec<i64>>::new();
+    for (record, event) in driver.read::<Event>("account.events") {
+        if let Event::Credited(Credited { amount, .. }) = event {
+            credits.entry(key_of(&record)).or_default().push(amount);
+        }
+    }
+    credits
+}
+
 /// The balances by the events. Asserts that versions count from 1 without a gap.
 pub(crate) fn balances(driver: &Driver) -> BTreeMap<String, i64> {
     use domain::decider::Decider;
     let mut accounts = BTreeMap::<String, (i64, Option<Balance>)>::new();
     for (record, event) in driver.read::<Event>("account.events") {
-        let key = String::from_utf8(record.key.clone().unwrap().to_vec()).unwrap();
+        let key = key_of(&record);
         let (version, state) = accounts.entry(key.clone()).or_default();
         *version += 1;
         assert_eq!(
@@ -74,7 +111,7 @@ pub(crate) fn balances(driver: &Driver) -> BTreeMap<String, i64> {
 pub(crate) fn changelog_balances(driver: &Driver) -> BTreeMap<String, i64> {
     let mut accounts = BTreeMap::new();
     for record in driver.log.read_committed("bank.state") {
-        let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+        let key = key_of(&record);
         let Some(account) = key.strip_prefix("state/account/") else { continue };
         assert_eq!(
             record.partition,
@@ -105,6 +142,14 @@ pub(crate) fn bank_with(change: impl FnOnce(&mut engine::Settings)) -> Driver {
     driver.start(0);
     driver.settle();
     driver
+}
+
+/// Ends all faults, starts all workers, and lets them work until nothing is left.
+pub(crate) fn recover(driver: &mut Driver) {
+    driver.log.hold_commits(false);
+    driver.log.expire_transactions();
+    (0..driver.workers()).for_each(|worker| driver.start(worker));
+    driver.settle();
 }
 
 /// Runs `at_most` turns of the worker.
