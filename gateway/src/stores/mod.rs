@@ -1,11 +1,14 @@
 //! The stores as the gateway's [`Reads`]: users, credentials, outcomes, statistics, traces and the
 //! operator's desk from PostgreSQL; orders, products and notifications from MongoDB; hot products,
-//! unread counts, notices of outcomes and the live stream from Redis. It never writes to a
-//! store.
+//! unread counts, notices of outcomes and the live stream from Redis. Each part of the trait has a
+//! file. It never writes to a store.
 
+mod accounts;
 mod desk;
 mod live;
 mod shape;
+mod shop;
+mod traces;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,11 +28,7 @@ use uuid::Uuid;
 use crate::{
     cache::Cache,
     health::{self, Cause, Health},
-    reads::{
-        Applied, Credential, Cursor, HistoryEntry, Notice, Notification, Order, Page, Product,
-        Read, ReadError, Reads, StreamItem, StreamScope, TraceEntry, User, ViewNotice,
-    },
-    record_place::RecordPlace,
+    reads::{Notice, Read, ReadError, Reads, StreamItem, StreamScope, ViewNotice},
     statistics::{By, Statistics},
     time,
 };
@@ -121,69 +120,8 @@ async fn answered(ping: impl Future<Output = Result<(), StoreError>>) -> Result<
 }
 
 impl Reads for Stores {
-    fn user(&self, id: Uuid) -> Read<'_, Option<User>> {
-        async move {
-            let row = self
-                .postgres
-                .user(id)
-                .await
-                .map_err(failed("a user"))?
-                .filter(|row| row.is_active());
-            Ok(row.map(shape::user))
-        }
-        .boxed()
-    }
-
-    fn session_began(&self, session_id: Uuid) -> Read<'_, Option<i64>> {
-        async move {
-            let row = self.postgres.session(session_id).await.map_err(failed("a session"))?;
-            Ok(row.map(|row| row.started_at))
-        }
-        .boxed()
-    }
-
-    fn credential_by_email<'a>(
-        &'a self,
-        email_fingerprint: &'a str,
-    ) -> Read<'a, Option<Credential>> {
-        async move {
-            let row =
-                self.postgres.login(email_fingerprint).await.map_err(failed("a credential"))?;
-            Ok(row.and_then(shape::credential))
-        }
-        .boxed()
-    }
-
-    fn credential(&self, user_id: Uuid) -> Read<'_, Option<Credential>> {
-        async move {
-            let row = self.postgres.credential(user_id).await.map_err(failed("a credential"))?;
-            Ok(row.and_then(shape::credential))
-        }
-        .boxed()
-    }
-
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>> {
         async move { self.postgres.outcome(command).await.map_err(failed("an outcome")) }.boxed()
-    }
-
-    fn trace(&self, commands: Vec<Uuid>) -> Read<'_, postgres::TraceView> {
-        async move { self.postgres.trace(&commands).await.map_err(failed("a trace")) }.boxed()
-    }
-
-    fn cause<'a>(&'a self, place: &'a RecordPlace) -> Read<'a, Option<Uuid>> {
-        async move {
-            let RecordPlace { topic, partition, offset } = place;
-            let found = self.postgres.cause(topic, *partition, *offset).await;
-            found.map_err(failed("which command caused a record"))
-        }
-        .boxed()
-    }
-
-    fn applied<'a>(&'a self, entries: &'a [TraceEntry]) -> Read<'a, Vec<Vec<Applied>>> {
-        async move {
-            self.who_applied.applied(entries).await.map_err(failed("who has applied records"))
-        }
-        .boxed()
     }
 
     fn notice(&self, command: Uuid) -> Notice {
@@ -212,74 +150,6 @@ impl Reads for Stores {
                 _ => Ok(None),
             };
             version.map_err(failed("a version"))
-        }
-        .boxed()
-    }
-
-    fn products<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Read<'a, Page<Product>> {
-        async move {
-            let found = self.mongo.products(after, limit).await.map_err(failed("products"))?;
-            Ok(shape::page(found, shape::product))
-        }
-        .boxed()
-    }
-
-    fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>> {
-        async move {
-            let found = match self.hot(sku).await {
-                Some(hot) => Some(hot),
-                None => self.mongo.product(sku).await.map_err(failed("a product"))?,
-            };
-            Ok(found.map(shape::product))
-        }
-        .boxed()
-    }
-
-    fn orders(&self, user_id: Uuid, cursor: Option<Cursor>, limit: usize) -> Read<'_, Page<Order>> {
-        async move {
-            let found =
-                self.mongo.orders(user_id, cursor, limit).await.map_err(failed("orders"))?;
-            Ok(shape::page(found, shape::order))
-        }
-        .boxed()
-    }
-
-    fn order(&self, id: Uuid) -> Read<'_, Option<Order>> {
-        async move { Ok(self.mongo.order(id).await.map_err(failed("an order"))?.map(shape::order)) }
-            .boxed()
-    }
-
-    fn history(&self, order_id: Uuid) -> Read<'_, Vec<HistoryEntry>> {
-        async move {
-            let found =
-                self.mongo.order_history(order_id).await.map_err(failed("an order's history"))?;
-            Ok(found.unwrap_or_default().into_iter().map(shape::history_entry).collect())
-        }
-        .boxed()
-    }
-
-    fn notifications(
-        &self,
-        user_id: Uuid,
-        cursor: Option<Cursor>,
-        limit: usize,
-    ) -> Read<'_, Page<Notification>> {
-        async move {
-            let found = self.mongo.notifications(user_id, cursor, limit).await;
-            Ok(shape::page(found.map_err(failed("notifications"))?, shape::notification))
-        }
-        .boxed()
-    }
-
-    fn unread(&self, user_id: Uuid) -> Read<'_, Option<i64>> {
-        async move { self.redis.unread(user_id).await.map_err(failed("unread notifications")) }
-            .boxed()
-    }
-
-    fn notification(&self, id: Uuid) -> Read<'_, Option<Notification>> {
-        async move {
-            let found = self.mongo.notification(id).await.map_err(failed("a notification"))?;
-            Ok(found.map(shape::notification))
         }
         .boxed()
     }
