@@ -1,97 +1,18 @@
-//! The trace of a command or an order as clients see it: the records that its commands caused, as a
-//! tree by what caused each. It is pure, and it shows where records are and what their headers say,
-//! never a payload.
+//! The records of a trace in the order of the tree, each with its parent and its depth.
 
 use std::collections::HashMap;
 
-use schemas::Outcome;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    outcome::{command_path, trace_path, verdict_name},
-    reads::{Applied, Order, ReadError, Reads, Since, TraceEntry, TraceView},
+    reads::{Applied, Since, TraceEntry},
     time,
-    waits::Waits,
 };
-
-/// What the projections say of a trace.
-pub struct Seen {
-    /// The records.
-    pub view: TraceView,
-    /// For each record the projections that read its topic.
-    pub applied: Vec<Vec<Applied>>,
-}
-
-impl Seen {
-    /// Reads who has applied the records of a trace.
-    ///
-    /// # Errors
-    /// When a store does not answer.
-    pub async fn read(reads: &dyn Reads, view: TraceView) -> Result<Self, ReadError> {
-        let applied = reads.applied(&view.entries).await?;
-        Ok(Self { view, applied })
-    }
-}
-
-/// A trace as JSON.
-#[derive(Serialize)]
-pub struct Trace {
-    #[serde(flatten)]
-    subject: Subject,
-    /// The tree, each record before those that it caused.
-    records: Vec<TracedRecord>,
-    /// Whether there are more records than are shown.
-    is_cut: bool,
-    /// What it waits for, if it has not ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    waits: Option<Waits>,
-    links: Links,
-}
-
-/// What a trace is of.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Subject {
-    Command {
-        command: Uuid,
-        /// The state of the command: `pending`, or its verdict.
-        state: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        decided_at: Option<String>,
-    },
-    Order {
-        order: Uuid,
-        /// The status of the order.
-        state: String,
-        /// The commands that changed it, the first one first.
-        commands: Vec<Uuid>,
-    },
-}
-
-impl Subject {
-    /// Whether something may still happen to it by itself.
-    fn is_open(&self) -> bool {
-        match self {
-            Self::Command { state, .. } => *state == "pending",
-            Self::Order { state, .. } => state == "placed",
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Links {
-    #[serde(rename = "self")]
-    own: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    order: Option<String>,
-}
 
 /// A record of the tree.
 #[derive(Serialize)]
-struct TracedRecord {
+pub(super) struct TracedRecord {
     /// The index of the record that caused it, if that is in the trace.
     parent: Option<usize>,
     /// How many records of the trace led to it.
@@ -149,35 +70,8 @@ impl AppliedBy {
     }
 }
 
-impl Trace {
-    /// The trace of a command with its outcome, if that is known.
-    pub fn of_command(command: Uuid, outcome: Option<&Outcome>, seen: Seen) -> Self {
-        let subject = Subject::Command {
-            command,
-            state: outcome.map_or("pending", |outcome| verdict_name(outcome.verdict)),
-            decided_at: outcome.map(|outcome| time::text(outcome.decided_at)),
-        };
-        let (own, command) = (trace_path(command), Some(command_path(command)));
-        Self::new(subject, Links { own, command, order: None }, seen)
-    }
-
-    /// The trace of an order, which is that of the commands that changed it.
-    pub fn of_order(order: &Order, commands: Vec<Uuid>, seen: Seen) -> Self {
-        let subject = Subject::Order { order: order.id, state: order.status.clone(), commands };
-        let path = format!("/v1/orders/{}", order.id);
-        let own = format!("{path}/trace");
-        Self::new(subject, Links { own, command: None, order: Some(path) }, seen)
-    }
-
-    fn new(subject: Subject, links: Links, seen: Seen) -> Self {
-        let Seen { view, applied } = seen;
-        let waits = subject.is_open().then(|| Waits::of(&view.entries));
-        Self { subject, is_cut: view.is_cut, waits, records: records(view.entries, applied), links }
-    }
-}
-
 /// The records in the order of the tree.
-fn records(entries: Vec<TraceEntry>, mut applied: Vec<Vec<Applied>>) -> Vec<TracedRecord> {
+pub(super) fn records(entries: Vec<TraceEntry>, mut applied: Vec<Vec<Applied>>) -> Vec<TracedRecord> {
     let first_ms = entries.iter().map(|entry| entry.at_ms).min().unwrap_or_default();
     let order = depth_first(&parents(&entries));
     let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
