@@ -1,0 +1,74 @@
+//! What operators have done.
+
+use projections::postgres;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{dead::DeadId, shown::json};
+use crate::time;
+
+/// What an operator has done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Action {
+    /// When.
+    pub at: String,
+    /// Who: a user, or `operator` for a command that was written without the gateway.
+    pub who: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The topic of the parked records or of the dead letter.
+    pub topic: String,
+    /// Their key; for a dead letter, its id.
+    pub key: String,
+    /// The command.
+    pub command: Uuid,
+    /// How many records are no longer parked.
+    pub released: i32,
+    /// The offset of the record that was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped_offset: Option<i64>,
+    /// The offset of the record that has failed again and is still parked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parked_from: Option<i64>,
+    /// The offset of the dead letter whose personal fields were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revealed_offset: Option<i64>,
+    /// The offset of the dead letter that was sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resent_offset: Option<i64>,
+    /// The offset of the parked record that was edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_offset: Option<i64>,
+    /// Its value before, with personal fields masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// The value with which it was applied, with personal fields masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+impl From<postgres::Action> for Action {
+    fn from(it: postgres::Action) -> Self {
+        let dead_id = it.resent.map(|(partition, dead_offset)| {
+            DeadId { topic: it.topic.clone(), partition, dead_offset }.to_string()
+        });
+        Self {
+            at: time::text(it.at),
+            who: it.principal,
+            reason: it.reason,
+            topic: it.topic,
+            key: dead_id.unwrap_or(it.key),
+            command: it.command_id,
+            released: it.released,
+            dropped_offset: it.dropped_offset,
+            parked_from: it.parked_from,
+            revealed_offset: it.revealed_offset,
+            resent_offset: it.resent.map(|(_, dead_offset)| dead_offset),
+            edited_offset: it.edited_offset,
+            before: json(it.value_before),
+            after: json(it.value_after),
+        }
+    }
+}
