@@ -1,0 +1,146 @@
+//! What operators change: each waits for its outcome, and says how it has ended.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::{
+    gateway::{Reply, Seen},
+    logged_in, problem, shop,
+};
+
+#[test]
+fn action_waits_for_its_outcome_under_one_idempotency_key() {
+    let answers = AtomicUsize::new(0);
+    let gateway = shop(move |seen| {
+        let id = "0199";
+        match answers.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::json(202, &json!({ "id": id, "state": "pending" })),
+            1 => Reply::json(200, &json!({ "id": id, "state": "accepted" })),
+            2 => problem(409, "still_failing", "The record at offset 5 fails again."),
+            3 => problem(503, "not_written", "The log has not confirmed the command."),
+            _ => Reply::json(202, &json!({ "id": id, "state": seen.path })),
+        }
+    });
+    let home = logged_in(&gateway);
+    let words = ["parked", "drop", "order.followups", "o-1", "--reason", "why", "--offset", "5"];
+    let done = home.run(&words).code(0);
+    assert!(
+        done.out.contains("is a dead letter") && done.out.contains("0199: accepted"),
+        "{done:?}"
+    );
+    let seen = gateway.seen();
+    let [first, second] = seen.last_chunk().expect("two requests");
+    let body = json!({ "topic": "order.followups", "key": "o-1", "reason": "why", "offset": 5 });
+    assert_eq!((&first.json(), &second.json()), (&body, &body));
+    assert_eq!(first.path, "/v1/operations/parked:drop");
+    assert!(first.header("prefer").is_some_and(|wait| wait.starts_with("wait=")), "{first:?}");
+    let key = |seen: &Seen| seen.header("idempotency-key").map(str::to_owned);
+    assert!(key(first).is_some_and(|key| key.len() == 36), "{first:?}");
+    assert_eq!(key(first), key(second));
+
+    let refused = home.run(&words).code(1);
+    assert!(refused.err.contains("fails again. (still_failing)"), "{refused:?}");
+    assert_ne!(key(&gateway.last()), key(first));
+    let unknown = home.run(&[&words[..], &["--idempotency-key", "mine"]].concat()).code(1);
+    assert!(unknown.err.contains("Repeat it with --idempotency-key mine"), "{unknown:?}");
+    assert_eq!(key(&gateway.last()).as_deref(), Some("mine"));
+    let pending = home.run(&[&words[..], &["--wait", "1"]].concat()).code(1);
+    assert!(pending.out.contains("has no outcome yet"), "{pending:?}");
+}
+
+#[test]
+fn dead_letter_is_sent_again_with_its_outcome_or_the_reason_why_not() {
+    let gateway = shop(|seen| match &*seen.json()["reason"].to_string() {
+        "\"once\"" => Reply::json(200, &json!({ "id": "0199", "state": "accepted" })),
+        _ => problem(409, "already_sent_again", "Command 0199 has sent it again."),
+    });
+    let home = logged_in(&gateway);
+    let resend = |why| ["dead", "resend", "order.commands:2:17", "--reason", why];
+    let done = home.run(&resend("once")).code(0);
+    assert_eq!(done.out, "The dead letter was sent again.\nCommand 0199: accepted\n");
+    assert_eq!(gateway.last().path, "/v1/operations/dead-letters:resend");
+    assert_eq!(gateway.last().json(), json!({ "id": "order.commands:2:17", "reason": "once" }));
+    let refused = home.run(&resend("twice")).code(1);
+    assert!(refused.err.contains("already_sent_again"), "{refused:?}");
+}
+
+#[test]
+fn parked_record_is_edited_with_a_value_from_a_file() {
+    let gateway = shop(|seen| match (&*seen.path, seen.parameter("dry_run")) {
+        ("/v1/operations/parked/records", _) => {
+            let first = json!({ "offset": 5, "type": "millrace.order.RecordReservation" });
+            Reply::json(200, &json!({ "items": [first], "next": null }))
+        }
+        (_, Some(_)) => {
+            let (offset, before) = (5, Value::Null);
+            let edited = seen.json();
+            Reply::json(
+                200,
+                &json!({
+                    "dry_run": true, "type": edited["type"], "offset": offset, "before": before,
+                    "after": edited["value"],
+                }),
+            )
+        }
+        _ if seen.json()["value"] == json!({ "sku": "tea" }) => {
+            Reply::json(200, &json!({ "id": "0199", "state": "accepted" }))
+        }
+        _ => problem(422, "invalid", "value.sku: expected 1 to 64 of A-Z"),
+    });
+    let home = logged_in(&gateway);
+    let file = home.folder().join("value.json");
+    let path = file.to_string_lossy().into_owned();
+    let edit = ["parked", "edit", "order.followups", "o-1", "--offset", "5", "--value", &path];
+    let with_reason = [&edit[..], &["--reason", "why"]].concat();
+    let before = gateway.seen().len();
+    home.run(&with_reason).code(2);
+    std::fs::write(&file, "{").expect("written");
+    assert!(home.run(&with_reason).code(2).err.contains("expected JSON"));
+    assert_eq!(gateway.seen().len(), before, "nothing was sent");
+
+    std::fs::write(&file, r#"{"sku":"tea"}"#).expect("written");
+    let dry = home.run(&[&edit[..], &["--dry-run"]].concat()).code(0);
+    assert!(dry.out.contains("would be applied as millrace.order.RecordReservation"), "{dry:?}");
+    let done = home.run(&with_reason).code(0);
+    assert!(done.out.contains("was applied with the new value."), "{done:?}");
+    assert!(done.out.contains("0199: accepted"), "{done:?}");
+    assert_eq!(
+        gateway.last().json(),
+        json!({
+            "topic": "order.followups", "key": "o-1", "offset": 5, "reason": "why",
+            "type": "millrace.order.RecordReservation", "value": { "sku": "tea" },
+        })
+    );
+    std::fs::write(&file, r#"{"sku":"a b"}"#).expect("written");
+    let refused = home.run(&[&with_reason[..], &["--type", "a.B"]].concat()).code(1);
+    assert!(refused.err.contains("value.sku: expected 1 to 64"), "{refused:?}");
+    assert_eq!(gateway.last().json()["type"], "a.B");
+}
+
+#[test]
+fn selection_is_counted_first_and_done_only_with_consent() {
+    let gateway = shop(|seen| {
+        let mut selected = json!({ "dry_run": true, "keys": 2, "records": 3, "is_cut": false });
+        if seen.parameter("dry_run").is_none() {
+            let refused = u64::from(seen.path.ends_with("drop-all"));
+            selected["commands"] = json!({
+                "accepted": 2 - refused, "refused": refused, "failed": 0, "pending": 0, "unsent": 0,
+            });
+        }
+        Reply::json(200, &selected)
+    });
+    let home = logged_in(&gateway);
+    let before = gateway.seen().len();
+    let dry = home.run(&["parked", "retry-all", "--error", "malformed", "--dry-run"]).code(0);
+    assert!(dry.out.starts_with("2 keys with 3 parked records will be tried again"), "{dry:?}");
+    assert_eq!(gateway.seen().len(), before + 1);
+    assert_eq!(gateway.last().json(), json!({ "error": "malformed" }));
+
+    let all = |verb| ["parked", verb, "--topic", "order.followups", "--reason", "why", "--yes"];
+    let done = home.run(&all("retry-all")).code(0);
+    assert_eq!(done.out, "2 keys: 2 done.\n");
+    assert_eq!(gateway.last().json(), json!({ "topic": "order.followups", "reason": "why" }));
+    let some = home.run(&all("drop-all")).code(1);
+    assert_eq!(some.out, "2 keys: 1 done, 1 still failing or changed since.\n");
+}

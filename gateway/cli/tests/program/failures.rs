@@ -1,0 +1,68 @@
+//! The exit codes of what is refused, wrong or can't be written, and what is said about it.
+
+use serde_json::json;
+
+use crate::{gateway::Reply, logged_in, problem, shop};
+
+#[test]
+fn answer_that_refuses_ends_with_code_1_and_says_what_was_expected() {
+    let gateway = shop(|seen| match &*seen.path {
+        "/v1/operations/actions" => problem(403, "forbidden", "Only admins may do this."),
+        "/v1/operations/dead-letters" => {
+            problem(429, "too_many_requests", "Too many requests.").header("retry-after", "37")
+        }
+        "/v1/operations/parked" => Reply::text(200, "<html>"),
+        _ => problem(404, "not_found", "This resource does not exist."),
+    });
+    let home = logged_in(&gateway);
+    let says = |arguments: &[&str], expected: &str| {
+        let ended = home.run(arguments).code(1);
+        assert!(ended.err.contains(expected) && ended.out.is_empty(), "{ended:?}");
+    };
+    says(&["audit"], "Expected an admin, and ada@example.org is none.");
+    says(&["dead", "list"], "Try again in 37 s.");
+    says(&["parked", "list"], "expected a Millrace gateway there");
+    says(&["dead", "show", "a:1:2"], "there is no dead letter a:1:2: expected an ID of");
+    let id = "00000000-0000-0000-0000-000000000001";
+    says(&["trace", id], "expected the id of a command of the last seven days, or of an order");
+    says(&["trace", "--record", "order.events/2/17"], "expected a record of the last seven days");
+    let last = gateway.seen().last().map(|it| it.path.clone());
+    assert_eq!(last.as_deref(), Some("/v1/records/order.events:2:17/trace"));
+    says(&["trace", id], "expected the id of a command");
+    let paths: Vec<_> = gateway.seen().iter().rev().take(2).map(|it| it.path.clone()).collect();
+    assert_eq!(paths, [format!("/v1/orders/{id}/trace"), format!("/v1/commands/{id}/trace")]);
+
+    let refused = home.run(&["--json", "audit"]).code(1);
+    assert_eq!(refused.json()["code"], "forbidden");
+    let nowhere = home.env("MILLRACE_TOKEN", "t").run(&["--url", "http://127.0.0.1:1", "audit"]);
+    assert!(nowhere.code(1).err.contains("no answer from http://127.0.0.1:1/"), "{nowhere:?}");
+}
+
+#[test]
+fn wrong_usage_ends_with_code_2_and_sends_nothing() {
+    let gateway = shop(|_| Reply::empty(500));
+    let home = logged_in(&gateway);
+    let before = gateway.seen().len();
+    let selection = ["parked", "retry-all", "--topic", "order.followups", "--reason", "why"];
+    let asked = home.run(&selection).code(2);
+    assert!(asked.err.contains("expected --yes"), "{asked:?}");
+    home.run(&["parked", "drop", "order.followups", "o-1", "--reason", "why"]).code(2);
+    home.run(&["parked", "retry", "order.followups", "o-1"]).code(2);
+    home.run(&["--url", "nowhere", "status"]).code(2);
+    home.run(&["unknown"]).code(2);
+    home.run(&["--help"]).code(0);
+    assert_eq!(gateway.seen().len(), before);
+}
+
+#[test]
+fn result_that_can_not_be_written_is_no_success_and_a_closed_pipe_is_no_error() {
+    let gateway = shop(|_| Reply::json(200, &json!({ "items": [], "next": null })));
+    let home = logged_in(&gateway);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+    let ended = home.env("LANG", "C").run_into(full.into(), &["audit"]).code(1);
+    assert!(ended.err.contains("the result can't be written"), "{ended:?}");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ended = home.env("LANG", "C").run_into(writer.into(), &["audit"]).code(0);
+    assert_eq!(ended.err, "");
+}
