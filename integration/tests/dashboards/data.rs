@@ -13,6 +13,9 @@ use redpanda::writer::CommandWriter;
 use reqwest::Url;
 use serde_json::Value;
 
+use crate::metrics::metrics;
+use crate::sources;
+
 /// How long the requests go on until every query has data. A rate needs two scrapes, which are 5 s
 /// apart, of a series that has begun.
 const DATA_MAX: Duration = Duration::from_secs(120);
@@ -69,8 +72,8 @@ impl Prometheus {
         let (begun, now) = (begun_s.to_string(), now_s().to_string());
         let range = [("query", expr), ("start", &begun), ("end", &now), ("step", "5")];
         let data = self.get("query_range", &range).await;
-        let series = super::list(&data["result"], "series");
-        let mut values = series.iter().flat_map(|series| super::list(&series["values"], "values"));
+        let series = sources::list(&data["result"], "series");
+        let mut values = series.iter().flat_map(|series| sources::list(&series["values"], "values"));
         values.any(|value| {
             value[1].as_str().and_then(|number| number.parse().ok()).is_some_and(f64::is_finite)
         })
@@ -95,15 +98,15 @@ async fn requests(target: &demo::Target) {
 /// The queries that must give data, each with what it belongs to.
 fn queries() -> BTreeMap<String, String> {
     let mut queries: BTreeMap<_, _> =
-        super::expressions().into_iter().map(|(title, expr)| (expr, title)).collect();
-    for rule in super::rules() {
+        sources::expressions().into_iter().map(|(title, expr)| (expr, title)).collect();
+    for rule in sources::rules() {
         let expr = rule["expr"].as_str().expect("an expression");
         if let Some(record) = rule["record"].as_str() {
             queries.insert(expr.to_owned(), record.to_owned());
         }
         // An alert gives no data while it does not fire; what it looks at does.
         if let Some(alert) = rule["alert"].as_str() {
-            queries.extend(super::metrics(expr).into_iter().map(|name| (name, alert.to_owned())));
+            queries.extend(metrics(expr).into_iter().map(|name| (name, alert.to_owned())));
         }
     }
     queries
@@ -156,14 +159,14 @@ async fn every_query_gives_data_and_every_process_is_scraped() {
 async fn every_link_of_a_dashboard_or_an_alert_leads_to_a_page() {
     let prometheus = Prometheus::new();
     // Debian's Prometheus, which runs here, has no pages: its links are not tried.
-    let of_gateway = super::links().into_iter().filter_map(|link| {
+    let of_gateway = sources::links().into_iter().filter_map(|link| {
         let path = link.strip_prefix("${gateway:raw}")?;
         Some(format!("{}{path}", setting("MILLRACE_URL")))
     });
     let mut pages: Vec<_> = of_gateway.collect();
     let rules = prometheus.get("rules", &[("type", "alert")]).await;
-    for group in super::list(&rules["groups"], "groups") {
-        let rules = super::list(&group["rules"], "rules");
+    for group in sources::list(&rules["groups"], "groups") {
+        let rules = sources::list(&group["rules"], "rules");
         pages.extend(
             rules.iter().filter_map(|rule| rule["annotations"]["desk"].as_str().map(str::to_owned)),
         );
