@@ -78,6 +78,10 @@ static OPERATIONS: LazyLock<Page> = LazyLock::new(|| {
     let script = concat!(
         include_str!("../../page/api.js"),
         include_str!("../../page/door.js"),
+        include_str!("../../page/entries.js"),
+        include_str!("../../page/lists.js"),
+        include_str!("../../page/actions.js"),
+        include_str!("../../page/step-up.js"),
         include_str!("../../page/operations.js"),
     );
     Page::new(include_str!("../../page/operations.html"), &style.concat(), script)
