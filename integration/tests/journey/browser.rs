@@ -47,6 +47,17 @@ struct Page {
 }
 
 impl Page {
+    /// Opens a page for a visit, and closes it whatever happens there: the browser's processes
+    /// outlive the driver unless the window is closed.
+    async fn visit(url: &str, visit: impl AsyncFnOnce(&Self)) {
+        let page = Self::open(url).await;
+        let seen = AssertUnwindSafe(visit(&page)).catch_unwind().await;
+        page.window.close().await.expect("closed");
+        if let Err(failure) = seen {
+            resume_unwind(failure);
+        }
+    }
+
     async fn open(url: &str) -> Self {
         // The driver chooses a free port and prints it.
         let mut driver = Command::new("chromedriver")
@@ -265,23 +276,12 @@ async fn take_turns(system: &System, page: &Page) {
 #[ignore = "needs the stack and a browser"]
 async fn one_browser_shows_each_user_their_own_account() {
     let system = system().await;
-    let page = Page::open(&system.url).await;
-    let seen = AssertUnwindSafe(take_turns(&system, &page)).catch_unwind().await;
-    page.window.close().await.expect("closed");
-    if let Err(failure) = seen {
-        resume_unwind(failure);
-    }
+    Page::visit(&system.url, async |page| take_turns(&system, page).await).await;
 }
 
 #[tokio::test]
 #[ignore = "needs the stack and a browser"]
 async fn a_visit_in_a_browser() {
     let system = system().await;
-    let page = Page::open(&system.url).await;
-    let seen = AssertUnwindSafe(visit(&system, &page)).catch_unwind().await;
-    // Its processes outlive the driver unless the window is closed.
-    page.window.close().await.expect("closed");
-    if let Err(failure) = seen {
-        resume_unwind(failure);
-    }
+    Page::visit(&system.url, async |page| visit(&system, page).await).await;
 }

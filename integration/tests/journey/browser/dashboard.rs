@@ -1,10 +1,7 @@
 //! The dashboard in a real browser: an admin sees an order move the figures without a reload. It
 //! reads only what the page shows.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
-
 use fantoccini::Locator;
-use futures_util::FutureExt;
 
 use super::Page;
 use crate::support::{
@@ -75,10 +72,6 @@ async fn visit(system: &System, page: &Page) {
 #[ignore = "needs the stack and a browser"]
 async fn dashboard_shows_an_order_without_a_reload() {
     let system = system().await;
-    let page = Page::open(&format!("{}/dashboard", system.url)).await;
-    let seen = AssertUnwindSafe(visit(&system, &page)).catch_unwind().await;
-    page.window.close().await.expect("closed");
-    if let Err(failure) = seen {
-        resume_unwind(failure);
-    }
+    let url = format!("{}/dashboard", system.url);
+    Page::visit(&url, async |page| visit(&system, page).await).await;
 }

@@ -1,10 +1,7 @@
 //! The page of a trace in a real browser: the sender of a command sees its records, by keyboard
 //! too, and comes to it from the live page. It reads only what the page shows.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
-
 use fantoccini::{Locator, key::Key};
-use futures_util::FutureExt;
 use serde_json::json;
 
 use super::Page;
@@ -93,12 +90,8 @@ async fn trace_shows_its_sender_every_record_of_an_order() {
     let placed = ada.client.place_order(&[(&sku, 1)]).answer().await;
     let location = placed.expect(202).header("location").expect("an address").to_owned();
     let command = location.trim_start_matches("/v1").to_owned();
-    let page = Page::open(&format!("{}{command}", system.url)).await;
-    let seen = AssertUnwindSafe(visit(&system, &page, &ada)).catch_unwind().await;
-    page.window.close().await.expect("closed");
-    if let Err(failure) = seen {
-        resume_unwind(failure);
-    }
+    let url = format!("{}{command}", system.url);
+    Page::visit(&url, async |page| visit(&system, page, &ada).await).await;
 }
 
 /// Opens a link of the page in a new window, looks at it, and closes it again.
@@ -156,11 +149,5 @@ async fn live_page_leads_to_the_traces_of_an_order_and_of_an_event() {
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 100).await;
     let ada = system.user("Ada").await;
-    let page = Page::open(&system.url).await;
-    let visit = come_from_live_page(&page, &ada, &sku);
-    let seen = AssertUnwindSafe(visit).catch_unwind().await;
-    page.window.close().await.expect("closed");
-    if let Err(failure) = seen {
-        resume_unwind(failure);
-    }
+    Page::visit(&system.url, async |page| come_from_live_page(page, &ada, &sku).await).await;
 }

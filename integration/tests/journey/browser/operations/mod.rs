@@ -1,10 +1,9 @@
 //! The operator's desk in a real browser: an order is poisoned on purpose, an admin sees it on the
 //! page and mends it there. It reads only what the page shows.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+mod edits;
 
 use fantoccini::Locator;
-use futures_util::FutureExt;
 use redpanda::{partition_of, topics};
 use schemas::{
     Message,
@@ -15,15 +14,38 @@ use uuid::Uuid;
 use super::Page;
 use crate::log::{codec, write, write_to};
 use crate::support::{
-    Judge, PASSWORD, SEEN_MAX, Send, System, aged, eventually, must, system, variable,
+    Judge, PASSWORD, SEEN_MAX, Send, System, eventually, must, system, variable,
 };
+
+/// The address of the desk.
+fn desk(system: &System) -> String {
+    format!("{}/operations", system.url)
+}
+
+fn admin_password() -> String {
+    let file = variable("MILLRACE_ADMIN_PASSWORD_FILE");
+    std::fs::read_to_string(file).expect("a password").trim().to_owned()
+}
+
+/// Logs in the admin.
+async fn enter(page: &Page) {
+    page.log_in(&variable("MILLRACE_ADMIN_EMAIL"), &admin_password()).await;
+    page.says("#parked-title", "Parked keys").await;
+}
+
+/// Writes into a field of the dialog.
+async fn fill(page: &Page, name: &str, text: &str) {
+    let css = format!("#redrive [name={name}]");
+    let input = page.window.find(Locator::Css(&css)).await.expect(name);
+    input.clear().await.expect(name);
+    input.send_keys(text).await.expect(name);
+}
 
 /// Opens the dialog of a key, answers it with a reason, and waits for the result.
 async fn press(page: &Page, button: &str, key: &str, reason: &str, result: &str) {
     let css = format!("#parked [aria-label='{button}: order.followups, key {key}']");
     page.click(&css).await;
-    let input = page.window.find(Locator::Css("#redrive [name=reason]")).await.expect("the reason");
-    input.send_keys(reason).await.expect("the reason");
+    fill(page, "reason", reason).await;
     page.click("#confirm").await;
     page.says("#say", result).await;
 }
@@ -44,12 +66,9 @@ async fn visit(system: &System, page: &Page) {
     let sku = system.product(&admin, 100, 10).await;
     let ada = system.user("Ada").await;
     let me = ada.client.get("/v1/users/me").answer().await.string("id");
-    let password = variable("MILLRACE_ADMIN_PASSWORD_FILE");
-    let password = std::fs::read_to_string(password).expect("a password");
     page.log_in(&ada.email, PASSWORD).await;
     page.says("#door-say", "Only admins see the desk.").await;
-    page.log_in(&variable("MILLRACE_ADMIN_EMAIL"), password.trim()).await;
-    page.says("#parked-title", "Parked keys").await;
+    enter(page).await;
     page.says("#processors", "The oldest waits at most").await;
 
     // When an order is poisoned: a record that nobody can read comes before its reservation. The
@@ -113,8 +132,7 @@ async fn visit(system: &System, page: &Page) {
     // When the admin gives up all with this error, then nothing is parked
     page.click(&all).await;
     page.says("#ask-what", "1 key with 1 parked record").await;
-    let input = page.window.find(Locator::Css("#redrive [name=reason]")).await.expect("the reason");
-    input.send_keys("all of them are unreadable").await.expect("the reason");
+    fill(page, "reason", "all of them are unreadable").await;
     page.click("#give-up").await;
     page.says("#say", "1 key: 1 applied").await;
     shows(page, "#parked", &second, false).await;
@@ -131,8 +149,7 @@ async fn visit(system: &System, page: &Page) {
     let send = "#dead li:first-child [aria-label^='Send again: order.commands']";
     page.click(send).await;
     page.says("#ask-what", "as a new command").await;
-    let input = page.window.find(Locator::Css("#redrive [name=reason]")).await.expect("the reason");
-    input.send_keys("it was in the wrong partition").await.expect("the reason");
+    fill(page, "reason", "it was in the wrong partition").await;
     page.click("#confirm").await;
     page.says("#say", "It was sent again.").await;
     status(&key, "confirmed").await;
@@ -143,94 +160,9 @@ async fn visit(system: &System, page: &Page) {
     page.says("#door-title", "Log in as an admin").await;
 }
 
-/// A record that nobody can read comes before the reservation of an order, and the admin writes
-/// what it should have been: the release of nothing.
-async fn edit(system: &System, page: &Page) {
-    // Given an order that waits behind such a record, which an admin edits
-    let (admin, ada) = (system.admin().await, system.user("Ada").await);
-    let password = std::fs::read_to_string(variable("MILLRACE_ADMIN_PASSWORD_FILE"));
-    let password = password.expect("a password");
-    page.log_in(&variable("MILLRACE_ADMIN_EMAIL"), password.trim()).await;
-    page.says("#parked-title", "Parked keys").await;
-    let sku = system.product(&admin, 100, 10).await;
-    write("stock.followups", Some(&sku), b"poison").await;
-    shows(page, "#parked", &sku, true).await;
-    let placed = ada.client.place_order(&[(&sku, 1)]).answer().await;
-    placed.expect(202);
-    shows(page, "#parked", "1 record", true).await;
-    page.click(&format!("#parked [aria-label='Edit first: stock.followups, key {sku}']")).await;
-    page.says("#ask-title", "Edit first").await;
-    let input = async |name: &str, text: &str| {
-        let css = format!("#redrive [name={name}]");
-        let input = page.window.find(Locator::Css(&css)).await.expect(name);
-        input.clear().await.expect(name);
-        input.send_keys(text).await.expect(name);
-    };
-    input("type", "millrace.stock.ReleaseStock").await;
-    input("reason", "it should have been a release").await;
-
-    // When the value does not fit, then the dialog says the field, and stays open
-    let value = |sku: &str| format!(r#"{{"sku": "{sku}", "order_id": "{}"}}"#, Uuid::new_v4());
-    input("value", &value("a b")).await;
-    page.click("#confirm").await;
-    page.says("#ask-say", "value.sku: expected 1 to 64").await;
-    page.fits("edit").await;
-
-    // When it fits, but the log-in was ten minutes ago, then the page asks for the password
-    let token = page.window.execute("return accessToken", vec![]).await.expect("a token");
-    let old = aged(token.as_str().expect("a text")).into();
-    page.window.execute("accessToken = arguments[0]", vec![old]).await.expect("set");
-    input("value", &value(&sku)).await;
-    page.click("#confirm").await;
-    page.says("#step-up-title", "Your password, please").await;
-    page.fits("step-up").await;
-    let give = async |text: &str| {
-        let css = Locator::Css("#step-up [name=password]");
-        let input = page.window.find(css).await.expect("the password");
-        input.clear().await.expect("the password");
-        input.send_keys(text).await.expect("the password");
-        page.click("#step-up-confirm").await;
-    };
-    give("another password").await;
-    page.says("#step-up-say", "The address or the password is wrong.").await;
-    give(password.trim()).await;
-
-    // Then it is applied, and the order behind it is confirmed
-    page.says("#say", "The record was applied with the new value.").await;
-    shows(page, "#parked", &sku, false).await;
-    eventually("confirmed", SEEN_MAX, async || {
-        let orders = ada.client.get("/v1/orders").send().await;
-        let orders = orders.map_err(|error| integration::chain(&error))?;
-        let orders = orders.expect_code(200)?.items();
-        let mine = orders.iter().find(|it| it["lines"][0]["sku"] == *sku);
-        must(mine.is_some_and(|it| it["status"] == "confirmed"), orders)
-    })
-    .await;
-    shows(page, "#actions", "it should have been a release", true).await;
-    page.click("#actions li:first-child summary").await;
-    page.says("#actions li:first-child details", &sku).await;
-}
-
 #[tokio::test]
 #[ignore = "needs the stack and a browser"]
 async fn poisoned_order_is_seen_and_mended_at_the_desk() {
     let system = system().await;
-    let page = Page::open(&format!("{}/operations", system.url)).await;
-    let seen = AssertUnwindSafe(visit(&system, &page)).catch_unwind().await;
-    page.window.close().await.expect("closed");
-    if let Err(failure) = seen {
-        resume_unwind(failure);
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs the stack and a browser"]
-async fn parked_record_is_edited_at_the_desk() {
-    let system = system().await;
-    let page = Page::open(&format!("{}/operations", system.url)).await;
-    let seen = AssertUnwindSafe(edit(&system, &page)).catch_unwind().await;
-    page.window.close().await.expect("closed");
-    if let Err(failure) = seen {
-        resume_unwind(failure);
-    }
+    Page::visit(&desk(&system), async |page| visit(&system, page).await).await;
 }
