@@ -88,13 +88,16 @@ async function askForEdit(it) {
     if (mine !== session) return;
     const [first] = data.items;
     if (!first) throw new Failure("The key is not parked any more.");
+    if (!JSON.rawJSON) throw new Failure("Expected a browser that does not round long integers.");
     const what = `Applies the record at offset ${first.offset} with this value, and then the `
       + `${pieces(it.records - 1, "record")} behind it. What is masked is kept, unless you change `
       + "it. If the record still fails, nothing has changed.";
     const { type, value } = $("redrive").elements;
     const act = async (reason, headers) => {
-      const edited = { topic: it.topic, key: it.key, offset: first.offset, type: type.value };
-      const content = { ...edited, value: parsed(value.value), reason };
+      const { topic, key } = it, { offset } = first;
+      const others = JSON.stringify({ topic, key, offset, type: type.value, reason });
+      // The value is sent as it is written, so that no number is rounded.
+      const content = `{"value":${checked(value.value)},${others.slice(1)}`;
       // It names the record, so a repeat can't edit another one, and needs no common key.
       headers["Idempotency-Key"] = crypto.randomUUID();
       const { status } = await request("POST", PARKED + ":edit", content, headers);
@@ -109,9 +112,11 @@ async function askForEdit(it) {
   }
 }
 
-function parsed(text) {
+// The same text. Fails if it is no JSON.
+function checked(text) {
   try {
-    return JSON.parse(text);
+    JSON.parse(text);
+    return text;
   } catch (error) {
     throw new Failure(`The value is no JSON: ${error.message}`);
   }

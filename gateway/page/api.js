@@ -58,9 +58,16 @@ async function send(path, options) {
   }
 }
 
+// Keeps the digits of an integer that JavaScript rounds because it has more than 53 bits:
+// JSON.stringify writes them as they came. Browsers of before 2025 have no JSON.rawJSON.
+function keepDigits(name, value, context) {
+  const isRounded = Number.isInteger(value) && !Number.isSafeInteger(value);
+  return isRounded && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
+}
+
 async function jsonOf(response) {
   try {
-    return JSON.parse(await response.text());
+    return JSON.parse(await response.text(), keepDigits);
   } catch {
     return {};
   }
@@ -73,12 +80,13 @@ let stepUp = async () => {
 };
 
 // Sends a request with the access token, and repeats it once with a new token if that has expired,
-// or after the password was given if the request needs that (RFC 9470).
+// or after the password was given if the request needs that (RFC 9470). The content is a value, or
+// JSON as text.
 async function request(method, path, content, more = {}) {
   const headers = { ...more }, used = accessToken;
   if (used) headers.Authorization = "Bearer " + used;
   if (content) headers["Content-Type"] = "application/json";
-  const body = content && JSON.stringify(content);
+  const body = typeof content === "string" ? content : JSON.stringify(content);
   const response = await send(path, { method, headers, body });
   const data = await jsonOf(response);
   if (data.code === "insufficient_user_authentication") {

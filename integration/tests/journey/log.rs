@@ -90,18 +90,27 @@ pub(crate) async fn write(topic: &str, key: Option<&str>, value: &[u8]) {
     write_to(topic, if key.is_some() { None } else { Some(0) }, key, value).await;
 }
 
+/// Writes one record with one header to the partition of its key.
+pub(crate) async fn write_with(topic: &str, key: &str, header: (&str, &str), value: &[u8]) {
+    let (name, text) = header;
+    produce(topic, &["-k", key, "-H", &format!("{name}={text}")], value).await;
+}
+
 /// Writes one record without headers, to this partition or to that of its key.
 pub(crate) async fn write_to(topic: &str, partition: Option<i32>, key: Option<&str>, value: &[u8]) {
+    let partition = partition.map(|partition| partition.to_string());
+    let mut options = Vec::new();
+    options.extend(key.into_iter().flat_map(|key| ["-k", key]));
+    options.extend(partition.iter().flat_map(|partition| ["-p", partition.as_str()]));
+    produce(topic, &options, value).await;
+}
+
+/// Runs kcat with these options, so that it writes one record.
+async fn produce(topic: &str, options: &[&str], value: &[u8]) {
     let file = std::env::temp_dir().join(format!("millrace-{}", any()));
     std::fs::write(&file, value).expect("a file");
     let mut command = kcat();
-    command.args(["-P", "-t", topic, "-X", "topic.partitioner=murmur2"]);
-    if let Some(key) = key {
-        command.args(["-k", key]);
-    }
-    if let Some(partition) = partition {
-        command.args(["-p", &partition.to_string()]);
-    }
+    command.args(["-P", "-t", topic, "-X", "topic.partitioner=murmur2"]).args(options);
     let mut child = command.arg(&file).stdin(Stdio::piped()).spawn().expect("kcat runs");
     drop(child.stdin.take().expect("its input").shutdown().await);
     assert!(child.wait().await.expect("its end").success(), "kcat could not write to {topic}");

@@ -1,11 +1,15 @@
 //! A parked record is edited at the desk.
 
 use fantoccini::Locator;
+use schemas::{
+    Message, Money, headers,
+    order::{FollowUp, RecordReservation},
+};
 use uuid::Uuid;
 
-use super::{admin_password, desk, enter, fill, shows};
+use super::{admin_password, desk, enter, fill, press, shows};
 use crate::browser::Page;
-use crate::log::write;
+use crate::log::{codec, write, write_with};
 use crate::support::{Judge, SEEN_MAX, Send, System, aged, eventually, must, system};
 
 /// A record that nobody can read comes before the reservation of an order, and the admin writes
@@ -72,4 +76,59 @@ async fn edit(system: &System, page: &Page) {
 async fn parked_record_is_edited_at_the_desk() {
     let system = system().await;
     Page::visit(&desk(&system), async |page| edit(&system, page).await).await;
+}
+
+/// An integer of 54 bits, which JavaScript rounds to an even one.
+const LONG: i64 = 9_007_199_254_740_993;
+
+/// A reservation with a price that JavaScript can't hold. Because of a header that is too long, it
+/// is parked.
+async fn park_long_price(order_id: Uuid) {
+    let reservation = FollowUp::from(RecordReservation {
+        order_id,
+        sku: "tea".into(),
+        reserved: false,
+        quantity: 7,
+        unit_price: Some(Money { amount_minor: LONG, currency: "EUR".into() }),
+        reason: None,
+    });
+    let mut bytes = Vec::new();
+    reservation.encode(&codec().await, &mut bytes).expect("a record");
+    let header = (headers::TRACE_PARENT, &*"x".repeat(2_000));
+    write_with("order.followups", &order_id.to_string(), header, &bytes).await;
+}
+
+async fn keep_digits(page: &Page) {
+    // Given a parked record with such a number, then the page shows all its digits
+    let (order_id, long) = (Uuid::new_v4(), LONG.to_string());
+    let key = order_id.to_string();
+    park_long_price(order_id).await;
+    enter(page).await;
+    shows(page, "#parked", &key, true).await;
+    let button = |text: &str| format!("#parked [aria-label='{text} order.followups, key {key}']");
+    page.click(&button("Records of")).await;
+    page.says("#parked pre", &long).await;
+
+    // When the record is edited, then the editor has them too
+    page.click(&button("Edit first:")).await;
+    page.says("#ask-title", &key).await;
+    let editor = page.window.find(Locator::Css("#redrive [name=value]")).await.expect("an editor");
+    let text = editor.prop("value").await.expect("a property").expect("a value");
+    assert!(text.contains(&long), "{text}");
+
+    // And they are sent: the gateway says which number it got instead of one of 32 bits
+    fill(page, "value", &text.replace("\"quantity\": 7", &format!("\"quantity\": {long}"))).await;
+    fill(page, "reason", "more of them").await;
+    page.click("#confirm").await;
+    page.says("#ask-say", &format!("not {long}")).await;
+    page.click("#cancel").await;
+    press(page, "Give up first", &key, "nobody ordered it", "The record is a dead letter").await;
+    shows(page, "#parked", &key, false).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack and a browser"]
+async fn long_integers_keep_their_digits_at_the_desk() {
+    let system = system().await;
+    Page::visit(&desk(&system), async |page| keep_digits(page).await).await;
 }
