@@ -4,9 +4,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{Stores, failed, shape};
-use crate::reads::{
-    Cursor, HistoryEntry, Notification, Order, Page, Product, Read, ShopReads,
-};
+use crate::reads::{Cursor, HistoryEntry, Notification, Order, Page, Product, Read, ShopReads};
 
 impl ShopReads for Stores {
     fn products<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Read<'a, Page<Product>> {

@@ -71,7 +71,10 @@ impl AppliedBy {
 }
 
 /// The records in the order of the tree.
-pub(super) fn records(entries: Vec<TraceEntry>, mut applied: Vec<Vec<Applied>>) -> Vec<TracedRecord> {
+pub(super) fn records(
+    entries: Vec<TraceEntry>,
+    mut applied: Vec<Vec<Applied>>,
+) -> Vec<TracedRecord> {
     let first_ms = entries.iter().map(|entry| entry.at_ms).min().unwrap_or_default();
     let order = depth_first(&parents(&entries));
     let mut entries: Vec<_> = entries.into_iter().map(Some).collect();

@@ -73,7 +73,8 @@ impl Prometheus {
         let range = [("query", expr), ("start", &begun), ("end", &now), ("step", "5")];
         let data = self.get("query_range", &range).await;
         let series = sources::list(&data["result"], "series");
-        let mut values = series.iter().flat_map(|series| sources::list(&series["values"], "values"));
+        let mut values =
+            series.iter().flat_map(|series| sources::list(&series["values"], "values"));
         values.any(|value| {
             value[1].as_str().and_then(|number| number.parse().ok()).is_some_and(f64::is_finite)
         })

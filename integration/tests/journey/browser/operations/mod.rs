@@ -13,9 +13,7 @@ use uuid::Uuid;
 
 use super::Page;
 use crate::log::{codec, write, write_to};
-use crate::support::{
-    Judge, PASSWORD, SEEN_MAX, Send, System, eventually, must, system, variable,
-};
+use crate::support::{Judge, PASSWORD, SEEN_MAX, Send, System, eventually, must, system, variable};
 
 /// The address of the desk.
 fn desk(system: &System) -> String {
