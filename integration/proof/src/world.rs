@@ -2,6 +2,7 @@
 //! started, with handles to break and repair its parts. It starts no system by itself.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use integration::{
     mail::Mail,
     stack::{Control, internal_variable},
 };
+use redpanda::scan::{Isolation, scan};
 use schemas::Codec;
 
 use crate::{
@@ -276,6 +278,28 @@ impl World {
         match &self.cluster {
             Some(cluster) if cluster.brokers() > 1 => cluster.in_sync(PART_MAX).await,
             _ => Ok(()),
+        }
+    }
+
+    /// Waits until a record with this key is a dead letter of `topic`.
+    ///
+    /// # Errors
+    /// When it is none in time.
+    pub async fn wait_for_letter(&self, topic: &str, key: &str) -> anyhow::Result<()> {
+        let (dead, begun) = (format!("{topic}.dead"), Instant::now());
+        let partitions = redpanda::topics::all().get(&dead).map_or(1, |topic| topic.partitions);
+        loop {
+            let letters = tokio::task::block_in_place(|| {
+                let all = &mut BTreeMap::new();
+                scan(&self.brokers, &dead, partitions, Isolation::Committed, all, PART_MAX)
+            })?;
+            if letters.iter().any(|letter| letter.key.as_deref() == Some(key.as_bytes())) {
+                return Ok(());
+            }
+            if begun.elapsed() > PART_MAX {
+                bail!("the record of {topic} with key {key} is no dead letter after {PART_MAX:?}");
+            }
+            tokio::time::sleep(LOOK_AT_CONTAINER_EVERY).await;
         }
     }
 

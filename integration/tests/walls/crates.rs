@@ -20,7 +20,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "integration",
         &["schemas", "redpanda", "domain", "engine", "projections", "services", "gateway"],
     ),
-    ("proof", &["schemas", "redpanda", "domain", "integration"]),
+    ("proof", &["schemas", "redpanda", "domain", "projections", "integration"]),
     ("speed", &["schemas", "redpanda", "domain", "engine", "integration"]),
 ];
 

@@ -66,8 +66,8 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
     }
     // The decider panics when it decides this order.
     world.restart("order-0", &[("MILLRACE_FAULT", &format!("panic:{panics}"))]).await?;
-    world.load.doom("order.commands", panics, order.into()).await;
-    world.wait_for_commands(100).await?;
+    world.load.doom("order.commands", panics.clone(), order.into()).await;
+    world.wait_for_letter("order.commands", &panics).await?;
     world.restart("order-0", &[]).await
 }
 
