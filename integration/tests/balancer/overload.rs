@@ -104,7 +104,11 @@ async fn what_a_gateway_refuses_is_not_sent_to_the_other_one() {
 #[ignore = "needs nginx: integration/test runs it"]
 async fn without_a_connection_to_a_gateway_the_answer_is_503_and_not_500() {
     let well = gateway(Manner::Echo).await;
-    let room = [("worker_connections 4000;", "worker_connections 32;")];
+    let room = [
+        ("worker_connections 4000;", "worker_connections 32;"),
+        // On a slow machine the first ones would be closed before the last ones are open.
+        ("client_header_timeout 10s;", "client_header_timeout 100s;"),
+    ];
     let balancer = bounded(&well.address, &well.address, &room).await;
     // Given clients that take one connection after another and never end their requests
     let mut slow = Vec::new();

@@ -118,6 +118,7 @@ async fn keep_digits(page: &Page) {
 
     // And they are sent: the gateway says which number it got instead of one of 32 bits
     fill(page, "value", &text.replace("\"quantity\": 7", &format!("\"quantity\": {long}"))).await;
+    fill(page, "type", "millrace.order.RecordReservation").await;
     fill(page, "reason", "more of them").await;
     page.click("#confirm").await;
     page.says("#ask-say", &format!("not {long}")).await;
