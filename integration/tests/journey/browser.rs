@@ -101,8 +101,9 @@ impl Page {
         for (end, width, scheme) in LOOKS {
             let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
             self.emulate("setEmulatedMedia", json!({ "features": features })).await;
-            let height = 900;
-            let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+            let size = json!({
+                "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false
+            });
             self.emulate("setDeviceMetricsOverride", size).await;
             eventually(&format!("{name}{end} fits {width} pixels"), SEEN_MAX, async || {
                 let asked = "return document.documentElement.scrollWidth";
@@ -121,7 +122,7 @@ impl Page {
         self.emulate("setEmulatedMedia", json!({ "features": [] })).await;
     }
 
-    /// Sends a command of the DevTools protocol's domain `Emulation`, which WebDriver does not have.
+    /// Sends a command of the domain `Emulation` of the DevTools protocol. WebDriver has none.
     async fn emulate(&self, command: &str, parameters: serde_json::Value) {
         let session = self.window.session_id().await.expect("an answer").expect("a session");
         let url = format!("{}/session/{session}/goog/cdp/execute", self.driver_url);

@@ -73,8 +73,8 @@ pub struct Ledger {
     pub broken: Vec<Violation>,
 }
 
-/// The id of a record: that of its header; an id that is no UUID identifies by its text, and without
-/// one the position does. A dead letter has that of the record that failed.
+/// The id of a record: that of its header, or one derived from its text if it is no UUID, or from
+/// the position if there is none. A dead letter has the id of the record that failed.
 fn id_of(record: &Record) -> Uuid {
     let text = |name: &str| record.headers.text(name);
     if let Some(id) = text(headers::ID).filter(|id| !id.is_empty()) {
@@ -97,10 +97,9 @@ impl Ledger {
     /// Reads all topics from the last positions to their ends.
     pub fn read_on(&mut self, brokers: &str, codec: &Codec) -> anyhow::Result<()> {
         let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-        let topics: Vec<_> = redpanda::topics::all().iter().collect();
         // In parallel, because most of the time is spent waiting for brokers.
         let read: Vec<_> = std::thread::scope(|scope| {
-            let reading = topics.into_iter().map(|topic| {
+            let reading = redpanda::topics::all().iter().map(|topic| {
                 let mut positions = self.positions.get(&topic.name).cloned().unwrap_or_default();
                 scope.spawn(move || {
                     let (name, partitions) = (&topic.name, topic.partitions);

@@ -3,8 +3,8 @@
 //! end, as `bench system` does. It asserts no figure.
 //!
 //! With `MILLRACE_RETENTION_MINUTES` the services forget finished aggregates and handled commands
-//! after that time, and the broker removes the tombstones of changelogs after it, so that memory and
-//! changelogs can be seen to become flat within the soak.
+//! after that time, and the broker removes the tombstones of changelogs after it. So memory and
+//! changelogs stop growing within the soak.
 
 use std::{path::PathBuf, sync::LazyLock, time::Duration};
 

@@ -41,8 +41,8 @@ const NAME: &str = "mail";
 /// The most records of a poll, if about every third requests a mail, as in a system that keeps up.
 const POLL_MAX: usize = 3 * CONCURRENT_MAX;
 
-/// After a poll whose mails took longer, the server is slow: no more records are polled than mails
-/// can be sent concurrently, whatever they request.
+/// A batch whose mails took longer shows that the server is slow. The next poll then has no more
+/// records than mails that can be sent concurrently, even if each record requests one.
 const SLOW: Duration = Duration::from_secs(5);
 
 /// The most reports that are remembered until they are written. A poll that fails leaves at most
@@ -232,9 +232,11 @@ impl Projection for MailWorker {
     }
 }
 
-/// The most records of the next poll, after records that requested this many mails within a time:
-/// as many as request the mails that are sent concurrently. So a turn takes about the deadlines of
-/// one mail and its report, far less than the minute after which the thread counts as stuck.
+/// The most records of the next poll, after a batch of `records` that requested `requests` mails
+/// and took this long: as many as are expected to request [`CONCURRENT_MAX`] mails. A turn then
+/// takes at most the deadlines of one mail and its report, less than the minute after which the
+/// thread counts as stuck. It takes longer only if suddenly more records request a mail and the
+/// server becomes slow in the same turn.
 pub(super) fn next_poll(records: usize, requests: usize, took: Duration) -> usize {
     match took > SLOW {
         true => CONCURRENT_MAX,
