@@ -37,6 +37,7 @@ pub(crate) struct Bench {
     pub(crate) hot: Reads,
     pub(crate) live: Live,
     pub(crate) notices: Notices,
+    postgres_url: String,
     redis_url: String,
     clock: AtomicI64,
 }
@@ -53,10 +54,9 @@ impl Bench {
         let guard = runtime.enter();
         let corner = format!("trial_{}", Uuid::new_v4().simple());
         let postgres_url = variable("MILLRACE_POSTGRES_URL");
-        runtime.block_on(make_schema(&postgres_url, &corner));
-        let postgres =
-            Postgres::new(&format!("{postgres_url}?options=-c%20search_path%3D{corner}"), 8)
-                .expect("a URL");
+        runtime.block_on(execute(&postgres_url, &format!("CREATE SCHEMA {corner}")));
+        let postgres_url = format!("{postgres_url}?options=-c%20search_path%3D{corner}");
+        let postgres = Postgres::new(&postgres_url, 8).expect("a URL");
         let mongo_url =
             format!("{}/{corner}", variable("MILLRACE_MONGO_URL").trim_end_matches('/'));
         let mongo = runtime.block_on(Mongo::new(&mongo_url)).expect("a URL");
@@ -90,6 +90,7 @@ impl Bench {
             mongo,
             redis,
             notices,
+            postgres_url,
             redis_url,
             clock: AtomicI64::new(1_000),
         };
@@ -113,6 +114,11 @@ impl Bench {
             });
             command.query_async::<redis::Value>(&mut connection).await.expect("an answer");
         });
+    }
+
+    /// Executes SQL of the test's own.
+    pub(crate) fn sql(&self, text: &str) {
+        self.wait(execute(&self.postgres_url, text));
     }
 
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
@@ -204,11 +210,11 @@ impl Bench {
     }
 }
 
-async fn make_schema(url: &str, name: &str) {
+async fn execute(url: &str, sql: &str) {
     let (client, connection) =
         tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("PostgreSQL");
     let connection = tokio::spawn(connection);
-    client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("a schema");
+    client.batch_execute(sql).await.expect("executed");
     drop(client);
     connection.await.expect("it ends").expect("it ends well");
 }

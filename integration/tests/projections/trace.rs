@@ -134,3 +134,28 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     while keep(today + 9 * DAY_MS) > 0 {}
     assert_eq!(read(), 0);
 }
+
+#[test]
+#[ignore = "needs the stack: integration/test"]
+fn service_without_tables_gets_them_at_its_start() {
+    let bench = Bench::new(15);
+    bench.pass(projections::clock::now_ms());
+    let (orders, command) = (bench.one("order-trace"), uuid(1));
+    let traced = || bench.wait(bench.people.trace(&[command])).map(|view| view.entries.len());
+    bench.sql("DROP TABLE trace_order, trace_records_order");
+    assert!(traced().is_err(), "the tables are not gone");
+
+    bench.wait(async {
+        let (one, two) = tokio::join!(orders.prepare(), orders.prepare());
+        one.and(two).expect("prepared");
+    });
+
+    let (topic, partition, offset) = write(&bench, command, 1);
+    bench.until(&mut [bench.member("one", &*orders)], "it is traced", || {
+        (traced().expect("an answer") == 1).then_some(())
+    });
+    let cause = bench.wait(bench.people.cause(&topic, partition, offset)).expect("an answer");
+    assert_eq!(cause, Some(command));
+    let retention = Retention { now_ms: bench.now(), kept_ms: 0 };
+    assert_eq!(bench.wait(orders.remove(retention)).expect("today's partitions are created"), 0);
+}

@@ -1,16 +1,17 @@
 //! Migrations of the tables. Each step runs once, in order. A step that has run anywhere never
-//! changes: a change of the tables is a new step.
+//! changes: a change of the tables is a new step. Then every service that has no tables for its
+//! traces gets them.
 
 use tokio_postgres::Client;
 
-use super::error::failed;
+use super::{error::failed, trace_tables};
 use crate::StoreError;
 
 /// The key of the advisory lock. Any number, the same in every program that migrates.
 const LOCK: i64 = 0x006d_696c_6c72_6163;
 
 /// The steps, in order.
-pub(super) const STEPS: &[&str] = &[
+const STEPS: &[&str] = &[
     include_str!("migrations/0001_read_models.sql"),
     include_str!("migrations/0002_dead_letters.sql"),
     include_str!("migrations/0003_ends.sql"),
@@ -28,7 +29,8 @@ pub(super) const STEPS: &[&str] = &[
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS migrations \
     (step int PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())";
 
-/// Runs the steps that have not run, in one transaction. A lock lets one program migrate at a time.
+/// Runs the steps that have not run, and creates the tables of traces, in one transaction. A lock
+/// lets one program migrate at a time.
 pub(super) async fn run(client: &mut Client) -> Result<(), StoreError> {
     let failed = failed("migrating the tables of PostgreSQL");
     let transaction = client.transaction().await.map_err(&failed)?;
@@ -47,5 +49,6 @@ pub(super) async fn run(client: &mut Client) -> Result<(), StoreError> {
             .map_err(&failed)?;
         tracing::info!(migration.step = step, "migrated the tables of PostgreSQL");
     }
+    transaction.batch_execute(&trace_tables::CREATION).await.map_err(&failed)?;
     transaction.commit().await.map_err(&failed)
 }

@@ -3,7 +3,7 @@
 //!
 //! A projection is one file here that implements `model::Model`, holds the reads of its tables, and
 //! has a row in [`crate::catalog`]. Its tables come from a migration in `migrations/`, which never
-//! changes once it has run anywhere.
+//! changes once it has run anywhere; those of traces follow from `topics.yaml` (`trace_tables`).
 
 mod credentials;
 mod error;
@@ -19,6 +19,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trace_tables;
 mod users;
 
 pub(crate) use credentials::Credentials;
