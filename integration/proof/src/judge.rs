@@ -59,7 +59,7 @@ fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
         }
         for outcome in seen.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
             let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
-            let version = ledger.version(context, key);
+            let version = ledger.folds.version(context, key);
             if version.unwrap_or(0) < outcome.version {
                 let what = format!(
                     "{context}/{key}: version {} was accepted, events end at {version:?}",
@@ -135,7 +135,7 @@ fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
 fn sums(ledger: &Ledger) -> Vec<Violation> {
     let mut broken = Vec::new();
     let mut held: HashMap<&str, i64> = HashMap::new();
-    for (key, (_, state)) in &ledger.orders.aggregates {
+    for (key, (_, state)) in &ledger.folds.orders.aggregates {
         match state {
             Some(order::State::Confirmed(confirmed)) => {
                 for line in &confirmed.lines {
@@ -152,9 +152,10 @@ fn sums(ledger: &Ledger) -> Vec<Violation> {
             _ => {}
         }
     }
-    for (sku, (_, state)) in &ledger.stock.aggregates {
+    for (sku, (_, state)) in &ledger.folds.stock.aggregates {
         let Some(stock::State::Product(product)) = state else { continue };
-        let received: i64 = ledger.stock.events.get(sku).into_iter().flatten().map(received).sum();
+        let received: i64 =
+            ledger.folds.stock.events.get(sku).into_iter().flatten().map(received).sum();
         let sold = held.get(sku.as_str()).copied().unwrap_or(0);
         let seen = (product.received, product.free + product.held, product.held);
         if seen != (received, received, sold) || product.free < 0 {
@@ -176,7 +177,7 @@ fn received(event: &stock::Event) -> i64 {
 /// A, for consequences of commands: the customer is notified of each end of an order once.
 fn notified_once(ledger: &Ledger) -> Vec<Violation> {
     let mut notified: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
-    for event in ledger.notifications.events.values().flatten() {
+    for event in ledger.folds.notifications.events.values().flatten() {
         if let notification::Event::NotificationRaised(raised) = event
             && raised.order_id.is_some()
         {
@@ -191,7 +192,7 @@ fn notified_once(ledger: &Ledger) -> Vec<Violation> {
             format!("{what:?} was notified {times} times"),
         ));
     }
-    for event in ledger.orders.events.values().flatten() {
+    for event in ledger.folds.orders.events.values().flatten() {
         let (id, kind) = match event {
             order::Event::OrderConfirmed(event) => (event.order_id, "ORDER_CONFIRMED"),
             order::Event::OrderRejected(event) => (event.order_id, "ORDER_REJECTED"),

@@ -1,4 +1,4 @@
-//! The aggregates of one context, folded from its events, and compared with its changelog.
+//! The aggregates of each context, folded from its events, and compared with its changelog.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,12 +27,7 @@ impl<D: Decider> Default for Fold<D> {
 }
 
 impl<D: Decider> Fold<D> {
-    /// The context whose events are folded.
-    pub(super) fn context(&self) -> &'static str {
-        D::CONTEXT
-    }
-
-    pub(super) fn add(&mut self, key: &str, version: i64, event: D::Event) -> Option<Violation> {
+    fn add(&mut self, key: &str, version: i64, event: D::Event) -> Option<Violation> {
         let (before, state) = self.aggregates.remove(key).unwrap_or((0, None));
         let after = D::evolve(state, &event);
         if let Some(child) = D::child_of_event(&event) {
@@ -57,7 +52,7 @@ impl<D: Decider> Fold<D> {
 
     /// Compares with the changelog's records of this context: the state is the fold of the events,
     /// and what a restore would load.
-    pub(super) fn compare(
+    fn compare(
         &self,
         codec: &Codec,
         changelog: &HashMap<String, (Option<i64>, Vec<u8>)>,
@@ -113,6 +108,74 @@ impl<D: Decider> Fold<D> {
                 "{}/{key:?} is a child by its events, and not in the changelog",
                 D::CONTEXT
             )));
+        }
+    }
+}
+
+/// Defines [`Folds`] and what is done with each of them.
+macro_rules! folds {
+    ($($fold:ident: $aggregate:ty),+ $(,)?) => {
+        /// The aggregates of all contexts, folded from their events.
+        #[derive(Default)]
+        pub struct Folds {
+            $(
+                #[doc = concat!("All ", stringify!($fold), ".")]
+                pub $fold: Fold<$aggregate>,
+            )+
+        }
+
+        impl Folds {
+            #[cfg(test)]
+            const CONTEXTS: &[&str] = &[$(<$aggregate>::CONTEXT),+];
+
+            /// Adds an event to the fold of its context.
+            pub(super) fn add(
+                &mut self,
+                context: &str,
+                key: &str,
+                version: i64,
+                value: &[u8],
+                codec: &Codec,
+            ) -> anyhow::Result<Option<Violation>> {
+                $(if context == <$aggregate>::CONTEXT {
+                    return Ok(self.$fold.add(key, version, Message::decode(codec, value)?));
+                })+
+                anyhow::bail!("the domain has no context {context:?}")
+            }
+
+            /// The version of an aggregate; `None` if no event of it was read.
+            pub fn version(&self, context: &str, key: &str) -> Option<i64> {
+                $(if context == <$aggregate>::CONTEXT {
+                    return self.$fold.aggregates.get(key).map(|(version, _)| *version);
+                })+
+                None
+            }
+
+            /// Compares all of them with the changelogs.
+            pub(super) fn compare(
+                &self,
+                codec: &Codec,
+                changelog: &HashMap<String, (Option<i64>, Vec<u8>)>,
+            ) -> Vec<Violation> {
+                let mut broken = Vec::new();
+                $(self.$fold.compare(codec, changelog, &mut broken);)+
+                broken
+            }
+        }
+    };
+}
+
+domain::aggregates!(folds);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_every_context_are_folded() {
+        for topic in redpanda::topics::all().of_kind("events") {
+            let context = topic.name.trim_end_matches(".events");
+            assert!(Folds::CONTEXTS.contains(&context), "domain::aggregates! lacks {context}");
         }
     }
 }

@@ -9,17 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use domain::email::Email;
-use domain::notification::Notification;
-use domain::order::Order;
-use domain::stock::Stock;
-use domain::user::User;
 use redpanda::log::Record;
 use redpanda::scan::{Isolation, scan};
-use schemas::{Codec, Message, Outcome, headers};
+use schemas::{Codec, Message as _, Outcome, headers};
 use uuid::Uuid;
 
-pub use fold::Fold;
+pub use fold::{Fold, Folds};
 pub use violation::{Damage, Violation};
 
 /// How long reading one topic to its end may take.
@@ -54,16 +49,8 @@ pub struct Ledger {
     pub record_ids: HashMap<(String, i32, i64), String>,
     /// The command that caused each record, by topic, partition and offset: what traces must show.
     pub causes: HashMap<(String, i32, i64), Uuid>,
-    /// Users.
-    pub users: Fold<User>,
-    /// Their e-mail addresses.
-    pub emails: Fold<Email>,
-    /// Orders.
-    pub orders: Fold<Order>,
-    /// Products.
-    pub stock: Fold<Stock>,
-    /// Notifications.
-    pub notifications: Fold<Notification>,
+    /// The aggregates.
+    pub folds: Folds,
     /// The number of dead letters of each command.
     pub dead: HashMap<Uuid, usize>,
     /// Every dead letter: the id of the failed record, and the dead letter's own position.
@@ -149,7 +136,7 @@ impl Ledger {
                 let value = record.value.as_deref().context("an event without a value")?;
                 let key = key();
                 let context = record.topic.split('.').next().unwrap_or_default();
-                let broken = self.fold(context, &key, version, value, codec)?;
+                let broken = self.folds.add(context, &key, version, value, codec)?;
                 self.broken.extend(broken);
             }
             "outcomes" => {
@@ -190,43 +177,9 @@ impl Ledger {
         self.record_ids
             .insert((record.topic.to_string(), record.partition, record.offset), id.to_owned());
     }
+
+    /// D: each state in a changelog is the fold of its events.
+    pub fn changelogs(&self, codec: &Codec) -> Vec<Violation> {
+        self.folds.compare(codec, &self.changelog)
+    }
 }
-
-/// Defines what is done with the fold of each context. Each name is a field of [`Ledger`].
-macro_rules! folds {
-    ($($fold:ident),+) => {
-        impl Ledger {
-            /// Adds an event to the fold of its context.
-            fn fold(
-                &mut self,
-                context: &str,
-                key: &str,
-                version: i64,
-                value: &[u8],
-                codec: &Codec,
-            ) -> anyhow::Result<Option<Violation>> {
-                $(if context == self.$fold.context() {
-                    return Ok(self.$fold.add(key, version, Message::decode(codec, value)?));
-                })+
-                anyhow::bail!("the ledger has no context {context:?}")
-            }
-
-            /// The version of an aggregate; `None` if no event of it was read.
-            pub fn version(&self, context: &str, key: &str) -> Option<i64> {
-                $(if context == self.$fold.context() {
-                    return self.$fold.aggregates.get(key).map(|(version, _)| *version);
-                })+
-                None
-            }
-
-            /// D: each state in a changelog is the fold of its events.
-            pub fn changelogs(&self, codec: &Codec) -> Vec<Violation> {
-                let mut broken = Vec::new();
-                $(self.$fold.compare(codec, &self.changelog, &mut broken);)+
-                broken
-            }
-        }
-    };
-}
-
-folds!(users, emails, orders, stock, notifications);

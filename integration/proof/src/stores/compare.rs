@@ -36,8 +36,8 @@ impl Stores {
             .iter()
             .map(|row| (row.get::<_, Uuid>(0).to_string(), (row.get(1), row.get(2))))
             .collect();
-        for (id, (version, state)) in &ledger.users.aggregates {
-            let last = ledger.users.events.get(id).and_then(|events| events.last());
+        for (id, (version, state)) in &ledger.folds.users.aggregates {
+            let last = ledger.folds.users.events.get(id).and_then(|events| events.last());
             let status = match state {
                 _ if matches!(last, Some(user::Event::RegistrationRefused(_))) => "refused",
                 Some(user::State::Registering(_)) => "registering",
@@ -56,7 +56,7 @@ impl Stores {
         broken.extend(traces::compare(&postgres, ledger).await.context("traces")?);
         let mongo = self.mongo().await?;
         let stored = documents(&mongo, "orders").await.context("MongoDB")?;
-        for (id, (version, state)) in &ledger.orders.aggregates {
+        for (id, (version, state)) in &ledger.folds.orders.aggregates {
             let status = match state {
                 Some(order::State::Placed(_)) => "placed",
                 Some(order::State::Confirmed(_)) => "confirmed",
@@ -74,7 +74,7 @@ impl Stores {
             }
         }
         let stored = documents(&mongo, "products").await.context("MongoDB")?;
-        for (sku, (version, state)) in &ledger.stock.aggregates {
+        for (sku, (version, state)) in &ledger.folds.stock.aggregates {
             let Some(stock::State::Product(product)) = state else { continue };
             let found =
                 stored.get(sku).map(|found| (number(found, "free"), number(found, "version")));
@@ -94,8 +94,13 @@ impl Stores {
         let torn = |what: String| Violation::new('E', Damage::Torn, what);
         let mut redis = self.redis().await?;
         let mut pipe = redis::pipe();
-        let products: Vec<_> =
-            ledger.stock.aggregates.iter().filter(|(_, (_, state))| state.is_some()).collect();
+        let products: Vec<_> = ledger
+            .folds
+            .stock
+            .aggregates
+            .iter()
+            .filter(|(_, (_, state))| state.is_some())
+            .collect();
         for (sku, _) in &products {
             pipe.hget(format!("product:{sku}"), "json");
         }
@@ -111,7 +116,7 @@ impl Stores {
             }
         }
         let mut unread: BTreeMap<Uuid, i64> = BTreeMap::new();
-        for event in ledger.notifications.events.values().flatten() {
+        for event in ledger.folds.notifications.events.values().flatten() {
             match event {
                 notification::Event::NotificationRaised(raised) => {
                     *unread.entry(raised.user_id).or_default() += 1

@@ -24,12 +24,12 @@ fn folded(ledger: &Ledger) -> Figures {
         let start = at.div_euclid(HOUR_MS) * HOUR_MS;
         *figures.entry((start, figure.to_owned(), label.to_owned())).or_default() += value;
     };
-    for event in ledger.users.events.values().flatten() {
+    for event in ledger.folds.users.events.values().flatten() {
         if let user::Event::UserRegistered(it) = event {
             add(it.registered_at, "registrations", "", 1);
         }
     }
-    for event in ledger.orders.events.values().flatten() {
+    for event in ledger.folds.orders.events.values().flatten() {
         use order::Event as E;
         match event {
             E::OrderPlaced(it) => add(it.placed_at, "placed", "", 1),
@@ -46,7 +46,7 @@ fn folded(ledger: &Ledger) -> Figures {
             E::ReservationRecorded(_) => {}
         }
     }
-    for event in ledger.notifications.events.values().flatten() {
+    for event in ledger.folds.notifications.events.values().flatten() {
         use notification::Event as E;
         match event {
             E::NotificationRaised(it) => add(it.raised_at, "notifications", "", 1),
