@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use gateway::routes::{ROUTES, Route};
+use redpanda::topics;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -105,6 +106,16 @@ fn routes_of_one_path_follow_each_other_and_differ() {
         let methods: BTreeSet<_> = routes.iter().map(|route| route.method).collect();
         assert_eq!(methods.len(), routes.len(), "{}", routes[0].path);
     }
+}
+
+#[test]
+fn document_names_every_topic_of_which_records_may_be_parked() {
+    let schema = document()["components"]["schemas"]["ParkedTopic"].clone();
+    let named: BTreeSet<String> = serde_json::from_value(schema["enum"].clone()).expect("names");
+    let is_parked = |name: &&str| topics::all().dead(name).is_some();
+    let names = topics::all().iter().map(|topic| topic.name.as_str()).filter(is_parked);
+    let expected: BTreeSet<String> = names.map(str::to_owned).collect();
+    assert_eq!(named, expected, "left: ParkedTopic in openapi.json; right: topics.yaml");
 }
 
 #[test]
