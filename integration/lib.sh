@@ -147,7 +147,7 @@ maven() {
         { tail -20 "$root/.millrace/maven.log" >&2; die "Maven could not fetch the jars of '$1', see .millrace/maven.log"; }
 }
 
-# The programs of the three services, and all that the native stack runs.
+# The programs of the services, and all that the native stack runs.
 mapfile -t services < <(cd "$root/pipeline/services/src/bin" && printf '%s\n' *.rs | sed 's/\.rs$//')
 stack_programs=(stack gate provision gateway millrace "${services[@]}")
 

@@ -1,8 +1,7 @@
 //! The one list of Millrace's own programs. Ports, parts, health checks, Prometheus' targets, users
 //! of a secured stack, the fault suite and the tests of compose.yaml follow from it: a new service
-//! is one row here, its topology, and its entries in `compose.yaml` and its list of targets, which
-//! `tests/compose` compares with this. Provisioning, which runs once, and the servers are parts of
-//! their own.
+//! is one row here, its topology, and its entries in the files of Compose, which `tests/compose`
+//! compares with this. Provisioning, which runs once, and the servers are parts of their own.
 
 /// How many instances of each program a stack knows.
 pub const INSTANCES: usize = 2;

@@ -222,3 +222,22 @@ fn prometheus_scrapes_each_process_at_its_internal_port_under_the_native_stacks_
         .collect();
     assert_eq!(scraped, native);
 }
+
+#[test]
+fn fault_suite_starts_and_reaches_each_process_itself() {
+    let text = read("integration/compose-faults.yaml");
+    let mut yaml: serde_yaml_ng::Value = serde_yaml_ng::from_str(&text).expect("YAML");
+    yaml.apply_merge().expect("its merge keys are maps");
+    let faults = serde_json::to_value(yaml).expect("its keys are strings");
+    let mut published = BTreeSet::new();
+    for program in PROGRAMS {
+        let name = program.compose_service(0);
+        let service = &services(&faults)[&name];
+        assert_eq!(service["restart"], "no", "{name} restarts by itself");
+        if program.role == Role::Service {
+            let ports = ports(service);
+            let [(outside, 9100)] = ports[..] else { panic!("{name}: port 9100, not {ports:?}") };
+            assert!(published.insert(outside), "{name}: another service has port {outside}");
+        }
+    }
+}

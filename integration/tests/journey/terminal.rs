@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use integration::stack::services;
 use schemas::{
     Message,
     order::{Command, Line, PlaceOrder},
@@ -142,8 +143,7 @@ async fn lags_are_shown(desk: &Terminal) {
             let parts = status["pipeline"][list].as_array().into_iter().flatten();
             parts.filter(|part| part["name"] == name).any(|part| part[figure].is_number())
         };
-        let processors = ["user", "order", "notification"];
-        let shown = processors.iter().all(|name| has("processors", name, "lag_s"))
+        let shown = services().all(|service| has("processors", service.name, "lag_s"))
             && has("projections", "orders", "lag_s")
             && has("projections", "orders", "delay_s");
         must(shown, &status["pipeline"])

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use integration::stack::Compose;
+use integration::stack::{Compose, PROGRAMS};
 
 use crate::{docker::Docker, report::Report, shop::Shop, steps};
 
@@ -15,8 +15,14 @@ use crate::{docker::Docker, report::Report, shop::Shop, steps};
 const DISTURBED: Duration = Duration::from_secs(15);
 /// How long an order may take.
 const ORDER_MAX: Duration = Duration::from_secs(90);
-const SERVICES: [&str; 8] =
-    ["order", "user", "notification", "gateway-0", "redis", "mongo", "postgres", "redpanda"];
+const SERVERS: [&str; 4] = ["redis", "mongo", "postgres", "redpanda"];
+
+/// The services of `compose.yaml` that are disturbed: the first instance of each program, and the
+/// servers.
+fn services() -> Vec<String> {
+    let programs = PROGRAMS.iter().map(|program| program.compose_service(0));
+    programs.chain(SERVERS.map(str::to_owned)).collect()
+}
 
 /// Starts everything, and disturbs one container after the other, or only that of `chosen`.
 pub(crate) async fn all(
@@ -24,11 +30,12 @@ pub(crate) async fn all(
     report: &mut Report,
     chosen: Option<&str>,
 ) -> anyhow::Result<()> {
-    let services: Vec<_> =
-        SERVICES.into_iter().filter(|service| chosen.is_none_or(|only| only == *service)).collect();
-    ensure!(!services.is_empty(), "expected one of {}", SERVICES.join(", "));
+    let mut services = services();
+    let expected = services.join(", ");
+    services.retain(|service| chosen.is_none_or(|only| only == service));
+    ensure!(!services.is_empty(), "expected one of {expected}");
     report.step("`docker compose up --build --wait`", steps::up(docker, &["--build"])).await?;
-    for service in services {
+    for service in &services {
         let name = format!("`{service}` paused for 15 s while people order");
         report.step(&name, paused(docker, service)).await?;
         let name = format!("`{service}` off its networks for 15 s while people order");

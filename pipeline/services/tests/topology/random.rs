@@ -150,7 +150,7 @@ fn run(seed: u64) {
             }
             18..=32 => millrace.random_fault(&mut random),
             _ => {
-                let processor = random.random_range(0..3);
+                let processor = random.random_range(0..millrace.processors.len());
                 drop(millrace.processors[processor].step(random.random_range(0..WORKERS)));
             }
         }

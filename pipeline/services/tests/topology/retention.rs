@@ -143,8 +143,11 @@ fn changelogs_are_flat_after_compaction_under_a_steady_load() {
         rows.push(states.map(|state| kept(&millrace, &state, "")).collect::<Vec<_>>());
     }
     for processor in 0..topology::ALL.len() {
+        // A few rows more are no growth: a service that this load hardly reaches has few.
         let [tenth, last] = [rows[10][processor], rows[29][processor]];
-        assert!(tenth > 100 && last * 10 <= tenth * 11, "{rows:?}");
+        assert!(last * 10 <= tenth * 11 + 100, "{rows:?}");
     }
+    let tenth: usize = rows[10].iter().sum();
+    assert!(tenth > 300, "the load changes no state: {rows:?}");
     millrace.nothing_is_dead();
 }
