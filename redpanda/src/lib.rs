@@ -12,6 +12,7 @@
 //!   registry; [`provision`]: changes broker and registry to what is declared
 //! - [`brokers`], [`tls`], [`settings`]: how brokers and registry are reached, and the settings of
 //!   every program
+//! - [`spans`]: OpenTelemetry spans, for every program
 //! - [`allocator`]: the allocator of every program
 //! - [`partition_of`]: the partition of a key
 //!
@@ -42,6 +43,7 @@ mod restore;
 pub mod scan;
 pub mod session;
 pub mod settings;
+pub mod spans;
 pub mod tls;
 pub mod topics;
 pub mod writer;

@@ -27,7 +27,7 @@ const ROUND: Duration = Duration::from_secs(6);
 const WRITTEN_MAX: Duration = Duration::from_secs(10);
 
 /// Parts of the queries that may give no data, with the reason.
-const EMPTY: [(&str, &str); 8] = [
+const EMPTY: [(&str, &str); 9] = [
     ("redpanda_", "no Redpanda runs here"),
     (r#"job=~"redpanda.*""#, "no Redpanda runs here"),
     ("vectorized_", "no Redpanda runs here"),
@@ -36,6 +36,7 @@ const EMPTY: [(&str, &str); 8] = [
     ("process_start_time_seconds", "no process need start again"),
     ("_deprecated_records_total", "no schema in use is deprecated"),
     ("millrace_projection_errors_total", "its panel shows failures only"),
+    ("millrace_spans_total", "no collector is configured"),
 ];
 
 fn setting(name: &str) -> String {
