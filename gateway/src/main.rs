@@ -21,6 +21,7 @@ use gateway::{
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::Registry;
+use redpanda::spans;
 use schemas::chain;
 use secrecy::ExposeSecret as _;
 use tokio::{
@@ -57,6 +58,8 @@ async fn main() -> anyhow::Result<()> {
     let metrics = Metrics::new(&registry).context("registering metrics")?;
     let Secrets { secret, signing, admin } = secrets;
     let tls = exit_if_wrong(config.connections.tls.load());
+    exit_if_wrong(spans::start(&config.connections.spans, &tls, "gateway"));
+    spans::register(&registry).context("registering the metric of spans")?;
     let brokers = exit_if_wrong(config.connections.brokers.open(&tls));
     let schemas = exit_if_wrong(config.connections.registry.open(&tls));
     let stores = Arc::new(exit_if_wrong(Stores::new(&config.connections.stores, &tls).await));
@@ -117,6 +120,7 @@ async fn main() -> anyhow::Result<()> {
             tokio::time::sleep(DRAIN_DELAY).await;
         })
         .await;
+    tokio::task::spawn_blocking(spans::shutdown).await.context("exporting the last spans")?;
     tracing::info!("the gateway has stopped");
     Ok(())
 }

@@ -54,6 +54,8 @@ pub struct Call {
     pub body: RequestBody,
     /// The request's slot, if requests of its route are limited.
     pub slot: Option<Slot>,
+    /// The W3C trace context of the request's span, if spans are exported.
+    pub span: Option<String>,
 }
 
 impl Call {
@@ -62,12 +64,18 @@ impl Call {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The W3C trace context of the request, if it has the shape of one.
+    /// The W3C trace context that commands of the request pass on: that of its span, or what the
+    /// client has sent.
     pub fn trace_parent(&self) -> Option<String> {
+        self.span.clone().or_else(|| self.client_trace_parent().map(str::to_owned))
+    }
+
+    /// The W3C trace context of the client, if it has the shape of one.
+    pub fn client_trace_parent(&self) -> Option<&str> {
         let has_shape = |text: &&str| {
             text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
         };
-        self.header("traceparent").filter(has_shape).map(str::to_owned)
+        self.header("traceparent").filter(has_shape)
     }
 
     /// The logged-in user, by the access token.

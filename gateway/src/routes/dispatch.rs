@@ -1,6 +1,7 @@
 //! What happens to every request around its handler: limits before it, conditions, metrics and
 //! security headers after it.
 
+use redpanda::spans::Request;
 use tokio::time::Instant;
 use warp::{Reply, reply::Response};
 
@@ -14,13 +15,16 @@ use crate::{
 };
 
 /// Answers a request.
-pub(super) async fn respond(target: Target, call: Call) -> Response {
+pub(super) async fn respond(target: Target, mut call: Call) -> Response {
     let begun = Instant::now();
     let in_flight = InFlight::begin(&call.state.metrics);
     let conditions = ReadConditions::of(&call.method, &call.headers);
     // Neither an unknown path nor a made-up method becomes a label.
     let path_label = target.template().unwrap_or("unknown");
     let method_label = target.route.map_or("other", |route| route.method);
+
+    let span = request_span(&target, &call);
+    call.span = span.as_ref().map(Request::trace_parent);
 
     let response = match target.route {
         Some(route) if !route.is_limited => answer(route, target.parameter, call).await,
@@ -30,12 +34,24 @@ pub(super) async fn respond(target: Target, call: Call) -> Response {
 
     let metrics = &in_flight.metrics;
     let status = response.status();
+    if let Some(span) = span {
+        span.end(status.as_u16());
+    }
     metrics.requests.with_label_values(&[path_label, method_label, status.as_str()]).inc();
     metrics
         .request_seconds
         .with_label_values(&[path_label, method_label])
         .observe(begun.elapsed().as_secs_f64());
     headers::secured(response)
+}
+
+/// The span of a request, if spans are exported; none for pages and for what a load balancer asks.
+fn request_span(target: &Target, call: &Call) -> Option<Request> {
+    if target.route.is_some_and(|route| !route.is_limited) {
+        return None;
+    }
+    let template = target.template();
+    Request::begin(call.method.as_str(), &call.resource, template, call.client_trace_parent())
 }
 
 /// Answers a request that counts against the limits, whether it has a route or not.

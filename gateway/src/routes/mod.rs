@@ -129,6 +129,7 @@ pub fn all(state: &Arc<State>) -> BoxedFilter<(Response,)> {
                 query,
                 body: RequestBody::new(chunks),
                 slot: None,
+                span: None,
             };
             dispatch::respond(target, call)
         })

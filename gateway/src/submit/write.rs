@@ -1,5 +1,6 @@
 //! Writes a command to the log, and counts and logs the result.
 
+use redpanda::spans::{self, Sending};
 use schemas::Message as _;
 use schemas::chain;
 use tokio::time::Instant;
@@ -15,11 +16,18 @@ use crate::{
 ///
 /// # Errors
 /// Returns an error when the log did not confirm the command: it may be written or not.
-pub(super) async fn write(state: &State, record: CommandRecord) -> Result<(), Unwritten> {
+pub(super) async fn write(state: &State, mut record: CommandRecord) -> Result<(), Unwritten> {
     let (command_type, id) = (record.command.name(), record.id);
+    let span = span(&record);
+    if let Some(span) = &span {
+        record.trace_parent = Some(span.trace_parent());
+    }
     let begun = Instant::now();
     let written = state.commands.write(record).await;
     state.metrics.write_seconds.observe(begun.elapsed().as_secs_f64());
+    if let Some(span) = span {
+        span.end(written.is_ok());
+    }
     let result = if written.is_ok() { "written" } else { "failed" };
     state.metrics.commands.with_label_values(&[command_type, result]).inc();
     if let Err(error) = &written {
@@ -31,6 +39,13 @@ pub(super) async fn write(state: &State, record: CommandRecord) -> Result<(), Un
         );
     }
     written
+}
+
+/// The span of the write, if spans are exported and the trace is sampled.
+fn span(record: &CommandRecord) -> Option<Sending> {
+    let parent = record.trace_parent.as_deref().filter(|_| spans::is_on())?;
+    let (topic, id) = (record.command.topic(), record.id.to_string());
+    Sending::begin(parent, &topic, &id, record.command.name())
 }
 
 /// Writes a command that the request does not depend on, such as a better hash of a password.

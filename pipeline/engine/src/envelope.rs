@@ -6,7 +6,10 @@
 //! here is random.
 
 use bytes::Bytes;
-use redpanda::log::{Headers, Record};
+use redpanda::{
+    log::{Headers, Record},
+    spans,
+};
 use schemas::headers as name;
 use uuid::Uuid;
 
@@ -31,7 +34,7 @@ pub(crate) struct Envelope {
     pub(crate) principal: Bytes,
     /// The fingerprint of the request, on commands.
     pub(crate) fingerprint: Option<String>,
-    /// The W3C trace context.
+    /// The W3C trace context of the records that this input causes.
     pub(crate) traceparent: Option<Bytes>,
     /// The name and length of a header that is too long to be copied. The header is left out, and
     /// [`Self::check`] fails.
@@ -74,6 +77,7 @@ impl Envelope {
             Some((name::PRINCIPAL, _)) => UNKNOWN_PRINCIPAL.as_bytes(),
             _ => OPERATOR.as_bytes(),
         }));
+        let traceparent = traceparent.map(|found| spans::passed_on(found, id.into_bytes()));
         Self { id, correlation, principal, fingerprint, traceparent, excess }
     }
 

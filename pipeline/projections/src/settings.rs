@@ -2,8 +2,8 @@
 //! may hold one, are never printed. It opens no connection before a client needs one.
 
 use redpanda::{
-    brokers::BrokerSettings, registry::RegistrySettings, settings::SettingError, tls::Tls,
-    tls::TlsSettings,
+    brokers::BrokerSettings, registry::RegistrySettings, settings::SettingError,
+    spans::SpanSettings, tls::Tls, tls::TlsSettings,
 };
 use schemas::chain;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -25,6 +25,9 @@ pub struct ConnectionSettings {
     /// The authorities that TLS connections trust.
     #[command(flatten)]
     pub tls: TlsSettings,
+    /// The collector of OpenTelemetry spans.
+    #[command(flatten)]
+    pub spans: SpanSettings,
 }
 
 /// The addresses of the stores. Each is a secret, as a URL may hold a password.

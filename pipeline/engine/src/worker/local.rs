@@ -62,15 +62,20 @@ impl Worker {
     pub(super) fn decide_record(&mut self, record: &Record) -> Decided {
         let Some(task) = self.active.get(&record.partition) else { return Decided::Done };
         let before = task.input_savepoint(&self.batch.output);
+        let span = self.spans.begin(record, self.topology.processor);
         if let Some(missing) = self.decide_root(record) {
+            self.spans.undo(span);
             return Decided::Waits(missing);
         }
+        self.spans.end(span);
+        let local_spans = self.spans.len();
         if let Err(error) = self.decide_local(record, before) {
             // A parked key, or a bug of a decider. The record is decided alone; its follow-ups are
             // read from the log, and fail or wait there.
             let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
             let error = chain(&error);
             tracing::warn!(%topic, partition, offset, error, "its follow-ups are decided later");
+            self.spans.undo(local_spans);
             self.batch.output.local.suspend(true);
             // What it needs is there by now.
             self.decide_root(record);
@@ -127,9 +132,11 @@ impl Worker {
                 break InputError::ChainTooLong;
             }
             undo.push((record.partition, task.input_savepoint(&self.batch.output)));
+            let span = self.spans.begin(&record, self.topology.processor);
             if let Err(error) = task.apply_local(&record, &mut self.batch.output) {
                 break error;
             }
+            self.spans.end(span);
             decided += 1;
             self.batch.add(1);
         };

@@ -8,6 +8,7 @@
 //! - `transaction`: hands batches over to the session, and reacts to the end of transactions
 //! - `group`: assigns and releases tasks
 //! - `rebuild`: discards everything when it is unknown whether memory and log agree
+//! - `spans`: the OpenTelemetry spans of decisions
 //! - `restore`, `start`: load tasks from their changelogs, and find the offsets from which they
 //!   read
 //!
@@ -25,6 +26,7 @@ mod poll;
 mod rebuild;
 mod restore;
 mod settings;
+mod spans;
 mod start;
 mod status;
 mod transaction;
@@ -59,6 +61,7 @@ use error::SessionError;
 use pace::Pace;
 use restore::Restoring;
 use settings::{COMMIT_MAX, IDLE_WAIT};
+use spans::Spans;
 
 /// Returns the time in milliseconds since the Unix epoch. A worker uses it only to find the timers
 /// that are due, and to bound the stream time.
@@ -95,6 +98,7 @@ pub struct Worker {
     /// Records that were polled and are not decided yet.
     inbox: Vec<Record>,
     batch: PendingBatch,
+    spans: Spans,
     pace: Pace,
     /// Which follow-ups may be decided at once.
     open_partitions: OpenPartitions,
@@ -145,6 +149,7 @@ impl Worker {
             awaiting: BTreeMap::new(),
             inbox: Vec::new(),
             batch: PendingBatch::default(),
+            spans: Spans::default(),
             pace: Pace::default(),
             open_partitions: OpenPartitions::default(),
             in_flight: None,

@@ -5,6 +5,7 @@ use schemas::chain;
 
 use super::{
     Worker, WorkerError, batch::PendingBatch, error::SessionError, settings::REBUILD_WAIT_MAX,
+    spans::Spans,
 };
 use crate::open_partitions::OpenPartitions;
 
@@ -41,6 +42,7 @@ impl Worker {
         self.inbox.clear();
         self.batch = PendingBatch::default();
         self.open_partitions = OpenPartitions::default();
+        self.spans = Spans::default();
         self.in_flight = None;
         self.paused = None;
         self.metrics.rebuilds.inc();

@@ -114,6 +114,7 @@ impl Worker {
         self.pace.submitted(self.batch.inputs(), now);
         self.batch.submitted();
         self.open_partitions.submitted();
+        self.spans.submitted();
         Ok(())
     }
 
@@ -239,6 +240,7 @@ impl Worker {
         self.in_flight = None;
         self.active.values_mut().for_each(Task::commit);
         self.open_partitions.committed();
+        self.spans.committed(self.topology.processor);
         self.metrics.committed.inc();
         self.metrics.seconds.observe(taken.as_secs_f64());
         (self.fenced, self.aborts) = (0, 0);
@@ -259,6 +261,7 @@ impl Worker {
         self.in_flight = None;
         self.active.values_mut().for_each(Task::abort);
         self.open_partitions.aborted();
+        self.spans.aborted();
         self.clear_batch();
     }
 
@@ -276,6 +279,7 @@ impl Worker {
     pub(super) fn clear_batch(&mut self) {
         self.batch.clear();
         self.open_partitions.dropped();
+        self.spans.dropped();
         self.inbox.clear();
     }
 }

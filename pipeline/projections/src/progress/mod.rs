@@ -30,8 +30,9 @@ const STEP_MS: i64 = 100;
 /// replace the last ones: their times are then later than they were.
 const STEPS_MAX: usize = 20_000;
 
-/// Whether traces show when a projection has applied a record: not those of the traces themselves.
-fn is_shown(projection: &str) -> bool {
+/// Whether traces and OpenTelemetry spans show when a projection has applied a record: not the
+/// projections that store traces.
+pub(crate) fn is_shown(projection: &str) -> bool {
     !projection.ends_with("-trace")
 }
 

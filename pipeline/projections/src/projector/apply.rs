@@ -2,13 +2,16 @@
 //! concurrently; the records of a partition in order and in batches. It writes only through the
 //! projection, and moves no position ahead of the data.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::SystemTime};
 
 use futures_util::{
     FutureExt as _,
     future::{join, join_all},
 };
-use redpanda::log::{Record, TopicPartition};
+use redpanda::{
+    log::{Record, TopicPartition},
+    spans,
+};
 
 use super::{
     dead_letters,
@@ -20,6 +23,7 @@ use crate::{
     StoreError,
     clock::now_ms,
     event::unreadable,
+    progress::is_shown,
     projection::{Batch, Projection},
 };
 
@@ -49,6 +53,7 @@ struct Applied {
 impl Projector<'_> {
     /// Applies the records of a poll.
     pub(super) fn apply(&mut self, records: &[Record]) {
+        let begun = spans::is_on().then(SystemTime::now);
         let mut by_partition: BTreeMap<TopicPartition, Vec<Record>> = BTreeMap::new();
         for record in records {
             let partition =
@@ -67,10 +72,10 @@ impl Projector<'_> {
         );
         let (together, alone) = self.resources.runtime.block_on(applied);
         match together {
-            Ok(applied) => applied.into_iter().for_each(|applied| self.finish(applied)),
+            Ok(applied) => applied.into_iter().for_each(|applied| self.finish(applied, begun)),
             Err((partitions, error)) => self.failed_together(&partitions, &error),
         }
-        alone.into_iter().for_each(|applied| self.finish(applied));
+        alone.into_iter().for_each(|applied| self.finish(applied, begun));
     }
 
     /// Plans the work for one partition. Returns `None` if the partition is not claimed or has
@@ -91,7 +96,9 @@ impl Projector<'_> {
         })
     }
 
-    fn finish(&mut self, applied: Applied) {
+    /// Takes the end of the work for a partition that began at `begun`, which is known if spans are
+    /// exported.
+    fn finish(&mut self, applied: Applied, begun: Option<SystemTime>) {
         let Applied { partition, claimed, records, error } = applied;
         let count = records.partition_point(|record| record.offset < claimed.next);
         if let Some(last) = count.checked_sub(1).and_then(|last| records.get(last)) {
@@ -106,6 +113,9 @@ impl Projector<'_> {
             );
             let progress = &self.resources.progress;
             progress.applied(self.projection.name(), &partition, claimed.next, now_ms());
+            if let Some(begun) = begun.filter(|_| is_shown(self.projection.name())) {
+                spans::applied(self.projection.name(), begun, &records[..count]);
+            }
         }
         match error {
             // Claimed -> Claimed, at the new position. Earlier failures no longer count.

@@ -46,6 +46,7 @@ pub fn run(service: fn(&Config) -> anyhow::Result<Service>) -> ExitCode {
         }
     };
     let ended = runtime.block_on(serve::serve(service, config));
+    redpanda::spans::shutdown();
     runtime.shutdown_timeout(Duration::from_secs(5));
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use projections::{Projection, StoreError, catalog, postgres::Postgres, progress::Progress};
 use prometheus::process_collector::ProcessCollector;
-use redpanda::registry;
+use redpanda::{registry, spans};
 use schemas::Schema;
 
 use super::{
@@ -31,6 +31,8 @@ const POSTGRES_CONNECTIONS_MAX: usize = 8;
 pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()> {
     let connections = &config.connections;
     let tls = connections.tls.load().map_err(WrongSetting::from)?;
+    let processor = service.topology.processor();
+    spans::start(&connections.spans, &tls, processor).map_err(WrongSetting::from)?;
     let brokers = connections.brokers.open(&tls).map_err(WrongSetting::from)?;
     let registry = connections.registry.open(&tls).map_err(WrongSetting::from)?;
     let Service { topology, commit_interval, projections } = service;
@@ -53,6 +55,7 @@ pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()
     metrics.register(Box::new(ProcessCollector::for_self()))?;
     let (threads, statuses) = (Threads::default(), Statuses::default());
     threads.register(&metrics)?;
+    spans::register(&metrics)?;
     let checks = vec![
         ("threads", threads_alive(threads.clone())),
         ("engine", engine_ready(statuses.clone())),
