@@ -124,6 +124,21 @@ install_schemathesis() {
     schemathesis_stamp >"$schemathesis/stamp"
 }
 
+# Only one test needs the OpenTelemetry Collector, from Go modules. go.mod and go.sum pin them, and
+# the program is built again when they change.
+collector=$root/.millrace/collector
+collector_stamp() { cat "$root"/integration/collector/{go.mod,go.sum,main.go} | sha256sum | cut -d' ' -f1; }
+collector_ready() { [ "$(cat "$collector/stamp" 2>/dev/null)" = "$(collector_stamp)" ]; }
+install_collector() {
+    collector_ready && return 0
+    have go || return 1
+    say "building the OpenTelemetry Collector (some minutes, once)"
+    mkdir -p "$collector"
+    (cd "$root/integration/collector" && CGO_ENABLED=0 go build -o "$collector/collector" .) >"$root/.millrace/collector.log" 2>&1 ||
+        { tail -5 "$root/.millrace/collector.log" >&2; return 1; }
+    collector_stamp >"$collector/stamp"
+}
+
 jars_stamp() { sha256sum <"$root/integration/pom.xml" | cut -d' ' -f1; }
 jars_ready() { [ "$(cat "$jars/stamp" 2>/dev/null)" = "$(jars_stamp)" ]; }
 

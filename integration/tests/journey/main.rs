@@ -16,6 +16,7 @@ mod orders;
 mod outages;
 mod overload;
 mod poison;
+mod spans;
 mod stream;
 mod support;
 mod survival;
