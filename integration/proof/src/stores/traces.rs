@@ -11,11 +11,6 @@ use uuid::Uuid;
 
 use crate::ledger::{Damage, Ledger, Violation};
 
-const STORED: &str = "
-SELECT correlation_id, entries FROM trace_user UNION ALL
-SELECT correlation_id, entries FROM trace_order UNION ALL
-SELECT correlation_id, entries FROM trace_notification";
-
 /// The most violations that are listed: one cause could tear every trace.
 const LISTED_MAX: usize = 20;
 
@@ -30,10 +25,14 @@ pub(super) async fn compare(
     postgres: &tokio_postgres::Client,
     ledger: &Ledger,
 ) -> anyhow::Result<Vec<Violation>> {
+    let services = topics::all().of_kind("state");
+    let tables = services
+        .map(|changelog| format!("SELECT correlation_id, entries FROM trace_{}", changelog.owner));
+    let query = tables.collect::<Vec<_>>().join(" UNION ALL ");
     let begun = Instant::now();
     loop {
         let mut stored = Vec::new();
-        for row in postgres.query(STORED, &[]).await? {
+        for row in postgres.query(&query, &[]).await? {
             let entries = trace_entries(row.get(1)).context("a row of a trace")?;
             let command: Uuid = row.get(0);
             stored.extend(entries.into_iter().map(|entry| (place(entry), command)));
