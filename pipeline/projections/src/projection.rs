@@ -127,16 +127,17 @@ pub trait Projection: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
-    /// Applies a batch and moves the position, or changes nothing that a second application of the
-    /// same records would not repair: after an error they are read again under a new claim.
+    /// Applies a batch, moves the position behind it and returns that. A projection whose records
+    /// may take long returns an earlier position when its turn takes too long: the records behind
+    /// it are read again. After an error it has changed nothing that a second application of the
+    /// same records would not repair: they are read again under a new claim.
     fn apply<'a>(
         &'a self,
         batch: &'a Batch<'a>,
         codec: &'a Codec,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    ) -> BoxFuture<'a, Result<i64, StoreError>>;
 
-    /// Applies batches of different partitions in one step, as [`Self::apply`] does one. After an
-    /// error the caller claims all of their partitions again and applies each by itself. Returns
+    /// Applies whole batches of different partitions in one step. After an error the caller claims all of their partitions again and applies each by itself. Returns
     /// `None` if the store does not gain from it.
     fn apply_together<'a>(
         &'a self,

@@ -107,7 +107,7 @@ impl Projection for Store {
         &'a self,
         batch: &'a Batch<'a>,
         codec: &'a Codec,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    ) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async move {
             for record in batch.records {
                 let value = record.value.as_ref().expect("a value");
@@ -127,7 +127,7 @@ impl Projection for Store {
             let mut claimed = self.claimed();
             claimed.next = Some(batch.to);
             claimed.applied.extend(batch.records.iter().map(|record| record.offset));
-            Ok(())
+            Ok(batch.to)
         })
     }
 

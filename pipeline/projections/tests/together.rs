@@ -137,8 +137,8 @@ impl Projection for Store {
         &'a self,
         batch: &'a Batch<'a>,
         _: &'a Codec,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async { self.write(std::slice::from_ref(batch)) })
+    ) -> BoxFuture<'a, Result<i64, StoreError>> {
+        Box::pin(async { self.write(std::slice::from_ref(batch)).map(|()| batch.to) })
     }
 
     fn apply_together<'a>(

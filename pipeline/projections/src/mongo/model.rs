@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{TryStreamExt, future::BoxFuture};
+use futures_util::{TryFutureExt as _, TryStreamExt, future::BoxFuture};
 use mongodb::{
     Collection, IndexModel,
     bson::{self, Document, doc},
@@ -214,8 +214,9 @@ impl<M: Model> Projection for Projected<M> {
         &'a self,
         batch: &'a Batch<'a>,
         codec: &'a Codec,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.apply_all(std::slice::from_ref(batch), codec)
+    ) -> BoxFuture<'a, Result<i64, StoreError>> {
+        let applied = self.apply_all(std::slice::from_ref(batch), codec);
+        Box::pin(applied.map_ok(|()| batch.to))
     }
 
     fn apply_together<'a>(

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
-use futures_util::future::BoxFuture;
+use futures_util::{TryFutureExt as _, future::BoxFuture};
 use schemas::{Codec, Schema};
 
 use super::{error::failed, pool::Postgres, positions};
@@ -175,8 +175,9 @@ impl<M: Model> Projection for Projected<M> {
         &'a self,
         batch: &'a Batch<'a>,
         codec: &'a Codec,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.apply_all(std::slice::from_ref(batch), codec)
+    ) -> BoxFuture<'a, Result<i64, StoreError>> {
+        let applied = self.apply_all(std::slice::from_ref(batch), codec);
+        Box::pin(applied.map_ok(|()| batch.to))
     }
 
     fn apply_together<'a>(

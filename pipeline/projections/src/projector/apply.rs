@@ -48,6 +48,8 @@ struct Applied {
     records: Vec<Record>,
     /// The error of the first batch that was not written.
     error: Option<StoreError>,
+    /// Whether the projection has left records to the next turn.
+    is_cut: bool,
 }
 
 impl Projector<'_> {
@@ -99,7 +101,9 @@ impl Projector<'_> {
     /// Takes the end of the work for a partition that began at `begun`, which is known if spans are
     /// exported.
     fn finish(&mut self, applied: Applied, begun: Option<SystemTime>) {
-        let Applied { partition, claimed, records, error } = applied;
+        let Applied { partition, claimed, records, error, is_cut } = applied;
+        // The input has already delivered what is left.
+        self.needs_seek |= is_cut;
         let count = records.partition_point(|record| record.offset < claimed.next);
         if let Some(last) = count.checked_sub(1).and_then(|last| records.get(last)) {
             self.latest_ms = self.latest_ms.max(last.timestamp_ms);
@@ -142,22 +146,29 @@ impl Work {
         let to = self.batch().to;
         let Self { partition, mut claimed, records, unreadable } = self;
         claimed.pass(to);
-        Applied { partition, claimed, records, error: unreadable }
+        Applied { partition, claimed, records, error: unreadable, is_cut: false }
     }
 
-    /// Writes the batches one after another, up to the first that fails.
+    /// Writes the batches one after another, up to the first that fails or is cut.
     async fn run(self, projection: &dyn Projection, resources: &Resources) -> Applied {
         let Self { partition, mut claimed, records, unreadable } = self;
-        let mut error = None;
+        let (mut error, mut is_cut) = (None, false);
         for records in batches(&records, claimed.retry.size == Size::Record) {
             let batch = batch(&partition, &claimed, records);
-            if let Err(failed) = write(projection, &batch, resources).await {
-                error = Some(failed);
+            match write(projection, &batch, resources).await {
+                Ok(to) => {
+                    is_cut = to < batch.to;
+                    claimed.pass(to);
+                }
+                Err(failed) => error = Some(failed),
+            }
+            if is_cut || error.is_some() {
                 break;
             }
-            claimed.pass(batch.to);
         }
-        Applied { partition, claimed, records, error: error.or(unreadable) }
+        // After a cut, the record that can't be read is not yet due.
+        let error = error.or(unreadable.filter(|_| !is_cut));
+        Applied { partition, claimed, records, error, is_cut }
     }
 }
 
@@ -214,19 +225,21 @@ async fn write_together(
     Some(between_fault_points(step, first).await)
 }
 
-/// Writes a batch, or a dead letter if its only record can't be projected by any version.
+/// Writes a batch, or a dead letter if its only record can't be projected by any version. Returns
+/// the position behind what was written.
 async fn write(
     projection: &dyn Projection,
     batch: &Batch<'_>,
     resources: &Resources,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     let step = projection.apply(batch, &resources.codec);
     // No batch is empty.
     let written = between_fault_points(step, &batch.records[0]).await;
     match (written, batch.records) {
         // Only with a batch of one record it is known which record causes the error.
         (Err(error), [_]) if dead_letters::is_one(&error) => {
-            dead_letters::write(projection, batch, &error, &resources.metrics).await
+            dead_letters::write(projection, batch, &error, &resources.metrics).await?;
+            Ok(batch.to)
         }
         (written, _) => written,
     }
@@ -234,10 +247,10 @@ async fn write(
 
 /// Runs a step that writes to the store. A panic counts as an error of the record `first`, and
 /// stops only the step's partitions. Nothing that the future has left in memory is used again.
-async fn between_fault_points(
-    step: impl Future<Output = Result<(), StoreError>>,
+async fn between_fault_points<T>(
+    step: impl Future<Output = Result<T, StoreError>>,
     first: &Record,
-) -> Result<(), StoreError> {
+) -> Result<T, StoreError> {
     // The mutant `position-apart` has this fault point elsewhere: between the position and the
     // rows.
     if !redpanda::mutant::is_active("position-apart") {

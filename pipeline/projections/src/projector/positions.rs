@@ -47,8 +47,8 @@ impl Projector<'_> {
         }));
         for (partition, to, stored) in self.resources.runtime.block_on(stored) {
             match (stored, self.slots.get_mut(&partition)) {
-                (Ok(()), Some(Slot::Claimed(claimed))) => claimed.claim.next = Some(to),
-                (Ok(()), _) => {}
+                (Ok(_), Some(Slot::Claimed(claimed))) => claimed.claim.next = Some(to),
+                (Ok(_), _) => {}
                 // Claimed -> Waiting.
                 (Err(error), _) => self.failed(&partition, error, Retry::default()),
             }

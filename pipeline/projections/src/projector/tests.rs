@@ -29,6 +29,8 @@ use crate::{
 struct Fake {
     claim: Mutex<(i64, Option<i64>)>,
     panics: AtomicBool,
+    /// The most records of a batch that it applies; `None` stands for all.
+    applies_max: Option<usize>,
     /// The number of rows whose retention has passed, and the `before_ms` of the last removal.
     old: Mutex<(usize, i64)>,
 }
@@ -96,11 +98,13 @@ impl Projection for Fake {
         &'a self,
         batch: &'a Batch<'a>,
         _: &'a Codec,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    ) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async {
             assert!(!self.panics.load(Ordering::Relaxed), "a bug of the projection");
-            self.claim.lock().expect("a lock").1 = Some(batch.to);
-            Ok(())
+            let cut = self.applies_max.and_then(|most| batch.records.get(most));
+            let to = cut.map_or(batch.to, |record| record.offset);
+            self.claim.lock().expect("a lock").1 = Some(to);
+            Ok(to)
         })
     }
 
@@ -208,6 +212,26 @@ fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
     steps(&mut projector, 10);
     assert_eq!(projector.partitions(), (0, 1), "the partition waits");
     assert_eq!(fake.position(), None);
+}
+
+#[test]
+fn records_that_a_projection_leaves_are_read_again_without_a_new_claim() {
+    let fake = Fake { applies_max: Some(2), ..Fake::default() };
+    let runtime = Runtime::new().expect("a runtime");
+    let log = MemoryLog::new([("events", 1)]);
+    for _ in 0..5 {
+        log.append("events", "key", None, Headers::default());
+    }
+    let resources = resources(&log, &runtime);
+    let mut projector = member(&log, &fake, &resources);
+    while fake.position().is_none() {
+        steps(&mut projector, 1);
+    }
+    assert_eq!(fake.position(), Some(2));
+    steps(&mut projector, 1);
+    assert_eq!(fake.position(), Some(4));
+    steps(&mut projector, 1);
+    assert_eq!(fake.claimed(0), Claim { epoch: 1, next: Some(5) });
 }
 
 #[test]

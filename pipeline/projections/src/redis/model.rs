@@ -84,11 +84,12 @@ impl<M: Model> Projection for Projected<M> {
         &'a self,
         batch: &'a Batch<'a>,
         codec: &'a Codec,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    ) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async move {
             let mut invocation = positions::begin(self.model.script(), self.name(), batch);
             self.model.fill(&self.redis, batch, codec, &mut invocation).await?;
-            positions::invoke(&self.redis, &invocation, batch).await
+            positions::invoke(&self.redis, &invocation, batch).await?;
+            Ok(batch.to)
         })
     }
 
