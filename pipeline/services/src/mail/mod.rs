@@ -1,6 +1,7 @@
 //! Mail: sends what notifications ask for, and reports each attempt with a command.
 //!
 //! - [`Mailer`]: sends one mail and says how the attempt ended
+//! - `sending`: how partitions share the connections to the server
 //! - `reply`: what of a mail server's reply may be kept
 //! - [`MailWorker`]: the projection that finds requests and writes reports
 //!
@@ -9,6 +10,7 @@
 
 mod mailer;
 mod reply;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod worker;

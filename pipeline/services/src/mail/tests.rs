@@ -25,7 +25,8 @@ use uuid::Uuid;
 
 use super::{
     mailer::{CONCURRENT_MAX, Mailer, Report},
-    worker::{next_poll, request},
+    sending::Sending,
+    worker::request,
 };
 
 /// A mail server that answers RCPT with `recipient` and a mail with `taken`. Returns its URL.
@@ -207,11 +208,14 @@ fn mail_is_sent_late_but_not_after_it_has_failed() {
 }
 
 #[test]
-fn next_poll_requests_as_many_mails_as_are_sent_concurrently() {
-    let quick = Duration::from_millis(100);
-    assert_eq!(3 * CONCURRENT_MAX, next_poll(48, 16, quick), "every third record requests one");
-    assert_eq!(2 * CONCURRENT_MAX, next_poll(48, 24, quick));
-    assert_eq!(CONCURRENT_MAX, next_poll(48, 48, quick));
-    assert_eq!(3 * CONCURRENT_MAX, next_poll(48, 0, quick), "no mail takes no time");
-    assert_eq!(CONCURRENT_MAX, next_poll(48, 16, Duration::from_secs(6)), "a slow server");
+fn partitions_share_the_connections_of_an_instance() {
+    let sending = Sending::default();
+    let first = sending.begin();
+    assert_eq!(first.share(), CONCURRENT_MAX);
+    let others: Vec<_> = (0..3).map(|_| sending.begin()).collect();
+    assert_eq!(first.share(), CONCURRENT_MAX / 4);
+    drop(others);
+    assert_eq!(first.share(), CONCURRENT_MAX);
+    let many: Vec<_> = (0..CONCURRENT_MAX).map(|_| sending.begin()).collect();
+    assert_eq!(many[0].share(), 1, "each partition can always send");
 }

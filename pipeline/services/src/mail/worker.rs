@@ -7,20 +7,21 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use domain::notification::policy::SEND_MS;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::{
+    StreamExt as _,
+    future::{BoxFuture, join},
+    stream::FuturesOrdered,
+};
 use projections::{
     Projection, StoreError,
     clock::now_ms,
     mongo::{Mongo, Recipients},
-    projection::{Batch, PositionStore},
+    projection::{Batch, Claim, PositionStore},
 };
 use redpanda::{
     log::{Headers, Record},
@@ -30,24 +31,26 @@ use schemas::{
     Codec, Message as _, Record as _, Schema, headers,
     notification::{Command, Event, MailRequested, RecordDelivery},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use uuid::Uuid;
 
-use super::mailer::{CONCURRENT_MAX, Mailer, Report};
+use super::{
+    mailer::{Mailer, Report},
+    sending::Sending,
+};
 
 /// The projection's name.
 const NAME: &str = "mail";
 
-/// The most records of a poll, if about every third requests a mail, as in a system that keeps up.
-const POLL_MAX: usize = 3 * CONCURRENT_MAX;
+/// The most records of a poll. About every third requests a mail.
+const POLL_MAX: usize = 1_000;
 
-/// A batch whose mails took longer shows that the server is slow. The next poll then has no more
-/// records than mails that can be sent concurrently, even if each record requests one.
-const SLOW: Duration = Duration::from_secs(5);
+/// How long a turn begins to send mails. It ends after the deadlines of the last mail and of its
+/// report, less than the minute after which the thread counts as stuck.
+const TURN: Duration = Duration::from_secs(5);
 
-/// The most reports that are remembered until they are written. A poll that fails leaves at most
-/// [`POLL_MAX`].
-const UNWRITTEN_MAX: usize = 16 * POLL_MAX;
+/// The most reports that are remembered. A poll that fails leaves at most [`POLL_MAX`].
+const UNWRITTEN_MAX: usize = 4 * POLL_MAX;
 
 /// The deadline of writing a report to the log.
 const REPORT_MAX: Duration = Duration::from_secs(10);
@@ -58,10 +61,7 @@ pub struct MailWorker {
     mongo: Mongo,
     recipients: Recipients,
     writer: CommandWriter,
-    /// Permits to send, over all partitions.
-    sending: Semaphore,
-    /// The most records of the next poll.
-    poll_max: AtomicUsize,
+    sending: Sending,
     /// Reports that are not known to be written, by the command's id: their mails are not sent
     /// again.
     unwritten: Mutex<HashMap<Uuid, Report>>,
@@ -71,9 +71,8 @@ impl MailWorker {
     /// A worker that sends through `mailer` to the recipients in `mongo`, and reports to the log.
     pub fn new(mailer: Mailer, mongo: Mongo, writer: CommandWriter) -> Self {
         let recipients = Recipients::new(mongo.clone());
-        let (sending, poll_max) =
-            (Semaphore::new(CONCURRENT_MAX), AtomicUsize::new(CONCURRENT_MAX));
-        Self { mailer, recipients, mongo, writer, sending, poll_max, unwritten: Mutex::default() }
+        let (sending, unwritten) = (Sending::default(), Mutex::default());
+        Self { mailer, recipients, mongo, writer, sending, unwritten }
     }
 
     fn unwritten(&self) -> MutexGuard<'_, HashMap<Uuid, Report>> {
@@ -102,10 +101,7 @@ impl MailWorker {
             return Ok(report);
         }
         let recipient = self.recipients.find(request.user_id).await?;
-        // The semaphore is never closed.
-        let permit = self.sending.acquire().await;
         let report = self.mailer.send(request, recipient).await;
-        drop(permit);
         let Report { delivered, detail } = &report;
         tracing::info!(
             notification.id = %request.notification_id,
@@ -161,8 +157,65 @@ impl MailWorker {
         written.map(drop).map_err(|error| StoreError::failed(doing, error))
     }
 
+    /// Sends the mails of a batch until the turn ends, as many at once as `concurrent_max`. Says in
+    /// `reported`, in their order, where the position may go and which report is written. Returns
+    /// the position behind what is handled. An error comes only after what had begun has ended.
+    async fn handle_all(
+        &self,
+        batch: &Batch<'_>,
+        concurrent_max: usize,
+        reported: UnboundedSender<(i64, Uuid)>,
+        codec: &Codec,
+    ) -> Result<i64, StoreError> {
+        let (now_ms, begun) = (now_ms(), Instant::now());
+        let request = |record| Some((record, request(record, now_ms, codec)?));
+        let mut requests = batch.records.iter().filter_map(request);
+        let mut handled = FuturesOrdered::new();
+        let (mut left, mut failed) = (None, None);
+        loop {
+            let goes_on = left.is_none() && failed.is_none() && !reported.is_closed();
+            while goes_on && handled.len() < concurrent_max {
+                let Some((record, request)) = requests.next() else { break };
+                if begun.elapsed() > TURN {
+                    left = Some(record.offset);
+                    break;
+                }
+                handled.push_back(async move {
+                    (record.offset, self.handle(record, &request, codec).await)
+                });
+            }
+            let Some((offset, result)) = handled.next().await else { break };
+            match result {
+                // Nobody receives it after the position could not move.
+                Ok(report) if failed.is_none() => drop(reported.send((offset + 1, report))),
+                // The report is remembered: its mail is not sent again.
+                Ok(_) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(left.unwrap_or(batch.to)), Err)
+    }
+
+    /// Moves the position of a batch behind mails that are reported, and forgets their reports.
+    /// Returns the claim with the position as it is in the store.
+    async fn follow(
+        &self,
+        batch: &Batch<'_>,
+        mut reports: UnboundedReceiver<(i64, Uuid)>,
+    ) -> Result<Claim, StoreError> {
+        let (mut claim, mut done) = (batch.claim, Vec::new());
+        while reports.recv_many(&mut done, POLL_MAX).await > 0 {
+            let to = done.last().map_or(batch.begin, |(to, _)| *to);
+            self.mongo.advance(NAME, &Batch { claim, to, ..*batch }).await?;
+            claim.next = Some(to);
+            let mut unwritten = self.unwritten();
+            done.drain(..).for_each(|(_, report)| drop(unwritten.remove(&report)));
+        }
+        Ok(claim)
+    }
+
     /// Checks that the claim of a batch is still the newest. A mail can't be taken back, so this is
-    /// checked before it is sent, not only when the position moves.
+    /// checked before the first is sent, and then whenever the position moves.
     async fn check_claim(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let current = self.mongo.current_claim(NAME, batch.partition).await?;
         match current == Some(batch.claim) {
@@ -190,7 +243,7 @@ impl Projection for MailWorker {
     }
 
     fn records_max(&self) -> usize {
-        self.poll_max.load(Ordering::Relaxed)
+        POLL_MAX
     }
 
     /// Without a position it starts at the end: a worker that is switched on late sends no mail
@@ -208,39 +261,21 @@ impl Projection for MailWorker {
         &'a self,
         batch: &'a Batch<'a>,
         codec: &'a Codec,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    ) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async move {
-            let (now_ms, begun) = (now_ms(), Instant::now());
-            let request = |record: &'a Record| Some((record, request(record, now_ms, codec)?));
-            let requests: Vec<(&Record, MailRequested)> =
-                batch.records.iter().filter_map(request).collect();
-            let mut reported = Vec::with_capacity(requests.len());
-            for round in requests.chunks(CONCURRENT_MAX) {
-                self.check_claim(batch).await?;
-                // Waits for all of them: one whose report fails must not cancel the others
-                // half-way.
-                let handled = round.iter().map(|(record, it)| self.handle(record, it, codec));
-                let handled = join_all(handled).await.into_iter();
-                reported.extend(handled.collect::<Result<Vec<_>, _>>()?);
-            }
-            let poll_max = next_poll(batch.records.len(), requests.len(), begun.elapsed());
-            self.poll_max.store(poll_max, Ordering::Relaxed);
-            self.mongo.advance(NAME, batch).await?;
-            self.unwritten().retain(|id, _| !reported.contains(id));
-            Ok(())
+            let sending = self.sending.begin();
+            self.check_claim(batch).await?;
+            // By now the other partitions of this turn have begun too.
+            let concurrent_max = sending.share();
+            let (reported, reports) = mpsc::unbounded_channel();
+            // Both are polled all the time: a mail that waits in the middle of a read would keep
+            // its connection from the other.
+            let handled = self.handle_all(batch, concurrent_max, reported, codec);
+            let (handled, claim) = join(handled, self.follow(batch, reports)).await;
+            let (to, claim) = (handled?, claim?);
+            self.mongo.advance(NAME, &Batch { claim, to, ..*batch }).await?;
+            Ok(to)
         })
-    }
-}
-
-/// The most records of the next poll, after a batch of `records` that requested `requests` mails
-/// and took this long: as many as are expected to request [`CONCURRENT_MAX`] mails. A turn then
-/// takes at most the deadlines of one mail and its report, less than the minute after which the
-/// thread counts as stuck. It takes longer only if suddenly more records request a mail and the
-/// server becomes slow in the same turn.
-pub(super) fn next_poll(records: usize, requests: usize, took: Duration) -> usize {
-    match took > SLOW {
-        true => CONCURRENT_MAX,
-        false => (CONCURRENT_MAX * records / requests.max(1)).clamp(CONCURRENT_MAX, POLL_MAX),
     }
 }
 
