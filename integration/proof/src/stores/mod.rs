@@ -40,19 +40,19 @@ CREATE OR REPLACE TRIGGER proof_went_back AFTER UPDATE ON positions FOR EACH ROW
     WHEN (NEW.next < OLD.next OR NEW.epoch < OLD.epoch OR (NEW.next IS NULL AND OLD.next IS NOT NULL))
     EXECUTE FUNCTION proof_went_back();";
 
-/// Reads a field of all documents that match a filter.
+/// Reads the `_id` and a field of all documents that match a filter.
 async fn texts(
     collection: &mongodb::Collection<Document>,
     filter: Document,
     field: &str,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Vec<(String, String)>> {
     let found: Vec<Document> =
         collection.find(filter).projection(doc! { field: 1 }).await?.try_collect().await?;
-    Ok(found
-        .iter()
-        .filter_map(|document| document.get_str(field).ok())
-        .map(str::to_owned)
-        .collect())
+    let texts = |document: &Document| {
+        let text = |field| document.get_str(field).ok().map(str::to_owned);
+        Some((text("_id")?, text(field)?))
+    };
+    Ok(found.iter().filter_map(texts).collect())
 }
 
 impl Stores {
@@ -76,20 +76,20 @@ impl Stores {
         Ok(tokio::time::timeout(Duration::from_secs(2), connecting).await??)
     }
 
-    /// Counts the notifications to registered users whose mail is requested, and neither sent nor
-    /// failed. Mails to other users are retried for minutes, whatever the mail server does.
+    /// The notifications to registered users whose mail is requested, and neither sent nor failed.
+    /// Mails to other users are retried for minutes, whatever the mail server does.
     ///
     /// # Errors
     /// When MongoDB does not answer.
-    pub async fn mails_requested(&self) -> anyhow::Result<u64> {
+    pub async fn mails_waiting(&self) -> anyhow::Result<HashSet<String>> {
         let mongo = self.mongo().await?;
         let (notifications, recipients) =
             (mongo.collection("notifications"), mongo.collection("recipients"));
-        let users = texts(&notifications, doc! { "mail": "requested" }, "user_id").await?;
-        let registered = doc! { "_id": { "$in": &users }, "email": { "$ne": null } };
-        let registered: HashSet<_> =
-            texts(&recipients, registered, "_id").await?.into_iter().collect();
-        Ok(users.iter().filter(|user| registered.contains(*user)).count() as u64)
+        let requested = texts(&notifications, doc! { "mail": "requested" }, "user_id").await?;
+        let registered = texts(&recipients, doc! { "email": { "$ne": null } }, "email").await?;
+        let registered: HashSet<_> = registered.into_iter().map(|(user, _)| user).collect();
+        let waiting = requested.into_iter().filter(|(_, user)| registered.contains(user));
+        Ok(waiting.map(|(notification, _)| notification).collect())
     }
 
     /// Creates the trigger that records positions that go back.
