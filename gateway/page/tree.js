@@ -17,6 +17,12 @@ function kindOf(record) {
   return record.topic.endsWith(".outcomes") ? "outcome" : "";
 }
 
+// The schema of a record: its version, if the registry says it, and its id.
+function schemaText({ schema_id: id, schema_version: version }) {
+  if (id === undefined) return undefined;
+  return version === undefined ? `id ${id}` : `version ${version}, id ${id}`;
+}
+
 // When the projections had applied a record.
 function appliedBy(record) {
   const time = ({ is_applied: isApplied, after_ms: ms }) =>
@@ -37,7 +43,7 @@ function row(record, cause, rows, span) {
   details.append(summary, facts([
     ["Type", record.type], ["Key", record.key], ["Version", record.version],
     ["Written at", new Date(record.at).toLocaleString() + `, +${record.after_ms} ms`],
-    ["Written by", record.source], ["Schema id", record.schema_id],
+    ["Written by", record.source], ["Schema", schemaText(record)],
     ["Size", `${record.bytes.toLocaleString()} bytes`], ["Record id", record.id],
     ["Caused by", cause ? `${shortName(cause.type)}, ${place(cause)}` : record.caused_by],
     ["Applied", appliedBy(record)],

@@ -9,7 +9,8 @@
 //! - [`cache`]: responses of public reads, for a moment
 //! - [`statistics`]: the shop's statistics, read once for all clients of their stream
 //! - [`pipeline`]: the pipeline's own figures, from Prometheus
-//! - [`trace`]: the records that a command caused, as a tree; [`record_place`]: where one is
+//! - [`trace`]: the records that a command caused, as a tree; [`record_place`]: where one is;
+//!   [`schema_versions`]: which version of its subject a schema is, from the registry
 //! - [`desk`]: dead letters, parked keys, and what operators have done
 //! - [`auth`]: tokens and passwords; [`client`]: which address a request comes from
 //! - [`limit`]: requests of one address in a quarter of an hour; [`load`]: requests in flight
@@ -49,6 +50,7 @@ pub mod read_after;
 pub mod reads;
 pub mod record_place;
 pub mod routes;
+pub mod schema_versions;
 pub mod secret;
 pub mod server;
 pub mod state;

@@ -15,6 +15,7 @@ use gateway::{
     metrics::Metrics,
     pipeline::Pipeline,
     routes,
+    schema_versions::SchemaVersions,
     server::Server,
     state::{Parts, State},
     stores::Stores,
@@ -73,6 +74,7 @@ async fn main() -> anyhow::Result<()> {
         Some(url) => Pipeline::at(url).context("MILLRACE_PROMETHEUS_URL")?,
         None => Pipeline::default(),
     };
+    let schema_versions = SchemaVersions::of(schemas.clone());
     let state = State::new(Parts {
         secret,
         tokens: Tokens::new(signing),
@@ -86,6 +88,7 @@ async fn main() -> anyhow::Result<()> {
         streams: config.streams(),
         public_dashboard: config.public_dashboard,
         pipeline,
+        schema_versions,
         load: config.load(),
         health_max_age: HEALTH_MAX_AGE,
         metrics: metrics.clone(),

@@ -21,6 +21,7 @@ use crate::{
     metrics::Metrics,
     pipeline::Pipeline,
     reads::Reads,
+    schema_versions::SchemaVersions,
     secret::Secret,
     statistics::Hub,
     streams::{Bounds, Streams},
@@ -52,6 +53,8 @@ pub struct Parts {
     pub public_dashboard: bool,
     /// The pipeline's figures.
     pub pipeline: Pipeline,
+    /// Which version of its subject a schema is.
+    pub schema_versions: SchemaVersions,
     /// The bounds of requests in flight.
     pub load: load::Bounds,
     /// How long a health check's result is cached.
@@ -92,6 +95,8 @@ pub struct State {
     pub public_dashboard: bool,
     /// The pipeline's figures.
     pub pipeline: Pipeline,
+    /// Which version of its subject a schema is.
+    pub schema_versions: SchemaVersions,
     /// The slots of requests in flight.
     pub load: Load,
     /// The metrics.
@@ -115,6 +120,7 @@ impl State {
             statistics: Hub::new(parts.reads.clone()),
             public_dashboard: parts.public_dashboard,
             pipeline: parts.pipeline,
+            schema_versions: parts.schema_versions,
             reads: parts.reads,
             cache: parts.cache,
             limiter: Limiter::new(parts.limit, counters.clone(), metrics.clone()),

@@ -77,7 +77,7 @@ async fn trace_of(call: &Call, caller: Option<Caller>, id: Uuid) -> Answer {
     if !is_sender && outcome.is_none() && view.entries.is_empty() {
         return Err(Problem::not_found().into());
     }
-    let seen = Seen::read(reads, view).await?;
+    let seen = Seen::read(&call.state, view).await?;
     let trace = Trace::of_command(id, outcome.as_ref(), seen);
     Ok(call.representation(StatusCode::OK, &trace, None))
 }

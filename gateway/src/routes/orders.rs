@@ -140,7 +140,7 @@ pub(super) async fn trace(call: Call, id: String) -> Answer {
         view.entries.sort_by_key(|entry| entry.at_ms);
         view.is_cut |= others.is_cut;
     }
-    let seen = Seen::read(reads, view).await?;
+    let seen = Seen::read(&call.state, view).await?;
     let trace = Trace::of_order(&order, commands, seen);
     Ok(call.representation(StatusCode::OK, &trace, None))
 }

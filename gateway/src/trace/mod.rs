@@ -10,28 +10,34 @@ use uuid::Uuid;
 
 use crate::{
     outcome::{command_path, trace_path, verdict_name},
-    reads::{Applied, Order, ReadError, Reads, TraceView},
+    reads::{Applied, Order, ReadError, TraceView},
+    schema_versions::Versions,
+    state::State,
     time,
     waits::Waits,
 };
 use tree::TracedRecord;
 
-/// What the projections say of a trace.
+/// What the projections and the registry say of a trace.
 pub struct Seen {
     /// The records.
     pub view: TraceView,
     /// For each record the projections that read its topic.
     pub applied: Vec<Vec<Applied>>,
+    /// The versions of their schemas, as far as the registry says them.
+    pub versions: Versions,
 }
 
 impl Seen {
-    /// Reads who has applied the records of a trace.
+    /// Reads who has applied the records of a trace, and the versions of their schemas.
     ///
     /// # Errors
     /// When a store does not answer.
-    pub async fn read(reads: &dyn Reads, view: TraceView) -> Result<Self, ReadError> {
-        let applied = reads.applied(&view.entries).await?;
-        Ok(Self { view, applied })
+    pub async fn read(state: &State, view: TraceView) -> Result<Self, ReadError> {
+        let ids = view.entries.iter().filter_map(|entry| entry.schema_id);
+        let versions = state.schema_versions.read(ids);
+        let (applied, versions) = tokio::join!(state.reads.applied(&view.entries), versions);
+        Ok(Self { applied: applied?, versions, view })
     }
 }
 
@@ -111,9 +117,9 @@ impl Trace {
     }
 
     fn new(subject: Subject, links: Links, seen: Seen) -> Self {
-        let Seen { view, applied } = seen;
+        let Seen { view, applied, versions } = seen;
         let waits = subject.is_open().then(|| Waits::of(&view.entries));
-        let records = tree::records(view.entries, applied);
+        let records = tree::records(view.entries, applied, &versions);
         Self { subject, is_cut: view.is_cut, waits, records, links }
     }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     reads::{Applied, Since, TraceEntry},
+    schema_versions::Versions,
     time,
 };
 
@@ -26,6 +27,9 @@ pub(super) struct TracedRecord {
     kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     schema_id: Option<u32>,
+    /// The version of that schema under its subject, if the registry says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_version: Option<u32>,
     bytes: u32,
     at: String,
     /// Milliseconds from the first record of the trace to this one.
@@ -74,20 +78,23 @@ impl AppliedBy {
 pub(super) fn records(
     entries: Vec<TraceEntry>,
     mut applied: Vec<Vec<Applied>>,
+    versions: &Versions,
 ) -> Vec<TracedRecord> {
     let first_ms = entries.iter().map(|entry| entry.at_ms).min().unwrap_or_default();
     let order = depth_first(&parents(&entries));
     let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
     let shown = |(index, place): (usize, Place)| {
         let entry = entries[index].take()?;
+        let version = |id| versions.of(id, entry.kind.as_deref());
         Some(TracedRecord {
             parent: place.parent,
             depth: place.depth,
             partition: entry.partition,
             offset: entry.offset,
             key: entry.key,
-            kind: entry.kind,
             schema_id: entry.schema_id,
+            schema_version: entry.schema_id.and_then(version),
+            kind: entry.kind,
             bytes: entry.bytes,
             at: time::text(entry.at_ms),
             after_ms: entry.at_ms - first_ms,
@@ -187,7 +194,7 @@ mod tests {
     /// Offset, parent, depth and time of each record, in the order of the tree.
     fn tree(entries: Vec<TraceEntry>) -> Vec<(i64, Option<usize>, usize, i64)> {
         let shown = |it: &TracedRecord| (it.offset, it.parent, it.depth, it.after_ms);
-        records(entries, Vec::new()).iter().map(shown).collect()
+        records(entries, Vec::new(), &Versions::default()).iter().map(shown).collect()
     }
 
     #[test]
@@ -219,7 +226,7 @@ mod tests {
     #[test]
     fn record_whose_cause_is_missing_is_a_root_that_names_it() {
         let entries = vec![entry("a.events", 5, 2, Some(1)), entry("a.events", 6, 3, Some(2))];
-        let records = records(entries, Vec::new());
+        let records = records(entries, Vec::new(), &Versions::default());
         assert_eq!((records[0].parent, records[0].caused_by), (None, Some(id(1))));
         assert_eq!((records[1].parent, records[1].depth), (Some(0), 1));
     }
@@ -232,7 +239,7 @@ mod tests {
             entry("a.commands.dead", 3, 7, None),
             entry("a.outcomes", 4, 8, Some(7)),
         ];
-        let places: Vec<_> = records(entries, Vec::new())
+        let places: Vec<_> = records(entries, Vec::new(), &Versions::default())
             .iter()
             .map(|it| (it.topic.clone(), it.after_ms, it.parent))
             .collect();

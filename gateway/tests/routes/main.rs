@@ -12,6 +12,7 @@ mod limits;
 mod load;
 mod pipeline;
 mod problems;
+mod schema_versions;
 mod sessions;
 mod shop;
 mod statistics;

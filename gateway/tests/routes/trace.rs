@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::support::*;
 
-fn entry(topic: &str, at_ms: i64, id: Uuid, caused_by: Option<Uuid>) -> TraceEntry {
+/// A record of a trace, with schema 9.
+pub(crate) fn entry(topic: &str, at_ms: i64, id: Uuid, caused_by: Option<Uuid>) -> TraceEntry {
     TraceEntry {
         topic: topic.to_owned(),
         partition: 2,

@@ -105,6 +105,13 @@ async fn trace_has_the_records_that_the_topics_have_of_its_command_and_no_other(
         let roots: Vec<_> = records.iter().filter(|it| it["parent"].is_null()).collect();
         assert!(roots.len() == 1 && roots[0]["id"] == id, "{roots:?}");
         assert!(!trace.body.to_string().contains('@'), "no address: {}", trace.body);
+        // And the registry says the version of each record's schema
+        let versions = async || {
+            let trace = admin.get(&path).answer().await;
+            let records = trace.expect(200).body["records"].as_array().expect("records").clone();
+            must(records.iter().all(|it| it["schema_version"].is_u64()), records)
+        };
+        eventually("every schema has its version", SEEN_MAX, versions).await;
     }
 
     // And by each of its records one finds the same trace

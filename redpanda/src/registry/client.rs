@@ -27,6 +27,16 @@ pub struct Version {
     pub schema: String,
 }
 
+/// A subject that has a schema as one of its versions.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct SubjectVersion {
+    /// The subject.
+    pub subject: String,
+    /// The number of the version among the subject's, from 1.
+    #[serde(rename = "version")]
+    pub number: u32,
+}
+
 /// A client of the registry. Clones share the address that answered last.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -138,6 +148,25 @@ impl Registry {
             versions.push(Version { number, id, schema: self.whole(found).await? });
         }
         Ok(versions)
+    }
+
+    /// The subjects that have the schema registered under `id`, each with the number of its version;
+    /// empty if there is no such schema.
+    ///
+    /// The converter has no call for this, so this is a plain HTTP request.
+    ///
+    /// # Errors
+    /// If the registry can't be reached, or rejects the request.
+    pub async fn versions_of_id(&self, id: u32) -> Result<Vec<SubjectVersion>, RegistryError> {
+        let found = self.addresses.first(|address| async move {
+            let url = format!("{}/schemas/ids/{id}/versions", address.url);
+            Ok(address.http.get(url).send().await?.error_for_status()?.json().await?)
+        });
+        match found.await {
+            Ok(found) => Ok(found),
+            Err(failure) if failure.is(404) => Ok(Vec::new()),
+            Err(failure) => Err(self.error(&failure)),
+        }
     }
 
     /// The compatibility level of `subject`; `None` if it has only the registry's default.

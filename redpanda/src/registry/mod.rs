@@ -18,7 +18,7 @@ mod failure;
 mod settings;
 mod urls;
 
-pub use client::{FULL_TRANSITIVE, Registry, Version};
+pub use client::{FULL_TRANSITIVE, Registry, SubjectVersion, Version};
 pub use deprecated::watched;
 pub use error::RegistryError;
 pub use settings::{LoginSettings, RegistrySettings};

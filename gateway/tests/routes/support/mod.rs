@@ -19,6 +19,7 @@ use gateway::{
     pipeline::Pipeline,
     reads::User,
     routes,
+    schema_versions::SchemaVersions,
     secret::Secret,
     state::{Parts, State},
     streams,
@@ -57,20 +58,31 @@ pub fn limited(requests: u32) -> Gateway {
 }
 
 pub fn bounded(requests: u32, load: Bounds) -> Gateway {
-    configured(requests, load, false, Pipeline::default())
+    configured(requests, load, false, Pipeline::default(), SchemaVersions::default())
 }
 
 /// A gateway whose statistics everyone may read.
 pub fn public() -> Gateway {
-    configured(1_000, LOAD, true, Pipeline::default())
+    configured(1_000, LOAD, true, Pipeline::default(), SchemaVersions::default())
 }
 
 /// A gateway that reads the pipeline's figures.
 pub fn watched(pipeline: Pipeline) -> Gateway {
-    configured(1_000, LOAD, false, pipeline)
+    configured(1_000, LOAD, false, pipeline, SchemaVersions::default())
 }
 
-fn configured(requests: u32, load: Bounds, public_dashboard: bool, pipeline: Pipeline) -> Gateway {
+/// A gateway that knows the versions of schemas.
+pub fn registered(schema_versions: SchemaVersions) -> Gateway {
+    configured(1_000, LOAD, false, Pipeline::default(), schema_versions)
+}
+
+fn configured(
+    requests: u32,
+    load: Bounds,
+    public_dashboard: bool,
+    pipeline: Pipeline,
+    schema_versions: SchemaVersions,
+) -> Gateway {
     let world = World::default();
     let keys = BTreeMap::from([("1".to_owned(), SigningKey::from_bytes(&[1; 32]))]);
     let shared = Arc::new(world.clone());
@@ -88,6 +100,7 @@ fn configured(requests: u32, load: Bounds, public_dashboard: bool, pipeline: Pip
         streams: streams::Bounds { all_max: 1, user_max: 1, address_max: 2 },
         public_dashboard,
         pipeline,
+        schema_versions,
         load,
         health_max_age: Duration::ZERO,
         metrics,

@@ -45,6 +45,7 @@ async fn visit(system: &System, page: &Page, ada: &User) {
     let second = page.window.find(Locator::Css("#tree ul summary")).await.expect("a record");
     second.send_keys(&Key::Enter.to_string()).await.expect("opened");
     page.says("#tree ul details[open] .facts", "millrace.order.OrderPlaced").await;
+    page.says("#tree ul details[open] .facts", "version 1, id ").await;
     page.says("#tree ul details[open] .facts", "PlaceOrder, order.commands").await;
     let cause = page.window.find(Locator::Css("#tree ul details[open] button")).await;
     cause.expect("a button").send_keys(&Key::Enter.to_string()).await.expect("pressed");
