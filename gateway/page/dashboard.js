@@ -32,9 +32,13 @@ function currencies() {
 
 const revenue = (window, currency) => window?.revenue_minor?.[currency] || 0;
 
+// The most characters of a value that has one column.
+const SHORT_MAX = 14;
+
 function tile(id, name, value) {
-  const group = make("div"), shown = make("dd", value);
+  const group = make("div", undefined, value.length > SHORT_MAX ? "long" : ""), shown = make("dd", value);
   shown.id = id;
+  shown.style.setProperty("--length", value.length);
   group.append(make("dt", name), shown);
   return group;
 }

@@ -2,6 +2,7 @@
 //! reads only what the page shows.
 
 use fantoccini::Locator;
+use serde_json::json;
 
 use super::Page;
 use crate::support::{
@@ -10,6 +11,16 @@ use crate::support::{
 
 /// More pieces than any other test orders, so that the product is among the best sellers.
 const PIECES: i64 = 100_000;
+
+/// The highest price, in minor units.
+const PRICE_MINOR: i64 = 1_000_000_000;
+/// The figures, each with the number of its lines, and whether it fits its tile.
+const LINES: &str = "return [...document.querySelectorAll('#tiles dd')].map(figure => {
+    const range = document.createRange();
+    range.selectNodeContents(figure);
+    const lines = new Set([...range.getClientRects()].map(line => line.top));
+    return [figure.textContent, lines.size, figure.scrollWidth <= figure.clientWidth];
+})";
 
 /// A figure of the dashboard.
 async fn figure(page: &Page, css: &str) -> Result<i64, String> {
@@ -64,6 +75,24 @@ async fn visit(system: &System, page: &Page) {
         must(sold.contains(&sku), &sold)
     })
     .await;
+
+    // When the revenue has many digits, then a phone still shows each figure on one line
+    let dear = system.product(&admin, PRICE_MINOR, 1_000).await;
+    ada.client.place_order(&[(&dear, 1_000)]).wait(10).answer().await.expect(201);
+    page.click("#by-minute").await;
+    let size = json!({ "width": 360, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+    page.emulate("setDeviceMetricsOverride", size).await;
+    eventually("each figure is on one line", SEEN_MAX, async || {
+        let figures =
+            page.window.execute(LINES, vec![]).await.map_err(|error| error.to_string())?;
+        let figures: Vec<(String, u64, bool)> =
+            serde_json::from_value(figures).map_err(|error| error.to_string())?;
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
+        must(figures.iter().any(|(text, ..)| digits(text) >= 12), &figures)?;
+        must(figures.iter().all(|(_, lines, fits)| *lines == 1 && *fits), &figures)
+    })
+    .await;
+    page.emulate("clearDeviceMetricsOverride", json!({})).await;
     page.click("#leave").await;
     page.says("#door-title", "Log in as an admin").await;
 }
