@@ -125,15 +125,39 @@ function contentOf(it) {
 
 function recordsOf(it) {
   return opened("Records", `Records of ${it.topic}, key ${it.key}`, async () => {
-    const query = new URLSearchParams({ topic: it.topic, key: it.key });
-    const { data } = await request("GET", `${PARKED}/records?${query}`);
     const record = one => [
       make("p", `${shortType(one.type)} at offset ${one.offset}: ${one.error || "it waits"}`),
       contentText(one),
     ];
-    const more = data.next ? [make("p", "There are more records.", "soft")] : [];
-    return [...data.items.flatMap(record), ...more];
+    const read = async cursor => {
+      const query = new URLSearchParams({ topic: it.topic, key: it.key });
+      if (cursor) query.set("cursor", cursor);
+      const { items, next } = (await request("GET", `${PARKED}/records?${query}`)).data;
+      const records = items.flatMap(record);
+      // What was read by the button gets its focus, so that the keyboard goes on from there.
+      if (cursor && records.length) records[0].tabIndex = -1;
+      return [...records, ...(next ? [moreOf(it, () => read(next))] : [])];
+    };
+    return read();
   });
+}
+
+// The button behind a page of records: `read` returns a promise of the elements that replace it.
+function moreOf(it, read) {
+  const button = make("button", "Show more", "quiet more");
+  button.setAttribute("aria-label", `Show more records of ${it.topic}, key ${it.key}`);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const elements = await read();
+      button.replaceWith(...elements);
+      elements[0]?.focus();
+    } catch (error) {
+      say("say", error.message, "bad");
+      button.disabled = false;
+    }
+  });
+  return button;
 }
 
 function action(it) {
