@@ -1,4 +1,4 @@
-// The operator's desk: the lists and the processors' figures, read again and again.
+// The operator's desk: the lists, read again and again.
 
 // How often everything is read, which takes four requests: far below the limit of requests.
 const READ_INTERVAL_MS = 90000;
@@ -37,36 +37,10 @@ async function readList(id, cursor) {
   $(id + "-more").hidden = !data.next;
 }
 
-// The processors' figures: name, text and unit.
-const PROCESSORS = [
-  ["lag_records", "Waiting records", ""], ["lag_s", "The oldest waits at most", " s"],
-  ["tasks_active", "Active tasks", ""], ["tasks_restoring", "Restoring", ""],
-  ["restore_remaining_records", "Records left to restore", ""], ["tasks_stuck", "Stuck", ""],
-];
-
-// Reads the processors' figures. The desk is usable without them.
-async function readProcessors() {
-  const mine = session;
-  let figures = {}, problem = "";
-  try {
-    figures = (await request("GET", "/v1/pipeline")).data;
-  } catch (error) {
-    problem = error.message;
-  }
-  if (mine !== session) return;
-  $("processors-say").textContent = problem || "as Prometheus saw them last";
-  $("processors").replaceChildren(...PROCESSORS.map(([name, text, unit]) => {
-    const group = make("div"), value = figures[name];
-    group.append(make("dt", text),
-      make("dd", value == null ? "–" : Math.round(value).toLocaleString() + unit));
-    return group;
-  }));
-}
-
 async function readAll() {
   $("read").disabled = true;
   try {
-    await Promise.all([readProcessors(), ...Object.keys(LISTS).map(id => readList(id))]);
+    await Promise.all([readFigures(), ...Object.keys(LISTS).map(id => readList(id))]);
     $("read-at").textContent = "read at " + new Date().toLocaleTimeString();
   } catch (error) {
     say("say", error.message, "bad");

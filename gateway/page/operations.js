@@ -17,7 +17,8 @@ function endSession(reason = "") {
   session++;
   accessToken = refreshToken = null;
   for (const id of ["ask", "step-up"]) if ($(id).open) $(id).close();
-  for (const id of ["processors", ...Object.keys(LISTS)]) $(id).replaceChildren();
+  for (const id of Object.keys(LISTS)) $(id).replaceChildren();
+  drawFigures({});
   $("who").textContent = "";
   $("leave").hidden = $("desk").hidden = true;
   $("door").hidden = false;

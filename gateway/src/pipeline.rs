@@ -52,12 +52,20 @@ const PARTS: &[Parts] = &[
         figures: &[
             ("lag_records", "sum by (processor) (millrace_engine_lag_records)"),
             ("lag_s", "processor:millrace_engine_lag_seconds:max"),
+            ("tasks_active", "sum by (processor) (millrace_engine_tasks{stage=\"active\"})"),
+            ("tasks_restoring", "sum by (processor) (millrace_engine_tasks{stage=\"restoring\"})"),
+            ("tasks_stuck", "sum by (processor) (millrace_engine_tasks{stage=\"stuck\"})"),
+            (
+                "restore_remaining_records",
+                "sum by (processor) (millrace_engine_restore_remaining_records)",
+            ),
         ],
     },
     Parts {
         list: "projections",
         label: "projection",
         figures: &[
+            ("position", "sum by (projection) (millrace_projection_position)"),
             ("lag_s", "max by (projection) (millrace_projection_lag_seconds)"),
             ("delay_s", "max by (projection) (millrace_projection_delay_seconds)"),
             ("partitions_stopped", "sum by (projection) (millrace_projection_partitions_waiting)"),
@@ -226,18 +234,30 @@ mod tests {
             sample("processors.lag_s", "processor", "user", "0"),
             sample("processors.lag_s", "processor", "order", "2.5"),
             sample("processors.lag_records", "processor", "order", "7"),
+            sample("processors.tasks_active", "processor", "order", "3"),
+            sample("processors.tasks_restoring", "processor", "order", "1"),
+            sample("processors.tasks_stuck", "processor", "order", "0"),
+            sample("processors.restore_remaining_records", "processor", "order", "900"),
+            sample("projections.position", "projection", "orders", "4100"),
             sample("projections.delay_s", "projection", "orders", "0.03"),
             sample("projections.lag_s", "processor", "orders", "0.03"),
         ] } });
         let figures = super::json(serde_json::from_value(response).expect("an answer"));
         let figures: Value = serde_json::from_str(&figures).expect("JSON");
         let processors = json!([
-            { "name": "order", "lag_records": 7.0, "lag_s": 2.5 },
-            { "name": "user", "lag_records": null, "lag_s": 0.0 },
+            {
+                "name": "order", "lag_records": 7.0, "lag_s": 2.5, "tasks_active": 3.0,
+                "tasks_restoring": 1.0, "tasks_stuck": 0.0, "restore_remaining_records": 900.0,
+            },
+            {
+                "name": "user", "lag_records": null, "lag_s": 0.0, "tasks_active": null,
+                "tasks_restoring": null, "tasks_stuck": null, "restore_remaining_records": null,
+            },
         ]);
         assert_eq!(figures["processors"], processors);
         let orders = json!({
-            "name": "orders", "lag_s": null, "delay_s": 0.03, "partitions_stopped": null
+            "name": "orders", "position": 4100.0, "lag_s": null, "delay_s": 0.03,
+            "partitions_stopped": null,
         });
         assert_eq!(figures["projections"], json!([orders]));
     }

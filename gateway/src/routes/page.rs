@@ -79,6 +79,7 @@ static OPERATIONS: LazyLock<Page> = LazyLock::new(|| {
         include_str!("../../page/api.js"),
         include_str!("../../page/door.js"),
         include_str!("../../page/entries.js"),
+        include_str!("../../page/figures.js"),
         include_str!("../../page/lists.js"),
         include_str!("../../page/actions.js"),
         include_str!("../../page/step-up.js"),

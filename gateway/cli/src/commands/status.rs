@@ -30,17 +30,23 @@ const FIGURES: &[(&str, &str, &str, usize)] = &[
     ("dead_letters_last_hour", "dead letters of the last hour", "", 0),
 ];
 
-/// Each processor: the records that wait for it, and since when the oldest one does at most.
+/// Each processor: its tasks by state, what restores have still to read, the records that wait for
+/// it, and since when the oldest one does at most.
 const PROCESSORS: &[Column] = &[
     ("PROCESSOR", |it| text(it, "name")),
+    ("ACTIVE", |it| figure(it, "tasks_active", "", 0)),
+    ("RESTORING", |it| figure(it, "tasks_restoring", "", 0)),
+    ("LEFT TO RESTORE", |it| figure(it, "restore_remaining_records", "", 0)),
+    ("STUCK", |it| figure(it, "tasks_stuck", "", 0)),
     ("LAG RECORDS", |it| figure(it, "lag_records", "", 0)),
     ("LAG", |it| figure(it, "lag_s", " s", 1)),
 ];
 
-/// Each projection: the age of the oldest record that it lacks, the delay of the last one that it
-/// has applied, and its stopped partitions.
+/// Each projection: its position, the age of the oldest record that it lacks, the delay of the last
+/// one that it has applied, and its stopped partitions.
 const PROJECTIONS: &[Column] = &[
     ("PROJECTION", |it| text(it, "name")),
+    ("POSITION", |it| figure(it, "position", "", 0)),
     ("LAG", |it| figure(it, "lag_s", " s", 1)),
     ("DELAY", |it| figure(it, "delay_s", " s", 2)),
     ("STOPPED", |it| figure(it, "partitions_stopped", "", 0)),
@@ -142,9 +148,16 @@ mod tests {
             "parked_keys": { "count": 0, "is_cut": false },
             "dead_letters": { "count": 0, "is_cut": false },
             "pipeline": {
-                "processors": [{ "name": "order", "lag_records": 7.0, "lag_s": 2.5 }],
+                "processors": [{
+                    "name": "order", "tasks_active": 3.0, "tasks_restoring": 1.0,
+                    "restore_remaining_records": 900.0, "tasks_stuck": 0.0, "lag_records": 7.0,
+                    "lag_s": 2.5,
+                }],
                 "projections": [
-                    { "name": "orders", "lag_s": 31.0, "delay_s": 0.034, "partitions_stopped": 1 },
+                    {
+                        "name": "orders", "position": 4100.0, "lag_s": 31.0, "delay_s": 0.034,
+                        "partitions_stopped": 1,
+                    },
                     { "name": "users", "lag_s": 0.0, "delay_s": null, "partitions_stopped": 0 },
                 ],
             },
@@ -156,12 +169,12 @@ mod tests {
             tables,
             [
                 "",
-                "PROCESSOR  LAG RECORDS  LAG",
-                "order      7            2.5 s",
+                "PROCESSOR  ACTIVE  RESTORING  LEFT TO RESTORE  STUCK  LAG RECORDS  LAG",
+                "order      3       1          900              0      7            2.5 s",
                 "",
-                "PROJECTION  LAG     DELAY   STOPPED",
-                "orders      31.0 s  0.03 s  1",
-                "users       0.0 s   -       0",
+                "PROJECTION  POSITION  LAG     DELAY   STOPPED",
+                "orders      4100      31.0 s  0.03 s  1",
+                "users       -         0.0 s   -       0",
             ]
         );
     }

@@ -1,4 +1,5 @@
-//! The desk shows more than one page of a parked key's records.
+//! The desk shows more than one page of a parked key's records, and the figures of each processor
+//! and projection.
 
 use fantoccini::{Locator, key::Key};
 use serde_json::json;
@@ -6,7 +7,7 @@ use serde_json::json;
 use super::{desk, enter, shows};
 use crate::browser::Page;
 use crate::log::write;
-use crate::support::{SEEN_MAX, System, eventually, must, system};
+use crate::support::{RECOVERY_MAX, SEEN_MAX, System, eventually, must, system};
 
 /// More records than a page has.
 const RECORDS: u64 = 25;
@@ -44,12 +45,30 @@ async fn visit(system: &System, page: &Page) {
     let focused = shown().await[1].clone();
     assert!(focused.as_str().is_some_and(|text| text.contains("it waits")), "{focused}");
     assert!(page.window.find(Locator::Css(&more)).await.is_err(), "there are no more records");
-    page.fits("operations-records").await;
+
+    // And the page shows the tasks of each processor, and the position of each projection
+    for (table, parts) in [
+        ("#each-processors", &["notification", "order", "user"][..]),
+        ("#each-projections", &["orders", "users", "statistics"]),
+    ] {
+        eventually(&format!("{table} has numbers"), RECOVERY_MAX, async || {
+            page.click("#read").await;
+            let text = page.text(table).await?;
+            let rows: Vec<_> = text.lines().collect();
+            let has = |part: &&str| {
+                let row = rows.iter().find_map(|row| row.strip_prefix(part));
+                row.is_some_and(|row| row.starts_with(' ') && row.contains(" s"))
+            };
+            must(parts.iter().all(has), &text)
+        })
+        .await;
+    }
+    page.fits("operations-figures").await;
 }
 
 #[tokio::test]
 #[ignore = "needs the stack and a browser"]
-async fn all_records_of_a_parked_key_are_shown_at_the_desk() {
+async fn all_records_of_a_parked_key_and_the_figures_are_shown_at_the_desk() {
     let system = system().await;
     Page::visit(&desk(&system), async |page| visit(&system, page).await).await;
 }
