@@ -142,6 +142,12 @@ function traceLink(of, id) {
   return link;
 }
 
+// The schema of a record: its version, if the registry says it, and its id.
+function schemaText({ schema_id: id, schema_version: version }) {
+  if (id === undefined) return undefined;
+  return version === undefined ? `id ${id}` : `version ${version}, id ${id}`;
+}
+
 // How long a page waits for the session of the page that has opened it.
 const BORROW_MAX_MS = 2000;
 

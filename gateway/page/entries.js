@@ -102,9 +102,11 @@ function opened(text, label, read) {
   return content;
 }
 
-// The headers and the value of a record.
-function contentText({ headers = {}, value, omitted }) {
-  const lines = Object.entries(headers).map(([name, text]) => `${name}: ${text}\n`);
+// The schema, the headers and the value of a record.
+function contentText({ headers = {}, value, omitted, ...schema }) {
+  const named = { ...headers, schema: schemaText(schema) };
+  if (!named.schema) delete named.schema;
+  const lines = Object.entries(named).map(([name, text]) => `${name}: ${text}\n`);
   if (lines.length) lines.push("\n");
   lines.push(value ? JSON.stringify(value, null, 2) : `There is no value: ${omitted}.`);
   return make("pre", lines.join(""));

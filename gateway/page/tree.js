@@ -17,12 +17,6 @@ function kindOf(record) {
   return record.topic.endsWith(".outcomes") ? "outcome" : "";
 }
 
-// The schema of a record: its version, if the registry says it, and its id.
-function schemaText({ schema_id: id, schema_version: version }) {
-  if (id === undefined) return undefined;
-  return version === undefined ? `id ${id}` : `version ${version}, id ${id}`;
-}
-
 // When the projections had applied a record.
 function appliedBy(record) {
   const time = ({ is_applied: isApplied, after_ms: ms }) =>

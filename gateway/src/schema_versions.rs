@@ -111,10 +111,11 @@ impl Known {
 }
 
 impl Versions {
-    /// The version of a schema under the subject that is the record's type. A record that names no
-    /// type has that of the only subject.
+    /// The version of a schema under the subject that is the record's type. For a record that names
+    /// no type, or an empty one, it is that of the only subject.
     pub fn of(&self, id: u32, record_type: Option<&str>) -> Option<u32> {
         let subjects = self.0.get(&id)?;
+        let record_type = record_type.filter(|name| !name.is_empty());
         let subject = match (record_type, &**subjects) {
             (Some(name), all) => all.iter().find(|it| it.subject == name),
             (None, [only]) => Some(only),
@@ -141,6 +142,7 @@ mod tests {
             (1, Some("a.One"), Some(3)),
             (1, Some("a.Two"), None),
             (1, None, Some(3)),
+            (1, Some(""), Some(3)),
             (2, Some("a.Two"), Some(1)),
             (2, None, None),
             (3, Some("a.One"), None),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     chain,
-    codec::Codec,
+    codec::{Codec, split},
     error::CodecError,
     headers,
     personal::{hide, mask},
@@ -39,6 +39,8 @@ pub struct Shown {
     pub personal: Option<String>,
     /// Why there is no value.
     pub omitted: Option<String>,
+    /// The id of the schema that the value names, also if the value can't be read.
+    pub schema_id: Option<u32>,
 }
 
 impl Shown {
@@ -52,12 +54,13 @@ impl Shown {
         let text = |name: &str| Some((name.to_owned(), Value::from(cut(header(name)?))));
         let headers = SHOWN.into_iter().filter_map(text).collect::<Map<String, Value>>();
         let headers = Value::Object(headers).to_string();
+        let schema_id = value.and_then(|bytes| Some(split(bytes).ok()?.0));
         let (value, personal, omitted) = match value.map(|bytes| read(codec, bytes)) {
             Some(Ok((masked, personal))) => (Some(masked), personal, None),
             Some(Err(why)) => (None, None, Some(cut(&why).to_owned())),
             None => (None, None, Some("it has no value".to_owned())),
         };
-        Self { headers, value, personal, omitted }
+        Self { headers, value, personal, omitted, schema_id }
     }
 }
 
@@ -142,6 +145,7 @@ pub(crate) mod tests {
             assert_eq!(value.get("email_fingerprint"), None);
         }
         assert_eq!((&*shown.headers, shown.omitted), (r#"{"ce_id":"an id"}"#, None));
+        assert!(shown.schema_id.is_some());
     }
 
     #[test]
@@ -161,5 +165,9 @@ pub(crate) mod tests {
         });
         assert!(omitted(Some(&encoded(&large, &codec))).contains("at most 8192 are shown"));
         assert_eq!(omitted(None), "it has no value");
+        for (value, expected) in [(&b"poison"[..], None), (&b"\0\0\0\x01\x02poison"[..], Some(258))]
+        {
+            assert_eq!(Shown::of(&codec, header, Some(value)).schema_id, expected);
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::shown::{json, sender};
-use crate::{record_place::RecordPlace, time};
+use crate::{record_place::RecordPlace, schema_versions::Versions, time};
 
 /// Which dead letter is meant, as text: `<topic>:<partition>:<offset of the dead letter>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,9 +91,23 @@ pub struct DeadContent {
     /// Why there is no value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omitted: Option<String>,
+    /// The registry's id of the schema that its value was written with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<u32>,
+    /// The version of that schema under its subject, if the registry says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u32>,
 }
 
 impl DeadContent {
+    /// The content with the version of its schema.
+    #[must_use]
+    pub fn versioned(mut self, versions: &Versions) -> Self {
+        let version = |id| versions.of(id, Some(&self.letter.record_type));
+        self.schema_version = self.schema_id.and_then(version);
+        self
+    }
+
     /// The content with its personal fields: only for who has given a reason.
     #[must_use]
     pub fn revealed(self) -> Self {
@@ -134,6 +148,8 @@ impl From<postgres::DeadContent> for DeadContent {
             headers: json(it.headers),
             value: json(it.value),
             personal: json(it.personal),
+            schema_id: it.schema_id,
+            schema_version: None,
             omitted: if is_kept { it.omitted } else { Some("it is not kept any more".to_owned()) },
         }
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shown::{json, sender};
-use crate::time;
+use crate::{schema_versions::Versions, time};
 
 /// A key whose records wait until it is re-driven.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,6 +61,22 @@ pub struct ParkedRecord {
     /// Why there is no value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omitted: Option<String>,
+    /// The registry's id of the schema that its value was written with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<u32>,
+    /// The version of that schema under its subject, if the registry says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u32>,
+}
+
+impl ParkedRecord {
+    /// The record with the version of its schema.
+    #[must_use]
+    pub fn versioned(mut self, versions: &Versions) -> Self {
+        let version = |id| versions.of(id, Some(&self.record_type));
+        self.schema_version = self.schema_id.and_then(version);
+        self
+    }
 }
 
 impl From<postgres::ParkedRecord> for ParkedRecord {
@@ -74,6 +90,8 @@ impl From<postgres::ParkedRecord> for ParkedRecord {
             sender: sender(it.principal),
             bytes: it.bytes,
             headers: json(it.headers),
+            schema_id: it.schema_id,
+            schema_version: None,
             value: json(it.value),
             omitted: if is_known { it.omitted } else { Some("it is not known".to_owned()) },
         }

@@ -9,6 +9,7 @@ use warp::http::StatusCode;
 
 use super::desk::{cursor, decided, list, parked_key};
 use crate::{
+    answers::Page,
     call::{Answer, Body, Call, EarlyResponse},
     desk::{DeadContent, DeadId},
     ids::Principal,
@@ -45,7 +46,11 @@ pub(super) async fn parked(call: Call) -> Answer {
     let key = call.parameter("key")?.ok_or_else(|| missing("key"))?;
     parked_key(&topic, &key)?;
     let (after, limit) = (cursor(&call)?, call.page_size()?);
-    Ok(list(&call, &call.state.reads.parked_records(&topic, &key, after, limit).await?))
+    let Page { items, next } = call.state.reads.parked_records(&topic, &key, after, limit).await?;
+    let ids = items.iter().filter_map(|it| it.schema_id);
+    let versions = call.state.schema_versions.read(ids).await;
+    let items = items.into_iter().map(|it| it.versioned(&versions)).collect();
+    Ok(list(&call, &Page { items, next }))
 }
 
 /// POST /v1/operations/dead-letters:reveal
@@ -93,5 +98,7 @@ async fn with_reason(call: &mut Call) -> Result<(DeadId, String), EarlyResponse>
 }
 
 async fn content(call: &Call, id: &DeadId) -> Result<DeadContent, Problem> {
-    call.state.reads.dead_letter(id).await?.ok_or_else(Problem::not_found)
+    let found = call.state.reads.dead_letter(id).await?.ok_or_else(Problem::not_found)?;
+    let versions = call.state.schema_versions.read(found.schema_id).await;
+    Ok(found.versioned(&versions))
 }

@@ -23,7 +23,7 @@ const COMMAND: Uuid = Uuid::from_u128(7);
 
 /// A registry that knows schema 9, and answers after `delay`. Also returns the number of requests
 /// that it has got.
-async fn registry(delay: Duration) -> (SchemaVersions, Arc<AtomicUsize>) {
+pub(crate) async fn registry(delay: Duration) -> (SchemaVersions, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
     let answer = warp::path!("schemas" / "ids" / u32 / "versions").then(move |id| {

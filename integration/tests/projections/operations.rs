@@ -30,6 +30,7 @@ fn park(bench: &Bench, key: &str, offset: i64, error: Option<&str>) {
         headers: Some(r#"{"ce_id":"an id"}"#.into()),
         value: Some(r#"{"sku":"tea"}"#.into()),
         omitted: None,
+        schema_id: Some(17),
     };
     bench.append("order.operations", key, 1, &parked);
 }
@@ -142,6 +143,7 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     let first = first.expect("an answer");
     assert_eq!((first.items[0].offset, first.items[1].offset, first.next), (12, 100, Some(100)));
     assert_eq!(first.items[0].value.as_deref(), Some(r#"{"sku":"tea"}"#));
+    assert_eq!(first.items[0].schema_id, Some(17));
     let rest = bench.wait(bench.people.parked_records("order.followups", "o-2", first.next, 2));
     assert_eq!(rest.expect("an answer").items[0].offset, 101);
     let content = bench.wait(bench.people.dead_letter(
@@ -150,7 +152,7 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
         dead[0].dead_offset,
     ));
     let content = content.expect("an answer").expect("a dead letter");
-    assert_eq!(content.letter, dead[0]);
+    assert_eq!((&content.letter, content.schema_id), (&dead[0], None));
     assert!(content.omitted.is_some_and(|why| why.contains("begins with byte 110")));
     assert_eq!(content.headers.as_deref(), Some(r#"{"ce_type":"millrace.order.PlaceOrder"}"#));
 

@@ -216,6 +216,8 @@ pub struct RecordParked {
     pub value: Option<String>,
     /// Why there is no value to show.
     pub omitted: Option<String>,
+    /// The registry's id of the schema that its value was written with; null if it names none.
+    pub schema_id: Option<i64>,
 }
 
 record!(RecordParked, "millrace.engine.RecordParked");

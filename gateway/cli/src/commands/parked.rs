@@ -109,11 +109,15 @@ fn record(it: &Value) -> Vec<String> {
     lines
 }
 
-/// The headers and the value of a record, indented.
+/// The headers, the schema and the value of a record, indented.
 pub(super) fn content(it: &Value) -> Vec<String> {
     let headers = it["headers"].as_object().into_iter().flatten();
     let mut lines: Vec<_> =
         headers.map(|(name, value)| format!("  {name}: {}", value::plain(value))).collect();
+    if let Some(id) = optional(it, "schema_id") {
+        let version = optional(it, "schema_version").map(|version| format!("version {version}, "));
+        lines.push(format!("  schema: {}id {id}", version.unwrap_or_default()));
+    }
     match &it["value"] {
         Value::Null => {
             lines.push(format!("  There is no value: {}.", text(it, "omitted")));
@@ -156,6 +160,7 @@ mod tests {
             "offset": 5, "at": "2026-11-28T05:54:18.123Z", "error": "no\nstock",
             "type": "millrace.order.RecordReservation", "sender": "ada", "bytes": 20,
             "headers": { "ce_id": "an id" }, "value": { "sku": "tea", "name": "•••" },
+            "schema_id": 17, "schema_version": 3,
         }));
         assert_eq!(
             shown,
@@ -164,6 +169,7 @@ mod tests {
                 "  no\nstock",
                 "  written at 2026-11-28T05:54:18.123Z, sent by ada",
                 "  ce_id: an id",
+                "  schema: version 3, id 17",
                 "  {",
                 "    \"sku\": \"tea\",",
                 "    \"name\": \"•••\"",

@@ -1,8 +1,11 @@
 //! The lists of the desk, page by page.
 
+use std::time::Duration;
+
 use gateway::desk::Action;
 
 use super::*;
+use crate::schema_versions::registry;
 
 #[tokio::test]
 async fn lists_show_what_the_projection_holds_page_by_page() {
@@ -78,4 +81,28 @@ async fn parked_records_are_shown_with_their_content_page_by_page() {
         let refused = desk.get(&format!("/v1/operations/parked/records{wrong}")).await;
         assert_problem(&refused, 400, "invalid_request");
     }
+}
+
+#[tokio::test]
+async fn records_are_shown_with_the_version_of_their_schema() {
+    let (versions, _) = registry(Duration::ZERO).await;
+    let desk = Desk::of(registered(versions));
+    desk.bury();
+    {
+        let mut inner = desk.world().inner();
+        let placed = || "millrace.order.OrderPlaced".to_owned();
+        inner.desk.dead[0].record_type = placed();
+        inner.desk.parked = vec![parked("o-1")];
+        let mut unversioned = record(6, None, json!({}));
+        unversioned.schema_id = None;
+        let mut versioned = record(5, None, json!({}));
+        versioned.record_type = placed();
+        inner.desk.records = vec![versioned, unversioned];
+    }
+    let letter = json(&desk.get(&format!("{DEAD}/order.commands:2:17")).await);
+    let records = json(&desk.get(RECORDS).await)["items"].clone();
+    for shown in [&letter, &records[0]] {
+        assert_eq!((&shown["schema_id"], &shown["schema_version"]), (&json!(9), &json!(3)));
+    }
+    assert_eq!((records[1].get("schema_id"), records[1].get("schema_version")), (None, None));
 }

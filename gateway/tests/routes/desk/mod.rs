@@ -40,7 +40,10 @@ struct Desk {
 impl Desk {
     /// The admin has just logged in.
     fn open() -> Self {
-        let gateway = gateway();
+        Self::of(gateway())
+    }
+
+    fn of(gateway: Gateway) -> Self {
         let admin = gateway.admin();
         Self { gateway, admin }
     }
@@ -88,6 +91,8 @@ impl Desk {
             value: Some(json!({ "name": "•••" })),
             personal: Some(json!({ "name": "Ada" })),
             omitted: None,
+            schema_id: Some(9),
+            schema_version: None,
         });
     }
 
@@ -142,6 +147,8 @@ fn record(offset: i64, error: Option<&str>, value: Value) -> ParkedRecord {
         headers: Some(json!({ "ce_id": "an id" })),
         value: Some(value),
         omitted: None,
+        schema_id: Some(9),
+        schema_version: None,
     }
 }
 

@@ -51,6 +51,7 @@ impl Task {
             headers: Some(shown.headers),
             value: shown.value,
             omitted: shown.omitted,
+            schema_id: shown.schema_id.map(i64::from),
         };
         self.write_operation(key, record, &envelope, id, event, output);
     }

@@ -205,8 +205,9 @@ fn topic_of_operations_tells_what_is_parked_and_who_re_drove_it() {
     let written = driver.read::<Event>("bank.operations");
     assert!(written.iter().all(|(record, _)| record.key.as_deref() == Some(b"ann".as_slice())));
     let parked = |event: &Event| match event {
-        Event::RecordParked(RecordParked { offset, error, principal, value, omitted, .. }) => {
-            assert_eq!((&**principal, omitted), ("zoe", &None));
+        Event::RecordParked(event) => {
+            let RecordParked { offset, error, principal, value, omitted, schema_id, .. } = event;
+            assert_eq!((&**principal, omitted, schema_id.is_some()), ("zoe", &None, true));
             assert!(value.as_ref().is_some_and(|value| value.contains(r#""from":"zoe""#)));
             Some((*offset, error.as_ref().is_some_and(|error| error.contains("unlucky"))))
         }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use tokio_postgres::{Row, types::ToSql};
 
-use super::reads::more_than;
+use super::reads::{more_than, schema_id};
 use crate::{
     StoreError,
     paging::{NotACursor, Page},
@@ -90,6 +90,9 @@ pub struct ParkedRecord {
     pub value: Option<String>,
     /// Why there is no value.
     pub omitted: Option<String>,
+    /// The registry's id of the schema that its value was written with; `None` if it names none, or
+    /// if an older version of the program has parked it.
+    pub schema_id: Option<u32>,
 }
 
 impl Reads {
@@ -106,7 +109,7 @@ impl Reads {
         limit: usize,
     ) -> Result<Page<ParkedRecord, i64>, StoreError> {
         let sql = "SELECT \"offset\", error, record_type, principal, bytes, received_at, headers,
-                       value, omitted
+                       value, omitted, schema_id
                    FROM operations_parked
                    WHERE topic = $1 AND key = $2 AND \"offset\" > $3
                    ORDER BY \"offset\" LIMIT $4";
@@ -123,6 +126,7 @@ impl Reads {
             headers: row.get(6),
             value: row.get(7),
             omitted: row.get(8),
+            schema_id: schema_id(row, 9),
         };
         Ok(Page::cut(rows.iter().map(record).collect(), limit, |it| it.offset))
     }

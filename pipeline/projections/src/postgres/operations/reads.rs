@@ -87,6 +87,8 @@ pub struct DeadContent {
     pub personal: Option<String>,
     /// Why there is no value, if the content is kept.
     pub omitted: Option<String>,
+    /// The registry's id of the schema that its value was written with, if it names one.
+    pub schema_id: Option<u32>,
 }
 
 /// What an operator has done.
@@ -178,7 +180,7 @@ impl Reads {
         let sql = concat!(
             "SELECT ",
             letter_columns!(),
-            ", headers, value, personal, omitted FROM operations_dead_letters AS one
+            ", headers, value, personal, omitted, schema_id FROM operations_dead_letters AS one
               WHERE topic = $1 AND partition = $2 AND dead_offset = $3"
         );
         let rows = self
@@ -190,6 +192,7 @@ impl Reads {
             value: row.get(12),
             personal: row.get(13),
             omitted: row.get(14),
+            schema_id: schema_id(row, 15),
         };
         Ok(rows.first().map(content))
     }
@@ -267,6 +270,11 @@ fn letter(row: &Row) -> DeadLetter {
         bytes: row.get(9),
         resent_by: row.get(10),
     }
+}
+
+/// The id of a schema, if the column has one.
+pub(super) fn schema_id(row: &Row, column: usize) -> Option<u32> {
+    row.get::<_, Option<i64>>(column).and_then(|id| u32::try_from(id).ok())
 }
 
 pub(super) fn more_than(limit: usize) -> i64 {

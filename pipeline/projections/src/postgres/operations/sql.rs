@@ -30,10 +30,10 @@ pub(super) async fn dead_letters(
     }
     let sql = "INSERT INTO operations_dead_letters (processor, topic, partition, dead_offset,
                    \"offset\", at, error, record_type, key, principal, bytes, headers, value,
-                   personal, omitted)
+                   personal, omitted, schema_id)
                SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[],
                    $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[],
-                   $12::text[], $13::text[], $14::text[], $15::text[])
+                   $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[])
                ON CONFLICT (topic, partition, dead_offset) DO NOTHING";
     let statement = transaction.prepare_cached(sql).await?;
     let columns = [
@@ -52,6 +52,7 @@ pub(super) async fn dead_letters(
         column!(dead, it => it.shown.value.as_deref().map(storable)),
         column!(dead, it => it.shown.personal.as_deref().map(storable)),
         column!(dead, it => it.shown.omitted.as_deref().map(storable)),
+        column!(dead, it => it.shown.schema_id.map(i64::from)),
     ];
     transaction.execute(&statement, &columns).await?;
 
@@ -117,10 +118,11 @@ pub(super) async fn keys(
         return Ok(());
     }
     let sql = "INSERT INTO operations_parked (processor, topic, key, \"offset\", partition, error,
-                   record_type, principal, bytes, received_at, parked_at, headers, value, omitted)
+                   record_type, principal, bytes, received_at, parked_at, headers, value, omitted,
+                   schema_id)
                SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::int[],
                    $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[],
-                   $12::text[], $13::text[], $14::text[])
+                   $12::text[], $13::text[], $14::text[], $15::bigint[])
                ON CONFLICT (topic, key, \"offset\") DO UPDATE SET error = excluded.error";
     let statement = transaction.prepare_cached(sql).await?;
     let columns = [
@@ -138,6 +140,7 @@ pub(super) async fn keys(
         column!(parked, (_, it) => it.event.headers.as_deref().map(storable)),
         column!(parked, (_, it) => it.event.value.as_deref().map(storable)),
         column!(parked, (_, it) => it.event.omitted.as_deref().map(storable)),
+        column!(parked, (_, it) => it.event.schema_id),
     ];
     transaction.execute(&statement, &columns).await?;
     Ok(())

@@ -40,6 +40,7 @@ fn parked(at: i64, offset: i64, error: Option<&str>) -> Record {
             headers: None,
             value: None,
             omitted: None,
+            schema_id: None,
         },
     )
 }
@@ -146,9 +147,10 @@ fn dead_letter_is_read_from_its_headers_whatever_its_bytes() {
     ] {
         letter.headers.push(name, value);
     }
-    let bare = record("order.commands.dead", "k", 10, b"");
+    let bare = record("order.commands.dead", "k", 10, b"\0\0\0\x01\x02");
     let changes = changes(&[letter, bare]);
     let [first, second] = &changes.dead[..] else { panic!("{changes:?}") };
+    assert_eq!((first.shown.schema_id, second.shown.schema_id), (None, Some(258)));
     assert_eq!((&*first.topic, first.dead_offset, first.offset), ("order.commands", 9, Some(77)));
     assert_eq!((&*first.error, first.key.as_deref()), ("malformed", Some("\u{fffd}")));
     assert_eq!((first.principal.as_deref(), first.bytes), (Some("ada"), Some(7)));
