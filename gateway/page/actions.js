@@ -1,7 +1,8 @@
 // The operator's desk: the dialog in which an operator gives a reason, and the commands that it
 // sends.
 
-// When the lists are read after a command: the projection follows within a moment.
+// When the lists are read after a command, if no stream brings the changes: the projection follows
+// within a moment.
 const READ_AFTER_MS = [300, 1500];
 
 // What the open dialog is about. `act(reason, headers, verb)` sends its commands, and returns what
@@ -178,7 +179,7 @@ async function carryOut(event) {
   for (const time of READ_AFTER_MS) {
     await pause(time);
     if (mine !== session) return;
-    await readAll();
+    if (!isLive) await readAll();
   }
   if (document.activeElement === document.body) $("parked-title").focus();
 }

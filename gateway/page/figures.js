@@ -71,16 +71,20 @@ function drawFigures(figures) {
   $("projections-empty").hidden = Boolean(figures.projections?.length);
 }
 
+// Shows the figures, or why there are none.
+function showFigures(figures, problem = "Prometheus does not answer.") {
+  $("processors-say").textContent = figures ? "as Prometheus saw them last" : problem;
+  drawFigures(figures ?? {});
+}
+
 // Reads the figures. The desk is usable without them.
 async function readFigures() {
   const mine = session;
-  let figures = {}, problem = "";
+  let figures = null, problem;
   try {
     figures = (await request("GET", "/v1/pipeline")).data;
   } catch (error) {
     problem = error.message;
   }
-  if (mine !== session) return;
-  $("processors-say").textContent = problem || "as Prometheus saw them last";
-  drawFigures(figures);
+  if (mine === session) showFigures(figures, problem);
 }

@@ -1,7 +1,4 @@
-// The operator's desk: the lists, read again and again.
-
-// How often everything is read, which takes four requests: far below the limit of requests.
-const READ_INTERVAL_MS = 90000;
+// The operator's desk: the lists, which the stream brings as they change, or requests read.
 
 const pause = time => new Promise(resume => setTimeout(resume, time));
 
@@ -17,14 +14,19 @@ async function readList(id, cursor) {
   const mine = session, list = LISTS[id];
   const query = cursor ? "?cursor=" + encodeURIComponent(cursor) : "";
   const { data } = await request("GET", list.path + query);
-  if (mine !== session) return;
+  if (mine === session) showPage(id, data, Boolean(cursor));
+}
+
+// Shows the first page of a list, or a next one below what is shown.
+function showPage(id, { items, next }, isNext) {
+  const list = LISTS[id];
   // An entry that has not changed stays as it is, with what is open in it.
   const old = new Map(Array.from($(id).children, row => [row.item, row]));
-  const rows = data.items.map(it => {
+  const rows = items.map(it => {
     const item = JSON.stringify(it);
     return Object.assign(old.get(item) ?? list.show(it), { item });
   });
-  if (cursor) {
+  if (isNext) {
     $(id).append(...rows);
     rows[0]?.querySelector("button")?.focus();
   } else {
@@ -33,15 +35,19 @@ async function readList(id, cursor) {
     $(id).replaceChildren(...rows);
     if (focused) $(id).querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
   }
-  list.next = data.next;
-  $(id + "-more").hidden = !data.next;
+  Object.assign(list, { next, isLong: isNext });
+  $(id + "-more").hidden = !next;
+}
+
+function sayRead() {
+  $("read-at").textContent = "read at " + new Date().toLocaleTimeString();
 }
 
 async function readAll() {
   $("read").disabled = true;
   try {
     await Promise.all([readFigures(), ...Object.keys(LISTS).map(id => readList(id))]);
-    $("read-at").textContent = "read at " + new Date().toLocaleTimeString();
+    sayRead();
   } catch (error) {
     say("say", error.message, "bad");
   } finally {
@@ -49,10 +55,33 @@ async function readAll() {
   }
 }
 
-// Reads the lists again and again until the session ends.
-async function readAgain(mine) {
-  while (mine === session) {
-    await pause(READ_INTERVAL_MS);
-    if (mine === session && !document.hidden && !$("ask").open) await readAll();
-  }
+// Whether the stream is open, which brings all changes.
+let isLive = false;
+
+function setConnected(isConnected, text) {
+  isLive = isConnected;
+  $("dot").className = isConnected ? "dot on" : "dot";
+  $("state").textContent = text;
 }
+
+// The lists, by the names of their events.
+const STREAMED = { "parked": "parked", "dead-letters": "dead", "actions": "actions" };
+
+const STREAM = {
+  path: "/v1/operations/stream",
+  headers: () => ({}),
+  opened: () => setConnected(true, "live"),
+  setConnected,
+  show: ({ kind, data }) => {
+    const id = STREAMED[kind];
+    if (kind === "pipeline") showFigures(JSON.parse(data));
+    if (!id) return;
+    // Who reads on in a list is not sent back to its beginning.
+    if (LISTS[id].isLong) {
+      $("read-at").textContent = "A list has changed: refresh to see it.";
+      return;
+    }
+    showPage(id, JSON.parse(data, keepDigits), false);
+    sayRead();
+  },
+};

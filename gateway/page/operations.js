@@ -9,13 +9,15 @@ function begin(me) {
   $("desk").hidden = $("leave").hidden = false;
   say("say", "");
   $("parked-title").focus();
-  readAgain(session);
+  readEvents(STREAM, session);
 }
 
 // Ends the session on this page, with the reason for the user.
 function endSession(reason = "") {
   session++;
   accessToken = refreshToken = null;
+  if (connection) connection.abort();
+  setConnected(false, "connecting");
   for (const id of ["ask", "step-up"]) if ($(id).open) $(id).close();
   for (const id of Object.keys(LISTS)) $(id).replaceChildren();
   drawFigures({});

@@ -7,7 +7,7 @@
 //! - [`read_after`]: read-your-writes consistency; `conditions`: `If-Match` and `If-None-Match`
 //! - [`problem`]: failures; [`outcome`]: the HTTP statuses of refusals
 //! - [`cache`]: responses of public reads, for a moment
-//! - [`statistics`]: the shop's statistics, read once for all clients of their stream
+//! - [`hub`]: what is read once for all clients of a stream; [`statistics`]: the shop's statistics
 //! - [`pipeline`]: the pipeline's own figures, from Prometheus
 //! - [`trace`]: the records that a command caused, as a tree; [`record_place`]: where one is;
 //!   [`schema_versions`]: which version of its subject a schema is, from the registry
@@ -35,6 +35,7 @@ pub mod counters;
 pub mod desk;
 mod headers;
 pub mod health;
+pub mod hub;
 pub mod ids;
 pub mod input;
 pub mod json;

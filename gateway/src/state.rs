@@ -14,7 +14,9 @@ use crate::{
     client::Networks,
     commands::Commands,
     counters::Counters,
+    desk::Lists,
     health::{self, Health},
+    hub::Hub,
     ids::Ids,
     limit::{Limit, Limiter},
     load::{self, Load},
@@ -23,7 +25,7 @@ use crate::{
     reads::Reads,
     schema_versions::SchemaVersions,
     secret::Secret,
-    statistics::Hub,
+    statistics::Frame,
     streams::{Bounds, Streams},
 };
 
@@ -90,7 +92,9 @@ pub struct State {
     /// The clients of streams.
     pub streams: Arc<Streams>,
     /// The statistics, for the clients of their stream.
-    pub statistics: Arc<Hub>,
+    pub statistics: Arc<Hub<Frame>>,
+    /// The lists of the desk, for the clients of their stream.
+    pub desk: Arc<Hub<Lists>>,
     /// Whether everyone may read some of the statistics.
     pub public_dashboard: bool,
     /// The pipeline's figures.
@@ -118,6 +122,7 @@ impl State {
             backoff: Backoff::new(counters.clone(), metrics.clone()),
             commands: parts.commands,
             statistics: Hub::new(parts.reads.clone()),
+            desk: Hub::new(parts.reads.clone()),
             public_dashboard: parts.public_dashboard,
             pipeline: parts.pipeline,
             schema_versions: parts.schema_versions,

@@ -1,17 +1,23 @@
 //! The operator's desk as admins see it: dead letters, parked keys, and what operators have done.
-//! Plain data: this module reads no store and decides nothing.
+//! Plain data: this module decides nothing, and knows the stores only as traits.
+//!
+//! - `dead`, `parked`, `action`, `shown`: the entries of the lists
+//! - `lists`: what the stream hands out
 
 mod action;
 mod dead;
+mod lists;
 mod parked;
 mod shown;
 
 use projections::postgres::{KeyCursor, ParkedSelection, RecordCursor};
+use tokio::sync::watch;
 
 use crate::answers::{Page, Read};
 
 pub use action::Action;
 pub use dead::{DeadContent, DeadId, DeadLetter};
+pub use lists::Lists;
 pub use parked::{ParkedKey, ParkedRecord};
 
 /// The part of [`crate::reads::Reads`] that the desk needs.
@@ -43,4 +49,6 @@ pub trait DeskReads: Send + Sync {
     ) -> Read<'a, Page<ParkedRecord>>;
     /// What operators have done, newest first.
     fn actions(&self, cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>>;
+    /// Changes when the lists may have changed. A change may be missed.
+    fn desk_changes(&self) -> watch::Receiver<u64>;
 }

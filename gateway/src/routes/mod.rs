@@ -3,6 +3,7 @@
 
 mod commands;
 mod desk;
+mod desk_stream;
 mod dispatch;
 mod edit;
 mod notifications;
@@ -84,6 +85,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/v1/statistics" => statistics::read),
     route!(GET "/v1/statistics/stream" => statistics::open),
     route!(GET "/v1/pipeline" => pipeline::read),
+    route!(GET "/v1/operations/stream" => desk_stream::open),
     route!(GET "/v1/operations/dead-letters" => desk::dead_letters),
     route!(GET "/v1/operations/dead-letters/{id}" => records::dead_letter, id),
     route!(POST "/v1/operations/dead-letters:reveal" => records::reveal),

@@ -77,6 +77,7 @@ static OPERATIONS: LazyLock<Page> = LazyLock::new(|| {
     let style = [STYLE, include_str!("../../page/operations.css")];
     let script = concat!(
         include_str!("../../page/api.js"),
+        include_str!("../../page/events.js"),
         include_str!("../../page/door.js"),
         include_str!("../../page/entries.js"),
         include_str!("../../page/figures.js"),

@@ -1,9 +1,9 @@
 //! The shop's statistics as clients see them: windows of a minute or an hour, for admins or for
 //! everyone. Nothing in them is personal. This module reads no store.
 //!
-//! - `hub`: reads once for all clients of the stream
+//! - `frame`: what the stream hands out
 
-mod hub;
+mod frame;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::time;
 
-pub use hub::{Frame, Hub};
+pub use frame::Frame;
 
 /// The width of windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]

@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt;
 use projections::postgres::{KeyCursor, ParkedSelection, RecordCursor};
+use tokio::sync::watch;
 
 use super::{Stores, failed, shape};
 use crate::{
@@ -71,5 +72,9 @@ impl DeskReads for Stores {
             Ok(shape::page(found.map_err(failed("what operators have done"))?, Action::from))
         }
         .boxed()
+    }
+
+    fn desk_changes(&self) -> watch::Receiver<u64> {
+        self.notices.operations()
     }
 }

@@ -87,7 +87,7 @@ async fn the_clients_address_comes_from_the_socket() {
 async fn a_stream_is_passed_on_as_it_comes() {
     let streaming = gateway(Manner::Stream).await;
     let balancer = balancer(&streaming.address, &streaming.address).await;
-    for path in ["/v1/stream", "/v1/statistics/stream"] {
+    for path in ["/v1/stream", "/v1/statistics/stream", "/v1/operations/stream"] {
         let answer = integration::get(format!("{}{path}", balancer.url)).await;
         let mut answer = answer.expect("a head");
         let first = tokio::time::timeout(Duration::from_secs(5), answer.chunk()).await;

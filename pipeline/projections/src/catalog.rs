@@ -42,8 +42,10 @@ pub fn of(service: &str) -> Vec<Create> {
         .map(|stream| -> Create { Box::new(move |stores| stores.redis.projection(stream)) });
     let trace = postgres::Trace::of(service)
         .map(|trace| -> Create { Box::new(move |stores| stores.postgres.projection(trace)) });
-    let operations = postgres::Operations::of(service).map(|operations| -> Create {
-        Box::new(move |stores| stores.postgres.projection(operations))
+    let operations = postgres::OperationsSource::of(service).map(|source| -> Create {
+        Box::new(move |stores| {
+            stores.postgres.projection(postgres::Operations::new(source, &stores.redis))
+        })
     });
     rows.chain(outcomes).chain(live).chain(trace).chain(operations).collect()
 }

@@ -8,7 +8,7 @@ async fn only_admins_see_the_desk_or_change_anything_there() {
     let user = gateway.user("ada@example.org").await;
     let written = gateway.world.written();
     let one = format!("{DEAD}/order.commands:2:17");
-    for path in [DEAD, &one, PARKED, RECORDS, ACTIONS] {
+    for path in [DEAD, &one, PARKED, RECORDS, ACTIONS, STREAM] {
         assert_problem(&gateway.get(path, Some(&user)).await, 403, "forbidden");
         assert_problem(&gateway.get(path, None).await, 401, "unauthorized");
     }

@@ -7,6 +7,7 @@ mod edits;
 mod lists;
 mod redrives;
 mod selections;
+mod stream;
 
 use gateway::{
     commands::Command,
@@ -21,6 +22,7 @@ use crate::support::*;
 
 const DEAD: &str = "/v1/operations/dead-letters";
 const PARKED: &str = "/v1/operations/parked";
+const STREAM: &str = "/v1/operations/stream";
 const ACTIONS: &str = "/v1/operations/actions";
 const REVEAL: &str = "/v1/operations/dead-letters:reveal";
 const RESEND: &str = "/v1/operations/dead-letters:resend";

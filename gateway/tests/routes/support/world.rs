@@ -97,6 +97,7 @@ pub struct Inner {
     pub desk: Desk,
     pub statistics: Statistics,
     pub statistics_changes: watch::Sender<u64>,
+    pub desk_changes: watch::Sender<u64>,
     pub counters_down: bool,
     pub stores_down: bool,
     /// Whether reads wait until this is over.

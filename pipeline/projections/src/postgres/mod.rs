@@ -23,7 +23,7 @@ mod trace_tables;
 mod users;
 
 pub(crate) use credentials::Credentials;
-pub(crate) use operations::Operations;
+pub(crate) use operations::{Operations, OperationsSource};
 pub(crate) use outcomes::{OutcomeSource, Outcomes};
 pub(crate) use statistics::Statistics;
 pub(crate) use trace::Trace;

@@ -19,7 +19,7 @@ mod unread;
 
 pub(crate) use hot_products::HotProducts;
 pub(crate) use live::LiveStream;
-pub(crate) use publish::{publish_outcomes, publish_statistics, publish_views};
+pub(crate) use publish::{publish_operations, publish_outcomes, publish_statistics, publish_views};
 pub(crate) use unread::Unread;
 
 pub use connection::{Connection, Redis, client};

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::{
     connection::{ANSWER_MAX, Redis},
-    publish::{ANNOUNCED, LIVE, OUTCOME, STATISTICS, VIEW},
+    publish::{ANNOUNCED, LIVE, OPERATIONS, OUTCOME, STATISTICS, VIEW},
     subscribers::{Outcomes, Views},
 };
 
@@ -43,6 +43,7 @@ struct Shared {
     views: Views,
     live: watch::Sender<u64>,
     statistics: watch::Sender<u64>,
+    operations: watch::Sender<u64>,
     /// Whether notices arrive.
     is_subscribed: AtomicBool,
     listener: Mutex<Option<tokio::task::AbortHandle>>,
@@ -56,6 +57,7 @@ impl Notices {
             views: Views::default(),
             live: watch::Sender::new(0),
             statistics: watch::Sender::new(0),
+            operations: watch::Sender::new(0),
             is_subscribed: AtomicBool::new(false),
             listener: Mutex::default(),
         });
@@ -109,6 +111,11 @@ impl Notices {
     pub fn statistics(&self) -> watch::Receiver<u64> {
         self.shared.statistics.subscribe()
     }
+
+    /// Changes whenever what operators see may have changed. A notice may be lost.
+    pub fn operations(&self) -> watch::Receiver<u64> {
+        self.shared.operations.subscribe()
+    }
 }
 
 impl Shared {
@@ -117,6 +124,8 @@ impl Shared {
             self.live.send_modify(|count| *count += 1);
         } else if channel == STATISTICS {
             self.statistics.send_modify(|count| *count += 1);
+        } else if channel == OPERATIONS {
+            self.operations.send_modify(|count| *count += 1);
         } else if channel == VIEW {
             let lines = std::str::from_utf8(content).unwrap_or_default().lines();
             self.views.send(lines.filter_map(|line| {
@@ -146,13 +155,14 @@ async fn listen(redis: &Redis, shared: &Weak<Shared>) -> redis::RedisResult<()> 
         timeout(ANSWER_MAX, redis.client().get_async_pubsub()).await.map_err(late)??;
     timeout(ANSWER_MAX, connection.psubscribe(format!("{OUTCOME}*"))).await.map_err(late)??;
     timeout(ANSWER_MAX, connection.subscribe(VIEW)).await.map_err(late)??;
-    for channel in [LIVE, STATISTICS] {
+    for channel in [LIVE, STATISTICS, OPERATIONS] {
         timeout(ANSWER_MAX, connection.subscribe(channel)).await.map_err(late)??;
     }
     if let Some(shared) = shared.upgrade() {
         shared.is_subscribed.store(true, Ordering::Relaxed);
         // What has changed before the subscription was not announced.
         shared.statistics.send_modify(|count| *count += 1);
+        shared.operations.send_modify(|count| *count += 1);
     }
     let (mut commands, mut messages) = connection.split();
     loop {

@@ -1,6 +1,6 @@
 //! Publishes notices. A projector does so after it has written, and names what a reader finds then:
-//! an outcome, the versions of a read model, or changed statistics. It never waits for Redis: a
-//! reader whose notice is lost polls the store.
+//! an outcome, the versions of a read model, or that something has changed. It never waits for
+//! Redis: a reader whose notice is lost polls the store.
 
 use schemas::{Outcome, chain};
 use uuid::Uuid;
@@ -18,6 +18,8 @@ pub(super) const ANNOUNCED: [&str; 3] = ["user", "order", "notification"];
 pub(super) const LIVE: &str = "live";
 /// The channel of changes of the statistics. Its notices are empty.
 pub(super) const STATISTICS: &str = "statistics";
+/// The channel of changes of what operators see. Its notices are empty.
+pub(super) const OPERATIONS: &str = "operations";
 
 /// Publishes that commands have outcomes, and which, in a task of its own. After a notice without
 /// the outcome the reader asks the store.
@@ -52,8 +54,18 @@ pub(crate) fn publish_views<'a>(
 
 /// Publishes that the statistics have changed, in a task of its own. To be called after the commit.
 pub(crate) fn publish_statistics(redis: &Redis) {
+    publish_change(redis, STATISTICS);
+}
+
+/// Publishes that what operators see has changed, in a task of its own. To be called after the
+/// commit.
+pub(crate) fn publish_operations(redis: &Redis) {
+    publish_change(redis, OPERATIONS);
+}
+
+fn publish_change(redis: &Redis, channel: &str) {
     let mut pipe = redis::pipe();
-    pipe.cmd("PUBLISH").arg(STATISTICS).arg("").ignore();
+    pipe.cmd("PUBLISH").arg(channel).arg("").ignore();
     publish(redis, pipe);
 }
 

@@ -6,6 +6,8 @@ use gateway::{
 };
 use projections::postgres::{KeyCursor, ParkedSelection, RecordCursor};
 
+use tokio::sync::watch;
+
 use super::page;
 use crate::support::world::World;
 
@@ -76,5 +78,8 @@ impl DeskReads for World {
     }
     fn actions(&self, _cursor: Option<RecordCursor>, limit: usize) -> Read<'_, Page<Action>> {
         self.get(move |inner| page(inner.desk.actions.iter().cloned(), limit))
+    }
+    fn desk_changes(&self) -> watch::Receiver<u64> {
+        self.inner().desk_changes.subscribe()
     }
 }

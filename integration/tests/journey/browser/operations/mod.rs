@@ -2,6 +2,7 @@
 //! page and mends it there. It reads only what the page shows.
 
 mod edits;
+mod live;
 mod pages;
 
 use fantoccini::Locator;

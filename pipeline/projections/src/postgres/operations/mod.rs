@@ -33,6 +33,7 @@ use crate::{
     StoreError,
     event::records,
     projection::{Batch, Retention},
+    redis::{Redis, publish_operations},
 };
 use changes::Changes;
 
@@ -47,7 +48,9 @@ const CONTENTS_KEPT_MAX: i64 = 1_000;
 const ACTIONS_KEPT_MS: i64 = 365 * DAY_MS;
 
 /// The topics that a service owns and operators watch.
-struct Source {
+pub(crate) struct OperationsSource {
+    /// The service.
+    processor: String,
     /// The projection's name.
     name: String,
     topics: Vec<&'static str>,
@@ -58,10 +61,11 @@ struct Source {
 const TABLES: [&str; 3] = ["operations_dead_letters", "operations_parked", "operations_actions"];
 
 /// The sources, by their owner.
-static SOURCES: LazyLock<BTreeMap<&str, Source>> = LazyLock::new(|| {
-    let mut sources: BTreeMap<&str, Source> = BTreeMap::new();
+static SOURCES: LazyLock<BTreeMap<&str, OperationsSource>> = LazyLock::new(|| {
+    let mut sources: BTreeMap<&str, OperationsSource> = BTreeMap::new();
     for topic in topics::all().iter().filter(|topic| is_watched(topic)) {
-        let source = sources.entry(&topic.owner).or_insert_with(|| Source::of(&topic.owner));
+        let new = || OperationsSource::new(&topic.owner);
+        let source = sources.entry(&topic.owner).or_insert_with(new);
         source.topics.push(&topic.name);
     }
     sources
@@ -71,10 +75,16 @@ fn is_watched(topic: &topics::Topic) -> bool {
     topic.is_dead() || topic.name.ends_with(".operations")
 }
 
-impl Source {
-    fn of(owner: &str) -> Self {
+impl OperationsSource {
+    /// What a service owns that operators watch; `None` if it owns nothing of this.
+    pub(crate) fn of(service: &str) -> Option<&'static Self> {
+        SOURCES.get(service)
+    }
+
+    fn new(owner: &str) -> Self {
         let erasure = |table| format!("DELETE FROM {table} WHERE processor = '{owner}'");
         Self {
+            processor: owner.to_owned(),
             name: format!("{owner}-operations"),
             topics: Vec::new(),
             erasure: TABLES.map(erasure).into(),
@@ -84,14 +94,14 @@ impl Source {
 
 /// The projection of one service's dead letters and operations.
 pub(crate) struct Operations {
-    processor: &'static str,
-    source: &'static Source,
+    source: &'static OperationsSource,
+    redis: Redis,
 }
 
 impl Operations {
-    /// The projection of a service's dead letters and operations; `None` if it owns no such topic.
-    pub(crate) fn of(service: &str) -> Option<Self> {
-        SOURCES.get_key_value(service).map(|(processor, source)| Self { processor, source })
+    /// The projection of what a service owns that notifies over `redis`.
+    pub(crate) fn new(source: &'static OperationsSource, redis: &Redis) -> Self {
+        Self { source, redis: redis.clone() }
     }
 }
 
@@ -135,10 +145,14 @@ impl Model for Operations {
         changes: &Self::Changes<'_>,
     ) -> Result<(), StoreError> {
         let failed = failed(Self::WRITING);
-        let processor = self.processor;
+        let processor = &self.source.processor;
         sql::dead_letters(transaction, processor, &changes.dead).await.map_err(&failed)?;
         sql::keys(transaction, processor, &changes.keys).await.map_err(&failed)?;
         sql::actions(transaction, processor, &changes.actions).await.map_err(&failed)
+    }
+
+    fn committed(&self, _changes: &Self::Changes<'_>, (): ()) {
+        publish_operations(&self.redis);
     }
 
     /// Old rows of all services. Parked records stay until they are released: the engine bounds

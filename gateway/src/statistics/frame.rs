@@ -1,0 +1,67 @@
+//! What the stream of statistics hands out: all windows of a minute, and those that have changed.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::sync::watch;
+
+use super::{Audience, By, Statistics};
+use crate::{
+    hub,
+    reads::{Read, ReadError, Reads},
+};
+
+/// What has changed, as JSON for each audience.
+#[derive(Debug)]
+pub struct Frame {
+    /// The number of the frame, from 1.
+    pub number: u64,
+    statistics: Statistics,
+    /// All windows, for admins and for everyone.
+    whole: [Arc<str>; 2],
+    /// The windows that differ from the frame before.
+    changed: [Arc<str>; 2],
+}
+
+impl Frame {
+    fn new(before: Option<&Self>, statistics: Statistics) -> serde_json::Result<Self> {
+        let known = before.map(|it| &*it.statistics.view.windows).unwrap_or_default();
+        let json = |audience, known| -> serde_json::Result<Arc<str>> {
+            Ok(serde_json::to_string(&statistics.shown_without(audience, known))?.into())
+        };
+        let (admins, everyone) = (Audience::Admins, Audience::Everyone);
+        Ok(Self {
+            number: before.map_or(0, |it| it.number) + 1,
+            whole: [json(admins, &[])?, json(everyone, &[])?],
+            changed: [json(admins, known)?, json(everyone, known)?],
+            statistics,
+        })
+    }
+
+    /// The event for a client that has got the frame `seen` last: its name and its data.
+    pub fn event(&self, audience: Audience, seen: Option<u64>) -> (&'static str, Arc<str>) {
+        let index = usize::from(audience == Audience::Everyone);
+        match seen {
+            Some(seen) if seen + 1 == self.number => ("changed", self.changed[index].clone()),
+            _ => ("statistics", self.whole[index].clone()),
+        }
+    }
+}
+
+impl hub::Frame for Frame {
+    fn changes(reads: &dyn Reads) -> watch::Receiver<u64> {
+        reads.statistics_changes()
+    }
+
+    fn next<'a>(reads: &'a dyn Reads, before: Option<&'a Self>) -> Read<'a, Option<Self>> {
+        async move {
+            let statistics = reads.statistics(By::Minute).await?;
+            if before.is_some_and(|it| it.statistics == statistics) {
+                return Ok(None);
+            }
+            let frame = Self::new(before, statistics);
+            frame.map(Some).map_err(|error| ReadError::new("statistics as JSON", error))
+        }
+        .boxed()
+    }
+}
