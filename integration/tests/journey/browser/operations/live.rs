@@ -1,6 +1,6 @@
 //! The desk shows what changes without a reload.
 
-use super::{desk, enter};
+use super::{desk, enter, give_up};
 use crate::browser::Page;
 use crate::log::write;
 use crate::support::{SEEN_MAX, System, eventually, must, system};
@@ -13,7 +13,7 @@ async fn visit(system: &System, page: &Page) {
     page.says("#state", "live").await;
 
     // When a record is parked, then the page shows its key
-    write("stock.followups", Some(&sku), b"poison").await;
+    write("stock.followups", Some(&sku), b"lively").await;
     eventually("the key is shown without a reload", SEEN_MAX, async || {
         let parked = page.text("#parked").await?;
         must(parked.contains(&sku), parked)
@@ -21,10 +21,18 @@ async fn visit(system: &System, page: &Page) {
     .await;
 
     // When another one waits behind it, then the page shows that too
-    write("stock.followups", Some(&sku), b"poison").await;
+    write("stock.followups", Some(&sku), b"lively").await;
     eventually("the record behind it is counted", SEEN_MAX, async || {
         let parked = page.text("#parked").await?;
         must(parked.contains("1 record"), parked)
+    })
+    .await;
+
+    // When both are given up elsewhere, then the page shows that
+    give_up(&admin, b'l').await;
+    eventually("the key is gone", SEEN_MAX, async || {
+        let parked = page.text("#parked").await?;
+        must(!parked.contains(&sku), parked)
     })
     .await;
     page.click("#leave").await;

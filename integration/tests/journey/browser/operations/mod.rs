@@ -6,16 +6,20 @@ mod live;
 mod pages;
 
 use fantoccini::Locator;
+use integration::client::Client;
 use redpanda::{partition_of, topics};
 use schemas::{
     Message,
     order::{Command, Line, PlaceOrder},
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Page;
 use crate::log::{codec, write, write_to};
-use crate::support::{Judge, PASSWORD, SEEN_MAX, Send, System, eventually, must, system, variable};
+use crate::support::{
+    Judge, PASSWORD, RECOVERY_MAX, SEEN_MAX, Send, System, eventually, must, system, variable,
+};
 
 /// The address of the desk.
 fn desk(system: &System) -> String {
@@ -56,6 +60,19 @@ async fn shows(page: &Page, list: &str, text: &str, is_there: bool) {
         page.click("#read").await;
         let shown = page.text(list).await?;
         must(shown.contains(text) == is_there, shown)
+    })
+    .await;
+}
+
+/// Gives up all parked stock follow-ups whose first byte is this one, so that no other test finds
+/// them.
+async fn give_up(admin: &Client, first_byte: u8) {
+    let error = format!("malformed record: it begins with byte {first_byte} instead of 0");
+    let body = json!({ "topic": "stock.followups", "error": error, "reason": "the test is over" });
+    eventually("nothing is parked", RECOVERY_MAX, async || {
+        let done = admin.post("/v1/operations/parked:drop-all", &body).wait(10).send().await;
+        let done = done.map_err(|error| integration::chain(&error))?;
+        must(done.expect_code(200)?.body["keys"] == 0, &done.body)
     })
     .await;
 }

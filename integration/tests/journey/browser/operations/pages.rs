@@ -4,13 +4,13 @@
 use fantoccini::{Locator, key::Key};
 use serde_json::json;
 
-use super::{desk, enter, shows};
+use super::{desk, enter, give_up, shows};
 use crate::browser::Page;
 use crate::log::write;
 use crate::support::{RECOVERY_MAX, SEEN_MAX, System, eventually, must, system};
 
 /// More records than a page has.
-const RECORDS: u64 = 25;
+const RECORDS: u64 = 21;
 /// How many records of the parked key are shown, and what has the focus.
 const SHOWN: &str = "return [document.querySelectorAll('#parked details[open] pre').length,
     document.activeElement.textContent]";
@@ -20,7 +20,7 @@ async fn visit(system: &System, page: &Page) {
     let admin = system.admin().await;
     let sku = system.product(&admin, 100, 0).await;
     for _ in 0..RECORDS {
-        write("stock.followups", Some(&sku), b"poison").await;
+        write("stock.followups", Some(&sku), b"waits").await;
     }
     enter(page).await;
     shows(page, "#parked", &format!("{} records", RECORDS - 1), true).await;
@@ -64,6 +64,7 @@ async fn visit(system: &System, page: &Page) {
         .await;
     }
     page.fits("operations-figures").await;
+    give_up(&admin, b'w').await;
 }
 
 #[tokio::test]
