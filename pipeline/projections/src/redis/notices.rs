@@ -120,12 +120,10 @@ impl Notices {
 
 impl Shared {
     fn receive(&self, channel: &str, content: &[u8]) {
-        if channel == LIVE {
-            self.live.send_modify(|count| *count += 1);
-        } else if channel == STATISTICS {
-            self.statistics.send_modify(|count| *count += 1);
-        } else if channel == OPERATIONS {
-            self.operations.send_modify(|count| *count += 1);
+        let counts =
+            [(LIVE, &self.live), (STATISTICS, &self.statistics), (OPERATIONS, &self.operations)];
+        if let Some((_, count)) = counts.iter().find(|(name, _)| *name == channel) {
+            count.send_modify(|count| *count += 1);
         } else if channel == VIEW {
             let lines = std::str::from_utf8(content).unwrap_or_default().lines();
             self.views.send(lines.filter_map(|line| {

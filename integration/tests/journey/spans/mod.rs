@@ -3,18 +3,18 @@
 //! `integration/test` builds the Collector (`integration/collector`). Millrace's processes are
 //! started again with its address, and once more without it at the end.
 
+mod collector;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use integration::stack::{PROGRAMS, Program, internal_variable};
-use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
+use self::collector::{Collector, Span};
 use crate::log::read;
 use crate::support::{
     Judge, RECOVERY_MAX, SEEN_MAX, Send, System, User, eventually, must, system, variable,
@@ -24,121 +24,6 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CLIENT_SPAN: &str = "00f067aa0ba902b7";
 /// The metric of spans.
 const METRIC: &str = "millrace_spans_total";
-
-/// A span that the Collector has got.
-#[derive(Clone, Debug)]
-struct Span {
-    /// The service that has sent it.
-    service: String,
-    json: Value,
-}
-
-impl Span {
-    fn field(&self, name: &str) -> &str {
-        self.json[name].as_str().unwrap_or_default()
-    }
-
-    fn id(&self) -> &str {
-        self.field("spanId")
-    }
-
-    fn parent(&self) -> &str {
-        self.field("parentSpanId")
-    }
-
-    fn attribute(&self, name: &str) -> String {
-        attribute(&self.json["attributes"], name)
-    }
-
-    /// The ids of the spans that it links to.
-    fn links(&self) -> Vec<&str> {
-        let links = self.json["links"].as_array().into_iter().flatten();
-        links.filter_map(|link| link["spanId"].as_str()).collect()
-    }
-}
-
-/// An attribute of a list as OTLP has it in JSON.
-fn attribute(attributes: &Value, name: &str) -> String {
-    let mut all = attributes.as_array().into_iter().flatten();
-    let value = all.find(|it| it["key"] == name).map(|it| &it["value"]);
-    let text = value.and_then(|value| value["stringValue"].as_str().or(value["intValue"].as_str()));
-    text.unwrap_or_default().to_owned()
-}
-
-/// The Collector: its address, and the file that it writes.
-struct Collector {
-    address: String,
-    folder: tempfile::TempDir,
-}
-
-impl Collector {
-    /// A collector at a free port, which is not started.
-    fn new() -> Self {
-        let any = || format!("127.0.0.1:{}", rand::random_range(10_000..20_000));
-        let is_free = |address: &String| std::net::TcpListener::bind(address).is_ok();
-        let address = std::iter::repeat_with(any).find(is_free).expect("a free port");
-        Self { address, folder: tempfile::tempdir().expect("a folder") }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("spans.jsonl")
-    }
-
-    /// Starts it, and waits until it listens. It ends when the child is dropped.
-    async fn start(&self) -> Child {
-        let config = serde_json::json!({
-            "receivers": { "otlp": { "protocols": { "http": { "endpoint": self.address } } } },
-            "exporters": { "file": { "path": self.file(), "flush_interval": "100ms" } },
-            "service": {
-                "telemetry": { "metrics": { "level": "none" }, "logs": { "level": "error" } },
-                "pipelines": { "traces": { "receivers": ["otlp"], "exporters": ["file"] } },
-            },
-        });
-        // JSON is YAML too.
-        let file = self.folder.path().join("config.yaml");
-        std::fs::write(&file, config.to_string()).expect("a file");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout");
-        let program = root.join(".millrace/collector/collector");
-        let child = Command::new(&program)
-            .arg("--config")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("starting {}: {error}", program.display()));
-        eventually("the Collector listens", SEEN_MAX, async || {
-            let connected = tokio::net::TcpStream::connect(&self.address).await;
-            connected.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
-        child
-    }
-
-    /// What it has written: a document in each complete line.
-    fn written(&self) -> String {
-        let mut text = std::fs::read_to_string(self.file()).unwrap_or_default();
-        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
-        text
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let mut spans = Vec::new();
-        for line in self.written().lines() {
-            let document: Value = serde_json::from_str(line).expect("JSON");
-            for of_service in document["resourceSpans"].as_array().into_iter().flatten() {
-                let service = attribute(&of_service["resource"]["attributes"], "service.name");
-                let scopes = of_service["scopeSpans"].as_array().into_iter().flatten();
-                let all = scopes.flat_map(|scope| scope["spans"].as_array()).flatten();
-                spans.extend(all.map(|json| Span { service: service.clone(), json: json.clone() }));
-            }
-        }
-        spans
-    }
-
-    fn trace(&self, id: &str) -> Vec<Span> {
-        self.spans().into_iter().filter(|span| span.field("traceId") == id).collect()
-    }
-}
 
 /// The processes of Millrace that run without being asked for.
 fn processes() -> impl Iterator<Item = String> {

@@ -1,11 +1,13 @@
 //! The system under test: the native stack or the Compose project under which this process was
-//! started, with handles to break and repair its parts. It starts no system by itself.
+//! started, with handles to break and repair its parts. It starts no system by itself. `waits` waits
+//! for what a fault needs.
+
+mod waits;
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -14,7 +16,6 @@ use integration::{
     mail::Mail,
     stack::{Control, internal_variable},
 };
-use redpanda::scan::{Isolation, scan};
 use schemas::Codec;
 
 use crate::{
@@ -29,11 +30,6 @@ use crate::{
 
 /// How long a part may take to become ready, or to die at a fault point.
 pub(crate) const PART_MAX: Duration = Duration::from_secs(60);
-
-/// The pause between two looks at a part.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// The same for containers, because each look runs a program.
-const LOOK_AT_CONTAINER_EVERY: Duration = Duration::from_millis(300);
 
 /// Everything that a fault needs.
 pub struct World {
@@ -222,44 +218,6 @@ impl World {
         Ok(())
     }
 
-    /// Waits until a part has stopped itself, as by SIGSTOP.
-    pub async fn wait_for_stop(&self, name: &str) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while !self.control.halted(name).await? {
-            if self.control.part(name).await?.pid.is_none() {
-                bail!("{name} was to stop and has ended: the fault did not happen");
-            }
-            if begun.elapsed() > PART_MAX {
-                bail!(
-                    "{name} was to stop and did not within {PART_MAX:?}: the fault did not happen"
-                );
-            }
-            tokio::time::sleep(self.look_every()).await;
-        }
-        Ok(())
-    }
-
-    /// Waits until a part has died by itself, for at most a minute.
-    pub async fn wait_for_death(&self, name: &str) -> anyhow::Result<()> {
-        self.wait_for_death_within(name, PART_MAX).await
-    }
-
-    /// Waits until a part has died by itself, for at most `at_most`.
-    pub async fn wait_for_death_within(&self, name: &str, at_most: Duration) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while self.control.part(name).await?.pid.is_some() {
-            if begun.elapsed() > at_most {
-                bail!("{name} was to die and did not within {at_most:?}: the fault did not happen");
-            }
-            tokio::time::sleep(self.look_every()).await;
-        }
-        Ok(())
-    }
-
-    fn look_every(&self) -> Duration {
-        if self.system.containers { LOOK_AT_CONTAINER_EVERY } else { LOOK_EVERY }
-    }
-
     /// Starts dead parts, stops second instances, and continues parts that are stopped by a signal.
     pub async fn mend(&self) -> anyhow::Result<()> {
         for part in self.control.status().await? {
@@ -279,42 +237,5 @@ impl World {
             Some(cluster) if cluster.brokers() > 1 => cluster.in_sync(PART_MAX).await,
             _ => Ok(()),
         }
-    }
-
-    /// Waits until a record with this key is a dead letter of `topic`.
-    ///
-    /// # Errors
-    /// When it is none in time.
-    pub async fn wait_for_letter(&self, topic: &str, key: &str) -> anyhow::Result<()> {
-        let (dead, begun) = (format!("{topic}.dead"), Instant::now());
-        let partitions = redpanda::topics::all().get(&dead).map_or(1, |topic| topic.partitions);
-        loop {
-            let letters = tokio::task::block_in_place(|| {
-                let all = &mut BTreeMap::new();
-                scan(&self.brokers, &dead, partitions, Isolation::Committed, all, PART_MAX)
-            })?;
-            if letters.iter().any(|letter| letter.key.as_deref() == Some(key.as_bytes())) {
-                return Ok(());
-            }
-            if begun.elapsed() > PART_MAX {
-                bail!("the record of {topic} with key {key} is no dead letter after {PART_MAX:?}");
-            }
-            tokio::time::sleep(LOOK_AT_CONTAINER_EVERY).await;
-        }
-    }
-
-    /// Waits until `more` further commands are acknowledged.
-    pub async fn wait_for_commands(&self, more: usize) -> anyhow::Result<()> {
-        let (from, begun) = (self.load.acknowledged(), Instant::now());
-        while self.load.acknowledged() < from + more {
-            if begun.elapsed() > PART_MAX {
-                bail!(
-                    "only {} of {more} commands were acknowledged within {PART_MAX:?}",
-                    self.load.acknowledged() - from
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok(())
     }
 }
