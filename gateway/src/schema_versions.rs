@@ -1,6 +1,6 @@
 //! Which version of its subject a schema is, as the registry says. Answers are kept, because a
-//! registered schema does not change. No read fails because of the registry: what it does not say in
-//! time is not shown.
+//! registered schema does not change. No read fails because of the registry: what it does not say
+//! in time is not shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -137,8 +137,9 @@ pub trait Projection: Send + Sync {
         codec: &'a Codec,
     ) -> BoxFuture<'a, Result<i64, StoreError>>;
 
-    /// Applies whole batches of different partitions in one step. After an error the caller claims all of their partitions again and applies each by itself. Returns
-    /// `None` if the store does not gain from it.
+    /// Applies whole batches of different partitions in one step. After an error the caller claims
+    /// all of their partitions again and applies each by itself. Returns `None` if the store does
+    /// not gain from it.
     fn apply_together<'a>(
         &'a self,
         _batches: &'a [Batch<'a>],

@@ -150,8 +150,8 @@ impl Registry {
         Ok(versions)
     }
 
-    /// The subjects that have the schema registered under `id`, each with the number of its version;
-    /// empty if there is no such schema.
+    /// The subjects that have the schema registered under `id`, each with the number of its
+    /// version; empty if there is no such schema.
     ///
     /// The converter has no call for this, so this is a plain HTTP request.
     ///

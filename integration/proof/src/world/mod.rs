@@ -1,6 +1,6 @@
 //! The system under test: the native stack or the Compose project under which this process was
-//! started, with handles to break and repair its parts. It starts no system by itself. `waits` waits
-//! for what a fault needs.
+//! started, with handles to break and repair its parts. It starts no system by itself. `waits` has
+//! what a fault waits for.
 
 mod waits;
 
