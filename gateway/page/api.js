@@ -142,6 +142,12 @@ function traceLink(of, id) {
   return link;
 }
 
+// A figure with its unit, with at most so many digits after the point.
+function figure(value, unit = "", digits = 0) {
+  if (value == null) return "–";
+  return value.toLocaleString(undefined, { maximumFractionDigits: digits }) + unit;
+}
+
 // The schema of a record: its version, if the registry says it, and its id.
 function schemaText({ schema_id: id, schema_version: version }) {
   if (id === undefined) return undefined;

@@ -36,7 +36,8 @@ const revenue = (window, currency) => window?.revenue_minor?.[currency] || 0;
 const SHORT_MAX = 14;
 
 function tile(id, name, value) {
-  const group = make("div", undefined, value.length > SHORT_MAX ? "long" : ""), shown = make("dd", value);
+  const group = make("div", undefined, value.length > SHORT_MAX ? "long" : "");
+  const shown = make("dd", value);
   shown.id = id;
   shown.style.setProperty("--length", value.length);
   group.append(make("dt", name), shown);
@@ -83,11 +84,8 @@ function drawPipeline(figures) {
   $("pipeline").hidden = false;
   $("pipeline-say").textContent = figures ? "rates of the last minute" : "no figures: "
     + "Prometheus does not answer";
-  const shown = ([name, text, unit, digits]) => {
-    const value = figures[name];
-    const options = { maximumFractionDigits: digits };
-    return tile(name, text, value == null ? "–" : value.toLocaleString(undefined, options) + unit);
-  };
+  const shown = ([name, text, unit, digits]) =>
+    tile(name, text, figure(figures[name], unit, digits));
   $("figures").replaceChildren(...(figures ? FIGURES.map(shown) : []));
 }
 

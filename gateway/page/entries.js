@@ -102,11 +102,11 @@ function opened(text, label, read) {
   return content;
 }
 
-// The schema, the headers and the value of a record.
+// The headers, the schema and the value of a record.
 function contentText({ headers = {}, value, omitted, ...schema }) {
-  const named = { ...headers, schema: schemaText(schema) };
-  if (!named.schema) delete named.schema;
-  const lines = Object.entries(named).map(([name, text]) => `${name}: ${text}\n`);
+  const lines = Object.entries(headers).map(([name, text]) => `${name}: ${text}\n`);
+  const text = schemaText(schema);
+  if (text) lines.push(`schema: ${text}\n`);
   if (lines.length) lines.push("\n");
   lines.push(value ? JSON.stringify(value, null, 2) : `There is no value: ${omitted}.`);
   return make("pre", lines.join(""));

@@ -1,11 +1,5 @@
 // The operator's desk: the figures of the processors and of the projections.
 
-// A figure with its unit, with at most so many digits after the point.
-function figure(value, unit = "", digits = 0) {
-  if (value == null) return "–";
-  return value.toLocaleString(undefined, { maximumFractionDigits: digits }) + unit;
-}
-
 // The processors' figures: name, text, unit and digits after the point.
 const PROCESSORS = [
   ["lag_records", "Waiting records", "", 0], ["lag_s", "The oldest waits at most", " s", 1],

@@ -1,6 +1,6 @@
 // The OpenTelemetry Collector with what one test needs: it takes spans by OTLP and writes them to a
 // file, one JSON document for each request. `integration/test` builds it; the test
-// (integration/tests/journey/spans.rs) writes its configuration. No process of Millrace uses it.
+// (integration/tests/journey/spans) writes its configuration. No process of Millrace uses it.
 package main
 
 import (
