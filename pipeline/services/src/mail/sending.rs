@@ -12,6 +12,7 @@ pub(super) struct Sending(AtomicUsize);
 pub(super) struct Sender<'a>(&'a Sending);
 
 impl Sending {
+    /// Counts a partition.
     pub(super) fn begin(&self) -> Sender<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Sender(self)

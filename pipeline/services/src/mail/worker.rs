@@ -267,9 +267,9 @@ impl Projection for MailWorker {
             self.check_claim(batch).await?;
             // By now the other partitions of this turn have begun too.
             let concurrent_max = sending.share();
+            // It holds at most the reports of this batch. Both ends are polled all the time: a mail
+            // that stopped in the middle of a read would keep its connection from the other.
             let (reported, reports) = mpsc::unbounded_channel();
-            // Both are polled all the time: a mail that waits in the middle of a read would keep
-            // its connection from the other.
             let handled = self.handle_all(batch, concurrent_max, reported, codec);
             let (handled, claim) = join(handled, self.follow(batch, reports)).await;
             let (to, claim) = (handled?, claim?);
