@@ -9,12 +9,14 @@ use std::time::Instant;
 
 use integration::stack::Control;
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
 use kafka_protocol::messages::{
-    ApiKey, GroupId, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    JoinGroupRequest, JoinGroupResponse, MetadataRequest, MetadataResponse,
+    ApiKey, DescribeConfigsRequest, DescribeConfigsResponse, GroupId,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, JoinGroupRequest,
+    JoinGroupResponse, MetadataRequest, MetadataResponse,
 };
 
 use crate::client::{
@@ -113,6 +115,18 @@ fn topic_setting_that_redpanda_lacks_is_ignored_at_creation_and_refused_at_alter
     assert_eq!(alter("remote.storage.enable", "false"), ResponseError::InvalidConfig.code());
     assert_eq!(alter("min.insync.replicas", "1"), 0);
     assert_eq!(alter("retention.ms", "60000"), 0);
+
+    let resource =
+        DescribeConfigsResource::default().with_resource_type(2).with_resource_name(text(&name));
+    let body = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let response: DescribeConfigsResponse =
+        client.ask(ApiKey::DescribeConfigs, 2, &body).expect("the broker answers");
+    let value = |setting: &str| {
+        let found = response.results[0].configs.iter().find(|found| &*found.name == setting);
+        found.and_then(|found| found.value.as_deref())
+    };
+    assert_eq!(value("retention.ms"), Some("60000"));
+    assert_eq!(value("min.insync.replicas"), None);
 }
 
 #[test]

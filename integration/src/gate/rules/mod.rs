@@ -87,9 +87,9 @@ pub const NOT_IMITATED: &[NotImitated] = &[
         here: "Kafka's cleaner decides; it leaves the active segment alone too.",
     },
     NotImitated {
-        redpanda: "DescribeConfigs and CreateTopics answer with Redpanda's topic settings and defaults.",
+        redpanda: "DescribeConfigs and CreateTopics list the settings of Redpanda alone too, and its defaults.",
         source: "src/v/kafka/server/handlers/configs/config_response_utils.cc",
-        here: "They answer with Kafka's; a setting of Redpanda alone is accepted and not shown.",
+        here: "They list what both have, with Kafka's defaults; a setting of Redpanda alone is accepted and not shown.",
     },
     NotImitated {
         redpanda: "AlterConfigs refuses brokers, and IncrementalAlterConfigs changes cluster settings by their names.",
@@ -124,6 +124,7 @@ pub(super) fn plan(
         ApiKey::InitProducerId => transactions.init_producer(settings, request),
         ApiKey::JoinGroup => limits::join_group(settings, request),
         ApiKey::CreateTopics => topics::create(request),
+        ApiKey::DescribeConfigs => Ok(topics::describe(request)),
         ApiKey::AlterConfigs => topics::alter(request),
         ApiKey::IncrementalAlterConfigs => topics::alter_incrementally(request),
         ApiKey::Fetch => fetch::fetch(settings, request),

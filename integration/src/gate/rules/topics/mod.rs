@@ -1,5 +1,5 @@
 //! The rule `topic-settings`: which settings of a topic Redpanda has, ignores and refuses. It
-//! changes no setting's value, and leaves the settings of brokers to Kafka.
+//! leaves the settings of brokers to Kafka.
 
 mod settings;
 #[cfg(test)]
@@ -10,8 +10,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
-    AlterConfigsRequest, AlterConfigsResponse, CreateTopicsRequest, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, alter_configs_response, incremental_alter_configs_response,
+    AlterConfigsRequest, AlterConfigsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DescribeConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    alter_configs_response, create_topics_request::CreatableTopicConfig,
+    incremental_alter_configs_response,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -23,16 +25,22 @@ use settings::{is_refused, reaches_kafka};
 pub(super) const RULE: Rule = Rule {
     name: "topic-settings",
     does: "CreateTopics ignores settings that Redpanda does not have; AlterConfigs and IncrementalAlterConfigs refuse the topic \
-           with INVALID_CONFIG, but ignore some of Kafka's that Redpanda knows to be without a meaning there.",
+           with INVALID_CONFIG, but ignore some of Kafka's that Redpanda knows to be without a meaning there. \
+           DescribeConfigs lists only settings that Redpanda has. A write with acks=all waits for a majority of replicas.",
     source: "src/v/kafka/server/handlers/create_topics.cc, is_supported and handle; alter_configs.cc and \
-             incremental_alter_configs.cc, create_topic_properties_update; topics/types.h, allowlist_topic_noop_confs",
+             incremental_alter_configs.cc, create_topic_properties_update; topics/types.h, allowlist_topic_noop_confs; \
+             configs/config_response_utils.cc, make_topic_configs; src/v/raft/consensus.cc, \
+             do_maybe_update_leader_commit_idx",
 };
 
 /// The type of resource that a topic is.
 const TOPIC: i8 = 2;
 
+/// The setting of Kafka by which a topic's writes wait for a majority of its replicas.
+const IN_SYNC_MIN: &str = "min.insync.replicas";
+
 /// Removes the settings that Redpanda does not have, or that Kafka must not apply, from a
-/// CreateTopics request.
+/// CreateTopics request, and has Kafka wait for a majority of the replicas of each new topic.
 pub(super) fn create(request: &Request) -> anyhow::Result<Plan> {
     let mut body: CreateTopicsRequest = request.decode()?;
     let mut ignored = Vec::new();
@@ -44,20 +52,49 @@ pub(super) fn create(request: &Request) -> anyhow::Result<Plan> {
             }
             kept
         });
+        // Without a number of its own, a topic has the brokers' default, and their majority.
+        if topic.replication_factor > 0 {
+            let majority = topic.replication_factor / 2 + 1;
+            let setting = CreatableTopicConfig::default()
+                .with_name(StrBytes::from_static_str(IN_SYNC_MIN))
+                .with_value(Some(StrBytes::from_string(majority.to_string())));
+            topic.configs.push(setting);
+        }
     }
-    if ignored.is_empty() {
-        return Ok(Plan::Pass);
+    if !ignored.is_empty() {
+        tell!("gate: {}: ignored {}", RULE.name, ignored.join(", "));
     }
-    tell!("gate: {}: ignored {}", RULE.name, ignored.join(", "));
-    Ok(Plan::Exchange { request: request.with(&body)?, exchange: Box::new(Relay), alone: false })
+    let exchange = Box::new(Created(request.clone()));
+    Ok(Plan::Exchange { request: request.with(&body)?, exchange, alone: false })
+}
+/// The answer to a CreateTopics request, which lists settings too.
+struct Created(Request);
+
+impl Exchange for Created {
+    fn answered(&mut self, response: Bytes) -> anyhow::Result<Next> {
+        let mut response: CreateTopicsResponse = self.0.read_response(&response)?;
+        for configs in response.topics.iter_mut().filter_map(|topic| topic.configs.as_mut()) {
+            configs.retain(|config| reaches_kafka(&config.name));
+        }
+        Ok(Next::Respond(self.0.response(&response)?))
+    }
 }
 
-struct Relay;
-
-impl Exchange for Relay {
-    fn answered(&mut self, response: Bytes) -> anyhow::Result<Next> {
-        Ok(Next::Respond(response))
+/// Removes the settings that Redpanda does not have from the answer to a DescribeConfigs request.
+pub(super) fn describe(request: &Request) -> Plan {
+    struct Described(Request);
+    impl Exchange for Described {
+        fn answered(&mut self, response: Bytes) -> anyhow::Result<Next> {
+            let mut response: DescribeConfigsResponse = self.0.read_response(&response)?;
+            let results = response.results.iter_mut();
+            for topic in results.filter(|result| result.resource_type == TOPIC) {
+                topic.configs.retain(|config| reaches_kafka(&config.name));
+            }
+            Ok(Next::Respond(self.0.response(&response)?))
+        }
     }
+    let exchange = Box::new(Described(request.clone()));
+    Plan::Exchange { request: request.frame(), exchange, alone: false }
 }
 
 /// The resources of both requests have the same fields, but different types.
