@@ -108,13 +108,14 @@ fn subject(trace: &Value) -> String {
 fn tree(records: &[Value]) -> Vec<String> {
     let parent = |it: &Value| it["parent"].as_u64().and_then(|parent| usize::try_from(parent).ok());
     let parents: Vec<_> = records.iter().map(parent).collect();
-    let headings = ["RECORD", "AFTER", "PLACE", "READ MODELS", "KEY"].map(str::to_owned);
+    let headings = ["RECORD", "AFTER", "PLACE", "SCHEMA", "READ MODELS", "KEY"].map(str::to_owned);
     let row = |(branch, it): (String, &Value)| {
         let after = it["after_ms"].as_i64().map(|ms| format!("+{ms} ms"));
         vec![
             format!("{branch}{}", name(it)),
             after.unwrap_or_else(|| "-".to_owned()),
             place(it),
+            schema(it),
             applied(it),
             text(it, "key"),
         ]
@@ -126,6 +127,13 @@ fn tree(records: &[Value]) -> Vec<String> {
 fn name(it: &Value) -> String {
     let is_dead = it["topic"].as_str().is_some_and(|topic| topic.ends_with(".dead"));
     format!("{}{}", short_type(it), if is_dead { " (dead letter)" } else { "" })
+}
+
+/// The version of a record's schema; its id in the registry, if the version is unknown.
+fn schema(it: &Value) -> String {
+    let version = optional(it, "schema_version").map(|version| format!("v{version}"));
+    let id = || optional(it, "schema_id").map(|id| format!("id {id}"));
+    version.or_else(id).unwrap_or_else(|| "-".to_owned())
 }
 
 /// How many projections have applied a record, and at which time the last of them had.
@@ -172,7 +180,7 @@ mod tests {
             "parent": parent, "depth": 0, "topic": topic, "partition": 2, "offset": 17,
             "key": "o-1", "type": format!("millrace.order.{kind}"), "bytes": 40,
             "at": "2026-11-28T05:54:18.123Z", "after_ms": ms, "id": id,
-            "is_decided_at_once": false, "applied": [],
+            "is_decided_at_once": false, "applied": [], "schema_id": 17, "schema_version": 2,
         })
     }
 
@@ -198,7 +206,9 @@ mod tests {
         ]);
         let mut reserve = record("stock.followups", "ReserveStock", "3", Some(1), 3);
         reserve["key"] = json!("tea\u{1b}[31m");
+        reserve["schema_version"] = json!(null);
         let mut dead = record("stock.followups.dead", "ReserveStock", "3", Some(2), 8);
+        (dead["schema_id"], dead["schema_version"]) = (json!(null), json!(null));
         dead["applied"] = json!([{ "projection": "op", "is_applied": false }]);
         let trace = json!({
             "command": "c-1", "state": "pending", "is_cut": false,
@@ -213,11 +223,11 @@ mod tests {
             [
                 "Command c-1: pending",
                 "",
-                "RECORD|AFTER|PLACE|READ MODELS|KEY",
-                "PlaceOrder|+0 ms|order.commands[2]@17|-|o-1",
-                "└─ OrderPlaced|+3 ms|order.events[2]@17|all 2 by +12 ms|o-1",
-                r"   └─ ReserveStock|+3 ms|stock.followups[2]@17|-|tea\u{1b}[31m",
-                "      └─ ReserveStock (dead letter)|+8 ms|stock.followups.dead[2]@17|\
+                "RECORD|AFTER|PLACE|SCHEMA|READ MODELS|KEY",
+                "PlaceOrder|+0 ms|order.commands[2]@17|v2|-|o-1",
+                "└─ OrderPlaced|+3 ms|order.events[2]@17|v2|all 2 by +12 ms|o-1",
+                r"   └─ ReserveStock|+3 ms|stock.followups[2]@17|id 17|-|tea\u{1b}[31m",
+                "      └─ ReserveStock (dead letter)|+8 ms|stock.followups.dead[2]@17|-|\
                  not yet: op|o-1",
                 "It waits until 2026-11-28T05:54:48.123Z for:",
                 "  ReserveStock, stock.followups[2]@17",
