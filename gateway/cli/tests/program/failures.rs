@@ -2,7 +2,12 @@
 
 use serde_json::json;
 
-use crate::{gateway::Reply, logged_in, problem, shop};
+use crate::{
+    gateway::{Gateway, Reply},
+    logged_in, problem,
+    program::Home,
+    shop,
+};
 
 #[test]
 fn answer_that_refuses_ends_with_code_1_and_says_what_was_expected() {
@@ -52,6 +57,26 @@ fn wrong_usage_ends_with_code_2_and_sends_nothing() {
     home.run(&["unknown"]).code(2);
     home.run(&["--help"]).code(0);
     assert_eq!(gateway.seen().len(), before);
+}
+
+#[test]
+fn gateway_with_tls_is_trusted_by_the_authorities_of_the_file_and_by_no_others() {
+    let list = json!({ "items": [], "next": null });
+    let (gateway, certificate) = Gateway::start_tls(move |_| Reply::json(200, &list));
+    let home = Home::new(&gateway.url);
+    let (own, other) = (home.folder().join("own.pem"), home.folder().join("other.pem"));
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
+    std::fs::write(&own, certificate).expect("written");
+    std::fs::write(&other, made.cert.pem()).expect("written");
+    let list = |file: &std::path::Path| {
+        let file = file.to_str().expect("UTF-8");
+        home.env("MILLRACE_TOKEN", "t").run(&["--ca-file", file, "--json", "audit"])
+    };
+    assert_eq!(list(&own).code(0).json()["items"], json!([]));
+    assert_eq!(gateway.seen().len(), 1);
+    let refused = list(&other).code(1);
+    assert!(refused.err.contains("certificate"), "{refused:?}");
+    assert_eq!(gateway.seen().len(), 1, "the token was sent to nobody else");
 }
 
 #[test]

@@ -2,11 +2,12 @@
 //! HTTP than the program needs.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    io::{BufRead as _, BufReader, Read, Write},
+    net::TcpListener,
     sync::{Arc, Mutex},
 };
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivatePkcs8KeyDer};
 use serde_json::Value;
 
 /// A request.
@@ -70,22 +71,50 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(answer: impl Fn(&Seen) -> Reply + Send + 'static) -> Self {
+        Self::serve(None, answer)
+    }
+
+    /// A gateway with TLS. Also returns its certificate, in PEM.
+    pub(crate) fn start_tls(answer: impl Fn(&Seen) -> Reply + Send + 'static) -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .expect("a certificate");
+        (Self::serve(Some(Arc::new(config)), answer), made.cert.pem())
+    }
+
+    fn serve(
+        tls: Option<Arc<ServerConfig>>,
+        answer: impl Fn(&Seen) -> Reply + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().expect("bound"));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let all = seen.clone();
         std::thread::spawn(move || {
+            let answer = |request: Seen| {
+                all.lock().expect("not poisoned").push(request.clone());
+                answer(&request)
+            };
             for stream in listener.incoming() {
                 let mut stream = stream.expect("a connection");
-                let Some(request) = read(&stream) else { continue };
-                all.lock().expect("not poisoned").push(request.clone());
-                let Reply { status, headers, body } = answer(&request);
-                let length = match status {
-                    204 => String::new(),
-                    _ => format!("content-length: {}\r\n", body.len()),
-                };
-                let head = format!("HTTP/1.1 {status} Answer\r\nconnection: close\r\n");
-                write!(stream, "{head}{headers}{length}\r\n{body}").expect("written");
+                match &tls {
+                    Some(config) => {
+                        let tls = ServerConnection::new(config.clone()).expect("a configuration");
+                        let mut stream = StreamOwned::new(tls, stream);
+                        converse(&mut stream, answer);
+                        stream.conn.send_close_notify();
+                        // A client that has refused the certificate has closed the connection.
+                        drop(stream.flush());
+                    }
+                    None => converse(&mut stream, answer),
+                }
             }
         });
         Self { url, seen }
@@ -102,7 +131,19 @@ impl Gateway {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Seen> {
+/// Answers the request of a connection, if there is one.
+fn converse(stream: &mut (impl Read + Write), answer: impl FnOnce(Seen) -> Reply) {
+    let Some(request) = read(stream) else { return };
+    let Reply { status, headers, body } = answer(request);
+    let length = match status {
+        204 => String::new(),
+        _ => format!("content-length: {}\r\n", body.len()),
+    };
+    let head = format!("HTTP/1.1 {status} Answer\r\nconnection: close\r\n");
+    write!(stream, "{head}{headers}{length}\r\n{body}").expect("written");
+}
+
+fn read(stream: &mut impl Read) -> Option<Seen> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;
