@@ -11,8 +11,8 @@
 //! - [`chain()`]: the text of an error with its sources, for logs, dead letters and terminals.
 //! - [`bounds`] and [`refusals`]: what a command may hold, and the codes of refused ones.
 //!
-//! The feature `tools` adds what judges schemas. The registry, `provision` and the program
-//! `schemas` use it; the domain does not compile it:
+//! The feature `tools` adds what judges, converts and masks. Crates that use a registry or show
+//! records turn it on; the domain does not compile it:
 //!
 //! - `avro`: schemas, parsed strictly, with every problem and its place.
 //! - `compatibility`: whether records of one schema can be read with another.

@@ -1,8 +1,8 @@
 //! The fault suite: it breaks the running system in every listed way, and judges it from the topics
 //! and the stores.
 //!
-//! - [`faults`]: what is done to the system, a [`system`] of one kind; [`proxy`] disturbs
-//!   connections, [`world`] starts, kills and repairs parts
+//! - [`faults`]: what is done to the system; [`system`]: whether that is the native stack or
+//!   containers; [`proxy`] disturbs connections, [`world`] starts, kills and repairs parts
 //! - [`load`]: the stream of commands under which a fault happens, with a history of what was
 //!   acknowledged; [`reader`]: clients that read all the time
 //! - [`ledger`]: what the topics hold, folded by the domain's rules; [`judge`], [`stores`] and

@@ -77,7 +77,8 @@ pub const NOT_IMITATED: &[NotImitated] = &[
     },
     NotImitated {
         redpanda: "Staged offsets can be lost to the retention sweep or a change of leader.",
-        source: "github.com/redpanda-data/redpanda pull request 31483, August 2026, open in v26.2.1",
+        source: "github.com/redpanda-data/redpanda pull request 31483, August 2026: closed there and continued in a private \
+                 repository; not in v26.2.1",
         here: "Kafka keeps them.",
     },
     NotImitated {

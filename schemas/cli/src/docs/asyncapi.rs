@@ -24,7 +24,7 @@ pub(super) fn document(catalogue: &Catalogue, topics: &Topics) -> Result<String>
             json!({
                 "action": "send",
                 "channel": { "$ref": format!("#/channels/{}", topic.name) },
-                "summary": format!("Written by: {}", topic.owner),
+                "summary": format!("Owner: {}", topic.owner),
             }),
         );
     }

@@ -15,7 +15,7 @@ use crate::catalogue::Catalogue;
 
 /// The note at the end of each page.
 const MADE: &str =
-    "Made by `schemas generate` of redpanda/topics.yaml and the schemas; never edited by hand.";
+    "Written by `schemas generate` from redpanda/topics.yaml and the schemas; never edited by hand.";
 
 /// The files below `docs`, by name. Redpanda Console shows the page whose name without `.md` is the
 /// topic's.
@@ -35,9 +35,9 @@ pub(crate) fn files(catalogue: &Catalogue, topics: &Topics) -> Result<BTreeMap<S
 
 fn index(topics: &Topics) -> Result<String> {
     let mut out = format!(
-        "# Topics\n\n{MADE} [`asyncapi.yaml`](asyncapi.yaml) says the same to programs.\n\n"
+        "# Topics\n\n{MADE}\n[`asyncapi.yaml`](asyncapi.yaml) says the same to programs.\n\n"
     );
-    out.push_str("| topic | written by | kept | what |\n| --- | --- | --- | --- |\n");
+    out.push_str("| topic | owner | kept | what |\n| --- | --- | --- | --- |\n");
     for topic in topics.iter() {
         let Topic { name, owner, doc, .. } = topic;
         let (kept, doc) = (page::kept(topic), page::cell(doc));

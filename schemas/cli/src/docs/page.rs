@@ -11,7 +11,7 @@ use crate::catalogue::{Catalogue, Named, deprecation, is_personal};
 /// Renders the page.
 pub(super) fn page(catalogue: &Catalogue, topics: &Topics, topic: &Topic) -> Result<String> {
     let mut out = format!("# {}\n\n{}\n\n| | |\n| --- | --- |\n", topic.name, topic.doc);
-    writeln!(out, "| written by | {} |", topic.owner)?;
+    writeln!(out, "| owner | {} |", topic.owner)?;
     let source = topics.source(topic);
     let key = source.map_or(&topic.key, |source| &source.key);
     if !key.is_empty() {
