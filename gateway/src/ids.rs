@@ -93,9 +93,17 @@ impl Ids {
     /// Whether `user` may read the command's status: the user sent it, or a client did that was not
     /// logged in.
     pub fn may_read(&self, user: Option<Uuid>, command: Uuid) -> bool {
+        self.is_for(None, command) || user.is_some_and(|user| self.is_sent_by(user, command))
+    }
+
+    /// Whether the logged-in `user` sent the command.
+    pub fn is_sent_by(&self, user: Uuid, command: Uuid) -> bool {
+        self.is_for(Some(user), command)
+    }
+
+    fn is_for(&self, reader: Option<Uuid>, command: Uuid) -> bool {
         let bytes = command.as_bytes();
-        let is_for = |reader| secret::same(&self.reader_mac(reader, bytes), &bytes[12..]);
-        is_for(None) || user.is_some() && is_for(user)
+        secret::same(&self.reader_mac(reader, bytes), &bytes[12..])
     }
 
     fn reader_mac(&self, reader: Option<Uuid>, bytes: &[u8; 16]) -> [u8; 4] {
@@ -189,6 +197,7 @@ mod tests {
         }
         let id = ids.command(&Principal::Anonymous("f".into()), "POST", "/v1/users", None);
         assert!(ids.may_read(None, id) && ids.may_read(Some(bob), id));
+        assert!(!ids.is_sent_by(bob, id), "no user sent it");
         assert!(!ids.may_read(None, Uuid::new_v4()));
     }
 }

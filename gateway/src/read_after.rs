@@ -55,7 +55,8 @@ impl ReadAfter {
         loop {
             let mut stale = Vec::new();
             for wanted in &wanted {
-                let held = wanted.held(&*call.state.reads, caller.as_ref()).await?;
+                let Wanted { aggregate, id, .. } = wanted;
+                let held = held(&*call.state.reads, caller.as_ref(), aggregate, id).await?;
                 if held.is_none_or(|held| held < wanted.version) {
                     let held = held.unwrap_or(0);
                     stale.push(format!("{}/{}@{held}", wanted.aggregate, wanted.id));
@@ -124,27 +125,31 @@ impl Wanted {
         let version = version.parse().ok().filter(|version| *version >= 0)?;
         is_valid.then(|| Self { aggregate: aggregate.into(), id: id.into(), version })
     }
+}
 
-    /// The version that the read model holds; `None` also for another user's aggregate.
-    async fn held(
-        &self,
-        reads: &dyn Reads,
-        caller: Option<&Caller>,
-    ) -> Result<Option<i64>, ReadError> {
-        let is_own = |owner: Uuid| caller.is_some_and(|caller| caller.user_id == owner);
-        match (self.aggregate.as_str(), Uuid::parse_str(&self.id).ok()) {
-            ("stock", _) => reads.version("stock", &self.id).await,
-            ("user", Some(id)) if is_own(id) => reads.version("user", &id.to_string()).await,
-            ("order", Some(id)) => {
-                let order = reads.order(id).await?.filter(|order| is_own(order.user_id));
-                Ok(order.map(|order| order.version))
-            }
-            ("notification", Some(id)) => {
-                let notification = reads.notification(id).await?;
-                let own = notification.filter(|notification| is_own(notification.user_id));
-                Ok(own.map(|notification| notification.version))
-            }
-            _ => Ok(None),
+/// The version of an aggregate that the read model holds; `None` also for another user's.
+///
+/// # Errors
+/// When a store does not answer.
+pub(crate) async fn held(
+    reads: &dyn Reads,
+    caller: Option<&Caller>,
+    aggregate: &str,
+    id: &str,
+) -> Result<Option<i64>, ReadError> {
+    let is_own = |owner: Uuid| caller.is_some_and(|caller| caller.user_id == owner);
+    match (aggregate, Uuid::parse_str(id).ok()) {
+        ("stock", _) => reads.version("stock", id).await,
+        ("user", Some(id)) if is_own(id) => reads.version("user", &id.to_string()).await,
+        ("order", Some(id)) => {
+            let order = reads.order(id).await?.filter(|order| is_own(order.user_id));
+            Ok(order.map(|order| order.version))
         }
+        ("notification", Some(id)) => {
+            let notification = reads.notification(id).await?;
+            let own = notification.filter(|notification| is_own(notification.user_id));
+            Ok(own.map(|notification| notification.version))
+        }
+        _ => Ok(None),
     }
 }

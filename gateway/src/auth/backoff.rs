@@ -12,14 +12,14 @@ use crate::{
     problem::Problem,
 };
 
-/// The number of the first wrong password that costs a delay.
+/// The number of the first attempt in a row that costs a delay, if it is wrong.
 const FREE_ATTEMPTS: u64 = 5;
 /// The longest delay.
 const DELAY_MAX: Duration = Duration::from_secs(300);
 /// When wrong passwords are forgotten.
 const WINDOW: Duration = Duration::from_secs(900);
 
-/// Counts the wrong passwords of each account, and delays further attempts.
+/// Counts the attempts at each account's password, and delays further ones.
 #[derive(Clone)]
 pub struct Backoff {
     counters: Arc<dyn Counters>,
@@ -32,12 +32,14 @@ impl Backoff {
         Self { counters, metrics }
     }
 
-    /// Checks whether a password may be tried for this account now.
+    /// Counts an attempt, and checks whether a password may be tried for this account now. Each
+    /// attempt counts as wrong until [`Self::record_match`], so that attempts at the same time do
+    /// not pass a delay together.
     ///
     /// # Errors
     /// Returns a 429 problem during a delay, also for an account that does not exist.
-    pub async fn admit(&self, account: &str) -> Result<(), Problem> {
-        match self.counters.left(&delay_key(account)).await {
+    pub async fn begin(&self, account: &str) -> Result<(), Problem> {
+        match self.count(account).await {
             Ok(None) => Ok(()),
             Ok(Some(left)) => {
                 self.metrics.held_back.inc();
@@ -51,26 +53,28 @@ impl Backoff {
         }
     }
 
-    /// Counts a wrong password.
-    pub async fn record_mismatch(&self, account: &str) {
-        let counted = async {
-            let wrong = self.counters.hit(&count_key(account), WINDOW).await?.count;
-            if wrong >= FREE_ATTEMPTS {
-                let doublings = u32::try_from(wrong - FREE_ATTEMPTS).unwrap_or(u32::MAX).min(16);
-                let delay = Duration::from_secs(1 << doublings).min(DELAY_MAX);
-                self.counters.hit(&delay_key(account), delay).await?;
-            }
-            Ok(())
-        };
-        if let Err(error) = counted.await {
-            self.without_counters(&error);
+    /// Counts an attempt. Returns how long it must wait, if it must.
+    async fn count(&self, account: &str) -> Result<Option<Duration>, CounterError> {
+        if let Some(left) = self.counters.left(&delay_key(account)).await? {
+            return Ok(Some(left));
         }
+        let attempts = self.counters.hit(&count_key(account), WINDOW).await?.count;
+        if attempts < FREE_ATTEMPTS {
+            return Ok(None);
+        }
+        let doublings = u32::try_from(attempts - FREE_ATTEMPTS).unwrap_or(u32::MAX).min(16);
+        let delay = Duration::from_secs(1 << doublings).min(DELAY_MAX);
+        // Of attempts at the same time, the one that begins the delay is made.
+        let held = self.counters.hit(&delay_key(account), delay).await?;
+        Ok((held.count > 1).then_some(held.left))
     }
 
-    /// Forgets the wrong passwords, because the right one was given.
+    /// Forgets the attempts, because the right password was given.
     pub async fn record_match(&self, account: &str) {
-        if let Err(error) = self.counters.forget(&count_key(account)).await {
-            self.without_counters(&error);
+        for key in [count_key(account), delay_key(account)] {
+            if let Err(error) = self.counters.forget(&key).await {
+                return self.without_counters(&error);
+            }
         }
     }
 

@@ -8,7 +8,10 @@ use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use warp::http::{HeaderMap, StatusCode, header};
 
-use crate::{json, problem::Problem};
+use crate::{
+    json::{self, JsonError},
+    problem::Problem,
+};
 
 /// The largest body, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -54,6 +57,10 @@ impl RequestBody {
         let length = text(headers, header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
         let bytes = self.bytes(length).await?;
         json::object(&bytes).map_err(|error| {
+            let error = match error {
+                JsonError::Syntax(error) => error,
+                JsonError::Shape(error) => without_value(&error.to_string()).to_owned(),
+            };
             let detail = format!("The body does not have the expected shape: {error}.");
             Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail)
                 .with("expected", T::SHAPE.into())
@@ -102,6 +109,14 @@ impl RequestBody {
         };
         tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(timed_out)??;
         Ok(bytes.freeze())
+    }
+}
+
+/// serde's text about a shape without the value that it found, which precedes what it expected.
+fn without_value(text: &str) -> &str {
+    match text.rfind("expected ") {
+        Some(at) if !text.starts_with("unknown field") => &text[at..],
+        _ => text,
     }
 }
 

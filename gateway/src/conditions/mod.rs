@@ -10,7 +10,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::{call::Call, ids::Ids, problem::Problem};
+use crate::{call::Call, ids::Ids, problem::Problem, read_after};
 use tags::{Tag, Tags};
 
 /// The condition headers of a request, as they are written: a part of what the request asks for.
@@ -90,7 +90,7 @@ pub(crate) async fn expected_version(
         // Any of them will do, but the command can carry only one: the current version if it is
         // among them, or else the latest, which may become current.
         several => {
-            let held = call.state.reads.version(aggregate, id).await?;
+            let held = held(call, aggregate, id).await?;
             Ok(held.filter(|held| several.contains(held)).or(several.iter().max().copied()))
         }
     }
@@ -106,7 +106,7 @@ pub(crate) async fn check_change(call: &Call, aggregate: &str, id: &str) -> Resu
     let Some(Tags::List(tags)) = Tags::of(&call.headers, header::IF_MATCH) else {
         return Ok(());
     };
-    let held = call.state.reads.version(aggregate, id).await?;
+    let held = held(call, aggregate, id).await?;
     let versions = versions(call, &tags, aggregate, id);
     if held.is_some_and(|held| versions.contains(&held)) { Ok(()) } else { Err(mismatch()) }
 }
@@ -127,10 +127,23 @@ pub(crate) async fn check_creation(call: &Call, aggregate: &str, id: &str) -> Re
 /// `*` any that exists.
 async fn check_none_match(call: &Call, aggregate: &str, id: &str) -> Result<(), Problem> {
     let Some(tags) = Tags::of(&call.headers, header::IF_NONE_MATCH) else { return Ok(()) };
-    let held = call.state.reads.version(aggregate, id).await?;
+    let held = held(call, aggregate, id).await?;
     let current = held.map(|held| call.entity_tag(aggregate, id, held));
     let is_match = current.is_some_and(|current| tags.match_weakly(Some(&current)));
     if is_match { Err(mismatch()) } else { Ok(()) }
+}
+
+/// The version that the read model holds. Another user's order or notification counts as unknown,
+/// so that a condition does not tell whether it exists.
+async fn held(call: &Call, aggregate: &str, id: &str) -> Result<Option<i64>, Problem> {
+    let reads = &*call.state.reads;
+    let held = match aggregate {
+        "order" | "notification" => {
+            read_after::held(reads, call.caller().ok().as_ref(), aggregate, id).await
+        }
+        _ => reads.version(aggregate, id).await,
+    };
+    Ok(held?)
 }
 
 /// The versions of this aggregate that the tags name by the strong comparison.

@@ -117,9 +117,8 @@ impl DeadContent {
 
 impl From<postgres::DeadLetter> for DeadLetter {
     fn from(it: postgres::DeadLetter) -> Self {
-        // Keys of these topics are fingerprints of addresses. A parked one is shown all the same: a
-        // re-drive has to name it.
-        let key = it.key.filter(|_| !it.topic.starts_with("email."));
+        // A parked key is shown although it names an address: a re-drive has to name it.
+        let key = it.key.filter(|key| !postgres::names_address(&it.topic, key));
         let (topic, partition, dead_offset) = (it.topic, it.partition, it.dead_offset);
         let id = DeadId { topic: topic.clone(), partition, dead_offset }.to_string();
         Self {

@@ -50,11 +50,19 @@ pub(super) async fn trace(call: Call, id: String) -> Answer {
 
 /// GET /v1/records/{id}/trace
 ///
-/// The trace of the command that caused the record, for who reads that.
+/// The trace of the command that caused the record, for the user who sent it, and for admins.
+/// Places of records can be guessed, so a command without a user, such as a log-in, is not found
+/// here.
 pub(super) async fn trace_by_record(call: Call, id: String) -> Answer {
     let caller = caller(&call)?;
     let place = RecordPlace::parse(&id).ok_or_else(Problem::not_found)?;
     let command = call.state.reads.cause(&place).await?.ok_or_else(Problem::not_found)?;
+    let is_allowed = caller.as_ref().is_some_and(|caller| {
+        caller.role == Role::Admin || call.state.ids.is_sent_by(caller.user_id, command)
+    });
+    if !is_allowed {
+        return Err(Problem::not_found().into());
+    }
     trace_of(&call, caller, command).await
 }
 

@@ -78,12 +78,17 @@ pub(super) async fn drop_first(call: Call) -> Answer {
     redrive(call, true).await
 }
 
+/// Whether a processor decides on records with this key.
+pub(super) fn is_accepted(key: &str) -> bool {
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX && !key.contains(char::is_control)
+}
+
 /// Checks that a key of this topic can be parked.
 pub(super) fn parked_key(topic: &str, key: &str) -> Result<(), Problem> {
     if topics::all().dead(topic).is_none() {
         return Err(Problem::field("topic", "expected a topic that a processor reads"));
     }
-    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.contains(char::is_control) {
+    if !is_accepted(key) {
         let expected = format!("expected 1 to {KEY_BYTES_MAX} bytes without control characters");
         return Err(Problem::field("key", expected));
     }

@@ -24,7 +24,7 @@ pub(super) async fn read(call: Call) -> Answer {
     let figures = figures.ok_or_else(|| Problem::unavailable("Prometheus does not answer."))?;
     let mut response = figures.to_string().into_response();
     set(&mut response, header::CONTENT_TYPE, "application/json");
-    set(&mut response, header::CACHE_CONTROL, "private, no-cache");
+    set(&mut response, header::CACHE_CONTROL, "no-store");
     Ok(response)
 }
 

@@ -7,7 +7,7 @@ use schemas::engine::{Command, ResendDeadLetter, RevealDeadLetter};
 use serde::Deserialize;
 use warp::http::StatusCode;
 
-use super::desk::{cursor, decided, list, parked_key};
+use super::desk::{cursor, decided, is_accepted, list, parked_key};
 use crate::{
     answers::Page,
     call::{Answer, Body, Call, EarlyResponse},
@@ -79,9 +79,9 @@ pub(super) async fn reveal(mut call: Call) -> Answer {
 pub(super) async fn resend(mut call: Call) -> Answer {
     let caller = call.admin()?;
     let (id, reason) = with_reason(&mut call).await?;
-    let key = content(&call, &id).await?.key.filter(|key| !key.is_empty());
+    let key = content(&call, &id).await?.key.filter(|key| is_accepted(key));
     let key = key.ok_or_else(|| {
-        let detail = "The record has no key, so no processor can decide on it.";
+        let detail = "The record has no key that a processor accepts, so none can decide on it.";
         Problem::new(StatusCode::CONFLICT, "no_key", detail)
     })?;
     let DeadId { topic, partition, dead_offset } = id;

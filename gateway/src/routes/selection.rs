@@ -17,7 +17,7 @@ use crate::{
     ids::Principal,
     input,
     problem::Problem,
-    submit::Submission,
+    submit::{Part, Submission},
 };
 
 /// The most keys of one request. The rest needs a further one.
@@ -88,13 +88,14 @@ async fn redrive(mut call: Call, drop_first: bool) -> Answer {
         let deadline = Instant::now() + call.wait().unwrap_or(WORK_MAX);
         let canonical = (&selection.topic, &selection.error, &reason);
         let sent = Submission::begin(&call, Principal::User(caller.user_id), &canonical).await?;
-        let command = |it: ParkedKey| {
-            let (topic, first_offset) = (it.topic, Some(it.offset));
+        let part = |it: ParkedKey| {
+            let (topic, first_offset) = (it.topic.clone(), Some(it.offset));
             let redrive = Redrive { topic, drop_first, reason: reason.clone(), first_offset };
-            (it.key, Command::from(redrive))
+            let command = Command::from(redrive).into();
+            Part { topic: it.topic, key: it.key, command }
         };
-        let commands = page.items.into_iter().map(command).collect();
-        body["commands"] = json!(sent.write_each(&call, deadline, commands).await?);
+        let parts = page.items.into_iter().map(part).collect();
+        body["commands"] = json!(sent.write_each(&call, deadline, parts).await?);
         return Ok(sent.apply_headers(call.representation(StatusCode::OK, &body, None)));
     }
     Ok(call.representation(StatusCode::OK, &body, None))

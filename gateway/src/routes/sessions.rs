@@ -152,24 +152,29 @@ pub(super) async fn log_out(call: Call) -> Answer {
     Ok(response)
 }
 
-/// Verifies the password of an account; returns the credential and whether its hash is outdated.
-/// For an unknown address the check takes as long and ends with the same problem.
+/// Verifies the password of the account with this fingerprint of an address; returns the credential
+/// and whether its hash is outdated. For an unknown address the check takes as long and ends with
+/// the same problem.
 async fn verify(
     call: &Call,
-    account: &str,
+    email_fingerprint: &str,
     password: &SecretString,
 ) -> Result<(Credential, bool), Problem> {
     let state = &call.state;
-    state.backoff.admit(account).await?;
-    let credential = state.reads.credential_by_email(account).await?;
+    let credential = state.reads.credential_by_email(email_fingerprint).await?;
+    // The account is the user's, as where a logged-in user gives the password again.
+    let account = match &credential {
+        Some(credential) => credential.user_id.to_string(),
+        None => email_fingerprint.to_owned(),
+    };
+    state.backoff.begin(&account).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
     match (state.passwords.verify(password, hash).await?, credential) {
         (PasswordCheck::Match { is_outdated }, Some(credential)) => {
-            state.backoff.record_match(account).await;
+            state.backoff.record_match(&account).await;
             Ok((credential, is_outdated))
         }
         _ => {
-            state.backoff.record_mismatch(account).await;
             state.metrics.log_ins.with_label_values(&["wrong"]).inc();
             Err(Problem::wrong_credentials())
         }

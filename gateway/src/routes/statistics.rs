@@ -75,13 +75,15 @@ fn events(
     frames: watch::Receiver<Option<Arc<Frame>>>,
     audience: Audience,
 ) -> impl Stream<Item = Event> {
-    stream::unfold((frames, None), move |(mut frames, seen)| async move {
+    stream::unfold((frames, None), move |(mut frames, mut seen)| async move {
         loop {
             let frame = frames.borrow_and_update().clone();
             if let Some(frame) = frame.filter(|frame| seen != Some(frame.number)) {
-                let (name, data) = frame.event(audience, seen);
-                let event = Event::default().event(name).data(&*data);
-                return Some((event, (frames, Some(frame.number))));
+                let event = frame.event(audience, seen);
+                seen = Some(frame.number);
+                if let Some((name, data)) = event {
+                    return Some((Event::default().event(name).data(&*data), (frames, seen)));
+                }
             }
             frames.changed().await.ok()?;
         }

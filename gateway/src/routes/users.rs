@@ -112,7 +112,7 @@ pub(super) async fn register(mut call: Call) -> Answer {
     let outcome = sent.conclude(&call).await?;
     wait_for_credential(&call, &sent, &outcome, user_id, 1).await?;
     let user = find(&call, user_id).await?;
-    let entity_tag = call.entity_tag("user", user_id, outcome.version);
+    let entity_tag = call.entity_tag("user", user_id, outcome.version.max(user.version));
     Ok(sent.created(&call, "/v1/users/me", &user, entity_tag))
 }
 
@@ -249,7 +249,7 @@ async fn confirm(
     password: &SecretString,
 ) -> Result<Credential, Problem> {
     let account = user_id.to_string();
-    call.state.backoff.admit(&account).await?;
+    call.state.backoff.begin(&account).await?;
     let credential = call.state.reads.credential(user_id).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
     match (call.state.passwords.verify(password, hash).await?, credential) {
@@ -258,7 +258,6 @@ async fn confirm(
             Ok(credential)
         }
         _ => {
-            call.state.backoff.record_mismatch(&account).await;
             // Not 401: the token is valid, and a client must not log out because of a typing error.
             let detail = "The password is wrong.";
             Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail)

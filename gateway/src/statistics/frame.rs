@@ -19,31 +19,36 @@ pub struct Frame {
     statistics: Statistics,
     /// All windows, for admins and for everyone.
     whole: [Arc<str>; 2],
-    /// The windows that differ from the frame before.
-    changed: [Arc<str>; 2],
+    /// The windows that differ from the frame before; `None` if nothing does that they see.
+    changed: [Option<Arc<str>>; 2],
 }
 
 impl Frame {
     fn new(before: Option<&Self>, statistics: Statistics) -> serde_json::Result<Self> {
-        let known = before.map(|it| &*it.statistics.view.windows).unwrap_or_default();
         let json = |audience, known| -> serde_json::Result<Arc<str>> {
             Ok(serde_json::to_string(&statistics.shown_without(audience, known))?.into())
         };
-        let (admins, everyone) = (Audience::Admins, Audience::Everyone);
-        Ok(Self {
-            number: before.map_or(0, |it| it.number) + 1,
-            whole: [json(admins, &[])?, json(everyone, &[])?],
-            changed: [json(admins, known)?, json(everyone, known)?],
-            statistics,
-        })
+        let audiences = [Audience::Admins, Audience::Everyone];
+        let [admins, everyone] = audiences.map(|audience| json(audience, None));
+        let whole = [admins?, everyone?];
+        let mut changed = [None, None];
+        for (index, audience) in audiences.into_iter().enumerate() {
+            if before.is_none_or(|it| it.whole[index] != whole[index]) {
+                changed[index] = Some(json(audience, before.map(|it| &it.statistics))?);
+            }
+        }
+        Ok(Self { number: before.map_or(0, |it| it.number) + 1, statistics, whole, changed })
     }
 
-    /// The event for a client that has got the frame `seen` last: its name and its data.
-    pub fn event(&self, audience: Audience, seen: Option<u64>) -> (&'static str, Arc<str>) {
+    /// The event for a client that has got the frame `seen` last: its name and its data. `None` if
+    /// nothing has changed for this audience.
+    pub fn event(&self, audience: Audience, seen: Option<u64>) -> Option<(&'static str, Arc<str>)> {
         let index = usize::from(audience == Audience::Everyone);
         match seen {
-            Some(seen) if seen + 1 == self.number => ("changed", self.changed[index].clone()),
-            _ => ("statistics", self.whole[index].clone()),
+            Some(seen) if seen + 1 == self.number => {
+                Some(("changed", self.changed[index].clone()?))
+            }
+            _ => Some(("statistics", self.whole[index].clone())),
         }
     }
 }

@@ -54,7 +54,7 @@ struct Shown<'a> {
     best_sellers: Vec<ShownSeller<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 struct ShownWindow<'a> {
     start: String,
     placed: i64,
@@ -70,7 +70,7 @@ struct ShownWindow<'a> {
 }
 
 /// What only admins see.
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 struct Internal<'a> {
     revenue_minor: &'a BTreeMap<String, i64>,
     registrations: i64,
@@ -88,18 +88,33 @@ struct ShownSeller<'a> {
 impl Statistics {
     /// The JSON for an audience.
     pub fn shown(&self, audience: Audience) -> impl Serialize + '_ {
-        self.shown_without(audience, &[])
+        self.shown_without(audience, None)
     }
 
-    /// The JSON for an audience that knows these windows.
-    fn shown_without(&self, audience: Audience, known: &[postgres::Window]) -> Shown<'_> {
-        let windows = self.view.windows.iter().filter(|window| !known.contains(window));
+    /// The JSON for an audience that knows the windows of `known`. Windows are compared as the
+    /// audience sees them: not even when the others' figures change is shown.
+    fn shown_without(&self, audience: Audience, known: Option<&Self>) -> Shown<'_> {
+        let known: Vec<_> = known.into_iter().flat_map(|it| it.windows(audience)).collect();
+        let windows = self.windows(audience).filter(|window| !known.contains(window));
         Shown {
             by: self.by,
             first: time::text(self.first_ms),
-            windows: windows.map(|window| shown_window(window, audience)).collect(),
+            windows: windows.collect(),
             best_sellers: self.view.best_sellers.iter().map(shown_seller).collect(),
         }
+    }
+
+    /// The windows in which something happened that the audience sees.
+    fn windows(&self, audience: Audience) -> impl Iterator<Item = ShownWindow<'_>> {
+        let windows = self.view.windows.iter().map(move |window| shown_window(window, audience));
+        windows.filter(|window| window.internal.is_some() || window.has_orders())
+    }
+}
+
+impl ShownWindow<'_> {
+    fn has_orders(&self) -> bool {
+        let counts = [self.placed, self.confirmed, self.rejected, self.cancelled];
+        counts.iter().any(|count| *count != 0) || self.confirm_p50_ms.is_some()
     }
 }
 

@@ -33,25 +33,32 @@ pub struct Ends {
     pub unsent: usize,
 }
 
+/// One of the commands of a request.
+pub struct Part {
+    /// The topic whose records it is about.
+    pub topic: String,
+    /// The key of those records, and of the command.
+    pub key: String,
+    /// The command.
+    pub command: Command,
+}
+
 impl Submission {
-    /// Writes commands, each with its key, and waits for their outcomes until the deadline. The id
-    /// of a command derives from that of this submission, and from its key and content: a repeat of
-    /// the request repeats its commands, which have no second effect.
+    /// Writes commands, and waits for their outcomes until the deadline. The id of a command
+    /// derives from that of this submission and from what it is about, but not from its content: a
+    /// repeat of the request may find another first record of a key, and must have no second
+    /// effect.
     ///
     /// # Errors
-    /// Returns a 422 problem when another request has the idempotency key, and a 500 problem when a
-    /// command has no canonical form. Then nothing is written.
-    pub async fn write_each<C: Serialize + Into<Command>>(
+    /// Returns a 422 problem when another request has the idempotency key. Then nothing is written.
+    pub async fn write_each(
         &self,
         call: &Call,
         deadline: Instant,
-        commands: Vec<(String, C)>,
+        parts: Vec<Part>,
     ) -> Result<Ends, Problem> {
         self.claim_key(call).await?;
-        let records: Vec<_> = commands
-            .into_iter()
-            .map(|(key, command)| self.part(call, key, command))
-            .collect::<Result<_, _>>()?;
+        let records: Vec<_> = parts.into_iter().map(|part| self.record(call, part)).collect();
         let sent = stream::iter(records).map(|record| sent(call, deadline, record));
         let count = |mut ends: Ends, end: End| async move {
             *match end {
@@ -66,26 +73,20 @@ impl Submission {
         Ok(sent.buffer_unordered(IN_FLIGHT_MAX).fold(Ends::default(), count).await)
     }
 
-    /// One command of this request.
-    fn part<C: Serialize + Into<Command>>(
-        &self,
-        call: &Call,
-        key: String,
-        command: C,
-    ) -> Result<CommandRecord, Problem> {
-        let canonical = serde_json::to_vec(&(&key, &command))
-            .map_err(|error| Problem::internal("giving a command its canonical form", &error))?;
+    /// One command of this request. The request's own fingerprint is in its id, which repeats with
+    /// the same key only if the body is the same.
+    fn record(&self, call: &Call, part: Part) -> CommandRecord {
+        let Part { topic, key, command } = part;
         let (ids, method, resource) = (&call.state.ids, call.method.as_str(), &call.resource);
-        let fingerprint = ids.request(method, resource, &canonical);
-        let source = format!("{} {fingerprint}", self.id);
-        Ok(CommandRecord {
-            id: ids.command(&self.principal, method, resource, Some(&source)),
+        let subject = format!("{} {topic} {key}", self.id);
+        CommandRecord {
+            id: ids.command(&self.principal, method, resource, Some(&subject)),
             principal: self.principal.to_string(),
-            fingerprint,
+            fingerprint: ids.request(method, resource, subject.as_bytes()),
             key,
             trace_parent: call.trace_parent(),
-            command: command.into(),
-        })
+            command,
+        }
     }
 }
 

@@ -147,6 +147,23 @@ async fn creation_meets_no_if_match_and_if_none_match_any_only_once() {
 }
 
 #[tokio::test]
+async fn condition_does_not_tell_whether_another_users_order_exists() {
+    let gateway = gateway();
+    let (ada, bob) = (gateway.user("ada@example.org").await, gateway.user("bob@example.org").await);
+    let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
+    let placed = gateway.command("POST", "/v1/orders", Some(&ada), body).await;
+    let cancel = |token: &str, path: &str| {
+        with(Some(token), request("POST", &format!("{path}/cancel")))
+            .header("prefer", "wait=5")
+            .header("if-none-match", "*")
+    };
+    let path = header(&placed, "location").to_owned();
+    assert_problem(&gateway.send(cancel(&ada, &path)).await, 412, "version_mismatch");
+    let hers = gateway.send(cancel(&bob, &path)).await;
+    assert_problem(&hers, 404, "not_found");
+}
+
+#[tokio::test]
 async fn repeat_is_answered_although_its_condition_fails_now() {
     let gateway = gateway();
     let ada = gateway.user("ada@example.org").await;

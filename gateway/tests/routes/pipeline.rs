@@ -39,6 +39,7 @@ async fn only_admins_read_figures_and_one_read_serves_all() {
 
     for _ in 0..5 {
         let response = gateway.get(PATH, Some(&gateway.admin())).await;
+        assert_eq!(header(&response, "cache-control"), "no-store");
         let figures = json(&response);
         assert_eq!(
             (&figures["lag_records"], &figures["parked_records"]),

@@ -121,6 +121,32 @@ async fn log_in_after_five_wrong_passwords_is_delayed() {
 }
 
 #[tokio::test]
+async fn passwords_that_are_guessed_at_once_do_not_pass_the_delay_together() {
+    let gateway = gateway();
+    gateway.user("ada@example.org").await;
+    let guess = || {
+        let body = json!({ "email": "ada@example.org", "password": "battery staple" });
+        gateway.command("POST", "/v1/sessions", None, body)
+    };
+    let answers = futures_util::future::join_all((0..20).map(|_| guess())).await;
+    let with = |status| answers.iter().filter(|answer| answer.status() == status).count();
+    assert_eq!((with(401), with(429)), (5, 15));
+}
+
+#[tokio::test]
+async fn wrong_passwords_of_a_log_in_and_of_a_change_count_together() {
+    let gateway = gateway();
+    let ada = gateway.user("ada@example.org").await;
+    for _ in 0..5 {
+        let body = json!({ "email": "ada@example.org", "password": "battery staple" });
+        gateway.command("POST", "/v1/sessions", None, body).await;
+    }
+    let body = json!({ "current": "correct horse", "new": "a new password" });
+    let response = gateway.command("PUT", "/v1/users/me/password", Some(&ada), body).await;
+    assert_problem(&response, 429, "too_many_attempts");
+}
+
+#[tokio::test]
 async fn log_in_replaces_an_outdated_hash() {
     let gateway = gateway();
     let token = gateway.user("ada@example.org").await;

@@ -149,6 +149,48 @@ async fn stream_begins_with_all_windows_and_continues_with_those_that_change() {
     assert_eq!(header(&response, "cache-control"), "no-store");
 }
 
+/// The events of a client without a token while the windows change.
+async fn public_events(gateway: &Gateway, changes: &[Vec<Window>]) -> Vec<(String, Value)> {
+    let read = gateway.get(STREAM, None);
+    let change = async {
+        for (number, windows) in (1..).zip(changes) {
+            while gateway.world.inner().reads < number {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            set(gateway, windows.clone());
+        }
+        while gateway.world.inner().reads <= changes.len() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        gateway.state.drain();
+    };
+    let (response, ()) = tokio::join!(read, change);
+    events(&response)
+}
+
+#[tokio::test]
+async fn nobody_but_admins_sees_when_users_register() {
+    let gateway = public();
+    let registrations = |number| Window { registrations: number, ..window(0, 1) };
+    let alone = Window { start_ms: MINUTE, registrations: 1, ..Window::default() };
+    set(&gateway, vec![registrations(1)]);
+
+    let changes = [
+        vec![registrations(2)],
+        vec![registrations(2), alone.clone()],
+        vec![registrations(2), alone, window(2 * MINUTE, 7)],
+    ];
+    let events = public_events(&gateway, &changes).await;
+
+    let names: Vec<_> = events.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["statistics", "changed", "end"]);
+    let windows = events[1].1["windows"].as_array().unwrap();
+    assert_eq!((windows.len(), &windows[0]["placed"]), (1, &json!(7)));
+    let whole = json(&gateway.get(PATH, None).await);
+    assert_eq!(whole["windows"].as_array().unwrap().len(), 2, "none without orders: {whole}");
+}
+
 #[tokio::test]
 async fn two_hundred_clients_cost_one_read() {
     let gateway = gateway();

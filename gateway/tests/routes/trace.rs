@@ -132,6 +132,26 @@ async fn trace_of_a_record_is_that_of_its_command_for_who_reads_that() {
 }
 
 #[tokio::test]
+async fn trace_by_a_record_shows_commands_without_a_user_to_admins_alone() {
+    let gateway = gateway();
+    let ada = gateway.user("ada@example.org").await;
+    let body = json!({ "email": "bob@example.org", "password": "a long password", "name": "Bob" });
+    gateway.command("POST", "/v1/users", None, body).await;
+    let command = gateway.world.last().id;
+    let entries = vec![entry("user.commands", 1_000, command, None)];
+    gateway.world.inner().traces.insert(command, TraceView { entries, is_cut: false });
+
+    // Its id can't be guessed, and whoever knows it may read it.
+    assert_eq!(gateway.get(&path(command), None).await.status(), 200);
+    // A place can be guessed.
+    let by_record = "/v1/records/user.commands:2:40/trace";
+    for token in [None, Some(&*ada)] {
+        assert_problem(&gateway.get(by_record, token).await, 404, "not_found");
+    }
+    assert_eq!(gateway.get(by_record, Some(&gateway.admin())).await.status(), 200);
+}
+
+#[tokio::test]
 async fn trace_of_an_order_has_the_records_of_all_commands_that_changed_it() {
     let gateway = gateway();
     let ada = gateway.user("ada@example.org").await;

@@ -52,6 +52,19 @@ async fn requests_beyond_the_limit_get_503_and_those_within_it_go_on() {
 
 #[tokio::test]
 #[ignore = "needs nginx: integration/test runs it"]
+async fn stream_whose_client_does_not_read_is_closed() {
+    let flooding = gateway(Manner::Flood).await;
+    let soon = [("send_timeout 30s;", "send_timeout 1s;")];
+    let balancer = bounded(&flooding.address, &flooding.address, &soon).await;
+    let request = REQUEST.replace("/v1/products", "/v1/statistics/stream");
+    let unread = sent(&balancer, 1, &request).await;
+    // The gateway's connection is closed too, so that its slot is free.
+    flooding.met(2).await;
+    drop(unread);
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: integration/test runs it"]
 async fn one_address_and_all_streams_leave_room_for_other_requests() {
     let (waiting, streaming) = (gateway(Manner::Wait).await, gateway(Manner::Stream).await);
     let limits = [

@@ -32,6 +32,8 @@ pub(crate) enum Manner {
     HangUp,
     /// Sends the head and a first event, and keeps the connection open.
     Stream,
+    /// Sends events without end. A closed connection counts as another request.
+    Flood,
     /// Answers with the request it got when the test allows it.
     Wait,
     /// Refuses the request because of load, as a gateway does.
@@ -101,7 +103,7 @@ pub(crate) async fn answer(
                 seen.len()
             )
         }
-        Manner::Stream => {
+        Manner::Stream | Manner::Flood => {
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n".to_owned()
         }
     };
@@ -109,6 +111,11 @@ pub(crate) async fn answer(
     let _ = stream.write_all(text.as_bytes()).await;
     if matches!(manner, Manner::Stream) {
         std::future::pending::<()>().await;
+    }
+    if matches!(manner, Manner::Flood) {
+        let event = format!("data: {}\n\n", "x".repeat(16 * 1024));
+        while stream.write_all(event.as_bytes()).await.is_ok() {}
+        requests.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -32,7 +32,7 @@ impl Request {
     ) -> Option<Self> {
         let spans = SPANS.get()?;
         let known = METHODS.into_iter().find(|known| *known == method);
-        let path = path.get(..PATH_BYTES_MAX).unwrap_or(path);
+        let path = &path[..path.floor_char_boundary(PATH_BYTES_MAX)];
         let mut attributes = vec![
             KeyValue::new("http.request.method", known.unwrap_or("_OTHER")),
             KeyValue::new("url.path", path.to_owned()),

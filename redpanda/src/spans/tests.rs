@@ -172,6 +172,12 @@ fn each_step_of_a_request_is_a_span_below_the_one_before_it_if_there_is_a_collec
     // And a request without a context begins a trace
     let own = request(None).expect("a span").trace_parent();
     assert!(own.ends_with("-01") && !own.contains(TRACE), "{own}");
+
+    // And no span keeps a long path, also if a character is at the limit
+    Request::begin("GET", &format!("/{}", "ä".repeat(300)), None, None).expect("a span").end(404);
+    SPANS.get().expect("on").queue.force_flush().expect("exported");
+    let last = kept.spans().pop().expect("a span");
+    assert_eq!(attribute(&last, "url.path"), format!("/{}", "ä".repeat(127)));
 }
 
 /// A collector that does not answer while its lock is held, and then refuses.

@@ -1,6 +1,6 @@
 //! Log-in and log-out. The password is never an argument, which other users can see.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -53,9 +53,28 @@ impl Login {
 
 /// Whether the connection is neither encrypted nor within this machine.
 fn sent_in_clear(client: &Client) -> bool {
-    let host = client.url().host_str().unwrap_or_default();
-    let is_local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-    client.url().scheme() == "http" && !is_local
+    client.url().scheme() == "http" && !is_local(client.url().host_str().unwrap_or_default())
+}
+
+/// Whether a host of a URL is this machine. A name may begin with 127 and be anybody's.
+fn is_local(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn name_that_looks_like_an_address_of_this_machine_is_not_local() {
+        for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["127.example.org", "127.0.0.1.example.org", "10.0.0.1", "[::2]", ""] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
 }
 
 /// Ends the session.

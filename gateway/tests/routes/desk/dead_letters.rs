@@ -95,10 +95,12 @@ async fn unknown_dead_letter_is_neither_shown_nor_sent_again() {
 }
 
 #[tokio::test]
-async fn dead_letter_without_a_key_is_not_sent_again() {
+async fn dead_letter_without_a_key_that_is_accepted_is_not_sent_again() {
     let desk = Desk::open();
     desk.bury();
-    desk.world().inner().desk.content.as_mut().unwrap().key = None;
-    desk.refuses(RESEND, letter_and_reason("why"), 409, "no_key").await;
+    for key in [None, Some(String::new()), Some("a\tb".to_owned()), Some("k".repeat(1_025))] {
+        desk.world().inner().desk.content.as_mut().unwrap().key = key;
+        desk.refuses(RESEND, letter_and_reason("why"), 409, "no_key").await;
+    }
     assert_eq!(desk.world().written(), 0);
 }

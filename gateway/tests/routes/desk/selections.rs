@@ -66,6 +66,22 @@ async fn repeat_of_a_selection_with_the_same_idempotency_key_repeats_its_command
 }
 
 #[tokio::test]
+async fn repeat_gives_up_no_second_record_of_a_key() {
+    let desk = Desk::open();
+    desk.park(1);
+    let send = || {
+        desk.send(request("POST", DROP_ALL).header("idempotency-key", "one").json(&of_one_error()))
+    };
+    let first = json(&send().await);
+    // The next record of the key has the same error.
+    desk.world().inner().desk.parked[0].offset = 6;
+    assert_eq!(json(&send().await), first);
+    let written = std::mem::take(&mut desk.world().inner().written);
+    let ids: BTreeSet<_> = written.iter().map(|it| (it.id, &it.fingerprint)).collect();
+    assert_eq!(ids.len(), 1, "the processor takes the second command for a repeat");
+}
+
+#[tokio::test]
 async fn selection_tells_how_its_commands_have_ended() {
     let desk = Desk::open();
     desk.park(2);

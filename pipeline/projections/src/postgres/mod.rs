@@ -37,5 +37,5 @@ pub use operations::{
 pub use pool::Postgres;
 pub use reads::Reads;
 pub use statistics::{Seller, StatisticsView, Width, Window};
-pub use trace::{TraceEntry, TraceView, entries as trace_entries};
+pub use trace::{TraceEntry, TraceView, entries as trace_entries, names_address};
 pub use users::{SessionRow, UserRow};

@@ -14,8 +14,8 @@ use redpanda::topics::{Topic, Topics};
 use crate::catalogue::Catalogue;
 
 /// The note at the end of each page.
-const MADE: &str =
-    "Written by `schemas generate` from redpanda/topics.yaml and the schemas; never edited by hand.";
+const MADE: &str = "Written by `schemas generate` from redpanda/topics.yaml and the schemas; never \
+                    edited by hand.";
 
 /// The files below `docs`, by name. Redpanda Console shows the page whose name without `.md` is the
 /// topic's.

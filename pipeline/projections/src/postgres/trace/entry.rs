@@ -9,6 +9,8 @@ use uuid::Uuid;
 /// The longest text of an entry. What the services write is shorter; a record that somebody writes
 /// by hand may have a key or a type of any length.
 const TEXT_MAX: usize = 200;
+/// The hexadecimal digits of a fingerprint, which is an HMAC-SHA-256.
+const FINGERPRINT_DIGITS: usize = 64;
 /// The form of packed entries, their first byte. Another form is another number, and readers know
 /// both for as long as rows are kept.
 pub(super) const FORM: u8 = 1;
@@ -120,7 +122,7 @@ impl TraceEntry {
             partition: record.partition,
             offset: record.offset,
             at_ms: record.timestamp_ms,
-            key: key.filter(|_| !is_keyed_by_address(&record.topic)).map(short_lossy),
+            key: key.map(short_lossy).filter(|key| !names_address(&record.topic, key)),
             kind: found.kind.map(short).or_else(known),
             schema_id,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
@@ -139,9 +141,12 @@ impl TraceEntry {
     }
 }
 
-/// Whether the keys of a topic are fingerprints of e-mail addresses, which nobody reads.
-fn is_keyed_by_address(topic: &str) -> bool {
-    topic.starts_with("email.")
+/// Whether a record's key is the fingerprint of an e-mail address, which nobody reads. Commands and
+/// events about a parked record have its key in topics of their own.
+pub fn names_address(topic: &str, key: &str) -> bool {
+    let is_hex_digit = |it: u8| it.is_ascii_digit() || (b'a'..=b'f').contains(&it);
+    let is_fingerprint = || key.len() == FINGERPRINT_DIGITS && key.bytes().all(is_hex_digit);
+    topic.starts_with("email.") || is_fingerprint()
 }
 
 /// The UUID that a text is, or one that is derived from it, as the engine does with ids.

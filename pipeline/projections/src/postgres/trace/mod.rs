@@ -24,7 +24,7 @@ use deadpool_postgres::Transaction;
 use redpanda::topics::{self, Topic};
 use schemas::{Codec, Schema};
 
-pub use entry::TraceEntry;
+pub use entry::{TraceEntry, names_address};
 pub use pack::entries;
 pub use reads::TraceView;
 

@@ -114,6 +114,11 @@ fn record_without_headers_begins_a_trace_of_its_own_and_its_dead_letter_joins_it
 fn fingerprint_of_an_address_is_not_kept_and_long_text_is_cut() {
     let (_, claim) = entry(&record("email.followups", 0, &[]));
     assert_eq!(claim.key, None);
+    // A parked claim is re-driven by a command with its key.
+    for (key, expected) in [("0a".repeat(32), None), ("0A".repeat(32), Some("0A".repeat(32)))] {
+        let redrive = Record { key: Some(key.into()), ..record("user.commands", 0, &[]) };
+        assert_eq!(entry(&redrive).1.key, expected);
+    }
     let (_, long) = entry(&record("order.commands", 0, &[(headers::TYPE, &"ä".repeat(300))]));
     assert_eq!(long.kind, Some("ä".repeat(100)));
 }
