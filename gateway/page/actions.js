@@ -14,7 +14,7 @@ let asked = null;
 function openDialog(title, what, button, act, { hasChoice = false, isEdit = false } = {}) {
   // One idempotency key for each dialog: however often its button is pressed, a key gets one
   // command.
-  asked = { act, isEdit, idempotencyKey: crypto.randomUUID() };
+  asked = { act, isEdit, idempotencyKey: randomId() };
   $("ask-title").textContent = title;
   $("ask-what").textContent = what;
   $("confirm").textContent = button;
@@ -100,7 +100,7 @@ async function askForEdit(it) {
       // The value is sent as it is written, so that no number is rounded.
       const content = `{"value":${checked(value.value)},${others.slice(1)}`;
       // It names the record, so a repeat can't edit another one, and needs no common key.
-      headers["Idempotency-Key"] = crypto.randomUUID();
+      headers["Idempotency-Key"] = randomId();
       const { status } = await request("POST", PARKED + ":edit", content, headers);
       return said(status, "The record was applied with the new value.");
     };

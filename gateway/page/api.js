@@ -20,6 +20,12 @@ function make(tag, text, kind) {
   return node;
 }
 
+// A random id. crypto.randomUUID exists only on pages that came encrypted or from this machine.
+function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("");
+}
+
 function duration(seconds) {
   return seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`;
 }
@@ -58,16 +64,12 @@ async function send(path, options) {
   }
 }
 
-// Keeps the digits of an integer that JavaScript rounds because it has more than 53 bits:
-// JSON.stringify writes them as they came. Browsers of before 2025 have no JSON.rawJSON.
-function keepDigits(name, value, context) {
-  const isRounded = Number.isInteger(value) && !Number.isSafeInteger(value);
-  return isRounded && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
-}
+// How a page reads the values of a response, if not as they are.
+let reviver;
 
 async function jsonOf(response) {
   try {
-    return JSON.parse(await response.text(), keepDigits);
+    return JSON.parse(await response.text(), reviver);
   } catch {
     return {};
   }
@@ -95,7 +97,7 @@ async function request(method, path, content, more = {}) {
   }
   if (response.status === 401 && used && !path.startsWith("/v1/sessions")) {
     if (accessToken === used) await refresh();
-    if (accessToken) return request(method, path, content, more);
+    if (accessToken && accessToken !== used) return request(method, path, content, more);
   }
   if (!response.ok) throw Failure.of(response, data);
   return { status: response.status, data };
@@ -110,11 +112,12 @@ function refresh() {
       if (mine === session && !accessToken) endSession("Your session has ended.");
       return;
     }
-    const headers = { "Content-Type": "application/json" };
-    const body = JSON.stringify({ refresh_token: refreshToken });
+    const headers = { "Content-Type": "application/json" }, sent = refreshToken;
+    const body = JSON.stringify({ refresh_token: sent });
     const response = await send("/v1/sessions/refresh", { method: "POST", headers, body });
     const data = await jsonOf(response);
-    if (mine !== session) return;
+    // A log-in meanwhile has set newer tokens.
+    if (mine !== session || refreshToken !== sent) return;
     if (response.ok) setTokens(data);
     else if ([400, 401, 403].includes(response.status)) endSession("Your session has ended.");
     else throw Failure.of(response, data);
@@ -159,7 +162,10 @@ const BORROW_MAX_MS = 2000;
 
 // Uses the session of the page that has opened this one, if it has one.
 function borrow() {
-  if (!opener || opener.closed) return Promise.resolve();
+  if (!opener || opener.closed) {
+    accessToken = null;
+    return Promise.resolve();
+  }
   return new Promise(resolve => {
     const stop = new AbortController(), { signal } = stop, used = accessToken;
     const end = token => {

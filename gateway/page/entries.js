@@ -1,5 +1,14 @@
 // The operator's desk: how parked keys, dead letters and actions are shown.
 
+// Records are shown and edited as they are, also an integer that JavaScript rounds because it has
+// more than 53 bits: JSON.stringify writes its digits as they came. Browsers of before 2025 have no
+// JSON.rawJSON.
+function keepDigits(name, value, context) {
+  const isRounded = Number.isInteger(value) && !Number.isSafeInteger(value);
+  return isRounded && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
+}
+reviver = keepDigits;
+
 const PARKED = "/v1/operations/parked";
 const DEAD_LETTERS = "/v1/operations/dead-letters";
 

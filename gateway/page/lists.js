@@ -81,7 +81,7 @@ const STREAM = {
       $("read-at").textContent = "A list has changed: refresh to see it.";
       return;
     }
-    showPage(id, JSON.parse(data, keepDigits), false);
+    showPage(id, JSON.parse(data, reviver), false);
     sayRead();
   },
 };

@@ -1,6 +1,7 @@
 // The live page's script, last part: log-in, log-out, and what is shown in between.
 
-let isRegistering = false;
+// `registration` is one whose outcome is unknown.
+let isRegistering = false, registration = null;
 
 async function logIn(event) {
   event.preventDefault();
@@ -10,8 +11,13 @@ async function logIn(event) {
   try {
     if (isRegistering) {
       say("door-say", "Creating the account …", "wait");
-      const headers = { Prefer: "wait=10", "Idempotency-Key": crypto.randomUUID() };
-      const { status } = await request("POST", "/v1/users", { email, password, name }, headers);
+      const user = { email, password, name }, content = JSON.stringify(user);
+      // Repeats a registration whose outcome is unknown under its key.
+      const isRepeat = registration?.content === content;
+      registration = { content, key: isRepeat ? registration.key : randomId() };
+      const headers = { Prefer: "wait=10", "Idempotency-Key": registration.key };
+      const { status } = await request("POST", "/v1/users", user, headers);
+      registration = null;
       if (status === 202) {
         say("door-say", "The account will be ready soon. Log in in a moment.", "wait");
         return;
@@ -23,6 +29,7 @@ async function logIn(event) {
     beginSession((await request("GET", "/v1/users/me")).data);
   } catch (error) {
     accessToken = refreshToken = null;
+    if (error.status && error.status < 500) registration = null;
     say("door-say", error.message, "bad");
     if (error.status === 401) $("log-in").elements.password.focus();
   } finally {

@@ -60,7 +60,7 @@ async function placeOrder(event) {
   }
   // Repeats an order whose outcome is unknown under its key, so that it can't be placed twice.
   const content = JSON.stringify(lines);
-  const key = unconfirmed?.content === content ? unconfirmed.key : crypto.randomUUID();
+  const key = unconfirmed?.content === content ? unconfirmed.key : randomId();
   unconfirmed = { content, key };
   $("place").disabled = true;
   say("order-say", "Placing the order …", "wait");

@@ -69,6 +69,7 @@ impl Worker {
             self.unread.remove(partition);
             self.stuck.remove(partition);
             self.metrics.restore_remaining.with_label_values(&[&partition.to_string()]).set(0);
+            self.forget_lag(*partition);
         }
         self.fetch(session)
     }

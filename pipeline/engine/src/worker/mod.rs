@@ -62,6 +62,7 @@ use pace::Pace;
 use restore::Restoring;
 use settings::{COMMIT_MAX, IDLE_WAIT};
 use spans::Spans;
+use status::Shares;
 
 /// Returns the time in milliseconds since the Unix epoch. A worker uses it only to find the timers
 /// that are due, and to bound the stream time.
@@ -99,6 +100,8 @@ pub struct Worker {
     inbox: Vec<Record>,
     batch: PendingBatch,
     spans: Spans,
+    /// What it has added to the gauges of its process.
+    shares: Shares,
     pace: Pace,
     /// Which follow-ups may be decided at once.
     open_partitions: OpenPartitions,
@@ -150,6 +153,7 @@ impl Worker {
             inbox: Vec::new(),
             batch: PendingBatch::default(),
             spans: Spans::default(),
+            shares: Shares::default(),
             pace: Pace::default(),
             open_partitions: OpenPartitions::default(),
             in_flight: None,

@@ -32,6 +32,7 @@ impl Worker {
         }
         drop(session);
         self.assigned = false;
+        self.active.keys().for_each(|partition| self.forget_lag(*partition));
         self.active.clear();
         self.restoring.clear();
         self.unread.clear();

@@ -2,6 +2,7 @@
 //! checks read it. Reading never waits for the worker.
 
 use std::{
+    cell::Cell,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus::IntGauge;
 use redpanda::log::Session;
 
 use super::Worker;
@@ -87,12 +89,13 @@ impl Worker {
         status.tasks.store(self.active.len(), Ordering::Relaxed);
         status.restoring.store(self.restoring.len() + self.unread.len(), Ordering::Relaxed);
 
-        let metrics = &self.metrics;
-        metrics.tasks.with_label_values(&["active"]).set(self.active.len() as i64);
-        metrics.tasks.with_label_values(&["restoring"]).set(self.restoring.len() as i64);
-        metrics.tasks.with_label_values(&["stuck"]).set(self.stuck.len() as i64);
-        metrics.rows.set(self.active.values().map(Task::rows).sum::<usize>() as i64);
-        metrics.parked_now.set(self.active.values().map(Task::parked).sum::<usize>() as i64);
+        let (metrics, shares) = (&self.metrics, &self.shares);
+        let tasks = |stage| metrics.tasks.with_label_values(&[stage]);
+        shares.active.publish(&tasks("active"), self.active.len());
+        shares.restoring.publish(&tasks("restoring"), self.restoring.len());
+        shares.stuck.publish(&tasks("stuck"), self.stuck.len());
+        shares.rows.publish(&metrics.rows, self.active.values().map(Task::rows).sum());
+        shares.parked.publish(&metrics.parked_now, self.active.values().map(Task::parked).sum());
     }
 
     /// Sets the gauges of records that are not polled yet.
@@ -103,5 +106,53 @@ impl Worker {
                 self.metrics.lag.with_label_values(&labels).set(lag);
             }
         }
+    }
+
+    /// Removes the lag of a partition that this worker does not process any more: another process
+    /// publishes it now.
+    pub(super) fn forget_lag(&self, partition: i32) {
+        for topic in self.topology.inputs() {
+            // It has none if it was never measured.
+            drop(self.metrics.lag.remove_label_values(&[&*topic, &partition.to_string()]));
+        }
+    }
+}
+
+/// What a worker has added to the gauges that all workers of a process share.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    active: Share,
+    restoring: Share,
+    stuck: Share,
+    rows: Share,
+    parked: Share,
+}
+
+/// What a worker has added to one gauge.
+#[derive(Debug, Default)]
+struct Share(Cell<i64>);
+
+impl Share {
+    /// Replaces what was added before by `own`.
+    fn publish(&self, gauge: &IntGauge, own: usize) {
+        let own = i64::try_from(own).unwrap_or(i64::MAX);
+        gauge.add(own - self.0.replace(own));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauge_is_the_sum_of_what_the_workers_have() {
+        let gauge = IntGauge::new("records", "Records.").expect("a gauge");
+        let (first, second) = (Share::default(), Share::default());
+        first.publish(&gauge, 3);
+        second.publish(&gauge, 0);
+        assert_eq!(gauge.get(), 3, "a worker without any hides none of another");
+        second.publish(&gauge, 2);
+        first.publish(&gauge, 1);
+        assert_eq!(gauge.get(), 3);
     }
 }
