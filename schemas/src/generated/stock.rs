@@ -66,6 +66,9 @@ pub struct ReserveStock {
     pub order_id: Uuid,
     /// How many.
     pub quantity: i32,
+    /// When the order was placed, which tells it from an earlier one of its id; null in older
+    /// records.
+    pub placed_at: Option<i64>,
 }
 
 record!(ReserveStock, "millrace.stock.ReserveStock");
@@ -165,6 +168,9 @@ pub struct StockReserved {
     pub free: i64,
     /// What living orders hold, after this.
     pub held: i64,
+    /// When the order was placed, which tells it from an earlier one of its id; null in older
+    /// records.
+    pub placed_at: Option<i64>,
 }
 
 record!(StockReserved, "millrace.stock.StockReserved");
@@ -250,6 +256,9 @@ pub mod state {
         pub quantity: i32,
         /// What one costs this order.
         pub unit_price: crate::Money,
+        /// When the order was placed, which tells it from an earlier one of its id; null in older
+        /// records.
+        pub placed_at: Option<i64>,
     }
 
     record!(Reservation, "millrace.stock.state.Reservation");

@@ -71,7 +71,8 @@ pub(super) fn lines_of(state: Option<&State>) -> Vec<Line> {
 fn reserve_all(placed: &OrderPlaced, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
     let reserve = |line: &Line| {
         let Line { sku, quantity } = line.clone();
-        let reserve = ReserveStock { sku, order_id: placed.order_id, quantity };
+        let placed_at = Some(placed.placed_at);
+        let reserve = ReserveStock { sku, order_id: placed.order_id, quantity, placed_at };
         Reaction::send(&line.sku, stock::FollowUp::from(reserve))
     };
     let deadline = Reaction::set_timer(DEADLINE, info.at_ms + ORDER_DEADLINE_MS);

@@ -89,6 +89,7 @@ impl Decider for Stock {
                 order_id: reserved.order_id,
                 quantity: reserved.quantity,
                 unit_price: reserved.unit_price.clone(),
+                placed_at: reserved.placed_at,
             })),
             _ => None,
         }
@@ -152,7 +153,9 @@ fn reserve_stock(
         // A key without a product gets no event, only the reply.
         return Ok(Decision::nothing().with(policy::refusal(reserve, Shortage::UnknownSku)));
     };
-    if let Some(held) = held {
+    // An earlier order of this id is forgotten before its reservation. What that holds is sold, and
+    // the product still counts it as held.
+    if let Some(held) = held.filter(|held| held.placed_at == reserve.placed_at) {
         // A repeated request gets the reservation that exists.
         return Ok(Decision::nothing().with(policy::grant(held)));
     }
@@ -176,6 +179,7 @@ fn reserve_stock(
         received: product.received,
         free: product.free - quantity,
         held: product.held + quantity,
+        placed_at: reserve.placed_at,
     }))
 }
 

@@ -21,10 +21,12 @@ impl Policy for Stock {
                 order_id: reserved.order_id,
                 quantity: reserved.quantity,
                 unit_price: reserved.unit_price.clone(),
+                placed_at: reserved.placed_at,
             })],
             Event::StockRefused(refused) => {
                 let (sku, order_id) = (refused.sku.clone(), refused.order_id);
-                let request = ReserveStock { sku, order_id, quantity: refused.quantity };
+                let quantity = refused.quantity;
+                let request = ReserveStock { sku, order_id, quantity, placed_at: None };
                 vec![refusal(&request, refused.reason)]
             }
             Event::ProductAdded(_) | Event::StockReceived(_) | Event::StockReleased(_) => {

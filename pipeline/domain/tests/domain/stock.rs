@@ -28,7 +28,7 @@ fn receive(quantity: i32) -> ReceiveStock {
 }
 
 fn reserve(order_id: Uuid, quantity: i32) -> ReserveStock {
-    ReserveStock { sku: "cup".into(), order_id, quantity }
+    ReserveStock { sku: "cup".into(), order_id, quantity, placed_at: Some(START_MS) }
 }
 
 fn release(order_id: Uuid) -> ReleaseStock {
@@ -135,10 +135,25 @@ fn reservation_holds_pieces_and_sends_the_price_to_the_order() {
         received: 5,
         free: 2,
         held: 3,
+        placed_at: Some(START_MS),
     };
     assert_eq!(then.events, [Event::from(reserved)]);
     assert_eq!(then.sent, [granted(3)]);
     assert!(matches!(&cup.children[&ORDER.to_string()], Child::Reservation(r) if r.quantity == 3));
+}
+
+#[test]
+fn order_whose_id_was_used_before_takes_goods_of_its_own() {
+    // Given a reservation of an order that is forgotten, when another order has its id
+    let mut cup = cups(5);
+    cup.follow_up(reserve(ORDER, 2));
+    let anew = ReserveStock { placed_at: Some(START_MS + 1), ..reserve(ORDER, 3) };
+    // Then it gets its own quantity, and nothing that was sold is free again
+    assert_eq!(cup.follow_up(anew.clone()).sent, [granted(3)]);
+    assert_eq!(figures(&cup), (5, 0, 5));
+    assert_eq!(cup.follow_up(anew).sent, [granted(3)], "a repeat");
+    cup.follow_up(release(ORDER));
+    assert_eq!(figures(&cup), (5, 3, 2));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use schemas::{
 };
 use uuid::Uuid;
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, START_MS};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -31,7 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Command(ReceiveStock { sku: sku(), quantity }.into())
         }),
         6 => (order(), quantity()).prop_map(move |(order_id, quantity)| {
-            Step::FollowUp(ReserveStock { sku: sku(), order_id, quantity }.into())
+            Step::FollowUp(ReserveStock { sku: sku(), order_id, quantity, placed_at: Some(START_MS) }.into())
         }),
         4 => order().prop_map(move |order_id| {
             Step::FollowUp(ReleaseStock { sku: sku(), order_id }.into())

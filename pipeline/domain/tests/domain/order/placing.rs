@@ -12,7 +12,8 @@ fn placed_order_reserves_each_product_once_and_sets_a_deadline() {
     assert_eq!(then.events, [Event::from(event)]);
     assert_eq!(then.status, CommandStatus::Pending);
     let ask = |sku: &str, quantity| {
-        let ask = ReserveStock { sku: sku.into(), order_id: ORDER, quantity };
+        let placed_at = Some(START_MS);
+        let ask = ReserveStock { sku: sku.into(), order_id: ORDER, quantity, placed_at };
         ("stock.followups", sku.to_owned(), Some(Out::Stock(stock::FollowUp::from(ask))))
     };
     assert_eq!(then.sent, [ask("cup", 2), ask("pot", 1)]);
