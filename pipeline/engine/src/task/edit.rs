@@ -58,6 +58,7 @@ impl Task {
         let first = Record {
             headers: typed(&first.headers, &record_type),
             value: Some(value.into()),
+            timestamp_ms: record.timestamp_ms,
             ..first
         };
         let own = Envelope::of(&first);
@@ -72,7 +73,8 @@ impl Task {
                 return Ok(refused(undecided, STILL_FAILING, &detail));
             }
         }
-        let (released, parked_from) = self.release(key, parked, false, output)?;
+        let at_ms = record.timestamp_ms;
+        let (released, parked_from) = self.release(key, parked, false, at_ms, output)?;
         let event = ParkedRecordEdited {
             topic,
             partition,

@@ -45,7 +45,8 @@ impl Task {
             Err((code, detail)) => return Ok(refused(undecided, code, &detail)),
         };
         let dropped_offset = parked.first().map(|(_, first)| first.offset).filter(|_| drop_first);
-        let (released, parked_from) = self.release(key, parked, drop_first, output)?;
+        let at_ms = record.timestamp_ms;
+        let (released, parked_from) = self.release(key, parked, drop_first, at_ms, output)?;
         let event = KeyRedriven {
             topic: topic.clone(),
             command_id: envelope.id,
@@ -67,18 +68,21 @@ impl Task {
         })
     }
 
-    /// Applies the records `parked` in order, or gives up the first one. Returns how many are no
-    /// longer parked, and the offset of the one that has failed again.
+    /// Applies the records `parked` in order, or gives up the first one. They are decided at
+    /// `at_ms`, the time of the operator's command, because their deadlines count from their
+    /// decision. Returns how many are no longer parked, and the offset of the one that has failed
+    /// again.
     pub(super) fn release(
         &mut self,
         key: &str,
         parked: Vec<(String, Parked)>,
         mut drop_first: bool,
+        at_ms: i64,
         output: &mut Output,
     ) -> Result<(i32, Option<i64>), Missing> {
         let mut released = 0;
         for (name, parked) in parked {
-            let record = revived(key, parked);
+            let record = Record { timestamp_ms: at_ms, ..revived(key, parked) };
             self.unpark(&name, key, &record);
             if std::mem::take(&mut drop_first) {
                 if let Some(route) = self.topology.route(&record.topic) {

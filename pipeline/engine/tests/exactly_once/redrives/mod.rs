@@ -4,10 +4,11 @@
 mod parked;
 mod work;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::Rng as _;
-use schemas::engine::Redrive;
+use redpanda::log::Record;
+use schemas::{engine::Redrive, headers};
 use uuid::Uuid;
 
 use crate::{
@@ -51,6 +52,26 @@ fn re_drives_and_edits_under_faults_lose_double_and_reorder_nothing() {
         edits += work.judge(&format!("seed {seed}"));
     }
     assert!(edits > 100, "only {edits} edits in all seeds");
+}
+
+#[test]
+fn parked_record_is_decided_at_the_time_of_its_re_drive() {
+    let mut driver = bank(1);
+    let credit = FollowUp::from(Credit { from: "zoe".into(), amount: 667 });
+    driver.send(TOPIC, "ann", Uuid::from_u128(1), "zoe", &credit);
+    driver.settle();
+    driver.advance(Duration::from_secs(30 * 3_600));
+    send(&driver, "ann", 2, Deposit { amount: 1 });
+    let (topic, drop_first) = (TOPIC.to_owned(), false);
+    let redrive = Redrive { topic, drop_first, reason: None, first_offset: None };
+    driver.send("account.commands", "ann", Uuid::from_u128(3), "an admin", &redrive);
+    driver.settle();
+    let time = |record: &Record| record.headers.text(headers::TIME).map(str::to_owned);
+    let events = driver.log.read_committed("account.events");
+    let operations = driver.log.read_committed("bank.operations");
+    let (credited, redriven) = (events.last().unwrap(), operations.last().unwrap());
+    assert_eq!(credits(&driver)["ann"], [667]);
+    assert_eq!(time(credited), time(redriven));
 }
 
 #[test]
