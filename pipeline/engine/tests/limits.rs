@@ -139,6 +139,27 @@ fn header_that_is_too_long_to_be_copied_fails_its_command_and_is_in_no_outcome()
     assert_eq!(driver.log.read_committed("account.commands.dead").len(), 5);
 }
 
+#[test]
+fn malformed_repeat_of_a_command_does_not_change_its_outcome() {
+    let mut driver = driver();
+    let command = send(&driver, "ann", 1, Deposit { amount: 5 });
+    driver.settle();
+    let mut written = Headers::default();
+    written.push(headers::ID, command.to_string());
+    written.push(headers::TRACE_PARENT, "p".repeat(2_000));
+    let value = driver.encode(&Command::from(Deposit { amount: 5 }));
+    driver.log.append("account.commands", "ann", Some(value), written);
+    driver.settle();
+
+    let verdicts: Vec<_> = driver.outcomes(command).iter().map(|it| it.verdict).collect();
+    assert_eq!(verdicts, [Accepted, Accepted]);
+    assert_eq!(driver.log.read_committed("account.commands.dead").len(), 1);
+    // A later repeat is answered with it too.
+    send(&driver, "ann", 1, Deposit { amount: 5 });
+    driver.settle();
+    assert_eq!(driver.outcomes(command).last().unwrap().verdict, Accepted);
+}
+
 /// The end offset of every partition of `topic`, with records and transaction markers.
 fn ends(driver: &Driver, topic: &str) -> BTreeMap<i32, i64> {
     let end = |partition| driver.log.span(&TopicPartition::new(topic, partition)).1;

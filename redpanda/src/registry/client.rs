@@ -66,6 +66,11 @@ impl Registry {
     /// # Errors
     /// If the registry can't be reached, or rejects the request.
     pub async fn schema_by_id(&self, id: u32) -> Result<Option<String>, RegistryError> {
+        // Ids are signed (Confluent's wire format), and Redpanda refuses a request for a larger one
+        // with 400. No record of a registered schema has one.
+        if i32::try_from(id).is_err() {
+            return Ok(None);
+        }
         let found = self.addresses.first(|address| async move {
             Ok(schema_registry::get_schema_by_id(id, &address.settings).await?)
         });

@@ -145,7 +145,8 @@ impl Task {
             return Ok(());
         }
         let before = self.input_savepoint(output);
-        match self.follow_up_or_event(route, key, record, &envelope, output) {
+        let applied = self.follow_up_or_event(route, key, record, &envelope, output);
+        match applied.map_err(|failure| self.permanent(failure)) {
             Ok(()) => Ok(()),
             Err(Failure::UnknownSchema(unknown)) => Err(unknown.into()),
             Err(Failure::Permanent(error)) => {

@@ -28,7 +28,8 @@ impl Task {
         self.applied(record);
     }
 
-    /// Writes a dead letter, and ends the record's command as failed.
+    /// Writes a dead letter, and ends the record's command as failed, unless it is a repeat of a
+    /// command that was decided: a malformed repeat changes nothing.
     pub(super) fn bury(
         &mut self,
         record: &Record,
@@ -47,13 +48,21 @@ impl Task {
             let error = chain(&error);
             tracing::error!(%topic, partition, offset, error, "a dead letter can't be written");
         }
-        if let Route::Commands(index) = route {
-            let outcome = Outcome {
-                code: Some(FAILED.to_owned()),
-                detail: Some(error.to_owned()),
-                ..self.undecided(index, key, record, envelope)
-            };
-            self.conclude(outcome, envelope, record.timestamp_ms, output);
+        let Route::Commands(index) = route else { return };
+        let at_ms = record.timestamp_ms;
+        let known = self.dedup.get(&envelope.id.hyphenated().to_string());
+        match known.map(|command| command.outcome.clone()) {
+            Some(Some(outcome)) => self.repeat(&outcome, envelope, at_ms, output),
+            // Its saga ends it.
+            Some(None) => {}
+            None => {
+                let outcome = Outcome {
+                    code: Some(FAILED.to_owned()),
+                    detail: Some(error.to_owned()),
+                    ..self.undecided(index, key, record, envelope)
+                };
+                self.conclude(outcome, envelope, at_ms, output);
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ impl Task {
                 }
                 // The command of an unfinished saga and a dead letter that could be sent twice
                 // stay, and are checked again later.
-                Some(_) => self.expiry.push_back((self.stream_ms.max(at_ms), id)),
+                Some(_) => self.expire_at(self.stream_ms.max(at_ms), id),
                 None => {}
             }
         }

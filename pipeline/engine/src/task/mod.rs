@@ -41,6 +41,7 @@ use schemas::{
 use crate::{
     aggregate::Aggregates,
     envelope::Stamp,
+    error::{Failure, InputError},
     letters::{Letter, LetterAt},
     metrics::Metrics,
     table::Table,
@@ -123,6 +124,9 @@ pub(crate) struct Task {
     checks_each_input: bool,
     /// The dead letter that the input asks for which is being decided.
     letter: Option<(LetterAt, Letter)>,
+    /// Schemas that the registry does not have, of records that the input applies which is being
+    /// decided: those records fail, and not the input.
+    unregistered: Vec<u32>,
 }
 
 /// How far the stream's time may be ahead of the service's clock: five minutes.
@@ -169,12 +173,39 @@ impl Task {
             in_flight: false,
             checks_each_input: false,
             letter: None,
+            unregistered: Vec::new(),
         }
     }
 
     /// Gives the task a dead letter that the next input asks for; `None` when that is decided.
     pub(crate) fn set_letter(&mut self, letter: Option<(LetterAt, Letter)>) {
         self.letter = letter;
+    }
+
+    /// Has records with this schema fail while the next input is decided. Returns `false` if they
+    /// do already.
+    pub(crate) fn set_unregistered(&mut self, schema: u32) -> bool {
+        let is_new = !self.unregistered.contains(&schema);
+        if is_new {
+            self.unregistered.push(schema);
+        }
+        is_new
+    }
+
+    /// The input is decided: forgets its dead letter and the schemas that are not registered.
+    pub(crate) fn end_of_input(&mut self) {
+        self.letter = None;
+        self.unregistered.clear();
+    }
+
+    /// The error of a record with an unknown schema, if it is known not to be registered.
+    fn permanent(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::UnknownSchema(unknown) if self.unregistered.contains(&unknown.0) => {
+                InputError::SchemaNotRegistered(unknown.0).into()
+            }
+            failure => failure,
+        }
     }
 
     /// The next offset of each input topic that was ever read, including pending inputs.

@@ -117,9 +117,16 @@ impl Task {
     /// Keeps a command's entry for deduplication.
     pub(super) fn keep(&mut self, id: &str, entry: Handled) {
         if self.dedup.get(id).is_none() {
-            self.expiry.push_back((entry.received_at, id.into()));
+            self.expire_at(entry.received_at, id.into());
         }
         self.dedup.put(id, Some(entry));
+    }
+
+    /// Has a command's entry checked once the horizon has passed since `at_ms`. The queue is in the
+    /// order of time, also behind a command from a broker whose clock is ahead.
+    pub(super) fn expire_at(&mut self, at_ms: i64, id: Box<str>) {
+        let behind = self.expiry.partition_point(|(other_ms, _)| *other_ms <= at_ms);
+        self.expiry.insert(behind, (at_ms, id));
     }
 
     fn write_outcome(

@@ -91,7 +91,13 @@ impl Task {
                     self.bury(&record, &envelope, route, key, &error, output);
                 }
             } else {
+                let before = self.input_savepoint(output);
                 self.route(&record, output, Queueing::Ignored)?;
+                // A record whose changes are too large fails by itself, and not the command.
+                if let Err(error) = self.check_changes(&before.tables) {
+                    self.undo(before, output);
+                    self.park(key, &record, error, output);
+                }
                 // A record that fails again is parked again, under the same name.
                 if self.parked.get(&name).is_some() {
                     return Ok((released, Some(record.offset)));

@@ -122,7 +122,7 @@ impl Task {
         let entry = Handled { fingerprint: None, received_at, outcome: Some(accepted) };
         self.keep(&name_of(&at), entry);
         let done = self.send_again(&resent, sent_id, envelope, undecided.clone(), output);
-        let outcome = match done {
+        let outcome = match done.map_err(|failure| self.permanent(failure)) {
             Ok(None) => return Ok(None),
             Ok(Some(outcome)) => outcome,
             Err(Failure::UnknownSchema(unknown)) => return Err(unknown.into()),

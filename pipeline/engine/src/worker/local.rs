@@ -82,7 +82,7 @@ impl Worker {
             self.batch.output.local.suspend(false);
         }
         if let Some(task) = self.active.get_mut(&record.partition) {
-            task.set_letter(None);
+            task.end_of_input();
         }
         self.open_partitions.wrote(self.batch.output.local.take_undecided());
         if self.open_partitions.is_awaiting() {
@@ -101,9 +101,14 @@ impl Worker {
                 Missing::Schema(unknown) => match self.learner.learn(unknown.0) {
                     Learnt::Known => {}
                     Learnt::Unknown => {
-                        let error = InputError::SchemaNotRegistered(unknown.0);
-                        task.fail(record, error, &mut self.batch.output);
-                        break;
+                        let id = unknown.0;
+                        let own = record.value.as_deref().and_then(|it| schemas::split(it).ok());
+                        // Of an operator's command, a record that it applies may need the schema.
+                        if own.is_some_and(|(own, _)| own == id) || !task.set_unregistered(id) {
+                            let error = InputError::SchemaNotRegistered(id);
+                            task.fail(record, error, &mut self.batch.output);
+                            break;
+                        }
                     }
                     Learnt::Requested => return Some(missing),
                 },

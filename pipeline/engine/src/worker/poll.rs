@@ -98,12 +98,15 @@ impl Worker {
         if let Some(until) = self.paused {
             return idle.min(until.saturating_duration_since(Instant::now()));
         }
-        if self.batch.inputs() > 0 || (!self.restoring.is_empty() && self.active.is_empty()) {
-            // The batch is submitted as soon as the input drains; a restore waits by itself.
+        if self.batch.inputs() > 0 {
+            // The batch is submitted as soon as the input drains.
+            Duration::ZERO
+        } else if self.active.is_empty() && self.has_reading_restore() {
+            // The restore waits by itself.
             Duration::ZERO
         } else if !self.restoring.is_empty() {
-            // Beside working tasks a restore does not wait, so the poll does: one of them must not
-            // spin.
+            // A restore does not wait beside working tasks, nor while it pauses or needs a schema,
+            // so the poll does: one of them must not spin.
             idle.min(RESTORING_WAIT)
         } else if self.in_flight.is_some() || !self.awaiting.is_empty() {
             idle.min(IN_FLIGHT_WAIT)

@@ -129,6 +129,16 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Whether a restore will wait for records of its changelog.
+    pub(super) fn has_reading_restore(&self) -> bool {
+        let now = Instant::now();
+        let is_reading =
+            |it: &Restoring| it.records.is_empty() && it.start.is_none() && it.not_before <= now;
+        self.restoring.values().any(is_reading)
+    }
+}
+
 impl Restoring {
     /// Reads some records of the changelog, and loads them.
     fn advance(

@@ -6,9 +6,10 @@ mod work;
 
 use std::time::{Duration, Instant};
 
+use engine::driver::Driver;
 use rand::Rng as _;
-use redpanda::log::Record;
-use schemas::{engine::Redrive, headers};
+use redpanda::log::{Headers, Record};
+use schemas::{Verdict, engine::Redrive, headers};
 use uuid::Uuid;
 
 use crate::{
@@ -72,6 +73,33 @@ fn parked_record_is_decided_at_the_time_of_its_re_drive() {
     let (credited, redriven) = (events.last().unwrap(), operations.last().unwrap());
     assert_eq!(credits(&driver)["ann"], [667]);
     assert_eq!(time(credited), time(redriven));
+}
+
+#[test]
+fn re_drive_stops_at_a_queued_record_without_a_schema_which_can_then_be_given_up() {
+    let mut driver = bank(1);
+    let credit = |driver: &Driver, id, amount| {
+        let credit = FollowUp::from(Credit { from: "zoe".into(), amount });
+        driver.send(TOPIC, "ann", Uuid::from_u128(id), "zoe", &credit);
+    };
+    // The first one fails while the account is empty. The others wait behind it.
+    credit(&driver, 1, 667);
+    let unknown = vec![0, 0x7f, 0xff, 0xff, 0xff, 1];
+    driver.log.append(TOPIC, "ann", Some(unknown.into()), Headers::default());
+    credit(&driver, 2, 3);
+    driver.settle();
+    send(&driver, "ann", 3, Deposit { amount: 1 });
+    let mut redrive = |id, drop_first| {
+        let redrive = Redrive { topic: TOPIC.into(), drop_first, reason: None, first_offset: None };
+        let id = Uuid::from_u128(id);
+        driver.send("account.commands", "ann", id, "an admin", &redrive);
+        driver.settle();
+        let outcome = driver.outcomes(id).remove(0);
+        (outcome.verdict, outcome.code, credits(&driver)["ann"].clone())
+    };
+    let stopped = (Verdict::Refused, Some("still_failing".to_owned()), vec![667]);
+    assert_eq!(redrive(4, false), stopped);
+    assert_eq!(redrive(5, true), (Verdict::Accepted, None, vec![667, 3]));
 }
 
 #[test]
