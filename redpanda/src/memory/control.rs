@@ -15,6 +15,12 @@ impl MemoryLog {
         self.state().bytes_max.insert(topic.into(), bytes_max);
     }
 
+    /// Has polls return no records of these partitions, as if their leaders were away. Replaces
+    /// those of an earlier call.
+    pub fn withhold(&self, partitions: Vec<TopicPartition>) {
+        self.state().withheld = partitions;
+    }
+
     /// Keeps only the last committed record of each key, as compaction does.
     pub fn compact(&self, topic: &str) {
         let mut state = self.state();

@@ -44,6 +44,9 @@ impl Input for MemorySession {
         let (partitions, before) = (self.positions.len(), out.len());
         for step in 0..partitions {
             let (partition, position) = &mut self.positions[(self.first + step) % partitions];
+            if state.withheld.contains(partition) {
+                continue;
+            }
             if let Some(log) = state.partition(partition)
                 && !(log.beginning..=log.end).contains(position)
             {
@@ -79,6 +82,15 @@ impl Input for MemorySession {
 
     fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
         self.positions.clone()
+    }
+
+    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+        let state = self.log.state();
+        let lag = |(partition, position): &(TopicPartition, i64)| {
+            let log = state.partition(partition).filter(|_| !state.withheld.contains(partition))?;
+            Some((partition.clone(), log.stable_end(&state.statuses) - position))
+        };
+        self.positions.iter().filter_map(lag).collect()
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {

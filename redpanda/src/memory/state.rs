@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) bytes_max: HashMap<Topic, usize>,
     /// Changelogs and other partitions of which restores and reads of one record fail for now.
     pub(super) unreadable: Vec<TopicPartition>,
+    /// Partitions that no poll returns records of for now.
+    pub(super) withheld: Vec<TopicPartition>,
 }
 
 /// A transaction without a marker.

@@ -107,6 +107,9 @@ impl Task {
             Some((_, position)) => *position = next,
             None => self.positions.push((record.topic.clone(), next)),
         }
+        if let Some((_, read_ms)) = self.unread.iter_mut().find(|(it, _)| *it == record.topic) {
+            *read_ms = record.timestamp_ms.max(*read_ms);
+        }
     }
 
     /// Passes a record to its decider or policy, according to its topic. A record that fails for

@@ -110,6 +110,9 @@ pub(crate) struct Task {
     /// The time against which a command's age is measured: the latest record time when all input
     /// was last read, and at most [`AHEAD_MAX_MS`] ahead of the service's clock.
     stream_ms: i64,
+    /// The inputs that are not known to have been read to their ends since their positions were
+    /// set, with the time of the latest record that was read of each.
+    unread: Vec<(Topic, i64)>,
     /// Whether an input was applied or a timer fired since the last seal.
     touched: bool,
     /// How many records and timers were processed since changes were last written.
@@ -131,6 +134,9 @@ pub(crate) struct Task {
 
 /// How far the stream's time may be ahead of the service's clock: five minutes.
 const AHEAD_MAX_MS: i64 = 300_000;
+/// How far the records of one input may be behind those of another one if it is not known to be
+/// read to its end: half an hour, which is less than the dedupe horizon has to spare.
+const BEHIND_MAX_MS: i64 = 1_800_000;
 
 impl Task {
     /// Creates an empty task, to be restored.
@@ -166,6 +172,7 @@ impl Task {
             expiry: VecDeque::new(),
             latest_ms: 0,
             stream_ms: 0,
+            unread: Vec::new(),
             touched: false,
             processed: 0,
             foreign: 0,
@@ -222,15 +229,30 @@ impl Task {
         self.positions = positions;
     }
 
-    /// Advances the stream's time, because the worker has read all input up to `now_ms` of the
-    /// service's clock.
+    /// The session reads from the task's positions: nothing is known of the ends of its inputs.
+    pub(crate) fn reads_anew(&mut self) {
+        self.unread = self.topology.inputs().into_iter().map(|topic| (topic, i64::MIN)).collect();
+    }
+
+    /// An input was read to its end.
+    pub(crate) fn read_to_end(&mut self, topic: &Topic) {
+        self.unread.retain(|(unread, _)| unread != topic);
+    }
+
+    /// Advances the stream's time, if the worker has read every input to its end, or nearly, at
+    /// `now_ms` of the service's clock. A poll without records alone does not prove that: a
+    /// partition's leader may be away.
     ///
     /// Before that the time must stand still: after an outage the topics are read in any order, and
-    /// a newer record of one topic must not make an older command of another one expire. The bound
-    /// limits the effect of a record from a broker whose clock is ahead.
+    /// a newer record of one topic must not make an older command of another one expire, nor have
+    /// commands forgotten that are repeated there. The bound limits the effect of a record from a
+    /// broker whose clock is ahead.
     pub(crate) fn drained(&mut self, now_ms: i64) {
-        self.stream_ms =
-            self.stream_ms.max(self.latest_ms.min(now_ms.saturating_add(AHEAD_MAX_MS)));
+        let enough_ms = self.latest_ms - BEHIND_MAX_MS;
+        if self.unread.iter().all(|(_, read_ms)| *read_ms >= enough_ms) {
+            let latest_ms = self.latest_ms.min(now_ms.saturating_add(AHEAD_MAX_MS));
+            self.stream_ms = self.stream_ms.max(latest_ms);
+        }
     }
 
     /// Moves the position of an input past offsets that no reader gets, such as transaction

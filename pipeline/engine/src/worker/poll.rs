@@ -193,7 +193,7 @@ impl Worker {
         fired
     }
 
-    /// Advances the stream time of all tasks whose input is drained.
+    /// Advances the stream time of all tasks whose input is read to its end.
     pub(super) fn advance_stream_time(&mut self) {
         let now_ms = (self.clock)();
         for (partition, task) in &mut self.active {
@@ -207,6 +207,7 @@ impl Worker {
     /// records are read again.
     pub(super) fn fetch(&mut self, session: &mut dyn Session) -> Result<(), SessionError> {
         self.inbox.clear();
+        self.active.values_mut().for_each(Task::reads_anew);
         let mut positions = Vec::new();
         for task in self.active.values() {
             if self.paused.is_some() || self.awaiting.contains_key(&task.partition) {

@@ -98,12 +98,16 @@ impl Worker {
         shares.parked.publish(&metrics.parked_now, self.active.values().map(Task::parked).sum());
     }
 
-    /// Sets the gauges of records that are not polled yet.
-    pub(super) fn measure_lag(&self, session: &mut dyn Session) {
+    /// Sets the gauges of records that are not polled yet, and tells tasks which of their inputs
+    /// are read to their ends.
+    pub(super) fn measure_lag(&mut self, session: &mut dyn Session) {
         for (input, lag) in session.lag() {
-            if self.active.contains_key(&input.partition) {
+            if let Some(task) = self.active.get_mut(&input.partition) {
                 let labels = [&*input.topic, &input.partition.to_string()];
                 self.metrics.lag.with_label_values(&labels).set(lag);
+                if lag == 0 {
+                    task.read_to_end(&input.topic);
+                }
             }
         }
     }

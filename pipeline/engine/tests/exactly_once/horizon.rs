@@ -3,12 +3,12 @@
 use std::{collections::HashMap, time::Duration};
 
 use engine::driver::{Driver, START_MS};
-use redpanda::log::Headers;
+use redpanda::log::{Headers, TopicPartition};
 use schemas::{Outcome, Verdict};
 use uuid::Uuid;
 
 use crate::bank::{Acknowledge, Deposit, FollowUp, Transfer};
-use crate::support::{HOUR_MS, balances, bank, bank_with, kept, send};
+use crate::support::{HOUR_MS, PARTITIONS, balances, bank, bank_with, kept, send};
 
 #[test]
 fn outcome_is_forgotten_after_the_horizon() {
@@ -96,6 +96,33 @@ fn one_record_two_days_ahead_does_not_make_later_commands_expire() {
         assert_eq!(driver.outcomes(command)[0].verdict, Verdict::Accepted);
     }
     assert_eq!(balances(&driver)["ann"], 3);
+}
+
+#[test]
+fn input_that_can_not_be_read_for_now_has_no_command_forgotten_nor_expired() {
+    // Given a command, and a repeat of it a day later, while the service is down
+    let mut driver = bank(1);
+    let command = send(&driver, "ann", 1, Deposit { amount: 1 });
+    driver.settle();
+    driver.kill(0);
+    driver.advance(Duration::from_secs(24 * 3600));
+    send(&driver, "ann", 1, Deposit { amount: 1 });
+    let late = send(&driver, "ann", 2, Deposit { amount: 1 });
+    driver.advance(Duration::from_secs(30 * 3600));
+    // When it starts, and only newer records of other topics can be read at first
+    let commands =
+        (0..PARTITIONS).map(|partition| TopicPartition::new("account.commands", partition));
+    driver.log.withhold(commands.collect());
+    driver.log.append("account.followups", "ann", Some("no follow-up".into()), Headers::default());
+    driver.start(0);
+    driver.settle();
+    driver.log.withhold(Vec::new());
+    driver.settle();
+    // Then the repeat is recognised, and the command beside it is not too old
+    assert_eq!(balances(&driver)["ann"], 2);
+    for command in [command, late] {
+        assert_eq!(driver.outcomes(command)[0].verdict, Verdict::Accepted);
+    }
 }
 
 #[test]
