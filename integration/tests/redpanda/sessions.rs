@@ -45,6 +45,27 @@ fn session_is_fenced_by_its_successor() {
 
 #[test]
 #[ignore = "needs the stack"]
+fn idle_session_learns_that_another_is_the_same_member() {
+    let topics = TestTopics::new();
+    let topic = topics.topic("in");
+    let mut old = topics.member("a").open().expect("a session");
+    assigned(&mut *old, &topic);
+    let mut new = topics.member("a").open().expect("a session");
+    let (mut out, begun, wait) = (Vec::new(), Instant::now(), Duration::from_millis(50));
+    let error = loop {
+        new.poll(wait, 1, &mut out).expect("the successor works");
+        drop(new.membership());
+        if let Err(error) = old.poll(wait, 1, &mut out) {
+            break error;
+        }
+        drop(old.membership());
+        assert!(begun.elapsed() < WAIT_MAX, "the old session still works");
+    };
+    assert!(matches!(error, LogError::Fenced { .. }), "{error:?}");
+}
+
+#[test]
+#[ignore = "needs the stack"]
 fn member_can_be_dropped_at_any_moment_of_a_rebalance() {
     let topics = TestTopics::new();
     for round in 0..60_u64 {

@@ -39,11 +39,13 @@ pub(crate) fn is_out_of_range(error: &KafkaError) -> bool {
 pub(crate) fn consumption(what: &str, error: KafkaError) -> LogError {
     let doing = format!("reading {what}");
     match &error {
+        KafkaError::MessageConsumption(RDKafkaErrorCode::FencedInstanceId) => {
+            LogError::Fenced { doing, cause: error.into() }
+        }
         KafkaError::MessageConsumptionFatal(_) => fatal(doing, error),
         KafkaError::MessageConsumption(
             RDKafkaErrorCode::AutoOffsetReset
             | RDKafkaErrorCode::OffsetOutOfRange
-            | RDKafkaErrorCode::FencedInstanceId
             | RDKafkaErrorCode::Fatal,
         ) => fatal(doing, error),
         _ => request(doing, error),

@@ -24,7 +24,7 @@ use std::{
 use rdkafka::{
     config::FromClientConfigAndContext as _,
     consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
 use closing::Closing;
@@ -144,7 +144,7 @@ impl GroupConsumer {
                         .out_of_range()
                         .unwrap_or_else(|| consumption(&self.group, error)));
                 }
-                Some(Err(error)) => return Err(consumption(&self.group, error)),
+                Some(Err(error)) => return Err(self.failed(error)),
             }
             // The first record has arrived: take what else is queued, and wait for nothing.
             wait = Duration::ZERO;
@@ -167,6 +167,17 @@ impl GroupConsumer {
             }
         }
         Ok(())
+    }
+
+    /// The error of a poll. Only the client knows why a fatal one has happened.
+    fn failed(&self, error: KafkaError) -> LogError {
+        let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        match self.consumer.client().fatal_error().filter(|_| is_fatal) {
+            Some((RDKafkaErrorCode::FencedInstanceId, text)) => {
+                LogError::Fenced { doing: format!("reading {}", self.group), cause: text.into() }
+            }
+            _ => consumption(&self.group, error),
+        }
     }
 
     fn check_fetches(&mut self) -> Result<(), LogError> {

@@ -37,6 +37,16 @@ pub enum LogError {
         #[source]
         cause: Cause,
     },
+    /// Another client has joined the group as the same static member, so this one's session is
+    /// unusable, as after a fatal error.
+    #[error("{doing} (another client is the same member of the group)")]
+    Fenced {
+        /// What was tried, and on what.
+        doing: String,
+        /// What the broker has answered.
+        #[source]
+        cause: Cause,
+    },
     /// This process can't open a session any more and must be restarted.
     #[error("{doing} (the process must be restarted)")]
     Exhausted {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use redpanda::log::{LogError, Topic, TopicPartition, TransactionError};
-use schemas::CodecError;
+use schemas::{CodecError, chain};
 
 use crate::task::{ChangesError, LoadError};
 
@@ -43,7 +43,7 @@ pub(super) enum SessionError {
     /// The process can open no session any more.
     #[error(transparent)]
     Exhausted(LogError),
-    /// Another session has the same transactional id.
+    /// Another session has the same transactional id, or is the same member of the group.
     #[error("{0}")]
     Fenced(String),
     /// It is unknown whether the transaction was committed.
@@ -63,6 +63,7 @@ impl From<LogError> for SessionError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Exhausted { .. } => Self::Exhausted(error),
+            LogError::Fenced { .. } => Self::Fenced(chain(&error)),
             error => Self::Log(error),
         }
     }

@@ -111,9 +111,11 @@ impl Projector<'_> {
                 );
                 self.wait(partition, STUCK, Retry::default().after_failure());
             }
-            Err(error @ (LogError::Fatal { .. } | LogError::Exhausted { .. })) => {
-                return Err(error);
-            }
+            Err(
+                error @ (LogError::Fatal { .. }
+                | LogError::Fenced { .. }
+                | LogError::Exhausted { .. }),
+            ) => return Err(error),
         }
         Ok(())
     }
