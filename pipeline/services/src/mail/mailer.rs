@@ -1,5 +1,11 @@
 //! Sends one mail through one server, and says how the attempt ended. It never retries: timers of
 //! the notification decide that.
+//!
+//! **Each mail has a connection of its own.** A mail that is not accepted in time is dropped in the
+//! middle of its dialogue, so the server still owes a reply on that connection. If the connection
+//! were used again, every reply on it would be taken for the answer to a later command, and mails
+//! would count as accepted before the server has decided on them. lettre's pool does use such a
+//! connection again, so that feature is off.
 
 use std::time::Duration;
 
@@ -8,8 +14,8 @@ use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
     transport::smtp::{
-        PoolConfig,
         client::{Certificate, CertificateStore, Tls as TlsMode, TlsParameters},
+        response::Severity,
     },
 };
 use projections::views::Recipient;
@@ -20,9 +26,10 @@ use url::Url;
 
 use super::reply::{with_enhanced_code, without_text};
 
-/// The deadline of one reply of a mail server.
-const REPLY_MAX: Duration = Duration::from_secs(10);
-/// The deadline of one mail as a whole.
+/// The deadline of a TCP connection to one address of the mail server.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// The deadline of one mail as a whole, from the connection to its end. Nothing else bounds the
+/// wait for a reply.
 const MAIL_MAX: Duration = Duration::from_secs(30);
 /// The most mails that are sent concurrently. Mail servers commonly accept 50 connections from one
 /// client.
@@ -41,6 +48,8 @@ pub struct Report {
 pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    /// [`MAIL_MAX`], but for tests.
+    pub(super) mail_max: Duration,
 }
 
 impl Mailer {
@@ -57,15 +66,11 @@ impl Mailer {
         if let Some(pem) = tls.ca_pem() {
             transport = transport.tls(tls_mode(&Url::parse(url).context(expected)?, pem)?);
         }
-        let transport = transport
-            .timeout(Some(REPLY_MAX))
-            // Keeps as many connections for the next batch as a batch may use.
-            .pool_config(PoolConfig::new().max_size(CONCURRENT_MAX as u32))
-            .build();
+        let transport = transport.timeout(Some(CONNECT_MAX)).build();
         let from = from
             .parse()
             .context("MILLRACE_MAIL_FROM: expected an address, like Name <name@host>")?;
-        Ok(Self { transport, from })
+        Ok(Self { transport, from, mail_max: MAIL_MAX })
     }
 
     /// Makes one attempt. A failure is a report too.
@@ -89,14 +94,21 @@ impl Mailer {
             Ok(message) => message,
             Err(error) => return failed(format!("the mail can't be written: {error}")),
         };
-        match timeout(MAIL_MAX, self.transport.send(message)).await {
+        match timeout(self.mail_max, self.transport.send(message)).await {
             Ok(Ok(response)) => {
-                let code = response.code().to_string();
+                let code = response.code();
                 let text = response.first_line().unwrap_or_default();
-                Report { delivered: true, detail: with_enhanced_code(&code, text) }
+                let detail = with_enhanced_code(&code.to_string(), text);
+                match code.severity {
+                    Severity::PositiveCompletion => Report { delivered: true, detail },
+                    // lettre returns replies that ask for more, such as 354, as well.
+                    _ => failed(format!("the mail server did not accept it: {detail}")),
+                }
             }
             Ok(Err(error)) => failed(without_text(&error)),
-            Err(_) => failed(format!("the mail server took longer than {} s", MAIL_MAX.as_secs())),
+            Err(_) => {
+                failed(format!("the mail server took longer than {} s", self.mail_max.as_secs()))
+            }
         }
     }
 }

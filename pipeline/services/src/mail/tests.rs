@@ -1,7 +1,11 @@
 //! Tests of the mailer against scripted mail servers, and of the age of requests.
 
 use std::{
-    sync::Arc,
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,6 +23,7 @@ use schemas::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::TcpListener,
+    sync::Notify,
 };
 use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
@@ -35,17 +40,17 @@ async fn server(recipient: &'static str, taken: &'static str) -> String {
     let url = format!("smtp://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await?;
-        converse(stream, recipient, taken, Duration::ZERO).await
+        converse(stream, recipient, || ready(taken)).await
     });
     url
 }
 
-/// The server's side of one connection. It answers each mail after `delay`.
-async fn converse(
+/// The server's side of one connection. It answers RCPT with `recipient`, and each mail with what
+/// `taken` returns.
+async fn converse<F: Future<Output = &'static str>>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     recipient: &str,
-    taken: &str,
-    delay: Duration,
+    taken: impl Fn() -> F,
 ) -> std::io::Result<()> {
     let (from, mut to) = tokio::io::split(stream);
     let mut lines = BufReader::new(from).lines();
@@ -53,10 +58,7 @@ async fn converse(
     let mut in_body = false;
     while let Some(line) = lines.next_line().await? {
         let answer = match line.as_str() {
-            "." => {
-                tokio::time::sleep(delay).await;
-                taken
-            }
+            "." => taken().await,
             _ if in_body => continue,
             "DATA" => "354 go on",
             line if line.starts_with("RCPT") => recipient,
@@ -74,10 +76,74 @@ async fn slow_server() -> String {
     let url = format!("smtp://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(converse(stream, "250 fine", "250 taken", Duration::from_secs(1)));
+            tokio::spawn(converse(stream, "250 fine", || async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                "250 taken"
+            }));
         }
     });
     url
+}
+
+/// What a test and a server that answers its first mail late tell each other.
+#[derive(Default)]
+struct Late {
+    mails: AtomicUsize,
+    /// The answer to the first mail is due.
+    due: Notify,
+    /// It is about to be written.
+    given: Notify,
+}
+
+impl Late {
+    /// Accepts the first mail when the answer is due, and refuses all others.
+    async fn answer(&self) -> &'static str {
+        if self.mails.fetch_add(1, Ordering::Relaxed) > 0 {
+            return "554 5.7.1 not this one";
+        }
+        self.due.notified().await;
+        self.given.notify_one();
+        "250 2.0.0 queued"
+    }
+
+    /// Starts the server. Returns its URL.
+    async fn serve(self: Arc<Self>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let late = self.clone();
+                tokio::spawn(async move { converse(stream, "250 fine", || late.answer()).await });
+            }
+        });
+        url
+    }
+}
+
+#[tokio::test]
+async fn late_answer_to_a_mail_is_not_taken_for_the_answer_to_the_next_one() {
+    let late = Arc::new(Late::default());
+    let url = late.clone().serve().await;
+    let mut mailer = Mailer::new(&url, "Millrace <no-reply@millrace.invalid>", &Tls::default())
+        .expect("a mailer");
+    mailer.mail_max = Duration::from_secs(2);
+    let report = send_by(&mailer).await;
+    let detail = "the mail server took longer than 2 s".to_owned();
+    assert_eq!(report, Report { delivered: false, detail });
+
+    // when the server accepts the first mail, and refuses the next one
+    late.due.notify_one();
+    late.given.notified().await;
+    let report = send_by(&mailer).await;
+    let detail = "the mail server refused it: 554 5.7.1".to_owned();
+    assert_eq!(report, Report { delivered: false, detail });
+}
+
+#[tokio::test]
+async fn answer_that_asks_for_more_accepts_no_mail() {
+    let url = server("250 fine", "354 go on").await;
+    let detail = "the mail server did not accept it: 354".to_owned();
+    assert_eq!(send(&url).await, Report { delivered: false, detail });
 }
 
 #[tokio::test]
@@ -112,7 +178,7 @@ async fn encrypted_server() -> (String, Tls) {
     let url = format!("smtps://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await?;
-        converse(acceptor.accept(stream).await?, "250 fine", "250 taken", Duration::ZERO).await
+        converse(acceptor.accept(stream).await?, "250 fine", || ready("250 taken")).await
     });
     (url, trusting(&made.cert.pem()))
 }
