@@ -5,11 +5,7 @@
 //! command, which changes nothing. A report that can't be written is retried without sending the
 //! mail again, as long as the process lives.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use domain::notification::policy::SEND_MS;
 use futures_util::{
@@ -37,6 +33,7 @@ use uuid::Uuid;
 use super::{
     mailer::{Mailer, Report},
     sending::Sending,
+    unwritten::Unwritten,
 };
 
 /// The projection's name.
@@ -49,7 +46,8 @@ const POLL_MAX: usize = 1_000;
 /// report, less than the minute after which the thread counts as stuck.
 const TURN: Duration = Duration::from_secs(5);
 
-/// The most reports that are remembered. A poll that fails leaves at most [`POLL_MAX`].
+/// The most reports that are remembered. A turn uses at most [`POLL_MAX`], so the others are of
+/// earlier turns: of partitions that wait, or that other members own by now.
 const UNWRITTEN_MAX: usize = 4 * POLL_MAX;
 
 /// The deadline of writing a report to the log.
@@ -62,21 +60,16 @@ pub struct MailWorker {
     recipients: Recipients,
     writer: CommandWriter,
     sending: Sending,
-    /// Reports that are not known to be written, by the command's id: their mails are not sent
-    /// again.
-    unwritten: Mutex<HashMap<Uuid, Report>>,
+    /// Reports that are not known to be written: their mails are not sent again.
+    unwritten: Unwritten,
 }
 
 impl MailWorker {
     /// A worker that sends through `mailer` to the recipients in `mongo`, and reports to the log.
     pub fn new(mailer: Mailer, mongo: Mongo, writer: CommandWriter) -> Self {
         let recipients = Recipients::new(mongo.clone());
-        let (sending, unwritten) = (Sending::default(), Mutex::default());
+        let (sending, unwritten) = (Sending::default(), Unwritten::new(UNWRITTEN_MAX));
         Self { mailer, recipients, mongo, writer, sending, unwritten }
-    }
-
-    fn unwritten(&self) -> MutexGuard<'_, HashMap<Uuid, Report>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the mail that a record requests, writes the report, and returns the report's id.
@@ -96,8 +89,7 @@ impl MailWorker {
 
     /// Sends a mail, unless this process has already sent it and not yet reported.
     async fn send_once(&self, id: Uuid, request: &MailRequested) -> Result<Report, StoreError> {
-        let known = self.unwritten().get(&id).cloned();
-        if let Some(report) = known {
+        if let Some(report) = self.unwritten.find(id) {
             return Ok(report);
         }
         let recipient = self.recipients.find(request.user_id).await?;
@@ -110,12 +102,7 @@ impl MailWorker {
             detail,
             "mail"
         );
-        let mut unwritten = self.unwritten();
-        // Those are of partitions that other members own by now.
-        if unwritten.len() >= UNWRITTEN_MAX {
-            unwritten.clear();
-        }
-        unwritten.insert(id, report.clone());
+        self.unwritten.insert(id, report.clone());
         Ok(report)
     }
 
@@ -208,8 +195,7 @@ impl MailWorker {
             let to = done.last().map_or(batch.begin, |(to, _)| *to);
             self.mongo.advance(NAME, &Batch { claim, to, ..*batch }).await?;
             claim.next = Some(to);
-            let mut unwritten = self.unwritten();
-            done.drain(..).for_each(|(_, report)| drop(unwritten.remove(&report)));
+            done.drain(..).for_each(|(_, report)| self.unwritten.remove(report));
         }
         Ok(claim)
     }
