@@ -50,17 +50,19 @@ impl Store {
         *claim
     }
 
-    /// Applies all batches, or nothing.
+    /// Applies all batches, or nothing. A batch without records only moves its position.
     fn write(&self, batches: &[Batch<'_>]) -> Result<(), StoreError> {
         let lost = |batch: &Batch<'_>| StoreError::Lost { position: batch.partition.to_string() };
         if let Some(batch) = batches.iter().find(|one| self.claimed(one.partition, 0) != one.claim)
         {
             return Err(lost(batch));
         }
-        let loses = self
-            .loses
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        if loses.is_ok() {
+        let has_records = batches.iter().any(|batch| !batch.records.is_empty());
+        let loses = || {
+            let less = |left: usize| left.checked_sub(1);
+            self.loses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        };
+        if has_records && loses() {
             return Err(lost(&batches[0]));
         }
         let values = |batch: &Batch<'_>| -> Vec<u8> {
@@ -75,7 +77,10 @@ impl Store {
             lock(&self.claims).entry(partition).and_modify(|claim| claim.next = Some(batch.to));
             lock(&self.applied).entry(partition).or_default().extend(values(batch));
         }
-        lock(&self.steps).push(batches.iter().map(|batch| batch.partition.partition).collect());
+        if has_records {
+            let partitions = batches.iter().map(|batch| batch.partition.partition);
+            lock(&self.steps).push(partitions.collect());
+        }
         Ok(())
     }
 

@@ -10,7 +10,14 @@
 //! - **The claim comes first.** The epoch is higher than that of the write, so the store refuses
 //!   the write ([`crate::StoreError::Lost`]) and nothing of it is visible.
 //!
-//! In both orders each record is applied once. A claim never waits for the former owner itself. In
+//! In both orders each record is applied once.
+//!
+//! A partition without a position gets one before its first record is read: where the projection
+//! starts. If it were stored only with the first batch, an owner that had read nothing would leave
+//! none behind, and a projection that starts at the log's end would miss the records that were
+//! written between its first and its next claim.
+//!
+//! A claim never waits for the former owner itself. In
 //! PostgreSQL, which locks the position, it waits for that owner's open transaction, whose length
 //! the server bounds.
 
@@ -53,6 +60,8 @@ impl Projector<'_> {
                 Err(error) => self.failed(&partition, error, retry),
             }
         }
+        // Claimed -> Waiting where it fails.
+        self.store_moved_positions();
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! Moves positions past offsets that hold no record for a reader: transaction markers and aborted
 //! records. On a quiet topic, a position that stayed before them could fall below the log's start.
-//! No position moves past a record that was not applied.
+//! No position moves past a record that was not applied. It stores such positions, and those of
+//! partitions that had none.
 
 use futures_util::future::join_all;
 
 use super::{
-    partition::{Retry, Slot},
+    partition::{Claimed, Slot},
     turn::Projector,
 };
 use crate::projection::Batch;
@@ -28,8 +29,8 @@ impl Projector<'_> {
         }
     }
 
-    /// Stores the positions that are ahead of the store, as batches without records.
-    fn store_moved_positions(&mut self) {
+    /// Stores the positions that are ahead of the store, or not in it, as batches without records.
+    pub(super) fn store_moved_positions(&mut self) {
         let (projection, codec) = (self.projection, &*self.resources.codec);
         let moved: Vec<_> = self
             .slots
@@ -43,14 +44,16 @@ impl Projector<'_> {
             let (claim, to) = (claimed.claim, claimed.next);
             let batch = Batch { partition: &partition, claim, begin: to, to, records: &[] };
             let stored = projection.apply(&batch, codec).await;
-            (partition, to, stored)
+            (partition, claimed, stored)
         }));
-        for (partition, to, stored) in self.resources.runtime.block_on(stored) {
+        for (partition, Claimed { next, retry, .. }, stored) in
+            self.resources.runtime.block_on(stored)
+        {
             match (stored, self.slots.get_mut(&partition)) {
-                (Ok(_), Some(Slot::Claimed(claimed))) => claimed.claim.next = Some(to),
+                (Ok(_), Some(Slot::Claimed(claimed))) => claimed.claim.next = Some(next),
                 (Ok(_), _) => {}
                 // Claimed -> Waiting.
-                (Err(error), _) => self.failed(&partition, error, Retry::default()),
+                (Err(error), _) => self.failed(&partition, error, retry),
             }
         }
     }

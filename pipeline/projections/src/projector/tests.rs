@@ -1,9 +1,11 @@
 //! Tests of the loop over a store in memory that has one partition.
 
+mod claims;
+
 use std::{
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -28,9 +30,16 @@ use crate::{
 #[derive(Default)]
 struct Fake {
     claim: Mutex<(i64, Option<i64>)>,
+    /// Whether a projection without a position starts at the end of the log.
+    starts_at_end: bool,
+    /// Whether every batch fails.
+    fails: AtomicBool,
+    /// Whether every record makes it panic.
     panics: AtomicBool,
     /// The most records of a batch that it applies; `None` stands for all.
     applies_max: Option<usize>,
+    /// The number of records that were applied.
+    applied: AtomicUsize,
     /// The number of rows whose retention has passed, and the `before_ms` of the last removal.
     old: Mutex<(usize, i64)>,
 }
@@ -94,15 +103,25 @@ impl Projection for Fake {
         self
     }
 
+    fn start(&self, beginning: i64, end: i64) -> i64 {
+        if self.starts_at_end { end } else { beginning }
+    }
+
     fn apply<'a>(
         &'a self,
         batch: &'a Batch<'a>,
         _: &'a Codec,
     ) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async {
-            assert!(!self.panics.load(Ordering::Relaxed), "a bug of the projection");
-            let cut = self.applies_max.and_then(|most| batch.records.get(most));
-            let to = cut.map_or(batch.to, |record| record.offset);
+            if self.fails.load(Ordering::Relaxed) {
+                return Err(StoreError::failed("writing a batch", "no answer"));
+            }
+            let records = batch.records;
+            let panics = !records.is_empty() && self.panics.load(Ordering::Relaxed);
+            assert!(!panics, "a bug of the projection");
+            let applied = self.applies_max.map_or(records.len(), |most| most.min(records.len()));
+            let to = records.get(applied).map_or(batch.to, |record| record.offset);
+            self.applied.fetch_add(applied, Ordering::Relaxed);
             self.claim.lock().expect("a lock").1 = Some(to);
             Ok(to)
         })
@@ -211,7 +230,7 @@ fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
     fake.panics.store(true, Ordering::Relaxed);
     steps(&mut projector, 10);
     assert_eq!(projector.partitions(), (0, 1), "the partition waits");
-    assert_eq!(fake.position(), None);
+    assert_eq!(fake.position(), Some(0), "it is where the projection starts");
 }
 
 #[test]
@@ -224,7 +243,7 @@ fn records_that_a_projection_leaves_are_read_again_without_a_new_claim() {
     }
     let resources = resources(&log, &runtime);
     let mut projector = member(&log, &fake, &resources);
-    while fake.position().is_none() {
+    while fake.applied.load(Ordering::Relaxed) == 0 {
         steps(&mut projector, 1);
     }
     assert_eq!(fake.position(), Some(2));

@@ -232,8 +232,8 @@ impl Projection for MailWorker {
         POLL_MAX
     }
 
-    /// Without a position it starts at the end: a worker that is switched on late sends no mail
-    /// about the past.
+    /// Without a position it starts at the end: if MongoDB has lost the position, the mails of the
+    /// last hours are in the log, and would be sent again.
     fn start(&self, _beginning: i64, end: i64) -> i64 {
         end
     }
