@@ -2,7 +2,11 @@
 //! concurrently; the records of a partition in order and in batches. It writes only through the
 //! projection, and moves no position ahead of the data.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant, SystemTime},
+};
 
 use futures_util::{
     FutureExt as _,
@@ -31,6 +35,11 @@ use crate::{
 /// a request.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
+/// How long a turn begins to write the batches of a partition. The rest of its records is read
+/// again. It ends long before the minute after which the thread counts as stuck, even if the last
+/// batch takes as long as it may.
+pub(super) const APPLY_MAX: Duration = Duration::from_secs(5);
+
 /// The records of one partition that are applied in this turn.
 struct Work {
     partition: TopicPartition,
@@ -38,6 +47,8 @@ struct Work {
     records: Vec<Record>,
     /// Why the record after `records` can't be read yet.
     unreadable: Option<StoreError>,
+    /// No further batch begins after this time.
+    until: Instant,
 }
 
 /// A partition after its records were applied.
@@ -48,7 +59,7 @@ struct Applied {
     records: Vec<Record>,
     /// The error of the first batch that was not written.
     error: Option<StoreError>,
-    /// Whether the projection has left records to the next turn.
+    /// Whether records are left to the next turn, because this one takes too long.
     is_cut: bool,
 }
 
@@ -95,6 +106,7 @@ impl Projector<'_> {
             claimed,
             records,
             unreadable,
+            until: Instant::now() + self.apply_max,
         })
     }
 
@@ -144,20 +156,22 @@ impl Work {
     /// The partition after the batch of all records was written.
     fn applied(self) -> Applied {
         let to = self.batch().to;
-        let Self { partition, mut claimed, records, unreadable } = self;
+        let Self { partition, mut claimed, records, unreadable, .. } = self;
         claimed.pass(to);
         Applied { partition, claimed, records, error: unreadable, is_cut: false }
     }
 
-    /// Writes the batches one after another, up to the first that fails or is cut.
+    /// Writes the batches one after another, up to the first that fails or is cut, or until their
+    /// time is over.
     async fn run(self, projection: &dyn Projection, resources: &Resources) -> Applied {
-        let Self { partition, mut claimed, records, unreadable } = self;
+        let end = self.batch().to;
+        let Self { partition, mut claimed, records, unreadable, until } = self;
         let (mut error, mut is_cut) = (None, false);
         for records in batches(&records, claimed.retry.size == Size::Record) {
             let batch = batch(&partition, &claimed, records);
             match write(projection, &batch, resources).await {
                 Ok(to) => {
-                    is_cut = to < batch.to;
+                    is_cut = to < batch.to || to < end && Instant::now() >= until;
                     claimed.pass(to);
                 }
                 Err(failed) => error = Some(failed),

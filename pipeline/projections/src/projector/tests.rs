@@ -1,6 +1,7 @@
 //! Tests of the loop over a store in memory that has one partition.
 
 mod claims;
+mod turns;
 
 use std::{
     sync::{
@@ -38,6 +39,8 @@ struct Fake {
     panics: AtomicBool,
     /// The most records of a batch that it applies; `None` stands for all.
     applies_max: Option<usize>,
+    /// Whether it refuses batches of several records, so that they are applied one by one.
+    refuses_several: bool,
     /// The number of records that were applied.
     applied: AtomicUsize,
     /// The number of rows whose retention has passed, and the `before_ms` of the last removal.
@@ -117,6 +120,10 @@ impl Projection for Fake {
                 return Err(StoreError::failed("writing a batch", "no answer"));
             }
             let records = batch.records;
+            if self.refuses_several && records.len() > 1 {
+                let record = "one of several".to_owned();
+                return Err(StoreError::Record { record, cause: "it is not known which".into() });
+            }
             let panics = !records.is_empty() && self.panics.load(Ordering::Relaxed);
             assert!(!panics, "a bug of the projection");
             let applied = self.applies_max.map_or(records.len(), |most| most.min(records.len()));
@@ -231,26 +238,6 @@ fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
     steps(&mut projector, 10);
     assert_eq!(projector.partitions(), (0, 1), "the partition waits");
     assert_eq!(fake.position(), Some(0), "it is where the projection starts");
-}
-
-#[test]
-fn records_that_a_projection_leaves_are_read_again_without_a_new_claim() {
-    let fake = Fake { applies_max: Some(2), ..Fake::default() };
-    let runtime = Runtime::new().expect("a runtime");
-    let log = MemoryLog::new([("events", 1)]);
-    for _ in 0..5 {
-        log.append("events", "key", None, Headers::default());
-    }
-    let resources = resources(&log, &runtime);
-    let mut projector = member(&log, &fake, &resources);
-    while fake.applied.load(Ordering::Relaxed) == 0 {
-        steps(&mut projector, 1);
-    }
-    assert_eq!(fake.position(), Some(2));
-    steps(&mut projector, 1);
-    assert_eq!(fake.position(), Some(4));
-    steps(&mut projector, 1);
-    assert_eq!(fake.claimed(0), Claim { epoch: 1, next: Some(5) });
 }
 
 #[test]

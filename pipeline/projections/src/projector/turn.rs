@@ -9,6 +9,7 @@ use std::{
 use redpanda::log::{Input, LogError, Record, TopicPartition};
 
 use super::{
+    apply::APPLY_MAX,
     lag::Lag,
     partition::{Interval, Slot},
     resources::Resources,
@@ -40,6 +41,8 @@ pub struct Projector<'a> {
     records: Vec<Record>,
     /// The next poll is not before this time.
     next_poll: Instant,
+    /// [`APPLY_MAX`], but for tests.
+    pub(super) apply_max: Duration,
     /// Failures of the log in a row.
     pub(super) log_failures: u32,
     /// The interval at which claims are compared with the store.
@@ -70,6 +73,7 @@ impl<'a> Projector<'a> {
             needs_seek: false,
             records: Vec::new(),
             next_poll: Instant::now(),
+            apply_max: APPLY_MAX,
             log_failures: 0,
             look: Interval::new(LOOK_EVERY),
             store_positions: Interval::new(POSITIONS_EVERY),
