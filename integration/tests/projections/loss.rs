@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use projections::{
+    StoreError,
+    projection::{Batch, Claim},
+};
+use redpanda::log::{Record, TopicPartition};
 use schemas::{Outcome, user};
 
 use crate::stories::{
@@ -44,6 +49,61 @@ fn data_that_redis_has_lost_is_rebuilt() {
         bench.wait(bench.hot.product("tea")).expect("an answer").filter(|tea| tea.version == 3)
     });
     assert_eq!((tea.name, tea.received), (before.0.name, before.0.received + 5));
+}
+
+#[test]
+#[ignore = "needs the stack: integration/test"]
+fn owner_of_hot_products_that_was_replaced_deletes_no_position() {
+    let bench = Bench::new(3);
+    let hot = bench.one("hot-products");
+    product(&bench, "tea");
+    (2..=3).for_each(|version| received(&bench, "tea", version));
+    let records = bench.log.read_committed("stock.events");
+    let partition = TopicPartition::new("stock.events", records[0].partition);
+    let claim = || bench.wait(hot.positions().claim(hot.name(), &partition)).expect("a claim");
+    let apply = |claim: Claim, records: &[Record]| {
+        let (begin, to) = (records[0].offset, records[records.len() - 1].offset + 1);
+        let batch = Batch { partition: &partition, claim, begin, to, records };
+        bench.wait(hot.apply(&batch, &bench.resources.codec))
+    };
+    // given an owner that has applied two events, and one that rebuilds after Redis was emptied
+    let former = claim();
+    apply(former, &records[..2]).expect("applied");
+    let former = Claim { next: Some(2), ..former };
+    bench.command(&["FLUSHDB"]);
+    let owner = claim();
+    apply(owner, &records[..1]).expect("applied");
+    // when the former one continues, with a record that is a gap now
+    let lost = apply(former, &records[2..]).expect_err("another owner");
+    assert!(matches!(lost, StoreError::Lost { .. }), "{lost}");
+    // then the position stays
+    let current = bench.wait(hot.positions().current_claim(hot.name(), &partition));
+    assert_eq!(current.expect("an answer"), Some(Claim { next: Some(1), ..owner }));
+}
+
+#[test]
+#[ignore = "needs the stack: integration/test"]
+fn gap_in_the_log_stops_hot_products_after_one_rebuild() {
+    let bench = Bench::new(4);
+    let hot = bench.one("hot-products");
+    // given a product whose second version is not in the log
+    product(&bench, "tea");
+    received(&bench, "tea", 3);
+    let number = bench.log.read_committed("stock.events")[0].partition;
+    let partition = TopicPartition::new("stock.events", number);
+    let current = || {
+        let claim = bench.wait(hot.positions().current_claim(hot.name(), &partition));
+        claim.expect("an answer")
+    };
+    // when it is projected, and read from the log's beginning once
+    let mut members = [bench.member("h", &*hot)];
+    let stopped = Some(Claim { epoch: 2, next: Some(1) });
+    bench.until(&mut members, "what came before the gap", || (current() == stopped).then_some(()));
+    // then the partition stops there
+    for _ in 0..10 {
+        members[0].step().expect("a step");
+    }
+    assert_eq!((current(), members[0].partitions()), (stopped, (1, 1)));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::support::Bench;
 #[test]
 #[ignore = "needs the stack: integration/test"]
 fn orders_are_listed_newest_first_with_a_stable_cursor_and_their_history() {
-    let bench = Bench::new(3);
+    let bench = Bench::new(14);
     let orders = bench.one("orders");
     let mut members = [bench.member("o", &*orders)];
     // given five orders, two of them in one millisecond
@@ -56,7 +56,7 @@ fn orders_are_listed_newest_first_with_a_stable_cursor_and_their_history() {
 #[test]
 #[ignore = "needs the stack: integration/test"]
 fn gap_stops_its_partition_and_no_other() {
-    let bench = Bench::new(4);
+    let bench = Bench::new(14);
     let orders = bench.one("orders");
     let mut members = [bench.member("o", &*orders)];
     // given an order whose second version never comes

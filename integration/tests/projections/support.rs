@@ -48,7 +48,7 @@ fn variable(name: &str) -> String {
 
 impl Bench {
     /// Creates empty stores and an empty log. `number` is the test's own database in Redis, 1 to
-    /// 15.
+    /// 13, or one of 14 and 15, which tests share that keep no data in Redis.
     pub(crate) fn new(number: u8) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let guard = runtime.enter();

@@ -1,6 +1,7 @@
 //! Products that are read often, beside MongoDB's. Each key takes only its next version. If a key
 //! is missing although the position is behind its first event, Redis has lost it, and the partition
-//! is read from its beginning again.
+//! is read from its beginning again. If it then meets the same gap, the log lacks an event, and the
+//! partition stops.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -69,14 +70,12 @@ impl Model for HotProducts {
     ) -> Result<(), StoreError> {
         let events = events::<stock::Event>(std::slice::from_ref(batch), codec)?;
         let held = load(redis, &events).await?;
-        let changed = match fold_all(&held, &events) {
-            Err(gap @ StoreError::Gap { .. }) => {
-                positions::forget(redis, self.name(), batch.partition).await?;
-                return Err(gap);
-            }
-            changed => changed?,
-        };
-        for (sku, product) in changed {
+        let changed = fold_all(&held, &events);
+        if let Err(StoreError::Gap { what, came, .. }) = &changed {
+            let gap = format!("{what}@{came}");
+            positions::forget(redis, self.name(), batch, &gap).await?;
+        }
+        for (sku, product) in changed? {
             let json = serde_json::to_string(&product);
             let json =
                 json.map_err(|error| StoreError::failed("writing a product as JSON", error))?;

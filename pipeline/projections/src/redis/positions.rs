@@ -35,6 +35,18 @@ static DEAD_LETTER: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Deletes the position, unless it was deleted for the same gap before. `ARGV[5]` names the gap.
+static FORGET: LazyLock<Script> = LazyLock::new(|| {
+    let body = r"
+local gap = ARGV[1] .. ':gap'
+if redis.call('HGET', KEYS[1], gap) ~= ARGV[5] then
+  redis.call('HSET', KEYS[1], gap, ARGV[5])
+  redis.call('HDEL', KEYS[1], ARGV[1])
+end
+return 'ok'";
+    Script::new(&format!("{HEAD}{body}"))
+});
+
 impl PositionStore for Redis {
     fn claim<'a>(
         &'a self,
@@ -120,15 +132,22 @@ pub(super) async fn invoke(
     }
 }
 
-/// Deletes a position, so that the partition is read from its beginning again.
+/// Deletes the position of a batch that has met `gap`, so that the partition is read from its
+/// beginning again. If the position was deleted for the same gap before, it stays: then the log
+/// itself lacks an event.
+///
+/// # Errors
+/// [`StoreError::Lost`] when another owner has claimed the partition, and others when the server
+/// does not answer.
 pub(super) async fn forget(
     redis: &Redis,
     projection: &str,
-    partition: &TopicPartition,
+    batch: &Batch<'_>,
+    gap: &str,
 ) -> Result<(), StoreError> {
-    let mut connection = redis.connection();
-    let forgotten = connection.hdel::<_, _, ()>(positions_key(projection), field(partition)).await;
-    forgotten.map_err(failed("giving up a position in Redis"))
+    let mut invocation = begin(&FORGET, projection, batch);
+    invocation.arg(gap);
+    invoke(redis, &invocation, batch).await
 }
 
 /// Deletes the positions and dead letters of a projection together with all keys that match one of
@@ -151,8 +170,8 @@ redis.call('DEL', KEYS[1], KEYS[2])",
     erased.map_err(failed("erasing a projection in Redis"))
 }
 
-/// The key of a projection's positions: a hash with `<topic>:<partition>` and
-/// `<topic>:<partition>:epoch`.
+/// The key of a projection's positions: a hash with `<topic>:<partition>`,
+/// `<topic>:<partition>:epoch`, and `<topic>:<partition>:gap` if the position was deleted for a gap.
 pub(super) fn positions_key(projection: &str) -> String {
     format!("position:{projection}")
 }
