@@ -86,6 +86,16 @@ impl MemoryLog {
         }
     }
 
+    /// While `hold` is set, a restore of this changelog reads everything and is not handed over, as
+    /// if its thread were slow: its ends are older than what is written meanwhile.
+    pub fn hold_restores(&self, changelog: TopicPartition, hold: bool) {
+        let mut state = self.state();
+        state.held.retain(|known| *known != changelog);
+        if hold {
+            state.held.push(changelog);
+        }
+    }
+
     /// While `twice` is set, every session has a mutant: it sends the offsets of each transaction
     /// twice.
     pub fn send_offsets_twice(&self, twice: bool) {

@@ -20,6 +20,8 @@ pub(super) struct MemoryRestore {
     pub(super) end: i64,
     /// The number of records that were read.
     pub(super) read: usize,
+    /// Set when everything is read; every later poll returns it again.
+    pub(super) start: Option<Start>,
 }
 
 impl Restore for MemoryRestore {
@@ -33,6 +35,10 @@ impl Restore for MemoryRestore {
         let doing = format!("reading {} back", self.changelog);
         if state.unreadable.contains(&self.changelog) {
             return Err(LogError::Retriable { doing, cause: "a test ordered this".into() });
+        }
+        let is_held = state.held.contains(&self.changelog);
+        if self.start.is_some() {
+            return Ok(self.start.clone().filter(|_| !is_held));
         }
         let committed = match &self.committed {
             Some(committed) => committed,
@@ -51,11 +57,11 @@ impl Restore for MemoryRestore {
         }
         let kept = || self.inputs.iter().map(|input| state.span(input)).collect();
         let ends = || self.watched.iter().map(|partition| state.span(partition).1).collect();
-        Ok((self.position >= self.end).then(|| Start {
-            committed: committed.clone(),
-            kept: kept(),
-            ends: ends(),
-        }))
+        if self.position >= self.end {
+            let (committed, kept, ends) = (committed.clone(), kept(), ends());
+            self.start = Some(Start { committed, kept, ends });
+        }
+        Ok(self.start.clone().filter(|_| !is_held))
     }
 
     fn progress(&self) -> (i64, i64) {

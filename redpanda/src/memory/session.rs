@@ -177,6 +177,7 @@ impl Session for MemorySession {
             position: 0,
             end: 0,
             read: 0,
+            start: None,
         }))
     }
 }

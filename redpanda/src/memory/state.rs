@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) unreadable: Vec<TopicPartition>,
     /// Partitions that no poll returns records of for now.
     pub(super) withheld: Vec<TopicPartition>,
+    /// Changelogs whose restores are not handed over for now.
+    pub(super) held: Vec<TopicPartition>,
 }
 
 /// A transaction without a marker.
