@@ -1,88 +1,29 @@
 //! A small bank, on which the engine's tests run. Money moves between accounts by a saga, so a
-//! record that is lost or applied twice changes the sum. Memos are never removed from an account,
-//! so that a state can become too large.
+//! record that is lost or applied twice changes the sum. A gift is not acknowledged, so one account
+//! can send another one several gifts before the first has arrived. Memos are never removed from an
+//! account, so that a state can become too large.
 #![allow(dead_code)]
+
+mod records;
 
 use std::time::{Duration, Instant};
 
 use domain::{
-    decider::{Addressed, Decider, Decision, DecisionResult, Input, InputInfo, Reaction, Refusal},
+    decider::{Decider, Decision, DecisionResult, Input, InputInfo, Reaction, Refusal},
     policy::Policy,
 };
 use engine::{Topology, driver::Driver};
 use redpanda::memory::MemoryLog;
-use schemas::{Codec, Message, Record, Schema, messages};
-use serde::{Deserialize, Serialize};
+use schemas::{Codec, Message, Schema};
 use uuid::Uuid;
+
+pub use records::*;
 
 /// Partitions of each of the bank's topics.
 pub const PARTITIONS: i32 = 4;
 
-macro_rules! record {
-    ($record:ident { $($field:ident: $kind:ty),* }, $fields:literal) => {
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        pub struct $record { $(pub $field: $kind),* }
-
-        impl Record for $record {
-            const SCHEMA: &'static Schema = {
-                static SCHEMA: Schema = Schema::foreign(
-                    concat!("bank.", stringify!($record)),
-                    concat!(
-                        r#"{"type":"record","namespace":"bank","name":""#,
-                        stringify!($record), r#"","fields":["#, $fields, "]}"
-                    ),
-                );
-                &SCHEMA
-            };
-        }
-    };
-}
-
-record!(Deposit { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(
-    Transfer { to: String, amount: i64 },
-    r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#
-);
-record!(Memo { text: String }, r#"{"name":"text","type":"string"}"#);
-record!(Panic { why: String }, r#"{"name":"why","type":"string"}"#);
-record!(
-    Credit { from: String, amount: i64 },
-    r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#
-);
-record!(Acknowledge { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(Deposited { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(
-    Sent { to: String, amount: i64 },
-    r#"{"name":"to","type":"string"},{"name":"amount","type":"long"}"#
-);
-record!(
-    Credited { from: String, amount: i64 },
-    r#"{"name":"from","type":"string"},{"name":"amount","type":"long"}"#
-);
-record!(Arrived { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(Overdue { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-record!(Noted { text: String }, r#"{"name":"text","type":"string"}"#);
-record!(
-    Balance { amount: i64, memos: String },
-    r#"{"name":"amount","type":"long"},{"name":"memos","type":"string"}"#
-);
-record!(Note { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
-
-messages! { pub enum Command { Deposit(Deposit), Transfer(Transfer), Memo(Memo), Panic(Panic) } }
-messages! { pub enum FollowUp { Credit(Credit), Acknowledge(Acknowledge) } }
-messages! {
-    pub enum Event {
-        Deposited(Deposited), Sent(Sent), Credited(Credited), Arrived(Arrived), Overdue(Overdue),
-        Noted(Noted),
-    }
-}
-
 /// The time after which a transfer without an acknowledgement is overdue.
 pub const OVERDUE_MS: i64 = 60_000;
-
-impl Addressed for FollowUp {
-    const TOPIC: &'static str = "account.followups";
-}
 
 pub struct Account;
 
@@ -121,8 +62,13 @@ impl Decider for Account {
             Input::Command(Command::Deposit(Deposit { amount })) => {
                 Decision::event(Deposited { amount: *amount })
             }
-            Input::Command(Command::Transfer(Transfer { amount, .. })) if *amount > balance => {
+            Input::Command(
+                Command::Transfer(Transfer { amount, .. }) | Command::Give(Give { amount, .. }),
+            ) if *amount > balance => {
                 return Err(Refusal::new("overdrawn", format!("there are only {balance}")));
+            }
+            Input::Command(Command::Give(Give { to, amount })) => {
+                Decision::event(Given { to: to.clone(), amount: *amount })
             }
             Input::Command(Command::Transfer(Transfer { to, amount })) => {
                 Decision::pending(Sent { to: to.clone(), amount: *amount })
@@ -147,6 +93,9 @@ impl Decider for Account {
             Input::FollowUp(FollowUp::Credit(Credit { from, amount })) => {
                 Decision::event(Credited { from: from.clone(), amount: *amount })
             }
+            Input::FollowUp(FollowUp::Gift(Gift { from, amount })) => {
+                Decision::event(Received { from: from.clone(), amount: *amount })
+            }
             Input::FollowUp(FollowUp::Acknowledge(Acknowledge { amount })) => {
                 Decision::event(Arrived { amount: *amount })
             }
@@ -158,10 +107,10 @@ impl Decider for Account {
         let (amount, mut memos) =
             state.map_or((0, String::new()), |state| (state.amount, state.memos));
         let change = match event {
-            Event::Deposited(Deposited { amount }) | Event::Credited(Credited { amount, .. }) => {
-                *amount
-            }
-            Event::Sent(Sent { amount, .. }) => -amount,
+            Event::Deposited(Deposited { amount })
+            | Event::Credited(Credited { amount, .. })
+            | Event::Received(Received { amount, .. }) => *amount,
+            Event::Sent(Sent { amount, .. }) | Event::Given(Given { amount, .. }) => -amount,
             Event::Arrived(_) | Event::Overdue(_) => 0,
             Event::Noted(Noted { text }) => {
                 memos.push_str(text);
@@ -192,13 +141,18 @@ impl Policy for Account {
                 send(to, Credit { from: info.key.to_owned(), amount: *amount }.into()),
                 Reaction::set_timer("overdue", info.at_ms + OVERDUE_MS),
             ],
+            Event::Given(Given { to, amount }) => {
+                vec![send(to, Gift { from: info.key.to_owned(), amount: *amount }.into())]
+            }
             Event::Credited(Credited { from, amount }) => {
                 vec![send(from, Acknowledge { amount: *amount }.into())]
             }
             Event::Arrived(_) => {
                 vec![Reaction::cancel_timer("overdue"), Reaction::Conclude(Ok(()))]
             }
-            Event::Deposited(_) | Event::Overdue(_) | Event::Noted(_) => Vec::new(),
+            Event::Deposited(_) | Event::Overdue(_) | Event::Noted(_) | Event::Received(_) => {
+                Vec::new()
+            }
         }
     }
 }
