@@ -9,7 +9,7 @@
 //!   letters that are sent again
 //! - `envelope`, `output`: the headers and records that a batch writes; `bounds`: their limits
 //! - `local`: follow-ups that are decided in the transaction that writes them; `open_partitions`:
-//!   where that is safe
+//!   for which ones that is safe
 //! - `error`: why an input fails
 //! - [`metrics`]: the names of all metrics
 //! - [`driver`]: the same workers on an in-memory log, for tests

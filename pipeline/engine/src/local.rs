@@ -7,15 +7,18 @@
 //! once.
 //!
 //! The order of a key must stay: a follow-up must not overtake an earlier one of the same sender
-//! that is in the log and not decided yet. So a partition of follow-ups is *open* only while none
-//! can be there (`open_partitions`). A follow-up for any other partition is written without the
-//! header, and decided when it is read.
+//! that is in the log, or will be, and is not decided yet. So a follow-up is decided at once only
+//! if its partition is *open* for its sender and key: none of them can be there
+//! (`open_partitions`). Any other follow-up is written without the header, and decided when it is
+//! read.
 
-use std::{collections::VecDeque, mem};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
-use redpanda::log::{Headers, Record, Topic, TopicPartition};
+use redpanda::log::{Headers, Record, TopicPartition};
 use uuid::Uuid;
+
+use crate::open_partitions::OpenPartitions;
 
 /// The header of a follow-up that was decided in the transaction that wrote it. Its value has no
 /// meaning.
@@ -26,16 +29,14 @@ const NO_OFFSET: i64 = -1;
 /// order; more means that two aggregates send to each other without an end.
 pub(crate) const CHAIN_MAX: usize = 1_000;
 
-/// The follow-ups of the input that is being decided, and where follow-ups may be decided at once.
+/// The follow-ups of the input that is being decided, and which follow-ups may be decided at once.
 #[derive(Debug, Default)]
 pub(crate) struct LocalFollowUps {
-    /// The partitions of follow-ups of the worker's tasks, and whether each is open.
-    targets: Vec<(TopicPartition, bool)>,
+    /// The partitions of follow-ups, and which follow-ups without the header wait in them.
+    pub(crate) open: OpenPartitions,
     /// While it is set, every follow-up is written without the header.
     suspended: bool,
     queue: VecDeque<Record>,
-    /// Follow-ups without the header for the worker's own tasks.
-    undecided: Vec<(TopicPartition, Uuid)>,
 }
 
 /// The lengths to which an input that fails cuts [`LocalFollowUps`] back.
@@ -46,43 +47,29 @@ pub(crate) struct LocalSavepoint {
 }
 
 impl LocalFollowUps {
-    /// Sets the partitions of the worker's tasks.
-    pub(crate) fn set_targets(&mut self, targets: Vec<(TopicPartition, bool)>) {
-        self.targets = targets;
-    }
-
-    /// Whether a partition is closed.
-    pub(crate) fn has_closed_target(&self) -> bool {
-        self.targets.iter().any(|(_, is_open)| !is_open)
-    }
-
-    /// While suspended, every follow-up is written without the header: for timers, and for a record
-    /// that is decided again alone because one of its follow-ups failed.
+    /// While suspended, every follow-up is written without the header: for timers, for the last
+    /// events of aggregates that are forgotten, and for a record that is decided again alone
+    /// because one of its follow-ups failed.
     pub(crate) fn suspend(&mut self, suspended: bool) {
         self.suspended = suspended;
     }
 
-    /// Whether a follow-up for this partition is decided at once. If not, and the partition is one
-    /// of the worker's, it is closed from now on: later follow-ups must stay behind this one.
-    pub(crate) fn admits(&mut self, topic: &str, partition: i32, id: Uuid) -> bool {
-        let is_it =
-            |target: &TopicPartition| target.partition == partition && *target.topic == *topic;
-        let Some((target, is_open)) = self.targets.iter_mut().find(|(target, _)| is_it(target))
-        else {
-            return false;
-        };
-        if *is_open && !self.suspended {
-            return true;
-        }
-        *is_open = false;
-        self.undecided.push((target.clone(), id));
-        false
+    /// Whether the follow-up `id` from the key `sender` to `key` in partition `to` is decided at
+    /// once. If not, later ones of the same sender and key stay behind it.
+    pub(crate) fn admits(
+        &mut self,
+        to: &TopicPartition,
+        sender: &str,
+        key: &str,
+        id: Uuid,
+    ) -> bool {
+        self.open.admits(to, (sender, key), id, self.suspended)
     }
 
     /// Adds a follow-up that was written with the header.
     pub(crate) fn push(
         &mut self,
-        (topic, partition): (Topic, i32),
+        TopicPartition { topic, partition }: TopicPartition,
         key: &str,
         value: Option<Bytes>,
         headers: Headers,
@@ -105,18 +92,20 @@ impl LocalFollowUps {
     }
 
     pub(crate) fn savepoint(&self) -> LocalSavepoint {
-        LocalSavepoint { queue: self.queue.len(), undecided: self.undecided.len() }
+        LocalSavepoint { queue: self.queue.len(), undecided: self.open.written() }
     }
 
-    /// Removes what was added since the savepoint. Partitions stay closed.
+    /// Removes what was added since the savepoint.
     pub(crate) fn undo(&mut self, to: LocalSavepoint) {
         self.queue.truncate(to.queue);
-        self.undecided.truncate(to.undecided);
+        self.open.undo(to.undecided);
     }
 
-    /// Takes the follow-ups without the header.
-    pub(crate) fn take_undecided(&mut self) -> Vec<(TopicPartition, Uuid)> {
-        mem::take(&mut self.undecided)
+    /// The pending batch was dropped.
+    pub(crate) fn dropped(&mut self) {
+        self.queue.clear();
+        self.suspended = false;
+        self.open.dropped();
     }
 }
 
@@ -129,16 +118,19 @@ mod tests {
     }
 
     #[test]
-    fn follow_up_that_is_not_admitted_closes_its_partition_for_later_ones() {
+    fn follow_up_that_is_not_admitted_holds_back_later_ones_until_it_is_undone() {
         let mut local = LocalFollowUps::default();
-        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        local.set_targets(vec![(partition(), true)]);
-        assert!(local.admits("order.followups", 1, one));
-        assert!(!local.admits("order.followups", 2, one), "another worker's");
+        local.open.close_until(partition(), 0);
+        local.open.set_positions([(partition(), 0)]);
+        let admits =
+            |local: &mut LocalFollowUps| local.admits(&partition(), "ann", "bob", Uuid::nil());
+        assert!(admits(&mut local));
+        let before = local.savepoint();
         local.suspend(true);
-        assert!(!local.admits("order.followups", 1, one));
+        assert!(!admits(&mut local));
         local.suspend(false);
-        assert!(!local.admits("order.followups", 1, two));
-        assert_eq!(local.take_undecided(), [(partition(), one), (partition(), two)]);
+        assert!(!admits(&mut local));
+        local.undo(before);
+        assert!(admits(&mut local));
     }
 }

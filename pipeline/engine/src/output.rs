@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use redpanda::{
-    log::{Headers, ProducerRecords, Record, Topic, wire_bytes},
+    log::{Headers, ProducerRecords, Record, Topic, TopicPartition, wire_bytes},
     partition_of,
     topics::{is_secret, record_bytes_max},
 };
@@ -23,6 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Sent<'s> {
     pub(crate) topic: &'s str,
+    /// The key of the input that sends it.
+    pub(crate) sender: &'s str,
     pub(crate) key: &'s str,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Headers,
@@ -76,10 +78,11 @@ impl Output {
         topology: &Topology,
         message: Sent<'_>,
     ) -> Result<(), WriteError> {
-        let Sent { topic, key, value, mut headers, id, at_ms } = message;
+        let Sent { topic, sender, key, value, mut headers, id, at_ms } = message;
         let KnownTopic { topic: name, partitions, .. } = known(&mut self.topics, topology, topic)?;
-        let target = (name.clone(), partition_of(key.as_bytes(), *partitions));
-        let is_local = self.local.admits(topic, target.1, id);
+        let partition = partition_of(key.as_bytes(), *partitions);
+        let target = TopicPartition { topic: name.clone(), partition };
+        let is_local = self.local.admits(&target, sender, key, id);
         if is_local {
             headers.push(DECIDED, "1");
         }

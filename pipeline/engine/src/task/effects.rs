@@ -104,8 +104,8 @@ impl Task {
                     let (causation, version) = (from, None);
                     let record = RecordHeaders { id, name, key: &key, causation, version };
                     let headers = self.stamp.at(cause.at_ms).headers(cause.envelope, record);
-                    let at_ms = cause.at_ms;
-                    let sent = Sent { topic, key: &key, value, headers, id, at_ms };
+                    let (sender, at_ms) = (cause.key, cause.at_ms);
+                    let sent = Sent { topic, sender, key: &key, value, headers, id, at_ms };
                     output.send(&self.topology, sent)?;
                 }
                 Effect::SetTimer { name, due_ms } => {

@@ -189,7 +189,8 @@ impl Task {
                 let written = RecordHeaders { id: sent_id, name, key, causation, version: None };
                 let headers = self.stamp.at(at_ms).headers(own, written);
                 let (topic, value) = (&*record.topic, Some(value.clone()));
-                let sent = Sent { topic, key, value, headers, id: sent_id, at_ms };
+                // Who sent it first is not known. The operator's command has the same key.
+                let sent = Sent { topic, sender: key, key, value, headers, id: sent_id, at_ms };
                 output.send(&self.topology, sent)?;
                 Ok(Some(accepted()))
             }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use redpanda::log::ProducerRecords;
 
-use crate::{local::LocalFollowUps, output::Output};
+use crate::{open_partitions::OpenPartitions, output::Output};
 
 /// What is decided and not submitted yet.
 #[derive(Default)]
@@ -21,6 +21,11 @@ pub(super) struct PendingBatch {
 }
 
 impl PendingBatch {
+    /// Which follow-ups may be decided at once.
+    pub(super) fn open_partitions(&mut self) -> &mut OpenPartitions {
+        &mut self.output.local.open
+    }
+
     /// Counts records or timers that were decided.
     pub(super) fn add(&mut self, inputs: usize) {
         if inputs > 0 {
@@ -56,13 +61,18 @@ impl PendingBatch {
 
     /// Begins an empty batch, because this one was submitted.
     pub(super) fn submitted(&mut self) {
-        (self.inputs, self.since, self.written) = (0, None, None);
+        self.begin();
+        self.open_partitions().submitted();
     }
 
     /// Drops the batch. A part that is written must be aborted by the caller.
     pub(super) fn clear(&mut self) {
         self.output.records.truncate(0);
-        self.output.local = LocalFollowUps::default();
-        self.submitted();
+        self.output.local.dropped();
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        (self.inputs, self.since, self.written) = (0, None, None);
     }
 }

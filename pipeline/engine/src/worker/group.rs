@@ -58,7 +58,7 @@ impl Worker {
         // their part of it again.
         self.active.values_mut().for_each(Task::drop_pending);
         self.clear_batch();
-        self.open_partitions.released(partitions);
+        self.batch.open_partitions().released(partitions);
         // Tasks that still need a schema or a dead letter request it again.
         self.learner.clear();
         self.letters.clear();

@@ -1,7 +1,7 @@
 //! Decides a record, and then the follow-ups that it sends to tasks of the same worker: see
 //! [`crate::local`]. Everything that one record causes succeeds or is undone as a whole.
 
-use redpanda::log::{Record, TopicPartition};
+use redpanda::log::{Record, Topic, TopicPartition};
 use schemas::chain;
 
 use super::Worker;
@@ -23,35 +23,27 @@ pub(super) enum Decided {
 }
 
 impl Worker {
-    /// Finds the partitions whose follow-ups may be decided at once.
-    pub(super) fn open_local_targets(&mut self) {
+    /// Opens the partitions of follow-ups that tasks have read far enough. A task that waits reads
+    /// none.
+    pub(super) fn update_open_partitions(&mut self) {
         if !self.settings.local_follow_ups {
             return;
         }
-        let mut targets = Vec::new();
-        for (partition, task) in &self.active {
-            let is_awaiting = self.awaiting.contains_key(partition);
-            for (topic, position) in task.positions() {
-                if matches!(self.topology.route(topic), Some(Route::FollowUps(_))) {
-                    let target = TopicPartition { topic: topic.clone(), partition: *partition };
-                    let is_open = !is_awaiting && self.open_partitions.is_open(&target, *position);
-                    targets.push((target, is_open));
-                }
-            }
-        }
-        self.batch.output.local.set_targets(targets);
-    }
-
-    /// Whether a partition of follow-ups of a task at work is closed.
-    pub(super) fn has_closed_target(&self) -> bool {
-        self.batch.output.local.has_closed_target()
+        let read = self.active.values().filter(|task| !self.awaiting.contains_key(&task.partition));
+        let positions = read.flat_map(|task| {
+            let partition = task.partition;
+            let input = move |(topic, next): &(Topic, i64)| {
+                (TopicPartition { topic: topic.clone(), partition }, *next)
+            };
+            task.positions().iter().map(input)
+        });
+        self.batch.open_partitions().set_positions(positions);
     }
 
     /// Passes over a follow-up whose effects are in the transaction that wrote it. The position
     /// moves as over a transaction marker: it needs no transaction of its own.
     pub(super) fn pass_over_decided(&mut self, record: &Record) -> bool {
-        let is_decided = record.headers.get(DECIDED).is_some()
-            && matches!(self.topology.route(&record.topic), Some(Route::FollowUps(_)));
+        let is_decided = record.headers.get(DECIDED).is_some() && self.is_follow_up(record);
         if is_decided && let Some(task) = self.active.get_mut(&record.partition) {
             task.follow(&record.topic, record.offset + 1);
         }
@@ -84,13 +76,16 @@ impl Worker {
         if let Some(task) = self.active.get_mut(&record.partition) {
             task.end_of_input();
         }
-        self.open_partitions.wrote(self.batch.output.local.take_undecided());
-        if self.open_partitions.is_awaiting() {
+        if self.batch.open_partitions().is_awaiting() && self.is_follow_up(record) {
             let (topic, partition) = (record.topic.clone(), record.partition);
-            let id = Envelope::of(record).id;
-            self.open_partitions.was_read(&TopicPartition { topic, partition }, id, record.offset);
+            let (input, id) = (TopicPartition { topic, partition }, Envelope::of(record).id);
+            self.batch.open_partitions().was_read(&input, id, record.offset);
         }
         Decided::Done
+    }
+
+    fn is_follow_up(&self, record: &Record) -> bool {
+        matches!(self.topology.route(&record.topic), Some(Route::FollowUps(_)))
     }
 
     /// Lets the record's task decide it. Returns what it waits for, if it does.

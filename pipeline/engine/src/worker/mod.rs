@@ -52,7 +52,6 @@ use crate::{
     learner::{Learner, SchemaSource},
     letters::Letters,
     metrics::Metrics,
-    open_partitions::OpenPartitions,
     task::Task,
     topology::Topology,
 };
@@ -103,8 +102,6 @@ pub struct Worker {
     /// What it has added to the gauges of its process.
     shares: Shares,
     pace: Pace,
-    /// Which follow-ups may be decided at once.
-    open_partitions: OpenPartitions,
     /// When the transaction in flight was submitted or its abort was requested.
     in_flight: Option<Instant>,
 
@@ -155,7 +152,6 @@ impl Worker {
             spans: Spans::default(),
             shares: Shares::default(),
             pace: Pace::default(),
-            open_partitions: OpenPartitions::default(),
             in_flight: None,
             positions_at: Instant::now(),
             fenced: 0,
@@ -228,7 +224,7 @@ impl Worker {
         self.resume(session)?;
         // Positions also move past transaction markers, which may be all that keeps a partition of
         // follow-ups closed.
-        if self.settings.local_follow_ups && self.has_closed_target() {
+        if self.batch.open_partitions().is_behind() {
             self.follow(session);
         }
         let polled = self.poll_if_empty(session, idle)?;

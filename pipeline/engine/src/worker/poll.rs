@@ -139,7 +139,7 @@ impl Worker {
         let now_ms = (self.clock)();
         let mut decided = 0;
         let mut must_wait = false;
-        self.open_local_targets();
+        self.update_open_partitions();
         for record in &inbox {
             if self.room() == 0 {
                 break;
@@ -188,7 +188,6 @@ impl Worker {
             fired += task.fire(now_ms, TIMERS_MAX.min(room - fired), &mut self.batch.output);
         }
         self.batch.output.local.suspend(false);
-        self.open_partitions.wrote(self.batch.output.local.take_undecided());
         self.batch.add(fired);
         fired
     }

@@ -7,7 +7,6 @@ use super::{
     Worker, WorkerError, batch::PendingBatch, error::SessionError, settings::REBUILD_WAIT_MAX,
     spans::Spans,
 };
-use crate::open_partitions::OpenPartitions;
 
 impl Worker {
     /// Discards session, positions and state, because it is unknown whether they agree with the
@@ -42,7 +41,6 @@ impl Worker {
         self.letters.clear();
         self.inbox.clear();
         self.batch = PendingBatch::default();
-        self.open_partitions = OpenPartitions::default();
         self.spans = Spans::default();
         self.in_flight = None;
         self.paused = None;

@@ -34,9 +34,12 @@ impl Worker {
         }
         task.start_at(positions, adjusted);
         // The last owner's follow-ups may be in any partition. The committed offsets were stable,
-        // so its transactions had ended before these ends were requested.
-        for (partition, end) in self.topology.follow_up_partitions().into_iter().zip(ends) {
-            self.open_partitions.close_until(partition, end);
+        // so its transactions had ended before these ends were requested. What this worker has sent
+        // since then is awaited (`open_partitions`).
+        if self.settings.local_follow_ups {
+            for (partition, end) in self.topology.follow_up_partitions().into_iter().zip(ends) {
+                self.batch.open_partitions().close_until(partition, end);
+            }
         }
         self.stuck.remove(&partition);
         tracing::info!(

@@ -113,7 +113,6 @@ impl Worker {
         self.in_flight = Some(now);
         self.pace.submitted(self.batch.inputs(), now);
         self.batch.submitted();
-        self.open_partitions.submitted();
         self.spans.submitted();
         Ok(())
     }
@@ -239,7 +238,12 @@ impl Worker {
     fn committed(&mut self, taken: Duration) {
         self.in_flight = None;
         self.active.values_mut().for_each(Task::commit);
-        self.open_partitions.committed();
+        // A task that is restored now may begin to read before a follow-up of this transaction.
+        self.batch.open_partitions().committed(|partition| {
+            self.active.contains_key(&partition)
+                || self.restoring.contains_key(&partition)
+                || self.unread.contains_key(&partition)
+        });
         self.spans.committed(self.topology.processor);
         self.metrics.committed.inc();
         self.metrics.seconds.observe(taken.as_secs_f64());
@@ -260,7 +264,7 @@ impl Worker {
         self.metrics.aborted.with_label_values(&["aborted"]).inc();
         self.in_flight = None;
         self.active.values_mut().for_each(Task::abort);
-        self.open_partitions.aborted();
+        self.batch.open_partitions().aborted();
         self.spans.aborted();
         self.clear_batch();
     }
@@ -278,7 +282,6 @@ impl Worker {
     /// Drops the pending batch and the inbox: the records of both are read again.
     pub(super) fn clear_batch(&mut self) {
         self.batch.clear();
-        self.open_partitions.dropped();
         self.spans.dropped();
         self.inbox.clear();
     }

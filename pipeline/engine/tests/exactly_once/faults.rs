@@ -7,11 +7,13 @@ use std::{
 
 use engine::driver::Driver;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use redpanda::memory::Fault;
+use redpanda::{log::TopicPartition, memory::Fault};
 use uuid::Uuid;
 
-use crate::bank::{Command, Credited, Deposit, Event, Sent, Transfer};
-use crate::support::{balances, bank, changelog_balances, key_of, outcomes, recover, send};
+use crate::bank::{Command, Credited, Deposit, Event, Give, Given, Received, Sent, Transfer};
+use crate::support::{
+    PARTITIONS, balances, bank, changelog_balances, key_of, outcomes, recover, send,
+};
 
 /// A bank under random work, and the commands that were sent.
 struct Work {
@@ -53,8 +55,29 @@ impl Work {
             }
             false => Transfer { to, amount }.into(),
         };
+        self.send_to(account, command);
+    }
+
+    /// Sends a small gift between few accounts: so several gifts of one sender to one key are on
+    /// their way at the same time.
+    fn give(&mut self) {
+        let random = &mut self.random;
+        let account = format!("account-{}", random.random_range(0..2));
+        let to = format!("account-{}", random.random_range(0..4));
+        let amount = random.random_range(1..4);
+        self.send_to(account, Give { to, amount }.into());
+    }
+
+    fn send_to(&mut self, account: String, command: Command) {
         let id = send(&self.driver, &account, self.random.random(), command.clone());
         self.sent.insert(id, (account, command));
+    }
+
+    /// Holds back the restores of a random task, or lets them end.
+    fn hold_restores(&mut self) {
+        let partition = self.random.random_range(0..PARTITIONS);
+        let changelog = TopicPartition::new("bank.state", partition);
+        self.driver.log.hold_restores(changelog, self.random.random());
     }
 
     /// Sends an earlier command again, because the gateway's client may write a record twice.
@@ -103,8 +126,11 @@ fn transfers(driver: &Driver) -> (Transfers, Transfers) {
     for (record, event) in driver.read::<Event>("account.events") {
         let key = key_of(&record);
         match event {
-            Event::Sent(Sent { to, amount }) => sent.entry((key, to)).or_default().push(amount),
-            Event::Credited(Credited { from, amount }) => {
+            Event::Sent(Sent { to, amount }) | Event::Given(Given { to, amount }) => {
+                sent.entry((key, to)).or_default().push(amount);
+            }
+            Event::Credited(Credited { from, amount })
+            | Event::Received(Received { from, amount }) => {
                 credited.entry((from, key)).or_default().push(amount);
             }
             _ => {}
@@ -119,8 +145,9 @@ fn survive(seed: u64) {
     for _ in 0..300 {
         let worker = work.random.random_range(0..3);
         match work.random.random_range(0..100) {
-            0..=19 => work.send(),
-            20..=24 => work.send_again(),
+            0..=14 => work.send(),
+            15..=20 => work.give(),
+            21..=24 => work.send_again(),
             25..=29 => fail_next(&mut work.random, &work.driver, worker),
             30..=32 => work.driver.kill(worker),
             33..=38 => work.driver.start(worker),
@@ -129,6 +156,7 @@ fn survive(seed: u64) {
             41 => work.driver.log.compact("bank.state"),
             45..=46 => work.driver.log.remove_consumed("account.followups", "bank"),
             42..=44 => work.driver.log.hold_commits(work.random.random()),
+            47..=49 => work.hold_restores(),
             _ => drop(work.driver.step(worker)),
         }
     }
@@ -189,8 +217,9 @@ fn die(step: &str, fault: Choose, seed: u64) {
             return work.judge(&what);
         }
         match work.random.random_range(0..100) {
-            0..=24 => work.send(),
-            25..=29 => work.send_again(),
+            0..=17 => work.send(),
+            18..=25 => work.give(),
+            26..=29 => work.send_again(),
             30 => work.driver.kill(1),
             31..=34 => work.driver.start(1),
             35 => work.driver.log.compact("bank.state"),

@@ -10,6 +10,7 @@ mod edits;
 mod failures;
 mod faults;
 mod horizon;
+mod order;
 mod positions;
 mod redrives;
 mod resends;
