@@ -43,7 +43,10 @@ impl Task {
     pub(crate) fn write_changes(&mut self, output: &mut Output) -> Result<(), ChangesError> {
         let max = FORGET_MIN.max(2 * std::mem::take(&mut self.processed));
         self.forget_commands(max);
+        // No input is being decided, so nothing would decide the follow-ups of last events.
+        output.local.suspend(true);
         self.forget_aggregates(max, output);
+        output.local.suspend(false);
         let (mut row, mut checked) = (Row::of(&self.topology.changelog), Ok(()));
         self.changes(&self.written, &mut |key, version, value| {
             row.set(&key, version);

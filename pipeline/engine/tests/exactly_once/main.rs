@@ -14,6 +14,7 @@ mod order;
 mod positions;
 mod redrives;
 mod resends;
+mod retention;
 mod support;
 mod versions;
 mod workers;
