@@ -91,6 +91,14 @@ impl Work {
         }
     }
 
+    /// Has the leader of an input's partition go away for a while, or come back.
+    fn withhold(&mut self) {
+        let topic = ["account.commands", "account.followups"][self.random.random_range(0..2)];
+        let partition = TopicPartition::new(topic, self.random.random_range(0..PARTITIONS));
+        let is_away = self.random.random_bool(0.6);
+        self.driver.log.withhold(is_away.then_some(partition).into_iter().collect());
+    }
+
     /// Runs all workers to the end, and checks every invariant.
     fn judge(mut self, what: &str) {
         let Self { driver, sent, deposited, .. } = &mut self;
@@ -157,6 +165,7 @@ fn survive(seed: u64) {
             45..=46 => work.driver.log.remove_consumed("account.followups", "bank"),
             42..=44 => work.driver.log.hold_commits(work.random.random()),
             47..=49 => work.hold_restores(),
+            50..=52 => work.withhold(),
             _ => drop(work.driver.step(worker)),
         }
     }

@@ -147,6 +147,7 @@ pub(crate) fn bank_with(change: impl FnOnce(&mut engine::Settings)) -> Driver {
 /// Ends all faults, starts all workers, and lets them work until nothing is left.
 pub(crate) fn recover(driver: &mut Driver) {
     driver.log.hold_commits(false);
+    driver.log.withhold(Vec::new());
     for partition in 0..PARTITIONS {
         driver.log.hold_restores(TopicPartition::new("bank.state", partition), false);
     }

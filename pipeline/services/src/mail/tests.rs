@@ -17,7 +17,7 @@ use redpanda::{
     tls::{Tls, TlsSettings},
 };
 use schemas::{
-    Codec, Message as _,
+    Codec, Message as _, headers,
     notification::{Event, MailRequested},
 };
 use tokio::{
@@ -260,7 +260,7 @@ async fn unreachable_server_is_reported_by_the_kind_of_failure() {
 fn mail_is_sent_late_but_not_after_it_has_failed() {
     let (codec, mut value) = (Codec::local(), Vec::new());
     Event::from(asked()).encode(&codec, &mut value).expect("an event");
-    let record = Record {
+    let mut record = Record {
         topic: "notification.events".into(),
         partition: 0,
         offset: 7,
@@ -271,6 +271,10 @@ fn mail_is_sent_late_but_not_after_it_has_failed() {
     };
     assert_eq!(request(&record, 1_000 + SEND_MS, &codec), Some(asked()));
     assert_eq!(request(&record, 1_001 + SEND_MS, &codec), None);
+    // A record that was written long after its decision.
+    record.headers.push(headers::TIME, "1970-01-01T00:00:00.5Z");
+    assert_eq!(request(&record, 500 + SEND_MS, &codec), Some(asked()));
+    assert_eq!(request(&record, 501 + SEND_MS, &codec), None);
 }
 
 #[test]

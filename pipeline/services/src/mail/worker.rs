@@ -13,6 +13,7 @@ use futures_util::{
     future::{BoxFuture, join},
     stream::FuturesOrdered,
 };
+use jiff::Timestamp;
 use projections::{
     Projection, StoreError,
     clock::now_ms,
@@ -266,13 +267,16 @@ impl Projection for MailWorker {
 }
 
 /// The mail that a record asks for. `None` also if the request is so old that the mail counts as
-/// failed, or soon will.
+/// failed, or soon will. That counts from the time of the decision, which may be long before the
+/// record's own: a service that was down decides its backlog at the times of its inputs.
 pub(super) fn request(record: &Record, now_ms: i64, codec: &Codec) -> Option<MailRequested> {
     // A record that can't be read asks for no mail; the other projections report it.
     let Ok(Event::MailRequested(request)) = Event::decode(codec, record.value.as_ref()?) else {
         return None;
     };
-    if record.timestamp_ms < now_ms - SEND_MS {
+    let decided = record.headers.text(headers::TIME).and_then(|time| time.parse().ok());
+    let decided_ms = decided.map_or(record.timestamp_ms, Timestamp::as_millisecond);
+    if decided_ms.min(record.timestamp_ms) < now_ms - SEND_MS {
         let MailRequested { notification_id, attempt, .. } = request;
         tracing::warn!(
             notification.id = %notification_id,
