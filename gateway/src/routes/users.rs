@@ -249,8 +249,8 @@ async fn confirm(
     password: &SecretString,
 ) -> Result<Credential, Problem> {
     let account = user_id.to_string();
-    call.state.backoff.begin(&account).await?;
     let credential = call.state.reads.credential(user_id).await?;
+    call.state.backoff.begin(&account).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
     match (call.state.passwords.verify(password, hash).await?, credential) {
         (PasswordCheck::Match { .. }, Some(credential)) => {

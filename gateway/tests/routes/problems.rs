@@ -64,7 +64,7 @@ async fn problem_never_repeats_a_password_of_the_body() {
     let body = json!({ "email": "ada@example.org", "passwort": "correct horse" });
     let response = gateway.send(request("POST", "/v1/sessions").json(&body)).await;
     let problem = json(&response).to_string();
-    assert!(problem.contains("missing field `password`"), "{problem}");
+    assert!(problem.contains("unknown field `passwort`"), "{problem}");
 }
 
 #[tokio::test]

@@ -171,7 +171,11 @@ impl GroupConsumer {
 
     /// The error of a poll. Only the client knows why a fatal one has happened.
     fn failed(&self, error: KafkaError) -> LogError {
-        let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        let is_fatal = matches!(
+            error,
+            KafkaError::MessageConsumptionFatal(_)
+                | KafkaError::MessageConsumption(RDKafkaErrorCode::Fatal)
+        );
         match self.consumer.client().fatal_error().filter(|_| is_fatal) {
             Some((RDKafkaErrorCode::FencedInstanceId, text)) => {
                 LogError::Fenced { doing: format!("reading {}", self.group), cause: text.into() }

@@ -31,7 +31,8 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Command(ReceiveStock { sku: sku(), quantity }.into())
         }),
         6 => (order(), quantity()).prop_map(move |(order_id, quantity)| {
-            Step::FollowUp(ReserveStock { sku: sku(), order_id, quantity, placed_at: Some(START_MS) }.into())
+            let placed_at = Some(START_MS);
+            Step::FollowUp(ReserveStock { sku: sku(), order_id, quantity, placed_at }.into())
         }),
         4 => order().prop_map(move |order_id| {
             Step::FollowUp(ReleaseStock { sku: sku(), order_id }.into())

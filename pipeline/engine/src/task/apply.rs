@@ -20,7 +20,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Queueing {
     BehindParked,
-    Ignored,
+    /// Of a re-drive, which decides it at this time: its deadlines count from there.
+    Ignored {
+        at_ms: i64,
+    },
 }
 
 impl Task {
@@ -90,7 +93,8 @@ impl Task {
         if self.is_parked(&record.topic, key) {
             return Err(InputError::BehindParked);
         }
-        match self.follow_up_or_event(route, key, record, &envelope, output) {
+        let at_ms = record.timestamp_ms;
+        match self.follow_up_or_event(route, key, record, &envelope, at_ms, output) {
             Ok(()) => Ok(()),
             Err(Failure::UnknownSchema(unknown)) => Err(InputError::UnknownSchema(unknown)),
             Err(Failure::Permanent(error)) => Err(error),
@@ -107,9 +111,7 @@ impl Task {
             Some((_, position)) => *position = next,
             None => self.positions.push((record.topic.clone(), next)),
         }
-        if let Some((_, read_ms)) = self.unread.iter_mut().find(|(it, _)| *it == record.topic) {
-            *read_ms = record.timestamp_ms.max(*read_ms);
-        }
+        self.was_read(record);
     }
 
     /// Passes a record to its decider or policy, according to its topic. A record that fails for
@@ -148,7 +150,11 @@ impl Task {
             return Ok(());
         }
         let before = self.input_savepoint(output);
-        let applied = self.follow_up_or_event(route, key, record, &envelope, output);
+        let at_ms = match queueing {
+            Queueing::BehindParked => record.timestamp_ms,
+            Queueing::Ignored { at_ms } => at_ms,
+        };
+        let applied = self.follow_up_or_event(route, key, record, &envelope, at_ms, output);
         match applied.map_err(|failure| self.permanent(failure)) {
             Ok(()) => Ok(()),
             Err(Failure::UnknownSchema(unknown)) => Err(unknown.into()),
@@ -160,17 +166,17 @@ impl Task {
         }
     }
 
-    /// Applies a follow-up, or an event of another processor.
+    /// Applies a follow-up, or an event of another processor, at `at_ms`.
     pub(super) fn follow_up_or_event(
         &mut self,
         route: Route,
         key: &str,
         record: &Record,
         envelope: &Envelope,
+        at_ms: i64,
         output: &mut Output,
     ) -> Result<(), Failure> {
         let value = record.value.as_ref().ok_or(InputError::Tombstone("a record"))?;
-        let at_ms = record.timestamp_ms;
         match route {
             Route::FollowUps(index) => {
                 let context = self.topology.aggregates[index].context;

@@ -58,12 +58,13 @@ impl Task {
         let first = Record {
             headers: typed(&first.headers, &record_type),
             value: Some(value.into()),
-            timestamp_ms: record.timestamp_ms,
             ..first
         };
-        let own = Envelope::of(&first);
+        let (own, at_ms) = (Envelope::of(&first), record.timestamp_ms);
         let applied = own.check().map_err(Failure::from);
-        match applied.and_then(|()| self.follow_up_or_event(route, key, &first, &own, output)) {
+        match applied
+            .and_then(|()| self.follow_up_or_event(route, key, &first, &own, at_ms, output))
+        {
             Ok(()) => {}
             Err(Failure::UnknownSchema(unknown)) => return Err(unknown.into()),
             Err(Failure::Permanent(error)) => {
@@ -73,7 +74,6 @@ impl Task {
                 return Ok(refused(undecided, STILL_FAILING, &detail));
             }
         }
-        let at_ms = record.timestamp_ms;
         let (released, parked_from) = self.release(key, parked, false, at_ms, output)?;
         let event = ParkedRecordEdited {
             topic,

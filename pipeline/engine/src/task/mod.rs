@@ -32,7 +32,7 @@ use std::{
     sync::Arc,
 };
 
-use redpanda::log::Topic;
+use redpanda::log::{Record, Topic};
 use schemas::{
     Codec,
     engine::{Handled, Parked, Waiting},
@@ -232,6 +232,13 @@ impl Task {
     /// The session reads from the task's positions: nothing is known of the ends of its inputs.
     pub(crate) fn reads_anew(&mut self) {
         self.unread = self.topology.inputs().into_iter().map(|topic| (topic, i64::MIN)).collect();
+    }
+
+    /// Notes how far an input was read.
+    pub(crate) fn was_read(&mut self, record: &Record) {
+        if let Some((_, read_ms)) = self.unread.iter_mut().find(|(it, _)| *it == record.topic) {
+            *read_ms = record.timestamp_ms.max(*read_ms);
+        }
     }
 
     /// An input was read to its end.

@@ -82,7 +82,7 @@ impl Task {
     ) -> Result<(i32, Option<i64>), Missing> {
         let mut released = 0;
         for (name, parked) in parked {
-            let record = Record { timestamp_ms: at_ms, ..revived(key, parked) };
+            let record = revived(key, parked);
             self.unpark(&name, key, &record);
             if std::mem::take(&mut drop_first) {
                 if let Some(route) = self.topology.route(&record.topic) {
@@ -92,7 +92,7 @@ impl Task {
                 }
             } else {
                 let before = self.input_savepoint(output);
-                self.route(&record, output, Queueing::Ignored)?;
+                self.route(&record, output, Queueing::Ignored { at_ms })?;
                 // A record whose changes are too large fails by itself, and not the command.
                 if let Err(error) = self.check_changes(&before.tables) {
                     self.undo(before, output);

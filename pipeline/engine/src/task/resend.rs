@@ -195,7 +195,7 @@ impl Task {
                 Ok(Some(accepted()))
             }
             Route::Policy(_) => {
-                self.follow_up_or_event(*route, key, record, own, output)?;
+                self.follow_up_or_event(*route, key, record, own, record.timestamp_ms, output)?;
                 Ok(Some(accepted()))
             }
         }

@@ -83,7 +83,7 @@ pub(super) enum NotRestored {
 impl From<LogError> for NotRestored {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Exhausted { .. } => Self::Session(error.into()),
+            LogError::Exhausted { .. } | LogError::Fenced { .. } => Self::Session(error.into()),
             LogError::Denied { .. } => Self::Stuck(StuckError::Denied(error)),
             error => Self::Retry(error),
         }

@@ -46,6 +46,7 @@ impl Worker {
         let is_decided = record.headers.get(DECIDED).is_some() && self.is_follow_up(record);
         if is_decided && let Some(task) = self.active.get_mut(&record.partition) {
             task.follow(&record.topic, record.offset + 1);
+            task.was_read(record);
         }
         is_decided
     }

@@ -67,6 +67,7 @@ pub(super) fn create(request: &Request) -> anyhow::Result<Plan> {
     let exchange = Box::new(Created(request.clone()));
     Ok(Plan::Exchange { request: request.with(&body)?, exchange, alone: false })
 }
+
 /// The answer to a CreateTopics request, which lists settings too.
 struct Created(Request);
 
