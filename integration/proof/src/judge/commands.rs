@@ -1,0 +1,116 @@
+//! Invariants A and B: the outcomes and dead letters of commands.
+
+use schemas::Verdict;
+use uuid::Uuid;
+
+use crate::{
+    ledger::{Damage, Ledger, Violation},
+    load::History,
+};
+
+/// A: every acknowledged command has exactly one outcome, and the events of an accepted one exist.
+/// B: no outcome without a command.
+pub(super) fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for id in history.acknowledged() {
+        if !ledger.commands.contains_key(id) {
+            broken.push(Violation::new(
+                'A',
+                Damage::Lost,
+                format!("command {id} was acknowledged, but is not in the log"),
+            ));
+        }
+        match ledger.outcomes.get(id).map_or(&[][..], |seen| &seen.outcomes) {
+            [] => broken.push(Violation::new(
+                'A',
+                Damage::Lost,
+                format!("command {id} has no outcome"),
+            )),
+            [_] => {}
+            several => {
+                let what = format!("command {id} has {} outcomes: {several:?}", several.len());
+                broken.push(Violation::new('A', Damage::Doubled, what));
+            }
+        }
+    }
+    for (id, seen) in &ledger.outcomes {
+        if !ledger.commands.contains_key(id) {
+            broken.push(Violation::new(
+                'B',
+                Damage::Doubled,
+                format!("outcome {id} has no command"),
+            ));
+        }
+        for outcome in seen.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
+            let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
+            let version = ledger.folds.version(context, key);
+            if version.unwrap_or(0) < outcome.version {
+                let what = format!(
+                    "{context}/{key}: version {} was accepted, events end at {version:?}",
+                    outcome.version
+                );
+                broken.push(Violation::new('A', Damage::Torn, what));
+            }
+        }
+    }
+    broken
+}
+
+/// A, for commands that can't be processed: each fails and is one dead letter, and nothing else
+/// fails.
+pub(super) fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for id in history.acknowledged() {
+        let outcomes = ledger.outcomes.get(id).map_or(&[][..], |seen| &seen.outcomes);
+        let doomed = history.is_doomed(id);
+        // No command of the suite is as old as the dedupe horizon.
+        for outcome in outcomes.iter().filter(|outcome| outcome.code.as_deref() == Some("expired"))
+        {
+            broken.push(Violation::new(
+                'A',
+                Damage::Lost,
+                format!("{id} was refused as too old: {outcome:?}"),
+            ));
+        }
+        for outcome in
+            outcomes.iter().filter(|outcome| (outcome.verdict == Verdict::Failed) != doomed)
+        {
+            let wanted = if doomed { "to fail" } else { "to be decided" };
+            broken.push(Violation::new(
+                'A',
+                Damage::Torn,
+                format!("{id} had {wanted}: {outcome:?}"),
+            ));
+        }
+        match (doomed, ledger.dead.get(id).copied().unwrap_or(0)) {
+            (true, 1) | (false, 0) => {}
+            (true, 0) => {
+                broken.push(Violation::new(
+                    'A',
+                    Damage::Lost,
+                    format!("{id} failed, but is not a dead letter"),
+                ));
+            }
+            (_, letters) => {
+                let what = format!("{id} became {letters} dead letters");
+                broken.push(Violation::new('A', Damage::Doubled, what));
+            }
+        }
+    }
+    broken
+}
+
+/// B, for dead letters: each is of a command. The suite sends no event or follow-up that can't be
+/// processed, and a dead letter without an id is of a record that the suite did not send.
+pub(super) fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
+    let known = |id: &str| id.parse().is_ok_and(|id: Uuid| ledger.commands.contains_key(&id));
+    let of_nothing = ledger.letters.iter().filter(|(id, _)| !known(id));
+    let violations = of_nothing.map(|(id, at)| {
+        Violation::new(
+            'B',
+            Damage::Doubled,
+            format!("{at} is a dead letter of {id:?}, which is no command"),
+        )
+    });
+    violations.collect()
+}

@@ -1,0 +1,32 @@
+//! The invariants by which the ledger is judged once the system is quiet. A violation that will
+//! pass (an outcome that has not been written yet) and one that will stay look the same here: the
+//! caller decides how long it waits.
+//!
+//! - `commands`: outcomes and dead letters; `stock`: quantities; `sagas`: what commands lead to
+//! - `reader`: what a reader saw while faults happened
+
+mod commands;
+mod reader;
+mod sagas;
+mod stock;
+
+use schemas::Codec;
+
+use crate::{
+    ledger::{Ledger, Violation},
+    load::History,
+};
+
+pub use reader::{live_reader, unread};
+
+/// All invariants that the topics alone can show: A to D and F.
+pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violation> {
+    let mut broken = ledger.broken.clone();
+    broken.extend(commands::outcomes(ledger, history));
+    broken.extend(commands::failures(ledger, history));
+    broken.extend(commands::dead_letters(ledger));
+    broken.extend(ledger.changelogs(codec));
+    broken.extend(stock::sums(ledger));
+    broken.extend(sagas::notified_once(ledger));
+    broken
+}

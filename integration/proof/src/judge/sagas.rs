@@ -1,0 +1,44 @@
+//! Invariant A, for what commands lead to: replies to follow-ups, and notifications.
+
+use std::collections::BTreeMap;
+
+use schemas::{notification, order};
+use uuid::Uuid;
+
+use crate::ledger::{Damage, Ledger, Violation};
+
+/// A, for consequences of commands: the customer is notified of each end of an order once.
+pub(super) fn notified_once(ledger: &Ledger) -> Vec<Violation> {
+    let mut notified: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
+    for event in ledger.folds.notifications.events.values().flatten() {
+        if let notification::Event::NotificationRaised(raised) = event
+            && raised.order_id.is_some()
+        {
+            *notified.entry((raised.order_id, raised.kind.as_str())).or_default() += 1;
+        }
+    }
+    let mut broken = Vec::new();
+    for (what, times) in notified.iter().filter(|(_, times)| **times > 1) {
+        broken.push(Violation::new(
+            'A',
+            Damage::Doubled,
+            format!("{what:?} was notified {times} times"),
+        ));
+    }
+    for event in ledger.folds.orders.events.values().flatten() {
+        let (id, kind) = match event {
+            order::Event::OrderConfirmed(event) => (event.order_id, "ORDER_CONFIRMED"),
+            order::Event::OrderRejected(event) => (event.order_id, "ORDER_REJECTED"),
+            order::Event::OrderCancelled(event) => (event.order_id, "ORDER_CANCELLED"),
+            _ => continue,
+        };
+        if !notified.contains_key(&(Some(id), kind)) {
+            broken.push(Violation::new(
+                'A',
+                Damage::Lost,
+                format!("{kind} of {id} was not notified"),
+            ));
+        }
+    }
+    broken
+}

@@ -1,0 +1,118 @@
+//! Adds records to the ledger. It judges only what can never become right.
+
+use anyhow::Context as _;
+use redpanda::log::Record;
+use schemas::{Codec, Message as _, Outcome, headers};
+use uuid::Uuid;
+
+use super::{Ledger, SentCommand};
+
+/// The id of a record: that of its header, or one derived from its text if it is no UUID, or from
+/// the position if there is none. A dead letter has the id of the record that failed.
+fn id_of(record: &Record) -> Uuid {
+    let text = |name: &str| record.headers.text(name);
+    if let Some(id) = text(headers::ID).filter(|id| !id.is_empty()) {
+        return uuid_of(id);
+    }
+    let own = (record.partition.to_string(), record.offset.to_string());
+    let (topic, partition, offset) =
+        match (text("dead_topic"), text("dead_partition"), text("dead_offset")) {
+            (Some(topic), Some(partition), Some(offset)) => (topic, partition, offset),
+            _ => (&*record.topic, &*own.0, &*own.1),
+        };
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{topic}/{partition}/{offset}").as_bytes())
+}
+
+fn uuid_of(id: &str) -> Uuid {
+    id.parse().unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()))
+}
+
+impl Ledger {
+    pub(super) fn add(&mut self, record: &Record, codec: &Codec) -> anyhow::Result<()> {
+        let kind = record.topic.rsplit('.').next().unwrap_or_default();
+        let cause = record.headers.text(headers::CORRELATION_ID).map(uuid_of);
+        let cause = cause.unwrap_or_else(|| id_of(record));
+        if kind != "state" {
+            let at = (record.topic.to_string(), record.partition, record.offset);
+            self.causes.insert(at, cause);
+        }
+        match kind {
+            "commands" => self.command(record),
+            "events" => self.event(record, codec)?,
+            "outcomes" => self.outcome(record, codec)?,
+            "dead" => self.dead_letter(record),
+            "state" => self.row(record),
+            // Of follow-ups, credentials and what operators do only the causes are checked.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, record: &Record) {
+        let sent = SentCommand { at_ms: record.timestamp_ms };
+        self.commands.entry(id_of(record)).or_insert(sent);
+    }
+
+    fn event(&mut self, record: &Record, codec: &Codec) -> anyhow::Result<()> {
+        self.see(record, record.headers.text(headers::ID).unwrap_or_default());
+        let version = version_of(record).context("an event without a version")?;
+        let value = record.value.as_deref().context("an event without a value")?;
+        let (context, key) = (context_of(record), key_of(record));
+        let broken = self.folds.add(context, &key, version, value, codec)?;
+        self.broken.extend(broken);
+        Ok(())
+    }
+
+    fn outcome(&mut self, record: &Record, codec: &Codec) -> anyhow::Result<()> {
+        self.see(record, &key_of(record));
+        let value = record.value.as_deref().context("an outcome without a value")?;
+        let outcome = Outcome::decode(codec, value)?;
+        let seen = self.outcomes.entry(outcome.command_id).or_default();
+        if seen.outcomes.is_empty() {
+            seen.at_ms = record.timestamp_ms;
+        }
+        if !seen.outcomes.contains(&outcome) {
+            seen.outcomes.push(outcome);
+        }
+        Ok(())
+    }
+
+    fn dead_letter(&mut self, record: &Record) {
+        let id = record.headers.text(headers::ID).unwrap_or_default();
+        self.letters.push((id.to_owned(), place_of(record)));
+        if let Ok(id) = id.parse() {
+            *self.dead.entry(id).or_default() += 1;
+        }
+    }
+
+    fn row(&mut self, record: &Record) {
+        match &record.value {
+            Some(value) => {
+                self.changelog.insert(key_of(record), (version_of(record), value.to_vec()));
+            }
+            None => drop(self.changelog.remove(&key_of(record))),
+        }
+    }
+
+    fn see(&mut self, record: &Record, id: &str) {
+        self.record_ids
+            .insert((record.topic.to_string(), record.partition, record.offset), id.to_owned());
+    }
+}
+
+fn key_of(record: &Record) -> String {
+    String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned()
+}
+
+fn context_of(record: &Record) -> &str {
+    record.topic.split('.').next().unwrap_or_default()
+}
+
+fn version_of(record: &Record) -> Option<i64> {
+    record.headers.text(headers::VERSION)?.parse().ok()
+}
+
+/// Where a record is, for people.
+fn place_of(record: &Record) -> String {
+    format!("{}[{}]@{}", record.topic, record.partition, record.offset)
+}
