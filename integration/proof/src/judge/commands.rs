@@ -56,6 +56,24 @@ pub(super) fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
     broken
 }
 
+/// A: each record of a command causes at most one record of an outcome, because the first gets the
+/// outcome and each repeat gets it again. An engine that decides a record twice writes more.
+pub(super) fn surplus_outcomes(ledger: &Ledger) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for (id, seen) in &ledger.outcomes {
+        // An outcome without a command is judged as such.
+        let Some(sent) = ledger.commands.get(id) else { continue };
+        if seen.records > sent.records {
+            let what = format!(
+                "command {id} is {} times in the log, and has {} records of outcomes",
+                sent.records, seen.records
+            );
+            broken.push(Violation::new('A', Damage::Doubled, what));
+        }
+    }
+    broken
+}
+
 /// A, for commands that can't be processed: each fails and is one dead letter, and nothing else
 /// fails.
 pub(super) fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
@@ -113,4 +131,34 @@ pub(super) fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
         )
     });
     violations.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{Record as _, stock::ReceiveStock};
+
+    use super::*;
+    use crate::ledger::testing::{Log, accepted};
+
+    fn receive() -> ReceiveStock {
+        ReceiveStock { sku: "tea".to_owned(), quantity: 3 }
+    }
+
+    /// What the violations are, in order.
+    fn letters(broken: &[Violation]) -> Vec<(char, Damage)> {
+        broken.iter().map(|one| (one.invariant, one.damage)).collect()
+    }
+
+    #[test]
+    fn command_with_more_outcomes_than_records_is_doubled() {
+        let mut log = Log::default();
+        let outcome = accepted(1, ReceiveStock::SCHEMA.name, "tea", 1);
+        for _ in 0..2 {
+            log.command("stock.commands", "tea", 1, &receive());
+            log.outcome("order.outcomes", &outcome);
+        }
+        assert_eq!(surplus_outcomes(&log.ledger), [], "a repeat gets its outcome again");
+        log.outcome("order.outcomes", &outcome);
+        assert_eq!(letters(&surplus_outcomes(&log.ledger)), [('A', Damage::Doubled)]);
+    }
 }

@@ -23,6 +23,7 @@ pub use reader::{live_reader, unread};
 pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violation> {
     let mut broken = ledger.broken.clone();
     broken.extend(commands::outcomes(ledger, history));
+    broken.extend(commands::surplus_outcomes(ledger));
     broken.extend(commands::failures(ledger, history));
     broken.extend(commands::dead_letters(ledger));
     broken.extend(ledger.changelogs(codec));

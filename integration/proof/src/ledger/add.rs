@@ -5,7 +5,7 @@ use redpanda::log::Record;
 use schemas::{Codec, Message as _, Outcome, headers};
 use uuid::Uuid;
 
-use super::{Ledger, SentCommand};
+use super::{Damage, Ledger, SentCommand, Violation};
 
 /// The id of a record: that of its header, or one derived from its text if it is no UUID, or from
 /// the position if there is none. A dead letter has the id of the record that failed.
@@ -38,23 +38,25 @@ impl Ledger {
         }
         match kind {
             "commands" => self.command(record),
+            "followups" => self.once(record),
             "events" => self.event(record, codec)?,
             "outcomes" => self.outcome(record, codec)?,
             "dead" => self.dead_letter(record),
             "state" => self.row(record),
-            // Of follow-ups, credentials and what operators do only the causes are checked.
+            // Of credentials and what operators do only the causes are checked.
             _ => {}
         }
         Ok(())
     }
 
     fn command(&mut self, record: &Record) {
-        let sent = SentCommand { at_ms: record.timestamp_ms };
-        self.commands.entry(id_of(record)).or_insert(sent);
+        let first = || SentCommand { at_ms: record.timestamp_ms, records: 0 };
+        self.commands.entry(id_of(record)).or_insert_with(first).records += 1;
     }
 
     fn event(&mut self, record: &Record, codec: &Codec) -> anyhow::Result<()> {
         self.see(record, record.headers.text(headers::ID).unwrap_or_default());
+        self.once(record);
         let version = version_of(record).context("an event without a version")?;
         let value = record.value.as_deref().context("an event without a value")?;
         let (context, key) = (context_of(record), key_of(record));
@@ -68,6 +70,7 @@ impl Ledger {
         let value = record.value.as_deref().context("an outcome without a value")?;
         let outcome = Outcome::decode(codec, value)?;
         let seen = self.outcomes.entry(outcome.command_id).or_default();
+        seen.records += 1;
         if seen.outcomes.is_empty() {
             seen.at_ms = record.timestamp_ms;
         }
@@ -94,6 +97,19 @@ impl Ledger {
         }
     }
 
+    /// A: the ids of events and follow-ups are derived from the id of their input, so a second
+    /// decision on an input writes the same ids.
+    fn once(&mut self, record: &Record) {
+        let id = id_of(record);
+        if !self.ids.insert(id) {
+            let what = format!(
+                "{}: a record with the id {id} was written before, so its input was decided twice",
+                place_of(record)
+            );
+            self.broken.push(Violation::new('A', Damage::Doubled, what));
+        }
+    }
+
     fn see(&mut self, record: &Record, id: &str) {
         self.record_ids
             .insert((record.topic.to_string(), record.partition, record.offset), id.to_owned());
@@ -115,4 +131,35 @@ fn version_of(record: &Record) -> Option<i64> {
 /// Where a record is, for people.
 fn place_of(record: &Record) -> String {
     format!("{}[{}]@{}", record.topic, record.partition, record.offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::stock::{ReserveStock, StockReceived};
+
+    use super::*;
+    use crate::ledger::testing::Log;
+
+    #[test]
+    fn event_or_followup_of_a_second_decision_is_doubled() {
+        let mut log = Log::default();
+        let reserve = ReserveStock {
+            sku: "tea".to_owned(),
+            order_id: Uuid::nil(),
+            quantity: 1,
+            placed_at: None,
+        };
+        let received =
+            StockReceived { sku: "tea".to_owned(), quantity: 1, received: 1, free: 1, held: 0 };
+        log.follow_up("stock.followups", "tea", 1, 10, &reserve);
+        log.event("stock.events", "tea", 1, 2, 20, &received);
+        log.event("stock.events", "tea", 2, 3, 20, &received);
+        assert_eq!(log.ledger.broken, []);
+
+        log.follow_up("stock.followups", "tea", 1, 10, &reserve);
+        log.event("stock.events", "tea", 3, 2, 20, &received);
+        let found: Vec<_> =
+            log.ledger.broken.iter().map(|one| (one.invariant, one.damage)).collect();
+        assert_eq!(found, [('A', Damage::Doubled), ('A', Damage::Doubled)]);
+    }
 }

@@ -4,9 +4,11 @@
 
 mod add;
 mod fold;
+#[cfg(test)]
+pub(crate) mod testing;
 mod violation;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -25,6 +27,8 @@ const READ_MAX: Duration = Duration::from_secs(20);
 pub struct SentCommand {
     /// When it was first appended, by the broker's clock, in milliseconds since the epoch.
     pub at_ms: i64,
+    /// The number of its records: a client that saw no acknowledgement writes it again.
+    pub records: usize,
 }
 
 /// The outcomes of one command.
@@ -32,6 +36,8 @@ pub struct SentCommand {
 pub struct SeenOutcomes {
     /// The distinct ones.
     pub outcomes: Vec<Outcome>,
+    /// The number of their records: a repeated command gets its outcome again.
+    pub records: usize,
     /// When the first was appended, in milliseconds since the epoch.
     pub at_ms: i64,
 }
@@ -55,6 +61,8 @@ pub struct Ledger {
     pub dead: HashMap<Uuid, usize>,
     /// Every dead letter: the id of the failed record, and the dead letter's own position.
     pub letters: Vec<(String, String)>,
+    /// The ids of all events and follow-ups.
+    ids: HashSet<Uuid>,
     changelog: HashMap<String, (Option<i64>, Vec<u8>)>,
     /// Violations that can never become right again.
     pub broken: Vec<Violation>,
