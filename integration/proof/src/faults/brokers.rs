@@ -109,7 +109,7 @@ pub(super) async fn restarted_in_turn(
 ) -> anyhow::Result<()> {
     for position in 1..=cluster(world)?.brokers() {
         let name = numbered("broker", position);
-        world.control.stop(&name).await?;
+        world.stop(&name).await?;
         world.wait_for_commands(50).await?;
         world.start(&name, &[]).await?;
         // An operator would wait here too: two of three replicas have to be in sync.

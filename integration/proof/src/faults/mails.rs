@@ -64,7 +64,7 @@ async fn pile_up(world: &World) -> anyhow::Result<()> {
         sleep(secs(1)).await;
     }
     // An instance that stops in order hands over its partitions in the middle of its work.
-    world.control.stop("notification-1").await?;
+    world.stop("notification-1").await?;
     sleep(secs(5)).await;
     world.start("notification-1", &[]).await?;
     sleep(BEHIND).await;

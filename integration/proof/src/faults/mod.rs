@@ -22,7 +22,6 @@ use integration::stack::first_services;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::ledger::Damage;
 use crate::proxy::Mode;
 use crate::system::System;
 use crate::world::World;
@@ -128,12 +127,6 @@ async fn behind_proxy<F: Future<Output = anyhow::Result<()>>>(
     let harmed = harm.await;
     proxied.proxy.set(Mode::Pass, 0);
     harmed?;
-    for service in services.iter().map(AsRef::as_ref) {
-        if world.control.part(service).await?.pid.is_none() {
-            let what =
-                format!("{service} has ended by itself because of what happened to {server}");
-            world.report('H', Damage::Late, what);
-        }
-    }
+    // It reports those that have ended by themselves.
     world.restart_all(services, &[]).await
 }

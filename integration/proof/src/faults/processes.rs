@@ -47,7 +47,7 @@ pub(super) async fn in_rebalance(world: &World, _: &mut StdRng, _: &str) -> anyh
     world.spawn("order-1", &[]).await?;
     world.wait_for_death("order-0").await?;
     world.start("order-0", &[]).await?;
-    Ok(world.control.stop("order-1").await?)
+    world.stop("order-1").await
 }
 
 pub(super) async fn abort(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
@@ -89,7 +89,7 @@ pub(super) async fn servers_restarted(
     _: &str,
 ) -> anyhow::Result<()> {
     for name in ["postgres", "mongo", "redis", "broker"] {
-        world.control.stop(name).await?;
+        world.stop(name).await?;
         world.start(name, &[]).await?;
         world.wait_for_commands(50).await?;
     }
@@ -104,8 +104,7 @@ pub(super) async fn zombie(world: &World, rng: &mut StdRng, _: &str) -> anyhow::
     world.control.signal("order-0", "CONT").await?;
     refused(world, "lost").await?;
     world.wait_for_commands(100).await?;
-    world.control.stop("order-1").await?;
-    Ok(())
+    world.stop("order-1").await
 }
 
 /// PostgreSQL ends the transaction of an idle client. Otherwise the row would be locked for as long
@@ -119,8 +118,7 @@ pub(super) async fn zombie_in_transaction(
     world.control.signal("order-0", "CONT").await?;
     refused(world, "store").await?;
     world.wait_for_commands(100).await?;
-    world.control.stop("order-1").await?;
-    Ok(())
+    world.stop("order-1").await
 }
 
 /// Stops order-0 at a fault point, and waits until another instance has all of its partitions and
@@ -199,6 +197,8 @@ pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> any
 /// The first that is fenced three times in a row ends.
 pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.spawn("order-1", &[("MILLRACE_INSTANCE", "0")]).await?;
+    world.may_end("order-0");
+    world.may_end("order-1");
     let (begun, mut fenced) = (Instant::now(), false);
     while begun.elapsed() < secs(10) || (!fenced && begun.elapsed() < secs(60)) {
         for twin in ["order-0", "order-1"] {
@@ -260,7 +260,7 @@ pub(super) async fn comings_and_goings(
                 sleep(Duration::from_millis(100)).await;
             }
         }
-        world.control.stop("order-1").await?;
+        world.stop("order-1").await?;
         sleep(secs(2)).await;
     }
     Ok(())

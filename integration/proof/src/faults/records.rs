@@ -223,7 +223,7 @@ pub(super) async fn rolling_restart(
         .context("the registry names no id")?;
     for name in PROGRAMS.iter().flat_map(Program::started) {
         world.load.place_as(id, sku).await?;
-        world.control.stop(&name).await?;
+        world.stop(&name).await?;
         world.load.place_as(id, sku).await?;
         world.start(&name, &[]).await?;
         world.wait_for_commands(50).await?;

@@ -1,7 +1,10 @@
 //! The system under test: the native stack or the Compose project under which this process was
-//! started, with handles to break and repair its parts. It starts no system by itself. `waits` has
-//! what a fault waits for.
+//! started, with handles to break and repair its parts. It starts no system by itself. `parts`
+//! starts and stops parts, `ends` knows which of them may end, and `waits` has what a fault waits
+//! for.
 
+mod ends;
+mod parts;
 mod waits;
 
 use std::{
@@ -27,6 +30,7 @@ use crate::{
     system::System,
     threads::Threads,
 };
+use ends::Ends;
 
 /// How long a part may take to become ready, or to die at a fault point.
 pub(crate) const PART_MAX: Duration = Duration::from_secs(60);
@@ -57,6 +61,7 @@ pub struct World {
     pub load: Arc<Load>,
     proxies: Vec<Proxied>,
     found: Mutex<Vec<Violation>>,
+    ends: Mutex<Ends>,
     /// The mutant with which the services are started, in a control run.
     pub mutant: Option<&'static str>,
     /// The folder for histories.
@@ -135,6 +140,7 @@ impl World {
             load,
             proxies,
             found: Mutex::default(),
+            ends: Mutex::default(),
             brokers,
             mutant,
             out,
@@ -170,72 +176,5 @@ impl World {
                 && labels.iter().all(|label| line.contains(label))
         });
         Some(series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
-    }
-
-    /// Starts a part with `extra` in its environment, and waits until it is ready.
-    pub async fn start(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
-        self.spawn(name, extra).await?;
-        self.control.wait(name, PART_MAX).await?;
-        Ok(())
-    }
-
-    /// Starts a part and does not wait: it may die before it is ready.
-    pub async fn spawn(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
-        let mut extra = extra.to_vec();
-        extra.extend(self.mutant.map(|mutant| ("MILLRACE_MUTANT", mutant)));
-        self.control.start_with(name, &extra).await?;
-        Ok(())
-    }
-
-    /// Kills a part, if it runs.
-    pub async fn kill(&self, name: &str) -> anyhow::Result<()> {
-        if self.control.part(name).await?.pid.is_some() {
-            self.control.kill(name).await?;
-        }
-        Ok(())
-    }
-
-    /// Kills a part, starts it with `extra` in its environment, and waits until it is ready.
-    pub async fn restart(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
-        self.kill(name).await?;
-        self.start(name, extra).await
-    }
-
-    /// Kills parts, starts them in parallel with `extra` in their environment, and waits until they
-    /// are ready.
-    pub async fn restart_all(
-        &self,
-        names: &[impl AsRef<str>],
-        extra: &[(&str, &str)],
-    ) -> anyhow::Result<()> {
-        for name in names.iter().map(AsRef::as_ref) {
-            self.kill(name).await?;
-            self.spawn(name, extra).await?;
-        }
-        for name in names.iter().map(AsRef::as_ref) {
-            self.control.wait(name, PART_MAX).await?;
-        }
-        Ok(())
-    }
-
-    /// Starts dead parts, stops second instances, and continues parts that are stopped by a signal.
-    pub async fn mend(&self) -> anyhow::Result<()> {
-        for part in self.control.status().await? {
-            if part.name.ends_with("-1") && !part.name.starts_with("gateway") {
-                self.control.stop(&part.name).await?;
-            } else if part.pid.is_some() && (!self.system.containers || part.state == "paused") {
-                self.control.signal(&part.name, "CONT").await?;
-            } else if ["dead", "stopped"].contains(&part.state.as_str()) {
-                self.spawn(&part.name, &[]).await?;
-            }
-        }
-        for part in self.control.status().await?.iter().filter(|part| part.pid.is_some()) {
-            self.control.wait(&part.name, PART_MAX).await?;
-        }
-        // The next fault may need another broker.
-        match &self.cluster {
-            Some(cluster) if cluster.brokers() > 1 => cluster.in_sync(PART_MAX).await,
-            _ => Ok(()),
-        }
     }
 }

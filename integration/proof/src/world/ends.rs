@@ -1,0 +1,101 @@
+//! Which programs may have ended: those that a fault has killed, stopped, or told to end. Every other
+//! end is a violation. It asks nobody; the caller knows the state of a part.
+
+use std::collections::BTreeSet;
+
+use integration::stack::{PROGRAMS, PartStatus, Program};
+
+use crate::ledger::{Damage, Violation};
+
+/// The programs that may have ended.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    expected: BTreeSet<String>,
+}
+
+impl Ends {
+    /// Notes that a part may have ended, until it is started again.
+    pub(super) fn expect(&mut self, name: &str) {
+        self.expected.insert(name.to_owned());
+    }
+
+    /// Notes that a part is started with `extra` in its environment. Some fault points end it.
+    pub(super) fn started(&mut self, name: &str, extra: &[(&str, &str)]) {
+        let ends =
+            extra.iter().any(|(name, fault)| *name == "MILLRACE_FAULT" && ends_process(fault));
+        if ends {
+            self.expect(name);
+        } else {
+            self.expected.remove(name);
+        }
+    }
+
+    /// The violation of H by a program that has ended, and that nobody has ended. The next call
+    /// does not return the same end again.
+    pub(super) fn take_unexpected(&mut self, part: &PartStatus) -> Option<Violation> {
+        let is_program = PROGRAMS.iter().flat_map(Program::instances).any(|name| name == part.name);
+        if part.state != "dead" || !is_program || !self.expected.insert(part.name.clone()) {
+            return None;
+        }
+        let how = part.ended.as_deref().unwrap_or("ended");
+        let what = format!("{} has ended by itself: it {how}", part.name);
+        Some(Violation::new('H', Damage::Late, what))
+    }
+}
+
+/// Whether a value of `MILLRACE_FAULT` ends the process that reaches the fault point. A stop does
+/// not, nor does an abort of a transaction, nor a panic of a decider, which only its command fails
+/// by.
+fn ends_process(fault: &str) -> bool {
+    !fault.ends_with(":stop") && !fault.starts_with("abort:") && !fault.starts_with("panic:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, state: &str) -> PartStatus {
+        PartStatus {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            pid: None,
+            address: String::new(),
+            starts: 1,
+            ended: Some("ended with code 134".to_owned()),
+        }
+    }
+
+    #[test]
+    fn program_that_nobody_has_ended_is_reported_once() {
+        let mut ends = Ends::default();
+        ends.started("order-0", &[("MILLRACE_BROKERS", "127.0.0.1:9092")]);
+        let found = ends.take_unexpected(&part("order-0", "dead")).expect("it has crashed");
+        assert_eq!((found.invariant, found.damage), ('H', Damage::Late));
+        assert!(found.what.contains("order-0") && found.what.contains("134"), "{}", found.what);
+        assert_eq!(ends.take_unexpected(&part("order-0", "dead")), None);
+
+        ends.started("order-0", &[]);
+        assert!(ends.take_unexpected(&part("order-0", "dead")).is_some(), "it has crashed again");
+    }
+
+    #[test]
+    fn program_that_was_killed_or_told_to_end_is_not_reported() {
+        let mut ends = Ends::default();
+        ends.expect("user-0");
+        ends.started("order-0", &[("MILLRACE_FAULT", "after-poll:3:panic")]);
+        for (name, state) in
+            [("user-0", "dead"), ("order-0", "dead"), ("order-1", "stopped"), ("mongo", "dead")]
+        {
+            assert_eq!(ends.take_unexpected(&part(name, state)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn program_at_a_fault_point_that_does_not_end_it_is_reported() {
+        for fault in ["before-outcomes:3:stop", "abort:7", "panic:some-key"] {
+            let mut ends = Ends::default();
+            ends.started("order-0", &[("MILLRACE_FAULT", fault)]);
+            assert!(ends.take_unexpected(&part("order-0", "dead")).is_some(), "{fault}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Starts, stops and repairs parts, and notices those that have ended by themselves.
+
+use std::sync::PoisonError;
+
+use integration::stack::PartStatus;
+
+use super::{PART_MAX, World, ends::Ends};
+use crate::ledger::Violation;
+
+impl World {
+    /// Starts a part with `extra` in its environment, and waits until it is ready.
+    pub async fn start(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
+        self.spawn(name, extra).await?;
+        self.control.wait(name, PART_MAX).await?;
+        Ok(())
+    }
+
+    /// Starts a part and does not wait: it may die before it is ready.
+    pub async fn spawn(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
+        let mut extra = extra.to_vec();
+        extra.extend(self.mutant.map(|mutant| ("MILLRACE_MUTANT", mutant)));
+        self.control.start_with(name, &extra).await?;
+        self.ends().started(name, &extra);
+        Ok(())
+    }
+
+    /// Kills a part, if it runs.
+    pub async fn kill(&self, name: &str) -> anyhow::Result<()> {
+        let part = self.control.part(name).await?;
+        self.notice_end(&part);
+        self.ends().expect(name);
+        if part.pid.is_some() {
+            self.control.kill(name).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops a part in order, if it runs.
+    pub async fn stop(&self, name: &str) -> anyhow::Result<()> {
+        let part = self.control.part(name).await?;
+        self.notice_end(&part);
+        self.ends().expect(name);
+        Ok(self.control.stop(name).await?)
+    }
+
+    /// Says that a part may end by itself until its next start.
+    pub fn may_end(&self, name: &str) {
+        self.ends().expect(name);
+    }
+
+    /// Reports every program that has ended by itself since it was started.
+    pub async fn notice_ends(&self) -> anyhow::Result<()> {
+        for part in self.control.status().await? {
+            self.notice_end(&part);
+        }
+        Ok(())
+    }
+
+    /// H: reports a program that has ended by itself, once for each end.
+    fn notice_end(&self, part: &PartStatus) {
+        let unexpected = self.ends().take_unexpected(part);
+        if let Some(Violation { invariant, damage, what }) = unexpected {
+            self.report(invariant, damage, what);
+        }
+    }
+
+    fn ends(&self) -> std::sync::MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills a part, starts it with `extra` in its environment, and waits until it is ready.
+    pub async fn restart(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
+        self.kill(name).await?;
+        self.start(name, extra).await
+    }
+
+    /// Kills parts, starts them in parallel with `extra` in their environment, and waits until they
+    /// are ready.
+    pub async fn restart_all(
+        &self,
+        names: &[impl AsRef<str>],
+        extra: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        for name in names.iter().map(AsRef::as_ref) {
+            self.kill(name).await?;
+            self.spawn(name, extra).await?;
+        }
+        for name in names.iter().map(AsRef::as_ref) {
+            self.control.wait(name, PART_MAX).await?;
+        }
+        Ok(())
+    }
+
+    /// Reports programs that have ended by themselves, starts dead parts, stops second instances, and continues parts that are stopped by a signal.
+    pub async fn mend(&self) -> anyhow::Result<()> {
+        for part in self.control.status().await? {
+            self.notice_end(&part);
+            if part.name.ends_with("-1") && !part.name.starts_with("gateway") {
+                self.ends().expect(&part.name);
+                self.control.stop(&part.name).await?;
+            } else if part.pid.is_some() && (!self.system.containers || part.state == "paused") {
+                self.control.signal(&part.name, "CONT").await?;
+            } else if ["dead", "stopped"].contains(&part.state.as_str()) {
+                self.spawn(&part.name, &[]).await?;
+            }
+        }
+        for part in self.control.status().await?.iter().filter(|part| part.pid.is_some()) {
+            self.control.wait(&part.name, PART_MAX).await?;
+        }
+        // The next fault may need another broker.
+        match &self.cluster {
+            Some(cluster) if cluster.brokers() > 1 => cluster.in_sync(PART_MAX).await,
+            _ => Ok(()),
+        }
+    }
+}
