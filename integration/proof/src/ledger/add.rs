@@ -5,7 +5,7 @@ use redpanda::log::Record;
 use schemas::{Codec, Message as _, Outcome, headers};
 use uuid::Uuid;
 
-use super::{Damage, Ledger, SentCommand, Violation};
+use super::{Damage, Ledger, SentCommand, Violation, place::misplaced};
 
 /// The id of a record: that of its header, or one derived from its text if it is no UUID, or from
 /// the position if there is none. A dead letter has the id of the record that failed.
@@ -36,6 +36,8 @@ impl Ledger {
             let at = (record.topic.to_string(), record.partition, record.offset);
             self.causes.insert(at, cause);
         }
+        let declared = redpanda::topics::all().get(&record.topic);
+        self.broken.extend(declared.and_then(|topic| misplaced(record, topic.partitions)));
         match kind {
             "commands" => self.command(record),
             "followups" => self.once(record),

@@ -8,7 +8,7 @@ use schemas::{Codec, Message};
 use super::violation::{Damage, Violation};
 
 /// Separates the key of an aggregate from the name of a child, in the keys of a changelog.
-const CHILD_SEPARATOR: char = '\u{1f}';
+pub(super) const CHILD_SEPARATOR: char = '\u{1f}';
 
 /// The aggregates of one context, folded from their events.
 pub struct Fold<D: Decider> {

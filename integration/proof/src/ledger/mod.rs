@@ -4,6 +4,7 @@
 
 mod add;
 mod fold;
+mod place;
 #[cfg(test)]
 pub(crate) mod testing;
 mod violation;
