@@ -7,6 +7,15 @@ use uuid::Uuid;
 
 use crate::ledger::{Damage, Ledger, Violation};
 
+/// A: nothing is parked. No fault makes an event or a follow-up fail, and the suite sends no
+/// operator's command, so there is nothing to tell operators.
+pub(super) fn parked(ledger: &Ledger) -> Vec<Violation> {
+    let violation = |(key, at): &(String, String)| {
+        Violation::new('A', Damage::Torn, format!("{at}: a record of the key {key:?} was parked"))
+    };
+    ledger.parked.iter().map(violation).collect()
+}
+
 /// A, for consequences of commands: the customer is notified of each end of an order once.
 pub(super) fn notified_once(ledger: &Ledger) -> Vec<Violation> {
     let mut notified: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
@@ -41,4 +50,32 @@ pub(super) fn notified_once(ledger: &Ledger) -> Vec<Violation> {
         }
     }
     broken
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::stock::ReserveStock;
+
+    use super::*;
+    use crate::ledger::testing::Log;
+
+    fn reserve() -> ReserveStock {
+        let order_id = Uuid::nil();
+        ReserveStock { sku: "tea".to_owned(), order_id, quantity: 1, placed_at: None }
+    }
+
+    /// What the violations are, in order.
+    fn letters(broken: &[Violation]) -> Vec<(char, Damage)> {
+        broken.iter().map(|one| (one.invariant, one.damage)).collect()
+    }
+
+    #[test]
+    fn record_for_operators_is_torn() {
+        let mut log = Log::default();
+        log.follow_up("stock.followups", "tea", 1, 2, &reserve());
+        assert_eq!(parked(&log.ledger), []);
+        // Whatever it says.
+        log.follow_up("order.operations", "tea", 3, 1, &reserve());
+        assert_eq!(letters(&parked(&log.ledger)), [('A', Damage::Torn)]);
+    }
 }

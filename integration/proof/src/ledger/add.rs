@@ -44,8 +44,9 @@ impl Ledger {
             "events" => self.event(record, codec)?,
             "outcomes" => self.outcome(record, codec)?,
             "dead" => self.dead_letter(record),
+            "operations" => self.parked.push((key_of(record), place_of(record))),
             "state" => self.row(record),
-            // Of credentials and what operators do only the causes are checked.
+            // Of credentials only the causes are checked.
             _ => {}
         }
         Ok(())

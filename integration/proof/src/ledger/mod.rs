@@ -62,6 +62,9 @@ pub struct Ledger {
     pub dead: HashMap<Uuid, usize>,
     /// Every dead letter: the id of the failed record, and the dead letter's own position.
     pub letters: Vec<(String, String)>,
+    /// Every record that was parked, or re-driven or edited afterwards: its key, and where it says
+    /// so.
+    pub parked: Vec<(String, String)>,
     /// The ids of all events and follow-ups.
     ids: HashSet<Uuid>,
     changelog: HashMap<String, (Option<i64>, Vec<u8>)>,

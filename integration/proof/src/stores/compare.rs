@@ -7,7 +7,7 @@ use redis::AsyncCommands;
 use schemas::{notification, order, stock, user};
 use uuid::Uuid;
 
-use super::{Stores, documents, number, statistics, traces};
+use super::{Stores, documents, letters, number, statistics, traces};
 use crate::ledger::{Damage, Ledger, Violation};
 
 impl Stores {
@@ -86,6 +86,7 @@ impl Stores {
             }
         }
         broken.extend(self.compare_redis(ledger).await.context("Redis")?);
+        broken.extend(letters::violations(&self.dead_letters().await.context("dead letters")?));
         Ok(broken)
     }
 

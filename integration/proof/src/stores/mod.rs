@@ -2,6 +2,7 @@
 //! themselves, not the code that writes them.
 
 mod compare;
+mod letters;
 mod statistics;
 mod traces;
 mod watch;
