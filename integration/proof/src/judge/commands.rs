@@ -1,12 +1,22 @@
 //! Invariants A and B: the outcomes and dead letters of commands.
 
-use schemas::Verdict;
+use schemas::{Outcome, Record as _, Verdict, order, stock, user};
 use uuid::Uuid;
 
 use crate::{
     ledger::{Damage, Ledger, Violation},
     load::History,
 };
+
+/// The commands of the suite. Each writes an event when it is accepted; others may find that there
+/// is nothing to change.
+const WRITING: [&str; 5] = [
+    order::PlaceOrder::SCHEMA.name,
+    order::CancelOrder::SCHEMA.name,
+    stock::AddProduct::SCHEMA.name,
+    stock::ReceiveStock::SCHEMA.name,
+    user::RegisterUser::SCHEMA.name,
+];
 
 /// A: every acknowledged command has exactly one outcome, and the events of an accepted one exist.
 /// B: no outcome without a command.
@@ -42,18 +52,37 @@ pub(super) fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
             ));
         }
         for outcome in seen.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Accepted) {
-            let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
-            let version = ledger.folds.version(context, key);
-            if version.unwrap_or(0) < outcome.version {
-                let what = format!(
-                    "{context}/{key}: version {} was accepted, events end at {version:?}",
-                    outcome.version
-                );
-                broken.push(Violation::new('A', Damage::Torn, what));
-            }
+            broken.extend(without_event(ledger, outcome));
         }
     }
     broken
+}
+
+/// A: the events of an accepted command exist. Its outcome names the version of the last one. Many
+/// commands change the same product, so the event of that version must be the command's own, unless
+/// it is a command that may change nothing.
+fn without_event(ledger: &Ledger, outcome: &Outcome) -> Option<Violation> {
+    let (context, key) = (outcome.aggregate.as_str(), outcome.aggregate_id.as_str());
+    let version = ledger.folds.version(context, key);
+    if version.unwrap_or(0) < outcome.version {
+        let what = format!(
+            "{context}/{key}: version {} was accepted, events end at {version:?}",
+            outcome.version
+        );
+        return Some(Violation::new('A', Damage::Torn, what));
+    }
+    let id = &outcome.command_id;
+    let sent = ledger.commands.get(id)?;
+    let place = (context.to_owned(), key.to_owned(), outcome.version);
+    let cause = ledger.decided_by.get(&place);
+    if !WRITING.contains(&outcome.command_type.as_str()) || cause == Some(&sent.correlation) {
+        return None;
+    }
+    let what = format!(
+        "command {id} was accepted with version {} of {context}/{key}, which is of {cause:?}",
+        outcome.version
+    );
+    Some(Violation::new('A', Damage::Torn, what))
 }
 
 /// A: each record of a command causes at most one record of an outcome, because the first gets the
@@ -135,7 +164,7 @@ pub(super) fn dead_letters(ledger: &Ledger) -> Vec<Violation> {
 
 #[cfg(test)]
 mod tests {
-    use schemas::{Record as _, stock::ReceiveStock};
+    use schemas::stock::{ReceiveStock, StockReceived};
 
     use super::*;
     use crate::ledger::testing::{Log, accepted};
@@ -144,9 +173,31 @@ mod tests {
         ReceiveStock { sku: "tea".to_owned(), quantity: 3 }
     }
 
+    fn received(received: i64) -> StockReceived {
+        StockReceived { sku: "tea".to_owned(), quantity: 3, received, free: received, held: 0 }
+    }
+
     /// What the violations are, in order.
     fn letters(broken: &[Violation]) -> Vec<(char, Damage)> {
         broken.iter().map(|one| (one.invariant, one.damage)).collect()
+    }
+
+    #[test]
+    fn accepted_version_that_another_command_has_written_is_torn() {
+        let mut log = Log::default();
+        log.command("stock.commands", "tea", 1, &receive());
+        log.event("stock.events", "tea", 1, 11, 1, &received(3));
+        let accepted = |version| accepted(1, ReceiveStock::SCHEMA.name, "tea", version);
+        assert_eq!(without_event(&log.ledger, &accepted(1)), None);
+        let missing = without_event(&log.ledger, &accepted(2)).expect("there is no version 2");
+        assert_eq!((missing.invariant, missing.damage), ('A', Damage::Torn));
+
+        log.event("stock.events", "tea", 2, 12, 2, &received(6));
+        let foreign = without_event(&log.ledger, &accepted(2)).expect("it is another's");
+        assert_eq!((foreign.invariant, foreign.damage), ('A', Damage::Torn));
+        // A command that changes nothing names the version that it found.
+        let unchanged = crate::ledger::testing::accepted(1, "millrace.Unchanged", "tea", 2);
+        assert_eq!(without_event(&log.ledger, &unchanged), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use schemas::{order, stock};
+use schemas::{Verdict, order, stock};
 
 use crate::ledger::{Damage, Ledger, Violation};
 
@@ -46,5 +46,67 @@ fn received(event: &stock::Event) -> i64 {
     match event {
         stock::Event::StockReceived(received) => i64::from(received.quantity),
         _ => 0,
+    }
+}
+
+/// A: a product has received what the accepted commands say, by the sum of their quantities.
+pub(super) fn receipts(ledger: &Ledger) -> Vec<Violation> {
+    let mut accepted: HashMap<&str, i64> = HashMap::new();
+    for (id, sent) in &ledger.commands {
+        let outcome = ledger.outcomes.get(id).and_then(|seen| seen.outcomes.first());
+        if let (Some(quantity), Some(outcome)) = (sent.received, outcome)
+            && outcome.verdict == Verdict::Accepted
+        {
+            *accepted.entry(&outcome.aggregate_id).or_default() += i64::from(quantity);
+        }
+    }
+    let mut broken = Vec::new();
+    for (sku, events) in &ledger.folds.stock.events {
+        let received: i64 = events.iter().map(received).sum();
+        let accepted = accepted.get(sku.as_str()).copied().unwrap_or(0);
+        if received != accepted {
+            let damage = if received > accepted { Damage::Doubled } else { Damage::Lost };
+            let what = format!("{sku}: {accepted} were accepted, and {received} received");
+            broken.push(Violation::new('A', damage, what));
+        }
+    }
+    broken
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{
+        Record as _,
+        stock::{ReceiveStock, StockReceived},
+    };
+
+    use super::*;
+    use crate::ledger::testing::{Log, accepted};
+
+    fn three(received: i64) -> StockReceived {
+        StockReceived { sku: "tea".to_owned(), quantity: 3, received, free: received, held: 0 }
+    }
+
+    #[test]
+    fn stock_that_was_received_more_or_less_often_than_accepted_is_doubled_or_lost() {
+        let mut log = Log::default();
+        let receive = ReceiveStock { sku: "tea".to_owned(), quantity: 3 };
+        // A repeat is the same command.
+        for _ in 0..2 {
+            log.command("stock.commands", "tea", 1, &receive);
+            log.outcome("order.outcomes", &accepted(1, ReceiveStock::SCHEMA.name, "tea", 1));
+        }
+        log.event("stock.events", "tea", 1, 11, 1, &three(3));
+        assert_eq!(receipts(&log.ledger), []);
+
+        log.event("stock.events", "tea", 2, 12, 1, &three(6));
+        assert_eq!(receipts(&log.ledger)[0].damage, Damage::Doubled);
+
+        for id in [2, 3] {
+            log.command("stock.commands", "tea", id, &receive);
+            log.outcome("order.outcomes", &accepted(id, ReceiveStock::SCHEMA.name, "tea", 3));
+        }
+        let lost = &receipts(&log.ledger)[0];
+        assert_eq!((lost.invariant, lost.damage), ('A', Damage::Lost));
     }
 }

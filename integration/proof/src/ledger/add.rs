@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use redpanda::log::Record;
-use schemas::{Codec, Message as _, Outcome, headers};
+use schemas::{Codec, Message as _, Outcome, headers, stock};
 use uuid::Uuid;
 
 use super::{Damage, Ledger, SentCommand, Violation, place::misplaced};
@@ -39,9 +39,9 @@ impl Ledger {
         let declared = redpanda::topics::all().get(&record.topic);
         self.broken.extend(declared.and_then(|topic| misplaced(record, topic.partitions)));
         match kind {
-            "commands" => self.command(record),
+            "commands" => self.command(record, cause, codec),
             "followups" => self.once(record),
-            "events" => self.event(record, codec)?,
+            "events" => self.event(record, cause, codec)?,
             "outcomes" => self.outcome(record, codec)?,
             "dead" => self.dead_letter(record),
             "operations" => self.parked.push((key_of(record), place_of(record))),
@@ -52,17 +52,23 @@ impl Ledger {
         Ok(())
     }
 
-    fn command(&mut self, record: &Record) {
-        let first = || SentCommand { at_ms: record.timestamp_ms, records: 0 };
+    fn command(&mut self, record: &Record, correlation: Uuid, codec: &Codec) {
+        let first = || SentCommand {
+            at_ms: record.timestamp_ms,
+            records: 0,
+            correlation,
+            received: received(record, codec),
+        };
         self.commands.entry(id_of(record)).or_insert_with(first).records += 1;
     }
 
-    fn event(&mut self, record: &Record, codec: &Codec) -> anyhow::Result<()> {
+    fn event(&mut self, record: &Record, cause: Uuid, codec: &Codec) -> anyhow::Result<()> {
         self.see(record, record.headers.text(headers::ID).unwrap_or_default());
         self.once(record);
         let version = version_of(record).context("an event without a version")?;
         let value = record.value.as_deref().context("an event without a value")?;
         let (context, key) = (context_of(record), key_of(record));
+        self.decided_by.insert((context.to_owned(), key.clone(), version), cause);
         let broken = self.folds.add(context, &key, version, value, codec)?;
         self.broken.extend(broken);
         Ok(())
@@ -116,6 +122,17 @@ impl Ledger {
     fn see(&mut self, record: &Record, id: &str) {
         self.record_ids
             .insert((record.topic.to_string(), record.partition, record.offset), id.to_owned());
+    }
+}
+
+/// How much stock a command receives; `None` if it is no command that does, or can't be read.
+fn received(record: &Record, codec: &Codec) -> Option<i32> {
+    if context_of(record) != "stock" {
+        return None;
+    }
+    match stock::Command::decode(codec, record.value.as_deref()?).ok()? {
+        stock::Command::ReceiveStock(receive) => Some(receive.quantity),
+        stock::Command::AddProduct(_) => None,
     }
 }
 

@@ -30,6 +30,11 @@ pub struct SentCommand {
     pub at_ms: i64,
     /// The number of its records: a client that saw no acknowledgement writes it again.
     pub records: usize,
+    /// The first command of its chain, which is itself if no other has caused it: what the events
+    /// that it causes carry.
+    pub correlation: Uuid,
+    /// How much stock it receives, if it receives any.
+    pub received: Option<i32>,
 }
 
 /// The outcomes of one command.
@@ -58,6 +63,8 @@ pub struct Ledger {
     pub causes: HashMap<(String, i32, i64), Uuid>,
     /// The aggregates.
     pub folds: Folds,
+    /// The command that caused each event, by context, key and version.
+    pub decided_by: HashMap<(String, String, i64), Uuid>,
     /// The number of dead letters of each command.
     pub dead: HashMap<Uuid, usize>,
     /// Every dead letter: the id of the failed record, and the dead letter's own position.
