@@ -30,6 +30,7 @@ pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violatio
     broken.extend(stock::sums(ledger));
     broken.extend(stock::receipts(ledger));
     broken.extend(sagas::parked(ledger));
+    broken.extend(sagas::unanswered(ledger));
     broken.extend(sagas::notified_once(ledger));
     broken
 }

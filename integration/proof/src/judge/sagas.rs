@@ -1,6 +1,6 @@
 //! Invariant A, for what commands lead to: replies to follow-ups, and notifications.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use schemas::{notification, order};
 use uuid::Uuid;
@@ -14,6 +14,19 @@ pub(super) fn parked(ledger: &Ledger) -> Vec<Violation> {
         Violation::new('A', Damage::Torn, format!("{at}: a record of the key {key:?} was parked"))
     };
     ledger.parked.iter().map(violation).collect()
+}
+
+/// A: every request of a saga for stock or an address is answered. The deadline of the saga would
+/// end it without an answer too, so the end of an order does not prove one.
+pub(super) fn unanswered(ledger: &Ledger) -> Vec<Violation> {
+    // A reply follows from the request, or from the event that the request has caused.
+    let cause = |id: &Uuid| ledger.event_causes.get(id).copied().unwrap_or(*id);
+    let answered: HashSet<Uuid> = ledger.replied.iter().map(cause).collect();
+    let unanswered = ledger.requests.iter().filter(|(id, _)| !answered.contains(*id));
+    let violation = |(id, at): (&Uuid, &String)| {
+        Violation::new('A', Damage::Lost, format!("{at}: the request {id} was never answered"))
+    };
+    unanswered.map(violation).collect()
 }
 
 /// A, for consequences of commands: the customer is notified of each end of an order once.
@@ -54,7 +67,10 @@ pub(super) fn notified_once(ledger: &Ledger) -> Vec<Violation> {
 
 #[cfg(test)]
 mod tests {
-    use schemas::stock::ReserveStock;
+    use schemas::{
+        order::RecordReservation,
+        stock::{ReserveStock, Shortage, StockRefused},
+    };
 
     use super::*;
     use crate::ledger::testing::Log;
@@ -64,9 +80,47 @@ mod tests {
         ReserveStock { sku: "tea".to_owned(), order_id, quantity: 1, placed_at: None }
     }
 
+    fn reply() -> RecordReservation {
+        RecordReservation {
+            order_id: Uuid::nil(),
+            sku: "tea".to_owned(),
+            reserved: false,
+            quantity: 1,
+            unit_price: None,
+            reason: Some("out_of_stock".to_owned()),
+        }
+    }
+
     /// What the violations are, in order.
     fn letters(broken: &[Violation]) -> Vec<(char, Damage)> {
         broken.iter().map(|one| (one.invariant, one.damage)).collect()
+    }
+
+    #[test]
+    fn request_without_a_reply_is_lost() {
+        let mut log = Log::default();
+        log.follow_up("stock.followups", "tea", 1, 10, &reserve());
+        assert_eq!(letters(&unanswered(&log.ledger)), [('A', Damage::Lost)]);
+        // The stock refuses by an event, from which the reply follows.
+        let refused = StockRefused {
+            sku: "tea".to_owned(),
+            order_id: Uuid::nil(),
+            quantity: 1,
+            reason: Shortage::Insufficient,
+            received: 0,
+            free: 0,
+            held: 0,
+        };
+        log.event("stock.events", "tea", 1, 2, 1, &refused);
+        assert_eq!(letters(&unanswered(&log.ledger)), [('A', Damage::Lost)]);
+        log.follow_up("order.followups", "order", 3, 2, &reply());
+        assert_eq!(unanswered(&log.ledger), []);
+
+        // It answers without an event if there is no such product.
+        log.follow_up("stock.followups", "tea", 4, 10, &reserve());
+        assert_eq!(letters(&unanswered(&log.ledger)), [('A', Damage::Lost)]);
+        log.follow_up("order.followups", "order", 5, 4, &reply());
+        assert_eq!(unanswered(&log.ledger), []);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use anyhow::Context as _;
 use redpanda::log::Record;
-use schemas::{Codec, Message as _, Outcome, headers, stock};
+use schemas::{Codec, Message as _, Outcome, Record as _, email, headers, stock};
 use uuid::Uuid;
 
 use super::{Damage, Ledger, SentCommand, Violation, place::misplaced};
+
+/// The follow-ups that are always answered.
+const REQUESTS: [&str; 2] = [stock::ReserveStock::SCHEMA.name, email::ClaimEmail::SCHEMA.name];
 
 /// The id of a record: that of its header, or one derived from its text if it is no UUID, or from
 /// the position if there is none. A dead letter has the id of the record that failed.
@@ -40,7 +43,7 @@ impl Ledger {
         self.broken.extend(declared.and_then(|topic| misplaced(record, topic.partitions)));
         match kind {
             "commands" => self.command(record, cause, codec),
-            "followups" => self.once(record),
+            "followups" => self.follow_up(record),
             "events" => self.event(record, cause, codec)?,
             "outcomes" => self.outcome(record, codec)?,
             "dead" => self.dead_letter(record),
@@ -62,9 +65,21 @@ impl Ledger {
         self.commands.entry(id_of(record)).or_insert_with(first).records += 1;
     }
 
+    fn follow_up(&mut self, record: &Record) {
+        self.once(record);
+        if record.headers.text(headers::TYPE).is_some_and(|name| REQUESTS.contains(&name)) {
+            self.requests.insert(id_of(record), place_of(record));
+        }
+        // Replies are all that these topics carry.
+        if ["order.followups", "user.followups"].contains(&&*record.topic) {
+            self.replied.extend(causation_of(record));
+        }
+    }
+
     fn event(&mut self, record: &Record, cause: Uuid, codec: &Codec) -> anyhow::Result<()> {
         self.see(record, record.headers.text(headers::ID).unwrap_or_default());
         self.once(record);
+        self.event_causes.extend(causation_of(record).map(|cause| (id_of(record), cause)));
         let version = version_of(record).context("an event without a version")?;
         let value = record.value.as_deref().context("an event without a value")?;
         let (context, key) = (context_of(record), key_of(record));
@@ -134,6 +149,11 @@ fn received(record: &Record, codec: &Codec) -> Option<i32> {
         stock::Command::ReceiveStock(receive) => Some(receive.quantity),
         stock::Command::AddProduct(_) => None,
     }
+}
+
+/// The id of the record that has caused this one.
+fn causation_of(record: &Record) -> Option<Uuid> {
+    record.headers.text(headers::CAUSATION_ID).map(uuid_of)
 }
 
 fn key_of(record: &Record) -> String {

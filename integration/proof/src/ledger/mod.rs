@@ -72,6 +72,12 @@ pub struct Ledger {
     /// Every record that was parked, or re-driven or edited afterwards: its key, and where it says
     /// so.
     pub parked: Vec<(String, String)>,
+    /// The follow-ups that need a reply, with where they are.
+    pub requests: HashMap<Uuid, String>,
+    /// The causes of all replies: the request, or the event that the request has caused.
+    pub replied: HashSet<Uuid>,
+    /// What caused each event, by the ids of both.
+    pub event_causes: HashMap<Uuid, Uuid>,
     /// The ids of all events and follow-ups.
     ids: HashSet<Uuid>,
     changelog: HashMap<String, (Option<i64>, Vec<u8>)>,
