@@ -8,6 +8,10 @@ use crate::{
     load::History,
 };
 
+/// After this time a command of the log must have an outcome in a quiet system, by the broker's
+/// clock. The mail worker sends commands at any time, and topics are not read at one moment.
+const DECIDED_MAX_MS: i64 = 5000;
+
 /// The commands of the suite. Each writes an event when it is accepted; others may find that there
 /// is nothing to change.
 const WRITING: [&str; 5] = [
@@ -18,25 +22,23 @@ const WRITING: [&str; 5] = [
     user::RegisterUser::SCHEMA.name,
 ];
 
-/// A: every acknowledged command has exactly one outcome, and the events of an accepted one exist.
+/// A: every acknowledged command is in the log, every command of the log has exactly one outcome,
+/// also one that the mail worker or a gateway has sent, and the events of an accepted one exist.
 /// B: no outcome without a command.
 pub(super) fn outcomes(ledger: &Ledger, history: &History) -> Vec<Violation> {
     let mut broken = Vec::new();
-    for id in history.acknowledged() {
-        if !ledger.commands.contains_key(id) {
-            broken.push(Violation::new(
-                'A',
-                Damage::Lost,
-                format!("command {id} was acknowledged, but is not in the log"),
-            ));
-        }
+    for id in history.acknowledged().filter(|id| !ledger.commands.contains_key(*id)) {
+        let what = format!("command {id} was acknowledged, but is not in the log");
+        broken.push(Violation::new('A', Damage::Lost, what));
+    }
+    for (id, sent) in &ledger.commands {
+        let is_due = sent.at_ms + DECIDED_MAX_MS < ledger.read_at_ms || history.is_acknowledged(id);
         match ledger.outcomes.get(id).map_or(&[][..], |seen| &seen.outcomes) {
-            [] => broken.push(Violation::new(
-                'A',
-                Damage::Lost,
-                format!("command {id} has no outcome"),
-            )),
-            [_] => {}
+            [] if is_due => {
+                let what = format!("command {id} has no outcome");
+                broken.push(Violation::new('A', Damage::Lost, what));
+            }
+            [] | [_] => {}
             several => {
                 let what = format!("command {id} has {} outcomes: {several:?}", several.len());
                 broken.push(Violation::new('A', Damage::Doubled, what));
@@ -107,10 +109,10 @@ pub(super) fn surplus_outcomes(ledger: &Ledger) -> Vec<Violation> {
 /// fails.
 pub(super) fn failures(ledger: &Ledger, history: &History) -> Vec<Violation> {
     let mut broken = Vec::new();
-    for id in history.acknowledged() {
+    for id in ledger.commands.keys() {
         let outcomes = ledger.outcomes.get(id).map_or(&[][..], |seen| &seen.outcomes);
         let doomed = history.is_doomed(id);
-        // No command of the suite is as old as the dedupe horizon.
+        // No command is as old as the dedupe horizon.
         for outcome in outcomes.iter().filter(|outcome| outcome.code.as_deref() == Some("expired"))
         {
             broken.push(Violation::new(
@@ -180,6 +182,39 @@ mod tests {
     /// What the violations are, in order.
     fn letters(broken: &[Violation]) -> Vec<(char, Damage)> {
         broken.iter().map(|one| (one.invariant, one.damage)).collect()
+    }
+
+    #[test]
+    fn command_that_the_suite_did_not_send_has_one_outcome_too() {
+        let (mut log, nobody) = (Log::default(), History::default());
+        log.command("stock.commands", "tea", 1, &receive());
+        assert_eq!(outcomes(&log.ledger, &nobody), [], "it may be decided any moment");
+        log.ledger.read_at_ms = DECIDED_MAX_MS + 1;
+        assert_eq!(letters(&outcomes(&log.ledger, &nobody)), [('A', Damage::Lost)]);
+
+        let refused = Outcome { verdict: Verdict::Refused, ..accepted(1, "", "tea", 0) };
+        log.outcome("order.outcomes", &refused);
+        assert_eq!(outcomes(&log.ledger, &nobody), []);
+        log.outcome("order.outcomes", &Outcome { version: 1, ..refused });
+        assert_eq!(letters(&outcomes(&log.ledger, &nobody)), [('A', Damage::Doubled)]);
+    }
+
+    #[test]
+    fn command_that_the_suite_did_not_send_neither_fails_nor_expires() {
+        let expired = Some("expired".to_owned());
+        for (verdict, code, damage) in
+            [(Verdict::Failed, None, Damage::Torn), (Verdict::Refused, expired, Damage::Lost)]
+        {
+            let mut log = Log::default();
+            log.command("stock.commands", "tea", 1, &receive());
+            log.outcome("order.outcomes", &accepted(1, "", "tea", 0));
+            assert_eq!(failures(&log.ledger, &History::default()), []);
+
+            let seen = log.ledger.outcomes.values_mut().next().expect("the outcome");
+            seen.outcomes[0] = Outcome { verdict, code, ..accepted(1, "", "tea", 0) };
+            let found = failures(&log.ledger, &History::default());
+            assert_eq!(letters(&found), [('A', damage)]);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(crate) mod testing;
 mod violation;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use redpanda::scan::{Isolation, scan};
@@ -52,6 +52,9 @@ pub struct SeenOutcomes {
 #[derive(Default)]
 pub struct Ledger {
     positions: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// When the last read began, in milliseconds since the epoch: all topics were read at least up
+    /// to then.
+    pub read_at_ms: i64,
     /// Commands by id.
     pub commands: HashMap<Uuid, SentCommand>,
     /// Outcomes by command.
@@ -88,6 +91,8 @@ pub struct Ledger {
 impl Ledger {
     /// Reads all topics from the last positions to their ends.
     pub fn read_on(&mut self, brokers: &str, codec: &Codec) -> anyhow::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        self.read_at_ms = i64::try_from(now.as_millis())?;
         // In parallel, because most of the time is spent waiting for brokers.
         let read: Vec<_> = std::thread::scope(|scope| {
             let reading = redpanda::topics::all().iter().map(|topic| {

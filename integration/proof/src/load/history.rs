@@ -23,6 +23,11 @@ impl History {
         self.acknowledged.iter()
     }
 
+    /// Whether a command was acknowledged.
+    pub fn is_acknowledged(&self, id: &Uuid) -> bool {
+        self.acknowledged.contains(id)
+    }
+
     /// Whether a command must fail.
     pub fn is_doomed(&self, id: &Uuid) -> bool {
         self.doomed.contains(id)

@@ -1,5 +1,5 @@
-//! Which programs may have ended: those that a fault has killed, stopped, or told to end. Every other
-//! end is a violation. It asks nobody; the caller knows the state of a part.
+//! Which programs may have ended: those that a fault has killed, stopped, or told to end. Every
+//! other end is a violation. It asks nobody; the caller knows the state of a part.
 
 use std::collections::BTreeSet;
 

@@ -91,7 +91,8 @@ impl World {
         Ok(())
     }
 
-    /// Reports programs that have ended by themselves, starts dead parts, stops second instances, and continues parts that are stopped by a signal.
+    /// Reports programs that have ended by themselves, starts dead parts, stops second instances,
+    /// and continues parts that are stopped by a signal.
     pub async fn mend(&self) -> anyhow::Result<()> {
         for part in self.control.status().await? {
             self.notice_end(&part);
