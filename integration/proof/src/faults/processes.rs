@@ -80,7 +80,7 @@ pub(super) async fn service_paused(world: &World, rng: &mut StdRng, _: &str) -> 
     world.control.signal(name, "STOP").await?;
     sleep(PAST_TIMEOUTS).await;
     world.control.signal(name, "CONT").await?;
-    Ok(world.control.wait(name, secs(60)).await?)
+    world.ready(name).await
 }
 
 pub(super) async fn servers_restarted(
@@ -130,7 +130,7 @@ async fn stop_and_replace(world: &World, order: &str) -> anyhow::Result<()> {
     let (stopped, left) = (Instant::now(), world.stores.outcomes_at().await?);
     world.spawn("order-1", &[]).await?;
     sleep(PAST_TIMEOUTS).await;
-    world.control.wait("order-1", secs(60)).await?;
+    world.ready("order-1").await?;
     // Every partition of `order.outcomes` gets records all the time: a position that does not move
     // still belongs to the zombie.
     loop {

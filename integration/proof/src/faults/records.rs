@@ -192,7 +192,7 @@ pub(super) async fn registry_killed(world: &World, _: &mut StdRng, _: &str) -> a
     world.spawn("order-0", &[]).await?;
     world.wait_for_commands(100).await?;
     world.start("apicurio", &[]).await?;
-    Ok(world.control.wait("order-0", secs(60)).await?)
+    world.ready("order-0").await
 }
 
 /// Adds a field to a command's schema and sends commands with it, while services that do not know

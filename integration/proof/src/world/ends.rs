@@ -33,14 +33,21 @@ impl Ends {
     /// The violation of H by a program that has ended, and that nobody has ended. The next call
     /// does not return the same end again.
     pub(super) fn take_unexpected(&mut self, part: &PartStatus) -> Option<Violation> {
-        let is_program = PROGRAMS.iter().flat_map(Program::instances).any(|name| name == part.name);
-        if part.state != "dead" || !is_program || !self.expected.insert(part.name.clone()) {
+        if part.state != "dead"
+            || !is_program(&part.name)
+            || !self.expected.insert(part.name.clone())
+        {
             return None;
         }
         let how = part.ended.as_deref().unwrap_or("ended");
         let what = format!("{} has ended by itself: it {how}", part.name);
         Some(Violation::new('H', Damage::Late, what))
     }
+}
+
+/// Whether a part is one of Millrace's own programs, and not a server.
+pub(super) fn is_program(name: &str) -> bool {
+    PROGRAMS.iter().flat_map(Program::instances).any(|instance| instance == name)
 }
 
 /// Whether a value of `MILLRACE_FAULT` ends the process that reaches the fault point. A stop does

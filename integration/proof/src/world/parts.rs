@@ -2,16 +2,32 @@
 
 use std::sync::PoisonError;
 
-use integration::stack::PartStatus;
+use integration::stack::{ControlError, PartStatus};
 
-use super::{PART_MAX, World, ends::Ends};
-use crate::ledger::Violation;
+use super::{
+    PART_MAX, World,
+    ends::{Ends, is_program},
+};
+use crate::ledger::{Damage, Violation};
 
 impl World {
     /// Starts a part with `extra` in its environment, and waits until it is ready.
     pub async fn start(&self, name: &str, extra: &[(&str, &str)]) -> anyhow::Result<()> {
         self.spawn(name, extra).await?;
-        self.control.wait(name, PART_MAX).await?;
+        self.ready(name).await
+    }
+
+    /// Waits until a part is ready. H: a program must be ready in time; the suite goes on then, and
+    /// judges the system without it.
+    ///
+    /// # Errors
+    /// When a server, or any part in a control, is not ready in time.
+    pub async fn ready(&self, name: &str) -> anyhow::Result<()> {
+        let Err(error) = self.control.wait(name, PART_MAX).await else { return Ok(()) };
+        match unready(name, &error).filter(|_| self.mutant.is_none()) {
+            Some(Violation { invariant, damage, what }) => self.report(invariant, damage, what),
+            None => return Err(error.into()),
+        }
         Ok(())
     }
 
@@ -86,7 +102,7 @@ impl World {
             self.spawn(name, extra).await?;
         }
         for name in names.iter().map(AsRef::as_ref) {
-            self.control.wait(name, PART_MAX).await?;
+            self.ready(name).await?;
         }
         Ok(())
     }
@@ -106,12 +122,37 @@ impl World {
             }
         }
         for part in self.control.status().await?.iter().filter(|part| part.pid.is_some()) {
-            self.control.wait(&part.name, PART_MAX).await?;
+            self.ready(&part.name).await?;
         }
         // The next fault may need another broker.
         match &self.cluster {
             Some(cluster) if cluster.brokers() > 1 => cluster.in_sync(PART_MAX).await,
             _ => Ok(()),
         }
+    }
+}
+
+/// The violation of H by a program for whose readiness the stack has waited in vain; `None` for a
+/// server, or if the stack does not answer.
+fn unready(name: &str, error: &ControlError) -> Option<Violation> {
+    let in_vain = is_program(name) && matches!(error, ControlError::Refused { .. });
+    let what = || format!("{name} is not ready after {PART_MAX:?}: {}", schemas::chain(error));
+    in_vain.then(|| Violation::new('H', Damage::Late, what()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_that_is_not_ready_in_time_is_late() {
+        let refused = ControlError::Refused {
+            request: "wait order-0 60".to_owned(),
+            reason: "order-0 was not ready within 60 s".to_owned(),
+        };
+        let found = unready("order-0", &refused).expect("a program");
+        assert_eq!((found.invariant, found.damage), ('H', Damage::Late));
+        assert_eq!(unready("postgres", &refused), None, "without it nothing can be judged");
+        assert_eq!(unready("order-0", &ControlError::NoStack), None);
     }
 }
