@@ -55,6 +55,7 @@ pub(super) async fn abort(world: &World, rng: &mut StdRng, _: &str) -> anyhow::R
     let order = format!("abort:{}", rng.random_range(1..=20));
     world.restart(name, &[("MILLRACE_FAULT", &order)]).await?;
     world.wait_for_commands(200).await?;
+    world.wait_for_count(name, "millrace_engine_transactions_aborted_total").await?;
     world.restart(name, &[]).await
 }
 

@@ -171,10 +171,34 @@ impl World {
         let http = integration::http().build().ok()?;
         let asking = http.get(url).timeout(Duration::from_secs(2)).send();
         let text = asking.await.ok()?.text().await.ok()?;
-        let series = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|label| line.contains(label))
-        });
-        Some(series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        Some(sum_of(&text, name, labels))
+    }
+}
+
+/// The sum of a metric over the series of `text` with all of `labels`.
+fn sum_of(text: &str, name: &str, labels: &[&str]) -> f64 {
+    let series = text.lines().filter(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            && labels.iter().all(|label| line.contains(label))
+    });
+    series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metric_is_the_sum_of_its_series_with_all_labels() {
+        let text = [
+            "# TYPE aborted counter",
+            "aborted{reason=\"aborted\"} 0",
+            "aborted{reason=\"fenced\"} 2",
+            "aborted_ever 9",
+        ]
+        .join("\n");
+        assert_eq!(sum_of(&text, "aborted", &[]), 2.0);
+        assert_eq!(sum_of(&text, "aborted", &["reason=\"aborted\""]), 0.0);
+        assert_eq!(sum_of(&text, "absent", &[]), 0.0);
     }
 }

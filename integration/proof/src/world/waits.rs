@@ -76,6 +76,24 @@ impl World {
         }
     }
 
+    /// Waits until a service has counted anything under `metric`, in all of its series, since it was
+    /// started.
+    ///
+    /// # Errors
+    /// When it has counted nothing in time: the fault did not happen.
+    pub async fn wait_for_count(&self, service: &str, metric: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.metric(service, metric, &[]).await.is_none_or(|count| count == 0.0) {
+            if begun.elapsed() > PART_MAX {
+                bail!(
+                    "{service} has counted no {metric} within {PART_MAX:?}: the fault did not happen"
+                );
+            }
+            tokio::time::sleep(LOOK_AT_CONTAINER_EVERY).await;
+        }
+        Ok(())
+    }
+
     /// Waits until `more` further commands are acknowledged.
     pub async fn wait_for_commands(&self, more: usize) -> anyhow::Result<()> {
         let (from, begun) = (self.load.acknowledged(), Instant::now());
