@@ -31,6 +31,7 @@ impl Load {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
         let mut orders: Vec<(Uuid, Uuid)> = Vec::new();
+        let mut sent: Vec<Arc<Command>> = Vec::new();
         self.stop.store(false, Ordering::Relaxed);
         while !self.stop.load(Ordering::Relaxed) {
             pace.tick().await;
@@ -39,8 +40,14 @@ impl Load {
             {
                 continue;
             }
-            let Some(command) = self.next(&mut rng, &skus, &customers, &mut orders) else {
-                continue;
+            let command = match repeated(&sent, &mut rng) {
+                Some(command) => command,
+                None => {
+                    let next = self.next(&mut rng, &skus, &customers, &mut orders);
+                    let Some(command) = next else { continue };
+                    sent.push(command.clone());
+                    command
+                }
             };
             self.in_flight.fetch_add(1, Ordering::Relaxed);
             let load = self.clone();
@@ -60,7 +67,7 @@ impl Load {
         orders: &mut Vec<(Uuid, Uuid)>,
     ) -> Option<Arc<Command>> {
         let codec = &self.codec;
-        let made = match rng.random_range(0..100) {
+        let made = match rng.random_range(0..95) {
             0..70 => {
                 let order_id = Uuid::from_u128(rng.random());
                 // A few orders are of users who never registered: their mails are retried and fail.
@@ -89,28 +96,43 @@ impl Load {
                 let receive = ReceiveStock { sku: sku.clone(), quantity: rng.random_range(1..=5) };
                 Command::new(codec, "stock.commands", sku, &receive)
             }
-            87..95 => {
+            _ => {
                 let user_id = Uuid::from_u128(rng.random());
                 // Some users want the same address.
                 let address = format!("{}-{}", skus.first()?, rng.random_range(0..500));
                 let register = register(user_id, address);
                 Command::new(codec, "user.commands", user_id.to_string(), &register)
             }
-            // The same command again, because rskafka may write it twice, and a user may send it
-            // twice.
-            _ => {
-                let history = self.history();
-                let of_round = |command: &&Arc<Command>| {
-                    orders.iter().any(|(id, _)| command.key == id.to_string())
-                };
-                return history
-                    .sent
-                    .values()
-                    .find(of_round)
-                    .or_else(|| history.sent.values().next())
-                    .cloned();
-            }
         };
         made.ok().map(Arc::new)
+    }
+}
+
+/// One time in twenty, one of the commands that were sent, of any kind: rskafka may write a command
+/// twice, and a user may send it twice.
+fn repeated(sent: &[Arc<Command>], rng: &mut StdRng) -> Option<Arc<Command>> {
+    if rng.random_ratio(1, 20) { sent.choose(rng).cloned() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_command_is_repeated() {
+        let mut rng = StdRng::seed_from_u64(7);
+        let topics = ["order.commands", "stock.commands", "user.commands"];
+        let sent: Vec<_> = topics
+            .map(|topic| Arc::new(Command::raw(topic, "key".to_owned(), "", Bytes::new())))
+            .into();
+        let repeats: Vec<_> = (0..2000).filter_map(|_| repeated(&sent, &mut rng)).collect();
+        let kinds: HashSet<_> = repeats.iter().map(|command| command.topic).collect();
+        assert_eq!(kinds.len(), topics.len(), "{kinds:?}");
+        assert!((50..200).contains(&repeats.len()), "{} of 2000", repeats.len());
+        assert!(repeated(&[], &mut rng).is_none());
     }
 }
