@@ -28,9 +28,11 @@ pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violatio
     broken.extend(commands::dead_letters(ledger));
     broken.extend(ledger.changelogs(codec));
     broken.extend(stock::sums(ledger));
+    broken.extend(stock::oversold(ledger));
     broken.extend(stock::receipts(ledger));
     broken.extend(sagas::parked(ledger));
     broken.extend(sagas::unanswered(ledger));
+    broken.extend(sagas::shared_addresses(ledger));
     broken.extend(sagas::notified_once(ledger));
     broken
 }

@@ -42,6 +42,28 @@ pub(super) fn sums(ledger: &Ledger) -> Vec<Violation> {
     broken
 }
 
+/// F, at every moment: no event has left less than nothing free.
+pub(super) fn oversold(ledger: &Ledger) -> Vec<Violation> {
+    let events = ledger.folds.stock.events.iter();
+    let events = events.flat_map(|(sku, events)| events.iter().map(move |event| (sku, event)));
+    let oversold = events.filter(|(_, event)| free(event).is_some_and(|free| free < 0));
+    let violation = |(sku, event): (&String, &stock::Event)| {
+        Violation::new('F', Damage::Torn, format!("{sku} was oversold: {event:?}"))
+    };
+    oversold.map(violation).collect()
+}
+
+/// What is free after an event.
+fn free(event: &stock::Event) -> Option<i64> {
+    match event {
+        stock::Event::StockReceived(event) => Some(event.free),
+        stock::Event::StockReserved(event) => Some(event.free),
+        stock::Event::StockRefused(event) => Some(event.free),
+        stock::Event::StockReleased(event) => Some(event.free),
+        stock::Event::ProductAdded(_) => None,
+    }
+}
+
 fn received(event: &stock::Event) -> i64 {
     match event {
         stock::Event::StockReceived(received) => i64::from(received.quantity),
@@ -108,5 +130,16 @@ mod tests {
         }
         let lost = &receipts(&log.ledger)[0];
         assert_eq!((lost.invariant, lost.damage), ('A', Damage::Lost));
+    }
+
+    #[test]
+    fn product_that_was_oversold_for_a_moment_is_torn() {
+        let mut log = Log::default();
+        log.event("stock.events", "tea", 1, 11, 1, &three(0));
+        assert_eq!(oversold(&log.ledger), []);
+        log.event("stock.events", "tea", 2, 12, 2, &three(-1));
+        log.event("stock.events", "tea", 3, 13, 3, &three(2));
+        let found = oversold(&log.ledger);
+        assert_eq!((found.len(), found[0].invariant), (1, 'F'), "{found:?}");
     }
 }
