@@ -31,7 +31,7 @@ pub(super) async fn leader_killed(world: &World, rng: &mut StdRng, _: &str) -> a
 pub(super) async fn leader_moved(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     for _ in 0..MOVES {
         cluster(world)?.move_leaders(|topic| !topic.starts_with("__")).await?;
-        world.wait_for_commands(50).await?;
+        world.wait_for_outcomes(50).await;
     }
     Ok(())
 }
@@ -60,7 +60,7 @@ pub(super) async fn coordinator_moved(
         if coordinators(world).await? == before {
             bail!("the coordinators have not moved from {before:?}: the fault did not happen");
         }
-        world.wait_for_commands(50).await?;
+        world.wait_for_outcomes(50).await;
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ pub(super) async fn restarted_in_turn(
     for position in 1..=cluster(world)?.brokers() {
         let name = numbered("broker", position);
         world.stop(&name).await?;
-        world.wait_for_commands(50).await?;
+        world.wait_for_outcomes(50).await;
         world.start(&name, &[]).await?;
         // An operator would wait here too: two of three replicas have to be in sync.
         cluster(world)?.in_sync(IN_SYNC_MAX).await?;

@@ -79,7 +79,7 @@ pub(super) async fn postgres_full(world: &World) -> anyhow::Result<()> {
             }
             disk.fill()?;
         }
-        world.wait_for_commands(200).await?;
+        world.wait_for_outcomes(200).await;
         disk.empty()
     })
     .await

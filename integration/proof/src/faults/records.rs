@@ -76,7 +76,7 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
 pub(super) async fn oversize(world: &World, _: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     for _ in 0..3 {
         world.load.oversize(sku, PRINCIPAL_BYTES).await?;
-        world.wait_for_commands(50).await?;
+        world.wait_for_outcomes(50).await;
     }
     Ok(())
 }

@@ -105,7 +105,7 @@ pub(super) async fn all_away(world: &World, _: &mut StdRng, _: &str) -> anyhow::
         world.kill(store).await?;
     }
     world.restart_all(&first_services(), &[]).await?;
-    world.wait_for_commands(100).await?;
+    world.wait_for_outcomes(100).await;
     for store in STORES {
         world.start(store, &[]).await?;
     }

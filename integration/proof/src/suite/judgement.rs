@@ -95,8 +95,8 @@ impl Suite {
 }
 
 /// The violations after a look at the system; `None` if it must be looked at again. `late` says
-/// whether the look has begun later than `limit` after the fault. A control ends sooner and is about
-/// the other invariants, so a system that is late but whole has withstood its mutant.
+/// whether the look has begun later than `limit` after the fault. In a control the limit is shorter,
+/// and a system that is whole has withstood its mutant, however late that is.
 fn conclusion(
     looked: &anyhow::Result<Vec<Violation>>,
     late: bool,

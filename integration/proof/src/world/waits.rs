@@ -6,10 +6,14 @@ use std::{
 };
 
 use anyhow::bail;
+use redpanda::log::TopicPartition;
 use redpanda::scan::{Isolation, scan};
 
 use super::{PART_MAX, World};
+use crate::ledger::Damage;
 
+/// How long reading the new outcomes of one topic may take until it is tried again.
+const READ_MAX: Duration = Duration::from_secs(10);
 /// The pause between two looks at a part.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The same for containers, because each look runs a program.
@@ -107,5 +111,71 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
+    }
+
+    /// Waits until services have decided `more` further commands. The acknowledgements for which
+    /// [`Self::wait_for_commands`] waits are those of the suite's own writer. H: reports that they
+    /// have not in time.
+    pub async fn wait_for_outcomes(&self, more: usize) {
+        let (begun, mut seen, mut read) = (Instant::now(), 0, None);
+        while seen < more {
+            let reading = || count_outcomes(&self.brokers, &mut read, &mut seen);
+            // Brokers may be away for a while.
+            let failed = tokio::task::block_in_place(reading).err();
+            if let Some(what) = undecided(seen, more, begun.elapsed()) {
+                let why = failed.map(|error| format!(": {}", schemas::chain(&*error)));
+                self.report('H', Damage::Late, what + &why.unwrap_or_default());
+                return;
+            }
+            tokio::time::sleep(LOOK_AT_CONTAINER_EVERY).await;
+        }
+    }
+}
+
+/// The positions of a reader of outcomes, by topic and partition.
+type Positions = BTreeMap<&'static str, BTreeMap<i32, i64>>;
+
+/// Adds the number of outcomes since the last call to `seen`. The first call begins at the ends of
+/// the log.
+fn count_outcomes(
+    brokers: &str,
+    read: &mut Option<Positions>,
+    seen: &mut usize,
+) -> anyhow::Result<()> {
+    let topics = || redpanda::topics::all().of_kind("outcomes");
+    let Some(positions) = read else {
+        let mut ends = Positions::new();
+        for topic in topics() {
+            let partitions: Vec<_> =
+                (0..topic.partitions).map(|n| TopicPartition::new(&*topic.name, n)).collect();
+            let stable = redpanda::scan::ends(brokers, &partitions)?.into_iter();
+            ends.insert(&topic.name, (0..).zip(stable.map(|(stable, _)| stable)).collect());
+        }
+        *read = Some(ends);
+        return Ok(());
+    };
+    for topic in topics() {
+        let (name, from) = (&topic.name, positions.entry(&topic.name).or_default());
+        *seen += scan(brokers, name, topic.partitions, Isolation::Committed, from, READ_MAX)?.len();
+    }
+    Ok(())
+}
+
+/// That services have not decided enough in time; `None` if they have, or have time left.
+fn undecided(seen: usize, wanted: usize, waited: Duration) -> Option<String> {
+    let late = seen < wanted && waited > PART_MAX;
+    late.then(|| format!("only {seen} of {wanted} commands were decided within {PART_MAX:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_that_decide_too_little_in_time_are_reported() {
+        let late = PART_MAX + Duration::from_millis(1);
+        assert!(undecided(49, 50, late).is_some_and(|what| what.contains("49 of 50")));
+        assert_eq!(undecided(49, 50, PART_MAX), None);
+        assert_eq!(undecided(50, 50, late), None);
     }
 }
