@@ -95,7 +95,7 @@ impl Suite {
 }
 
 /// The violations after a look at the system; `None` if it must be looked at again. `late` says
-/// whether the look has begun later than `limit` after the fault. In a control the limit is shorter,
+/// whether the look has begun later than `limit` after the fault. In a control the limit is short,
 /// and a system that is whole has withstood its mutant, however late that is.
 fn conclusion(
     looked: &anyhow::Result<Vec<Violation>>,
