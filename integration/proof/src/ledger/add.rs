@@ -125,7 +125,7 @@ impl Ledger {
     /// decision on an input writes the same ids.
     fn once(&mut self, record: &Record) {
         let id = id_of(record);
-        if !self.ids.insert(id) {
+        if !self.ids.insert((record.topic.clone(), id)) {
             let what = format!(
                 "{}: a record with the id {id} was written before, so its input was decided twice",
                 place_of(record)

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use redpanda::log::Topic;
 use redpanda::scan::{Isolation, scan};
 use schemas::{Codec, Outcome};
 use uuid::Uuid;
@@ -81,8 +82,9 @@ pub struct Ledger {
     pub replied: HashSet<Uuid>,
     /// What caused each event, by the ids of both.
     pub event_causes: HashMap<Uuid, Uuid>,
-    /// The ids of all events and follow-ups.
-    ids: HashSet<Uuid>,
+    /// The ids of all events and follow-ups, by topic: two processors may derive the same id from
+    /// an event, for records of different topics.
+    ids: HashSet<(Topic, Uuid)>,
     changelog: HashMap<String, (Option<i64>, Vec<u8>)>,
     /// Violations that can never become right again.
     pub broken: Vec<Violation>,
