@@ -113,9 +113,7 @@ impl Suite {
         load.await?;
         let mut violations = self.judge(mended).await?;
         let recovered = mended.elapsed();
-        if self.options.mutant.is_none() {
-            self.world.notice_ends().await?;
-        }
+        self.world.notice_ends().await?;
         violations.extend(self.world.reported());
         violations.extend(watch.end().await?);
         violations.extend(threads.end());
