@@ -127,6 +127,17 @@ impl Client {
         self.post(&format!("/v1/orders/{id}/cancel"), &json!({}))
     }
 
+    /// Moves to another random address, because somebody else has used up the limit of this one.
+    ///
+    /// # Errors
+    /// Fails if no HTTP client can be made.
+    pub fn move_on(&self) -> Result<(), reqwest::Error> {
+        let moved = from_address(any_address())?;
+        self.sent.store(0, Ordering::Relaxed);
+        *self.http.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = moved;
+        Ok(())
+    }
+
     fn http(&self) -> reqwest::Client {
         let sent = self.sent.fetch_add(1, Ordering::Relaxed);
         let mut http = self.http.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -62,21 +62,6 @@ fn is_local(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn name_that_looks_like_an_address_of_this_machine_is_not_local() {
-        for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
-            assert!(is_local(host), "{host}");
-        }
-        for host in ["127.example.org", "127.0.0.1.example.org", "10.0.0.1", "[::2]", ""] {
-            assert!(!is_local(host), "{host}");
-        }
-    }
-}
-
 /// Ends the session.
 pub(super) async fn log_out(client: &mut Client) -> Result<Report, Failure> {
     let is_kept = client.email().is_some();
@@ -91,4 +76,19 @@ pub(super) async fn log_out(client: &mut Client) -> Result<Report, Failure> {
     }
     let line = format!("Logged out at {}.", client.url());
     Ok(Report::done(json!({ "url": client.url().as_str() }), vec![line]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn name_that_looks_like_an_address_of_this_machine_is_not_local() {
+        for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["127.example.org", "127.0.0.1.example.org", "10.0.0.1", "[::2]", ""] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
 }

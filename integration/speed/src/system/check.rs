@@ -132,7 +132,8 @@ async fn taken(shop: &Shop) -> anyhow::Result<HashMap<String, i64>> {
     Ok(taken)
 }
 
-/// Reads an order. A gateway that has no room refuses reads, so it tries again for a while.
+/// Reads an order. A gateway that has no room refuses reads, and another client may have used up
+/// the limit of the same random address, so it tries again for a while.
 async fn look(client: &Client, id: &str) -> anyhow::Result<Answer> {
     let (path, begun) = (format!("/v1/orders/{id}"), Instant::now());
     loop {
@@ -140,6 +141,7 @@ async fn look(client: &Client, id: &str) -> anyhow::Result<Answer> {
         match shown.status {
             200 | 404 => return Ok(shown),
             503 if begun.elapsed() < LOOK_MAX => tokio::time::sleep(PAUSE).await,
+            429 if begun.elapsed() < LOOK_MAX => client.move_on()?,
             other => bail!("expected an order or 404 at {path}, got {other}"),
         }
     }

@@ -37,6 +37,7 @@ pub(crate) struct InputSavepoint {
 impl Task {
     /// Pending becomes in flight: the worker has handed the transaction over.
     pub(crate) fn seal(&mut self) {
+        self.prune_due();
         self.sealed = self.savepoint();
         self.written = self.sealed;
         self.sealed_positions.clone_from(&self.positions);
@@ -147,7 +148,7 @@ impl Task {
 
     /// Rebuilds the indexes over the tables, after a restore and after a roll-back.
     pub(super) fn rebuild_indexes(&mut self) {
-        self.due = self.timers.iter().map(|(name, due_ms)| (*due_ms, name.into())).collect();
+        self.index_timers();
         let mut expiry: Vec<_> =
             self.dedup.iter().map(|(id, row)| (row.received_at, id.into())).collect();
         expiry.sort_unstable();

@@ -1,7 +1,7 @@
 //! The records of the bank: commands, follow-ups, events and states.
 
 use domain::decider::Addressed;
-use schemas::{Message, Record, Schema, messages};
+use schemas::{Record, Schema, messages};
 use serde::{Deserialize, Serialize};
 
 macro_rules! record {

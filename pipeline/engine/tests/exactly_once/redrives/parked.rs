@@ -77,7 +77,7 @@ pub(super) fn dropped(driver: &Driver) -> BTreeSet<i64> {
     let dead = driver.read::<FollowUp>("account.followups.dead");
     let amount = |message: &FollowUp| match message {
         FollowUp::Credit(Credit { amount, .. }) => *amount,
-        FollowUp::Acknowledge(_) => panic!("{}", message.name()),
+        FollowUp::Acknowledge(_) | FollowUp::Gift(_) => panic!("{}", message.name()),
     };
     let amounts: BTreeSet<_> = dead.iter().map(|(_, message)| amount(message)).collect();
     assert_eq!(amounts.len(), dead.len(), "a record was given up twice");
