@@ -96,6 +96,10 @@ async fn load(
     redis: &Redis,
     events: &[Event<'_, stock::Event>],
 ) -> Result<BTreeMap<String, Product>, StoreError> {
+    // A batch that only moves the position has none, and Redis refuses a pipeline without commands.
+    if events.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let doing = "loading hot products";
     let mut pipe = redis::pipe();
     for event in events {
