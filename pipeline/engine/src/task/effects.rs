@@ -110,7 +110,7 @@ impl Task {
                 }
                 Effect::SetTimer { name, due_ms } => {
                     let name = cause.timer(&name);
-                    self.due.insert((due_ms, name.as_str().into()));
+                    self.due.insert(due_ms, &name);
                     self.timers.put(&name, Some(due_ms));
                 }
                 Effect::CancelTimer { name } => {

@@ -8,6 +8,7 @@
 mod apply;
 mod changes;
 mod command;
+mod due;
 mod edit;
 mod effects;
 mod fail;
@@ -27,10 +28,7 @@ pub(crate) use changes::ChangesError;
 pub(crate) use restore::LoadError;
 pub(crate) use transaction::InputSavepoint;
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use redpanda::log::{Record, Topic};
 use schemas::{
@@ -47,6 +45,7 @@ use crate::{
     table::Table,
     topology::Topology,
 };
+use due::Due;
 use transaction::TaskSavepoint;
 
 /// The bounds of a task's memory.
@@ -102,7 +101,7 @@ pub(crate) struct Task {
     committed_positions: Vec<(Topic, i64)>,
 
     /// Timers by due time. Some may be replaced or cancelled; `timers` is authoritative.
-    due: BTreeSet<(i64, Box<str>)>,
+    due: Due,
     /// Commands by receive time, to be forgotten in this order.
     expiry: VecDeque<(i64, Box<str>)>,
     /// The latest record time, in milliseconds since the epoch.
@@ -168,7 +167,7 @@ impl Task {
             written: TaskSavepoint::default(),
             sealed_positions: Vec::new(),
             committed_positions: Vec::new(),
-            due: BTreeSet::new(),
+            due: Due::default(),
             expiry: VecDeque::new(),
             latest_ms: 0,
             stream_ms: 0,

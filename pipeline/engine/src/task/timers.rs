@@ -16,33 +16,12 @@ use crate::{
     output::Output,
 };
 
-/// So many timers that were replaced or cancelled may be in the index whatever their share.
-const STALE_MIN: usize = 1_000;
-
 impl Task {
-    /// Rebuilds the index of timers if most of it is of timers that were replaced or cancelled. A
-    /// deadline is mostly cancelled long before it is due.
-    pub(super) fn prune_due(&mut self) {
-        if self.due.len() > STALE_MIN + 2 * self.timers.len() {
-            self.index_timers();
-        }
-    }
-
-    /// Rebuilds the index of timers by due time.
-    pub(super) fn index_timers(&mut self) {
-        self.due = self.timers.iter().map(|(name, due_ms)| (*due_ms, name.into())).collect();
-    }
-
     /// Fires up to `max` timers that are due at `now_ms`, and returns how many it has fired.
     pub(crate) fn fire(&mut self, now_ms: i64, max: usize, output: &mut Output) -> usize {
         let mut fired = 0;
         while fired < max {
-            let Some((due_ms, name)) =
-                self.due.first().filter(|(due_ms, _)| *due_ms <= now_ms).cloned()
-            else {
-                break;
-            };
-            self.due.pop_first();
+            let Some((due_ms, name)) = self.due.pop(now_ms) else { break };
             // The timer was replaced or cancelled after it was indexed.
             if self.timers.get(&name) != Some(&due_ms) {
                 continue;
@@ -68,7 +47,7 @@ impl Task {
 
     /// When the next timer comes due, in milliseconds since the epoch.
     pub(crate) fn next_due(&self) -> Option<i64> {
-        self.due.first().map(|(due_ms, _)| *due_ms)
+        self.due.next_ms()
     }
 
     fn fire_named(

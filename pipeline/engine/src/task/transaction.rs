@@ -9,7 +9,7 @@
 //! Committed writes have no note in a journal, so nothing can take them back. The tables never do
 //! I/O, and no function here can fail: the worker calls them only after the log has decided.
 
-use super::Task;
+use super::{Task, due::Due};
 use crate::{
     aggregate::AggregateSavepoint, local::LocalSavepoint, output::Output, table::Savepoint,
     topology::AGGREGATES_MAX,
@@ -37,7 +37,7 @@ pub(crate) struct InputSavepoint {
 impl Task {
     /// Pending becomes in flight: the worker has handed the transaction over.
     pub(crate) fn seal(&mut self) {
-        self.prune_due();
+        self.due.prune(&self.timers);
         self.sealed = self.savepoint();
         self.written = self.sealed;
         self.sealed_positions.clone_from(&self.positions);
@@ -148,7 +148,7 @@ impl Task {
 
     /// Rebuilds the indexes over the tables, after a restore and after a roll-back.
     pub(super) fn rebuild_indexes(&mut self) {
-        self.index_timers();
+        self.due = Due::of(&self.timers);
         let mut expiry: Vec<_> =
             self.dedup.iter().map(|(id, row)| (row.received_at, id.into())).collect();
         expiry.sort_unstable();
