@@ -80,8 +80,8 @@ impl World {
         }
     }
 
-    /// Waits until a service has counted anything under `metric`, in all of its series, since it was
-    /// started.
+    /// Waits until a service has counted anything under `metric`, in all of its series, since it
+    /// was started.
     ///
     /// # Errors
     /// When it has counted nothing in time: the fault did not happen.
@@ -90,7 +90,8 @@ impl World {
         while self.metric(service, metric, &[]).await.is_none_or(|count| count == 0.0) {
             if begun.elapsed() > PART_MAX {
                 bail!(
-                    "{service} has counted no {metric} within {PART_MAX:?}: the fault did not happen"
+                    "{service} has counted no {metric} within {PART_MAX:?}: the fault did not \
+                     happen"
                 );
             }
             tokio::time::sleep(LOOK_AT_CONTAINER_EVERY).await;

@@ -77,8 +77,8 @@ pub const NOT_IMITATED: &[NotImitated] = &[
     },
     NotImitated {
         redpanda: "Staged offsets can be lost to the retention sweep or a change of leader.",
-        source: "github.com/redpanda-data/redpanda pull request 31483, August 2026: closed there and continued in a private \
-                 repository; not in v26.2.1",
+        source: "github.com/redpanda-data/redpanda pull request 31483, August 2026: closed there \
+                 and continued in a private repository; not in v26.2.1",
         here: "Kafka keeps them.",
     },
     NotImitated {
@@ -88,9 +88,11 @@ pub const NOT_IMITATED: &[NotImitated] = &[
         here: "Kafka's cleaner decides; it leaves the active segment alone too.",
     },
     NotImitated {
-        redpanda: "DescribeConfigs and CreateTopics list the settings of Redpanda alone too, and its defaults.",
+        redpanda: "DescribeConfigs and CreateTopics list the settings of Redpanda alone too, and \
+                   its defaults.",
         source: "src/v/kafka/server/handlers/configs/config_response_utils.cc",
-        here: "They list what both have, with Kafka's defaults; a setting of Redpanda alone is accepted and not shown.",
+        here: "They list what both have, with Kafka's defaults; a setting of Redpanda alone is \
+               accepted and not shown.",
     },
     NotImitated {
         redpanda: "AlterConfigs refuses brokers, and IncrementalAlterConfigs changes cluster settings by their names.",

@@ -171,7 +171,8 @@ redis.call('DEL', KEYS[1], KEYS[2])",
 }
 
 /// The key of a projection's positions: a hash with `<topic>:<partition>`,
-/// `<topic>:<partition>:epoch`, and `<topic>:<partition>:gap` if the position was deleted for a gap.
+/// `<topic>:<partition>:epoch`, and `<topic>:<partition>:gap` if the position was deleted for a
+/// gap.
 pub(super) fn positions_key(projection: &str) -> String {
     format!("position:{projection}")
 }

@@ -24,13 +24,14 @@ use settings::{is_refused, reaches_kafka};
 
 pub(super) const RULE: Rule = Rule {
     name: "topic-settings",
-    does: "CreateTopics ignores settings that Redpanda does not have; AlterConfigs and IncrementalAlterConfigs refuse the topic \
-           with INVALID_CONFIG, but ignore some of Kafka's that Redpanda knows to be without a meaning there. \
-           DescribeConfigs lists only settings that Redpanda has. A write with acks=all waits for a majority of replicas.",
-    source: "src/v/kafka/server/handlers/create_topics.cc, is_supported and handle; alter_configs.cc and \
-             incremental_alter_configs.cc, create_topic_properties_update; topics/types.h, allowlist_topic_noop_confs; \
-             configs/config_response_utils.cc, make_topic_configs; src/v/raft/consensus.cc, \
-             do_maybe_update_leader_commit_idx",
+    does: "CreateTopics ignores settings that Redpanda does not have; AlterConfigs and \
+           IncrementalAlterConfigs refuse the topic with INVALID_CONFIG, but ignore some of \
+           Kafka's that Redpanda knows to be without a meaning there. DescribeConfigs lists only \
+           settings that Redpanda has. A write with acks=all waits for a majority of replicas.",
+    source: "src/v/kafka/server/handlers/create_topics.cc, is_supported and handle; \
+             alter_configs.cc and incremental_alter_configs.cc, create_topic_properties_update; \
+             topics/types.h, allowlist_topic_noop_confs; configs/config_response_utils.cc, \
+             make_topic_configs; src/v/raft/consensus.cc, do_maybe_update_leader_commit_idx",
 };
 
 /// The type of resource that a topic is.
