@@ -16,7 +16,7 @@ use crate::{
 const FREE_ATTEMPTS: u64 = 5;
 /// The longest delay.
 const DELAY_MAX: Duration = Duration::from_secs(300);
-/// When wrong passwords are forgotten.
+/// When attempts are forgotten.
 const WINDOW: Duration = Duration::from_secs(900);
 
 /// Counts the attempts at each account's password, and delays further ones.

@@ -19,7 +19,7 @@ pub struct Frame {
     statistics: Statistics,
     /// All windows, for admins and for everyone.
     whole: [Arc<str>; 2],
-    /// The windows that differ from the frame before; `None` if nothing does that they see.
+    /// The windows that differ from the frame before; `None` if the audience sees no difference.
     changed: [Option<Arc<str>>; 2],
 }
 

@@ -92,7 +92,7 @@ impl Statistics {
     }
 
     /// The JSON for an audience that knows the windows of `known`. Windows are compared as the
-    /// audience sees them: not even when the others' figures change is shown.
+    /// audience sees them, so that it does not notice changes of figures that it must not see.
     fn shown_without(&self, audience: Audience, known: Option<&Self>) -> Shown<'_> {
         let known: Vec<_> = known.into_iter().flat_map(|it| it.windows(audience)).collect();
         let windows = self.windows(audience).filter(|window| !known.contains(window));

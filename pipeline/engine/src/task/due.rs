@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::table::Table;
 
-/// So many entries of timers that were replaced or cancelled may be in the index whatever their
-/// share.
+/// The index is not rebuilt below this number of stale entries, whatever their share.
 const STALE_MIN: usize = 1_000;
 
 /// Timers by due time, in milliseconds since the epoch.

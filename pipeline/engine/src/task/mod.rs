@@ -126,8 +126,8 @@ pub(crate) struct Task {
     checks_each_input: bool,
     /// The dead letter that the input asks for which is being decided.
     letter: Option<(LetterAt, Letter)>,
-    /// Schemas that the registry does not have, of records that the input applies which is being
-    /// decided: those records fail, and not the input.
+    /// Schemas that the registry does not have. An operator's command that is being decided may
+    /// apply records that need them: those records fail, and the command does not.
     unregistered: Vec<u32>,
 }
 
@@ -188,8 +188,8 @@ impl Task {
         self.letter = letter;
     }
 
-    /// Has records with this schema fail while the next input is decided. Returns `false` if they
-    /// do already.
+    /// Notes that this schema is not registered, until the input is decided. Returns `false` if it
+    /// was noted before.
     pub(crate) fn set_unregistered(&mut self, schema: u32) -> bool {
         let is_new = !self.unregistered.contains(&schema);
         if is_new {
