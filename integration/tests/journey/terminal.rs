@@ -22,7 +22,7 @@ use crate::support::{
 /// Longer than the program takes with all its deadlines.
 const RUN_MAX: Duration = Duration::from_secs(60);
 
-/// A home in which an admin logs in, with an address of its own.
+/// A home in which an admin logs in. Each run of the program has an address of its own.
 struct Terminal {
     home: tempfile::TempDir,
     url: String,

@@ -1,5 +1,5 @@
-//! Gives a browser or another program a client address of its own: one may send only 100 requests
-//! in 15 minutes, and all programs of this machine connect from the same one.
+//! Gives each connection of a browser or another program a client address of its own: one address
+//! may send only 100 requests in 15 minutes, and all programs of this machine have the same one.
 
 use std::net::SocketAddr;
 
@@ -20,12 +20,11 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         url.set_port(Some(port)).expect("an address with a port");
-        let from = SocketAddr::from((any_address(), 0));
         let relay = tokio::spawn(async move {
             while let Ok((mut browser, _)) = listener.accept().await {
                 tokio::spawn(async move {
                     let socket = TcpSocket::new_v4()?;
-                    socket.bind(from)?;
+                    socket.bind(SocketAddr::from((any_address(), 0)))?;
                     copy_bidirectional(&mut browser, &mut socket.connect(to).await?).await
                 });
             }
