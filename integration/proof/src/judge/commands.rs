@@ -75,9 +75,8 @@ fn without_event(ledger: &Ledger, outcome: &Outcome) -> Option<Violation> {
     }
     let id = &outcome.command_id;
     let sent = ledger.commands.get(id)?;
-    let place = (context.to_owned(), key.to_owned(), outcome.version);
-    let cause = ledger.decided_by.get(&place);
-    if !WRITING.contains(&outcome.command_type.as_str()) || cause == Some(&sent.correlation) {
+    let cause = ledger.event_record(context, key, outcome.version).map(|record| record.command);
+    if !WRITING.contains(&outcome.command_type.as_str()) || cause == Some(sent.correlation) {
         return None;
     }
     let what = format!(

@@ -2,10 +2,10 @@
 
 use anyhow::Context as _;
 use redpanda::log::Record;
-use schemas::{Codec, Message as _, Outcome, Record as _, email, headers, stock};
+use schemas::{Codec, Message as _, Outcome, Record as _, email, headers, stock, user::Credential};
 use uuid::Uuid;
 
-use super::{Damage, Ledger, SentCommand, Violation, place::misplaced};
+use super::{Damage, EventRecord, Ledger, SentCommand, Violation, place::misplaced};
 
 /// The follow-ups that are always answered.
 const REQUESTS: [&str; 2] = [stock::ReserveStock::SCHEMA.name, email::ClaimEmail::SCHEMA.name];
@@ -49,7 +49,7 @@ impl Ledger {
             "dead" => self.dead_letter(record),
             "operations" => self.parked.push((key_of(record), place_of(record))),
             "state" => self.row(record),
-            // Of credentials only the causes are checked.
+            "credentials" => self.credential(record, codec)?,
             _ => {}
         }
         Ok(())
@@ -83,7 +83,8 @@ impl Ledger {
         let version = version_of(record).context("an event without a version")?;
         let value = record.value.as_deref().context("an event without a value")?;
         let (context, key) = (context_of(record), key_of(record));
-        self.decided_by.insert((context.to_owned(), key.clone(), version), cause);
+        let written = EventRecord { at_ms: record.timestamp_ms, command: cause };
+        self.event_records.insert((context.to_owned(), key.clone(), version), written);
         let broken = self.folds.add(context, &key, version, value, codec)?;
         self.broken.extend(broken);
         Ok(())
@@ -119,6 +120,17 @@ impl Ledger {
             }
             None => drop(self.changelog.remove(&key_of(record))),
         }
+    }
+
+    /// The newest record of a key counts, because the topic is compacted.
+    fn credential(&mut self, record: &Record, codec: &Codec) -> anyhow::Result<()> {
+        match record.value.as_deref() {
+            Some(value) => {
+                self.credentials.insert(key_of(record), Credential::decode(codec, value)?);
+            }
+            None => drop(self.credentials.remove(&key_of(record))),
+        }
+        Ok(())
     }
 
     /// A: the ids of events and follow-ups are derived from the id of their input, so a second

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use redpanda::log::Topic;
 use redpanda::scan::{Isolation, scan};
-use schemas::{Codec, Outcome};
+use schemas::{Codec, Outcome, user::Credential};
 use uuid::Uuid;
 
 pub use fold::{Fold, Folds};
@@ -49,6 +49,15 @@ pub struct SeenOutcomes {
     pub at_ms: i64,
 }
 
+/// What the record of an event says beside the event itself.
+#[derive(Clone, Copy, Debug)]
+pub struct EventRecord {
+    /// When it was appended, by the broker's clock, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// The command that caused it.
+    pub command: Uuid,
+}
+
 /// Everything that has been read so far.
 #[derive(Default)]
 pub struct Ledger {
@@ -67,8 +76,10 @@ pub struct Ledger {
     pub causes: HashMap<(String, i32, i64), Uuid>,
     /// The aggregates.
     pub folds: Folds,
-    /// The command that caused each event, by context, key and version.
-    pub decided_by: HashMap<(String, String, i64), Uuid>,
+    /// The record of each event, by context, key and version.
+    event_records: HashMap<(String, String, i64), EventRecord>,
+    /// The newest credential of each user, by the key of its record.
+    pub credentials: HashMap<String, Credential>,
     /// The number of dead letters of each command.
     pub dead: HashMap<Uuid, usize>,
     /// Every dead letter: the id of the failed record, and the dead letter's own position.
@@ -123,6 +134,11 @@ impl Ledger {
             self.positions.insert(name.clone(), positions);
         }
         Ok(())
+    }
+
+    /// The record of an event; `None` if it was not read.
+    pub fn event_record(&self, context: &str, key: &str, version: i64) -> Option<EventRecord> {
+        self.event_records.get(&(context.to_owned(), key.to_owned(), version)).copied()
     }
 
     /// D: each state in a changelog is the fold of its events.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use redpanda::log::{Headers, Record};
-use schemas::{Codec, Message, Outcome, Verdict, headers};
+use schemas::{Codec, Message, Outcome, Verdict, headers, user::Credential};
 use uuid::Uuid;
 
 use super::Ledger;
@@ -10,13 +10,15 @@ use super::Ledger;
 /// A ledger to which a test adds records. Ids are numbers.
 pub(crate) struct Log {
     pub(crate) ledger: Ledger,
+    /// The time of the records that are added next.
+    pub(crate) now_ms: i64,
     codec: Codec,
     offset: i64,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { ledger: Ledger::default(), codec: Codec::local(), offset: 0 }
+        Self { ledger: Ledger::default(), now_ms: 0, codec: Codec::local(), offset: 0 }
     }
 }
 
@@ -63,20 +65,37 @@ impl Log {
         self.add(topic, &outcome.command_id.to_string(), outcome, &[]);
     }
 
+    /// Adds the credential of a user.
+    pub(crate) fn credential(&mut self, credential: &Credential) {
+        self.add("user.credentials", &credential.user_id.to_string(), credential, &[]);
+    }
+
+    /// Adds a record without a value.
+    pub(crate) fn tombstone(&mut self, topic: &str, key: &str) {
+        let record = self.next(topic, key);
+        self.ledger.add(&record, &self.codec).expect("a good record");
+    }
+
     fn add(&mut self, topic: &str, key: &str, message: &impl Message, with: &[(&str, String)]) {
-        let declared = redpanda::topics::all().get(topic).expect("a declared topic");
-        let partition = redpanda::partition_of(key.as_bytes(), declared.partitions);
         let mut value = Vec::new();
         message.encode(&self.codec, &mut value).expect("a value");
-        let mut record = record(topic, partition, key);
-        record.offset = self.offset;
+        let mut record = self.next(topic, key);
         record.value = Some(value.into());
         record.headers.push(headers::TYPE, message.name());
         for (name, value) in with {
             record.headers.push(name, value);
         }
-        self.offset += 1;
         self.ledger.add(&record, &self.codec).expect("a good record");
+    }
+
+    /// The next record, in the partition of its key, without a value.
+    fn next(&mut self, topic: &str, key: &str) -> Record {
+        let declared = redpanda::topics::all().get(topic).expect("a declared topic");
+        let partition = redpanda::partition_of(key.as_bytes(), declared.partitions);
+        let mut record = record(topic, partition, key);
+        (record.offset, record.timestamp_ms) = (self.offset, self.now_ms);
+        self.offset += 1;
+        record
     }
 }
 
