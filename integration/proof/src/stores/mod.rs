@@ -3,6 +3,7 @@
 
 mod compare;
 mod letters;
+mod models;
 mod statistics;
 mod traces;
 mod watch;
