@@ -16,6 +16,9 @@ pub struct ClaimEmail {
     pub user_id: Uuid,
     /// Which claim this is; the answer names it.
     pub claim_id: Uuid,
+    /// The user's version before the claim, which tells it from the user's other claims; null in
+    /// older records.
+    pub user_version: Option<i64>,
 }
 
 record!(ClaimEmail, "millrace.email.ClaimEmail");
@@ -27,6 +30,8 @@ pub struct EmailClaimed {
     pub email_fingerprint: String,
     /// Whose.
     pub user_id: Uuid,
+    /// The user's version before the claim; null in older records.
+    pub user_version: Option<i64>,
 }
 
 record!(EmailClaimed, "millrace.email.EmailClaimed");
@@ -49,6 +54,9 @@ pub struct ReleaseEmail {
     pub email_fingerprint: String,
     /// Who lets go.
     pub user_id: Uuid,
+    /// The user's version before the release: a later claim stays. Null, also in older records,
+    /// releases whatever claim the user has.
+    pub user_version: Option<i64>,
 }
 
 record!(ReleaseEmail, "millrace.email.ReleaseEmail");
@@ -92,6 +100,8 @@ pub mod state {
         pub email_fingerprint: String,
         /// Whose.
         pub user_id: Uuid,
+        /// The user's version before its last claim; null in older records.
+        pub user_version: Option<i64>,
     }
 
     record!(Claimed, "millrace.email.state.Claimed");

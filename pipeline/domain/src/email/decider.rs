@@ -3,7 +3,7 @@
 use schemas::{
     Never,
     email::{
-        EmailClaimed, EmailReleased, Event, FollowUp, State,
+        EmailClaimed, EmailReleased, Event, FollowUp, ReleaseEmail, State,
         state::{Claimed, Free},
     },
 };
@@ -30,37 +30,42 @@ impl Decider for Email {
         input: &Input<Never, FollowUp>,
         _info: &InputInfo<'_>,
     ) -> DecisionResult<Self> {
-        let owner = match state {
-            Some(State::Claimed(claimed)) => Some(claimed.user_id),
+        let claimed = match state {
+            Some(State::Claimed(claimed)) => Some(claimed),
             Some(State::Free(_)) | None => None,
         };
         Ok(match input {
-            Input::FollowUp(FollowUp::ClaimEmail(claim)) => match owner {
-                None => Decision::event(EmailClaimed {
+            Input::FollowUp(FollowUp::ClaimEmail(claim)) => match claimed {
+                Some(claimed) if claimed.user_id != claim.user_id => {
+                    Decision::nothing().with(policy::reply(claim, false))
+                }
+                // A repeated claim of the owner is granted without an event.
+                Some(claimed) if claimed.user_version >= claim.user_version => {
+                    Decision::nothing().with(policy::reply(claim, true))
+                }
+                _ => Decision::event(EmailClaimed {
                     email_fingerprint: claim.email_fingerprint.clone(),
                     user_id: claim.user_id,
+                    user_version: claim.user_version,
                 })
                 .with(policy::reply(claim, true)),
-                // A repeated claim of the owner is granted without an event.
-                Some(owner) => {
-                    Decision::nothing().with(policy::reply(claim, owner == claim.user_id))
-                }
             },
-            Input::FollowUp(FollowUp::ReleaseEmail(release)) if owner == Some(release.user_id) => {
-                Decision::event(EmailReleased {
+            Input::FollowUp(FollowUp::ReleaseEmail(release)) => match claimed {
+                Some(claimed) if releases(release, claimed) => Decision::event(EmailReleased {
                     email_fingerprint: release.email_fingerprint.clone(),
                     user_id: release.user_id,
-                })
-            }
-            Input::FollowUp(FollowUp::ReleaseEmail(_)) | Input::Timer(_) => Decision::nothing(),
+                }),
+                _ => Decision::nothing(),
+            },
+            Input::Timer(_) => Decision::nothing(),
             Input::Command(never) => match *never {},
         })
     }
 
     fn evolve(_state: Option<State>, event: &Event) -> Option<State> {
         Some(match event.clone() {
-            Event::EmailClaimed(EmailClaimed { email_fingerprint, user_id }) => {
-                Claimed { email_fingerprint, user_id }.into()
+            Event::EmailClaimed(EmailClaimed { email_fingerprint, user_id, user_version }) => {
+                Claimed { email_fingerprint, user_id, user_version }.into()
             }
             Event::EmailReleased(EmailReleased { email_fingerprint, .. }) => {
                 Free { email_fingerprint }.into()
@@ -71,4 +76,11 @@ impl Decider for Email {
     fn is_finished(state: &State) -> bool {
         matches!(state, State::Free(_))
     }
+}
+
+/// Whether a release ends this claim: it is the owner's, and the owner has not claimed the address
+/// again since. An operator can send a release again long after it was a dead letter.
+fn releases(release: &ReleaseEmail, claimed: &Claimed) -> bool {
+    release.user_id == claimed.user_id
+        && release.user_version.is_none_or(|version| Some(version) >= claimed.user_version)
 }

@@ -95,6 +95,8 @@ fn claim_granted(
     info: &InputInfo<'_>,
 ) -> Decision<Event, Out> {
     let fingerprint = &claim.email_fingerprint;
+    // A user that is forgotten has no version, and needs no address.
+    let version = state.map(|_| info.version);
     match state {
         Some(State::Registering(registering)) if registering.email_fingerprint == *fingerprint => {
             let Registering { user_id, email, email_fingerprint, name, role, .. } =
@@ -120,10 +122,10 @@ fn claim_granted(
                     former_fingerprint: user.email_fingerprint.clone(),
                 })
             }
-            _ => Decision::nothing().with(policy::release(claim.user_id, fingerprint)),
+            _ => Decision::nothing().with(policy::release(claim.user_id, fingerprint, version)),
         },
         // The grant comes too late: the user no longer needs the address.
-        _ => Decision::nothing().with(policy::release(claim.user_id, fingerprint)),
+        _ => Decision::nothing().with(policy::release(claim.user_id, fingerprint, version)),
     }
 }
 

@@ -38,7 +38,7 @@ impl Policy for User {
             }
             Event::EmailChanged(changed) => vec![
                 cancel_deadline(&changed.email_fingerprint),
-                release(changed.user_id, &changed.former_fingerprint),
+                release(changed.user_id, &changed.former_fingerprint, Some(info.version)),
                 Reaction::Conclude(Ok(())),
             ],
             Event::RegistrationRefused(refused) => vec![refuse(&refused.reason)],
@@ -46,7 +46,7 @@ impl Policy for User {
                 vec![cancel_deadline(&refused.email_fingerprint), refuse(&refused.reason)]
             }
             Event::UserDeactivated(deactivated) => vec![
-                release(deactivated.user_id, &deactivated.email_fingerprint),
+                release(deactivated.user_id, &deactivated.email_fingerprint, Some(info.version)),
                 forget_credential(deactivated.user_id),
             ],
             Event::SessionStarted(_)
@@ -64,9 +64,11 @@ pub(super) fn fingerprint_of(timer: &str) -> Option<&str> {
     timer.strip_prefix(CLAIM)
 }
 
-/// Releases an address. The `email` context ignores a release by a user that does not own it.
-pub(super) fn release(user_id: Uuid, fingerprint: &str) -> Reaction<Out> {
-    let release = ReleaseEmail { email_fingerprint: fingerprint.to_owned(), user_id };
+/// Releases an address. The `email` context ignores a release by a user that does not own it, or
+/// that has claimed it again at a later version.
+pub(super) fn release(user_id: Uuid, fingerprint: &str, version: Option<i64>) -> Reaction<Out> {
+    let email_fingerprint = fingerprint.to_owned();
+    let release = ReleaseEmail { email_fingerprint, user_id, user_version: version };
     Reaction::send(fingerprint, email::FollowUp::from(release))
 }
 
@@ -87,7 +89,12 @@ pub(super) fn cancel_deadline(fingerprint: &str) -> Reaction<Out> {
 
 fn claim(user_id: Uuid, fingerprint: &str, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
     let email_fingerprint = fingerprint.to_owned();
-    let claim = ClaimEmail { email_fingerprint, user_id, claim_id: info.input_id };
+    let claim = ClaimEmail {
+        email_fingerprint,
+        user_id,
+        claim_id: info.input_id,
+        user_version: Some(info.version),
+    };
     vec![
         Reaction::send(fingerprint, email::FollowUp::from(claim)),
         Reaction::set_timer(format!("{CLAIM}{fingerprint}"), info.at_ms + CLAIM_DEADLINE_MS),

@@ -87,7 +87,7 @@ fn rehash_needs_the_verified_credential_version() {
 fn deactivation_releases_the_address_and_the_credential() {
     let mut user = ann();
     let then = user.command(deactivate());
-    assert_eq!(then.messages(), [releases("f1")]);
+    assert_eq!(then.messages(), [releases("f1", 2)]);
     assert!(forgets_credential(&then));
     let Some(State::Deactivated(_)) = user.state else { panic!("{:?}", user.state) };
     assert!(!format!("{:?}", user.state).contains("ann@"), "nothing personal is kept");

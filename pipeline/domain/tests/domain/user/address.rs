@@ -8,7 +8,7 @@ fn new_address_is_claimed_before_the_old_one_is_released() {
     let then = user.command(change_email());
     assert_eq!(
         (then.status.clone(), then.messages()),
-        (CommandStatus::Pending, vec![claims("f2")])
+        (CommandStatus::Pending, vec![claims("f2", 2)])
     );
     assert_eq!(active(&user).email, "ann@example.org", "the old one holds until then");
 
@@ -21,7 +21,7 @@ fn new_address_is_claimed_before_the_old_one_is_released() {
     };
     assert_eq!(
         (&then.events[..], then.messages()),
-        (&[Event::from(changed)][..], vec![releases("f1")])
+        (&[Event::from(changed)][..], vec![releases("f1", 3)])
     );
     assert_eq!(then.concluded, Some(Ok(())));
     assert!(user.timers.is_empty() && active(&user).pending_email.is_none());
@@ -51,7 +51,7 @@ fn grant_after_the_deadline_is_released() {
     let mut user = ann();
     user.command(change_email());
     assert_eq!(user.fire().concluded_refused(), refusals::CLAIM_TIMED_OUT);
-    assert_eq!(user.follow_up(claim("f2", true)).messages(), [releases("f2")]);
+    assert_eq!(user.follow_up(claim("f2", true)).messages(), [releases("f2", 4)]);
     assert_eq!(active(&user).email_fingerprint, "f1");
 }
 
@@ -109,8 +109,8 @@ fn deactivation_during_a_claim_releases_both_addresses() {
         (then.status.clone(), then.concluded_refused()),
         (CommandStatus::Accepted, refusals::CANCELLED)
     );
-    assert_eq!(then.messages(), [releases("f1")]);
+    assert_eq!(then.messages(), [releases("f1", 3)]);
     assert!(user.timers.is_empty());
-    assert_eq!(user.follow_up(claim("f2", true)).messages(), [releases("f2")]);
+    assert_eq!(user.follow_up(claim("f2", true)).messages(), [releases("f2", 5)]);
     user.timer("claim f2").nothing();
 }

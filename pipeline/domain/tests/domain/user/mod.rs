@@ -84,17 +84,21 @@ pub(crate) fn active(user: &Aggregate<User>) -> &Active {
     }
 }
 
-fn claims(fingerprint: &str) -> Out {
+/// The claim of a user that has this version.
+fn claims(fingerprint: &str, version: i64) -> Out {
     let claim = ClaimEmail {
         email_fingerprint: fingerprint.into(),
         user_id: ANN,
         claim_id: claim_id(fingerprint),
+        user_version: Some(version),
     };
     Out::Email(email::FollowUp::from(claim))
 }
 
-fn releases(fingerprint: &str) -> Out {
-    let release = ReleaseEmail { email_fingerprint: fingerprint.into(), user_id: ANN };
+/// The release by a user that has this version.
+fn releases(fingerprint: &str, version: impl Into<Option<i64>>) -> Out {
+    let email_fingerprint = fingerprint.into();
+    let release = ReleaseEmail { email_fingerprint, user_id: ANN, user_version: version.into() };
     Out::Email(email::FollowUp::from(release))
 }
 

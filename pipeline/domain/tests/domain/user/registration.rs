@@ -7,7 +7,7 @@ fn registration_claims_the_address_and_keeps_the_hash_out_of_events() {
     let mut user = Aggregate::<User>::new(ANN);
     let then = user.command(register());
     assert_eq!(then.status, CommandStatus::Pending);
-    assert_eq!(then.messages(), [claims("f1"), credential("h1", 1)]);
+    assert_eq!(then.messages(), [claims("f1", 0), credential("h1", 1)]);
     assert!(
         !format!("{:?}{:?}", then.events, user.state).contains("h1"),
         "no hash in an event or state"
@@ -54,7 +54,7 @@ fn registration_times_out_and_a_late_grant_is_released() {
     assert!(forgets_credential(&then));
 
     let late = user.follow_up(claim("f1", true));
-    assert_eq!((late.events.len(), late.messages()), (0, vec![releases("f1")]));
+    assert_eq!((late.events.len(), late.messages()), (0, vec![releases("f1", 2)]));
     user.follow_up(claim("f1", false)).nothing();
 }
 
@@ -70,11 +70,11 @@ fn claim_timer_after_the_end_changes_nothing() {
 fn replies_about_other_addresses_change_nothing() {
     let mut user = registering();
     user.follow_up(claim("f9", false)).nothing();
-    assert_eq!(user.follow_up(claim("f9", true)).messages(), [releases("f9")]);
-    assert_eq!(ann().follow_up(claim("f9", true)).messages(), [releases("f9")]);
+    assert_eq!(user.follow_up(claim("f9", true)).messages(), [releases("f9", 1)]);
+    assert_eq!(ann().follow_up(claim("f9", true)).messages(), [releases("f9", 2)]);
     ann().follow_up(claim("f1", false)).nothing();
     let unknown = Aggregate::<User>::new(ANN).follow_up(claim("f1", true));
-    assert_eq!(unknown.messages(), [releases("f1")]);
+    assert_eq!(unknown.messages(), [releases("f1", None)]);
 }
 
 #[test]
