@@ -57,10 +57,10 @@ pub(super) async fn produce_late(world: &World, rng: &mut StdRng, _: &str) -> an
     late(world, rng, TransactionRequest::Produce).await
 }
 
-/// The client sends the request again over a new connection, and the first copy arrives during the
-/// next transaction.
+/// The client sends the request again over a new connection, and the first copy arrives soon after
+/// the next transaction has begun.
 async fn late(world: &World, rng: &mut StdRng, asked: TransactionRequest) -> anyhow::Result<()> {
-    harmed(world, Mode::Late(asked, Duration::from_millis(rng.random_range(20..400))), 5).await
+    harmed(world, Mode::Late(asked, Duration::from_millis(rng.random_range(0..30))), 5).await
 }
 
 async fn harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
@@ -73,10 +73,9 @@ async fn harmed(world: &World, mode: Mode, times: u64) -> anyhow::Result<()> {
             proxy.harms(done, secs(20)).await;
             world.wait_for_commands(30).await?;
         }
-        if proxy.harmed() == before {
-            bail!(
-                "no request to which {mode:?} applies passed the proxy: the fault did not happen"
-            );
+        let harmed = proxy.harmed() - before;
+        if harmed * 2 < usize::try_from(times)? {
+            bail!("{mode:?} took effect {harmed} of {times} times: the fault did not happen");
         }
         sleep(secs(1)).await;
         Ok(())

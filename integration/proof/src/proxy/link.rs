@@ -10,8 +10,11 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{broadcast, watch};
 
-use super::Mode;
-use super::protocol::{Protocol, SCRIPT_OK, word};
+use super::protocol::{Protocol, SCRIPT_OK, TransactionRequest, word};
+use super::{Mode, Transactions};
+
+/// How long a request is held back until the next transaction begins.
+const NEXT_MAX: Duration = Duration::from_secs(15);
 
 /// One connection.
 pub(super) struct Link {
@@ -23,6 +26,16 @@ pub(super) struct Link {
     pub(super) swallows: AtomicBool,
     pub(super) harmed: Arc<AtomicUsize>,
     pub(super) left: Arc<AtomicU64>,
+    pub(super) transactions: Arc<watch::Sender<Transactions>>,
+}
+
+/// A request that is held back, with its connection to the server.
+struct Late {
+    to: OwnedWriteHalf,
+    message: Vec<u8>,
+    after: Duration,
+    /// The number of transactions that had begun when the client sent it.
+    begun: u64,
 }
 
 impl Link {
@@ -42,11 +55,29 @@ impl Link {
             _ = cut.recv() => None,
         };
         // The client's connection is closed now; the request that was held back is still delivered.
-        if let Some((mut to_server, message, after)) = late {
+        if let Some(Late { mut to, message, after, begun }) = late {
+            let mut transactions = self.transactions.subscribe();
+            let next = transactions.wait_for(|transactions| transactions.begun > begun);
+            let has_begun = tokio::time::timeout(NEXT_MAX, next).await.is_ok();
             tokio::time::sleep(after).await;
-            drop(to_server.write_all(&message).await);
+            if to.write_all(&message).await.is_ok() && has_begun {
+                self.harmed.fetch_add(1, Ordering::Relaxed);
+            }
             // The server needs time to read it before the connection is closed.
             tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Follows the transactions of the producer, which may have a connection to each broker.
+    fn follow(&self, message: &[u8]) {
+        if self.protocol.asks(message, TransactionRequest::EndTxn) {
+            self.transactions.send_modify(|transactions| transactions.ended = true);
+        } else if self.protocol.asks(message, TransactionRequest::Produce) {
+            self.transactions.send_if_modified(|transactions| {
+                let begins = std::mem::take(&mut transactions.ended);
+                transactions.begun += u64::from(begins);
+                begins
+            });
         }
     }
 
@@ -58,20 +89,20 @@ impl Link {
         self.swallows.load(Ordering::Relaxed)
     }
 
+    /// Takes one of the times that a mode may still take effect, if one is left.
     fn take(&self) -> bool {
         let one_less = |left: u64| left.checked_sub(1);
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
-        if taken {
-            self.harmed.fetch_add(1, Ordering::Relaxed);
-        }
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    }
+
+    /// The same for a mode whose effect is immediate.
+    fn take_now(&self) -> bool {
+        let taken = self.take();
+        self.harmed.fetch_add(usize::from(taken), Ordering::Relaxed);
         taken
     }
 
-    async fn requests(
-        &self,
-        from: OwnedReadHalf,
-        mut to: OwnedWriteHalf,
-    ) -> Option<(OwnedWriteHalf, Vec<u8>, Duration)> {
+    async fn requests(&self, from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Option<Late> {
         let mut from = BufReader::new(from);
         while let Some(message) = self.protocol.request(&mut from).await {
             let mode = *self.mode.borrow();
@@ -79,11 +110,13 @@ impl Link {
             if let Some(id) = commit_id {
                 self.commit_requests.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             }
+            self.follow(&message);
             match mode {
                 _ if self.swallows(mode) => continue,
                 Mode::Delay(by) => tokio::time::sleep(by).await,
                 Mode::Late(asked, after) if self.protocol.asks(&message, asked) && self.take() => {
-                    return Some((to, message, after));
+                    let begun = self.transactions.borrow().begun;
+                    return Some(Late { to, message, after, begun });
                 }
                 _ => {}
             }
@@ -100,8 +133,8 @@ impl Link {
             match mode {
                 _ if self.swallows(mode) => continue,
                 Mode::Delay(by) => tokio::time::sleep(by).await,
-                Mode::DropAnswer if committed && self.take() => return,
-                Mode::KeepAnswer if committed && self.take() => {
+                Mode::DropAnswer if committed && self.take_now() => return,
+                Mode::KeepAnswer if committed && self.take_now() => {
                     while self.protocol.answer(&mut from).await.is_some() {}
                     return;
                 }

@@ -35,7 +35,7 @@ pub enum Mode {
     /// drops all later ones too, also when the mode changes.
     Swallow,
     /// Holds back such a request to Kafka, breaks the client's connection, and sends the request to
-    /// the broker after this time.
+    /// the broker this time after the next transaction has begun.
     Late(TransactionRequest, Duration),
 }
 
@@ -47,6 +47,16 @@ pub struct Proxy {
     harmed: Arc<AtomicUsize>,
     /// The number of times that a mode other than a delay may still take effect.
     left: Arc<AtomicU64>,
+    transactions: Arc<watch::Sender<Transactions>>,
+}
+
+/// What the proxy has seen of the transactions of one producer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Transactions {
+    /// The number that have begun, which is when records follow the end of the one before.
+    begun: u64,
+    /// Whether the last one has ended.
+    ended: bool,
 }
 
 impl Proxy {
@@ -59,6 +69,7 @@ impl Proxy {
             cut: broadcast::Sender::new(4),
             harmed: Arc::default(),
             left: Arc::default(),
+            transactions: Arc::default(),
         };
         for (at, server) in pairs {
             let listener = TcpListener::bind(at).await?;
@@ -71,6 +82,7 @@ impl Proxy {
     fn accept(&self, listener: TcpListener, server: String, protocol: Protocol) {
         let (mode, cut) = (self.mode.clone(), self.cut.clone());
         let (harmed, left) = (self.harmed.clone(), self.left.clone());
+        let transactions = self.transactions.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // If the server does not run, the client's connection is closed.
@@ -82,6 +94,7 @@ impl Proxy {
                     swallows: AtomicBool::new(false),
                     harmed: harmed.clone(),
                     left: left.clone(),
+                    transactions: transactions.clone(),
                 };
                 tokio::spawn(link.carry(client, server, cut.subscribe()));
             }

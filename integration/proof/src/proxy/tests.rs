@@ -12,6 +12,7 @@ fn link(protocol: Protocol) -> Link {
         swallows: AtomicBool::new(false),
         harmed: Arc::default(),
         left: Arc::default(),
+        transactions: Arc::default(),
     }
 }
 
@@ -75,4 +76,57 @@ fn a_commit_is_known_by_its_request_in_kafka_and_mongo() {
     };
     assert_eq!(Protocol::Mongo.commit_id(&mongo(b"update")), Some(9));
     assert_eq!(Protocol::Mongo.commit_id(&mongo(b"find")), None);
+}
+
+/// Sends a request with this API key to the server behind the proxy.
+async fn request(proxy: &Proxy, key: u8) -> TcpStream {
+    let mut client = TcpStream::connect(proxy.at()).await.expect("the proxy listens");
+    client.write_all(&[0, 0, 0, 8, 0, key, 0, 3, 0, 0, 0, 7]).await.expect("it takes");
+    client
+}
+
+/// The API keys of the first requests of `count` connections, in the order in which they arrive.
+fn arrivals(server: TcpListener, count: usize) -> tokio::sync::mpsc::Receiver<u8> {
+    let (told, arrivals) = tokio::sync::mpsc::channel(count);
+    tokio::spawn(async move {
+        for _ in 0..count {
+            let (mut stream, _) = server.accept().await.expect("the proxy connects");
+            let told = told.clone();
+            tokio::spawn(async move {
+                let mut message = [0; 12];
+                if stream.read_exact(&mut message).await.is_ok() {
+                    told.send(message[5]).await.expect("somebody listens");
+                }
+                // The connection stays open.
+                drop(stream.read_u8().await);
+            });
+        }
+    });
+    arrivals
+}
+
+#[tokio::test]
+async fn late_end_arrives_in_the_next_transaction() {
+    let (produce, end) = (TransactionRequest::Produce as u8, TransactionRequest::EndTxn as u8);
+    let server = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = server.local_addr().expect("its number").to_string();
+    let proxy = Proxy::start(&[("127.0.0.1:0", &at)], Protocol::Kafka).await.expect("it listens");
+    let mut arrivals = arrivals(server, 4);
+
+    // Given an end that is held back
+    proxy.set(Mode::Late(TransactionRequest::EndTxn, Duration::ZERO), 1);
+    let mut held = request(&proxy, end).await;
+    assert!(held.read_u8().await.is_err(), "the proxy closes the connection");
+
+    // When the client sends it again, then the first copy does not arrive yet
+    let _again = request(&proxy, end).await;
+    assert_eq!(arrivals.recv().await, Some(end));
+    assert_eq!(proxy.harmed(), 0);
+
+    // When the next transaction has begun, then it arrives, and counts
+    let _next = request(&proxy, produce).await;
+    let mut both = [arrivals.recv().await, arrivals.recv().await];
+    both.sort_unstable();
+    assert_eq!(both, [Some(produce), Some(end)]);
+    assert!(proxy.harms(0, Duration::from_secs(5)).await);
 }
