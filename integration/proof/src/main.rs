@@ -11,23 +11,35 @@ use clap::Parser;
 use proof::{
     faults::{ALL, Fault, Stack},
     load,
-    suite::{Options, Suite},
+    suite::{Mutant, Options, Suite},
     system::System,
 };
 
-/// The mutants, each with the fault that must reveal it.
-const CONTROLS: [(&str, &str); 10] = [
-    ("offsets-early", "before-commit"),
-    ("offsets-twice", "abort"),
-    ("no-dedupe", "a-hundred-times"),
-    ("keep-overlay", "abort"),
-    ("position-apart", "before-store"),
-    ("same-epoch", "end-late"),
-    ("no-fence", "zombie"),
-    ("read-uncommitted", "aborted-input"),
-    ("aborted-ranges", "abort"),
-    ("marker-record", "after-begin"),
+/// The mutants.
+const CONTROLS: [Control; 10] = [
+    control("offsets-early", "before-commit", 'A'),
+    control("offsets-twice", "abort", 'A'),
+    control("no-dedupe", "a-hundred-times", 'A'),
+    control("keep-overlay", "abort", 'A'),
+    control("position-apart", "before-store", 'E'),
+    control("same-epoch", "end-late", 'A'),
+    control("no-fence", "zombie", 'E'),
+    control("read-uncommitted", "aborted-input", 'B'),
+    control("aborted-ranges", "abort", 'A'),
+    control("marker-record", "after-begin", 'B'),
 ];
+
+/// A run with a mutant.
+#[derive(Clone, Copy)]
+struct Control {
+    mutant: Mutant,
+    /// The fault that must reveal it.
+    fault: &'static str,
+}
+
+const fn control(name: &'static str, fault: &'static str, violates: char) -> Control {
+    Control { mutant: Mutant { name, violates }, fault }
+}
 
 /// Breaks the running system in every listed way, and judges the result
 #[derive(Debug, Parser)]
@@ -91,8 +103,12 @@ async fn main() -> ExitCode {
                 fault.runs
             );
         }
-        for (bug, fault) in CONTROLS {
-            integration::say!("--control {bug:<18} revealed by {fault}");
+        for Control { mutant, fault } in CONTROLS {
+            integration::say!(
+                "--control {:<18} revealed by {fault}, which then violates {}",
+                mutant.name,
+                mutant.violates
+            );
         }
         return ExitCode::SUCCESS;
     }
@@ -108,12 +124,12 @@ async fn main() -> ExitCode {
 /// Chooses the faults that the arguments ask for, on a stack with this number of brokers.
 fn choose(
     arguments: &Arguments,
-    control: Option<(&str, &str)>,
+    control: Option<Control>,
     brokers: usize,
 ) -> anyhow::Result<Vec<&'static Fault>> {
     let fits = |fault: &&Fault| fault.brokers <= brokers;
     let chosen: Vec<&Fault> = match control {
-        Some((_, fault)) => ALL.iter().filter(|known| known.name == fault).collect(),
+        Some(control) => ALL.iter().filter(|known| known.name == control.fault).collect(),
         None if arguments.all => ALL.iter().filter(fits).collect(),
         // A fault that needs one broker runs on a stack with one.
         None if arguments.short => {
@@ -143,17 +159,14 @@ fn choose(
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let control =
-        match &arguments.control {
-            Some(name) => {
-                let found = CONTROLS.iter().find(|(bug, _)| bug == name);
-                let known = CONTROLS.map(|(bug, _)| bug).join(", ");
-                Some(*found.ok_or_else(|| {
-                    anyhow::anyhow!("no mutant is called {name}; there are {known}")
-                })?)
-            }
-            None => None,
-        };
+    let control = match &arguments.control {
+        Some(name) => {
+            let found = CONTROLS.into_iter().find(|control| control.mutant.name == name);
+            let known = CONTROLS.map(|control| control.mutant.name).join(", ");
+            Some(found.with_context(|| format!("no mutant is called {name}; there are {known}"))?)
+        }
+        None => None,
+    };
     let system = System::from_env();
     let chosen = choose(&arguments, control, system.brokers)?;
     if arguments.plan {
@@ -174,7 +187,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         runs,
         seed: arguments.seed.unwrap_or_else(load::any_seed),
         rate: arguments.rate,
-        mutant: control.map(|(bug, _)| bug),
+        mutant: control.map(|control| control.mutant),
         out: arguments.out,
     };
     Suite::open(options).await?.run(&chosen).await
@@ -242,8 +255,9 @@ mod tests {
 
     #[test]
     fn every_mutant_names_a_fault() {
-        for (bug, fault) in CONTROLS {
-            assert!(ALL.iter().any(|known| known.name == fault), "{bug} is revealed by {fault}");
+        for Control { mutant, fault } in CONTROLS {
+            let known = ALL.iter().any(|known| known.name == fault);
+            assert!(known, "{} is revealed by {fault}", mutant.name);
         }
     }
 }

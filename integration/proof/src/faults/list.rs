@@ -8,9 +8,9 @@ use super::network::{
     slow_network,
 };
 use super::processes::{
-    abort, broker_killed, broker_paused, comings_and_goings, during_restore, in_rebalance, kill_at,
-    paused, servers_restarted, service_paused, takeover, thread_dies, twins, zombie,
-    zombie_in_transaction,
+    abort, all_restarted, broker_killed, broker_paused, comings_and_goings, during_restore,
+    in_rebalance, kill_at, paused, servers_restarted, service_paused, takeover, thread_dies, twins,
+    zombie, zombie_in_transaction,
 };
 use super::records::{
     a_hundred_times, aborted_input, clock_ahead, idle_retention, oversize, poison, poison_headers,
@@ -18,6 +18,10 @@ use super::records::{
 };
 use super::stores::{all_away, black_hole, killed, killed_unanswered, redis_emptied, slow};
 use super::{Fault, Stack, brokers, cut_off, disk};
+
+/// What the suite ends with: the services must restore what all faults have left behind.
+pub const AFTERWARDS: Fault =
+    fault!("afterwards", "all services killed and started", 1, false, all_restarted);
 
 /// All faults.
 pub const ALL: &[Fault] = &[

@@ -26,7 +26,7 @@ use crate::proxy::Mode;
 use crate::system::System;
 use crate::world::World;
 
-pub use list::ALL;
+pub use list::{AFTERWARDS, ALL};
 
 /// Longer than the timeouts of a session and of a transaction.
 const PAST_TIMEOUTS: Duration = Duration::from_secs(13);

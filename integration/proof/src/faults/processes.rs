@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use integration::stack::first_services;
 use rand::{Rng, rngs::StdRng};
 use tokio::time::sleep;
 
@@ -265,4 +266,8 @@ pub(super) async fn comings_and_goings(
         sleep(secs(2)).await;
     }
     Ok(())
+}
+
+pub(super) async fn all_restarted(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
+    world.restart_all(&first_services(), &[]).await
 }

@@ -13,9 +13,10 @@ use std::time::Instant;
 use integration::stack::first_services;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use schemas::order;
 
-use crate::faults::Fault;
-use crate::ledger::{Damage, Ledger};
+use crate::faults::{AFTERWARDS, Fault};
+use crate::ledger::{Damage, Ledger, Violation};
 use crate::reader::LiveReader;
 use crate::world::World;
 use table::Row;
@@ -23,8 +24,20 @@ use table::Row;
 /// The number of commands that are acknowledged before and after the fault.
 const AROUND: usize = 100;
 
+/// The number of orders that must be confirmed in each round.
+const CONFIRMED_MIN: usize = 10;
+
 /// The number of violations that are printed for each round.
 const SHOWN: usize = 8;
+
+/// A mutant of the services, which a run must catch.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
+    /// Its name in the services.
+    pub name: &'static str,
+    /// The invariant that it must violate, perhaps beside others.
+    pub violates: char,
+}
 
 /// The options of a run.
 pub struct Options {
@@ -35,7 +48,7 @@ pub struct Options {
     /// Commands a second.
     pub rate: u32,
     /// The mutant that must be caught.
-    pub mutant: Option<&'static str>,
+    pub mutant: Option<Mutant>,
     /// The folder for histories.
     pub out: PathBuf,
 }
@@ -52,7 +65,8 @@ impl Suite {
     /// Opens the world and starts the readers.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&options.out)?;
-        let world = World::open(options.out.clone(), options.mutant).await?;
+        let mutant = options.mutant.map(|mutant| mutant.name);
+        let world = World::open(options.out.clone(), mutant).await?;
         let reader = LiveReader::start(&world.brokers, &world.out)?;
         Ok(Self { options, world, ledger: Ledger::default(), reader })
     }
@@ -75,11 +89,17 @@ impl Suite {
             let runs =
                 if row.not_run.is_some() { 0 } else { self.options.runs.unwrap_or(fault.runs) };
             for run in 0..runs {
-                let at_s = begun.elapsed().as_secs();
-                drop(write!(stdout(), "{at_s:>5} s  {:<22} {:>2}/{runs}  ", fault.name, run + 1));
+                announce(begun, fault.name, run, runs);
                 self.round(fault, run, &mut row).await?;
+                row.runs += 1;
             }
             rows.push(row);
+        }
+        // What it finds belongs to the last fault.
+        let last = rows.iter_mut().rfind(|row| row.runs > 0);
+        if let Some(row) = last.filter(|_| self.options.mutant.is_none()) {
+            announce(begun, AFTERWARDS.name, 0, 1);
+            self.round(&AFTERWARDS, 0, row).await?;
         }
         self.tell(&rows)
     }
@@ -88,7 +108,7 @@ impl Suite {
         let seed = self.options.seed ^ hash(fault.name) ^ u64::from(run);
         let mut rng = StdRng::seed_from_u64(seed);
         let world = &self.world;
-        let before = world.load.acknowledged();
+        let (before, confirmed_before) = (world.load.acknowledged(), self.confirmed());
         // Commands of earlier rounds do not count in this one.
         let earlier: HashSet<uuid::Uuid> = self.ledger.commands.keys().copied().collect();
         let name = format!("{}-{run}-{}", fault.name, seed % 100_000);
@@ -115,16 +135,21 @@ impl Suite {
         let recovered = mended.elapsed();
         self.world.notice_ends().await?;
         violations.extend(self.world.reported());
+        let confirmed = self.confirmed() - confirmed_before;
+        if confirmed < CONFIRMED_MIN && self.options.mutant.is_none() {
+            let what = format!("{confirmed} orders were confirmed, not {CONFIRMED_MIN} or more");
+            violations.push(Violation::new('A', Damage::Lost, what));
+        }
         violations.extend(watch.end().await?);
         violations.extend(threads.end());
-        row.runs += 1;
         let acknowledged = self.world.load.acknowledged() - before;
         row.acknowledged += acknowledged;
         row.recovery_s = row.recovery_s.max(recovered.as_secs_f64());
         row.longest_s = row.longest_s.max(self.longest(&earlier));
         let damage = violations.len();
         integration::say!(
-            "{acknowledged:>6} commands, quiet after {:.1} s, {damage} violations",
+            "{acknowledged:>6} commands, {confirmed} orders confirmed, quiet after {:.1} s, \
+             {damage} violations",
             recovered.as_secs_f64()
         );
         for violation in violations.iter().take(SHOWN) {
@@ -142,6 +167,18 @@ impl Suite {
             (count(Damage::Lost), count(Damage::Doubled), count(Damage::Torn), count(Damage::Late));
         Ok(())
     }
+
+    /// The number of orders that have ever been confirmed.
+    fn confirmed(&self) -> usize {
+        let events = self.ledger.folds.orders.events.values().flatten();
+        events.filter(|event| matches!(event, order::Event::OrderConfirmed(_))).count()
+    }
+}
+
+/// Prints the beginning of a round's line.
+fn announce(begun: Instant, name: &str, run: u32, runs: u32) {
+    let at_s = begun.elapsed().as_secs();
+    drop(write!(stdout(), "{at_s:>5} s  {name:<22} {:>2}/{runs}  ", run + 1));
 }
 
 /// FNV-1a, which mixes the fault's name into the seed.

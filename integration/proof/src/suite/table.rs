@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::Suite;
+use super::{Mutant, Suite};
 use crate::ledger::Violation;
 
 /// The results of all runs of one fault.
@@ -70,13 +70,13 @@ impl Suite {
                 );
                 violated.is_empty()
             }
-            Some(bug) if violated.is_empty() => {
-                integration::say!("the mutant {bug} was NOT caught");
-                false
-            }
-            Some(bug) => {
-                integration::say!("the mutant {bug} was caught by {letters}");
+            Some(Mutant { name, violates }) if violated.contains(&violates) => {
+                integration::say!("the mutant {name} was caught by {letters}");
                 true
+            }
+            Some(Mutant { name, violates }) => {
+                integration::say!("the mutant {name} was NOT caught by {violates}: {letters}");
+                false
             }
         };
         Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
