@@ -2,6 +2,7 @@
 //! reads only what the page shows, never the state of its script.
 
 mod dashboard;
+mod newcomer;
 mod operations;
 pub(crate) mod relay;
 mod trace;
@@ -73,7 +74,9 @@ impl Page {
                 break port.trim_end_matches('.').to_owned();
             }
         };
-        let mut args = vec!["--headless=new", "--disable-dev-shm-usage", "--window-size=1280,900"];
+        let resolve = format!("--host-resolver-rules=MAP {} 127.0.0.1", newcomer::ELSEWHERE);
+        let mut args =
+            vec!["--headless=new", "--disable-dev-shm-usage", "--window-size=1280,900", &resolve];
         if nix::unistd::geteuid().is_root() {
             // Chromium refuses to run as root with its sandbox.
             args.push("--no-sandbox");
