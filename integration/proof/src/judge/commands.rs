@@ -12,14 +12,18 @@ use crate::{
 /// clock. The mail worker sends commands at any time, and topics are not read at one moment.
 const DECIDED_MAX_MS: i64 = 5000;
 
-/// The commands of the suite. Each writes an event when it is accepted; others may find that there
-/// is nothing to change.
-const WRITING: [&str; 5] = [
+/// The commands that always write an event when they are accepted. Others may find that there is
+/// nothing to change, such as a name that the user has already.
+const WRITING: [&str; 9] = [
     order::PlaceOrder::SCHEMA.name,
     order::CancelOrder::SCHEMA.name,
     stock::AddProduct::SCHEMA.name,
     stock::ReceiveStock::SCHEMA.name,
     user::RegisterUser::SCHEMA.name,
+    user::StartSession::SCHEMA.name,
+    user::ChangePassword::SCHEMA.name,
+    user::RehashPassword::SCHEMA.name,
+    user::DeactivateUser::SCHEMA.name,
 ];
 
 /// A: every acknowledged command is in the log, every command of the log has exactly one outcome,
