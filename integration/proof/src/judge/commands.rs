@@ -239,6 +239,32 @@ mod tests {
     }
 
     #[test]
+    fn only_a_command_that_may_change_nothing_names_the_version_of_another() {
+        let mut log = Log::default();
+        log.command("stock.commands", "tea", 1, &receive());
+        log.event("stock.events", "tea", 1, 11, 2, &received(3));
+        let is_torn =
+            |name: &str| without_event(&log.ledger, &accepted(1, name, "tea", 1)).is_some();
+        for name in [
+            user::StartSession::SCHEMA.name,
+            user::ChangePassword::SCHEMA.name,
+            user::RehashPassword::SCHEMA.name,
+            user::DeactivateUser::SCHEMA.name,
+        ] {
+            assert!(is_torn(name), "{name} always writes an event");
+        }
+        for name in [
+            user::RefreshSession::SCHEMA.name,
+            user::EndSession::SCHEMA.name,
+            user::ChangeName::SCHEMA.name,
+            user::ChangeEmail::SCHEMA.name,
+            schemas::notification::MarkRead::SCHEMA.name,
+        ] {
+            assert!(!is_torn(name), "{name} may change nothing");
+        }
+    }
+
+    #[test]
     fn command_with_more_outcomes_than_records_is_doubled() {
         let mut log = Log::default();
         let outcome = accepted(1, ReceiveStock::SCHEMA.name, "tea", 1);
