@@ -12,14 +12,18 @@ use crate::{
 /// clock. The mail worker sends commands at any time, and topics are not read at one moment.
 const DECIDED_MAX_MS: i64 = 5000;
 
-/// The commands of the suite. Each writes an event when it is accepted; others may find that there
-/// is nothing to change.
-const WRITING: [&str; 5] = [
+/// The commands that always write an event when they are accepted. Others may find that there is
+/// nothing to change, such as a name that the user has already.
+const WRITING: [&str; 9] = [
     order::PlaceOrder::SCHEMA.name,
     order::CancelOrder::SCHEMA.name,
     stock::AddProduct::SCHEMA.name,
     stock::ReceiveStock::SCHEMA.name,
     user::RegisterUser::SCHEMA.name,
+    user::StartSession::SCHEMA.name,
+    user::ChangePassword::SCHEMA.name,
+    user::RehashPassword::SCHEMA.name,
+    user::DeactivateUser::SCHEMA.name,
 ];
 
 /// A: every acknowledged command is in the log, every command of the log has exactly one outcome,
@@ -232,6 +236,32 @@ mod tests {
         // A command that changes nothing names the version that it found.
         let unchanged = crate::ledger::testing::accepted(1, "millrace.Unchanged", "tea", 2);
         assert_eq!(without_event(&log.ledger, &unchanged), None);
+    }
+
+    #[test]
+    fn only_a_command_that_may_change_nothing_names_the_version_of_another() {
+        let mut log = Log::default();
+        log.command("stock.commands", "tea", 1, &receive());
+        log.event("stock.events", "tea", 1, 11, 2, &received(3));
+        let is_torn =
+            |name: &str| without_event(&log.ledger, &accepted(1, name, "tea", 1)).is_some();
+        for name in [
+            user::StartSession::SCHEMA.name,
+            user::ChangePassword::SCHEMA.name,
+            user::RehashPassword::SCHEMA.name,
+            user::DeactivateUser::SCHEMA.name,
+        ] {
+            assert!(is_torn(name), "{name} always writes an event");
+        }
+        for name in [
+            user::RefreshSession::SCHEMA.name,
+            user::EndSession::SCHEMA.name,
+            user::ChangeName::SCHEMA.name,
+            user::ChangeEmail::SCHEMA.name,
+            schemas::notification::MarkRead::SCHEMA.name,
+        ] {
+            assert!(!is_torn(name), "{name} may change nothing");
+        }
     }
 
     #[test]

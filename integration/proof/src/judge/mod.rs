@@ -2,9 +2,11 @@
 //! pass (an outcome that has not been written yet) and one that will stay look the same here: the
 //! caller decides how long it waits.
 //!
-//! - `commands`: outcomes and dead letters; `stock`: quantities; `sagas`: what commands lead to
+//! - `commands`: outcomes and dead letters; `stock`: quantities; `sagas`: what commands lead to;
+//!   `addresses`: who has which e-mail address
 //! - `reader`: what a reader saw while faults happened
 
+mod addresses;
 mod commands;
 mod reader;
 mod sagas;
@@ -32,7 +34,8 @@ pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violatio
     broken.extend(stock::receipts(ledger));
     broken.extend(sagas::parked(ledger));
     broken.extend(sagas::unanswered(ledger));
-    broken.extend(sagas::shared_addresses(ledger));
+    broken.extend(addresses::shared(ledger));
+    broken.extend(addresses::claims(ledger));
     broken.extend(sagas::notified_once(ledger));
     broken
 }

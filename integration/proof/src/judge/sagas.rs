@@ -1,8 +1,8 @@
 //! Invariant A, for what commands lead to: replies to follow-ups, and notifications.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use schemas::{notification, order, user};
+use schemas::{notification, order};
 use uuid::Uuid;
 
 use crate::ledger::{Damage, Ledger, Violation};
@@ -27,22 +27,6 @@ pub(super) fn unanswered(ledger: &Ledger) -> Vec<Violation> {
         Violation::new('A', Damage::Lost, format!("{at}: the request {id} was never answered"))
     };
     unanswered.map(violation).collect()
-}
-
-/// A: an address belongs to one active user.
-pub(super) fn shared_addresses(ledger: &Ledger) -> Vec<Violation> {
-    let mut owners: HashMap<&str, Vec<&str>> = HashMap::new();
-    for (id, (_, state)) in &ledger.folds.users.aggregates {
-        if let Some(user::State::Active(user)) = state {
-            owners.entry(&user.email_fingerprint).or_default().push(id);
-        }
-    }
-    let shared = owners.into_iter().filter(|(_, users)| users.len() > 1);
-    let violation = |(address, users): (&str, Vec<&str>)| {
-        let what = format!("the address {address} belongs to all of {users:?}");
-        Violation::new('A', Damage::Doubled, what)
-    };
-    shared.map(violation).collect()
 }
 
 /// A, for consequences of commands: the customer is notified of each end of an order once.
@@ -86,7 +70,6 @@ mod tests {
     use schemas::{
         order::RecordReservation,
         stock::{ReserveStock, Shortage, StockRefused},
-        user::{Role, UserRegistered},
     };
 
     use super::*;
@@ -148,27 +131,5 @@ mod tests {
         // Whatever it says.
         log.follow_up("order.operations", "tea", 3, 1, &reserve());
         assert_eq!(letters(&parked(&log.ledger)), [('A', Damage::Torn)]);
-    }
-
-    #[test]
-    fn address_of_two_active_users_is_doubled() {
-        let mut log = Log::default();
-        for id in [1, 2] {
-            let user_id = Uuid::from_u128(id);
-            let registered = |address: &str| UserRegistered {
-                user_id,
-                email: String::new(),
-                email_fingerprint: address.to_owned(),
-                name: String::new(),
-                role: Role::User,
-                registered_at: 0,
-            };
-            let (own, shared) = (registered(&format!("address-{id}")), registered("address"));
-            let key = user_id.to_string();
-            log.event("user.events", &key, 1, 10 + id, id, &own);
-            assert_eq!(shared_addresses(&log.ledger), []);
-            log.event("user.events", &key, 2, 20 + id, id, &shared);
-        }
-        assert_eq!(letters(&shared_addresses(&log.ledger)), [('A', Damage::Doubled)]);
     }
 }

@@ -2,9 +2,13 @@
 //! history of what was sent and acknowledged. A command whose acknowledgement was not seen is sent
 //! again under the same id, as a client with an idempotency key does.
 
+mod accounts;
 mod history;
+mod notices;
 mod special;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 use std::path::Path;
@@ -20,6 +24,7 @@ use schemas::user::{RegisterUser, Role};
 use schemas::{Codec, Message, Money};
 use uuid::Uuid;
 
+pub use accounts::Account;
 pub use history::{Command, History};
 
 /// How long one write may take before it is repeated.
@@ -31,8 +36,12 @@ const TRY_MAX: Duration = Duration::from_secs(90);
 /// The number of products of one round. The last has few pieces, so that some orders are rejected.
 const PRODUCTS: usize = 6;
 
-/// The number of registered users of one round.
+/// The number of users who order in one round. Others register in the stream.
 const CUSTOMERS: usize = 20;
+
+/// How many commands the stream sends after one before it sends another about what that one leads
+/// to: a user who is registered, a notification that is raised. It takes about a second.
+const SETTLED: usize = 50;
 
 /// Sends commands until it is stopped.
 pub struct Load {
@@ -126,18 +135,19 @@ impl Load {
         Ok(skus)
     }
 
-    /// Registers the users who order in a round, and returns their ids.
+    /// Registers the users who order in a round, and returns their accounts.
     ///
     /// # Errors
     /// When the codec does not know the schema.
-    pub async fn customers(self: &Arc<Self>, round: &str) -> anyhow::Result<Vec<Uuid>> {
+    pub async fn customers(self: &Arc<Self>, round: &str) -> anyhow::Result<Vec<Account>> {
         let mut customers = Vec::new();
         for number in 0..CUSTOMERS {
-            let user_id = Uuid::new_v4();
-            let register = register(user_id, format!("{round}-customer-{number}"));
+            let (user_id, name) = (Uuid::new_v4(), format!("{round}-customer-{number}"));
+            let register = register(user_id, name.clone());
             let key = user_id.to_string();
-            self.send(Arc::new(Command::new(&self.codec, "user.commands", key, &register)?)).await;
-            customers.push(user_id);
+            let command = Arc::new(Command::new(&self.codec, "user.commands", key, &register)?);
+            customers.push(Account::new(user_id, name, command.id, 0, true));
+            self.send(command).await;
         }
         Ok(customers)
     }
@@ -172,11 +182,16 @@ impl Load {
     }
 }
 
+/// The e-mail address with this local part.
+fn address(name: &str) -> String {
+    format!("{name}@millrace.example")
+}
+
 /// Makes the registration of one user with the address `name@millrace.example`.
 fn register(user_id: Uuid, name: String) -> RegisterUser {
     RegisterUser {
         user_id,
-        email: format!("{name}@millrace.example"),
+        email: address(&name),
         email_fingerprint: name,
         name: "Ada".to_owned(),
         password_hash: "none".to_owned(),

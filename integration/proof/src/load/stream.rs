@@ -7,12 +7,16 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
+use schemas::Codec;
+use schemas::notification::MarkRead;
 use schemas::order::{CancelOrder, Line, PlaceOrder};
 use schemas::stock::ReceiveStock;
 use uuid::Uuid;
 
-use super::history::Command;
-use super::{Load, register};
+use super::accounts::{Account, Accounts};
+use super::history::{Command, History};
+use super::notices::{self, Notice};
+use super::{Load, SETTLED, register};
 
 /// The number of commands that may wait for their acknowledgement. Above it the stream skips
 /// commands, because more would only slow each other down.
@@ -20,18 +24,16 @@ const IN_FLIGHT_MAX: usize = 300;
 
 impl Load {
     /// Sends about `per_second` commands a second until [`Load::stop`], without waiting for one
-    /// before the next.
+    /// before the next, except for commands about the same account.
     pub async fn run(
         self: Arc<Self>,
         skus: Vec<String>,
-        customers: Vec<Uuid>,
+        customers: Vec<Account>,
         per_second: u32,
         seed: u64,
     ) {
-        let mut rng = StdRng::seed_from_u64(seed);
+        let mut stream = Stream::new(skus, customers, seed);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
-        let mut orders: Vec<(Uuid, Uuid)> = Vec::new();
-        let mut sent: Vec<Arc<Command>> = Vec::new();
         self.stop.store(false, Ordering::Relaxed);
         while !self.stop.load(Ordering::Relaxed) {
             pace.tick().await;
@@ -40,15 +42,8 @@ impl Load {
             {
                 continue;
             }
-            let command = match repeated(&sent, &mut rng) {
-                Some(command) => command,
-                None => {
-                    let next = self.next(&mut rng, &skus, &customers, &mut orders);
-                    let Some(command) = next else { continue };
-                    sent.push(command.clone());
-                    command
-                }
-            };
+            let next = stream.next(&self.codec, &self.history());
+            let Some(command) = next else { continue };
             self.in_flight.fetch_add(1, Ordering::Relaxed);
             let load = self.clone();
             tokio::spawn(async move {
@@ -58,53 +53,113 @@ impl Load {
         }
         self.quiet().await;
     }
+}
 
-    fn next(
-        &self,
-        rng: &mut StdRng,
-        skus: &[String],
-        customers: &[Uuid],
-        orders: &mut Vec<(Uuid, Uuid)>,
-    ) -> Option<Arc<Command>> {
-        let codec = &self.codec;
-        let made = match rng.random_range(0..95) {
-            0..70 => {
-                let order_id = Uuid::from_u128(rng.random());
-                // A few orders are of users who never registered: their mails are retried and fail.
-                let registered = rng.random_ratio(49, 50);
-                let user_id = if registered {
-                    *customers.choose(rng)?
-                } else {
-                    Uuid::from_u128(rng.random())
-                };
-                orders.push((order_id, user_id));
-                let mut lines = Vec::new();
-                for _ in 0..rng.random_range(1..=3) {
-                    let sku = skus.choose(rng)?.clone();
-                    lines.push(Line { sku, quantity: rng.random_range(1..=3) });
-                }
-                let order = PlaceOrder { order_id, user_id, lines };
-                Command::new(codec, "order.commands", order_id.to_string(), &order)
+/// What the stream has sent, and what it knows from that.
+pub(super) struct Stream {
+    rng: StdRng,
+    skus: Vec<String>,
+    /// The users who order.
+    customers: Vec<Uuid>,
+    accounts: Accounts,
+    /// Orders with their users.
+    orders: Vec<(Uuid, Uuid)>,
+    notices: Vec<Notice>,
+    sent: Vec<Arc<Command>>,
+}
+
+impl Stream {
+    pub(super) fn new(skus: Vec<String>, customers: Vec<Account>, seed: u64) -> Self {
+        let prefix = skus.first().cloned().unwrap_or_default();
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            skus,
+            customers: customers.iter().map(|account| account.user_id).collect(),
+            accounts: Accounts { prefix, all: customers },
+            orders: Vec::new(),
+            notices: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    /// The next command, or an earlier one again. `None` if what was drawn needs something that the
+    /// stream does not have yet.
+    pub(super) fn next(&mut self, codec: &Codec, history: &History) -> Option<Arc<Command>> {
+        if let Some(command) = repeated(&self.sent, &mut self.rng) {
+            return Some(command);
+        }
+        let command = Arc::new(self.new_command(codec, history)?);
+        self.sent.push(command.clone());
+        Some(command)
+    }
+
+    fn new_command(&mut self, codec: &Codec, history: &History) -> Option<Command> {
+        match self.rng.random_range(0..100) {
+            0..66 => self.place_order(codec),
+            66..75 => self.cancel_order(codec),
+            75..82 => {
+                let (sku, quantity) =
+                    (self.skus.choose(&mut self.rng)?.clone(), self.rng.random_range(1..=5));
+                let receive = ReceiveStock { sku: sku.clone(), quantity };
+                Command::new(codec, "stock.commands", sku, &receive).ok()
             }
-            70..80 => {
-                let (order_id, user_id) = *orders.choose(rng)?;
-                let cancel = CancelOrder { order_id, user_id, expected_version: None };
-                Command::new(codec, "order.commands", order_id.to_string(), &cancel)
-            }
-            80..87 => {
-                let sku = skus.choose(rng)?.clone();
-                let receive = ReceiveStock { sku: sku.clone(), quantity: rng.random_range(1..=5) };
-                Command::new(codec, "stock.commands", sku, &receive)
-            }
-            _ => {
-                let user_id = Uuid::from_u128(rng.random());
-                // Some users want the same address.
-                let address = format!("{}-{}", skus.first()?, rng.random_range(0..500));
-                let register = register(user_id, address);
-                Command::new(codec, "user.commands", user_id.to_string(), &register)
-            }
-        };
-        made.ok().map(Arc::new)
+            82..88 => self.register(codec),
+            88..97 => self.accounts.next(&mut self.rng, self.sent.len(), history, codec),
+            _ => self.mark_read(codec),
+        }
+    }
+
+    fn place_order(&mut self, codec: &Codec) -> Option<Command> {
+        let rng = &mut self.rng;
+        let order_id = Uuid::from_u128(rng.random());
+        // A few orders are of users who never registered: their mails are retried and fail.
+        let registered = rng.random_ratio(49, 50);
+        let user_id =
+            if registered { *self.customers.choose(rng)? } else { Uuid::from_u128(rng.random()) };
+        self.orders.push((order_id, user_id));
+        let mut lines = Vec::new();
+        for _ in 0..rng.random_range(1..=3) {
+            let sku = self.skus.choose(rng)?.clone();
+            lines.push(Line { sku, quantity: rng.random_range(1..=3) });
+        }
+        let order = PlaceOrder { order_id, user_id, lines };
+        Command::new(codec, "order.commands", order_id.to_string(), &order).ok()
+    }
+
+    fn cancel_order(&mut self, codec: &Codec) -> Option<Command> {
+        let (order_id, user_id) = *self.orders.choose(&mut self.rng)?;
+        let cancel = CancelOrder { order_id, user_id, expected_version: None };
+        let command = Command::new(codec, "order.commands", order_id.to_string(), &cancel).ok()?;
+        self.notice(notices::of_cancellation(command.id), user_id);
+        Some(command)
+    }
+
+    fn register(&mut self, codec: &Codec) -> Option<Command> {
+        let user_id = Uuid::from_u128(self.rng.random());
+        // Some users want the same address.
+        let name = format!("{}-{}", self.skus.first()?, self.rng.random_range(0..500));
+        let register = register(user_id, name.clone());
+        let command = Command::new(codec, "user.commands", user_id.to_string(), &register).ok()?;
+        let account = Account::new(user_id, name, command.id, self.sent.len(), false);
+        self.accounts.all.push(account);
+        self.notice(notices::of_registration(command.id), user_id);
+        Some(command)
+    }
+
+    fn notice(&mut self, notification_id: Uuid, user_id: Uuid) {
+        self.notices.push(Notice { notification_id, user_id, since: self.sent.len() });
+    }
+
+    /// Reads a notification that is probably raised by now, perhaps a second time.
+    fn mark_read(&mut self, codec: &Codec) -> Option<Command> {
+        let sent = self.sent.len();
+        // Notices are in the order of their commands.
+        let raised = self.notices.partition_point(|notice| notice.since + SETTLED <= sent);
+        let Notice { notification_id, user_id, .. } =
+            *self.notices[..raised].choose(&mut self.rng)?;
+        let read = MarkRead { notification_id, user_id };
+        let key = notification_id.to_string();
+        Command::new(codec, "notification.commands", key, &read).ok()
     }
 }
 

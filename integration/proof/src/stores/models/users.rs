@@ -128,8 +128,9 @@ pub(super) fn sessions(ledger: &Ledger) -> Rows {
 #[cfg(test)]
 mod tests {
     use schemas::user::{
-        EmailChanged, RegistrationRefused, RegistrationStarted, SessionRefreshed, SessionStarted,
-        UserDeactivated, UserRegistered,
+        EmailChanged, NameChanged, PasswordChanged, RegistrationRefused, RegistrationStarted,
+        SessionEnd, SessionEnded, SessionRefreshed, SessionStarted, UserDeactivated,
+        UserRegistered,
     };
     use uuid::Uuid;
 
@@ -251,5 +252,42 @@ mod tests {
         let email_fingerprint = "print".to_owned();
         event(&mut log, 5, UserDeactivated { user_id, email_fingerprint, deactivated_at: 90 });
         assert_eq!(sessions(&log.ledger), Rows::new());
+    }
+    #[test]
+    fn other_letter_case_counts_as_a_new_address_and_a_new_name_leaves_the_address() {
+        let mut log = registered();
+        let (user_id, email_fingerprint) = (USER, "print".to_owned());
+        let (email, former_fingerprint) = ("ADA@millrace.example".to_owned(), "print".to_owned());
+        event(&mut log, 3, EmailChanged { user_id, email, email_fingerprint, former_fingerprint });
+        event(&mut log, 4, NameChanged { user_id, name: "Grace".to_owned() });
+        let row = folded(&log.ledger).remove(&USER.to_string()).expect("a row");
+        let wanted = [
+            ("email", json!("ADA@millrace.example")),
+            ("email_fingerprint", json!("print")),
+            ("email_since", json!(103)),
+            ("name", json!("Grace")),
+            ("version", json!(4)),
+        ];
+        for (name, value) in wanted {
+            assert_eq!(row.get(name), Some(&value), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_sessions_that_a_new_password_ends_have_no_row() {
+        let mut log = registered();
+        let (user_id, expires_at) = (USER, 1_000);
+        for (version, session) in [(3, 2), (4, 3)] {
+            let (session_id, refresh_hash) = (Uuid::from_u128(session), "first".to_owned());
+            let started =
+                SessionStarted { user_id, session_id, refresh_hash, started_at: 70, expires_at };
+            event(&mut log, version, started);
+        }
+        event(&mut log, 5, PasswordChanged { user_id, credential_version: 2 });
+        assert_eq!(sessions(&log.ledger).len(), 2, "the events say which sessions end");
+        let reason = SessionEnd::PasswordChanged;
+        event(&mut log, 6, SessionEnded { user_id, session_id: SESSION, reason });
+        let other = Uuid::from_u128(3).to_string();
+        assert_eq!(sessions(&log.ledger).into_keys().collect::<Vec<_>>(), [other]);
     }
 }
