@@ -43,7 +43,8 @@ missing_to_run() {
     have nginx || echo nginx-light
     { have prometheus && have promtool; } || echo prometheus
     have kcat || echo kcat
-    [ "$(java_major)" -ge 17 ] 2>/dev/null || echo openjdk-17-jre-headless
+    # 17 on Debian 12, and 21 on Debian 13, which has no 17.
+    [ "$(java_major)" -ge 17 ] 2>/dev/null || echo default-jre-headless
     # Maven is not needed once the jars exist.
     jars_ready || have mvn || echo maven
 }
