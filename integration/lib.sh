@@ -21,17 +21,9 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 java_major() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1; }
 
-# Prints the Debian packages that are missing. It looks for their programs and files, so a tool from
-# another source is accepted.
-missing_packages() {
-    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
-    have redis-server || echo redis-server
-    have nginx || echo nginx-light
-    { have prometheus && have promtool; } || echo prometheus
-    have kcat || echo kcat
-    [ "$(java_major)" -ge 17 ] 2>/dev/null || echo openjdk-17-jre-headless
-    # Maven is not needed once the jars exist.
-    jars_ready || have mvn || echo maven
+# Prints the Debian packages that are missing to build. Here and below, it looks for their programs
+# and files, so a tool from another source is accepted.
+missing_to_build() {
     have gcc || echo gcc
     have g++ || echo g++
     have make || echo make
@@ -42,10 +34,31 @@ missing_packages() {
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
     # rustup's toolchain first; Debian's own rustc is too old, its rustc-web is not.
     rust_ready || rustup_toolchain || printf '%s\n' rustc-web cargo-web
-    # Packages that only `test` needs; rustup includes them.
+}
+
+# Prints those that are missing to run the native stack.
+missing_to_run() {
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
+    have redis-server || echo redis-server
+    have nginx || echo nginx-light
+    { have prometheus && have promtool; } || echo prometheus
+    have kcat || echo kcat
+    # 17 on Debian 12, and 21 on Debian 13, which has no 17.
+    [ "$(java_major)" -ge 17 ] 2>/dev/null || echo default-jre-headless
+    # Maven is not needed once the jars exist.
+    jars_ready || have mvn || echo maven
+}
+
+# Prints those of its arguments that are missing.
+missing_extras() {
     local extra
     for extra in "$@"; do
-        have rustup || dpkg-query -W "$extra" >/dev/null 2>&1 || echo "$extra"
+        case $extra in
+            # rustup includes it.
+            rustfmt-web) have rustup || dpkg-query -W "$extra" >/dev/null 2>&1 ;;
+            # The program has the name of its package.
+            *) have "$extra" ;;
+        esac || echo "$extra"
     done
 }
 
@@ -94,12 +107,6 @@ install_packages() {
             grep -qx "$unit.service" <<<"$before" || as_root systemctl disable --quiet "$unit.service" 2>/dev/null || true
         done
     fi
-}
-
-install_missing() {
-    local packages
-    mapfile -t packages < <(missing_packages "$@")
-    install_packages "${packages[@]}"
 }
 
 # Only one test needs the browser, and only `test` installs it. If it is not available, the caller
@@ -195,8 +202,19 @@ binary() {
     printf '%s/%s/%s' "${CARGO_TARGET_DIR:-$root/target}" "$folder" "$1"
 }
 
-prepare() {
+# Installs what is missing to build. Arguments: further packages that the script needs.
+prepare_build() {
+    local packages
     mkdir -p "$root/.millrace"
-    install_missing "$@"
+    mapfile -t packages < <(missing_to_build; missing_extras "$@")
+    install_packages "${packages[@]}"
+}
+
+# The same, and what is missing to run the native stack.
+prepare() {
+    local packages
+    mkdir -p "$root/.millrace"
+    mapfile -t packages < <(missing_to_run; missing_to_build; missing_extras "$@")
+    install_packages "${packages[@]}"
     fetch_jars
 }

@@ -14,7 +14,6 @@ engine_packages() {
     have iptables || echo iptables
     have ip || echo iproute2
     have debootstrap || echo debootstrap
-    have kcat || echo kcat
     jars_ready || have mvn || echo maven
 }
 

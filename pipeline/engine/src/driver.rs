@@ -132,6 +132,12 @@ impl Driver {
         self.workers[worker].as_ref().map_or((0, 0), |worker| (worker.pending(), worker.bytes()))
     }
 
+    /// The offsets of a partition's changelog that a running worker has still to read, as its
+    /// process would report.
+    pub fn restore_remaining(&self, worker: usize, partition: i32) -> i64 {
+        self.workers[worker].as_ref().map_or(0, |worker| worker.restore_remaining(partition))
+    }
+
     /// Why tasks of a running worker are stuck.
     pub fn stuck(&self, worker: usize) -> Vec<String> {
         self.workers[worker].as_ref().map(|worker| worker.status().stuck()).unwrap_or_default()

@@ -76,6 +76,12 @@ fn other() -> String {
         .unwrap()
 }
 
+/// An account of the task of `partition`.
+fn account(partition: i32) -> String {
+    let is_there = |key: &String| partition_of(key.as_bytes(), PARTITIONS) == partition;
+    (0..).map(|number| format!("account-{number}")).find(is_there).unwrap()
+}
+
 /// The changelog partition of `ann`'s task.
 fn changelog() -> TopicPartition {
     TopicPartition::new("bank.state", partition_of(b"ann", PARTITIONS))
@@ -170,10 +176,6 @@ fn survivor_waits_for_pending_offsets_of_a_dead_worker_while_its_own_tasks_work(
     let mut driver = driver_of(2);
     driver.settle();
     // The first two partitions belong to the worker that dies; it has staged offsets for one.
-    let account = |partition: i32| {
-        let is_there = |key: &String| partition_of(key.as_bytes(), PARTITIONS) == partition;
-        (0..).map(|number| format!("account-{number}")).find(is_there).unwrap()
-    };
     driver.log.fail_next(&driver.transactional_id(0), Fault::AfterOffsets);
     let pending = send(&driver, &account(0), 1, Deposit { amount: 1 });
     while driver.log.pending_fault(&driver.transactional_id(0)).is_some() {
@@ -195,4 +197,32 @@ fn survivor_waits_for_pending_offsets_of_a_dead_worker_while_its_own_tasks_work(
     driver.settle();
     assert_eq!(verdicts(&driver, &[pending]), [Verdict::Accepted]);
     assert_eq!(driver.restoring(1), 0);
+}
+
+#[test]
+fn rebuilt_worker_reports_nothing_left_of_a_restore_that_it_has_discarded() {
+    let mut driver = driver_of(2);
+    driver.settle();
+    // The first partition belongs to the worker that dies. Its staged offsets keep the restore by
+    // the survivor waiting.
+    let (dead, survivor) = (driver.transactional_id(0), driver.transactional_id(1));
+    driver.log.fail_next(&dead, Fault::AfterOffsets);
+    send(&driver, &account(0), 1, Deposit { amount: 1 });
+    while driver.log.pending_fault(&dead).is_some() {
+        driver.step(0).unwrap();
+    }
+    driver.kill(0);
+    driver.settle();
+    assert!(driver.restore_remaining(1, 0) > 0, "the survivor has nothing to restore");
+
+    driver.log.fail_next(&survivor, Fault::AfterPoll);
+    send(&driver, &account(3), 2, Deposit { amount: 1 });
+    while driver.log.pending_fault(&survivor).is_some() {
+        driver.step(1).unwrap();
+    }
+
+    assert_eq!(driver.restore_remaining(1, 0), 0);
+    driver.log.expire_transactions();
+    driver.settle();
+    assert_eq!((driver.restore_remaining(1, 0), driver.restoring(1)), (0, 0));
 }

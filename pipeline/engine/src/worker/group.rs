@@ -68,8 +68,7 @@ impl Worker {
             self.restoring.remove(partition);
             self.unread.remove(partition);
             self.stuck.remove(partition);
-            self.metrics.restore_remaining.with_label_values(&[&partition.to_string()]).set(0);
-            self.forget_lag(*partition);
+            self.forget_progress(*partition);
         }
         self.fetch(session)
     }

@@ -215,6 +215,11 @@ impl Worker {
         self.batch.inputs()
     }
 
+    /// The offsets of a partition's changelog that a restore has still to read, as published.
+    pub(crate) fn restore_remaining(&self, partition: i32) -> i64 {
+        self.metrics.restore_remaining.with_label_values(&[&partition.to_string()]).get()
+    }
+
     fn open(&mut self) -> Result<bool, SessionError> {
         self.session = Some(self.connect.open()?);
         Ok(true)

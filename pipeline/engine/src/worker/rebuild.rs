@@ -31,7 +31,10 @@ impl Worker {
         }
         drop(session);
         self.assigned = false;
-        self.active.keys().for_each(|partition| self.forget_lag(*partition));
+        let begun = self.active.keys().chain(self.restoring.keys());
+        for partition in begun.chain(self.unread.keys()).chain(self.stuck.keys()) {
+            self.forget_progress(*partition);
+        }
         self.active.clear();
         self.restoring.clear();
         self.unread.clear();

@@ -112,9 +112,10 @@ impl Worker {
         }
     }
 
-    /// Removes the lag of a partition that this worker does not process any more: another process
-    /// publishes it now.
-    pub(super) fn forget_lag(&self, partition: i32) {
+    /// Removes the lag of a partition that this worker does not process any more, and sets what it
+    /// has to restore to zero: another process may publish both now.
+    pub(super) fn forget_progress(&self, partition: i32) {
+        self.metrics.restore_remaining.with_label_values(&[&partition.to_string()]).set(0);
         for topic in self.topology.inputs() {
             // It has none if it was never measured.
             drop(self.metrics.lag.remove_label_values(&[&*topic, &partition.to_string()]));
