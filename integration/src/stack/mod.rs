@@ -19,6 +19,7 @@ mod secrets;
 mod secured;
 mod status;
 mod supervisor;
+mod tree;
 
 pub use compose::{Compose, Networks};
 pub use control::Client as Control;

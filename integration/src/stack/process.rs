@@ -9,11 +9,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, User};
 use tokio::process::{Child, Command};
 
-use super::{Layout, Part, StackError, Step};
+use super::{Layout, Part, StackError, Step, tree};
 
 /// A log larger than this is renamed at the next start.
 const LOG_BYTES_MAX: u64 = 20 << 20;
@@ -59,7 +59,7 @@ pub(super) fn spawn(
         .map_err(StackError::file("start", program))?;
     if let Some(pid) = child.id() {
         let path = layout.pids().join(&part.name);
-        let record = format!("{pid} {} {}\n", start_time(pid).unwrap_or(0), part.stop as i32);
+        let record = format!("{pid} {} {}\n", tree::started(pid).unwrap_or(0), part.stop as i32);
         std::fs::write(&path, record).map_err(StackError::file("write", &path))?;
     }
     Ok(child)
@@ -141,27 +141,10 @@ pub(super) fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Sends `signal` to the process or, if the process can't handle the signal and would leave
-/// children behind, to its whole group.
-pub(super) fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
-    let pid = Pid::from_raw(pid.cast_signed());
-    match signal {
-        Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGCONT => killpg(pid, signal),
-        _ => kill(pid, signal),
-    }
-}
-
-/// The start time of `pid`, in clock ticks after the boot; `None` if there is no such process, or
-/// only a zombie.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses and may contain anything. After it, the state is the first field
-    // and the start time the 20th.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    if matches!(fields.next(), Some("Z" | "X")) {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+/// Kills what is left of the process group of a process that has ended. That nothing is left is no
+/// error.
+pub(super) fn kill_group(pid: u32) {
+    let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
 }
 
 /// A process that an earlier stack left behind.
@@ -174,7 +157,7 @@ struct Orphan {
 
 impl Orphan {
     fn alive(&self) -> bool {
-        start_time(self.pid) == Some(self.started)
+        tree::started(self.pid) == Some(self.started)
     }
 }
 
@@ -203,15 +186,15 @@ pub(super) async fn stop_orphans(layout: &Layout) {
     for orphan in &left {
         // A process that is stopped by SIGSTOP can't end. That a process has already ended is no
         // error.
-        let _ = signal(orphan.pid, Signal::SIGCONT);
-        let _ = signal(orphan.pid, orphan.stop);
+        let _ = tree::signal(orphan.pid, Signal::SIGCONT).await;
+        let _ = tree::signal(orphan.pid, orphan.stop).await;
     }
     let begun = Instant::now();
     while left.iter().any(Orphan::alive) && begun.elapsed() < ORPHAN_STOP_MAX {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for orphan in left.iter().filter(|orphan| orphan.alive()) {
-        let _ = signal(orphan.pid, Signal::SIGKILL);
+        let _ = tree::signal(orphan.pid, Signal::SIGKILL).await;
     }
     let _ = std::fs::remove_dir_all(layout.pids());
     let _ = std::fs::create_dir_all(layout.pids());

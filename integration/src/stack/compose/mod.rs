@@ -96,8 +96,7 @@ impl Compose {
     /// Sends a signal. STOP pauses the whole container; CONT unpauses it, or reaches the process
     /// in it if that was stopped.
     pub(super) async fn signal(&self, name: &str, signal: &str) -> Result<(), ControlError> {
-        let (service, status) = (service(name), self.status().await?);
-        let paused = status.iter().any(|part| part.name == name && part.state == "paused");
+        let (service, paused) = (service(name), self.is_paused(name).await?);
         let request = match signal {
             "STOP" => vec!["compose", "pause", &service],
             "CONT" if paused => vec!["compose", "unpause", &service],
@@ -106,11 +105,19 @@ impl Compose {
         run("docker", &request, &self.files).await.map(drop)
     }
 
-    /// Whether a process of the part was stopped by a signal.
+    /// Whether the part's container is paused, or a process in it was stopped by a signal.
     pub(super) async fn halted(&self, name: &str) -> Result<bool, ControlError> {
+        if self.is_paused(name).await? {
+            return Ok(true);
+        }
         let id = self.container(name).await?;
         let listed = run("docker", &["top", &id, "-o", "pid,stat"], &self.files).await?;
         Ok(listed.lines().skip(1).any(|line| line.trim_start().contains(" T")))
+    }
+
+    async fn is_paused(&self, name: &str) -> Result<bool, ControlError> {
+        let status = self.status().await?;
+        Ok(status.iter().any(|part| part.name == name && part.state == "paused"))
     }
 
     /// The folder of a volume on the machine where the engine runs.

@@ -238,7 +238,7 @@ async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
         () = supervisor.stop_all() => false,
         () = again => {
             tell!("killing everything");
-            supervisor.kill_all();
+            supervisor.kill_all().await;
             let _ = tokio::time::timeout(KILL_MAX, supervisor.stop_all()).await;
             true
         }
