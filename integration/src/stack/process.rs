@@ -20,6 +20,9 @@ const LOG_BYTES_MAX: u64 = 20 << 20;
 /// How long an orphan may take to stop before it is killed.
 const ORPHAN_STOP_MAX: Duration = Duration::from_secs(20);
 
+/// How long a step before a part's start, or after it is ready, may take.
+const STEP_MAX: Duration = Duration::from_secs(120);
+
 /// Makes a command of `words`, run as `user` if one is given.
 pub(super) fn command(words: &[OsString], user: Option<&User>) -> Command {
     let mut command = Command::new(words.first().map_or_else(OsString::new, Clone::clone));
@@ -84,6 +87,15 @@ pub(super) fn forget(part: &str, layout: &Layout) {
 
 /// Runs `step` until it ends, with its output in the log of `part`.
 pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Result<(), StackError> {
+    run_step_within(step, part, layout, STEP_MAX).await
+}
+
+async fn run_step_within(
+    step: &Step,
+    part: &Part,
+    layout: &Layout,
+    at_most: Duration,
+) -> Result<(), StackError> {
     if step.unless.as_ref().is_some_and(|path| path.exists()) {
         return Ok(());
     }
@@ -96,19 +108,26 @@ pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Resul
         .kill_on_drop(true)
         .spawn()
         .map_err(StackError::file("start", Path::new(&step.command[0])))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A step may end without reading its input; its exit code says whether it succeeded.
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, step.stdin.as_bytes()).await;
-    }
-    match child.wait().await {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(failed(
-            layout,
-            &part.name,
-            format!("could not {}: {}", step.what, describe(status)),
-        )),
-        Err(error) => Err(failed(layout, &part.name, format!("could not {}: {error}", step.what))),
-    }
+    let ended = tokio::time::timeout(at_most, async {
+        if let Some(mut stdin) = child.stdin.take() {
+            // A step may end without reading its input; its exit code says whether it succeeded.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, step.stdin.as_bytes()).await;
+        }
+        child.wait().await
+    })
+    .await;
+    let why = match ended {
+        Ok(Ok(status)) if status.success() => return Ok(()),
+        Ok(Ok(status)) => describe(status),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => {
+            if let Some(pid) = child.id() {
+                let _ = tree::signal(pid, Signal::SIGKILL).await;
+            }
+            format!("has not ended within {at_most:?}")
+        }
+    };
+    Err(failed(layout, &part.name, format!("could not {}: {why}", step.what)))
 }
 
 /// Makes an error about `part` with the last lines of its log.
@@ -198,4 +217,38 @@ pub(super) async fn stop_orphans(layout: &Layout) {
     }
     let _ = std::fs::remove_dir_all(layout.pids());
     let _ = std::fs::create_dir_all(layout.pids());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::{PartKind, Ready};
+
+    #[tokio::test]
+    async fn step_that_does_not_end_in_time_is_killed_and_reported() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = Layout {
+            root: dir.path().into(),
+            data: dir.path().join("data"),
+            bins: dir.path().into(),
+        };
+        layout.make().expect("folders");
+        let part = Part::new("sleeper", PartKind::Server, 1, Vec::new(), Ready::Ended);
+        let mark = dir.path().join("pid");
+        let script = format!("echo $$ > '{}'; sleep 60", mark.display());
+        let step = Step {
+            what: "sleep for a minute",
+            unless: None,
+            command: crate::command!["sh", "-c", script],
+            stdin: String::new(),
+        };
+
+        let within = Duration::from_secs(2);
+        let error = run_step_within(&step, &part, &layout, within).await.expect_err("it is late");
+
+        let error = error.to_string();
+        assert!(error.contains("could not sleep for a minute: has not ended within 2s"), "{error}");
+        let pid = std::fs::read_to_string(mark).expect("it was started");
+        assert_eq!(tree::started(pid.trim().parse().expect("a pid")), None);
+    }
 }
