@@ -190,8 +190,7 @@ fn secure(setup: &mut Setup) -> Result<(), StackError> {
         )));
     }
     let secured = Secured::ready(layout)?;
-    let path = layout.configs().join("kcat.conf");
-    std::fs::write(&path, secured.kcat()?).map_err(StackError::file("write", &path))?;
+    parts::write(&layout.configs().join("kcat.conf"), &secured.kcat()?)?;
     setup.secured = Some(secured);
     Ok(())
 }
