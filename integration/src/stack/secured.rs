@@ -196,23 +196,9 @@ super.users=User:{ADMIN};User:ANONYMOUS
         ))
     }
 
-    /// The registry's users, in nginx's format, and the lines of nginx's server that ask for them
-    /// over TLS.
-    pub fn registry(&self) -> Result<(String, String), StackError> {
-        let users =
-            users().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
-        let users = users.collect::<Result<String, StackError>>()?;
-        let lines = format!(
-            "        ssl_certificate {};
-        ssl_certificate_key {};
-        auth_basic registry;
-        auth_basic_user_file {};
-",
-            self.cert().display(),
-            self.key().display(),
-            self.registry_users().display()
-        );
-        Ok((users, lines))
+    /// The registry's users, in nginx's format.
+    pub fn registry(&self) -> Result<String, StackError> {
+        users().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?))).collect()
     }
 
     /// The file of the registry's users.
