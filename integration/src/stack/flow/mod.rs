@@ -113,7 +113,7 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
     };
     let begun = tokio::select! {
         begun = begin => begun.map(|()| true),
-        () = signals.next() => Ok(false),
+        _ = signals.next() => Ok(false),
     };
     if matches!(begun, Ok(true)) {
         addresses(&setup, options.servers_only);
@@ -147,7 +147,7 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     );
     let begun = tokio::select! {
         begun = supervisor.start_all() => begun,
-        () = signals.next() => Err(StackError::Refused("interrupted".into())),
+        _ = signals.next() => Err(StackError::Refused("interrupted".into())),
     };
     let code = match begun {
         Ok(()) => follow(&options.command, &setup, &mut signals).await,
