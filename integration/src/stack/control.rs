@@ -125,9 +125,7 @@ impl Client {
     pub fn from_env() -> Result<Self, ControlError> {
         let stack = std::env::var_os(VARIABLE).ok_or(ControlError::NoStack)?;
         if stack == "compose" {
-            let overrides =
-                std::env::temp_dir().join(format!("millrace-compose-{}", std::process::id()));
-            return Ok(Self { stack: Stack::Compose(Compose::from_env(overrides)?) });
+            return Ok(Self { stack: Stack::Compose(Compose::from_env()?) });
         }
         Ok(Self::at(stack))
     }

@@ -155,7 +155,8 @@ impl Layout {
         })
     }
 
-    /// The control socket.
+    /// The control socket. It is in the data folder, or in the folder for temporary files if the
+    /// path would be too long.
     pub fn socket(&self) -> PathBuf {
         let path = self.data.join("control.sock");
         if path.as_os_str().len() <= SOCKET_PATH_MAX {
