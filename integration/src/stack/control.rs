@@ -17,7 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::compose::{Compose, Networks};
 use super::status::{ControlError, PartStatus};
-use super::{StackError, Supervisor};
+use super::{StackError, Supervisor, tree};
 use crate::chain;
 
 /// The variable that names the socket to a test.
@@ -125,9 +125,7 @@ impl Client {
     pub fn from_env() -> Result<Self, ControlError> {
         let stack = std::env::var_os(VARIABLE).ok_or(ControlError::NoStack)?;
         if stack == "compose" {
-            let overrides =
-                std::env::temp_dir().join(format!("millrace-compose-{}", std::process::id()));
-            return Ok(Self { stack: Stack::Compose(Compose::from_env(overrides)?) });
+            return Ok(Self { stack: Stack::Compose(Compose::from_env()?) });
         }
         Ok(Self::at(stack))
     }
@@ -192,10 +190,11 @@ impl Client {
         }
     }
 
-    /// Whether a process of a part was stopped by a signal.
+    /// Whether a part is stopped by a signal: its process and all descendants, in a container at
+    /// least one process. A paused container counts as stopped too.
     pub async fn halted(&self, name: &str) -> Result<bool, ControlError> {
         match &self.stack {
-            Stack::Socket(_) => Ok(self.part(name).await?.pid.is_some_and(is_stopped)),
+            Stack::Socket(_) => Ok(self.part(name).await?.pid.is_some_and(tree::is_stopped)),
             Stack::Compose(compose) => compose.halted(name).await,
         }
     }
@@ -247,13 +246,6 @@ impl Client {
             Stack::Compose(_) => Err(ControlError::NoStack),
         }
     }
-}
-
-/// Whether a signal has stopped the process.
-fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the name, which is in parentheses and may contain anything.
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
 }
 
 async fn raw(path: &Path, request: &str) -> Result<String, ControlError> {

@@ -2,8 +2,9 @@
 //! that the stack writes. This file names and creates folders and a lock; the parts write into
 //! them.
 
+use std::fs::Permissions;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -46,17 +47,21 @@ impl Layout {
         Ok(Self { root: root.to_path_buf(), data: root.join(data), bins })
     }
 
-    /// Creates the folders. Those for secrets are readable by this user alone.
+    /// Creates the folders. Those of secrets, and of the configuration, which has passwords if the
+    /// stack is secured, are readable by this user alone.
     pub fn make(&self) -> Result<(), StackError> {
-        for dir in [self.data.clone(), self.logs(), self.pids(), self.configs()] {
+        for dir in [self.data.clone(), self.logs(), self.pids()] {
             std::fs::create_dir_all(&dir).map_err(StackError::file("make", &dir))?;
         }
-        for dir in [self.secrets(), self.jwt_keys()] {
+        for dir in [self.configs(), self.secrets(), self.jwt_keys()] {
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(&dir)
                 .map_err(StackError::file("make", &dir))?;
+            // It may be of an earlier start, with another mode.
+            std::fs::set_permissions(&dir, Permissions::from_mode(0o700))
+                .map_err(StackError::file("protect", &dir))?;
         }
         Ok(())
     }
@@ -150,7 +155,8 @@ impl Layout {
         })
     }
 
-    /// The control socket.
+    /// The control socket. It is in the data folder, or in the folder for temporary files if the
+    /// path would be too long.
     pub fn socket(&self) -> PathBuf {
         let path = self.data.join("control.sock");
         if path.as_os_str().len() <= SOCKET_PATH_MAX {

@@ -3,7 +3,8 @@
 //! the [`Supervisor`] runs them; [`control`] lets tests and people start, stop and kill them by
 //! name; [`flow`] implements `stack up` and `stack run`. It never restarts anything in tests, never
 //! touches a process that it did not start, and keeps nothing outside its data folder, except
-//! PostgreSQL's files if PostgreSQL's user can't traverse that folder.
+//! PostgreSQL's files if PostgreSQL's user can't traverse that folder, and the control socket if
+//! its path would be too long.
 
 mod compose;
 pub mod control;
@@ -19,6 +20,7 @@ mod secrets;
 mod secured;
 mod status;
 mod supervisor;
+mod tree;
 
 pub use compose::{Compose, Networks};
 pub use control::Client as Control;

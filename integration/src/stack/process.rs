@@ -9,16 +9,19 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, User};
 use tokio::process::{Child, Command};
 
-use super::{Layout, Part, StackError, Step};
+use super::{Layout, Part, StackError, Step, tree};
 
 /// A log larger than this is renamed at the next start.
 const LOG_BYTES_MAX: u64 = 20 << 20;
 /// How long an orphan may take to stop before it is killed.
 const ORPHAN_STOP_MAX: Duration = Duration::from_secs(20);
+
+/// How long a step before a part's start, or after it is ready, may take.
+const STEP_MAX: Duration = Duration::from_secs(120);
 
 /// Makes a command of `words`, run as `user` if one is given.
 pub(super) fn command(words: &[OsString], user: Option<&User>) -> Command {
@@ -59,7 +62,7 @@ pub(super) fn spawn(
         .map_err(StackError::file("start", program))?;
     if let Some(pid) = child.id() {
         let path = layout.pids().join(&part.name);
-        let record = format!("{pid} {} {}\n", start_time(pid).unwrap_or(0), part.stop as i32);
+        let record = format!("{pid} {} {}\n", tree::started(pid).unwrap_or(0), part.stop as i32);
         std::fs::write(&path, record).map_err(StackError::file("write", &path))?;
     }
     Ok(child)
@@ -84,6 +87,15 @@ pub(super) fn forget(part: &str, layout: &Layout) {
 
 /// Runs `step` until it ends, with its output in the log of `part`.
 pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Result<(), StackError> {
+    run_step_within(step, part, layout, STEP_MAX).await
+}
+
+async fn run_step_within(
+    step: &Step,
+    part: &Part,
+    layout: &Layout,
+    at_most: Duration,
+) -> Result<(), StackError> {
     if step.unless.as_ref().is_some_and(|path| path.exists()) {
         return Ok(());
     }
@@ -96,19 +108,26 @@ pub(super) async fn run_step(step: &Step, part: &Part, layout: &Layout) -> Resul
         .kill_on_drop(true)
         .spawn()
         .map_err(StackError::file("start", Path::new(&step.command[0])))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A step may end without reading its input; its exit code says whether it succeeded.
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, step.stdin.as_bytes()).await;
-    }
-    match child.wait().await {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(failed(
-            layout,
-            &part.name,
-            format!("could not {}: {}", step.what, describe(status)),
-        )),
-        Err(error) => Err(failed(layout, &part.name, format!("could not {}: {error}", step.what))),
-    }
+    let ended = tokio::time::timeout(at_most, async {
+        if let Some(mut stdin) = child.stdin.take() {
+            // A step may end without reading its input; its exit code says whether it succeeded.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, step.stdin.as_bytes()).await;
+        }
+        child.wait().await
+    })
+    .await;
+    let why = match ended {
+        Ok(Ok(status)) if status.success() => return Ok(()),
+        Ok(Ok(status)) => describe(status),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => {
+            if let Some(pid) = child.id() {
+                let _ = tree::signal(pid, Signal::SIGKILL).await;
+            }
+            format!("has not ended within {at_most:?}")
+        }
+    };
+    Err(failed(layout, &part.name, format!("could not {}: {why}", step.what)))
 }
 
 /// Makes an error about `part` with the last lines of its log.
@@ -141,27 +160,10 @@ pub(super) fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Sends `signal` to the process or, if the process can't handle the signal and would leave
-/// children behind, to its whole group.
-pub(super) fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
-    let pid = Pid::from_raw(pid.cast_signed());
-    match signal {
-        Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGCONT => killpg(pid, signal),
-        _ => kill(pid, signal),
-    }
-}
-
-/// The start time of `pid`, in clock ticks after the boot; `None` if there is no such process, or
-/// only a zombie.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses and may contain anything. After it, the state is the first field
-    // and the start time the 20th.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    if matches!(fields.next(), Some("Z" | "X")) {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+/// Kills what is left of the process group of a process that has ended. That nothing is left is no
+/// error.
+pub(super) fn kill_group(pid: u32) {
+    let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
 }
 
 /// A process that an earlier stack left behind.
@@ -174,7 +176,7 @@ struct Orphan {
 
 impl Orphan {
     fn alive(&self) -> bool {
-        start_time(self.pid) == Some(self.started)
+        tree::started(self.pid) == Some(self.started)
     }
 }
 
@@ -203,16 +205,50 @@ pub(super) async fn stop_orphans(layout: &Layout) {
     for orphan in &left {
         // A process that is stopped by SIGSTOP can't end. That a process has already ended is no
         // error.
-        let _ = signal(orphan.pid, Signal::SIGCONT);
-        let _ = signal(orphan.pid, orphan.stop);
+        let _ = tree::signal(orphan.pid, Signal::SIGCONT).await;
+        let _ = tree::signal(orphan.pid, orphan.stop).await;
     }
     let begun = Instant::now();
     while left.iter().any(Orphan::alive) && begun.elapsed() < ORPHAN_STOP_MAX {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for orphan in left.iter().filter(|orphan| orphan.alive()) {
-        let _ = signal(orphan.pid, Signal::SIGKILL);
+        let _ = tree::signal(orphan.pid, Signal::SIGKILL).await;
     }
     let _ = std::fs::remove_dir_all(layout.pids());
     let _ = std::fs::create_dir_all(layout.pids());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::{PartKind, Ready};
+
+    #[tokio::test]
+    async fn step_that_does_not_end_in_time_is_killed_and_reported() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = Layout {
+            root: dir.path().into(),
+            data: dir.path().join("data"),
+            bins: dir.path().into(),
+        };
+        layout.make().expect("folders");
+        let part = Part::new("sleeper", PartKind::Server, 1, Vec::new(), Ready::Ended);
+        let mark = dir.path().join("pid");
+        let script = format!("echo $$ > '{}'; sleep 60", mark.display());
+        let step = Step {
+            what: "sleep for a minute",
+            unless: None,
+            command: crate::command!["sh", "-c", script],
+            stdin: String::new(),
+        };
+
+        let within = Duration::from_secs(2);
+        let error = run_step_within(&step, &part, &layout, within).await.expect_err("it is late");
+
+        let error = error.to_string();
+        assert!(error.contains("could not sleep for a minute: has not ended within 2s"), "{error}");
+        let pid = std::fs::read_to_string(mark).expect("it was started");
+        assert_eq!(tree::started(pid.trim().parse().expect("a pid")), None);
+    }
 }

@@ -74,14 +74,29 @@ pub(super) fn random_hex(bytes: usize) -> String {
     (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
 }
 
+/// Writes a secret that does not exist yet. The file gets its name when it is complete, so what an
+/// interrupted start leaves is never taken for a secret.
 pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), StackError> {
+    let unfinished = unfinished(path);
+    // An interrupted start may have left one.
+    let _ = std::fs::remove_file(&unfinished);
     let mut file = std::fs::File::options()
         .create_new(true)
         .write(true)
         .mode(0o600)
-        .open(path)
-        .map_err(StackError::file("make", path))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(StackError::file("write", path))
+        .open(&unfinished)
+        .map_err(StackError::file("make", &unfinished))?;
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .map_err(StackError::file("write", &unfinished))?;
+    std::fs::rename(&unfinished, path).map_err(StackError::file("make", path))
+}
+
+/// The name of a secret that is being written: no reader of keys looks at this extension.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".unfinished");
+    name.into()
 }
 
 #[cfg(test)]
@@ -90,15 +105,30 @@ mod tests {
 
     use super::*;
 
+    fn layout(dir: &Path) -> Layout {
+        let layout = Layout { root: dir.into(), data: dir.join("data"), bins: dir.into() };
+        layout.make().expect("folders");
+        layout
+    }
+
+    #[test]
+    fn secret_that_an_interrupted_start_has_left_unfinished_is_written_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = layout(dir.path());
+        let secret = layout.secrets().join("gateway.hex");
+        std::fs::write(unfinished(&secret), "").expect("written");
+
+        let secrets = Secrets::ready(&layout).expect("secrets");
+
+        assert_eq!(secrets.secret, secret);
+        assert_eq!(std::fs::read_to_string(&secret).expect("a secret").len(), 64);
+        assert!(!unfinished(&secret).exists());
+    }
+
     #[test]
     fn secrets_are_created_once_and_readable_by_this_user_alone() {
         let dir = tempfile::tempdir().expect("a folder");
-        let layout = Layout {
-            root: dir.path().into(),
-            data: dir.path().join("data"),
-            bins: dir.path().into(),
-        };
-        layout.make().expect("folders");
+        let layout = layout(dir.path());
         let first = Secrets::ready(&layout).expect("secrets");
         let password = std::fs::read_to_string(&first.admin_password).expect("a password");
         let again = Secrets::ready(&layout).expect("the same secrets");

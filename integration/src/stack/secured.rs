@@ -1,6 +1,7 @@
 //! The files of a secured stack: a certificate authority, a server certificate for loopback, and a
 //! password for each of the broker's users. They are created at the first start and kept with the
-//! stack's data, with mode 0600. Without `--secured` none of them exists.
+//! stack's data, with mode 0600. The configuration that repeats passwords has that mode too, and no
+//! command line has one. Without `--secured` none of them exists.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -149,15 +150,13 @@ impl Secured {
         .into()
     }
 
-    /// The options of Kafka's storage tool that create the SCRAM users.
-    pub fn scram_users(&self) -> Result<Vec<OsString>, StackError> {
-        let mut options = Vec::new();
+    /// The options of Kafka's storage tool that create the SCRAM users, one a line. The tool reads
+    /// them from a file, because every user of the machine can see a command line.
+    pub fn scram_users(&self) -> Result<String, StackError> {
+        let mut options = String::new();
         for (user, mechanism) in users().filter(|(_, mechanism)| mechanism.starts_with("SCRAM")) {
             let password = self.password(user)?;
-            options.extend(crate::command![
-                "--add-scram",
-                format!("{mechanism}=[name={user},password={password}]"),
-            ]);
+            options += &format!("--add-scram\n{mechanism}=[name={user},password={password}]\n");
         }
         Ok(options)
     }
@@ -197,23 +196,9 @@ super.users=User:{ADMIN};User:ANONYMOUS
         ))
     }
 
-    /// The registry's users, in nginx's format, and the lines of nginx's server that ask for them
-    /// over TLS.
-    pub fn registry(&self) -> Result<(String, String), StackError> {
-        let users =
-            users().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?)));
-        let users = users.collect::<Result<String, StackError>>()?;
-        let lines = format!(
-            "        ssl_certificate {};
-        ssl_certificate_key {};
-        auth_basic registry;
-        auth_basic_user_file {};
-",
-            self.cert().display(),
-            self.key().display(),
-            self.registry_users().display()
-        );
-        Ok((users, lines))
+    /// The registry's users, in nginx's format.
+    pub fn registry(&self) -> Result<String, StackError> {
+        users().map(|(user, _)| Ok(format!("{user}:{{PLAIN}}{}\n", self.password(user)?))).collect()
     }
 
     /// The file of the registry's users.

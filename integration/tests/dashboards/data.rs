@@ -148,12 +148,17 @@ async fn every_query_gives_data_and_every_process_is_scraped() {
         assert!(begun.elapsed() < DATA_MAX, "no data after {DATA_MAX:?}: {missing:#?}");
     }
 
-    // Every instance that the stack starts.
+    // Every instance is a target, and every instance that the stack starts is up.
     let jobs: Vec<_> = PROGRAMS.iter().map(|program| program.name).collect();
-    let expected = PROGRAMS.iter().flat_map(Program::started).count().to_string();
-    let query = format!(r#"count(up{{job=~"{}"}} == 1)"#, jobs.join("|"));
-    let up = prometheus.get("query", &[("query", &query)]).await;
-    assert_eq!(up["result"][0]["value"][1], expected.as_str(), "not all are scraped: {up}");
+    let targets = format!(r#"up{{job=~"{}"}}"#, jobs.join("|"));
+    for (query, expected) in [
+        (format!("count({targets})"), PROGRAMS.iter().flat_map(Program::instances).count()),
+        (format!("count({targets} == 1)"), PROGRAMS.iter().flat_map(Program::started).count()),
+    ] {
+        let answer = prometheus.get("query", &[("query", &query)]).await;
+        let counted = &answer["result"][0]["value"][1];
+        assert_eq!(*counted, expected.to_string().as_str(), "{query}: {answer}");
+    }
 }
 
 #[tokio::test]

@@ -75,10 +75,10 @@ async fn coordinators(world: &World) -> anyhow::Result<(i32, i32)> {
 /// services decide without it.
 pub(super) async fn one_paused(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let name = broker(world, some_leader(world, rng).await?)?;
-    world.control.signal(&name, "STOP").await?;
+    world.pause(&name).await?;
     sleep(PAST_TIMEOUTS).await;
     let decided = commits_again(world, &format!("{name} is paused")).await;
-    world.control.signal(&name, "CONT").await?;
+    world.unpause(&name).await?;
     decided?;
     restore_leaders(world).await
 }
@@ -91,12 +91,12 @@ pub(super) async fn one_cut_off(world: &World, rng: &mut StdRng, _: &str) -> any
         false => some_leader(world, rng).await?,
     };
     let link = numbered("link", cluster(world)?.position(leader)?);
-    world.control.signal(&link, "STOP").await?;
+    world.pause(&link).await?;
     let lost = fenced(world, leader).await;
     sleep(PAST_TIMEOUTS).await;
     let name = broker(world, leader)?;
     let decided = commits_again(world, &format!("{name} is cut off from the others")).await;
-    world.control.signal(&link, "CONT").await?;
+    world.unpause(&link).await?;
     lost?;
     decided?;
     restore_leaders(world).await

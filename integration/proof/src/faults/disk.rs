@@ -169,7 +169,7 @@ impl SmallDisk {
     /// Moves the files back. No process may use them.
     async fn back(self) -> anyhow::Result<()> {
         let killed = Instant::now();
-        // The children of a server that was killed may run for a while.
+        // A process that was killed may be busy in the kernel for a while.
         while let Err(error) = run("umount", &[], &[&self.folder]) {
             if killed.elapsed() > secs(30) {
                 return Err(error);

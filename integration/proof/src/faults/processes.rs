@@ -65,23 +65,23 @@ pub(super) async fn broker_killed(world: &World, _: &mut StdRng, _: &str) -> any
 }
 
 pub(super) async fn broker_paused(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    world.control.signal("broker", "STOP").await?;
+    world.pause("broker").await?;
     sleep(PAST_TIMEOUTS * 2).await;
-    Ok(world.control.signal("broker", "CONT").await?)
+    world.unpause("broker").await
 }
 
 pub(super) async fn paused(world: &World, rng: &mut StdRng, name: &str) -> anyhow::Result<()> {
-    world.control.signal(name, "STOP").await?;
+    world.pause(name).await?;
     sleep(Duration::from_millis(rng.random_range(2000..6000))).await;
-    Ok(world.control.signal(name, "CONT").await?)
+    world.unpause(name).await
 }
 
 /// The only instance stops for longer than its session, and has to join its group again.
 pub(super) async fn service_paused(world: &World, rng: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let name = &service(rng);
-    world.control.signal(name, "STOP").await?;
+    world.pause(name).await?;
     sleep(PAST_TIMEOUTS).await;
-    world.control.signal(name, "CONT").await?;
+    world.unpause(name).await?;
     world.ready(name).await
 }
 

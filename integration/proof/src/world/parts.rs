@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use anyhow::bail;
 use integration::stack::{ControlError, PartStatus};
 
 use super::{
@@ -47,6 +48,32 @@ impl World {
         self.ends().expect(name);
         if part.pid.is_some() {
             self.control.kill(name).await?;
+        }
+        Ok(())
+    }
+
+    /// Pauses a part: all its processes by SIGSTOP, or its container.
+    ///
+    /// # Errors
+    /// When one of its processes still runs.
+    pub async fn pause(&self, name: &str) -> anyhow::Result<()> {
+        self.control.signal(name, "STOP").await?;
+        self.still_paused(name).await
+    }
+
+    /// Continues a part that was paused.
+    ///
+    /// # Errors
+    /// When one of its processes was not paused any more: the fault did not happen then.
+    pub async fn unpause(&self, name: &str) -> anyhow::Result<()> {
+        let paused = self.still_paused(name).await;
+        self.control.signal(name, "CONT").await?;
+        paused
+    }
+
+    async fn still_paused(&self, name: &str) -> anyhow::Result<()> {
+        if !self.control.halted(name).await? {
+            bail!("not all processes of {name} are paused: the fault did not happen");
         }
         Ok(())
     }

@@ -1,10 +1,7 @@
 //! Containers that are paused, or taken off their networks, for longer than any timeout, while
 //! people order. It kills and restarts none of them.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use integration::stack::{Compose, PROGRAMS};
@@ -54,7 +51,7 @@ async fn paused(docker: &Docker, service: &str) -> anyhow::Result<String> {
 }
 
 async fn off_network(docker: &Docker, service: &str) -> anyhow::Result<String> {
-    let compose = Compose::from_env(PathBuf::from(".millrace/compose/overrides"))?;
+    let compose = Compose::from_env()?;
     disturbed(docker, async {
         let networks = compose.disconnect(service).await?;
         tokio::time::sleep(DISTURBED).await;

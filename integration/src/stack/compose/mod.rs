@@ -3,7 +3,7 @@
 //! another Compose project.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,9 @@ pub use network::Networks;
 
 /// How long one `docker` command may take.
 const COMMAND_MAX: Duration = Duration::from_secs(120);
+/// The folder for override files, which add variables to the environment of one service. Like the
+/// files that `COMPOSE_FILE` names, it is below the working directory, which is the checkout.
+const OVERRIDES: &str = ".millrace/compose/overrides";
 /// The services that run once and end.
 const ONE_SHOTS: [&str; 2] = ["secrets", "provision"];
 /// The pause between two checks of a container.
@@ -30,20 +33,18 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Compose {
     project: String,
     files: String,
-    /// The folder for override files, which add variables to the environment of one service.
-    overrides: PathBuf,
 }
 
 impl Compose {
-    /// The project that this process's environment names; override files go into `overrides`.
-    pub fn from_env(overrides: PathBuf) -> Result<Self, ControlError> {
+    /// The project that this process's environment names.
+    pub fn from_env() -> Result<Self, ControlError> {
         let variable = |name: &str| {
             std::env::var(name).map_err(|_| refused("compose", format!("{name} is not set")))
         };
         let (project, files) = (variable("COMPOSE_PROJECT_NAME")?, variable("COMPOSE_FILE")?);
-        std::fs::create_dir_all(&overrides)
-            .map_err(|error| refused("compose", format!("{}: {error}", overrides.display())))?;
-        Ok(Self { project, files, overrides })
+        std::fs::create_dir_all(OVERRIDES)
+            .map_err(|error| refused("compose", format!("{OVERRIDES}: {error}")))?;
+        Ok(Self { project, files })
     }
 
     /// The state of every container of the project, one-shots included.
@@ -73,7 +74,7 @@ impl Compose {
             let environment: HashMap<_, _> = extra.iter().copied().collect();
             let text =
                 serde_json::json!({ "services": { &service: { "environment": environment } } });
-            let path = self.overrides.join(format!("{service}.json"));
+            let path = Path::new(OVERRIDES).join(format!("{service}.json"));
             std::fs::write(&path, text.to_string())
                 .map_err(|error| refused("start", format!("{}: {error}", path.display())))?;
             files = format!("{files}:{}", path.display());
@@ -96,8 +97,7 @@ impl Compose {
     /// Sends a signal. STOP pauses the whole container; CONT unpauses it, or reaches the process
     /// in it if that was stopped.
     pub(super) async fn signal(&self, name: &str, signal: &str) -> Result<(), ControlError> {
-        let (service, status) = (service(name), self.status().await?);
-        let paused = status.iter().any(|part| part.name == name && part.state == "paused");
+        let (service, paused) = (service(name), self.is_paused(name).await?);
         let request = match signal {
             "STOP" => vec!["compose", "pause", &service],
             "CONT" if paused => vec!["compose", "unpause", &service],
@@ -106,11 +106,19 @@ impl Compose {
         run("docker", &request, &self.files).await.map(drop)
     }
 
-    /// Whether a process of the part was stopped by a signal.
+    /// Whether the part's container is paused, or a process in it was stopped by a signal.
     pub(super) async fn halted(&self, name: &str) -> Result<bool, ControlError> {
+        if self.is_paused(name).await? {
+            return Ok(true);
+        }
         let id = self.container(name).await?;
         let listed = run("docker", &["top", &id, "-o", "pid,stat"], &self.files).await?;
         Ok(listed.lines().skip(1).any(|line| line.trim_start().contains(" T")))
+    }
+
+    async fn is_paused(&self, name: &str) -> Result<bool, ControlError> {
+        let status = self.status().await?;
+        Ok(status.iter().any(|part| part.name == name && part.state == "paused"))
     }
 
     /// The folder of a volume on the machine where the engine runs.

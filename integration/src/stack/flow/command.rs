@@ -3,12 +3,17 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::process::Child;
 
 use super::demo_target;
 use super::signals::Signals;
 use crate::stack::parts::Setup;
 use crate::stack::ports::local;
+use crate::stack::tree::{self, Process};
 use crate::stack::{
     PROGRAMS, Program, STRANGER, StackError, control, internal_variable, parts, process,
 };
@@ -28,19 +33,37 @@ pub(super) async fn follow(
     let mut child = command.spawn().map_err(StackError::file("start", program))?;
     let status = tokio::select! {
         status = child.wait() => status,
-        () = signals.next() => {
-            // The terminal has sent the signal to the command too, because it is in the same
-            // process group.
-            let ended = tokio::time::timeout(COMMAND_STOP_MAX, child.wait()).await;
-            if ended.is_err() {
-                let _ = child.start_kill();
-            }
-            child.wait().await
-        }
+        asked = signals.next() => end(&mut child, asked).await,
     };
     let status = status.map_err(StackError::file("follow", program))?;
     let killed_by = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
     Ok(u8::try_from(status.code().unwrap_or(128 + killed_by)).unwrap_or(1))
+}
+
+/// Ends the command and its descendants, such as the tests that cargo has started, after the stack
+/// was asked to stop by the signal `asked`. Those that do not end in time are killed.
+async fn end(child: &mut Child, asked: Signal) -> std::io::Result<ExitStatus> {
+    let Some(pid) = child.id() else { return child.wait().await };
+    let tree = tree::of(pid);
+    // Ctrl-C has reached the command already, because it is in the terminal's foreground group.
+    // Another signal may have been sent to this process alone.
+    if asked != Signal::SIGINT {
+        let _ = tree::send(&tree, asked);
+    }
+    let all_have_ended = async {
+        let _ = child.wait().await;
+        while tree.iter().any(Process::is_alive) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(COMMAND_STOP_MAX, all_have_ended).await.is_err() {
+        tell!("the command has not ended within {COMMAND_STOP_MAX:?}, killing it");
+        if child.id().is_some() {
+            let _ = tree::signal(pid, Signal::SIGKILL).await;
+        }
+        let _ = tree::send(&tree, Signal::SIGKILL);
+    }
+    child.wait().await
 }
 
 fn run_environment(setup: &Setup) -> Vec<(String, OsString)> {
@@ -92,4 +115,33 @@ fn run_environment(setup: &Setup) -> Vec<(String, OsString)> {
         env.push((internal_variable(&instance), format!("http://{address}").into()));
     }
     env
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn descendants_of_the_command_end_with_it() {
+        let mut child = Command::new("sh")
+            .args(["-c", "setsid sleep 60 & wait"])
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a shell");
+        let (pid, begun) = (child.id().expect("it runs"), Instant::now());
+        while tree::of(pid).len() < 2 {
+            assert!(begun.elapsed() < COMMAND_STOP_MAX, "the shell has started nothing");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let (tree, asked) = (tree::of(pid), Instant::now());
+
+        end(&mut child, Signal::SIGTERM).await.expect("it has ended");
+
+        assert!(!tree.iter().any(Process::is_alive), "{tree:?}");
+        assert!(asked.elapsed() < COMMAND_STOP_MAX, "they had to be killed");
+    }
 }

@@ -113,7 +113,7 @@ pub async fn up(options: Up) -> Result<ExitCode, StackError> {
     };
     let begun = tokio::select! {
         begun = begin => begun.map(|()| true),
-        () = signals.next() => Ok(false),
+        _ = signals.next() => Ok(false),
     };
     if matches!(begun, Ok(true)) {
         addresses(&setup, options.servers_only);
@@ -147,7 +147,7 @@ pub async fn run(options: Run) -> Result<ExitCode, StackError> {
     );
     let begun = tokio::select! {
         begun = supervisor.start_all() => begun,
-        () = signals.next() => Err(StackError::Refused("interrupted".into())),
+        _ = signals.next() => Err(StackError::Refused("interrupted".into())),
     };
     let code = match begun {
         Ok(()) => follow(&options.command, &setup, &mut signals).await,
@@ -190,8 +190,7 @@ fn secure(setup: &mut Setup) -> Result<(), StackError> {
         )));
     }
     let secured = Secured::ready(layout)?;
-    let path = layout.configs().join("kcat.conf");
-    std::fs::write(&path, secured.kcat()?).map_err(StackError::file("write", &path))?;
+    parts::write(&layout.configs().join("kcat.conf"), &secured.kcat()?)?;
     setup.secured = Some(secured);
     Ok(())
 }
@@ -238,7 +237,7 @@ async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
         () = supervisor.stop_all() => false,
         () = again => {
             tell!("killing everything");
-            supervisor.kill_all();
+            supervisor.kill_all().await;
             let _ = tokio::time::timeout(KILL_MAX, supervisor.stop_all()).await;
             true
         }

@@ -24,11 +24,12 @@ impl Signals {
         })
     }
 
-    pub(super) async fn next(&mut self) {
+    /// Waits for the next signal, and returns it.
+    pub(super) async fn next(&mut self) -> nix::sys::signal::Signal {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = self.interrupt.recv() => nix::sys::signal::SIGINT,
+            _ = self.terminate.recv() => nix::sys::signal::SIGTERM,
+            _ = self.hang_up.recv() => nix::sys::signal::SIGHUP,
         }
     }
 }

@@ -76,7 +76,9 @@ fn part(setup: &Setup, broker: &Broker, all: &[Broker], gated: bool) -> Result<P
         &config,
     ]);
     if let Some(secured) = &setup.secured {
-        format.extend(secured.scram_users()?);
+        let users = setup.layout.configs().join("kafka-users.options");
+        write(&users, &secured.scram_users()?)?;
+        format.push(format!("@{}", users.display()).into());
     }
     base.extend(crate::command!["kafka.Kafka", &config]);
 

@@ -13,6 +13,9 @@ mod registry;
 mod services;
 
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Layout, Part, Ports, Secrets, Secured, StackError};
@@ -95,10 +98,50 @@ fn java(heap_mb: u32, class_path: &[PathBuf]) -> Result<Vec<OsString>, StackErro
     Ok(command)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), StackError> {
-    std::fs::write(path, text).map_err(StackError::file("write", path))
+/// Writes a file that only this user can read, because a server's configuration may have passwords.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), StackError> {
+    let mut file = std::fs::File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(StackError::file("write", path))?;
+    // It may be of an earlier start, with another mode.
+    file.set_permissions(Permissions::from_mode(0o600))
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .map_err(StackError::file("write", path))
 }
 
 fn make(dir: &Path) -> Result<(), StackError> {
     std::fs::create_dir_all(dir).map_err(StackError::file("make", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration_is_readable_by_this_user_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = Layout {
+            root: dir.path().into(),
+            data: dir.path().join("data"),
+            bins: dir.path().into(),
+        };
+        let mode =
+            |path: &Path| std::fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
+        let path = layout.configs().join("kafka.properties");
+        // An earlier version of the stack has left these.
+        make(&layout.configs()).expect("made");
+        std::fs::write(&path, "a longer old one").expect("written");
+        std::fs::set_permissions(layout.configs(), Permissions::from_mode(0o755)).expect("set");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("set");
+
+        layout.make().expect("folders");
+        write(&path, "password").expect("written");
+
+        assert_eq!((mode(&layout.configs()), mode(&path)), (0o700, 0o600));
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), "password");
+    }
 }

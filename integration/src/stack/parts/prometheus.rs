@@ -4,7 +4,7 @@
 
 use super::{Setup, make, program, write};
 use crate::stack::ports::local;
-use crate::stack::{PROGRAMS, Part, PartKind, Ready, StackError};
+use crate::stack::{PROGRAMS, Part, PartKind, Ports, Ready, StackError};
 
 /// The gateway in the links of the alerts: its address in compose.
 const GATEWAY: &str = "http://localhost:3000";
@@ -21,7 +21,7 @@ pub(super) fn part(setup: &Setup) -> Result<Part, StackError> {
     copy_all(&source, &config)?;
     copy_all(&source.join("rules"), &config.join("rules"))?;
     point_to_gateway(&config.join("rules"), setup.ports.public.http_port)?;
-    write(&config.join("targets/millrace.json"), &targets(setup))?;
+    write(&config.join("targets/millrace.json"), &targets(&setup.ports))?;
 
     let address = local(setup.ports.public.prometheus_port);
     let command = crate::command![
@@ -54,18 +54,35 @@ fn point_to_gateway(rules: &std::path::Path, port: u16) -> Result<(), StackError
     Ok(())
 }
 
-fn targets(setup: &Setup) -> String {
-    // An instance that is not started would only raise an alert.
+/// Every instance, also those that are started later by request. An instance that has never run
+/// raises no alert.
+fn targets(ports: &Ports) -> String {
     let instances = PROGRAMS
         .iter()
-        .flat_map(|program| program.started().map(move |instance| (program.name, instance)));
+        .flat_map(|program| program.instances().map(move |instance| (program.name, instance)));
     let groups: Vec<_> = instances
         .map(|(job, instance)| {
             serde_json::json!({
-                "targets": [setup.ports.internal_http(&instance)],
+                "targets": [ports.internal_http(&instance)],
                 "labels": { "job": job, "instance": instance },
             })
         })
         .collect();
     serde_json::to_string_pretty(&groups).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_instances_of_services_are_targets_too() {
+        let ports = Ports::anywhere();
+        let groups: Vec<serde_json::Value> = serde_json::from_str(&targets(&ports)).expect("JSON");
+
+        let second = groups.iter().find(|group| group["labels"]["instance"] == "order-1");
+        let second = second.expect("the order service has a second instance");
+        assert_eq!(second["labels"]["job"], "order");
+        assert_eq!(second["targets"][0], ports.internal_http("order-1").as_str());
+    }
 }

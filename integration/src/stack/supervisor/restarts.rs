@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
 use super::{RestartPolicy, Slot, Supervisor};
 use crate::chain;
 use crate::stack::{PartKind, process};
@@ -23,8 +21,10 @@ impl Supervisor {
         let pid = child.id();
         let ended = child.wait().await;
         if let Some(pid) = pid {
-            // Its children must not outlive it.
-            let _ = process::signal(pid, Signal::SIGKILL);
+            // Its group must not outlive it. `signal` and `stop` have killed the rest of its tree
+            // before it. If it has ended by itself, a descendant with a session of its own can't be
+            // found any more: PostgreSQL's backends end when they notice its end.
+            process::kill_group(pid);
         }
         process::forget(&slot.part.name, &self.layout);
         let how =

@@ -6,19 +6,22 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 
 use super::{Slot, Supervisor};
-use crate::stack::{StackError, process};
+use crate::stack::{StackError, tree};
 
 /// How long a part may take to stop before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(25);
 
 impl Supervisor {
-    /// Sends a signal to a part. After SIGKILL, the part has ended when this returns.
+    /// Sends a signal to a part: SIGSTOP, SIGCONT and SIGKILL to its process and all descendants,
+    /// any other to its process alone. After SIGSTOP all of them are stopped when this returns, and
+    /// after SIGKILL all have ended.
     pub async fn signal(&self, name: &str, signal: Signal) -> Result<(), StackError> {
         let slot = self.slot(name)?;
         let pid =
             slot.state().pid.ok_or_else(|| StackError::Refused(format!("{name} does not run")))?;
         slot.update(|state| state.signalled = Some(signal));
-        process::signal(pid, signal)
+        tree::signal(pid, signal)
+            .await
             .map_err(|error| StackError::Refused(format!("{signal} to {name}: {error}")))?;
         if signal == Signal::SIGKILL {
             self.gone(slot, pid, STOP_MAX).await;
@@ -37,12 +40,12 @@ impl Supervisor {
         slot.update(|state| state.wanted = false);
         let Some(pid) = slot.state().pid else { return };
         // A process that is stopped by SIGSTOP can't end.
-        let _ = process::signal(pid, Signal::SIGCONT);
-        let _ = process::signal(pid, signal);
+        let _ = tree::signal(pid, Signal::SIGCONT).await;
+        let _ = tree::signal(pid, signal).await;
         if !self.gone(slot, pid, STOP_MAX).await {
             let name = &slot.part.name;
             tell!("stack: {name} did not stop within {} s, killing it", STOP_MAX.as_secs());
-            let _ = process::signal(pid, Signal::SIGKILL);
+            let _ = tree::signal(pid, Signal::SIGKILL).await;
             self.gone(slot, pid, STOP_MAX).await;
         }
     }
@@ -78,12 +81,9 @@ impl Supervisor {
     }
 
     /// Kills everything at once.
-    pub fn kill_all(&self) {
-        for slot in &self.slots {
-            slot.update(|state| state.wanted = false);
-            if let Some(pid) = slot.state().pid {
-                let _ = process::signal(pid, Signal::SIGKILL);
-            }
-        }
+    pub async fn kill_all(&self) {
+        self.slots.iter().for_each(|slot| slot.update(|state| state.wanted = false));
+        let pids: Vec<_> = self.slots.iter().filter_map(|slot| slot.state().pid).collect();
+        join_all(pids.into_iter().map(|pid| tree::signal(pid, Signal::SIGKILL))).await;
     }
 }
