@@ -181,6 +181,9 @@ impl BrokerSettings {
 impl Brokers {
     /// The settings that all clients of librdkafka share.
     pub(crate) fn librdkafka(&self) -> ClientConfig {
+        // Before librdkafka initializes OpenSSL, and without a handler that frees its state when
+        // the process exits: threads of clients that are still being closed use it until the end.
+        openssl_sys::init();
         let Connection { addresses, tls, sasl } = &*self.0;
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", addresses);

@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn claimed(user_id: Uuid, address: &str) -> EmailClaimed {
-        EmailClaimed { email_fingerprint: address.to_owned(), user_id }
+        EmailClaimed { email_fingerprint: address.to_owned(), user_id, user_version: None }
     }
 
     fn released(user_id: Uuid, address: &str) -> EmailReleased {
