@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use schemas::{Codec, CodecError, json::Converter};
+use schemas::{
+    Codec, CodecError,
+    avro::{Rule, parse_one},
+    json::Converter,
+};
 use serde_json::{Value, json};
 
 /// Far more than any of these needs, and far less than an algorithm whose time doubles per level.
@@ -109,6 +113,18 @@ fn codec_refuses_to_learn_a_schema_whose_values_multiply() {
         let learnt = timed(|| Codec::local().learn(9999, &schema));
         assert!(matches!(learnt, Err(CodecError::Unresolvable { .. })), "{learnt:?}");
     }
+}
+
+/// Each default is filled from the defaults inside it, whose number doubles with each record.
+#[test]
+fn defaults_in_defaults_take_no_longer_than_the_text_is_long() {
+    let schema = doubling(26).replace(r#","type":"#, r#","default":{},"type":"#);
+    let learnt = timed(|| Codec::local().learn(9999, &schema));
+    assert!(matches!(learnt, Err(CodecError::Unresolvable { .. })), "{learnt:?}");
+
+    let invalid = timed(|| parse_one(&schema)).expect_err("60 million values");
+    assert_eq!(invalid.iter().map(|one| one.rule).collect::<Vec<_>>(), [Rule::Default]);
+    assert!(invalid[0].message.contains("more than 1048576 values"), "{}", invalid[0]);
 }
 
 proptest! {

@@ -133,7 +133,7 @@ impl Codec {
         if self.known(id).is_some() || self.learnt(id).is_some() {
             return Ok(());
         }
-        let writer = Parsed::leak(writer_schema_json).map_err(unresolvable)?;
+        let writer = Parsed::leak_writer(writer_schema_json).map_err(unresolvable)?;
         let name = writer.name().ok_or_else(|| unresolvable(NoRecord.into()))?.to_owned();
         let reader = self.reader_of(&name).map_err(unresolvable)?;
         let learnt = Box::leak(Box::new(Learnt { name, writer, reader }));

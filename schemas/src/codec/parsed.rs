@@ -47,9 +47,24 @@ impl Parsed {
     /// # Errors
     /// If it is no Avro schema, or its values have no bound.
     pub(crate) fn leak(json: &str) -> Result<Self, Cause> {
+        Self::of_json(&serde_json::from_str(json)?)
+    }
+
+    /// The same for a schema that another program writes with, without the defaults of its fields.
+    /// A writer's defaults are never used, and apache-avro checks each of them with the defaults
+    /// inside it: a schema of 4 KB could keep it busy for days.
+    ///
+    /// # Errors
+    /// As for [`leak`](Self::leak).
+    pub(super) fn leak_writer(json: &str) -> Result<Self, Cause> {
+        let mut json = serde_json::from_str(json)?;
+        remove_defaults(&mut json);
+        Self::of_json(&json)
+    }
+
+    fn of_json(json: &Value) -> Result<Self, Cause> {
         apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
-        let json: Value = serde_json::from_str(json)?;
-        let avro = Avro::parse(&json)?;
+        let avro = Avro::parse(json)?;
         bounds::check(&avro, ResolvedSchema::try_from(&avro)?.get_names())?;
         let avro: &'static Avro = Box::leak(Box::new(avro));
         let name = match avro {
@@ -64,7 +79,7 @@ impl Parsed {
             writer: GenericDatumWriter::builder(avro).human_readable(true).build()?,
             reader: GenericDatumReader::builder(avro).human_readable(true).build()?,
             canonical: avro.canonical_form(),
-            deprecated: Deprecated::of(&json),
+            deprecated: Deprecated::of(json),
             plain: OnceLock::new(),
             #[cfg(feature = "tools")]
             converter: OnceLock::new(),
@@ -115,5 +130,21 @@ impl Parsed {
     #[cfg(feature = "tools")]
     pub(crate) fn converter(&self) -> &Converter {
         self.converter.get_or_init(|| Converter::of(self.avro))
+    }
+}
+
+/// Removes the default of every field.
+fn remove_defaults(schema: &mut Value) {
+    match schema {
+        Value::Array(parts) => parts.iter_mut().for_each(remove_defaults),
+        Value::Object(parts) => {
+            if let Some(Value::Array(fields)) = parts.get_mut("fields") {
+                for field in fields.iter_mut().filter_map(Value::as_object_mut) {
+                    field.remove("default");
+                }
+            }
+            parts.values_mut().for_each(remove_defaults);
+        }
+        _ => {}
     }
 }
