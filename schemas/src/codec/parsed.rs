@@ -22,10 +22,6 @@ use crate::{
     schema::{Deprecated, FOREIGN, Schema},
 };
 
-/// The longest string, byte string or array that is allocated because a record's bytes announce
-/// one. Records are far smaller: the broker takes 1 MiB, and dead letters a little more.
-const ALLOCATION_BYTES_MAX: usize = 16 << 20;
-
 /// A schema that values can be written and read with.
 pub(crate) struct Parsed {
     avro: &'static Avro,
@@ -63,7 +59,7 @@ impl Parsed {
     }
 
     fn of_json(json: &Value) -> Result<Self, Cause> {
-        apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
+        apache_avro::util::max_allocation_bytes(bounds::ALLOCATION_BYTES_MAX);
         let avro = Avro::parse(json)?;
         bounds::check(&avro, ResolvedSchema::try_from(&avro)?.get_names())?;
         let avro: &'static Avro = Box::leak(Box::new(avro));
