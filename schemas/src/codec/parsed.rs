@@ -7,7 +7,7 @@
 use std::sync::{LazyLock, OnceLock};
 
 use apache_avro::{
-    Schema as Avro, reader::datum::GenericDatumReader, schema::ResolvedSchema,
+    Schema as Avro, error::Details, reader::datum::GenericDatumReader, schema::ResolvedSchema,
     writer::datum::GenericDatumWriter,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -21,6 +21,11 @@ use crate::{
     error::Cause,
     schema::{Deprecated, FOREIGN, Schema},
 };
+
+/// A value that its type does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("a value has not the form that its type asks for")]
+struct WrongForm;
 
 /// A schema that values can be written and read with.
 pub(crate) struct Parsed {
@@ -110,9 +115,16 @@ impl Parsed {
     }
 
     /// Reads a value that this schema wrote and that takes all of `bytes`.
+    ///
+    /// # Errors
+    /// If `bytes` are no such value. The error holds no part of the value.
     pub(crate) fn read<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, Cause> {
         let mut rest = Rest(bytes);
-        let value = self.reader.read_deser(&mut rest)?;
+        let value = self.reader.read_deser(&mut rest).map_err(|error| match error.details() {
+            // The text of a type's own error may print the value: a string that is no UUID.
+            Details::DeserializeValue(_) => Cause::from(WrongForm),
+            _ => Cause::from(error),
+        })?;
         rest.end()?;
         Ok(value)
     }

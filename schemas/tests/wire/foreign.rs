@@ -74,6 +74,7 @@ fn reading_codec_returns_old_records_as_json_of_the_new_schema() {
     let no_uuid = codec.open(&written(&id.replace('-', "_"))).and_then(|datum| datum.json());
     let error = no_uuid.expect_err("no UUID").to_string();
     assert!(error.contains("test.Kept: id: a UUID such as"), "{error}");
+    assert!(!error.contains("01900000_"), "the value is in {error}");
     let bytes = written(id);
     let cut_off = codec.open(&bytes[..20]).and_then(|datum| datum.json());
     let error = cut_off.expect_err("cut off").to_string();
