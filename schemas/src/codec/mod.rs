@@ -52,11 +52,6 @@ pub struct Codec {
     watch: Option<Box<Watch>>,
 }
 
-/// A writer's schema that is no record.
-#[derive(Debug, thiserror::Error)]
-#[error("it is not a record")]
-struct NoRecord;
-
 impl Codec {
     /// A codec that knows schemas of this crate under these ids. It ignores names that are not in
     /// [`all`]: they belong to newer programs.
@@ -133,8 +128,7 @@ impl Codec {
         if self.known(id).is_some() || self.learnt(id).is_some() {
             return Ok(());
         }
-        let writer = Parsed::leak_writer(writer_schema_json).map_err(unresolvable)?;
-        let name = writer.name().ok_or_else(|| unresolvable(NoRecord.into()))?.to_owned();
+        let (name, writer) = Parsed::leak_writer(writer_schema_json).map_err(unresolvable)?;
         let reader = self.reader_of(&name).map_err(unresolvable)?;
         let learnt = Box::leak(Box::new(Learnt { name, writer, reader }));
         self.learnt.write().unwrap_or_else(PoisonError::into_inner).insert(id, learnt);

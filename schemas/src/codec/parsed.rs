@@ -22,6 +22,11 @@ use crate::{
     schema::{Deprecated, FOREIGN, Schema},
 };
 
+/// A writer's schema that is no record.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not a record")]
+struct NoRecord;
+
 /// A value that its type does not take.
 #[derive(Debug, thiserror::Error)]
 #[error("a value has not the form that its type asks for")]
@@ -30,7 +35,6 @@ struct WrongForm;
 /// A schema that values can be written and read with.
 pub(crate) struct Parsed {
     avro: &'static Avro,
-    name: Option<String>,
     writer: GenericDatumWriter<'static>,
     reader: GenericDatumReader<'static>,
     /// The canonical form: schemas with the same one write the same bytes.
@@ -48,35 +52,35 @@ impl Parsed {
     /// # Errors
     /// If it is no Avro schema, or its values have no bound.
     pub(crate) fn leak(json: &str) -> Result<Self, Cause> {
-        Self::of_json(&serde_json::from_str(json)?)
+        let json = serde_json::from_str(json)?;
+        Self::keep(parse(&json)?, &json)
     }
 
-    /// The same for a schema that another program writes with, without the defaults of its fields.
-    /// A writer's defaults are never used, and apache-avro checks each of them with the defaults
-    /// inside it: a schema of 4 KB could keep it busy for days.
+    /// The same for the schema of a record that another program writes, with the record's full
+    /// name. Nothing is kept of a schema that is refused, because it may be asked for again and
+    /// again.
+    ///
+    /// The defaults of its fields are removed before. A writer's defaults are never used, and
+    /// apache-avro checks each of them with the defaults inside it: a schema of 4 KB could keep it
+    /// busy for days.
     ///
     /// # Errors
-    /// As for [`leak`](Self::leak).
-    pub(super) fn leak_writer(json: &str) -> Result<Self, Cause> {
+    /// As for [`leak`](Self::leak), and if it is no record.
+    pub(super) fn leak_writer(json: &str) -> Result<(String, Self), Cause> {
         let mut json = serde_json::from_str(json)?;
         remove_defaults(&mut json);
-        Self::of_json(&json)
+        let avro = parse(&json)?;
+        let Avro::Record(record) = &avro else { return Err(NoRecord.into()) };
+        let name = record.name.fully_qualified_name(None).to_string();
+        Ok((name, Self::keep(avro, &json)?))
     }
 
-    fn of_json(json: &Value) -> Result<Self, Cause> {
-        apache_avro::util::max_allocation_bytes(bounds::ALLOCATION_BYTES_MAX);
-        let avro = Avro::parse(json)?;
-        bounds::check(&avro, ResolvedSchema::try_from(&avro)?.get_names())?;
+    fn keep(avro: Avro, json: &Value) -> Result<Self, Cause> {
         let avro: &'static Avro = Box::leak(Box::new(avro));
-        let name = match avro {
-            Avro::Record(record) => Some(record.name.fully_qualified_name(None).to_string()),
-            _ => None,
-        };
         // Human readable means that a UUID is written as the string that its schema asks for. It
         // changes nothing else that these schemas use.
         Ok(Self {
             avro,
-            name,
             writer: GenericDatumWriter::builder(avro).human_readable(true).build()?,
             reader: GenericDatumReader::builder(avro).human_readable(true).build()?,
             canonical: avro.canonical_form(),
@@ -96,11 +100,6 @@ impl Parsed {
             return Self::leak(schema.json).map(|parsed| &*Box::leak(Box::new(parsed)));
         }
         OWN[schema.index].get_or_init(|| Self::leak(schema.json)).as_ref().map_err(Clone::clone)
-    }
-
-    /// The full name; `None` if it is no record.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
     }
 
     /// Whether `self` and `other` write the same bytes for the same value.
@@ -139,6 +138,14 @@ impl Parsed {
     pub(crate) fn converter(&self) -> &Converter {
         self.converter.get_or_init(|| Converter::of(self.avro))
     }
+}
+
+/// The schema, if its values have bounds.
+fn parse(json: &Value) -> Result<Avro, Cause> {
+    apache_avro::util::max_allocation_bytes(bounds::ALLOCATION_BYTES_MAX);
+    let avro = Avro::parse(json)?;
+    bounds::check(&avro, ResolvedSchema::try_from(&avro)?.get_names())?;
+    Ok(avro)
 }
 
 /// Removes the default of every field.
