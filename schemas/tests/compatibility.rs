@@ -2,7 +2,7 @@
 
 use schemas::{
     avro::{Rule, Schemas, parse_one},
-    compatibility::{Direction, Level, Severity, check, problems},
+    compatibility::{Direction, Kind, Level, Severity, breaks, check, problems},
 };
 
 /// A record of these fields.
@@ -137,6 +137,18 @@ fn level_decides_which_versions_and_directions_are_checked() {
     assert_eq!(found[1].direction, Direction::Forward);
     assert_eq!(found[1].problem.kind.severity(), Severity::Break);
     assert_eq!((found[1].before(), found[1].after()), (Some("int"), Some("long")));
+}
+
+#[test]
+fn breaks_include_changes_of_meaning_and_leave_warnings_out() {
+    let time =
+        |unit: &str| field(&format!(r#"{{"type":"long","logicalType":"timestamp-{unit}"}}"#));
+    let kinds = |working: &str, old: &str| {
+        let found = breaks(working, &[("version 1".to_owned(), old)]).expect("schemas");
+        found.iter().map(|one| one.problem.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&time("micros"), &time("millis")), [Kind::LogicalTypeChanged; 2]);
+    assert_eq!(kinds(&field(r#""bytes""#), &field(r#""string""#)), []);
 }
 
 #[test]
