@@ -10,6 +10,7 @@ mod kind;
 mod level;
 mod problem;
 mod resolve;
+mod words;
 
 pub use breaks::Break;
 pub use kind::{Kind, Severity};
