@@ -80,3 +80,15 @@ fn reading_codec_returns_old_records_as_json_of_the_new_schema() {
     let error = cut_off.expect_err("cut off").to_string();
     assert!(error.contains("test.Kept: id: byte 1: the record ends too soon"), "{error}");
 }
+
+#[test]
+fn reading_codec_reads_no_record_with_a_schema_of_this_program() {
+    let codec = Codec::reading(&[&NEW]).expect("a schema");
+    codec.learn(6, Timer::SCHEMA.json).expect("a schema");
+    let bytes = encode(&Codec::of([(Timer::SCHEMA, 6)]), &Timer { due_at: 1 });
+
+    let json = codec.open(&bytes).and_then(|datum| datum.json());
+
+    let error = json.expect_err("its file is gone").to_string();
+    assert!(error.contains("no record of this name is known here"), "{error}");
+}
