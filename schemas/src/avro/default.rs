@@ -48,6 +48,31 @@ impl Schemas {
         let mut left = VALUES_MAX;
         fits(self, id, json, 0, &mut left)
     }
+
+    /// Whether a default that fits the type has a byte above 7F in a bytes or fixed, which
+    /// apache-avro reads as the two bytes of its UTF-8. A union's default is one of the first branch
+    /// that it fits.
+    pub fn has_high_byte(&self, id: TypeId, json: &Value) -> bool {
+        match (&self.get(id).kind, json) {
+            (Kind::Bytes | Kind::Fixed(_), Value::String(text)) => !text.is_ascii(),
+            (Kind::Array(items), Value::Array(values)) => {
+                values.iter().any(|value| self.has_high_byte(items.id, value))
+            }
+            (Kind::Map(values), Value::Object(entries)) => {
+                entries.values().any(|value| self.has_high_byte(values.id, value))
+            }
+            (Kind::Union(branches), json) => {
+                let branch = branches.iter().find(|branch| self.fits(branch.id, json).is_ok());
+                branch.is_some_and(|branch| self.has_high_byte(branch.id, json))
+            }
+            // The fields that it lacks have defaults of their own.
+            (Kind::Record(record), Value::Object(entries)) => record.fields.iter().any(|field| {
+                let value = entries.get(&field.name);
+                value.is_some_and(|value| self.has_high_byte(field.kind.id, value))
+            }),
+            _ => false,
+        }
+    }
 }
 
 /// A default that contains itself would never end.
