@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use schemas::{
     Codec, CodecError,
     avro::{Rule, parse_one},
+    compatibility::problems,
     json::Converter,
 };
 use serde_json::{Value, json};
@@ -125,6 +126,30 @@ fn defaults_in_defaults_take_no_longer_than_the_text_is_long() {
     let invalid = timed(|| parse_one(&schema)).expect_err("60 million values");
     assert_eq!(invalid.iter().map(|one| one.rule).collect::<Vec<_>>(), [Rule::Default]);
     assert!(invalid[0].message.contains("more than 1048576 values"), "{}", invalid[0]);
+}
+
+/// A text of a megabyte or more, from a registry.
+#[test]
+fn long_lists_are_parsed_and_compared_in_time() {
+    let list = |one: &dyn Fn(usize) -> String| (0..60_000).map(one).collect::<Vec<_>>().join(",");
+    let enumeration = |prefix: &str| {
+        let symbols = list(&|at| format!(r#""{prefix}{at}""#));
+        format!(r#"{{"type":"enum","name":"E","symbols":[{symbols}]}}"#)
+    };
+    let keys = list(&|at| format!(r#""k{at}":0"#));
+    let fields = list(&|at| format!(r#"{{"name":"f{at}","aliases":["a{at}"],"type":"int"}}"#));
+    for text in [
+        enumeration("A"),
+        format!(r#"{{"type":"fixed","name":"F","size":1,{keys}}}"#),
+        format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#),
+    ] {
+        assert!(timed(|| parse_one(&text)).is_ok());
+    }
+
+    let (one, other) = (enumeration("A"), enumeration("B"));
+    assert_eq!(timed(|| problems(&one, &one)).expect("schemas"), []);
+    let found = timed(|| problems(&one, &other)).expect("schemas");
+    assert_eq!(found.len(), 1000);
 }
 
 proptest! {

@@ -234,8 +234,12 @@ impl<'a> Comparison<'a> {
         if read.default.is_some() {
             return;
         }
+        let known: HashSet<&str> = read.symbols.iter().map(|(symbol, _)| symbol.as_str()).collect();
         for (symbol, at) in &written.symbols {
-            if !read.symbols.iter().any(|(known, _)| known == symbol) {
+            if self.breaks >= PROBLEMS_MAX {
+                return;
+            }
+            if !known.contains(symbol.as_str()) {
                 let problem = self.problem(Kind::SymbolUnknown, path, writer, reader);
                 problem.detail = symbol.clone();
                 (problem.written, problem.read) = (Some(symbols(written)), symbols(read));

@@ -2,12 +2,19 @@
 
 use crate::avro::{Enum, Kind as Type, Schemas, TypeId};
 
+/// The most symbols of an enum that are listed: each unknown symbol is a problem that lists them.
+const SYMBOLS_MAX: usize = 100;
+
 /// The symbols and the default of an enum, in words.
 pub(super) fn symbols(one: &Enum) -> String {
-    let all: Vec<_> = one.symbols.iter().map(|(symbol, _)| symbol.as_str()).collect();
+    let first = one.symbols.iter().take(SYMBOLS_MAX).map(|(symbol, _)| symbol.as_str());
+    let mut all = first.collect::<Vec<_>>().join(", ");
+    if one.symbols.len() > SYMBOLS_MAX {
+        all.push_str(&format!(" and {} more", one.symbols.len() - SYMBOLS_MAX));
+    }
     match &one.default {
-        Some(default) => format!("symbols {}, default {default}", all.join(", ")),
-        None => format!("symbols {}, no default", all.join(", ")),
+        Some(default) => format!("symbols {all}, default {default}"),
+        None => format!("symbols {all}, no default"),
     }
 }
 
