@@ -2,7 +2,7 @@
 
 use schemas::{
     avro::{Rule, Schemas, parse_one},
-    compatibility::{Direction, Level, Severity, check, problems},
+    compatibility::{Direction, Kind, Level, Severity, breaks, check, problems},
 };
 
 /// A record of these fields.
@@ -93,6 +93,48 @@ fn reader_prefers_the_branch_of_the_same_full_name() {
 }
 
 #[test]
+fn break_behind_a_thousand_warnings_is_found() {
+    let schema = |kind: &str, last: &str| {
+        let list = |one: &dyn Fn(usize) -> String| (0..32).map(one).collect::<Vec<_>>().join(",");
+        let fields = list(&|at| format!(r#"{{"name":"f{at}","type":"{kind}"}}"#));
+        let wide = format!(r#"{{"type":"record","name":"Wide","fields":[{fields}]}}"#);
+        let uses = list(&|at| {
+            let kind = if at == 0 { wide.clone() } else { r#""Wide""#.to_owned() };
+            format!(r#"{{"name":"u{at}","type":{kind}}}"#)
+        });
+        record(&format!(
+            r#"{uses},{{"name":"last","type":{{"type":"record","name":"Last","fields":[{last}]}}}}"#
+        ))
+    };
+    let found = problems(
+        &schema("bytes", r#"{"name":"a","type":"int"}"#),
+        &schema("string", r#"{"name":"a","type":"int"},{"name":"b","type":"int"}"#),
+    );
+    let found = found.expect("schemas");
+    let breaks = found.iter().filter(|one| one.kind.severity() == Severity::Break);
+    assert_eq!(breaks.map(|one| one.path.as_str()).collect::<Vec<_>>(), ["last.b"]);
+    assert!((1000..2000).contains(&found.len()), "{}", found.len());
+}
+
+/// Each record has two fields of the next one, and the last one a warning: 16 million of them.
+#[test]
+fn warnings_that_multiply_are_bounded() {
+    let nested = |kind: &str| {
+        let leaf = format!(
+            r#"{{"type":"record","name":"R24","fields":[{{"name":"f","type":"{kind}"}}]}}"#
+        );
+        (0..24).rev().fold(leaf, |inner, at| {
+            let next = at + 1;
+            format!(
+                r#"{{"type":"record","name":"R{at}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"R{next}"}}]}}"#
+            )
+        })
+    };
+    let found = problems(&nested("bytes"), &nested("string")).expect("schemas");
+    assert!((1000..2000).contains(&found.len()), "{}", found.len());
+}
+
+#[test]
 fn record_within_itself_is_compared_once() {
     let list = |kind: &str| {
         format!(
@@ -137,6 +179,18 @@ fn level_decides_which_versions_and_directions_are_checked() {
     assert_eq!(found[1].direction, Direction::Forward);
     assert_eq!(found[1].problem.kind.severity(), Severity::Break);
     assert_eq!((found[1].before(), found[1].after()), (Some("int"), Some("long")));
+}
+
+#[test]
+fn breaks_include_changes_of_meaning_and_leave_warnings_out() {
+    let time =
+        |unit: &str| field(&format!(r#"{{"type":"long","logicalType":"timestamp-{unit}"}}"#));
+    let kinds = |working: &str, old: &str| {
+        let found = breaks(working, &[("version 1".to_owned(), old)]).expect("schemas");
+        found.iter().map(|one| one.problem.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&time("micros"), &time("millis")), [Kind::LogicalTypeChanged; 2]);
+    assert_eq!(kinds(&field(r#""bytes""#), &field(r#""string""#)), []);
 }
 
 #[test]

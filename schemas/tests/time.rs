@@ -3,7 +3,12 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use schemas::{Codec, CodecError, json::Converter};
+use schemas::{
+    Codec, CodecError,
+    avro::{Rule, parse_one},
+    compatibility::problems,
+    json::Converter,
+};
 use serde_json::{Value, json};
 
 /// Far more than any of these needs, and far less than an algorithm whose time doubles per level.
@@ -109,6 +114,42 @@ fn codec_refuses_to_learn_a_schema_whose_values_multiply() {
         let learnt = timed(|| Codec::local().learn(9999, &schema));
         assert!(matches!(learnt, Err(CodecError::Unresolvable { .. })), "{learnt:?}");
     }
+}
+
+/// Each default is filled from the defaults inside it, whose number doubles with each record.
+#[test]
+fn defaults_in_defaults_take_no_longer_than_the_text_is_long() {
+    let schema = doubling(26).replace(r#","type":"#, r#","default":{},"type":"#);
+    let learnt = timed(|| Codec::local().learn(9999, &schema));
+    assert!(matches!(learnt, Err(CodecError::Unresolvable { .. })), "{learnt:?}");
+
+    let invalid = timed(|| parse_one(&schema)).expect_err("60 million values");
+    assert_eq!(invalid.iter().map(|one| one.rule).collect::<Vec<_>>(), [Rule::Default]);
+    assert!(invalid[0].message.contains("more than 1048576 values"), "{}", invalid[0]);
+}
+
+/// A text of a megabyte or more, from a registry.
+#[test]
+fn long_lists_are_parsed_and_compared_in_time() {
+    let list = |one: &dyn Fn(usize) -> String| (0..60_000).map(one).collect::<Vec<_>>().join(",");
+    let enumeration = |prefix: &str| {
+        let symbols = list(&|at| format!(r#""{prefix}{at}""#));
+        format!(r#"{{"type":"enum","name":"E","symbols":[{symbols}]}}"#)
+    };
+    let keys = list(&|at| format!(r#""k{at}":0"#));
+    let fields = list(&|at| format!(r#"{{"name":"f{at}","aliases":["a{at}"],"type":"int"}}"#));
+    for text in [
+        enumeration("A"),
+        format!(r#"{{"type":"fixed","name":"F","size":1,{keys}}}"#),
+        format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#),
+    ] {
+        assert!(timed(|| parse_one(&text)).is_ok());
+    }
+
+    let (one, other) = (enumeration("A"), enumeration("B"));
+    assert_eq!(timed(|| problems(&one, &one)).expect("schemas"), []);
+    let found = timed(|| problems(&one, &other)).expect("schemas");
+    assert_eq!(found.len(), 1000);
 }
 
 proptest! {

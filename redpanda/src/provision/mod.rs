@@ -18,7 +18,10 @@ mod settings;
 
 use std::time::Duration;
 
-use schemas::{Schema, compatibility};
+use schemas::{
+    Schema,
+    compatibility::{self, Break, Severity},
+};
 
 pub use error::ProvisionError;
 pub use plan::{Conflict, Plan, SettingChange, Step};
@@ -35,6 +38,9 @@ use retry::RetryPolicy;
 /// How long new partitions may take to elect a leader, at least.
 const LEADERS_MAX: Duration = Duration::from_secs(30);
 
+/// Whether a change of meaning of this subject is allowed.
+type Allowed = dyn Fn(&str, &Break) -> bool + Send + Sync;
+
 /// Compares broker and registry with the files.
 pub struct Provision {
     cluster: Cluster,
@@ -42,6 +48,7 @@ pub struct Provision {
     replication: i32,
     topics: Topics,
     schemas: Vec<&'static Schema>,
+    allowed: Box<Allowed>,
     retries: RetryPolicy,
 }
 
@@ -71,13 +78,25 @@ impl Provision {
     ) -> Result<Self, ProvisionError> {
         let cluster = Cluster::connect(&brokers.into())?;
         let (schemas, retries) = (schemas::all().to_vec(), RetryPolicy::default());
-        Ok(Self { cluster, registry, replication, topics, schemas, retries })
+        let allowed = Box::new(|_: &str, _: &Break| false);
+        Ok(Self { cluster, registry, replication, topics, schemas, allowed, retries })
     }
 
     /// The same for other schemas than those that this program was built with.
     #[must_use]
     pub fn with_schemas(self, schemas: Vec<&'static Schema>) -> Self {
         Self { schemas, ..self }
+    }
+
+    /// The same with exceptions: it registers a schema that changes the meaning of a field if
+    /// `allowed` returns true for the subject and the change. By default, none is allowed, and a
+    /// schema that breaks a version never is.
+    #[must_use]
+    pub fn with_allowed(
+        self,
+        allowed: impl Fn(&str, &Break) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { allowed: Box::new(allowed), ..self }
     }
 
     /// The same with retries, of which there are none by default.
@@ -154,8 +173,9 @@ impl Provision {
             match compatibility::breaks(schema.json, &texts) {
                 Ok(breaks) => {
                     let broken =
-                        breaks.into_iter().map(|cause| Conflict::Incompatible { subject, cause });
-                    plan.conflicts.extend(broken);
+                        breaks.into_iter().filter(|cause| !self.is_allowed(subject, cause));
+                    plan.conflicts
+                        .extend(broken.map(|cause| Conflict::Incompatible { subject, cause }));
                 }
                 Err(wrong) => {
                     plan.conflicts.extend(
@@ -175,6 +195,10 @@ impl Provision {
             plan.steps.push(Step::Register { schema, after });
         }
         Ok(())
+    }
+
+    fn is_allowed(&self, subject: &str, cause: &Break) -> bool {
+        cause.problem.kind.severity() == Severity::Meaning && (self.allowed)(subject, cause)
     }
 
     /// Applies the steps of a plan in order, and calls `begin` before each. Then waits until every

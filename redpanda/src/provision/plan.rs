@@ -25,7 +25,8 @@ pub enum Conflict {
         /// The declared number.
         declared: i32,
     },
-    /// A schema is incompatible with a version that the registry has.
+    /// A schema is incompatible with a version that the registry has, or changes the meaning of a
+    /// field, which no reader would notice.
     #[error("{subject}, {}: {cause}", cause.release)]
     Incompatible {
         /// The subject.

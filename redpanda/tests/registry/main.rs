@@ -208,6 +208,35 @@ async fn provision_succeeds_after_a_registry_never_answered_the_first_request() 
 }
 
 #[tokio::test]
+async fn change_of_meaning_is_a_conflict_unless_it_is_allowed() {
+    let before = schema().json.replace("timestamp-millis", "timestamp-micros");
+    let version = serde_json::json!({
+        "subject": schema().name, "version": 1, "id": 3, "schema": before,
+    });
+    let fake = Fake::start(move |_, request| match request {
+        request if request.ends_with("/versions/1") => Answer::Status(200, version.to_string()),
+        request if request.starts_with("GET") && request.ends_with("/versions") => {
+            Answer::Status(200, "[1]".to_owned())
+        }
+        request => empty(request),
+    });
+    let (fake, cluster) = (fake.await, MockCluster::new(1).expect("a cluster"));
+
+    let plan = provision(&cluster, &fake.url).plan().await.expect("a plan");
+    let conflicts: Vec<_> = plan.conflicts.iter().map(ToString::to_string).collect();
+    assert!(plan.check().is_err() && !conflicts.is_empty(), "{plan:?}");
+    assert!(conflicts.iter().all(|one| one.contains("version 1: decided_at: ")), "{conflicts:?}");
+
+    let allowing = provision(&cluster, &fake.url).with_allowed(|subject, found| {
+        subject == schema().name && found.problem.path == "decided_at"
+    });
+    let plan = allowing.plan().await.expect("a plan");
+    assert!(plan.check().is_ok(), "{plan:?}");
+    let last = plan.steps.last().map(ToString::to_string);
+    assert_eq!(last, Some(format!("register {} after version 1", schema().name)));
+}
+
+#[tokio::test]
 async fn provision_ends_after_its_retries_and_at_once_on_a_permanent_error() {
     let cluster = MockCluster::new(1).expect("a cluster");
     let (short, _) = retries(Duration::from_millis(300));

@@ -195,7 +195,7 @@ fn finding(subject: &str, group: &[Break], new: &Texts, old: Option<&Texts>) -> 
 }
 
 /// Names of releases in one phrase: `version 1`, `versions 1 to 3, 5`, or the names themselves.
-fn releases(names: &[&str]) -> String {
+pub(crate) fn releases(names: &[&str]) -> String {
     let numbers: Option<Vec<u32>> =
         names.iter().map(|name| name.strip_prefix("version ")?.parse().ok()).collect();
     let Some(numbers) = numbers.filter(|numbers| numbers.len() > 1) else {

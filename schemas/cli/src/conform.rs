@@ -4,7 +4,7 @@
 //! schemas, lines `{name, schema}` whether the schema is valid. If a line has the expected result
 //! (`compatible` or `valid`), the command compares it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::ErrorKind, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     print::{note, out},
     report::Outcome,
+    stop::Stop,
 };
 
 /// The arguments of `conform`.
@@ -28,8 +29,14 @@ pub(crate) struct Conform {
 
 impl Conform {
     pub(crate) fn run(&self) -> Result<Outcome> {
-        let text = fs::read_to_string(&self.file)
-            .with_context(|| format!("reading {}", self.file.display()))?;
+        let text = fs::read_to_string(&self.file).map_err(|error| {
+            let why = format!("reading {}: {error}", self.file.display());
+            match error.kind() {
+                // It is not UTF-8.
+                ErrorKind::InvalidData => Stop::Invalid(why),
+                _ => Stop::Usage(why),
+            }
+        })?;
         let (mut cases, mut expected, mut disagreed) = (0, 0, Vec::new());
         for (number, line) in (1..).zip(text.lines()) {
             if line.trim().is_empty() {

@@ -9,11 +9,15 @@ use redpanda::{
     provision::{Plan, Provision, ProvisionSettings},
     registry,
 };
+use schemas::compatibility::Break;
 
 use crate::{
     catalogue::Catalogue,
+    check::is_allowed,
+    config::Config,
     print::{note, out},
     report::Outcome,
+    side::Side,
     source,
 };
 
@@ -65,7 +69,10 @@ impl Cluster {
         let retries = self.provision.retries(|failure| {
             note!("schemas: {}; trying again", schemas::chain(failure));
         });
-        Ok(provision.with_schemas(source::working(&catalogue)).with_retries(retries))
+        let config = Config::read(&Side::Disk(folder.to_owned()))?;
+        let allowed = move |subject: &str, found: &Break| is_allowed(&config, subject, found);
+        let provision = provision.with_schemas(source::working(&catalogue));
+        Ok(provision.with_allowed(allowed).with_retries(retries))
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! It never changes or removes a released file, and it registers nothing: `provision` does that.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write as _, path::Path};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -56,15 +56,29 @@ impl Release {
             let verb = if self.dry_run { "would release" } else { "releases" };
             out!("{verb} {} version {version}", subject.full)?;
             if !self.dry_run {
-                let path = root.join(&subject.full).join(format!("{version}.avsc"));
-                fs::create_dir_all(path.parent().unwrap_or(&root))?;
                 let text = format!("{}\n", serde_json::to_string_pretty(&subject.json)?);
-                fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+                store(&root, &subject.full, version, &text)?;
             }
         }
         out!("{count} of {} schemas are new or changed", catalogue.subjects.len())?;
         Ok(if self.dry_run && count > 0 { Outcome::Pending } else { Outcome::Fine })
     }
+}
+
+/// Writes a version. A released file is never changed again, so it appears as a whole or not at
+/// all: the text is written beside the folder of the versions, which allows no other files, and
+/// then moved.
+fn store(root: &Path, subject: &str, version: usize, text: &str) -> Result<()> {
+    let (folder, new) = (root.join(subject), root.with_extension("new"));
+    let write = || {
+        let mut file = fs::File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("writing {}", new.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let path = folder.join(format!("{version}.avsc"));
+    fs::rename(&new, &path).with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]
@@ -113,6 +127,22 @@ mod tests {
             Release { dry_run: true }.run(project.0.path(), Format::Json).expect("sound files");
         assert_eq!(dry, Outcome::Pending);
         assert_eq!(project.release(), (Outcome::Fine, 2));
+    }
+
+    #[test]
+    fn version_that_can_not_be_written_as_a_whole_is_not_there() {
+        let project = Project::new(A);
+        // A folder where the text is written before it is moved.
+        let new = project.0.path().join("released.new");
+        fs::create_dir(&new).expect("a folder");
+        let release = || Release { dry_run: false }.run(project.0.path(), Format::Json);
+        let error = format!("{:#}", release().expect_err("no file can be written"));
+        assert!(error.contains("released.new"), "{error}");
+        assert!(!project.0.path().join("released").exists(), "something was written");
+
+        fs::remove_dir(&new).expect("removed");
+        assert_eq!(project.release(), (Outcome::Fine, 1));
+        assert!(!new.exists(), "the text is left beside the versions");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use walkdir::WalkDir;
 
 use crate::{
     files::{File, bytes, shown},
     git,
+    stop::Stop,
 };
 
 /// A folder on one side.
@@ -63,11 +64,15 @@ impl Side {
         }
     }
 
-    /// Every `*.avsc` below `folder`. Returns an error if the folder is missing on disk.
+    /// Every `*.avsc` below `folder`. A folder that is missing on disk is wrong usage: it was named
+    /// by an argument.
     pub(crate) fn avsc(&self, folder: &str) -> Result<Vec<File>> {
         if let Self::Disk(root) = self {
             let path = root.join(folder);
-            ensure!(path.is_dir(), "reading {}: there is no such folder", path.display());
+            if !path.is_dir() {
+                let why = format!("reading {}: there is no such folder", path.display());
+                return Err(Stop::Usage(why).into());
+            }
         }
         self.files(folder, |place| Ok(place.ends_with(".avsc")))
     }

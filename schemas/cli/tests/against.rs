@@ -134,6 +134,29 @@ fn folder_is_a_baseline() {
 }
 
 #[test]
+fn diff_judges_by_all_released_versions_as_check_does() {
+    let project = Project::new();
+    let text = |fields: &str| fs::read_to_string(project.thing(fields)).expect("a file");
+    let versions = [text(SIZE), text(&SIZE.replace(r#""doc""#, r#""default": 0, "doc""#))];
+    let released = project.folder().join("released/shop.Thing");
+    fs::create_dir_all(&released).expect("a folder");
+    for (number, version) in (1..).zip(versions) {
+        fs::write(released.join(format!("{number}.avsc")), version).expect("written");
+    }
+    // Readers of version 2 have a default for the size, those of version 1 have none.
+    project.thing(COLOUR);
+    assert_eq!(project.schemas(&["check"]).0, 2);
+    let (code, printed) = project.schemas(&["diff"]);
+    assert_eq!(code, 2, "{printed}");
+    assert!(printed.contains("BREAKS  size: this field is gone"), "{printed}");
+    assert!(
+        printed.contains("breaks: readers that are not updated (version 1) fail on new records"),
+        "{printed}"
+    );
+    assert!(printed.ends_with("1 schema: 2 changes, 1 of them breaking\n"), "{printed}");
+}
+
+#[test]
 fn two_files_are_compared() {
     let (project, other) = (Project::new(), Project::new());
     let old = other.thing(SIZE);

@@ -124,6 +124,8 @@ fn wrong_arguments_exit_with_64() {
         &["lint", "--explain", "nothing"][..],
         &["check", "--level", "SOME"],
         &["diff", "a.avsc"],
+        &["lint", "--folder", "nowhere"],
+        &["conform", "nowhere.jsonl"],
         &["fly"],
     ] {
         let output = schemas(&here, arguments);

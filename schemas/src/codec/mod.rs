@@ -44,18 +44,13 @@ pub struct Codec {
     foreign: Vec<Known>,
     /// All of these, sorted by id.
     by_id: Vec<Known>,
-    /// The schemas that records of their names are read with, in place of this program's own.
-    readers: Vec<Reader>,
+    /// The schemas that records are read with, in place of this program's own.
+    readers: Option<Vec<Reader>>,
     /// The schemas of other writers, by id.
     learnt: RwLock<HashMap<u32, &'static Learnt>>,
     /// The callback for records of deprecated schemas.
     watch: Option<Box<Watch>>,
 }
-
-/// A writer's schema that is no record.
-#[derive(Debug, thiserror::Error)]
-#[error("it is not a record")]
-struct NoRecord;
 
 impl Codec {
     /// A codec that knows schemas of this crate under these ids. It ignores names that are not in
@@ -74,7 +69,7 @@ impl Codec {
             own: vec![None; all().len()],
             foreign: Vec::new(),
             by_id: Vec::new(),
-            readers: Vec::new(),
+            readers: None,
             learnt: RwLock::default(),
             watch: None,
         };
@@ -94,7 +89,7 @@ impl Codec {
         codec
     }
 
-    /// A codec that writes nothing, and reads records with these schemas. It must
+    /// A codec that writes nothing, and reads records with these schemas and no others. It must
     /// [learn](Self::learn) every id.
     ///
     /// # Errors
@@ -104,7 +99,8 @@ impl Codec {
             Ok(parsed) => Ok(Reader { schema, parsed }),
             Err(cause) => Err(CodecError::Unresolvable { name: schema.name.to_owned(), cause }),
         };
-        Ok(Self { readers: schemas.iter().map(reader).collect::<Result<_, _>>()?, ..Self::of([]) })
+        let readers = schemas.iter().map(reader).collect::<Result<_, _>>()?;
+        Ok(Self { readers: Some(readers), ..Self::of([]) })
     }
 
     /// The same codec, which calls `watch` for each record of a deprecated schema that it has
@@ -133,8 +129,7 @@ impl Codec {
         if self.known(id).is_some() || self.learnt(id).is_some() {
             return Ok(());
         }
-        let writer = Parsed::leak(writer_schema_json).map_err(unresolvable)?;
-        let name = writer.name().ok_or_else(|| unresolvable(NoRecord.into()))?.to_owned();
+        let (name, writer) = Parsed::leak_writer(writer_schema_json).map_err(unresolvable)?;
         let reader = self.reader_of(&name).map_err(unresolvable)?;
         let learnt = Box::leak(Box::new(Learnt { name, writer, reader }));
         self.learnt.write().unwrap_or_else(PoisonError::into_inner).insert(id, learnt);
@@ -196,8 +191,8 @@ impl Codec {
 
     /// The schema that records called `name` are read with. Reading needs no id of its own.
     fn reader_of(&self, name: &str) -> Result<Option<Reader>, Cause> {
-        if let Some(reader) = self.readers.iter().find(|reader| reader.schema.name == name) {
-            return Ok(Some(*reader));
+        if let Some(readers) = &self.readers {
+            return Ok(readers.iter().find(|reader| reader.schema.name == name).copied());
         }
         if let Some(known) = self.foreign.iter().find(|known| known.reader.schema.name == name) {
             return Ok(Some(known.reader));

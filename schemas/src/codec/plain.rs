@@ -6,6 +6,7 @@
 
 use apache_avro::{
     Schema as Avro,
+    error::Details,
     reader::datum::GenericDatumReader,
     schema::{
         ArraySchema, InnerDecimalSchema, MapSchema, RecordSchema, ResolvedSchema, UnionSchema,
@@ -47,9 +48,41 @@ impl Plain {
     }
 
     /// Resolves a value of another version to this schema, and writes it.
+    ///
+    /// # Errors
+    /// If the value can't be resolved. The error holds no part of the value.
     pub(super) fn write(&self, value: Value) -> Result<Vec<u8>, Cause> {
-        let resolved = value.resolve_with_names(self.avro, self.names.get_names())?;
+        let resolved = value.resolve_with_names(self.avro, self.names.get_names());
+        let resolved = resolved.map_err(|error| Unresolved::of(&error))?;
         Ok(self.writer.write_value_to_vec(resolved)?)
+    }
+}
+
+/// Why a value is none of this schema. The texts of apache-avro print the value, which may be
+/// personal, and errors are stored in dead letters and outcomes, and logged.
+#[derive(Debug, thiserror::Error)]
+enum Unresolved {
+    #[error("field {0} was not written, and has no default")]
+    Missing(String),
+    #[error("a union has no branch for the value that was written")]
+    Branch,
+    #[error("an enum has neither the symbol that was written nor a default")]
+    Symbol,
+    #[error("a fixed has {read} bytes, and {written} were written")]
+    Size { read: usize, written: usize },
+    #[error("a value that was written is none of its type")]
+    Type,
+}
+
+impl Unresolved {
+    fn of(error: &apache_avro::Error) -> Self {
+        match error.details() {
+            Details::GetField(name) => Self::Missing(name.clone()),
+            Details::FindUnionVariant { .. } => Self::Branch,
+            Details::GetEnumDefault { .. } => Self::Symbol,
+            Details::CompareFixedSizes { size, n } => Self::Size { read: *size, written: *n },
+            _ => Self::Type,
+        }
     }
 }
 

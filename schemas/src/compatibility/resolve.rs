@@ -2,8 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{kind::Kind, problem::Problem};
-use crate::avro::{Enum, Field, Kind as Type, Name, Root, Schemas, Span, TypeId, Use};
+use super::{
+    kind::{Kind, Severity},
+    problem::Problem,
+    words::{example, symbols},
+};
+use crate::avro::{Field, Kind as Type, Name, Root, Schemas, Span, TypeId, Use};
 
 /// Every place where a record of `writer` may not be readable with `reader`.
 pub(super) fn problems(writer: Root<'_>, reader: Root<'_>) -> Vec<Problem> {
@@ -12,13 +16,17 @@ pub(super) fn problems(writer: Root<'_>, reader: Root<'_>) -> Vec<Problem> {
         reader: reader.schemas,
         under_way: Vec::new(),
         clean: HashSet::new(),
+        unbroken: HashSet::new(),
+        breaks: 0,
         problems: Vec::new(),
     };
     comparison.compare(writer.at, reader.at, "");
     comparison.problems
 }
 
-/// The largest number of problems: a wrong type that is used everywhere is reported at each use.
+/// How many problems are enough: a wrong type that is used everywhere is reported at each use. Once
+/// there are as many breaks, the comparison ends. Once there are as many problems of any kind, a
+/// pair of records is still compared once, because it may have the only break.
 const PROBLEMS_MAX: usize = 1000;
 
 struct Comparison<'a> {
@@ -28,12 +36,16 @@ struct Comparison<'a> {
     under_way: Vec<(TypeId, TypeId)>,
     /// Pairs of records without problems.
     clean: HashSet<(TypeId, TypeId)>,
+    /// Pairs of records without breaks.
+    unbroken: HashSet<(TypeId, TypeId)>,
+    /// The number of breaks among the problems.
+    breaks: usize,
     problems: Vec<Problem>,
 }
 
 impl<'a> Comparison<'a> {
     fn problem(&mut self, kind: Kind, path: &str, writer: Use, reader: Use) -> &mut Problem {
-        self.problems.push(Problem {
+        self.push(Problem {
             kind,
             path: path.to_owned(),
             written: Some(self.writer.describe(writer.id)),
@@ -41,7 +53,12 @@ impl<'a> Comparison<'a> {
             written_at: Some(writer.span),
             read_at: Some(reader.span),
             detail: String::new(),
-        });
+        })
+    }
+
+    fn push(&mut self, problem: Problem) -> &mut Problem {
+        self.breaks += usize::from(problem.kind.severity() == Severity::Break);
+        self.problems.push(problem);
         self.problems.last_mut().expect("one was pushed")
     }
 
@@ -146,8 +163,9 @@ impl<'a> Comparison<'a> {
 
     fn compare_records(&mut self, writer: Use, reader: Use, path: &str) {
         let pair = (writer.id, reader.id);
-        let is_full = self.problems.len() >= PROBLEMS_MAX;
-        if is_full || self.under_way.contains(&pair) || self.clean.contains(&pair) {
+        let is_known = self.clean.contains(&pair)
+            || self.problems.len() >= PROBLEMS_MAX && self.unbroken.contains(&pair);
+        if self.breaks >= PROBLEMS_MAX || is_known || self.under_way.contains(&pair) {
             return;
         }
         let (Type::Record(written), Type::Record(read)) =
@@ -155,7 +173,7 @@ impl<'a> Comparison<'a> {
         else {
             return;
         };
-        let before = self.problems.len();
+        let (before, breaks_before) = (self.problems.len(), self.breaks);
         self.compare_names(writer, reader, path);
         self.under_way.push(pair);
         for field in &read.fields {
@@ -183,6 +201,8 @@ impl<'a> Comparison<'a> {
         self.under_way.pop();
         if self.problems.len() == before {
             self.clean.insert(pair);
+        } else if self.breaks == breaks_before {
+            self.unbroken.insert(pair);
         }
     }
 
@@ -193,7 +213,7 @@ impl<'a> Comparison<'a> {
             Some(_) if is_null => Kind::NullFieldAdded,
             Some(_) => return,
         };
-        self.problems.push(Problem {
+        self.push(Problem {
             kind,
             path: path.to_owned(),
             written: None,
@@ -214,8 +234,12 @@ impl<'a> Comparison<'a> {
         if read.default.is_some() {
             return;
         }
+        let known: HashSet<&str> = read.symbols.iter().map(|(symbol, _)| symbol.as_str()).collect();
         for (symbol, at) in &written.symbols {
-            if !read.symbols.iter().any(|(known, _)| known == symbol) {
+            if self.breaks >= PROBLEMS_MAX {
+                return;
+            }
+            if !known.contains(symbol.as_str()) {
                 let problem = self.problem(Kind::SymbolUnknown, path, writer, reader);
                 problem.detail = symbol.clone();
                 (problem.written, problem.read) = (Some(symbols(written)), symbols(read));
@@ -251,15 +275,6 @@ fn is_optional(schemas: &Schemas, branches: &[Use]) -> bool {
         && branches.iter().any(|branch| matches!(schemas.get(branch.id).kind, Type::Null))
 }
 
-/// The symbols and the default of an enum, in words.
-fn symbols(one: &Enum) -> String {
-    let all: Vec<_> = one.symbols.iter().map(|(symbol, _)| symbol.as_str()).collect();
-    match &one.default {
-        Some(default) => format!("symbols {}, default {default}", all.join(", ")),
-        None => format!("symbols {}, no default", all.join(", ")),
-    }
-}
-
 /// Whether the specification allows to read values of one type as another.
 fn is_promoted(from: &Type, to: &Type) -> bool {
     matches!(
@@ -270,20 +285,4 @@ fn is_promoted(from: &Type, to: &Type) -> bool {
             | (Type::String, Type::Bytes)
             | (Type::Bytes, Type::String)
     )
-}
-
-/// A neutral default for the type; empty if there is none.
-fn example(schemas: &Schemas, id: TypeId) -> String {
-    let one = schemas.get(id);
-    let example = match &one.kind {
-        _ if one.logical.is_some() => "",
-        Type::Boolean => "false",
-        Type::Int | Type::Long => "0",
-        Type::Float | Type::Double => "0.0",
-        Type::Bytes | Type::String => "\"\"",
-        Type::Array(_) => "[]",
-        Type::Map(_) => "{}",
-        Type::Null | Type::Union(_) | Type::Enum(_) | Type::Record(_) | Type::Fixed(_) => "",
-    };
-    example.to_owned()
 }

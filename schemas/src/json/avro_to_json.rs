@@ -31,8 +31,8 @@ pub(super) struct AvroToJson<'a> {
 }
 
 impl<'a> AvroToJson<'a> {
-    pub(super) fn new(names: &'a Names<'a>, avro: &'a [u8]) -> Self {
-        let (tree, path) = (Tree::new(names), Path::default());
+    pub(super) fn new(names: &'a Names<'a>, avro: &'a [u8], hides_values: bool) -> Self {
+        let (tree, path) = (Tree::new(names), Path::new(hides_values));
         Self { names, tree, rest: avro, length: avro.len(), empty: 0, path }
     }
 
@@ -130,7 +130,7 @@ impl<'a> AvroToJson<'a> {
         let mut values = Vec::new();
         while let Some(count) = self.block()? {
             for _ in 0..count {
-                self.path.item(&values.len());
+                self.path.item(values.len());
                 values.push(self.value(items)?);
                 self.path.up();
             }
@@ -143,7 +143,7 @@ impl<'a> AvroToJson<'a> {
         while let Some(count) = self.block()? {
             for _ in 0..count {
                 let key = self.string()?;
-                self.path.item(&key);
+                self.path.key(&key);
                 let value = self.value(types)?;
                 self.path.up();
                 // The last value of a repeated key counts, as in other readers.

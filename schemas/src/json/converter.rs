@@ -17,6 +17,8 @@ use super::{
 pub struct Converter {
     schema: Cow<'static, Avro>,
     referenced: Vec<Avro>,
+    /// Whether its errors hold no part of a value, because they are stored and logged.
+    hides_values: bool,
 }
 
 impl Converter {
@@ -26,14 +28,15 @@ impl Converter {
     /// If one of them is no schema, or uses a type that none of them defines.
     pub fn new(schema: &str, references: &[String]) -> Result<Self, Unusable> {
         let (schema, referenced) = Avro::parse_str_with_list(schema, references)?;
-        let converter = Self { schema: Cow::Owned(schema), referenced };
+        let converter = Self { schema: Cow::Owned(schema), referenced, hides_values: false };
         converter.names()?;
         Ok(converter)
     }
 
-    /// A converter for a parsed schema without references.
+    /// A converter for a parsed schema without references. Its errors hold no part of a value:
+    /// those of a codec are stored in dead letters and outcomes, and logged.
     pub(crate) fn of(schema: &'static Avro) -> Self {
-        Self { schema: Cow::Borrowed(schema), referenced: Vec::new() }
+        Self { schema: Cow::Borrowed(schema), referenced: Vec::new(), hides_values: true }
     }
 
     /// The full name of the type; `None` if it has none.
@@ -47,7 +50,7 @@ impl Converter {
     /// At the first byte that does not fit.
     pub fn to_json(&self, avro: &[u8]) -> Result<Value, Malformed> {
         let names = self.names().unwrap_or_default();
-        AvroToJson::new(&names, avro).whole(&self.schema)
+        AvroToJson::new(&names, avro, self.hides_values).whole(&self.schema)
     }
 
     /// `json` in Avro's binary encoding. Fields that it lacks get their default.
@@ -56,7 +59,7 @@ impl Converter {
     /// Everything that does not fit.
     pub fn to_avro(&self, json: &Value) -> Result<Vec<u8>, Vec<Misfit>> {
         let names = self.names().unwrap_or_default();
-        JsonToAvro::new(&names).whole(&self.schema, json)
+        JsonToAvro::new(&names, self.hides_values).whole(&self.schema, json)
     }
 
     fn names(&self) -> Result<Names<'_>, apache_avro::Error> {

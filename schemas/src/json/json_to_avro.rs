@@ -24,12 +24,14 @@ pub(super) struct JsonToAvro<'a> {
     out: Vec<u8>,
     path: Path,
     misfits: Vec<Misfit>,
+    hides_values: bool,
 }
 
 impl<'a> JsonToAvro<'a> {
-    pub(super) fn new(names: &'a Names<'a>) -> Self {
-        let (tree, path) = (Tree::new(names), Path::default());
-        Self { names, tree, out: Vec::new(), path, misfits: Vec::new() }
+    /// A walk whose misfits say what was found unless it `hides_values`.
+    pub(super) fn new(names: &'a Names<'a>, hides_values: bool) -> Self {
+        let (tree, path) = (Tree::new(names), Path::new(hides_values));
+        Self { names, tree, out: Vec::new(), path, misfits: Vec::new(), hides_values }
     }
 
     /// Writes a value, or returns everything in it that does not fit.
@@ -44,7 +46,11 @@ impl<'a> JsonToAvro<'a> {
     }
 
     fn expected(&mut self, what: &str, found: &Value) {
-        self.misfit(format!("{what} is expected, not {}", described(found)));
+        if self.hides_values {
+            self.misfit(format!("{what} is expected"));
+        } else {
+            self.misfit(format!("{what} is expected, not {}", described(found)));
+        }
     }
 
     fn value(&mut self, schema: &Avro, id: NodeId) {
@@ -136,7 +142,7 @@ impl<'a> JsonToAvro<'a> {
         if !values.is_empty() {
             self.long(values.len() as i64);
             for (index, value) in values.iter().enumerate() {
-                self.path.item(&index);
+                self.path.item(index);
                 self.value(items, *value);
                 self.path.up();
             }
@@ -149,7 +155,7 @@ impl<'a> JsonToAvro<'a> {
             self.long(entries.len() as i64);
             for (key, value) in entries {
                 self.sized(key.as_bytes());
-                self.path.item(key);
+                self.path.key(key);
                 self.value(types, *value);
                 self.path.up();
             }

@@ -74,8 +74,21 @@ fn reading_codec_returns_old_records_as_json_of_the_new_schema() {
     let no_uuid = codec.open(&written(&id.replace('-', "_"))).and_then(|datum| datum.json());
     let error = no_uuid.expect_err("no UUID").to_string();
     assert!(error.contains("test.Kept: id: a UUID such as"), "{error}");
+    assert!(!error.contains("01900000_"), "the value is in {error}");
     let bytes = written(id);
     let cut_off = codec.open(&bytes[..20]).and_then(|datum| datum.json());
     let error = cut_off.expect_err("cut off").to_string();
     assert!(error.contains("test.Kept: id: byte 1: the record ends too soon"), "{error}");
+}
+
+#[test]
+fn reading_codec_reads_no_record_with_a_schema_of_this_program() {
+    let codec = Codec::reading(&[&NEW]).expect("a schema");
+    codec.learn(6, Timer::SCHEMA.json).expect("a schema");
+    let bytes = encode(&Codec::of([(Timer::SCHEMA, 6)]), &Timer { due_at: 1 });
+
+    let json = codec.open(&bytes).and_then(|datum| datum.json());
+
+    let error = json.expect_err("its file is gone").to_string();
+    assert!(error.contains("no record of this name is known here"), "{error}");
 }

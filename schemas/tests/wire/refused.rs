@@ -86,22 +86,86 @@ fn record_without_an_id_is_not_written() {
     assert_eq!(out, b"before");
 }
 
+/// A record with one field of this type.
+fn around(kind: &str) -> String {
+    format!(r#"{{"type":"record","name":"T","fields":[{{"name":"f","type":{kind}}}]}}"#)
+}
+
+/// A union in which each record has a field of the one before it.
+fn chain(levels: usize) -> String {
+    let record = |level: usize| {
+        let kind = if level == 0 { "int".to_owned() } else { format!("R{}", level - 1) };
+        format!(
+            r#"{{"type":"record","name":"R{level}","fields":[{{"name":"f","type":"{kind}"}}]}}"#
+        )
+    };
+    format!("[{}]", (0..levels).map(record).collect::<Vec<_>>().join(","))
+}
+
+/// A record of `2^levels` records without bytes, and one byte.
+fn doubling(levels: usize) -> String {
+    let empty = r#"{"type":"record","name":"R0","fields":[]}"#.to_owned();
+    let double = |inner: String, level: usize| {
+        let name = level - 1;
+        format!(
+            r#"{{"type":"record","name":"R{level}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"R{name}"}}]}}"#
+        )
+    };
+    let inner = (1..=levels).fold(empty, double);
+    format!(
+        r#"{{"type":"record","name":"Item","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"boolean"}}]}}"#
+    )
+}
+
 #[test]
 fn schemas_without_bounds_are_refused() {
     let codec = Codec::local();
+    let array = |items: &str| around(&format!(r#"{{"type":"array","items":{items}}}"#));
+    let fixed = |size: u64| around(&format!(r#"{{"type":"fixed","name":"F","size":{size}}}"#));
     for (schema, why) in [
         (
-            r#"{"type":"record","name":"L","fields":[{"name":"next","type":["null","L"]}]}"#,
+            r#"{"type":"record","name":"L","fields":[{"name":"next","type":["null","L"]}]}"#
+                .to_owned(),
             "contains itself",
         ),
+        (array(r#""null""#), "take no bytes"),
+        (array(&doubling(3)), "more than 8 parts a byte"),
+        (array(&format!(r#"["null",{}]"#, doubling(14))), "more than 8 parts a byte"),
         (
-            r#"{"type":"record","name":"N","fields":[{"name":"n","type":{"type":"array","items":"null"}}]}"#,
-            "take no bytes",
+            around(&format!(r#"{{"type":"map","values":{}}}"#, doubling(14))),
+            "more than 8 parts a byte",
         ),
-        (r#""string""#, "not a record"),
-        ("{", ""),
+        (around(&doubling(16)), "more than 65536 parts"),
+        (around(&chain(1_000)), "more than 64 deep"),
+        (fixed((16 << 20) + 1), "has 16777217 bytes"),
+        (fixed(1 << 62), "has 4611686018427387904 bytes"),
+        (
+            around(
+                r#"{"type":"fixed","name":"F","size":4611686018427387904,"logicalType":"decimal","precision":5}"#,
+            ),
+            "has 4611686018427387904 bytes",
+        ),
+        (r#""string""#.to_owned(), "not a record"),
+        ("{".to_owned(), ""),
     ] {
-        let error = codec.learn(1000, schema).expect_err("no bounds").to_string();
+        let error = codec.learn(1000, &schema).expect_err("no bounds").to_string();
         assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn schemas_within_the_bounds_are_learnt() {
+    let codec = Codec::local();
+    let array = |items: &str| around(&format!(r#"{{"type":"array","items":{items}}}"#));
+    let schemas = [
+        // Four parts without bytes, and one with a byte.
+        array(&doubling(1)),
+        array(r#"["null",{"type":"record","name":"M","fields":[{"name":"m","type":"long"}]}]"#),
+        around(r#"{"type":"map","values":"null"}"#),
+        around(&chain(60)),
+        around(r#"{"type":"fixed","name":"F","size":16777216}"#),
+    ];
+    for (id, schema) in (1000..).zip(schemas) {
+        assert_eq!(codec.learn(id, &schema), Ok(()), "{schema}");
     }
 }

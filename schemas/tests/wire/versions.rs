@@ -2,12 +2,12 @@
 
 use apache_avro::{Schema as Avro, types::Value, writer::datum::GenericDatumWriter};
 use schemas::{
-    Codec, CodecError, Message as _, Record as _,
+    Codec, CodecError, Message as _, Outcome, Record as _, chain,
     engine::{Handled, Redrive, Timer, Waiting},
 };
 use uuid::Uuid;
 
-use crate::outcome;
+use crate::{encode, outcome};
 
 /// A record of an older or newer program.
 fn written(codec: &Codec, id: u32, schema: &str, value: Value) -> Vec<u8> {
@@ -118,4 +118,23 @@ fn record_without_a_required_field_is_unresolvable() {
     assert!(
         matches!(Timer::decode(&codec, &strange), Err(CodecError::Unexpected { found, .. }) if found == "Stranger")
     );
+}
+
+/// Errors are stored in dead letters and outcomes, and logged, where nothing is masked.
+#[test]
+fn errors_hold_no_part_of_a_record() {
+    let codec = Codec::local();
+    let schema = r#"{"type":"record","name":"Redrive","namespace":"millrace.engine","fields":[
+        {"name":"topic","type":{"type":"record","name":"P","fields":[{"name":"s","type":"string"}]}}]}"#;
+    let secret = record(&[("s", "ada@example.org".into())]);
+    let bytes = written(&codec, 1000, schema, record(&[("topic", secret)]));
+    let error = Redrive::decode(&codec, &bytes).expect_err("a record for a string");
+    let text = chain(&error);
+    assert!(matches!(error, CodecError::Unresolvable { .. }) && !text.contains("ada"), "{text}");
+
+    let mut bytes = encode(&codec, &outcome());
+    bytes[6..42].copy_from_slice(b"ada@example.org ada@example.org ada@");
+    let error = Outcome::decode(&codec, &bytes).expect_err("no UUID");
+    let text = chain(&error);
+    assert!(matches!(error, CodecError::Malformed { .. }) && !text.contains('@'), "{text}");
 }

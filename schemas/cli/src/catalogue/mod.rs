@@ -126,7 +126,25 @@ fn check_file(texts: &Texts, source: usize, file: &File) -> Result<()> {
     };
     ensure!(name.namespace() == namespace, "the namespace of {name} must be {namespace}");
     let is_here = |one: &&Type| one.span.is_some_and(|span| span.source as usize == source);
-    texts.schemas.types().filter(is_here).try_for_each(check_docs)
+    texts.schemas.types().filter(is_here).try_for_each(|one| {
+        check_docs(one)?;
+        check_defaults(&texts.schemas, one)
+    })
+}
+
+/// Checks that the codec reads the defaults of a record as its schema means them.
+fn check_defaults(schemas: &Schemas, one: &Type) -> Result<()> {
+    let Kind::Record(record) = &one.kind else { return Ok(()) };
+    for field in &record.fields {
+        let Some(default) = &field.default else { continue };
+        ensure!(
+            !schemas.has_high_byte(field.kind.id, &default.json),
+            "the default of field {} of {} has a byte above 7F, which apache-avro reads as two",
+            field.name,
+            record.name
+        );
+    }
+    Ok(())
 }
 
 /// Checks that a type and its fields have docs, and that it is of a kind that is generated.

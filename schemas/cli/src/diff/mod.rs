@@ -79,12 +79,15 @@ impl Diff {
             texts.problems.iter().map(|one| Finding::invalid(&texts, one)).collect();
         invalid.extend(baseline.invalid().map(|(texts, one)| Finding::invalid(texts, one)));
         for (subject, root) in texts.subjects() {
-            match baseline.of(subject).last() {
+            let released = baseline.of(subject);
+            match released.last() {
                 Some((release, old, before)) => {
                     report.checked.push(subject.to_owned());
+                    let all = released.iter().map(|(name, _, root)| (name.as_str(), *root));
                     let sides = Sides {
                         subject,
                         release,
+                        released: &all.collect::<Vec<_>>(),
                         level: config.level(subject),
                         config: &config,
                         old,
@@ -129,8 +132,15 @@ fn two(old: &Path, new: &Path) -> Result<Report> {
         let subject = after.name().map_or(new.files[0].path.clone(), |name| name.full().to_owned());
         let release = old.files[0].path.clone();
         let (level, config) = (Level::FullTransitive, &Config::default());
-        let sides =
-            Sides { subject: &subject, release: &release, level, config, old: &old, new: &new };
+        let sides = Sides {
+            subject: &subject,
+            release: &release,
+            released: &[(release.as_str(), before)],
+            level,
+            config,
+            old: &old,
+            new: &new,
+        };
         findings = sides.changes(before, after);
         checked.push(subject);
     }

@@ -23,7 +23,8 @@ fn changes(old: &Value, new: &Value) -> Option<Vec<&'static str>> {
     }
     let (before, after) = (old.schemas.root(0)?, new.schemas.root(0)?);
     let (level, config) = (Level::None, &Config::default());
-    let sides = Sides { subject: "a", release: "b", level, config, old: &old, new: &new };
+    let released = &[("b", before)];
+    let sides = Sides { subject: "a", release: "b", released, level, config, old: &old, new: &new };
     Some(sides.changes(before, after).iter().map(|finding| finding.id).collect())
 }
 

@@ -29,7 +29,11 @@ fn one(finding: &Finding) -> Value {
         "released": finding.other.as_ref().map(place),
     });
     for (word, note) in &finding.notes {
-        object[*word] = json!(note);
+        // A key has one value: `diff` may add a note of one word for several problems.
+        object[*word] = match object.get(*word).and_then(Value::as_str) {
+            Some(before) => json!(format!("{before}; {note}")),
+            None => json!(note),
+        };
     }
     object
 }
@@ -45,4 +49,34 @@ fn place(place: &Place) -> Value {
         "end_line": end_line,
         "end_column": end_column,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Weight;
+
+    #[test]
+    fn notes_of_one_word_are_joined() {
+        let note = |word, note: &str| (word, note.to_owned());
+        let finding = Finding {
+            id: "field-type",
+            weight: Weight::Error,
+            subject: "shop.Thing".to_owned(),
+            path: "size".to_owned(),
+            message: "int is now string".to_owned(),
+            place: None,
+            other: None,
+            notes: vec![
+                note("breaks", "readers"),
+                note("fix", "keep it"),
+                note("breaks", "writers"),
+            ],
+        };
+        let object = one(&finding);
+        assert_eq!(
+            (&object["breaks"], &object["fix"]),
+            (&json!("readers; writers"), &json!("keep it"))
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! The state of parsing: the types so far, the names so far, and the problems.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jsonc_parser::{
     ast::{Object, Value},
@@ -95,9 +95,10 @@ impl Reader {
     }
 
     pub(super) fn duplicate_keys(&mut self, object: &Object<'_>, path: &str) {
-        for (index, property) in object.properties.iter().enumerate() {
+        let mut known = HashSet::new();
+        for property in &object.properties {
             let name = property.name.as_str();
-            if object.properties[..index].iter().any(|other| other.name.as_str() == name) {
+            if !known.insert(name) {
                 self.problem(
                     Rule::DuplicateKey,
                     path,

@@ -1,5 +1,7 @@
 //! Definitions of records: their fields, and names that tell the fields apart.
 
+use std::collections::HashMap;
+
 use jsonc_parser::{
     ast::{Object, Value},
     common::Ranged,
@@ -125,8 +127,16 @@ impl Reader {
 
     /// Reports names and aliases that two fields share.
     fn field_names(&mut self, fields: &[Field], path: &str) {
+        let (mut names, mut aliases) =
+            (HashMap::<&str, Vec<usize>>::new(), HashMap::<&str, usize>::new());
         for (index, field) in fields.iter().enumerate() {
-            if fields[..index].iter().any(|other| other.name == field.name) {
+            names.entry(&field.name).or_default().push(index);
+            for (alias, _) in &field.aliases {
+                aliases.entry(alias).or_insert(index);
+            }
+        }
+        for (index, field) in fields.iter().enumerate() {
+            if names[field.name.as_str()][0] < index {
                 self.problems.push(Invalid {
                     rule: Rule::DuplicateField,
                     path: step(path, &field.name),
@@ -136,13 +146,12 @@ impl Reader {
                 });
             }
             for (alias, span) in &field.aliases {
-                let other = fields.iter().enumerate().find(|(other_index, other)| {
-                    *other_index != index
-                        && (other.name == *alias
-                            || *other_index < index
-                                && other.aliases.iter().any(|(one, _)| one == alias))
-                });
-                if let Some((_, other)) = other {
+                // The first other field of this name, or the first one before with this alias.
+                let named = names.get(alias.as_str()).into_iter().flatten();
+                let named = named.copied().find(|other| *other != index);
+                let before = aliases.get(alias.as_str()).copied().filter(|other| *other < index);
+                let other = named.into_iter().chain(before).min().map(|other| &fields[other]);
+                if let Some(other) = other {
                     let also = if other.name == *alias {
                         "is the name of another field"
                     } else {

@@ -1,5 +1,7 @@
 //! Definitions of enums and fixed types.
 
+use std::collections::HashSet;
+
 use jsonc_parser::{
     ast::{Object, Value},
     common::Ranged,
@@ -26,7 +28,7 @@ impl Reader {
     ) -> (Kind, &'static [&'static str]) {
         let aliases = self.type_aliases(object, &name, path);
         let doc = self.doc(object, path);
-        let mut symbols: Vec<(String, Span)> = Vec::new();
+        let (mut symbols, mut known) = (Vec::<(String, Span)>::new(), HashSet::<&str>::new());
         match object.get("symbols").map(|property| &property.value) {
             Some(Value::Array(array)) => {
                 for element in &array.elements {
@@ -40,7 +42,7 @@ impl Reader {
                         self.problem(Rule::Name, path, symbol.range, message).help =
                             Some(names::HELP.to_owned());
                     }
-                    if symbols.iter().any(|(other, _)| *other == symbol.value) {
+                    if !known.insert(&symbol.value) {
                         let message = format!("symbol {} is there already", symbol.value);
                         self.problem(Rule::DuplicateSymbol, path, symbol.range, message);
                     }

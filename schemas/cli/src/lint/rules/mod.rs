@@ -45,6 +45,12 @@ pub(super) const ALL: &[Rule] = &[
         find: readers::union_defaults,
     },
     Rule {
+        id: "bytes-default",
+        explanation: "A default of bytes has no character above U+007F. By the specification U+00FF is\n\
+            the byte FF, but apache-avro for Rust reads it as the two bytes of its UTF-8.",
+        find: readers::bytes_defaults,
+    },
+    Rule {
         id: "endless-record",
         explanation: "A record that contains itself needs an end: an optional field, an array or a\n\
             map. Without one, the schema is valid, but no value of it is finite.",

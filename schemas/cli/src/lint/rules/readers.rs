@@ -70,3 +70,18 @@ pub(super) fn union_defaults(found: &mut Found<'_>) {
         }
     }
 }
+
+pub(super) fn bytes_defaults(found: &mut Found<'_>) {
+    for (name, field) in found.fields() {
+        let Some(default) = &field.default else { continue };
+        if found.texts.schemas.has_high_byte(field.kind.id, &default.json) {
+            found.say(
+                name,
+                &field.name,
+                default.span,
+                "the default has a byte above 7F, which apache-avro for Rust reads as two bytes",
+                "write no character above U+007F, or make the field optional with the default null",
+            );
+        }
+    }
+}
