@@ -34,8 +34,8 @@ use stall::{Behind, StallCheck};
 use crate::{
     brokers::Brokers,
     client::{
-        Copier, committed, consumption, fatal, is_out_of_range, is_transient, read_committed,
-        standalone_reader, watermark_client, watermarks,
+        Copier, committed, consumption, fatal, is_out_of_range, is_transient, is_unreadable,
+        read_committed, standalone_reader, watermark_client, watermarks,
     },
     fault,
     log::{LogError, Membership, Record, Topic, TopicPartition},
@@ -118,7 +118,8 @@ impl GroupConsumer {
     }
 
     /// See [`crate::log::Input::poll`]. Also fails if the member has waited too long for an
-    /// assignment, or if the client does not fetch a partition that has records.
+    /// assignment, if the client does not fetch a partition that has records, or if it can't read
+    /// them.
     pub(crate) fn poll(
         &mut self,
         timeout: Duration,
@@ -144,6 +145,7 @@ impl GroupConsumer {
                         .out_of_range()
                         .unwrap_or_else(|| consumption(&self.group, error)));
                 }
+                Some(Err(error)) if is_unreadable(&error) => return Err(self.unreadable(error)),
                 Some(Err(error)) => return Err(self.failed(error)),
             }
             // The first record has arrived: take what else is queued, and wait for nothing.

@@ -16,7 +16,7 @@ use super::channel::{Found, Reporter, Stopped};
 use crate::{
     client::{
         Copier, REQUEST_MAX, SEEK_MAX, Standalone, committed, consumption, fatal, is_transient,
-        request, retriable, watermarks,
+        is_unreadable, request, retriable, watermarks,
     },
     fault,
     log::{LogError, Start, TopicPartition},
@@ -186,6 +186,12 @@ impl RestoreThread {
                 // One of several brokers is down, or its name can't be resolved: the client
                 // continues with the others.
                 Some(Err(error)) if is_transient(&error) => is_idle = true,
+                Some(Err(error)) if is_unreadable(&error) => {
+                    let (partition, cause) = (self.changelog.clone(), error.into());
+                    reporter.send(Found::Records(std::mem::take(&mut records)))?;
+                    let offset = position;
+                    reporter.send_error(LogError::Unreadable { partition, offset, cause })?;
+                }
                 Some(Err(error)) => {
                     reporter.send_error(consumption(&self.changelog.to_string(), error))?;
                 }
