@@ -7,7 +7,7 @@
 //! - `context`: the callbacks of the group, which run inside a poll
 //! - `positions`: where the member reads, and how it moves there
 //! - `stall`: finds partitions that the client has forgotten to fetch
-//! - `closing`: leaves without blocking the owner
+//! - `closing`: leaves without blocking the owner, and counts the closes that never end
 
 mod closing;
 mod context;
@@ -86,6 +86,7 @@ impl GroupConsumer {
         before_revoke: BeforeRevoke,
     ) -> Result<Self, LogError> {
         let doing = || format!("joining group {group}");
+        closing::check(doing)?;
         let mut config = read_committed(brokers, group);
         config
             .set("isolation.level", ReadMutant::isolation())
