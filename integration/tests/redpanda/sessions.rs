@@ -7,6 +7,8 @@ use redpanda::log::{
     Connect, Headers, Input, LogError, Record, TopicPartition, Transaction, TransactionError,
 };
 use redpanda::reader::Reader;
+use redpanda::removal::remove_before;
+use redpanda::scan::{Isolation, scan, spans};
 use redpanda::writer::{CommandWriter, WriteError};
 
 use crate::support::{
@@ -129,6 +131,42 @@ fn input_can_be_read_again_and_a_position_out_of_range_is_an_error() {
         }
         other => panic!("{other}"),
     }
+}
+
+#[test]
+#[ignore = "needs the stack"]
+fn scan_continues_behind_markers_that_were_removed() {
+    let topics = TestTopics::new();
+    topics.fill(1);
+    let (topic, out) = (topics.topic("in"), topics.topic("out"));
+    let mut session = topics.member("a").open().expect("a session");
+    let partitions = assigned(&mut *session, &topic);
+    let transaction = Transaction {
+        records: (0..PARTITIONS).map(|n| outgoing(&out, n, "value")).collect(),
+        offsets: partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0)).collect(),
+    };
+    session.submit(transaction).expect("submitted");
+    ended(&mut *session).expect("committed");
+
+    // The positions are behind the marker of each partition.
+    let (since, mut count, mut positions) = (Instant::now(), 0, BTreeMap::new());
+    let read = |positions: &mut BTreeMap<i32, i64>| {
+        scan(&brokers(), &out, PARTITIONS, Isolation::Committed, positions, WAIT_MAX)
+            .expect("records")
+            .len()
+    };
+    while count < PARTITIONS as usize {
+        count += read(&mut positions);
+        assert!(since.elapsed() < WAIT_MAX, "{count} records");
+    }
+    let ends = spans(&brokers(), &out).expect("an answer").expect("a topic").into_iter();
+    let ends: BTreeMap<i32, i64> = (0..).zip(ends.map(|(_, end)| end)).collect();
+    assert_eq!(positions, ends);
+
+    let before: Vec<_> =
+        ends.iter().map(|(n, end)| (TopicPartition::new(&*out, *n), *end)).collect();
+    wait_for(remove_before(&brokers(), &before)).expect("removed");
+    assert_eq!(read(&mut positions), 0);
 }
 
 #[test]

@@ -1,9 +1,19 @@
 //! The declared access rules, compared with the declared topics.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use super::*;
-use crate::topics;
+use crate::{
+    provision::{ProvisionError, retry::RetryPolicy},
+    topics,
+};
 
 #[test]
 fn only_the_owner_of_a_topic_may_write_it() {
@@ -74,4 +84,20 @@ fn unknown_topic_is_an_error_that_names_it() {
         Acls::parse("shop: {read: [order.event]}", topics::all()).expect_err("no such topic");
     assert_eq!(error.to_string(), "shop: there is no topic order.event");
     assert!(Acls::parse("shop: {reads: [order.events]}", topics::all()).is_err());
+}
+
+#[tokio::test]
+async fn rules_are_created_again_while_no_broker_answers() {
+    let reports = Arc::<AtomicUsize>::default();
+    let counted = reports.clone();
+    let report = move |_: &ProvisionError| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    };
+    let retries = RetryPolicy::new(Duration::from_secs(2), report);
+    // Nothing listens at port 1.
+    let (acls, request_max) = (Acls::all(), Duration::from_millis(200));
+    let created = acls.create_within("127.0.0.1:1", &retries, request_max).await;
+    let error = created.expect_err("nobody answers");
+    assert!(matches!(error, ProvisionError::GaveUp { .. }), "{error:?}");
+    assert!(reports.load(Ordering::Relaxed) > 0, "the failure was not reported");
 }

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use redpanda::{
     acls::Acls,
     brokers::{BrokerSettings, Brokers},
-    provision::{Provision, ProvisionSettings},
+    provision::{Provision, ProvisionSettings, retry::RetryPolicy},
     registry::{Registry, RegistrySettings},
     settings,
     tls::{self, TlsSettings},
@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
         }
     };
     let done = match config.command {
-        Some(Command::Acls { apply }) => acls(&brokers, apply),
+        Some(Command::Acls { apply }) => acls(&config, &brokers, apply).await,
         None => run(&config, brokers, registry).await,
     };
     match done {
@@ -86,12 +86,18 @@ impl Config {
         let tls = self.tls.load()?;
         Ok((self.brokers.open(&tls)?, self.registry.open(&tls)?))
     }
+
+    fn retries(&self) -> RetryPolicy {
+        self.provision.retries(|failure| {
+            eprintln!("provision: {}; trying again", chain(failure));
+        })
+    }
 }
 
-fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
+async fn acls(config: &Config, brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
     let acls = Acls::all();
     if apply {
-        acls.create(brokers)?;
+        acls.create(brokers, &config.retries()).await?;
         say(format_args!("{} access rules exist", acls.rules().len()));
     } else {
         acls.rules().iter().for_each(say);
@@ -100,11 +106,8 @@ fn acls(brokers: &Brokers, apply: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(config: &Config, brokers: Brokers, registry: Registry) -> anyhow::Result<ExitCode> {
-    let retries = config.provision.retries(|failure| {
-        eprintln!("provision: {}; trying again", chain(failure));
-    });
     let provision = Provision::new(&brokers, registry, config.provision.replication)?;
-    let provision = provision.with_retries(retries);
+    let provision = provision.with_retries(config.retries());
     let plan = provision.plan().await?;
     if plan.is_empty() {
         say("nothing to do: all topics and schemas exist as declared");

@@ -35,6 +35,13 @@ pub(crate) fn is_out_of_range(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumption(AutoOffsetReset | OffsetOutOfRange))
 }
 
+/// Whether the client can't read a batch of records: it lacks the codec or the format, or the bytes
+/// are damaged. librdkafka stays in front of such a batch and repeats the error.
+pub(crate) fn is_unreadable(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{BadCompression, BadMessage, NotImplemented};
+    matches!(error, KafkaError::MessageConsumption(BadCompression | BadMessage | NotImplemented))
+}
+
 /// An error that a poll of `what` returned.
 pub(crate) fn consumption(what: &str, error: KafkaError) -> LogError {
     let doing = format!("reading {what}");

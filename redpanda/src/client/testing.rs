@@ -1,6 +1,8 @@
 //! Records for tests, in librdkafka's own mock of a cluster.
 
 use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -47,4 +49,69 @@ pub(crate) fn produce_to(
         producer.poll(Duration::ZERO);
         assert!(begun.elapsed() < MOCK_MAX, "nothing is delivered");
     }
+}
+
+/// The bits of a batch's attributes that say that its records are compressed with zstd.
+pub(crate) const ZSTD: i16 = 4;
+
+/// One record with the value `value`, compressed by the program `zstd` 1.5.
+pub(crate) const ZSTD_RECORD: &[u8] = b"\x28\xb5\x2f\xfd\x20\x0c\x61\0\0\x16\0\0\0\x01\x0avalue\0";
+
+/// Writes a batch of one record to a partition, byte by byte: `records` is what follows the batch's
+/// header, in the codec that `attributes` names. The partition's leader must be the only broker.
+pub(crate) fn write_batch(
+    broker: &str,
+    topic: &str,
+    partition: i32,
+    attributes: i16,
+    records: &[u8],
+) {
+    const NONE: [u8; 2] = (-1_i16).to_be_bytes();
+    let length = |bytes: usize| i32::try_from(bytes).expect("a small request").to_be_bytes();
+    let name = i16::try_from(topic.len()).expect("a short name").to_be_bytes();
+    // The header of a batch from its base offset on (Kafka's message format, version 2). librdkafka
+    // does not compare the checksum, which is zero here.
+    let header = [
+        &0_i64.to_be_bytes()[..],
+        &length(49 + records.len()),
+        &(-1_i32).to_be_bytes(),
+        &[2_u8],
+        &0_u32.to_be_bytes(),
+        &attributes.to_be_bytes(),
+        &0_i32.to_be_bytes(),
+        &[0_u8; 16],
+        &(-1_i64).to_be_bytes(),
+        &NONE,
+        &(-1_i32).to_be_bytes(),
+        &1_i32.to_be_bytes(),
+    ]
+    .concat();
+    // Produce, version 3: key, version, number, no client; no transaction, acks of all replicas,
+    // deadline, and one partition of one topic.
+    let request = [
+        &0_i16.to_be_bytes()[..],
+        &3_i16.to_be_bytes(),
+        &1_i32.to_be_bytes(),
+        &NONE,
+        &NONE,
+        &(-1_i16).to_be_bytes(),
+        &10_000_i32.to_be_bytes(),
+        &1_i32.to_be_bytes(),
+        &name,
+        topic.as_bytes(),
+        &1_i32.to_be_bytes(),
+        &partition.to_be_bytes(),
+        &length(header.len() + records.len()),
+        &header,
+        records,
+    ]
+    .concat();
+    let mut stream = TcpStream::connect(broker).expect("a broker");
+    stream.set_read_timeout(Some(MOCK_MAX)).expect("a deadline");
+    let sent = [&length(request.len())[..], &request].concat();
+    stream.write_all(&sent).expect("sent");
+    // The answer's length, number, topic and partition come before its error code.
+    let mut answer = vec![0; 4 + 4 + 4 + 2 + topic.len() + 4 + 4 + 2];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert!(answer.ends_with(&[0, 0]), "the broker has refused the batch: {answer:?}");
 }

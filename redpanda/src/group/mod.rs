@@ -7,7 +7,7 @@
 //! - `context`: the callbacks of the group, which run inside a poll
 //! - `positions`: where the member reads, and how it moves there
 //! - `stall`: finds partitions that the client has forgotten to fetch
-//! - `closing`: leaves without blocking the owner
+//! - `closing`: leaves without blocking the owner, and counts the closes that never end
 
 mod closing;
 mod context;
@@ -34,8 +34,8 @@ use stall::{Behind, StallCheck};
 use crate::{
     brokers::Brokers,
     client::{
-        Copier, committed, consumption, fatal, is_out_of_range, is_transient, read_committed,
-        standalone_reader, watermark_client, watermarks,
+        Copier, committed, consumption, fatal, is_out_of_range, is_transient, is_unreadable,
+        read_committed, standalone_reader, watermark_client, watermarks,
     },
     fault,
     log::{LogError, Membership, Record, Topic, TopicPartition},
@@ -86,6 +86,7 @@ impl GroupConsumer {
         before_revoke: BeforeRevoke,
     ) -> Result<Self, LogError> {
         let doing = || format!("joining group {group}");
+        closing::check(doing)?;
         let mut config = read_committed(brokers, group);
         config
             .set("isolation.level", ReadMutant::isolation())
@@ -118,7 +119,8 @@ impl GroupConsumer {
     }
 
     /// See [`crate::log::Input::poll`]. Also fails if the member has waited too long for an
-    /// assignment, or if the client does not fetch a partition that has records.
+    /// assignment, if the client does not fetch a partition that has records, or if it can't read
+    /// them.
     pub(crate) fn poll(
         &mut self,
         timeout: Duration,
@@ -144,6 +146,7 @@ impl GroupConsumer {
                         .out_of_range()
                         .unwrap_or_else(|| consumption(&self.group, error)));
                 }
+                Some(Err(error)) if is_unreadable(&error) => return Err(self.unreadable(error)),
                 Some(Err(error)) => return Err(self.failed(error)),
             }
             // The first record has arrived: take what else is queued, and wait for nothing.

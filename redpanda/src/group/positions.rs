@@ -1,11 +1,17 @@
 //! Where a group member reads, and how it moves to other offsets. It never skips what the log does
 //! not hold.
 
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaError};
+use std::time::Instant;
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+};
 
 use super::GroupConsumer;
 use crate::{
-    client::fatal,
+    client::{REQUEST_MAX, Standalone, fatal, is_transient, is_unreadable, standalone_reader},
     log::{LogError, TopicPartition},
 };
 
@@ -70,16 +76,80 @@ impl GroupConsumer {
     /// name the partition, so this compares all positions with the watermarks. `None` if all
     /// positions are held, or a request fails.
     pub(super) fn out_of_range(&mut self) -> Option<LogError> {
-        let read = self.consumer.position().ok()?;
-        self.positions.clone().into_iter().find_map(|(partition, from)| {
-            let offset = match read.find_partition(&partition.topic, partition.partition)?.offset()
-            {
-                Offset::Offset(offset) => offset,
-                _ => from,
-            };
+        self.next_offsets()?.into_iter().find_map(|(partition, offset)| {
             let (beginning, end) = self.watermarks(&partition).ok()?;
             let outside = !(beginning..=end).contains(&offset);
             outside.then_some(LogError::OutOfRange { partition, offset, beginning, end })
         })
+    }
+
+    /// The error for a batch that the client can't read, with its partition.
+    ///
+    /// `error`, which the client has returned, does not name the partition. All records before the
+    /// batch were polled, so a reader apart from the group meets the same error at the position of
+    /// that partition. If it can't be found, the session must be rebuilt: after some of these
+    /// errors the client continues behind the batch.
+    pub(super) fn unreadable(&self, error: KafkaError) -> LogError {
+        let doing = || format!("finding what can't be read of group {}", self.group);
+        let reader = match standalone_reader(&self.brokers, &self.group) {
+            Ok(reader) => reader,
+            Err(error) => return error,
+        };
+        let until = Instant::now() + REQUEST_MAX;
+        let next = self.next_offsets().unwrap_or_default();
+        let found = next
+            .into_iter()
+            .find(|(partition, offset)| is_unreadable_at(&reader, partition, *offset, until));
+        match found {
+            Some((partition, offset)) => {
+                LogError::Unreadable { partition, offset, cause: error.into() }
+            }
+            None => fatal(doing(), error),
+        }
+    }
+
+    /// The offset that each partition is read from next; `None` if the client does not know it.
+    fn next_offsets(&self) -> Option<Vec<(TopicPartition, i64)>> {
+        let read = self.consumer.position().ok()?;
+        let next = |(partition, from): &(TopicPartition, i64)| {
+            let offset = match read.find_partition(&partition.topic, partition.partition)?.offset()
+            {
+                Offset::Offset(offset) => offset,
+                _ => *from,
+            };
+            Some((partition.clone(), offset))
+        };
+        Some(self.positions.iter().filter_map(next).collect())
+    }
+}
+
+/// Whether what `reader` meets first at this position is a batch that it can't read. `false` if it
+/// meets nothing before `until`.
+fn is_unreadable_at(
+    reader: &BaseConsumer<Standalone>,
+    partition: &TopicPartition,
+    offset: i64,
+    until: Instant,
+) -> bool {
+    let mut list = TopicPartitionList::new();
+    let assigned = list
+        .add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offset))
+        .and_then(|()| reader.assign(&list))
+        // The answer shows that the fetches of the previous partition have stopped
+        // (`wait_until_stopped`).
+        .and_then(|()| reader.assignment());
+    if assigned.is_err() {
+        return false;
+    }
+    loop {
+        let wait = until.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return false;
+        }
+        match reader.poll(wait) {
+            None => {}
+            Some(Err(error)) if is_transient(&error) => {}
+            Some(met) => return met.is_err_and(|error| is_unreadable(&error)),
+        }
     }
 }

@@ -7,7 +7,7 @@ use rdkafka::{
 
 use super::*;
 use crate::{
-    client::testing::{MOCK_MAX, produce, produce_to},
+    client::testing::{MOCK_MAX, ZSTD, ZSTD_RECORD, produce, produce_to, write_batch},
     log::Headers,
 };
 
@@ -82,6 +82,48 @@ fn header_names_that_are_not_utf8_are_read_unchanged() {
     let mut records = Vec::new();
     poll_until(&mut consumer, &mut records, 1);
     assert_eq!(records[0].headers, headers);
+}
+
+#[test]
+fn batch_that_is_compressed_with_zstd_is_read() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("input", 1, 1).expect("a topic");
+    write_batch(&cluster.bootstrap_servers(), "input", 0, ZSTD, ZSTD_RECORD);
+
+    let mut consumer = joined(&cluster.bootstrap_servers());
+    consumer.fetch_from(&[(TopicPartition::new("input", 0), 0)]).expect("it moves");
+    let mut records = Vec::new();
+    poll_until(&mut consumer, &mut records, 1);
+    assert_eq!(records[0].value.as_deref(), Some(&b"value"[..]));
+}
+
+#[test]
+fn batch_that_cant_be_decompressed_is_an_error_that_names_its_partition() {
+    /// A codec that Kafka does not have.
+    const UNKNOWN: i16 = 7;
+    for (attributes, why) in [(UNKNOWN, "NotImplemented"), (ZSTD, "BadCompression")] {
+        let cluster = MockCluster::new(1).expect("a mock");
+        cluster.create_topic("input", 3, 1).expect("a topic");
+        let brokers = cluster.bootstrap_servers();
+        produce_to(&brokers, "input", &Headers::default(), [0, 1, 1].into_iter());
+        write_batch(&brokers, "input", 1, attributes, b"no frame of any codec");
+
+        let mut consumer = joined(&brokers);
+        let inputs = [0, 1, 2].map(|partition| (TopicPartition::new("input", partition), 0));
+        consumer.fetch_from(&inputs).expect("it moves");
+        let (begun, mut records) = (Instant::now(), Vec::new());
+        let error = loop {
+            if let Err(error) = consumer.poll(Duration::from_millis(50), 100, &mut records) {
+                break error;
+            }
+            assert!(begun.elapsed() < MOCK_MAX, "no error");
+        };
+        let expected = "the records of input[1] from offset 2 on can't be read";
+        assert_eq!(error.to_string(), expected, "{error:?}");
+        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert!(cause.contains(why), "{cause}");
+        assert_eq!(records.iter().filter(|record| record.partition == 1).count(), 2);
+    }
 }
 
 #[test]

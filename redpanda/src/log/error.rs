@@ -68,6 +68,18 @@ pub enum LogError {
         /// The high watermark.
         end: i64,
     },
+    /// The client can't read a batch of records: it lacks their compression, or their bytes are
+    /// damaged. A retry changes nothing, and the caller never answers this by skipping.
+    #[error("the records of {partition} from offset {offset} on can't be read")]
+    Unreadable {
+        /// The partition.
+        partition: TopicPartition,
+        /// The offset from which the batch was requested.
+        offset: i64,
+        /// What the client reports.
+        #[source]
+        cause: Cause,
+    },
 }
 
 /// How a transaction failed.

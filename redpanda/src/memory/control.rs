@@ -21,6 +21,12 @@ impl MemoryLog {
         self.state().withheld = partitions;
     }
 
+    /// Has each poll that reads `partition` from `offset` fail, as if the batch there could not be
+    /// decompressed.
+    pub fn spoil(&self, partition: TopicPartition, offset: i64) {
+        self.state().spoiled.push((partition, offset));
+    }
+
     /// Keeps only the last committed record of each key, as compaction does.
     pub fn compact(&self, topic: &str) {
         let mut state = self.state();

@@ -54,6 +54,13 @@ impl Input for MemorySession {
                 let (beginning, end) = (log.beginning, log.end);
                 return Err(LogError::OutOfRange { partition, offset, beginning, end });
             }
+            let is_here =
+                |(spoiled, at): &(TopicPartition, i64)| *spoiled == *partition && *at == *position;
+            if state.spoiled.iter().any(is_here) {
+                let (partition, offset) = (partition.clone(), *position);
+                let cause = "a test ordered this".into();
+                return Err(LogError::Unreadable { partition, offset, cause });
+            }
             let room = max - (out.len() - before);
             *position = state.read(partition, *position, room, out);
         }

@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) unreadable: Vec<TopicPartition>,
     /// Partitions that no poll returns records of for now.
     pub(super) withheld: Vec<TopicPartition>,
+    /// Offsets at which a poll finds a batch that it can't read.
+    pub(super) spoiled: Vec<(TopicPartition, i64)>,
     /// Changelogs whose restores are not handed over for now.
     pub(super) held: Vec<TopicPartition>,
 }

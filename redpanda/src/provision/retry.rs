@@ -13,7 +13,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Receives each failure that is followed by another attempt.
+/// Receives failures that are followed by another attempt.
 type Report = Arc<dyn Fn(&ProvisionError) + Send + Sync>;
 
 /// How long a request with a retriable error is repeated, and where its failures are reported. The
@@ -31,7 +31,8 @@ impl fmt::Debug for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Repeats each request for up to `retry_max`, and calls `report` with each failure.
+    /// Repeats each request for up to `retry_max`, and calls `report` with each new failure, and
+    /// every 2 s with one that has not changed.
     pub fn new(
         retry_max: Duration,
         report: impl Fn(&ProvisionError) + Send + Sync + 'static,
@@ -45,7 +46,7 @@ impl RetryPolicy {
     }
 
     /// The answer to `request`, which is repeated while its error is retriable.
-    pub(super) async fn run<T>(
+    pub(crate) async fn run<T>(
         &self,
         request: impl AsyncFn() -> Result<T, ProvisionError>,
     ) -> Result<T, ProvisionError> {

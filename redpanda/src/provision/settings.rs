@@ -23,8 +23,8 @@ pub struct ProvisionSettings {
 }
 
 impl ProvisionSettings {
-    /// The retries of these settings; `report` gets each failure that is followed by another
-    /// attempt.
+    /// The retries of these settings. `report` gets failures that are followed by another attempt:
+    /// each new one, and every 2 s one that has not changed.
     pub fn retries(&self, report: impl Fn(&ProvisionError) + Send + Sync + 'static) -> RetryPolicy {
         RetryPolicy::new(Duration::from_secs(self.wait_s), report)
     }

@@ -4,6 +4,7 @@
 //! only a failed connection, a timeout, `408`, `425`, `429` or a `5xx` status does.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,7 +22,7 @@ use super::{
     credentials::Credentials,
     error::RegistryError,
     failure::Failure,
-    urls::{checked_urls, masked},
+    urls::{checked_urls, has_login, masked},
 };
 use crate::tls;
 
@@ -30,8 +31,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The deadline of a connection to one address.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// One address of the registry.
-#[derive(Debug)]
+/// One address of the registry. `Debug` shows no credentials.
 pub(super) struct Address {
     pub(super) url: String,
     /// The URL without its credentials, for messages.
@@ -40,6 +40,12 @@ pub(super) struct Address {
     pub(super) settings: SrSettings,
     /// The client for all other requests.
     pub(super) http: Client,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Address").field(&self.shown).finish()
+    }
 }
 
 /// All addresses of the registry. Clones share which one answered last.
@@ -62,7 +68,7 @@ impl Addresses {
             let shown = masked(&url);
             let unusable = |cause: String| RegistryError::Address { url: shown.clone(), cause };
             let encrypted = url.starts_with("https:");
-            if login.is_some() && !encrypted {
+            if (login.is_some() || has_login(&url)) && !encrypted {
                 let cause = "expected https, because a password is sent to it".to_owned();
                 return Err(RegistryError::Address { url: shown, cause });
             }
@@ -133,5 +139,38 @@ impl Addresses {
             }
         }
         Err(Failure { status, cause: causes.join("; ") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(urls: &str) -> Result<Addresses, RegistryError> {
+        Addresses::new(urls, &Credentials::default())
+    }
+
+    #[tokio::test]
+    async fn credentials_of_an_address_are_masked_in_every_answer_and_in_debug() {
+        let addresses = addresses("https://ada:s3cret@127.0.0.1:1").expect("an address");
+        for status in [None, Some(401), Some(503)] {
+            let request = move |address: Arc<Address>| async move {
+                Err::<(), _>(Failure { status, cause: format!("GET {}/subjects", address.url) })
+            };
+            let failure = addresses.first(request).await.expect_err("no answer");
+            assert_eq!(failure.cause, "GET https://***@127.0.0.1:1/subjects");
+        }
+        let text = format!("{addresses:?}");
+        assert!(text.contains("***@127.0.0.1") && !text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
+    fn password_is_sent_to_https_only() {
+        for url in ["http://ada:s3cret@a", "http://ada@a", "https://b,http://ada:s3cret@a"] {
+            let error = addresses(url).expect_err(url).to_string();
+            let expected = "'http://***@a' can't be the address of a schema registry: expected \
+                            https, because a password is sent to it";
+            assert_eq!(error, expected);
+        }
     }
 }

@@ -22,4 +22,4 @@ pub use client::{FULL_TRANSITIVE, Registry, SubjectVersion, Version};
 pub use deprecated::watched;
 pub use error::RegistryError;
 pub use settings::{LoginSettings, RegistrySettings};
-pub use urls::{UrlsParser, checked_urls};
+pub use urls::{Urls, UrlsParser, checked_urls};

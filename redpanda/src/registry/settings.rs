@@ -2,7 +2,12 @@
 
 use secrecy::SecretString;
 
-use super::{client::Registry, credentials::Credentials, error::RegistryError, urls::UrlsParser};
+use super::{
+    client::Registry,
+    credentials::Credentials,
+    error::RegistryError,
+    urls::{Urls, UrlsParser},
+};
 use crate::tls::Tls;
 
 /// The registry's address and log-in, for every program.
@@ -16,7 +21,7 @@ pub struct RegistrySettings {
         value_parser = UrlsParser,
         hide_env_values = true
     )]
-    pub registry_url: String,
+    pub registry_url: Urls,
     /// The log-in.
     #[command(flatten)]
     pub login: LoginSettings,
@@ -48,8 +53,30 @@ impl LoginSettings {
     ///
     /// # Errors
     /// If a setting is wrong.
-    pub fn open(&self, urls: &str, tls: &Tls) -> Result<Registry, RegistryError> {
+    pub fn open(&self, urls: &Urls, tls: &Tls) -> Result<Registry, RegistryError> {
         let (user, password) = (self.registry_user.clone(), self.registry_password.clone());
-        Registry::with_credentials(urls, &Credentials { tls: tls.clone(), user, password })
+        Registry::with_credentials(&urls.0, &Credentials { tls: tls.clone(), user, password })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        registry: RegistrySettings,
+    }
+
+    #[test]
+    fn password_in_a_url_is_not_printed() {
+        let arguments = ["program", "--registry-url", "https://a, https://ada:s3cret@b/"];
+        let program = Program::try_parse_from(arguments).expect("settings");
+        assert_eq!(program.registry.registry_url.0, "https://a,https://ada:s3cret@b");
+        let text = format!("{program:?}");
+        assert!(text.contains("https://***@b") && !text.contains("s3cret"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! Checks the registry's addresses, and masks passwords in them. It resolves no name.
 
-use std::ffi::OsStr;
+use std::{ffi::OsStr, fmt};
 
 use clap::builder::TypedValueParser;
 use reqwest::Url;
@@ -43,21 +43,36 @@ pub fn checked_urls(urls: &str) -> Result<String, RegistryError> {
     Ok(checked?.join(","))
 }
 
+/// Whether a URL contains a user or a password.
+pub(super) fn has_login(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
+/// Addresses of a registry in their normal form. They may contain a password, which `Debug` masks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Urls(pub(super) String);
+
+impl fmt::Debug for Urls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Urls").field(&masked(&self.0)).finish()
+    }
+}
+
 /// [`checked_urls`] as a parser for clap. If a function is the parser, clap's own error prints the
 /// whole value, which may contain a password.
 #[derive(Clone, Copy, Debug)]
 pub struct UrlsParser;
 
 impl TypedValueParser for UrlsParser {
-    type Value = String;
+    type Value = Urls;
 
     fn parse_ref(
         &self,
         command: &clap::Command,
         argument: Option<&clap::Arg>,
         value: &OsStr,
-    ) -> Result<String, clap::Error> {
-        checked_urls(&value.to_string_lossy()).map_err(|error| {
+    ) -> Result<Urls, clap::Error> {
+        checked_urls(&value.to_string_lossy()).map(Urls).map_err(|error| {
             let argument = argument.map(|argument| format!("{argument}: ")).unwrap_or_default();
             let error = format!("{argument}{error}\n");
             clap::Error::raw(clap::error::ErrorKind::ValueValidation, error).with_cmd(command)

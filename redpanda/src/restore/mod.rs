@@ -11,7 +11,9 @@
 //!    least what these offsets cover.
 //! 2. **The changelog's high watermark**, read uncommitted. Everything below it must be read.
 //! 3. **The last stable offset reaches that watermark.** Before that, a pending transaction hides
-//!    records, and the end of the readable part would look like the end of the changelog.
+//!    records, and the end of the readable part would look like the end of the changelog. If the
+//!    high watermark itself stays before that of step 2 for 30 s, records are lost, and the smaller
+//!    one takes its place. Every 30 s of waiting for a transaction are reported.
 //! 4. **The changelog**, read committed, up to the watermark.
 //! 5. **The leader's metadata and last stable offset, again.** After a change of leader, the end of
 //!    step 2 may be too low: a new leader does not know yet how far the log is committed, and a
@@ -41,7 +43,7 @@ use crate::{
     log::{LogError, Record, Restore, Start, TopicPartition},
 };
 use channel::{Found, Progress, Reporter};
-use thread::RestoreThread;
+use thread::{BEHIND_MAX, RestoreThread};
 
 /// The number of chunks of records that may wait until the worker takes them.
 const CHUNKS_MAX: usize = 4;
@@ -81,6 +83,7 @@ impl RestoreReader {
             inputs: inputs.to_vec(),
             watched: watched.to_vec(),
             reporter: Reporter::new(sender, progress.clone()),
+            behind_max: BEHIND_MAX,
         };
         // The thread ends after its request when this reader is dropped.
         let run = move || {

@@ -74,6 +74,7 @@ fn restore_of(brokers: &str) -> (RestoreThread, mpsc::Receiver<Result<Found, Log
         inputs: Vec::new(),
         watched: Vec::new(),
         reporter: Reporter::new(sender, Arc::default()),
+        behind_max: BEHIND_MAX,
     };
     (thread, found)
 }
@@ -125,6 +126,33 @@ fn restore_waits_while_its_leader_states_a_smaller_end_than_an_earlier_one() {
     let drained = std::thread::spawn(move || found.iter().count());
     assert_eq!(asking.join().expect("no panic").expect("an answer"), Some(5));
     drained.join().expect("no panic");
+}
+
+#[test]
+fn restore_continues_with_a_smaller_end_if_records_were_lost_before_it_reads() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("changelog", 1, 1).expect("a topic");
+    produce(&cluster.bootstrap_servers(), "changelog", &Headers::default(), 3);
+    let (mut thread, found) = restore_of(&cluster.bootstrap_servers());
+    thread.behind_max = Duration::from_secs(3);
+    let progress = thread.reporter.progress.clone();
+    // The end of a log that has lost two records since.
+    let reading = std::thread::spawn(move || thread.read_changelog(0, 5));
+    let (mut read, mut reasons) = (0, Vec::new());
+    loop {
+        match found.recv_timeout(MOCK_MAX) {
+            Ok(Ok(Found::Records(records))) => read += records.len(),
+            Ok(Ok(Found::Complete(_))) => panic!("only the changelog was read"),
+            Ok(Err(LogError::Retriable { cause, .. })) => reasons.push(cause.to_string()),
+            Ok(Err(error)) => panic!("{error}"),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the restore waits"),
+        }
+    }
+    reading.join().expect("no panic").expect("it ends");
+    assert_eq!((read, progress.position(), progress.end()), (3, 3, 3));
+    let reason = "its leader states the end 3, an earlier one stated 5";
+    assert!(reasons.iter().any(|found| found == reason), "{reasons:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
 };
 
@@ -16,7 +16,7 @@ use super::channel::{Found, Reporter, Stopped};
 use crate::{
     client::{
         Copier, REQUEST_MAX, SEEK_MAX, Standalone, committed, consumption, fatal, is_transient,
-        request, retriable, watermarks,
+        is_unreadable, request, retriable, watermarks,
     },
     fault,
     log::{LogError, Start, TopicPartition},
@@ -29,7 +29,13 @@ const READ_WAIT: Duration = Duration::from_millis(100);
 /// How long a leader may state a smaller end than an earlier leader did. A new leader learns the
 /// end from the other replicas within moments. After this time records are lost, and the group's
 /// committed offsets show whether any of them matter.
-const BEHIND_MAX: Duration = Duration::from_secs(30);
+pub(super) const BEHIND_MAX: Duration = Duration::from_secs(30);
+/// How many times in that period a restore asks for the high watermark while it waits for the last
+/// stable offset.
+const BEHIND_CHECKS: u32 = 30;
+/// The time after which a restore reports that it waits for a transaction, again and again. Brokers
+/// abort a transaction earlier, up to 20 s after it began.
+const PENDING_REPORT: Duration = Duration::from_secs(30);
 
 /// The clients of one restore, and what it reads.
 pub(super) struct RestoreThread {
@@ -40,6 +46,8 @@ pub(super) struct RestoreThread {
     pub(super) inputs: Vec<TopicPartition>,
     pub(super) watched: Vec<TopicPartition>,
     pub(super) reporter: Reporter,
+    /// See [`BEHIND_MAX`].
+    pub(super) behind_max: Duration,
 }
 
 /// Whether the changelog is read completely, after a pass that reached `position` of `end` and a
@@ -93,9 +101,12 @@ impl RestoreThread {
             if position < end {
                 // Step 3. Committed records end before a pending transaction, and that end would be
                 // mistaken for the end of the partition.
-                while reporter.retry(|| watermarks(&self.consumer, &self.changelog))?.1 < end {
-                    reporter.pause()?;
+                let stable = self.stable_end(end)?;
+                if stable < end {
+                    (end, stopped_at) = (stable, None);
                 }
+            }
+            if position < end {
                 // Step 4.
                 reporter.retry(|| self.seek(position, is_assigned))?;
                 is_assigned = true;
@@ -114,36 +125,94 @@ impl RestoreThread {
         }
     }
 
+    /// Waits until the last stable offset is not before `end`, and returns `end`.
+    ///
+    /// It never is if the log has lost its end. So if the high watermark stays before `end`, records
+    /// are lost, and the smaller high watermark takes the place of `end`: what is left below it must
+    /// be stable too before it is read.
+    fn stable_end(&self, mut end: i64) -> Result<i64, Stopped> {
+        let reporter = &self.reporter;
+        let doing = || format!("waiting until {} can be read to its end", self.changelog);
+        let (mut checked, mut reported) = (Instant::now(), Instant::now());
+        // Since when the high watermark is before `end`.
+        let mut behind: Option<Instant> = None;
+        loop {
+            let stable = reporter.retry(|| watermarks(&self.consumer, &self.changelog))?.1;
+            if stable >= end {
+                return Ok(end);
+            }
+            if checked.elapsed() >= self.behind_max / BEHIND_CHECKS {
+                checked = Instant::now();
+                let high = self.stated(&*self.watermark_client)?;
+                match behind {
+                    _ if high >= end => behind = None,
+                    Some(since) if checked.duration_since(since) >= self.behind_max => {
+                        self.lose_end(high, end);
+                        (end, behind) = (high, None);
+                        continue;
+                    }
+                    since => {
+                        behind = since.or(Some(checked));
+                        let cause = format!(
+                            "its leader states the end {high}, an earlier one stated {end}"
+                        );
+                        reporter.send_error(retriable(doing(), cause))?;
+                    }
+                }
+            }
+            if reported.elapsed() >= PENDING_REPORT {
+                reported = Instant::now();
+                let cause = format!("a transaction is pending at offset {stable}, before {end}");
+                reporter.send_error(retriable(doing(), cause))?;
+            }
+            reporter.pause()?;
+        }
+    }
+
+    /// The end of the changelog that its current leader states to `client`: the last stable offset,
+    /// or the high watermark.
+    fn stated<C: ConsumerContext>(&self, client: &BaseConsumer<C>) -> Result<i64, Stopped> {
+        let TopicPartition { topic, .. } = &self.changelog;
+        self.reporter.retry(|| {
+            // The metadata first: it names the leader that answers the next request.
+            let metadata = client.fetch_metadata(Some(topic), REQUEST_MAX);
+            metadata.map_err(|error| request(self.asking_again(), error))?;
+            Ok(watermarks(client, &self.changelog)?.1)
+        })
+    }
+
+    fn asking_again(&self) -> String {
+        format!("asking for the end of {} again", self.changelog)
+    }
+
+    /// Records in the log that the changelog ends at `stated`, where it ended at `before` once.
+    fn lose_end(&self, stated: i64, before: i64) {
+        tracing::error!(
+            place = %self.changelog,
+            stated,
+            before,
+            "the log's end has moved back: records are lost"
+        );
+        self.reporter.progress.set_end(stated);
+    }
+
     /// Requests the last stable offset from the changelog's current leader until it is not before
     /// `end`. Returns `None` if it stays before `end`: then records are lost. Records behind the
     /// last stable offset belong to a transaction of a former owner, which can't commit any more.
     pub(super) fn stated_end(&self, end: i64) -> Result<Option<i64>, Stopped> {
         let (reporter, since) = (&self.reporter, Instant::now());
-        let TopicPartition { topic, .. } = &self.changelog;
-        let doing = || format!("asking for the end of {} again", self.changelog);
         loop {
-            let stated = reporter.retry(|| {
-                // The metadata first: it names the leader that answers the next request.
-                let metadata = self.consumer.fetch_metadata(Some(topic), REQUEST_MAX);
-                metadata.map_err(|error| request(doing(), error))?;
-                Ok(watermarks(&self.consumer, &self.changelog)?.1)
-            })?;
+            let stated = self.stated(&self.consumer)?;
             if stated >= end {
                 return Ok(Some(stated));
             }
-            if since.elapsed() >= BEHIND_MAX {
-                tracing::error!(
-                    place = %self.changelog,
-                    stated,
-                    before = end,
-                    "the log's end has moved back: records are lost"
-                );
-                reporter.progress.set_end(stated);
+            if since.elapsed() >= self.behind_max {
+                self.lose_end(stated, end);
                 reporter.progress.set_position(stated);
                 return Ok(None);
             }
             let cause = format!("its leader states the end {stated}, an earlier one stated {end}");
-            reporter.send_error(retriable(doing(), cause))?;
+            reporter.send_error(retriable(self.asking_again(), cause))?;
             reporter.pause()?;
         }
     }
@@ -186,6 +255,12 @@ impl RestoreThread {
                 // One of several brokers is down, or its name can't be resolved: the client
                 // continues with the others.
                 Some(Err(error)) if is_transient(&error) => is_idle = true,
+                Some(Err(error)) if is_unreadable(&error) => {
+                    let (partition, cause) = (self.changelog.clone(), error.into());
+                    reporter.send(Found::Records(std::mem::take(&mut records)))?;
+                    let offset = position;
+                    reporter.send_error(LogError::Unreadable { partition, offset, cause })?;
+                }
                 Some(Err(error)) => {
                     reporter.send_error(consumption(&self.changelog.to_string(), error))?;
                 }

@@ -6,6 +6,8 @@
 //! - [`Group`]: what a group has committed
 
 mod offsets;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +26,10 @@ pub use offsets::{Group, ends, spans};
 
 use crate::{
     brokers::Brokers,
-    client::{Copier, REQUEST_MAX, Standalone, config_for, fatal, is_denied, retriable},
+    client::{
+        Copier, REQUEST_MAX, Standalone, config_for, fatal, is_denied, is_out_of_range,
+        is_unreadable, retriable,
+    },
     log::{LogError, Record, TopicPartition},
 };
 
@@ -45,8 +50,8 @@ pub enum Isolation {
 /// its beginning.
 ///
 /// # Errors
-/// If the ends are not reached within `at_most`, or the log does not answer; then the positions do
-/// not change.
+/// If the ends are not reached within `at_most`, the log does not answer, or it does not hold one of
+/// the positions; then the positions do not change.
 pub fn scan(
     brokers: impl Into<Brokers>,
     topic: &str,
@@ -79,9 +84,20 @@ pub fn scan(
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ended.insert(partition);
+                // What is before this end was polled, and nothing behind it. The client's position
+                // is behind transaction markers too.
+                if ended.insert(partition)
+                    && let Some(next) = next_offset(&consumer, topic, partition)
+                {
+                    let position = moved.entry(partition).or_insert(next);
+                    *position = next.max(*position);
+                }
             }
-            Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), error)),
+            Some(Err(error)) if never_ends(&error) => return Err(fatal(doing(), error)),
+            // The client reads this partition no more.
+            Some(Err(error)) if is_out_of_range(&error) => {
+                return Err(out_of_range(&consumer, topic, positions, error));
+            }
             Some(Err(error)) if begun.elapsed() > at_most => {
                 return Err(retriable(doing(), error));
             }
@@ -95,6 +111,40 @@ pub fn scan(
     }
     *positions = moved;
     Ok(records)
+}
+
+/// Whether waiting does not help against this error of a poll.
+fn never_ends(error: &KafkaError) -> bool {
+    is_denied(error) || is_unreadable(error)
+}
+
+/// The offset that `consumer` reads next of a partition; `None` if it does not know it.
+fn next_offset(consumer: &BaseConsumer<Standalone>, topic: &str, partition: i32) -> Option<i64> {
+    let read = consumer.position().ok()?;
+    match read.find_partition(topic, partition)?.offset() {
+        Offset::Offset(next) => Some(next),
+        _ => None,
+    }
+}
+
+/// The error for a position that the log does not hold. `error`, which the client has returned, does
+/// not name the partition. If all positions are held, the beginning of a partition has moved since
+/// the client asked for it, and the next attempt finds the new one.
+fn out_of_range(
+    consumer: &BaseConsumer<Standalone>,
+    topic: &str,
+    positions: &BTreeMap<i32, i64>,
+    error: KafkaError,
+) -> LogError {
+    for (partition, offset) in positions {
+        let held = consumer.fetch_watermarks(topic, *partition, REQUEST_MAX);
+        let Ok((beginning, end)) = held else { continue };
+        if !(beginning..=end).contains(offset) {
+            let partition = TopicPartition::new(topic, *partition);
+            return LogError::OutOfRange { partition, offset: *offset, beginning, end };
+        }
+    }
+    retriable(format!("reading {topic}"), error)
 }
 
 /// Returns an error if this client has no right to see the topic: librdkafka would wait for the
@@ -154,7 +204,7 @@ pub fn each(
                 moved = Instant::now();
                 open.remove(&partition);
             }
-            Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), error)),
+            Some(Err(error)) if never_ends(&error) => return Err(fatal(doing(), error)),
             Some(Err(error)) if moved.elapsed() > idle_max => {
                 return Err(retriable(doing(), error));
             }
@@ -203,7 +253,7 @@ pub fn record_at(
                 return Ok(is_it.then(|| copier.record(&message)));
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
-            Some(Err(error)) if is_denied(&error) => return Err(fatal(doing(), error)),
+            Some(Err(error)) if never_ends(&error) => return Err(fatal(doing(), error)),
             Some(Err(error)) if begun.elapsed() > at_most => {
                 return Err(retriable(doing(), error));
             }

@@ -21,6 +21,12 @@ use tokio::sync::Mutex;
 
 use crate::brokers::Brokers;
 
+/// How long the first attempt to connect may take. Each further attempt may take twice as long as
+/// the one before it.
+const CONNECT_MIN: Duration = Duration::from_secs(1);
+/// The longest attempt to connect, in multiples of the first one.
+const CONNECT_TIMES_MAX: u32 = 8;
+
 /// Connections to brokers and partitions, which open at their first use.
 pub(super) struct Connections {
     brokers: Brokers,
@@ -28,12 +34,15 @@ pub(super) struct Connections {
     partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
     /// How many times the connections were dropped.
     generation: AtomicU64,
+    /// See [`CONNECT_MIN`].
+    connect_min: Duration,
 }
 
 impl Connections {
     pub(super) fn new(brokers: Brokers) -> Self {
         let (client, partitions) = (Mutex::default(), Mutex::default());
-        Self { brokers, client, partitions, generation: AtomicU64::new(0) }
+        let (generation, connect_min) = (AtomicU64::new(0), CONNECT_MIN);
+        Self { brokers, client, partitions, generation, connect_min }
     }
 
     /// The number of the current connections.
@@ -64,7 +73,11 @@ impl Connections {
         }
     }
 
-    /// The connection to the cluster.
+    /// The connection to the cluster. The caller has a deadline: this repeats attempts that take
+    /// too long, and all other writes wait meanwhile.
+    ///
+    /// rskafka connects to one broker after the other, in random order, and waits for each without
+    /// a limit. A new attempt begins with another broker sooner or later.
     pub(super) async fn client(&self) -> Result<Arc<Client>, Error> {
         let mut client = self.client.lock().await;
         if let Some(client) = &*client {
@@ -76,8 +89,19 @@ impl Connections {
             deadline: Some(Duration::from_secs(30)),
             ..BackoffConfig::default()
         };
-        let built =
-            self.brokers.rskafka().client_id("millrace").backoff_config(backoff).build().await?;
+        let mut longest = self.connect_min;
+        let built = loop {
+            let building = self
+                .brokers
+                .rskafka()
+                .client_id("millrace")
+                .backoff_config(backoff.clone())
+                .build();
+            match tokio::time::timeout(longest, building).await {
+                Ok(built) => break built?,
+                Err(_) => longest = (longest * 2).min(self.connect_min * CONNECT_TIMES_MAX),
+            }
+        };
         Ok(client.insert(Arc::new(built)).clone())
     }
 
@@ -95,5 +119,31 @@ impl Connections {
         let client =
             Arc::new(client.partition_client(topic, partition, UnknownTopicHandling::Retry).await?);
         Ok(self.partitions.lock().await.entry(key).or_insert(client).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silent_broker_does_not_prevent_a_connection_to_another() {
+        let cluster = MockCluster::new(1).expect("a mock");
+        // The kernel accepts connections to it, and nobody answers.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let silent_address = silent.local_addr().expect("an address");
+        let brokers = format!("{silent_address},{}", cluster.bootstrap_servers());
+        // Each round begins with the silent broker half of the time.
+        for round in 0..10 {
+            let connect_min = Duration::from_millis(200);
+            let connections = Connections { connect_min, ..Connections::new((&brokers).into()) };
+            let connected =
+                tokio::time::timeout(Duration::from_secs(20), connections.client()).await;
+            assert!(matches!(connected, Ok(Ok(_))), "round {round}: {connected:?}");
+        }
     }
 }

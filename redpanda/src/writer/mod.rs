@@ -106,12 +106,14 @@ impl CommandWriter {
         }
     }
 
-    /// Checks that the cluster answers.
+    /// Checks that the cluster answers. If it does not, the connections are dropped, as after a
+    /// write, so that the next check does not ask a dead connection again.
     ///
     /// # Errors
     /// If it does not answer within `deadline`.
     pub async fn ping(&self, deadline: Duration) -> Result<(), WriteError> {
         let refused = |cause: Cause| WriteError::Refused { topic: "the brokers".to_owned(), cause };
+        let generation = self.0.connections.generation();
         let asking = async {
             let client = self.0.connections.client().await?;
             client.list_topics().await
@@ -119,7 +121,10 @@ impl CommandWriter {
         match tokio::time::timeout(deadline, asking).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(refused(error.into())),
-            Err(_) => Err(refused(format!("no answer within {deadline:?}").into())),
+            Err(_) => {
+                self.0.connections.drop_all(generation).await;
+                Err(refused(format!("no answer within {deadline:?}").into()))
+            }
         }
     }
 }
@@ -139,7 +144,14 @@ fn record(key: &str, value: &Bytes, headers: &Headers) -> Record {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read as _, net::TcpListener, time::Instant};
+    use std::{
+        io::{Read as _, Write as _},
+        net::{TcpListener, TcpStream},
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Instant,
+    };
+
+    use rdkafka::mocking::MockCluster;
 
     use super::*;
 
@@ -180,5 +192,48 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(10), "late writes do not end");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Passes connections on to `broker`. Returns its address, and the number of connections, in
+    /// the order in which they were opened, whose answers it withholds.
+    fn relay(broker: String) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let silent = Arc::<AtomicUsize>::default();
+        let withheld = silent.clone();
+        std::thread::spawn(move || {
+            for (number, client) in listener.incoming().enumerate() {
+                let client = client.expect("a connection");
+                let server = TcpStream::connect(&broker).expect("a broker");
+                let mut requests = client.try_clone().expect("a handle");
+                let mut to = server.try_clone().expect("a handle");
+                std::thread::spawn(move || std::io::copy(&mut requests, &mut to));
+                let silent = silent.clone();
+                let passes = move || number >= silent.load(Ordering::SeqCst);
+                std::thread::spawn(move || pass_answers(server, client, passes));
+            }
+        });
+        (address, withheld)
+    }
+
+    fn pass_answers(mut server: TcpStream, mut client: TcpStream, passes: impl Fn() -> bool) {
+        let mut bytes = [0; 4096];
+        while let Ok(length @ 1..) = server.read(&mut bytes) {
+            if passes() && client.write_all(&bytes[..length]).is_err() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn ping_replaces_a_connection_that_does_not_answer() {
+        let cluster = MockCluster::new(1).expect("a mock");
+        let (address, silent) = relay(cluster.bootstrap_servers());
+        let (writer, within) = (CommandWriter::new(&address), Duration::from_secs(10));
+        writer.ping(within).await.expect("the broker answers");
+
+        silent.store(1, Ordering::SeqCst);
+        writer.ping(Duration::from_millis(300)).await.expect_err("no answer to this connection");
+        writer.ping(within).await.expect("the broker answers to another connection");
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
         value_parser = redpanda::registry::UrlsParser,
         hide_env_values = true
     )]
-    registry: Option<String>,
+    registry: Option<redpanda::registry::Urls>,
     #[command(flatten)]
     access: source::Access,
 }

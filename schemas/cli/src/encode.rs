@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use redpanda::registry::RegistryError;
+use redpanda::registry::{self, RegistryError};
 
 use crate::{
     decode,
@@ -31,10 +31,10 @@ pub(crate) struct Arguments {
         long,
         env = "MILLRACE_REGISTRY_URL",
         value_name = "URLS",
-        value_parser = redpanda::registry::UrlsParser,
+        value_parser = registry::UrlsParser,
         hide_env_values = true
     )]
-    registry: Option<String>,
+    registry: Option<registry::Urls>,
     #[command(flatten)]
     access: source::Access,
     /// Writes hexadecimal digits instead of bytes, as it always does to a terminal.
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     arguments: Arguments,
 ) -> Result<()> {
     let registry =
-        arguments.registry.as_deref().map(|urls| arguments.access.registry(urls)).transpose()?;
+        arguments.registry.as_ref().map(|urls| arguments.access.registry(urls)).transpose()?;
     let (id, converter) = match (arguments.schema, arguments.id, registry) {
         (Some(name), id, registry) => {
             let schema = source::local(&folder()?, &name)?;

@@ -35,7 +35,7 @@ pub(crate) struct Cluster {
         value_parser = registry::UrlsParser,
         hide_env_values = true
     )]
-    registry: String,
+    registry: registry::Urls,
     #[command(flatten)]
     access: source::Access,
     #[command(flatten)]

@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
         value_parser = redpanda::registry::UrlsParser,
         hide_env_values = true
     )]
-    registry: String,
+    registry: redpanda::registry::Urls,
     #[command(flatten)]
     access: source::Access,
     /// The topics to read, comma separated; by default, all declared ones.

@@ -11,7 +11,7 @@ use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use redpanda::{
     brokers::{BrokerSettings, Brokers},
-    registry::{LoginSettings, Registry, RegistryError, Version},
+    registry::{LoginSettings, Registry, RegistryError, Urls, UrlsParser, Version},
     settings::SettingError,
     tls::TlsSettings,
     topics::{RecordType, Topics},
@@ -41,7 +41,7 @@ pub(crate) struct Access {
 
 impl Access {
     /// The registry at `urls`.
-    pub(crate) fn registry(&self, urls: &str) -> Result<Registry> {
+    pub(crate) fn registry(&self, urls: &Urls) -> Result<Registry> {
         let open = || -> Result<_, RegistryError> { self.login.open(urls, &self.tls.load()?) };
         open().map_err(|error| Stop::Usage(chain(&error)).into())
     }
@@ -64,10 +64,10 @@ pub(crate) struct Against {
     #[arg(
         long,
         value_name = "URLS",
-        value_parser = redpanda::registry::UrlsParser,
+        value_parser = UrlsParser,
         conflicts_with = "against"
     )]
-    registry: Option<String>,
+    registry: Option<Urls>,
     #[command(flatten)]
     access: Access,
 }

@@ -84,7 +84,9 @@ impl From<LogError> for NotRestored {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Exhausted { .. } | LogError::Fenced { .. } => Self::Session(error.into()),
-            LogError::Denied { .. } => Self::Stuck(StuckError::Denied(error)),
+            LogError::Denied { .. } | LogError::Unreadable { .. } => {
+                Self::Stuck(StuckError::NoStart(error))
+            }
             error => Self::Retry(error),
         }
     }
@@ -112,7 +114,7 @@ pub(super) enum StuckError {
     )]
     NoPosition { input: TopicPartition, committed: i64, changelog: Topic },
     #[error("what the task starts from can't be read")]
-    Denied(#[source] LogError),
+    NoStart(#[source] LogError),
     #[error("the log has lost its end: restore the log's data, or rebuild the cluster")]
     EndLost(#[source] LogError),
     #[error(

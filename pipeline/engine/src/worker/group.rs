@@ -98,11 +98,19 @@ impl Worker {
     /// after a short wait, because what it read may have changed meanwhile. If that fails too, an
     /// operator is alerted, and the next restore begins after a longer wait.
     fn set_aside(&mut self, partition: i32, reason: String) {
-        if self.stuck.insert(partition, reason.clone()).is_none() {
-            return self.restore_again(partition, &reason);
+        if !self.stuck.contains_key(&partition) {
+            self.restore_again(partition, &reason);
+            self.stuck.insert(partition, reason);
+            return;
         }
+        self.alert(partition, reason);
+    }
+
+    /// Alerts an operator of a stuck task, which is restored again after a longer wait.
+    pub(super) fn alert(&mut self, partition: i32, reason: String) {
         let processor = self.topology.processor;
         tracing::error!(processor, partition, reason, "a task is stuck; the others work");
+        self.stuck.insert(partition, reason);
         self.unread.insert(partition, Instant::now() + self.settings.stuck_wait);
     }
 }

@@ -84,6 +84,13 @@ impl Worker {
                 self.restore_again(number, &chain(&error));
                 Ok(Polled::default())
             }
+            Err(LogError::Unreadable { partition, offset, cause }) => {
+                let number = partition.partition;
+                let error = LogError::Unreadable { partition, offset, cause };
+                self.release(session, &[number])?;
+                self.alert(number, chain(&error));
+                Ok(Polled::default())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -40,6 +40,29 @@ fn positions_of_quiet_inputs_follow_markers_and_aborted_records() {
 }
 
 #[test]
+fn task_whose_input_cant_be_decompressed_is_stuck_and_the_others_work() {
+    let mut driver = bank(1);
+    driver.settle();
+    let spoiled = TopicPartition::new("account.commands", followups("ann").partition);
+    driver.log.spoil(spoiled.clone(), driver.log.span(&spoiled).1);
+    let elsewhere = |key: &&str| followups(key).partition != spoiled.partition;
+    let other = ["bob", "cid", "dan", "eve", "fay"].into_iter().find(elsewhere).unwrap();
+
+    let stuck = send(&driver, "ann", 1, Deposit { amount: 100 });
+    let decided = send(&driver, other, 2, Deposit { amount: 100 });
+    driver.settle();
+
+    assert!(driver.outcomes(stuck).is_empty());
+    assert_eq!(driver.outcomes(decided)[0].verdict, Verdict::Accepted);
+    let stuck = driver.stuck(0);
+    assert_eq!(stuck.len(), 1, "{stuck:?}");
+    assert!(
+        stuck[0].contains("account.commands[") && stuck[0].contains("can't be read"),
+        "{stuck:?}"
+    );
+}
+
+#[test]
 fn stopped_worker_commits_the_positions_that_no_transaction_carried() {
     let mut driver = bank(1);
     driver.settle();

@@ -111,6 +111,11 @@ impl Projector<'_> {
                 );
                 self.wait(partition, STUCK, Retry::default().after_failure());
             }
+            Err(ref error @ LogError::Unreadable { ref partition, .. }) => {
+                self.resources.metrics.failed(projection, "log");
+                tracing::error!(projection, error = chain(error), "stopped at these records");
+                self.wait(partition, STUCK, Retry::default().after_failure());
+            }
             Err(
                 error @ (LogError::Fatal { .. }
                 | LogError::Fenced { .. }

@@ -1,8 +1,9 @@
-//! Runs one projection on its thread until the shutdown. It ends for no other reason: it waits for
-//! a store or a log that is unreachable.
+//! Runs one projection on its thread until the shutdown, or until the process must be restarted. It
+//! ends for no other reason: it waits for a store or a log that is unreachable.
 
 use std::{sync::atomic::Ordering, time::Instant};
 
+use redpanda::log::LogError;
 use schemas::chain;
 
 use super::{
@@ -21,12 +22,20 @@ pub fn group(service: &str, projection: &str) -> String {
 
 /// Runs a projection on this thread until the shutdown. Must not be called on a Tokio worker. Calls
 /// `begin_turn` before each turn.
-pub fn run(projection: Box<dyn Projection>, resources: &Resources, begin_turn: &dyn Fn()) {
+///
+/// # Errors
+/// If this process can join no group any more.
+pub fn run(
+    projection: Box<dyn Projection>,
+    resources: &Resources,
+    begin_turn: &dyn Fn(),
+) -> Result<(), LogError> {
     // The client of a store may spawn a task when it is dropped.
     let _entered = resources.runtime.enter();
     prepare(&*projection, resources, begin_turn);
-    join_until_shutdown(&*projection, resources, begin_turn);
+    let ended = join_until_shutdown(&*projection, resources, begin_turn);
     drop(projection);
+    ended
 }
 
 /// Prepares the store, and retries for as long as the store is unreachable. Until then, only other
@@ -45,7 +54,11 @@ fn prepare(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn 
 }
 
 /// Joins the group, and joins it again whenever its membership fails for good.
-fn join_until_shutdown(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn Fn()) {
+fn join_until_shutdown(
+    projection: &dyn Projection,
+    resources: &Resources,
+    begin_turn: &dyn Fn(),
+) -> Result<(), LogError> {
     let mut wait = WAIT_MIN;
     while !resources.shutdown.load(Ordering::Relaxed) {
         let joined_at = Instant::now();
@@ -66,10 +79,14 @@ fn join_until_shutdown(projection: &dyn Projection, resources: &Resources, begin
                 wait = WAIT_MIN;
             }
             resources.metrics.failed(projection.name(), "log");
+            if matches!(error, LogError::Exhausted { .. }) {
+                return Err(error);
+            }
             let error = chain(&error);
             tracing::warn!(projection = projection.name(), error, "joining the group again");
             pause(wait, &resources.shutdown);
             wait = (wait * 2).min(WAIT_MAX);
         }
     }
+    Ok(())
 }

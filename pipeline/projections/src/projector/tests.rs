@@ -5,7 +5,7 @@ mod turns;
 
 use std::{
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,7 +14,7 @@ use std::{
 use ::schemas::{Codec, Schema};
 use futures_util::future::BoxFuture;
 use redpanda::{
-    log::{Connect as _, Headers, ProducerRecord, TopicPartition, Transaction},
+    log::{Connect as _, Headers, Input, LogError, ProducerRecord, TopicPartition, Transaction},
     memory::MemoryLog,
 };
 use tokio::runtime::Runtime;
@@ -181,6 +181,17 @@ fn member<'a>(log: &MemoryLog, fake: &'a Fake, resources: &'a Resources) -> Proj
 
 fn steps(projector: &mut Projector<'_>, count: usize) {
     (0..count).for_each(|_| projector.step().expect("a step"));
+}
+
+#[test]
+fn projector_ends_if_its_process_must_be_restarted() {
+    let (runtime, log) = (Runtime::new().expect("a runtime"), MemoryLog::new([("events", 1)]));
+    let open = |_: &str, _: &[&str]| -> Result<Box<dyn Input>, LogError> {
+        Err(LogError::Exhausted { doing: "joining a group".to_owned(), cause: "a test".into() })
+    };
+    let resources = Resources { open: Arc::new(open), ..resources(&log, &runtime) };
+    let error = run(Box::new(Fake::default()), &resources, &|| {}).expect_err("it ends");
+    assert!(matches!(error, LogError::Exhausted { .. }), "{error:?}");
 }
 
 #[test]

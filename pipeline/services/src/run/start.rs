@@ -43,8 +43,7 @@ impl Start<'_> {
             let resources = resources.clone();
             // The kernel shows fifteen characters of the name.
             self.threads.spawn(format!("p.{}", projection.name()), move |turns| {
-                projector::run(projection, &resources, &|| turns.begin());
-                Ok(())
+                Ok(projector::run(projection, &resources, &|| turns.begin())?)
             })?;
         }
         Ok(())
