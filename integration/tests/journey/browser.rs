@@ -93,8 +93,13 @@ impl Page {
     }
 
     async fn text(&self, css: &str) -> Result<String, String> {
-        let text = async { self.window.find(Locator::Css(css)).await?.text().await };
-        text.await.map_err(|error: CmdError| error.to_string())
+        loop {
+            match async { self.window.find(Locator::Css(css)).await?.text().await }.await {
+                // The page has replaced the element meanwhile, which happens once in a while.
+                Err(error) if error.is_stale_element_reference() => {}
+                text => return text.map_err(|error: CmdError| error.to_string()),
+            }
+        }
     }
 
     /// Checks that the page fits windows of a computer and of a phone, in light and in dark. Keeps
