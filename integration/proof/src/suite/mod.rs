@@ -13,7 +13,7 @@ use std::time::Instant;
 use integration::stack::first_services;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use schemas::order;
+use schemas::{Record as _, Verdict, notification, order, stock, user};
 
 use crate::faults::{AFTERWARDS, Fault};
 use crate::ledger::{Damage, Ledger, Violation};
@@ -26,6 +26,17 @@ const AROUND: usize = 100;
 
 /// The number of orders that must be confirmed in each round.
 const CONFIRMED_MIN: usize = 10;
+
+/// The commands that the load sends so often that some of each must be accepted.
+const FREQUENT: [&str; 7] = [
+    order::PlaceOrder::SCHEMA.name,
+    order::CancelOrder::SCHEMA.name,
+    stock::ReceiveStock::SCHEMA.name,
+    user::RegisterUser::SCHEMA.name,
+    user::StartSession::SCHEMA.name,
+    user::ChangeEmail::SCHEMA.name,
+    notification::MarkRead::SCHEMA.name,
+];
 
 /// The number of violations that are printed for each round.
 const SHOWN: usize = 8;
@@ -100,6 +111,7 @@ impl Suite {
         if let Some(row) = last.filter(|_| self.options.mutant.is_none()) {
             announce(begun, AFTERWARDS.name, 0, 1);
             self.round(&AFTERWARDS, 0, row).await?;
+            row.violations.extend(self.never_accepted());
         }
         self.tell(&rows)
     }
@@ -166,6 +178,21 @@ impl Suite {
         (row.lost, row.doubled, row.torn, row.late) =
             (count(Damage::Lost), count(Damage::Doubled), count(Damage::Torn), count(Damage::Late));
         Ok(())
+    }
+
+    /// A for the kinds of commands that the load sends often: each was accepted at least once.
+    fn never_accepted(&self) -> Vec<Violation> {
+        let outcomes = self.ledger.outcomes.values().flat_map(|seen| &seen.outcomes);
+        let accepted: HashSet<&str> = outcomes
+            .filter(|outcome| outcome.verdict == Verdict::Accepted)
+            .map(|outcome| outcome.command_type.as_str())
+            .collect();
+        let missing = FREQUENT.iter().filter(|kind| !accepted.contains(*kind));
+        missing
+            .map(|kind| {
+                Violation::new('A', Damage::Lost, format!("no {kind} was accepted in all rounds"))
+            })
+            .collect()
     }
 
     /// The number of orders that have ever been confirmed.
