@@ -15,8 +15,8 @@ use crate::{
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
 impl Acls {
-    /// Creates all rules, and repeats the request as `retries` say: rules that exist already stay as
-    /// they are. Blocks while a request is in flight.
+    /// Creates all rules, and repeats the request as `retries` say: rules that exist already stay
+    /// as they are. Blocks while a request is in flight.
     ///
     /// # Errors
     /// If the client can't be created, or the broker refuses or does not answer.

@@ -127,9 +127,9 @@ impl RestoreThread {
 
     /// Waits until the last stable offset is not before `end`, and returns `end`.
     ///
-    /// It never is if the log has lost its end. So if the high watermark stays before `end`, records
-    /// are lost, and the smaller high watermark takes the place of `end`: what is left below it must
-    /// be stable too before it is read.
+    /// It never is if the log has lost its end. So if the high watermark stays before `end`,
+    /// records are lost, and the smaller high watermark takes the place of `end`: what is left
+    /// below it must be stable too before it is read.
     fn stable_end(&self, mut end: i64) -> Result<i64, Stopped> {
         let reporter = &self.reporter;
         let doing = || format!("waiting until {} can be read to its end", self.changelog);

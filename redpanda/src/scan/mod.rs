@@ -50,8 +50,8 @@ pub enum Isolation {
 /// its beginning.
 ///
 /// # Errors
-/// If the ends are not reached within `at_most`, the log does not answer, or it does not hold one of
-/// the positions; then the positions do not change.
+/// If the ends are not reached within `at_most`, the log does not answer, or it does not hold one
+/// of the positions; then the positions do not change.
 pub fn scan(
     brokers: impl Into<Brokers>,
     topic: &str,
