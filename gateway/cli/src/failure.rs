@@ -76,12 +76,15 @@ impl Failure {
         code.is_some_and(|code| code == "insufficient_user_authentication")
     }
 
-    /// Whether a command may be written all the same: there was no answer, or the log did not
-    /// confirm it.
+    /// Whether a command may be written all the same: there was no answer, the log did not confirm
+    /// it, or something failed that may have come after it, such as a load balancer that has lost
+    /// the gateway's answer. An overloaded gateway has not begun, and `failed` is an outcome.
     pub(crate) fn is_unknown(&self) -> bool {
         match self {
             Self::Unanswered(_) => true,
-            Self::Refused { problem, .. } => problem["code"] == "not_written",
+            Self::Refused { status, problem, .. } => {
+                *status >= 500 && problem["code"] != "overloaded" && problem["code"] != "failed"
+            }
             _ => false,
         }
     }
@@ -150,8 +153,15 @@ mod tests {
 
     #[test]
     fn only_what_may_be_written_is_unknown() {
-        let refused = |code| Failure::refused(503, None, json!({ "code": code }));
-        assert!(refused("not_written").is_unknown() && !refused("overloaded").is_unknown());
+        let refused = |status, code| Failure::refused(status, None, json!({ "code": code }));
+        // The load balancer says `unavailable` of an answer that it has lost; others say nothing.
+        for lost in [refused(503, "not_written"), refused(503, "unavailable")] {
+            assert!(lost.is_unknown(), "{lost:?}");
+        }
+        assert!(Failure::refused(502, None, Value::Null).is_unknown());
+        for known in [(503, "overloaded"), (500, "failed"), (409, "still_failing"), (429, "x")] {
+            assert!(!refused(known.0, known.1).is_unknown(), "{known:?}");
+        }
         assert!(Failure::Unanswered(String::new()).is_unknown());
         assert_eq!(Failure::Usage("x".into()).and("y").to_string(), "x y");
     }
