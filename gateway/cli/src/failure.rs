@@ -76,6 +76,20 @@ impl Failure {
         code.is_some_and(|code| code == "insufficient_user_authentication")
     }
 
+    /// Whether this is how a command has ended. Then the problem links to the command's trace;
+    /// a request that fails for another reason has no such link.
+    pub(crate) fn is_outcome(&self) -> bool {
+        self.problem().is_some_and(|problem| problem["links"]["trace"].is_string())
+    }
+
+    /// The same, after something was sent: then it is no wrong usage, which says that nothing was.
+    pub(crate) fn after_a_request(self) -> Self {
+        match self {
+            Self::Usage(text) => Self::Failed(text),
+            other => other,
+        }
+    }
+
     /// Whether a command may be written all the same: there was no answer, the log did not confirm
     /// it, or something failed that may have come after it, such as a load balancer that has lost
     /// the gateway's answer. An overloaded gateway has not begun, and `failed` is an outcome.
@@ -164,5 +178,13 @@ mod tests {
         }
         assert!(Failure::Unanswered(String::new()).is_unknown());
         assert_eq!(Failure::Usage("x".into()).and("y").to_string(), "x y");
+    }
+
+    #[test]
+    fn what_is_missing_after_a_request_is_no_wrong_usage() {
+        let missing = || Failure::Usage("no password was typed".into());
+        assert_ne!(missing().exit_code(), FAILED);
+        assert_eq!(missing().after_a_request().exit_code(), FAILED);
+        assert_eq!(missing().after_a_request().to_string(), "no password was typed");
     }
 }

@@ -223,9 +223,9 @@ impl Client {
             )));
         };
         let Session { email, access_token: old, .. } = session.clone();
-        let source = Source::from_env()?;
+        let source = Source::from_env().map_err(Failure::after_a_request)?;
         print::note(&format!("{} asks for the password of {email} again.", self.url));
-        let password = ask::password(source)?;
+        let password = ask::password(source).map_err(Failure::after_a_request)?;
         self.log_in(&email, &password).await?;
         // The session before is not needed any more. If this does not arrive, it expires.
         drop(self.exchange(&Request::delete("/v1/sessions/current"), Some(&old)).await);

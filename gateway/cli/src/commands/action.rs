@@ -67,54 +67,88 @@ impl Sent {
         body: &Value,
         wait: Duration,
     ) -> Result<Answer, Failure> {
+        let answer = self.send(client, path, body, wait).await;
+        answer.map_err(|failure| self.with_key(failure))
+    }
+
+    async fn send(
+        &self,
+        client: &mut Client,
+        path: &str,
+        body: &Value,
+        wait: Duration,
+    ) -> Result<Answer, Failure> {
         let headers =
             [("idempotency-key", self.key.clone()), ("prefer", format!("wait={}", wait.as_secs()))];
-        let request = Request::post(path, body).headers(&headers).wait(wait);
-        client.send(request).await.map_err(|failure| match failure.is_unknown() {
+        client.send(Request::post(path, body).headers(&headers).wait(wait)).await
+    }
+
+    /// The failure with how to repeat the action, if it may be written.
+    fn with_key(&self, failure: Failure) -> Failure {
+        match failure.is_unknown() {
             true => failure.and(&format!(
                 "It is not known whether the command was written. Repeat it with \
                  --idempotency-key {}: it has an effect once.",
                 self.key
             )),
             false => failure,
-        })
+        }
     }
 
-    /// Sends the action until it has an outcome, or the time is over.
+    /// Sends the action until it has an outcome, or the time is over. `done` says what an outcome
+    /// that is no refusal means.
     ///
     /// # Errors
-    /// As [`Sent::once`].
+    /// As [`Sent::once`]. A command that is written is reported as such whatever follows, unless it
+    /// has an outcome.
     pub(super) async fn decided(
         &self,
         client: &mut Client,
         path: &str,
         body: &Value,
-    ) -> Result<Answer, Failure> {
+        done: impl FnOnce(&Answer) -> Vec<String>,
+    ) -> Result<Report, Failure> {
+        let mut written = None;
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             // Whole seconds, and at least one.
             let wait = Duration::from_secs((left.as_secs() + 1).min(WAIT_S_MAX));
-            let answer = self.once(client, path, body, wait).await?;
-            if answer.status != StatusCode::ACCEPTED || Instant::now() >= self.deadline {
-                return Ok(answer);
+            let answer = match (self.send(client, path, body, wait).await, written.take()) {
+                (Ok(answer), _) => answer,
+                (Err(failure), Some(body)) if !failure.is_outcome() => {
+                    let lines = vec![format!(
+                        "Command {} is written, and its outcome could not be read.",
+                        text(&body, "id")
+                    )];
+                    return Ok(self
+                        .pending(body, lines)
+                        .noting(Some(format!("millrace: {failure}"))));
+                }
+                (Err(failure), _) => return Err(self.with_key(failure)),
+            };
+            let Answer { status, body } = &answer;
+            if *status != StatusCode::ACCEPTED {
+                let lines = done(&answer);
+                return Ok(Report::done(answer.body, lines));
             }
+            if Instant::now() >= self.deadline {
+                let id = text(body, "id");
+                let lines = vec![format!("Command {id} is written and has no outcome yet.")];
+                return Ok(self.pending(answer.body, lines));
+            }
+            written = Some(answer.body);
             // A gateway that does not wait must not be asked all the time.
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// What to say of an answer: `done` if the command was accepted.
-    pub(super) fn report(&self, answer: Answer, done: Vec<String>) -> Report {
-        let Answer { status, body } = answer;
-        if status != StatusCode::ACCEPTED {
-            return Report::done(body, done);
-        }
-        let id = text(&body, "id");
-        let lines = vec![format!("Command {id} is written and has no outcome yet.")];
+    /// The report of a command that is written and has no outcome that is known.
+    fn pending(&self, body: Value, lines: Vec<String>) -> Report {
         let note = format!(
             "Repeat it with --idempotency-key {} to wait for the outcome, or see `millrace trace \
-             {id}`.",
-            self.key
+             {}`.",
+            self.key,
+            text(&body, "id")
         );
         Report::done(body, lines).noting(Some(note)).only_if(false)
     }

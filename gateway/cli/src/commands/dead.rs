@@ -82,11 +82,9 @@ impl Action {
         done: impl FnOnce(&Answer) -> Vec<String>,
     ) -> Result<Report, Failure> {
         let Self { id, reason: Reason { reason }, sending } = self;
-        let (sent, body) = (sending.begin(), json!({ "id": id, "reason": reason }));
-        let answer = sent.decided(client, &format!("{PATH}:{verb}"), &body).await;
-        let answer = answer.map_err(|failure| unknown(failure, &id))?;
-        let lines = done(&answer);
-        Ok(sent.report(answer, lines))
+        let body = json!({ "id": id, "reason": reason });
+        let ended = sending.begin().decided(client, &format!("{PATH}:{verb}"), &body, done).await;
+        ended.map_err(|failure| unknown(failure, &id))
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     pages::Pages,
 };
 use crate::{
-    client::{Client, Request},
+    client::{Answer, Client, Request},
     failure::Failure,
     report::Report,
     text::{
@@ -74,14 +74,14 @@ impl Edit {
             return Ok(Report::done(checked, lines));
         }
         body["reason"] = json!(reason);
-        let sent = sending.begin();
-        let answer = sent.decided(client, PATH, &body).await?;
-        let done = format!(
-            "The record at offset {offset} of {}, key {}, was applied with the new value.",
-            key.topic, key.key
-        );
-        let lines = [Some(done), command_line(&answer)].into_iter().flatten().collect();
-        Ok(sent.report(answer, lines))
+        let done = |answer: &Answer| {
+            let said = format!(
+                "The record at offset {offset} of {}, key {}, was applied with the new value.",
+                key.topic, key.key
+            );
+            [Some(said), command_line(answer)].into_iter().flatten().collect()
+        };
+        sending.begin().decided(client, PATH, &body, done).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The program's commands: [`Command`] lists them all, and each has a file.
 //!
 //! To add one, add a variant with its arguments here or in [`parked`] or [`dead`], and its call in
-//! `run`. What changes data goes through [`action::send`], which waits for the outcome.
+//! `run`. What changes data goes through [`action::Sent`], which waits for the outcome.
 
 mod action;
 mod audit;

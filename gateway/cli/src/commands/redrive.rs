@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ask::Consent,
-    client::Client,
+    client::{Answer, Client},
     failure::Failure,
     report::Report,
     text::value::{optional, short_type, text},
@@ -108,10 +108,8 @@ async fn redrive(
     if let Some(offset) = offset {
         body["offset"] = json!(offset);
     }
-    let sent = sending.begin();
-    let answer = sent.decided(client, path, &body).await?;
-    let lines = [Some(done), command_line(&answer)].into_iter().flatten().collect();
-    Ok(sent.report(answer, lines))
+    let done = |answer: &Answer| [Some(done), command_line(answer)].into_iter().flatten().collect();
+    sending.begin().decided(client, path, &body, done).await
 }
 
 #[cfg(test)]

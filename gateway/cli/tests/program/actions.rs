@@ -1,6 +1,9 @@
 //! What operators change: each waits for its outcome, and says how it has ended.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use serde_json::{Value, json};
 
@@ -47,6 +50,46 @@ fn action_waits_for_its_outcome_under_one_idempotency_key() {
     assert_eq!(key(&gateway.last()).as_deref(), Some("mine"));
     let pending = home.run(&[&words[..], &["--wait", "1"]].concat()).code(1);
     assert!(pending.out.contains("has no outcome yet"), "{pending:?}");
+}
+
+#[test]
+fn command_that_is_written_is_reported_whatever_the_next_request_ends_with() {
+    let next = Arc::new(AtomicUsize::new(0));
+    let failures = next.clone();
+    let first = AtomicUsize::new(0);
+    let gateway = shop(move |_| {
+        // Each command is written, and the request for its outcome fails.
+        if first.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            return Reply::json(202, &json!({ "id": "0199", "state": "pending" }));
+        }
+        match failures.load(Ordering::SeqCst) {
+            0 => problem(429, "too_many_requests", "Too many requests."),
+            1 => problem(503, "overloaded", "Too many requests are in flight."),
+            2 => problem(401, "insufficient_user_authentication", "The password again."),
+            3 => problem(404, "not_found", "This resource does not exist."),
+            4 => problem(503, "unavailable", "A store does not answer."),
+            _ => Reply::json(
+                409,
+                &json!({
+                    "status": 409, "code": "still_failing", "detail": "It still fails.",
+                    "links": { "self": "/v1/commands/0199", "trace": "/v1/commands/0199/trace" },
+                }),
+            ),
+        }
+    });
+    let home = logged_in(&gateway);
+    let words = ["parked", "retry", "order.followups", "o-1", "--reason", "why"];
+    for said in ["Too many requests.", "in flight.", "password file /none", "exist.", "store"] {
+        let ended = home.env("MILLRACE_PASSWORD_FILE", "/none").run(&words).code(1);
+        assert!(ended.out.contains("Command 0199 is written"), "{said}: {ended:?}");
+        assert!(ended.err.contains("Repeat it with --idempotency-key "), "{said}: {ended:?}");
+        assert!(ended.err.contains(said), "{ended:?}");
+        assert!(!ended.err.contains("not known whether"), "{ended:?}");
+        next.fetch_add(1, Ordering::SeqCst);
+    }
+    // The outcome itself is the result.
+    let refused = home.run(&words).code(1);
+    assert!(refused.out.is_empty() && refused.err.contains("It still fails."), "{refused:?}");
 }
 
 #[test]
