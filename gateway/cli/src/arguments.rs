@@ -51,6 +51,21 @@ mod tests {
     }
 
     #[test]
+    fn repeat_names_what_the_first_run_has_read() {
+        let missing = Some(ErrorKind::MissingRequiredArgument);
+        let repeat = |verb, more: &[&str]| {
+            let key = ["parked", verb, "order.followups", "o-1", "--reason", "why"];
+            kind(&[&key[..], &["--idempotency-key", "mine"], more].concat())
+        };
+        assert_eq!(repeat("drop", &[]), missing);
+        assert_eq!(repeat("drop", &["--offset", "5"]), None);
+        let value = ["--offset", "5", "--value", "-"];
+        assert_eq!(repeat("edit", &value), missing);
+        assert_eq!(repeat("edit", &[&value[..], &["--type", "a.B"]].concat()), None);
+        assert_eq!(repeat("retry", &[]), None);
+    }
+
+    #[test]
     fn actions_need_a_reason_and_selections_something_to_select_by() {
         let missing = Some(ErrorKind::MissingRequiredArgument);
         assert_eq!(kind(&["parked", "retry", "order.followups", "o-1"]), missing);

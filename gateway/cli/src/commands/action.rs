@@ -38,15 +38,25 @@ pub(super) struct Sending {
 /// An action that is being sent.
 pub(super) struct Sent {
     key: String,
+    /// The options with which the same command is sent again.
+    repeat: String,
     deadline: Instant,
 }
 
 impl Sending {
     /// Begins to wait.
     pub(super) fn begin(&self) -> Sent {
-        let key = self.idempotency_key.clone();
+        self.begin_with(None)
+    }
+
+    /// Begins to wait. A repeat needs the option `found` too: its value was not given but read,
+    /// and is another one after the command.
+    pub(super) fn begin_with(&self, found: Option<String>) -> Sent {
+        let key = self.idempotency_key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+        let found = found.map(|option| format!("{option} ")).unwrap_or_default();
+        let repeat = format!("{found}--idempotency-key {key}");
         let deadline = Instant::now() + Duration::from_secs(self.wait.into());
-        Sent { key: key.unwrap_or_else(|| Uuid::new_v4().to_string()), deadline }
+        Sent { key, repeat, deadline }
     }
 
     /// How long one request may take for all that it does.
@@ -87,9 +97,9 @@ impl Sent {
     fn with_key(&self, failure: Failure) -> Failure {
         match failure.is_unknown() {
             true => failure.and(&format!(
-                "It is not known whether the command was written. Repeat it with \
-                 --idempotency-key {}: it has an effect once.",
-                self.key
+                "It is not known whether the command was written. Repeat it with {}: it has an \
+                 effect once.",
+                self.repeat
             )),
             false => failure,
         }
@@ -108,7 +118,7 @@ impl Sent {
         body: &Value,
         done: impl FnOnce(&Answer) -> Vec<String>,
     ) -> Result<Report, Failure> {
-        let mut written = None;
+        let mut written: Option<Value> = None;
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             // Whole seconds, and at least one.
@@ -145,9 +155,8 @@ impl Sent {
     /// The report of a command that is written and has no outcome that is known.
     fn pending(&self, body: Value, lines: Vec<String>) -> Report {
         let note = format!(
-            "Repeat it with --idempotency-key {} to wait for the outcome, or see `millrace trace \
-             {}`.",
-            self.key,
+            "Repeat it with {} to wait for the outcome, or see `millrace trace {}`.",
+            self.repeat,
             text(&body, "id")
         );
         Report::done(body, lines).noting(Some(note)).only_if(false)

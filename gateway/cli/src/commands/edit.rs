@@ -30,8 +30,10 @@ const PATH: &str = "/v1/operations/parked:edit";
 /// The most bytes of a body that the gateway takes.
 const VALUE_BYTES_MAX: u64 = 64 << 10;
 
-/// Which record, and the value that it gets.
+/// Which record, and the value that it gets. A repeat names its type: the record of which it would
+/// be read is not parked any more.
 #[derive(Debug, Args)]
+#[command(mut_arg("idempotency_key", |key| key.requires("record_type")))]
 pub(crate) struct Edit {
     #[command(flatten)]
     key: Key,
@@ -59,9 +61,13 @@ impl Edit {
     pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
         let Self { key, offset, value, record_type, reason, dry_run, sending } = self;
         let value = read(&value)?;
-        let record_type = match record_type {
-            Some(record_type) => record_type,
-            None => type_of(client, &key).await?,
+        let (record_type, found) = match record_type {
+            Some(record_type) => (record_type, None),
+            None => {
+                let found = type_of(client, &key).await?;
+                let option = type_option(&found);
+                (found, Some(option))
+            }
         };
         let mut body = json!({
             "topic": key.topic, "key": key.key, "offset": offset, "type": record_type,
@@ -81,7 +87,7 @@ impl Edit {
             );
             [Some(said), command_line(answer)].into_iter().flatten().collect()
         };
-        sending.begin().decided(client, PATH, &body, done).await
+        sending.begin_with(found).decided(client, PATH, &body, done).await
     }
 }
 
@@ -109,6 +115,11 @@ async fn type_of(client: &mut Client, key: &Key) -> Result<String, Failure> {
     optional(first, "type")
         .filter(|name| !name.is_empty())
         .ok_or_else(|| Failure::Usage("the record names no type: expected --type".to_owned()))
+}
+
+/// The option that names this type, for a shell. Anybody may have written the type.
+fn type_option(name: &str) -> String {
+    format!("--type '{}'", name.replace('\'', r"'\''"))
 }
 
 /// What a dry run says.
@@ -147,6 +158,12 @@ mod tests {
                 "  }",
             ]
         );
+    }
+
+    #[test]
+    fn option_with_a_type_is_one_word_for_a_shell() {
+        assert_eq!(type_option("millrace.stock.X"), "--type 'millrace.stock.X'");
+        assert_eq!(type_option("a'; b"), r"--type 'a'\''; b'");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    action::{Reason, Sending, command_line},
+    action::{Reason, Sending, Sent, command_line},
     key::Key,
     pages::Pages,
 };
@@ -35,12 +35,13 @@ impl Retry {
         let Self { key, offset, reason, sending } = self;
         let what = format!("All parked records of {}, key {}, were applied.", key.topic, key.key);
         let path = "/v1/operations/parked:retry";
-        redrive(client, path, &key, offset, &reason, &sending, what).await
+        redrive(client, path, &key, offset, &reason, &sending.begin(), what).await
     }
 }
 
-/// Which record is given up.
+/// Which record is given up. A repeat names the record: without that, it would mean the next one.
 #[derive(Debug, Args)]
+#[command(mut_arg("idempotency_key", |key| key.requires("offset")))]
 pub(crate) struct Drop {
     #[command(flatten)]
     key: Key,
@@ -59,17 +60,21 @@ pub(crate) struct Drop {
 impl Drop {
     pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
         let Self { key, offset, reason, consent, sending } = self;
-        let offset = match offset {
-            Some(offset) => offset,
-            None => confirmed(client, &key, consent).await?,
+        let (offset, found) = match offset {
+            Some(offset) => (offset, None),
+            None => {
+                let offset = confirmed(client, &key, consent).await?;
+                (offset, Some(format!("--offset {offset}")))
+            }
         };
+        let sent = sending.begin_with(found);
         let what = format!(
             "The record at offset {offset} of {}, key {}, is a dead letter; those behind it were \
              applied.",
             key.topic, key.key
         );
         let path = "/v1/operations/parked:drop";
-        redrive(client, path, &key, Some(offset), &reason, &sending, what).await
+        redrive(client, path, &key, Some(offset), &reason, &sent, what).await
     }
 }
 
@@ -101,7 +106,7 @@ async fn redrive(
     key: &Key,
     offset: Option<u64>,
     Reason { reason }: &Reason,
-    sending: &Sending,
+    sent: &Sent,
     done: String,
 ) -> Result<Report, Failure> {
     let mut body = json!({ "topic": key.topic, "key": key.key, "reason": reason });
@@ -109,7 +114,7 @@ async fn redrive(
         body["offset"] = json!(offset);
     }
     let done = |answer: &Answer| [Some(done), command_line(answer)].into_iter().flatten().collect();
-    sending.begin().decided(client, path, &body, done).await
+    sent.decided(client, path, &body, done).await
 }
 
 #[cfg(test)]

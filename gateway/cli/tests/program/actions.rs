@@ -93,6 +93,29 @@ fn command_that_is_written_is_reported_whatever_the_next_request_ends_with() {
 }
 
 #[test]
+fn repeat_of_a_command_that_may_be_written_names_what_was_read_before_it() {
+    let first = json!({ "offset": 5, "type": "millrace.order.RecordReservation" });
+    let list = json!({ "items": [first], "next": null });
+    let gateway = shop(move |seen| match &*seen.path {
+        "/v1/operations/parked/records" => Reply::json(200, &list),
+        _ => problem(503, "not_written", "The log has not confirmed the command."),
+    });
+    let home = logged_in(&gateway);
+    let run = |verb, more: &[&str]| {
+        let key = ["parked", verb, "order.followups", "o-1", "--reason", "why"];
+        home.run(&[&key[..], more].concat()).code(1).err
+    };
+    let said = run("drop", &["--yes"]);
+    assert!(said.contains("Repeat it with --offset 5 --idempotency-key "), "{said}");
+    let file = home.folder().join("value.json");
+    std::fs::write(&file, "{}").expect("written");
+    let path = file.to_string_lossy().into_owned();
+    let said = run("edit", &["--offset", "5", "--value", &path]);
+    let option = "--type 'millrace.order.RecordReservation'";
+    assert!(said.contains(&format!("Repeat it with {option} --idempotency-key ")), "{said}");
+}
+
+#[test]
 fn dead_letter_is_sent_again_with_its_outcome_or_the_reason_why_not() {
     let gateway = shop(|seen| match &*seen.json()["reason"].to_string() {
         "\"once\"" => Reply::json(200, &json!({ "id": "0199", "state": "accepted" })),
