@@ -107,6 +107,14 @@ pub(super) async fn refresh(mut call: Call) -> Answer {
     let presented = call.state.refresh_tokens.parse(&body.refresh_token).ok_or_else(invalid)?;
     let successor = presented.successor().ok_or_else(invalid)?;
     let presented_hash = call.state.refresh_tokens.hash(presented);
+    // What the new tokens need is read before the command, which uses the presented one up: a store
+    // that is away must not cost the session. The role may have changed since the last token; a
+    // deactivated user gets none, and who is deactivated from here on has no session that the
+    // command could refresh.
+    let user = call.state.reads.user(presented.user_id).await?.ok_or_else(invalid)?;
+    // The password was given when the session began. Until that is projected, its age is not known,
+    // and what needs a recent one asks for it.
+    let began_at = call.state.reads.session_began(presented.session_id).await?;
 
     let principal = Principal::Anonymous(presented_hash.clone());
     let mut sent = Submission::begin_synchronous(&call, principal, OUTCOME_TIMEOUT);
@@ -120,11 +128,6 @@ pub(super) async fn refresh(mut call: Call) -> Answer {
     sent.write(&call, presented.user_id.to_string(), Command::from(command)).await?;
     let outcome = outcome_of(&call, &mut sent).await?;
     if outcome.verdict == Verdict::Accepted {
-        // The role may have changed since the last token; a deactivated user gets none.
-        let user = call.state.reads.user(presented.user_id).await?.ok_or_else(invalid)?;
-        // The password was given when the session began. Until that is projected, its age is not
-        // known, and what needs a recent one asks for it.
-        let began_at = call.state.reads.session_began(presented.session_id).await?;
         return tokens(&call, successor, user.role, began_at);
     }
     Err(match outcome.code.as_deref() {

@@ -185,6 +185,24 @@ async fn repeated_refresh_gets_the_same_successor() {
 }
 
 #[tokio::test]
+async fn refresh_without_its_store_is_503_and_does_not_use_the_token() {
+    let gateway = gateway();
+    gateway.user("ada@example.org").await;
+    let body = json!({ "email": "ada@example.org", "password": "correct horse" });
+    let first = json(&gateway.command("POST", "/v1/sessions", None, body).await);
+    let before = gateway.world.written();
+    let refresh = || {
+        let body = json!({ "refresh_token": first["refresh_token"] });
+        gateway.command("POST", "/v1/sessions/refresh", None, body)
+    };
+    gateway.world.inner().stores_down = true;
+    assert_problem(&refresh().await, 503, "unavailable");
+    assert_eq!(gateway.world.written(), before);
+    gateway.world.inner().stores_down = false;
+    assert_eq!(refresh().await.status(), 200);
+}
+
+#[tokio::test]
 async fn repeated_key_gets_tokens_only_while_the_session_is_alive() {
     let gateway = gateway();
     gateway.user("ada@example.org").await;
