@@ -70,10 +70,14 @@ impl Failure {
         }
     }
 
+    /// The code of the problem.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.problem()?["code"].as_str()
+    }
+
     /// Whether the gateway asks for the password again (RFC 9470).
     pub(crate) fn is_step_up(&self) -> bool {
-        let code = self.problem().map(|problem| &problem["code"]);
-        code.is_some_and(|code| code == "insufficient_user_authentication")
+        self.code() == Some("insufficient_user_authentication")
     }
 
     /// Whether this is how a command has ended. Then the problem links to the command's trace;

@@ -33,9 +33,12 @@ pub(crate) struct Retry {
 impl Retry {
     pub(super) async fn run(self, client: &mut Client) -> Result<Report, Failure> {
         let Self { key, offset, reason, sending } = self;
-        let what = format!("All parked records of {}, key {}, were applied.", key.topic, key.key);
-        let path = "/v1/operations/parked:retry";
-        redrive(client, path, &key, offset, &reason, &sending.begin(), what).await
+        let verb = Verb {
+            path: "/v1/operations/parked:retry",
+            done: format!("All parked records of {}, key {}, were applied.", key.topic, key.key),
+            still_failing: "Those before it were applied.".to_owned(),
+        };
+        redrive(client, verb, &key, offset, &reason, &sending.begin()).await
     }
 }
 
@@ -68,13 +71,19 @@ impl Drop {
             }
         };
         let sent = sending.begin_with(found);
-        let what = format!(
-            "The record at offset {offset} of {}, key {}, is a dead letter; those behind it were \
-             applied.",
-            key.topic, key.key
-        );
-        let path = "/v1/operations/parked:drop";
-        redrive(client, path, &key, Some(offset), &reason, &sent, what).await
+        let verb = Verb {
+            path: "/v1/operations/parked:drop",
+            done: format!(
+                "The record at offset {offset} of {}, key {}, is a dead letter; those behind it \
+                 were applied.",
+                key.topic, key.key
+            ),
+            still_failing: format!(
+                "The record at offset {offset} was given up all the same, and those between the \
+                 two were applied."
+            ),
+        };
+        redrive(client, verb, &key, Some(offset), &reason, &sent).await
     }
 }
 
@@ -100,21 +109,34 @@ fn question(key: &Key, first: &Value) -> String {
     )
 }
 
+/// What is done with the key.
+struct Verb {
+    path: &'static str,
+    /// What an accepted command has done.
+    done: String,
+    /// What a command has done that is refused because a record still fails.
+    still_failing: String,
+}
+
 async fn redrive(
     client: &mut Client,
-    path: &str,
+    verb: Verb,
     key: &Key,
     offset: Option<u64>,
     Reason { reason }: &Reason,
     sent: &Sent,
-    done: String,
 ) -> Result<Report, Failure> {
     let mut body = json!({ "topic": key.topic, "key": key.key, "reason": reason });
     if let Some(offset) = offset {
         body["offset"] = json!(offset);
     }
+    let Verb { path, done, still_failing } = verb;
     let done = |answer: &Answer| [Some(done), command_line(answer)].into_iter().flatten().collect();
-    sent.decided(client, path, &body, done).await
+    let ended = sent.decided(client, path, &body, done).await;
+    ended.map_err(|failure| match failure.code() == Some("still_failing") {
+        true => failure.and(&still_failing),
+        false => failure,
+    })
 }
 
 #[cfg(test)]

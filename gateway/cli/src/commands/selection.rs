@@ -17,17 +17,21 @@ pub(super) struct Verb {
     path: &'static str,
     /// What will be done with so many keys.
     will: &'static str,
+    /// What a refusal means.
+    refused: &'static str,
 }
 
 /// Applies all records of each key again.
 pub(super) const RETRY: Verb = Verb {
     path: "/v1/operations/parked:retry-all",
     will: "will be tried again, each up to the first record that still fails",
+    refused: "still failing or changed since",
 };
 /// Gives up the first record of each key.
 pub(super) const DROP: Verb = Verb {
     path: "/v1/operations/parked:drop-all",
     will: "will lose their first record, and the others are applied",
+    refused: "without their first record but stopped at a later one, or changed since",
 };
 
 /// Which keys.
@@ -89,7 +93,7 @@ impl Selection {
         }
         let sent = self.sending.begin();
         let done = sent.once(client, verb.path, &body, self.sending.once()).await?.body;
-        Ok(ended(done))
+        Ok(ended(done, verb))
     }
 }
 
@@ -105,17 +109,17 @@ fn plan(selected: &Value, verb: &Verb) -> String {
 }
 
 /// How the commands have ended.
-fn ended(done: Value) -> Report {
-    const ENDS: [(&str, &str); 5] = [
+fn ended(done: Value, verb: &Verb) -> Report {
+    let all = [
         ("accepted", "done"),
-        ("refused", "still failing or changed since"),
+        ("refused", verb.refused),
         ("failed", "failed"),
         ("pending", "without an outcome yet"),
         ("unsent", "not sent"),
     ];
     let commands = &done["commands"];
-    let ends: Vec<_> = ENDS
-        .iter()
+    let ends: Vec<_> = all
+        .into_iter()
         .map(|(name, text)| (count(commands, name), text))
         .filter(|(count, _)| *count > 0)
         .map(|(count, text)| format!("{count} {text}"))
@@ -155,7 +159,8 @@ mod tests {
             let commands = json!({
                 "accepted": accepted, "refused": refused, "failed": 0, "pending": 0, "unsent": 0,
             });
-            ended(json!({ "keys": 3, "records": 5, "is_cut": is_cut, "commands": commands }))
+            let done = json!({ "keys": 3, "records": 5, "is_cut": is_cut, "commands": commands });
+            ended(done, &RETRY)
         };
         let all = ends(3, 0, false);
         assert_eq!((all.lines, all.is_done), (vec!["3 keys: 3 done.".to_owned()], true));
