@@ -1,4 +1,4 @@
-//! The connection: TLS with the trusted authorities, no redirects, a deadline.
+//! The connection: TLS with the trusted authorities, no redirects, no proxy, a deadline.
 
 use std::{path::Path, time::Duration};
 
@@ -17,6 +17,8 @@ pub(super) fn client(url: &Url, ca_file: Option<&Path>) -> Result<reqwest::Clien
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_MAX)
         .redirect(Policy::none())
+        // A proxy of the environment would read the tokens and passwords of plain HTTP.
+        .no_proxy()
         .user_agent(concat!("millrace/", env!("CARGO_PKG_VERSION")));
     if let Some(file) = ca_file {
         builder = builder.tls_certs_only(authorities(file)?);

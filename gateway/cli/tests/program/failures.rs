@@ -80,6 +80,18 @@ fn gateway_with_tls_is_trusted_by_the_authorities_of_the_file_and_by_no_others()
 }
 
 #[test]
+fn proxy_of_the_environment_is_sent_nothing() {
+    let list = || json!({ "items": [], "next": null });
+    let (gateway, proxy) =
+        (shop(move |_| Reply::json(200, &list())), Gateway::start(|_| Reply::empty(500)));
+    let home = logged_in(&gateway);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy"] {
+        home.env(name, &proxy.url).run(&["audit"]).code(0);
+    }
+    assert_eq!(proxy.seen().len(), 0);
+}
+
+#[test]
 fn result_that_can_not_be_written_is_no_success_and_a_closed_pipe_is_no_error() {
     let gateway = shop(|_| Reply::json(200, &json!({ "items": [], "next": null })));
     let home = logged_in(&gateway);
