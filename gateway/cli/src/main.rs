@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&Failure::Failed(format!("no runtime: {error}")), json),
     };
     let done = runtime.block_on(async {
-        let mut client = Client::new(connection)?;
+        let mut client = Client::new(connection, command.replaces_session())?;
         command.run(&mut client).await
     });
     match done {

@@ -45,6 +45,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
     url: Url,
     tokens: Tokens,
+    /// Why the session's file can't be used, if it does not matter.
+    unusable: Option<Failure>,
 }
 
 /// A request.
@@ -92,16 +94,21 @@ impl<'a> Request<'a> {
 }
 
 impl Client {
-    /// A client of the gateway that is meant, with the tokens for it.
+    /// A client of the gateway that is meant, with the tokens for it. If `replaces_session`, a
+    /// session's file that can't be used counts as missing.
     ///
     /// # Errors
     /// If a file can't be read, or TLS can't be set up.
-    pub(crate) fn new(connection: Connection) -> Result<Self, Failure> {
+    pub(crate) fn new(connection: Connection, replaces_session: bool) -> Result<Self, Failure> {
         let Connection { url, ca_file } = connection;
         let given = secret(TOKEN);
-        let kept = match given {
-            Some(_) => None,
-            None => Store::from_env()?.read()?,
+        let (kept, unusable) = match given {
+            Some(_) => (None, None),
+            None => match Store::from_env()?.read() {
+                Ok(kept) => (kept, None),
+                Err(why) if replaces_session => (None, Some(why)),
+                Err(why) => return Err(why),
+            },
         };
         let kept_at = kept.as_ref().map(|session| session.url.clone());
         let url = match url.or(kept_at) {
@@ -114,7 +121,7 @@ impl Client {
             _ => Tokens::Missing,
         };
         let http = connect::client(&url, ca_file.as_deref())?;
-        Ok(Self { http, url, tokens })
+        Ok(Self { http, url, tokens, unusable })
     }
 
     /// Where the gateway is.
@@ -128,6 +135,11 @@ impl Client {
             Tokens::Kept(session) => Some(&session.email),
             _ => None,
         }
+    }
+
+    /// Why the session's file can't be used, if it is to be replaced or removed.
+    pub(crate) fn unusable(&self) -> Option<&Failure> {
+        self.unusable.as_ref()
     }
 
     /// Sends a request as the user who has logged in, and returns the document of the answer.

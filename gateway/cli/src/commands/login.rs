@@ -62,8 +62,17 @@ fn is_local(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Ends the session.
+/// Ends the session. A file that can't be used is removed; whether there was a session, and whether
+/// it goes on, is not known then.
 pub(super) async fn log_out(client: &mut Client) -> Result<Report, Failure> {
+    if let Some(why) = client.unusable() {
+        let store = Store::from_env()?;
+        store.remove()?;
+        let line = "Removed the session's file. If it held a session, that was not ended: it ends \
+                    when it expires, or when the password is changed.";
+        let report = Report::done(json!({ "removed": store.path() }), vec![line.to_owned()]);
+        return Ok(report.noting(Some(format!("millrace: {why}"))).only_if(false));
+    }
     let is_kept = client.email().is_some();
     let ended = client.send(Request::delete("/v1/sessions/current")).await;
     match ended {

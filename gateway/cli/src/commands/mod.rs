@@ -43,6 +43,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it replaces or removes the session's file, so that it needs none that can be used.
+    pub(crate) fn replaces_session(&self) -> bool {
+        matches!(self, Self::Login(_) | Self::Logout)
+    }
+
     /// Does it.
     ///
     /// # Errors

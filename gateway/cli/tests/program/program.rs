@@ -45,6 +45,12 @@ impl Home {
         std::fs::write(self.session(), text.replace(from, to)).expect("written");
     }
 
+    /// Changes the mode of the session's file.
+    pub(crate) fn set_session_mode(&self, mode: u32) {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(self.session(), mode).expect("changed");
+    }
+
     /// The mode of the session's file.
     pub(crate) fn session_mode(&self) -> u32 {
         std::fs::metadata(self.session()).expect("a session").permissions().mode() & 0o777

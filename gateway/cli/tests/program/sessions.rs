@@ -41,6 +41,32 @@ fn log_in_keeps_the_session_in_a_private_file_and_never_shows_a_token() {
 }
 
 #[test]
+fn session_file_that_can_not_be_used_is_replaced_by_log_in_and_removed_by_log_out() {
+    let gateway = shop(|_| Reply::json(200, &json!({ "items": [], "next": null })));
+    let home = logged_in(&gateway);
+    let log_in = || home.env("MILLRACE_PASSWORD", "a password").run(&["login", "ada@example.org"]);
+    home.change_session("access_token", "another");
+    let refused = home.run(&["audit"]).code(1);
+    assert!(refused.err.contains("expected that of `millrace login`"), "{refused:?}");
+    log_in().code(0);
+    home.run(&["audit"]).code(0);
+
+    home.set_session_mode(0o640);
+    assert!(home.run(&["audit"]).code(1).err.contains("expected mode 0600"));
+    log_in().code(0);
+    assert_eq!(home.session_mode(), 0o600);
+    home.run(&["audit"]).code(0);
+
+    home.set_session_mode(0o640);
+    let before = gateway.seen().len();
+    let removed = home.run(&["logout"]).code(1);
+    assert!(removed.out.starts_with("Removed the session's file."), "{removed:?}");
+    assert!(removed.err.contains("expected mode 0600"), "{removed:?}");
+    assert_eq!(gateway.seen().len(), before, "its tokens were not used");
+    assert!(home.run(&["audit"]).code(1).err.contains("nobody has logged in"));
+}
+
+#[test]
 fn expired_token_is_replaced_once_and_a_session_that_has_ended_is_said() {
     let gateway = shop(|seen| match (&*seen.path, seen.header("authorization")) {
         ("/v1/sessions/refresh", _) if seen.json()["refresh_token"] == "refresh-1" => {
