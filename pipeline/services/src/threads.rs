@@ -2,7 +2,7 @@
 //! an error, makes the service not ready at once and then ends it. Each thread says when it begins
 //! a turn of its work, so one that is stuck makes the service not ready, and its age is a metric. A
 //! service that is shutting down is not ready either. It restarts no thread and ends none that is
-//! stuck: the process has to be restarted.
+//! stuck: the process has to be restarted. A shutdown does not wait for a stuck one without an end.
 
 use std::{
     any::Any,
@@ -27,6 +27,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A thread whose turn takes longer is stuck. Nothing that a turn waits for may take this long:
 /// stores, mail servers and brokers have deadlines far below it.
 pub(crate) const TURN_MAX: Duration = Duration::from_secs(60);
+
+/// How long a shutdown waits for the threads. The longest that one has to finish is a commit, for
+/// which the broker has 20 s.
+pub(crate) const END_MAX: Duration = Duration::from_secs(30);
+
+/// The polling interval of [`Threads::join`].
+const JOIN_EVERY: Duration = Duration::from_millis(10);
 
 struct Thread {
     name: String,
@@ -124,18 +131,30 @@ impl Threads {
         }
     }
 
-    /// Joins all threads, as part of a shutdown. Blocks.
+    /// Joins all threads, as part of a shutdown. Blocks for `wait_max` at most; a thread that has
+    /// not ended then ends with the process.
     ///
     /// # Errors
-    /// The error or the panic of the first thread that failed.
-    pub(crate) fn join(&self) -> anyhow::Result<()> {
+    /// The error or the panic of the first thread that failed; otherwise which have not ended.
+    pub(crate) fn join(&self, wait_max: Duration) -> anyhow::Result<()> {
         let threads = {
             let mut all = self.all();
             all.is_shutting_down = true;
             std::mem::take(&mut all.threads)
         };
+        let begun = Instant::now();
+        while threads.iter().any(|thread| !thread.handle.is_finished())
+            && begun.elapsed() < wait_max
+        {
+            std::thread::sleep(JOIN_EVERY);
+        }
         let mut result = Ok(());
+        let mut stuck = Vec::new();
         for Thread { name, handle, .. } in threads {
+            if !handle.is_finished() {
+                stuck.push(name);
+                continue;
+            }
             let ended = handle.join().unwrap_or_else(|panic| {
                 Err(anyhow!("thread {name} panicked: {}", panic_message(&*panic)))
             });
@@ -143,6 +162,11 @@ impl Threads {
                 tracing::error!(thread = name, error = chain(&*error), "a thread has failed");
                 result = result.and(Err(error));
             }
+        }
+        if !stuck.is_empty() {
+            let names = stuck.join(", ");
+            tracing::error!(threads = names, "threads are stuck, and end with the process");
+            result = result.and(Err(anyhow!("threads have not ended in {wait_max:?}: {names}")));
         }
         result
     }
@@ -182,6 +206,9 @@ mod tests {
 
     use super::*;
 
+    /// Far longer than the threads of a test take to end.
+    const LONG: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn panic_of_a_thread_names_it_while_others_work_and_is_the_error_of_the_join() {
         let threads = Threads::default();
@@ -197,15 +224,43 @@ mod tests {
         threads.spawn("dies".to_owned(), |_| panic!("a bug")).expect("a thread");
         assert_eq!(threads.any_ended().await, "dies");
         drop(end);
-        let error = threads.join().expect_err("one has panicked");
+        let error = threads.join(LONG).expect_err("one has panicked");
         assert_eq!(error.to_string(), "thread dies panicked: a bug");
+    }
+
+    #[test]
+    fn join_names_a_thread_that_is_stuck_and_does_not_wait_for_it() {
+        const SHORT: Duration = Duration::from_millis(20);
+        let stuck_beside = |work: fn() -> anyhow::Result<()>| {
+            let threads = Threads::default();
+            let (end, ended) = mpsc::channel::<()>();
+            threads
+                .spawn("stuck".to_owned(), move |_| {
+                    ended.recv().unwrap_or_default();
+                    Ok(())
+                })
+                .expect("a thread");
+            threads.spawn("other".to_owned(), move |_| work()).expect("a thread");
+            let begun = Instant::now();
+            while threads.ended().is_none() {
+                assert!(begun.elapsed() < LONG, "the other thread does not end");
+                std::thread::yield_now();
+            }
+            let error = threads.join(SHORT).expect_err("one is stuck").to_string();
+            drop(end);
+            error
+        };
+        let error = stuck_beside(|| Ok(()));
+        assert_eq!(error, "threads have not ended in 20ms: stuck");
+        // Why another has died is the reason of the end.
+        assert_eq!(stuck_beside(|| panic!("a bug")), "thread other panicked: a bug");
     }
 
     #[test]
     fn threads_that_end_in_order_are_no_error() {
         let threads = Threads::default();
         threads.spawn("ends".to_owned(), |_| Ok(())).expect("a thread");
-        assert!(threads.join().is_ok());
+        assert!(threads.join(LONG).is_ok());
         assert_eq!(threads.ended(), None, "no thread is left");
     }
 
@@ -220,7 +275,7 @@ mod tests {
             })
             .expect("a thread");
         let joins = threads.clone();
-        let joined = std::thread::spawn(move || joins.join());
+        let joined = std::thread::spawn(move || joins.join(LONG));
         let begun = Instant::now();
         while threads.failing(Duration::from_secs(60)).is_none() {
             assert!(
@@ -267,6 +322,6 @@ mod tests {
         has_turned.recv().expect("it turns");
         assert_eq!(threads.failing(Duration::from_secs(10)), None);
         drop(next);
-        threads.join().expect("it ends");
+        threads.join(LONG).expect("it ends");
     }
 }

@@ -1,6 +1,6 @@
 //! The order of a service's start and end. The start: everything that a wrong setting could break,
 //! then the internal listener, the schemas, the projectors, the workers. The end: all threads
-//! finish what they have begun.
+//! finish what they have begun, and one that is stuck ends with the process.
 
 use std::{
     sync::{
@@ -22,7 +22,12 @@ use super::{
     signals::Signals,
     start::Start,
 };
-use crate::{config::Config, internal, service::Service, threads::Threads};
+use crate::{
+    config::Config,
+    internal,
+    service::Service,
+    threads::{END_MAX, Threads},
+};
 
 /// The most connections to PostgreSQL. Each projector uses one at a time for each partition.
 const POSTGRES_CONNECTIONS_MAX: usize = 8;
@@ -101,7 +106,7 @@ pub(super) async fn serve(service: Service, config: Config) -> anyhow::Result<()
     // Workers commit their last transaction; projectors finish their batch.
     tracing::info!(processor = topology.processor(), "ending: finishing what was begun");
     shutdown.store(true, Ordering::Relaxed);
-    let joined = tokio::task::spawn_blocking(move || threads.join());
+    let joined = tokio::task::spawn_blocking(move || threads.join(END_MAX));
     joined.await.context("waiting for the threads")??;
     ended
 }
