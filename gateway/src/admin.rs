@@ -12,10 +12,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
-    auth::Passwords,
     commands::CommandRecord,
     ids::{Ids, Principal},
-    input,
     state::State,
     submit::for_outcome,
 };
@@ -29,16 +27,9 @@ const RETRIABLE: [&str; 3] = [refusals::CLAIM_TIMED_OUT, refusals::EXPIRED, refu
 /// Refusals that mean that the admin exists.
 const EXISTS: [&str; 2] = [refusals::ADDRESS_TAKEN, refusals::ALREADY_EXISTS];
 
-/// Registers the first admin; returns when the admin exists, or when no attempt can create one.
+/// Registers the first admin with an address in its normal form ([`crate::input::email`]); returns
+/// when the admin exists, or when no attempt can create one.
 pub async fn register(state: Arc<State>, email: String, password: SecretString) {
-    let Ok(email) = input::email(&email) else {
-        tracing::error!("no first admin: MILLRACE_ADMIN_EMAIL is not an e-mail address");
-        return;
-    };
-    if Passwords::check_length("password", &password).is_err() {
-        tracing::error!("no first admin: the password is too short or too long");
-        return;
-    }
     for attempt in 0_u32.. {
         let registration = Registration::new(&state, &email, attempt);
         let outcome = registration.outcome(&state, &password).await;

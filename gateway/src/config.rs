@@ -14,8 +14,9 @@ use schemas::chain;
 use secrecy::SecretString;
 
 use crate::{
-    auth::{LoadError, SigningKeys},
+    auth::{LoadError, Passwords, SigningKeys},
     client::Networks,
+    input,
     limit::Limit,
     load,
     secret::{Secret, SecretError},
@@ -134,11 +135,11 @@ pub struct Secrets {
     pub secret: Secret,
     /// The keys of access tokens.
     pub signing: SigningKeys,
-    /// The first admin's e-mail address and password.
+    /// The first admin's e-mail address, in its normal form, and password.
     pub admin: Option<(String, SecretString)>,
 }
 
-/// A setting names a file that can't be used.
+/// A setting can't be used, or the file that it names.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file can't be read.
@@ -159,8 +160,14 @@ pub enum ConfigError {
         /// Why.
         source: SecretError,
     },
+    /// The first admin's address is none.
+    #[error("MILLRACE_ADMIN_EMAIL: expected an address such as ada@example.org, found {0:?}")]
+    AdminEmail(String),
     /// The first admin's password is too short or too long.
-    #[error("{ADMIN_PASSWORD_FILE}: {path}: expected a password of 8 to 128 bytes")]
+    #[error(
+        "{ADMIN_PASSWORD_FILE}: {path}: expected a password of at least 8 characters and at most \
+         128 bytes"
+    )]
     AdminPassword {
         /// The file.
         path: PathBuf,
@@ -184,25 +191,27 @@ impl Config {
         }
     }
 
-    /// Reads the files of secrets.
+    /// Reads the files of secrets, and checks the first admin's address.
     ///
     /// # Errors
-    /// Returns an error when a file is missing or malformed.
+    /// Returns an error when a file is missing or malformed, or the address is.
     pub fn secrets(&self) -> Result<Secrets, ConfigError> {
         let secret = Secret::parse(read(SECRET_FILE, &self.secret_file)?.trim())
             .map_err(|source| ConfigError::Secret { path: self.secret_file.clone(), source })?;
         let signing = SigningKeys::load(&self.jwt_keys)?;
-        let admin = match (&self.admin_email, &self.admin_password_file) {
-            (Some(email), Some(path)) => {
-                let password = read(ADMIN_PASSWORD_FILE, path)?.trim().to_owned();
-                if !(8..=128).contains(&password.len()) {
-                    return Err(ConfigError::AdminPassword { path: path.clone() });
-                }
-                Some((email.clone(), SecretString::from(password)))
-            }
-            _ => None,
+        Ok(Secrets { secret, signing, admin: self.admin()? })
+    }
+
+    fn admin(&self) -> Result<Option<(String, SecretString)>, ConfigError> {
+        let (Some(email), Some(path)) = (&self.admin_email, &self.admin_password_file) else {
+            return Ok(None);
         };
-        Ok(Secrets { secret, signing, admin })
+        let wrong = |_| ConfigError::AdminEmail(email.clone());
+        let normal = input::email(email).map_err(wrong)?;
+        let password = SecretString::from(read(ADMIN_PASSWORD_FILE, path)?.trim());
+        let wrong = |_| ConfigError::AdminPassword { path: path.clone() };
+        Passwords::check_length("password", &password).map_err(wrong)?;
+        Ok(Some((normal, password)))
     }
 
     /// The limit of requests of one address.
@@ -252,6 +261,8 @@ fn read(variable: &'static str, path: &Path) -> Result<String, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     fn parsed(arguments: &[&str]) -> Result<Config, clap::Error> {
@@ -274,6 +285,28 @@ mod tests {
         let error = parsed(&[]).expect("settings").secrets().err().expect("no such file");
         let expected = "MILLRACE_SECRET_FILE: can't read secret";
         assert!(error.to_string().starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn first_admin_whom_the_domain_would_refuse_is_a_wrong_setting() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let path = file.path().to_str().expect("UTF-8");
+        let admin = |email: &str, password: &str| {
+            std::fs::write(path, password).expect("written");
+            let arguments = ["--admin-email", email, "--admin-password-file", path];
+            parsed(&arguments).expect("settings").admin().map_err(|error| error.to_string())
+        };
+        let (email, password) =
+            admin(" Ada@Example.ORG ", "12345678\n").expect("fine").expect("an admin");
+        assert_eq!((&*email, password.expose_secret()), ("ada@example.org", "12345678"));
+        let error = admin("nobody", "12345678").expect_err("no address");
+        assert!(error.starts_with("MILLRACE_ADMIN_EMAIL: expected an address"), "{error}");
+        // Eight bytes, but four characters.
+        let long = "x".repeat(129);
+        for wrong in ["\u{e4}\u{e4}\u{e4}\u{e4}", "1234567", long.as_str()] {
+            let error = admin("ada@example.org", wrong).expect_err(wrong);
+            assert!(error.contains("expected a password of at least 8 characters"), "{error}");
+        }
     }
 
     #[test]
