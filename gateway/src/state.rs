@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use secrecy::SecretString;
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
 };
 
 use crate::{
-    auth::{Backoff, Passwords, RefreshTokens, Tokens},
+    auth::{Backoff, PasswordCheck, Passwords, RefreshTokens, Tokens},
     cache::Cache,
     client::Networks,
     commands::Commands,
@@ -22,6 +23,7 @@ use crate::{
     load::{self, Load},
     metrics::Metrics,
     pipeline::Pipeline,
+    problem::Problem,
     reads::Reads,
     schema_versions::SchemaVersions,
     secret::Secret,
@@ -138,6 +140,28 @@ impl State {
             health_max_age: parts.health_max_age,
             health: Mutex::default(),
         })
+    }
+
+    /// Compares the password of an account with its hash, if it has one. Each wrong one delays
+    /// further attempts at this account; one that was not compared does not count.
+    ///
+    /// # Errors
+    /// Returns a 429 problem during a delay, and a 503 problem when too many passwords of others
+    /// are verified first.
+    pub async fn check_password(
+        &self,
+        account: &str,
+        password: &SecretString,
+        hash: Option<&str>,
+    ) -> Result<PasswordCheck, Problem> {
+        let attempt = self.backoff.begin(account).await?;
+        let checked = self.passwords.verify(password, hash).await;
+        match &checked {
+            Ok(PasswordCheck::Match { .. }) => self.backoff.record_match(account).await,
+            Ok(PasswordCheck::Mismatch) => {}
+            Err(_) => self.backoff.withdraw(attempt).await,
+        }
+        checked
     }
 
     /// Begins the shutdown: from now on the gateway is not ready.

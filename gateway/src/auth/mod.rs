@@ -9,7 +9,7 @@ mod password;
 mod refresh;
 mod token;
 
-pub use backoff::Backoff;
+pub use backoff::{Attempt, Backoff};
 pub use keys::{LoadError, SigningKeys};
 pub use password::{PasswordCheck, Passwords};
 pub use refresh::{REFRESH_LIFETIME, RefreshToken, RefreshTokens};

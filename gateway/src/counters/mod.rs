@@ -27,6 +27,12 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]";
 
+/// Takes one increment back; the counter keeps its expiry, and none is created.
+const UNDO: &str = r"
+if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then
+  redis.call('DECR', KEYS[1])
+end";
+
 /// A counter after an increment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
@@ -57,6 +63,8 @@ pub trait Counters: Send + Sync {
     ) -> BoxFuture<'a, Result<Count, CounterError>>;
     /// The time until the counter expires; `None` when it does not exist.
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
+    /// Takes one increment back, if the counter still exists.
+    fn undo<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>>;
     /// Deletes a counter.
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>>;
     /// Sets `key` to `value` for a window, unless it has a value already. Returns the value that it
@@ -75,6 +83,7 @@ pub struct RedisCounters {
     redis: Redis,
     hits: Arc<Hits>,
     claim: Script,
+    undo: Script,
 }
 
 impl RedisCounters {
@@ -86,7 +95,7 @@ impl RedisCounters {
     pub fn new(url: &str, tls: &Tls) -> Result<Self, StoreError> {
         let redis = Redis::answering_within(url, tls, REPLY_TIMEOUT)?;
         let hits = Arc::new(Hits::new(redis.clone()));
-        Ok(Self { redis, hits, claim: Script::new(CLAIM) })
+        Ok(Self { redis, hits, claim: Script::new(CLAIM), undo: Script::new(UNDO) })
     }
 }
 
@@ -125,6 +134,15 @@ impl Counters for RedisCounters {
                 before_deadline(redis::cmd("PTTL").arg(key).query_async(&mut redis)).await?;
             // Redis replies with a negative number when there is no such key.
             Ok(u64::try_from(left_ms).ok().map(Duration::from_millis))
+        })
+    }
+
+    fn undo<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
+        Box::pin(async move {
+            let mut redis = self.redis.connection();
+            let script = self.undo.key(key);
+            let reply = script.invoke_async(&mut redis);
+            before_deadline(reply).await
         })
     }
 

@@ -170,13 +170,9 @@ async fn verify(
         Some(credential) => credential.user_id.to_string(),
         None => email_fingerprint.to_owned(),
     };
-    state.backoff.begin(&account).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
-    match (state.passwords.verify(password, hash).await?, credential) {
-        (PasswordCheck::Match { is_outdated }, Some(credential)) => {
-            state.backoff.record_match(&account).await;
-            Ok((credential, is_outdated))
-        }
+    match (state.check_password(&account, password, hash).await?, credential) {
+        (PasswordCheck::Match { is_outdated }, Some(credential)) => Ok((credential, is_outdated)),
         _ => {
             state.metrics.log_ins.with_label_values(&["wrong"]).inc();
             Err(Problem::wrong_credentials())

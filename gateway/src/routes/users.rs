@@ -250,13 +250,9 @@ async fn confirm(
 ) -> Result<Credential, Problem> {
     let account = user_id.to_string();
     let credential = call.state.reads.credential(user_id).await?;
-    call.state.backoff.begin(&account).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
-    match (call.state.passwords.verify(password, hash).await?, credential) {
-        (PasswordCheck::Match { .. }, Some(credential)) => {
-            call.state.backoff.record_match(&account).await;
-            Ok(credential)
-        }
+    match (call.state.check_password(&account, password, hash).await?, credential) {
+        (PasswordCheck::Match { .. }, Some(credential)) => Ok(credential),
         _ => {
             // Not 401: the token is valid, and a client must not log out because of a typing error.
             let detail = "The password is wrong.";

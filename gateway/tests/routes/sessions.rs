@@ -121,6 +121,33 @@ async fn log_in_after_five_wrong_passwords_is_delayed() {
 }
 
 #[tokio::test]
+async fn password_that_could_not_be_compared_does_not_count_as_wrong() {
+    let gateway = gateway();
+    let token = gateway.user("ada@example.org").await;
+    let ada = gateway.user_of(&token);
+    let log_in = |password: &str| {
+        let body = json!({ "email": "ada@example.org", "password": password });
+        gateway.command("POST", "/v1/sessions", None, body)
+    };
+    let change_hash = |hash: String| {
+        let mut inner = gateway.world.inner();
+        let (_, credential) = inner.credentials.get_mut(&ada).unwrap();
+        std::mem::replace(&mut credential.password_hash, hash)
+    };
+    for _ in 0..4 {
+        assert_problem(&log_in("battery staple").await, 401, "wrong_credentials");
+    }
+    let hash = change_hash("no hash".to_owned());
+    for _ in 0..10 {
+        assert_problem(&log_in("correct horse").await, 500, "internal");
+    }
+    // The wrong ones before still count, and the next one begins the delay.
+    change_hash(hash);
+    assert_problem(&log_in("battery staple").await, 401, "wrong_credentials");
+    assert_problem(&log_in("correct horse").await, 429, "too_many_attempts");
+}
+
+#[tokio::test]
 async fn passwords_that_are_guessed_at_once_do_not_pass_the_delay_together() {
     let gateway = gateway();
     gateway.user("ada@example.org").await;

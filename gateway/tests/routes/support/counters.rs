@@ -34,6 +34,15 @@ impl Counters for World {
         }
         .boxed()
     }
+    fn undo<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
+        async move {
+            if let Some((count, _)) = self.inner().counts.get_mut(key) {
+                *count = count.saturating_sub(1);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
         async move {
             self.inner().counts.remove(key);
