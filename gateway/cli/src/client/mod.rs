@@ -9,9 +9,9 @@ mod connect;
 
 use std::time::Duration;
 
-use reqwest::{Method, Url};
+use reqwest::{Method, Url, header::CONTENT_TYPE};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub(crate) use answer::Answer;
 
@@ -54,7 +54,8 @@ pub(crate) struct Request<'a> {
     method: Method,
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
-    body: Option<&'a Value>,
+    /// A document in JSON.
+    body: Option<String>,
     headers: &'a [(&'static str, String)],
     /// How long the gateway may wait before it answers.
     wait: Duration,
@@ -67,8 +68,8 @@ impl<'a> Request<'a> {
         Self { method: Method::GET, path, query, body: None, headers, wait }
     }
 
-    /// Sends a document.
-    pub(crate) fn post(path: &'a str, body: &'a Value) -> Self {
+    /// Sends a document, which is JSON.
+    pub(crate) fn post(path: &'a str, body: String) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 
@@ -182,7 +183,8 @@ impl Client {
         password: &SecretString,
     ) -> Result<(), Failure> {
         let body = json!({ "email": email, "password": password.expose_secret() });
-        let tokens = self.send_as_anybody(Request::post("/v1/sessions", &body)).await?.body;
+        let tokens =
+            self.send_as_anybody(Request::post("/v1/sessions", body.to_string())).await?.body;
         let session = Session::new(self.url.clone(), email.to_owned(), &tokens)
             .ok_or_else(|| self.unexpected("tokens"))?;
         Store::from_env()?.write(&session)?;
@@ -246,7 +248,8 @@ impl Client {
 
     async fn refreshed(&self, session: &Session, store: &Store) -> Result<Session, Failure> {
         let body = json!({ "refresh_token": session.refresh_token.expose_secret() });
-        let answer = self.exchange(&Request::post("/v1/sessions/refresh", &body), None).await;
+        let answer =
+            self.exchange(&Request::post("/v1/sessions/refresh", body.to_string()), None).await;
         let answer = answer.map_err(|failure| {
             let url = &self.url;
             failure.or_if(401, || {
@@ -292,8 +295,8 @@ impl Client {
         if let Some(token) = token {
             builder = builder.bearer_auth(token.expose_secret());
         }
-        if let Some(body) = request.body {
-            builder = builder.json(body);
+        if let Some(body) = &request.body {
+            builder = builder.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         match builder.send().await {
             Ok(response) => answer::read(response, &self.url, deadline).await,

@@ -74,7 +74,7 @@ impl Sent {
         &self,
         client: &mut Client,
         path: &str,
-        body: &Value,
+        body: &str,
         wait: Duration,
     ) -> Result<Answer, Failure> {
         let answer = self.send(client, path, body, wait).await;
@@ -85,12 +85,12 @@ impl Sent {
         &self,
         client: &mut Client,
         path: &str,
-        body: &Value,
+        body: &str,
         wait: Duration,
     ) -> Result<Answer, Failure> {
         let headers =
             [("idempotency-key", self.key.clone()), ("prefer", format!("wait={}", wait.as_secs()))];
-        client.send(Request::post(path, body).headers(&headers).wait(wait)).await
+        client.send(Request::post(path, body.to_owned()).headers(&headers).wait(wait)).await
     }
 
     /// The failure with how to repeat the action, if it may be written.
@@ -115,7 +115,7 @@ impl Sent {
         &self,
         client: &mut Client,
         path: &str,
-        body: &Value,
+        body: &str,
         done: impl FnOnce(&Answer) -> Vec<String>,
     ) -> Result<Report, Failure> {
         let mut written: Option<Value> = None;

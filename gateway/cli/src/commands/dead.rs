@@ -82,7 +82,7 @@ impl Action {
         done: impl FnOnce(&Answer) -> Vec<String>,
     ) -> Result<Report, Failure> {
         let Self { id, reason: Reason { reason }, sending } = self;
-        let body = json!({ "id": id, "reason": reason });
+        let body = json!({ "id": id, "reason": reason }).to_string();
         let ended = sending.begin().decided(client, &format!("{PATH}:{verb}"), &body, done).await;
         ended.map_err(|failure| unknown(failure, &id))
     }

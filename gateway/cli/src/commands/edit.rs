@@ -69,17 +69,18 @@ impl Edit {
                 (found, Some(option))
             }
         };
-        let mut body = json!({
+        let mut about = json!({
             "topic": key.topic, "key": key.key, "offset": offset, "type": record_type,
-            "value": value,
         });
         if dry_run {
-            let request = Request::post(PATH, &body).query(&[("dry_run", "true")]);
+            let body = with_value(&about, &value);
+            let request = Request::post(PATH, body).query(&[("dry_run", "true")]);
             let checked = client.send(request).await?.body;
             let lines = plan(&checked);
             return Ok(Report::done(checked, lines));
         }
-        body["reason"] = json!(reason);
+        about["reason"] = json!(reason);
+        let body = with_value(&about, &value);
         let done = |answer: &Answer| {
             let said = format!(
                 "The record at offset {offset} of {}, key {}, was applied with the new value.",
@@ -91,8 +92,17 @@ impl Edit {
     }
 }
 
-/// The value in a file.
-fn read(path: &Path) -> Result<Value, Failure> {
+/// The fields of `about` and the value, as it is written. A value that was read and written again
+/// would have lost the first of two fields with one name, which the gateway refuses, and digits of
+/// large numbers.
+fn with_value(about: &Value, value: &str) -> String {
+    let about = about.to_string();
+    let fields = about.strip_suffix('}').unwrap_or(&about);
+    format!(r#"{fields},"value":{value}}}"#)
+}
+
+/// The value in a file, as it is written.
+fn read(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     let wrong = |why: String| Failure::Usage(format!("the value in {shown}: {why}"));
     let from: Box<dyn Read> = match path == Path::new("-") {
@@ -105,7 +115,11 @@ fn read(path: &Path) -> Result<Value, Failure> {
     if bytes.len() as u64 > VALUE_BYTES_MAX {
         return Err(wrong(format!("expected at most {VALUE_BYTES_MAX} bytes")));
     }
-    serde_json::from_slice(&bytes).map_err(|error| wrong(format!("expected JSON: {error}")))
+    let no_json = |error: &dyn std::fmt::Display| wrong(format!("expected JSON: {error}"));
+    let text = String::from_utf8(bytes).map_err(|error| no_json(&error))?;
+    let checked: Result<Value, _> = serde_json::from_str(&text);
+    checked.map_err(|error| no_json(&error))?;
+    Ok(text)
 }
 
 /// The type of the first parked record.
@@ -164,6 +178,13 @@ mod tests {
     fn option_with_a_type_is_one_word_for_a_shell() {
         assert_eq!(type_option("millrace.stock.X"), "--type 'millrace.stock.X'");
         assert_eq!(type_option("a'; b"), r"--type 'a'\''; b'");
+    }
+
+    #[test]
+    fn value_is_sent_as_it_is_written() {
+        let value = r#"{ "sku": "tea", "sku": "rye", "at": 123456789012345678901234567890 }"#;
+        let body = with_value(&json!({ "topic": "order.followups" }), value);
+        assert_eq!(body, format!(r#"{{"topic":"order.followups","value":{value}}}"#));
     }
 
     #[test]

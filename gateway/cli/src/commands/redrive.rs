@@ -132,7 +132,7 @@ async fn redrive(
     }
     let Verb { path, done, still_failing } = verb;
     let done = |answer: &Answer| [Some(done), command_line(answer)].into_iter().flatten().collect();
-    let ended = sent.decided(client, path, &body, done).await;
+    let ended = sent.decided(client, path, &body.to_string(), done).await;
     ended.map_err(|failure| match failure.code() == Some("still_failing") {
         true => failure.and(&still_failing),
         false => failure,

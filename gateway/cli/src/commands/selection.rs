@@ -81,7 +81,7 @@ impl Selection {
             self.consent.check()?;
         }
         let mut body = self.by.body();
-        let dry = Request::post(verb.path, &body).query(&[("dry_run", "true")]);
+        let dry = Request::post(verb.path, body.to_string()).query(&[("dry_run", "true")]);
         let selected = client.send(dry).await?.body;
         let plan = plan(&selected, verb);
         if self.dry_run || count(&selected, "keys") == 0 {
@@ -92,7 +92,8 @@ impl Selection {
             body["reason"] = json!(reason);
         }
         let sent = self.sending.begin();
-        let done = sent.once(client, verb.path, &body, self.sending.once()).await?.body;
+        let (body, wait) = (body.to_string(), self.sending.once());
+        let done = sent.once(client, verb.path, &body, wait).await?.body;
         Ok(ended(done, verb))
     }
 }

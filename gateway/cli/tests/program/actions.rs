@@ -181,6 +181,12 @@ fn parked_record_is_edited_with_a_value_from_a_file() {
             "type": "millrace.order.RecordReservation", "value": { "sku": "tea" },
         })
     );
+    // The gateway refuses a name that occurs twice, so it has to get both.
+    std::fs::write(&file, r#"{"sku":"rye","sku":"tea"}"#).expect("written");
+    home.run(&with_reason).code(0);
+    let sent = gateway.last();
+    assert!(sent.text().contains(r#""value":{"sku":"rye","sku":"tea"}"#), "{}", sent.text());
+    assert_eq!(sent.header("content-type"), Some("application/json"));
     std::fs::write(&file, r#"{"sku":"a b"}"#).expect("written");
     let refused = home.run(&[&with_reason[..], &["--type", "a.B"]].concat()).code(1);
     assert!(refused.err.contains("value.sku: expected 1 to 64"), "{refused:?}");
