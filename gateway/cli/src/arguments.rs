@@ -45,6 +45,16 @@ mod tests {
         described(&command);
     }
 
+    #[test]
+    fn help_says_how_long_a_selection_waits() {
+        let mut command = Arguments::command();
+        let parked = command.find_subcommand_mut("parked").expect("a command");
+        let all = parked.find_subcommand_mut("retry-all").expect("a command");
+        let help = all.render_long_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("one request, which waits for 30 at most"), "{help}");
+    }
+
     fn kind(words: &[&str]) -> Option<ErrorKind> {
         let words = ["millrace"].iter().chain(words).copied();
         Arguments::try_parse_from(words).err().map(|error| error.kind())

@@ -26,7 +26,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How an action is sent.
 #[derive(Debug, Args)]
 pub(super) struct Sending {
-    /// How many seconds to wait for the outcome, up to 300.
+    /// How many seconds to wait for the outcome, up to 300. `retry-all` and `drop-all` send one
+    /// request, which waits for 30 at most.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=300))]
     wait: u16,
