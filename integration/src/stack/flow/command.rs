@@ -33,7 +33,12 @@ pub(super) async fn follow(
     let mut child = command.spawn().map_err(StackError::file("start", program))?;
     let status = tokio::select! {
         status = child.wait() => status,
-        asked = signals.next() => end(&mut child, asked).await,
+        asked = signals.next() => {
+            let again = async {
+                signals.next_request().await;
+            };
+            end(&mut child, asked, again).await
+        }
     };
     let status = status.map_err(StackError::file("follow", program))?;
     let killed_by = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
@@ -41,8 +46,13 @@ pub(super) async fn follow(
 }
 
 /// Ends the command and its descendants, such as the tests that cargo has started, after the stack
-/// was asked to stop by the signal `asked`. Those that do not end in time are killed.
-async fn end(child: &mut Child, asked: Signal) -> std::io::Result<ExitStatus> {
+/// was asked to stop by the signal `asked`. Those that do not end in time, or before the user asks
+/// `again`, are killed.
+async fn end(
+    child: &mut Child,
+    asked: Signal,
+    again: impl Future<Output = ()>,
+) -> std::io::Result<ExitStatus> {
     let Some(pid) = child.id() else { return child.wait().await };
     let tree = tree::of(pid);
     // Ctrl-C has reached the command already, because it is in the terminal's foreground group.
@@ -56,8 +66,18 @@ async fn end(child: &mut Child, asked: Signal) -> std::io::Result<ExitStatus> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(COMMAND_STOP_MAX, all_have_ended).await.is_err() {
-        tell!("the command has not ended within {COMMAND_STOP_MAX:?}, killing it");
+    let is_killed = tokio::select! {
+        () = all_have_ended => false,
+        () = tokio::time::sleep(COMMAND_STOP_MAX) => {
+            tell!("the command has not ended within {COMMAND_STOP_MAX:?}, killing it");
+            true
+        }
+        () = again => {
+            tell!("killing the command");
+            true
+        }
+    };
+    if is_killed {
         if child.id().is_some() {
             let _ = tree::signal(pid, Signal::SIGKILL).await;
         }
@@ -139,9 +159,33 @@ mod tests {
         }
         let (tree, asked) = (tree::of(pid), Instant::now());
 
-        end(&mut child, Signal::SIGTERM).await.expect("it has ended");
+        let never = std::future::pending();
+        end(&mut child, Signal::SIGTERM, never).await.expect("it has ended");
 
         assert!(!tree.iter().any(Process::is_alive), "{tree:?}");
         assert!(asked.elapsed() < COMMAND_STOP_MAX, "they had to be killed");
+    }
+
+    #[tokio::test]
+    async fn second_request_kills_a_command_that_does_not_end() {
+        // A signal that is ignored is ignored by descendants too.
+        let mut child = Command::new("sh")
+            .args(["-c", "trap '' TERM; sleep 60 & wait"])
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a shell");
+        let (pid, begun) = (child.id().expect("it runs"), Instant::now());
+        while tree::of(pid).len() < 2 {
+            assert!(begun.elapsed() < COMMAND_STOP_MAX, "the shell has started nothing");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let asked = Instant::now();
+
+        let again = tokio::time::sleep(Duration::from_millis(50));
+        let status = end(&mut child, Signal::SIGTERM, again).await.expect("it has ended");
+
+        let killed_by = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert_eq!(killed_by, Some(Signal::SIGKILL as i32));
+        assert!(asked.elapsed() < COMMAND_STOP_MAX, "the second request was not heard");
     }
 }

@@ -1,7 +1,7 @@
 //! What the commands of `stack` do. `up` starts the system on the well-known ports, runs a demo
 //! order and stays until Ctrl-C. `run` starts it on free ports with fresh data, runs a command
 //! against it, stops everything and ends as the command ended. Both stop in reverse order; a second
-//! Ctrl-C kills.
+//! Ctrl-C kills what is being stopped: the command, or everything.
 
 mod addresses;
 mod command;
@@ -27,9 +27,6 @@ use command::follow;
 use signals::Signals;
 
 pub use ctl::ctl;
-
-/// Signals that follow each other within this time are one request.
-const SAME_REQUEST_MAX: Duration = Duration::from_millis(300);
 
 /// How long the end of killed processes is awaited.
 const KILL_MAX: Duration = Duration::from_secs(2);
@@ -224,18 +221,9 @@ fn supervise(
 
 /// Stops everything. Returns true if a second signal made it kill everything instead.
 async fn stop(supervisor: &Supervisor, signals: &mut Signals) -> bool {
-    let again = async {
-        // `timeout` and a terminal that closes send their signal twice at once: that is one
-        // request.
-        tokio::time::sleep(SAME_REQUEST_MAX).await;
-        if let Ok(fresh) = Signals::new() {
-            *signals = fresh;
-        }
-        signals.next().await;
-    };
     let killed = tokio::select! {
         () = supervisor.stop_all() => false,
-        () = again => {
+        _ = signals.next_request() => {
             tell!("killing everything");
             supervisor.kill_all().await;
             let _ = tokio::time::timeout(KILL_MAX, supervisor.stop_all()).await;

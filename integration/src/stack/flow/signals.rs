@@ -1,10 +1,14 @@
 //! The signals that ask the stack to stop.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::stack::StackError;
+
+/// Signals that follow each other within this time are one request.
+const SAME_REQUEST_MAX: Duration = Duration::from_millis(300);
 
 /// SIGINT, SIGTERM and SIGHUP, which ask the stack to stop.
 pub(super) struct Signals {
@@ -31,5 +35,15 @@ impl Signals {
             _ = self.terminate.recv() => nix::sys::signal::SIGTERM,
             _ = self.hang_up.recv() => nix::sys::signal::SIGHUP,
         }
+    }
+
+    /// Waits for the next request, after a signal. `timeout` and a terminal that closes send their
+    /// signal twice at once: that is one request.
+    pub(super) async fn next_request(&mut self) -> nix::sys::signal::Signal {
+        tokio::time::sleep(SAME_REQUEST_MAX).await;
+        if let Ok(fresh) = Self::new() {
+            *self = fresh;
+        }
+        self.next().await
     }
 }
