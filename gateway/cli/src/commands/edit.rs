@@ -128,7 +128,7 @@ async fn type_of(client: &mut Client, key: &Key) -> Result<String, Failure> {
     let first = list.items.first().ok_or_else(|| Failure::Failed(key.nothing()))?;
     optional(first, "type")
         .filter(|name| !name.is_empty())
-        .ok_or_else(|| Failure::Usage("the record names no type: expected --type".to_owned()))
+        .ok_or_else(|| Failure::Failed("the record names no type: expected --type".to_owned()))
 }
 
 /// The option that names this type, for a shell. Anybody may have written the type.

@@ -194,6 +194,21 @@ fn parked_record_is_edited_with_a_value_from_a_file() {
 }
 
 #[test]
+fn edit_of_a_record_without_a_type_is_no_wrong_usage_because_that_was_read() {
+    let gateway = shop(|_| {
+        let first = json!({ "offset": 5, "type": "" });
+        Reply::json(200, &json!({ "items": [first], "next": null }))
+    });
+    let home = logged_in(&gateway);
+    let file = home.folder().join("value.json");
+    std::fs::write(&file, "{}").expect("written");
+    let path = file.to_string_lossy().into_owned();
+    let edit = ["parked", "edit", "order.followups", "o-1", "--offset", "5", "--reason", "why"];
+    let refused = home.run(&[&edit[..], &["--value", &path]].concat()).code(1);
+    assert!(refused.err.contains("expected --type"), "{refused:?}");
+}
+
+#[test]
 fn selection_is_counted_first_and_done_only_with_consent() {
     let gateway = shop(|seen| {
         let mut selected = json!({ "dry_run": true, "keys": 2, "records": 3, "is_cut": false });
