@@ -6,7 +6,7 @@ use crate::{commands::Command, settings::Connection};
 
 /// Shows and mends the event system: the operator's desk for terminals and scripts.
 ///
-/// An action waits for its outcome and says it. Exit codes: 0 done, 1 refused or failed, 2 wrong
+/// An action waits for its outcome and says it. Exit codes: 0 done, 1 refused or failed, 64 wrong
 /// usage.
 #[derive(Debug, Parser)]
 #[command(name = "millrace", version)]

@@ -8,8 +8,8 @@ use crate::text::value::optional;
 
 /// The exit code of what was refused or has failed.
 pub(crate) const FAILED: u8 = 1;
-/// The exit code of wrong usage, which clap has too.
-const USAGE: u8 = 2;
+/// The exit code of wrong usage, as of every program here (`EX_USAGE`).
+pub(crate) const USAGE: u8 = 64;
 
 /// Why nothing was done, or why that is not known.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! `millrace`: the operator's desk for terminals and scripts.
 //!
 //! It uses the gateway's HTTP API as the desk's page does, and decides nothing itself: it reads no
-//! topic and no store. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+//! topic and no store. Exit codes: 0 done, 1 refused or failed, 64 wrong usage.
 
 #![forbid(unsafe_code)]
 
@@ -26,8 +26,19 @@ use failure::Failure;
 use report::Report;
 
 fn main() -> ExitCode {
-    // clap ends the process with code 2 if an argument is wrong.
-    let Arguments { connection, json, command } = Arguments::parse();
+    let Arguments { connection, json, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing can be done about a closed terminal.
+            let _ = error.print();
+            // Help and version are no errors.
+            return if error.use_stderr() {
+                ExitCode::from(failure::USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
     // A second call would find this provider.
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -176,7 +176,7 @@ async fn poisoned_order_is_seen_and_mended_at_the_terminal() {
     let dry = desk.reads(&[&selection[..], &["--dry-run"]].concat()).await;
     assert!(dry["keys"].as_u64() >= Some(1) && dry["dry_run"] == true, "{dry}");
     let unasked = [&selection[..], &["--reason", "all of them"]].concat();
-    desk.refuses(&unasked, 2, "expected --yes").await;
+    desk.refuses(&unasked, 64, "expected --yes").await;
 
     // When the admin tries again, then the record fails again
     let why = "perhaps it was the network";

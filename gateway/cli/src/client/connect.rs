@@ -52,7 +52,7 @@ mod tests {
         {
             let failure = authorities(path).map(|found| found.len()).expect_err(expected);
             assert!(failure.to_string().contains(expected), "{failure}");
-            assert_eq!(failure.exit_code(), 2);
+            assert_eq!(failure.exit_code(), 64);
         }
     }
 }

@@ -163,9 +163,9 @@ fn parked_record_is_edited_with_a_value_from_a_file() {
     let edit = ["parked", "edit", "order.followups", "o-1", "--offset", "5", "--value", &path];
     let with_reason = [&edit[..], &["--reason", "why"]].concat();
     let before = gateway.seen().len();
-    home.run(&with_reason).code(2);
+    home.run(&with_reason).code(64);
     std::fs::write(&file, "{").expect("written");
-    assert!(home.run(&with_reason).code(2).err.contains("expected JSON"));
+    assert!(home.run(&with_reason).code(64).err.contains("expected JSON"));
     assert_eq!(gateway.seen().len(), before, "nothing was sent");
 
     std::fs::write(&file, r#"{"sku":"tea"}"#).expect("written");

@@ -44,17 +44,17 @@ fn answer_that_refuses_ends_with_code_1_and_says_what_was_expected() {
 }
 
 #[test]
-fn wrong_usage_ends_with_code_2_and_sends_nothing() {
+fn wrong_usage_ends_with_code_64_and_sends_nothing() {
     let gateway = shop(|_| Reply::empty(500));
     let home = logged_in(&gateway);
     let before = gateway.seen().len();
     let selection = ["parked", "retry-all", "--topic", "order.followups", "--reason", "why"];
-    let asked = home.run(&selection).code(2);
+    let asked = home.run(&selection).code(64);
     assert!(asked.err.contains("expected --yes"), "{asked:?}");
-    home.run(&["parked", "drop", "order.followups", "o-1", "--reason", "why"]).code(2);
-    home.run(&["parked", "retry", "order.followups", "o-1"]).code(2);
-    home.run(&["--url", "nowhere", "status"]).code(2);
-    home.run(&["unknown"]).code(2);
+    home.run(&["parked", "drop", "order.followups", "o-1", "--reason", "why"]).code(64);
+    home.run(&["parked", "retry", "order.followups", "o-1"]).code(64);
+    home.run(&["--url", "nowhere", "status"]).code(64);
+    home.run(&["unknown"]).code(64);
     home.run(&["--help"]).code(0);
     assert_eq!(gateway.seen().len(), before);
 }
