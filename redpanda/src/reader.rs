@@ -51,6 +51,10 @@ impl Input for Reader {
         self.0.watermarks(partition)
     }
 
+    fn partitions(&mut self, topic: &str) -> Result<i32, LogError> {
+        self.0.partitions(topic)
+    }
+
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
         self.0.lag()
     }

@@ -231,7 +231,7 @@ fn ended_resources_are_removed_after_their_retention_and_their_keys_can_be_used_
 
     // when their retention has passed
     let now_ms = 100 * 24 * 3_600_000;
-    let retention = projections::projection::Retention { now_ms, kept_ms: now_ms - 1_000_000 };
+    let retention = projections::projection::Retention { now_ms, before_ms: Some(1_000_000) };
     let removed =
         projections.iter().map(|one| bench.wait(one.remove(retention)).expect("an answer"));
     // A session and a user are one statement each.

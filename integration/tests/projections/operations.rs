@@ -251,7 +251,7 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     // when the retention of dead letters has passed, only they are removed; a year later, all but
     // what is parked
     let remove = |days: i64| {
-        let retention = Retention { now_ms: bench.now() + days * DAY_MS, kept_ms: 0 };
+        let retention = Retention { now_ms: bench.now() + days * DAY_MS, before_ms: None };
         while bench.wait(operations.remove(retention)).expect("removed") > 0 {}
     };
     remove(27);

@@ -87,7 +87,7 @@ fn record_is_applied_by_a_projection_when_its_step_or_its_position_says_so() {
     assert_eq!(applied(), found, "nothing was applied since");
     // when a week has passed, then only the positions say it
     let trace = bench.one("order-trace");
-    let retention = Retention { now_ms: now_ms() + 9 * DAY_MS, kept_ms: 0 };
+    let retention = Retention { now_ms: now_ms() + 9 * DAY_MS, before_ms: None };
     while bench.wait(trace.remove(retention)).expect("removed") > 0 {}
     assert_eq!(applied(), expected);
 }

@@ -171,12 +171,12 @@ fn statistics_equal_a_fold_over_the_topics_with_two_owners_and_after_a_rebuild()
     bench.until(&mut members, "all events are counted again", is_equal);
 
     // when an hour has passed, the minutes are removed, and the hours stay
-    let retention = Retention { now_ms: now + 3_600_000, kept_ms: 0 };
+    let retention = Retention { now_ms: now + 3_600_000, before_ms: None };
     while bench.wait(statistics.remove(retention)).expect("removed") > 0 {}
     assert_eq!(read(Width::Minute), StatisticsView::default());
     assert_eq!(read(Width::Hour), expected[1]);
     // when thirty days have passed, the hours are removed too
-    let retention = Retention { now_ms: now + 31 * 24 * 3_600_000, kept_ms: 0 };
+    let retention = Retention { now_ms: now + 31 * 24 * 3_600_000, before_ms: None };
     while bench.wait(statistics.remove(retention)).expect("removed") > 0 {}
     assert_eq!(read(Width::Hour), StatisticsView::default());
 }

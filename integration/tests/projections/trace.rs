@@ -112,7 +112,7 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     // when days pass, each gets its own partition, and those of a week ago are removed
     let today = bench.now();
     let keep = |at_ms: i64| {
-        let retention = Retention { now_ms: at_ms, kept_ms: 0 };
+        let retention = Retention { now_ms: at_ms, before_ms: None };
         bench.wait(orders.remove(retention)).expect("removed")
     };
     assert_eq!(keep(today), 0);
@@ -156,6 +156,6 @@ fn service_without_tables_gets_them_at_its_start() {
     });
     let cause = bench.wait(bench.people.cause(&topic, partition, offset)).expect("an answer");
     assert_eq!(cause, Some(command));
-    let retention = Retention { now_ms: bench.now(), kept_ms: 0 };
+    let retention = Retention { now_ms: bench.now(), before_ms: None };
     assert_eq!(bench.wait(orders.remove(retention)).expect("today's partitions are created"), 0);
 }

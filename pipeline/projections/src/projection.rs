@@ -41,21 +41,16 @@ pub struct Batch<'a> {
 /// wait for long.
 pub const REMOVE_MAX: usize = 1_000;
 
-/// The time from which retention counts, and its length.
+/// What may be removed.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// The time of the latest record that was applied.
+    /// The time of the latest record that was applied, from which the retention of what has no
+    /// versions counts.
     pub now_ms: i64,
-    /// How long something is kept after its end. Longer than processors remember it: an event for
-    /// something that was removed would be a gap.
-    pub kept_ms: i64,
-}
-
-impl Retention {
-    /// What ended before this time is removed.
-    pub fn before_ms(self) -> i64 {
-        self.now_ms - self.kept_ms
-    }
+    /// What has versions and ended before this time is removed: the processors have forgotten it,
+    /// and every event that was written before they did is applied. `None` while that is not known,
+    /// because an event for something that was removed would be a gap.
+    pub before_ms: Option<i64>,
 }
 
 /// The part of a store that keeps positions and dead letters of projections, beside their data.
@@ -146,6 +141,11 @@ pub trait Projection: Send + Sync {
         _codec: &'a Codec,
     ) -> Option<BoxFuture<'a, Result<(), StoreError>>> {
         None
+    }
+
+    /// Whether [`Projection::remove`] removes something whose events must follow each other.
+    fn removes_versions(&self) -> bool {
+        false
     }
 
     /// Removes up to [`REMOVE_MAX`] rows or documents whose retention has passed, and returns their

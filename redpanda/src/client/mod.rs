@@ -14,5 +14,5 @@ pub(crate) use copier::Copier;
 pub(crate) use errors::{
     consumption, fatal, is_denied, is_out_of_range, is_transient, is_unreadable, request, retriable,
 };
-pub(crate) use offsets::{committed, watermarks};
+pub(crate) use offsets::{committed, partitions, watermarks};
 pub(crate) use standalone::{Standalone, log_client_error, standalone_reader, watermark_client};

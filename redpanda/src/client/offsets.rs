@@ -1,4 +1,5 @@
-//! Requests for watermarks and committed offsets. Each waits up to [`REQUEST_MAX`].
+//! Requests for partition counts, watermarks and committed offsets. Each waits up to
+//! [`REQUEST_MAX`].
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -19,6 +20,21 @@ pub(crate) fn watermarks<C: ConsumerContext>(
     client
         .fetch_watermarks(&partition.topic, partition.partition, REQUEST_MAX)
         .map_err(|e| request(doing(), refused_topic(client, partition, e)))
+}
+
+/// The number of partitions of a topic.
+pub(crate) fn partitions<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+) -> Result<i32, LogError> {
+    let failed = |e| request(format!("asking for the partitions of {topic}"), e);
+    let metadata = client.fetch_metadata(Some(topic), REQUEST_MAX).map_err(failed)?;
+    let unknown = || failed(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopic));
+    let found = metadata.topics().first().ok_or_else(unknown)?;
+    match found.error() {
+        Some(why) => Err(failed(KafkaError::MetadataFetch(why.into()))),
+        None => Ok(found.partitions().len() as i32),
+    }
 }
 
 /// The client calls a partition unknown that it has no right to see; only the metadata of the topic

@@ -35,7 +35,7 @@ use crate::{
     brokers::Brokers,
     client::{
         Copier, committed, consumption, fatal, is_out_of_range, is_transient, is_unreadable,
-        read_committed, standalone_reader, watermark_client, watermarks,
+        partitions, read_committed, standalone_reader, watermark_client, watermarks,
     },
     fault,
     log::{LogError, Membership, Record, Topic, TopicPartition},
@@ -64,8 +64,8 @@ pub(crate) struct GroupConsumer {
     unassigned: Option<Instant>,
     /// See [`ASSIGNED_MAX`].
     assigned_max: Duration,
-    /// Requests high watermarks, which count uncommitted records too. The member rarely needs it,
-    /// so a poll without records drops it.
+    /// Requests high watermarks, which count uncommitted records too, and partition counts. The
+    /// member rarely needs it, so a poll without records drops it.
     watermark_client: Option<Arc<BaseConsumer>>,
     brokers: Brokers,
     group: String,
@@ -220,6 +220,11 @@ impl GroupConsumer {
         partition: &TopicPartition,
     ) -> Result<(i64, i64), LogError> {
         watermarks(&*self.watermark_client()?, partition)
+    }
+
+    /// See [`crate::log::Input::partitions`].
+    pub(crate) fn partitions(&mut self, topic: &str) -> Result<i32, LogError> {
+        partitions(&*self.watermark_client()?, topic)
     }
 
     fn watermark_client(&mut self) -> Result<Arc<BaseConsumer>, LogError> {

@@ -46,6 +46,9 @@ pub trait Input: Send {
     /// uncommitted).
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError>;
 
+    /// The number of partitions of a topic, those of other members too.
+    fn partitions(&mut self, topic: &str) -> Result<i32, LogError>;
+
     /// For each partition that is read, the offset behind everything that was polled: behind the
     /// records, and behind what no reader receives, such as transaction markers and aborted
     /// records. A partition of which nothing was polled since [`Input::fetch_from`] may be missing.

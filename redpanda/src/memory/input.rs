@@ -87,6 +87,10 @@ impl Input for MemorySession {
         Ok(self.log.span(partition))
     }
 
+    fn partitions(&mut self, topic: &str) -> Result<i32, LogError> {
+        Ok(self.log.state().topics.get(topic).map_or(0, Vec::len) as i32)
+    }
+
     fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
         self.positions.clone()
     }

@@ -159,6 +159,10 @@ impl Input for KafkaSession {
         self.input.watermarks(partition)
     }
 
+    fn partitions(&mut self, topic: &str) -> Result<i32, LogError> {
+        self.input.partitions(topic)
+    }
+
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
         self.input.lag()
     }

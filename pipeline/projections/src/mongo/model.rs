@@ -227,8 +227,14 @@ impl<M: Model> Projection for Projected<M> {
         Some(self.apply_all(batches, codec))
     }
 
+    fn removes_versions(&self) -> bool {
+        M::ended(0).is_some()
+    }
+
     fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
-        let Some(ended) = M::ended(retention.before_ms()) else { return Box::pin(async { Ok(0) }) };
+        let Some(ended) = retention.before_ms.and_then(M::ended) else {
+            return Box::pin(async { Ok(0) });
+        };
         Box::pin(within(WRITE_MAX, "removing old documents", self.remove_ended(ended)))
     }
 

@@ -28,6 +28,8 @@ pub(crate) trait Model: Send + Sync + 'static {
     const RECORDS_MAX: usize = 2_000;
     /// See [`Projection::reads_values`].
     const READS_VALUES: bool = true;
+    /// See [`Projection::removes_versions`].
+    const REMOVES_VERSIONS: bool = false;
     /// What a batch says, decoded.
     type Changes<'a>: Send + Sync;
     /// What a write passes to [`Model::committed`].
@@ -186,6 +188,10 @@ impl<M: Model> Projection for Projected<M> {
         codec: &'a Codec,
     ) -> Option<BoxFuture<'a, Result<(), StoreError>>> {
         Some(self.apply_all(batches, codec))
+    }
+
+    fn removes_versions(&self) -> bool {
+        M::REMOVES_VERSIONS
     }
 
     fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {

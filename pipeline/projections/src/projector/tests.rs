@@ -1,9 +1,11 @@
-//! Tests of the loop over a store in memory that has one partition.
+//! Tests of the loop over a store in memory.
 
 mod claims;
+mod retention;
 mod turns;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -22,15 +24,15 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::{
     StoreError,
-    clock::now_ms,
     metrics::Metrics,
     projection::{Batch, Claim, PositionStore, Projection, REMOVE_MAX, Retention},
 };
 
-/// A store in memory: the epoch and the position of its only partition.
+/// A store in memory. Most tests have one partition.
 #[derive(Default)]
 struct Fake {
-    claim: Mutex<(i64, Option<i64>)>,
+    /// The epoch and the position of each partition.
+    claims: Mutex<BTreeMap<i32, (i64, Option<i64>)>>,
     /// Whether a projection without a position starts at the end of the log.
     starts_at_end: bool,
     /// Whether every batch fails.
@@ -48,14 +50,25 @@ struct Fake {
 }
 
 impl Fake {
+    /// The claim of the first partition after `more` others.
     fn claimed(&self, more: i64) -> Claim {
-        let mut claim = self.claim.lock().expect("a lock");
+        self.claimed_of(0, more)
+    }
+
+    fn claimed_of(&self, partition: i32, more: i64) -> Claim {
+        let mut claims = self.claims.lock().expect("a lock");
+        let claim = claims.entry(partition).or_default();
         claim.0 += more;
         Claim { epoch: claim.0, next: claim.1 }
     }
 
+    /// The position of the first partition.
     fn position(&self) -> Option<i64> {
         self.claimed(0).next
+    }
+
+    fn set_position(&self, partition: i32, next: Option<i64>) {
+        self.claims.lock().expect("a lock").entry(partition).or_default().1 = next;
     }
 }
 
@@ -63,17 +76,17 @@ impl PositionStore for Fake {
     fn claim<'a>(
         &'a self,
         _: &'a str,
-        _: &'a TopicPartition,
+        partition: &'a TopicPartition,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        Box::pin(async { Ok(self.claimed(1)) })
+        Box::pin(async { Ok(self.claimed_of(partition.partition, 1)) })
     }
 
     fn current_claim<'a>(
         &'a self,
         _: &'a str,
-        _: &'a TopicPartition,
+        partition: &'a TopicPartition,
     ) -> BoxFuture<'a, Result<Option<Claim>, StoreError>> {
-        Box::pin(async { Ok(Some(self.claimed(0))) })
+        Box::pin(async { Ok(Some(self.claimed_of(partition.partition, 0))) })
     }
 
     fn write_dead_letter<'a>(
@@ -83,7 +96,7 @@ impl PositionStore for Fake {
         _: &'a str,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async {
-            self.claim.lock().expect("a lock").1 = Some(batch.to);
+            self.set_position(batch.partition.partition, Some(batch.to));
             Ok(())
         })
     }
@@ -129,7 +142,7 @@ impl Projection for Fake {
             let applied = self.applies_max.map_or(records.len(), |most| most.min(records.len()));
             let to = records.get(applied).map_or(batch.to, |record| record.offset);
             self.applied.fetch_add(applied, Ordering::Relaxed);
-            self.claim.lock().expect("a lock").1 = Some(to);
+            self.set_position(batch.partition.partition, Some(to));
             Ok(to)
         })
     }
@@ -138,11 +151,16 @@ impl Projection for Fake {
         Box::pin(async { Ok(()) })
     }
 
+    fn removes_versions(&self) -> bool {
+        true
+    }
+
     fn remove(&self, retention: Retention) -> BoxFuture<'_, Result<usize, StoreError>> {
         Box::pin(async move {
+            let Some(before_ms) = retention.before_ms else { return Ok(0) };
             let mut old = self.old.lock().expect("a lock");
             let removed = old.0.min(REMOVE_MAX);
-            *old = (old.0 - removed, retention.before_ms());
+            *old = (old.0 - removed, before_ms);
             Ok(removed)
         })
     }
@@ -206,40 +224,6 @@ fn position_follows_the_log_past_the_marker_of_a_transaction() {
 }
 
 #[test]
-fn old_rows_are_removed_in_batches_counted_from_the_latest_record_but_not_from_the_future() {
-    for (record_ms, counts_from) in [(5_000_000, Some(5_000_000)), (i64::MAX / 2, None)] {
-        let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
-        let log = MemoryLog::new([("events", 1)]);
-        let resources = resources(&log, &runtime);
-        let mut projector = member(&log, &fake, &resources);
-        projector.remove.every = Duration::ZERO;
-        fake.old.lock().expect("a lock").0 = 2 * REMOVE_MAX + 1;
-        steps(&mut projector, 5);
-        let old = *fake.old.lock().expect("a lock");
-        assert_eq!(old, (2 * REMOVE_MAX + 1, 0), "without records nothing grows");
-
-        log.set_time(record_ms);
-        log.append("events", "key", None, Headers::default());
-        let left = |fake: &Fake| fake.old.lock().expect("a lock").0;
-        while left(&fake) > 2 * REMOVE_MAX {
-            steps(&mut projector, 1);
-        }
-        assert_eq!(left(&fake), REMOVE_MAX + 1, "one batch a turn");
-        steps(&mut projector, 5);
-        let (left, before_ms) = *fake.old.lock().expect("a lock");
-        let kept_ms = 31 * 24 * 3_600_000 - 23 * 3_600_000;
-        assert_eq!(left, 0);
-        match counts_from {
-            Some(latest_ms) => assert_eq!(before_ms, latest_ms - kept_ms),
-            None => assert!(
-                before_ms <= now_ms() - kept_ms,
-                "a broker whose clock is ahead removes nothing early"
-            ),
-        }
-    }
-}
-
-#[test]
 fn projection_that_panics_on_a_record_stops_its_partition_and_not_the_thread() {
     let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
     let log = log_with_one_transaction();
@@ -274,7 +258,7 @@ fn erased_position_is_noticed_and_the_partition_is_claimed_again_at_once() {
     projector.store_positions.every = Duration::ZERO;
     steps(&mut projector, 5);
 
-    fake.claim.lock().expect("a lock").1 = None;
+    fake.set_position(0, None);
     projector.compare_claims();
     assert_eq!(projector.partitions(), (0, 1), "the partition waits for a new claim");
     steps(&mut projector, 5);

@@ -13,6 +13,7 @@ use super::{
     lag::Lag,
     partition::{Interval, Slot},
     resources::Resources,
+    retention::Ends,
 };
 use crate::projection::Projection;
 
@@ -51,6 +52,8 @@ pub struct Projector<'a> {
     pub(super) store_positions: Interval,
     /// The interval at which rows and documents whose retention has passed are removed.
     pub(super) remove: Interval,
+    /// The ends of all partitions at the last look for what to remove.
+    pub(super) ends: Option<Ends>,
     /// The time of the latest record that was applied. Retention counts from it, because without
     /// records nothing grows.
     pub(super) latest_ms: i64,
@@ -78,6 +81,7 @@ impl<'a> Projector<'a> {
             look: Interval::new(LOOK_EVERY),
             store_positions: Interval::new(POSITIONS_EVERY),
             remove: Interval::new(REMOVE_EVERY),
+            ends: None,
             latest_ms: 0,
             lag: Lag::default(),
         }
@@ -121,8 +125,7 @@ impl<'a> Projector<'a> {
         let waiting = self.slots.values().filter(|slot| slot.is_waiting()).count();
         self.resources.metrics.waiting(self.projection.name(), waiting);
         self.measure_lag();
-        // A partition that waits may hold events of a row whose retention has passed. If the row
-        // were removed first, those events would be a version gap.
+        // What a partition that waits still lacks is not known.
         if waiting == 0 && self.latest_ms > 0 && self.remove.is_due() {
             self.remove_old();
         }

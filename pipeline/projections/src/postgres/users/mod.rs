@@ -42,6 +42,7 @@ impl Users {
 
 impl Model for Users {
     const WRITING: &'static str = "writing users";
+    const REMOVES_VERSIONS: bool = true;
     type Changes<'a> = Vec<Event<'a, user::Event>>;
     type Written = ();
 
@@ -94,9 +95,8 @@ impl Model for Users {
         let users = "DELETE FROM users WHERE user_id IN
                          (SELECT user_id FROM users
                           WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
-        vec![
-            Removal { sql: sessions, before_ms: retention.now_ms - EXPIRED_MS },
-            Removal { sql: users, before_ms: retention.before_ms() },
-        ]
+        let sessions = Removal { sql: sessions, before_ms: retention.now_ms - EXPIRED_MS };
+        let users = retention.before_ms.map(|before_ms| Removal { sql: users, before_ms });
+        [sessions].into_iter().chain(users).collect()
     }
 }
