@@ -3,6 +3,7 @@
 
 mod live;
 mod loss;
+mod migrations;
 mod notices;
 mod odd_records;
 mod operations;

@@ -118,7 +118,18 @@ impl Bench {
 
     /// Executes SQL of the test's own.
     pub(crate) fn sql(&self, text: &str) {
-        self.wait(execute(&self.postgres_url, text));
+        self.wait(self.execute(text));
+    }
+
+    /// The same for a test that does something else meanwhile.
+    pub(crate) async fn execute(&self, text: &str) {
+        execute(&self.postgres_url, text).await;
+    }
+
+    /// A pool of connections to the same tables whose statements may take `ms` milliseconds.
+    pub(crate) fn postgres_within(&self, ms: u32) -> Postgres {
+        let url = format!("{}%20-c%20statement_timeout%3D{ms}", self.postgres_url);
+        Postgres::new(&url, 1).expect("a URL")
     }
 
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {

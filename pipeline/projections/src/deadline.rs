@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::StoreError;
 
-/// The deadline of a claim, a batch or a migration as a whole.
+/// The deadline of a claim or a batch as a whole.
 pub(crate) const WRITE_MAX: Duration = Duration::from_secs(20);
 /// The deadline of a read as a whole.
 pub(crate) const READ_MAX: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //! changes: a change of the tables is a new step. Then every service that has no tables for its
 //! traces gets them.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, error::SqlState};
 
 use super::{error::failed, trace_tables};
 use crate::StoreError;
@@ -30,26 +30,43 @@ const STEPS: &[&str] = &[
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS migrations \
     (step int PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())";
 
-/// Runs the steps that have not run, and creates the tables of traces, in one transaction. A lock
-/// lets one program migrate at a time.
+/// A step on a table of many rows takes as long as it takes. But it waits for locks only briefly,
+/// because whoever needs the table waits behind it.
+const LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'";
+
+/// Runs the steps that have not run, each in a transaction of its own, so that a step that fails
+/// undoes none before it. Then it creates the tables of traces. A lock lets one program migrate at
+/// a time; the others wait for as long as that takes.
 pub(super) async fn run(client: &mut Client) -> Result<(), StoreError> {
+    while !next(client).await? {}
+    Ok(())
+}
+
+/// Runs the next step, or nothing if another program migrates. Returns whether all have run.
+async fn next(client: &mut Client) -> Result<bool, StoreError> {
     let failed = failed("migrating the tables of PostgreSQL");
     let transaction = client.transaction().await.map_err(&failed)?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(&failed)?;
+    transaction.batch_execute(LIMITS).await.map_err(&failed)?;
+    match transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await {
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => return Ok(false),
+        locked => locked.map_err(&failed)?,
+    };
     transaction.batch_execute(CREATE).await.map_err(&failed)?;
     let done: i64 = transaction
         .query_one("SELECT count(*) FROM migrations", &[])
         .await
         .map_err(&failed)?
         .get(0);
-    for (step, sql) in (0_i32..).zip(STEPS).skip(usize::try_from(done).unwrap_or(usize::MAX)) {
-        transaction.batch_execute(sql).await.map_err(&failed)?;
-        transaction
-            .execute("INSERT INTO migrations (step) VALUES ($1)", &[&step])
-            .await
-            .map_err(&failed)?;
-        tracing::info!(migration.step = step, "migrated the tables of PostgreSQL");
+    let next = (0_i32..).zip(STEPS).nth(usize::try_from(done).unwrap_or(usize::MAX));
+    match next {
+        Some((step, sql)) => {
+            transaction.batch_execute(sql).await.map_err(&failed)?;
+            let note = "INSERT INTO migrations (step) VALUES ($1)";
+            transaction.execute(note, &[&step]).await.map_err(&failed)?;
+            tracing::info!(migration.step = step, "migrated the tables of PostgreSQL");
+        }
+        None => transaction.batch_execute(&trace_tables::CREATION).await.map_err(&failed)?,
     }
-    transaction.batch_execute(&trace_tables::CREATION).await.map_err(&failed)?;
-    transaction.commit().await.map_err(&failed)
+    transaction.commit().await.map_err(&failed)?;
+    Ok(next.is_none())
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    deadline::{self, READ_MAX, WRITE_MAX},
+    deadline::{self, READ_MAX},
 };
 
 /// The wait for a connection, or for a free one of the pool.
@@ -31,6 +31,9 @@ const STATEMENT_MS_MAX: u32 = 10_000;
 /// or whose machine is gone, locks the rows of its positions, and the next owner's claim waits for
 /// them.
 const SILENT_MS_MAX: u32 = 10_000;
+/// The deadline of a migration as a whole. A step may rewrite a table or build an index of it, and
+/// other instances wait meanwhile.
+const MIGRATE_MAX: Duration = Duration::from_secs(3600);
 /// The time without an acknowledgement after which a connection counts as broken.
 const SILENT_MAX: Duration = Duration::from_secs(10);
 
@@ -105,7 +108,7 @@ impl Postgres {
     /// When the server does not answer or refuses a statement.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let migrating = async { migrations::run(&mut *self.get().await?).await };
-        self.within(WRITE_MAX, "migrating the tables of PostgreSQL", migrating).await
+        self.within(MIGRATE_MAX, "migrating the tables of PostgreSQL", migrating).await
     }
 
     /// Checks that the server answers.

@@ -5,11 +5,12 @@ use std::{sync::atomic::Ordering, time::Instant};
 
 use redpanda::log::LogError;
 use schemas::chain;
+use tokio::time::timeout;
 
 use super::{
     failures::{WAIT_MAX, WAIT_MIN, pause, wait_after},
     resources::Resources,
-    turn::Projector,
+    turn::{IDLE, Projector},
 };
 use crate::projection::Projection;
 
@@ -42,9 +43,14 @@ pub fn run(
 /// members of the group have partitions.
 fn prepare(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn Fn()) {
     let mut failures = 0;
+    let mut preparing = projection.prepare();
     while !resources.shutdown.load(Ordering::Relaxed) {
         begin_turn();
-        let Err(error) = resources.runtime.block_on(projection.prepare()) else { return };
+        // A migration may take many turns.
+        let prepared = async { timeout(IDLE, &mut preparing).await };
+        let Ok(prepared) = resources.runtime.block_on(prepared) else { continue };
+        let Err(error) = prepared else { return };
+        preparing = projection.prepare();
         failures += 1;
         resources.metrics.failed(projection.name(), error.kind());
         let error = chain(&error);

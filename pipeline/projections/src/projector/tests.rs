@@ -35,6 +35,8 @@ struct Fake {
     claims: Mutex<BTreeMap<i32, (i64, Option<i64>)>>,
     /// Whether a projection without a position starts at the end of the log.
     starts_at_end: bool,
+    /// How long its preparation takes.
+    prepares_for: Duration,
     /// Whether every batch fails.
     fails: AtomicBool,
     /// Whether every record makes it panic.
@@ -121,6 +123,13 @@ impl Projection for Fake {
 
     fn start(&self, beginning: i64, end: i64) -> i64 {
         if self.starts_at_end { end } else { beginning }
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            tokio::time::sleep(self.prepares_for).await;
+            Ok(())
+        })
     }
 
     fn apply<'a>(

@@ -1,4 +1,4 @@
-//! Turns that end before all polled records are applied.
+//! Turns that end before all polled records are applied, and those before the first poll.
 
 use super::*;
 
@@ -41,4 +41,21 @@ fn records_that_are_applied_one_by_one_end_the_turn_when_they_take_too_long() {
     // then the others are applied in later turns, and no record twice
     steps(&mut projector, 10);
     assert_eq!((fake.position(), fake.applied.load(Ordering::Relaxed)), (Some(3), 3));
+}
+
+#[test]
+fn projector_that_migrates_for_long_does_not_count_as_stuck() {
+    let (runtime, log) = (Runtime::new().expect("a runtime"), MemoryLog::new([("events", 1)]));
+    let open = |_: &str, _: &[&str]| -> Result<Box<dyn Input>, LogError> {
+        Err(LogError::Exhausted { doing: "joining a group".to_owned(), cause: "a test".into() })
+    };
+    let resources = Resources { open: Arc::new(open), ..resources(&log, &runtime) };
+    let fake = Fake { prepares_for: Duration::from_secs(2), ..Fake::default() };
+    let turns = AtomicUsize::new(0);
+    let begin_turn = || {
+        turns.fetch_add(1, Ordering::Relaxed);
+    };
+    run(Box::new(fake), &resources, &begin_turn).expect_err("it ends");
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns >= 4, "{turns} turns in two seconds");
 }
