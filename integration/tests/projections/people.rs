@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use projections::{Projection, projection::Retention};
 use schemas::user;
 
 use crate::stories::{outcome, registered, uuid};
@@ -84,6 +85,46 @@ fn log_in_uses_the_projection_until_the_account_is_deactivated() {
     bench.until(&mut members, "no credential", || {
         bench.wait(bench.people.credential(id)).expect("an answer").is_none().then_some(())
     });
+}
+
+#[test]
+#[ignore = "needs the stack: integration/test"]
+fn credential_whose_deletion_was_missed_is_removed_a_week_after_its_user_has_left() {
+    let bench = Bench::new(14);
+    let (users, credentials) = (bench.one("users"), bench.one("credentials"));
+    let mut members = [bench.member("u", &*users), bench.member("c", &*credentials)];
+    // given two users with credentials, of whom one leaves, and no tombstone
+    for (user, fingerprint) in [(1, "f1"), (2, "f2")] {
+        registered(&bench, uuid(user), fingerprint);
+        let credential = user::Credential {
+            user_id: uuid(user),
+            password_hash: "hash".to_owned(),
+            credential_version: 1,
+            changed_at: 1,
+        };
+        bench.append("user.credentials", &uuid(user).to_string(), 0, &credential);
+    }
+    let left = user::UserDeactivated {
+        user_id: uuid(1),
+        email_fingerprint: "f1".to_owned(),
+        deactivated_at: 9,
+    };
+    bench.append("user.events", &uuid(1).to_string(), 3, &left);
+    let credential = |user| bench.wait(bench.people.credential(uuid(user))).expect("an answer");
+    bench.until(&mut members, "both users", || {
+        (!credential(1)?.active && credential(2)?.active).then_some(())
+    });
+    // when days pass
+    let remove = |projection: &dyn Projection, days: i64| {
+        let now_ms = bench.now() + days * 24 * 3_600_000;
+        let retention = Retention { now_ms, before_ms: Some(now_ms) };
+        bench.wait(projection.remove(retention)).expect("removed")
+    };
+    assert_eq!((remove(&*credentials, 6), remove(&*users, 6)), (0, 0));
+    // then the credential is removed, and its user after it
+    assert_eq!((remove(&*credentials, 8), remove(&*users, 8)), (1, 1));
+    assert_eq!(credential(1), None);
+    assert!(credential(2).is_some_and(|login| login.active));
 }
 
 #[test]

@@ -10,14 +10,19 @@ use uuid::Uuid;
 
 use super::{
     error::{failed, storable},
-    model::Model,
+    model::{Model, Removal},
     reads::{Reads, role},
 };
 use crate::{
     StoreError,
     event::{key, message, records, unfit},
-    projection::Batch,
+    projection::{Batch, Retention},
 };
+
+/// How long the log keeps a tombstone at least (`delete.retention.ms` of compacted topics). A
+/// projector that was behind for longer, or whose table was restored from an older backup, may have
+/// missed it.
+const TOMBSTONE_MS: i64 = 7 * 24 * 3_600_000;
 
 /// The projection. Its topic is compacted: there are no versions that follow each other, and the
 /// newest record of a key counts.
@@ -94,6 +99,17 @@ impl Model for Credentials {
             transaction.execute(sql, &[&deleted]).await.map_err(&failed)?;
         }
         Ok(())
+    }
+
+    /// Credentials of users who have left, whose tombstone was missed. A credential without a row
+    /// of its user stays, because in a rebuild it may come first; and so does one that is newer
+    /// than the user's end, because the row is behind.
+    fn removals(retention: Retention) -> Vec<Removal> {
+        let sql = "DELETE FROM credentials WHERE user_id IN
+                       (SELECT user_id FROM users JOIN credentials USING (user_id)
+                        WHERE ended_at < $1 AND changed_at <= ended_at
+                        ORDER BY ended_at LIMIT $2)";
+        vec![Removal { sql, before_ms: retention.now_ms - TOMBSTONE_MS }]
     }
 }
 

@@ -87,14 +87,17 @@ impl Model for Users {
         publish_views(&self.redis, "user", events.iter().map(|event| (event.key, event.version)));
     }
 
-    /// Expired sessions, and users without personal data whom the processor has forgotten too.
+    /// Expired sessions, and users without personal data whom the processor has forgotten too. The
+    /// row of a user stays while it says that a credential is to be removed.
     fn removals(retention: Retention) -> Vec<Removal> {
         let sessions = "DELETE FROM sessions WHERE session_id IN
                             (SELECT session_id FROM sessions
                              WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
         let users = "DELETE FROM users WHERE user_id IN
                          (SELECT user_id FROM users
-                          WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+                          WHERE ended_at < $1 AND NOT EXISTS
+                              (SELECT FROM credentials WHERE user_id = users.user_id)
+                          ORDER BY ended_at LIMIT $2)";
         let sessions = Removal { sql: sessions, before_ms: retention.now_ms - EXPIRED_MS };
         let users = retention.before_ms.map(|before_ms| Removal { sql: users, before_ms });
         [sessions].into_iter().chain(users).collect()
