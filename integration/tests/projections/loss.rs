@@ -49,6 +49,23 @@ fn data_that_redis_has_lost_is_rebuilt() {
         bench.wait(bench.hot.product("tea")).expect("an answer").filter(|tea| tea.version == 3)
     });
     assert_eq!((tea.name, tea.received), (before.0.name, before.0.received + 5));
+
+    // when a rebuild has come to the first of its three events, then nobody reads that state
+    drop(members);
+    bench.command(&["FLUSHDB"]);
+    let (hot, records) = (&projections[0], bench.log.read_committed("stock.events"));
+    let partition = TopicPartition::new("stock.events", records[0].partition);
+    let claim = bench.wait(hot.positions().claim(hot.name(), &partition)).expect("a claim");
+    bench.wait(hot.begin_rebuild(&partition, claim, 3)).expect("marked");
+    let apply = |claim: Claim, begin: i64, records: &[Record]| {
+        let to = begin + records.len() as i64;
+        let batch = Batch { partition: &partition, claim, begin, to, records };
+        bench.wait(hot.apply(&batch, &bench.resources.codec)).expect("applied");
+        bench.wait(bench.hot.product("tea")).expect("an answer").map(|tea| tea.version)
+    };
+    assert_eq!(apply(claim, 0, &records[..1]), None);
+    // then the present one, when it is there
+    assert_eq!(apply(Claim { next: Some(1), ..claim }, 1, &records[1..]), Some(3));
 }
 
 #[test]

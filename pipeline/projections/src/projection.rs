@@ -122,6 +122,18 @@ pub trait Projection: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
+    /// Called under a claim of a partition without a position, before its first record is read.
+    /// Until the position reaches `end`, where the partition ends now, the store has a state of
+    /// long ago. Readers must be able to notice that where another store has the present one.
+    fn begin_rebuild<'a>(
+        &'a self,
+        _partition: &'a TopicPartition,
+        _claim: Claim,
+        _end: i64,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Applies a batch, moves the position behind it and returns that. A projection whose records
     /// may take long returns an earlier position when its turn takes too long: the records behind
     /// it are read again. After an error it has changed nothing that a second application of the

@@ -11,12 +11,16 @@ use super::{partition::Retry, turn::Projector};
 use crate::StoreError;
 
 impl Projector<'_> {
-    /// Returns the offset from which a partition without a position is read.
-    pub(super) fn rebuild_from(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
+    /// Returns the offset from which a partition without a position is read, and where the
+    /// partition ends now.
+    pub(super) fn rebuild_from(
+        &mut self,
+        partition: &TopicPartition,
+    ) -> Result<(i64, i64), LogError> {
         let (beginning, end) = self.input.watermarks(partition)?;
         let name = self.projection.name();
         tracing::info!(projection = name, %partition, "no position: rebuilding from the log");
-        Ok(self.projection.start(beginning, end))
+        Ok((self.projection.start(beginning, end), end))
     }
 
     /// Compares every claim with the store, and stops the partitions whose claim was replaced or

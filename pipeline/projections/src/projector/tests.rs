@@ -35,6 +35,8 @@ struct Fake {
     claims: Mutex<BTreeMap<i32, (i64, Option<i64>)>>,
     /// Whether a projection without a position starts at the end of the log.
     starts_at_end: bool,
+    /// The ends up to which it is rebuilt, with the number of records that were applied before.
+    rebuilds: Mutex<Vec<(i64, usize)>>,
     /// How long its preparation takes.
     prepares_for: Duration,
     /// Whether every batch fails.
@@ -123,6 +125,19 @@ impl Projection for Fake {
 
     fn start(&self, beginning: i64, end: i64) -> i64 {
         if self.starts_at_end { end } else { beginning }
+    }
+
+    fn begin_rebuild<'a>(
+        &'a self,
+        _: &'a TopicPartition,
+        _: Claim,
+        end: i64,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let applied = self.applied.load(Ordering::Relaxed);
+            self.rebuilds.lock().expect("a lock").push((end, applied));
+            Ok(())
+        })
     }
 
     fn prepare(&self) -> BoxFuture<'_, Result<(), StoreError>> {

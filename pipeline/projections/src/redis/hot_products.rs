@@ -2,16 +2,19 @@
 //! is missing although the position is behind its first event, Redis has lost it, and the partition
 //! is read from its beginning again. If it then meets the same gap, the log lacks an event, and the
 //! partition stops.
+//!
+//! A rebuild writes products as they were long ago. While a partition is rebuilt, readers get none,
+//! and read MongoDB's.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use redis::{AsyncCommands, Script, ScriptInvocation};
+use redis::{Script, ScriptInvocation};
 use schemas::{Codec, Message as _, Schema, stock};
 
 use super::{
     connection::{Redis, failed},
     model::Model,
-    positions,
+    positions::{self, END_REBUILD, rebuilds_key},
     reads::Reads,
 };
 use crate::{
@@ -21,28 +24,34 @@ use crate::{
     projection::Batch,
 };
 
-/// For each further key: the version that it must hold (0 for none), the next version, and the
-/// product as JSON.
+/// The projection's name.
+const NAME: &str = "hot-products";
+
+/// For each key from the third on: the version that it must hold (0 for none), the next version,
+/// and the product as JSON.
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
-    positions::script(
+    positions::script(&format!(
         r"
-for i = 2, #KEYS do
-  local at = 5 + (i - 2) * 3
+for i = 3, #KEYS do
+  local at = 5 + (i - 3) * 3
   if (redis.call('HGET', KEYS[i], 'version') or '0') ~= ARGV[at] then return 'missing' end
 end
-for i = 2, #KEYS do
-  local at = 5 + (i - 2) * 3
+for i = 3, #KEYS do
+  local at = 5 + (i - 3) * 3
   redis.call('HSET', KEYS[i], 'version', ARGV[at + 1], 'json', ARGV[at + 2])
-end",
-    )
+end
+{END_REBUILD}"
+    ))
 });
 
 /// The projection.
 pub(crate) struct HotProducts;
 
 impl Model for HotProducts {
+    const MARKS_REBUILDS: bool = true;
+
     fn name(&self) -> &'static str {
-        "hot-products"
+        NAME
     }
 
     fn topics(&self) -> &'static [&'static str] {
@@ -133,15 +142,21 @@ fn fold_all<'a>(
 }
 
 impl Reads {
-    /// A product. `None` says nothing about whether it exists: then, and after an error, the caller
-    /// reads [`crate::mongo::Reads::product`].
+    /// A product; `None` also while a partition is rebuilt. It says nothing about whether the
+    /// product exists: then, and after an error, the caller reads
+    /// [`crate::mongo::Reads::product`].
     ///
     /// # Errors
     /// When Redis does not answer.
     pub async fn product(&self, sku: &str) -> Result<Option<Product>, StoreError> {
         let doing = "reading a hot product";
-        let json: Option<String> =
-            self.redis.connection().hget(product_key(sku), "json").await.map_err(failed(doing))?;
+        // One round trip. The mark is read first: a rebuild that begins in between has written
+        // nothing yet.
+        let mut pipe = redis::pipe();
+        pipe.exists(rebuilds_key(NAME)).hget(product_key(sku), "json");
+        let (is_rebuilt, json): (bool, Option<String>) =
+            pipe.query_async(&mut self.redis.connection()).await.map_err(failed(doing))?;
+        let json = json.filter(|_| !is_rebuilt);
         let parse = |json: String| serde_json::from_str(&json);
         json.map(parse).transpose().map_err(|error| StoreError::failed(doing, error))
     }

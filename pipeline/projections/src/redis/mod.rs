@@ -1,6 +1,7 @@
 //! Redis: hot products, counters of unread notifications, the live stream, and notices of outcomes
 //! and of new versions in read models.
-//! What Redis loses is rebuilt from the log; no reader relies on it.
+//! What Redis loses is rebuilt from the log; no reader relies on it. Meanwhile hot products, of
+//! which some are of long ago, are not read.
 //!
 //! A projection is one file here that implements `model::Model`, holds its reads, and has a row in
 //! [`crate::catalog`].

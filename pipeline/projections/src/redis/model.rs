@@ -4,16 +4,21 @@
 
 use futures_util::future::BoxFuture;
 use redis::{Script, ScriptInvocation};
+use redpanda::log::TopicPartition;
 use schemas::{Codec, Schema};
 
 use super::{connection::Redis, positions};
 use crate::{
     StoreError,
-    projection::{Batch, PositionStore, Projection},
+    projection::{Batch, Claim, PositionStore, Projection},
 };
 
 /// A projection into keys of Redis.
 pub(crate) trait Model: Send + Sync + 'static {
+    /// Whether rebuilds are marked in [`positions::rebuilds_key`]. Then the script has that key as
+    /// `KEYS[2]` and removes the mark of a partition.
+    const MARKS_REBUILDS: bool = false;
+
     /// The projection's name.
     fn name(&self) -> &'static str;
 
@@ -80,6 +85,21 @@ impl<M: Model> Projection for Projected<M> {
         self.model.start(beginning, end)
     }
 
+    fn begin_rebuild<'a>(
+        &'a self,
+        partition: &'a TopicPartition,
+        claim: Claim,
+        end: i64,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            if M::MARKS_REBUILDS {
+                let rebuilt = Batch { partition, claim, begin: end, to: end, records: &[] };
+                positions::mark_rebuild(&self.redis, self.name(), &rebuilt).await?;
+            }
+            Ok(())
+        })
+    }
+
     fn apply<'a>(
         &'a self,
         batch: &'a Batch<'a>,
@@ -87,6 +107,9 @@ impl<M: Model> Projection for Projected<M> {
     ) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async move {
             let mut invocation = positions::begin(self.model.script(), self.name(), batch);
+            if M::MARKS_REBUILDS {
+                invocation.key(positions::rebuilds_key(self.name()));
+            }
             self.model.fill(&self.redis, batch, codec, &mut invocation).await?;
             positions::invoke(&self.redis, &invocation, batch).await?;
             Ok(batch.to)

@@ -47,6 +47,21 @@ return 'ok'";
     Script::new(&format!("{HEAD}{body}"))
 });
 
+/// Marks the partition as one that is rebuilt up to `ARGV[4]`.
+static MARK_REBUILD: LazyLock<Script> = LazyLock::new(|| {
+    let body = "redis.call('HSET', KEYS[2], ARGV[1], ARGV[4]) return 'ok'";
+    Script::new(&format!("{HEAD}{body}"))
+});
+
+/// Part of a script whose `KEYS[2]` is [`rebuilds_key`]: a partition whose position reaches the end
+/// of its rebuild is not marked any more. Redis removes a hash without fields.
+pub(super) const END_REBUILD: &str = r"
+local rebuilt = redis.call('HGET', KEYS[2], ARGV[1])
+if rebuilt and tonumber(ARGV[4]) >= tonumber(rebuilt) then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+end
+";
+
 impl PositionStore for Redis {
     fn claim<'a>(
         &'a self,
@@ -150,6 +165,21 @@ pub(super) async fn forget(
     invoke(redis, &invocation, batch).await
 }
 
+/// Marks the partition of a batch as one that is rebuilt up to `batch.to`.
+///
+/// # Errors
+/// [`StoreError::Lost`] when another owner has claimed the partition, and others when the server
+/// does not answer.
+pub(super) async fn mark_rebuild(
+    redis: &Redis,
+    projection: &str,
+    batch: &Batch<'_>,
+) -> Result<(), StoreError> {
+    let mut invocation = begin(&MARK_REBUILD, projection, batch);
+    invocation.key(rebuilds_key(projection));
+    invoke(redis, &invocation, batch).await
+}
+
 /// Deletes the positions and dead letters of a projection together with all keys that match one of
 /// `patterns`, in one step.
 pub(super) async fn erase(
@@ -162,10 +192,10 @@ pub(super) async fn erase(
 for _, pattern in ipairs(ARGV) do
   for _, key in ipairs(redis.call('KEYS', pattern)) do redis.call('DEL', key) end
 end
-redis.call('DEL', KEYS[1], KEYS[2])",
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])",
     );
     let mut invocation = script.key(positions_key(projection));
-    invocation.key(dead_letters_key(projection)).arg(patterns);
+    invocation.key(dead_letters_key(projection)).key(rebuilds_key(projection)).arg(patterns);
     let erased = invocation.invoke_async::<()>(&mut redis.connection()).await;
     erased.map_err(failed("erasing a projection in Redis"))
 }
@@ -175,6 +205,12 @@ redis.call('DEL', KEYS[1], KEYS[2])",
 /// gap.
 pub(super) fn positions_key(projection: &str) -> String {
     format!("position:{projection}")
+}
+
+/// The key of a projection's rebuilds: a hash with `<topic>:<partition>` for each partition that is
+/// rebuilt, and the offset at which it is. It exists only while there are any.
+pub(super) fn rebuilds_key(projection: &str) -> String {
+    format!("rebuild:{projection}")
 }
 
 fn dead_letters_key(projection: &str) -> String {

@@ -42,3 +42,26 @@ fn partition_is_not_read_before_its_start_is_stored() {
     }
     assert_eq!(fake.position(), Some(0));
 }
+
+#[test]
+fn store_learns_before_the_first_record_up_to_where_it_is_rebuilt() {
+    let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+    let log = MemoryLog::new([("events", 1)]);
+    for _ in 0..3 {
+        log.append("events", "key", None, Headers::default());
+    }
+    let resources = resources(&log, &runtime);
+    let mut projector = member(&log, &fake, &resources);
+    while fake.applied.load(Ordering::Relaxed) < 3 {
+        steps(&mut projector, 1);
+    }
+    assert_eq!(*fake.rebuilds.lock().expect("a lock"), [(3, 0)]);
+
+    // and a partition that has a position is not rebuilt
+    drop(projector);
+    let mut next = member(&log, &fake, &resources);
+    while next.partitions() != (1, 0) {
+        steps(&mut next, 1);
+    }
+    assert_eq!(fake.rebuilds.lock().expect("a lock").len(), 1);
+}
