@@ -15,7 +15,7 @@ use crate::{
     headers::set,
     load::Slot,
     problem::Problem,
-    reads::{ReadError, Reads},
+    reads::{ProductSource, ReadError, Reads},
 };
 
 /// How long a read waits for the versions.
@@ -139,7 +139,11 @@ pub(crate) async fn held(
 ) -> Result<Option<i64>, ReadError> {
     let is_own = |owner: Uuid| caller.is_some_and(|caller| caller.user_id == owner);
     match (aggregate, Uuid::parse_str(id).ok()) {
-        ("stock", _) => reads.version("stock", id).await,
+        ("stock", _) => {
+            // A read that names versions shows products from there, and from nowhere else.
+            let product = reads.product(id, ProductSource::Documents).await?;
+            Ok(product.map(|product| product.version))
+        }
         ("user", Some(id)) if is_own(id) => reads.version("user", &id.to_string()).await,
         ("order", Some(id)) => {
             let order = reads.order(id).await?.filter(|order| is_own(order.user_id));

@@ -27,7 +27,7 @@ pub use projections::{
     progress::{Applied, Since},
     views::Cursor,
 };
-pub use shop::{HistoryEntry, Line, Notification, Order, Product, ShopReads};
+pub use shop::{HistoryEntry, Line, Notification, Order, Product, ProductSource, ShopReads};
 pub use traces::TraceReads;
 
 /// Ends when a command's outcome is stored, with the outcome if the notice contains it. It may

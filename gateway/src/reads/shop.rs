@@ -108,12 +108,21 @@ pub struct Notification {
     pub version: i64,
 }
 
+/// From where a product is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProductSource {
+    /// From whichever store answers faster. It may hold an older version than the other one.
+    Fastest,
+    /// From the store of documents, which is the one that holds a version that was waited for.
+    Documents,
+}
+
 /// The part of [`super::Reads`] that knows the shop.
 pub trait ShopReads: Send + Sync {
     /// Products by SKU, those after `after`.
     fn products<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Read<'a, Page<Product>>;
     /// A product.
-    fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>>;
+    fn product<'a>(&'a self, sku: &'a str, source: ProductSource) -> Read<'a, Option<Product>>;
     /// A user's orders, newest first.
     fn orders(&self, user_id: Uuid, cursor: Option<Cursor>, limit: usize) -> Read<'_, Page<Order>>;
     /// An order.

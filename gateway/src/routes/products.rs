@@ -16,7 +16,7 @@ use crate::{
     input,
     problem::Problem,
     read_after::ReadAfter,
-    reads::{Product, ReadError},
+    reads::{Product, ProductSource, ReadError},
     submit::Submission,
 };
 
@@ -91,16 +91,18 @@ pub(super) async fn receive(mut call: Call, sku: String) -> Answer {
     Ok(sent.changed(&call, &product, entity_tag))
 }
 
-/// The product after a command, with its entity tag.
+/// The product after a command, with its entity tag. It is read from where the wait for the command
+/// is sure to have found its version.
 async fn result(
     call: &Call,
     sent: &mut Submission,
     sku: &str,
 ) -> Result<(Product, String), EarlyResponse> {
-    let outcome = sent.conclude(call).await?;
+    sent.conclude(call).await?;
     call.state.cache.clear();
-    let product = find(call, sku).await?;
-    let entity_tag = call.entity_tag("stock", sku, outcome.version.max(product.version));
+    let product = call.state.reads.product(sku, ProductSource::Documents).await?;
+    let product = product.ok_or_else(Problem::not_found)?;
+    let entity_tag = call.entity_tag("stock", sku, product.version);
     Ok((product, entity_tag))
 }
 
@@ -123,8 +125,12 @@ pub(super) async fn read(call: Call, sku: String) -> Answer {
     if !bounds::is_sku(&sku) {
         return Err(Problem::not_found().into());
     }
+    let source = match read_after.is_asked() {
+        true => ProductSource::Documents,
+        false => ProductSource::Fastest,
+    };
     let load = async {
-        let Some(product) = call.state.reads.product(&sku).await? else { return Ok(None) };
+        let Some(product) = call.state.reads.product(&sku, source).await? else { return Ok(None) };
         let entity_tag = call.entity_tag("stock", &sku, product.version);
         Representation::new(&product, Some(&entity_tag)).map(Some)
     };
@@ -148,11 +154,4 @@ async fn public(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::VARY, HeaderValue::from_static("Read-After"));
     Ok(read_after.apply_headers(response))
-}
-
-async fn find(call: &Call, sku: &str) -> Result<Product, Problem> {
-    if !bounds::is_sku(sku) {
-        return Err(Problem::not_found());
-    }
-    call.state.reads.product(sku).await?.ok_or_else(Problem::not_found)
 }

@@ -4,7 +4,9 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{Stores, failed, shape};
-use crate::reads::{Cursor, HistoryEntry, Notification, Order, Page, Product, Read, ShopReads};
+use crate::reads::{
+    Cursor, HistoryEntry, Notification, Order, Page, Product, ProductSource, Read, ShopReads,
+};
 
 impl ShopReads for Stores {
     fn products<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Read<'a, Page<Product>> {
@@ -15,9 +17,13 @@ impl ShopReads for Stores {
         .boxed()
     }
 
-    fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>> {
+    fn product<'a>(&'a self, sku: &'a str, source: ProductSource) -> Read<'a, Option<Product>> {
         async move {
-            let found = match self.hot(sku).await {
+            let hot = match source {
+                ProductSource::Fastest => self.hot(sku).await,
+                ProductSource::Documents => None,
+            };
+            let found = match hot {
                 Some(hot) => Some(hot),
                 None => self.mongo.product(sku).await.map_err(failed("a product"))?,
             };

@@ -196,3 +196,29 @@ async fn read_applies_if_match_and_if_none_match() {
     assert_eq!(gateway.send(read("if-match", &known)).await.status(), 200);
     assert_problem(&gateway.send(read("if-match", "\"1\"")).await, 412, "version_mismatch");
 }
+
+#[tokio::test]
+async fn product_of_a_version_that_was_waited_for_is_not_read_from_a_store_that_is_behind() {
+    let gateway = gateway();
+    gateway.product("rye").await;
+    let old = gateway.world.inner().products["rye"].clone();
+    gateway.world.inner().hot.insert("rye".to_owned(), old);
+
+    let path = "/v1/products/rye";
+    let received = gateway
+        .command("POST", &format!("{path}/stock"), Some(&gateway.admin()), json!({ "quantity": 7 }))
+        .await;
+    assert_eq!(received.status(), 200);
+    assert_eq!(
+        (&json(&received)["available"], &json(&received)["version"]),
+        (&json!(7), &json!(2))
+    );
+
+    let read = gateway.send(request("GET", path).header("read-after", "stock/rye@2")).await;
+    assert_eq!(header(&read, "read-after-satisfied"), "true");
+    assert_eq!(
+        (&json(&read)["available"], header(&read, "etag")),
+        (&json!(7), header(&received, "etag"))
+    );
+    assert_eq!(json(&gateway.get(path, None).await)["available"], 0, "no version was asked for");
+}

@@ -84,6 +84,8 @@ pub struct Inner {
     /// When sessions began, in milliseconds.
     pub sessions: HashMap<Uuid, i64>,
     pub products: BTreeMap<String, Product>,
+    /// Products as the faster store has them, which may be behind.
+    pub hot: BTreeMap<String, Product>,
     pub orders: HashMap<Uuid, Order>,
     pub notifications: HashMap<Uuid, Notification>,
     pub counts: HashMap<String, (u64, Duration)>,

@@ -2,7 +2,9 @@
 
 use gateway::{
     commands::CommandRecord,
-    reads::{Cursor, HistoryEntry, Notification, Order, Page, Product, Read, ShopReads},
+    reads::{
+        Cursor, HistoryEntry, Notification, Order, Page, Product, ProductSource, Read, ShopReads,
+    },
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -23,8 +25,11 @@ impl ShopReads for World {
             )
         })
     }
-    fn product<'a>(&'a self, sku: &'a str) -> Read<'a, Option<Product>> {
-        self.get(move |inner| inner.products.get(sku).cloned())
+    fn product<'a>(&'a self, sku: &'a str, source: ProductSource) -> Read<'a, Option<Product>> {
+        self.get(move |inner| {
+            let hot = inner.hot.get(sku).filter(|_| source == ProductSource::Fastest);
+            hot.or_else(|| inner.products.get(sku)).cloned()
+        })
     }
     fn orders(
         &self,
