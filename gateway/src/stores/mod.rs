@@ -4,6 +4,7 @@
 //! file. It never writes to a store.
 
 mod accounts;
+mod copied;
 mod desk;
 mod live;
 mod shape;
@@ -24,6 +25,8 @@ use redpanda::{settings::SettingError, tls::Tls};
 use schemas::{Outcome, chain};
 use tokio::sync::watch;
 use uuid::Uuid;
+
+use copied::Copied;
 
 use crate::{
     cache::Cache,
@@ -48,6 +51,8 @@ pub struct Stores {
     redis: redis::Reads,
     notices: Notices,
     live: Live,
+    /// The best sellers of each width, by minute and by hour.
+    best_sellers: [Arc<Copied<Vec<postgres::Seller>>>; 2],
 }
 
 impl Stores {
@@ -71,6 +76,7 @@ impl Stores {
             live: Live::new(redis.clone(), notices.clone()),
             redis: redis::Reads::new(redis),
             notices,
+            best_sellers: Default::default(),
         })
     }
 
@@ -165,13 +171,17 @@ impl Reads for Stores {
 
     fn statistics(&self, by: By) -> Read<'_, Statistics> {
         async move {
-            let width = match by {
-                By::Minute => postgres::Width::Minute,
-                By::Hour => postgres::Width::Hour,
+            let [by_minute, by_hour] = &self.best_sellers;
+            let (width, best_sellers) = match by {
+                By::Minute => (postgres::Width::Minute, by_minute),
+                By::Hour => (postgres::Width::Hour, by_hour),
             };
-            let now_ms = time::now_ms();
-            let view = self.postgres.statistics(width, now_ms).await;
-            let view = view.map_err(failed("statistics"))?;
+            let (now_ms, reads) = (time::now_ms(), self.postgres.clone());
+            let windows = self.postgres.windows(width, now_ms).await;
+            let windows = windows.map_err(failed("statistics"))?;
+            let read = move || async move { reads.best_sellers(width, now_ms).await };
+            let best_sellers = best_sellers.get(read).await;
+            let view = postgres::StatisticsView { windows, best_sellers };
             Ok(Statistics { by, first_ms: width.first_ms(now_ms), view })
         }
         .boxed()

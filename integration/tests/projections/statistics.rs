@@ -155,7 +155,10 @@ fn statistics_equal_a_fold_over_the_topics_with_two_owners_and_after_a_rebuild()
     }
     // then they have counted everything once
     let now = bench.now();
-    let read = |width| bench.wait(bench.people.statistics(width, now)).expect("an answer");
+    let read = |width| StatisticsView {
+        windows: bench.wait(bench.people.windows(width, now)).expect("an answer"),
+        best_sellers: bench.wait(bench.people.best_sellers(width, now)).expect("an answer"),
+    };
     let expected = [Width::Minute, Width::Hour].map(|width| fold.view(width, now));
     assert!(expected[0].windows.len() > 50 && expected[1].windows.len() > 2, "{expected:?}");
     let is_equal = || ([Width::Minute, Width::Hour].map(read) == expected).then_some(());

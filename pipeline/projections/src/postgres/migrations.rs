@@ -24,6 +24,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0010_trace_records.sql"),
     include_str!("migrations/0011_edited.sql"),
     include_str!("migrations/0012_schema_ids.sql"),
+    include_str!("migrations/0013_statistics_figures.sql"),
 ];
 
 /// The table of steps that have run.

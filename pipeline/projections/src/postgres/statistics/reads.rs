@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::types::ToSql;
+
 use super::{
     Width,
     gains::{CONFIRM_MS, REVENUE},
@@ -93,26 +95,17 @@ impl Window {
 }
 
 impl Reads {
-    /// The windows that are kept at `now_ms`, and the best sellers of them all.
+    /// The windows that are kept at `now_ms` and in which something happened, the oldest first.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn statistics(
-        &self,
-        width: Width,
-        now_ms: i64,
-    ) -> Result<StatisticsView, StoreError> {
-        let doing = "reading statistics";
-        let (width_ms, first_ms) = (width.ms(), width.first_ms(now_ms));
+    pub async fn windows(&self, width: Width, now_ms: i64) -> Result<Vec<Window>, StoreError> {
+        // An index has exactly these rows (migration 0013).
         let sql = "SELECT start_ms, figure, label, value FROM statistics
                    WHERE width_ms = $1 AND start_ms >= $2 AND figure <> 'units'
                    ORDER BY start_ms";
-        let rows = self.all(doing, sql, &[&width_ms, &first_ms]).await?;
-        let sql = "SELECT label, least(sum(value), 9223372036854775807)::bigint FROM statistics
-                   WHERE width_ms = $1 AND start_ms >= $2 AND figure = 'units'
-                   GROUP BY label ORDER BY sum(value) DESC, label LIMIT $3";
-        let sellers = self.all(doing, sql, &[&width_ms, &first_ms, &SELLERS_MAX]).await?;
-
+        let (width_ms, first_ms) = (width.ms(), width.first_ms(now_ms));
+        let rows = self.all("reading statistics", sql, &[&width_ms, &first_ms]).await?;
         let mut windows: Vec<Window> = Vec::new();
         for row in rows {
             let start_ms = row.get(0);
@@ -123,7 +116,21 @@ impl Reads {
                 window.set(row.get(1), row.get(2), row.get(3));
             }
         }
-        let seller = |row: &tokio_postgres::Row| Seller { sku: row.get(0), units: row.get(1) };
-        Ok(StatisticsView { windows, best_sellers: sellers.iter().map(seller).collect() })
+        Ok(windows)
+    }
+
+    /// The products of which most pieces were sold in all windows that are kept at `now_ms`, the
+    /// best first. It adds up a row for each product and window, of which there may be millions.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn best_sellers(&self, width: Width, now_ms: i64) -> Result<Vec<Seller>, StoreError> {
+        let sql = "SELECT label, least(sum(value), 9223372036854775807)::bigint FROM statistics
+                   WHERE width_ms = $1 AND start_ms >= $2 AND figure = 'units'
+                   GROUP BY label ORDER BY sum(value) DESC, label LIMIT $3";
+        let (width_ms, first_ms) = (width.ms(), width.first_ms(now_ms));
+        let parameters: [&(dyn ToSql + Sync); 3] = [&width_ms, &first_ms, &SELLERS_MAX];
+        let rows = self.all("reading the best sellers", sql, &parameters).await?;
+        Ok(rows.iter().map(|row| Seller { sku: row.get(0), units: row.get(1) }).collect())
     }
 }
