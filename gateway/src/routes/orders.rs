@@ -110,8 +110,11 @@ pub(super) async fn history(call: Call, id: String) -> Answer {
     let caller = call.caller()?;
     let read_after = ReadAfter::wait(&call).await?;
     let order = own(&call, caller.user_id, parse_id(&id)?).await?;
-    let body = json!({ "items": call.state.reads.history(order.id).await? });
-    let entity_tag = call.entity_tag("order-history", order.id, order.version);
+    let items = call.state.reads.history(order.id).await?;
+    // That of the history itself: the order may have changed between the two reads.
+    let version = items.last().map_or(order.version, |last| last.version);
+    let entity_tag = call.entity_tag("order-history", order.id, version);
+    let body = json!({ "items": items });
     Ok(read_after.apply_headers(call.representation(StatusCode::OK, &body, Some(entity_tag))))
 }
 

@@ -46,6 +46,26 @@ async fn order_and_its_history_have_different_entity_tags() {
 }
 
 #[tokio::test]
+async fn entity_tag_of_a_history_is_that_of_the_history_that_is_shown() {
+    let gateway = gateway();
+    let ada = gateway.user("ada@example.org").await;
+    let body = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
+    let placed = gateway.command("POST", "/v1/orders", Some(&ada), body).await;
+    let path = header(&placed, "location").to_owned();
+    let cancelled = gateway.command("POST", &format!("{path}/cancel"), Some(&ada), json!({})).await;
+    assert_eq!(cancelled.status(), 200);
+    // given that the order was read before it was cancelled, and its history after that
+    let id: uuid::Uuid = gateway.world.last().key.parse().expect("an id");
+    gateway.world.inner().orders.get_mut(&id).expect("the order").version = 1;
+
+    let history = gateway.get(&format!("{path}/history"), Some(&ada)).await;
+
+    assert_eq!(json(&history)["items"].as_array().expect("a list").len(), 2);
+    let expected = gateway.state.ids.entity_tag("order-history", &id.to_string(), 2);
+    assert_eq!(tag(&history), expected);
+}
+
+#[tokio::test]
 async fn response_that_needs_a_token_is_no_store() {
     let gateway = gateway();
     let ada = gateway.user("ada@example.org").await;
