@@ -94,21 +94,27 @@ fn visible(scope: StreamScope, mut positions: Positions, read: &LiveEntries) -> 
     }
     for entry in &read.entries {
         positions.pass(entry);
-        let data = match scope {
+        let fields = match scope {
             StreamScope::Own(user) if entry.owner == Some(user) => &entry.data,
             StreamScope::Own(_) => continue,
-            StreamScope::All => &entry.masked,
+            StreamScope::All => entry.masked.as_ref().unwrap_or(&entry.data),
         };
-        items.push(StreamItem::Event {
-            position: positions.to_string(),
-            kind: entry.kind.clone(),
-            data: event(entry, data),
-        });
+        match serde_json::from_str(fields) {
+            Ok(fields) => items.push(StreamItem::Event {
+                position: positions.to_string(),
+                kind: entry.kind.clone(),
+                data: event(entry, &fields),
+            }),
+            Err(error) => {
+                let (topic, offset) = (&entry.topic, entry.offset);
+                tracing::warn!(topic, offset, error = chain(&error), "an entry is no JSON");
+            }
+        }
     }
     items
 }
 
-fn event(entry: &LiveEntry, data: &serde_json::Value) -> serde_json::Value {
+fn event(entry: &LiveEntry, fields: &serde_json::Value) -> serde_json::Value {
     json!({
         "id": entry.id,
         "type": entry.kind,
@@ -117,7 +123,7 @@ fn event(entry: &LiveEntry, data: &serde_json::Value) -> serde_json::Value {
         "version": entry.version,
         "at": time::text(entry.at),
         "command": entry.command,
-        "data": data,
+        "data": fields,
     })
 }
 
@@ -139,8 +145,8 @@ mod tests {
             owner,
             version: 1,
             at: 0,
-            data: json!({ "name": "Ada" }),
-            masked: json!({ "name": "***" }),
+            data: json!({ "name": "Ada" }).to_string(),
+            masked: Some(json!({ "name": "***" }).to_string()),
         }
     }
 
@@ -179,5 +185,23 @@ mod tests {
         assert_eq!(data["command"], json!(Uuid::from_u128(9)));
         assert_eq!(all.len(), 3);
         assert!(!format!("{all:?}").contains("Ada"));
+    }
+
+    #[test]
+    fn event_without_masked_fields_is_the_same_for_admins_and_one_that_is_no_json_is_left_out() {
+        let plain = LiveEntry { masked: None, ..entry(4, None) };
+        let broken = LiveEntry { masked: Some("{".into()), ..entry(5, None) };
+        let entries = vec![plain, broken, entry(6, None)];
+        let read = LiveEntries { entries, ..LiveEntries::default() };
+
+        let all = visible(StreamScope::All, Positions::default(), &read);
+
+        let [StreamItem::Event { data: first, .. }, StreamItem::Event { position, data, .. }] =
+            all.as_slice()
+        else {
+            panic!("two events: {all:?}")
+        };
+        assert_eq!((&first["data"]["name"], &data["data"]["name"]), (&json!("Ada"), &json!("***")));
+        assert_eq!(position, "user.events:0=7");
     }
 }

@@ -22,9 +22,9 @@ fn live_stream_continues_at_a_position_and_resets_one_that_was_trimmed() {
     // then only the owner gets personal fields
     let entry = &first.entries[1];
     assert_eq!((&*entry.kind, entry.owner, entry.version), ("UserRegistered", Some(uuid(1)), 2));
-    assert_eq!(entry.data["email"], "ada@example.org");
-    assert_ne!(entry.masked["email"], "ada@example.org");
-    assert!(!first.reset && !entry.data.to_string().contains("f1"));
+    let masked = entry.masked.as_ref().expect("masked fields");
+    assert!(entry.data.contains("ada@example.org") && !masked.contains("ada@example.org"));
+    assert!(!first.reset && !entry.data.contains("f1"));
     // when there are more events, a reader continues at its position, also if that was text
     let stood = first.positions.to_string().parse().expect("positions");
     let end = bench.wait(bench.live.end()).expect("the end");

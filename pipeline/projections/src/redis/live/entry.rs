@@ -1,7 +1,6 @@
 //! An entry of the live stream, as Redis has it and as readers get it.
 
 use redis::streams::StreamId;
-use serde_json::Value;
 use uuid::Uuid;
 
 /// An event in the live stream.
@@ -27,20 +26,17 @@ pub struct Entry {
     pub version: i64,
     /// When the event was written.
     pub at: i64,
-    /// The event's fields, for its owner.
-    pub data: Value,
-    /// The same with personal fields masked, for everyone else who may see it.
-    pub masked: Value,
+    /// The event's fields as JSON, for its owner. Most readers may see few events, so this is not
+    /// parsed here.
+    pub data: String,
+    /// The same with personal fields masked, for everyone else who may see it; `None` if nothing is
+    /// masked.
+    pub masked: Option<String>,
 }
 
 /// An entry, and the offset at which the stream was before it.
 pub(super) fn parse(topic: &str, partition: i32, id: &StreamId) -> Option<(Entry, i64)> {
     let offset = id.id.split_once('-')?.0.parse().ok()?;
-    let data: Value = serde_json::from_str(&id.get::<String>("data")?).ok()?;
-    let masked = match id.get::<String>("masked") {
-        Some(masked) => serde_json::from_str(&masked).ok()?,
-        None => data.clone(),
-    };
     let entry = Entry {
         topic: topic.to_owned(),
         partition,
@@ -52,8 +48,8 @@ pub(super) fn parse(topic: &str, partition: i32, id: &StreamId) -> Option<(Entry
         owner: id.get::<String>("owner").and_then(|owner| owner.parse().ok()),
         version: id.get("version")?,
         at: id.get("at")?,
-        data,
-        masked,
+        data: id.get("data")?,
+        masked: id.get("masked"),
     };
     Some((entry, id.get("before")?))
 }

@@ -22,8 +22,9 @@ use crate::{
     },
 };
 
-/// The most entries of one stream in one read.
-const READ_MAX: usize = 256;
+/// The most entries of one stream in one read. There are some twenty streams, and many readers may
+/// come back at once.
+const READ_MAX: usize = 32;
 /// The polling interval if a notice is lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
