@@ -11,6 +11,9 @@ pub const QUANTITY_MAX: i32 = 1_000_000;
 /// The highest price in minor units. With [`ORDER_LINES_MAX`] and [`QUANTITY_MAX`], an order's
 /// total fits into 64 bits.
 pub const PRICE_MINOR_MAX: i64 = 1_000_000_000;
+/// The highest total of an order in minor units: the largest integer up to which each is exact as
+/// a number of JSON that is read into 64-bit floating point, as browsers do (RFC 8259, section 6).
+pub const TOTAL_MINOR_MAX: i64 = (1 << 53) - 1;
 /// The longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 100;
 /// The longest e-mail address in bytes (RFC 5321).

@@ -29,7 +29,7 @@ pub const UNKNOWN_PRODUCT: &str = "unknown_product";
 pub const DEADLINE: &str = "deadline";
 /// The lines of an order have prices in different currencies.
 pub const MIXED_CURRENCIES: &str = "mixed_currencies";
-/// The order's total does not fit into 64 bits.
+/// The order's total is above [`crate::bounds::TOTAL_MINOR_MAX`].
 pub const TOTAL_OVERFLOW: &str = "total_overflow";
 /// The order was cancelled before it was decided.
 pub const CANCELLED: &str = "cancelled";

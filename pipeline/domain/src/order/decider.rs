@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use schemas::{
     Money, Never,
+    bounds::TOTAL_MINOR_MAX,
     order::{
         CancelOrder, Command, Event, FollowUp, Line, OpenLine, OrderCancelled, OrderConfirmed,
         OrderPlaced, OrderRejected, PlaceOrder, PricedLine, RecordReservation, ReservationRecorded,
@@ -241,7 +242,7 @@ fn concluded(placed: &Placed, info: &InputInfo<'_>) -> Option<Event> {
     let total = lines.iter().try_fold(0_i64, |total, line| {
         line.unit_price.amount_minor.checked_mul(line.quantity.into())?.checked_add(total)
     });
-    let Some(amount_minor) = total else {
+    let Some(amount_minor) = total.filter(|total| *total <= TOTAL_MINOR_MAX) else {
         return Some(rejected(placed, refusals::TOTAL_OVERFLOW, None, info));
     };
     let total = Money { amount_minor, currency: currency.clone() };

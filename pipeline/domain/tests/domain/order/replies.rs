@@ -1,5 +1,7 @@
 //! Replies of the stocks, and the deadline.
 
+use schemas::bounds::TOTAL_MINOR_MAX;
+
 use super::*;
 
 #[test]
@@ -115,8 +117,14 @@ fn prices_in_two_currencies_reject_the_order() {
 }
 
 #[test]
-fn total_above_64_bits_rejects_the_order() {
-    for (cup, pot) in [(i64::MAX, 1), (i64::MAX / 2, i64::MAX / 2)] {
+fn total_that_json_can_not_show_exactly_rejects_the_order() {
+    let half = TOTAL_MINOR_MAX / 2;
+    let mut order = placed();
+    order.follow_up(granted("cup", 2, euros(half)));
+    let then = order.follow_up(granted("pot", 1, euros(TOTAL_MINOR_MAX - 2 * half)));
+    assert_eq!(then.concluded, Some(Ok(())), "the largest total");
+    let above = [(half, TOTAL_MINOR_MAX - 2 * half + 1), (1, TOTAL_MINOR_MAX - 1)];
+    for (cup, pot) in [(i64::MAX, 1), (i64::MAX / 2, i64::MAX / 2)].into_iter().chain(above) {
         let mut order = placed();
         order.follow_up(granted("cup", 2, euros(cup)));
         let then = order.follow_up(granted("pot", 1, euros(pot)));
