@@ -7,6 +7,7 @@
 
 mod client;
 mod errors;
+mod folding;
 mod model;
 mod notifications;
 mod orders;
