@@ -122,9 +122,10 @@ pub trait Projection: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
-    /// Called under a claim of a partition without a position, before its first record is read.
-    /// Until the position reaches `end`, where the partition ends now, the store has a state of
-    /// long ago. Readers must be able to notice that where another store has the present one.
+    /// Called under a claim of a partition that has records and no position, before the first one
+    /// is read. Until the position reaches `end`, where the partition ends now, the store has a
+    /// state of long ago. Readers must be able to notice that where another store has the present
+    /// one.
     fn begin_rebuild<'a>(
         &'a self,
         _partition: &'a TopicPartition,

@@ -76,11 +76,13 @@ impl Projector<'_> {
             Some(next) => next,
             None => match self.rebuild_from(&partition) {
                 Ok((start, end)) => {
-                    let begun = self.projection.begin_rebuild(&partition, claim, end);
-                    // Waiting -> Waiting. The next claim finds no position either.
-                    if let Err(error) = self.resources.runtime.block_on(begun) {
-                        self.failed(&partition, error, retry);
-                        return Ok(());
+                    if start < end {
+                        let begun = self.projection.begin_rebuild(&partition, claim, end);
+                        // Waiting -> Waiting. The next claim finds no position either.
+                        if let Err(error) = self.resources.runtime.block_on(begun) {
+                            self.failed(&partition, error, retry);
+                            return Ok(());
+                        }
                     }
                     self.lag.rebuilt(&partition, now_ms());
                     start

@@ -65,3 +65,15 @@ fn store_learns_before_the_first_record_up_to_where_it_is_rebuilt() {
     }
     assert_eq!(fake.rebuilds.lock().expect("a lock").len(), 1);
 }
+
+#[test]
+fn partition_without_records_is_not_rebuilt() {
+    let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
+    let log = MemoryLog::new([("events", 1)]);
+    let resources = resources(&log, &runtime);
+    let mut projector = member(&log, &fake, &resources);
+    while projector.partitions() != (1, 0) {
+        steps(&mut projector, 1);
+    }
+    assert_eq!(*fake.rebuilds.lock().expect("a lock"), []);
+}
