@@ -50,8 +50,8 @@ impl Schemas {
     }
 
     /// Whether a default that fits the type has a byte above 7F in a bytes or fixed, which
-    /// apache-avro reads as the two bytes of its UTF-8. A union's default is one of the first branch
-    /// that it fits.
+    /// apache-avro reads as the two bytes of its UTF-8. A union's default is one of the first
+    /// branch that it fits.
     pub fn has_high_byte(&self, id: TypeId, json: &Value) -> bool {
         match (&self.get(id).kind, json) {
             (Kind::Bytes | Kind::Fixed(_), Value::String(text)) => !text.is_ascii(),

@@ -145,19 +145,22 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn descendants_of_the_command_end_with_it() {
-        let mut child = Command::new("sh")
-            .args(["-c", "setsid sleep 60 & wait"])
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a shell");
+    /// Starts a shell, and waits until it has started another process. Returns both.
+    async fn shell(script: &str) -> (Child, Vec<Process>) {
+        let child =
+            Command::new("sh").args(["-c", script]).kill_on_drop(true).spawn().expect("a shell");
         let (pid, begun) = (child.id().expect("it runs"), Instant::now());
         while tree::of(pid).len() < 2 {
             assert!(begun.elapsed() < COMMAND_STOP_MAX, "the shell has started nothing");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let (tree, asked) = (tree::of(pid), Instant::now());
+        (child, tree::of(pid))
+    }
+
+    #[tokio::test]
+    async fn descendants_of_the_command_end_with_it() {
+        let (mut child, tree) = shell("setsid sleep 60 & wait").await;
+        let asked = Instant::now();
 
         let never = std::future::pending();
         end(&mut child, Signal::SIGTERM, never).await.expect("it has ended");
@@ -169,16 +172,7 @@ mod tests {
     #[tokio::test]
     async fn second_request_kills_a_command_that_does_not_end() {
         // A signal that is ignored is ignored by descendants too.
-        let mut child = Command::new("sh")
-            .args(["-c", "trap '' TERM; sleep 60 & wait"])
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a shell");
-        let (pid, begun) = (child.id().expect("it runs"), Instant::now());
-        while tree::of(pid).len() < 2 {
-            assert!(begun.elapsed() < COMMAND_STOP_MAX, "the shell has started nothing");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let (mut child, _) = shell("trap '' TERM; sleep 60 & wait").await;
         let asked = Instant::now();
 
         let again = tokio::time::sleep(Duration::from_millis(50));

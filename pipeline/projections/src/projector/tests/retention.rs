@@ -37,6 +37,19 @@ fn old_rows_are_removed_in_batches_counted_from_the_latest_record_but_not_from_t
     }
 }
 
+/// Appends a record to each of two partitions.
+fn append_to_both(log: &MemoryLog) {
+    for partition in 0..2 {
+        log.append_raw(ProducerRecord {
+            topic: "events".into(),
+            partition,
+            key: None,
+            value: None,
+            headers: Headers::default(),
+        });
+    }
+}
+
 #[test]
 fn nothing_with_versions_is_removed_before_the_partitions_of_all_members_are_applied() {
     let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
@@ -51,15 +64,7 @@ fn nothing_with_versions_is_removed_before_the_partitions_of_all_members_are_app
         steps(&mut slow, 1);
     }
     log.set_time(5_000_000);
-    for partition in 0..2 {
-        log.append_raw(ProducerRecord {
-            topic: "events".into(),
-            partition,
-            key: None,
-            value: None,
-            headers: Headers::default(),
-        });
-    }
+    append_to_both(&log);
     fake.old.lock().expect("a lock").0 = 1;
     let left = || fake.old.lock().expect("a lock").0;
 
@@ -86,15 +91,7 @@ fn rebuild_of_another_member_ends_removals() {
     fake.old.lock().expect("a lock").0 = 2 * REMOVE_MAX;
     let left = || fake.old.lock().expect("a lock").0;
     log.set_time(5_000_000);
-    for partition in 0..2 {
-        log.append_raw(ProducerRecord {
-            topic: "events".into(),
-            partition,
-            key: None,
-            value: None,
-            headers: Headers::default(),
-        });
-    }
+    append_to_both(&log);
     while left() > REMOVE_MAX {
         steps(&mut projector, 1);
     }
