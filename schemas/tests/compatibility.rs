@@ -126,7 +126,8 @@ fn warnings_that_multiply_are_bounded() {
         (0..24).rev().fold(leaf, |inner, at| {
             let next = at + 1;
             format!(
-                r#"{{"type":"record","name":"R{at}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"R{next}"}}]}}"#
+                r#"{{"type":"record","name":"R{at}","fields":[
+                    {{"name":"a","type":{inner}}},{{"name":"b","type":"R{next}"}}]}}"#
             )
         })
     };

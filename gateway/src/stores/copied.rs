@@ -33,7 +33,7 @@ struct Held<T> {
     value: T,
     /// When the read of the value began.
     read_at: Option<Instant>,
-    /// The read of the next one, while it runs.
+    /// The last read of a next one, which may have ended.
     reading: Option<Shared<BoxFuture<'static, ()>>>,
     /// The next read does not begin before this time.
     next_read: Option<Instant>,
@@ -49,7 +49,9 @@ impl<T: Clone + Send + 'static> Copied<T> {
         let (reading, wait_max) = {
             let mut held = self.held();
             let is_due = held.next_read.is_none_or(|next| Instant::now() >= next);
-            if held.reading.is_none() && is_due {
+            // A read that has panicked has ended too.
+            let reads = held.reading.clone().is_some_and(|read| read.now_or_never().is_none());
+            if !reads && is_due {
                 let renewing = tokio::spawn(self.clone().renew(read()));
                 held.reading = Some(renewing.map(drop).boxed().shared());
             }
@@ -67,7 +69,6 @@ impl<T: Clone + Send + 'static> Copied<T> {
         let begun = Instant::now();
         let read = read.await;
         let mut held = self.held();
-        held.reading = None;
         held.next_read = Some(Instant::now() + begun.elapsed() * PAUSE_FACTOR);
         match read {
             Ok(value) => (held.value, held.read_at) = (value, Some(begun)),
@@ -153,6 +154,13 @@ mod tests {
         assert_eq!(store.copied.get(fails).await, 0);
         assert_eq!((store.get(0).await, store.reads.load(Ordering::Relaxed)), (0, 0));
         sleep(Duration::from_secs(101)).await;
+        assert_eq!(store.get(0).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn read_that_panics_does_not_prevent_the_next_one() {
+        let store = Store::new();
+        assert_eq!(store.copied.get(|| async { panic!("a bug") }).await, 0);
         assert_eq!(store.get(0).await, 1);
     }
 }

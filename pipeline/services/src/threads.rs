@@ -209,16 +209,21 @@ mod tests {
     /// Far longer than the threads of a test take to end.
     const LONG: Duration = Duration::from_secs(60);
 
+    /// Starts a thread that ends when what this returns is dropped.
+    fn spawn_waiting(threads: &Threads, name: &str) -> mpsc::Sender<()> {
+        let (end, ended) = mpsc::channel();
+        let work = move |_: &Turns| {
+            ended.recv().unwrap_or_default();
+            Ok(())
+        };
+        threads.spawn(name.to_owned(), work).expect("a thread");
+        end
+    }
+
     #[tokio::test]
     async fn panic_of_a_thread_names_it_while_others_work_and_is_the_error_of_the_join() {
         let threads = Threads::default();
-        let (end, ended) = mpsc::channel::<()>();
-        threads
-            .spawn("works".to_owned(), move |_| {
-                ended.recv().unwrap_or_default();
-                Ok(())
-            })
-            .expect("a thread");
+        let end = spawn_waiting(&threads, "works");
         assert_eq!(threads.ended(), None);
 
         threads.spawn("dies".to_owned(), |_| panic!("a bug")).expect("a thread");
@@ -233,13 +238,7 @@ mod tests {
         const SHORT: Duration = Duration::from_millis(20);
         let stuck_beside = |work: fn() -> anyhow::Result<()>| {
             let threads = Threads::default();
-            let (end, ended) = mpsc::channel::<()>();
-            threads
-                .spawn("stuck".to_owned(), move |_| {
-                    ended.recv().unwrap_or_default();
-                    Ok(())
-                })
-                .expect("a thread");
+            let end = spawn_waiting(&threads, "stuck");
             threads.spawn("other".to_owned(), move |_| work()).expect("a thread");
             let begun = Instant::now();
             while threads.ended().is_none() {

@@ -108,12 +108,14 @@ fn doubling(levels: usize) -> String {
     let double = |inner: String, level: usize| {
         let name = level - 1;
         format!(
-            r#"{{"type":"record","name":"R{level}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"R{name}"}}]}}"#
+            r#"{{"type":"record","name":"R{level}","fields":[
+                {{"name":"a","type":{inner}}},{{"name":"b","type":"R{name}"}}]}}"#
         )
     };
     let inner = (1..=levels).fold(empty, double);
     format!(
-        r#"{{"type":"record","name":"Item","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":"boolean"}}]}}"#
+        r#"{{"type":"record","name":"Item","fields":[
+            {{"name":"a","type":{inner}}},{{"name":"b","type":"boolean"}}]}}"#
     )
 }
 
@@ -141,7 +143,8 @@ fn schemas_without_bounds_are_refused() {
         (fixed(1 << 62), "has 4611686018427387904 bytes"),
         (
             around(
-                r#"{"type":"fixed","name":"F","size":4611686018427387904,"logicalType":"decimal","precision":5}"#,
+                r#"{"type":"fixed","name":"F","size":4611686018427387904,
+                    "logicalType":"decimal","precision":5}"#,
             ),
             "has 4611686018427387904 bytes",
         ),

@@ -125,7 +125,8 @@ fn record_without_a_required_field_is_unresolvable() {
 fn errors_hold_no_part_of_a_record() {
     let codec = Codec::local();
     let schema = r#"{"type":"record","name":"Redrive","namespace":"millrace.engine","fields":[
-        {"name":"topic","type":{"type":"record","name":"P","fields":[{"name":"s","type":"string"}]}}]}"#;
+        {"name":"topic","type":{"type":"record","name":"P","fields":[
+            {"name":"s","type":"string"}]}}]}"#;
     let secret = record(&[("s", "ada@example.org".into())]);
     let bytes = written(&codec, 1000, schema, record(&[("topic", secret)]));
     let error = Redrive::decode(&codec, &bytes).expect_err("a record for a string");

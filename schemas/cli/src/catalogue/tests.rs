@@ -55,7 +55,8 @@ fn default_of_bytes_that_the_codec_would_misread_is_refused() {
         error.is_some_and(|error| error.contains("field raw of millrace.test.Raw has a byte above"))
     };
     let array = r#"{"type":"array","items":"bytes"}"#;
-    let record = r#"{"type":"record","name":"P","doc":"D.","fields":[{"name":"b","doc":"D.","type":"bytes"}]}"#;
+    let record = r#"{"type":"record","name":"P","doc":"D.","fields":[
+        {"name":"b","doc":"D.","type":"bytes"}]}"#;
     for (kind, default) in [
         (r#""bytes""#, r#""\u00ff""#),
         (r#"["bytes","null"]"#, r#""\u0080""#),

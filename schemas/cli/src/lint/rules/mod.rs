@@ -46,7 +46,8 @@ pub(super) const ALL: &[Rule] = &[
     },
     Rule {
         id: "bytes-default",
-        explanation: "A default of bytes has no character above U+007F. By the specification U+00FF is\n\
+        explanation: "A default of bytes has no character above U+007F. By the specification \
+            U+00FF is\n\
             the byte FF, but apache-avro for Rust reads it as the two bytes of its UTF-8.",
         find: readers::bytes_defaults,
     },
