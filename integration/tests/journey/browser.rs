@@ -145,13 +145,16 @@ impl Page {
         self.window.find(Locator::Css(css)).await.expect(css).click().await.expect(css);
     }
 
+    /// Writes the text into an input, instead of what is there.
+    async fn fill(&self, css: &str, text: &str) {
+        let input = self.window.find(Locator::Css(css)).await.expect(css);
+        input.clear().await.expect(css);
+        input.send_keys(text).await.expect(css);
+    }
+
     async fn log_in(&self, email: &str, password: &str) {
         for (name, value) in [("email", email), ("password", password)] {
-            let input =
-                self.window.find(Locator::Css(&format!("#log-in input[name={name}]"))).await;
-            let input = input.expect(name);
-            input.clear().await.expect(name);
-            input.send_keys(value).await.expect(name);
+            self.fill(&format!("#log-in input[name={name}]"), value).await;
         }
         self.click("#enter").await;
     }

@@ -6,14 +6,6 @@ use super::*;
 /// The browser resolves this name to this machine, and does not trust what comes from it.
 pub(super) const ELSEWHERE: &str = "shop.example";
 
-impl Page {
-    async fn fill(&self, css: &str, text: &str) {
-        let input = self.window.find(Locator::Css(css)).await.expect(css);
-        input.clear().await.expect(css);
-        input.send_keys(text).await.expect(css);
-    }
-}
-
 async fn register_and_order(system: &System, page: &Page) {
     // Given something to order, and a page that the browser does not trust
     let admin = system.admin().await;

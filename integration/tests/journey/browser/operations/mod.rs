@@ -39,10 +39,7 @@ async fn enter(page: &Page) {
 
 /// Writes into a field of the dialog.
 async fn fill(page: &Page, name: &str, text: &str) {
-    let css = format!("#redrive [name={name}]");
-    let input = page.window.find(Locator::Css(&css)).await.expect(name);
-    input.clear().await.expect(name);
-    input.send_keys(text).await.expect(name);
+    page.fill(&format!("#redrive [name={name}]"), text).await;
 }
 
 /// Opens the dialog of a key, answers it with a reason, and waits for the result.
