@@ -38,9 +38,6 @@ const FREQUENT: [&str; 7] = [
     notification::MarkRead::SCHEMA.name,
 ];
 
-/// The number of violations that are printed for each round.
-const SHOWN: usize = 8;
-
 /// A mutant of the services, which a run must catch.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant {
@@ -111,7 +108,7 @@ impl Suite {
         if let Some(row) = last.filter(|_| self.options.mutant.is_none()) {
             announce(begun, AFTERWARDS.name, 0, 1);
             self.round(&AFTERWARDS, 0, row).await?;
-            row.violations.extend(self.never_accepted());
+            row.report(self.never_accepted());
         }
         self.tell(&rows)
     }
@@ -164,19 +161,7 @@ impl Suite {
              {damage} violations",
             recovered.as_secs_f64()
         );
-        for violation in violations.iter().take(SHOWN) {
-            integration::say!(
-                "         {} {:?}: {}",
-                violation.invariant,
-                violation.damage,
-                violation.what
-            );
-        }
-        row.violations.extend(violations);
-        let count =
-            |damage| row.violations.iter().filter(|violation| violation.damage == damage).count();
-        (row.lost, row.doubled, row.torn, row.late) =
-            (count(Damage::Lost), count(Damage::Doubled), count(Damage::Torn), count(Damage::Late));
+        row.report(violations);
         Ok(())
     }
 

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{Mutant, Suite};
-use crate::ledger::Violation;
+use crate::ledger::{Damage, Violation};
+
+/// The number of violations that are printed at a time.
+const SHOWN: usize = 8;
 
 /// The results of all runs of one fault.
 #[derive(Default, Serialize)]
@@ -25,6 +28,29 @@ pub(super) struct Row {
     pub(super) recovery_s: f64,
     pub(super) not_run: Option<&'static str>,
     pub(super) violations: Vec<Violation>,
+}
+
+impl Row {
+    /// Prints the violations and counts them.
+    pub(super) fn report(&mut self, violations: Vec<Violation>) {
+        for violation in violations.iter().take(SHOWN) {
+            integration::say!(
+                "         {} {:?}: {}",
+                violation.invariant,
+                violation.damage,
+                violation.what
+            );
+        }
+        for violation in &violations {
+            *match violation.damage {
+                Damage::Lost => &mut self.lost,
+                Damage::Doubled => &mut self.doubled,
+                Damage::Torn => &mut self.torn,
+                Damage::Late => &mut self.late,
+            } += 1;
+        }
+        self.violations.extend(violations);
+    }
 }
 
 impl Suite {
@@ -80,5 +106,21 @@ impl Suite {
             }
         };
         Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn violations_of_all_reports_are_counted_by_their_damage() {
+        let violation = |damage| Violation::new('A', damage, "something");
+        let mut row = Row::default();
+        row.report(vec![violation(Damage::Lost), violation(Damage::Torn)]);
+        row.report(vec![violation(Damage::Lost), violation(Damage::Doubled)]);
+        row.report(vec![violation(Damage::Late)]);
+        assert_eq!((row.lost, row.doubled, row.torn, row.late), (2, 1, 1, 1));
+        assert_eq!(row.violations.len(), 5);
     }
 }
