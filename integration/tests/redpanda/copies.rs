@@ -173,9 +173,15 @@ fn counted(values: Vec<String>) -> BTreeMap<String, usize> {
 #[test]
 #[ignore = "needs the stack"]
 fn open_transaction_of_a_dead_process_is_aborted_when_its_successor_starts() {
+    for fault in ["after-send:1", "before-commit:1"] {
+        leave_open_and_succeed(fault);
+    }
+}
+
+fn leave_open_and_succeed(fault: &str) {
     let topics = TestTopics::new();
     topics.fill(4);
-    let mut dying = spawn(&topics, "a", Some("before-commit:1"));
+    let mut dying = spawn(&topics, "a", Some(fault));
     dying.0.wait().expect("it dies");
     let out: Vec<_> =
         (0..PARTITIONS).map(|p| TopicPartition::new(topics.topic("out"), p)).collect();
@@ -186,7 +192,7 @@ fn open_transaction_of_a_dead_process_is_aborted_when_its_successor_starts() {
         ends.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     };
     let (stable, end) = edges();
-    assert!(stable < end, "nothing was left open: {stable}, {end}");
+    assert!(stable < end, "{fault} left nothing open: {stable}, {end}");
 
     // When its successor starts, the transaction is aborted at once, not at its timeout.
     let since = Instant::now();
@@ -194,7 +200,7 @@ fn open_transaction_of_a_dead_process_is_aborted_when_its_successor_starts() {
     while edges().0 < edges().1 {
         assert!(
             since.elapsed() < Duration::from_secs(5),
-            "the open transaction outlived its successor"
+            "the open transaction of {fault} outlived its successor"
         );
     }
 

@@ -20,6 +20,10 @@ pub const fn point(_name: &str) {}
 
 /// Does nothing in this build.
 #[inline(always)]
+pub(crate) fn point_after(_name: &str, _first: impl FnOnce()) {}
+
+/// Does nothing in this build.
+#[inline(always)]
 pub const fn panic_about(_key: &str) {}
 
 /// Does nothing in this build.

@@ -13,10 +13,11 @@
 //! - `panic:KEY` makes every decision about the aggregate KEY panic.
 //!
 //! A session has these fault points, in the order of a transaction: `after-poll`, `after-begin`,
-//! `after-send`, `after-offsets`, `before-commit`, `abort`, `end-sent` (EndTxn was sent, its answer
-//! has not arrived), `after-commit`; also `in-rebalance` and `during-restore`. A projector has
-//! `before-store` and `after-store`, and with outcomes `before-outcomes` (nothing is sent to
-//! PostgreSQL yet) and `in-outcomes` (the position has moved, nothing is committed).
+//! `after-send` (the broker has the record), `after-offsets`, `before-commit`, `abort`, `end-sent`
+//! (EndTxn was sent, its answer has not arrived), `after-commit`; also `in-rebalance` and
+//! `during-restore`. A projector has `before-store` and `after-store`, and with outcomes
+//! `before-outcomes` (nothing is sent to PostgreSQL yet) and `in-outcomes` (the position has moved,
+//! nothing is committed).
 
 #[cfg(not(feature = "faults"))]
 mod absent;
@@ -28,5 +29,5 @@ use absent as build;
 #[cfg(feature = "faults")]
 use planned as build;
 
-pub(crate) use build::{die_after, is_due, is_planned};
+pub(crate) use build::{die_after, is_due, is_planned, point_after};
 pub use build::{panic_about, point};

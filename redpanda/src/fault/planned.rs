@@ -61,7 +61,13 @@ pub fn panic_about(key: &str) {
 
 /// Fails here if it is planned: ends the process, stops it, or panics.
 pub fn point(name: &str) {
+    point_after(name, || ());
+}
+
+/// Fails here if it is planned, after it has called `first`.
+pub(crate) fn point_after(name: &str, first: impl FnOnce()) {
     if is_due(name) {
+        first();
         match planned().map(|fault| fault.action) {
             Some(Action::Stop) => stop(name),
             Some(Action::Panic) => panic!("MILLRACE_FAULT: panicking at {name}"),

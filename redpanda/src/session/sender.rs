@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::Producer as _,
+};
 
 use super::{
     calls::CALL_MAX, connections::Connections, errors::CallError, producer::TransactionalProducer,
@@ -33,7 +36,9 @@ impl RecordSender {
     pub(super) fn send_all(&mut self, records: &ProducerRecords) -> Result<(), CallError> {
         for record in records.iter() {
             self.send(record)?;
-            fault::point("after-send");
+            // Without a flush, the records would be lost with the process, before the broker has
+            // any.
+            fault::point_after("after-send", || drop(self.producer.flush(CALL_MAX)));
         }
         Ok(())
     }

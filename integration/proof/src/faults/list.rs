@@ -27,7 +27,7 @@ pub const AFTERWARDS: Fault =
 pub const ALL: &[Fault] = &[
     kill_at!("after-poll", 40, "killed after a poll", false),
     kill_at!("after-begin", 40, "killed after a transaction has begun", true),
-    kill_at!("after-send", 200, "killed after a record was handed to the producer", false),
+    kill_at!("after-send", 200, "killed after the broker has received a record", false),
     kill_at!("after-offsets", 40, "killed after the offsets were sent", false),
     kill_at!("before-commit", 40, "killed with everything written and nothing committed", true),
     kill_at!(
