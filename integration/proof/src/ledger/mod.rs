@@ -10,10 +10,11 @@ pub(crate) mod testing;
 mod violation;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use redpanda::log::{LogError, Record, Topic};
+use redpanda::log::{LogError, Record, Topic, TopicPartition};
 use redpanda::scan::{Isolation, scan};
 use schemas::{Codec, Outcome, user::Credential};
 use uuid::Uuid;
@@ -72,6 +73,8 @@ pub struct Ledger {
     /// The ids of all events and outcomes, by topic, partition and offset: what another reader may
     /// have seen.
     pub record_ids: HashMap<(String, i32, i64), String>,
+    /// The offsets of each partition that were removed from the log before they could be read.
+    pub removed: Vec<(TopicPartition, Range<i64>)>,
     /// The command that caused each record, by topic, partition and offset: what traces must show.
     pub causes: HashMap<(String, i32, i64), Uuid>,
     /// The aggregates.
@@ -111,14 +114,16 @@ impl Ledger {
             let reading = redpanda::topics::all().iter().map(|topic| {
                 let mut positions = self.positions.get(&topic.name).cloned().unwrap_or_default();
                 scope.spawn(move || {
-                    let read = read_topic(brokers, topic, &mut positions);
-                    (&topic.name, positions, read)
+                    let mut removed = Vec::new();
+                    let read = read_topic(brokers, topic, &mut positions, &mut removed);
+                    (&topic.name, positions, removed, read)
                 })
             });
             let reading: Vec<_> = reading.collect();
             reading.into_iter().filter_map(|thread| thread.join().ok()).collect()
         });
-        for (name, positions, read) in read {
+        for (name, positions, removed, read) in read {
+            self.removed.extend(removed);
             for record in read? {
                 let at = || format!("{}[{}]@{}", record.topic, record.partition, record.offset);
                 self.add(&record, codec).with_context(at)?;
@@ -140,11 +145,12 @@ impl Ledger {
 }
 
 /// Reads a topic to its end. A fault removes follow-ups as retention does, perhaps some that were
-/// not read yet; all other topics must have everything.
+/// not read yet: they are added to `removed`. All other topics must have everything.
 fn read_topic(
     brokers: &str,
     topic: &redpanda::topics::Topic,
     positions: &mut BTreeMap<i32, i64>,
+    removed: &mut Vec<(TopicPartition, Range<i64>)>,
 ) -> Result<Vec<Record>, LogError> {
     loop {
         let (name, partitions) = (&topic.name, topic.partitions);
@@ -153,6 +159,7 @@ fn read_topic(
                 if name.ends_with(".followups") && offset < beginning =>
             {
                 positions.insert(partition.partition, beginning);
+                removed.push((partition, offset..beginning));
             }
             read => return read,
         }

@@ -2,10 +2,12 @@
 //! no other. It covers every topic but the changelogs, which have no traces.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use projections::postgres::{TraceEntry, trace_entries};
+use redpanda::log::TopicPartition;
 use redpanda::topics::{self, Keep};
 use uuid::Uuid;
 
@@ -37,7 +39,7 @@ pub(super) async fn compare(
             let command: Uuid = row.get(0);
             stored.extend(entries.into_iter().map(|entry| (place(entry), command)));
         }
-        let broken = differences(stored, &ledger.causes);
+        let broken = differences(stored, &ledger.causes, &ledger.removed);
         if broken.is_empty() || begun.elapsed() > COMPLETE_MAX {
             return Ok(broken);
         }
@@ -49,7 +51,11 @@ fn place(entry: TraceEntry) -> Place {
     (entry.topic, entry.partition, entry.offset)
 }
 
-fn differences(stored: Vec<(Place, Uuid)>, causes: &HashMap<Place, Uuid>) -> Vec<Violation> {
+fn differences(
+    stored: Vec<(Place, Uuid)>,
+    causes: &HashMap<Place, Uuid>,
+    removed: &[(TopicPartition, Range<i64>)],
+) -> Vec<Violation> {
     let mut broken = Vec::new();
     let mut read: BTreeMap<(&str, i32), (i64, i64)> = BTreeMap::new();
     for (topic, partition, offset) in causes.keys() {
@@ -60,6 +66,9 @@ fn differences(stored: Vec<(Place, Uuid)>, causes: &HashMap<Place, Uuid>) -> Vec
     // a record may be newer than what was read.
     let is_unread = |(topic, partition, offset): &Place| {
         read.get(&(topic, *partition)).is_none_or(|(first, last)| !(first..=last).contains(&offset))
+            || removed.iter().any(|(at, offsets)| {
+                *at.topic == **topic && at.partition == *partition && offsets.contains(offset)
+            })
             || topics::all().get(topic).is_some_and(|topic| topic.keep == Keep::Compacted)
     };
     let mut traced: HashMap<Place, Uuid> = HashMap::with_capacity(stored.len());
@@ -102,12 +111,18 @@ mod tests {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let causes = HashMap::from([4, 5, 6, 8].map(|offset| (at("order.events", offset), one)));
         let whole: Vec<_> = causes.iter().map(|(place, id)| (place.clone(), *id)).collect();
-        assert!(differences(whole.clone(), &causes).is_empty());
+        assert!(differences(whole.clone(), &causes, &[]).is_empty());
 
         let mut unread = whole.clone();
         unread.extend([3, 9].map(|offset| (at("order.events", offset), one)));
         unread.push((at("user.credentials", 6), one));
-        assert!(differences(unread, &causes).is_empty(), "the log need not have all records");
+        assert!(differences(unread, &causes, &[]).is_empty(), "the log need not have all records");
+
+        let mut removed = whole.clone();
+        removed.push((at("order.events", 7), one));
+        assert_eq!(1, differences(removed.clone(), &causes, &[]).len());
+        let range = (TopicPartition::new("order.events", 0), 7..8);
+        assert!(differences(removed, &causes, &[range]).is_empty(), "nobody could read it");
 
         let mut wrong = whole;
         wrong.retain(|((_, _, offset), _)| *offset != 4);
@@ -115,7 +130,7 @@ mod tests {
         foreign.expect("the record at 5").1 = other;
         wrong.extend([(at("order.events", 6), one), (at("order.events", 7), one)]);
         let found: Vec<_> =
-            differences(wrong, &causes).into_iter().map(|violation| violation.what).collect();
+            differences(wrong, &causes, &[]).into_iter().map(|violation| violation.what).collect();
         assert_eq!(4, found.len(), "{found:?}");
         for (offset, says) in
             [(4, "missing"), (5, "is in the trace of"), (6, "twice"), (7, "not in the log")]
