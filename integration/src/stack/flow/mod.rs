@@ -51,7 +51,7 @@ pub struct Up {
     #[arg(long, conflicts_with = "redpanda_rules")]
     pub secured: bool,
     /// Add no products and run no demo order
-    #[arg(long, alias = "no-journey")]
+    #[arg(long)]
     pub no_demo: bool,
     /// The ports that people use
     #[command(flatten)]
@@ -241,5 +241,24 @@ fn demo_target(setup: &Setup) -> demo::Target {
         url: format!("http://{}", local(setup.ports.public.http_port)),
         admin_email: setup.secrets.admin_email.to_owned(),
         admin_password_file: setup.secrets.admin_password.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn script_up_knows_every_option_of_stack_up() {
+        let script = include_str!("../../../up");
+        let known =
+            script.split_once("options=(").expect("a list").1.split_once(')').expect("its end");
+        let known: Vec<_> = known.0.split_whitespace().collect();
+        let command = Up::augment_args(clap::Command::new("up"));
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(known.contains(&&*format!("--{option}")), "{option} is not in {known:?}");
+        }
     }
 }
