@@ -6,28 +6,33 @@
 const READ_AFTER_MS = [300, 1500];
 
 // What the open dialog is about. `act(reason, headers, verb)` sends its commands, and returns what
-// to say and how.
+// to say, how, and whether some have no outcome yet.
 let asked = null;
+// Counts what the operator asks for, so that a late answer opens no dialog over another one.
+let asks = 0;
 
 // Opens the dialog. With `hasChoice`, a second button gives up the first records; with `isEdit` it
-// has the fields of a record.
-function openDialog(title, what, button, act, { hasChoice = false, isEdit = false } = {}) {
+// has the fields of a record. `home` is the heading of the list.
+function openDialog(title, what, button, act, more = {}) {
+  const { hasChoice = false, isEdit = false, home = "parked-title" } = more;
+  asks++;
   // One idempotency key for each dialog: however often its button is pressed, a key gets one
   // command.
-  asked = { act, isEdit, idempotencyKey: randomId() };
+  asked = { act, isEdit, home, idempotencyKey: randomId() };
   $("ask-title").textContent = title;
   $("ask-what").textContent = what;
   $("confirm").textContent = button;
   $("give-up").hidden = !hasChoice;
   $("edit").hidden = $("edit").disabled = !isEdit;
+  $("confirm").disabled = $("give-up").disabled = false;
   say("ask-say", "");
   $("redrive").reset();
   $("ask").showModal();
 }
 
-// What to say of a command, and how.
+// What to say of a command, how, and whether it has no outcome yet.
 function said(status, done, pending = "The command is not decided yet.") {
-  return status === 200 ? [done, "good"] : [pending, "wait"];
+  return status === 200 ? [done, "good", false] : [pending, "wait", true];
 }
 
 const WORDS = {
@@ -55,7 +60,7 @@ function askToRedrive(it, verb) {
 
 // Re-drives all keys with an error, after a dry run.
 async function askForAll(error) {
-  const mine = session;
+  const mine = session, ask = ++asks;
   const path = verb => `${PARKED}:${verb}-all`;
   const act = async (reason, headers, verb) => {
     const { data } = await request("POST", path(verb), { error, reason }, headers);
@@ -66,11 +71,11 @@ async function askForAll(error) {
     ];
     const told = parts.filter(([count]) => count).map(([count, end]) => `${count} ${end}`);
     const text = `${pieces(data.keys, "key")}: ${told.join(", ") || "nothing to do"}.`;
-    return [text, accepted === data.keys ? "good" : "wait"];
+    return [text, accepted === data.keys ? "good" : "wait", pending + unsent > 0];
   };
   try {
     const { data } = await request("POST", path("retry") + "?dry_run=true", { error });
-    if (mine !== session) return;
+    if (mine !== session || ask !== asks) return;
     const first = data.is_cut ? "The first " : "";
     const what = `${first}${pieces(data.keys, "key")} with ${pieces(data.records, "parked record")}`
       + ` will be tried again, or lose the first record of each. Their error: ${error}`;
@@ -82,11 +87,11 @@ async function askForAll(error) {
 
 // Edits the first record of a key, after its value was read.
 async function askForEdit(it) {
-  const mine = session;
+  const mine = session, ask = ++asks;
   try {
     const query = new URLSearchParams({ topic: it.topic, key: it.key, limit: 1 });
     const { data } = await request("GET", `${PARKED}/records?${query}`);
-    if (mine !== session) return;
+    if (mine !== session || ask !== asks) return;
     const [first] = data.items;
     if (!first) throw new Failure("The key is not parked any more.");
     if (!JSON.rawJSON) throw new Failure("Expected a browser that does not round long integers.");
@@ -132,7 +137,7 @@ function askToReveal(it, show) {
     if (status === 200) show(data);
     return said(status, "The personal fields are shown.");
   };
-  openDialog(`Personal fields of ${it.id}`, what, "Show", act);
+  openDialog(`Personal fields of ${it.id}`, what, "Show", act, { home: "dead-title" });
 }
 
 // What sending a dead letter again does, by the kind of its topic.
@@ -152,34 +157,43 @@ function askToResend(it) {
     const pending = "It was sent again, or will be: there is no outcome yet.";
     return said(status, "It was sent again.", pending);
   };
-  openDialog(`Send again: ${it.id}`, what, "Send again", act);
+  openDialog(`Send again: ${it.id}`, what, "Send again", act, { home: "dead-title" });
 }
 
-// Does what the dialog is about, and then reads the lists.
+// Whether a request was refused for good: nothing will come of it.
+const isRefused = ({ status }) => status >= 400 && status < 500 && status !== 429;
+
+// Does what the dialog is about, and then reads the lists. The dialog stays open until the outcome
+// is known, so that a repeat has the same key; that of an edit until the value is applied.
 async function carryOut(event) {
   event.preventDefault();
-  const mine = session, { act, isEdit, idempotencyKey } = asked;
+  const mine = session, it = asked;
   const reason = $("redrive").elements.reason.value, verb = event.submitter?.value ?? "retry";
-  const headers = { Prefer: "wait=10", "Idempotency-Key": idempotencyKey + verb };
-  // The dialog of an edit stays open until the value is applied, so that it can be changed.
-  const place = isEdit ? "ask-say" : "say";
-  if (!isEdit) $("ask").close();
-  $("confirm").disabled = isEdit;
-  say(place, "Sending the command …", "wait");
+  const headers = { Prefer: "wait=10", "Idempotency-Key": it.idempotencyKey + verb };
+  const isOpen = () => asked === it && $("ask").open;
+  $("confirm").disabled = $("give-up").disabled = true;
+  say("ask-say", "Sending the command …", "wait");
   try {
-    const told = await act(reason, headers, verb);
-    if (isEdit && mine === session) $("ask").close();
-    say("say", ...told);
+    const [text, kind, isPending] = await it.act(reason, headers, verb);
+    if (mine !== session) return;
+    if (isOpen() && isPending && !it.isEdit) {
+      say("ask-say", text + " Press the same button again to go on: nothing is done twice.", kind);
+    } else {
+      if (isOpen()) $("ask").close();
+      say("say", text, kind);
+    }
   } catch (error) {
-    say(place, error.message, "bad");
-    if (isEdit) return;
+    if (mine !== session) return;
+    if (isOpen() && !it.isEdit && isRefused(error)) $("ask").close();
+    say(isOpen() ? "ask-say" : "say", error.message, "bad");
+    if (isOpen()) return;
   } finally {
-    $("confirm").disabled = false;
+    if (asked === it) $("confirm").disabled = $("give-up").disabled = false;
   }
   for (const time of READ_AFTER_MS) {
     await pause(time);
     if (mine !== session) return;
     if (!isLive) await readAll();
   }
-  if (document.activeElement === document.body) $("parked-title").focus();
+  if (document.activeElement === document.body) $(it.home).focus();
 }

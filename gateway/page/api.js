@@ -67,11 +67,15 @@ async function send(path, options) {
 // How a page reads the values of a response, if not as they are.
 let reviver;
 
+// The values of a response. Fails if it was cut off, so that nobody takes it for an answer; of a
+// failed request the status is enough.
 async function jsonOf(response) {
   try {
-    return JSON.parse(await response.text(), reviver);
+    const text = await response.text();
+    return text ? JSON.parse(text, reviver) : {};
   } catch {
-    return {};
+    if (!response.ok) return {};
+    throw new Failure("The server's answer was cut off.");
   }
 }
 
@@ -82,10 +86,10 @@ let stepUp = async () => {
 };
 
 // Sends a request with the access token, and repeats it once with a new token if that has expired,
-// or after the password was given if the request needs that (RFC 9470). The content is a value, or
-// JSON as text.
+// or after the password was given if the request needs that (RFC 9470). It is never repeated in
+// another session. The content is a value, or JSON as text.
 async function request(method, path, content, more = {}) {
-  const headers = { ...more }, used = accessToken;
+  const headers = { ...more }, used = accessToken, mine = session;
   if (used) headers.Authorization = "Bearer " + used;
   if (content) headers["Content-Type"] = "application/json";
   const body = typeof content === "string" ? content : JSON.stringify(content);
@@ -93,11 +97,13 @@ async function request(method, path, content, more = {}) {
   const data = await jsonOf(response);
   if (data.code === "insufficient_user_authentication") {
     await stepUp();
-    return request(method, path, content, more);
+    if (mine === session) return request(method, path, content, more);
   }
-  if (response.status === 401 && used && !path.startsWith("/v1/sessions")) {
+  const isExpired = response.status === 401 && used && !path.startsWith("/v1/sessions");
+  if (isExpired && mine === session) {
     if (accessToken === used) await refresh();
-    if (accessToken && accessToken !== used) return request(method, path, content, more);
+    const isNew = accessToken && accessToken !== used;
+    if (isNew && mine === session) return request(method, path, content, more);
   }
   if (!response.ok) throw Failure.of(response, data);
   return { status: response.status, data };
@@ -130,12 +136,37 @@ function setTokens(tokens) {
 }
 
 // A page of this server that this page has opened, such as a trace, may use its session: it asks
-// with the token that it has, and gets the current one. A page of another server gets no answer.
+// with the token that it has, and gets the current one, with a name of the session. A page of
+// another server gets no answer. The session ends on all these pages at once.
+const borrowers = new Set(), pageId = randomId();
+
 addEventListener("message", async ({ origin, data, source }) => {
-  if (origin !== location.origin || !source || data?.ask !== "session") return;
-  if (data.used && data.used === accessToken) await refresh().catch(() => {});
-  source.postMessage({ accessToken }, origin);
+  if (origin !== location.origin || !source) return;
+  if (data?.ask === "session") {
+    borrowers.add(source);
+    if (data.used && data.used === accessToken) await refresh().catch(() => {});
+    source.postMessage({ accessToken, lent: `${pageId}/${session}` }, origin);
+  }
+  const isShared = borrowers.has(source) || source === opener && !refreshToken;
+  if (data?.ended && accessToken && isShared) endSession("You have logged out on another page.");
 });
+
+// Forgets the session of this page, also on the pages that have borrowed it. Each page does so
+// first when its session ends.
+function forgetSession() {
+  session++;
+  accessToken = refreshToken = lent = null;
+  for (const page of borrowers) page.postMessage({ ended: true }, location.origin);
+  borrowers.clear();
+}
+
+// Logs out. All pages that share the session forget it at once. If the request does not arrive,
+// the session expires.
+function logOut() {
+  request("DELETE", "/v1/sessions/current").catch(() => {});
+  if (accessToken && !refreshToken && opener) opener.postMessage({ ended: true }, location.origin);
+  endSession();
+}
 
 // A link to the trace of an order or a command. Its page may use this one's session.
 function traceLink(of, id) {
@@ -159,22 +190,28 @@ function schemaText({ schema_id: id, schema_version: version }) {
 
 // How long a page waits for the session of the page that has opened it.
 const BORROW_MAX_MS = 2000;
+// The session that this page has borrowed.
+let lent = null;
 
-// Uses the session of the page that has opened this one, if it has one.
+// Uses the session of the page that has opened this one, if it has one; but not another one than
+// before, which may be another user's.
 function borrow() {
   if (!opener || opener.closed) {
     accessToken = null;
     return Promise.resolve();
   }
   return new Promise(resolve => {
-    const stop = new AbortController(), { signal } = stop, used = accessToken;
+    const stop = new AbortController(), { signal } = stop, used = accessToken, mine = session;
     const end = token => {
-      accessToken = token;
+      if (mine === session) accessToken = token;
       stop.abort();
       resolve();
     };
     addEventListener("message", ({ origin, data }) => {
-      if (origin === location.origin && data && "accessToken" in data) end(data.accessToken);
+      if (origin !== location.origin || !data || !("accessToken" in data)) return;
+      const isOther = lent !== null && lent !== data.lent;
+      if (mine === session && data.accessToken && !isOther) lent = data.lent;
+      end(isOther ? null : data.accessToken);
     }, { signal });
     setTimeout(() => signal.aborted || end(null), BORROW_MAX_MS);
     opener.postMessage({ ask: "session", used }, location.origin);

@@ -46,6 +46,11 @@ function moveCursor(event) {
   event.preventDefault();
   const left = chart.plot.valToPos(times[Math.min(Math.max(to, 0), last)], "x");
   chart.plot.setCursor({ left, top: CHART_HEIGHT / 2 });
+  // A screen reader reads the values when the legend shows them.
+  requestAnimationFrame(() => {
+    const values = this.querySelectorAll(".u-legend .u-series");
+    chart.elements.values.textContent = Array.from(values, it => it.textContent).join(", ");
+  });
 }
 
 // The elements of a new chart.
@@ -55,9 +60,11 @@ function chartElements(title) {
   heading.append(unit);
   Object.assign(plot, { className: "plot", tabIndex: 0 });
   plot.dataset.title = title;
-  plot.setAttribute("role", "img");
+  plot.setAttribute("role", "group");
   plot.addEventListener("keydown", moveCursor);
-  section.append(heading, plot);
+  const values = make("p", "", "unseen");
+  values.setAttribute("role", "status");
+  section.append(heading, plot, values);
   $("charts").append(section);
   new ResizeObserver(() => {
     const width = plot.clientWidth, chart = charts.get(title);
@@ -65,7 +72,7 @@ function chartElements(title) {
       chart?.plot.setSize({ width, height: CHART_HEIGHT });
     }
   }).observe(plot);
-  return { section, plot, unit };
+  return { section, plot, unit, values };
 }
 
 // Draws a chart: `lines` maps labels to values, one for each of `times` in seconds.

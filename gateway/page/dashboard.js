@@ -133,6 +133,12 @@ function drawBars(id, items, most) {
 
 function draw() {
   ({ first, windows, sellers } = held[by]);
+  // Until windows of this width were read, there is nothing to show.
+  if (!first) {
+    drawCharts([]);
+    for (const id of ["tiles", "sellers"]) $(id).replaceChildren();
+    return;
+  }
   drawTiles();
   drawCharts(chartsOfWindows());
   drawBars("sellers", sellers.map(it => ({ name: it.sku, value: it.units })), sellers[0]?.units);
@@ -145,6 +151,8 @@ async function readLow(mine) {
   low.sort((one, other) => one.available - other.available);
   const items = low.slice(0, 10).map(it => ({ name: it.name, value: it.available }));
   drawBars("low", items, LOW_BELOW);
+  const which = data.next ? `None of the first ${data.items.length} products` : "No product";
+  $("low").dataset.empty = `${which} has fewer than ${LOW_BELOW} pieces.`;
 }
 
 async function readHours(mine) {
@@ -156,7 +164,9 @@ async function readHours(mine) {
 async function readAgain(mine) {
   while (mine === session) {
     const reads = [readLow(mine), ...(by === "hour" ? [readHours(mine)] : [])];
-    await Promise.allSettled(reads);
+    const failed = (await Promise.allSettled(reads)).find(it => it.status === "rejected");
+    if (mine !== session) return;
+    say("read-say", failed ? failed.reason.message : "", "bad");
     await new Promise(resume => setTimeout(resume, READ_INTERVAL_MS));
   }
 }
@@ -180,38 +190,38 @@ const STREAM = {
 async function choose(width) {
   by = width;
   for (const one of ["minute", "hour"]) $("by-" + one).setAttribute("aria-pressed", one === width);
+  const mine = session;
+  draw();
+  say("read-say", "");
+  // The stream has minutes only.
+  if (width === "minute") return;
   try {
-    // The stream has minutes only.
-    if (width === "hour") await readHours(session);
-    else draw();
+    await readHours(mine);
   } catch (error) {
-    setConnected(false, error.message);
+    if (mine === session) say("read-say", error.message, "bad");
   }
 }
 
 // Shows the statistics of a session, or of none.
 function begin(name) {
   session++;
-  $("who").textContent = name;
-  $("door").hidden = true;
+  if (connection) connection.abort();
+  showWho(name);
   $("board").hidden = false;
-  $("leave").hidden = !name;
   readEvents(STREAM, session);
   readAgain(session);
 }
 
 // Ends the session on this page, with the reason for the user.
 function endSession(reason = "") {
-  session++;
-  accessToken = refreshToken = null;
+  forgetSession();
   if (connection) connection.abort();
   held = { minute: nothing(), hour: nothing() };
   drawCharts([]);
-  $("figures").replaceChildren();
-  $("pipeline").hidden = true;
-  $("who").textContent = "";
-  $("leave").hidden = $("board").hidden = true;
-  $("door").hidden = false;
+  for (const id of ["figures", "tiles", "sellers", "low"]) $(id).replaceChildren();
+  $("pipeline").hidden = $("board").hidden = true;
+  say("read-say", "");
+  showWho("", true);
   say("door-say", reason, "wait");
   $("log-in").elements.email.focus();
 }

@@ -1,5 +1,13 @@
 // The log-in and the log-out of a page that needs an account. It does not know what the page shows.
 
+// Shows who is logged in, and otherwise the log-in, or a button that opens it.
+function showWho(name, isDoorOpen = false) {
+  $("who").textContent = name;
+  $("leave").hidden = !name;
+  $("door").hidden = !isDoorOpen;
+  $("to-log-in").hidden = Boolean(name) || isDoorOpen;
+}
+
 // Lets users in: `enter` reads what the page shows, shows it, and fails for who may not see it;
 // `reasonOf` tells the user why.
 function openDoor(enter, reasonOf) {
@@ -21,9 +29,9 @@ function openDoor(enter, reasonOf) {
       $("enter").disabled = false;
     }
   });
-  $("leave").addEventListener("click", () => {
-    // The page forgets the session at once. If the request does not arrive, the session expires.
-    request("DELETE", "/v1/sessions/current").catch(() => {});
-    endSession();
+  $("leave").addEventListener("click", logOut);
+  $("to-log-in").addEventListener("click", () => {
+    showWho("", true);
+    $("log-in").elements.email.focus();
   });
 }

@@ -106,6 +106,8 @@ function opened(text, label, read) {
       shown.replaceChildren(...await read());
     } catch (error) {
       shown.textContent = error.message;
+      // It is read again when it is opened again.
+      content.addEventListener("toggle", () => shown.remove(), { once: true });
     }
   });
   return content;

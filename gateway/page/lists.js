@@ -2,19 +2,43 @@
 
 const pause = time => new Promise(resume => setTimeout(resume, time));
 
-// The lists, with the page to read next.
+// The lists, with the page to read next, whether more than the first one is shown, and how many
+// first pages the stream has brought.
 const LISTS = {
-  parked: { path: PARKED, show: parkedKey },
-  dead: { path: DEAD_LETTERS, show: deadLetter },
-  actions: { path: "/v1/operations/actions", show: action },
+  parked: { path: PARKED, show: parkedKey, frames: 0 },
+  dead: { path: DEAD_LETTERS, show: deadLetter, frames: 0 },
+  actions: { path: "/v1/operations/actions", show: action, frames: 0 },
 };
 
 // Reads the first page of a list, or the next one.
 async function readList(id, cursor) {
-  const mine = session, list = LISTS[id];
+  const mine = session, list = LISTS[id], { isLong, frames } = list;
   const query = cursor ? "?cursor=" + encodeURIComponent(cursor) : "";
-  const { data } = await request("GET", list.path + query);
-  if (mine === session) showPage(id, data, Boolean(cursor));
+  // From now on the stream does not replace the page that the next one follows.
+  list.isLong = Boolean(cursor);
+  try {
+    const { data } = await request("GET", list.path + query);
+    if (mine !== session) return;
+    // A first page that the stream has brought meanwhile is newer.
+    if (cursor || frames === list.frames) showPage(id, data, Boolean(cursor));
+  } catch (error) {
+    list.isLong = isLong;
+    throw error;
+  }
+}
+
+// Puts rows into a list. Rows that stay are not moved, and keep their focus and their place.
+function putRows(list, rows) {
+  let next = list.firstChild;
+  for (const row of rows) {
+    if (row === next) next = next.nextSibling;
+    else list.insertBefore(row, next);
+  }
+  while (next) {
+    const gone = next;
+    next = next.nextSibling;
+    gone.remove();
+  }
 }
 
 // Shows the first page of a list, or a next one below what is shown.
@@ -32,10 +56,12 @@ function showPage(id, { items, next }, isNext) {
   } else {
     // A key that is read again keeps the focus of its buttons.
     const focused = document.activeElement?.getAttribute("aria-label");
-    $(id).replaceChildren(...rows);
-    if (focused) $(id).querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+    putRows($(id), rows);
+    const lost = focused && document.activeElement === document.body;
+    const found = lost && $(id).querySelector(`[aria-label="${CSS.escape(focused)}"]`);
+    if (found) found.focus({ preventScroll: true });
   }
-  Object.assign(list, { next, isLong: isNext });
+  list.next = next;
   $(id + "-more").hidden = !next;
 }
 
@@ -81,6 +107,7 @@ const STREAM = {
       $("read-at").textContent = "A list has changed: refresh to see it.";
       return;
     }
+    LISTS[id].frames++;
     showPage(id, JSON.parse(data, reviver), false);
     sayRead();
   },

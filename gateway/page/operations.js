@@ -4,9 +4,8 @@
 function begin(me) {
   session++;
   email = me.email;
-  $("who").textContent = me.name;
-  $("door").hidden = true;
-  $("desk").hidden = $("leave").hidden = false;
+  showWho(me.name);
+  $("desk").hidden = false;
   say("say", "");
   $("parked-title").focus();
   readEvents(STREAM, session);
@@ -14,16 +13,14 @@ function begin(me) {
 
 // Ends the session on this page, with the reason for the user.
 function endSession(reason = "") {
-  session++;
-  accessToken = refreshToken = null;
+  forgetSession();
   if (connection) connection.abort();
   setConnected(false, "connecting");
   for (const id of ["ask", "step-up"]) if ($(id).open) $(id).close();
   for (const id of Object.keys(LISTS)) $(id).replaceChildren();
   drawFigures({});
-  $("who").textContent = "";
-  $("leave").hidden = $("desk").hidden = true;
-  $("door").hidden = false;
+  $("desk").hidden = true;
+  showWho("", true);
   say("door-say", reason, "wait");
   $("log-in").elements.email.focus();
 }

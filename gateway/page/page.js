@@ -19,6 +19,7 @@ async function logIn(event) {
       const { status } = await request("POST", "/v1/users", user, headers);
       registration = null;
       if (status === 202) {
+        showRegistration(false);
         say("door-say", "The account will be ready soon. Log in in a moment.", "wait");
         return;
       }
@@ -52,13 +53,14 @@ function beginSession(user) {
 
 // Ends the session on this page, with the reason for the user.
 function endSession(reason = "") {
-  session++;
-  accessToken = refreshToken = unconfirmed = null;
+  forgetSession();
+  unconfirmed = null;
   position = lastOrder = "";
   if (connection) connection.abort();
   $("who").textContent = "";
   $("flow").replaceChildren();
   $("orders").replaceChildren();
+  clearQuantities();
   say("door-say", reason, "wait");
   say("order-say", "");
   setConnected(false, "log in to see events");
@@ -93,9 +95,5 @@ $("other").addEventListener("click", () => {
   say("door-say", "");
 });
 $("other").hidden = false;
-$("leave").addEventListener("click", () => {
-  // The page forgets the session at once. If the request does not arrive, the session expires.
-  request("DELETE", "/v1/sessions/current").catch(() => {});
-  endSession();
-});
+$("leave").addEventListener("click", logOut);
 loadProducts();

@@ -9,7 +9,7 @@ const ORDERS_INTERVAL_MS = 20000;
 let lastOrder = "";
 // The order whose outcome is unknown, with its idempotency key.
 let unconfirmed = null;
-let ordersTimer = 0, ordersLoadedAt = 0;
+let ordersTimer = 0, ordersLoadedAt = 0, ordersLoad = 0;
 
 // Shows why a list could not be loaded, unless an older list is shown already.
 function showFailure(list, error) {
@@ -48,10 +48,14 @@ async function loadProducts() {
   }
 }
 
+function clearQuantities() {
+  for (const input of $("shelf").querySelectorAll("input")) input.value = 0;
+}
+
 async function placeOrder(event) {
   event.preventDefault();
-  const inputs = [...$("shelf").querySelectorAll("input")];
-  const lines = inputs
+  const mine = session;
+  const lines = [...$("shelf").querySelectorAll("input")]
     .map(input => ({ sku: input.name, quantity: Number(input.value) }))
     .filter(line => line.quantity > 0);
   if (!lines.length) {
@@ -69,6 +73,7 @@ async function placeOrder(event) {
     const headers = { Prefer: "wait=5", "Idempotency-Key": key };
     const { status, data } = await request("POST", "/v1/orders", { lines }, headers);
     const took = Math.round(performance.now() - begun);
+    if (mine !== session) return;
     unconfirmed = null;
     if (status === 202) {
       say("order-say", "The order was accepted; its result is not known yet.", "wait");
@@ -76,8 +81,9 @@ async function placeOrder(event) {
       lastOrder = `order/${data.id}@${data.version}`;
       say("order-say", `The order is ${data.status} after ${took} ms.`, "good");
     }
-    for (const input of inputs) input.value = 0;
+    clearQuantities();
   } catch (error) {
+    if (mine !== session) return;
     if (error.status && error.status < 500) unconfirmed = null;
     say("order-say", error.message, "bad");
   } finally {
@@ -108,12 +114,13 @@ function orderRow(order) {
 }
 
 async function loadOrders() {
-  const mine = session;
+  const mine = session, load = ++ordersLoad;
   if (!accessToken) return;
   try {
     const headers = lastOrder ? { "Read-After": lastOrder } : {};
     const { data } = await request("GET", "/v1/orders?limit=10", undefined, headers);
-    if (mine !== session) return;
+    // A later load, or another session, has overtaken this answer.
+    if (mine !== session || load !== ordersLoad) return;
     const rows = data.items.map(orderRow);
     if (!rows.length) rows.push(make("li", "You have no orders yet.", "soft"));
     $("orders").replaceChildren(...rows);

@@ -45,8 +45,10 @@ function showEvent(event) {
   addRow(row);
   if (aggregate !== "order") return;
   const order = [...$("orders").children].find(row => row.dataset.id === key);
-  if (!order) loadOrdersSoon();
-  else if (STATUS_AFTER[event.kind]) setPill(order.lastChild, STATUS_AFTER[event.kind]);
+  const status = STATUS_AFTER[event.kind];
+  if (order && status) setPill(order.lastChild, status);
+  // The event has no price, and an answer that is under way may still have the status before.
+  if (!order || status) loadOrdersSoon();
 }
 
 // Events are missing, so what is shown may be stale.

@@ -79,7 +79,7 @@ async function readAny(id) {
 // Shows a trace, with the record that the address names open, and reads it again while it grows.
 async function show(trace) {
   const mine = ++asked, what = subjectOf(trace);
-  let quiet = 0, count = trace.records.length;
+  let quiet = 0, count = trace.records.length, drawn = JSON.stringify(trace);
   draw(trace, namedPlace());
   for (const wait of WAITS_MS) {
     await new Promise(resume => setTimeout(resume, wait));
@@ -90,7 +90,10 @@ async function show(trace) {
       continue;
     }
     if (mine !== asked) return;
-    draw(trace);
+    // What has not changed keeps its focus and its place.
+    const text = JSON.stringify(trace);
+    if (text !== drawn) draw(trace);
+    drawn = text;
     const isOpen = ["pending", "placed"].includes(trace.state) || behind(trace);
     quiet = trace.records.length === count && !isOpen ? quiet + 1 : 0;
     count = trace.records.length;
@@ -99,7 +102,6 @@ async function show(trace) {
 }
 
 function present(trace) {
-  $("door").hidden = true;
   $("trace").hidden = false;
   $("find").elements.id.value = subjectOf(trace).id;
   say("find-say", "");
@@ -108,14 +110,12 @@ function present(trace) {
 
 // Asks for the log-in, with the reason for the user.
 function endSession(reason = "") {
-  session++;
+  forgetSession();
   asked++;
-  accessToken = refreshToken = null;
-  $("who").textContent = "";
   $("tree").replaceChildren();
   $("tiles").replaceChildren();
-  $("leave").hidden = $("trace").hidden = true;
-  $("door").hidden = false;
+  $("trace").hidden = true;
+  showWho("", true);
   say("door-say", reason, "wait");
   $("log-in").elements.email.focus();
 }
@@ -127,8 +127,7 @@ const reasonOf = error =>
 async function enter() {
   const { name } = (await request("GET", "/v1/users/me")).data;
   const trace = await read(subject());
-  $("who").textContent = name;
-  $("leave").hidden = false;
+  showWho(name);
   present(trace);
 }
 
@@ -143,7 +142,9 @@ async function look(id) {
     if (id !== undefined && found !== subject().id) history.pushState(null, "", `/${of}/${found}`);
     present(trace);
   } catch (error) {
-    if (mine === asked) say("find-say", reasonOf(error), "bad");
+    if (mine !== asked) return;
+    if (error.status === 401 && !accessToken) showWho("", true);
+    say("find-say", reasonOf(error), "bad");
   }
 }
 
@@ -152,8 +153,13 @@ async function look(id) {
 async function start() {
   try {
     await borrow();
-    if (accessToken) await enter();
-    else present(await read(subject()));
+    if (accessToken) {
+      await enter();
+    } else {
+      const trace = await read(subject());
+      showWho("");
+      present(trace);
+    }
   } catch (error) {
     const isUnknown = error.status === 401 || error.status === 404 && !accessToken;
     endSession(isUnknown ? "" : reasonOf(error));
