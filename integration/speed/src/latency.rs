@@ -62,8 +62,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     integration::say!("{} inputs a second: {head}, greatest", options.rate);
     let mut all = BTreeMap::<(u64, usize), Vec<Histogram<u64>>>::new();
     // A broker that has just started is slower, so each contender runs once before the measurement.
-    for (contender, commit_ms) in options.contenders.iter().zip(&options.commit_ms) {
-        once(&rig, *contender, &format!("early-{commit_ms}"), *commit_ms, options)?;
+    let commit_ms = *options.commit_ms.first().context("expected --commit-ms")?;
+    for (index, contender) in options.contenders.iter().enumerate() {
+        once(&rig, *contender, &format!("early-{index}"), commit_ms, options)?;
     }
     for round in 0..options.rounds {
         for commit_ms in &options.commit_ms {

@@ -11,8 +11,8 @@ pub(crate) struct Summary {
     pub(crate) min: f64,
     pub(crate) median: f64,
     pub(crate) max: f64,
-    /// The confidence interval of the median, at least 95% (order statistics; Conover, Practical
-    /// Nonparametric Statistics, 3.2). With fewer than six values it is all of them, and the
+    /// The interval of the median by order statistics (Conover, Practical Nonparametric Statistics,
+    /// 3.2), of at least 95% [`confidence`]. With fewer than six values it is all of them, and the
     /// confidence is lower.
     pub(crate) low: f64,
     pub(crate) high: f64,
@@ -43,19 +43,25 @@ impl Summary {
     }
 }
 
+/// The probability with which the median lies within the interval of a [`Summary`] of so many
+/// values.
+pub(crate) fn confidence(count: usize) -> f64 {
+    1.0 - 2.0 * chance_below(count, lower_rank(count))
+}
+
 /// The largest rank, from 0, below which the median lies with a probability of at most 2.5%.
 fn lower_rank(count: usize) -> usize {
-    let (mut chance, mut term, mut rank) =
-        (0.0, 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX)), 0);
-    for taken in 0..count {
+    (0..count).take_while(|rank| chance_below(count, *rank) <= 0.025).last().unwrap_or(0)
+}
+
+/// The probability with which the median lies below the value of a rank, from 0.
+fn chance_below(count: usize, rank: usize) -> f64 {
+    let (mut chance, mut term) = (0.0, 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX)));
+    for taken in 0..=rank {
         chance += term;
-        if chance > 0.025 {
-            break;
-        }
-        rank = taken;
         term *= (count - taken) as f64 / (taken + 1) as f64;
     }
-    rank
+    chance
 }
 
 /// Formats rows as a Markdown table; the first is the head.

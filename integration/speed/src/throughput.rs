@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     rig::{Contender, Rig},
-    table::{Summary, rows, save},
+    table::{Summary, confidence, rows, save},
     work::{self, Event, KEYS, OUTPUTS},
 };
 
@@ -131,7 +131,7 @@ fn tell(options: &Options, runs: &[Vec<Run>]) -> anyhow::Result<()> {
         "the broker's".into(),
         "memory MB".into(),
         "commit ms, mean".into(),
-        "engine's rate to its (95% of the median)".into(),
+        format!("engine's rate to its ({:.0}% of the median)", 100.0 * confidence(options.rounds)),
     ]];
     let engine = options.contenders.iter().position(|contender| *contender == Contender::Plain);
     let mut json = Vec::new();

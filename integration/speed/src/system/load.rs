@@ -40,7 +40,8 @@ pub(super) struct Step {
     pub(super) window_ms: (i64, i64),
     pub(super) statuses: BTreeMap<u16, usize>,
     /// Of requests that were accepted, in microseconds from when they were due. A refusal because
-    /// of load takes no time and would hide theirs.
+    /// of load takes no time and would hide theirs; a request without an answer counts as the
+    /// longest.
     pub(super) latencies: Histogram<u64>,
 }
 
@@ -135,6 +136,8 @@ impl Load {
             if [200, 201, 202].contains(&status) {
                 let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                 step.latencies.saturating_record(us.min(LATENCY_US_MAX));
+            } else if status == UNANSWERED {
+                step.latencies.saturating_record(LATENCY_US_MAX);
             }
         }
         // An overloaded system answers long after the last request was sent.

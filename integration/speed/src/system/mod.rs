@@ -118,7 +118,7 @@ struct Measured {
 struct Run {
     system: System,
     steps: Vec<Measured>,
-    /// The highest rate that stayed within the limits.
+    /// The highest rate that stayed within the limits before the first that did not.
     capacity: Option<u64>,
     checked: String,
 }
@@ -153,7 +153,7 @@ async fn measure(system: System, options: &Options) -> anyhow::Result<Run> {
     let shop = Shop::open(&subject.url, users, products).await?;
     let observer = Observer::from_env()?;
     let load = Load::new(shop.clone(), mix);
-    let (mut steps, mut capacity) = (Vec::new(), None);
+    let (mut steps, mut capacity, mut is_over) = (Vec::new(), None, false);
     for rate in &options.rates {
         shop.log_in_again().await?;
         load.run(*rate, Duration::from_secs(options.warm_up)).await?;
@@ -161,8 +161,9 @@ async fn measure(system: System, options: &Options) -> anyhow::Result<Run> {
         let step = load.run(*rate, Duration::from_secs(options.seconds)).await?;
         let seen = observer.look(&subject).await? - before;
         let is_within = is_within(&step, options.p99_ms_max);
-        if is_within {
-            capacity = Some(*rate);
+        is_over |= !is_within;
+        if !is_over {
+            capacity = capacity.max(Some(*rate));
         }
         let measured = Measured { rate: *rate, step, seen, hops_ms: Vec::new() };
         integration::say!("{}", report::row(system, &measured).join(" | "));

@@ -163,12 +163,12 @@ impl Observation {
 /// A process as the kernel sees it.
 struct Process {
     parent: u32,
-    /// CPU time in ticks.
+    /// CPU time in ticks, with that of its children that have ended.
     ticks: u64,
     memory_mb: f64,
 }
 
-/// Every process (proc(5): `stat` fields 4, 14, 15 and 24, of which the last is in pages).
+/// Every process (proc(5): `stat` fields 4, 14 to 17 and 24, of which the last is in pages).
 fn processes() -> anyhow::Result<BTreeMap<u32, Process>> {
     const PAGE_BYTES: f64 = 4096.0;
     let mut all = BTreeMap::new();
@@ -182,12 +182,11 @@ fn processes() -> anyhow::Result<BTreeMap<u32, Process>> {
         let Some((_, rest)) = stat.rsplit_once(')') else { continue };
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
-        if let (Some(parent), Some(user), Some(system), Some(pages)) =
-            (number(1), number(11), number(12), number(21))
-        {
+        let ticks = (11..=14).map(number).sum::<Option<u64>>();
+        if let (Some(parent), Some(ticks), Some(pages)) = (number(1), ticks, number(21)) {
             let memory_mb = pages as f64 * PAGE_BYTES / f64::from(1 << 20);
             let parent = u32::try_from(parent).unwrap_or(0);
-            all.insert(pid, Process { parent, ticks: user + system, memory_mb });
+            all.insert(pid, Process { parent, ticks, memory_mb });
         }
     }
     Ok(all)
