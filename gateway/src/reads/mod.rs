@@ -50,9 +50,9 @@ pub enum StreamScope {
 /// An item of the live stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StreamItem {
-    /// The position where a new stream begins, so that a client that is cut off before its first
-    /// event misses none.
-    Begin {
+    /// A position without an event: where a new stream begins, so that a client that is cut off
+    /// before its first event misses none, or how far it has come without events of the client.
+    Position {
         /// The position.
         position: String,
     },

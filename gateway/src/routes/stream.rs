@@ -46,7 +46,7 @@ pub(super) async fn open(call: Call) -> Answer {
 fn event(item: StreamItem) -> Event {
     match item {
         // A client ignores an event without data, but keeps its id.
-        StreamItem::Begin { position } => Event::default().id(position),
+        StreamItem::Position { position } => Event::default().id(position),
         StreamItem::Event { position, kind, data } => {
             Event::default().id(position).event(kind).data(data.to_string())
         }

@@ -1,7 +1,11 @@
 //! The live stream of one client: at which position it begins, and which events it may contain. It
 //! never writes to Redis.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{
     StreamExt,
@@ -23,6 +27,10 @@ use crate::{
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after a failed read.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a client that sees none of the events gets its position all the same. Otherwise it
+/// would reconnect with one that the stream has removed since, and be told that it has missed
+/// events.
+const POSITION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The items of `scope` after `position`, or from now on.
 pub(super) async fn items(
@@ -34,7 +42,7 @@ pub(super) async fn items(
     let (positions, first) = match position.map(|position| position.parse::<Positions>()) {
         None => {
             let position = end.to_string();
-            (end, Some(StreamItem::Begin { position }))
+            (end, Some(StreamItem::Position { position }))
         }
         Some(Ok(positions)) if is_issued(&positions, &end) => (positions, None),
         // No gateway has issued this position, or the stream was lost since then. So it is unknown
@@ -45,7 +53,8 @@ pub(super) async fn items(
         }
     };
     let live = Arc::new(live);
-    let reads = stream::unfold(positions, move |positions| {
+    // With the time at which the client last got a position.
+    let reads = stream::unfold((positions, Instant::now()), move |(positions, told)| {
         let live = live.clone();
         async move {
             let read = loop {
@@ -57,11 +66,19 @@ pub(super) async fn items(
                 }
                 tokio::time::sleep(RETRY_INTERVAL).await;
             };
-            let items = visible(scope, positions, &read);
-            Some((stream::iter(items), read.positions))
+            let mut items = visible(scope, positions, &read);
+            items.extend(position_alone(&items, &read, told.elapsed()));
+            let told = if items.is_empty() { told } else { Instant::now() };
+            Some((stream::iter(items), (read.positions, told)))
         }
     });
     Ok(stream::iter(first).chain(reads.flatten()).boxed())
+}
+
+/// The position after a read of which the client sees nothing, if the last one is old.
+fn position_alone(items: &[StreamItem], read: &LiveEntries, age: Duration) -> Option<StreamItem> {
+    let is_due = items.is_empty() && !read.entries.is_empty() && age >= POSITION_INTERVAL;
+    is_due.then(|| StreamItem::Position { position: read.positions.to_string() })
 }
 
 /// Whether a gateway can have issued `positions`: the stream has all their partitions, and none is
@@ -185,6 +202,25 @@ mod tests {
         assert_eq!(data["command"], json!(Uuid::from_u128(9)));
         assert_eq!(all.len(), 3);
         assert!(!format!("{all:?}").contains("Ada"));
+    }
+
+    #[test]
+    fn client_that_sees_no_event_gets_its_position_now_and_then() {
+        let positions: Positions = "user.events:0=7".parse().expect("positions");
+        let read = |entries| LiveEntries { entries, positions: positions.clone(), reset: false };
+        let (others, nothing) = (read(vec![entry(6, None)]), read(Vec::new()));
+
+        let found = position_alone(&[], &others, POSITION_INTERVAL);
+
+        assert!(
+            matches!(&found, Some(StreamItem::Position { position }) if position == "user.events:0=7"),
+            "{found:?}"
+        );
+        let early = POSITION_INTERVAL - Duration::from_millis(1);
+        assert!(position_alone(&[], &others, early).is_none());
+        assert!(position_alone(&[], &nothing, POSITION_INTERVAL).is_none(), "it has not moved");
+        let seen = [StreamItem::Reset { position: String::new() }];
+        assert!(position_alone(&seen, &others, POSITION_INTERVAL).is_none(), "it has one");
     }
 
     #[test]

@@ -37,7 +37,7 @@ async fn users_get_their_own_events_and_admins_all() {
 #[tokio::test]
 async fn stream_names_its_position_before_the_first_event() {
     let gateway = gateway();
-    gateway.world.inner().items = vec![StreamItem::Begin { position: "2.0".into() }];
+    gateway.world.inner().items = vec![StreamItem::Position { position: "2.0".into() }];
 
     let response = gateway.get("/v1/stream", Some(&gateway.admin())).await;
 
