@@ -120,7 +120,7 @@ pub(super) fn plan(
     let Some(api) = api_versions::admitted(request)? else { return api_versions::plan(request) };
     match api {
         ApiKey::ApiVersions => api_versions::plan(request),
-        ApiKey::AddPartitionsToTxn => transactions::add_partitions(request),
+        ApiKey::AddPartitionsToTxn => transactions.add_partitions(request),
         ApiKey::AddOffsetsToTxn => transactions.add_offsets(request),
         ApiKey::TxnOffsetCommit => transactions.commit_offsets(request),
         ApiKey::EndTxn => transactions.end(request),

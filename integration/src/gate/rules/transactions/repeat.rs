@@ -45,6 +45,21 @@ pub(super) fn when_ended<T: Decodable + HeaderVersion + 'static>(
     Ok(Plan::Exchange { request: request.frame(), exchange, alone: true })
 }
 
+/// Passes a request to the transaction coordinator and its response, then passes the response's
+/// error code to `seen`.
+pub(super) fn passed<T: Decodable + HeaderVersion + 'static>(
+    request: &Request,
+    error_code: impl Fn(&T) -> i16 + Send + Sync + 'static,
+    mut seen: impl FnMut(i16) + Send + Sync + 'static,
+) -> anyhow::Result<Plan> {
+    let look = move |request: &Request, response: &Bytes| {
+        seen(error_code(&request.read_response::<T>(response)?));
+        Ok(None)
+    };
+    let exchange = Box::new(Inspected(request.clone(), look));
+    Ok(Plan::Exchange { request: request.frame(), exchange, alone: true })
+}
+
 /// Passes a request and its response unchanged, and lets a rule look at the response before the
 /// client gets it. If the rule returns a pause, the request is repeated after it.
 pub(super) struct Inspected<F>(pub(super) Request, pub(super) F);

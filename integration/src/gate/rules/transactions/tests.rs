@@ -146,3 +146,24 @@ fn adding_partitions_is_repeated_while_the_transaction_before_ends() {
     assert!(matches!(answer(CONCURRENT), Next::Ask { .. }));
     assert!(matches!(answer(ResponseError::InvalidProducerEpoch.code()), Next::Respond(_)));
 }
+
+#[test]
+fn initialisation_waits_for_the_end_of_a_transaction_and_tells_of_an_open_one() {
+    let gate = Gate::default();
+    let initialise = |error: i16| {
+        let body = InitProducerIdRequest::default().with_transactional_id(Some(id()));
+        let request = request(ApiKey::InitProducerId, 3, &body);
+        let (_, mut exchange) = asked(gate.plan(&request).expect("a plan"));
+        let response = InitProducerIdResponse::default().with_error_code(error);
+        exchange.answered(request.response(&response).expect("a response")).expect("a decision")
+    };
+    // An earlier process has left a transaction open.
+    add_offsets(&gate, 1);
+    assert!(matches!(initialise(CONCURRENT), Next::Respond(_)));
+    end(&gate, 0);
+    assert!(matches!(initialise(CONCURRENT), Next::Ask { .. }));
+    assert!(matches!(initialise(0), Next::Respond(_)));
+    add_offsets(&gate, 2);
+    end(&gate, ResponseError::CoordinatorNotAvailable.code());
+    assert!(matches!(initialise(CONCURRENT), Next::Respond(_)), "it is still open");
+}
