@@ -1,7 +1,7 @@
 //! The page of a trace in a real browser: the sender of a command sees its records, by keyboard
 //! too, and comes to it from the live page. It reads only what the page shows.
 
-use fantoccini::{Locator, key::Key};
+use fantoccini::{Locator, key::Key, wd::WindowHandle};
 use serde_json::json;
 
 use super::Page;
@@ -95,8 +95,10 @@ async fn trace_shows_its_sender_every_record_of_an_order() {
     Page::visit(&url, async |page| visit(&system, page, &ada).await).await;
 }
 
-/// Opens a link of the page in a new window, looks at it, and closes it again.
-async fn follow(page: &Page, link: &str, state: &str, expected: &[&str]) {
+/// Opens a link of the page in a new window and switches to it. Returns the page's own window and
+/// the new one.
+async fn open(page: &Page, link: &str) -> [WindowHandle; 2] {
+    let own = page.window.window().await.expect("the window");
     let windows = page.window.windows().await.expect("the windows");
     let link = page.window.find(Locator::Css(link)).await.expect("a link to a trace");
     link.send_keys(&Key::Enter.to_string()).await.expect("pressed");
@@ -105,7 +107,13 @@ async fn follow(page: &Page, link: &str, state: &str, expected: &[&str]) {
         now.into_iter().find(|window| !windows.contains(window)).ok_or("no new window".to_owned())
     })
     .await;
-    page.window.switch_to_window(opened).await.expect("the trace");
+    page.window.switch_to_window(opened.clone()).await.expect("the trace");
+    [own, opened]
+}
+
+/// Opens a link of the page in a new window, looks at it, and closes it again.
+async fn follow(page: &Page, link: &str, state: &str, expected: &[&str]) {
+    let [own, _] = open(page, link).await;
     // The session of the page that has opened it is used.
     page.says("#who", "Ada").await;
     page.says("#tiles", state).await;
@@ -115,7 +123,7 @@ async fn follow(page: &Page, link: &str, state: &str, expected: &[&str]) {
     })
     .await;
     page.window.close_window().await.expect("closed");
-    page.window.switch_to_window(windows[0].clone()).await.expect("the live page");
+    page.window.switch_to_window(own).await.expect("the live page");
 }
 
 async fn come_from_live_page(page: &Page, ada: &User, sku: &str) {
@@ -151,4 +159,48 @@ async fn live_page_leads_to_the_traces_of_an_order_and_of_an_event() {
     let sku = system.product(&admin, 100, 100).await;
     let ada = system.user("Ada").await;
     Page::visit(&system.url, async |page| come_from_live_page(page, &ada, &sku).await).await;
+}
+
+async fn log_out_here_and_there(page: &Page, ada: &User, order: &str) {
+    let switch = async |window: &WindowHandle| {
+        page.window.switch_to_window(window.clone()).await.expect("a window");
+    };
+    let link = format!("#orders a[href='/orders/{order}']");
+    // Given Ada on the live page with a trace beside it, when she logs out on the live page, then
+    // the trace is gone too
+    page.says("#door-title", "Log in").await;
+    page.log_in(&ada.email, PASSWORD).await;
+    page.says("#orders", "confirmed").await;
+    let [live, trace] = open(page, &link).await;
+    page.says("#who", "Ada").await;
+    switch(&live).await;
+    page.click("#leave").await;
+    switch(&trace).await;
+    page.says("#door-say", "You have logged out on another page.").await;
+    assert_eq!(page.text("#who").await.expect("the name"), "");
+    page.window.close_window().await.expect("closed");
+
+    // When she logs in again and logs out on the trace, then the live page has no session either
+    switch(&live).await;
+    page.log_in(&ada.email, PASSWORD).await;
+    page.says("#orders", "confirmed").await;
+    let [live, _] = open(page, &link).await;
+    page.says("#who", "Ada").await;
+    page.click("#leave").await;
+    page.says("#door-title", "Log in to see the trace").await;
+    switch(&live).await;
+    page.says("#door-say", "You have logged out on another page.").await;
+    assert_eq!(page.text("#orders").await.expect("the orders"), "");
+}
+
+#[tokio::test]
+#[ignore = "needs the stack and a browser"]
+async fn log_out_on_one_page_ends_the_session_on_all_that_share_it() {
+    let system = system().await;
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 100).await;
+    let ada = system.user("Ada").await;
+    let placed = ada.client.place_order(&[(&sku, 1)]).wait(10).answer().await;
+    let order = placed.expect(201).location_id().expect("its address").to_owned();
+    Page::visit(&system.url, async |page| log_out_here_and_there(page, &ada, &order).await).await;
 }
