@@ -79,7 +79,13 @@ pub(super) async fn postgres_full(world: &World) -> anyhow::Result<()> {
             }
             disk.fill()?;
         }
-        world.wait_for_outcomes(200).await;
+        tokio::select! {
+            () = world.wait_for_outcomes(200) => {}
+            failed = disk.keep_full() => return Err(failed),
+        }
+        if !refuses(&owner).await {
+            bail!("PostgreSQL wrote again while its disk was full: the fault did not last");
+        }
         disk.empty()
     })
     .await
@@ -160,6 +166,16 @@ impl SmallDisk {
             while filler.write_all(&vec![b'x'; size]).is_ok() {}
         }
         Ok(())
+    }
+
+    /// Fills space that the server frees, again and again, and returns only why it can't.
+    async fn keep_full(&self) -> anyhow::Error {
+        loop {
+            if let Err(error) = self.fill() {
+                return error;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     fn empty(&self) -> anyhow::Result<()> {

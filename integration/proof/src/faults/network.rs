@@ -23,7 +23,9 @@ pub(super) async fn connections_cut(
     let proxy = &world.proxied("broker")?.proxy;
     behind_proxy(world, "broker", &["order-0"], async {
         for pause in pauses {
-            proxy.cut();
+            if proxy.cut() == 0 {
+                bail!("no connection passed the proxy: the fault did not happen");
+            }
             sleep(pause).await;
         }
         Ok(())
@@ -34,8 +36,12 @@ pub(super) async fn connections_cut(
 pub(super) async fn slow_network(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let proxy = &world.proxied("broker")?.proxy;
     behind_proxy(world, "broker", &["order-0"], async {
+        let before = proxy.harmed();
         proxy.set(Mode::Delay(Duration::from_millis(100)), u64::MAX);
         sleep(secs(5)).await;
+        if proxy.harmed() == before {
+            bail!("nothing passed the proxy: the fault did not happen");
+        }
         Ok(())
     })
     .await

@@ -182,8 +182,11 @@ pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> any
         world.kill("order-0").await?;
         let order = format!("{point}:{}:panic", rng.random_range(1..=20));
         world.spawn("order-0", &[("MILLRACE_FAULT", &order)]).await?;
-        world.wait_for_death("order-0").await?;
+        world.wait_for_death_within("order-0", PART_MAX).await?;
         let ended = world.control.part("order-0").await?.ended.unwrap_or_default();
+        if !ended.starts_with("ended with code") {
+            bail!("order-0 was to end with a code and {ended}: the fault did not happen");
+        }
         if ended == "ended with code 0" {
             let what =
                 format!("order-0 has lost a thread at {point} and ended with success: {ended}");
@@ -229,10 +232,15 @@ pub(super) async fn takeover(world: &World, rng: &mut StdRng, _: &str) -> anyhow
     world.spawn("order-1", &[("MILLRACE_FAULT", &order)]).await?;
     world.wait_for_death("order-1").await?;
     let (killed, mut longest) = (Instant::now(), Duration::ZERO);
+    // Since when order-0 has not told the age of a worker's turn.
+    let mut silent_since = killed;
     while killed.elapsed() < PAST_TIMEOUTS * 2 {
         let ages = world.threads.ages("order-0").await.unwrap_or_default();
         let workers = ages.into_iter().filter(|(thread, _)| thread.starts_with("worker"));
-        longest = workers.map(|(_, age)| age).fold(longest, Duration::max);
+        if let Some(oldest) = workers.map(|(_, age)| age).max() {
+            (longest, silent_since) = (longest.max(oldest), Instant::now());
+        }
+        longest = longest.max(silent_since.elapsed());
         sleep(Duration::from_millis(50)).await;
     }
     if longest > TAKEOVER_PAUSE_MAX {
@@ -269,5 +277,8 @@ pub(super) async fn comings_and_goings(
 }
 
 pub(super) async fn all_restarted(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
-    world.restart_all(&first_services(), &[]).await
+    world.restart_all(&first_services(), &[]).await?;
+    // What they have restored must tell them that these are decided.
+    world.load.earlier_again(200).await;
+    Ok(())
 }

@@ -37,6 +37,10 @@ pub(super) async fn a_hundred_times(
     world.load.a_hundred_times(sku).await
 }
 
+/// All topics of commands.
+const COMMANDS: [&str; 4] =
+    ["user.commands", "order.commands", "stock.commands", "notification.commands"];
+
 /// Every record is an acknowledged command, which must fail and become a dead letter.
 pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow::Result<()> {
     let mut unknown = vec![0];
@@ -51,7 +55,7 @@ pub(super) async fn poison(world: &World, rng: &mut StdRng, sku: &str) -> anyhow
     large.resize(LARGE, 7);
     let poisons =
         [b"not Avro".to_vec(), unknown, truncated, longer, empty_record, large, Vec::new()];
-    for topic in ["order.commands", "stock.commands", "user.commands"] {
+    for topic in COMMANDS {
         for value in &poisons {
             let key = format!("poison-{}", rng.next_u32());
             world.load.doom(topic, key, Bytes::copy_from_slice(value)).await;
@@ -110,6 +114,7 @@ pub(super) async fn clock_ahead(world: &World, _: &mut StdRng, sku: &str) -> any
 /// that they have committed, which must be at the end of the log.
 pub(super) async fn idle_retention(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     world.load.pause(true);
+    world.load.quiet().await;
     let removed = remove_followups(world).await;
     world.load.pause(false);
     removed?;
@@ -173,7 +178,7 @@ pub(super) async fn poison_headers(
     sku: &str,
 ) -> anyhow::Result<()> {
     let brokers = &world.brokers;
-    for topic in ["order.commands", "stock.commands", "user.commands"] {
+    for topic in COMMANDS {
         let (key, value) = (format!("poison-{}", rng.next_u32()), Bytes::from_static(b"not Avro"));
         world.load.with_odd_header(brokers, topic, key, "millrace.Poison", value, true).await?;
     }

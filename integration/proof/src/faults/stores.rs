@@ -51,8 +51,12 @@ pub(super) async fn slow(world: &World, rng: &mut StdRng, store: &str) -> anyhow
     let by = Duration::from_millis(rng.random_range(50..700));
     let proxy = &world.proxied(store)?.proxy;
     behind_proxy(world, store, &users(store), async {
+        let before = proxy.harmed();
         proxy.set(Mode::Delay(by), u64::MAX);
         sleep(secs(8)).await;
+        if proxy.harmed() == before {
+            bail!("nothing passed the proxy in front of {store}: the fault did not happen");
+        }
         world.wait_for_commands(50).await
     })
     .await
@@ -76,10 +80,15 @@ pub(super) async fn black_hole(world: &World, _: &mut StdRng, _: &str) -> anyhow
             let label = format!("projection=\"{projection}\"");
             let applied = || async {
                 let name = "millrace_projection_records_applied_total";
-                world.metric("order-0", name, &[&label]).await.unwrap_or_default()
+                world.metric("order-0", name, &[&label]).await
             };
-            let (first, healed) = (applied().await, Instant::now());
-            while applied().await <= first {
+            let (mut first, healed) = (None, Instant::now());
+            loop {
+                match (applied().await, first) {
+                    (Some(now), None) => first = Some(now),
+                    (Some(now), Some(first)) if now > first => break,
+                    _ => {}
+                }
                 if healed.elapsed() > secs(60) {
                     let what = format!(
                         "{projection} still waits for a dead connection to {store} after 60 s"

@@ -3,10 +3,11 @@
 //! caller decides how long it waits.
 //!
 //! - `commands`: outcomes and dead letters; `stock`: quantities; `sagas`: what commands lead to;
-//!   `addresses`: who has which e-mail address
+//!   `addresses`: who has which e-mail address; `causes`: what has caused each record
 //! - `reader`: what a reader saw while faults happened
 
 mod addresses;
+mod causes;
 mod commands;
 mod reader;
 mod sagas;
@@ -37,5 +38,9 @@ pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violatio
     broken.extend(addresses::shared(ledger));
     broken.extend(addresses::claims(ledger));
     broken.extend(sagas::notified_once(ledger));
+    broken.extend(causes::chains(ledger));
+    broken.extend(causes::refused(ledger));
+    broken.extend(causes::conclusions(ledger));
+    broken.extend(causes::forgotten_reservations(ledger));
     broken
 }

@@ -1,8 +1,11 @@
 //! Invariant A, for what commands lead to: replies to follow-ups, and notifications.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use schemas::{notification, order};
+use schemas::{
+    notification::{self, Kind},
+    order, user,
+};
 use uuid::Uuid;
 
 use crate::ledger::{Damage, Ledger, Violation};
@@ -29,46 +32,67 @@ pub(super) fn unanswered(ledger: &Ledger) -> Vec<Violation> {
     unanswered.map(violation).collect()
 }
 
-/// A, for consequences of commands: the customer is notified of each end of an order once.
+/// A, for consequences of commands: a user is notified of the registration, and of each end of an
+/// order, once, and of nothing else.
 pub(super) fn notified_once(ledger: &Ledger) -> Vec<Violation> {
-    let mut notified: BTreeMap<(Option<Uuid>, &str), usize> = BTreeMap::new();
+    let mut notified: BTreeMap<Notice, usize> = BTreeMap::new();
     for event in ledger.folds.notifications.events.values().flatten() {
-        if let notification::Event::NotificationRaised(raised) = event
-            && raised.order_id.is_some()
-        {
-            *notified.entry((raised.order_id, raised.kind.as_str())).or_default() += 1;
+        if let notification::Event::NotificationRaised(raised) = event {
+            let notice = (raised.user_id, raised.kind.as_str(), raised.order_id);
+            *notified.entry(notice).or_default() += 1;
         }
     }
+    let wanted = notices(ledger);
     let mut broken = Vec::new();
-    for (what, times) in notified.iter().filter(|(_, times)| **times > 1) {
-        broken.push(Violation::new(
-            'A',
-            Damage::Doubled,
-            format!("{what:?} was notified {times} times"),
-        ));
-    }
-    for event in ledger.folds.orders.events.values().flatten() {
-        let (id, kind) = match event {
-            order::Event::OrderConfirmed(event) => (event.order_id, "ORDER_CONFIRMED"),
-            order::Event::OrderRejected(event) => (event.order_id, "ORDER_REJECTED"),
-            order::Event::OrderCancelled(event) => (event.order_id, "ORDER_CANCELLED"),
-            _ => continue,
-        };
-        if !notified.contains_key(&(Some(id), kind)) {
-            broken.push(Violation::new(
-                'A',
-                Damage::Lost,
-                format!("{kind} of {id} was not notified"),
-            ));
+    for (notice, times) in &notified {
+        if *times > 1 {
+            let what = format!("{notice:?} was notified {times} times");
+            broken.push(Violation::new('A', Damage::Doubled, what));
         }
+        if !wanted.contains(notice) {
+            let what = format!("{notice:?} was notified, and no event is its reason");
+            broken.push(Violation::new('A', Damage::Torn, what));
+        }
+    }
+    for notice in wanted.iter().filter(|notice| !notified.contains_key(notice)) {
+        let what = format!("{notice:?} was not notified");
+        broken.push(Violation::new('A', Damage::Lost, what));
     }
     broken
+}
+
+/// A notification: the user, its kind, and the order that it is about.
+type Notice = (Uuid, &'static str, Option<Uuid>);
+
+/// The notifications that events are reasons for.
+fn notices(ledger: &Ledger) -> BTreeSet<Notice> {
+    let users = ledger.folds.users.events.values().flatten().filter_map(|event| match event {
+        user::Event::UserRegistered(event) => Some((event.user_id, Kind::Welcome.as_str(), None)),
+        _ => None,
+    });
+    let orders = ledger.folds.orders.events.values().flatten().filter_map(|event| {
+        let (user, order, kind) = match event {
+            order::Event::OrderConfirmed(event) => {
+                (event.user_id, event.order_id, Kind::OrderConfirmed)
+            }
+            order::Event::OrderRejected(event) => {
+                (event.user_id, event.order_id, Kind::OrderRejected)
+            }
+            order::Event::OrderCancelled(event) => {
+                (event.user_id, event.order_id, Kind::OrderCancelled)
+            }
+            order::Event::OrderPlaced(_) | order::Event::ReservationRecorded(_) => return None,
+        };
+        Some((user, kind.as_str(), Some(order)))
+    });
+    users.chain(orders).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use schemas::{
-        order::RecordReservation,
+        notification::NotificationRaised,
+        order::{OrderRejected, RecordReservation},
         stock::{ReserveStock, Shortage, StockRefused},
     };
 
@@ -121,6 +145,44 @@ mod tests {
         assert_eq!(letters(&unanswered(&log.ledger)), [('A', Damage::Lost)]);
         log.follow_up("order.followups", "order", 5, 4, &reply());
         assert_eq!(unanswered(&log.ledger), []);
+    }
+
+    #[test]
+    fn user_is_notified_of_what_has_happened_once_and_of_nothing_else() {
+        let (user_id, order_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let raised = |user_id, kind, number| NotificationRaised {
+            notification_id: Uuid::from_u128(number),
+            user_id,
+            kind,
+            title: String::new(),
+            body: String::new(),
+            order_id: Some(order_id),
+            raised_at: 0,
+        };
+        let rejected = OrderRejected {
+            order_id,
+            user_id,
+            reason: "deadline".to_owned(),
+            sku: None,
+            rejected_at: 0,
+        };
+        let mut log = Log::default();
+        log.event("order.events", &order_id.to_string(), 1, 10, 9, &rejected);
+        assert_eq!(letters(&notified_once(&log.ledger)), [('A', Damage::Lost)]);
+
+        let mut raise = |raised: &NotificationRaised, id| {
+            let key = raised.notification_id.to_string();
+            log.event("notification.events", &key, 1, id, 10, raised);
+            letters(&notified_once(&log.ledger))
+        };
+        let right = Kind::OrderRejected;
+        // To another user, and then to the right one.
+        let torn = [('A', Damage::Torn), ('A', Damage::Lost)];
+        assert_eq!(raise(&raised(Uuid::nil(), right, 20), 30), torn);
+        assert_eq!(raise(&raised(user_id, right, 21), 31), torn[..1]);
+        let confirmed = raise(&raised(user_id, Kind::OrderConfirmed, 22), 32);
+        assert_eq!(confirmed.len(), 2, "it was not confirmed");
+        assert!(raise(&raised(user_id, right, 23), 33).contains(&('A', Damage::Doubled)));
     }
 
     #[test]

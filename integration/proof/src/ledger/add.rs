@@ -2,10 +2,12 @@
 
 use anyhow::Context as _;
 use redpanda::log::Record;
-use schemas::{Codec, Message as _, Outcome, Record as _, email, headers, stock, user::Credential};
+use schemas::{
+    Codec, Message as _, Outcome, Record as _, email, headers, order, stock, user::Credential,
+};
 use uuid::Uuid;
 
-use super::{Damage, EventRecord, Ledger, SentCommand, Violation, place::misplaced};
+use super::{Caused, Damage, EventRecord, Ledger, SentCommand, Violation, place::misplaced};
 
 /// The follow-ups that are always answered.
 const REQUESTS: [&str; 2] = [stock::ReserveStock::SCHEMA.name, email::ClaimEmail::SCHEMA.name];
@@ -43,7 +45,7 @@ impl Ledger {
         self.broken.extend(declared.and_then(|topic| misplaced(record, topic.partitions)));
         match kind {
             "commands" => self.command(record, cause, codec),
-            "followups" => self.follow_up(record),
+            "followups" => self.follow_up(record, cause, codec)?,
             "events" => self.event(record, cause, codec)?,
             "outcomes" => self.outcome(record, codec)?,
             "dead" => self.dead_letter(record),
@@ -63,22 +65,52 @@ impl Ledger {
             received: received(record, codec),
         };
         self.commands.entry(id_of(record)).or_insert_with(first).records += 1;
+        self.correlations.insert(id_of(record), correlation);
     }
 
-    fn follow_up(&mut self, record: &Record) {
+    fn follow_up(
+        &mut self,
+        record: &Record,
+        correlation: Uuid,
+        codec: &Codec,
+    ) -> anyhow::Result<()> {
         self.once(record);
-        if record.headers.text(headers::TYPE).is_some_and(|name| REQUESTS.contains(&name)) {
+        self.link(record, correlation);
+        let name = record.headers.text(headers::TYPE);
+        if name == Some(order::RecordReservation::SCHEMA.name) {
+            let value = record.value.as_deref().context("a reply without a value")?;
+            let reply = order::RecordReservation::decode(codec, value)?;
+            if reply.reserved {
+                self.reserved.insert(id_of(record), reply.order_id);
+            }
+        }
+        if name.is_some_and(|name| REQUESTS.contains(&name)) {
             self.requests.insert(id_of(record), place_of(record));
         }
         // Replies are all that these topics carry.
         if ["order.followups", "user.followups"].contains(&&*record.topic) {
             self.replied.extend(causation_of(record));
         }
+        Ok(())
+    }
+
+    /// Notes what a record that is caused by another one says about its cause.
+    fn link(&mut self, record: &Record, correlation: Uuid) {
+        self.correlations.insert(id_of(record), correlation);
+        let is_of_system = record.headers.text(headers::PRINCIPAL) == Some("system");
+        let at = place_of(record);
+        self.caused.extend(causation_of(record).map(|cause| Caused {
+            at,
+            cause,
+            correlation,
+            is_of_system,
+        }));
     }
 
     fn event(&mut self, record: &Record, cause: Uuid, codec: &Codec) -> anyhow::Result<()> {
         self.see(record, record.headers.text(headers::ID).unwrap_or_default());
         self.once(record);
+        self.link(record, cause);
         self.event_causes.extend(causation_of(record).map(|cause| (id_of(record), cause)));
         let version = version_of(record).context("an event without a version")?;
         let value = record.value.as_deref().context("an event without a value")?;

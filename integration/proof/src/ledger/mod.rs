@@ -5,6 +5,7 @@
 mod add;
 mod fold;
 mod place;
+mod rows;
 #[cfg(test)]
 pub(crate) mod testing;
 mod violation;
@@ -59,6 +60,19 @@ pub struct EventRecord {
     pub command: Uuid,
 }
 
+/// What an event or a follow-up says about its cause.
+#[derive(Clone, Debug)]
+pub struct Caused {
+    /// Where it is, for people.
+    pub at: String,
+    /// The id of the record, or of the timer, that has caused it.
+    pub cause: Uuid,
+    /// The first command of its chain.
+    pub correlation: Uuid,
+    /// Whether it is written in the name of the system, as what a timer causes is.
+    pub is_of_system: bool,
+}
+
 /// Everything that has been read so far.
 #[derive(Default)]
 pub struct Ledger {
@@ -96,6 +110,12 @@ pub struct Ledger {
     pub replied: HashSet<Uuid>,
     /// What caused each event, by the ids of both.
     pub event_causes: HashMap<Uuid, Uuid>,
+    /// What each event and follow-up says about its cause.
+    pub caused: Vec<Caused>,
+    /// The first command of the chain of each command, follow-up and event, by its id.
+    pub correlations: HashMap<Uuid, Uuid>,
+    /// The replies that grant a reservation, with their orders.
+    pub reserved: HashMap<Uuid, Uuid>,
     /// The ids of all events and follow-ups, by topic: two processors may derive the same id from
     /// an event, for records of different topics.
     ids: HashSet<(Topic, Uuid)>,
@@ -110,7 +130,7 @@ impl Ledger {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         self.read_at_ms = i64::try_from(now.as_millis())?;
         // In parallel, because most of the time is spent waiting for brokers.
-        let read: Vec<_> = std::thread::scope(|scope| {
+        let read = std::thread::scope(|scope| {
             let reading = redpanda::topics::all().iter().map(|topic| {
                 let mut positions = self.positions.get(&topic.name).cloned().unwrap_or_default();
                 scope.spawn(move || {
@@ -120,8 +140,11 @@ impl Ledger {
                 })
             });
             let reading: Vec<_> = reading.collect();
-            reading.into_iter().filter_map(|thread| thread.join().ok()).collect()
-        });
+            let read = reading.into_iter().map(|thread| {
+                thread.join().map_err(|_| anyhow::anyhow!("the reader of a topic has panicked"))
+            });
+            read.collect::<anyhow::Result<Vec<_>>>()
+        })?;
         for (name, positions, removed, read) in read {
             self.removed.extend(removed);
             for record in read? {
@@ -138,9 +161,11 @@ impl Ledger {
         self.event_records.get(&(context.to_owned(), key.to_owned(), version)).copied()
     }
 
-    /// D: each state in a changelog is the fold of its events.
+    /// D: each state in a changelog is the fold of its events, and each other row has its reason.
     pub fn changelogs(&self, codec: &Codec) -> Vec<Violation> {
-        self.folds.compare(codec, &self.changelog)
+        let mut broken = self.folds.compare(codec, &self.changelog);
+        broken.extend(rows::rows(self));
+        broken
     }
 }
 

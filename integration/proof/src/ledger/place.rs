@@ -26,12 +26,12 @@ pub(super) fn misplaced(record: &Record, partitions: i32) -> Option<Violation> {
     (record.partition != wanted).then(|| Violation::new(invariant, Damage::Torn, what()))
 }
 
-/// The key of the aggregate that a row of the changelog is the state or a child of.
+/// The key of the aggregate that a row of the changelog belongs to.
 fn aggregate(row: &[u8]) -> Option<&[u8]> {
     let mut words = std::str::from_utf8(row).ok()?.splitn(3, '/');
     let (kind, _context, rest) = (words.next()?, words.next()?, words.next()?);
     let key = rest.split(CHILD_SEPARATOR).next()?;
-    matches!(kind, "state" | "member").then_some(key.as_bytes())
+    matches!(kind, "state" | "member" | "waiting" | "timer").then_some(key.as_bytes())
 }
 
 #[cfg(test)]

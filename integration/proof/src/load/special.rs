@@ -182,4 +182,20 @@ impl Load {
         }
         Ok(())
     }
+
+    /// Sends up to `count` of all acknowledged commands again, chosen at random, which no service
+    /// may decide a second time.
+    pub async fn earlier_again(&self, count: usize) {
+        let again: Vec<_> = {
+            let history = self.history();
+            let known = history
+                .sent
+                .iter()
+                .filter(|(id, _)| history.is_acknowledged(id) && !history.is_doomed(id));
+            known.map(|(_, command)| command.clone()).take(count).collect()
+        };
+        for command in again {
+            self.send(command).await;
+        }
+    }
 }

@@ -113,7 +113,10 @@ impl Link {
             self.follow(&message);
             match mode {
                 _ if self.swallows(mode) => continue,
-                Mode::Delay(by) => tokio::time::sleep(by).await,
+                Mode::Delay(by) => {
+                    self.harmed.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(by).await;
+                }
                 Mode::Late(asked, after) if self.protocol.asks(&message, asked) && self.take() => {
                     let begun = self.transactions.borrow().begun;
                     return Some(Late { to, message, after, begun });
@@ -132,7 +135,10 @@ impl Link {
             let committed = self.is_commit(&message);
             match mode {
                 _ if self.swallows(mode) => continue,
-                Mode::Delay(by) => tokio::time::sleep(by).await,
+                Mode::Delay(by) => {
+                    self.harmed.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(by).await;
+                }
                 Mode::DropAnswer if committed && self.take_now() => return,
                 Mode::KeepAnswer if committed && self.take_now() => {
                     while self.protocol.answer(&mut from).await.is_some() {}

@@ -112,13 +112,13 @@ impl Proxy {
         self.mode.send_replace(mode);
     }
 
-    /// Breaks every connection.
-    pub fn cut(&self) {
+    /// Breaks every connection, and returns how many there were.
+    pub fn cut(&self) -> usize {
         // An error means that there is no connection.
-        drop(self.cut.send(()));
+        self.cut.send(()).unwrap_or(0)
     }
 
-    /// The number of commits that were affected.
+    /// The number of commits that were affected, and of messages that were delayed.
     pub fn harmed(&self) -> usize {
         self.harmed.load(Ordering::Relaxed)
     }

@@ -45,6 +45,8 @@ pub struct Mutant {
     pub name: &'static str,
     /// The invariant that it must violate, perhaps beside others.
     pub violates: char,
+    /// Whether its service may do nothing any more, so that the fault does not happen.
+    pub may_stall: bool,
 }
 
 /// The options of a run.
@@ -133,10 +135,18 @@ impl Suite {
         }
         .await;
         let mended = Instant::now();
-        if self.options.mutant.is_none() {
-            happened?;
-            world.mend().await?;
-            world.wait_for_commands(AROUND).await?;
+        match (happened, self.options.mutant) {
+            (Err(error), Some(mutant)) if mutant.may_stall => {
+                integration::say!("{}: {}", mutant.name, schemas::chain(&*error));
+            }
+            (happened, mutant) => {
+                happened?;
+                // What a mutant has broken stays as it is.
+                if mutant.is_none() {
+                    world.mend().await?;
+                    world.wait_for_commands(AROUND).await?;
+                }
+            }
         }
         world.load.stop();
         load.await?;

@@ -96,16 +96,21 @@ impl Suite {
                 );
                 violated.is_empty()
             }
-            Some(Mutant { name, violates }) if violated.contains(&violates) => {
+            Some(Mutant { name, violates, .. }) if violated.contains(&violates) => {
                 integration::say!("the mutant {name} was caught by {letters}");
                 true
             }
-            Some(Mutant { name, violates }) => {
+            Some(Mutant { name, violates, .. }) => {
                 integration::say!("the mutant {name} was NOT caught by {violates}: {letters}");
                 false
             }
         };
-        Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let is_left_out = rows.iter().any(|row| row.not_run.is_some());
+        Ok(match fine {
+            false => ExitCode::FAILURE,
+            true if is_left_out => ExitCode::from(2),
+            true => ExitCode::SUCCESS,
+        })
     }
 }
 

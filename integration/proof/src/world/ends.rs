@@ -14,6 +14,12 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    /// Begins with the state of all parts: those that have ended before may stay so.
+    pub(super) fn since(parts: &[PartStatus]) -> Self {
+        let ended = parts.iter().filter(|part| has_ended(part));
+        Self { expected: ended.map(|part| part.name.clone()).collect() }
+    }
+
     /// Notes that a part may have ended, until it is started again.
     pub(super) fn expect(&mut self, name: &str) {
         self.expected.insert(name.to_owned());
@@ -33,16 +39,19 @@ impl Ends {
     /// The violation of H by a program that has ended, and that nobody has ended. The next call
     /// does not return the same end again.
     pub(super) fn take_unexpected(&mut self, part: &PartStatus) -> Option<Violation> {
-        if part.state != "dead"
-            || !is_program(&part.name)
-            || !self.expected.insert(part.name.clone())
-        {
+        if !has_ended(part) || !is_program(&part.name) || !self.expected.insert(part.name.clone()) {
             return None;
         }
         let how = part.ended.as_deref().unwrap_or("ended");
         let what = format!("{} has ended by itself: it {how}", part.name);
         Some(Violation::new('H', Damage::Late, what))
     }
+}
+
+/// Whether a part has run and runs no more. A container that ends with code 0 by itself is shown as
+/// stopped.
+fn has_ended(part: &PartStatus) -> bool {
+    ["dead", "stopped"].contains(&part.state.as_str())
 }
 
 /// Whether a part is one of Millrace's own programs, and not a server.
@@ -90,11 +99,19 @@ mod tests {
         let mut ends = Ends::default();
         ends.expect("user-0");
         ends.started("order-0", &[("MILLRACE_FAULT", "after-poll:3:panic")]);
-        for (name, state) in
-            [("user-0", "dead"), ("order-0", "dead"), ("order-1", "stopped"), ("mongo", "dead")]
-        {
+        for (name, state) in [
+            ("user-0", "stopped"),
+            ("order-0", "dead"),
+            ("order-1", "not started"),
+            ("mongo", "dead"),
+        ] {
             assert_eq!(ends.take_unexpected(&part(name, state)), None, "{name}");
         }
+        assert!(ends.take_unexpected(&part("user-1", "stopped")).is_some(), "it ended with code 0");
+
+        let mut ends = Ends::since(&[part("user-1", "stopped"), part("user-0", "ready")]);
+        assert_eq!(ends.take_unexpected(&part("user-1", "stopped")), None, "before the suite");
+        assert!(ends.take_unexpected(&part("user-0", "dead")).is_some());
     }
 
     #[test]

@@ -126,9 +126,11 @@ impl World {
         let mail =
             Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
+        let control = Control::from_env()?;
+        let ends = Mutex::new(Ends::since(&control.status().await?));
         Ok(Self {
             system: System::from_env(),
-            control: Control::from_env()?,
+            control,
             service_brokers: variable("MILLRACE_SERVICE_BROKERS")
                 .unwrap_or_else(|_| brokers.clone()),
             cluster,
@@ -140,7 +142,7 @@ impl World {
             load,
             proxies,
             found: Mutex::default(),
-            ends: Mutex::default(),
+            ends,
             brokers,
             mutant,
             out,

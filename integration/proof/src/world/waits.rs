@@ -18,6 +18,8 @@ const READ_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The same for containers, because each look runs a program.
 const LOOK_AT_CONTAINER_EVERY: Duration = Duration::from_millis(300);
+/// The outcomes of each service: the load sends commands to all of them.
+const DECIDED_BY_EACH: [&str; 3] = ["user.outcomes", "order.outcomes", "notification.outcomes"];
 
 impl World {
     /// Waits until a part has stopped itself, as by SIGSTOP.
@@ -37,9 +39,17 @@ impl World {
         Ok(())
     }
 
-    /// Waits until a part has died by itself, for at most a minute.
+    /// Waits until a part has died at its fault point, for at most a minute.
+    ///
+    /// # Errors
+    /// When it lives on, or has ended in another way: the fault did not happen then.
     pub async fn wait_for_death(&self, name: &str) -> anyhow::Result<()> {
-        self.wait_for_death_within(name, PART_MAX).await
+        self.wait_for_death_within(name, PART_MAX).await?;
+        let how = self.control.part(name).await?.ended.unwrap_or_default();
+        if !is_abort(&how) {
+            bail!("{name} was to abort and {how}: the fault did not happen");
+        }
+        Ok(())
     }
 
     /// Waits until a part has died by itself, for at most `at_most`.
@@ -114,16 +124,16 @@ impl World {
         Ok(())
     }
 
-    /// Waits until services have decided `more` further commands. The acknowledgements for which
-    /// [`Self::wait_for_commands`] waits are those of the suite's own writer. H: reports that they
-    /// have not in time.
+    /// Waits until services have decided `more` further commands, and each service at least one.
+    /// The acknowledgements for which [`Self::wait_for_commands`] waits are those of the suite's
+    /// own writer. H: reports that they have not in time.
     pub async fn wait_for_outcomes(&self, more: usize) {
-        let (begun, mut seen, mut read) = (Instant::now(), 0, None);
-        while seen < more {
+        let (begun, mut seen, mut read) = (Instant::now(), Decided::new(), None);
+        while lacking(&seen, more).is_some() {
             let reading = || count_outcomes(&self.brokers, &mut read, &mut seen);
             // Brokers may be away for a while.
             let failed = tokio::task::block_in_place(reading).err();
-            if let Some(what) = undecided(seen, more, begun.elapsed()) {
+            if let Some(what) = lacking(&seen, more).filter(|_| begun.elapsed() > PART_MAX) {
                 let why = failed.map(|error| format!(": {}", schemas::chain(&*error)));
                 self.report('H', Damage::Late, what + &why.unwrap_or_default());
                 return;
@@ -133,15 +143,21 @@ impl World {
     }
 }
 
+/// Whether a process has ended as at a fault point: by `abort`, which a container shows as its code.
+fn is_abort(how: &str) -> bool {
+    how == "was killed by SIGABRT" || how == "ended with code 134"
+}
+
 /// The positions of a reader of outcomes, by topic and partition.
 type Positions = BTreeMap<&'static str, BTreeMap<i32, i64>>;
+/// The number of outcomes in each topic.
+type Decided = BTreeMap<&'static str, usize>;
 
-/// Adds the number of outcomes since the last call to `seen`. The first call begins at the ends of
-/// the log.
+/// Adds the outcomes since the last call to `seen`. The first call begins at the ends of the log.
 fn count_outcomes(
     brokers: &str,
     read: &mut Option<Positions>,
-    seen: &mut usize,
+    seen: &mut Decided,
 ) -> anyhow::Result<()> {
     let topics = || redpanda::topics::all().of_kind("outcomes");
     let Some(positions) = read else {
@@ -157,15 +173,21 @@ fn count_outcomes(
     };
     for topic in topics() {
         let (name, from) = (&topic.name, positions.entry(&topic.name).or_default());
-        *seen += scan(brokers, name, topic.partitions, Isolation::Committed, from, READ_MAX)?.len();
+        let new = scan(brokers, name, topic.partitions, Isolation::Committed, from, READ_MAX)?;
+        *seen.entry(name).or_default() += new.len();
     }
     Ok(())
 }
 
-/// That services have not decided enough in time; `None` if they have, or have time left.
-fn undecided(seen: usize, wanted: usize, waited: Duration) -> Option<String> {
-    let late = seen < wanted && waited > PART_MAX;
-    late.then(|| format!("only {seen} of {wanted} commands were decided within {PART_MAX:?}"))
+/// What services have not decided of what is wanted; `None` if nothing is lacking.
+fn lacking(seen: &Decided, wanted: usize) -> Option<String> {
+    let all: usize = seen.values().sum();
+    if all < wanted {
+        return Some(format!("only {all} of {wanted} commands were decided within {PART_MAX:?}"));
+    }
+    let none = |topic: &&str| seen.get(*topic).is_none_or(|count| *count == 0);
+    let silent = DECIDED_BY_EACH.into_iter().find(none)?;
+    Some(format!("{silent} has no new outcome within {PART_MAX:?}"))
 }
 
 #[cfg(test)]
@@ -173,10 +195,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_that_decide_too_little_in_time_are_reported() {
-        let late = PART_MAX + Duration::from_millis(1);
-        assert!(undecided(49, 50, late).is_some_and(|what| what.contains("49 of 50")));
-        assert_eq!(undecided(49, 50, PART_MAX), None);
-        assert_eq!(undecided(50, 50, late), None);
+    fn services_that_decide_too_little_lack_something() {
+        let [user, order, notification] = DECIDED_BY_EACH;
+        let seen = |counts: [usize; 3]| Decided::from_iter(DECIDED_BY_EACH.into_iter().zip(counts));
+        let lacks =
+            |counts, what: &str| lacking(&seen(counts), 50).is_some_and(|told| told.contains(what));
+        assert!(lacks([9, 20, 20], "49 of 50"));
+        assert!(lacks([0, 50, 1], user) && lacks([60, 0, 1], order));
+        assert!(lacks([1, 60, 0], notification));
+        assert_eq!(lacking(&seen([1, 48, 1]), 50), None);
+        assert!(lacking(&Decided::new(), 50).is_some());
     }
 }
