@@ -15,12 +15,12 @@ use redpanda::{
     log::{Input as _, Membership, Record, TopicPartition},
     reader::Reader,
 };
-use schemas::{Codec, Message as _};
+use schemas::Codec;
 
 use crate::{
     rig::{Contender, Rig},
     table::{Summary, rows, save},
-    work::{self, Event, INPUTS, KEYS, OUTPUTS, PARTITIONS},
+    work::{self, Counts, INPUTS, KEYS, OUTPUTS, PARTITIONS},
 };
 
 /// The longest latency that is recorded, in microseconds; longer ones count as this.
@@ -132,6 +132,7 @@ fn once(
 struct Outputs {
     reader: Reader,
     codec: Codec,
+    counts: Counts,
     records: Vec<Record>,
 }
 
@@ -150,15 +151,14 @@ impl Outputs {
         let partitions =
             (0..PARTITIONS).map(|partition| (TopicPartition::new(OUTPUTS, partition), 0));
         reader.fetch_from(&partitions.collect::<Vec<_>>())?;
-        Ok(Self { reader, codec: work::codec(), records })
+        Ok(Self { reader, codec: work::codec(), counts: Counts::default(), records })
     }
 
-    /// Reads new outputs, and passes to `see` when their inputs were due.
+    /// Reads new outputs, checks them, and passes to `see` when their inputs were due.
     fn poll(&mut self, mut see: impl FnMut(u64)) -> anyhow::Result<()> {
         self.reader.poll(Duration::from_millis(50), 1_000, &mut self.records)?;
         for record in self.records.drain(..) {
-            let Event::Counted(counted) =
-                Event::decode(&self.codec, &record.value.unwrap_or_default())?;
+            let counted = self.counts.see(&self.codec, record)?;
             let due = counted.body.split(' ').next().and_then(|due| due.parse().ok());
             see(due.context("an output without a time")?);
         }

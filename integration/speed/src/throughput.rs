@@ -1,17 +1,16 @@
 //! `bench engine`: all contenders in turn, in rounds, each with fresh topics and the same inputs.
 //! The outputs of each are checked.
 
-use std::{collections::HashMap, ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use redpanda::scan;
-use schemas::Message as _;
 use serde::Serialize;
 
 use crate::{
     rig::{Contender, Rig},
     table::{Summary, confidence, rows, save},
-    work::{self, Event, KEYS, OUTPUTS},
+    work::{self, Counts, KEYS, OUTPUTS},
 };
 
 /// How long no record may arrive while outputs are read back.
@@ -80,44 +79,44 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn once(rig: &Rig, contender: Contender, name: &str, options: &Options) -> anyhow::Result<Run> {
     let mut running = rig.begin(contender, name, options.commit_ms)?;
     let changelog = running.changelog.clone();
-    let (usage, broker) = running.wait_for(options.records)?;
+    let worked = running.wait_for(options.records)?;
+    ensure!(worked.records > 0, "it has committed all at once: expected more --records");
+    let us_per_record = |cpu: Duration| cpu.as_secs_f64() * 1e6 / worked.records as f64;
     let commit_ms = running.end()?;
     let seconds = check(rig, options.records)?;
     rig.delete(&[OUTPUTS, &changelog])?;
     Ok(Run {
         records_per_second: options.records as f64 / seconds,
-        cpu_us_per_record: usage.cpu.as_secs_f64() * 1e6 / options.records as f64,
-        broker_us_per_record: broker.as_secs_f64() * 1e6 / options.records as f64,
-        memory_mb: usage.memory_mb,
+        cpu_us_per_record: us_per_record(worked.own.cpu),
+        broker_us_per_record: us_per_record(worked.broker_cpu),
+        memory_mb: worked.own.memory_mb,
         commit_ms,
     })
 }
 
-/// Checks that every output exists once and in order: the counts of each key increase by one, and
-/// there are as many as inputs. Returns the seconds from the first output to the last, by the
+/// Checks that every output exists once and in order, and that there are as many as inputs. Returns the seconds from the first output to the last, by the
 /// broker's clock.
 fn check(rig: &Rig, records: u64) -> anyhow::Result<f64> {
     let codec = work::codec();
-    let (mut counts, mut all, mut wrong) = (HashMap::<_, i64>::new(), 0, None);
+    let (mut counts, mut all, mut wrong) = (Counts::default(), 0, None);
     let (mut first, mut last) = (i64::MAX, i64::MIN);
     let see = |record: redpanda::log::Record| {
         (first, last, all) =
             (first.min(record.timestamp_ms), last.max(record.timestamp_ms), all + 1);
-        let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
-        let count = counts.entry(key).or_default();
-        *count += 1;
-        match Event::decode(&codec, &value) {
-            Ok(Event::Counted(counted)) if counted.count == *count => {}
-            found => drop(
-                wrong.get_or_insert_with(|| format!("expected count {count}, found {found:?}")),
-            ),
+        match counts.see(&codec, record) {
+            Ok(_) => ControlFlow::Continue(()),
+            Err(error) => {
+                wrong = Some(error);
+                ControlFlow::Break(())
+            }
         }
-        ControlFlow::Continue(())
     };
     let spans =
         scan::spans(&rig.brokers, OUTPUTS)?.with_context(|| format!("{OUTPUTS} is not there"))?;
     scan::each(&rig.brokers, OUTPUTS, &spans, SILENT_MAX, see)?;
-    ensure!(wrong.is_none(), "a wrong output: {}", wrong.unwrap_or_default());
+    if let Some(error) = wrong {
+        return Err(error);
+    }
     ensure!(all == records, "{all} outputs of {records} inputs");
     Ok((last - first).max(1) as f64 / 1000.0)
 }

@@ -3,12 +3,15 @@
 //! aggregate whose inputs are follow-ups: these have no outcome and no deduplication, so the engine
 //! writes what Kafka Streams writes, and its headers.
 
+use std::collections::HashMap;
+
+use bytes::Bytes;
 use domain::{
     decider::{Decider, Decision, DecisionResult, Input, InputInfo},
     policy::Policy,
 };
 use engine::Topology;
-use schemas::{Codec, Never, Record, Schema, messages};
+use schemas::{Codec, Message as _, Never, Record, Schema, messages};
 use serde::{Deserialize, Serialize};
 
 /// Partitions of every topic.
@@ -116,6 +119,28 @@ pub(crate) fn topology(name: &'static str, plain: bool) -> Topology {
 pub(crate) fn codec() -> Codec {
     let own = [Add::SCHEMA, Counted::SCHEMA, Count::SCHEMA];
     Codec::of(own.into_iter().chain(schemas::all().iter().copied()).zip(1..))
+}
+
+/// Checks outputs: those of each key must count its inputs, one after the other.
+#[derive(Default)]
+pub(crate) struct Counts(HashMap<Bytes, i64>);
+
+impl Counts {
+    /// Takes the next output of the log, and returns it.
+    ///
+    /// # Errors
+    /// When its count is not the next one of its key.
+    pub(crate) fn see(
+        &mut self,
+        codec: &Codec,
+        output: redpanda::log::Record,
+    ) -> anyhow::Result<Counted> {
+        let count = self.0.entry(output.key.unwrap_or_default()).or_default();
+        *count += 1;
+        let Event::Counted(counted) = Event::decode(codec, &output.value.unwrap_or_default())?;
+        anyhow::ensure!(counted.count == *count, "expected the count {count}, found {counted:?}");
+        Ok(counted)
+    }
 }
 
 #[cfg(test)]

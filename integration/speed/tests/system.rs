@@ -15,7 +15,8 @@ const SECONDS: u64 = 3;
 fn low_rate_is_done_in_full_and_what_was_answered_is_right() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("system.json");
     let mut bench = Command::new(env!("CARGO_BIN_EXE_bench"));
-    bench.args(["system", "--mix", "lines", "--warm-up", "0", "--users", "2", "--products", "3"]);
+    bench.args(["system", "--mix", "lines", "--users", "2", "--products", "3"]);
+    bench.args(["--warm-up", "0", "--first-warm-up", "0"]);
     bench.args(["--rates", &RATE.to_string(), "--seconds", &SECONDS.to_string(), "--out"]);
     let ended = bench.arg(&out).output().expect("bench starts");
     let said = String::from_utf8_lossy(&ended.stdout);

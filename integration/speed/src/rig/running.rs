@@ -27,6 +27,14 @@ pub(crate) struct Running {
     pub(super) broker: u32,
 }
 
+/// What a contender and the broker have used, from its first commit to its last.
+pub(crate) struct Worked {
+    pub(crate) own: Usage,
+    pub(crate) broker_cpu: Duration,
+    /// The inputs that were committed in that time: those of the first commit came before.
+    pub(crate) records: u64,
+}
+
 /// CPU time, and the peak of memory in MB.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
@@ -41,9 +49,11 @@ impl Running {
         Ok(all.iter().map(|next| next.unsigned_abs()).sum())
     }
 
-    /// Waits until it has committed `records` inputs. Returns its usage from the first commit to
-    /// the last, and the broker's CPU time.
-    pub(crate) fn wait_for(&mut self, records: u64) -> anyhow::Result<(Usage, Duration)> {
+    /// Waits until it has committed `records` inputs.
+    ///
+    /// # Errors
+    /// When it ends, or commits nothing for a minute.
+    pub(crate) fn wait_for(&mut self, records: u64) -> anyhow::Result<Worked> {
         let (mut first, mut last, mut since) = (None, 0, Instant::now());
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -59,15 +69,16 @@ impl Running {
             };
             if committed > last {
                 (last, since) = (committed, Instant::now());
-                first.get_or_insert((self.usage()?, usage(self.broker)?));
+                first.get_or_insert((committed, self.usage()?, usage(self.broker)?));
             }
             if committed >= records {
-                let (own, broker) = first.unwrap_or_default();
+                let (before, own, broker) = first.unwrap_or_default();
                 let (own_end, broker_end) = (self.usage()?, usage(self.broker)?);
-                return Ok((
-                    Usage { cpu: own_end.cpu - own.cpu, ..own_end },
-                    broker_end.cpu - broker.cpu,
-                ));
+                return Ok(Worked {
+                    own: Usage { cpu: own_end.cpu - own.cpu, ..own_end },
+                    broker_cpu: broker_end.cpu - broker.cpu,
+                    records: committed - before,
+                });
             }
             ensure!(
                 since.elapsed() < STUCK,
