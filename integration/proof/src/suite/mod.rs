@@ -45,7 +45,7 @@ pub struct Mutant {
     pub name: &'static str,
     /// The invariant that it must violate, perhaps beside others.
     pub violates: char,
-    /// Whether its service may do nothing any more, so that the fault does not happen.
+    /// Whether its service may do nothing any more, so that the fault can't end: a violation of H.
     pub may_stall: bool,
 }
 
@@ -134,10 +134,11 @@ impl Suite {
             anyhow::Ok(())
         }
         .await;
-        let mended = Instant::now();
+        let (mended, mut stalled) = (Instant::now(), None);
         match (happened, self.options.mutant) {
             (Err(error), Some(mutant)) if mutant.may_stall => {
-                integration::say!("{}: {}", mutant.name, schemas::chain(&*error));
+                let what = schemas::chain(&*error);
+                stalled = Some(Violation::new('H', Damage::Late, what));
             }
             (happened, mutant) => {
                 happened?;
@@ -151,6 +152,7 @@ impl Suite {
         world.load.stop();
         load.await?;
         let mut violations = self.judge(mended).await?;
+        violations.extend(stalled);
         let recovered = mended.elapsed();
         self.world.notice_ends().await?;
         violations.extend(self.world.reported());
