@@ -41,14 +41,22 @@ function putRows(list, rows) {
   }
 }
 
+const labelOf = node => node.getAttribute("aria-label");
+
 // Shows the first page of a list, or a next one below what is shown.
 function showPage(id, { items, next }, isNext) {
   const list = LISTS[id];
   // An entry that has not changed stays as it is, with what is open in it.
   const old = new Map(Array.from($(id).children, row => [row.item, row]));
+  const opened = new Set(Array.from($(id).querySelectorAll("details[open] > summary"), labelOf));
   const rows = items.map(it => {
     const item = JSON.stringify(it);
-    return Object.assign(old.get(item) ?? list.show(it), { item });
+    const row = Object.assign(old.get(item) ?? list.show(it), { item });
+    // What was open of an entry that has changed is read again.
+    for (const summary of row.querySelectorAll("details:not([open]) > summary")) {
+      summary.parentElement.open = opened.has(labelOf(summary));
+    }
+    return row;
   });
   if (isNext) {
     $(id).append(...rows);

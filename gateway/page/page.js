@@ -96,4 +96,5 @@ $("other").addEventListener("click", () => {
 });
 $("other").hidden = false;
 $("leave").addEventListener("click", logOut);
+$("shelf-more").addEventListener("click", showMoreProducts);
 loadProducts();

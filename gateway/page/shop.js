@@ -10,6 +10,8 @@ let lastOrder = "";
 // The order whose outcome is unknown, with its idempotency key.
 let unconfirmed = null;
 let ordersTimer = 0, ordersLoadedAt = 0, ordersLoad = 0;
+// How many pages of products are shown.
+let shelfPages = 1, shelfLoad = 0;
 
 // Shows why a list could not be loaded, unless an older list is shown already.
 function showFailure(list, error) {
@@ -30,22 +32,50 @@ function productRow(product, quantity) {
   return row;
 }
 
+// Reads the products of all pages that are shown.
+async function readProducts() {
+  const items = [];
+  let next;
+  for (let page = 0; page < shelfPages; page++) {
+    const cursor = next ? "&cursor=" + encodeURIComponent(next) : "";
+    const { data } = await request("GET", "/v1/products?limit=100" + cursor);
+    items.push(...data.items);
+    next = data.next;
+    if (!next) break;
+  }
+  return { items, hasMore: Boolean(next) };
+}
+
 async function loadProducts() {
+  const load = ++shelfLoad;
   try {
-    const { data } = await request("GET", "/v1/products?limit=100");
+    const { items, hasMore } = await readProducts();
+    // A later load has overtaken this answer.
+    if (load !== shelfLoad) return;
     // Keeps the quantities that were typed, and the focus.
     const inputs = [...$("shelf").querySelectorAll("input")];
     const focused = document.activeElement?.name;
     const typed = Object.fromEntries(inputs.map(input => [input.name, input.value]));
-    const rows = data.items.map(product => productRow(product, typed[product.sku] || 0));
+    const rows = items.map(product => productRow(product, typed[product.sku] || 0));
     if (!rows.length) rows.push(make("li", "There are no products yet.", "soft"));
     $("shelf").replaceChildren(...rows);
+    $("shelf-more").hidden = !hasMore;
     if (focused && inputs.some(input => input.name === focused)) {
       $("order").elements[focused]?.focus();
     }
   } catch (error) {
     showFailure("shelf", error);
   }
+}
+
+// Shows the next page of products, and focuses its first quantity.
+async function showMoreProducts() {
+  const shown = $("shelf").childElementCount;
+  $("shelf-more").disabled = true;
+  shelfPages++;
+  await loadProducts();
+  $("shelf-more").disabled = false;
+  $("shelf").children[shown]?.querySelector("input")?.focus();
 }
 
 function clearQuantities() {

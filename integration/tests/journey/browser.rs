@@ -5,6 +5,7 @@ mod dashboard;
 mod newcomer;
 mod operations;
 pub(crate) mod relay;
+mod shelf;
 mod trace;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};

@@ -20,11 +20,18 @@ async fn visit(system: &System, page: &Page) {
     })
     .await;
 
-    // When another one waits behind it, then the page shows that too
+    // When another one waits behind it while its records are shown, then the page shows that too
+    let records = format!("#parked summary[aria-label='Records of stock.followups, key {sku}']");
+    page.click(&records).await;
     write("stock.followups", Some(&sku), b"lively").await;
     eventually("the record behind it is counted", SEEN_MAX, async || {
         let parked = page.text("#parked").await?;
         must(parked.contains("1 record"), parked)
+    })
+    .await;
+    eventually("both records are shown without another click", SEEN_MAX, async || {
+        let parked = page.text("#parked").await?;
+        must(parked.contains("it waits"), parked)
     })
     .await;
 
