@@ -70,7 +70,8 @@ impl Postgres {
         if config.get_options().is_none() {
             config.options(format!(
                 "-c statement_timeout={STATEMENT_MS_MAX} \
-                 -c idle_in_transaction_session_timeout={SILENT_MS_MAX}"
+                 -c idle_in_transaction_session_timeout={SILENT_MS_MAX} \
+                 -c client_min_messages=warning"
             ));
         }
         if let Some(password) = password {
