@@ -13,11 +13,12 @@ use rdkafka::{
     error::KafkaError,
     types::RDKafkaRespErr,
 };
+use schemas::chain;
 
 use crate::{
-    client::log_client_error,
+    client::{log_client_error, partitions},
     fault,
-    log::{Membership, Topic, TopicPartition},
+    log::{LogError, Membership, Topic, TopicPartition},
 };
 
 /// Waits for the transaction in flight, if there is one, before partitions are released.
@@ -64,6 +65,8 @@ struct Fetches {
 pub(crate) struct GroupContext {
     inputs: Vec<Topic>,
     changes: Mutex<VecDeque<Membership>>,
+    /// Why the group's last assignment can't be used. `None` if it can.
+    unusable: Mutex<Option<String>>,
     /// As of the last statistics.
     fetches: Mutex<Fetches>,
     /// The time of a broker's last answer, as of the last statistics.
@@ -76,6 +79,7 @@ impl GroupContext {
         Self {
             inputs: inputs.to_vec(),
             changes: Mutex::default(),
+            unusable: Mutex::default(),
             fetches: Mutex::default(),
             last_answer: Mutex::new(Instant::now()),
             before_revoke,
@@ -85,6 +89,11 @@ impl GroupContext {
     /// The changes of membership that the owner has not taken yet.
     pub(super) fn changes(&self) -> MutexGuard<'_, VecDeque<Membership>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the group's last assignment can't be used. `None` if it can, or if there was none.
+    pub(super) fn unusable(&self) -> MutexGuard<'_, Option<String>> {
+        self.unusable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn silence(&self) -> Duration {
@@ -111,27 +120,55 @@ impl GroupContext {
         self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The partition numbers that `list` contains for every input topic.
-    fn tasks(&self, list: &TopicPartitionList) -> Vec<i32> {
+    /// The partition numbers that `list` contains for every input topic, and whether it contains
+    /// others too.
+    fn tasks(&self, list: &TopicPartitionList) -> (Vec<i32>, bool) {
         let mut found = BTreeMap::<i32, usize>::new();
         for element in list.elements() {
             *found.entry(element.partition()).or_default() += 1;
         }
-        for (partition, topics) in &found {
-            if *topics != self.inputs.len() {
-                tracing::error!(
-                    partition,
-                    topics,
-                    expected = self.inputs.len(),
-                    "not all input topics have this partition: they must have one partition count"
-                );
+        let assigned = found.len();
+        found.retain(|_, topics| *topics == self.inputs.len());
+        let has_others = found.len() < assigned;
+        (found.into_keys().collect(), has_others)
+    }
+
+    /// Why an assignment can't be used that lacks partitions of some inputs. `None` if the topics
+    /// have one partition count: then another member reads fewer of them, as while a version with a
+    /// new input replaces the previous one, and the tasks that are complete can work.
+    fn unequal(&self, consumer: &BaseConsumer<Self>) -> Option<String> {
+        let count = |topic: &Topic| partitions(consumer, topic);
+        let counts = match self.inputs.iter().map(count).collect::<Result<Vec<i32>, LogError>>() {
+            Ok(counts) => counts,
+            Err(error) => return Some(format!("an input has no partitions: {}", chain(&error))),
+        };
+        let (first, count) = self.inputs.iter().zip(&counts).next()?;
+        let (other, others) = self.inputs.iter().zip(&counts).find(|(_, other)| *other != count)?;
+        Some(format!(
+            "topic {first} has {count} partitions and {other} has {others}, expected one partition \
+             count for all inputs; `provision --dry-run` compares the topics with \
+             redpanda/topics.yaml"
+        ))
+    }
+
+    /// The change that an assignment means. One that can't be used is none: the owner must not
+    /// count as ready, and the poll fails if no other one follows in time.
+    fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Membership {
+        let (tasks, has_others) = self.tasks(list);
+        let unusable = if has_others { self.unequal(consumer) } else { None };
+        match &unusable {
+            Some(reason) => tracing::warn!(reason, "an assignment can't be used"),
+            None if has_others => {
+                tracing::warn!(?tasks, "another member of the group reads fewer topics");
             }
+            None => {}
         }
-        found
-            .into_iter()
-            .filter(|(_, topics)| *topics == self.inputs.len())
-            .map(|(task, _)| task)
-            .collect()
+        let change = match &unusable {
+            Some(_) => Membership::Lost(Vec::new()),
+            None => Membership::Assigned(tasks),
+        };
+        *self.unusable() = unusable;
+        change
     }
 }
 
@@ -179,24 +216,25 @@ impl ConsumerContext for GroupContext {
             // The client's group handler has ended: it would never answer what was still queued.
             return;
         }
-        let tasks = self.tasks(list);
         let (change, acknowledged) = match error {
             // Acknowledge without partitions: nothing is fetched before `fetch_from`.
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                (Membership::Assigned(tasks), consumer.assign(&TopicPartitionList::new()))
+                let acknowledged = consumer.assign(&TopicPartitionList::new());
+                (self.assigned(consumer, list), acknowledged)
             }
             // The group waits for this callback: no other member starts with these partitions
             // before the transaction in flight has ended.
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 fault::point("in-rebalance");
                 (self.before_revoke)();
+                let tasks = self.tasks(list).0;
                 let change = match consumer.assignment_lost() {
                     true => Membership::Lost(tasks),
                     false => Membership::Revoked(tasks),
                 };
                 (change, consumer.unassign())
             }
-            _ => (Membership::Lost(tasks), consumer.unassign()),
+            _ => (Membership::Lost(self.tasks(list).0), consumer.unassign()),
         };
         if let Err(error) = acknowledged {
             tracing::error!(?change, %error, "could not acknowledge an assignment");

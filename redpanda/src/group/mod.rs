@@ -119,8 +119,8 @@ impl GroupConsumer {
     }
 
     /// See [`crate::log::Input::poll`]. Also fails if the member has waited too long for an
-    /// assignment, if the client does not fetch a partition that has records, or if it can't read
-    /// them.
+    /// assignment that it can use, if the client does not fetch a partition that has records, or if
+    /// it can't read them.
     pub(crate) fn poll(
         &mut self,
         timeout: Duration,
@@ -155,8 +155,7 @@ impl GroupConsumer {
         if self.unassigned.is_some_and(|since| since.elapsed() > self.assigned_max)
             && self.consumer.context().changes().is_empty()
         {
-            let cause = format!("no assignment within {:?}", self.assigned_max);
-            return Err(fatal(format!("joining group {}", self.group), cause));
+            return Err(self.not_assigned());
         }
         self.mutant.spoil(&self.brokers, out, before)?;
         match out.len() > before {
@@ -170,6 +169,16 @@ impl GroupConsumer {
             }
         }
         Ok(())
+    }
+
+    /// The error of a member that has waited too long for an assignment. A new client may get one;
+    /// but if the topics are at fault, only an operator can help, so the process must end.
+    fn not_assigned(&self) -> LogError {
+        let doing = format!("joining group {}", self.group);
+        match self.consumer.context().unusable().take() {
+            Some(reason) => LogError::Exhausted { doing, cause: reason.into() },
+            None => fatal(doing, format!("no assignment within {:?}", self.assigned_max)),
+        }
     }
 
     /// The error of a poll. Only the client knows why a fatal one has happened.
@@ -209,7 +218,10 @@ impl GroupConsumer {
         self.stall.forget();
         self.unassigned = match change {
             Membership::Assigned(_) => None,
-            Membership::Revoked(_) | Membership::Lost(_) => Some(Instant::now()),
+            // A member that had none has waited since before this change.
+            Membership::Revoked(_) | Membership::Lost(_) => {
+                self.unassigned.or_else(|| Some(Instant::now()))
+            }
         };
         Some(change)
     }

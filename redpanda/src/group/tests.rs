@@ -1,5 +1,7 @@
 //! A group member against librdkafka's mock of a cluster.
 
+mod assignments;
+
 use rdkafka::{
     mocking::MockCluster,
     types::{RDKafkaApiKey, RDKafkaRespErr},
@@ -38,33 +40,6 @@ fn joined(brokers: &str) -> GroupConsumer {
         assert!(begun.elapsed() < MOCK_MAX, "it has no partition");
     }
     consumer
-}
-
-#[test]
-fn member_that_gets_no_assignment_must_be_replaced() {
-    let cluster = MockCluster::new(3).expect("a mock");
-    cluster.create_topic("input", 1, 3).expect("a topic");
-    // As a coordinator does that is cut off from the other brokers.
-    let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 1000];
-    cluster.request_errors(RDKafkaApiKey::SyncGroup, &refusals);
-    let mut first = member(&cluster.bootstrap_servers());
-    first.assigned_max = Duration::from_secs(2);
-    let (begun, mut nothing) = (Instant::now(), Vec::new());
-    let error = loop {
-        if let Err(error) = first.poll(Duration::from_millis(50), 1, &mut nothing) {
-            break error;
-        }
-        assert!(begun.elapsed() < MOCK_MAX, "it never ends");
-    };
-    assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
-    assert_eq!(error.to_string(), "joining group group (the session must be rebuilt)");
-
-    // A member with an assignment may keep it for any time.
-    let cluster = MockCluster::new(1).expect("a mock");
-    cluster.create_topic("input", 1, 1).expect("a topic");
-    let mut other = joined(&cluster.bootstrap_servers());
-    other.assigned_max = Duration::ZERO;
-    other.poll(Duration::from_millis(50), 1, &mut nothing).expect("it has an assignment");
 }
 
 #[test]

@@ -47,12 +47,12 @@ pub enum LogError {
         #[source]
         cause: Cause,
     },
-    /// This process can't open a session any more and must be restarted.
+    /// This process can't continue with any session and must be restarted.
     #[error("{doing} (the process must be restarted)")]
     Exhausted {
         /// What was tried, and on what.
         doing: String,
-        /// Why no later attempt can succeed.
+        /// Why no later attempt can succeed, and what an operator can do.
         #[source]
         cause: Cause,
     },

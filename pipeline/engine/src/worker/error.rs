@@ -24,12 +24,12 @@ pub enum WorkerError {
         /// The detail of the last fencing error.
         detail: String,
     },
-    /// This process can't open a session any more and must be restarted.
-    #[error("{processor} can't open a session")]
+    /// This process can't continue with any session and must be restarted.
+    #[error("{processor} can't continue")]
     Exhausted {
         /// The processor.
         processor: &'static str,
-        /// The error of the attempt to open a session.
+        /// Why no session can be used.
         source: LogError,
     },
 }
@@ -40,7 +40,7 @@ pub enum WorkerError {
 pub(super) enum SessionError {
     #[error(transparent)]
     Log(LogError),
-    /// The process can open no session any more.
+    /// The process can't continue with any session.
     #[error(transparent)]
     Exhausted(LogError),
     /// Another session has the same transactional id, or is the same member of the group.

@@ -1,0 +1,93 @@
+//! What a member is assigned, and what it does without an assignment.
+
+use rdkafka::{
+    mocking::MockCluster,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
+
+use super::super::*;
+use super::{joined, member};
+use crate::client::testing::MOCK_MAX;
+
+#[test]
+fn member_that_gets_no_assignment_must_be_replaced() {
+    let cluster = MockCluster::new(3).expect("a mock");
+    cluster.create_topic("input", 1, 3).expect("a topic");
+    // As a coordinator does that is cut off from the other brokers.
+    let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 1000];
+    cluster.request_errors(RDKafkaApiKey::SyncGroup, &refusals);
+    let mut first = member(&cluster.bootstrap_servers());
+    first.assigned_max = Duration::from_secs(2);
+    let (begun, mut nothing) = (Instant::now(), Vec::new());
+    let error = loop {
+        if let Err(error) = first.poll(Duration::from_millis(50), 1, &mut nothing) {
+            break error;
+        }
+        assert!(begun.elapsed() < MOCK_MAX, "it never ends");
+    };
+    assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "joining group group (the session must be rebuilt)");
+
+    // A member with an assignment may keep it for any time.
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("input", 1, 1).expect("a topic");
+    let mut other = joined(&cluster.bootstrap_servers());
+    other.assigned_max = Duration::ZERO;
+    other.poll(Duration::from_millis(50), 1, &mut nothing).expect("it has an assignment");
+}
+
+/// A member of a group that reads several topics.
+fn member_of(brokers: &str, inputs: &[Topic]) -> GroupConsumer {
+    let mut member = GroupConsumer::join(&brokers.into(), "group", inputs, &[], Box::new(|| {}))
+        .expect("it joins");
+    member.assigned_max = MOCK_MAX;
+    member
+}
+
+#[test]
+fn inputs_with_different_partition_counts_are_no_assignment_and_end_the_process() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("a", 2, 1).expect("a topic");
+    cluster.create_topic("b", 1, 1).expect("a topic");
+    let mut member = member_of(&cluster.bootstrap_servers(), &["a".into(), "b".into()]);
+    let (begun, mut nothing) = (Instant::now(), Vec::new());
+    let error = loop {
+        if let Err(error) = member.poll(Duration::from_millis(50), 1, &mut nothing) {
+            break error;
+        }
+        match member.membership() {
+            None => assert!(begun.elapsed() < MOCK_MAX, "it never ends"),
+            // The worker is not ready. The topics may still be created or extended, for a while.
+            Some(Membership::Lost(none)) if none.is_empty() => member.assigned_max = Duration::ZERO,
+            change => panic!("{change:?}"),
+        }
+    };
+    assert!(matches!(error, LogError::Exhausted { .. }), "{error:?}");
+    let cause = std::error::Error::source(&error).expect("a cause").to_string();
+    assert!(cause.starts_with("topic a has 2 partitions and b has 1, expected one"), "{cause}");
+}
+
+#[test]
+fn complete_tasks_are_assigned_while_another_member_reads_fewer_topics() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("a", 2, 1).expect("a topic");
+    cluster.create_topic("b", 2, 1).expect("a topic");
+    let brokers = cluster.bootstrap_servers();
+    // As a new version and the previous one do, while the one replaces the other.
+    let mut newer = member_of(&brokers, &["a".into(), "b".into()]);
+    let mut older = member_of(&brokers, &["a".into()]);
+    let (begun, mut nothing) = (Instant::now(), Vec::new());
+    let (mut tasks, mut of_older) = (Vec::new(), Vec::new());
+    while (tasks.len(), of_older.len()) != (1, 1) {
+        for (member, tasks) in [(&mut newer, &mut tasks), (&mut older, &mut of_older)] {
+            member.poll(Duration::from_millis(20), 1, &mut nothing).expect("it reads");
+            match member.membership() {
+                Some(Membership::Assigned(assigned)) => *tasks = assigned,
+                Some(_) => tasks.clear(),
+                None => {}
+            }
+        }
+        assert!(begun.elapsed() < MOCK_MAX, "{tasks:?}, {of_older:?}");
+    }
+    assert_ne!(tasks, of_older);
+}
