@@ -84,6 +84,14 @@ impl Closing {
     }
 }
 
+/// Ends the use of a consumer by another thread than its owner's. If the owner has dropped it
+/// meanwhile, it is closed here, and counted as every other one.
+pub(crate) fn give_back(consumer: Arc<BaseConsumer<GroupContext>>) {
+    if let Some(last) = Arc::into_inner(consumer) {
+        drop(Closing::new(last));
+    }
+}
+
 impl Deref for Closing {
     type Target = Arc<BaseConsumer<GroupContext>>;
 

@@ -28,6 +28,7 @@ use rdkafka::{
 };
 
 use closing::Closing;
+pub(crate) use closing::give_back;
 pub(crate) use context::{BeforeRevoke, GroupContext};
 use stall::{Behind, StallCheck};
 
@@ -274,7 +275,8 @@ impl GroupConsumer {
         committed(&**self.consumer, &self.group, partitions)
     }
 
-    /// Begins to read what a task starts from, with clients of its own.
+    /// Begins to read what a task starts from: the committed offsets with this member's client, and
+    /// everything else with clients of its own.
     pub(crate) fn restore(
         &mut self,
         changelog: &TopicPartition,
@@ -283,6 +285,7 @@ impl GroupConsumer {
     ) -> Result<RestoreReader, LogError> {
         let reader = standalone_reader(&self.brokers, &self.group)?;
         let what = Restored { changelog, inputs, watched };
-        RestoreReader::begin(reader, self.watermark_client()?, &self.group, what)
+        let member = Arc::downgrade(&self.consumer);
+        RestoreReader::begin(member, reader, self.watermark_client()?, &self.group, what)
     }
 }

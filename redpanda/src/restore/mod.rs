@@ -1,5 +1,5 @@
 //! Reads what a task starts from: committed offsets, the changelog, the watermarks of the inputs.
-//! It commits nothing and is no member of the group.
+//! It commits nothing.
 //!
 //! A thread of its own makes the requests, because each of them may have to wait: a transaction is
 //! pending, a partition has no leader, a broker does not answer. The worker only polls for results,
@@ -8,7 +8,10 @@
 //! The steps, in this order:
 //!
 //! 1. **Committed offsets** of the inputs, as stable. They come first: then the changelog holds at
-//!    least what these offsets cover.
+//!    least what these offsets cover. The group member's own client asks for them, so they come
+//!    from the coordinator that has assigned the task. On Apache Kafka, a broker that is cut off
+//!    from the others answers a client apart from the group, with old offsets that agree with its
+//!    old changelog; but it can't assign a task.
 //! 2. **The changelog's high watermark**, read uncommitted. Everything below it must be read.
 //! 3. **The last stable offset reaches that watermark.** Before that, a pending transaction hides
 //!    records, and the end of the readable part would look like the end of the changelog. If the
@@ -32,7 +35,7 @@ mod tests;
 mod thread;
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{Arc, Weak, mpsc},
     time::Duration,
 };
 
@@ -40,6 +43,7 @@ use rdkafka::consumer::BaseConsumer;
 
 use crate::{
     client::{Standalone, fatal},
+    group::GroupContext,
     log::{LogError, Record, Restore, Start, TopicPartition},
 };
 use channel::{Found, Progress, Reporter};
@@ -65,9 +69,10 @@ pub(crate) struct RestoreReader {
 }
 
 impl RestoreReader {
-    /// Starts the thread. `consumer` reads committed records; `watermark_client` sees uncommitted
-    /// ones too.
+    /// Starts the thread. `member` is the client of the group's member, `consumer` reads committed
+    /// records, and `watermark_client` sees uncommitted ones too.
     pub(crate) fn begin(
+        member: Weak<BaseConsumer<GroupContext>>,
         consumer: BaseConsumer<Standalone>,
         watermark_client: Arc<BaseConsumer>,
         group: &str,
@@ -76,6 +81,7 @@ impl RestoreReader {
         let (sender, found) = mpsc::sync_channel(CHUNKS_MAX);
         let progress = Arc::<Progress>::default();
         let restore = RestoreThread {
+            member,
             consumer,
             watermark_client,
             group: group.to_owned(),

@@ -44,9 +44,9 @@ fn restore_reads_the_whole_changelog_and_returns_the_offsets_of_the_inputs() {
     produce(&brokers, "changelog", &Headers::default(), 2_500);
     produce(&brokers, "input", &Headers::default(), 3);
     let partitions = ["changelog", "input"].map(|topic| TopicPartition::new(topic, 0));
-    let mut reader = member(&brokers)
-        .restore(&partitions[0], &partitions[1..], &partitions[1..])
-        .expect("a reader");
+    let mut member = member(&brokers);
+    let mut reader =
+        member.restore(&partitions[0], &partitions[1..], &partitions[1..]).expect("a reader");
     let (begun, mut records) = (Instant::now(), Vec::new());
     let start = loop {
         match reader.poll(Duration::from_millis(50), 1_000, &mut records) {
@@ -67,6 +67,7 @@ fn restore_reads_the_whole_changelog_and_returns_the_offsets_of_the_inputs() {
 fn restore_of(brokers: &str) -> (RestoreThread, mpsc::Receiver<Result<Found, LogError>>) {
     let (sender, found) = mpsc::sync_channel(100);
     let thread = RestoreThread {
+        member: Weak::new(),
         consumer: standalone_reader(&brokers.into(), "group").expect("a client"),
         watermark_client: watermark_client(&brokers.into(), "group").expect("a client"),
         group: "group".to_owned(),

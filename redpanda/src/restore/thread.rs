@@ -2,7 +2,7 @@
 //! never reads past a pending transaction and never skips an offset.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use crate::{
         is_unreadable, request, retriable, watermarks,
     },
     fault,
+    group::{GroupContext, give_back},
     log::{LogError, Start, TopicPartition},
 };
 
@@ -39,6 +40,8 @@ const PENDING_REPORT: Duration = Duration::from_secs(30);
 
 /// The clients of one restore, and what it reads.
 pub(super) struct RestoreThread {
+    /// The client of the group's member. The session owns it.
+    pub(super) member: Weak<BaseConsumer<GroupContext>>,
     pub(super) consumer: BaseConsumer<Standalone>,
     pub(super) watermark_client: Arc<BaseConsumer>,
     pub(super) group: String,
@@ -69,7 +72,7 @@ impl RestoreThread {
         // the offsets cover.
         let committed = match self.inputs.is_empty() {
             true => Vec::new(),
-            false => reporter.retry(|| committed(&self.consumer, &self.group, &self.inputs))?,
+            false => reporter.retry(|| self.committed())?,
         };
         // Step 2.
         let (beginning, end) =
@@ -89,6 +92,17 @@ impl RestoreThread {
             ends.push(reporter.retry(|| watermarks(&*self.watermark_client, partition))?.1);
         }
         reporter.send(Found::Complete(Start { committed, kept, ends }))
+    }
+
+    /// The committed offsets, which the coordinator returns that has accepted the member. The
+    /// session may be dropped meanwhile: this thread keeps the member alive for one request only.
+    fn committed(&self) -> Result<Vec<Option<i64>>, LogError> {
+        let Some(member) = self.member.upgrade() else {
+            return Err(fatal(format!("restoring {}", self.changelog), "its session has ended"));
+        };
+        let answer = committed(&member, &self.group, &self.inputs);
+        give_back(member);
+        answer
     }
 
     /// Reads the changelog from `position` to the end that its leader states after everything up to

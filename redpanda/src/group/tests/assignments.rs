@@ -1,13 +1,15 @@
 //! What a member is assigned, and what it does without an assignment.
 
 use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::CommitMode,
     mocking::MockCluster,
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 
 use super::super::*;
 use super::{joined, member};
-use crate::client::testing::MOCK_MAX;
+use crate::{client::testing::MOCK_MAX, log::Restore as _};
 
 #[test]
 fn member_that_gets_no_assignment_must_be_replaced() {
@@ -90,4 +92,32 @@ fn complete_tasks_are_assigned_while_another_member_reads_fewer_topics() {
         assert!(begun.elapsed() < MOCK_MAX, "{tasks:?}, {of_older:?}");
     }
     assert_ne!(tasks, of_older);
+}
+
+#[test]
+fn restore_asks_the_coordinator_of_its_member_for_committed_offsets() {
+    let [cluster, other] = [(); 2].map(|()| MockCluster::new(1).expect("a mock"));
+    for cluster in [&cluster, &other] {
+        cluster.create_topic("input", 1, 1).expect("a topic");
+        cluster.create_topic("changelog", 1, 1).expect("a topic");
+    }
+    let mut member = joined(&cluster.bootstrap_servers());
+    let inputs = [TopicPartition::new("input", 0)];
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset("input", 0, Offset::Offset(7)).expect("an offset");
+    member.consumer.commit(&offsets, CommitMode::Sync).expect("committed");
+    // Every client apart from the group reaches brokers that know nothing of it.
+    member.brokers = (&*other.bootstrap_servers()).into();
+    let changelog = TopicPartition::new("changelog", 0);
+    let mut reader = member.restore(&changelog, &inputs, &[]).expect("a reader");
+    let (begun, mut nothing) = (Instant::now(), Vec::new());
+    let start = loop {
+        match reader.poll(Duration::from_millis(50), 1, &mut nothing) {
+            Ok(Some(start)) => break start,
+            Ok(None) | Err(LogError::Retriable { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert!(begun.elapsed() < MOCK_MAX, "it never ends");
+    };
+    assert_eq!(start.committed, [Some(7)]);
 }
