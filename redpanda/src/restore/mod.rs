@@ -27,9 +27,10 @@
 //!    before it has read these partitions up to there.
 //!
 //! - `channel`: what the thread sends to the worker
-//! - `thread`: the steps
+//! - `thread`: the steps; `end`: where the changelog ends
 
 mod channel;
+mod end;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -47,7 +48,7 @@ use crate::{
     log::{LogError, Record, Restore, Start, TopicPartition},
 };
 use channel::{Found, Progress, Reporter};
-use thread::{BEHIND_MAX, RestoreThread};
+use thread::{BEHIND_MAX, READ_MAX, RestoreThread};
 
 /// The number of chunks of records that may wait until the worker takes them.
 const CHUNKS_MAX: usize = 4;
@@ -90,6 +91,7 @@ impl RestoreReader {
             watched: watched.to_vec(),
             reporter: Reporter::new(sender, progress.clone()),
             behind_max: BEHIND_MAX,
+            read_max: READ_MAX,
         };
         // The thread ends after its request when this reader is dropped.
         let run = move || {

@@ -2,7 +2,10 @@
 
 use std::{net::TcpListener, time::Instant};
 
-use rdkafka::mocking::MockCluster;
+use rdkafka::{
+    mocking::MockCluster,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
 
 use super::{thread::is_complete, *};
 use crate::{
@@ -76,6 +79,7 @@ fn restore_of(brokers: &str) -> (RestoreThread, mpsc::Receiver<Result<Found, Log
         watched: Vec::new(),
         reporter: Reporter::new(sender, Arc::default()),
         behind_max: BEHIND_MAX,
+        read_max: READ_MAX,
     };
     (thread, found)
 }
@@ -154,6 +158,31 @@ fn restore_continues_with_a_smaller_end_if_records_were_lost_before_it_reads() {
     assert_eq!((read, progress.position(), progress.end()), (3, 3, 3));
     let reason = "its leader states the end 3, an earlier one stated 5";
     assert!(reasons.iter().any(|found| found == reason), "{reasons:?}");
+}
+
+#[test]
+fn restore_ends_with_an_error_if_its_client_receives_nothing() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("changelog", 1, 1).expect("a topic");
+    produce(&cluster.bootstrap_servers(), "changelog", &Headers::default(), 3);
+    let (mut thread, found) = restore_of(&cluster.bootstrap_servers());
+    thread.read_max = Duration::from_secs(1);
+    let _progress = thread.reporter.progress.clone();
+    // The broker answers every request but the fetches, which the client repeats in silence.
+    let refusals = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 10_000];
+    cluster.request_errors(RDKafkaApiKey::Fetch, &refusals);
+    let reading = std::thread::spawn(move || thread.read_changelog(0, 3));
+    let (doing, cause) = loop {
+        match found.recv_timeout(MOCK_MAX).expect("it ends") {
+            Err(LogError::Fatal { doing, cause }) => break (doing, cause.to_string()),
+            Err(LogError::Retriable { .. }) => {}
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it can't have read anything"),
+        }
+    };
+    assert_eq!(doing, "reading changelog[0] back from offset 0");
+    assert_eq!(cause, "neither a record nor the end within 1s, up to 3");
+    reading.join().expect("no panic").expect_err("it stops");
 }
 
 #[test]

@@ -8,15 +8,15 @@ use std::{
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
+    consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
 };
 
 use super::channel::{Found, Reporter, Stopped};
 use crate::{
     client::{
-        Copier, REQUEST_MAX, SEEK_MAX, Standalone, committed, consumption, fatal, is_transient,
-        is_unreadable, request, retriable, watermarks,
+        Copier, SEEK_MAX, Standalone, committed, consumption, fatal, is_transient, is_unreadable,
+        retriable, watermarks,
     },
     fault,
     group::{GroupContext, give_back},
@@ -27,16 +27,14 @@ use crate::{
 const CHUNK_MAX: usize = 1_000;
 /// The longest wait for records before the thread checks whether the worker still polls.
 const READ_WAIT: Duration = Duration::from_millis(100);
+/// How long the read of a changelog may receive neither a record nor the partition's end. The
+/// client reconnects by itself; but one that does not know that it should fetch would wait forever,
+/// so the task is restored again with a new one.
+pub(super) const READ_MAX: Duration = Duration::from_secs(60);
 /// How long a leader may state a smaller end than an earlier leader did. A new leader learns the
 /// end from the other replicas within moments. After this time records are lost, and the group's
 /// committed offsets show whether any of them matter.
 pub(super) const BEHIND_MAX: Duration = Duration::from_secs(30);
-/// How many times in that period a restore asks for the high watermark while it waits for the last
-/// stable offset.
-const BEHIND_CHECKS: u32 = 30;
-/// The time after which a restore reports that it waits for a transaction, again and again. Brokers
-/// abort a transaction earlier, up to 20 s after it began.
-const PENDING_REPORT: Duration = Duration::from_secs(30);
 
 /// The clients of one restore, and what it reads.
 pub(super) struct RestoreThread {
@@ -51,6 +49,8 @@ pub(super) struct RestoreThread {
     pub(super) reporter: Reporter,
     /// See [`BEHIND_MAX`].
     pub(super) behind_max: Duration,
+    /// See [`READ_MAX`].
+    pub(super) read_max: Duration,
 }
 
 /// Whether the changelog is read completely, after a pass that reached `position` of `end` and a
@@ -139,98 +139,6 @@ impl RestoreThread {
         }
     }
 
-    /// Waits until the last stable offset is not before `end`, and returns `end`.
-    ///
-    /// It never is if the log has lost its end. So if the high watermark stays before `end`,
-    /// records are lost, and the smaller high watermark takes the place of `end`: what is left
-    /// below it must be stable too before it is read.
-    fn stable_end(&self, mut end: i64) -> Result<i64, Stopped> {
-        let reporter = &self.reporter;
-        let doing = || format!("waiting until {} can be read to its end", self.changelog);
-        let (mut checked, mut reported) = (Instant::now(), Instant::now());
-        // Since when the high watermark is before `end`.
-        let mut behind: Option<Instant> = None;
-        loop {
-            let stable = reporter.retry(|| watermarks(&self.consumer, &self.changelog))?.1;
-            if stable >= end {
-                return Ok(end);
-            }
-            if checked.elapsed() >= self.behind_max / BEHIND_CHECKS {
-                checked = Instant::now();
-                let high = self.stated(&*self.watermark_client)?;
-                match behind {
-                    _ if high >= end => behind = None,
-                    Some(since) if checked.duration_since(since) >= self.behind_max => {
-                        self.lose_end(high, end);
-                        (end, behind) = (high, None);
-                        continue;
-                    }
-                    since => {
-                        behind = since.or(Some(checked));
-                        let cause = format!(
-                            "its leader states the end {high}, an earlier one stated {end}"
-                        );
-                        reporter.send_error(retriable(doing(), cause))?;
-                    }
-                }
-            }
-            if reported.elapsed() >= PENDING_REPORT {
-                reported = Instant::now();
-                let cause = format!("a transaction is pending at offset {stable}, before {end}");
-                reporter.send_error(retriable(doing(), cause))?;
-            }
-            reporter.pause()?;
-        }
-    }
-
-    /// The end of the changelog that its current leader states to `client`: the last stable offset,
-    /// or the high watermark.
-    fn stated<C: ConsumerContext>(&self, client: &BaseConsumer<C>) -> Result<i64, Stopped> {
-        let TopicPartition { topic, .. } = &self.changelog;
-        self.reporter.retry(|| {
-            // The metadata first: it names the leader that answers the next request.
-            let metadata = client.fetch_metadata(Some(topic), REQUEST_MAX);
-            metadata.map_err(|error| request(self.asking_again(), error))?;
-            Ok(watermarks(client, &self.changelog)?.1)
-        })
-    }
-
-    fn asking_again(&self) -> String {
-        format!("asking for the end of {} again", self.changelog)
-    }
-
-    /// Records in the log that the changelog ends at `stated`, where it ended at `before` once.
-    fn lose_end(&self, stated: i64, before: i64) {
-        tracing::error!(
-            place = %self.changelog,
-            stated,
-            before,
-            "the log's end has moved back: records are lost"
-        );
-        self.reporter.progress.set_end(stated);
-    }
-
-    /// Requests the last stable offset from the changelog's current leader until it is not before
-    /// `end`. Returns `None` if it stays before `end`: then records are lost. Records behind the
-    /// last stable offset belong to a transaction of a former owner, which can't commit any more.
-    pub(super) fn stated_end(&self, end: i64) -> Result<Option<i64>, Stopped> {
-        let (reporter, since) = (&self.reporter, Instant::now());
-        loop {
-            let stated = self.stated(&self.consumer)?;
-            if stated >= end {
-                return Ok(Some(stated));
-            }
-            if since.elapsed() >= self.behind_max {
-                self.lose_end(stated, end);
-                reporter.progress.set_position(stated);
-                return Ok(None);
-            }
-            let cause = format!("its leader states the end {stated}, an earlier one stated {end}");
-            reporter.send_error(retriable(self.asking_again(), cause))?;
-            reporter.pause()?;
-        }
-    }
-
     /// Moves the client to `position`. The first call assigns the partition; a later one seeks,
     /// because assigning again would stop and start the fetcher.
     fn seek(&self, position: i64, is_assigned: bool) -> Result<(), LogError> {
@@ -248,10 +156,12 @@ impl RestoreThread {
     }
 
     /// Reads from `position` until `end`, or until the end of the partition as its leader sees it
-    /// at that moment. Returns the position that it reached.
+    /// at that moment. Returns the position that it reached. Fails if nothing arrives for
+    /// [`READ_MAX`].
     fn read(&self, mut position: i64, end: i64) -> Result<i64, Stopped> {
         let reporter = &self.reporter;
         let (mut copier, mut records, mut at_end) = (Copier::default(), Vec::new(), false);
+        let mut heard = Instant::now();
         while !at_end && position < end {
             let wait = if records.is_empty() { READ_WAIT } else { Duration::ZERO };
             let polled = self.consumer.poll(wait);
@@ -279,10 +189,20 @@ impl RestoreThread {
                     reporter.send_error(consumption(&self.changelog.to_string(), error))?;
                 }
             }
+            let has_nothing = is_idle && records.is_empty();
             if is_idle || at_end || position >= end || records.len() >= CHUNK_MAX {
                 reporter.check_reader()?;
                 reporter.send(Found::Records(std::mem::take(&mut records)))?;
                 reporter.progress.set_position(position);
+            }
+            if !has_nothing {
+                // Sending may have waited for the worker, which does not count.
+                heard = Instant::now();
+            } else if heard.elapsed() >= self.read_max {
+                let doing = format!("reading {} back from offset {position}", self.changelog);
+                let cause =
+                    format!("neither a record nor the end within {:?}, up to {end}", self.read_max);
+                reporter.send_error(fatal(doing, cause))?;
             }
         }
         Ok(self.followed_position().map_or(position, |next| position.max(next)))
