@@ -29,6 +29,8 @@ pub(crate) fn config_for(brokers: &Brokers, group: &str) -> ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
+        // Damaged bytes are an error, instead of records that look like others.
+        .set("check.crcs", "true")
         .set("allow.auto.create.topics", "false")
         .set("topic.metadata.refresh.interval.ms", "60000")
         .set("reconnect.backoff.max.ms", "1000");

@@ -36,7 +36,8 @@ pub(crate) fn is_out_of_range(error: &KafkaError) -> bool {
 }
 
 /// Whether the client can't read a batch of records: it lacks the codec or the format, or the bytes
-/// are damaged. librdkafka stays in front of such a batch and repeats the error.
+/// are damaged. librdkafka stays in front of such a batch and repeats the error; but it continues
+/// behind one with a wrong checksum, so the caller must discard what follows.
 pub(crate) fn is_unreadable(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{BadCompression, BadMessage, NotImplemented};
     matches!(error, KafkaError::MessageConsumption(BadCompression | BadMessage | NotImplemented))

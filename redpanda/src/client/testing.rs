@@ -54,36 +54,45 @@ pub(crate) fn produce_to(
 /// The bits of a batch's attributes that say that its records are compressed with zstd.
 pub(crate) const ZSTD: i16 = 4;
 
+/// One record with the value `value`, not compressed.
+pub(crate) const RECORD: &[u8] = b"\x16\0\0\0\x01\x0avalue\0";
+
 /// One record with the value `value`, compressed by the program `zstd` 1.5.
 pub(crate) const ZSTD_RECORD: &[u8] = b"\x28\xb5\x2f\xfd\x20\x0c\x61\0\0\x16\0\0\0\x01\x0avalue\0";
 
 /// Writes a batch of one record to a partition, byte by byte: `records` is what follows the batch's
-/// header, in the codec that `attributes` names. The partition's leader must be the only broker.
+/// header, in the codec that `attributes` names. With `damage`, a bit of the checksum is wrong. The
+/// partition's leader must be the only broker.
 pub(crate) fn write_batch(
     broker: &str,
-    topic: &str,
-    partition: i32,
+    (topic, partition): (&str, i32),
     attributes: i16,
     records: &[u8],
+    damage: bool,
 ) {
     const NONE: [u8; 2] = (-1_i16).to_be_bytes();
     let length = |bytes: usize| i32::try_from(bytes).expect("a small request").to_be_bytes();
     let name = i16::try_from(topic.len()).expect("a short name").to_be_bytes();
-    // The header of a batch from its base offset on (Kafka's message format, version 2). librdkafka
-    // does not compare the checksum, which is zero here.
-    let header = [
-        &0_i64.to_be_bytes()[..],
-        &length(49 + records.len()),
-        &(-1_i32).to_be_bytes(),
-        &[2_u8],
-        &0_u32.to_be_bytes(),
-        &attributes.to_be_bytes(),
+    // The header of a batch (Kafka's message format, version 2): what its checksum covers, and what
+    // is before that, from the base offset on.
+    let covered = [
+        &attributes.to_be_bytes()[..],
         &0_i32.to_be_bytes(),
         &[0_u8; 16],
         &(-1_i64).to_be_bytes(),
         &NONE,
         &(-1_i32).to_be_bytes(),
         &1_i32.to_be_bytes(),
+        records,
+    ]
+    .concat();
+    let batch = [
+        &0_i64.to_be_bytes()[..],
+        &length(9 + covered.len()),
+        &(-1_i32).to_be_bytes(),
+        &[2_u8],
+        &(crc32c::crc32c(&covered) ^ u32::from(damage)).to_be_bytes(),
+        &covered,
     ]
     .concat();
     // Produce, version 3: key, version, number, no client; no transaction, acks of all replicas,
@@ -101,9 +110,8 @@ pub(crate) fn write_batch(
         topic.as_bytes(),
         &1_i32.to_be_bytes(),
         &partition.to_be_bytes(),
-        &length(header.len() + records.len()),
-        &header,
-        records,
+        &length(batch.len()),
+        &batch,
     ]
     .concat();
     let mut stream = TcpStream::connect(broker).expect("a broker");

@@ -9,7 +9,7 @@ use rdkafka::{
 
 use super::*;
 use crate::{
-    client::testing::{MOCK_MAX, ZSTD, ZSTD_RECORD, produce, produce_to, write_batch},
+    client::testing::{MOCK_MAX, RECORD, ZSTD, ZSTD_RECORD, produce, produce_to, write_batch},
     log::Headers,
 };
 
@@ -63,7 +63,7 @@ fn header_names_that_are_not_utf8_are_read_unchanged() {
 fn batch_that_is_compressed_with_zstd_is_read() {
     let cluster = MockCluster::new(1).expect("a mock");
     cluster.create_topic("input", 1, 1).expect("a topic");
-    write_batch(&cluster.bootstrap_servers(), "input", 0, ZSTD, ZSTD_RECORD);
+    write_batch(&cluster.bootstrap_servers(), ("input", 0), ZSTD, ZSTD_RECORD, false);
 
     let mut consumer = joined(&cluster.bootstrap_servers());
     consumer.fetch_from(&[(TopicPartition::new("input", 0), 0)]).expect("it moves");
@@ -73,15 +73,22 @@ fn batch_that_is_compressed_with_zstd_is_read() {
 }
 
 #[test]
-fn batch_that_cant_be_decompressed_is_an_error_that_names_its_partition() {
+fn batch_that_cant_be_read_is_an_error_that_names_its_partition() {
     /// A codec that Kafka does not have.
     const UNKNOWN: i16 = 7;
-    for (attributes, why) in [(UNKNOWN, "NotImplemented"), (ZSTD, "BadCompression")] {
+    let garbage = &b"no frame of any codec"[..];
+    for (attributes, records, damage, why) in [
+        (UNKNOWN, garbage, false, "NotImplemented"),
+        (ZSTD, garbage, false, "BadCompression"),
+        (0, RECORD, true, "BadMessage"),
+    ] {
         let cluster = MockCluster::new(1).expect("a mock");
         cluster.create_topic("input", 3, 1).expect("a topic");
         let brokers = cluster.bootstrap_servers();
         produce_to(&brokers, "input", &Headers::default(), [0, 1, 1].into_iter());
-        write_batch(&brokers, "input", 1, attributes, b"no frame of any codec");
+        write_batch(&brokers, ("input", 1), attributes, records, damage);
+        // The client continues here behind a batch with a wrong checksum.
+        produce_to(&brokers, "input", &Headers::default(), std::iter::once(1));
 
         let mut consumer = joined(&brokers);
         let inputs = [0, 1, 2].map(|partition| (TopicPartition::new("input", partition), 0));
