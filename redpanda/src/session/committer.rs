@@ -25,25 +25,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(any(feature = "benchmarks", feature = "mutants"))]
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::{
-    TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
-    producer::Producer as _,
+    TopicPartitionList, consumer::ConsumerGroupMetadata, error::KafkaError, producer::Producer as _,
 };
 
 use super::{
     calls::{CALL_MAX, offset_list, retry},
-    errors::{CallError, is_fenced},
+    errors::{CallError, fenced, is_fenced},
     in_flight::InFlight,
     producer::ProducerPoller,
     sender::RecordSender,
     settings::Delivery,
     thread::Request,
 };
+#[cfg(any(feature = "benchmarks", feature = "mutants"))]
+use crate::group::GroupContext;
 use crate::{
     fault,
-    group::GroupContext,
     log::{Transaction, TransactionError},
     mutant, raw,
 };
@@ -57,12 +57,16 @@ static MUTANT_COMMITS: AtomicU64 = AtomicU64::new(0);
 /// The thread's side of a session.
 pub(super) struct Committer {
     pub(super) poller: ProducerPoller,
-    pub(super) consumer: Arc<BaseConsumer<GroupContext>>,
+    /// The client that commits offsets outside of transactions.
+    #[cfg(any(feature = "benchmarks", feature = "mutants"))]
+    pub(super) consumer: Option<Arc<BaseConsumer<GroupContext>>>,
     in_flight: Arc<InFlight>,
     sender: RecordSender,
     delivery: Delivery,
     /// The number of connections that had broken when the transaction began.
     breaks_before: u64,
+    /// When the last transaction began.
+    begun: Instant,
     /// Whether something was written that is neither committed nor aborted.
     is_open: bool,
 }
@@ -70,12 +74,21 @@ pub(super) struct Committer {
 impl Committer {
     pub(super) fn new(
         poller: ProducerPoller,
-        consumer: Arc<BaseConsumer<GroupContext>>,
         in_flight: Arc<InFlight>,
         delivery: Delivery,
     ) -> Self {
         let sender = RecordSender::new(poller.producer().clone());
-        Self { poller, consumer, in_flight, sender, delivery, breaks_before: 0, is_open: false }
+        Self {
+            poller,
+            #[cfg(any(feature = "benchmarks", feature = "mutants"))]
+            consumer: None,
+            in_flight,
+            sender,
+            delivery,
+            breaks_before: 0,
+            begun: Instant::now(),
+            is_open: false,
+        }
     }
 
     /// Serves the worker's requests until the session is dropped.
@@ -98,8 +111,8 @@ impl Committer {
                         Err(error) => Err(self.fail(error)),
                     }
                 }
-                Request::Commit(transaction) => match self.delivery {
-                    Delivery::ExactlyOnce => self.commit(&transaction),
+                Request::Commit(transaction, metadata) => match self.delivery {
+                    Delivery::ExactlyOnce => self.commit(&transaction, metadata.as_ref()),
                     #[cfg(feature = "benchmarks")]
                     Delivery::AtLeastOnce => self.deliver(&transaction),
                 },
@@ -118,6 +131,7 @@ impl Committer {
             // Between transactions no request is in flight, so a break before this moment can't
             // leave a late request behind. Every later break counts.
             self.breaks_before = self.poller.breaks().count;
+            self.begun = Instant::now();
             let producer = self.poller.producer();
             retry("beginning a transaction", || producer.begin_transaction())?;
             fault::point("after-begin");
@@ -133,32 +147,37 @@ impl Committer {
     /// librdkafka repeats AddOffsetsToTxn after `retry.backoff.ms` (1 ms), but AddPartitionsToTxn
     /// after a fixed 20 ms. If earlier parts were written, only the last part knows the offsets, so
     /// they follow its records.
-    pub(super) fn write_last(&mut self, transaction: &Transaction) -> Result<(), CallError> {
+    pub(super) fn write_last(
+        &mut self,
+        transaction: &Transaction,
+        metadata: Option<&ConsumerGroupMetadata>,
+    ) -> Result<(), CallError> {
         let offsets = offset_list(transaction)?;
         let offsets_first = !self.is_open;
         let twice = mutant::is_active("offsets-twice")
             && MUTANT_COMMITS.fetch_add(1, Ordering::Relaxed) >= BEFORE_MUTANT;
         self.begin()?;
         if offsets_first || twice {
-            self.send_offsets(&offsets)?;
+            self.send_offsets(&offsets, metadata)?;
         }
         self.sender.send_all(&transaction.records)?;
         if !offsets_first || twice {
-            self.send_offsets(&offsets)?;
+            self.send_offsets(&offsets, metadata)?;
         }
         Ok(())
     }
 
-    /// Stages the offsets in the transaction.
-    fn send_offsets(&self, offsets: &TopicPartitionList) -> Result<(), CallError> {
+    /// Stages the offsets in the transaction, as the member of the group that `metadata` describes.
+    fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        metadata: Option<&ConsumerGroupMetadata>,
+    ) -> Result<(), CallError> {
         if !self.delivery.is_transactional() {
             return Ok(());
         }
-        // Read for each transaction, because the coordinator compares the generation with the
-        // group's: a member of an earlier generation must not commit (KIP-447).
-        let metadata = self.consumer.group_metadata().ok_or(KafkaError::Canceled);
-        let sent = metadata.and_then(|metadata| {
-            self.poller.producer().send_offsets_to_transaction(offsets, &metadata, CALL_MAX)
+        let sent = metadata.ok_or(KafkaError::Canceled).and_then(|metadata| {
+            self.poller.producer().send_offsets_to_transaction(offsets, metadata, CALL_MAX)
         });
         // A call that failed is not repeated, even if it is retriable: it may have staged the
         // offsets, and Redpanda refuses AddOffsetsToTxn after that. An abort clears them.
@@ -171,12 +190,16 @@ impl Committer {
     }
 
     /// Writes what is left of the transaction and commits it.
-    fn commit(&mut self, transaction: &Transaction) -> Result<(), TransactionError> {
+    fn commit(
+        &mut self,
+        transaction: &Transaction,
+        metadata: Option<&ConsumerGroupMetadata>,
+    ) -> Result<(), TransactionError> {
         #[cfg(feature = "mutants")]
         if mutant::is_active("offsets-early") {
             self.commit_early(transaction);
         }
-        self.write_last(transaction).map_err(|error| self.fail(error))?;
+        self.write_last(transaction, metadata).map_err(|error| self.fail(error))?;
         if fault::is_planned("before-commit") || fault::is_planned("end-sent") {
             // Without a flush, the records would be lost with the process, before the broker has
             // any.
@@ -207,7 +230,7 @@ impl Committer {
         while let Err(error) = raw::commit_transaction(&**self.poller.producer(), CALL_MAX) {
             let text = format!("committing: {} ({})", error.text, error.code);
             if is_fenced(error.code) {
-                return Err(TransactionError::Fenced(text));
+                return Err(self.fenced(text));
             }
             // For example a record that the broker refused: nothing was committed.
             if error.requires_abort {
@@ -235,7 +258,7 @@ impl Committer {
                 None => TransactionError::Aborted(reason),
             },
             Err(error) => match CallError::of("aborting", &error) {
-                CallError::Fenced(text) => TransactionError::Fenced(format!("{reason}; {text}")),
+                CallError::Fenced(text) => self.fenced(format!("{reason}; {text}")),
                 _ => self.unusable(format!("{reason}; the abort failed: {error}")),
             },
         }
@@ -245,7 +268,7 @@ impl Committer {
     fn fail(&self, error: CallError) -> TransactionError {
         match error {
             CallError::Abortable(reason) => self.abort(reason),
-            CallError::Fenced(reason) => TransactionError::Fenced(reason),
+            CallError::Fenced(reason) => self.fenced(reason),
             CallError::Unknown(reason) => self.unusable(reason),
             CallError::Retriable => self.unusable("a call did not succeed in time".to_owned()),
         }
@@ -255,11 +278,14 @@ impl Committer {
     /// while it sent records reports only "fatal"; the client's fatal error says why.
     fn unusable(&self, reason: String) -> TransactionError {
         match self.poller.producer().client().fatal_error() {
-            Some((code, text)) if is_fenced(code) => {
-                TransactionError::Fenced(format!("{reason}: {text}"))
-            }
+            Some((code, text)) if is_fenced(code) => self.fenced(format!("{reason}: {text}")),
             _ => TransactionError::Unknown(reason),
         }
+    }
+
+    /// The result of a transaction whose producer is fenced.
+    fn fenced(&self, text: String) -> TransactionError {
+        fenced(text, self.begun.elapsed())
     }
 
     /// The log line of the last connection that has broken since the transaction began.

@@ -26,6 +26,7 @@
 //! | all calls succeed | commits | `Ok` | makes its writes final |
 //! | abortable error, then a successful abort | aborts | `Aborted` | rewinds, undoes its writes |
 //! | the producer is fenced | makes no more calls | `Fenced` | rebuilds, with a new epoch |
+//! | fenced, but after the timeout | makes no more calls | `Unknown` | rebuilds from the log |
 //! | any other error, or no answer | makes no more calls | `Unknown` | rebuilds from the log |
 //! | a connection broke meanwhile | commits or aborts | `Unknown` | rebuilds, with a new epoch |
 //!

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rdkafka::producer::Producer as _;
+use rdkafka::{consumer::Consumer as _, producer::Producer as _};
 
 use super::{
     committer::Committer,
@@ -61,7 +61,9 @@ impl Connect for Settings {
             &[("group.instance.id", &self.transactional_id)],
             Box::new(move || revoked.wait_idle(REVOKE_MAX)),
         )?;
-        let committer = Committer::new(poller, input.client(), in_flight.clone(), self.delivery);
+        let committer = Committer::new(poller, in_flight.clone(), self.delivery);
+        #[cfg(any(feature = "benchmarks", feature = "mutants"))]
+        let committer = committer.with_consumer(input.client());
         let thread = CommitThread::start(move |requests| committer.run(requests), END_MAX)
             .map_err(|e| fatal(doing(), e))?;
         Ok(Box::new(KafkaSession { thread, input, in_flight }))
@@ -110,7 +112,12 @@ impl Session for KafkaSession {
     }
 
     fn submit(&mut self, transaction: Transaction) -> Result<(), LogError> {
-        self.end(Request::Commit(transaction))
+        // Read for each transaction, because the coordinator compares the generation with the
+        // group's: a member of an earlier generation must not commit (KIP-447). It is read now,
+        // because what the worker decided is right for the generation of this moment only. When the
+        // thread commits, a rebalance may have taken the tasks away.
+        let metadata = self.input.client().group_metadata();
+        self.end(Request::Commit(transaction, metadata))
     }
 
     fn abandon(&mut self) -> Result<(), LogError> {

@@ -4,20 +4,28 @@
 //! On Redpanda it may displace offsets that a transaction of the same group has staged
 //! (redpanda#31483).
 
+use std::sync::Arc;
+
 use rdkafka::{
     TopicPartitionList,
-    consumer::{CommitMode, Consumer as _},
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
     error::KafkaError,
 };
 
 #[cfg(feature = "benchmarks")]
 use super::{calls::CALL_MAX, errors::CallError};
 use super::{calls::offset_list, committer::Committer};
-use crate::log::Transaction;
+use crate::{group::GroupContext, log::Transaction};
 #[cfg(feature = "benchmarks")]
 use crate::{log::TransactionError, raw};
 
 impl Committer {
+    /// Also commits offsets outside of transactions, with this client.
+    pub(super) fn with_consumer(mut self, consumer: Arc<BaseConsumer<GroupContext>>) -> Self {
+        self.consumer = Some(consumer);
+        self
+    }
+
     /// The mutant `offsets-early`: commits the offsets first, outside of the transaction.
     #[cfg(feature = "mutants")]
     pub(super) fn commit_early(&self, transaction: &Transaction) {
@@ -29,7 +37,7 @@ impl Committer {
     /// Delivers at least once: commits the offsets after all records are acknowledged.
     #[cfg(feature = "benchmarks")]
     pub(super) fn deliver(&mut self, transaction: &Transaction) -> Result<(), TransactionError> {
-        let offsets = self.write_last(transaction).and_then(|()| offset_list(transaction));
+        let offsets = self.write_last(transaction, None).and_then(|()| offset_list(transaction));
         let failed = |reason| Err(TransactionError::Unknown(reason));
         match offsets {
             Ok(_) if !raw::flush(&**self.poller.producer(), CALL_MAX) => {
@@ -52,6 +60,7 @@ impl Committer {
 
     /// Commits `offsets` of the consumer's group and waits for the answer.
     fn commit_plainly(&self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
-        self.consumer.commit(offsets, CommitMode::Sync)
+        let consumer = self.consumer.as_ref().ok_or(KafkaError::Canceled)?;
+        consumer.commit(offsets, CommitMode::Sync)
     }
 }

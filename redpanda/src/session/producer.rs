@@ -27,7 +27,7 @@ use crate::{
 /// `transaction.timeout.ms`: the broker aborts a transaction that is open for longer. It bounds
 /// recovery: readers of committed records wait at most this long for the open transaction of a dead
 /// process.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long one poll of the producer waits for an event. An event ends the wait at once. The wait
 /// is long because every wait that times out spins for up to a millisecond, and rdkafka's own

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use rdkafka::consumer::ConsumerGroupMetadata;
+
 use super::errors::handover_failed;
 use crate::log::{LogError, ProducerRecords, Transaction};
 
@@ -28,8 +30,9 @@ pub(super) fn stuck_threads() -> usize {
 pub(super) enum Request {
     /// Write records of a transaction that is not submitted yet.
     Records(ProducerRecords),
-    /// Write the last records and the offsets of the transaction, and commit it.
-    Commit(Transaction),
+    /// Write the last records and the offsets of the transaction, and commit it as the member of
+    /// the group that had submitted it.
+    Commit(Transaction, Option<ConsumerGroupMetadata>),
     /// Abort the transaction.
     Abort,
     /// The worker has seen how the last transaction failed: requests from here on belong to the
