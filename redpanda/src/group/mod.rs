@@ -45,7 +45,8 @@ use crate::{
 };
 
 /// How long a member waits for an assignment before it must be replaced. It is longer than the
-/// session timeout, within which a group may wait for a member that has died.
+/// session timeout, within which a group may wait for a member that has died, and than a revocation
+/// waits for a transaction of another member.
 ///
 /// The member is replaced by a new client, because waiting longer may not help. librdkafka asks for
 /// the coordinator at the broker that it used last. If that broker is cut off from the others and
@@ -53,7 +54,7 @@ use crate::{
 /// asks and joins there again and again (`rd_kafka_broker_weight_usable` in `rdkafka_broker.c`). If
 /// the broker is paused, the request to join has a deadline of minutes. A new client begins at any
 /// broker, so it can find the coordinator at another one.
-const ASSIGNED_MAX: Duration = Duration::from_secs(15);
+pub(crate) const ASSIGNED_MAX: Duration = Duration::from_secs(15);
 
 /// The interval of librdkafka's statistics, which tell the lag and the time since the last contact.
 const STATISTICS_INTERVAL_MS: &str = "5000";

@@ -9,13 +9,13 @@ use super::{
     committer::Committer,
     errors::handover_failed,
     in_flight::{InFlight, State},
-    producer::{self, ProducerPoller},
+    producer::{self, ProducerPoller, TRANSACTION_TIMEOUT},
     settings::{Delivery, Settings},
     thread::{CommitThread, END_MAX, Request, STUCK_MAX, stuck_threads},
 };
 use crate::{
     client::fatal,
-    group::GroupConsumer,
+    group::{ASSIGNED_MAX, GroupConsumer},
     log::{
         Connect, Input, LogError, Membership, ProducerRecords, Record, Restore, Session,
         TopicPartition, Transaction, TransactionError,
@@ -23,8 +23,17 @@ use crate::{
     scan,
 };
 
-/// How long a revocation waits for the transaction in flight.
-const REVOKE_MAX: Duration = Duration::from_secs(20);
+/// How long a revocation waits for the transaction in flight: longer than `transaction.timeout.ms`,
+/// after which the broker ends it. The members that wait for their assignments meanwhile must not
+/// give up before, as they would join again and start another rebalance. A transaction that takes
+/// longer can't do harm: its offsets carry the generation in which it was submitted, and the next
+/// owner asks for stable offsets.
+const REVOKE_MAX: Duration = Duration::from_secs(12);
+const _: () = assert!(
+    TRANSACTION_TIMEOUT.as_secs() < REVOKE_MAX.as_secs()
+        && REVOKE_MAX.as_secs() + 2 < ASSIGNED_MAX.as_secs(),
+    "a member that waits for another one's revocation must not give up first"
+);
 /// The deadline of `init_transactions`, which waits for the end of the previous holder's open
 /// transaction: some milliseconds. A broker that is cut off from the others may say that it is the
 /// coordinator, and answers only after 30 s. The next attempt may ask another broker.
