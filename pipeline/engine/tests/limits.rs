@@ -10,7 +10,8 @@ use std::{
 };
 
 use bank::{
-    Command, Credit, Deposit, Event, FollowUp, Memo, PARTITIONS, driver, send, step_until, verdicts,
+    Command, Credit, Deposit, Event, FollowUp, Memo, NOT_ENCODABLE, PARTITIONS, driver, send,
+    step_until, verdicts,
 };
 use engine::driver::Driver;
 use redpanda::{
@@ -79,6 +80,24 @@ fn inputs_that_make_a_state_too_large_fail_alone_in_a_batch_of_others() {
     let dead = driver.log.read_committed("account.commands.dead");
     assert_eq!(dead.len(), 2);
     assert!(dead[0].value.as_ref().is_some_and(|value| value.len() > 300_000), "with its value");
+    assert_eq!(driver.log.open_transactions(), 0);
+}
+
+#[test]
+fn input_that_makes_a_state_that_cant_be_encoded_fails_alone_in_a_batch_of_others() {
+    let mut driver = driver();
+    let commands = [
+        send(&driver, "ann", 1, Deposit { amount: 1 }),
+        send(&driver, "ann", 2, Memo { text: NOT_ENCODABLE.into() }),
+        send(&driver, "ann", 3, memo(1)),
+    ];
+    driver.settle();
+
+    assert_eq!(verdicts(&driver, &commands), [Accepted, Failed, Accepted]);
+    let detail = driver.outcomes(commands[1])[0].detail.clone().unwrap();
+    assert!(detail.starts_with("what it changes can't be encoded: "), "{detail}");
+    assert!(detail.contains("memos can't be encoded"), "{detail}");
+    assert_eq!(driver.log.read_committed("account.commands.dead").len(), 1);
     assert_eq!(driver.log.open_transactions(), 0);
 }
 

@@ -76,11 +76,12 @@ impl Task {
         Ok(())
     }
 
-    /// From now on checks the size of the changes of each input, until a transaction of this task
-    /// is committed. Encoding a state at each of its changes is slow, so otherwise only the rows
-    /// that are written are checked.
-    pub(crate) fn check_each_input(&mut self) {
-        self.checks_each_input = true;
+    /// From now on checks the changes of each input, until a transaction of this task is committed:
+    /// whether they can be encoded, and their size. Encoding a state at each of its changes is
+    /// slow, so otherwise only the rows that are written are checked. Returns `false` if each input
+    /// was checked before.
+    pub(crate) fn check_each_input(&mut self) -> bool {
+        !std::mem::replace(&mut self.checks_each_input, true)
     }
 
     /// Checks that the changelog takes the changes since `before`, if each input is checked.

@@ -122,7 +122,7 @@ pub(crate) struct Task {
     has_all_positions: bool,
     /// Whether the transaction in flight holds anything of this task.
     in_flight: bool,
-    /// Whether the size of the changes of each input is checked: see [`Task::check_each_input`].
+    /// Whether the changes of each input are checked: see [`Task::check_each_input`].
     checks_each_input: bool,
     /// The dead letter that the input asks for which is being decided.
     letter: Option<(LetterAt, Letter)>,

@@ -31,7 +31,7 @@ use super::{
     pace::Pace,
     settings::{ABORT_WAIT_MAX, COMMIT_MAX, COMMIT_WAIT},
 };
-use crate::task::{ChangesError, Task};
+use crate::task::Task;
 
 /// The end of a transaction after which the session can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) enum Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Handover {
     Ready,
-    /// A changelog record is too large, so the batch was dropped, and its inputs are read again.
+    /// A change can't be written, so the batch was dropped, and its inputs are read again.
     Dropped,
 }
 
@@ -120,24 +120,22 @@ impl Worker {
     /// Adds the changelog records of all tasks to the output.
     fn write_changes(&mut self, session: &mut dyn Session) -> Result<Handover, SessionError> {
         for task in self.active.values_mut().filter(|task| task.touched()) {
-            match task.write_changes(&mut self.batch.output) {
-                Ok(()) => {}
-                Err(ChangesError::TooLarge(error)) => {
-                    // The size of a state is known only now, and the batch does not tell which of
-                    // its inputs made the state too large. So the batch is decided again with a
-                    // check after each input, and the input at fault fails alone.
-                    tracing::warn!(
-                        processor = self.topology.processor,
-                        partition = task.partition,
-                        error = chain(&error),
-                        "a change is too large: the batch is decided again, input by input"
-                    );
-                    task.check_each_input();
-                    self.drop_pending(session)?;
-                    return Ok(Handover::Dropped);
-                }
-                Err(error @ ChangesError::Codec(_)) => return Err(error.into()),
+            let Err(error) = task.write_changes(&mut self.batch.output) else { continue };
+            if !task.check_each_input() {
+                // No input is at fault, so deciding them again would change nothing.
+                return Err(error.into());
             }
+            // A state is encoded and measured only now, and the batch does not tell which of its
+            // inputs made the state too large, or such that it can't be encoded. So the batch is
+            // decided again with a check after each input, and the input at fault fails alone.
+            tracing::warn!(
+                processor = self.topology.processor,
+                partition = task.partition,
+                error = chain(&error),
+                "a change can't be written: the batch is decided again, input by input"
+            );
+            self.drop_pending(session)?;
+            return Ok(Handover::Dropped);
         }
         Ok(Handover::Ready)
     }

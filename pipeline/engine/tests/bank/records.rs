@@ -2,12 +2,12 @@
 
 use domain::decider::Addressed;
 use schemas::{Record, Schema, messages};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 macro_rules! record {
-    ($record:ident { $($field:ident: $kind:ty),* }, $fields:literal) => {
+    ($record:ident { $($(#[$with:meta])? $field:ident: $kind:ty),* }, $fields:literal) => {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        pub struct $record { $(pub $field: $kind),* }
+        pub struct $record { $($(#[$with])? pub $field: $kind),* }
 
         impl Record for $record {
             const SCHEMA: &'static Schema = {
@@ -65,9 +65,23 @@ record!(
 );
 record!(Noted { text: String }, r#"{"name":"text","type":"string"}"#);
 record!(
-    Balance { amount: i64, memos: String },
+    Balance {
+        amount: i64,
+        #[serde(serialize_with = "encodable")]
+        memos: String
+    },
     r#"{"name":"amount","type":"long"},{"name":"memos","type":"string"}"#
 );
+/// Memos that a state can't be encoded with contain this.
+pub const NOT_ENCODABLE: &str = "not encodable";
+
+fn encodable<S: Serializer>(memos: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    match memos.contains(NOT_ENCODABLE) {
+        true => Err(serde::ser::Error::custom("memos can't be encoded")),
+        false => serializer.serialize_str(memos),
+    }
+}
+
 record!(Note { amount: i64 }, r#"{"name":"amount","type":"long"}"#);
 
 messages! {
