@@ -143,6 +143,9 @@ pub struct RecordReservation {
     pub unit_price: Option<crate::Money>,
     /// Why nothing is held: unknown_product or out_of_stock.
     pub reason: Option<String>,
+    /// When the order was placed that asked, which tells it from an earlier one of its id; null in
+    /// older records.
+    pub placed_at: Option<i64>,
 }
 
 record!(RecordReservation, "millrace.order.RecordReservation");
@@ -219,6 +222,8 @@ pub mod state {
         pub lines: Vec<crate::order::Line>,
         /// When.
         pub cancelled_at: i64,
+        /// When it was placed; null in older records.
+        pub placed_at: Option<i64>,
     }
 
     record!(Cancelled, "millrace.order.state.Cancelled");
@@ -270,6 +275,8 @@ pub mod state {
         pub reason: String,
         /// When.
         pub rejected_at: i64,
+        /// When it was placed; null in older records.
+        pub placed_at: Option<i64>,
     }
 
     record!(Rejected, "millrace.order.state.Rejected");

@@ -53,6 +53,9 @@ pub struct ReleaseStock {
     pub sku: String,
     /// The order.
     pub order_id: Uuid,
+    /// When the order was placed, which tells it from an earlier one of its id; null in older
+    /// records.
+    pub placed_at: Option<i64>,
 }
 
 record!(ReleaseStock, "millrace.stock.ReleaseStock");
@@ -128,6 +131,9 @@ pub struct StockRefused {
     pub free: i64,
     /// What living orders hold, after this.
     pub held: i64,
+    /// When the order was placed, which tells it from an earlier one of its id; null in older
+    /// records.
+    pub placed_at: Option<i64>,
 }
 
 record!(StockRefused, "millrace.stock.StockRefused");

@@ -186,6 +186,7 @@ mod tests {
         let key = order_id.to_string();
         let reply = |reserved| RecordReservation {
             order_id,
+            placed_at: None,
             sku: "tea".to_owned(),
             reserved,
             quantity: 1,

@@ -112,6 +112,7 @@ mod tests {
             quantity: 1,
             unit_price: None,
             reason: Some("out_of_stock".to_owned()),
+            placed_at: None,
         }
     }
 
@@ -134,6 +135,7 @@ mod tests {
             received: 0,
             free: 0,
             held: 0,
+            placed_at: None,
         };
         log.event("stock.events", "tea", 1, 2, 1, &refused);
         assert_eq!(letters(&unanswered(&log.ledger)), [('A', Damage::Lost)]);

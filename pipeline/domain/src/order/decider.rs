@@ -86,6 +86,7 @@ impl Decider for Order {
                 lines: lines_of(state.as_ref()),
                 reason: event.reason,
                 rejected_at: event.rejected_at,
+                placed_at: policy::placed_at(state.as_ref()),
             }
             .into(),
             (Event::OrderCancelled(event), state) => Cancelled {
@@ -93,6 +94,7 @@ impl Decider for Order {
                 user_id: event.user_id,
                 lines: lines_of(state.as_ref()),
                 cancelled_at: event.cancelled_at,
+                placed_at: policy::placed_at(state.as_ref()),
             }
             .into(),
             (Event::ReservationRecorded(_) | Event::OrderConfirmed(_), state) => return state,
@@ -181,7 +183,14 @@ fn record(
     reply: &RecordReservation,
     info: &InputInfo<'_>,
 ) -> Decision<Event, Out> {
-    let release = || Decision::nothing().with(policy::release(reply.order_id, &reply.sku));
+    // An earlier order of this id has released what it did not keep. Its goods may be sold.
+    if is_of_another(policy::placed_at(state), reply.placed_at) {
+        return Decision::nothing();
+    }
+    let release = || {
+        let RecordReservation { order_id, ref sku, placed_at, .. } = *reply;
+        Decision::nothing().with(policy::release(order_id, sku, placed_at))
+    };
     match state {
         Some(State::Placed(placed)) => {
             match (placed.lines.iter().position(|line| line.sku == reply.sku), reply.reserved) {
@@ -201,6 +210,11 @@ fn record(
         Some(State::Rejected(_) | State::Cancelled(_)) | None if reply.reserved => release(),
         Some(State::Rejected(_) | State::Cancelled(_)) | None => Decision::nothing(),
     }
+}
+
+/// Whether a reply is for another order of this id. Records of older versions do not say.
+fn is_of_another(own: Option<i64>, asked: Option<i64>) -> bool {
+    own.zip(asked).is_some_and(|(own, asked)| own != asked)
 }
 
 /// Records the price of a line, and ends the order with its last line. A repeated grant is ignored.

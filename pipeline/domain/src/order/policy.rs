@@ -35,20 +35,20 @@ impl Policy for Order {
                 let held = lines_of(state)
                     .into_iter()
                     .filter(|line| Some(&line.sku) != rejected.sku.as_ref());
-                end(refusal_of(rejected), rejected.order_id, held)
+                end(refusal_of(rejected), rejected.order_id, placed_at(state), held)
             }
             Event::OrderCancelled(cancelled) => {
                 let detail = "the order was cancelled before it was decided";
                 let refusal = Refusal::new(refusals::CANCELLED, detail);
-                end(refusal, cancelled.order_id, lines_of(state))
+                end(refusal, cancelled.order_id, placed_at(state), lines_of(state))
             }
         }
     }
 }
 
-/// Releases what an order holds of a product.
-pub(super) fn release(order_id: Uuid, sku: &str) -> Reaction<Out> {
-    let release = ReleaseStock { sku: sku.to_owned(), order_id };
+/// Releases what the order that was placed at `placed_at` holds of a product.
+pub(super) fn release(order_id: Uuid, sku: &str, placed_at: Option<i64>) -> Reaction<Out> {
+    let release = ReleaseStock { sku: sku.to_owned(), order_id, placed_at };
     Reaction::send(sku, stock::FollowUp::from(release))
 }
 
@@ -68,6 +68,17 @@ pub(super) fn lines_of(state: Option<&State>) -> Vec<Line> {
     }
 }
 
+/// When an order at any stage was placed, which tells it from an earlier one of its id. `None`
+/// without an order, and if an older version has ended it.
+pub(super) fn placed_at(state: Option<&State>) -> Option<i64> {
+    match state? {
+        State::Placed(placed) => Some(placed.placed_at),
+        State::Confirmed(confirmed) => Some(confirmed.placed_at),
+        State::Rejected(rejected) => rejected.placed_at,
+        State::Cancelled(cancelled) => cancelled.placed_at,
+    }
+}
+
 fn reserve_all(placed: &OrderPlaced, info: &InputInfo<'_>) -> Vec<Reaction<Out>> {
     let reserve = |line: &Line| {
         let Line { sku, quantity } = line.clone();
@@ -83,10 +94,11 @@ fn reserve_all(placed: &OrderPlaced, info: &InputInfo<'_>) -> Vec<Reaction<Out>>
 fn end(
     refusal: Refusal,
     order_id: Uuid,
+    placed_at: Option<i64>,
     held: impl IntoIterator<Item = Line>,
 ) -> Vec<Reaction<Out>> {
     let conclusion = [Reaction::cancel_timer(DEADLINE), Reaction::Conclude(Err(refusal))];
-    let releases = held.into_iter().map(|line| release(order_id, &line.sku));
+    let releases = held.into_iter().map(|line| release(order_id, &line.sku, placed_at));
     conclusion.into_iter().chain(releases).collect()
 }
 

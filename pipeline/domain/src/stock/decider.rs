@@ -169,6 +169,7 @@ fn reserve_stock(
             received: product.received,
             free: product.free,
             held: product.held,
+            placed_at: reserve.placed_at,
         }));
     }
     Ok(Decision::event(StockReserved {
@@ -189,7 +190,9 @@ fn release_stock(
     release: &ReleaseStock,
 ) -> DecisionResult<Stock> {
     // Without a reservation there is nothing to release: it was released already, or never granted.
-    let (Some(product), Some(reservation)) = (product, held) else {
+    // That of another order of this id is not released: its goods may be sold.
+    let reservation = held.filter(|held| is_of(release, held));
+    let (Some(product), Some(reservation)) = (product, reservation) else {
         return Ok(Decision::nothing());
     };
     let quantity = i64::from(reservation.quantity);
@@ -201,4 +204,10 @@ fn release_stock(
         free: product.free + quantity,
         held: product.held - quantity,
     }))
+}
+
+/// Whether a release is for the order of this reservation. Records of older versions do not say
+/// which one of an id it is.
+fn is_of(release: &ReleaseStock, held: &Reservation) -> bool {
+    release.placed_at.zip(held.placed_at).is_none_or(|(released, held)| released == held)
 }

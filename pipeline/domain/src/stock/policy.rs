@@ -26,7 +26,8 @@ impl Policy for Stock {
             Event::StockRefused(refused) => {
                 let (sku, order_id) = (refused.sku.clone(), refused.order_id);
                 let quantity = refused.quantity;
-                let request = ReserveStock { sku, order_id, quantity, placed_at: None };
+                let placed_at = refused.placed_at;
+                let request = ReserveStock { sku, order_id, quantity, placed_at };
                 vec![refusal(&request, refused.reason)]
             }
             Event::ProductAdded(_) | Event::StockReceived(_) | Event::StockReleased(_) => {
@@ -45,6 +46,7 @@ pub(super) fn grant(held: &Reservation) -> Reaction<Out> {
         quantity: held.quantity,
         unit_price: Some(held.unit_price.clone()),
         reason: None,
+        placed_at: held.placed_at,
     })
 }
 
@@ -61,6 +63,7 @@ pub(super) fn refusal(request: &ReserveStock, shortage: Shortage) -> Reaction<Ou
         quantity: request.quantity,
         unit_price: None,
         reason: Some(reason.to_owned()),
+        placed_at: request.placed_at,
     })
 }
 

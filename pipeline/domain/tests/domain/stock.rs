@@ -32,7 +32,7 @@ fn reserve(order_id: Uuid, quantity: i32) -> ReserveStock {
 }
 
 fn release(order_id: Uuid) -> ReleaseStock {
-    ReleaseStock { sku: "cup".into(), order_id }
+    ReleaseStock { sku: "cup".into(), order_id, placed_at: Some(START_MS) }
 }
 
 fn cups(quantity: i32) -> Aggregate<Stock> {
@@ -43,6 +43,11 @@ fn cups(quantity: i32) -> Aggregate<Stock> {
 }
 
 fn granted(quantity: i32) -> (&'static str, String, Option<Out>) {
+    granted_to(START_MS, quantity)
+}
+
+/// The answer to the order that was placed at this time.
+fn granted_to(placed_at: i64, quantity: i32) -> (&'static str, String, Option<Out>) {
     let unit_price = Some(price());
     let answer = RecordReservation {
         order_id: ORDER,
@@ -51,6 +56,7 @@ fn granted(quantity: i32) -> (&'static str, String, Option<Out>) {
         quantity,
         unit_price,
         reason: None,
+        placed_at: Some(placed_at),
     };
     ("order.followups", ORDER.to_string(), Some(Out::Order(order::FollowUp::from(answer))))
 }
@@ -63,6 +69,7 @@ fn denied(quantity: i32, reason: &str) -> (&'static str, String, Option<Out>) {
         quantity,
         unit_price: None,
         reason: Some(reason.into()),
+        placed_at: Some(START_MS),
     };
     ("order.followups", ORDER.to_string(), Some(Out::Order(order::FollowUp::from(answer))))
 }
@@ -149,11 +156,29 @@ fn order_whose_id_was_used_before_takes_goods_of_its_own() {
     cup.follow_up(reserve(ORDER, 2));
     let anew = ReserveStock { placed_at: Some(START_MS + 1), ..reserve(ORDER, 3) };
     // Then it gets its own quantity, and nothing that was sold is free again
-    assert_eq!(cup.follow_up(anew.clone()).sent, [granted(3)]);
+    let granted = granted_to(START_MS + 1, 3);
+    assert_eq!(cup.follow_up(anew.clone()).sent, std::slice::from_ref(&granted));
     assert_eq!(figures(&cup), (5, 0, 5));
-    assert_eq!(cup.follow_up(anew).sent, [granted(3)], "a repeat");
-    cup.follow_up(release(ORDER));
+    assert_eq!(cup.follow_up(anew).sent, [granted], "a repeat");
+    cup.follow_up(release(ORDER)).nothing();
+    cup.follow_up(ReleaseStock { placed_at: Some(START_MS + 1), ..release(ORDER) });
     assert_eq!(figures(&cup), (5, 3, 2));
+}
+
+#[test]
+fn release_by_another_order_of_the_id_frees_nothing_that_was_sold() {
+    // Given what an order that is forgotten has bought, when another one of its id is refused more
+    let mut cup = cups(5);
+    cup.follow_up(reserve(ORDER, 3));
+    let anew = ReserveStock { placed_at: Some(START_MS + 1), ..reserve(ORDER, 3) };
+    cup.follow_up(anew);
+    // Then its release frees nothing
+    let release_anew = ReleaseStock { placed_at: Some(START_MS + 1), ..release(ORDER) };
+    cup.follow_up(release_anew).nothing();
+    assert_eq!(figures(&cup), (5, 2, 3));
+    // And a release of an older version, which does not say which order it is for, still does
+    cup.follow_up(ReleaseStock { placed_at: None, ..release(ORDER) });
+    assert_eq!(figures(&cup), (5, 5, 0));
 }
 
 #[test]
@@ -177,6 +202,7 @@ fn reservation_of_more_than_is_free_is_refused() {
         received: 2,
         free: 2,
         held: 0,
+        placed_at: Some(START_MS),
     };
     assert_eq!(then.events, [Event::from(refused)]);
     assert_eq!(then.sent, [denied(3, refusals::OUT_OF_STOCK)]);

@@ -23,6 +23,8 @@ fn step() -> impl Strategy<Value = Step> {
     let sku = || "cup".to_owned();
     let quantity = || prop_oneof![8 => 1..10, 1 => any::<i32>()];
     let order = || (0..6_u128).prop_map(Uuid::from_u128);
+    // A release may be of another order of the id, or of an older version.
+    let released = || prop_oneof![4 => Just(Some(START_MS)), 1 => Just(Some(1)), 1 => Just(None)];
     let price = Money { amount_minor: 1, currency: "EUR".into() };
     let add = Command::from(AddProduct { sku: sku(), name: "cup".into(), price });
     prop_oneof![
@@ -34,8 +36,8 @@ fn step() -> impl Strategy<Value = Step> {
             let placed_at = Some(START_MS);
             Step::FollowUp(ReserveStock { sku: sku(), order_id, quantity, placed_at }.into())
         }),
-        4 => order().prop_map(move |order_id| {
-            Step::FollowUp(ReleaseStock { sku: sku(), order_id }.into())
+        4 => (order(), released()).prop_map(move |(order_id, placed_at)| {
+            Step::FollowUp(ReleaseStock { sku: sku(), order_id, placed_at }.into())
         }),
     ]
 }

@@ -91,6 +91,7 @@ async fn park_long_price(order_id: Uuid) {
         quantity: 7,
         unit_price: Some(Money { amount_minor: LONG, currency: "EUR".into() }),
         reason: None,
+        placed_at: None,
     });
     let mut bytes = Vec::new();
     reservation.encode(&codec().await, &mut bytes).expect("a record");

@@ -45,7 +45,16 @@ fn euros(amount_minor: i64) -> Money {
 
 fn granted(sku: &str, quantity: i32, unit_price: Money) -> RecordReservation {
     let (sku, unit_price) = (sku.to_owned(), Some(unit_price));
-    RecordReservation { order_id: ORDER, sku, reserved: true, quantity, unit_price, reason: None }
+    let placed_at = Some(START_MS);
+    RecordReservation {
+        order_id: ORDER,
+        sku,
+        reserved: true,
+        quantity,
+        unit_price,
+        reason: None,
+        placed_at,
+    }
 }
 
 fn denied(sku: &str, reason: &str) -> RecordReservation {
@@ -57,11 +66,13 @@ fn denied(sku: &str, reason: &str) -> RecordReservation {
         quantity: 1,
         unit_price: None,
         reason,
+        placed_at: Some(START_MS),
     }
 }
 
 fn release(sku: &str) -> Out {
-    Out::Stock(stock::FollowUp::from(ReleaseStock { sku: sku.into(), order_id: ORDER }))
+    let placed_at = Some(START_MS);
+    Out::Stock(stock::FollowUp::from(ReleaseStock { sku: sku.into(), order_id: ORDER, placed_at }))
 }
 
 /// Two cups and one pot are ordered.

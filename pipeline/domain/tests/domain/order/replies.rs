@@ -80,6 +80,27 @@ fn grant_without_a_request_is_released() {
 }
 
 #[test]
+fn reply_to_an_earlier_order_of_the_id_changes_and_releases_nothing() {
+    let earlier = Some(START_MS - 1);
+    let grant = || RecordReservation { placed_at: earlier, ..granted("cup", 2, euros(250)) };
+    let denial =
+        || RecordReservation { placed_at: earlier, ..denied("pot", refusals::OUT_OF_STOCK) };
+    let mut order = placed();
+    order.follow_up(grant()).nothing();
+    order.follow_up(denial()).nothing();
+    order.fire();
+    order.follow_up(grant()).nothing();
+    let mut order = placed();
+    order.command(cancel());
+    order.follow_up(grant()).nothing();
+    // A reply of an older version does not say to which order it is.
+    let mut order = placed();
+    order.follow_up(RecordReservation { placed_at: None, ..granted("cup", 2, euros(250)) });
+    order.follow_up(RecordReservation { placed_at: None, ..granted("pot", 1, euros(1_000)) });
+    assert!(matches!(order.state, Some(State::Confirmed(_))));
+}
+
+#[test]
 fn deadline_rejects_the_order_and_releases_every_product() {
     let mut order = placed();
     order.follow_up(granted("cup", 2, euros(250)));
