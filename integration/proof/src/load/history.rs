@@ -8,6 +8,8 @@ use redpanda::log::Headers;
 use schemas::{Codec, Message, headers};
 use uuid::Uuid;
 
+use super::notices::Notices;
+
 /// The commands that were sent, and those that were acknowledged.
 #[derive(Default)]
 pub struct History {
@@ -15,6 +17,8 @@ pub struct History {
     pub(super) sent: HashMap<Uuid, Arc<Command>>,
     /// Commands that can't be processed and must fail.
     pub(super) doomed: HashSet<Uuid>,
+    /// What the load has read of notifications.
+    pub(super) notices: Notices,
 }
 
 impl History {

@@ -40,11 +40,12 @@ const PRODUCTS: usize = 6;
 const CUSTOMERS: usize = 20;
 
 /// How many commands the stream sends after one before it sends another about what that one leads
-/// to: a user who is registered, a notification that is raised. It takes about a second.
+/// to: a user who is registered. It takes about a second.
 const SETTLED: usize = 50;
 
 /// Sends commands until it is stopped.
 pub struct Load {
+    brokers: String,
     writer: CommandWriter,
     codec: Arc<Codec>,
     history: Arc<Mutex<History>>,
@@ -59,6 +60,7 @@ impl Load {
     /// line of `file`.
     pub fn new(brokers: &str, codec: Arc<Codec>, file: &Path) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self {
+            brokers: brokers.to_owned(),
             writer: CommandWriter::new(brokers),
             codec,
             history: Arc::default(),

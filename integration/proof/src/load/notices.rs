@@ -1,115 +1,106 @@
-//! Which notifications the commands of the stream raise.
-//!
-//! The services derive the id of each record from the id of the record that it follows from, so the
-//! ids of notifications follow from the ids of the commands. If this were not the services' way,
-//! commands about these notifications would only be refused.
+//! The newest notifications of the log: commands that mark one as read are about them.
 
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use redpanda::{
+    log::Record,
+    scan::{Isolation, scan},
+};
+use schemas::{Codec, Message as _, notification::Event};
 use uuid::Uuid;
 
-/// A notification that a command raises if it is accepted.
+use super::Load;
+
+const TOPIC: &str = "notification.events";
+/// The number of notifications that are kept.
+const KEPT_MAX: usize = 500;
+/// How often new ones are read.
+const READ_EVERY: Duration = Duration::from_secs(1);
+/// How long one read may take. Brokers may be away for a while.
+const READ_MAX: Duration = Duration::from_secs(2);
+
+/// A notification that was raised.
 #[derive(Clone, Copy)]
 pub(super) struct Notice {
     pub(super) notification_id: Uuid,
     pub(super) user_id: Uuid,
-    /// The number of commands that the stream had sent before that command.
-    pub(super) since: usize,
 }
 
-/// The id of the notification that an order is cancelled, by the command that cancels it.
-pub(super) fn of_cancellation(command: Uuid) -> Uuid {
-    derived(derived(command, "event 0"), "notification")
+/// The newest notifications, and where to read on.
+#[derive(Default)]
+pub(super) struct Notices {
+    positions: BTreeMap<i32, i64>,
+    pub(super) newest: VecDeque<Notice>,
 }
 
-/// The id of the notification that welcomes a user, by the command that registers the user.
-pub(super) fn of_registration(command: Uuid) -> Uuid {
-    let started = derived(command, "event 0");
-    let claim = derived(started, "effect 0");
-    let granted = derived(claim, "effect 0");
-    let registered = derived(granted, "event 0");
-    derived(registered, "notification")
+impl Notices {
+    fn add(&mut self, record: &Record, codec: &Codec) -> anyhow::Result<()> {
+        let value = record.value.as_deref().context("an event without a value")?;
+        if let Event::NotificationRaised(raised) = Event::decode(codec, value)? {
+            let (notification_id, user_id) = (raised.notification_id, raised.user_id);
+            self.newest.push_back(Notice { notification_id, user_id });
+        }
+        while self.newest.len() > KEPT_MAX {
+            self.newest.pop_front();
+        }
+        Ok(())
+    }
 }
 
-fn derived(from: Uuid, word: &str) -> Uuid {
-    Uuid::new_v5(&from, word.as_bytes())
+impl Load {
+    /// Reads new notifications until the load is stopped.
+    pub(super) async fn read_notices(self: Arc<Self>) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let load = self.clone();
+            // What can't be read now is read the next time; the judge reads the log itself.
+            drop(tokio::task::spawn_blocking(move || load.read_new_notices()).await);
+            tokio::time::sleep(READ_EVERY).await;
+        }
+    }
+
+    fn read_new_notices(&self) -> anyhow::Result<()> {
+        let topic = redpanda::topics::all().get(TOPIC).context(TOPIC)?;
+        let mut positions = self.history().notices.positions.clone();
+        let brokers = self.brokers.as_str();
+        let committed = Isolation::Committed;
+        let read = scan(brokers, TOPIC, topic.partitions, committed, &mut positions, READ_MAX)?;
+        let notices = &mut self.history().notices;
+        notices.positions = positions;
+        read.iter().try_for_each(|record| notices.add(record, &self.codec))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::{
-        Out,
-        decider::{Decider as _, Input, InputInfo, Reaction},
-        email::Email,
-        notification::policy::{from_order_event, from_user_event},
-        policy::Policy as _,
-        user::User,
-    };
-    use schemas::{
-        order::OrderCancelled,
-        user::{RegisterUser, Role, UserRegistered},
-    };
+    use schemas::notification::{Kind, NotificationRaised};
 
     use super::*;
-    use crate::load::register;
-
-    /// The place of the first record that these reactions send, with its topic and key.
-    fn sent<M>(reactions: &[Reaction<M>]) -> Option<(usize, &str, &str)> {
-        reactions.iter().enumerate().find_map(|(place, reaction)| match reaction {
-            Reaction::Send { topic, key, .. } => Some((place, *topic, key.as_str())),
-            _ => None,
-        })
-    }
-
-    fn info(key: &str) -> InputInfo<'_> {
-        let (input_id, principal) = (Uuid::from_u128(7), "faults");
-        InputInfo { key, at_ms: 1, input_id, version: 0, principal }
-    }
+    use crate::ledger::testing::record;
 
     #[test]
-    fn notification_has_the_id_that_the_domain_derives_from_the_event() {
-        let (command, user_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let cancelled = OrderCancelled {
-            order_id: Uuid::from_u128(3),
-            user_id,
-            reason: "by_customer".to_owned(),
-            cancelled_at: 1,
-        };
-        let event_id = derived(command, "event 0");
-        let reactions = from_order_event(&cancelled.into(), event_id, true);
-        let key = of_cancellation(command).to_string();
-        assert_eq!(sent(&reactions), Some((0, "notification.followups", key.as_str())));
-    }
-
-    #[test]
-    fn welcome_follows_from_a_registration_by_the_first_effect_of_each_step() {
-        let (command, user_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let register: RegisterUser = register(user_id, "ada".to_owned());
-        let key = user_id.to_string();
-        let decided = User::decide(None, None, &Input::Command(register.into()), &info(&key));
-        let started = decided.expect("a registration").events.remove(0);
-        let reactions = User::react(None, &started, &info(&key));
-        assert_eq!(sent(&reactions), Some((0, "email.followups", "ada")));
-
-        let Some(Reaction::Send { message: Some(Out::Email(claim)), .. }) =
-            reactions.into_iter().next()
-        else {
-            panic!("the first reaction is no claim")
-        };
-        let granted = Email::decide(None, None, &Input::FollowUp(claim), &info("ada"));
-        let granted = granted.expect("a reply");
-        assert_eq!(sent(&granted.reactions), Some((0, "user.followups", key.as_str())));
-
-        let registered = UserRegistered {
-            user_id,
-            email: String::new(),
-            email_fingerprint: "ada".to_owned(),
-            name: "Ada".to_owned(),
-            role: Role::User,
-            registered_at: 1,
-        };
-        let claim_id = derived(derived(command, "event 0"), "effect 0");
-        let event_id = derived(derived(claim_id, "effect 0"), "event 0");
-        let reactions = from_user_event(&registered.into(), event_id, true);
-        let welcome = of_registration(command).to_string();
-        assert_eq!(sent(&reactions), Some((0, "notification.followups", welcome.as_str())));
+    fn newest_notifications_are_kept() {
+        let (codec, mut notices) = (Codec::local(), Notices::default());
+        for number in 0..=KEPT_MAX as u128 {
+            let raised = NotificationRaised {
+                notification_id: Uuid::from_u128(number),
+                user_id: Uuid::from_u128(7),
+                kind: Kind::Welcome,
+                title: String::new(),
+                body: String::new(),
+                order_id: None,
+                raised_at: 0,
+            };
+            let (mut record, mut value) = (record(TOPIC, 0, "key"), Vec::new());
+            raised.encode(&codec, &mut value).expect("a value");
+            record.value = Some(value.into());
+            notices.add(&record, &codec).expect("an event");
+        }
+        let ids: Vec<_> = notices.newest.iter().map(|one| one.notification_id.as_u128()).collect();
+        assert_eq!((ids.len(), ids[0]), (KEPT_MAX, 1));
     }
 }

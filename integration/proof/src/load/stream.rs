@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::accounts::{Account, Accounts};
 use super::history::{Command, History};
-use super::notices::{self, Notice};
-use super::{Load, SETTLED, register};
+use super::notices::Notice;
+use super::{Load, register};
 
 /// The number of commands that may wait for their acknowledgement. Above it the stream skips
 /// commands, because more would only slow each other down.
@@ -35,6 +35,7 @@ impl Load {
         let mut stream = Stream::new(skus, customers, seed);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
         self.stop.store(false, Ordering::Relaxed);
+        let notices = tokio::spawn(self.clone().read_notices());
         while !self.stop.load(Ordering::Relaxed) {
             pace.tick().await;
             if self.paused.load(Ordering::Relaxed)
@@ -52,6 +53,8 @@ impl Load {
             });
         }
         self.quiet().await;
+        // It ends by itself, and has nothing to say.
+        drop(notices.await);
     }
 }
 
@@ -64,7 +67,6 @@ pub(super) struct Stream {
     accounts: Accounts,
     /// Orders with their users.
     orders: Vec<(Uuid, Uuid)>,
-    notices: Vec<Notice>,
     sent: Vec<Arc<Command>>,
 }
 
@@ -77,7 +79,6 @@ impl Stream {
             customers: customers.iter().map(|account| account.user_id).collect(),
             accounts: Accounts { prefix, all: customers },
             orders: Vec::new(),
-            notices: Vec::new(),
             sent: Vec::new(),
         }
     }
@@ -105,7 +106,7 @@ impl Stream {
             }
             82..88 => self.register(codec),
             88..97 => self.accounts.next(&mut self.rng, self.sent.len(), history, codec),
-            _ => self.mark_read(codec),
+            _ => self.mark_read(codec, history),
         }
     }
 
@@ -129,9 +130,7 @@ impl Stream {
     fn cancel_order(&mut self, codec: &Codec) -> Option<Command> {
         let (order_id, user_id) = *self.orders.choose(&mut self.rng)?;
         let cancel = CancelOrder { order_id, user_id, expected_version: None };
-        let command = Command::new(codec, "order.commands", order_id.to_string(), &cancel).ok()?;
-        self.notice(notices::of_cancellation(command.id), user_id);
-        Some(command)
+        Command::new(codec, "order.commands", order_id.to_string(), &cancel).ok()
     }
 
     fn register(&mut self, codec: &Codec) -> Option<Command> {
@@ -142,21 +141,14 @@ impl Stream {
         let command = Command::new(codec, "user.commands", user_id.to_string(), &register).ok()?;
         let account = Account::new(user_id, name, command.id, self.sent.len(), false);
         self.accounts.all.push(account);
-        self.notice(notices::of_registration(command.id), user_id);
         Some(command)
     }
 
-    fn notice(&mut self, notification_id: Uuid, user_id: Uuid) {
-        self.notices.push(Notice { notification_id, user_id, since: self.sent.len() });
-    }
-
-    /// Reads a notification that is probably raised by now, perhaps a second time.
-    fn mark_read(&mut self, codec: &Codec) -> Option<Command> {
-        let sent = self.sent.len();
-        // Notices are in the order of their commands.
-        let raised = self.notices.partition_point(|notice| notice.since + SETTLED <= sent);
-        let Notice { notification_id, user_id, .. } =
-            *self.notices[..raised].choose(&mut self.rng)?;
+    /// Reads a notification, perhaps a second time.
+    fn mark_read(&mut self, codec: &Codec, history: &History) -> Option<Command> {
+        let newest = &history.notices.newest;
+        let chosen = newest.get(self.rng.random_range(0..newest.len().max(1)));
+        let Notice { notification_id, user_id } = *chosen?;
         let read = MarkRead { notification_id, user_id };
         let key = notification_id.to_string();
         Command::new(codec, "notification.commands", key, &read).ok()

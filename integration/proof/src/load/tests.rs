@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::accounts::Account;
 use super::history::{Command, History};
+use super::notices::Notice;
 use super::stream::Stream;
 use super::{CUSTOMERS, register};
 
@@ -117,6 +118,8 @@ fn stream(codec: &Codec, history: &mut History, users: &mut Users) -> Stream {
         history.acknowledged.insert(command.id);
         customers.push(Account::new(user_id, name, command.id, 0, true));
     }
+    let (notification_id, user_id) = (Uuid::from_u128(1), Uuid::from_u128(1));
+    history.notices.newest.push_back(Notice { notification_id, user_id });
     let skus = (0..6).map(|number| format!("round-{number}")).collect();
     Stream::new(skus, customers, 7)
 }

@@ -62,37 +62,47 @@ pub(super) fn reported() -> Reaction<Out> {
 /// Raises a notification from a user's event.
 pub fn from_user_event(event: &user::Event, event_id: Uuid, mail: bool) -> Vec<Reaction<Out>> {
     let user::Event::UserRegistered(registered) = event else { return Vec::new() };
-    let (user_id, kind) = (registered.user_id, Kind::Welcome);
-    vec![raise(event_id, Cause { user_id, kind, order_id: None, reason: None }, mail)]
+    let (user_id, kind, at_ms) = (registered.user_id, Kind::Welcome, registered.registered_at);
+    vec![raise(event_id, Cause { user_id, kind, at_ms, order_id: None, reason: None }, mail)]
 }
 
 /// Raises a notification for the buyer from an order's event.
 pub fn from_order_event(event: &order::Event, event_id: Uuid, mail: bool) -> Vec<Reaction<Out>> {
-    let (user_id, order_id, kind) = match event {
-        order::Event::OrderConfirmed(e) => (e.user_id, e.order_id, Kind::OrderConfirmed),
-        order::Event::OrderRejected(e) => (e.user_id, e.order_id, Kind::OrderRejected),
-        order::Event::OrderCancelled(e) => (e.user_id, e.order_id, Kind::OrderCancelled),
+    let (user_id, order_id, kind, at_ms) = match event {
+        order::Event::OrderConfirmed(e) => {
+            (e.user_id, e.order_id, Kind::OrderConfirmed, e.confirmed_at)
+        }
+        order::Event::OrderRejected(e) => {
+            (e.user_id, e.order_id, Kind::OrderRejected, e.rejected_at)
+        }
+        order::Event::OrderCancelled(e) => {
+            (e.user_id, e.order_id, Kind::OrderCancelled, e.cancelled_at)
+        }
         order::Event::OrderPlaced(_) | order::Event::ReservationRecorded(_) => return Vec::new(),
     };
     let reason = match event {
         order::Event::OrderRejected(rejected) => Some(rejected.reason.clone()),
         _ => None,
     };
-    vec![raise(event_id, Cause { user_id, kind, order_id: Some(order_id), reason }, mail)]
+    vec![raise(event_id, Cause { user_id, kind, at_ms, order_id: Some(order_id), reason }, mail)]
 }
 
 /// What an event of another context says about the notification that it raises.
 struct Cause {
     user_id: Uuid,
     kind: Kind,
+    /// The time in the event.
+    at_ms: i64,
     order_id: Option<Uuid>,
     reason: Option<String>,
 }
 
-/// Raises a notification whose id is derived from the event's id.
+/// Raises a notification whose id is derived from the event's id and time. A repeat of the event
+/// has the same ones. A command whose id is used again once its order or user is forgotten leads to
+/// events with the same ids, but later ones: they raise notifications of their own.
 fn raise(event_id: Uuid, cause: Cause, mail: bool) -> Reaction<Out> {
-    let notification_id = Uuid::new_v5(&event_id, b"notification");
-    let Cause { user_id, kind, order_id, reason } = cause;
+    let Cause { user_id, kind, at_ms, order_id, reason } = cause;
+    let notification_id = Uuid::new_v5(&event_id, format!("notification {at_ms}").as_bytes());
     let raise = RaiseNotification { notification_id, user_id, kind, order_id, reason, mail };
     Reaction::send(notification_id, notification::FollowUp::from(raise))
 }

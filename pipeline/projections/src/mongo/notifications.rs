@@ -70,6 +70,13 @@ impl Model for Notifications {
         Some(doc! { "read_at": { "$lt": before_ms } })
     }
 
+    /// Earlier versions gave the notification of an order whose id was used before the id of that
+    /// one's. The processor had forgotten that one, after it was read.
+    fn begins_anew(before: &Notification, event: &Event<'_, notification::Event>) -> bool {
+        let notification::Event::NotificationRaised(raised) = &event.message else { return false };
+        event.version == 1 && before.read_at.is_some_and(|read_at| read_at < raised.raised_at)
+    }
+
     fn fold(
         document: Option<Notification>,
         event: &Event<'_, notification::Event>,
@@ -176,6 +183,20 @@ mod tests {
             ("order_confirmed", Some(30), 3)
         );
         assert_eq!(document.mail.as_deref(), Some("requested"));
+        // A repeat of the first event changes nothing; one under the same id after the notification
+        // was read and forgotten begins anew.
+        let raised = |raised_at| NotificationRaised {
+            notification_id,
+            user_id,
+            kind: Kind::OrderConfirmed,
+            title: "Confirmed".to_owned(),
+            body: "Your order is confirmed.".to_owned(),
+            order_id: Some(Uuid::from_u128(3)),
+            raised_at,
+        };
+        let is_anew =
+            |raised_at| Notifications::begins_anew(&document, &event(1, raised(raised_at).into()));
+        assert_eq!((is_anew(10), is_anew(31)), (false, true));
         let bytes = mongodb::bson::to_vec(&document).expect("BSON");
         assert_eq!(
             mongodb::bson::from_slice::<Notification>(&bytes).expect("a document"),

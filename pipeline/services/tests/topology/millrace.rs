@@ -203,18 +203,22 @@ impl Millrace {
     pub fn notifications_match(&self) {
         use order::Event::{OrderCancelled, OrderConfirmed, OrderRejected};
         let mut expected = BTreeSet::new();
-        let id = |record: &redpanda::log::Record| {
+        let id = |record: &redpanda::log::Record, at_ms: i64| {
             let id: Uuid = record.headers.text(headers::ID).unwrap().parse().unwrap();
-            Uuid::new_v5(&id, b"notification")
+            Uuid::new_v5(&id, format!("notification {at_ms}").as_bytes())
         };
         for (record, event) in self.processors[0].read::<order::Event>("order.events") {
-            if matches!(event, OrderConfirmed(_) | OrderRejected(_) | OrderCancelled(_)) {
-                assert!(expected.insert(id(&record)));
-            }
+            let at_ms = match event {
+                OrderConfirmed(event) => event.confirmed_at,
+                OrderRejected(event) => event.rejected_at,
+                OrderCancelled(event) => event.cancelled_at,
+                _ => continue,
+            };
+            assert!(expected.insert(id(&record, at_ms)));
         }
         for (record, event) in self.processors[0].read::<user::Event>("user.events") {
-            if matches!(event, user::Event::UserRegistered(_)) {
-                assert!(expected.insert(id(&record)));
+            if let user::Event::UserRegistered(event) = event {
+                assert!(expected.insert(id(&record, event.registered_at)));
             }
         }
         let mut raised = BTreeSet::new();

@@ -107,6 +107,18 @@ fn finished_aggregates_are_forgotten_after_the_retention_and_no_sum_changes() {
     // The reservation is forgotten later than any order that could release it.
     pass(&mut millrace, 90);
     assert_eq!((millrace.figures(), kept(&millrace, "order.state", "member/")), (figures, 0));
+
+    // Who uses the same idempotency keys again gets an order and a user of the same ids, whose
+    // events have the same ids too. Their notifications are new.
+    millrace.order(10, place(7, &[("cup", 1)]), Uuid::from_u128(7));
+    millrace.user(3, register(2, "bob-again"), bob);
+    millrace.run_until_idle();
+    let events = millrace.read::<notification::Event>("notification.events");
+    let count =
+        |of: fn(&notification::Event) -> bool| events.iter().filter(|event| of(event)).count();
+    let raised = count(|event| matches!(event, notification::Event::NotificationRaised(_)));
+    assert_eq!(raised, 7);
+    millrace.notifications_match();
     millrace.nothing_is_dead();
 }
 

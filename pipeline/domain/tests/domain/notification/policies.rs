@@ -71,8 +71,19 @@ fn end_of_an_order_and_registration_raise_a_notification() {
         role: Role::User,
         registered_at: 0,
     };
-    let (_, raise) = only(policy::from_user_event(&registered.into(), event_id, false));
+    let (_, raise) = only(policy::from_user_event(&registered.clone().into(), event_id, false));
     assert_eq!((raise.kind, raise.mail, raise.order_id), (Kind::Welcome, false, None));
+
+    // The same command, sent again once its order or user is forgotten, leads to the same ids.
+    let later = UserRegistered { registered_at: 1, ..registered };
+    let (_, again) = only(policy::from_user_event(&later.into(), event_id, false));
+    assert_ne!(again.notification_id, raise.notification_id);
+    let cancelled = |cancelled_at| {
+        let reason = "by_customer".into();
+        let event = OrderCancelled { order_id, user_id, reason, cancelled_at }.into();
+        only(policy::from_order_event(&event, event_id, true)).0
+    };
+    assert_ne!(cancelled(1), cancelled(2));
 }
 
 #[test]
