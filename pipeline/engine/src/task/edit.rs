@@ -16,7 +16,8 @@ use schemas::{
 };
 
 use super::{
-    Task, outcome::refused, parked::revived, redrive::STILL_FAILING, reveal::other_processor,
+    Task, operations::shown, outcome::refused, parked::revived, redrive::STILL_FAILING,
+    reveal::other_processor,
 };
 use crate::{
     bounds::shortened,
@@ -90,6 +91,7 @@ impl Task {
             edited_at: record.timestamp_ms,
         };
         self.write_action("edited", key, record, envelope, event, output);
+        let undecided = self.about(Some(route), key, undecided);
         Ok(Outcome { verdict: Verdict::Accepted, ..undecided })
     }
 
@@ -106,7 +108,7 @@ impl Task {
         let bytes = written.map_err(|misfits| {
             misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         })?;
-        let shown = |bytes: &[u8]| Shown::of(&self.codec, |_| None, Some(bytes));
+        let shown = |bytes: &[u8]| shown(|| Shown::of(&self.codec, |_| None, Some(bytes)));
         let Shown { value: after, omitted, .. } = shown(&bytes);
         // The event tells what was written, so a value that it can't show is not written.
         let after = after.ok_or_else(|| omitted.unwrap_or_default())?;

@@ -3,6 +3,8 @@
 //! a dead letter.
 //! What is parked is decided by the changelog; no processor reads these events.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use redpanda::log::Record;
 use schemas::{
     Message as _, Shown, chain,
@@ -12,7 +14,7 @@ use schemas::{
 
 use super::Task;
 use crate::{
-    aggregate::encoded,
+    aggregate::{encoded, panic_message},
     bounds::shortened,
     envelope::{Envelope, RecordHeaders, derive},
     error::{InputError, WriteError},
@@ -37,7 +39,7 @@ impl Task {
         };
         let id = derive(&envelope.id, &format!("parked {}", error.as_deref().unwrap_or_default()));
         let header = |name: &str| record.headers.text(name);
-        let shown = Shown::of(&self.codec, header, record.value.as_deref());
+        let shown = shown(|| Shown::of(&self.codec, header, record.value.as_deref()));
         let event = RecordParked {
             topic: parked.topic.clone(),
             partition: parked.partition,
@@ -94,5 +96,28 @@ impl Task {
             let error = chain(&error);
             tracing::error!(%topic, key, event = name, error, "an event could not be written");
         }
+    }
+}
+
+/// What people see of a record. A panic here would end the worker, because the record has failed
+/// already and is about to be parked: it is parked without being shown, and `omitted` says why.
+pub(super) fn shown(show: impl FnOnce() -> Shown) -> Shown {
+    // Unwind safety: nothing is changed by showing a record.
+    catch_unwind(AssertUnwindSafe(show)).unwrap_or_else(|panic| {
+        let why = format!("the engine panicked when it showed it: {}", panic_message(&*panic));
+        let (headers, omitted) = ("{}".to_owned(), Some(shortened(&why).to_owned()));
+        Shown { headers, omitted, ..Shown::default() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_that_can_not_be_shown_without_a_panic_is_parked_without_its_value() {
+        let shown = shown(|| panic!("a bug"));
+        assert_eq!((&*shown.headers, &shown.value), ("{}", &None));
+        assert!(shown.omitted.is_some_and(|why| why.ends_with("a bug")));
     }
 }

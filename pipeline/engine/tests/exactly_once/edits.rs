@@ -95,7 +95,8 @@ fn edited_record_is_applied_in_its_place_and_belongs_to_the_same_trace() {
         assert!(failed.offset < second);
 
         let id = edit(&mut driver, 5, "bob", &edit_of(failed.offset, &credit("ann", 1_660)));
-        assert_eq!(driver.outcomes(id)[0].verdict, Verdict::Accepted);
+        let outcome = &driver.outcomes(id)[0];
+        assert_eq!((outcome.verdict, outcome.version), (Verdict::Accepted, 2), "both are applied");
         assert_eq!((kept(&driver, "parked/"), amounts(&driver, "bob")), (0, vec![1_660, 5]));
         // What follows from it is caused by the record, and belongs to the transfer, which ends.
         let (_, event) = &credited(&driver, "bob")[0];
