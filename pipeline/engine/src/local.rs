@@ -49,9 +49,9 @@ pub(crate) struct LocalSavepoint {
 impl LocalFollowUps {
     /// While suspended, every follow-up is written without the header: for timers, for the last
     /// events of aggregates that are forgotten, and for a record that is decided again alone
-    /// because one of its follow-ups failed.
-    pub(crate) fn suspend(&mut self, suspended: bool) {
-        self.suspended = suspended;
+    /// because one of its follow-ups failed. Returns whether it was suspended before.
+    pub(crate) fn suspend(&mut self, suspended: bool) -> bool {
+        std::mem::replace(&mut self.suspended, suspended)
     }
 
     /// Whether the follow-up `id` from the key `sender` to `key` in partition `to` is decided at

@@ -189,9 +189,13 @@ impl Task {
                 let written = RecordHeaders { id: sent_id, name, key, causation, version: None };
                 let headers = self.stamp.at(at_ms).headers(own, written);
                 let (topic, value) = (&*record.topic, Some(value.clone()));
-                // Who sent it first is not known. The operator's command has the same key.
+                // Who sent it first is not known, so nobody knows which of those that wait it must
+                // not overtake: it is read behind all of them. The command has the same key.
                 let sent = Sent { topic, sender: key, key, value, headers, id: sent_id, at_ms };
-                output.send(&self.topology, sent)?;
+                let was_suspended = output.local.suspend(true);
+                let written = output.send(&self.topology, sent);
+                output.local.suspend(was_suspended);
+                written?;
                 Ok(Some(accepted()))
             }
             Route::Policy(_) => {

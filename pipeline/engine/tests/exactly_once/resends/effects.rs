@@ -8,7 +8,7 @@ use std::{
 use domain::decider::Reaction;
 use engine::Topology;
 use redpanda::{
-    log::{Headers, Record},
+    log::{Headers, Record, TopicPartition},
     memory::MemoryLog,
 };
 use schemas::{Verdict, engine::DeadLetterResent, headers};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{COMMANDS, FOLLOWUPS, dead, drop_first, noted, resend, told};
 use crate::{
     bank::{Account, Command, Credit, Deposit, Event, FollowUp, Memo, Noted, Panic, Transfer},
-    support::{PARTITIONS, TOPICS, balances, bank, bank_on, bank_with, code, send},
+    support::{PARTITIONS, TOPICS, balances, bank, bank_on, bank_with, code, credits, send},
 };
 
 #[test]
@@ -142,6 +142,31 @@ fn follow_up_is_written_again_and_its_saga_ends() {
         assert_eq!(again.value, letter.value);
         assert!(again.headers.iter().all(|(name, _)| !name.starts_with(b"dead_")));
     }
+}
+
+#[test]
+fn follow_up_that_is_sent_again_overtakes_none_that_waits() {
+    let mut driver = bank_with(|settings| settings.local_follow_ups = true);
+    send(&driver, "ann", 1, Deposit { amount: 1_000 });
+    driver.settle();
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 667 });
+    driver.settle();
+    drop_first(&mut driver, 3, "bob", FOLLOWUPS);
+    let [letter] = &dead(&driver, FOLLOWUPS)[..] else { panic!("one dead letter") };
+    send(&driver, "bob", 4, Deposit { amount: 1 });
+    driver.settle();
+    // Given another follow-up, which can't be read yet
+    let inputs = (0..PARTITIONS).map(|partition| TopicPartition::new(FOLLOWUPS, partition));
+    driver.log.withhold(inputs.collect());
+    let waiting = FollowUp::from(Credit { from: "ann".into(), amount: 5 });
+    driver.send(FOLLOWUPS, "bob", Uuid::from_u128(5), "ann", &waiting);
+    // When the dead one is sent again
+    resend(&driver, 6, "bob", FOLLOWUPS, letter);
+    driver.settle();
+    driver.log.withhold(Vec::new());
+    driver.settle();
+    // Then it comes behind the other one
+    assert_eq!(credits(&driver)["bob"], [5, 667]);
 }
 
 #[test]
