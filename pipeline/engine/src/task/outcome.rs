@@ -2,7 +2,7 @@
 //! Nothing here decides on a command.
 
 use redpanda::log::Record;
-use schemas::{Outcome, Record as _, Verdict, chain, engine::Handled, headers};
+use schemas::{Outcome, Record as _, Verdict, chain, engine::Handled, headers, refusals};
 
 use super::Task;
 use crate::{
@@ -14,10 +14,12 @@ use crate::{
     topology::Route,
 };
 
-/// `outcome` as a refusal.
+/// `outcome` as a refusal. What is not there has no version: the decider may say so of another
+/// user's aggregate, and its version would tell that it exists and how often it changes.
 pub(super) fn refused(outcome: Outcome, code: &str, detail: &str) -> Outcome {
     Outcome {
         verdict: Verdict::Refused,
+        version: if code == refusals::NOT_FOUND { 0 } else { outcome.version },
         code: Some(code.to_owned()),
         detail: Some(shortened(detail).to_owned()),
         ..outcome
@@ -148,5 +150,32 @@ impl Task {
         let value = encoded(outcome, &self.codec)?;
         let topic = &self.topology.outcomes;
         output.keyed(&self.topology, topic, key.as_bytes(), Some(&value), &headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::refusals::VERSION_MISMATCH;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn refusal_of_what_is_not_there_tells_no_version() {
+        let undecided = || Outcome {
+            command_id: Uuid::from_u128(1),
+            command_type: "millrace.order.CancelOrder".to_owned(),
+            verdict: Verdict::Failed,
+            code: None,
+            detail: None,
+            aggregate: "order".to_owned(),
+            aggregate_id: "another user's".to_owned(),
+            version: 3,
+            principal: "ada".to_owned(),
+            fingerprint: None,
+            decided_at: 0,
+        };
+        let version = |code| refused(undecided(), code, "because").version;
+        assert_eq!((version(refusals::NOT_FOUND), version(VERSION_MISMATCH)), (0, 3));
     }
 }
