@@ -321,11 +321,15 @@ mod tests {
     fn load_balancer_passes_on_what_two_gateways_take() {
         // Then each class is bounded by the gateways, and none takes the places of another.
         let site = include_str!("../nginx.conf.template");
-        let (_, limit) = site.split_once("limit_conn requests ").expect("the limit");
-        let (limit, _) = limit.split_once(';').expect("its end");
+        let limit = |zone: &str| {
+            let (_, limit) = site.split_once(&format!("limit_conn {zone} ")).expect("the limit");
+            let (limit, _) = limit.split_once(';').expect("its end");
+            limit.parse::<usize>().expect("a number")
+        };
         let bounds = parsed(&[]).expect("settings").load();
         let load::Bounds { commands_max, reads_max, log_ins_max, waits_max, .. } = bounds;
-        let taken = commands_max + reads_max + log_ins_max + waits_max;
-        assert!(limit.parse::<usize>().expect("a number") >= 2 * taken, "{limit} and {bounds:?}");
+        let (all, bodies) = (limit("requests"), limit("bodies"));
+        assert!(bodies >= 2 * (commands_max + log_ins_max), "{bodies} and {bounds:?}");
+        assert!(all - bodies >= 2 * (reads_max + waits_max), "{all}, {bodies} and {bounds:?}");
     }
 }

@@ -2,8 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::support::{
-    BOUNDS, Manner, REQUEST, TEMPLATE, assert_problem, bounded, ended, gateway, raw, sent,
+    BOUNDS, Balancer, Manner, REQUEST, TEMPLATE, assert_problem, bounded, ended, gateway, raw, sent,
 };
 
 #[track_caller]
@@ -94,6 +97,87 @@ async fn one_address_and_all_streams_leave_room_for_other_requests() {
     assert_overloaded(&ended(sent(&all, 4, &stream).await).await);
     let _request = sent(&all, 5, REQUEST).await;
     streaming.met(4).await;
+}
+
+/// Lets clients of a test choose their address by a header: a machine may have no IPv6.
+const CHOSEN_ADDRESS: (&str, &str) = (
+    "server_tokens off;",
+    "server_tokens off; set_real_ip_from 127.0.0.0/8; real_ip_header X-Real-IP;",
+);
+
+/// A command from `address`, as far as its body. The client asks whether to send it.
+fn head(address: &str) -> String {
+    format!(
+        "POST /v1/orders HTTP/1.1\r\nHost: millrace.example\r\nConnection: close\r\n\
+         X-Real-IP: {address}\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+}
+
+/// Begins a command whose body does not come. The balancer waits for it, and counts the request.
+async fn begun(balancer: &Balancer, address: &str) -> TcpStream {
+    let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let mut stream = sent(balancer, 1, &head(address)).await;
+    let mut answer = vec![0; expected.len()];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(expected), "{address}");
+    stream
+}
+
+/// The whole answer to a command from `address` with its body.
+async fn whole(balancer: &Balancer, address: &str, body: &str) -> String {
+    let request = head(address).replace("Expect: 100-continue\r\n", "");
+    let request = match body {
+        "chunked" => {
+            request.replace("Content-Length: 2", "Transfer-Encoding: chunked")
+                + "2\r\n{}\r\n0\r\n\r\n"
+        }
+        _ => request + body,
+    };
+    raw(balancer, &request).await
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: integration/test runs it"]
+async fn slow_bodies_leave_room_for_the_requests_of_others_and_for_reads() {
+    let well = gateway(Manner::Echo).await;
+    let limits = [
+        CHOSEN_ADDRESS,
+        ("limit_conn bodies_by_address 64;", "limit_conn bodies_by_address 2;"),
+        ("limit_conn bodies 360;", "limit_conn bodies 3;"),
+    ];
+    let balancer = bounded(&well.address, &well.address, &limits).await;
+    // Given as many slow bodies as one network may have, from several of its addresses
+    let mut slow = vec![
+        begun(&balancer, "2001:db8:0:1::1").await,
+        begun(&balancer, "2001:db8:0:1:2:3:4:5").await,
+    ];
+    // Then no other address of it may send one, but all may read
+    assert_overloaded(&whole(&balancer, "2001:db8:0:1:0:0:a:a", "{}").await);
+    assert_overloaded(&whole(&balancer, "2001:db8:0:1::9", "chunked").await);
+    let read = REQUEST.replace("Host:", "X-Real-IP: 2001:db8:0:1::1\r\nHost:");
+    assert!(raw(&balancer, &read).await.starts_with("HTTP/1.1 200 "));
+    assert!(raw(&balancer, &read.replace("GET", "POST")).await.starts_with("HTTP/1.1 200 "));
+    // Another network may, until all have as many as there may be
+    slow.push(begun(&balancer, "2001:db8:0:2::1").await);
+    assert_overloaded(&whole(&balancer, "198.51.100.1", "{}").await);
+    // And when the bodies come, they are answered
+    for mut stream in slow {
+        stream.write_all(b"{}").await.expect("sent");
+        assert!(ended(stream).await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: integration/test runs it"]
+async fn ipv4_address_is_a_client_of_its_own_also_when_it_is_mapped_into_ipv6() {
+    let well = gateway(Manner::Echo).await;
+    let limits =
+        [CHOSEN_ADDRESS, ("limit_conn bodies_by_address 64;", "limit_conn bodies_by_address 1;")];
+    let balancer = bounded(&well.address, &well.address, &limits).await;
+    let _slow = begun(&balancer, "::ffff:198.51.100.1").await;
+    assert_overloaded(&whole(&balancer, "198.51.100.1", "{}").await);
+    let other = whole(&balancer, "::ffff:198.51.100.2", "{}").await;
+    assert!(other.starts_with("HTTP/1.1 200 "), "{other}");
 }
 
 #[tokio::test]
