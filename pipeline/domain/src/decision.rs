@@ -54,7 +54,8 @@ pub enum Reaction<M> {
     SetTimer {
         /// The timer's name, unique in the aggregate.
         name: String,
-        /// When the timer comes due, in milliseconds since the epoch.
+        /// When the timer comes due, in milliseconds since the epoch. If the input waited for its
+        /// decision, the engine adds that time.
         due_ms: i64,
     },
     /// Removes this aggregate's timer `name`, if it is set.

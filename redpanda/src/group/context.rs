@@ -11,6 +11,7 @@ use rdkafka::{
     ClientContext, Statistics, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
+    statistics::Broker,
     types::RDKafkaRespErr,
 };
 use schemas::chain;
@@ -31,7 +32,8 @@ pub(super) struct Fetch {
     pub(super) next: Option<i64>,
     /// The offset behind what the owner has polled.
     polled: Option<i64>,
-    /// The last stable offset, as of the last fetch.
+    /// The last stable offset, as of the last fetch. `None` while the broker that serves the
+    /// partition is away: it may have more by now.
     end: Option<i64>,
     /// Whether fetched records of any partition have not been polled. librdkafka counts the records
     /// of all partitions for each, because they share a queue (`rd_kafka_q_len`).
@@ -176,6 +178,10 @@ impl ClientContext for GroupContext {
     /// Takes the fetches and the time of the last answer from librdkafka's statistics.
     fn stats(&self, statistics: Statistics) {
         let known = |offset: i64| (offset >= 0).then_some(offset);
+        let is_up = |id: i32| {
+            let is_up = |broker: &Broker| broker.nodeid == id && broker.state.starts_with("UP");
+            statistics.brokers.values().any(is_up)
+        };
         let of_topic = |topic: &Topic| {
             let partitions = statistics.topics.get(&**topic).map(|found| found.partitions.values());
             let fetches = partitions.into_iter().flatten().map(|found| {
@@ -183,7 +189,7 @@ impl ClientContext for GroupContext {
                 let fetch = Fetch {
                     next: known(found.next_offset),
                     polled: known(found.app_offset),
-                    end: known(found.ls_offset),
+                    end: known(found.ls_offset).filter(|_| is_up(found.broker)),
                     queued: found.fetchq_cnt > 0,
                 };
                 (partition, fetch)

@@ -206,3 +206,30 @@ fn lag_counts_only_records_of_its_partition() {
     assert!(lag[0] <= 100, "{lag:?}");
     assert_eq!(lag[1], 0, "nothing was ever written to it");
 }
+
+#[test]
+fn lag_of_a_partition_whose_broker_is_away_is_unknown() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("input", 1, 1).expect("a topic");
+    let mut consumer = joined(&cluster.bootstrap_servers());
+    let input = TopicPartition::new("input", 0);
+    consumer.fetch_from(&[(input.clone(), 0)]).expect("it moves");
+    let mut until_known = |is_known: bool| {
+        let begun = Instant::now();
+        loop {
+            // Polls serve the statistics. They may tell of the broker that is away.
+            let _ = consumer.poll(Duration::from_millis(50), 1, &mut Vec::new());
+            let fetches = consumer.consumer.context().take_fetches();
+            let lag = fetches.map(|of| of.get(&input).and_then(|fetch| fetch.lag(0, None)));
+            if lag.is_some_and(|lag| lag.is_some() == is_known) {
+                break;
+            }
+            assert!(begun.elapsed() < MOCK_MAX, "known: {is_known}, {lag:?}");
+        }
+    };
+    until_known(true);
+    cluster.broker_down(1).expect("it is down");
+    until_known(false);
+    cluster.broker_up(1).expect("it is up");
+    until_known(true);
+}

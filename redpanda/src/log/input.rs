@@ -59,13 +59,13 @@ pub trait Input: Send {
 
     /// For each partition that is read, the number of offsets up to the last stable one that are
     /// still to be polled. It waits for no answer, so the numbers may be some seconds old; empty if
-    /// nothing new is known.
+    /// nothing new is known. Otherwise a partition is missing if it can't be read for now.
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
         Vec::new()
     }
 
     /// The time since a broker last sent anything. The client's statistics say so, so it may be up
-    /// to five seconds too long. A log in memory always returns zero.
+    /// to five seconds too long.
     fn silence(&self) -> Duration {
         Duration::ZERO
     }

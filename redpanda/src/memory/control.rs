@@ -1,6 +1,8 @@
 //! What a test makes the log do: time, retention, compaction, timeouts and faults. It writes no
 //! records.
 
+use std::time::Duration;
+
 use super::{fault::Fault, log::MemoryLog, partition::Status, state::State};
 use crate::log::TopicPartition;
 
@@ -75,6 +77,11 @@ impl MemoryLog {
     /// The fault that is ordered for `transactional_id` and has not acted yet.
     pub fn pending_fault(&self, transactional_id: &str) -> Option<Fault> {
         self.state().faults.get(transactional_id).copied()
+    }
+
+    /// Sessions say from now on that they have heard from no broker for this time.
+    pub fn set_silence(&self, silence: Duration) {
+        self.state().silence = silence;
     }
 
     /// While `hold` is set, transactions are written but their commits are not answered.

@@ -104,6 +104,10 @@ impl Input for MemorySession {
         self.positions.iter().filter_map(lag).collect()
     }
 
+    fn silence(&self) -> Duration {
+        self.log.state().silence
+    }
+
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
         self.log.state().committed(&self.group, partitions)
     }

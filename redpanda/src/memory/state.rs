@@ -1,7 +1,10 @@
 //! Topics, transactions and groups of the log, behind its lock. It decides by the rules of the real
 //! log and knows no session.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use super::{
     fault::Fault,
@@ -37,6 +40,8 @@ pub(super) struct State {
     pub(super) withheld: Vec<TopicPartition>,
     /// Offsets at which a poll finds a batch that it can't read.
     pub(super) spoiled: Vec<(TopicPartition, i64)>,
+    /// The time for which sessions say that they have heard from no broker.
+    pub(super) silence: Duration,
     /// Changelogs whose restores are not handed over for now.
     pub(super) held: Vec<TopicPartition>,
 }

@@ -109,7 +109,7 @@ impl Task {
                     output.send(&self.topology, sent)?;
                 }
                 Effect::SetTimer { name, due_ms } => {
-                    let name = cause.timer(&name);
+                    let (name, due_ms) = (cause.timer(&name), self.delayed(due_ms, cause.at_ms));
                     self.due.insert(due_ms, &name);
                     self.timers.put(&name, Some(due_ms));
                 }

@@ -16,6 +16,7 @@ mod forget;
 mod operations;
 mod outcome;
 mod parked;
+mod progress;
 mod redrive;
 mod resend;
 mod restore;
@@ -30,7 +31,7 @@ pub(crate) use transaction::InputSavepoint;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use redpanda::log::{Record, Topic};
+use redpanda::log::Topic;
 use schemas::{
     Codec,
     engine::{Handled, Parked, Waiting},
@@ -107,11 +108,16 @@ pub(crate) struct Task {
     /// The latest record time, in milliseconds since the epoch.
     latest_ms: i64,
     /// The time against which a command's age is measured: the latest record time when all input
-    /// was last read, and at most [`AHEAD_MAX_MS`] ahead of the service's clock.
+    /// was last read, and at most five minutes ahead of the service's clock ([`progress`]).
     stream_ms: i64,
-    /// The inputs that are not known to have been read to their ends since their positions were
-    /// set, with the time of the latest record that was read of each.
+    /// The inputs that are not known to be read to their ends, with a time up to which each one
+    /// is.
     unread: Vec<(Topic, i64)>,
+    /// The service's clock when the worker began to decide. Only timers may depend on it: they are
+    /// state, so a restore finds them as they were set.
+    now_ms: i64,
+    /// When the task began to work, or was cut off from the brokers for the last time.
+    resumed_ms: i64,
     /// Whether an input was applied or a timer fired since the last seal.
     touched: bool,
     /// How many records and timers were processed since changes were last written.
@@ -130,12 +136,6 @@ pub(crate) struct Task {
     /// apply records that need them: those records fail, and the command does not.
     unregistered: Vec<u32>,
 }
-
-/// How far the stream's time may be ahead of the service's clock: five minutes.
-const AHEAD_MAX_MS: i64 = 300_000;
-/// How far the records of one input may be behind those of another one if it is not known to be
-/// read to its end: half an hour, which is less than the dedupe horizon has to spare.
-const BEHIND_MAX_MS: i64 = 1_800_000;
 
 impl Task {
     /// Creates an empty task, to be restored.
@@ -172,6 +172,8 @@ impl Task {
             latest_ms: 0,
             stream_ms: 0,
             unread: Vec::new(),
+            now_ms: 0,
+            resumed_ms: 0,
             touched: false,
             processed: 0,
             foreign: 0,
@@ -226,39 +228,6 @@ impl Task {
         self.committed_positions.clone_from(&positions);
         self.sealed_positions.clone_from(&positions);
         self.positions = positions;
-    }
-
-    /// The session reads from the task's positions: nothing is known of the ends of its inputs.
-    pub(crate) fn reads_anew(&mut self) {
-        self.unread = self.topology.inputs().into_iter().map(|topic| (topic, i64::MIN)).collect();
-    }
-
-    /// Notes how far an input was read.
-    pub(crate) fn was_read(&mut self, record: &Record) {
-        if let Some((_, read_ms)) = self.unread.iter_mut().find(|(it, _)| *it == record.topic) {
-            *read_ms = record.timestamp_ms.max(*read_ms);
-        }
-    }
-
-    /// An input was read to its end.
-    pub(crate) fn read_to_end(&mut self, topic: &Topic) {
-        self.unread.retain(|(unread, _)| unread != topic);
-    }
-
-    /// Advances the stream's time, if the worker has read every input to its end, or nearly, at
-    /// `now_ms` of the service's clock. A poll without records alone does not prove that: a
-    /// partition's leader may be away.
-    ///
-    /// Before that the time must stand still: after an outage the topics are read in any order, and
-    /// a newer record of one topic must not make an older command of another one expire, nor have
-    /// commands forgotten that are repeated there. The bound limits the effect of a record from a
-    /// broker whose clock is ahead.
-    pub(crate) fn drained(&mut self, now_ms: i64) {
-        let enough_ms = self.latest_ms - BEHIND_MAX_MS;
-        if self.unread.iter().all(|(_, read_ms)| *read_ms >= enough_ms) {
-            let latest_ms = self.latest_ms.min(now_ms.saturating_add(AHEAD_MAX_MS));
-            self.stream_ms = self.stream_ms.max(latest_ms);
-        }
     }
 
     /// Moves the position of an input past offsets that no reader gets, such as transaction

@@ -1,5 +1,9 @@
 //! Fires timers. A timer is an input like a record, but has no offset: a timer that fails is
 //! dropped with an alert, because there is no record to park.
+//!
+//! Most timers are the deadlines of answers, so the time in which nobody could answer does not
+//! count: a timer is set later by the age of its input, and one that came due while the task did
+//! not work waits for [`GRACE_MS`].
 
 use domain::decider::CommandStatus;
 use schemas::chain;
@@ -16,12 +20,36 @@ use crate::{
     output::Output,
 };
 
+/// How long timers that came due while the task did not work still wait, in milliseconds: the
+/// deadline of a saga. Whoever should have answered may have been away too, and begins now.
+const GRACE_MS: i64 = 30_000;
+
 impl Task {
+    /// The task begins to work at `now_ms` of the service's clock, or brokers could not be reached
+    /// up to then.
+    pub(crate) fn resumed(&mut self, now_ms: i64) {
+        self.resumed_ms = now_ms;
+    }
+
+    /// Tells the task the service's clock, from which the timers that it sets now may count.
+    pub(crate) fn set_now(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+    }
+
+    /// When a timer comes due that an input of `at_ms` sets for `due_ms`: later by the time in
+    /// which the input waited for its decision.
+    pub(super) fn delayed(&self, due_ms: i64, at_ms: i64) -> i64 {
+        due_ms.saturating_add(self.now_ms.saturating_sub(at_ms).max(0))
+    }
+
     /// Fires up to `max` timers that are due at `now_ms`, and returns how many it has fired.
     pub(crate) fn fire(&mut self, now_ms: i64, max: usize, output: &mut Output) -> usize {
+        self.set_now(now_ms);
+        let is_graced = now_ms < self.resumed_ms.saturating_add(GRACE_MS);
+        let from_ms = if is_graced { self.resumed_ms } else { i64::MIN };
         let mut fired = 0;
         while fired < max {
-            let Some((due_ms, name)) = self.due.pop(now_ms) else { break };
+            let Some((due_ms, name)) = self.due.pop(from_ms, now_ms) else { break };
             // The timer was replaced or cancelled after it was indexed.
             if self.timers.get(&name) != Some(&due_ms) {
                 continue;
@@ -45,9 +73,12 @@ impl Task {
         fired
     }
 
-    /// When the next timer comes due, in milliseconds since the epoch.
+    /// When the next timer fires, in milliseconds since the epoch.
     pub(crate) fn next_due(&self) -> Option<i64> {
-        self.due.next_ms()
+        let is_overdue = |due_ms: &i64| *due_ms < self.resumed_ms;
+        let overdue = self.due.next_ms(i64::MIN).filter(is_overdue);
+        let overdue = overdue.map(|_| self.resumed_ms.saturating_add(GRACE_MS));
+        self.due.next_ms(self.resumed_ms).into_iter().chain(overdue).min()
     }
 
     fn fire_named(

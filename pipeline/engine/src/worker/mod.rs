@@ -63,8 +63,8 @@ use settings::{COMMIT_MAX, IDLE_WAIT};
 use spans::Spans;
 use status::Shares;
 
-/// Returns the time in milliseconds since the Unix epoch. A worker uses it only to find the timers
-/// that are due, and to bound the stream time.
+/// Returns the time in milliseconds since the Unix epoch. A worker uses it only to set timers that
+/// an input sets late, to find those that are due, and to bound the stream time.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// A worker: one thread of a processor, with its session and its tasks.
@@ -245,7 +245,7 @@ impl Worker {
         if drained {
             self.advance_stream_time();
         }
-        let fired = self.fire();
+        let fired = self.fire(session);
         let restored = self.restore(session)?;
         let ended = self.complete(session, Duration::ZERO)?;
         if polled.records == 0 && self.positions_at.elapsed() >= self.settings.positions_every {

@@ -11,6 +11,7 @@ use super::{
     Worker,
     error::SessionError,
     settings::{IDLE_WAIT, IN_FLIGHT_WAIT, POLL_MAX, RESTORING_WAIT, TIMERS_MAX},
+    status::SILENCE_MAX,
 };
 use crate::{error::Missing, metrics::InputMetrics, task::Task};
 
@@ -146,6 +147,7 @@ impl Worker {
         let now_ms = (self.clock)();
         let mut decided = 0;
         let mut must_wait = false;
+        self.active.values_mut().for_each(|task| task.set_now(now_ms));
         self.update_open_partitions();
         for record in &inbox {
             if self.room() == 0 {
@@ -183,11 +185,16 @@ impl Worker {
     }
 
     /// Fires the timers that are due, as far as the batch has room.
-    pub(super) fn fire(&mut self) -> usize {
+    pub(super) fn fire(&mut self, session: &dyn Session) -> usize {
         if self.paused.is_some() {
             return 0;
         }
         let now_ms = (self.clock)();
+        // The answers whose deadlines the timers are can't be read, nor even written.
+        if session.silence() >= SILENCE_MAX {
+            self.active.values_mut().for_each(|task| task.resumed(now_ms));
+            return 0;
+        }
         let (mut fired, room) = (0, self.room());
         // The follow-ups of timers are left to be read: a failed one must not undo its timer.
         self.batch.output.local.suspend(true);

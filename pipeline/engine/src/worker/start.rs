@@ -33,6 +33,7 @@ impl Worker {
             positions.push((topic, next));
         }
         task.start_at(positions, adjusted);
+        task.resumed((self.clock)());
         // The last owner's follow-ups may be in any partition. The committed offsets were stable,
         // so its transactions had ended before these ends were requested. What this worker has sent
         // since then is awaited (`open_partitions`).

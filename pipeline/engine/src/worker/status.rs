@@ -101,14 +101,16 @@ impl Worker {
     /// Sets the gauges of records that are not polled yet, and tells tasks which of their inputs
     /// are read to their ends.
     pub(super) fn measure_lag(&mut self, session: &mut dyn Session) {
-        for (input, lag) in session.lag() {
-            if let Some(task) = self.active.get_mut(&input.partition) {
+        let lags = session.lag();
+        for (input, lag) in &lags {
+            if self.active.contains_key(&input.partition) {
                 let labels = [&*input.topic, &input.partition.to_string()];
-                self.metrics.lag.with_label_values(&labels).set(lag);
-                if lag == 0 {
-                    task.read_to_end(&input.topic);
-                }
+                self.metrics.lag.with_label_values(&labels).set(*lag);
             }
+        }
+        // Without an entry there is nothing new.
+        if !lags.is_empty() {
+            self.active.values_mut().for_each(|task| task.measured(&lags));
         }
     }
 

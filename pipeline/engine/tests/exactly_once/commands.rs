@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use engine::driver::Driver;
+use engine::{SILENCE_MAX, driver::Driver};
 use redpanda::{log::Headers, memory::Fault};
 use schemas::{Record as _, Verdict, engine::Redrive, headers};
 
@@ -167,6 +167,61 @@ fn timer_fires_once_when_due_also_after_a_restart_and_not_when_cancelled() {
     let correlated: Vec<_> =
         of_timers.map(|event| event.headers.text(headers::CORRELATION_ID)).collect();
     assert_eq!(correlated, [Some(&*late)]);
+}
+
+#[test]
+fn timer_that_came_due_while_nobody_could_answer_waits_for_the_answer() {
+    let overdue = |driver: &Driver| {
+        let events = driver.read::<Event>("account.events");
+        events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
+    };
+    let pass = |driver: &mut Driver, by_ms: i64| {
+        driver.advance(Duration::from_millis(by_ms.unsigned_abs()));
+        driver.settle();
+    };
+    // The worker was down, or the brokers could not be reached.
+    for is_down in [true, false] {
+        let mut driver = bank(1);
+        send(&driver, "ann", 1, Deposit { amount: 1000 });
+        driver.settle();
+        // The follow-up is parked at its receiver, so no acknowledgement arrives.
+        send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+        driver.settle();
+        match is_down {
+            true => driver.kill(0),
+            false => driver.log.set_silence(SILENCE_MAX),
+        }
+        pass(&mut driver, OVERDUE_MS + 1);
+        driver.log.set_silence(Duration::ZERO);
+        driver.start(0);
+        driver.settle();
+        pass(&mut driver, 29_000);
+        assert_eq!(overdue(&driver), 0, "down: {is_down}");
+        pass(&mut driver, 1_001);
+        assert_eq!(overdue(&driver), 1, "down: {is_down}");
+    }
+}
+
+#[test]
+fn timer_of_an_input_that_waited_counts_from_its_decision() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    driver.kill(0);
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    driver.advance(Duration::from_secs(3600));
+    driver.start(0);
+    driver.settle();
+    let overdue = |driver: &Driver| {
+        let events = driver.read::<Event>("account.events");
+        events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
+    };
+    driver.advance(Duration::from_millis(OVERDUE_MS as u64 - 1));
+    driver.settle();
+    assert_eq!(overdue(&driver), 0);
+    driver.advance(Duration::from_millis(1));
+    driver.settle();
+    assert_eq!(overdue(&driver), 1);
 }
 
 #[test]

@@ -126,6 +126,34 @@ fn input_that_can_not_be_read_for_now_has_no_command_forgotten_nor_expired() {
 }
 
 #[test]
+fn input_that_can_not_be_read_any_more_has_no_command_forgotten_nor_expired() {
+    // Given a service that has read all, and then can't read commands
+    let mut driver = bank(1);
+    let command = send(&driver, "ann", 1, Deposit { amount: 1 });
+    driver.settle();
+    let commands =
+        (0..PARTITIONS).map(|partition| TopicPartition::new("account.commands", partition));
+    driver.log.withhold(commands.collect());
+    driver.settle();
+    send(&driver, "ann", 1, Deposit { amount: 1 });
+    let late = send(&driver, "ann", 2, Deposit { amount: 1 });
+    // When newer records of other topics are read meanwhile
+    for _ in 0..3 {
+        driver.advance(Duration::from_secs(30 * 3600));
+        let none = Some("no follow-up".into());
+        driver.log.append("account.followups", "ann", none, Headers::default());
+        driver.settle();
+    }
+    driver.log.withhold(Vec::new());
+    driver.settle();
+    // Then the repeat is recognised, and the command beside it is not too old
+    assert_eq!(balances(&driver)["ann"], 2);
+    for command in [command, late] {
+        assert_eq!(driver.outcomes(command)[0].verdict, Verdict::Accepted);
+    }
+}
+
+#[test]
 fn backlog_older_than_the_horizon_is_decided_in_any_order_of_topics() {
     let mut driver = bank(1);
     driver.kill(0);

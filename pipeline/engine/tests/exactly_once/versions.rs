@@ -114,6 +114,9 @@ fn newer_version_finds_its_contexts_again_after_a_rollback() {
     let mut driver = bank_on(&log, older().aggregate::<Savings>(), 1);
     driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
     driver.settle();
+    // The timer came due while the newer version was away, so it waits a little.
+    driver.advance(Duration::from_secs(30));
+    driver.settle();
     assert_eq!(driver.outcomes(waiting)[0].verdict, Verdict::Accepted);
     let events: Vec<_> =
         driver.read::<Event>("savings.events").into_iter().map(|(_, event)| event).collect();

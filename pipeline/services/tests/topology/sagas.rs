@@ -1,7 +1,8 @@
 //! The sagas: one owner for each address, and no piece of stock sold twice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use redpanda::log::TopicPartition;
 use schemas::user::{ChangeEmail, DeactivateUser};
 use uuid::Uuid;
 
@@ -92,6 +93,98 @@ fn order_is_confirmed_and_cancelled_over_both_aggregates() {
     millrace.notifications_match();
     millrace.versions_count();
     millrace.nothing_is_dead();
+}
+
+/// Services that read every follow-up from the log, as those of different workers do.
+fn with_stock() -> Millrace {
+    let mut millrace = Millrace::new();
+    for processor in &mut millrace.processors {
+        processor.settings().local_follow_ups = false;
+    }
+    kill_all(&mut millrace);
+    start_all(&mut millrace);
+    millrace.product(1, "cup", 100);
+    millrace.run_until_idle();
+    millrace
+}
+
+fn kill_all(millrace: &mut Millrace) {
+    for processor in &mut millrace.processors {
+        (0..WORKERS).for_each(|worker| processor.kill(worker));
+    }
+}
+
+fn start_all(millrace: &mut Millrace) {
+    for processor in &mut millrace.processors {
+        (0..WORKERS).for_each(|worker| processor.start(worker));
+    }
+}
+
+fn place_forty(millrace: &Millrace) -> Vec<Uuid> {
+    let order =
+        |number| millrace.order(number, place(number, &[("cup", 1)]), Uuid::from_u128(number));
+    (100..140).map(order).collect()
+}
+
+/// Orders for which no stock has an answer yet, when all services stop for a minute.
+fn under_way_at_an_outage() -> (Millrace, Vec<Uuid>) {
+    let mut millrace = with_stock();
+    let stocks = (0..4).map(|partition| TopicPartition::new("stock.followups", partition));
+    millrace.log.withhold(stocks.collect());
+    let commands = place_forty(&millrace);
+    millrace.run_until_idle();
+    assert!(millrace.stages().into_values().all(|stage| stage == "placed"));
+    kill_all(&mut millrace);
+    millrace.advance(Duration::from_secs(60));
+    (millrace, commands)
+}
+
+#[test]
+fn sagas_that_waited_for_their_service_are_not_past_their_deadlines() {
+    // Given commands that wait while all services are down
+    let mut millrace = with_stock();
+    kill_all(&mut millrace);
+    let mut commands = place_forty(&millrace);
+    commands.extend((1..=20).map(|number| {
+        let address = format!("user-{number}");
+        millrace.user(1_000 + number, register(number, &address), Uuid::from_u128(number))
+    }));
+    millrace.advance(Duration::from_secs(60));
+    // When they start again
+    start_all(&mut millrace);
+    millrace.run_until_idle();
+    // Then stock and addresses are there
+    for command in commands {
+        assert_eq!(millrace.outcome_of(command), "accepted");
+    }
+    millrace.nothing_is_dead();
+}
+
+#[test]
+fn saga_under_way_at_an_outage_gets_its_answers_after_it() {
+    let (mut millrace, commands) = under_way_at_an_outage();
+    millrace.log.withhold(Vec::new());
+    start_all(&mut millrace);
+    millrace.run_until_idle();
+    for command in commands {
+        assert_eq!(millrace.outcome_of(command), "accepted");
+    }
+}
+
+#[test]
+fn saga_without_an_answer_ends_by_its_deadline_also_after_an_outage() {
+    let (mut millrace, commands) = under_way_at_an_outage();
+    start_all(&mut millrace);
+    millrace.run_until_idle();
+    assert!(millrace.stages().into_values().all(|stage| stage == "placed"));
+    millrace.advance(Duration::from_secs(30));
+    millrace.run_until_idle();
+    for command in commands {
+        assert_eq!(millrace.outcome_of(command), "deadline");
+    }
+    millrace.log.withhold(Vec::new());
+    millrace.run_until_idle();
+    assert!(millrace.held().is_empty());
 }
 
 #[test]
