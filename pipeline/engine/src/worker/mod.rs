@@ -105,8 +105,10 @@ pub struct Worker {
     /// When the transaction in flight was submitted or its abort was requested.
     in_flight: Option<Instant>,
 
-    /// When the worker last looked for positions that no transaction carries.
+    /// When the worker last looked for positions that no transaction carries, and committed them.
     positions_at: Instant,
+    /// When it has looked for those of the batch that is pending or in flight.
+    positions_pending: Option<Instant>,
     /// How many times in a row the session was fenced.
     fenced: u32,
     /// The wait before the next session is opened.
@@ -154,6 +156,7 @@ impl Worker {
             pace: Pace::default(),
             in_flight: None,
             positions_at: Instant::now(),
+            positions_pending: None,
             fenced: 0,
             rebuild_wait,
             aborts: 0,
@@ -249,7 +252,6 @@ impl Worker {
         let restored = self.restore(session)?;
         let ended = self.complete(session, Duration::ZERO)?;
         if polled.records == 0 && self.positions_at.elapsed() >= self.settings.positions_every {
-            self.positions_at = Instant::now();
             self.add_moved_positions(session);
         }
         let submitted = self.submit_when_due(session, polled.records == 0)?;

@@ -258,5 +258,9 @@ impl Worker {
             task.touch();
             self.batch.add(1);
         }
+        match self.batch.inputs() {
+            0 => self.positions_at = Instant::now(),
+            _ => self.positions_pending = Some(Instant::now()),
+        }
     }
 }

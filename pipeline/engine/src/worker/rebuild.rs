@@ -44,6 +44,7 @@ impl Worker {
         self.letters.clear();
         self.inbox.clear();
         self.batch = PendingBatch::default();
+        self.positions_pending = None;
         self.spans = Spans::default();
         self.in_flight = None;
         self.paused = None;

@@ -243,6 +243,9 @@ impl Worker {
                 || self.unread.contains_key(&partition)
         });
         self.spans.committed(self.topology.processor);
+        if let Some(looked_at) = self.positions_pending.take() {
+            self.positions_at = looked_at;
+        }
         self.metrics.committed.inc();
         self.metrics.seconds.observe(taken.as_secs_f64());
         (self.fenced, self.aborts) = (0, 0);
@@ -280,6 +283,7 @@ impl Worker {
     /// Drops the pending batch and the inbox: the records of both are read again.
     pub(super) fn clear_batch(&mut self) {
         self.batch.clear();
+        self.positions_pending = None;
         self.spans.dropped();
         self.inbox.clear();
     }

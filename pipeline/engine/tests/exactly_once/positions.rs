@@ -9,7 +9,7 @@ use redpanda::{
 };
 use schemas::Verdict;
 
-use crate::bank::{Deposit, Transfer};
+use crate::bank::{Deposit, Transfer, step_until};
 use crate::support::{PARTITIONS, balances, bank, bank_with, followups, send};
 
 #[test]
@@ -70,6 +70,20 @@ fn stopped_worker_commits_the_positions_that_no_transaction_carried() {
     assert_eq!(driver.log.committed("bank", &input), None);
     driver.stop(0).expect("it ends in order");
     assert_eq!(driver.log.committed("bank", &input), Some(0));
+}
+
+#[test]
+fn positions_whose_transaction_was_aborted_do_not_wait_for_another_period() {
+    let every = Duration::from_millis(500);
+    let mut driver = bank_with(|settings| settings.positions_every = every);
+    driver.log.fail_next(&driver.transactional_id(0), Fault::Abort);
+    let state = |driver: &Driver| {
+        let end = |partition| driver.log.span(&TopicPartition::new("bank.state", partition)).1;
+        (0..PARTITIONS).map(end).sum::<i64>()
+    };
+    step_until(&mut driver, "the positions are written", |driver| state(driver) > 0);
+    driver.settle();
+    assert_eq!(driver.log.committed("bank", &followups("ann")), Some(0));
 }
 
 /// A bank that has read the first two of `written` follow-ups in each partition, before all of them
