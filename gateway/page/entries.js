@@ -190,7 +190,7 @@ function action(it) {
     ]),
   );
   if (isEdit) {
-    entry.append(opened("Before and after", `Edit of ${it.topic}, key ${it.key}`, () => [
+    entry.append(opened("Before and after", `Edit of ${it.topic}, key ${it.key ?? "not shown"}`, () => [
       make("p", "Before"), contentText({ value: it.before, omitted: "it could not be read" }),
       make("p", "After"), contentText({ value: it.after }),
     ]));

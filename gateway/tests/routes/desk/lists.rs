@@ -19,7 +19,7 @@ async fn lists_show_what_the_projection_holds_page_by_page() {
             who: "ada".into(),
             reason: Some("mended".into()),
             topic: "order.followups".into(),
-            key: "o-1".into(),
+            key: Some("o-1".into()),
             command: Uuid::from_u128(1),
             released: 3,
             dropped_offset: None,
