@@ -34,6 +34,8 @@ use tracing_subscriber::EnvFilter;
 /// How long load balancers have to see that the gateway is not ready, before it stops accepting
 /// connections.
 const DRAIN_DELAY: Duration = Duration::from_millis(500);
+/// How long a client may read nothing while there is something to send, as at the load balancer.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the result of a health check is cached.
 const HEALTH_MAX_AGE: Duration = Duration::from_millis(500);
 const INTERNAL_CONNECTIONS_MAX: usize = 64;
@@ -99,6 +101,7 @@ async fn main() -> anyhow::Result<()> {
     let internal = Server {
         routes: routes::internal(&state, registry),
         connections_max: INTERNAL_CONNECTIONS_MAX,
+        unread_timeout: UNREAD_TIMEOUT,
         drain_timeout: Duration::ZERO,
         connections: prometheus::IntGauge::new("internal", "not exported").context("a gauge")?,
     };
@@ -112,6 +115,7 @@ async fn main() -> anyhow::Result<()> {
     let server = Server {
         routes: routes::all(&state),
         connections_max: config.connections_max as usize,
+        unread_timeout: UNREAD_TIMEOUT,
         drain_timeout: Duration::from_secs(config.drain_s),
         connections: metrics.connections.clone(),
     };

@@ -129,6 +129,11 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    /// The status of the response.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Adds a field to the body.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use schemas::bounds;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 use warp::{http::HeaderName, reply::Response};
 
@@ -15,7 +15,7 @@ use crate::{
     headers::set,
     load::Slot,
     problem::Problem,
-    reads::{ProductSource, ReadError, Reads},
+    reads::{ProductSource, ReadError, Reads, has_versions},
 };
 
 /// How long a read waits for the versions.
@@ -27,7 +27,6 @@ const VERSIONS_MAX: usize = 8;
 const READ_AFTER: &str = "read-after";
 const SATISFIED: HeaderName = HeaderName::from_static("read-after-satisfied");
 const HELD: HeaderName = HeaderName::from_static("read-after-held");
-const AGGREGATES: [&str; 4] = ["user", "order", "stock", "notification"];
 
 /// The result of `Read-After`.
 pub struct ReadAfter {
@@ -39,8 +38,9 @@ pub struct ReadAfter {
 
 impl ReadAfter {
     /// Waits until the read models hold what the request's `Read-After` names. Another user's
-    /// aggregate counts as never held, so that a client can't learn anything about it. When too
-    /// many reads wait already, this one does not.
+    /// aggregate counts as never held, so that a client can't learn anything about it. A client
+    /// that is not logged in does not wait, because one request would become a hundred reads; nor
+    /// does one when too many reads wait already.
     ///
     /// # Errors
     /// Returns a 400 problem when the header can't be parsed, and 503 when a store does not answer.
@@ -52,27 +52,26 @@ impl ReadAfter {
         let caller = call.caller().ok();
         let deadline = Instant::now() + WAIT_MAX;
         let mut slot = None;
-        loop {
-            let mut stale = Vec::new();
-            for wanted in &wanted {
-                let Wanted { aggregate, id, .. } = wanted;
-                let held = held(&*call.state.reads, caller.as_ref(), aggregate, id).await?;
-                if held.is_none_or(|held| held < wanted.version) {
-                    let held = held.unwrap_or(0);
-                    stale.push(format!("{}/{}@{held}", wanted.aggregate, wanted.id));
-                }
-            }
+        let mut last = None;
+        let stale = loop {
+            let stale = match timeout_at(deadline, stale(call, caller.as_ref(), &wanted)).await {
+                Ok(stale) => stale?,
+                // What the round before has found is still true, if there was one.
+                Err(late) => break last.ok_or_else(|| ReadError::new("versions", late))?,
+            };
             let is_held = stale.is_empty();
-            if !is_held && slot.is_none() {
+            if !is_held && caller.is_some() && slot.is_none() {
                 slot = call.begin_wait();
             }
             if is_held || slot.is_none() || Instant::now() >= deadline {
-                let result = if is_held { "held" } else { "stale" };
-                call.state.metrics.read_after.with_label_values(&[result]).inc();
-                return Ok(Self { stale: Some(stale), _wait_slot: slot });
+                break stale;
             }
+            last = Some(stale);
             sleep(INTERVAL).await;
-        }
+        };
+        let result = if stale.is_empty() { "held" } else { "stale" };
+        call.state.metrics.read_after.with_label_values(&[result]).inc();
+        Ok(Self { stale: Some(stale), _wait_slot: slot })
     }
 
     /// Whether the request has the header.
@@ -89,6 +88,22 @@ impl ReadAfter {
         }
         response
     }
+}
+
+/// What the read models do not hold yet, as they hold it.
+async fn stale(
+    call: &Call,
+    caller: Option<&Caller>,
+    all: &[Wanted],
+) -> Result<Vec<String>, ReadError> {
+    let mut stale = Vec::new();
+    for Wanted { aggregate, id, version } in all {
+        let held = held(&*call.state.reads, caller, aggregate, id).await?;
+        if held.is_none_or(|held| held < *version) {
+            stale.push(format!("{aggregate}/{id}@{}", held.unwrap_or(0)));
+        }
+    }
+    Ok(stale)
 }
 
 /// One version that the header names.
@@ -121,7 +136,7 @@ impl Wanted {
         let (name, version) = text.rsplit_once('@')?;
         let (aggregate, id) = name.split_once('/')?;
         // Neither a SKU nor a UUID holds a comma, so the list is split at every comma.
-        let is_valid = AGGREGATES.contains(&aggregate) && bounds::is_sku(id);
+        let is_valid = has_versions(aggregate) && bounds::is_sku(id);
         let version = version.parse().ok().filter(|version| *version >= 0)?;
         is_valid.then(|| Self { aggregate: aggregate.into(), id: id.into(), version })
     }

@@ -1,5 +1,5 @@
-//! Serves the routes through hyper, with a timeout for headers, a bound on connections, and a
-//! graceful shutdown. warp's own server has none of these.
+//! Serves the routes through hyper, with timeouts for headers and for clients that do not read, a
+//! bound on connections, and a graceful shutdown. warp's own server has none of these.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,6 +9,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use prometheus::IntGauge;
 use schemas::chain;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -30,6 +31,9 @@ pub struct Server {
     pub routes: BoxedFilter<(Response,)>,
     /// Open connections at most.
     pub connections_max: usize,
+    /// How long a client may read nothing while there is something to send. Then its connection is
+    /// closed, also during a response without an end.
+    pub unread_timeout: Duration,
     /// How long requests in flight may take after the shutdown has begun.
     pub drain_timeout: Duration,
     /// The metric of open connections.
@@ -43,6 +47,7 @@ impl Server {
         let service = TowerToHyperService::new(warp::service(self.routes));
         let permits = Arc::new(Semaphore::new(self.connections_max));
         let graceful = GracefulShutdown::new();
+        let unread_timeout_ms = u32::try_from(self.unread_timeout.as_millis()).unwrap_or(u32::MAX);
         tokio::pin!(shutdown);
         loop {
             // Without a free permit nothing is accepted: clients wait in the kernel's queue.
@@ -63,6 +68,8 @@ impl Server {
                 }
             };
             let _ = stream.set_nodelay(true);
+            // Linux closes the connection: hyper sets no timeout for writes.
+            let _ = setsockopt(&stream, TcpUserTimeout, &unread_timeout_ms);
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new())
                 .header_read_timeout(HEADERS_TIMEOUT)
@@ -114,12 +121,16 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Normalizing<S
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
         sync::Notify,
+        time::timeout,
     };
-    use warp::{Filter, Reply};
+    use warp::{Filter, Reply, sse};
 
     use super::*;
 
@@ -139,6 +150,7 @@ mod tests {
         let server = Server {
             routes,
             connections_max,
+            unread_timeout: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(5),
             connections: connections.clone(),
         };
@@ -235,5 +247,19 @@ mod tests {
         // The second connection is accepted when the first one closes.
         drop(idle);
         assert!(answer(second).await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn connection_of_a_client_that_reads_nothing_is_closed() {
+        let event = || Ok::<_, Infallible>(sse::Event::default().data("x".repeat(16 * 1024)));
+        let events = stream::repeat_with(event);
+        let routes = warp::any().map(move || sse::reply(events.clone()).into_response()).boxed();
+        let running = serve(routes, 1).await;
+        let unread = sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        // Another client finds the only place free.
+        let next = sent(running.address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let answered = timeout(Duration::from_secs(30), next.readable()).await;
+        answered.expect("a place").expect("an answer");
+        drop(unread);
     }
 }

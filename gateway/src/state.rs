@@ -1,7 +1,7 @@
 //! The gateway's parts, shared by all requests. It holds nothing that another gateway would need:
 //! any gateway can answer any request.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::{
@@ -143,7 +143,8 @@ impl State {
     }
 
     /// Compares the password of an account with its hash, if it has one. Each wrong one delays
-    /// further attempts at this account; one that was not compared does not count.
+    /// further attempts of `client` at this account, and later those of all clients; one that was
+    /// not compared does not count.
     ///
     /// # Errors
     /// Returns a 429 problem during a delay, and a 503 problem when too many passwords of others
@@ -151,15 +152,16 @@ impl State {
     pub async fn check_password(
         &self,
         account: &str,
+        client: IpAddr,
         password: &SecretString,
         hash: Option<&str>,
     ) -> Result<PasswordCheck, Problem> {
-        let attempt = self.backoff.begin(account).await?;
+        let attempt = self.backoff.begin(account, client).await?;
         let checked = self.passwords.verify(password, hash).await;
         match &checked {
-            Ok(PasswordCheck::Match { .. }) => self.backoff.record_match(account).await,
-            Ok(PasswordCheck::Mismatch) => {}
-            Err(_) => self.backoff.withdraw(attempt).await,
+            Ok(PasswordCheck::Match { .. }) => attempt.record_match().await,
+            Ok(PasswordCheck::Mismatch) => attempt.record_mismatch(),
+            Err(_) => attempt.withdraw().await,
         }
         checked
     }
@@ -175,6 +177,21 @@ impl State {
         async move {
             // An error means that the state was dropped, which is a shutdown too.
             let _ = draining.wait_for(|draining| *draining).await;
+        }
+    }
+
+    /// Whether the shutdown has begun.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// What `wait` returns; `None` when the shutdown begins first. A wait for a result may take
+    /// longer than the shutdown lets requests finish.
+    pub async fn before_shutdown<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            result = wait => Some(result),
+            () = self.draining() => None,
         }
     }
 
@@ -195,7 +212,7 @@ impl State {
             }
         };
         drop(cached);
-        if *self.draining.borrow() {
+        if self.is_draining() {
             health.insert("gateway", Err(health::cause("draining")));
         }
         self.metrics.ready.set(i64::from(health::is_ready(&health)));

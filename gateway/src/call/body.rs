@@ -4,8 +4,9 @@
 use std::{pin::Pin, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt as _, Stream, StreamExt};
 use serde::de::DeserializeOwned;
+use tokio::{runtime::Handle, time::timeout};
 use warp::http::{HeaderMap, StatusCode, header};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a refused request's body is read.
+/// How long a body is read that nobody wants.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A body of a known shape.
@@ -26,17 +27,24 @@ pub trait Body: DeserializeOwned {
     const SHAPE: &'static str;
 }
 
-/// The body of a request, not read yet.
-pub struct RequestBody(Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>);
+/// The body of a request. What is left of it when it is dropped is read in the background, because
+/// hyper closes a connection whose body is left, and the load balancer could then lose the response
+/// and take the gateway for dead. The load balancer has the whole body when it sends the request,
+/// so this takes no time; a slow client's connection is closed.
+pub struct RequestBody {
+    chunks: Option<Chunks>,
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
 impl RequestBody {
     /// The body that warp reads as these chunks.
     pub fn new<B: Buf>(
         chunks: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Box::pin(
-            chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining()))),
-        ))
+        let chunks =
+            chunks.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
+        Self { chunks: Some(Box::pin(chunks)) }
     }
 
     /// Reads the body as JSON of the shape of `T`.
@@ -67,21 +75,12 @@ impl RequestBody {
         })
     }
 
-    /// Reads and drops the body, because the request is refused. hyper closes a connection when a
-    /// body is left, and the load balancer could then lose the response and take the gateway for
-    /// dead. The load balancer has the whole body when it sends the request, so this takes no time.
-    pub async fn discard(&mut self) {
-        let read = async {
-            let mut left = BODY_BYTES_MAX;
-            while let Some(Ok(chunk)) = self.0.next().await {
-                left = left.saturating_sub(chunk.len());
-                if left == 0 {
-                    return;
-                }
-            }
-        };
-        // A slow client's connection is closed.
-        let _ = tokio::time::timeout(DISCARD_TIMEOUT, read).await;
+    async fn next(&mut self) -> Option<Result<Bytes, warp::Error>> {
+        let chunk = self.chunks.as_mut()?.next().await;
+        if chunk.is_none() {
+            self.chunks = None;
+        }
+        chunk
     }
 
     async fn bytes(&mut self, content_length: Option<usize>) -> Result<Bytes, Problem> {
@@ -94,7 +93,7 @@ impl RequestBody {
         }
         let mut bytes = BytesMut::with_capacity(content_length.unwrap_or(0));
         let read = async {
-            while let Some(chunk) = self.0.next().await {
+            while let Some(chunk) = self.next().await {
                 let chunk = chunk.map_err(|_| Problem::invalid("The body ended too early."))?;
                 if bytes.len() + chunk.len() > BODY_BYTES_MAX {
                     return Err(too_large());
@@ -107,8 +106,34 @@ impl RequestBody {
             let detail = "The body did not arrive within 15 s.";
             Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
         };
-        tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(timed_out)??;
+        timeout(BODY_TIMEOUT, read).await.map_err(timed_out)??;
         Ok(bytes.freeze())
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let Some(chunks) = self.chunks.take() else { return };
+        let mut discarded = Box::pin(discard(chunks));
+        // Most requests have no body, or all of it is there.
+        if (&mut discarded).now_or_never().is_some() {
+            return;
+        }
+        // The request may be dropped with its runtime, at the end of the process.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(timeout(DISCARD_TIMEOUT, discarded));
+        }
+    }
+}
+
+/// Reads and drops what is left of a body, up to the largest one.
+async fn discard(mut chunks: Chunks) {
+    let mut left = BODY_BYTES_MAX;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        left = left.saturating_sub(chunk.len());
+        if left == 0 {
+            return;
+        }
     }
 }
 

@@ -75,6 +75,8 @@ pub trait Counters: Send + Sync {
         value: &'a str,
         window: Duration,
     ) -> BoxFuture<'a, Result<String, CounterError>>;
+    /// The value that `key` was set to by a claim; `None` when there is no such claim.
+    fn claimed<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, CounterError>>;
 }
 
 /// Counters in Redis.
@@ -164,6 +166,13 @@ impl Counters for RedisCounters {
             let mut script = self.claim.key(key);
             let reply = script.arg(value).arg(milliseconds(window)).invoke_async(&mut redis);
             before_deadline(reply).await
+        })
+    }
+
+    fn claimed<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, CounterError>> {
+        Box::pin(async move {
+            let mut redis = self.redis.connection();
+            before_deadline(redis::cmd("GET").arg(key).query_async(&mut redis)).await
         })
     }
 }

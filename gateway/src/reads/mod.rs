@@ -72,6 +72,15 @@ pub enum StreamItem {
     },
 }
 
+/// Whether an aggregate of this type has a read model with versions. Operators' commands may be
+/// about one that has none.
+pub fn has_versions(aggregate: &str) -> bool {
+    VERSIONED.contains(&aggregate)
+}
+
+/// The types of aggregates whose read models have versions.
+pub const VERSIONED: [&str; 4] = ["user", "order", "stock", "notification"];
+
 /// The read models.
 pub trait Reads: AccountReads + ShopReads + TraceReads + DeskReads {
     /// The outcome of a command.

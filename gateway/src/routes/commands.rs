@@ -29,7 +29,8 @@ pub(super) async fn read(call: Call, id: String) -> Answer {
     let waiting = call.wait().and_then(|wait| Some((wait, call.begin_wait()?)));
     let outcome = match &waiting {
         Some((wait, _slot)) => {
-            for_outcome(reads, id, Some(reads.notice(id)), Instant::now() + *wait).await
+            let waited = for_outcome(reads, id, Some(reads.notice(id)), Instant::now() + *wait);
+            call.state.before_shutdown(waited).await.flatten()
         }
         None => reads.outcome(id).await?,
     };

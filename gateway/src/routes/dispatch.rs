@@ -3,7 +3,7 @@
 
 use redpanda::spans::Request;
 use tokio::time::Instant;
-use warp::{Reply, reply::Response};
+use warp::{Reply, http::header, reply::Response};
 
 use super::route::{Route, Target};
 use crate::{
@@ -17,7 +17,8 @@ use crate::{
 /// Answers a request.
 pub(super) async fn respond(target: Target, mut call: Call) -> Response {
     let begun = Instant::now();
-    let in_flight = InFlight::begin(&call.state.metrics);
+    let state = call.state.clone();
+    let in_flight = InFlight::begin(&state.metrics);
     let conditions = ReadConditions::of(&call.method, &call.headers);
     // Neither an unknown path nor a made-up method becomes a label.
     let path_label = target.template().unwrap_or("unknown");
@@ -30,7 +31,11 @@ pub(super) async fn respond(target: Target, mut call: Call) -> Response {
         Some(route) if !route.is_limited => answer(route, target.parameter, call).await,
         _ => limited(target, call).await,
     };
-    let response = conditions.apply(response);
+    let mut response = conditions.apply(response);
+    // The next request of the connection should find another gateway.
+    if state.is_draining() {
+        headers::set(&mut response, header::CONNECTION, "close");
+    }
 
     let metrics = &in_flight.metrics;
     let status = response.status();
@@ -61,18 +66,21 @@ async fn limited(target: Target, mut call: Call) -> Response {
     // slot is held until the response begins; the live stream has a bound of its own.
     let slot = match state.load.take(class, call.client) {
         Ok(slot) => slot,
-        Err(problem) => return refused(problem, call).await,
+        Err(problem) => return problem.into_response(),
     };
     let rate_limit = match state.limiter.admit(call.client).await {
         Ok(rate_limit) => rate_limit,
         Err(problem) => {
             drop(slot);
-            return refused(problem, call).await;
+            return problem.into_response();
         }
     };
     call.slot = Some(slot.clone());
     let response = match target.route {
-        Some(route) => answer(route, target.parameter, call).await,
+        Some(route) => match route.check_query(&call.query) {
+            Ok(()) => answer(route, target.parameter, call).await,
+            Err(problem) => problem.into_response(),
+        },
         None if target.template().is_some() => {
             Problem::method_not_allowed(&target.methods()).into_response()
         }
@@ -82,12 +90,6 @@ async fn limited(target: Target, mut call: Call) -> Response {
         slot.record();
     }
     rate_limit.apply_headers(response)
-}
-
-/// Refuses a request before its handler.
-async fn refused(problem: Problem, mut call: Call) -> Response {
-    call.body.discard().await;
-    problem.into_response()
 }
 
 async fn answer(route: &Route, parameter: String, call: Call) -> Response {

@@ -40,14 +40,17 @@ pub(super) async fn mark_read(call: Call, id: String) -> Answer {
     let principal = Principal::User(caller.user_id);
     let mut sent = Submission::begin(&call, principal, &notification_id).await?;
     if sent.is_new() {
-        conditions::check_change(&call, "notification", &notification_id.to_string()).await?;
-        let command = MarkRead { notification_id, user_id: caller.user_id };
-        sent.write(&call, notification_id.to_string(), Command::from(command)).await?;
+        let id = notification_id.to_string();
+        let check = conditions::check_change(&call, "notification", &id).await;
+        if sent.checked(&call, check).await?.is_some() {
+            let command = MarkRead { notification_id, user_id: caller.user_id };
+            sent.write(&call, id, Command::from(command)).await?;
+        }
     }
     let outcome = sent.conclude(&call).await?;
-    let notification = call.state.reads.notification(notification_id).await?;
-    let notification =
-        notification.filter(|it| it.user_id == caller.user_id).ok_or_else(Problem::not_found)?;
+    let notification = call.state.reads.notification(notification_id).await;
+    let own = notification.map(|found| found.filter(|it| it.user_id == caller.user_id));
+    let notification = sent.shown(&outcome, own)?;
     let version = outcome.version.max(notification.version);
     let entity_tag = call.entity_tag("notification", notification_id, version);
     Ok(sent.changed(&call, &notification, entity_tag))

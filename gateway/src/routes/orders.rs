@@ -20,7 +20,7 @@ use crate::{
     json::Object,
     problem::Problem,
     read_after::ReadAfter,
-    reads::Order,
+    reads::{Order, ReadError},
     submit::Submission,
     trace::{Seen, Trace},
 };
@@ -59,13 +59,16 @@ pub(super) async fn place(mut call: Call) -> Answer {
     let mut sent = sent?;
     let order_id = Ids::created_by(sent.id, "order");
     if sent.is_new() {
-        conditions::check_creation(&call, "order", &order_id.to_string()).await?;
+        let check = conditions::check_creation(&call, "order", &order_id.to_string()).await;
+        if sent.checked(&call, check).await?.is_some() {
+            let lines = lines.into_iter();
+            let lines = lines.map(|(sku, quantity)| order::Line { sku, quantity }).collect();
+            let command = PlaceOrder { order_id, user_id: caller.user_id, lines };
+            sent.write(&call, order_id.to_string(), Command::from(command)).await?;
+        }
     }
-    let lines = lines.into_iter().map(|(sku, quantity)| order::Line { sku, quantity }).collect();
-    let command = PlaceOrder { order_id, user_id: caller.user_id, lines };
-    sent.write(&call, order_id.to_string(), Command::from(command)).await?;
     let outcome = sent.conclude(&call).await?;
-    let order = own(&call, caller.user_id, order_id).await?;
+    let order = sent.shown(&outcome, read_own(&call, caller.user_id, order_id).await)?;
     let location = format!("/v1/orders/{order_id}");
     let entity_tag = entity_tag(&call, &order, outcome.version);
     Ok(sent.created(&call, &location, &order, entity_tag))
@@ -155,14 +158,15 @@ pub(super) async fn cancel(call: Call, id: String) -> Answer {
     // The order itself decides whether it belongs to the caller, not the read model: an order that
     // is not projected yet can be cancelled too.
     let mut sent = Submission::begin(&call, Principal::User(caller.user_id), &order_id).await?;
-    let expected_version = match sent.is_new() {
-        true => conditions::expected_version(&call, "order", &order_id.to_string()).await?,
-        false => None,
-    };
-    let command = CancelOrder { order_id, user_id: caller.user_id, expected_version };
-    sent.write(&call, order_id.to_string(), Command::from(command)).await?;
+    if sent.is_new() {
+        let check = conditions::expected_version(&call, "order", &order_id.to_string()).await;
+        if let Some(expected_version) = sent.checked(&call, check).await? {
+            let command = CancelOrder { order_id, user_id: caller.user_id, expected_version };
+            sent.write(&call, order_id.to_string(), Command::from(command)).await?;
+        }
+    }
     let outcome = sent.conclude(&call).await?;
-    let order = own(&call, caller.user_id, order_id).await?;
+    let order = sent.shown(&outcome, read_own(&call, caller.user_id, order_id).await)?;
     let entity_tag = entity_tag(&call, &order, outcome.version);
     Ok(sent.changed(&call, &order, entity_tag))
 }
@@ -178,8 +182,12 @@ fn parse_id(id: &str) -> Result<Uuid, Problem> {
 
 /// The order, if it belongs to this user; otherwise 404, as for one that does not exist.
 async fn own(call: &Call, user_id: Uuid, id: Uuid) -> Result<Order, Problem> {
+    read_own(call, user_id, id).await?.ok_or_else(Problem::not_found)
+}
+
+async fn read_own(call: &Call, user_id: Uuid, id: Uuid) -> Result<Option<Order>, ReadError> {
     let order = call.state.reads.order(id).await?;
-    order.filter(|order| order.user_id == user_id).ok_or_else(Problem::not_found)
+    Ok(order.filter(|order| order.user_id == user_id))
 }
 
 #[cfg(test)]

@@ -64,9 +64,11 @@ pub(super) async fn add(mut call: Call) -> Answer {
     let canonical = json!([sku, name, price.amount_minor, price.currency]);
     let mut sent = Submission::begin(&call, Principal::User(caller.user_id), &canonical).await?;
     if sent.is_new() {
-        conditions::check_creation(&call, "stock", &sku).await?;
-        let command = AddProduct { sku: sku.clone(), name, price };
-        sent.write(&call, sku.clone(), Command::from(command)).await?;
+        let check = conditions::check_creation(&call, "stock", &sku).await;
+        if sent.checked(&call, check).await?.is_some() {
+            let command = AddProduct { sku: sku.clone(), name, price };
+            sent.write(&call, sku.clone(), Command::from(command)).await?;
+        }
     }
     let (product, entity_tag) = result(&call, &mut sent, &sku).await?;
     Ok(sent.created(&call, &format!("/v1/products/{sku}"), &product, entity_tag))
@@ -83,9 +85,11 @@ pub(super) async fn receive(mut call: Call, sku: String) -> Answer {
     call.require_active(&caller).await?;
     let mut sent = Submission::begin(&call, Principal::User(caller.user_id), &quantity).await?;
     if sent.is_new() {
-        conditions::check_change(&call, "stock", &sku).await?;
-        let command = ReceiveStock { sku: sku.clone(), quantity };
-        sent.write(&call, sku.clone(), Command::from(command)).await?;
+        let check = conditions::check_change(&call, "stock", &sku).await;
+        if sent.checked(&call, check).await?.is_some() {
+            let command = ReceiveStock { sku: sku.clone(), quantity };
+            sent.write(&call, sku.clone(), Command::from(command)).await?;
+        }
     }
     let (product, entity_tag) = result(&call, &mut sent, &sku).await?;
     Ok(sent.changed(&call, &product, entity_tag))
@@ -98,10 +102,10 @@ async fn result(
     sent: &mut Submission,
     sku: &str,
 ) -> Result<(Product, String), EarlyResponse> {
-    sent.conclude(call).await?;
+    let outcome = sent.conclude(call).await?;
     call.state.cache.clear();
-    let product = call.state.reads.product(sku, ProductSource::Documents).await?;
-    let product = product.ok_or_else(Problem::not_found)?;
+    let product = call.state.reads.product(sku, ProductSource::Documents).await;
+    let product = sent.shown(&outcome, product)?;
     let entity_tag = call.entity_tag("stock", sku, product.version);
     Ok((product, entity_tag))
 }

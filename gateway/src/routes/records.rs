@@ -68,8 +68,9 @@ pub(super) async fn reveal(mut call: Call) -> Answer {
     let principal = Principal::User(caller.user_id);
     let mut sent = Submission::begin(&call, principal, &(&key, &command)).await?;
     sent.write(&call, key, Command::from(command)).await?;
-    sent.decided(&call).await?;
-    let revealed = content(&call, &id).await?.revealed();
+    let outcome = sent.decided(&call).await?;
+    let found = sent.shown(&outcome, call.state.reads.dead_letter(&id).await)?;
+    let revealed = versioned(&call, found).await.revealed();
     Ok(sent.apply_headers(call.representation(StatusCode::OK, &revealed, None)))
 }
 
@@ -99,6 +100,10 @@ async fn with_reason(call: &mut Call) -> Result<(DeadId, String), EarlyResponse>
 
 async fn content(call: &Call, id: &DeadId) -> Result<DeadContent, Problem> {
     let found = call.state.reads.dead_letter(id).await?.ok_or_else(Problem::not_found)?;
+    Ok(versioned(call, found).await)
+}
+
+async fn versioned(call: &Call, found: DeadContent) -> DeadContent {
     let versions = call.state.schema_versions.read(found.schema_id).await;
-    Ok(found.versioned(&versions))
+    found.versioned(&versions)
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     call::{Answer, Call},
     load::Class,
+    problem::Problem,
 };
 
 /// Answers a call; gets the parameter of the path, or an empty string if the path has none.
@@ -21,13 +22,15 @@ pub struct Route {
     pub is_limited: bool,
     /// The class of its requests, if the method does not tell it.
     class: Option<Class>,
+    /// The parameters of the query that a write has.
+    parameters: &'static [&'static str],
     pub(super) handler: Handler,
 }
 
 impl Route {
     /// A route whose requests are limited.
     pub(super) const fn new(method: &'static str, path: &'static str, handler: Handler) -> Self {
-        Self { method, path, is_limited: true, class: None, handler }
+        Self { method, path, is_limited: true, class: None, parameters: &[], handler }
     }
 
     /// The same route without limits.
@@ -38,6 +41,33 @@ impl Route {
     /// The same route with requests of this class.
     pub(super) const fn of(self, class: Class) -> Self {
         Self { class: Some(class), ..self }
+    }
+
+    /// The same route, a write with these parameters in its query.
+    pub(super) const fn with(self, parameters: &'static [&'static str]) -> Self {
+        Self { parameters, ..self }
+    }
+
+    /// Checks that a write has no parameter that it would ignore: a client that sends one, such as
+    /// `dry_run`, expects it to have an effect.
+    ///
+    /// # Errors
+    /// Returns a 400 problem that names the parameter.
+    pub(super) fn check_query(&self, query: &str) -> Result<(), Problem> {
+        if self.method == "GET" {
+            return Ok(());
+        }
+        let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+        match names.find(|name| !self.parameters.contains(&&**name)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let expected = match self.parameters {
+                    [] => "expected no parameters".to_owned(),
+                    known => format!("expected no other parameter than {}", known.join(", ")),
+                };
+                Err(Problem::field(&unknown, expected))
+            }
+        }
     }
 
     /// The class of its requests: a GET is a read, anything else a command, unless the table says

@@ -171,7 +171,7 @@ async fn verify(
         None => email_fingerprint.to_owned(),
     };
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
-    match (state.check_password(&account, password, hash).await?, credential) {
+    match (state.check_password(&account, call.client, password, hash).await?, credential) {
         (PasswordCheck::Match { is_outdated }, Some(credential)) => Ok((credential, is_outdated)),
         _ => {
             state.metrics.log_ins.with_label_values(&["wrong"]).inc();

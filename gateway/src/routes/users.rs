@@ -97,21 +97,18 @@ pub(super) async fn register(mut call: Call) -> Answer {
     let mut sent = Submission::begin(&call, principal, &canonical).await?;
     let user_id = Ids::created_by(sent.id, "user");
     if sent.is_new() {
-        conditions::check_creation(&call, "user", &user_id.to_string()).await?;
-        let password_hash = call.state.passwords.hash(&body.password).await?;
-        let command = RegisterUser {
-            user_id,
-            email,
-            email_fingerprint,
-            name,
-            password_hash,
-            role: Role::User,
-        };
-        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        let check = conditions::check_creation(&call, "user", &user_id.to_string()).await;
+        if sent.checked(&call, check).await?.is_some() {
+            let password_hash = call.state.passwords.hash(&body.password).await?;
+            let role = Role::User;
+            let command =
+                RegisterUser { user_id, email, email_fingerprint, name, password_hash, role };
+            sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        }
     }
     let outcome = sent.conclude(&call).await?;
     wait_for_credential(&call, &sent, &outcome, user_id, 1).await?;
-    let user = find(&call, user_id).await?;
+    let user = sent.shown(&outcome, call.state.reads.user(user_id).await)?;
     let entity_tag = call.entity_tag("user", user_id, outcome.version.max(user.version));
     Ok(sent.created(&call, "/v1/users/me", &user, entity_tag))
 }
@@ -132,10 +129,11 @@ pub(super) async fn rename(mut call: Call) -> Answer {
     let name = input::name(&body.name)?;
     let mut sent = Submission::begin(&call, Principal::User(user_id), &name).await?;
     if sent.is_new() {
-        let expected_version =
-            conditions::expected_version(&call, "user", &user_id.to_string()).await?;
-        let command = ChangeName { user_id, name, expected_version };
-        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        let check = conditions::expected_version(&call, "user", &user_id.to_string()).await;
+        if let Some(expected_version) = sent.checked(&call, check).await? {
+            let command = ChangeName { user_id, name, expected_version };
+            sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        }
     }
     changed(&call, sent, user_id).await
 }
@@ -147,11 +145,15 @@ pub(super) async fn deactivate(mut call: Call) -> Answer {
     let canonical = body.password.expose_secret();
     let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
     if sent.is_new() {
-        conditions::check_change(&call, "user", &user_id.to_string()).await?;
-        let credential = confirm(&call, user_id, "password", &body.password).await?;
-        let credential_version = credential.credential_version;
-        let command = DeactivateUser { user_id, credential_version };
-        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        let check = async {
+            conditions::check_change(&call, "user", &user_id.to_string()).await?;
+            confirm(&call, user_id, "password", &body.password).await
+        };
+        if let Some(credential) = sent.checked(&call, check.await).await? {
+            let credential_version = credential.credential_version;
+            let command = DeactivateUser { user_id, credential_version };
+            sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        }
     }
     sent.conclude(&call).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -167,17 +169,21 @@ pub(super) async fn change_email(mut call: Call) -> Answer {
     let canonical = (&email, body.password.expose_secret());
     let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
     if sent.is_new() {
-        let expected_version =
-            conditions::expected_version(&call, "user", &user_id.to_string()).await?;
-        let credential = confirm(&call, user_id, "password", &body.password).await?;
-        let command = ChangeEmail {
-            user_id,
-            email_fingerprint: call.state.ids.email(&email),
-            email,
-            credential_version: credential.credential_version,
-            expected_version,
+        let check = async {
+            let id = user_id.to_string();
+            let expected_version = conditions::expected_version(&call, "user", &id).await?;
+            Ok((expected_version, confirm(&call, user_id, "password", &body.password).await?))
         };
-        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        if let Some((expected_version, credential)) = sent.checked(&call, check.await).await? {
+            let command = ChangeEmail {
+                user_id,
+                email_fingerprint: call.state.ids.email(&email),
+                email,
+                credential_version: credential.credential_version,
+                expected_version,
+            };
+            sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        }
     }
     changed(&call, sent, user_id).await
 }
@@ -191,15 +197,19 @@ pub(super) async fn change_password(mut call: Call) -> Answer {
     let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
     let mut replaced = 0;
     if sent.is_new() {
-        conditions::check_change(&call, "user", &user_id.to_string()).await?;
-        let credential = confirm(&call, user_id, "current", &body.current).await?;
-        replaced = credential.credential_version;
-        let command = ChangePassword {
-            user_id,
-            password_hash: call.state.passwords.hash(&body.new).await?,
-            credential_version: credential.credential_version,
+        let check = async {
+            conditions::check_change(&call, "user", &user_id.to_string()).await?;
+            confirm(&call, user_id, "current", &body.current).await
         };
-        sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        if let Some(credential) = sent.checked(&call, check.await).await? {
+            replaced = credential.credential_version;
+            let command = ChangePassword {
+                user_id,
+                password_hash: call.state.passwords.hash(&body.new).await?,
+                credential_version: credential.credential_version,
+            };
+            sent.write(&call, user_id.to_string(), Command::from(command)).await?;
+        }
     }
     let outcome = sent.conclude(&call).await?;
     wait_for_credential(&call, &sent, &outcome, user_id, replaced + 1).await?;
@@ -216,22 +226,27 @@ async fn wait_for_credential(
     credential_version: i32,
 ) -> Result<(), EarlyResponse> {
     let deadline = sent.visible_deadline();
-    loop {
-        let credential = call.state.reads.credential(user_id).await?;
-        if credential.is_some_and(|it| it.credential_version >= credential_version) {
-            return Ok(());
+    let held = async {
+        loop {
+            let credential = call.state.reads.credential(user_id).await;
+            let credential = credential.inspect_err(|error| sent.log_unshown(error)).ok()?;
+            if credential.is_some_and(|it| it.credential_version >= credential_version) {
+                return Some(());
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            sleep(CREDENTIAL_INTERVAL).await;
         }
-        if Instant::now() >= deadline {
-            return Err(sent.not_visible(outcome));
-        }
-        sleep(CREDENTIAL_INTERVAL).await;
-    }
+    };
+    let held = sent.before_shutdown(call, held).await.flatten();
+    held.ok_or_else(|| sent.not_visible(outcome))
 }
 
 /// The response to a command that changed the user.
 async fn changed(call: &Call, mut sent: Submission, user_id: Uuid) -> Answer {
     let outcome = sent.conclude(call).await?;
-    let user = find(call, user_id).await?;
+    let user = sent.shown(&outcome, call.state.reads.user(user_id).await)?;
     let entity_tag = call.entity_tag("user", user_id, outcome.version.max(user.version));
     Ok(sent.changed(call, &user, entity_tag))
 }
@@ -251,7 +266,8 @@ async fn confirm(
     let account = user_id.to_string();
     let credential = call.state.reads.credential(user_id).await?;
     let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
-    match (call.state.check_password(&account, password, hash).await?, credential) {
+    let checked = call.state.check_password(&account, call.client, password, hash).await?;
+    match (checked, credential) {
         (PasswordCheck::Match { .. }, Some(credential)) => Ok(credential),
         _ => {
             // Not 401: the token is valid, and a client must not log out because of a typing error.

@@ -98,7 +98,7 @@ enum End {
 }
 
 async fn sent(call: &Call, deadline: Instant, record: CommandRecord) -> End {
-    if Instant::now() >= deadline {
+    if Instant::now() >= deadline || call.state.is_draining() {
         return End::Unsent;
     }
     let (reads, metrics) = (&*call.state.reads, &call.state.metrics);
@@ -108,7 +108,9 @@ async fn sent(call: &Call, deadline: Instant, record: CommandRecord) -> End {
     if write(&call.state, record).await.is_err() {
         return End::Unsent;
     }
-    let (outcome, ended_by) = wait::for_new_outcome(reads, id, Some(notice), deadline).await;
+    let waited = wait::for_new_outcome(reads, id, Some(notice), deadline);
+    let waited = call.state.before_shutdown(waited).await;
+    let (outcome, ended_by) = waited.unwrap_or((None, wait::SHUTDOWN));
     metrics.waits.with_label_values(&["outcome", ended_by]).inc();
     let verdict = outcome.as_ref().map(|outcome: &Outcome| outcome.verdict);
     let name = verdict.map_or("none", outcome::verdict_name);

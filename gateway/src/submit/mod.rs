@@ -2,6 +2,7 @@
 //! write, and the wait for the outcome and for the read model that holds it. It never decides
 //! anything: the outcome comes from the processor.
 
+mod claim;
 mod many;
 mod response;
 mod submission;

@@ -1,7 +1,7 @@
 //! The responses to a command: its result, or 202 while there is none. Refusals and failures are
 //! problems, made elsewhere.
 
-use schemas::{Outcome, Verdict};
+use schemas::{Outcome, Verdict, chain};
 use serde::Serialize;
 use serde_json::Value;
 use warp::{
@@ -15,6 +15,7 @@ use crate::{
     call::{Call, EarlyResponse},
     headers::set,
     outcome,
+    reads::ReadError,
 };
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -23,6 +24,29 @@ impl Submission {
     /// The response when no read model holds an accepted outcome in time: 202.
     pub fn not_visible(&self, outcome: &Outcome) -> EarlyResponse {
         self.accepted(&outcome::ended(outcome))
+    }
+
+    /// What an accepted command is answered with, as a store was asked for it. If the store fails,
+    /// or does not have it any more, the command is accepted all the same: 202.
+    ///
+    /// # Errors
+    /// Returns that response.
+    pub fn shown<T>(
+        &self,
+        outcome: &Outcome,
+        read: Result<Option<T>, ReadError>,
+    ) -> Result<T, EarlyResponse> {
+        let found = read.unwrap_or_else(|error| {
+            self.log_unshown(&error);
+            None
+        });
+        found.ok_or_else(|| self.not_visible(outcome))
+    }
+
+    /// Logs why the result of a command that has been decided can't be shown.
+    pub fn log_unshown(&self, error: &ReadError) {
+        let error = chain(error);
+        tracing::warn!(error, command.id = %self.id, "the result of a command can't be shown");
     }
 
     /// The accepted outcome, whether or not a read model holds it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::{Message as _, Outcome, Verdict, chain};
+use schemas::{Message as _, Outcome, Verdict};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use warp::http::{StatusCode, header};
 
 use super::{
+    claim::key_reused,
     undecided::Undecided,
     wait::{self, View},
     write::write,
@@ -30,9 +31,6 @@ use crate::{
 const VISIBLE_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 /// The polling interval for the version that a read model holds, if no notice will come.
 const VERSION_INTERVAL: Duration = Duration::from_millis(10);
-/// How long a request holds its `Idempotency-Key` in Redis. When the outcome is stored, a repeat is
-/// compared with that instead.
-const CLAIM_MAX: Duration = Duration::from_secs(3600);
 /// When a client should ask again after a write that was not confirmed.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -40,10 +38,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub struct Submission {
     /// The command's id.
     pub id: Uuid,
-    fingerprint: String,
+    pub(super) fingerprint: String,
     pub(super) principal: Principal,
     /// Whether the request has an idempotency key, so that another request may have the same id.
-    has_key: bool,
+    pub(super) has_key: bool,
     /// The outcome, as soon as it is known; from the beginning for a repeat.
     outcome: Option<Outcome>,
     /// Until when the request waits for the outcome; `None` for an answer of 202.
@@ -135,25 +133,6 @@ impl Submission {
         }
     }
 
-    /// Claims the idempotency key for this request, because there is no outcome to compare with
-    /// yet. Without Redis the request passes, and the wait for the outcome still compares.
-    pub(super) async fn claim_key(&self, call: &Call) -> Result<(), Problem> {
-        if !self.has_key {
-            return Ok(());
-        }
-        let name = format!("millrace:gateway:request:{}", self.id);
-        match call.state.counters.claim(&name, &self.fingerprint, CLAIM_MAX).await {
-            Ok(first) if first != self.fingerprint => Err(key_reused()),
-            Ok(_) => Ok(()),
-            Err(error) => {
-                call.state.metrics.counters_unavailable.inc();
-                let error = chain(&error);
-                tracing::warn!(error, "a request passes without a claim of its Idempotency-Key");
-                Ok(())
-            }
-        }
-    }
-
     /// Writes the command, unless it has an outcome already.
     ///
     /// # Errors
@@ -206,14 +185,18 @@ impl Submission {
         let Some(deadline) = self.deadline else { return Ok(None) };
         let begun = Instant::now();
         let reads = &*call.state.reads;
-        let (outcome, ended_by) =
-            wait::for_new_outcome(reads, self.id, self.notice.take(), deadline).await;
+        let waited = wait::for_new_outcome(reads, self.id, self.notice.take(), deadline);
+        let waited = self.before_shutdown(call, waited).await;
+        let (outcome, ended_by) = waited.unwrap_or((None, wait::SHUTDOWN));
         self.outcome = outcome;
         let metrics = &call.state.metrics;
         metrics.waits.with_label_values(&["outcome", ended_by]).inc();
         let verdict =
             self.outcome.as_ref().map_or("none", |outcome| outcome::verdict_name(outcome.verdict));
-        metrics.outcomes.with_label_values(&[self.command_type, verdict]).inc();
+        // A repeat that wrote nothing was counted when it was written.
+        if !self.command_type.is_empty() {
+            metrics.outcomes.with_label_values(&[self.command_type, verdict]).inc();
+        }
         if self.outcome.is_some() {
             metrics.wait_outcome_seconds.observe(begun.elapsed().as_secs_f64());
             if let Some(undecided) = self.undecided.take() {
@@ -228,59 +211,74 @@ impl Submission {
     ///
     /// # Errors
     /// Returns the response when there is no such outcome in time: 202 while it is unknown or not
-    /// visible, or the refusal. A refusal too waits, for a short time, until the read model holds
-    /// the version that it was decided on. A client that reads next then sees the rejected order,
-    /// or the version that did not match.
+    /// visible, which it also is while a store fails; or the refusal. A refusal too waits, for a
+    /// short time, until the read model holds the version that it was decided on. A client that
+    /// reads next then sees the rejected order, or the version that did not match.
     pub async fn conclude(&mut self, call: &Call) -> Result<Outcome, EarlyResponse> {
         let Some(outcome) = self.outcome(call).await? else {
             return Err(self.accepted(&outcome::pending(self.id)));
         };
         if outcome.verdict != Verdict::Accepted {
             if outcome.version > 0 {
-                self.is_visible(call, &outcome, Instant::now() + VISIBLE_TIMEOUT_MIN).await?;
+                self.is_visible(call, &outcome, Instant::now() + VISIBLE_TIMEOUT_MIN).await;
             }
             call.record_result();
             return Err(outcome::problem(&outcome).into());
         }
-        if !self.is_visible(call, &outcome, self.visible_deadline()).await? {
+        if !self.is_visible(call, &outcome, self.visible_deadline()).await {
             call.record_result();
             return Err(self.not_visible(&outcome));
         }
         Ok(outcome)
     }
 
-    async fn is_visible(
-        &mut self,
-        call: &Call,
-        outcome: &Outcome,
-        deadline: Instant,
-    ) -> Result<bool, Problem> {
+    /// Whether the read model holds the outcome's version before the deadline. What has been
+    /// decided stays so while a store fails: then it is not visible.
+    async fn is_visible(&mut self, call: &Call, outcome: &Outcome, deadline: Instant) -> bool {
         let begun = Instant::now();
         let (reads, metrics) = (&*call.state.reads, &call.state.metrics);
-        let is_visible = match self.view.take().and_then(|view| view.notice_of(outcome)) {
-            Some(notice) => {
-                let (is_visible, ended_by) =
-                    wait::for_notified_version(reads, outcome, notice, deadline).await?;
-                metrics.waits.with_label_values(&["view", ended_by]).inc();
-                is_visible
+        let notice = self.view.take().and_then(|view| view.notice_of(outcome));
+        let waited = async {
+            let Some(notice) = notice else {
+                return wait::for_version(reads, outcome, VERSION_INTERVAL, deadline).await;
+            };
+            let (is_visible, ended_by) =
+                wait::for_notified_version(reads, outcome, notice, deadline).await?;
+            metrics.waits.with_label_values(&["view", ended_by]).inc();
+            Ok(is_visible)
+        };
+        let is_visible = match self.before_shutdown(call, waited).await {
+            Some(Ok(is_visible)) => is_visible,
+            Some(Err(error)) => {
+                self.log_unshown(&error);
+                false
             }
-            None => wait::for_version(reads, outcome, VERSION_INTERVAL, deadline).await?,
+            None => false,
         };
         if is_visible {
             metrics.wait_view_seconds.observe(begun.elapsed().as_secs_f64());
         }
-        Ok(is_visible)
+        is_visible
+    }
+
+    /// What `wait` returns; `None` when the gateway begins to shut down meanwhile, which cuts off
+    /// those who wait too long. A synchronous command waits: it has no answer but its result, and
+    /// takes less time than the shutdown.
+    pub async fn before_shutdown<T>(
+        &self,
+        call: &Call,
+        wait: impl Future<Output = T>,
+    ) -> Option<T> {
+        match self.preferred_wait {
+            Some(_) => call.state.before_shutdown(wait).await,
+            None => Some(wait.await),
+        }
     }
 
     /// Until when the request waits for read models to hold the result.
     pub fn visible_deadline(&self) -> Instant {
         self.deadline.unwrap_or_else(Instant::now).max(Instant::now() + VISIBLE_TIMEOUT_MIN)
     }
-}
-
-fn key_reused() -> Problem {
-    let detail = "This Idempotency-Key was used for another request.";
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
 }
 
 fn not_written(command: Uuid) -> Problem {

@@ -14,7 +14,12 @@ use tokio::{
 use uuid::Uuid;
 
 use super::wait;
-use crate::{call::Call, load::Slot, reads::Notice, state::State};
+use crate::{
+    call::Call,
+    load::Slot,
+    reads::{self, Notice},
+    state::State,
+};
 
 /// How long a slot is kept. Then something is wrong with the processor, and few commands are let
 /// in.
@@ -62,7 +67,7 @@ impl Kept {
     /// would be answered. Then frees the slot.
     async fn wait(self, mut notice: Notice) {
         let deadline = Instant::now() + KEEP_MAX;
-        let reads = &*self.state.reads;
+        let models = &*self.state.reads;
         while Instant::now() < deadline {
             let mut known = None;
             if let Ok(notified) = timeout(OUTCOME_INTERVAL, &mut notice).await {
@@ -72,11 +77,13 @@ impl Kept {
             }
             if known.is_none() {
                 // An error is repeated, or logged by requests that wait for the same store.
-                known = reads.outcome(self.command).await.ok().flatten();
+                known = models.outcome(self.command).await.ok().flatten();
             }
             if let Some(outcome) = known {
-                if outcome.verdict == Verdict::Accepted {
-                    let seen = wait::for_version(reads, &outcome, VERSION_INTERVAL, deadline);
+                // What has no version, or no read model, is visible nowhere.
+                let is_shown = outcome.version > 0 && reads::has_versions(&outcome.aggregate);
+                if outcome.verdict == Verdict::Accepted && is_shown {
+                    let seen = wait::for_version(models, &outcome, VERSION_INTERVAL, deadline);
                     let _ = seen.await;
                 }
                 break;

@@ -24,6 +24,8 @@ const NOTICE: EndedBy = "notice";
 const POLL: EndedBy = "poll";
 const HELD: EndedBy = "held";
 const DEADLINE: EndedBy = "deadline";
+/// The gateway began to shut down.
+pub(super) const SHUTDOWN: EndedBy = "shutdown";
 
 /// Waits for the outcome of a command, which may have one already; `None` when there is none before
 /// the deadline.

@@ -1,6 +1,7 @@
 //! Commands: 202 or the result, repeated requests, read-your-writes.
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 use warp::test::RequestBuilder;
 
@@ -222,6 +223,35 @@ async fn read_after_waits_for_the_version_or_says_how_stale_the_read_is() {
         assert_problem(&gateway.send(read(wrong)).await, 400, "invalid_request");
     }
     assert_eq!(header(&gateway.get("/v1/products", None).await, "read-after-satisfied"), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn read_after_of_an_anonymous_client_reads_once() {
+    let gateway = gateway();
+    gateway.product("rye").await;
+    let token = gateway.user("ada@example.org").await;
+    let read = async |token: Option<&str>| {
+        let (begun, before) = (Instant::now(), gateway.world.inner().reads);
+        let read = request("GET", "/v1/products").header("read-after", "stock/rye@2");
+        let response = gateway.send(with(token, read)).await;
+        assert_eq!(header(&response, "read-after-satisfied"), "false");
+        (begun.elapsed().as_secs(), gateway.world.inner().reads - before)
+    };
+    // That of the version, and the list
+    assert_eq!(read(None).await, (0, 2));
+    let (seconds, reads) = read(Some(&token)).await;
+    assert!(seconds == 2 && reads > 2, "{seconds} s, {reads} reads");
+}
+
+#[tokio::test(start_paused = true)]
+async fn read_after_waits_no_longer_for_a_store_that_does_not_answer() {
+    let gateway = gateway();
+    let token = gateway.user("ada@example.org").await;
+    gateway.world.inner().stores_stuck = true;
+    let begun = Instant::now();
+    let read = request("GET", "/v1/products").header("read-after", "stock/rye@1");
+    assert_problem(&gateway.send(with(Some(&token), read)).await, 503, "unavailable");
+    assert_eq!(begun.elapsed().as_secs(), 2);
 }
 
 #[tokio::test(start_paused = true)]

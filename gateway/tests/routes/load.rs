@@ -148,6 +148,19 @@ async fn undecided_command_keeps_its_slot_when_its_request_has_ended() {
 }
 
 #[tokio::test]
+async fn accepted_command_without_a_read_model_frees_its_slot() {
+    let (gateway, _) = with_silent_orders().await;
+    gateway.world.inner().silent = None;
+    let admin = gateway.admin();
+    let redrive = json!({ "topic": "stock.followups", "key": "tea", "reason": "mended" });
+    for _ in 0..4 {
+        let retry = request("POST", "/v1/operations/parked:retry").json(&redrive);
+        assert_eq!(gateway.send(with(Some(&admin), retry)).await.status(), 202);
+        eventually("the slot is free", || gateway.in_flight(Class::Commands) == 0).await;
+    }
+}
+
+#[tokio::test]
 async fn one_address_gets_half_of_the_slots_and_leaves_the_rest_to_others() {
     let (gateway, token) = with_silent_orders().await;
     for _ in 0..2 {
@@ -223,34 +236,53 @@ async fn read_that_finds_too_many_waiting_is_answered_without_a_wait() {
     }
 }
 
-#[tokio::test]
-async fn refused_request_with_a_large_body_keeps_its_connection() {
-    let (gateway, token) = with_silent_orders().await;
+/// The answers of one connection to a request whose body comes in parts, after the gateway has the
+/// head, and to a second request.
+async fn answers_to(gateway: &Gateway, head: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let connections = prometheus::IntGauge::new("connections", "open").unwrap();
-    let (routes, drain_timeout) = (gateway.routes.clone(), Duration::ZERO);
-    let server = Server { routes, connections_max: 4, drain_timeout, connections };
+    let server = Server {
+        routes: gateway.routes.clone(),
+        connections_max: 4,
+        unread_timeout: WAIT_MAX,
+        drain_timeout: Duration::ZERO,
+        connections: prometheus::IntGauge::new("connections", "open").unwrap(),
+    };
     let serving = tokio::spawn(server.run(listener, std::future::pending()));
-    for host in 1..=4 {
-        assert_eq!(gateway.order(host, &token, "respond-async").await.status(), 202);
-    }
-
-    // When the body comes in parts, after the gateway has the head
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = 60_000;
-    let head =
-        format!("POST /v1/orders HTTP/1.1\r\nhost: millrace\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!("{head} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     for _ in 0..length / 1_000 {
         tokio::time::sleep(Duration::from_millis(1)).await;
         stream.write_all(&[b' '; 1_000]).await.unwrap();
     }
-
-    // Then the refusal arrives, and the connection serves the next request
     stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answers = String::new();
     stream.read_to_string(&mut answers).await.unwrap();
-    assert!(answers.starts_with("HTTP/1.1 503 ") && answers.contains("HTTP/1.1 200 "), "{answers}");
     serving.abort();
+    answers
+}
+
+#[tokio::test]
+async fn request_that_is_answered_before_its_body_keeps_its_connection() {
+    let (full, token) = with_silent_orders().await;
+    for host in 1..=4 {
+        assert_eq!(full.order(host, &token, "respond-async").await.status(), 202);
+    }
+    let free = gateway();
+    for (gateway, head, status) in [
+        (&full, "POST /v1/orders", 503),
+        (&free, "POST /v1/orders", 401),
+        (&free, "POST /v1/orders?dry_run=true", 400),
+        (&free, "POST /v1/sessions", 415),
+        (&free, "POST /v1/nowhere", 404),
+        (&free, "PUT /v1/orders", 405),
+        (&free, "GET /v1/products", 200),
+        (&free, "GET /dashboard", 200),
+    ] {
+        let answers = answers_to(gateway, head).await;
+        assert!(answers.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {answers}");
+        assert!(answers.matches("HTTP/1.1 200 ").count() > usize::from(status == 200), "{head}");
+    }
 }

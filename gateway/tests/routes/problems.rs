@@ -1,5 +1,6 @@
 //! Every failure is a problem; health and metrics; security headers.
 
+use gateway::routes::ROUTES;
 use serde_json::json;
 
 use crate::support::*;
@@ -104,6 +105,43 @@ async fn cursor_of_no_page_is_400() {
         let response = gateway.get(&format!("{path}?cursor={given}"), Some(&token)).await;
         assert_eq!(response.status(), 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn write_refuses_parameters_that_it_would_ignore() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    let document: serde_json::Value =
+        serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    let mut with_dry_run = Vec::new();
+    for route in ROUTES.iter().filter(|route| route.method != "GET") {
+        let path = route.path.replace("{id}", "c0ffee00-0000-4000-8000-000000000000");
+        let refused = async |name: &str| {
+            let request = request(route.method, &format!("{path}?{name}=true"));
+            let response = gateway.send(with(Some(&admin), request)).await;
+            let is_field = || json(&response)["field"] == name;
+            let is_refused = response.status() == 400 && is_field();
+            if is_refused {
+                assert_problem(&response, 400, "invalid_request");
+                let detail = json(&response)["detail"].to_string();
+                assert!(detail.contains("expected no"), "{detail}");
+            }
+            is_refused
+        };
+        let method = route.method.to_lowercase();
+        let documented = &document["paths"][route.path][method]["parameters"];
+        let documented = documented.as_array().cloned().unwrap_or_default();
+        let is_documented = documented.iter().any(|it| it["name"] == "dry_run");
+        assert!(refused("dryrun").await, "{} {path}", route.method);
+        assert_eq!(refused("dry_run").await, !is_documented, "{} {path}", route.method);
+        if is_documented {
+            with_dry_run.push(route.path);
+        }
+    }
+    let expected =
+        ["edit", "retry-all", "drop-all"].map(|it| format!("/v1/operations/parked:{it}"));
+    assert_eq!(with_dry_run, expected);
+    assert_eq!(gateway.world.written(), 0);
 }
 
 #[tokio::test]

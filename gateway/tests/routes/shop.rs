@@ -145,17 +145,6 @@ async fn product_may_be_free_of_charge() {
 }
 
 #[tokio::test]
-async fn order_is_accepted_without_any_store() {
-    let gateway = gateway();
-    let token = gateway.user("ada@example.org").await;
-    gateway.world.inner().stores_down = true;
-    let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
-    let response =
-        gateway.send(with(Some(&token), request("POST", "/v1/orders")).json(&order)).await;
-    assert_eq!(response.status(), 202);
-}
-
-#[tokio::test]
 async fn order_of_another_user_is_404() {
     let gateway = gateway();
     let ada = gateway.user("ada@example.org").await;

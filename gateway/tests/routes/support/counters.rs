@@ -65,4 +65,14 @@ impl Counters for World {
         }
         .boxed()
     }
+    fn claimed<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, CounterError>> {
+        async move {
+            let inner = self.inner();
+            if inner.counters_down {
+                return Err(CounterError::Timeout);
+            }
+            Ok(inner.claims.get(key).cloned())
+        }
+        .boxed()
+    }
 }

@@ -102,6 +102,10 @@ pub struct Inner {
     pub desk_changes: watch::Sender<u64>,
     pub counters_down: bool,
     pub stores_down: bool,
+    /// Whether the stores go down when the next command has been written.
+    pub stores_end: bool,
+    /// Whether read models show what outcomes do not show yet.
+    pub outcomes_late: bool,
     /// Whether reads wait until this is over.
     pub stores_stuck: bool,
 }
@@ -268,6 +272,7 @@ impl Commands for World {
             }
             inner.decide(&record);
             inner.written.push(record);
+            inner.stores_down |= inner.stores_end;
             Ok(())
         }
         .boxed()

@@ -15,7 +15,9 @@ use futures_util::{
 };
 use gateway::{
     health::{Health, cause},
-    reads::{Notice, Page, Read, ReadError, Reads, StreamItem, StreamScope, ViewNotice},
+    reads::{
+        Notice, Page, Read, ReadError, Reads, StreamItem, StreamScope, ViewNotice, has_versions,
+    },
     statistics::{By, Statistics},
 };
 use schemas::Outcome;
@@ -47,7 +49,9 @@ fn page<T>(items: impl Iterator<Item = T>, limit: usize) -> Page<T> {
 
 impl Reads for World {
     fn outcome(&self, command: Uuid) -> Read<'_, Option<Outcome>> {
-        self.get(move |inner| inner.outcomes.get(&command).cloned())
+        self.get(move |inner| {
+            inner.outcomes.get(&command).filter(|_| !inner.outcomes_late).cloned()
+        })
     }
     fn notice(&self, command: Uuid) -> Notice {
         let world = self.clone();
@@ -55,7 +59,7 @@ impl Reads for World {
             loop {
                 {
                     let inner = world.inner();
-                    let is_lost = matches!(inner.notices, Notices::None);
+                    let is_lost = inner.outcomes_late || matches!(inner.notices, Notices::None);
                     if let Some(outcome) = inner.outcomes.get(&command).filter(|_| !is_lost) {
                         return Some(outcome.clone());
                     }
@@ -81,7 +85,10 @@ impl Reads for World {
         }))
     }
     fn version<'a>(&'a self, aggregate: &'a str, id: &'a str) -> Read<'a, Option<i64>> {
-        self.get(move |inner| inner.versions.get(&(aggregate.to_owned(), id.to_owned())).copied())
+        self.get(move |inner| {
+            let held = inner.versions.get(&(aggregate.to_owned(), id.to_owned())).copied();
+            held.filter(|_| has_versions(aggregate))
+        })
     }
     fn stream(
         &self,

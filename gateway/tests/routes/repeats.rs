@@ -1,0 +1,139 @@
+//! Repeats under the same `Idempotency-Key` while read models show the first request's effect and
+//! its outcome is not stored yet.
+
+use gateway::reads::Notification;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use warp::test::RequestBuilder;
+
+use crate::support::*;
+
+const NOTIFICATION: Uuid = Uuid::from_u128(7);
+
+/// A write with a condition that holds only once: a header, and the type of the aggregate whose
+/// entity tag it has, that many versions after the current one; or `*`.
+struct Write {
+    method: &'static str,
+    path: &'static str,
+    body: Value,
+    condition: Option<(&'static str, &'static str, i64)>,
+}
+
+fn writes() -> Vec<Write> {
+    let if_match = |aggregate| Some(("if-match", aggregate, 0));
+    let if_none_match = |aggregate| Some(("if-none-match", aggregate, 1));
+    let write = |method, path, body, condition| Write { method, path, body, condition };
+    let product = json!({ "sku": "oat", "name": "Oats", "price_minor": 1, "currency": "EUR" });
+    let user = json!({ "email": "b@example.org", "password": "battery staple", "name": "B" });
+    let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
+    let email = json!({ "email": "c@example.org", "password": "correct horse" });
+    let password = json!({ "current": "correct horse", "new": "battery staple" });
+    let confirmed = json!({ "password": "correct horse" });
+    let any = Some(("if-none-match", "*", 0));
+    vec![
+        write("POST", "/v1/users", user, any),
+        write("PATCH", "/v1/users/me", json!({ "name": "A." }), if_none_match("user")),
+        write("PUT", "/v1/users/me/email", email, if_none_match("user")),
+        write("PUT", "/v1/users/me/password", password, None),
+        write("DELETE", "/v1/users/me", confirmed, None),
+        write("POST", "/v1/products", product, any),
+        write("POST", "/v1/products/rye/stock", json!({ "quantity": 1 }), if_match("stock")),
+        write("POST", "/v1/orders", order, any),
+        write("POST", "/v1/orders/{order}/cancel", json!({}), if_none_match("order")),
+        write("POST", "/v1/notifications/{inbox}/read", json!({}), if_match("notification")),
+    ]
+}
+
+/// A gateway whose outcomes are late, and a request of this kind.
+async fn late(write: &Write) -> (Gateway, impl Fn(&str) -> RequestBuilder) {
+    let gateway = gateway();
+    gateway.product("rye").await;
+    let ada = gateway.user("ada@example.org").await;
+    let order = json!({ "lines": [{ "sku": "rye", "quantity": 1 }] });
+    gateway.command("POST", "/v1/orders", Some(&ada), order).await;
+    let (order, user) = (gateway.world.last().key, gateway.user_of(&ada));
+    {
+        let mut inner = gateway.world.inner();
+        let notification = Notification {
+            id: NOTIFICATION,
+            user_id: user,
+            kind: "welcome".into(),
+            title: "Welcome".into(),
+            body: "Hello".into(),
+            order_id: None,
+            read: false,
+            raised_at: "2026-01-01T00:00:00.000Z".into(),
+            mail: None,
+            version: 1,
+        };
+        inner.notifications.insert(NOTIFICATION, notification);
+        inner.versions.insert(("notification".into(), NOTIFICATION.to_string()), 1);
+        inner.outcomes_late = true;
+    }
+    let inbox = NOTIFICATION.to_string();
+    let path = write.path.replace("{order}", &order).replace("{inbox}", &inbox);
+    let token = if path.contains("products") { gateway.admin() } else { ada };
+    let condition = write.condition.map(|(name, aggregate, later)| {
+        let id = match aggregate {
+            "user" => user.to_string(),
+            "stock" => "rye".to_owned(),
+            "order" => order,
+            _ => inbox,
+        };
+        let held = || gateway.world.inner().versions[&(aggregate.to_owned(), id.clone())];
+        let tag = || gateway.state.ids.entity_tag(aggregate, &id, held() + later);
+        (name, if aggregate == "*" { "*".to_owned() } else { tag() })
+    });
+    let (method, body) = (write.method, write.body.clone());
+    let request = move |key: &str| {
+        let request = with(Some(&token), request(method, &path)).header("idempotency-key", key);
+        let request = match &condition {
+            Some((name, value)) => request.header(*name, value),
+            None => request,
+        };
+        request.json(&body)
+    };
+    (gateway, request)
+}
+
+#[tokio::test]
+async fn repeat_is_not_refused_because_of_its_own_effect() {
+    for write in writes() {
+        let what = format!("{} {}", write.method, write.path);
+        let (gateway, request) = late(&write).await;
+        let first = gateway.send(request("k-1")).await;
+        assert_eq!(first.status(), 202, "{what}: {:?}", first.body());
+        let before = gateway.world.written();
+
+        let again = gateway.send(request("k-1")).await;
+
+        assert_eq!(again.status(), 202, "{what}: {:?}", again.body());
+        assert_eq!(header(&again, "location"), header(&first, "location"), "{what}");
+        assert_eq!(gateway.world.written(), before, "{what}: the first one is not written again");
+        // And when the outcome is stored, the repeat gets the result.
+        gateway.world.inner().outcomes_late = false;
+        let result = gateway.send(request("k-1").header("prefer", "wait=5")).await;
+        assert!([200, 201, 204].contains(&result.status().as_u16()), "{what}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn request_whose_check_fails_for_another_reason_is_refused() {
+    for write in writes() {
+        // The ids of new users and orders derive from the key, so another key is another one.
+        if write.path == "/v1/users" || write.path == "/v1/orders" {
+            continue;
+        }
+        let what = format!("{} {}", write.method, write.path);
+        let (gateway, request) = late(&write).await;
+        gateway.send(request("k-1")).await;
+        let before = gateway.world.written();
+        for counters_down in [false, true] {
+            gateway.world.inner().counters_down = counters_down;
+            let key = if counters_down { "k-1" } else { "k-2" };
+            let other = gateway.send(request(key)).await;
+            assert!([403, 412].contains(&other.status().as_u16()), "{what}: {other:?}");
+        }
+        assert_eq!(gateway.world.written(), before, "{what}");
+    }
+}
