@@ -248,7 +248,8 @@ impl Worker {
     }
 
     /// Makes a transaction due for positions that no other transaction carries, if nothing is
-    /// pending or in flight.
+    /// pending or in flight. Otherwise, and if the transaction is aborted, the worker looks for
+    /// them again with its next turn without records.
     pub(super) fn add_moved_positions(&mut self, session: &mut dyn Session) {
         if self.batch.inputs() > 0 || self.in_flight.is_some() || self.paused.is_some() {
             return;
