@@ -93,13 +93,17 @@ function deadLetter(it) {
   return entry;
 }
 
-// What is read when it is opened for the first time: `read` returns a promise of elements.
+// What is read when it is opened for the first time: `read` returns a promise of elements. If it
+// `isOld`, it is read again when it is opened again.
 function opened(text, label, read) {
   const content = make("details"), summary = make("summary", text);
   summary.setAttribute("aria-label", label);
   content.append(summary);
   content.addEventListener("toggle", async () => {
-    if (!content.open || content.childElementCount > 1) return;
+    if (!content.open || (content.childElementCount > 1 && !content.isOld)) return;
+    content.isOld = false;
+    summary.textContent = text;
+    content.replaceChildren(summary);
     const shown = make("div", "Reading …");
     content.append(shown);
     try {

@@ -3,11 +3,11 @@
 const pause = time => new Promise(resume => setTimeout(resume, time));
 
 // The lists, with the page to read next, whether more than the first one is shown, and how many
-// first pages the stream has brought.
+// first pages the stream has brought. What `of` returns is the same for an entry that has changed.
 const LISTS = {
-  parked: { path: PARKED, show: parkedKey, frames: 0 },
-  dead: { path: DEAD_LETTERS, show: deadLetter, frames: 0 },
-  actions: { path: "/v1/operations/actions", show: action, frames: 0 },
+  parked: { path: PARKED, show: parkedKey, of: it => it.topic + "/" + it.key, frames: 0 },
+  dead: { path: DEAD_LETTERS, show: deadLetter, of: it => it.id, frames: 0 },
+  actions: { path: "/v1/operations/actions", show: action, of: it => it.command, frames: 0 },
 };
 
 // Reads the first page of a list, or the next one.
@@ -41,21 +41,31 @@ function putRows(list, rows) {
   }
 }
 
-const labelOf = node => node.getAttribute("aria-label");
+// Keeps what is open of an entry that has changed. To read it again could cost a request for each
+// change, so that is left to who reads it.
+function keepOpen(old, row) {
+  const contents = [...row.querySelectorAll("details")];
+  for (const [place, content] of [...old.querySelectorAll("details")].entries()) {
+    if (!content.open || !contents[place]) continue;
+    if (!content.isOld) {
+      content.querySelector("summary").textContent += " before a change (open again to read)";
+    }
+    content.isOld = true;
+    contents[place].replaceWith(content);
+  }
+}
 
 // Shows the first page of a list, or a next one below what is shown.
 function showPage(id, { items, next }, isNext) {
   const list = LISTS[id];
   // An entry that has not changed stays as it is, with what is open in it.
   const old = new Map(Array.from($(id).children, row => [row.item, row]));
-  const opened = new Set(Array.from($(id).querySelectorAll("details[open] > summary"), labelOf));
+  const before = new Map(Array.from($(id).children, row => [row.name, row]));
   const rows = items.map(it => {
-    const item = JSON.stringify(it);
-    const row = Object.assign(old.get(item) ?? list.show(it), { item });
-    // What was open of an entry that has changed is read again.
-    for (const summary of row.querySelectorAll("details:not([open]) > summary")) {
-      summary.parentElement.open = opened.has(labelOf(summary));
-    }
+    const item = JSON.stringify(it), name = list.of(it);
+    if (old.has(item)) return old.get(item);
+    const row = Object.assign(list.show(it), { item, name });
+    if (before.has(name)) keepOpen(before.get(name), row);
     return row;
   });
   if (isNext) {

@@ -48,7 +48,7 @@ function beginSession(user) {
   $("shelf-title").focus();
   readStream(session, isAdmin);
   loadOrders();
-  loadProducts();
+  if (!$("shelf").querySelector("input")) loadProducts();
 }
 
 // Ends the session on this page, with the reason for the user.

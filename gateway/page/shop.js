@@ -10,8 +10,10 @@ let lastOrder = "";
 // The order whose outcome is unknown, with its idempotency key.
 let unconfirmed = null;
 let ordersTimer = 0, ordersLoadedAt = 0, ordersLoad = 0;
-// How many pages of products are shown.
-let shelfPages = 1, shelfLoad = 0;
+// The page of products to read next, if there is one.
+let shelfNext = "", shelfLoad = 0;
+// An order of more products has all products read again instead of each of its own.
+const LINES_READ_MAX = 5;
 
 // Shows why a list could not be loaded, unless an older list is shown already.
 function showFailure(list, error) {
@@ -19,11 +21,12 @@ function showFailure(list, error) {
   $(list).replaceChildren(make("li", error.message, "bad"));
 }
 
+const stockOf = product => `${product.sku} · ${product.available} available`;
+
 function productRow(product, quantity) {
   const row = make("li"), what = make("span", undefined, "what"), input = make("input");
   row.dataset.id = product.sku;
-  const stock = `${product.sku} · ${product.available} available`;
-  what.append(make("strong", product.name), make("br"), make("small", stock));
+  what.append(make("strong", product.name), make("br"), make("small", stockOf(product)));
   const { sku: name } = product;
   const limits = { type: "number", min: 0, max: 1000000, inputMode: "numeric" };
   Object.assign(input, limits, { name, value: quantity });
@@ -32,24 +35,16 @@ function productRow(product, quantity) {
   return row;
 }
 
-// Reads the products of all pages that are shown.
-async function readProducts() {
-  const items = [];
-  let next;
-  for (let page = 0; page < shelfPages; page++) {
-    const cursor = next ? "&cursor=" + encodeURIComponent(next) : "";
-    const { data } = await request("GET", "/v1/products?limit=100" + cursor);
-    items.push(...data.items);
-    next = data.next;
-    if (!next) break;
-  }
-  return { items, hasMore: Boolean(next) };
+function setShelfNext(next) {
+  shelfNext = next || "";
+  $("shelf-more").hidden = !next;
 }
 
+// Reads the first page of products.
 async function loadProducts() {
   const load = ++shelfLoad;
   try {
-    const { items, hasMore } = await readProducts();
+    const { data: { items, next } } = await request("GET", "/v1/products?limit=100");
     // A later load has overtaken this answer.
     if (load !== shelfLoad) return;
     // Keeps the quantities that were typed, and the focus.
@@ -59,7 +54,7 @@ async function loadProducts() {
     const rows = items.map(product => productRow(product, typed[product.sku] || 0));
     if (!rows.length) rows.push(make("li", "There are no products yet.", "soft"));
     $("shelf").replaceChildren(...rows);
-    $("shelf-more").hidden = !hasMore;
+    setShelfNext(next);
     if (focused && inputs.some(input => input.name === focused)) {
       $("order").elements[focused]?.focus();
     }
@@ -70,12 +65,35 @@ async function loadProducts() {
 
 // Shows the next page of products, and focuses its first quantity.
 async function showMoreProducts() {
-  const shown = $("shelf").childElementCount;
+  const load = shelfLoad;
   $("shelf-more").disabled = true;
-  shelfPages++;
-  await loadProducts();
-  $("shelf-more").disabled = false;
-  $("shelf").children[shown]?.querySelector("input")?.focus();
+  try {
+    const cursor = encodeURIComponent(shelfNext);
+    const { data } = await request("GET", "/v1/products?limit=100&cursor=" + cursor);
+    // All products were read again meanwhile.
+    if (load !== shelfLoad) return;
+    const rows = data.items.map(product => productRow(product, 0));
+    $("shelf").append(...rows);
+    setShelfNext(data.next);
+    rows[0]?.querySelector("input").focus();
+  } catch (error) {
+    say("order-say", error.message, "bad");
+  } finally {
+    $("shelf-more").disabled = false;
+  }
+}
+
+// Reads the products of an order again, whose stock it has changed.
+async function reloadProducts(lines) {
+  if (lines.length > LINES_READ_MAX) return loadProducts();
+  await Promise.all(lines.map(async ({ sku }) => {
+    const path = "/v1/products/" + encodeURIComponent(sku);
+    // An older number stays if it can't be read.
+    const product = await request("GET", path).then(({ data }) => data, () => null);
+    const input = $("order").elements[sku];
+    if (!product || !input) return;
+    input.closest("li").querySelector("small").textContent = stockOf(product);
+  }));
 }
 
 function clearQuantities() {
@@ -119,7 +137,7 @@ async function placeOrder(event) {
   } finally {
     $("place").disabled = !accessToken;
     loadOrders();
-    loadProducts();
+    reloadProducts(lines);
   }
 }
 

@@ -29,7 +29,11 @@ async fn visit(system: &System, page: &Page) {
         must(parked.contains("1 record"), parked)
     })
     .await;
-    eventually("both records are shown without another click", SEEN_MAX, async || {
+    // And its records are still open, and read again on demand
+    page.says(&records, "before a change").await;
+    page.click(&records).await;
+    page.click(&records).await;
+    eventually("both records are shown", SEEN_MAX, async || {
         let parked = page.text("#parked").await?;
         must(parked.contains("it waits"), parked)
     })
