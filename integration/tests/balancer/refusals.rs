@@ -31,6 +31,7 @@ async fn what_the_balancer_refuses_is_a_problem_as_the_gateway_writes_them() {
         (format!("DELETE /v1/users/me {head}Content-Length: 70000\r\n\r\n"), 413, "too_large"),
         ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(), 400, "invalid_request"),
         ("GET / HTTP/3.0\r\nHost: millrace.example\r\n\r\n".to_owned(), 505, "http_version"),
+        (format!("GET /v1/stream {head}Content-Length: 1\r\n\r\n"), 400, "invalid_request"),
         ("no request\r\n\r\n".to_owned(), 400, "invalid_request"),
         (format!("GET /.problem {head}\r\n"), 404, "not_found"),
     ] {
