@@ -1,13 +1,16 @@
 //! Back-off of an account whose password is being guessed. After a few wrong passwords from one
 //! client each further one costs that client a delay, which doubles. Wrong passwords of all clients
-//! together delay an account later and shorter, so that nobody can lock its owner out, and never
-//! for a client that has given the right password lately. The counters are in Redis and expire;
+//! together delay, later and shorter, those clients that have a wrong one of their own. So the
+//! first attempt of a client never waits for others: the owner of an account that is under attack
+//! can log in from an address that the attacker does not use. Who shares an address with the
+//! attacker, or has mistyped, waits with the others. Counters and delays are in Redis and expire;
 //! without Redis there is no delay.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use schemas::chain;
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
 use crate::{
     client,
@@ -18,11 +21,9 @@ use crate::{
 
 /// When attempts are forgotten.
 const WINDOW: Duration = Duration::from_secs(900);
-/// How long a client is known that has given the right password.
-const KNOWN: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The delays of one client at one account.
 const OF_CLIENT: Delays = Delays { free_attempts: 5, delay_max: Duration::from_secs(300) };
-/// The delays of all clients at one account.
+/// The delays of all clients at one account that have a wrong attempt of their own.
 const OF_ACCOUNT: Delays = Delays { free_attempts: 50, delay_max: Duration::from_secs(5) };
 
 struct Delays {
@@ -58,6 +59,8 @@ pub struct Attempt {
     is_counted: bool,
     /// The delays that it has begun.
     delays: Vec<String>,
+    /// The value of those delays: one that has ended may be another attempt's by now.
+    token: String,
 }
 
 impl Backoff {
@@ -74,8 +77,13 @@ impl Backoff {
     /// Returns a 429 problem during a delay, also for an account that does not exist.
     pub async fn begin(&self, account: &str, client: IpAddr) -> Result<Attempt, Problem> {
         let names = [account.to_owned(), format!("{account}:{}", client::bucket(client))];
-        let mut attempt =
-            Attempt { backoff: self.clone(), names, is_counted: false, delays: Vec::new() };
+        let mut attempt = Attempt {
+            backoff: self.clone(),
+            names,
+            is_counted: false,
+            delays: Vec::new(),
+            token: Uuid::new_v4().to_string(),
+        };
         match attempt.count().await {
             Ok(None) => Ok(attempt),
             Ok(Some(left)) => {
@@ -102,15 +110,16 @@ impl Attempt {
         let counters = self.backoff.counters.clone();
         let [account, own] = &self.names;
         let (account_delay, own_delay) = (delay_key(account), delay_key(own));
-        let (of_account, of_own) =
-            tokio::try_join!(counters.left(&account_delay), counters.left(&own_delay))?;
-        if of_own.is_some() {
-            return Ok(of_own);
-        }
-        if of_account.is_some() && !self.is_known().await? {
-            return Ok(of_account);
-        }
         let (account, own) = (count_key(account), count_key(own));
+        let (of_account, of_own, own_attempts) = tokio::try_join!(
+            counters.left(&account_delay),
+            counters.left(&own_delay),
+            counters.left(&own)
+        )?;
+        let left = of_own.or(of_account.filter(|_| own_attempts.is_some()));
+        if left.is_some() {
+            return Ok(left);
+        }
         let (account, own) =
             tokio::try_join!(counters.hit(&account, WINDOW), counters.hit(&own, WINDOW))?;
         self.is_counted = true;
@@ -120,7 +129,7 @@ impl Attempt {
             return Ok(Some(left));
         }
         match OF_ACCOUNT.after(account) {
-            Some(delay) if !self.is_known().await? => self.delay(account_delay, delay).await,
+            Some(delay) if own.count > 1 => self.delay(account_delay, delay).await,
             _ => Ok(None),
         }
     }
@@ -132,18 +141,15 @@ impl Attempt {
         key: String,
         delay: Duration,
     ) -> Result<Option<Duration>, CounterError> {
-        let held = self.backoff.counters.hit(&key, delay).await?;
-        if held.count > 1 {
-            return Ok(Some(held.left));
+        let counters = self.backoff.counters.clone();
+        // Before the reply, which a request that is cut off does not see.
+        self.delays.push(key.clone());
+        if counters.claim(&key, &self.token, delay).await? == self.token {
+            return Ok(None);
         }
-        self.delays.push(key);
-        Ok(None)
-    }
-
-    /// Whether the client has given the right password lately.
-    async fn is_known(&self) -> Result<bool, CounterError> {
-        let [_, own] = &self.names;
-        Ok(self.backoff.counters.left(&known_key(own)).await?.is_some())
+        self.delays.pop();
+        // One that has just ended has no time left.
+        Ok(Some(counters.left(&key).await?.unwrap_or_default()))
     }
 
     /// The password was compared and is wrong: the attempt stays.
@@ -155,13 +161,12 @@ impl Attempt {
     /// The right password was given: forgets the client's attempts, but not those of others.
     pub async fn record_match(mut self) {
         let [_, own] = &self.names;
-        self.delays.push(delay_key(own));
         let counters = self.backoff.counters.clone();
-        let (known, own) = (known_key(own), count_key(own));
+        let (delay, own) = (delay_key(own), count_key(own));
         let settled = async {
             self.undo().await?;
             counters.forget(&own).await?;
-            counters.hit(&known, KNOWN).await
+            counters.forget(&delay).await
         };
         if let Err(error) = settled.await {
             self.backoff.without_counters(&error);
@@ -185,7 +190,7 @@ impl Attempt {
             }
         }
         for key in delays {
-            counters.forget(&key).await?;
+            counters.release(&key, &self.token).await?;
         }
         Ok(())
     }
@@ -201,6 +206,7 @@ impl Drop for Attempt {
             names: std::mem::take(&mut self.names),
             is_counted: self.is_counted,
             delays: std::mem::take(&mut self.delays),
+            token: std::mem::take(&mut self.token),
         };
         // The request may be dropped with its runtime, at the end of the process.
         match Handle::try_current() {
@@ -216,8 +222,4 @@ fn count_key(name: &str) -> String {
 
 fn delay_key(name: &str) -> String {
     format!("millrace:gateway:hold:{name}")
-}
-
-fn known_key(name: &str) -> String {
-    format!("millrace:gateway:known:{name}")
 }

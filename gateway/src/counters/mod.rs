@@ -27,10 +27,20 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]";
 
-/// Takes one increment back; the counter keeps its expiry, and none is created.
+/// Takes one increment back; the counter keeps its expiry, and none is created. One that has no
+/// increment left is deleted.
 const UNDO: &str = r"
-if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then
+local count = tonumber(redis.call('GET', KEYS[1]) or '0')
+if count > 1 then
   redis.call('DECR', KEYS[1])
+elseif count == 1 then
+  redis.call('DEL', KEYS[1])
+end";
+
+/// Deletes the key if it has this value.
+const RELEASE: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
 end";
 
 /// A counter after an increment.
@@ -61,11 +71,12 @@ pub trait Counters: Send + Sync {
         key: &'a str,
         window: Duration,
     ) -> BoxFuture<'a, Result<Count, CounterError>>;
-    /// The time until the counter expires; `None` when it does not exist.
+    /// The time until a counter or claim expires; `None` when it does not exist.
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
-    /// Takes one increment back, if the counter still exists.
+    /// Takes one increment back, if the counter still exists. It exists no longer when that was its
+    /// only one.
     fn undo<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>>;
-    /// Deletes a counter.
+    /// Deletes a counter or claim, whatever its value is.
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>>;
     /// Sets `key` to `value` for a window, unless it has a value already. Returns the value that it
     /// has then.
@@ -77,6 +88,12 @@ pub trait Counters: Send + Sync {
     ) -> BoxFuture<'a, Result<String, CounterError>>;
     /// The value that `key` was set to by a claim; `None` when there is no such claim.
     fn claimed<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, CounterError>>;
+    /// Deletes a claim, if it still has this value.
+    fn release<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+    ) -> BoxFuture<'a, Result<(), CounterError>>;
 }
 
 /// Counters in Redis.
@@ -86,6 +103,7 @@ pub struct RedisCounters {
     hits: Arc<Hits>,
     claim: Script,
     undo: Script,
+    release: Script,
 }
 
 impl RedisCounters {
@@ -97,7 +115,8 @@ impl RedisCounters {
     pub fn new(url: &str, tls: &Tls) -> Result<Self, StoreError> {
         let redis = Redis::answering_within(url, tls, REPLY_TIMEOUT)?;
         let hits = Arc::new(Hits::new(redis.clone()));
-        Ok(Self { redis, hits, claim: Script::new(CLAIM), undo: Script::new(UNDO) })
+        let [claim, undo, release] = [CLAIM, UNDO, RELEASE].map(Script::new);
+        Ok(Self { redis, hits, claim, undo, release })
     }
 }
 
@@ -173,6 +192,18 @@ impl Counters for RedisCounters {
         Box::pin(async move {
             let mut redis = self.redis.connection();
             before_deadline(redis::cmd("GET").arg(key).query_async(&mut redis)).await
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+    ) -> BoxFuture<'a, Result<(), CounterError>> {
+        Box::pin(async move {
+            let mut redis = self.redis.connection();
+            let mut script = self.release.key(key);
+            before_deadline(script.arg(value).invoke_async(&mut redis)).await
         })
     }
 }

@@ -1,7 +1,8 @@
-//! Wrong passwords: each client is delayed at an account, and no client can lock its owner out.
+//! Wrong passwords: each client is delayed at an account, and its first attempt never for others.
 
 use std::{net::IpAddr, time::Duration};
 
+use gateway::auth::Attempt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use warp::{http::Response, hyper::body::Bytes};
@@ -113,58 +114,112 @@ async fn guesses_of_another_client_do_not_delay_the_owner() {
     assert_problem(&gateway.tried(elsewhere(1), "x").await, 429, "too_many_attempts");
 }
 
+impl Gateway {
+    /// The times that are left of all delays, which then end.
+    fn end_delays(&self) -> Vec<u64> {
+        let holds = |key: &String| key.contains(":hold:");
+        let mut inner = self.world.inner();
+        let ended = inner.claims.extract_if(|key, _| holds(key));
+        ended.map(|(_, (_, left))| left.as_secs()).collect()
+    }
+
+    /// The counts of attempts, and how many delays there are.
+    fn counted(&self) -> (Vec<u64>, usize) {
+        let inner = self.world.inner();
+        let counts = inner.counts.iter().filter(|(key, _)| key.contains(":wrong:"));
+        let holds = inner.claims.keys().filter(|key| key.contains(":hold:"));
+        (counts.map(|(_, (count, _))| *count).collect(), holds.count())
+    }
+
+    /// Waits until this is counted.
+    async fn counts(&self, expected: (Vec<u64>, usize)) {
+        let counted = async {
+            while self.counted() != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        let counted = timeout(Duration::from_secs(10), counted).await;
+        counted.unwrap_or_else(|_| panic!("{:?} instead of {expected:?}", self.counted()));
+    }
+
+    async fn begin(&self) -> Attempt {
+        self.state.backoff.begin("ada", CLIENT).await.unwrap()
+    }
+}
+
 #[tokio::test]
-async fn guesses_of_many_clients_delay_those_who_are_not_known_and_not_for_long() {
+async fn first_attempt_of_a_client_is_not_delayed_by_guesses_of_many_others() {
     let gateway = gateway();
     gateway.user("ada@example.org").await;
-    // Given the owner, who has logged in from one address
     for host in 1..=60 {
         let guessed = gateway.tried(elsewhere(host), "battery staple").await;
-        assert_eq!(guessed.status(), if host <= 50 { 401 } else { 429 }, "{host}");
+        assert_eq!(guessed.status(), 401, "{host}");
     }
-    let delayed = gateway.tried(elsewhere(99), "correct horse").await;
-    assert_problem(&delayed, 429, "too_many_attempts");
-    assert_eq!(header(&delayed, "retry-after"), "1");
-    assert_eq!(gateway.tried(CLIENT, "correct horse").await.status(), 200);
-    // The owner's log-in gives nobody further guesses, and the delay stays short.
-    let delays = |seconds: u64| {
-        let mut inner = gateway.world.inner();
-        let delays = inner.counts.iter_mut().filter(|(key, _)| key.contains(":hold:"));
-        let longest = delays.map(|(_, (_, left))| *left).max();
-        assert_eq!(longest, Some(Duration::from_secs(seconds)));
-        inner.counts.retain(|key, _| !key.contains(":hold:"));
-    };
-    for (host, seconds) in [(101, 1), (102, 2), (103, 4), (104, 5), (105, 5)] {
-        delays(seconds);
-        if host < 105 {
-            let guessed = gateway.tried(elsewhere(host), "battery staple").await;
-            assert_eq!(guessed.status(), 401, "{host}");
-        }
+    // A client that guesses again begins the delay of all who do so.
+    assert_eq!(gateway.tried(elsewhere(1), "battery staple").await.status(), 401);
+    for host in 1..=60 {
+        let delayed = gateway.tried(elsewhere(host), "battery staple").await;
+        assert_problem(&delayed, 429, "too_many_attempts");
+        assert_eq!(header(&delayed, "retry-after"), "5", "{host}");
+    }
+    assert_eq!(gateway.tried(elsewhere(99), "correct horse").await.status(), 200);
+    // The owner's log-in gives the others no further guesses.
+    assert_eq!(gateway.tried(elsewhere(2), "correct horse").await.status(), 429);
+    // Attempts of a new client at the same time are not all its first one.
+    let guesses = (0..4).map(|_| gateway.tried(elsewhere(97), "battery staple"));
+    let answers = futures_util::future::join_all(guesses).await;
+    let with = |status| answers.iter().filter(|answer| answer.status() == status).count();
+    assert_eq!((with(401), with(429)), (1, 3));
+}
+
+#[tokio::test]
+async fn delay_of_all_clients_grows_and_stays_short() {
+    let gateway = gateway();
+    gateway.user("ada@example.org").await;
+    for host in 1..=49 {
+        gateway.tried(elsewhere(host), "battery staple").await;
+    }
+    for (host, delay) in [(1, 1), (2, 2), (3, 4), (4, 5), (5, 5)] {
+        let guessed = gateway.tried(elsewhere(host), "battery staple").await;
+        assert_eq!(guessed.status(), 401, "{host}");
+        assert_eq!(gateway.end_delays(), [delay], "{host}");
     }
 }
 
 #[tokio::test]
 async fn attempt_that_is_cut_off_is_taken_back() {
     let gateway = gateway();
-    let counts = |what: &str| {
-        let inner = gateway.world.inner();
-        let of = inner.counts.iter().filter(|(key, _)| key.contains(what));
-        of.map(|(_, (count, _))| *count).collect::<Vec<_>>()
-    };
     for _ in 0..4 {
-        let attempt = gateway.state.backoff.begin("ada", CLIENT).await.unwrap();
-        attempt.record_mismatch();
+        gateway.begin().await.record_mismatch();
     }
     // Given an attempt that begins a delay
-    let attempt = gateway.state.backoff.begin("ada", CLIENT).await.unwrap();
-    assert_eq!((counts(":wrong:"), counts(":hold:")), (vec![5, 5], vec![1]));
+    let attempt = gateway.begin().await;
+    assert_eq!(gateway.counted(), (vec![5, 5], 1));
 
     drop(attempt);
 
-    let taken_back = async {
-        while (counts(":wrong:"), counts(":hold:")) != (vec![4, 4], vec![]) {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(Duration::from_secs(10), taken_back).await.expect("it is taken back");
+    gateway.counts((vec![4, 4], 0)).await;
+}
+
+#[tokio::test]
+async fn attempt_that_is_taken_back_leaves_the_delay_of_another_one() {
+    let gateway = gateway();
+    for _ in 0..4 {
+        gateway.begin().await.record_mismatch();
+    }
+    let slow = gateway.begin().await;
+    assert_eq!(gateway.end_delays(), [1]);
+    gateway.begin().await.record_mismatch();
+    assert_eq!(gateway.counted(), (vec![6, 6], 1));
+
+    slow.withdraw().await;
+
+    assert_eq!(gateway.counted(), (vec![5, 5], 1));
+}
+
+#[tokio::test]
+async fn attempts_that_are_all_taken_back_leave_nothing() {
+    let gateway = gateway();
+    gateway.begin().await.withdraw().await;
+    assert_eq!(gateway.counted(), (vec![], 0));
 }

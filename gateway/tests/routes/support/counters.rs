@@ -30,22 +30,27 @@ impl Counters for World {
             if inner.counters_down {
                 return Err(CounterError::Timeout);
             }
-            Ok(inner.counts.get(key).map(|(_, left)| *left))
+            let count = inner.counts.get(key).map(|(_, left)| *left);
+            Ok(count.or_else(|| inner.claims.get(key).map(|(_, left)| *left)))
         }
         .boxed()
     }
     fn undo<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
         async move {
-            if let Some((count, _)) = self.inner().counts.get_mut(key) {
-                *count = count.saturating_sub(1);
+            let mut inner = self.inner();
+            if let Some((count, _)) = inner.counts.get_mut(key) {
+                *count -= 1;
             }
+            inner.counts.retain(|_, (count, _)| *count > 0);
             Ok(())
         }
         .boxed()
     }
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
         async move {
-            self.inner().counts.remove(key);
+            let mut inner = self.inner();
+            inner.counts.remove(key);
+            inner.claims.remove(key);
             Ok(())
         }
         .boxed()
@@ -54,14 +59,15 @@ impl Counters for World {
         &'a self,
         key: &'a str,
         value: &'a str,
-        _window: Duration,
+        window: Duration,
     ) -> BoxFuture<'a, Result<String, CounterError>> {
         async move {
             let mut inner = self.inner();
             if inner.counters_down {
                 return Err(CounterError::Timeout);
             }
-            Ok(inner.claims.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone())
+            let claim = inner.claims.entry(key.to_owned());
+            Ok(claim.or_insert_with(|| (value.to_owned(), window)).0.clone())
         }
         .boxed()
     }
@@ -71,7 +77,18 @@ impl Counters for World {
             if inner.counters_down {
                 return Err(CounterError::Timeout);
             }
-            Ok(inner.claims.get(key).cloned())
+            Ok(inner.claims.get(key).map(|(value, _)| value.clone()))
+        }
+        .boxed()
+    }
+    fn release<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+    ) -> BoxFuture<'a, Result<(), CounterError>> {
+        async move {
+            self.inner().claims.retain(|held, (by, _)| held != key || by != value);
+            Ok(())
         }
         .boxed()
     }

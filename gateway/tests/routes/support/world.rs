@@ -89,7 +89,7 @@ pub struct Inner {
     pub orders: HashMap<Uuid, Order>,
     pub notifications: HashMap<Uuid, Notification>,
     pub counts: HashMap<String, (u64, Duration)>,
-    pub claims: HashMap<String, String>,
+    pub claims: HashMap<String, (String, Duration)>,
     /// The items of the live stream.
     pub items: Vec<StreamItem>,
     /// Whether streams stay open after the last item.
