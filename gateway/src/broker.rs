@@ -12,7 +12,7 @@ use redpanda::{
     brokers::Brokers,
     log::Headers,
     registry::{self, Registry},
-    writer::CommandWriter,
+    writer::{CommandWriter, WriteError},
 };
 use schemas::{Codec, Message as _, headers as names};
 
@@ -60,24 +60,29 @@ impl Broker {
         Self { writer: CommandWriter::new(brokers), codec, write_timeout }
     }
 
-    async fn try_write(&self, topic: &str, record: &CommandRecord) -> Result<(), Cause> {
+    /// The command as the value of a record.
+    fn encoded(&self, command: &Command) -> Result<Vec<u8>, Cause> {
         let codec = self.codec.get().ok_or_else(|| health::cause(NO_IDS))?;
         let mut value = Vec::new();
-        record.command.encode(codec, &mut value).map_err(health::cause)?;
-        let headers = headers_of(record);
-        let timeout = self.write_timeout;
-        let written = self.writer.write(topic, &record.key, value.into(), &headers, timeout).await;
-        written.map(|_| ()).map_err(health::cause)
+        command.encode(codec, &mut value).map_err(health::cause)?;
+        Ok(value)
+    }
+
+    async fn try_write(&self, record: &CommandRecord) -> Result<(), Unwritten> {
+        let topic = record.command.topic();
+        let unwritten = |is_sent, source| Unwritten { topic: topic.clone(), is_sent, source };
+        let value = self.encoded(&record.command).map_err(|cause| unwritten(false, cause))?;
+        let (headers, timeout) = (headers_of(record), self.write_timeout);
+        let written = self.writer.write(&topic, &record.key, value.into(), &headers, timeout).await;
+        written.map(|_| ()).map_err(|error| {
+            unwritten(!matches!(error, WriteError::Full { .. }), health::cause(error))
+        })
     }
 }
 
 impl Commands for Broker {
     fn write(&self, record: CommandRecord) -> BoxFuture<'_, Result<(), Unwritten>> {
-        async move {
-            let topic = record.command.topic();
-            self.try_write(&topic, &record).await.map_err(|source| Unwritten { topic, source })
-        }
-        .boxed()
+        async move { self.try_write(&record).await }.boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {

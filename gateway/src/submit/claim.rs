@@ -1,6 +1,6 @@
-//! The claim of an `Idempotency-Key`. Before there is an outcome to compare with, it shows that the
-//! same request was sent before, or another one under the same key. Claims are in Redis and expire.
-//! This never decides whether a request may be sent.
+//! The claim of an `Idempotency-Key`, and its confirmation. Before there is an outcome to compare
+//! with, the claim shows that the same request or another one was about to be sent under the key.
+//! The confirmation shows that the log has the same request. Both are in Redis and expire.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use warp::http::StatusCode;
 
 use super::Submission;
-use crate::{call::Call, counters::CounterError, problem::Problem};
+use crate::{call::Call, counters::CounterError, metrics::Metrics, problem::Problem};
 
 /// How long a request holds its `Idempotency-Key` in Redis. When the outcome is stored, a repeat is
 /// compared with that instead.
@@ -27,16 +27,43 @@ impl Submission {
             Ok(first) if first != self.fingerprint => Err(key_reused()),
             Ok(_) => Ok(()),
             Err(error) => {
-                not_compared(call, &error);
+                not_compared(&call.state.metrics, &error);
                 Ok(())
             }
         }
     }
 
-    /// The result of a check that comes before the write; `None` when it failed and the same
-    /// request was sent before under its `Idempotency-Key`. The read model may show the effect of
-    /// that one before its outcome is stored, and the check then fails because of it: the repeat
-    /// writes nothing and is answered with the outcome.
+    /// Confirms the claim, in a task of its own: the log has confirmed the command, and neither the
+    /// response nor a client that is gone holds this up. The confirmation has a name of its own,
+    /// so that the claim is compared in the same way before and after it.
+    pub(super) fn confirm_claim(&self, call: &Call) {
+        if !self.has_key {
+            return;
+        }
+        let (state, fingerprint) = (call.state.clone(), self.fingerprint.clone());
+        let name = confirmation_key(self.id);
+        tokio::spawn(async move {
+            if let Err(error) = state.counters.claim(&name, &fingerprint, CLAIM_MAX).await {
+                not_compared(&state.metrics, &error);
+            }
+        });
+    }
+
+    /// Drops the claim of a command that was not sent, so that its key is unused again.
+    pub(super) async fn drop_claim(&self, call: &Call) {
+        if !self.has_key {
+            return;
+        }
+        let dropped = call.state.counters.release(&claim_key(self.id), &self.fingerprint).await;
+        if let Err(error) = dropped {
+            not_compared(&call.state.metrics, &error);
+        }
+    }
+
+    /// The result of a check that comes before the write; `None` when it failed and the log has
+    /// confirmed the same request before under its `Idempotency-Key`. The read model may show the
+    /// effect of that one before its outcome is stored, and the check then fails because of it: the
+    /// repeat writes nothing and is answered with the outcome.
     ///
     /// # Errors
     /// Returns the problem of the check, unless the request is such a repeat.
@@ -56,15 +83,16 @@ impl Submission {
         }
     }
 
-    /// Whether the same request holds the key already. Without Redis that is not known.
+    /// Whether the log has confirmed the same request under its `Idempotency-Key`. A claim alone
+    /// does not say so: what it was for may never have been written. Without Redis it is not known.
     async fn is_repeat(&self, call: &Call) -> bool {
         if !self.has_key {
             return false;
         }
-        match call.state.counters.claimed(&claim_key(self.id)).await {
+        match call.state.counters.claimed(&confirmation_key(self.id)).await {
             Ok(held) => held.as_ref() == Some(&self.fingerprint),
             Err(error) => {
-                not_compared(call, &error);
+                not_compared(&call.state.metrics, &error);
                 false
             }
         }
@@ -75,8 +103,12 @@ fn claim_key(command: Uuid) -> String {
     format!("millrace:gateway:request:{command}")
 }
 
-fn not_compared(call: &Call, error: &CounterError) {
-    call.state.metrics.counters_unavailable.inc();
+fn confirmation_key(command: Uuid) -> String {
+    format!("millrace:gateway:written:{command}")
+}
+
+fn not_compared(metrics: &Metrics, error: &CounterError) {
+    metrics.counters_unavailable.inc();
     tracing::warn!(error = chain(error), "an Idempotency-Key is not compared with its claim");
 }
 

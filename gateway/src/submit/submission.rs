@@ -164,11 +164,15 @@ impl Submission {
         let undecided = Undecided::new(call, self.id);
         match write(&call.state, record).await {
             Ok(()) => {
+                self.confirm_claim(call);
                 self.undecided = Some(undecided);
                 Ok(())
             }
-            Err(_) => {
+            Err(error) => {
                 undecided.end();
+                if !error.is_sent {
+                    self.drop_claim(call).await;
+                }
                 Err(not_written(self.id))
             }
         }

@@ -1,8 +1,11 @@
 //! Repeats under the same `Idempotency-Key` while read models show the first request's effect and
 //! its outcome is not stored yet.
 
+use std::time::Duration;
+
 use gateway::reads::Notification;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use uuid::Uuid;
 use warp::test::RequestBuilder;
 
@@ -44,8 +47,25 @@ fn writes() -> Vec<Write> {
     ]
 }
 
+impl Gateway {
+    /// Whether a key of Redis's with this word holds a fingerprint.
+    fn holds(&self, word: &str) -> bool {
+        self.world.inner().claims.keys().any(|key| key.contains(word))
+    }
+
+    /// Waits until the claim of the only request with a key is confirmed.
+    async fn confirmed(&self) {
+        let confirmed = async {
+            while !self.holds(":written:") {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), confirmed).await.expect("the claim is confirmed");
+    }
+}
+
 /// A gateway whose outcomes are late, and a request of this kind.
-async fn late(write: &Write) -> (Gateway, impl Fn(&str) -> RequestBuilder) {
+async fn late(write: &Write) -> (Gateway, impl Fn(&str) -> RequestBuilder + use<>) {
     let gateway = gateway();
     gateway.product("rye").await;
     let ada = gateway.user("ada@example.org").await;
@@ -103,6 +123,7 @@ async fn repeat_is_not_refused_because_of_its_own_effect() {
         let (gateway, request) = late(&write).await;
         let first = gateway.send(request("k-1")).await;
         assert_eq!(first.status(), 202, "{what}: {:?}", first.body());
+        gateway.confirmed().await;
         let before = gateway.world.written();
 
         let again = gateway.send(request("k-1")).await;
@@ -127,6 +148,7 @@ async fn request_whose_check_fails_for_another_reason_is_refused() {
         let what = format!("{} {}", write.method, write.path);
         let (gateway, request) = late(&write).await;
         gateway.send(request("k-1")).await;
+        gateway.confirmed().await;
         let before = gateway.world.written();
         for counters_down in [false, true] {
             gateway.world.inner().counters_down = counters_down;
@@ -135,5 +157,42 @@ async fn request_whose_check_fails_for_another_reason_is_refused() {
             assert!([403, 412].contains(&other.status().as_u16()), "{what}: {other:?}");
         }
         assert_eq!(gateway.world.written(), before, "{what}");
+    }
+}
+
+/// The one of [`writes`] with this path.
+fn write_to(path: &str) -> Write {
+    writes().into_iter().find(|write| write.path == path).expect("a write")
+}
+
+#[tokio::test]
+async fn repeat_of_a_command_that_was_not_written_is_refused_if_its_condition_fails() {
+    for answer in [Answer::Unwritten, Answer::Unsent] {
+        let (gateway, request) = late(&write_to("/v1/products/rye/stock")).await;
+        gateway.world.answers(answer.clone());
+        assert_problem(&gateway.send(request("k-1")).await, 503, "not_written");
+        // Given another request that has changed the version since
+        gateway.world.answers(Answer::Accept);
+        assert_eq!(gateway.send(request("k-2")).await.status(), 202, "{answer:?}");
+        gateway.confirmed().await;
+        let before = gateway.world.written();
+
+        let again = gateway.send(request("k-1")).await;
+
+        assert_problem(&again, 412, "version_mismatch");
+        assert_eq!(gateway.world.written(), before, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_command_that_was_not_sent_leaves_its_key_unused() {
+    for (answer, status) in [(Answer::Unwritten, 422), (Answer::Unsent, 202)] {
+        let (gateway, request) = late(&write_to("/v1/products/rye/stock")).await;
+        gateway.world.answers(answer.clone());
+        assert_problem(&gateway.send(request("k-1")).await, 503, "not_written");
+        assert_eq!(gateway.holds(":request:"), status == 422, "{answer:?}");
+        gateway.world.answers(Answer::Accept);
+        let other = gateway.send(request("k-1").json(&json!({ "quantity": 2 }))).await;
+        assert_eq!(other.status(), status, "{answer:?}: {:?}", other.body());
     }
 }

@@ -35,8 +35,10 @@ pub enum Answer {
     Fail,
     /// The command is written and gets no outcome.
     Silence,
-    /// The command is not written.
+    /// The log does not confirm the command, and does not have it.
     Unwritten,
+    /// The command is not even sent.
+    Unsent,
     /// The command is accepted, but not projected.
     Lag,
 }
@@ -147,7 +149,7 @@ impl Inner {
             Answer::Accept | Answer::Lag => (Verdict::Accepted, None),
             Answer::Refuse(code) => (Verdict::Refused, Some(code.to_owned())),
             Answer::Fail => (Verdict::Failed, Some("failed".to_owned())),
-            Answer::Silence | Answer::Unwritten => return,
+            Answer::Silence | Answer::Unwritten | Answer::Unsent => return,
         };
         if self.silent == Some(sent.command.context()) {
             return;
@@ -264,9 +266,10 @@ impl Commands for World {
     fn write(&self, record: CommandRecord) -> BoxFuture<'_, Result<(), Unwritten>> {
         async move {
             let mut inner = self.inner();
-            if matches!(inner.answer, Answer::Unwritten) {
+            if matches!(inner.answer, Answer::Unwritten | Answer::Unsent) {
                 return Err(Unwritten {
                     topic: record.command.topic(),
+                    is_sent: matches!(inner.answer, Answer::Unwritten),
                     source: cause("no broker"),
                 });
             }
