@@ -1,5 +1,6 @@
 //! Users: registration, and a user's own account. A new e-mail address, a new password and
-//! deactivation need the current password.
+//! deactivation need the current password. A repeat of such a request that the log has confirmed is
+//! not compared again: the password may be another one since, and would count as wrong.
 
 use std::time::Duration;
 
@@ -144,7 +145,7 @@ pub(super) async fn deactivate(mut call: Call) -> Answer {
     let body: Deactivate = call.json().await?;
     let canonical = body.password.expose_secret();
     let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
-    if sent.is_new() {
+    if sent.is_new() && !sent.is_repeat(&call).await {
         let check = async {
             conditions::check_change(&call, "user", &user_id.to_string()).await?;
             confirm(&call, user_id, "password", &body.password).await
@@ -168,7 +169,7 @@ pub(super) async fn change_email(mut call: Call) -> Answer {
     let email = input::email(&body.email)?;
     let canonical = (&email, body.password.expose_secret());
     let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
-    if sent.is_new() {
+    if sent.is_new() && !sent.is_repeat(&call).await {
         let check = async {
             let id = user_id.to_string();
             let expected_version = conditions::expected_version(&call, "user", &id).await?;
@@ -196,7 +197,7 @@ pub(super) async fn change_password(mut call: Call) -> Answer {
     let canonical = (body.current.expose_secret(), body.new.expose_secret());
     let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
     let mut replaced = 0;
-    if sent.is_new() {
+    if sent.is_new() && !sent.is_repeat(&call).await {
         let check = async {
             conditions::check_change(&call, "user", &user_id.to_string()).await?;
             confirm(&call, user_id, "current", &body.current).await

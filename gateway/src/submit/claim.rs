@@ -85,7 +85,7 @@ impl Submission {
 
     /// Whether the log has confirmed the same request under its `Idempotency-Key`. A claim alone
     /// does not say so: what it was for may never have been written. Without Redis it is not known.
-    async fn is_repeat(&self, call: &Call) -> bool {
+    pub async fn is_repeat(&self, call: &Call) -> bool {
         if !self.has_key {
             return false;
         }

@@ -196,3 +196,21 @@ async fn only_a_command_that_was_not_sent_leaves_its_key_unused() {
         assert_eq!(other.status(), status, "{answer:?}: {:?}", other.body());
     }
 }
+
+#[tokio::test]
+async fn repeats_of_a_change_of_password_do_not_count_as_wrong_passwords() {
+    let (gateway, request) = late(&write_to("/v1/users/me/password")).await;
+    assert_eq!(gateway.send(request("k-1")).await.status(), 202);
+    gateway.confirmed().await;
+    let before = gateway.world.written();
+    for number in 1..=6 {
+        let again = gateway.send(request("k-1")).await;
+        assert_eq!(again.status(), 202, "{number}: {:?}", again.body());
+    }
+    assert_eq!(gateway.world.written(), before);
+    // The same change under another key is another request, with a password that is wrong by now.
+    assert_problem(&gateway.send(request("k-2")).await, 403, "wrong_password");
+    gateway.world.inner().outcomes_late = false;
+    let log_in = json!({ "email": "ada@example.org", "password": "battery staple" });
+    assert_eq!(gateway.command("POST", "/v1/sessions", None, log_in).await.status(), 200);
+}
