@@ -30,7 +30,11 @@ pub(super) async fn read(call: Call, id: String) -> Answer {
     let outcome = match &waiting {
         Some((wait, _slot)) => {
             let waited = for_outcome(reads, id, Some(reads.notice(id)), Instant::now() + *wait);
-            call.state.before_shutdown(waited).await.flatten()
+            match call.state.before_shutdown(waited).await {
+                Some(outcome) => outcome,
+                // The wait may have been cut off before the store said what it has.
+                None => reads.outcome(id).await?,
+            }
         }
         None => reads.outcome(id).await?,
     };

@@ -66,6 +66,20 @@ async fn status_of_a_command_is_pending_when_the_shutdown_begins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn status_that_is_stored_is_shown_during_the_shutdown() {
+    let (gateway, token) = answering(Answer::Accept).await;
+    let taken = gateway.send(place(&token, "respond-async")).await;
+    gateway.state.drain();
+    gateway.world.inner().stores_yield = true;
+    for prefer in ["wait=30", "respond-async"] {
+        let status = with(Some(&token), request("GET", header(&taken, "location")));
+        let response = gateway.send(status.header("prefer", prefer)).await;
+        let state = json(&response)["state"].clone();
+        assert_eq!((response.status().as_u16(), state), (200, json!("accepted")), "{prefer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn log_in_gets_its_result_although_the_shutdown_begins() {
     let (gateway, _) = answering(Answer::Accept).await;
     gateway.world.inner().silent = Some("user");

@@ -110,6 +110,8 @@ pub struct Inner {
     pub outcomes_late: bool,
     /// Whether reads wait until this is over.
     pub stores_stuck: bool,
+    /// Whether a read answers only when it is polled again.
+    pub stores_yield: bool,
 }
 
 #[derive(Clone, Default)]

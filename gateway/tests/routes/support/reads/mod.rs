@@ -32,6 +32,9 @@ impl World {
             while self.inner().stores_stuck {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
+            if self.inner().stores_yield {
+                tokio::task::yield_now().await;
+            }
             let mut inner = self.inner();
             inner.reads += 1;
             if inner.stores_down {
