@@ -189,6 +189,8 @@ fn record(
     }
     let release = || {
         let RecordReservation { order_id, ref sku, placed_at, .. } = *reply;
+        // A grant of an older version does not say for which order it is.
+        let placed_at = placed_at.or(policy::placed_at(state));
         Decision::nothing().with(policy::release(order_id, sku, placed_at))
     };
     match state {

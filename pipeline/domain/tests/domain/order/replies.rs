@@ -101,6 +101,15 @@ fn reply_to_an_earlier_order_of_the_id_changes_and_releases_nothing() {
 }
 
 #[test]
+fn late_grant_that_names_no_order_is_released_for_this_one() {
+    let mut order = placed();
+    order.command(cancel());
+    let grant = RecordReservation { placed_at: None, ..granted("cup", 2, euros(250)) };
+    // A release that names no order would also release what a later one of this id holds.
+    assert_eq!(order.follow_up(grant).messages(), [release("cup")]);
+}
+
+#[test]
 fn deadline_rejects_the_order_and_releases_every_product() {
     let mut order = placed();
     order.follow_up(granted("cup", 2, euros(250)));
