@@ -55,7 +55,7 @@ impl Input for Reader {
         self.0.partitions(topic)
     }
 
-    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+    fn lag(&mut self) -> Option<Vec<(TopicPartition, i64)>> {
         self.0.lag()
     }
 

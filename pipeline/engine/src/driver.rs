@@ -200,6 +200,13 @@ impl Driver {
         self.log.set_time(now_ms);
     }
 
+    /// Sets clock and log back, as an administrator may do.
+    pub fn set_back(&mut self, by: Duration) {
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = self.now_ms.fetch_sub(by_ms, Ordering::Relaxed) - by_ms;
+        self.log.set_time(now_ms);
+    }
+
     /// Writes a message with an id and a principal, as the gateway does.
     pub fn send(&self, topic: &str, key: &str, id: Uuid, principal: &str, message: &impl Message) {
         let mut written = Headers::default();

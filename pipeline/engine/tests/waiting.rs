@@ -14,8 +14,8 @@ use std::{
 };
 
 use bank::{
-    Balance, Command, Deposit, Event, PARTITIONS, codec, driver, driver_of, send, step_until,
-    verdicts,
+    Balance, Command, Deposit, Event, OVERDUE_MS, PARTITIONS, Transfer, codec, driver, driver_of,
+    send, step_until, verdicts,
 };
 use engine::{SchemaSource, SourceError, driver::Driver};
 use redpanda::{
@@ -122,6 +122,38 @@ fn record_of_an_unknown_schema_delays_only_its_task_while_the_registry_is_down()
     let expected: [Event; 2] = [5, 1].map(|amount| bank::Deposited { amount }.into());
     assert_eq!(amounts, expected);
     assert!(driver.stuck(0).is_empty());
+}
+
+#[test]
+fn timer_that_came_due_while_its_task_waited_for_a_schema_waits_for_the_answer() {
+    let overdue = |driver: &Driver| {
+        let events = driver.read::<Event>("account.events");
+        events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
+    };
+    let mut driver = driver();
+    send(&driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    // The follow-up is parked at its receiver, so no acknowledgement arrives.
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
+    let registry = Registry::down();
+    restart(&mut driver, registry.clone());
+    let (mut written, foreigner) = (Headers::default(), Uuid::from_u128(3));
+    written.push(headers::ID, foreigner.to_string());
+    let value = foreign(&Command::from(Deposit { amount: 5 }));
+    driver.log.append("account.commands", "ann", Some(value), written);
+    step_until(&mut driver, "the task waits", |driver| !driver.stuck(0).is_empty());
+    driver.advance(Duration::from_millis(OVERDUE_MS.unsigned_abs() + 1));
+    for _ in 0..10 {
+        driver.step(0).unwrap();
+    }
+    registry.come_back();
+    step_until(&mut driver, "the task works", |driver| !driver.outcomes(foreigner).is_empty());
+    driver.settle();
+    assert_eq!(overdue(&driver), 0);
+    driver.advance(Duration::from_secs(30));
+    driver.settle();
+    assert_eq!(overdue(&driver), 1);
 }
 
 #[test]

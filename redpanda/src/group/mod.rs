@@ -257,15 +257,15 @@ impl GroupConsumer {
     }
 
     /// See [`crate::log::Input::lag`].
-    pub(crate) fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
-        let Some(fetches) = self.consumer.context().take_fetches() else { return Vec::new() };
+    pub(crate) fn lag(&mut self) -> Option<Vec<(TopicPartition, i64)>> {
+        let fetches = self.consumer.context().take_fetches()?;
         let lag = |(partition, from): &(TopicPartition, i64)| {
             let fetch = fetches.get(partition).copied().unwrap_or_default();
             let asked = self.stall.behind().iter().find(|behind| behind.partition == *partition);
             let lag = fetch.lag(*from, asked.map(|behind| behind.end))?;
             Some((partition.clone(), lag))
         };
-        self.positions.iter().filter_map(lag).collect()
+        Some(self.positions.iter().filter_map(lag).collect())
     }
 
     /// See [`crate::log::Input::committed`].

@@ -58,10 +58,10 @@ pub trait Input: Send {
     }
 
     /// For each partition that is read, the number of offsets up to the last stable one that are
-    /// still to be polled. It waits for no answer, so the numbers may be some seconds old; empty if
-    /// nothing new is known. Otherwise a partition is missing if it can't be read for now.
-    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
-        Vec::new()
+    /// still to be polled. It waits for no answer, so the numbers may be some seconds old. A
+    /// partition is missing if it can't be read for now. `None` if nothing new is known.
+    fn lag(&mut self) -> Option<Vec<(TopicPartition, i64)>> {
+        None
     }
 
     /// The time since a broker last sent anything. The client's statistics say so, so it may be up

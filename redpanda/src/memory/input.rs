@@ -95,13 +95,13 @@ impl Input for MemorySession {
         self.positions.clone()
     }
 
-    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+    fn lag(&mut self) -> Option<Vec<(TopicPartition, i64)>> {
         let state = self.log.state();
         let lag = |(partition, position): &(TopicPartition, i64)| {
             let log = state.partition(partition).filter(|_| !state.withheld.contains(partition))?;
             Some((partition.clone(), log.stable_end(&state.statuses) - position))
         };
-        self.positions.iter().filter_map(lag).collect()
+        Some(self.positions.iter().filter_map(lag).collect())
     }
 
     fn silence(&self) -> Duration {

@@ -179,7 +179,7 @@ impl Input for KafkaSession {
         self.input.partitions(topic)
     }
 
-    fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
+    fn lag(&mut self) -> Option<Vec<(TopicPartition, i64)>> {
         self.input.lag()
     }
 

@@ -25,17 +25,13 @@ impl Due {
 
     /// When the next timer comes due of those due at `from_ms` or later.
     pub(super) fn next_ms(&self, from_ms: i64) -> Option<i64> {
-        self.next(from_ms).map(|(due_ms, _)| *due_ms)
+        self.0.range((from_ms, Box::<str>::default())..).next().map(|(due_ms, _)| *due_ms)
     }
 
-    /// Removes the next timer that is due between `from_ms` and `now_ms`.
-    pub(super) fn pop(&mut self, from_ms: i64, now_ms: i64) -> Option<(i64, Box<str>)> {
-        let next = self.next(from_ms).filter(|(due_ms, _)| *due_ms <= now_ms)?.clone();
-        self.0.take(&next)
-    }
-
-    fn next(&self, from_ms: i64) -> Option<&(i64, Box<str>)> {
-        self.0.range((from_ms, Box::<str>::default())..).next()
+    /// Removes the next timer that is due at `now_ms`.
+    pub(super) fn pop(&mut self, now_ms: i64) -> Option<(i64, Box<str>)> {
+        self.0.first().filter(|(due_ms, _)| *due_ms <= now_ms)?;
+        self.0.pop_first()
     }
 
     /// Builds the index anew if most of it is of timers that were replaced or cancelled: a deadline
@@ -66,7 +62,7 @@ mod tests {
             assert!(due.0.len() <= STALE_MIN + 2 * timers.len() + 1, "{number}");
         }
         let mut fired = Vec::new();
-        while let Some((due_ms, name)) = due.pop(i64::MIN, 9_950) {
+        while let Some((due_ms, name)) = due.pop(9_950) {
             fired.extend(timers.get(&name).filter(|it| **it == due_ms));
         }
         let expected: Vec<i64> = (0..100).map(|number| number * 100).collect();

@@ -113,10 +113,12 @@ pub(crate) struct Task {
     /// The inputs that are not known to be read to their ends, with a time up to which each one
     /// is.
     unread: Vec<(Topic, i64)>,
+    /// The inputs that could not be read when it was last measured how far they are.
+    away: Vec<Topic>,
     /// The service's clock when the worker began to decide. Only timers may depend on it: they are
     /// state, so a restore finds them as they were set.
     now_ms: i64,
-    /// When the task began to work, or was cut off from the brokers for the last time.
+    /// The last time at which nobody could answer the task's follow-ups ([`timers`]).
     resumed_ms: i64,
     /// Whether an input was applied or a timer fired since the last seal.
     touched: bool,
@@ -172,6 +174,7 @@ impl Task {
             latest_ms: 0,
             stream_ms: 0,
             unread: Vec::new(),
+            away: Vec::new(),
             now_ms: 0,
             resumed_ms: 0,
             touched: false,

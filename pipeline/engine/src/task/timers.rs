@@ -2,8 +2,9 @@
 //! dropped with an alert, because there is no record to park.
 //!
 //! Most timers are the deadlines of answers, so the time in which nobody could answer does not
-//! count: a timer is set later by the age of its input, and one that came due while the task did
-//! not work waits for [`GRACE_MS`].
+//! count: a timer is set later by the age of its input, and one that came due in such a time is set
+//! anew, [`GRACE_MS`] after its end. The new due time is state, so that a service that restarts again
+//! and again fires the timer nevertheless.
 
 use domain::decider::CommandStatus;
 use schemas::chain;
@@ -20,13 +21,13 @@ use crate::{
     output::Output,
 };
 
-/// How long timers that came due while the task did not work still wait, in milliseconds: the
-/// deadline of a saga. Whoever should have answered may have been away too, and begins now.
+/// How long timers that came due while nobody could answer still wait, in milliseconds: the deadline
+/// of a saga. Whoever should have answered may have been away too, and begins now.
 const GRACE_MS: i64 = 30_000;
 
 impl Task {
-    /// The task begins to work at `now_ms` of the service's clock, or brokers could not be reached
-    /// up to then.
+    /// Nobody could answer the task's follow-ups up to `now_ms` of the service's clock: it did not
+    /// work, or could not read or write.
     pub(crate) fn resumed(&mut self, now_ms: i64) {
         self.resumed_ms = now_ms;
     }
@@ -42,14 +43,14 @@ impl Task {
         due_ms.saturating_add(self.now_ms.saturating_sub(at_ms).max(0))
     }
 
-    /// Fires up to `max` timers that are due at `now_ms`, and returns how many it has fired.
+    /// Fires, or sets anew, up to `max` timers that are due at `now_ms`, and returns their number.
     pub(crate) fn fire(&mut self, now_ms: i64, max: usize, output: &mut Output) -> usize {
         self.set_now(now_ms);
-        let is_graced = now_ms < self.resumed_ms.saturating_add(GRACE_MS);
-        let from_ms = if is_graced { self.resumed_ms } else { i64::MIN };
+        // A clock that was set back must not have timers wait until it is as late again.
+        self.resumed_ms = self.resumed_ms.min(now_ms);
         let mut fired = 0;
         while fired < max {
-            let Some((due_ms, name)) = self.due.pop(from_ms, now_ms) else { break };
+            let Some((due_ms, name)) = self.due.pop(now_ms) else { break };
             // The timer was replaced or cancelled after it was indexed.
             if self.timers.get(&name) != Some(&due_ms) {
                 continue;
@@ -57,6 +58,12 @@ impl Task {
             fired += 1;
             self.touched = true;
             self.processed += 1;
+            if due_ms < self.resumed_ms {
+                let due_ms = self.resumed_ms.saturating_add(GRACE_MS);
+                self.due.insert(due_ms, &name);
+                self.timers.put(&name, Some(due_ms));
+                continue;
+            }
             // The removal is before the savepoint, so a failed timer is gone and does not fire
             // again.
             self.timers.put(&name, None);
@@ -73,12 +80,10 @@ impl Task {
         fired
     }
 
-    /// When the next timer fires, in milliseconds since the epoch.
+    /// When the next timer fires, in milliseconds since the epoch. Those that are set anew need not
+    /// be waited for.
     pub(crate) fn next_due(&self) -> Option<i64> {
-        let is_overdue = |due_ms: &i64| *due_ms < self.resumed_ms;
-        let overdue = self.due.next_ms(i64::MIN).filter(is_overdue);
-        let overdue = overdue.map(|_| self.resumed_ms.saturating_add(GRACE_MS));
-        self.due.next_ms(self.resumed_ms).into_iter().chain(overdue).min()
+        self.due.next_ms(self.resumed_ms)
     }
 
     fn fire_named(

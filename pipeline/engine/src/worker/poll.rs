@@ -37,6 +37,7 @@ impl Worker {
         let is_over = self.paused.is_some_and(|until| until <= Instant::now());
         if is_over {
             self.paused = None;
+            self.resumed();
         }
         if is_over || self.awaiting.len() < waited { self.fetch(session) } else { Ok(()) }
     }
@@ -186,24 +187,31 @@ impl Worker {
 
     /// Fires the timers that are due, as far as the batch has room.
     pub(super) fn fire(&mut self, session: &dyn Session) -> usize {
-        if self.paused.is_some() {
+        // The answers whose deadlines the timers are can't be read, nor even written.
+        if self.paused.is_some() || session.silence() >= SILENCE_MAX {
+            self.resumed();
             return 0;
         }
         let now_ms = (self.clock)();
-        // The answers whose deadlines the timers are can't be read, nor even written.
-        if session.silence() >= SILENCE_MAX {
-            self.active.values_mut().for_each(|task| task.resumed(now_ms));
-            return 0;
-        }
         let (mut fired, room) = (0, self.room());
         // The follow-ups of timers are left to be read: a failed one must not undo its timer.
         self.batch.output.local.suspend(true);
-        for task in self.active.values_mut() {
+        for (partition, task) in &mut self.active {
+            if self.awaiting.contains_key(partition) || !task.can_read_answers() {
+                task.resumed(now_ms);
+                continue;
+            }
             fired += task.fire(now_ms, TIMERS_MAX.min(room - fired), &mut self.batch.output);
         }
         self.batch.output.local.suspend(false);
         self.batch.add(fired);
         fired
+    }
+
+    /// Nobody could answer the follow-ups of any task up to now.
+    pub(super) fn resumed(&mut self) {
+        let now_ms = (self.clock)();
+        self.active.values_mut().for_each(|task| task.resumed(now_ms));
     }
 
     /// Advances the stream time of all tasks whose input is read to its end.

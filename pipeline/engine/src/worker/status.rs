@@ -101,17 +101,14 @@ impl Worker {
     /// Sets the gauges of records that are not polled yet, and tells tasks which of their inputs
     /// are read to their ends.
     pub(super) fn measure_lag(&mut self, session: &mut dyn Session) {
-        let lags = session.lag();
+        let Some(lags) = session.lag() else { return };
         for (input, lag) in &lags {
             if self.active.contains_key(&input.partition) {
                 let labels = [&*input.topic, &input.partition.to_string()];
                 self.metrics.lag.with_label_values(&labels).set(*lag);
             }
         }
-        // Without an entry there is nothing new.
-        if !lags.is_empty() {
-            self.active.values_mut().for_each(|task| task.measured(&lags));
-        }
+        self.active.values_mut().for_each(|task| task.measured(&lags));
     }
 
     /// Removes the lag of a partition that this worker does not process any more, and sets what it

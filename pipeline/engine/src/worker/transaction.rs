@@ -30,6 +30,7 @@ use super::{
     error::SessionError,
     pace::Pace,
     settings::{ABORT_WAIT_MAX, COMMIT_MAX, COMMIT_WAIT},
+    status::SILENCE_MAX,
 };
 use crate::task::Task;
 
@@ -213,7 +214,7 @@ impl Worker {
                 Ok(Some(Ended::Committed))
             }
             Some(Err(TransactionError::Aborted(reason))) => {
-                self.aborted(&reason);
+                self.aborted(&reason, taken);
                 Ok(Some(Ended::Aborted))
             }
             Some(Err(TransactionError::Fenced(detail))) => {
@@ -253,7 +254,7 @@ impl Worker {
     }
 
     /// Undoes in every task the writes in flight, and the pending ones on top of them.
-    fn aborted(&mut self, reason: &str) {
+    fn aborted(&mut self, reason: &str, taken: Duration) {
         let wait = self.pause_after_abort();
         tracing::warn!(
             processor = self.topology.processor,
@@ -268,6 +269,10 @@ impl Worker {
         self.batch.open_partitions().aborted();
         self.spans.aborted();
         self.clear_batch();
+        // The brokers have answered, but nothing could be written for so long.
+        if taken >= SILENCE_MAX {
+            self.resumed();
+        }
     }
 
     /// Pauses reading and timers after repeated aborts, for longer each time. The first abort in a

@@ -1,12 +1,11 @@
-//! Commands, follow-ups and timers of the bank without faults.
+//! Commands and follow-ups of the bank without faults.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use engine::{SILENCE_MAX, driver::Driver};
 use redpanda::{log::Headers, memory::Fault};
-use schemas::{Record as _, Verdict, engine::Redrive, headers};
+use schemas::{Record as _, Verdict, engine::Redrive};
 
-use crate::bank::{Command, Deposit, Event, OVERDUE_MS, Transfer, step_until};
+use crate::bank::{Command, Deposit, Transfer, step_until};
 use crate::support::{balances, bank, bank_with, changelog_balances, send};
 
 #[test]
@@ -125,103 +124,6 @@ fn command_without_headers_is_accepted_as_the_operators() {
     assert_eq!(balances(&driver)["ann"], 5);
     let outcomes = driver.read::<schemas::Outcome>("bank.outcomes");
     assert_eq!((outcomes.len(), outcomes[0].1.principal.as_str()), (1, "operator"));
-}
-
-#[test]
-fn timer_fires_once_when_due_also_after_a_restart_and_not_when_cancelled() {
-    let mut driver = bank(1);
-    send(&driver, "ann", 1, Deposit { amount: 100 });
-    driver.settle();
-    // The follow-up is parked at its receiver, so no acknowledgement arrives.
-    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 66 });
-    driver.settle();
-    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
-    driver.settle();
-    let overdue = |driver: &Driver| {
-        let events = driver.read::<Event>("account.events");
-        events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
-    };
-    assert_eq!(overdue(&driver), 0, "it arrived in time");
-
-    send(&driver, "ann", 3, Deposit { amount: 1000 });
-    driver.settle();
-    let late = send(&driver, "ann", 4, Transfer { to: "bob".into(), amount: 666 });
-    driver.settle();
-    driver.kill(0);
-    driver.start(0);
-    driver.settle();
-    assert_eq!(overdue(&driver), 0);
-    driver.advance(Duration::from_millis(OVERDUE_MS as u64 + 1));
-    driver.settle();
-    assert_eq!(overdue(&driver), 1);
-    driver.settle();
-    assert_eq!(overdue(&driver), 1, "once");
-    assert!(driver.outcomes(late).is_empty(), "the saga has not finished");
-    // What the timer caused belongs to the command that is pending, also after the restart.
-    let late = late.to_string();
-    let events = driver.log.read_committed("account.events");
-    let of_timers = events.iter().filter(|event| {
-        let kind = event.headers.text(headers::TYPE);
-        kind.is_some_and(|kind| kind.ends_with("Overdue"))
-    });
-    let correlated: Vec<_> =
-        of_timers.map(|event| event.headers.text(headers::CORRELATION_ID)).collect();
-    assert_eq!(correlated, [Some(&*late)]);
-}
-
-#[test]
-fn timer_that_came_due_while_nobody_could_answer_waits_for_the_answer() {
-    let overdue = |driver: &Driver| {
-        let events = driver.read::<Event>("account.events");
-        events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
-    };
-    let pass = |driver: &mut Driver, by_ms: i64| {
-        driver.advance(Duration::from_millis(by_ms.unsigned_abs()));
-        driver.settle();
-    };
-    // The worker was down, or the brokers could not be reached.
-    for is_down in [true, false] {
-        let mut driver = bank(1);
-        send(&driver, "ann", 1, Deposit { amount: 1000 });
-        driver.settle();
-        // The follow-up is parked at its receiver, so no acknowledgement arrives.
-        send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
-        driver.settle();
-        match is_down {
-            true => driver.kill(0),
-            false => driver.log.set_silence(SILENCE_MAX),
-        }
-        pass(&mut driver, OVERDUE_MS + 1);
-        driver.log.set_silence(Duration::ZERO);
-        driver.start(0);
-        driver.settle();
-        pass(&mut driver, 29_000);
-        assert_eq!(overdue(&driver), 0, "down: {is_down}");
-        pass(&mut driver, 1_001);
-        assert_eq!(overdue(&driver), 1, "down: {is_down}");
-    }
-}
-
-#[test]
-fn timer_of_an_input_that_waited_counts_from_its_decision() {
-    let mut driver = bank(1);
-    send(&driver, "ann", 1, Deposit { amount: 1000 });
-    driver.settle();
-    driver.kill(0);
-    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
-    driver.advance(Duration::from_secs(3600));
-    driver.start(0);
-    driver.settle();
-    let overdue = |driver: &Driver| {
-        let events = driver.read::<Event>("account.events");
-        events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
-    };
-    driver.advance(Duration::from_millis(OVERDUE_MS as u64 - 1));
-    driver.settle();
-    assert_eq!(overdue(&driver), 0);
-    driver.advance(Duration::from_millis(1));
-    driver.settle();
-    assert_eq!(overdue(&driver), 1);
 }
 
 #[test]

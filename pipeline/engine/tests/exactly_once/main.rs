@@ -16,5 +16,6 @@ mod redrives;
 mod resends;
 mod retention;
 mod support;
+mod timers;
 mod versions;
 mod workers;

@@ -91,7 +91,7 @@ impl Projector<'_> {
     /// Takes the ends of partitions from the log's statistics. Called before the polled records are
     /// applied, because the statistics do not count them as polled.
     pub(super) fn note_ends(&mut self) {
-        for (partition, lag) in self.input.lag() {
+        for (partition, lag) in self.input.lag().into_iter().flatten() {
             if let Some(claimed) = self.slots.get(&partition).and_then(Slot::claimed) {
                 self.lag.ends(&partition, claimed.next + lag, now_ms());
             }

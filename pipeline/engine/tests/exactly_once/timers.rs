@@ -1,0 +1,164 @@
+//! Timers: when they fire, and when they wait for answers that nobody could give or read.
+
+use std::time::Duration;
+
+use engine::{SILENCE_MAX, driver::Driver};
+use redpanda::memory::Fault;
+use schemas::headers;
+
+use crate::bank::{Deposit, Event, OVERDUE_MS, Transfer, step_until};
+use crate::support::{bank, followups, send};
+
+/// The number of timers that have fired.
+fn overdue(driver: &Driver) -> usize {
+    let events = driver.read::<Event>("account.events");
+    events.iter().filter(|(_, event)| matches!(event, Event::Overdue(_))).count()
+}
+
+fn pass(driver: &mut Driver, by_ms: i64) {
+    driver.advance(Duration::from_millis(by_ms.unsigned_abs()));
+    driver.settle();
+}
+
+/// A bank in which `ann` waits for an acknowledgement: her follow-up is parked at its receiver.
+fn with_open_transfer() -> Driver {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
+    driver
+}
+
+#[test]
+fn timer_fires_once_when_due_also_after_a_restart_and_not_when_cancelled() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 100 });
+    driver.settle();
+    // The follow-up is parked at its receiver, so no acknowledgement arrives.
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 66 });
+    driver.settle();
+    pass(&mut driver, OVERDUE_MS + 1);
+    assert_eq!(overdue(&driver), 0, "it arrived in time");
+
+    send(&driver, "ann", 3, Deposit { amount: 1000 });
+    driver.settle();
+    let late = send(&driver, "ann", 4, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+    assert_eq!(overdue(&driver), 0);
+    pass(&mut driver, OVERDUE_MS + 1);
+    assert_eq!(overdue(&driver), 1);
+    driver.settle();
+    assert_eq!(overdue(&driver), 1, "once");
+    assert!(driver.outcomes(late).is_empty(), "the saga has not finished");
+    // What the timer caused belongs to the command that is pending, also after the restart.
+    let late = late.to_string();
+    let events = driver.log.read_committed("account.events");
+    let of_timers = events.iter().filter(|event| {
+        let kind = event.headers.text(headers::TYPE);
+        kind.is_some_and(|kind| kind.ends_with("Overdue"))
+    });
+    let correlated: Vec<_> =
+        of_timers.map(|event| event.headers.text(headers::CORRELATION_ID)).collect();
+    assert_eq!(correlated, [Some(&*late)]);
+}
+
+#[test]
+fn timer_that_came_due_while_nobody_could_answer_waits_for_the_answer() {
+    const DOWN: &str = "the worker is down";
+    const SILENT: &str = "no broker answers";
+    const WITHOUT_LEADER: &str = "the answers' partition has no leader";
+    for what in [DOWN, SILENT, WITHOUT_LEADER] {
+        let mut driver = with_open_transfer();
+        match what {
+            DOWN => driver.kill(0),
+            SILENT => driver.log.set_silence(SILENCE_MAX),
+            _ => driver.log.withhold(vec![followups("ann")]),
+        }
+        driver.settle();
+        pass(&mut driver, OVERDUE_MS + 1);
+        driver.log.set_silence(Duration::ZERO);
+        driver.log.withhold(Vec::new());
+        driver.start(0);
+        driver.settle();
+        pass(&mut driver, 29_000);
+        assert_eq!(overdue(&driver), 0, "{what}");
+        pass(&mut driver, 1_001);
+        assert_eq!(overdue(&driver), 1, "{what}");
+    }
+}
+
+#[test]
+fn timer_that_came_due_while_every_transaction_was_aborted_waits_for_the_answer() {
+    let mut driver = with_open_transfer();
+    driver.kill(0);
+    driver.settings().rebuild_wait = Duration::from_millis(100);
+    driver.start(0);
+    driver.settle();
+    // The second abort in a row causes a pause, in which the timer comes due.
+    let command = send(&driver, "zoe", 3, Deposit { amount: 1 });
+    let (mut aborts, id) = (0, driver.transactional_id(0));
+    while aborts < 3 {
+        driver.log.fail_next(&id, Fault::Abort);
+        let log = driver.log.clone();
+        step_until(&mut driver, "an abort", |_| log.pending_fault(&id).is_none());
+        aborts += 1;
+    }
+    driver.advance(Duration::from_millis(OVERDUE_MS.unsigned_abs() + 1));
+    step_until(&mut driver, "a commit", |driver| !driver.outcomes(command).is_empty());
+    pass(&mut driver, 29_000);
+    assert_eq!(overdue(&driver), 0);
+    pass(&mut driver, 1_001);
+    assert_eq!(overdue(&driver), 1);
+}
+
+#[test]
+fn timer_of_a_service_that_restarts_again_and_again_fires() {
+    let mut driver = with_open_transfer();
+    driver.kill(0);
+    driver.advance(Duration::from_millis(OVERDUE_MS.unsigned_abs() + 1));
+    for _ in 0..2 {
+        driver.start(0);
+        driver.settle();
+        assert_eq!(overdue(&driver), 0);
+        pass(&mut driver, 14_000);
+        driver.kill(0);
+    }
+    driver.start(0);
+    driver.settle();
+    pass(&mut driver, 2_001);
+    assert_eq!(overdue(&driver), 1);
+}
+
+#[test]
+fn timer_fires_when_due_although_the_clock_was_set_back() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    driver.set_back(Duration::from_secs(3600));
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
+    pass(&mut driver, OVERDUE_MS - 1);
+    assert_eq!(overdue(&driver), 0);
+    pass(&mut driver, 1);
+    assert_eq!(overdue(&driver), 1);
+}
+
+#[test]
+fn timer_of_an_input_that_waited_counts_from_its_decision() {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    driver.kill(0);
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    driver.advance(Duration::from_secs(3600));
+    driver.start(0);
+    driver.settle();
+    pass(&mut driver, OVERDUE_MS - 1);
+    assert_eq!(overdue(&driver), 0);
+    pass(&mut driver, 1);
+    assert_eq!(overdue(&driver), 1);
+}
