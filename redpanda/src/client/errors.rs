@@ -19,6 +19,14 @@ pub(crate) fn is_denied(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
 }
 
+/// Whether a request has failed because no broker knows the topic.
+pub(crate) fn is_unknown_topic(error: &LogError) -> bool {
+    use RDKafkaErrorCode::{UnknownTopic, UnknownTopicOrPartition};
+    let LogError::Retriable { cause, .. } = error else { return false };
+    let code = cause.downcast_ref().and_then(KafkaError::rdkafka_error_code);
+    matches!(code, Some(UnknownTopic | UnknownTopicOrPartition))
+}
+
 /// An error of a request for offsets.
 pub(crate) fn request(doing: String, error: KafkaError) -> LogError {
     let has_no_group =

@@ -12,7 +12,8 @@ pub(crate) mod testing;
 pub(crate) use config::{REQUEST_MAX, SEEK_MAX, config_for, read_committed};
 pub(crate) use copier::Copier;
 pub(crate) use errors::{
-    consumption, fatal, is_denied, is_out_of_range, is_transient, is_unreadable, request, retriable,
+    consumption, fatal, is_denied, is_out_of_range, is_transient, is_unknown_topic, is_unreadable,
+    request, retriable,
 };
 pub(crate) use offsets::{committed, partitions, watermarks};
 pub(crate) use standalone::{Standalone, log_client_error, standalone_reader, watermark_client};

@@ -14,12 +14,11 @@ use rdkafka::{
     statistics::Broker,
     types::RDKafkaRespErr,
 };
-use schemas::chain;
 
 use crate::{
-    client::{log_client_error, partitions},
+    client::log_client_error,
     fault,
-    log::{LogError, Membership, Topic, TopicPartition},
+    log::{Membership, Topic, TopicPartition},
 };
 
 /// Waits for the transaction in flight, if there is one, before partitions are released.
@@ -56,6 +55,13 @@ impl Fetch {
     }
 }
 
+/// A change of membership.
+pub(super) struct Change {
+    pub(super) membership: Membership,
+    /// Whether its list has partitions of some inputs and not of others, which are no tasks.
+    pub(super) is_incomplete: bool,
+}
+
 #[derive(Default)]
 struct Fetches {
     partitions: BTreeMap<TopicPartition, Fetch>,
@@ -66,9 +72,7 @@ struct Fetches {
 /// What the callbacks of one member have recorded.
 pub(crate) struct GroupContext {
     inputs: Vec<Topic>,
-    changes: Mutex<VecDeque<Membership>>,
-    /// Why the group's last assignment can't be used. `None` if it can.
-    unusable: Mutex<Option<String>>,
+    changes: Mutex<VecDeque<Change>>,
     /// As of the last statistics.
     fetches: Mutex<Fetches>,
     /// The time of a broker's last answer, as of the last statistics.
@@ -81,7 +85,6 @@ impl GroupContext {
         Self {
             inputs: inputs.to_vec(),
             changes: Mutex::default(),
-            unusable: Mutex::default(),
             fetches: Mutex::default(),
             last_answer: Mutex::new(Instant::now()),
             before_revoke,
@@ -89,13 +92,13 @@ impl GroupContext {
     }
 
     /// The changes of membership that the owner has not taken yet.
-    pub(super) fn changes(&self) -> MutexGuard<'_, VecDeque<Membership>> {
+    pub(super) fn changes(&self) -> MutexGuard<'_, VecDeque<Change>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the group's last assignment can't be used. `None` if it can, or if there was none.
-    pub(super) fn unusable(&self) -> MutexGuard<'_, Option<String>> {
-        self.unusable.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The topics that the member reads.
+    pub(super) fn inputs(&self) -> &[Topic] {
+        &self.inputs
     }
 
     pub(super) fn silence(&self) -> Duration {
@@ -134,44 +137,6 @@ impl GroupContext {
         let has_others = found.len() < assigned;
         (found.into_keys().collect(), has_others)
     }
-
-    /// Why an assignment can't be used that lacks partitions of some inputs. `None` if the topics
-    /// have one partition count: then another member reads fewer of them, as while a version with a
-    /// new input replaces the previous one, and the tasks that are complete can work.
-    fn unequal(&self, consumer: &BaseConsumer<Self>) -> Option<String> {
-        let count = |topic: &Topic| partitions(consumer, topic);
-        let counts = match self.inputs.iter().map(count).collect::<Result<Vec<i32>, LogError>>() {
-            Ok(counts) => counts,
-            Err(error) => return Some(format!("an input has no partitions: {}", chain(&error))),
-        };
-        let (first, count) = self.inputs.iter().zip(&counts).next()?;
-        let (other, others) = self.inputs.iter().zip(&counts).find(|(_, other)| *other != count)?;
-        Some(format!(
-            "topic {first} has {count} partitions and {other} has {others}, expected one partition \
-             count for all inputs; `provision --dry-run` compares the topics with \
-             redpanda/topics.yaml"
-        ))
-    }
-
-    /// The change that an assignment means. One that can't be used is none: the owner must not
-    /// count as ready, and the poll fails if no other one follows in time.
-    fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Membership {
-        let (tasks, has_others) = self.tasks(list);
-        let unusable = if has_others { self.unequal(consumer) } else { None };
-        match &unusable {
-            Some(reason) => tracing::warn!(reason, "an assignment can't be used"),
-            None if has_others => {
-                tracing::warn!(?tasks, "another member of the group reads fewer topics");
-            }
-            None => {}
-        }
-        let change = match &unusable {
-            Some(_) => Membership::Lost(Vec::new()),
-            None => Membership::Assigned(tasks),
-        };
-        *self.unusable() = unusable;
-        change
-    }
 }
 
 impl ClientContext for GroupContext {
@@ -180,7 +145,9 @@ impl ClientContext for GroupContext {
         let known = |offset: i64| (offset >= 0).then_some(offset);
         let is_up = |id: i32| {
             let is_up = |broker: &Broker| broker.nodeid == id && broker.state.starts_with("UP");
-            statistics.brokers.values().any(is_up)
+            // A partition without a leader has the id -1, which is also that of the brokers to
+            // begin with and of the group's coordinator.
+            id >= 0 && statistics.brokers.values().any(is_up)
         };
         let of_topic = |topic: &Topic| {
             let partitions = statistics.topics.get(&**topic).map(|found| found.partitions.values());
@@ -222,29 +189,28 @@ impl ConsumerContext for GroupContext {
             // The client's group handler has ended: it would never answer what was still queued.
             return;
         }
-        let (change, acknowledged) = match error {
+        let (tasks, is_incomplete) = self.tasks(list);
+        let (membership, acknowledged) = match error {
             // Acknowledge without partitions: nothing is fetched before `fetch_from`.
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                let acknowledged = consumer.assign(&TopicPartitionList::new());
-                (self.assigned(consumer, list), acknowledged)
+                (Membership::Assigned(tasks), consumer.assign(&TopicPartitionList::new()))
             }
             // The group waits for this callback: no other member starts with these partitions
             // before the transaction in flight has ended.
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 fault::point("in-rebalance");
                 (self.before_revoke)();
-                let tasks = self.tasks(list).0;
-                let change = match consumer.assignment_lost() {
+                let membership = match consumer.assignment_lost() {
                     true => Membership::Lost(tasks),
                     false => Membership::Revoked(tasks),
                 };
-                (change, consumer.unassign())
+                (membership, consumer.unassign())
             }
-            _ => (Membership::Lost(self.tasks(list).0), consumer.unassign()),
+            _ => (Membership::Lost(tasks), consumer.unassign()),
         };
         if let Err(error) = acknowledged {
-            tracing::error!(?change, %error, "could not acknowledge an assignment");
+            tracing::error!(?membership, %error, "could not acknowledge an assignment");
         }
-        self.changes().push_back(change);
+        self.changes().push_back(Change { membership, is_incomplete });
     }
 }

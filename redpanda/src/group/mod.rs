@@ -4,11 +4,13 @@
 //! acknowledges every assignment with an empty list: nothing is fetched before
 //! [`GroupConsumer::fetch_from`], because the positions come from a changelog or a store.
 //!
+//! - `assignment`: whether the member can use what it is assigned
 //! - `context`: the callbacks of the group, which run inside a poll
 //! - `positions`: where the member reads, and how it moves there
 //! - `stall`: finds partitions that the client has forgotten to fetch
 //! - `closing`: leaves without blocking the owner, and counts the closes that never end
 
+mod assignment;
 mod closing;
 mod context;
 mod positions;
@@ -39,7 +41,7 @@ use crate::{
         partitions, read_committed, standalone_reader, watermark_client, watermarks,
     },
     fault,
-    log::{LogError, Membership, Record, Topic, TopicPartition},
+    log::{LogError, Record, Topic, TopicPartition},
     mutant::ReadMutant,
     restore::{RestoreReader, Restored},
 };
@@ -66,6 +68,8 @@ pub(crate) struct GroupConsumer {
     unassigned: Option<Instant>,
     /// See [`ASSIGNED_MAX`].
     assigned_max: Duration,
+    /// Why the group's last assignment can't be used. `None` if it can, or if that is not known.
+    unusable: Option<String>,
     /// Requests high watermarks, which count uncommitted records too, and partition counts. The
     /// member rarely needs it, so a poll without records drops it.
     watermark_client: Option<Arc<BaseConsumer>>,
@@ -105,6 +109,7 @@ impl GroupConsumer {
             consumer: Closing::new(consumer),
             unassigned: Some(Instant::now()),
             assigned_max: ASSIGNED_MAX,
+            unusable: None,
             watermark_client: None,
             brokers: brokers.clone(),
             group: group.to_owned(),
@@ -173,16 +178,6 @@ impl GroupConsumer {
         Ok(())
     }
 
-    /// The error of a member that has waited too long for an assignment. A new client may get one;
-    /// but if the topics are at fault, only an operator can help, so the process must end.
-    fn not_assigned(&self) -> LogError {
-        let doing = format!("joining group {}", self.group);
-        match self.consumer.context().unusable().take() {
-            Some(reason) => LogError::Exhausted { doing, cause: reason.into() },
-            None => fatal(doing, format!("no assignment within {:?}", self.assigned_max)),
-        }
-    }
-
     /// The error of a poll. Only the client knows why a fatal one has happened.
     fn failed(&self, error: KafkaError) -> LogError {
         let is_fatal = matches!(
@@ -210,22 +205,6 @@ impl GroupConsumer {
                 format!("the client fetches nothing, and committed records end at {end}"),
             )),
         }
-    }
-
-    /// The next change of membership, oldest first.
-    pub(crate) fn membership(&mut self) -> Option<Membership> {
-        let change = self.consumer.context().changes().pop_front()?;
-        // Every change ends all fetches.
-        self.positions.clear();
-        self.stall.forget();
-        self.unassigned = match change {
-            Membership::Assigned(_) => None,
-            // A member that had none has waited since before this change.
-            Membership::Revoked(_) | Membership::Lost(_) => {
-                self.unassigned.or_else(|| Some(Instant::now()))
-            }
-        };
-        Some(change)
     }
 
     /// See [`crate::log::Input::watermarks`].

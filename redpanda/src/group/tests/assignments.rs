@@ -1,7 +1,7 @@
 //! What a member is assigned, and what it does without an assignment.
 
 use rdkafka::{
-    Offset, TopicPartitionList,
+    ClientContext, Offset, TopicPartitionList,
     consumer::CommitMode,
     mocking::MockCluster,
     types::{RDKafkaApiKey, RDKafkaRespErr},
@@ -9,7 +9,10 @@ use rdkafka::{
 
 use super::super::*;
 use super::{joined, member};
-use crate::{client::testing::MOCK_MAX, log::Restore as _};
+use crate::{
+    client::testing::MOCK_MAX,
+    log::{Membership, Restore as _},
+};
 
 #[test]
 fn member_that_gets_no_assignment_must_be_replaced() {
@@ -46,16 +49,15 @@ fn member_of(brokers: &str, inputs: &[Topic]) -> GroupConsumer {
     member
 }
 
-#[test]
-fn inputs_with_different_partition_counts_are_no_assignment_and_end_the_process() {
-    let cluster = MockCluster::new(1).expect("a mock");
-    cluster.create_topic("a", 2, 1).expect("a topic");
-    cluster.create_topic("b", 1, 1).expect("a topic");
+/// The error of a member of `a` and `b` that gets no assignment it can use.
+fn refused_assignment(cluster: &MockCluster<'_, impl ClientContext>) -> LogError {
     let mut member = member_of(&cluster.bootstrap_servers(), &["a".into(), "b".into()]);
     let (begun, mut nothing) = (Instant::now(), Vec::new());
-    let error = loop {
-        if let Err(error) = member.poll(Duration::from_millis(50), 1, &mut nothing) {
-            break error;
+    loop {
+        match member.poll(Duration::from_millis(50), 1, &mut nothing) {
+            // The client reports a topic that it does not find.
+            Ok(()) | Err(LogError::Retriable { .. }) => {}
+            Err(error) => return error,
         }
         match member.membership() {
             None => assert!(begun.elapsed() < MOCK_MAX, "it never ends"),
@@ -63,10 +65,34 @@ fn inputs_with_different_partition_counts_are_no_assignment_and_end_the_process(
             Some(Membership::Lost(none)) if none.is_empty() => member.assigned_max = Duration::ZERO,
             change => panic!("{change:?}"),
         }
-    };
-    assert!(matches!(error, LogError::Exhausted { .. }), "{error:?}");
-    let cause = std::error::Error::source(&error).expect("a cause").to_string();
-    assert!(cause.starts_with("topic a has 2 partitions and b has 1, expected one"), "{cause}");
+    }
+}
+
+#[test]
+fn inputs_with_different_partition_counts_are_no_assignment_and_end_the_process() {
+    for (of_b, expected) in [
+        (Some(1), "topic a has 2 partitions and b has 1, expected one"),
+        (None, "an input has no partitions: asking for the partitions of b"),
+    ] {
+        let cluster = MockCluster::new(1).expect("a mock");
+        cluster.create_topic("a", 2, 1).expect("a topic");
+        of_b.into_iter().for_each(|count| cluster.create_topic("b", count, 1).expect("a topic"));
+        let error = refused_assignment(&cluster);
+        assert!(matches!(error, LogError::Exhausted { .. }), "{error:?}");
+        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert!(cause.starts_with(expected), "{cause}");
+    }
+}
+
+#[test]
+fn assignment_that_lacks_an_input_for_now_has_the_member_replaced() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("a", 1, 1).expect("a topic");
+    cluster.create_topic("b", 1, 1).expect("a topic");
+    let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    cluster.topic_error("b", error).expect("an error");
+    let error = refused_assignment(&cluster);
+    assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
 }
 
 #[test]
