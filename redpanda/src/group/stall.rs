@@ -13,11 +13,11 @@ use std::{
 
 use rdkafka::consumer::BaseConsumer;
 
-use super::context::{Fetch, GroupContext};
-use crate::{
-    client::watermarks,
-    log::{LogError, TopicPartition},
+use super::{
+    closing::give_back,
+    context::{Fetch, GroupContext},
 };
+use crate::{client::watermarks, log::TopicPartition};
 
 /// The time between two checks. A stall is confirmed by two answers of the broker, each of which is
 /// compared at the check after it, so it is reported 40 to 60 s after its begin.
@@ -109,24 +109,27 @@ fn next(
     positions.iter().map(next).collect()
 }
 
-/// Asks for the ends of `partitions` in a thread, which ends at the first request that fails.
+/// Asks for the ends of `partitions` in a thread, which ends at the first request that fails. The
+/// member may be dropped meanwhile: the thread keeps its client alive for one request only.
 fn ask(
     client: &Arc<BaseConsumer<GroupContext>>,
     partitions: Vec<(TopicPartition, i64)>,
 ) -> Option<mpsc::Receiver<Vec<Behind>>> {
     let (sender, answer) = mpsc::sync_channel(1);
-    let client = Arc::clone(client);
+    let member = Arc::downgrade(client);
     let work = move || {
-        let behind = |(partition, next): (TopicPartition, i64)| {
-            let end = watermarks(&client, &partition).map(|(_, end)| end);
-            end.map(|end| (end > next).then_some(Behind { partition, next, end })).transpose()
-        };
-        if let Ok(found) =
-            partitions.into_iter().filter_map(behind).collect::<Result<_, LogError>>()
-        {
-            // The member may have moved meanwhile, and need no answer.
-            drop(sender.send(found));
+        let mut found = Vec::new();
+        for (partition, next) in partitions {
+            let Some(client) = member.upgrade() else { return };
+            let answer = watermarks(&client, &partition);
+            give_back(client);
+            let Ok((_, end)) = answer else { return };
+            if end > next {
+                found.push(Behind { partition, next, end });
+            }
         }
+        // The member may have moved meanwhile, and need no answer.
+        drop(sender.send(found));
     };
     thread::Builder::new().name("ends".to_owned()).spawn(work).ok().map(|_| answer)
 }

@@ -1,6 +1,9 @@
 //! A group member against librdkafka's mock of a cluster.
 
 mod assignments;
+mod lag;
+
+use std::{sync::mpsc, thread};
 
 use rdkafka::{
     mocking::MockCluster,
@@ -24,15 +27,22 @@ fn poll_until(consumer: &mut GroupConsumer, records: &mut Vec<Record>, count: us
 }
 
 fn member(brokers: &str) -> GroupConsumer {
+    member_with(brokers, Box::new(|| {}))
+}
+
+fn member_with(brokers: &str, before_revoke: BeforeRevoke) -> GroupConsumer {
     let inputs = ["input".into()];
     let interval = STATISTICS_INTERVAL.as_millis().to_string();
     let extra = [("statistics.interval.ms", &*interval)];
-    GroupConsumer::join(&brokers.into(), "group", &inputs, &extra, Box::new(|| {}))
-        .expect("it joins")
+    GroupConsumer::join(&brokers.into(), "group", &inputs, &extra, before_revoke).expect("it joins")
 }
 
 fn joined(brokers: &str) -> GroupConsumer {
-    let mut consumer = member(brokers);
+    joined_with(brokers, Box::new(|| {}))
+}
+
+fn joined_with(brokers: &str, before_revoke: BeforeRevoke) -> GroupConsumer {
+    let mut consumer = member_with(brokers, before_revoke);
     consumer.assigned_max = MOCK_MAX;
     let (begun, mut nothing) = (Instant::now(), Vec::new());
     while consumer.membership().is_none() {
@@ -180,56 +190,33 @@ fn partition_that_is_not_fetched_is_reported() {
     assert!(records.is_empty());
 }
 
-#[test]
-fn lag_counts_only_records_of_its_partition() {
-    let cluster = MockCluster::new(1).expect("a mock");
-    cluster.create_topic("input", 2, 1).expect("a topic");
-    let mut consumer = joined(&cluster.bootstrap_servers());
-    let inputs = [0, 1].map(|partition| (TopicPartition::new("input", partition), 0));
-    consumer.fetch_from(&inputs).expect("it moves");
-    let (begun, mut records) = (Instant::now(), Vec::new());
-    // Statistics are queued behind records, so they tell of records only if they were made while
-    // one was polled and others were not.
-    let lag = loop {
-        produce(&cluster.bootstrap_servers(), "input", &Headers::default(), 100);
-        while records.is_empty() {
-            consumer.poll(Duration::from_millis(50), 1, &mut records).expect("it reads");
-        }
-        std::thread::sleep(2 * STATISTICS_INTERVAL);
-        consumer.poll(Duration::ZERO, 1000, &mut records).expect("it reads");
-        match consumer.lag().as_deref() {
-            Some([(_, first), (_, second)]) if *first > 0 => break [*first, *second],
-            _ => assert!(begun.elapsed() < MOCK_MAX, "there was no lag"),
-        }
-        records.clear();
-    };
-    assert!(lag[0] <= 100, "{lag:?}");
-    assert_eq!(lag[1], 0, "nothing was ever written to it");
+/// Tells which thread has dropped it.
+struct Dropped(mpsc::Sender<Option<String>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        let _ = self.0.send(thread::current().name().map(str::to_owned));
+    }
 }
 
 #[test]
-fn lag_of_a_partition_whose_broker_is_away_is_unknown() {
+fn member_that_is_dropped_while_ends_are_asked_for_is_closed_by_the_thread_that_counts() {
     let cluster = MockCluster::new(1).expect("a mock");
     cluster.create_topic("input", 1, 1).expect("a topic");
-    let mut consumer = joined(&cluster.bootstrap_servers());
-    let input = TopicPartition::new("input", 0);
-    consumer.fetch_from(&[(input.clone(), 0)]).expect("it moves");
-    let mut until_known = |is_known: bool| {
-        let begun = Instant::now();
-        loop {
-            // Polls serve the statistics. They may tell of the broker that is away.
-            let _ = consumer.poll(Duration::from_millis(50), 1, &mut Vec::new());
-            let fetches = consumer.consumer.context().take_fetches();
-            let lag = fetches.map(|of| of.get(&input).and_then(|fetch| fetch.lag(0, None)));
-            if lag.is_some_and(|lag| lag.is_some() == is_known) {
-                break;
-            }
-            assert!(begun.elapsed() < MOCK_MAX, "known: {is_known}, {lag:?}");
-        }
-    };
-    until_known(true);
-    cluster.broker_down(1).expect("it is down");
-    until_known(false);
-    cluster.broker_up(1).expect("it is up");
-    until_known(true);
+    let (sender, dropped) = mpsc::channel();
+    let guard = Dropped(sender);
+    let before_revoke = Box::new(move || {
+        std::hint::black_box(&guard);
+    });
+    let brokers = cluster.bootstrap_servers();
+    let mut consumer = joined_with(&brokers, before_revoke);
+    consumer.fetch_from(&[(TopicPartition::new("input", 0), 0)]).expect("it moves");
+    consumer.poll(Duration::from_millis(50), 1, &mut Vec::new()).expect("it reads");
+    // The request for the end lasts longer than the close.
+    cluster.broker_round_trip_time(1, Duration::from_secs(2)).expect("a delay");
+    consumer.stall.interval = Duration::ZERO;
+    consumer.poll(Duration::ZERO, 1, &mut Vec::new()).expect("it reads");
+    drop(consumer);
+    let thread = dropped.recv_timeout(MOCK_MAX).expect("it is closed");
+    assert_eq!(thread.as_deref(), Some("close"));
 }
