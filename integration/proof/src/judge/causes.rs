@@ -55,8 +55,7 @@ pub(super) fn refused(ledger: &Ledger) -> Vec<Violation> {
     broken.collect()
 }
 
-/// A: the event at the version of an accepted order or registration is the one that says so. All
-/// events of an order belong to the same command.
+/// A: the event at the version of an accepted order or registration is the one that says so.
 pub(super) fn conclusions(ledger: &Ledger) -> Vec<Violation> {
     let outcomes = ledger.outcomes.values().flat_map(|seen| &seen.outcomes);
     let accepted = outcomes.filter(|outcome| outcome.verdict == Verdict::Accepted);
