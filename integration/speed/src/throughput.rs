@@ -94,8 +94,8 @@ fn once(rig: &Rig, contender: Contender, name: &str, options: &Options) -> anyho
     })
 }
 
-/// Checks that every output exists once and in order, and that there are as many as inputs. Returns the seconds from the first output to the last, by the
-/// broker's clock.
+/// Checks that every output exists once and in order, and that there are as many as inputs. Returns
+/// the seconds from the first output to the last, by the broker's clock.
 fn check(rig: &Rig, records: u64) -> anyhow::Result<f64> {
     let codec = work::codec();
     let (mut counts, mut all, mut wrong) = (Counts::default(), 0, None);

@@ -27,7 +27,7 @@ pub(super) fn chains(ledger: &Ledger) -> Vec<Violation> {
         let what = match ledger.correlations.get(&cause) {
             Some(correlation) if *correlation == caused.correlation => return None,
             Some(correlation) => format!(
-                "{at} belongs to the command {}, and {cause}, which has caused it, to {correlation}",
+                "{at} belongs to the command {}, and its cause {cause} to {correlation}",
                 caused.correlation
             ),
             // Its cause may have been removed before it could be read.

@@ -143,7 +143,8 @@ impl World {
     }
 }
 
-/// Whether a process has ended as at a fault point: by `abort`, which a container shows as its code.
+/// Whether a process has ended as at a fault point: by `abort`, which a container shows as its exit
+/// code.
 fn is_abort(how: &str) -> bool {
     how == "was killed by SIGABRT" || how == "ended with code 134"
 }

@@ -64,16 +64,21 @@ pub const NOT_IMITATED: &[NotImitated] = &[
         here: "Offsets are Kafka's; the gate rewrites none.",
     },
     NotImitated {
-        redpanda: "The partitions and the group of a transaction that times out look for it by timers of their own, \
-                   abort_timed_out_transactions_interval_ms, and ask the coordinator to abort it, which bumps the epoch.",
-        source: "src/v/cluster/rm_stm.cc and src/v/kafka/server/group.cc; src/v/cluster/tx_gateway_frontend.cc, do_try_abort",
+        redpanda: "The partitions and the group of a transaction that times out look for it by \
+                   timers of their own, abort_timed_out_transactions_interval_ms, and ask the \
+                   coordinator to abort it, which bumps the epoch.",
+        source: "src/v/cluster/rm_stm.cc and src/v/kafka/server/group.cc; \
+                 src/v/cluster/tx_gateway_frontend.cc, do_try_abort",
         here: "Kafka's coordinator aborts it by its own timer, every 10 s, and bumps the epoch.",
     },
     NotImitated {
-        redpanda: "While a group has told its members to join and waits for its leader's assignment, AddOffsetsToTxn and \
-                   TxnOffsetCommit fail with CONCURRENT_TRANSACTIONS.",
-        source: "src/v/kafka/server/group.cc, group::handle_begin_tx and group::handle_txn_offset_commit",
-        here: "Kafka stages the offsets. A session of Millrace ends its transaction before it joins again.",
+        redpanda: "While a group has told its members to join and waits for its leader's \
+                   assignment, AddOffsetsToTxn and TxnOffsetCommit fail with \
+                   CONCURRENT_TRANSACTIONS.",
+        source: "src/v/kafka/server/group.cc, group::handle_begin_tx and \
+                 group::handle_txn_offset_commit",
+        here: "Kafka stages the offsets. A session of Millrace ends its transaction before it \
+               joins again.",
     },
     NotImitated {
         redpanda: "Transactional ids expire after transactional_id_expiration_ms and the least recently used are evicted above \

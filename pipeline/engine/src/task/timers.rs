@@ -3,8 +3,8 @@
 //!
 //! Most timers are the deadlines of answers, so the time in which nobody could answer does not
 //! count: a timer is set later by the age of its input, and one that came due in such a time is set
-//! anew, [`GRACE_MS`] after its end. The new due time is state, so that a service that restarts again
-//! and again fires the timer nevertheless.
+//! anew, [`GRACE_MS`] after its end. The new due time is state, so that a service that restarts
+//! again and again fires the timer nevertheless.
 
 use domain::decider::CommandStatus;
 use schemas::chain;
@@ -21,8 +21,8 @@ use crate::{
     output::Output,
 };
 
-/// How long timers that came due while nobody could answer still wait, in milliseconds: the deadline
-/// of a saga. Whoever should have answered may have been away too, and begins now.
+/// How long timers that came due while nobody could answer still wait, in milliseconds: the
+/// deadline of a saga. Whoever should have answered may have been away too, and begins now.
 const GRACE_MS: i64 = 30_000;
 
 impl Task {

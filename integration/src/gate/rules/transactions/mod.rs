@@ -31,10 +31,11 @@ pub(super) const STAGED_ONCE: Rule = Rule {
 
 pub(super) const WAITS_FOR_END: Rule = Rule {
     name: "add-waits-for-end",
-    does: "AddPartitionsToTxn, AddOffsetsToTxn, EndTxn and InitProducerId wait while an EndTxn of the transactional id \
-           ends its transaction; Kafka answers CONCURRENT_TRANSACTIONS. InitProducerId answers that too if it finds a \
-           transaction open, which it aborts.",
-    source: "src/v/cluster/tx_gateway_frontend.cc, with, which holds tm_stm::lock_tx over each of these requests, and do_init_tm_tx",
+    does: "AddPartitionsToTxn, AddOffsetsToTxn, EndTxn and InitProducerId wait while an EndTxn of \
+           the transactional id ends its transaction; Kafka answers CONCURRENT_TRANSACTIONS. \
+           InitProducerId answers that too if it finds a transaction open, which it aborts.",
+    source: "src/v/cluster/tx_gateway_frontend.cc, with, which holds tm_stm::lock_tx over each of \
+             these requests, and do_init_tm_tx",
 };
 
 /// A producer id and its epoch.
