@@ -2,6 +2,7 @@
 //! and judgement.
 
 mod judgement;
+mod mutant;
 mod table;
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use crate::faults::{AFTERWARDS, Fault};
 use crate::ledger::{Damage, Ledger, Violation};
 use crate::reader::LiveReader;
 use crate::world::World;
+pub use mutant::Mutant;
 use table::Row;
 
 /// The number of commands that are acknowledged before and after the fault.
@@ -37,17 +39,6 @@ const FREQUENT: [&str; 7] = [
     user::ChangeEmail::SCHEMA.name,
     notification::MarkRead::SCHEMA.name,
 ];
-
-/// A mutant of the services, which a run must catch.
-#[derive(Clone, Copy, Debug)]
-pub struct Mutant {
-    /// Its name in the services.
-    pub name: &'static str,
-    /// The invariant that it must violate, perhaps beside others.
-    pub violates: char,
-    /// Whether its service may do nothing any more, so that the fault can't end: a violation of H.
-    pub may_stall: bool,
-}
 
 /// The options of a run.
 pub struct Options {
@@ -136,18 +127,14 @@ impl Suite {
         .await;
         let (mended, mut stalled) = (Instant::now(), None);
         match (happened, self.options.mutant) {
-            (Err(error), Some(mutant)) if mutant.may_stall => {
-                let what = schemas::chain(&*error);
-                stalled = Some(Violation::new('H', Damage::Late, what));
+            (Err(error), Some(mutant)) => stalled = Some(mutant.stalled(error)?),
+            (Err(error), None) => return Err(error),
+            (Ok(()), None) => {
+                world.mend().await?;
+                world.wait_for_commands(AROUND).await?;
             }
-            (happened, mutant) => {
-                happened?;
-                // What a mutant has broken stays as it is.
-                if mutant.is_none() {
-                    world.mend().await?;
-                    world.wait_for_commands(AROUND).await?;
-                }
-            }
+            // What a mutant has broken stays as it is.
+            (Ok(()), Some(_)) => {}
         }
         world.load.stop();
         load.await?;

@@ -1,10 +1,11 @@
 //! The system under test: the native stack or the Compose project under which this process was
 //! started, with handles to break and repair its parts. It starts no system by itself. `parts`
-//! starts and stops parts, `ends` knows which of them may end, and `waits` has what a fault waits
-//! for.
+//! starts and stops parts, `ends` knows which of them may end, `waits` has what a fault waits for,
+//! and `stalled` is the error of a wait for a part.
 
 mod ends;
 mod parts;
+mod stalled;
 mod waits;
 
 use std::{
@@ -31,6 +32,7 @@ use crate::{
     threads::Threads,
 };
 use ends::Ends;
+pub use stalled::Stalled;
 
 /// How long a part may take to become ready, or to die at a fault point.
 pub(crate) const PART_MAX: Duration = Duration::from_secs(60);
@@ -169,12 +171,26 @@ impl World {
     /// The sum of a metric over the series with all of `labels` (`name="value"`); `None` if the
     /// service does not answer.
     pub async fn metric(&self, service: &str, name: &str, labels: &[&str]) -> Option<f64> {
-        let url = format!("{}/metrics", std::env::var(internal_variable(service)).ok()?);
-        let http = integration::http().build().ok()?;
-        let asking = http.get(url).timeout(Duration::from_secs(2)).send();
-        let text = asking.await.ok()?.text().await.ok()?;
+        let text = internal(service, "metrics").await?.text().await.ok()?;
         Some(sum_of(&text, name, labels))
     }
+
+    /// The error of a wait for a part that has not done `what` in time.
+    async fn stalled(&self, part: &str, what: String) -> Stalled {
+        let says = match internal(part, "readyz").await {
+            Some(answer) => answer.text().await.ok(),
+            None => None,
+        };
+        let says = says.map_or("nothing".to_owned(), |says| says.trim().to_owned());
+        Stalled { part: part.to_owned(), what, says }
+    }
+}
+
+/// What the internal listener of a service answers; `None` if it does not.
+async fn internal(service: &str, path: &str) -> Option<reqwest::Response> {
+    let url = format!("{}/{path}", std::env::var(internal_variable(service)).ok()?);
+    let http = integration::http().build().ok()?;
+    http.get(url).timeout(Duration::from_secs(2)).send().await.ok()
 }
 
 /// The sum of a metric over the series of `text` with all of `labels`.

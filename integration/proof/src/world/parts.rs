@@ -22,13 +22,15 @@ impl World {
     /// judges the system without it.
     ///
     /// # Errors
-    /// When a server, or any part in a control, is not ready in time.
+    /// When a server, or any part in a control, is not ready in time: a [`super::Stalled`] for a
+    /// program.
     pub async fn ready(&self, name: &str) -> anyhow::Result<()> {
         let Err(error) = self.control.wait(name, PART_MAX).await else { return Ok(()) };
-        match unready(name, &error).filter(|_| self.mutant.is_none()) {
-            Some(Violation { invariant, damage, what }) => self.report(invariant, damage, what),
-            None => return Err(error.into()),
+        let Some(what) = unready(name, &error) else { return Err(error.into()) };
+        if self.mutant.is_some() {
+            return Err(self.stalled(name, what).await.into());
         }
+        self.report('H', Damage::Late, format!("{name} {what}"));
         Ok(())
     }
 
@@ -160,12 +162,11 @@ impl World {
     }
 }
 
-/// The violation of H by a program for whose readiness the stack has waited in vain; `None` for a
-/// server, or if the stack does not answer.
-fn unready(name: &str, error: &ControlError) -> Option<Violation> {
+/// What a program has not done for whose readiness the stack has waited in vain, a violation of H;
+/// `None` for a server, or if the stack does not answer.
+fn unready(name: &str, error: &ControlError) -> Option<String> {
     let in_vain = is_program(name) && matches!(error, ControlError::Refused { .. });
-    let what = || format!("{name} is not ready after {PART_MAX:?}: {}", schemas::chain(error));
-    in_vain.then(|| Violation::new('H', Damage::Late, what()))
+    in_vain.then(|| format!("is not ready after {PART_MAX:?}: {}", schemas::chain(error)))
 }
 
 #[cfg(test)]
@@ -173,13 +174,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn program_that_is_not_ready_in_time_is_late() {
+    fn only_a_program_is_waited_for_in_vain() {
         let refused = ControlError::Refused {
             request: "wait order-0 60".to_owned(),
             reason: "order-0 was not ready within 60 s".to_owned(),
         };
         let found = unready("order-0", &refused).expect("a program");
-        assert_eq!((found.invariant, found.damage), ('H', Damage::Late));
+        assert!(found.starts_with("is not ready after 60s: "), "{found}");
         assert_eq!(unready("postgres", &refused), None, "without it nothing can be judged");
         assert_eq!(unready("order-0", &ControlError::NoStack), None);
     }

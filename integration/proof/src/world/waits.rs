@@ -1,4 +1,5 @@
-//! What a fault waits for, each for at most as long as a part may take.
+//! What a fault waits for, each for at most as long as a part may take. A wait for a part that runs
+//! on ends with [`super::Stalled`].
 
 use std::{
     collections::BTreeMap,
@@ -30,9 +31,8 @@ impl World {
                 bail!("{name} was to stop and has ended: the fault did not happen");
             }
             if begun.elapsed() > PART_MAX {
-                bail!(
-                    "{name} was to stop and did not within {PART_MAX:?}: the fault did not happen"
-                );
+                let what = "was to stop and did not";
+                return Err(self.stalled(name, undone(what, PART_MAX)).await.into());
             }
             tokio::time::sleep(self.look_every()).await;
         }
@@ -57,7 +57,8 @@ impl World {
         let begun = Instant::now();
         while self.control.part(name).await?.pid.is_some() {
             if begun.elapsed() > at_most {
-                bail!("{name} was to die and did not within {at_most:?}: the fault did not happen");
+                let what = "was to die and did not";
+                return Err(self.stalled(name, undone(what, at_most)).await.into());
             }
             tokio::time::sleep(self.look_every()).await;
         }
@@ -99,10 +100,8 @@ impl World {
         let begun = Instant::now();
         while self.metric(service, metric, &[]).await.is_none_or(|count| count == 0.0) {
             if begun.elapsed() > PART_MAX {
-                bail!(
-                    "{service} has counted no {metric} within {PART_MAX:?}: the fault did not \
-                     happen"
-                );
+                let what = undone(&format!("has counted no {metric}"), PART_MAX);
+                return Err(self.stalled(service, what).await.into());
             }
             tokio::time::sleep(LOOK_AT_CONTAINER_EVERY).await;
         }
@@ -141,6 +140,11 @@ impl World {
             tokio::time::sleep(LOOK_AT_CONTAINER_EVERY).await;
         }
     }
+}
+
+/// What a part has not done, so that a fault did not happen.
+fn undone(what: &str, within: Duration) -> String {
+    format!("{what} within {within:?}: the fault did not happen")
 }
 
 /// Whether a process has ended as at a fault point: by `abort`, which a container shows as its exit
