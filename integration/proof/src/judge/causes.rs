@@ -39,9 +39,9 @@ pub(super) fn chains(ledger: &Ledger) -> Vec<Violation> {
     broken.collect()
 }
 
-/// A: no event follows from a command that was refused.
+/// A: no event and no follow-up follows from a command that was refused.
 pub(super) fn refused(ledger: &Ledger) -> Vec<Violation> {
-    let causes: HashSet<&Uuid> = ledger.event_causes.values().collect();
+    let causes: HashSet<Uuid> = ledger.caused.iter().map(|caused| caused.cause).collect();
     let outcomes = ledger.outcomes.values().flat_map(|seen| &seen.outcomes);
     let refused = outcomes.filter(|outcome| {
         outcome.verdict == Verdict::Refused
@@ -49,7 +49,7 @@ pub(super) fn refused(ledger: &Ledger) -> Vec<Violation> {
             && !WAITING.contains(&outcome.command_type.as_str())
     });
     let broken = refused.filter(|outcome| causes.contains(&outcome.command_id)).map(|outcome| {
-        let what = format!("an event follows from a command that was refused: {outcome:?}");
+        let what = format!("something follows from a command that was refused: {outcome:?}");
         Violation::new('A', Damage::Torn, what)
     });
     broken.collect()
@@ -112,12 +112,27 @@ mod tests {
     use super::*;
     use crate::ledger::testing::{Log, accepted};
 
+    const ORDER: Uuid = Uuid::from_u128(7);
+
     fn received() -> StockReceived {
         StockReceived { sku: "tea".to_owned(), quantity: 1, received: 1, free: 1, held: 0 }
     }
 
     fn receive() -> schemas::stock::ReceiveStock {
         schemas::stock::ReceiveStock { sku: "tea".to_owned(), quantity: 1 }
+    }
+
+    /// The reply to a request for stock.
+    fn reply(reserved: bool) -> RecordReservation {
+        RecordReservation {
+            order_id: ORDER,
+            placed_at: None,
+            sku: "tea".to_owned(),
+            reserved,
+            quantity: 1,
+            unit_price: None,
+            reason: None,
+        }
     }
 
     #[test]
@@ -136,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn event_of_a_refused_command_is_torn() {
+    fn event_or_followup_of_a_refused_command_is_torn() {
         let mut log = Log::default();
         log.command("stock.commands", "tea", 1, &receive());
         log.event("stock.events", "tea", 1, 2, 1, &received());
@@ -144,6 +159,11 @@ mod tests {
         outcome.verdict = Verdict::Refused;
         log.outcome("order.outcomes", &outcome);
         assert_eq!(refused(&log.ledger).len(), 1);
+
+        let mut log = Log::default();
+        log.follow_up("order.followups", "order", 3, 1, &reply(false));
+        log.outcome("order.outcomes", &outcome);
+        assert_eq!(refused(&log.ledger).len(), 1, "nor may a follow-up");
 
         let mut log = Log::default();
         log.event("stock.events", "tea", 1, 2, 1, &received());
@@ -181,17 +201,8 @@ mod tests {
 
     #[test]
     fn granted_reservation_from_which_nothing_follows_is_lost() {
-        let order_id = Uuid::from_u128(7);
+        let order_id = ORDER;
         let key = order_id.to_string();
-        let reply = |reserved| RecordReservation {
-            order_id,
-            placed_at: None,
-            sku: "tea".to_owned(),
-            reserved,
-            quantity: 1,
-            unit_price: None,
-            reason: None,
-        };
         let mut log = Log::default();
         log.follow_up("order.followups", &key, 1, 9, &reply(false));
         assert_eq!(forgotten_reservations(&log.ledger), []);

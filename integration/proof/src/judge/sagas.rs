@@ -1,6 +1,6 @@
 //! Invariant A, for what commands lead to: replies to follow-ups, and notifications.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use schemas::{
     notification::{self, Kind},
@@ -23,7 +23,9 @@ pub(super) fn parked(ledger: &Ledger) -> Vec<Violation> {
 /// end it without an answer too, so the end of an order does not prove one.
 pub(super) fn unanswered(ledger: &Ledger) -> Vec<Violation> {
     // A reply follows from the request, or from the event that the request has caused.
-    let cause = |id: &Uuid| ledger.event_causes.get(id).copied().unwrap_or(*id);
+    let events = ledger.caused.iter().filter(|caused| caused.is_event);
+    let causes: HashMap<Uuid, Uuid> = events.map(|event| (event.id, event.cause)).collect();
+    let cause = |id: &Uuid| causes.get(id).copied().unwrap_or(*id);
     let answered: HashSet<Uuid> = ledger.replied.iter().map(cause).collect();
     let unanswered = ledger.requests.iter().filter(|(id, _)| !answered.contains(*id));
     let violation = |(id, at): (&Uuid, &String)| {

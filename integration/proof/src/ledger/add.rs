@@ -98,9 +98,12 @@ impl Ledger {
     fn link(&mut self, record: &Record, correlation: Uuid) {
         self.correlations.insert(id_of(record), correlation);
         let is_of_system = record.headers.text(headers::PRINCIPAL) == Some("system");
-        let at = place_of(record);
+        let (at, id) = (place_of(record), id_of(record));
+        let is_event = record.topic.ends_with(".events");
         self.caused.extend(causation_of(record).map(|cause| Caused {
             at,
+            id,
+            is_event,
             cause,
             correlation,
             is_of_system,
@@ -111,7 +114,6 @@ impl Ledger {
         self.see(record, record.headers.text(headers::ID).unwrap_or_default());
         self.once(record);
         self.link(record, cause);
-        self.event_causes.extend(causation_of(record).map(|cause| (id_of(record), cause)));
         let version = version_of(record).context("an event without a version")?;
         let value = record.value.as_deref().context("an event without a value")?;
         let (context, key) = (context_of(record), key_of(record));

@@ -65,6 +65,10 @@ pub struct EventRecord {
 pub struct Caused {
     /// Where it is, for people.
     pub at: String,
+    /// Its own id.
+    pub id: Uuid,
+    /// Whether it is an event.
+    pub is_event: bool,
     /// The id of the record, or of the timer, that has caused it.
     pub cause: Uuid,
     /// The first command of its chain.
@@ -108,8 +112,6 @@ pub struct Ledger {
     pub requests: HashMap<Uuid, String>,
     /// The causes of all replies: the request, or the event that the request has caused.
     pub replied: HashSet<Uuid>,
-    /// What caused each event, by the ids of both.
-    pub event_causes: HashMap<Uuid, Uuid>,
     /// What each event and follow-up says about its cause.
     pub caused: Vec<Caused>,
     /// The first command of the chain of each command, follow-up and event, by its id.
