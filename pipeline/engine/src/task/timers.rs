@@ -2,9 +2,9 @@
 //! dropped with an alert, because there is no record to park.
 //!
 //! Most timers are the deadlines of answers, so the time in which nobody could answer does not
-//! count: a timer is set later by the age of its input, and one that came due in such a time is set
-//! anew, [`GRACE_MS`] after its end. The new due time is state, so that a service that restarts
-//! again and again fires the timer nevertheless.
+//! count: a timer is set later by the age of its input, and one that came due in such a time, or
+//! within [`SETTLE_MS`] of its end, is set anew, [`GRACE_MS`] after its end. The new due time is
+//! state, so that a service that restarts again and again fires the timer nevertheless.
 
 use domain::decider::CommandStatus;
 use schemas::chain;
@@ -24,6 +24,27 @@ use crate::{
 /// How long timers that came due while nobody could answer still wait, in milliseconds: the
 /// deadline of a saga. Whoever should have answered may have been away too, and begins now.
 const GRACE_MS: i64 = 30_000;
+/// A timer that comes due this soon after such a time waits as long, in milliseconds: its answer is
+/// on its way, or whoever should have answered is not back yet. No decider sets a timer for less
+/// time, so it was set before.
+const SETTLE_MS: i64 = 5_000;
+/// The milliseconds of a second at which timers that were set anew are due. It is how they are
+/// recognised: see [`is_renewed`].
+const RENEWED_MS: i64 = 999;
+
+/// When a timer fires that is set anew because nobody could answer up to `resumed_ms`: up to a
+/// second less than [`GRACE_MS`] later.
+fn renewed(resumed_ms: i64) -> i64 {
+    let due_ms = resumed_ms.saturating_add(GRACE_MS);
+    due_ms - (due_ms - RENEWED_MS).rem_euclid(1_000)
+}
+
+/// Whether a timer was set anew. It does not wait again because the service has just returned, or a
+/// service that restarts every few seconds might never fire it. One of a thousand other timers is
+/// taken for such a one: it fires when it is due.
+fn is_renewed(due_ms: i64) -> bool {
+    due_ms.rem_euclid(1_000) == RENEWED_MS
+}
 
 impl Task {
     /// Nobody could answer the task's follow-ups up to `now_ms` of the service's clock: it did not
@@ -58,8 +79,9 @@ impl Task {
             fired += 1;
             self.touched = true;
             self.processed += 1;
-            if due_ms < self.resumed_ms {
-                let due_ms = self.resumed_ms.saturating_add(GRACE_MS);
+            let settle_ms = if is_renewed(due_ms) { 0 } else { SETTLE_MS };
+            if due_ms < self.resumed_ms.saturating_add(settle_ms) {
+                let due_ms = renewed(self.resumed_ms);
                 self.due.insert(due_ms, &name);
                 self.timers.put(&name, Some(due_ms));
                 continue;
@@ -80,8 +102,8 @@ impl Task {
         fired
     }
 
-    /// When the next timer fires, in milliseconds since the epoch. Those that are set anew need not
-    /// be waited for.
+    /// When the next timer comes due, in milliseconds since the epoch. Those that are set anew
+    /// because they came due before nobody could answer need not be waited for.
     pub(crate) fn next_due(&self) -> Option<i64> {
         self.due.next_ms(self.resumed_ms)
     }

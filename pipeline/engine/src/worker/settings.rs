@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::status::SILENCE_MAX;
+
 /// How long a poll waits when the worker is idle.
 pub(super) const IDLE_WAIT: Duration = Duration::from_millis(500);
 /// How long a poll waits while a transaction is in flight, so that its end is soon noticed.
@@ -68,6 +70,9 @@ pub struct Settings {
     /// also the first wait before a session is opened again, and the pause after the second abort
     /// in a row. Both double each time, up to 10 s.
     pub rebuild_wait: Duration,
+    /// A transaction that took so long before it was aborted shows that nobody could write
+    /// meanwhile, so that this time does not count against deadlines.
+    pub slow_abort: Duration,
 }
 
 impl Default for Settings {
@@ -87,6 +92,7 @@ impl Default for Settings {
             stuck_wait: Duration::from_secs(30),
             accept_loss: Vec::new(),
             rebuild_wait: Duration::from_millis(200),
+            slow_abort: SILENCE_MAX,
         }
     }
 }

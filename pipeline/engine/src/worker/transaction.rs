@@ -30,7 +30,6 @@ use super::{
     error::SessionError,
     pace::Pace,
     settings::{ABORT_WAIT_MAX, COMMIT_MAX, COMMIT_WAIT},
-    status::SILENCE_MAX,
 };
 use crate::task::Task;
 
@@ -270,7 +269,7 @@ impl Worker {
         self.spans.aborted();
         self.clear_batch();
         // The brokers have answered, but nothing could be written for so long.
-        if taken >= SILENCE_MAX {
+        if taken >= self.settings.slow_abort {
             self.resumed();
         }
     }

@@ -7,7 +7,7 @@ use redpanda::memory::Fault;
 use schemas::headers;
 
 use crate::bank::{Deposit, Event, OVERDUE_MS, Transfer, step_until};
-use crate::support::{bank, followups, send};
+use crate::support::{bank, bank_with, followups, send};
 
 /// The number of timers that have fired.
 fn overdue(driver: &Driver) -> usize {
@@ -23,11 +23,15 @@ fn pass(driver: &mut Driver, by_ms: i64) {
 /// A bank in which `ann` waits for an acknowledgement: her follow-up is parked at its receiver.
 fn with_open_transfer() -> Driver {
     let mut driver = bank(1);
-    send(&driver, "ann", 1, Deposit { amount: 1000 });
-    driver.settle();
-    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
-    driver.settle();
+    open_transfer(&mut driver);
     driver
+}
+
+fn open_transfer(driver: &mut Driver) {
+    send(driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    send(driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
 }
 
 #[test]
@@ -113,6 +117,53 @@ fn timer_that_came_due_while_every_transaction_was_aborted_waits_for_the_answer(
     assert_eq!(overdue(&driver), 0);
     pass(&mut driver, 1_001);
     assert_eq!(overdue(&driver), 1);
+}
+
+/// A bank whose worker is back `before_ms` before a timer of `ann` is due.
+fn back_before_the_timer(before_ms: i64) -> Driver {
+    let mut driver = with_open_transfer();
+    driver.kill(0);
+    driver.settle();
+    pass(&mut driver, OVERDUE_MS - before_ms);
+    driver.start(0);
+    driver.settle();
+    driver
+}
+
+#[test]
+fn timer_that_comes_due_right_after_the_service_is_back_waits_for_the_answer() {
+    let mut driver = back_before_the_timer(1_000);
+    pass(&mut driver, 1_001);
+    assert_eq!(overdue(&driver), 0, "its answer is on its way");
+    pass(&mut driver, 27_900);
+    assert_eq!(overdue(&driver), 0);
+    pass(&mut driver, 1_100);
+    assert_eq!(overdue(&driver), 1);
+
+    let mut driver = back_before_the_timer(5_000);
+    pass(&mut driver, 4_999);
+    assert_eq!(overdue(&driver), 0);
+    pass(&mut driver, 1);
+    assert_eq!(overdue(&driver), 1, "there was time to answer");
+}
+
+#[test]
+fn timer_that_came_due_during_a_slow_aborted_transaction_waits_for_the_answer() {
+    for (slow_abort, expected) in [(Duration::ZERO, 0), (SILENCE_MAX, 1)] {
+        let mut driver = bank_with(|settings| settings.slow_abort = slow_abort);
+        open_transfer(&mut driver);
+        // The timer comes due while a transaction is in flight that is aborted.
+        let id = driver.transactional_id(0);
+        driver.log.fail_next(&id, Fault::Abort);
+        let command = send(&driver, "zoe", 3, Deposit { amount: 1 });
+        let log = driver.log.clone();
+        step_until(&mut driver, "the submit", |_| log.pending_fault(&id).is_none());
+        pass(&mut driver, OVERDUE_MS + 1);
+        assert_eq!(driver.outcomes(command).len(), 1);
+        assert_eq!(overdue(&driver), expected, "{slow_abort:?}");
+        pass(&mut driver, 30_000);
+        assert_eq!(overdue(&driver), 1, "{slow_abort:?}");
+    }
 }
 
 #[test]
