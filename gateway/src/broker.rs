@@ -12,7 +12,7 @@ use redpanda::{
     brokers::Brokers,
     log::Headers,
     registry::{self, Registry},
-    writer::{CommandWriter, WriteError},
+    writer::CommandWriter,
 };
 use schemas::{Codec, Message as _, headers as names};
 
@@ -70,13 +70,11 @@ impl Broker {
 
     async fn try_write(&self, record: &CommandRecord) -> Result<(), Unwritten> {
         let topic = record.command.topic();
-        let unwritten = |is_sent, source| Unwritten { topic: topic.clone(), is_sent, source };
-        let value = self.encoded(&record.command).map_err(|cause| unwritten(false, cause))?;
+        let unwritten = |source| Unwritten { topic: topic.clone(), source };
+        let value = self.encoded(&record.command).map_err(unwritten)?;
         let (headers, timeout) = (headers_of(record), self.write_timeout);
         let written = self.writer.write(&topic, &record.key, value.into(), &headers, timeout).await;
-        written.map(|_| ()).map_err(|error| {
-            unwritten(!matches!(error, WriteError::Full { .. }), health::cause(error))
-        })
+        written.map(|_| ()).map_err(|error| unwritten(health::cause(error)))
     }
 }
 

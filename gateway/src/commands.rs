@@ -56,15 +56,13 @@ pub struct CommandRecord {
     pub command: Command,
 }
 
-/// The log did not confirm a command before the deadline, or refused it. If it was sent, it may
-/// still be written.
+/// The log did not confirm a command before the deadline, or refused it. It may still be written, by
+/// this attempt or by an earlier one of the same request.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("writing to {topic}")]
 pub struct Unwritten {
     /// The topic.
     pub topic: String,
-    /// Whether it may have been sent; otherwise it will never be in the log.
-    pub is_sent: bool,
     /// Why.
     pub source: Cause,
 }

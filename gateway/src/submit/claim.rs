@@ -18,6 +18,9 @@ const CLAIM_MAX: Duration = Duration::from_secs(3600);
 impl Submission {
     /// Claims the idempotency key for this request, because there is no outcome to compare with
     /// yet. Without Redis the request passes, and the wait for the outcome still compares.
+    ///
+    /// Nothing but time ends the claim, also if this attempt is not written: an earlier attempt of
+    /// the same request may be, and a repeat of it finds its own fingerprint and passes.
     pub(super) async fn claim_key(&self, call: &Call) -> Result<(), Problem> {
         if !self.has_key {
             return Ok(());
@@ -47,17 +50,6 @@ impl Submission {
                 not_compared(&state.metrics, &error);
             }
         });
-    }
-
-    /// Drops the claim of a command that was not sent, so that its key is unused again.
-    pub(super) async fn drop_claim(&self, call: &Call) {
-        if !self.has_key {
-            return;
-        }
-        let dropped = call.state.counters.release(&claim_key(self.id), &self.fingerprint).await;
-        if let Err(error) = dropped {
-            not_compared(&call.state.metrics, &error);
-        }
     }
 
     /// The result of a check that comes before the write; `None` when it failed and the log has

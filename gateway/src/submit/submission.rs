@@ -168,11 +168,8 @@ impl Submission {
                 self.undecided = Some(undecided);
                 Ok(())
             }
-            Err(error) => {
+            Err(_) => {
                 undecided.end();
-                if !error.is_sent {
-                    self.drop_claim(call).await;
-                }
                 Err(not_written(self.id))
             }
         }

@@ -66,6 +66,21 @@ async fn repeat_of_a_selection_with_the_same_idempotency_key_repeats_its_command
 }
 
 #[tokio::test]
+async fn selection_of_which_nothing_was_written_keeps_its_key_for_the_same_request() {
+    let desk = Desk::open();
+    desk.park(3);
+    let send = |body: Value| {
+        desk.send(request("POST", RETRY_ALL).header("idempotency-key", "one").json(&body))
+    };
+    desk.world().answers(Answer::Unwritten);
+    assert_eq!(json(&send(of_one_error()).await)["commands"]["unsent"], 3);
+    desk.world().answers(Answer::Accept);
+    let other = send(json!({ "topic": "order.followups", "reason": "mended" })).await;
+    assert_problem(&other, 422, "idempotency_key_reused");
+    assert_eq!(json(&send(of_one_error()).await)["commands"]["accepted"], 3);
+}
+
+#[tokio::test]
 async fn repeat_gives_up_no_second_record_of_a_key() {
     let desk = Desk::open();
     desk.park(1);

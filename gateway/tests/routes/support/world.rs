@@ -37,8 +37,6 @@ pub enum Answer {
     Silence,
     /// The log does not confirm the command, and does not have it.
     Unwritten,
-    /// The command is not even sent.
-    Unsent,
     /// The command is accepted, but not projected.
     Lag,
 }
@@ -151,7 +149,7 @@ impl Inner {
             Answer::Accept | Answer::Lag => (Verdict::Accepted, None),
             Answer::Refuse(code) => (Verdict::Refused, Some(code.to_owned())),
             Answer::Fail => (Verdict::Failed, Some("failed".to_owned())),
-            Answer::Silence | Answer::Unwritten | Answer::Unsent => return,
+            Answer::Silence | Answer::Unwritten => return,
         };
         if self.silent == Some(sent.command.context()) {
             return;
@@ -268,10 +266,9 @@ impl Commands for World {
     fn write(&self, record: CommandRecord) -> BoxFuture<'_, Result<(), Unwritten>> {
         async move {
             let mut inner = self.inner();
-            if matches!(inner.answer, Answer::Unwritten | Answer::Unsent) {
+            if matches!(inner.answer, Answer::Unwritten) {
                 return Err(Unwritten {
                     topic: record.command.topic(),
-                    is_sent: matches!(inner.answer, Answer::Unwritten),
                     source: cause("no broker"),
                 });
             }
