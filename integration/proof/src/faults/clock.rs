@@ -2,7 +2,7 @@
 //! initialisation conflicts with mimalloc's, and which does not change the wait that librdkafka
 //! uses.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::SystemTime};
 
 use anyhow::{Context as _, ensure};
 use rand::rngs::StdRng;
@@ -11,6 +11,8 @@ use crate::world::World;
 
 /// How far the clock is moved, ahead and behind, in seconds.
 const SHIFT_S: i64 = 3600;
+/// How much less or more a service may see, in seconds.
+const TOLERANCE_S: i64 = 60;
 
 /// Every function that returns the time of day, and the waits whose deadlines are given in it. The
 /// monotonic clock is unchanged, as it is when a real clock is wrong.
@@ -72,12 +74,24 @@ pub(super) async fn clock_off(world: &World, _: &mut StdRng, _: &str) -> anyhow:
     for shift in [SHIFT_S, -SHIFT_S] {
         let shift_s = shift.to_string();
         let clock = [("LD_PRELOAD", library), ("CLOCK_SHIFT_S", &shift_s)];
-        let seen = off_by(&clock)?;
-        ensure!((seen - shift).abs() < 60, "the clock was to be {shift} s off and is {seen}");
         world.restart("order-0", &clock).await?;
+        let seen = world.time_of("order-0").await.context("order-0 does not answer")?;
+        let off_s = ahead_s(seen, SystemTime::now());
+        ensure!(
+            (off_s - shift).abs() < TOLERANCE_S,
+            "the clock of order-0 was to be {shift} s off and is {off_s}: the fault did not happen"
+        );
         world.wait_for_commands(200).await?;
     }
     world.restart("order-0", &[]).await
+}
+
+/// How far the time `seen` is ahead of `now`, in whole seconds; negative if it is behind.
+fn ahead_s(seen: SystemTime, now: SystemTime) -> i64 {
+    let seconds = |from: SystemTime, to: SystemTime| {
+        to.duration_since(from).ok().and_then(|by| i64::try_from(by.as_secs()).ok())
+    };
+    seconds(now, seen).or_else(|| seconds(seen, now).map(|behind| -behind)).unwrap_or_default()
 }
 
 fn build(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
@@ -89,12 +103,17 @@ fn build(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     Ok(library)
 }
 
-/// How far the clock of a program with this environment is wrong, in seconds.
-fn off_by(clock: &[(&str, &str)]) -> anyhow::Result<i64> {
-    let printed =
-        Command::new("date").arg("+%s").envs(clock.iter().copied()).output().context("date")?;
-    let printed: i64 =
-        String::from_utf8_lossy(&printed.stdout).trim().parse().context("what date says")?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    Ok(printed - i64::try_from(now)?)
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn clock_is_ahead_behind_or_right() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        for (seen, now, ahead) in [(9_000, 5_400, 3600), (5_400, 9_000, -3600), (7, 7, 0)] {
+            assert_eq!(ahead_s(at(seen), at(now)), ahead, "{seen} at {now}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ mod waits;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, bail};
@@ -173,6 +173,13 @@ impl World {
     pub async fn metric(&self, service: &str, name: &str, labels: &[&str]) -> Option<f64> {
         let text = internal(service, "metrics").await?.text().await.ok()?;
         Some(sum_of(&text, name, labels))
+    }
+
+    /// The time with which a service stamps an answer, by its own clock; `None` if it does not
+    /// answer.
+    pub async fn time_of(&self, service: &str) -> Option<SystemTime> {
+        let answer = internal(service, "livez").await?;
+        httpdate::parse_http_date(answer.headers().get("date")?.to_str().ok()?).ok()
     }
 
     /// The error of a wait for a part that has not done `what` in time.

@@ -91,16 +91,21 @@ impl World {
         }
     }
 
-    /// Waits until a service has counted anything under `metric`, in all of its series, since it
-    /// was started.
+    /// Waits until a service has counted anything under `metric`, in its series with all of
+    /// `labels` (`name="value"`), since it was started.
     ///
     /// # Errors
     /// When it has counted nothing in time: the fault did not happen.
-    pub async fn wait_for_count(&self, service: &str, metric: &str) -> anyhow::Result<()> {
+    pub async fn wait_for_count(
+        &self,
+        service: &str,
+        metric: &str,
+        labels: &[&str],
+    ) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while self.metric(service, metric, &[]).await.is_none_or(|count| count == 0.0) {
+        while self.metric(service, metric, labels).await.is_none_or(|count| count == 0.0) {
             if begun.elapsed() > PART_MAX {
-                let what = undone(&format!("has counted no {metric}"), PART_MAX);
+                let what = undone(&format!("has counted no {metric} {labels:?}"), PART_MAX);
                 return Err(self.stalled(service, what).await.into());
             }
             tokio::time::sleep(LOOK_AT_CONTAINER_EVERY).await;
