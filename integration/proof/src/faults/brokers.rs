@@ -2,10 +2,13 @@
 //! sync, so nothing that was acknowledged may be lost, and services must continue to decide. Each
 //! fault ends with all replicas in sync.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, bail};
-use integration::cluster::{Cluster, Coordinator};
+use integration::{
+    cluster::{Cluster, Coordinator},
+    stack::first_services,
+};
 use rand::{Rng, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
@@ -129,23 +132,43 @@ async fn lose(world: &World, id: i32) -> anyhow::Result<()> {
     restore_leaders(world).await
 }
 
-/// Waits until the order service commits transactions again.
+/// Waits until every service commits transactions again.
 pub(super) async fn commits_again(world: &World, while_what: &str) -> anyhow::Result<()> {
-    let committed = || async {
-        let name = "millrace_engine_transactions_committed_total";
-        world.metric("order-0", name, &[]).await
-    };
-    let begun = Instant::now();
-    let before = committed().await.context("order-0 does not answer")?;
-    while committed().await.is_none_or(|now| now < before + 5.0) {
+    let (begun, mut before) = (Instant::now(), Counts::new());
+    for service in first_services() {
+        let count = committed(world, &service).await;
+        before.insert(service.clone(), count.with_context(|| format!("{service} is silent"))?);
+    }
+    loop {
+        let mut now = Counts::new();
+        for service in before.keys() {
+            now.extend(committed(world, service).await.map(|count| (service.clone(), count)));
+        }
+        let idle = idle(&before, &now);
+        if idle.is_empty() {
+            return Ok(());
+        }
         if begun.elapsed() > DECIDED_MAX {
-            let what = format!("nothing is decided for {DECIDED_MAX:?} while {while_what}");
+            let what = format!("{idle:?} decide nothing for {DECIDED_MAX:?} while {while_what}");
             world.report('H', Damage::Late, what);
-            break;
+            return Ok(());
         }
         sleep(Duration::from_millis(100)).await;
     }
-    Ok(())
+}
+
+/// The number of transactions that each service has committed.
+type Counts = BTreeMap<String, f64>;
+
+async fn committed(world: &World, service: &str) -> Option<f64> {
+    world.metric(service, "millrace_engine_transactions_committed_total", &[]).await
+}
+
+/// The services that have not committed several transactions since `before`.
+fn idle<'a>(before: &'a Counts, now: &Counts) -> Vec<&'a str> {
+    let works =
+        |(name, before): &(&String, &f64)| now.get(*name).is_some_and(|now| *now >= *before + 5.0);
+    before.iter().filter(|service| !works(service)).map(|(name, _)| name.as_str()).collect()
 }
 
 /// Waits until the other brokers lead all partitions of a broker.
@@ -192,4 +215,20 @@ pub(super) fn broker(world: &World, id: i32) -> anyhow::Result<String> {
 /// The name of a part of a broker; that of the first has no number.
 fn numbered(name: &str, position: usize) -> String {
     if position == 1 { name.to_owned() } else { format!("{name}-{position}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_that_commits_nothing_is_idle_though_others_work() {
+        let counts = |counts: &[(&str, f64)]| -> Counts {
+            counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        };
+        let before = counts(&[("order-0", 10.0), ("user-0", 3.0)]);
+        assert_eq!(idle(&before, &counts(&[("order-0", 15.0), ("user-0", 4.0)])), ["user-0"]);
+        assert_eq!(idle(&before, &counts(&[("user-0", 8.0)])), ["order-0"], "it does not answer");
+        assert_eq!(idle(&before, &counts(&[("order-0", 15.0), ("user-0", 8.0)])), [""; 0]);
+    }
 }
