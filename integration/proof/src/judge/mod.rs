@@ -3,12 +3,14 @@
 //! caller decides how long it waits.
 //!
 //! - `commands`: outcomes and dead letters; `stock`: quantities; `sagas`: what commands lead to;
-//!   `addresses`: who has which e-mail address; `causes`: what has caused each record
+//!   `addresses`: who has which e-mail address; `causes`: what has caused each record; `effects`:
+//!   what stays after a command
 //! - `reader`: what a reader saw while faults happened
 
 mod addresses;
 mod causes;
 mod commands;
+mod effects;
 mod reader;
 mod sagas;
 mod stock;
@@ -42,5 +44,7 @@ pub fn topics(ledger: &Ledger, codec: &Codec, history: &History) -> Vec<Violatio
     broken.extend(causes::refused(ledger));
     broken.extend(causes::conclusions(ledger));
     broken.extend(causes::forgotten_reservations(ledger));
+    broken.extend(effects::unread(ledger));
+    broken.extend(effects::sessions(ledger));
     broken
 }

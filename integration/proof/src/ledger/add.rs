@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use redpanda::log::Record;
 use schemas::{
-    Codec, Message as _, Outcome, Record as _, email, headers, order, stock, user::Credential,
+    Codec, Message as _, Outcome, Record as _, email, headers, order, stock,
+    user::{self, Credential},
 };
 use uuid::Uuid;
 
@@ -63,6 +64,7 @@ impl Ledger {
             records: 0,
             correlation,
             received: received(record, codec),
+            session: session(record, codec),
         };
         self.commands.entry(id_of(record)).or_insert_with(first).records += 1;
         self.correlations.insert(id_of(record), correlation);
@@ -194,6 +196,19 @@ fn received(record: &Record, codec: &Codec) -> Option<i32> {
     match stock::Command::decode(codec, record.value.as_deref()?).ok()? {
         stock::Command::ReceiveStock(receive) => Some(receive.quantity),
         stock::Command::AddProduct(_) => None,
+    }
+}
+
+/// The session that a command refreshes or ends; `None` if it is no command that does, or can't be
+/// read.
+fn session(record: &Record, codec: &Codec) -> Option<Uuid> {
+    if context_of(record) != "user" {
+        return None;
+    }
+    match user::Command::decode(codec, record.value.as_deref()?).ok()? {
+        user::Command::RefreshSession(refresh) => Some(refresh.session_id),
+        user::Command::EndSession(end) => Some(end.session_id),
+        _ => None,
     }
 }
 

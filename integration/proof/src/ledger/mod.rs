@@ -38,6 +38,8 @@ pub struct SentCommand {
     pub correlation: Uuid,
     /// How much stock it receives, if it receives any.
     pub received: Option<i32>,
+    /// The session that it refreshes or ends, if it does.
+    pub session: Option<Uuid>,
 }
 
 /// The outcomes of one command.

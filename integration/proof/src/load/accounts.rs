@@ -4,13 +4,12 @@
 //! The load does not read what the services decide. It keeps each account as if every command about
 //! it were accepted, and sends the next one when the last is acknowledged, so that the log has them
 //! in this order. Then most are accepted. Some are refused on purpose: an old credential version,
-//! another user's address, a token that was used before, a version that the account no longer has.
+//! another user's address, a token that was used before or whose session was ended, a version that
+//! the account no longer has.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rand::Rng;
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use schemas::Codec;
 use schemas::user::{
     self, ChangeEmail, ChangeName, ChangePassword, DeactivateUser, EndSession, RefreshSession,
@@ -19,50 +18,12 @@ use schemas::user::{
 use uuid::Uuid;
 
 use super::history::{Command, History};
+use super::kind::Kind;
 use super::{SETTLED, address};
 
 /// How long a session lives, in milliseconds: longer than any run, and than any fault moves a
 /// clock.
 const SESSION_MS: i64 = 30 * 24 * 3_600_000;
-
-/// One kind of command about an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    StartSession,
-    RefreshSession,
-    EndSession,
-    ChangeName,
-    ChangeEmail,
-    ChangePassword,
-    RehashPassword,
-    Deactivate,
-}
-
-impl Kind {
-    /// A random kind: the more often users do it, the more likely.
-    fn any(rng: &mut StdRng) -> Self {
-        match rng.random_range(0..20) {
-            0..5 => Self::StartSession,
-            5..9 => Self::RefreshSession,
-            9 => Self::EndSession,
-            10..12 => Self::ChangeName,
-            12..17 => Self::ChangeEmail,
-            17 => Self::ChangePassword,
-            18 => Self::RehashPassword,
-            _ => Self::Deactivate,
-        }
-    }
-
-    /// Whether it makes sense for this account. Nobody who orders is deactivated: mails to a user
-    /// without an address are retried for minutes, so the faults of mail would count fewer.
-    fn fits(self, account: &Account) -> bool {
-        match self {
-            Self::RefreshSession | Self::EndSession => !account.sessions.is_empty(),
-            Self::Deactivate => !account.orders,
-            _ => true,
-        }
-    }
-}
 
 /// A session, as if all its commands were accepted.
 struct Session {
@@ -85,6 +46,8 @@ pub struct Account {
     former: Option<String>,
     credential_version: i32,
     sessions: Vec<Session>,
+    /// The session that was ended last.
+    ended: Option<Session>,
 }
 
 impl Account {
@@ -105,6 +68,18 @@ impl Account {
             former: None,
             credential_version: 1,
             sessions: Vec::new(),
+            ended: None,
+        }
+    }
+
+    /// Whether a command of this kind makes sense. Nobody who orders is deactivated: mails to a user
+    /// without an address are retried for minutes, so the faults of mail would count fewer.
+    fn allows(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::RefreshSession => self.ended.is_some() || !self.sessions.is_empty(),
+            Kind::EndSession => !self.sessions.is_empty(),
+            Kind::Deactivate => !self.orders,
+            _ => true,
         }
     }
 
@@ -137,7 +112,8 @@ impl Account {
             Kind::RefreshSession => self.refresh_session(rng)?.into(),
             Kind::EndSession => {
                 let at = self.any_session(rng)?;
-                EndSession { user_id, session_id: self.sessions.remove(at).session_id }.into()
+                let session_id = self.ended.insert(self.sessions.remove(at)).session_id;
+                EndSession { user_id, session_id }.into()
             }
             Kind::ChangeName => {
                 // Few names, so that some are the present one.
@@ -177,6 +153,22 @@ impl Account {
     }
 
     fn refresh_session(&mut self, rng: &mut StdRng) -> Option<RefreshSession> {
+        let (session_id, generation) = self.any_token(rng)?;
+        Some(RefreshSession {
+            user_id: self.user_id,
+            session_id,
+            generation,
+            presented_hash: token(session_id, generation),
+            successor_hash: token(session_id, generation + 1),
+        })
+    }
+
+    /// The session and the generation of a token.
+    fn any_token(&mut self, rng: &mut StdRng) -> Option<(Uuid, i32)> {
+        // A client that has the token may not know that the user has logged out.
+        if let Some(ended) = self.ended.take() {
+            return Some((ended.session_id, ended.generation));
+        }
         let at = self.any_session(rng)?;
         let session = &mut self.sessions[at];
         let (session_id, mut generation) = (session.session_id, session.generation);
@@ -189,13 +181,7 @@ impl Account {
         } else {
             session.generation += 1;
         }
-        Some(RefreshSession {
-            user_id: self.user_id,
-            session_id,
-            generation,
-            presented_hash: token(session_id, generation),
-            successor_hash: token(session_id, generation + 1),
-        })
+        Some((session_id, generation))
     }
 
     fn change_email(&mut self, rng: &mut StdRng, prefix: &str, wanted: String) -> ChangeEmail {
@@ -262,10 +248,10 @@ impl Accounts {
         let is_ready = |account: &Account| {
             account.since + SETTLED <= sent
                 && history.is_acknowledged(&account.newest)
-                && kind.fits(account)
+                && account.allows(kind)
         };
-        let ready = (0..self.all.len()).filter(|index| is_ready(&self.all[*index]));
-        let ready: Vec<usize> = ready.collect();
+        let all = 0..self.all.len();
+        let ready: Vec<usize> = all.filter(|index| is_ready(&self.all[*index])).collect();
         let index = *ready.choose(rng)?;
         let wanted = self.all.choose(rng)?.any_address(rng).to_owned();
         let account = &mut self.all[index];

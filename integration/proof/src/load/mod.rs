@@ -4,6 +4,7 @@
 
 mod accounts;
 mod history;
+mod kind;
 mod notices;
 mod special;
 mod stream;

@@ -135,6 +135,7 @@ fn every_kind_of_command_is_sent_and_most_are_accepted() {
     let customers: HashSet<String> = users.states.keys().cloned().collect();
     let (mut decided, mut sent) = (HashSet::new(), BTreeMap::<String, u32>::new());
     let mut accepted = BTreeMap::<String, u32>::new();
+    let (mut ended, mut used_after_end) = (HashSet::new(), 0);
     for number in 0..3000 {
         let Some(command) = stream.next(&codec, &history) else { continue };
         history.acknowledged.insert(command.id);
@@ -149,6 +150,13 @@ fn every_kind_of_command_is_sent_and_most_are_accepted() {
         if command.topic == "user.commands" && users.decide(&command, &codec, at_ms) {
             *accepted.entry(name.clone()).or_default() += 1;
         }
+        match user::Command::decode(&codec, &command.value) {
+            Ok(user::Command::EndSession(end)) => drop(ended.insert(end.session_id)),
+            Ok(user::Command::RefreshSession(refresh)) if ended.contains(&refresh.session_id) => {
+                used_after_end += 1;
+            }
+            _ => {}
+        }
         *sent.entry(name).or_default() += 1;
     }
     for name in OF_ACCOUNTS.iter().chain(&OTHERS) {
@@ -157,6 +165,7 @@ fn every_kind_of_command_is_sent_and_most_are_accepted() {
     for name in OF_ACCOUNTS {
         assert!(accepted.contains_key(name), "no {name} was accepted: {accepted:?}");
     }
+    assert!(used_after_end > 0, "no token was used after the end of its session");
     let of_accounts = |counts: &BTreeMap<String, u32>| -> u32 {
         OF_ACCOUNTS.iter().filter_map(|name| counts.get(*name)).sum()
     };
