@@ -38,14 +38,15 @@ struct Control {
 }
 
 const fn control(name: &'static str, fault: &'static str, violates: char) -> Control {
-    Control { mutant: Mutant { name, violates, stalls: None }, fault }
+    Control { mutant: Mutant { name, violates, stalls: &[] }, fault }
 }
 
 /// The same for a mutant whose service may refuse to work with what the mutant has done, so that
-/// the fault can't end: its group's offsets are not those of its changelog. That counts for H.
+/// the fault can't end: its group's offsets are not those of its changelog, or count transactions
+/// that the changelog lacks. That counts for H.
 const fn stalls(control: Control) -> Control {
-    let says = Some("the group has committed");
-    Control { mutant: Mutant { stalls: says, ..control.mutant }, ..control }
+    let stalls = &["the group has committed", "the group's offsets count"];
+    Control { mutant: Mutant { stalls, ..control.mutant }, ..control }
 }
 
 /// Breaks the running system in every listed way, and judges the result

@@ -10,9 +10,9 @@ pub struct Mutant {
     pub name: &'static str,
     /// The invariant that it must violate, perhaps beside others.
     pub violates: char,
-    /// What a service says that refuses to work with what the mutant has done, so that the fault
-    /// can't end; `None` if no service does.
-    pub stalls: Option<&'static str>,
+    /// What a service may say that refuses to work with what the mutant has done, so that the fault
+    /// can't end. Empty if no service does.
+    pub stalls: &'static [&'static str],
 }
 
 impl Mutant {
@@ -23,7 +23,7 @@ impl Mutant {
     pub(super) fn stalled(self, error: anyhow::Error) -> anyhow::Result<Violation> {
         let stalled = error.downcast_ref::<Stalled>();
         let is_expected =
-            |stalled: &Stalled| self.stalls.is_some_and(|expected| stalled.says.contains(expected));
+            |stalled: &Stalled| self.stalls.iter().any(|expected| stalled.says.contains(expected));
         if !stalled.is_some_and(is_expected) {
             return Err(error);
         }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     const STALLS: Mutant =
-        Mutant { name: "offsets-early", violates: 'H', stalls: Some("the group has committed") };
+        Mutant { name: "offsets-early", violates: 'H', stalls: &["the group has committed"] };
 
     fn not_ready(says: &str) -> anyhow::Error {
         let (part, what) = ("order-0".to_owned(), "is not ready after 60 s".to_owned());
@@ -56,7 +56,7 @@ mod tests {
         let failed = anyhow::anyhow!("the group has committed nothing: the fault did not happen");
         assert!(STALLS.stalled(failed).is_err(), "no part has stalled");
         assert!(STALLS.stalled(not_ready("waiting for the schemas")).is_err(), "another reason");
-        let never = Mutant { stalls: None, ..STALLS };
+        let never = Mutant { stalls: &[], ..STALLS };
         assert!(never.stalled(not_ready("the group has committed 3")).is_err());
     }
 }
