@@ -100,7 +100,7 @@ impl<'a> Registration<'a> {
             trace_parent: None,
             command: Command::from(command).into(),
         };
-        let written = state.commands.write(record).await;
+        let written = state.commands.write(record, Box::new(|| ())).await;
         if let Err(error) = &written {
             let error = chain(error);
             tracing::warn!(error, "the log did not confirm the first admin's command; retrying");

@@ -17,7 +17,7 @@ use redpanda::{
 use schemas::{Codec, Message as _, headers as names};
 
 use crate::{
-    commands::{Command, CommandRecord, Commands, Unwritten},
+    commands::{Command, CommandRecord, Commands, Confirmed, Unwritten},
     health::{self, Cause, Health},
     metrics::Metrics,
     time,
@@ -68,19 +68,28 @@ impl Broker {
         Ok(value)
     }
 
-    async fn try_write(&self, record: &CommandRecord) -> Result<(), Unwritten> {
+    async fn try_write(
+        &self,
+        record: &CommandRecord,
+        confirmed: Confirmed,
+    ) -> Result<(), Unwritten> {
         let topic = record.command.topic();
         let unwritten = |source| Unwritten { topic: topic.clone(), source };
         let value = self.encoded(&record.command).map_err(unwritten)?;
         let (headers, timeout) = (headers_of(record), self.write_timeout);
-        let written = self.writer.write(&topic, &record.key, value.into(), &headers, timeout).await;
-        written.map(|_| ()).map_err(|error| unwritten(health::cause(error)))
+        let (writer, key) = (&self.writer, &record.key);
+        let written = writer.write_then(&topic, key, value.into(), &headers, timeout, confirmed);
+        written.await.map(|_| ()).map_err(|error| unwritten(health::cause(error)))
     }
 }
 
 impl Commands for Broker {
-    fn write(&self, record: CommandRecord) -> BoxFuture<'_, Result<(), Unwritten>> {
-        async move { self.try_write(&record).await }.boxed()
+    fn write(
+        &self,
+        record: CommandRecord,
+        confirmed: Confirmed,
+    ) -> BoxFuture<'_, Result<(), Unwritten>> {
+        async move { self.try_write(&record, confirmed).await }.boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {

@@ -67,10 +67,18 @@ pub struct Unwritten {
     pub source: Cause,
 }
 
+/// What is done once the log has confirmed a command. It must not block.
+pub type Confirmed = Box<dyn FnOnce() + Send>;
+
 /// The log, as far as the gateway writes to it.
 pub trait Commands: Send + Sync {
-    /// Writes a command; returns when the log has confirmed it.
-    fn write(&self, record: CommandRecord) -> BoxFuture<'_, Result<(), Unwritten>>;
+    /// Writes a command; returns when the log has confirmed it. Calls `confirmed` then, also if that
+    /// is after an error, or after the future was dropped.
+    fn write(
+        &self,
+        record: CommandRecord,
+        confirmed: Confirmed,
+    ) -> BoxFuture<'_, Result<(), Unwritten>>;
     /// Whether commands can be written, and why not.
     fn health(&self) -> BoxFuture<'_, Health>;
 }

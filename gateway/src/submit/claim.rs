@@ -9,7 +9,9 @@ use uuid::Uuid;
 use warp::http::StatusCode;
 
 use super::Submission;
-use crate::{call::Call, counters::CounterError, metrics::Metrics, problem::Problem};
+use crate::{
+    call::Call, commands::Confirmed, counters::CounterError, metrics::Metrics, problem::Problem,
+};
 
 /// How long a request holds its `Idempotency-Key` in Redis. When the outcome is stored, a repeat is
 /// compared with that instead.
@@ -36,20 +38,22 @@ impl Submission {
         }
     }
 
-    /// Confirms the claim, in a task of its own: the log has confirmed the command, and neither the
-    /// response nor a client that is gone holds this up. The confirmation has a name of its own,
-    /// so that the claim is compared in the same way before and after it.
-    pub(super) fn confirm_claim(&self, call: &Call) {
+    /// What confirms the claim once the log has confirmed the command, whether the request still
+    /// waits for that, was answered, or was cut off. It works in a task of its own, so that the
+    /// response does not wait for Redis; the deadline of Redis bounds these tasks. The confirmation
+    /// has a name of its own, so that the claim is compared in the same way before and after it.
+    pub(super) fn confirmation(&self, call: &Call) -> Confirmed {
         if !self.has_key {
-            return;
+            return Box::new(|| ());
         }
         let (state, fingerprint) = (call.state.clone(), self.fingerprint.clone());
         let name = confirmation_key(self.id);
-        tokio::spawn(async move {
+        let confirm = async move {
             if let Err(error) = state.counters.claim(&name, &fingerprint, CLAIM_MAX).await {
                 not_compared(&state.metrics, &error);
             }
-        });
+        };
+        Box::new(move || drop(tokio::spawn(confirm)))
     }
 
     /// The result of a check that comes before the write; `None` when it failed and the log has

@@ -105,7 +105,7 @@ async fn sent(call: &Call, deadline: Instant, record: CommandRecord) -> End {
     let (id, command_type) = (record.id, record.command.name());
     // Before the write, so that no outcome is missed.
     let notice = reads.notice(id);
-    if write(&call.state, record).await.is_err() {
+    if write(&call.state, record, Box::new(|| ())).await.is_err() {
         return End::Unsent;
     }
     let waited = wait::for_new_outcome(reads, id, Some(notice), deadline);

@@ -162,9 +162,8 @@ impl Submission {
         // Created before the write, so that a client that disconnects during it does not free the
         // slot.
         let undecided = Undecided::new(call, self.id);
-        match write(&call.state, record).await {
+        match write(&call.state, record, self.confirmation(call)).await {
             Ok(()) => {
-                self.confirm_claim(call);
                 self.undecided = Some(undecided);
                 Ok(())
             }

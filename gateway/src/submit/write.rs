@@ -7,23 +7,28 @@ use tokio::time::Instant;
 
 use crate::{
     call::Call,
-    commands::{Command, CommandRecord, Unwritten},
+    commands::{Command, CommandRecord, Confirmed, Unwritten},
     ids::Principal,
     state::State,
 };
 
-/// Writes a command. A failure is logged here.
+/// Writes a command, and does what `confirmed` says as soon as the log has it. A failure is logged
+/// here.
 ///
 /// # Errors
 /// Returns an error when the log did not confirm the command: it may be written or not.
-pub(super) async fn write(state: &State, mut record: CommandRecord) -> Result<(), Unwritten> {
+pub(super) async fn write(
+    state: &State,
+    mut record: CommandRecord,
+    confirmed: Confirmed,
+) -> Result<(), Unwritten> {
     let (command_type, id) = (record.command.name(), record.id);
     let span = span(&record);
     if let Some(span) = &span {
         record.trace_parent = Some(span.trace_parent());
     }
     let begun = Instant::now();
-    let written = state.commands.write(record).await;
+    let written = state.commands.write(record, confirmed).await;
     state.metrics.write_seconds.observe(begun.elapsed().as_secs_f64());
     if let Some(span) = span {
         span.end(written.is_ok());
@@ -66,5 +71,5 @@ pub async fn write_in_background(
         command,
     };
     // The failure has been logged, and the next log-in tries again.
-    let _ = write(&call.state, record).await;
+    let _ = write(&call.state, record, Box::new(|| ())).await;
 }

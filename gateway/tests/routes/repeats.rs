@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use gateway::reads::Notification;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -202,6 +203,26 @@ async fn command_that_was_not_written_keeps_its_key_for_the_same_request() {
         assert_eq!(again.status(), 200, "{:?}", again.body());
     }
     assert_problem(&gateway.send(other()).await, 422, "idempotency_key_reused");
+    assert_eq!(gateway.world.written(), before + 1);
+}
+
+#[tokio::test]
+async fn repeat_of_a_request_that_was_cut_off_during_the_write_is_not_refused() {
+    let (gateway, request) = late(&write_to("/v1/products/rye/stock")).await;
+    gateway.world.answers(Answer::Unheard);
+    let before = gateway.world.written();
+    // Given a client that disconnects after the command was sent and before it is confirmed
+    let cut_off = gateway.send(request("k-1")).now_or_never();
+    assert!(cut_off.is_none() && gateway.world.written() == before + 1, "{cut_off:?}");
+    assert!(!gateway.holds(":written:"), "nobody has confirmed it");
+
+    let confirmed = std::mem::take(&mut gateway.world.inner().unheard);
+    confirmed.into_iter().for_each(|confirmed| confirmed());
+    gateway.confirmed().await;
+
+    gateway.world.answers(Answer::Accept);
+    let again = gateway.send(request("k-1")).await;
+    assert_eq!(again.status(), 202, "{:?}", again.body());
     assert_eq!(gateway.world.written(), before + 1);
 }
 

@@ -70,6 +70,23 @@ impl CommandWriter {
         headers: &Headers,
         deadline: Duration,
     ) -> Result<(i32, i64), WriteError> {
+        self.write_then(topic, key, value, headers, deadline, || ()).await
+    }
+
+    /// The same. Calls `confirmed` once the log has acknowledged the record, also if that is after
+    /// the deadline, or if the caller has left since.
+    ///
+    /// # Errors
+    /// Returns those of [`write`](Self::write).
+    pub async fn write_then(
+        &self,
+        topic: &str,
+        key: &str,
+        value: Bytes,
+        headers: &Headers,
+        deadline: Duration,
+        confirmed: impl FnOnce() + Send + 'static,
+    ) -> Result<(i32, i64), WriteError> {
         let refused = |cause: Cause| WriteError::Refused { topic: topic.to_owned(), cause };
         let declared =
             self.0.topics.get(topic).ok_or_else(|| refused("there is no such topic".into()))?;
@@ -90,6 +107,9 @@ impl CommandWriter {
                 client.produce(vec![record], Compression::NoCompression).await
             };
             let written = tokio::time::timeout(at_most, writing).await;
+            if let Ok(Ok(_)) = &written {
+                confirmed();
+            }
             drop(permit);
             written
         });
@@ -191,6 +211,33 @@ mod tests {
         while matches!(write().await, Err(WriteError::Full { .. })) {
             assert!(begun.elapsed() < Duration::from_secs(10), "late writes do not end");
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn late_acknowledgement_and_one_without_a_caller_are_told() {
+        let cluster = MockCluster::new(1).expect("a mock");
+        cluster.create_topic("order.commands", 4, 1).expect("a topic");
+        let (headers, value) = (Headers::default(), Bytes::from_static(b"value"));
+        let writer = CommandWriter::new(&cluster.bootstrap_servers());
+        for deadline in [Duration::ZERO, Duration::from_secs(10)] {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let tell = move || tell.send(()).unwrap_or_default();
+            let value = value.clone();
+            let write = writer.write_then("order.commands", "key", value, &headers, deadline, tell);
+            if deadline.is_zero() {
+                let error = write.await.expect_err("the deadline comes first");
+                assert!(matches!(error, WriteError::Deadline { .. }), "{error}");
+            } else {
+                // The caller leaves as soon as the write has begun.
+                tokio::select! {
+                    biased;
+                    written = write => panic!("{written:?}"),
+                    () = std::future::ready(()) => {}
+                }
+            }
+            let told = tokio::time::timeout(Duration::from_secs(10), told).await;
+            assert!(matches!(told, Ok(Ok(()))), "{deadline:?}: {told:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
 mod counters;
+mod log;
 mod reads;
 mod world;
 

@@ -7,12 +7,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
 use gateway::{
     auth::Role,
-    commands::{Command, CommandRecord, Commands, Unwritten},
+    commands::{Command, CommandRecord, Confirmed},
     desk::{Action, DeadContent, DeadLetter, ParkedKey, ParkedRecord},
-    health::{Health, cause},
     reads::{
         Applied, Credential, Line, Notification, Order, Product, StreamItem, StreamScope, User,
     },
@@ -37,6 +35,8 @@ pub enum Answer {
     Silence,
     /// The log does not confirm the command, and does not have it.
     Unwritten,
+    /// The command is accepted, and the log never confirms it to the request; a test does later.
+    Unheard,
     /// The command is accepted, but not projected.
     Lag,
 }
@@ -74,6 +74,8 @@ pub struct Inner {
     /// Commands of this context get no outcome.
     pub silent: Option<&'static str>,
     pub written: Vec<CommandRecord>,
+    /// Confirms the commands that are written, and whose requests have not heard of it.
+    pub unheard: Vec<Confirmed>,
     pub outcomes: HashMap<Uuid, Outcome>,
     pub traces: HashMap<Uuid, TraceView>,
     /// By the id of the record.
@@ -133,6 +135,14 @@ impl World {
         self.inner().written.len()
     }
 
+    /// Keeps a command that is written, and decides it.
+    pub fn take(&self, sent: CommandRecord) {
+        let mut inner = self.inner();
+        inner.decide(&sent);
+        inner.written.push(sent);
+        inner.stores_down |= inner.stores_end;
+    }
+
     /// Decides the commands that have no outcome yet, and those that follow.
     pub fn catch_up(&self) {
         let mut inner = self.inner();
@@ -146,7 +156,7 @@ impl World {
 impl Inner {
     fn decide(&mut self, sent: &CommandRecord) {
         let (verdict, code) = match self.answer {
-            Answer::Accept | Answer::Lag => (Verdict::Accepted, None),
+            Answer::Accept | Answer::Lag | Answer::Unheard => (Verdict::Accepted, None),
             Answer::Refuse(code) => (Verdict::Refused, Some(code.to_owned())),
             Answer::Fail => (Verdict::Failed, Some("failed".to_owned())),
             Answer::Silence | Answer::Unwritten => return,
@@ -259,28 +269,5 @@ impl Inner {
             }
             _ => {}
         }
-    }
-}
-
-impl Commands for World {
-    fn write(&self, record: CommandRecord) -> BoxFuture<'_, Result<(), Unwritten>> {
-        async move {
-            let mut inner = self.inner();
-            if matches!(inner.answer, Answer::Unwritten) {
-                return Err(Unwritten {
-                    topic: record.command.topic(),
-                    source: cause("no broker"),
-                });
-            }
-            inner.decide(&record);
-            inner.written.push(record);
-            inner.stores_down |= inner.stores_end;
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn health(&self) -> BoxFuture<'_, Health> {
-        async { Health::from([("broker", Ok(()))]) }.boxed()
     }
 }
