@@ -196,14 +196,13 @@ pub(super) async fn change_password(mut call: Call) -> Answer {
     Passwords::check_length("new", &body.new)?;
     let canonical = (body.current.expose_secret(), body.new.expose_secret());
     let mut sent = Submission::begin(&call, Principal::User(user_id), &canonical).await?;
-    let mut replaced = 0;
     if sent.is_new() && !sent.is_repeat(&call).await {
         let check = async {
             conditions::check_change(&call, "user", &user_id.to_string()).await?;
             confirm(&call, user_id, "current", &body.current).await
         };
         if let Some(credential) = sent.checked(&call, check.await).await? {
-            replaced = credential.credential_version;
+            sent.remember(credential.credential_version);
             let command = ChangePassword {
                 user_id,
                 password_hash: call.state.passwords.hash(&body.new).await?,
@@ -213,6 +212,8 @@ pub(super) async fn change_password(mut call: Call) -> Answer {
         }
     }
     let outcome = sent.conclude(&call).await?;
+    // A repeat writes nothing, and waits for the same password as the first request.
+    let replaced = sent.remembered(&call).await.unwrap_or_default();
     wait_for_credential(&call, &sent, &outcome, user_id, replaced + 1).await?;
     changed(&call, sent, user_id).await
 }

@@ -46,10 +46,11 @@ impl Submission {
         if !self.has_key {
             return Box::new(|| ());
         }
-        let (state, fingerprint) = (call.state.clone(), self.fingerprint.clone());
-        let name = confirmation_key(self.id);
+        let (state, name) = (call.state.clone(), confirmation_key(self.id));
+        let remembered = self.remembered.map(|number| format!(" {number}")).unwrap_or_default();
+        let value = self.fingerprint.clone() + &remembered;
         let confirm = async move {
-            if let Err(error) = state.counters.claim(&name, &fingerprint, CLAIM_MAX).await {
+            if let Err(error) = state.counters.claim(&name, &value, CLAIM_MAX).await {
                 not_compared(&state.metrics, &error);
             }
         };
@@ -82,14 +83,33 @@ impl Submission {
     /// Whether the log has confirmed the same request under its `Idempotency-Key`. A claim alone
     /// does not say so: what it was for may never have been written. Without Redis it is not known.
     pub async fn is_repeat(&self, call: &Call) -> bool {
+        self.confirmed(call).await.is_some()
+    }
+
+    /// Keeps a number with the confirmation of the command that is written next, for its repeats.
+    pub fn remember(&mut self, number: i32) {
+        self.remembered = Some(number);
+    }
+
+    /// The number that this request has kept, or the confirmed one that it repeats; `None` when
+    /// there is none, or it is not known.
+    pub async fn remembered(&self, call: &Call) -> Option<i32> {
+        match self.remembered {
+            Some(number) => Some(number),
+            None => self.confirmed(call).await?.parse().ok(),
+        }
+    }
+
+    /// What the confirmation of the same request has behind the fingerprint.
+    async fn confirmed(&self, call: &Call) -> Option<String> {
         if !self.has_key {
-            return false;
+            return None;
         }
         match call.state.counters.claimed(&confirmation_key(self.id)).await {
-            Ok(held) => held.as_ref() == Some(&self.fingerprint),
+            Ok(held) => Some(held?.strip_prefix(&self.fingerprint)?.trim_start().to_owned()),
             Err(error) => {
                 not_compared(&call.state.metrics, &error);
-                false
+                None
             }
         }
     }

@@ -42,6 +42,8 @@ pub struct Submission {
     pub(super) principal: Principal,
     /// Whether the request has an idempotency key, so that another request may have the same id.
     pub(super) has_key: bool,
+    /// What is kept for repeats with the confirmation.
+    pub(super) remembered: Option<i32>,
     /// The outcome, as soon as it is known; from the beginning for a repeat.
     outcome: Option<Outcome>,
     /// Until when the request waits for the outcome; `None` for an answer of 202.
@@ -109,6 +111,7 @@ impl Submission {
             fingerprint: call.state.ids.request(call.method.as_str(), &call.resource, canonical),
             principal,
             has_key: false,
+            remembered: None,
             outcome: None,
             deadline: wait.map(|wait| Instant::now() + wait),
             preferred_wait: None,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use gateway::reads::Notification;
+use gateway::reads::{Credential, Notification};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -224,6 +224,32 @@ async fn repeat_of_a_request_that_was_cut_off_during_the_write_is_not_refused() 
     let again = gateway.send(request("k-1")).await;
     assert_eq!(again.status(), 202, "{:?}", again.body());
     assert_eq!(gateway.world.written(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeat_of_a_change_of_password_waits_until_the_new_one_works() {
+    let (gateway, request) = late(&write_to("/v1/users/me/password")).await;
+    let set = |credential: Option<(String, Credential)>| {
+        let mut inner = gateway.world.inner();
+        let held = inner.credentials.values_mut().next().expect("one user");
+        match credential {
+            Some(credential) => std::mem::replace(held, credential),
+            None => held.clone(),
+        }
+    };
+    let old = set(None);
+    assert_eq!(gateway.send(request("k-1")).await.status(), 202);
+    gateway.confirmed().await;
+    // Given a projection of credentials that is behind that of outcomes and users
+    let new = set(Some(old));
+    gateway.world.inner().outcomes_late = false;
+    let repeat = || gateway.send(request("k-1").header("prefer", "wait=1"));
+    let early = repeat().await;
+    assert_eq!((early.status().as_u16(), &json(&early)["state"]), (202, &json!("accepted")));
+
+    set(Some(new));
+
+    assert_eq!(repeat().await.status(), 200);
 }
 
 #[tokio::test]
