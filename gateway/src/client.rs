@@ -83,6 +83,14 @@ pub fn bucket(address: IpAddr) -> String {
     }
 }
 
+/// The names of the wider networks of an IPv6 client: the /56 that one customer may have, and the
+/// /48 of a site. None for IPv4, where whoever is near is somebody else.
+pub fn networks(address: IpAddr) -> Option<[String; 2]> {
+    let IpAddr::V6(v6) = address.to_canonical() else { return None };
+    let [a, b, c, d, ..] = v6.segments();
+    Some([format!("{a:x}:{b:x}:{c:x}:{:x}::/56", d & 0xff00), format!("{a:x}:{b:x}:{c:x}::/48")])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +141,13 @@ mod tests {
         assert_eq!(bucket("2001:db8:1:2:3:4:5:6"), bucket("2001:db8:1:2:ffff::1"));
         assert_ne!(bucket("2001:db8:1:2::1"), bucket("2001:db8:1:3::1"));
         assert_eq!(bucket("::ffff:192.0.2.1"), "192.0.2.1");
+    }
+
+    #[test]
+    fn only_ipv6_clients_have_wider_networks() {
+        let networks = |text: &str| networks(text.parse().expect("an address"));
+        let names = ["2001:db8:1:1200::/56", "2001:db8:1::/48"].map(str::to_owned);
+        assert_eq!(networks("2001:db8:1:12ff::1"), Some(names));
+        assert_eq!(networks("::ffff:192.0.2.1"), None);
     }
 }

@@ -121,7 +121,11 @@ impl State {
             tokens: parts.tokens,
             refresh_tokens: RefreshTokens::new(parts.secret.key("refresh-token")),
             passwords: parts.passwords,
-            backoff: Backoff::new(counters.clone(), metrics.clone()),
+            backoff: Backoff::new(
+                counters.clone(),
+                metrics.clone(),
+                parts.secret.key("known-client"),
+            ),
             commands: parts.commands,
             statistics: Hub::new(parts.reads.clone()),
             desk: Hub::new(parts.reads.clone()),
@@ -143,8 +147,8 @@ impl State {
     }
 
     /// Compares the password of an account with its hash, if it has one. Each wrong one delays
-    /// further attempts of `client` at this account, and later those of all clients; one that was
-    /// not compared does not count.
+    /// further attempts of `client` at this account, and later those of other clients that it does
+    /// not know; one that was not compared does not count.
     ///
     /// # Errors
     /// Returns a 429 problem during a delay, and a 503 problem when too many passwords of others

@@ -1,13 +1,15 @@
 //! Back-off of an account whose password is being guessed. After a few wrong passwords from one
-//! client each further one costs that client a delay, which doubles. Wrong passwords of all clients
-//! together delay, later and shorter, those clients that have a wrong one of their own. So the
-//! first attempt of a client never waits for others: the owner of an account that is under attack
-//! can log in from an address that the attacker does not use. Who shares an address with the
-//! attacker, or has mistyped, waits with the others. Counters and delays are in Redis and expire;
-//! without Redis there is no delay.
+//! client each further one costs that client a delay, which doubles. A client that has given the
+//! right password before is known to the account: it waits for nobody else. Other clients delay one
+//! another, later and shorter: those of one IPv6 network, which may be one person with many
+//! addresses, and all that have a wrong password of their own. Otherwise the first attempt of a
+//! client never waits in line: after very many wrong passwords it waits once, for a short time, so
+//! that the owner of an account under attack gets in from a new address too. Counters and delays
+//! are in Redis and expire; without Redis there is no delay.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use futures_util::future::try_join_all;
 use schemas::chain;
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -17,14 +19,28 @@ use crate::{
     counters::{Count, CounterError, Counters},
     metrics::Metrics,
     problem::Problem,
+    secret::Key,
 };
 
 /// When attempts are forgotten.
 const WINDOW: Duration = Duration::from_secs(900);
 /// The delays of one client at one account.
 const OF_CLIENT: Delays = Delays { free_attempts: 5, delay_max: Duration::from_secs(300) };
-/// The delays of all clients at one account that have a wrong attempt of their own.
+/// The delays of the unknown clients of an IPv6 /56 and of a /48, which are up to 256 and 65,536.
+const OF_NETWORKS: [Delays; 2] = [
+    Delays { free_attempts: 20, delay_max: Duration::from_secs(60) },
+    Delays { free_attempts: 100, delay_max: Duration::from_secs(30) },
+];
+/// The delays of all unknown clients that have a wrong attempt of their own.
 const OF_ACCOUNT: Delays = Delays { free_attempts: 50, delay_max: Duration::from_secs(5) };
+/// After how many attempts at an account the first one of an unknown client waits once.
+const FIRST_FREE: u64 = 300;
+/// How long it waits.
+const FIRST_DELAY: Duration = Duration::from_secs(5);
+/// How long after that it may be made.
+const FIRST_WITHIN: Duration = Duration::from_secs(60);
+/// How long an account knows a client after a right password. Longer than a session lasts.
+const KNOWN: Duration = Duration::from_secs(60 * 86_400);
 
 struct Delays {
     /// The number of the first attempt in a row that costs a delay, if it is wrong.
@@ -47,15 +63,34 @@ impl Delays {
 pub struct Backoff {
     counters: Arc<dyn Counters>,
     metrics: Metrics,
+    /// Hashes who is known where, because that is kept for long.
+    known: Key,
+}
+
+/// Where attempts are counted.
+struct Level {
+    name: String,
+    delays: &'static Delays,
+    /// Whether its delays are only for clients that have a wrong attempt of their own.
+    spares_first: bool,
+}
+
+impl Level {
+    fn new(name: String, delays: &'static Delays) -> Self {
+        Self { name, delays, spares_first: false }
+    }
 }
 
 /// An attempt at the password of an account, which counts as wrong. When it is dropped, it is taken
 /// back: its password was not compared, because the request was cut off or something else failed.
 pub struct Attempt {
     backoff: Backoff,
-    /// The account, and the account with the client.
-    names: [String; 2],
-    /// Whether it is in both counters.
+    /// The client at the account; then its networks, if it has any, and the account, unless the
+    /// account knows the client.
+    levels: Vec<Level>,
+    /// The mark of a known client.
+    known: String,
+    /// Whether it is in the counters of all levels.
     is_counted: bool,
     /// The delays that it has begun.
     delays: Vec<String>,
@@ -65,8 +100,8 @@ pub struct Attempt {
 
 impl Backoff {
     /// A back-off that counts in `counters`.
-    pub fn new(counters: Arc<dyn Counters>, metrics: Metrics) -> Self {
-        Self { counters, metrics }
+    pub fn new(counters: Arc<dyn Counters>, metrics: Metrics, known: Key) -> Self {
+        Self { counters, metrics, known }
     }
 
     /// Counts an attempt, and checks whether `client` may try a password for this account now. Each
@@ -76,10 +111,21 @@ impl Backoff {
     /// # Errors
     /// Returns a 429 problem during a delay, also for an account that does not exist.
     pub async fn begin(&self, account: &str, client: IpAddr) -> Result<Attempt, Problem> {
-        let names = [account.to_owned(), format!("{account}:{}", client::bucket(client))];
+        let bucket = client::bucket(client);
+        let known = self.known.hex(&[account.as_bytes(), bucket.as_bytes()]);
+        let mut levels = vec![Level::new(format!("{account}:{bucket}"), &OF_CLIENT)];
+        let networks = client::networks(client).into_iter().flatten();
+        levels.extend(
+            networks
+                .zip(&OF_NETWORKS)
+                .map(|(network, delays)| Level::new(format!("{account}:{network}"), delays)),
+        );
+        let everyone = Level::new(account.to_owned(), &OF_ACCOUNT);
+        levels.push(Level { spares_first: true, ..everyone });
         let mut attempt = Attempt {
             backoff: self.clone(),
-            names,
+            levels,
+            known: format!("millrace:gateway:known:{known}"),
             is_counted: false,
             delays: Vec::new(),
             token: Uuid::new_v4().to_string(),
@@ -87,6 +133,8 @@ impl Backoff {
         match attempt.count().await {
             Ok(None) => Ok(attempt),
             Ok(Some(left)) => {
+                // Before the response: the next attempt of the client may be its first again.
+                attempt.withdraw().await;
                 self.metrics.held_back.inc();
                 let detail = "Too many wrong passwords for this account.";
                 Err(Problem::too_many("too_many_attempts", detail, left))
@@ -108,30 +156,53 @@ impl Attempt {
     /// Counts the attempt; returns how long it must wait.
     async fn count(&mut self) -> Result<Option<Duration>, CounterError> {
         let counters = self.backoff.counters.clone();
-        let [account, own] = &self.names;
-        let (account_delay, own_delay) = (delay_key(account), delay_key(own));
-        let (account, own) = (count_key(account), count_key(own));
-        let (of_account, of_own, own_attempts) = tokio::try_join!(
-            counters.left(&account_delay),
-            counters.left(&own_delay),
-            counters.left(&own)
+        let [delays, counts] = [delay_key, count_key]
+            .map(|key| self.levels.iter().map(|level| key(&level.name)).collect::<Vec<_>>());
+        let own = counts.first().map_or("", String::as_str);
+        let (known, own_attempts, left) = tokio::try_join!(
+            counters.left(&self.known),
+            counters.left(own),
+            try_join_all(delays.iter().map(|key| counters.left(key)))
         )?;
-        let left = of_own.or(of_account.filter(|_| own_attempts.is_some()));
-        if left.is_some() {
-            return Ok(left);
+        if known.is_some() {
+            self.levels.truncate(1);
         }
-        let (account, own) =
-            tokio::try_join!(counters.hit(&account, WINDOW), counters.hit(&own, WINDOW))?;
+        let applies = |level: &Level| own_attempts.is_some() || !level.spares_first;
+        let mut levels = self.levels.iter().zip(left).filter(|(level, _)| applies(level));
+        if let Some(left) = levels.find_map(|(_, left)| left) {
+            return Ok(Some(left));
+        }
+        let counted = counts.iter().take(self.levels.len());
+        let counted = try_join_all(counted.map(|key| counters.hit(key, WINDOW))).await?;
         self.is_counted = true;
-        if let Some(delay) = OF_CLIENT.after(own)
-            && let Some(left) = self.delay(own_delay, delay).await?
+        let is_first = counted.first().is_some_and(|own| own.count == 1);
+        if is_first
+            && known.is_none()
+            && counted.last().is_some_and(|all| all.count > FIRST_FREE)
+            && let Some(left) = self.first_delay().await?
         {
             return Ok(Some(left));
         }
-        match OF_ACCOUNT.after(account) {
-            Some(delay) if own.count > 1 => self.delay(account_delay, delay).await,
-            _ => Ok(None),
+        for (index, (count, key)) in counted.into_iter().zip(delays).enumerate() {
+            let level = &self.levels[index];
+            if let Some(delay) = level.delays.after(count)
+                && !(is_first && level.spares_first)
+                && let Some(left) = self.delay(key, delay).await?
+            {
+                return Ok(Some(left));
+            }
         }
+        Ok(None)
+    }
+
+    /// How long the first attempt of an unknown client must still wait since it was first made.
+    async fn first_delay(&self) -> Result<Option<Duration>, CounterError> {
+        let counters = &self.backoff.counters;
+        let own = self.levels.first().map_or("", |own| &own.name);
+        let key = format!("millrace:gateway:first:{own}");
+        counters.claim(&key, "", FIRST_DELAY + FIRST_WITHIN).await?;
+        let left = counters.left(&key).await?.unwrap_or_default();
+        Ok(left.checked_sub(FIRST_WITHIN).filter(|left| !left.is_zero()))
     }
 
     /// Begins a delay for further attempts. Of attempts at the same time, the one that begins it is
@@ -158,12 +229,14 @@ impl Attempt {
         self.delays.clear();
     }
 
-    /// The right password was given: forgets the client's attempts, but not those of others.
+    /// The right password was given: the account knows the client from now on, and forgets its
+    /// attempts, but not those of others.
     pub async fn record_match(mut self) {
-        let [_, own] = &self.names;
         let counters = self.backoff.counters.clone();
+        let own = self.levels.first().map_or("", |own| &own.name);
         let (delay, own) = (delay_key(own), count_key(own));
         let settled = async {
+            counters.mark(&self.known, KNOWN).await?;
             self.undo().await?;
             counters.forget(&own).await?;
             counters.forget(&delay).await
@@ -185,8 +258,8 @@ impl Attempt {
         // Both at once: what fails is not tried again by the drop.
         let delays = std::mem::take(&mut self.delays);
         if std::mem::take(&mut self.is_counted) {
-            for name in &self.names {
-                counters.undo(&count_key(name)).await?;
+            for level in &self.levels {
+                counters.undo(&count_key(&level.name)).await?;
             }
         }
         for key in delays {
@@ -203,7 +276,8 @@ impl Drop for Attempt {
         }
         let taken_back = Self {
             backoff: self.backoff.clone(),
-            names: std::mem::take(&mut self.names),
+            levels: std::mem::take(&mut self.levels),
+            known: std::mem::take(&mut self.known),
             is_counted: self.is_counted,
             delays: std::mem::take(&mut self.delays),
             token: std::mem::take(&mut self.token),

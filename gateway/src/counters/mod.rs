@@ -1,5 +1,5 @@
-//! Counters and claims that expire, in Redis, so that they hold across gateways. The gateway writes
-//! nothing else to a store.
+//! Counters, claims and marks that expire, in Redis, so that they hold across gateways. The gateway
+//! writes nothing else to a store.
 
 mod hits;
 
@@ -71,7 +71,7 @@ pub trait Counters: Send + Sync {
         key: &'a str,
         window: Duration,
     ) -> BoxFuture<'a, Result<Count, CounterError>>;
-    /// The time until a counter or claim expires; `None` when it does not exist.
+    /// The time until a counter, claim or mark expires; `None` when it does not exist.
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
     /// Takes one increment back, if the counter still exists. It exists no longer when that was its
     /// only one.
@@ -86,6 +86,12 @@ pub trait Counters: Send + Sync {
         value: &'a str,
         window: Duration,
     ) -> BoxFuture<'a, Result<String, CounterError>>;
+    /// Sets a mark, which has no value, for a window that begins now, whether it was set or not.
+    fn mark<'a>(
+        &'a self,
+        key: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<(), CounterError>>;
     /// The value that `key` was set to by a claim; `None` when there is no such claim.
     fn claimed<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, CounterError>>;
     /// Deletes a claim, if it still has this value.
@@ -185,6 +191,19 @@ impl Counters for RedisCounters {
             let mut script = self.claim.key(key);
             let reply = script.arg(value).arg(milliseconds(window)).invoke_async(&mut redis);
             before_deadline(reply).await
+        })
+    }
+
+    fn mark<'a>(
+        &'a self,
+        key: &'a str,
+        window: Duration,
+    ) -> BoxFuture<'a, Result<(), CounterError>> {
+        Box::pin(async move {
+            let mut redis = self.redis.connection();
+            let mut set = redis::cmd("SET");
+            set.arg(key).arg("").arg("PX").arg(milliseconds(window));
+            before_deadline(set.query_async(&mut redis)).await
         })
     }
 

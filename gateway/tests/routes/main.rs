@@ -20,6 +20,7 @@ mod sessions;
 mod shop;
 mod shutdown;
 mod statistics;
+mod strangers;
 mod stream;
 mod support;
 mod trace;
