@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use schemas::chain;
 
 use super::{GroupConsumer, context::Change};
@@ -41,7 +41,7 @@ impl GroupConsumer {
         if !is_incomplete {
             return Membership::Assigned(tasks);
         }
-        match self.unequal() {
+        match unequal(&**self.consumer, self.consumer.context().inputs()) {
             Ok(None) => {
                 tracing::warn!(?tasks, "another member of the group reads fewer topics");
                 return Membership::Assigned(tasks);
@@ -58,39 +58,54 @@ impl GroupConsumer {
         Membership::Lost(Vec::new())
     }
 
-    /// Why an assignment can't be used that lacks partitions of some inputs. `None` if the topics
-    /// have one partition count: then another member reads fewer of them, as while a version with a
-    /// new input replaces the previous one, and the tasks that are complete can work. The first
-    /// request that fails is the last one.
-    fn unequal(&self) -> Result<Option<String>, LogError> {
-        let mut first: Option<(&Topic, i32)> = None;
-        for topic in self.consumer.context().inputs() {
-            let count = match partitions(&**self.consumer, topic) {
-                Ok(count) => count,
-                Err(error) if is_unknown_topic(&error) => {
-                    return Ok(Some(format!("an input has no partitions: {}", chain(&error))));
-                }
-                Err(error) => return Err(error),
-            };
-            let (first, expected) = *first.get_or_insert((topic, count));
-            if count != expected {
-                return Ok(Some(format!(
-                    "topic {first} has {expected} partitions and {topic} has {count}, expected one \
-                     partition count for all inputs; `provision --dry-run` compares the topics \
-                     with redpanda/topics.yaml"
-                )));
-            }
-        }
-        Ok(None)
-    }
-
     /// The error of a member that has waited too long for an assignment. A new client may get one;
-    /// but if the topics are at fault, only an operator can help, so the process must end.
+    /// but if the topics are at fault, only an operator can help, so the process must end. The
+    /// first answer may have come from a broker whose metadata is old, so another client must get
+    /// the same one.
     pub(super) fn not_assigned(&mut self) -> LogError {
         let doing = format!("joining group {}", self.group);
-        match self.unusable.take() {
-            Some(reason) => LogError::Exhausted { doing, cause: reason.into() },
-            None => fatal(doing, format!("no assignment within {:?}", self.assigned_max)),
+        if self.unusable.take().is_some() {
+            let asked = self
+                .watermark_client()
+                .and_then(|client| unequal(&client, self.consumer.context().inputs()));
+            match asked {
+                Ok(Some(reason)) => return LogError::Exhausted { doing, cause: reason.into() },
+                Ok(None) => tracing::warn!("another client finds that the inputs are equal"),
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the inputs of an assignment can't be compared again");
+                }
+            }
+        }
+        fatal(doing, format!("no assignment within {:?}", self.assigned_max))
+    }
+}
+
+/// Why an assignment can't be used that lacks partitions of some inputs. `None` if the topics have
+/// one partition count: then another member reads fewer of them, as while a version with a new
+/// input replaces the previous one, and the tasks that are complete can work. The first request
+/// that fails is the last one.
+fn unequal<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    inputs: &[Topic],
+) -> Result<Option<String>, LogError> {
+    let mut first: Option<(&Topic, i32)> = None;
+    for topic in inputs {
+        let count = match partitions(client, topic) {
+            Ok(count) => count,
+            Err(error) if is_unknown_topic(&error) => {
+                return Ok(Some(format!("an input has no partitions: {}", chain(&error))));
+            }
+            Err(error) => return Err(error),
+        };
+        let (first, expected) = *first.get_or_insert((topic, count));
+        if count != expected {
+            return Ok(Some(format!(
+                "topic {first} has {expected} partitions and {topic} has {count}, expected one \
+                 partition count for all inputs; `provision --dry-run` compares the topics with \
+                 redpanda/topics.yaml"
+            )));
         }
     }
+    Ok(None)
 }

@@ -51,6 +51,11 @@ fn member_of(brokers: &str, inputs: &[Topic]) -> GroupConsumer {
 
 /// The error of a member of `a` and `b` that gets no assignment it can use.
 fn refused_assignment(cluster: &MockCluster<'_, impl ClientContext>) -> LogError {
+    refused_before(cluster, || {})
+}
+
+/// The same. Calls `then` after the assignment was refused and before the error.
+fn refused_before(cluster: &MockCluster<'_, impl ClientContext>, then: impl FnOnce()) -> LogError {
     let mut member = member_of(&cluster.bootstrap_servers(), &["a".into(), "b".into()]);
     let (begun, mut nothing) = (Instant::now(), Vec::new());
     loop {
@@ -62,7 +67,10 @@ fn refused_assignment(cluster: &MockCluster<'_, impl ClientContext>) -> LogError
         match member.membership() {
             None => assert!(begun.elapsed() < MOCK_MAX, "it never ends"),
             // The worker is not ready. The topics may still be created or extended, for a while.
-            Some(Membership::Lost(none)) if none.is_empty() => member.assigned_max = Duration::ZERO,
+            Some(Membership::Lost(none)) if none.is_empty() => {
+                then();
+                return member.not_assigned();
+            }
             change => panic!("{change:?}"),
         }
     }
@@ -82,6 +90,20 @@ fn inputs_with_different_partition_counts_are_no_assignment_and_end_the_process(
         let cause = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(cause.starts_with(expected), "{cause}");
     }
+}
+
+#[test]
+fn input_that_only_old_metadata_lack_has_the_member_replaced() {
+    let cluster = MockCluster::new(1).expect("a mock");
+    cluster.create_topic("a", 1, 1).expect("a topic");
+    let mut is_refused = false;
+    // The broker that refused the assignment did not know the topic; the next one that is asked
+    // does.
+    let error = refused_before(&cluster, || {
+        is_refused = true;
+        cluster.create_topic("b", 1, 1).expect("a topic");
+    });
+    assert!(is_refused && matches!(error, LogError::Fatal { .. }), "{error:?}");
 }
 
 #[test]
