@@ -60,11 +60,9 @@ fn copy(settings: &Settings, out: &str) -> ! {
                 positions.insert(record.partition, record.offset + 1);
                 transaction.records.extend([outgoing(out, record.partition, &text(&record))]);
             }
-            transaction.offsets.extend(
-                positions.iter().map(|(partition, next)| {
-                    (TopicPartition::new(input.clone(), *partition), *next)
-                }),
-            );
+            transaction.offsets.extend(positions.iter().map(|(partition, next)| {
+                (TopicPartition::new(input.clone(), *partition), (*next).into())
+            }));
             session.submit(transaction).expect("one at a time");
             match ended(&mut *session) {
                 Ok(()) => {}

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use redpanda::log::{
-    Connect, Headers, Input, LogError, Record, TopicPartition, Transaction, TransactionError,
+    CommittedOffset, Connect, Headers, Input, LogError, Record, TopicPartition, Transaction,
+    TransactionError,
 };
 use redpanda::reader::Reader;
 use redpanda::removal::remove_before;
@@ -25,7 +26,7 @@ fn session_is_fenced_by_its_successor() {
     let partitions = assigned(&mut *old, &topic);
     let write = |value: &str| Transaction {
         records: [outgoing(&topics.topic("out"), 0, value)].into_iter().collect(),
-        offsets: partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 1)).collect(),
+        offsets: partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 1.into())).collect(),
     };
     old.submit(write("first")).expect("submitted");
     ended(&mut *old).expect("committed");
@@ -43,6 +44,41 @@ fn session_is_fenced_by_its_successor() {
     new.submit(write("second")).expect("submitted");
     ended(&mut *new).expect("committed");
     assert_eq!(topics.committed("out"), ["first", "second"]);
+}
+
+#[test]
+#[ignore = "needs the stack"]
+fn restore_reads_the_counts_that_a_transaction_has_committed_with_its_offsets() {
+    let topics = TestTopics::new();
+    let (topic, out) = (topics.topic("in"), topics.topic("out"));
+    let mut session = topics.member("a").open().expect("a session");
+    let partitions = assigned(&mut *session, &topic);
+    // The second transaction moves no offset.
+    for count in [41, 42] {
+        let offset = CommittedOffset { next: 0, transactions: Some(count) };
+        let transaction = Transaction {
+            records: [outgoing(&out, 0, "value")].into_iter().collect(),
+            offsets: partitions
+                .iter()
+                .map(|p| (TopicPartition::new(&*topic, *p), offset))
+                .collect(),
+        };
+        session.submit(transaction).expect("submitted");
+        ended(&mut *session).expect("committed");
+    }
+
+    let input = TopicPartition::new(&*topic, partitions[0]);
+    let changelog = TopicPartition::new(&*out, 0);
+    let mut restore = session.restore(&changelog, &[input], &[]).expect("a reader");
+    let (since, mut records) = (Instant::now(), Vec::new());
+    let start = loop {
+        let polled = restore.poll(Duration::from_millis(100), 1000, &mut records);
+        if let Some(start) = polled.expect("records") {
+            break start;
+        }
+        assert!(since.elapsed() < WAIT_MAX, "it never ends");
+    };
+    assert_eq!(start.committed, [Some(CommittedOffset { next: 0, transactions: Some(42) })]);
 }
 
 #[test]
@@ -143,7 +179,7 @@ fn scan_continues_behind_markers_that_were_removed() {
     let partitions = assigned(&mut *session, &topic);
     let transaction = Transaction {
         records: (0..PARTITIONS).map(|n| outgoing(&out, n, "value")).collect(),
-        offsets: partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0)).collect(),
+        offsets: partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0.into())).collect(),
     };
     session.submit(transaction).expect("submitted");
     ended(&mut *session).expect("committed");
@@ -182,7 +218,7 @@ fn small_transactions_do_not_wait_for_a_flush() {
         .map(|_| {
             let records =
                 (0..10).map(|n| outgoing(&topics.topic("out"), n % PARTITIONS, "ten bytes."));
-            let offsets = partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0));
+            let offsets = partitions.iter().map(|p| (TopicPartition::new(&*topic, *p), 0.into()));
             let transaction =
                 Transaction { records: records.collect(), offsets: offsets.collect() };
             let since = Instant::now();

@@ -2,14 +2,20 @@
 //!
 //! `state/<context>/<key>`, `member/<context>/<key>␟<child>`, `waiting/<context>/<key>`,
 //! `timer/<context>/<key>␟<name>`, `handled/<command id>`, `parked/<topic>/<key>␟<offset>` and
-//! `applied/<topic>`. Contexts and topics have no slash and keys no control character, so every
-//! text has at most one reading. The first words are part of the log's format and never change.
+//! `applied/<topic>`; `applied/#transactions` counts transactions. Contexts and topics have no
+//! slash and keys no control character, so every text has at most one reading. The first words are
+//! part of the log's format and never change.
 
 use std::fmt;
 
 /// ASCII's unit separator, between an aggregate's key and the name of its child, timer or parked
 /// record.
 pub(crate) const NAME_SEPARATOR: char = '\u{1f}';
+
+/// What [`Key::Applied`] has instead of a topic in the row that counts the task's transactions. No
+/// topic has this name. To a version that does not know the row it is the position of an input that
+/// it does not have, which it leaves as it is.
+pub(crate) const TRANSACTIONS: &str = "#transactions";
 
 /// A typed key of the changelog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +32,7 @@ pub enum Key<'a> {
     Dedup(&'a str),
     /// A parked record: topic, and key with offset.
     Parked(&'a str, &'a str),
-    /// The position of an input topic: the topic.
+    /// The position of an input topic: the topic. Also the number of transactions.
     Applied(&'a str),
 }
 

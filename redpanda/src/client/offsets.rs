@@ -8,7 +8,7 @@ use rdkafka::{
 };
 
 use super::{config::REQUEST_MAX, errors::request};
-use crate::log::{LogError, TopicPartition};
+use crate::log::{CommittedOffset, LogError, TopicPartition};
 
 /// The first offset that the log holds of a partition, and its high watermark; with a client that
 /// reads committed records, the last stable offset instead.
@@ -59,7 +59,7 @@ pub(crate) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     group: &str,
     partitions: &[TopicPartition],
-) -> Result<Vec<Option<i64>>, LogError> {
+) -> Result<Vec<Option<CommittedOffset>>, LogError> {
     let doing = || format!("asking for the committed offsets of group {group}");
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
@@ -70,7 +70,9 @@ pub(crate) fn committed<C: ConsumerContext>(
         let element = answer.find_partition(&partition.topic, partition.partition)?;
         match (element.error(), element.offset()) {
             (Err(error), _) => Some(Err(request(doing(), error))),
-            (Ok(()), Offset::Offset(offset)) => Some(Ok(offset)),
+            (Ok(()), Offset::Offset(offset)) => {
+                Some(Ok(CommittedOffset::parse(offset, element.metadata())))
+            }
             (Ok(()), _) => None,
         }
     };

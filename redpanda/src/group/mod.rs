@@ -252,7 +252,8 @@ impl GroupConsumer {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<Vec<Option<i64>>, LogError> {
-        committed(&**self.consumer, &self.group, partitions)
+        let found = committed(&**self.consumer, &self.group, partitions)?;
+        Ok(found.into_iter().map(|offset| offset.map(|offset| offset.next)).collect())
     }
 
     /// Begins to read what a task starts from: the committed offsets with this member's client, and

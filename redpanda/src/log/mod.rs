@@ -27,4 +27,4 @@ pub use input::{Input, Membership};
 pub use producer_records::{ProducerRecordRef, ProducerRecords, wire_bytes};
 pub use record::{ProducerRecord, Record, Topic, TopicPartition};
 pub use restore::{Restore, Start};
-pub use session::{Connect, Session, Transaction};
+pub use session::{CommittedOffset, Connect, Session, Transaction};

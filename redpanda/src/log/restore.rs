@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{error::LogError, record::Record};
+use super::{error::LogError, record::Record, session::CommittedOffset};
 
 /// The offsets that a task starts from, beside its changelog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// For each input the group's committed offset, requested as stable before the changelog's end
     /// was requested.
-    pub committed: Vec<Option<i64>>,
+    pub committed: Vec<Option<CommittedOffset>>,
     /// For each input the first offset that the log holds and the high watermark, requested after
     /// the changelog was read.
     pub kept: Vec<(i64, i64)>,

@@ -18,14 +18,43 @@ use super::{
     restore::Restore,
 };
 
+/// An offset that a group commits for a partition: that of the next record to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The offset.
+    pub next: i64,
+    /// How many transactions the task has sent, with the one that commits the offset. `None` if
+    /// whoever committed it did not say.
+    pub transactions: Option<i64>,
+}
+
+impl CommittedOffset {
+    /// The offset `next` with the metadata of its commit.
+    pub(crate) fn parse(next: i64, metadata: &str) -> Self {
+        let transactions = metadata.strip_prefix('t').and_then(|count| count.parse().ok());
+        Self { next, transactions }
+    }
+
+    /// The metadata that is committed with the offset.
+    pub(crate) fn metadata(self) -> Option<String> {
+        self.transactions.map(|count| format!("t{count}"))
+    }
+}
+
+impl From<i64> for CommittedOffset {
+    fn from(next: i64) -> Self {
+        Self { next, transactions: None }
+    }
+}
+
 /// The content of one transaction. All of it becomes visible, or none.
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
     /// The records, in the order in which they are written.
     pub records: ProducerRecords,
-    /// For each input partition the offset of the next record to read. Never empty, because sending
+    /// For each input partition the offset to commit. Never empty, because sending
     /// offsets is what fences a zombie (KIP-447).
-    pub offsets: Vec<(TopicPartition, i64)>,
+    pub offsets: Vec<(TopicPartition, CommittedOffset)>,
 }
 
 /// An [`Input`] that also writes, in transactions that hold its offsets.
@@ -75,4 +104,19 @@ pub trait Connect: Send + Sync {
         offset: i64,
         at_most: Duration,
     ) -> Result<Option<Record>, LogError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CommittedOffset;
+
+    #[test]
+    fn metadata_of_an_offset_parse_as_its_count_and_others_as_none() {
+        let counted = CommittedOffset { next: 7, transactions: Some(42) };
+        assert_eq!(CommittedOffset::parse(7, &counted.metadata().expect("metadata")), counted);
+        assert_eq!(CommittedOffset::from(7).metadata(), None);
+        for metadata in ["", "t", "42", "tx", "by hand"] {
+            assert_eq!(CommittedOffset::parse(7, metadata), 7.into(), "{metadata}");
+        }
+    }
 }

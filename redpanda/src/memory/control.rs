@@ -49,7 +49,7 @@ impl MemoryLog {
             state.groups.get(group).map(|group| group.offsets.clone()).unwrap_or_default();
         drop(state);
         self.remove(topic, |partition, stable, end| {
-            stable == end && offsets.get(partition).is_some_and(|next| *next >= stable)
+            stable == end && offsets.get(partition).is_some_and(|offset| offset.next >= stable)
         });
     }
 
@@ -64,9 +64,24 @@ impl MemoryLog {
         }
     }
 
-    /// Commits an offset of a group outside of any transaction.
+    /// Loses everything from `end` on of `partition`, as a leader does that was elected uncleanly.
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    pub fn lose_after(&self, partition: &TopicPartition, end: i64) {
+        let mut state = self.state();
+        let log = state
+            .topics
+            .get_mut(&partition.topic)
+            .and_then(|logs| logs.get_mut(partition.partition as usize));
+        log.unwrap_or_else(|| panic!("there is no partition {partition}")).lose_after(end);
+    }
+
+    /// Commits an offset of a group outside of any transaction and without metadata.
     pub fn commit(&self, group: &str, partition: TopicPartition, next: i64) {
-        self.state().groups.entry(group.to_owned()).or_default().offsets.insert(partition, next);
+        let mut state = self.state();
+        let group = state.groups.entry(group.to_owned()).or_default();
+        group.offsets.insert(partition, next.into());
     }
 
     /// Orders a fault for `transactional_id`, in place of one that has not acted yet.

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::log::{Membership, Topic, TopicPartition};
+use crate::log::{CommittedOffset, Membership, Topic, TopicPartition};
 
 #[derive(Debug, Default)]
 pub(super) struct Member {
@@ -22,7 +22,7 @@ pub(super) struct Group {
     /// Whether partitions are to be assigned as soon as all members have released theirs.
     pub(super) is_rebalancing: bool,
     /// The committed offsets.
-    pub(super) offsets: HashMap<TopicPartition, i64>,
+    pub(super) offsets: HashMap<TopicPartition, CommittedOffset>,
 }
 
 impl Group {

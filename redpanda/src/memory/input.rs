@@ -109,6 +109,7 @@ impl Input for MemorySession {
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
-        self.log.state().committed(&self.group, partitions)
+        let found = self.log.state().committed(&self.group, partitions)?;
+        Ok(found.into_iter().map(|offset| offset.map(|offset| offset.next)).collect())
     }
 }

@@ -73,7 +73,7 @@ impl MemoryLog {
 
     /// The committed offset of a group; `None` if it has committed none.
     pub fn committed(&self, group: &str, partition: &TopicPartition) -> Option<i64> {
-        self.state().groups.get(group)?.offsets.get(partition).copied()
+        Some(self.state().groups.get(group)?.offsets.get(partition)?.next)
     }
 
     /// The first offset that the log holds of a partition, and its end.

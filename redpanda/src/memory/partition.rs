@@ -98,6 +98,12 @@ impl PartitionLog {
         });
     }
 
+    /// Loses everything from `end` on.
+    pub(super) fn lose_after(&mut self, end: i64) {
+        self.entries.retain(|offset, _| *offset < end);
+        self.end = self.end.min(end);
+    }
+
     /// Removes everything before `offset`, as retention does.
     pub(super) fn remove_before(&mut self, offset: i64) {
         self.entries = self.entries.split_off(&offset);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{fault::Fault, log::MemoryLog};
-use crate::log::{LogError, Record, Restore, Start, TopicPartition};
+use crate::log::{CommittedOffset, LogError, Record, Restore, Start, TopicPartition};
 
 /// One restore of a task.
 pub(super) struct MemoryRestore {
@@ -15,7 +15,7 @@ pub(super) struct MemoryRestore {
     pub(super) inputs: Vec<TopicPartition>,
     pub(super) watched: Vec<TopicPartition>,
     /// The group's committed offsets at the moment when `end` was taken; `None` before.
-    pub(super) committed: Option<Vec<Option<i64>>>,
+    pub(super) committed: Option<Vec<Option<CommittedOffset>>>,
     pub(super) position: i64,
     pub(super) end: i64,
     /// The number of records that were read.

@@ -12,7 +12,10 @@ use super::{
     partition::{Entry, PartitionLog, Status, Statuses},
 };
 use crate::{
-    log::{LogError, Membership, ProducerRecord, Record, Topic, TopicPartition, TransactionError},
+    log::{
+        CommittedOffset, LogError, Membership, ProducerRecord, Record, Topic, TopicPartition,
+        TransactionError,
+    },
     topics::record_bytes_max,
 };
 
@@ -52,7 +55,7 @@ pub(super) struct OpenTransaction {
     pub(super) group: String,
     /// The offsets that were staged for the group. `None` until offsets are sent, which may happen
     /// once.
-    pub(super) offsets: Option<Vec<(TopicPartition, i64)>>,
+    pub(super) offsets: Option<Vec<(TopicPartition, CommittedOffset)>>,
     /// The partitions that it has written to.
     pub(super) partitions: Vec<TopicPartition>,
 }
@@ -118,7 +121,7 @@ impl State {
         &self,
         group: &str,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<Option<i64>>, LogError> {
+    ) -> Result<Vec<Option<CommittedOffset>>, LogError> {
         let is_unstable = |open: &OpenTransaction| {
             let mut staged = open.offsets.iter().flatten();
             open.group == group && staged.any(|(partition, _)| partitions.contains(partition))
@@ -220,7 +223,7 @@ impl State {
         &mut self,
         transaction: u64,
         session: u64,
-        offsets: &[(TopicPartition, i64)],
+        offsets: &[(TopicPartition, CommittedOffset)],
     ) -> Result<(), StageError> {
         let open = self.open.get_mut(&transaction).ok_or(StageError::NotOpen)?;
         if open.offsets.is_some() {

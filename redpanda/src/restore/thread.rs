@@ -20,7 +20,7 @@ use crate::{
     },
     fault,
     group::{GroupContext, give_back},
-    log::{LogError, Start, TopicPartition},
+    log::{CommittedOffset, LogError, Start, TopicPartition},
 };
 
 /// The largest number of records that are handed over at a time.
@@ -96,7 +96,7 @@ impl RestoreThread {
 
     /// The committed offsets, which the coordinator returns that has accepted the member. The
     /// session may be dropped meanwhile: this thread keeps the member alive for one request only.
-    fn committed(&self) -> Result<Vec<Option<i64>>, LogError> {
+    fn committed(&self) -> Result<Vec<Option<CommittedOffset>>, LogError> {
         let Some(member) = self.member.upgrade() else {
             return Err(fatal(format!("restoring {}", self.changelog), "its session has ended"));
         };

@@ -31,14 +31,19 @@ pub(super) fn retry(
     }
 }
 
-/// The offsets of a transaction as librdkafka takes them.
+/// The offsets of a transaction as librdkafka takes them. Redpanda keeps their metadata with the
+/// offsets (`store_txn_offsets` and `commit_tx` in `src/v/kafka/server/group.cc`).
 pub(super) fn offset_list(transaction: &Transaction) -> Result<TopicPartitionList, CallError> {
     let mut offsets = TopicPartitionList::with_capacity(transaction.offsets.len());
-    for (partition, next) in &transaction.offsets {
-        let offset = Offset::Offset(*next);
-        offsets
-            .add_partition_offset(&partition.topic, partition.partition, offset)
+    for (partition, committed) in &transaction.offsets {
+        let mut element = offsets.add_partition(&partition.topic, partition.partition);
+        let next = committed.next;
+        element
+            .set_offset(Offset::Offset(next))
             .map_err(|e| CallError::Abortable(format!("offset {next} of {partition}: {e}")))?;
+        if let Some(metadata) = committed.metadata() {
+            element.set_metadata(metadata);
+        }
     }
     Ok(offsets)
 }

@@ -11,7 +11,7 @@ use schemas::{
 use super::{Task, row::Row, transaction::TaskSavepoint};
 use crate::{
     aggregate::{RowKind, encoded},
-    changelog::Key,
+    changelog::{Key, TRANSACTIONS},
     error::{InputError, RowTooLarge},
     output::Output,
 };
@@ -60,7 +60,8 @@ impl Task {
         Ok(())
     }
 
-    /// Writes the positions that have changed since the last seal.
+    /// Writes the positions that have changed since the last seal, and counts the transaction.
+    /// Call it once for each transaction that holds anything of the task, when none is in flight.
     pub(crate) fn write_positions(&self, output: &mut Output) -> Result<(), CodecError> {
         let mut row = Row::of(&self.topology.changelog);
         for (topic, next_offset) in &self.positions {
@@ -73,6 +74,11 @@ impl Task {
             row.set(&Key::Applied(topic), None);
             row.write(self.partition, Some(&value), output);
         }
+        let next_offset = self.transactions + 1;
+        let count = Applied { topic: TRANSACTIONS.to_owned(), next_offset };
+        let value = encoded(&count, &self.codec)?;
+        row.set(&Key::Applied(TRANSACTIONS), None);
+        row.write(self.partition, Some(&value), output);
         Ok(())
     }
 

@@ -101,6 +101,9 @@ pub(crate) struct Task {
     /// The positions of the latest transaction that was committed.
     committed_positions: Vec<(Topic, i64)>,
 
+    /// How many transactions with anything of this task the log holds.
+    transactions: i64,
+
     /// Timers by due time. Some may be replaced or cancelled; `timers` is authoritative.
     due: Due,
     /// Commands by receive time, to be forgotten in this order.
@@ -169,6 +172,7 @@ impl Task {
             written: TaskSavepoint::default(),
             sealed_positions: Vec::new(),
             committed_positions: Vec::new(),
+            transactions: 0,
             due: Due::default(),
             expiry: VecDeque::new(),
             latest_ms: 0,
@@ -222,6 +226,11 @@ impl Task {
     /// The next offset of each input topic that was ever read, including pending inputs.
     pub(crate) fn positions(&self) -> &[(Topic, i64)] {
         &self.positions
+    }
+
+    /// How many transactions with anything of this task the log holds.
+    pub(crate) fn transactions(&self) -> i64 {
+        self.transactions
     }
 
     /// Sets the positions after a restore. With `adjusted`, they differ from the changelog's, so

@@ -12,7 +12,7 @@ use schemas::{
 use super::Task;
 use crate::{
     aggregate::{RowKind, StoredRow, panic_message},
-    changelog::Key,
+    changelog::{Key, TRANSACTIONS},
     error::UnknownSchema,
 };
 
@@ -98,6 +98,10 @@ impl Task {
                 let value = value.map(|bytes| Parked::decode(codec, bytes)).transpose()?;
                 self.parked.load(&format!("{topic}/{key}"), value);
             }
+            Key::Applied(TRANSACTIONS) => {
+                let count = value.map(|bytes| Applied::decode(codec, bytes)).transpose()?;
+                self.transactions = count.map_or(0, |count| count.next_offset);
+            }
             Key::Applied(topic) => {
                 let applied = value.map(|bytes| Applied::decode(codec, bytes)).transpose()?;
                 self.positions.retain(|(known, _)| **known != *topic);
@@ -118,10 +122,10 @@ impl Task {
             | Key::Child(context, _)
             | Key::Waiting(context, _)
             | Key::Timer(context, _) => self.topology.index_of(context).is_none(),
+            Key::Dedup(_) | Key::Applied(TRANSACTIONS) => false,
             Key::Parked(topic, _) | Key::Applied(topic) => {
                 !self.topology.routes.iter().any(|(known, _)| **known == *topic)
             }
-            Key::Dedup(_) => false,
         }
     }
 

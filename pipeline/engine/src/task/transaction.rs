@@ -57,6 +57,7 @@ impl Task {
         self.timers.commit(sealed.timers);
         self.parked.commit(sealed.parked);
         self.queues.commit(sealed.queues);
+        self.transactions += i64::from(self.in_flight);
         // A transaction that holds anything of the task holds every position that the changelog
         // lacked.
         self.has_all_positions |= self.in_flight;

@@ -113,6 +113,12 @@ pub(super) enum StuckError {
          has {changelog} been emptied?"
     )]
     NoPosition { input: TopicPartition, committed: i64, changelog: Topic },
+    #[error(
+        "{changelog}: the group's offsets count {counted} transactions of the task, but the \
+         changelog holds {held}: it has lost records. Restore the log's data; nothing is processed \
+         without them"
+    )]
+    TransactionsLost { changelog: TopicPartition, counted: i64, held: i64 },
     #[error("what the task starts from can't be read")]
     NoStart(#[source] LogError),
     #[error("the log has lost its end: restore the log's data, or rebuild the cluster")]

@@ -9,7 +9,8 @@
 //! 3. the changelog's committed records up to there.
 //!
 //! So the changelog has at least what the offsets say, and both come from the same transactions:
-//! their positions must be equal. [`super::start`] checks that before the task processes anything.
+//! their positions must be equal, and so must their counts of transactions. [`super::start`] checks
+//! that before the task processes anything.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Finds the offsets at which a restored task starts to read, and refuses to start if the log
 //! contradicts itself. No record is skipped unless an operator has allowed it.
 
-use redpanda::log::{LogError, Start, TopicPartition};
+use redpanda::log::{CommittedOffset, LogError, Start, TopicPartition};
 use schemas::chain;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     error::{NotRestored, StuckError},
     restore::Restoring,
 };
-use crate::topology::Route;
+use crate::{task::Task, topology::Route};
 
 impl Worker {
     /// Starts a task whose changelog is loaded.
@@ -20,18 +20,19 @@ impl Worker {
         let partition = task.partition;
         let (mut positions, mut adjusted) = (Vec::new(), false);
         for ((topic, committed), kept) in
-            self.topology.inputs().into_iter().zip(committed).zip(kept)
+            self.topology.inputs().into_iter().zip(&committed).zip(kept)
         {
             let input = TopicPartition { topic: topic.clone(), partition };
             let applied =
                 task.positions().iter().find(|(known, _)| *known == topic).map(|(_, next)| *next);
-            self.check_committed(&input, committed, applied)?;
+            self.check_committed(&input, committed.map(|offset| offset.next), applied)?;
             // An input that neither the group nor the changelog knows starts at the log's
             // beginning.
             let next = applied.map_or(Ok(kept.0), |next| self.next_kept(&input, next, kept))?;
             adjusted |= applied.is_some_and(|applied| applied != next);
             positions.push((topic, next));
         }
+        self.check_count(&task, &committed)?;
         task.start_at(positions, adjusted);
         task.resumed((self.clock)());
         // The last owner's follow-ups may be in any partition. The committed offsets were stable,
@@ -69,6 +70,27 @@ impl Worker {
             Some(applied) => StuckError::PositionsDiffer { input, committed, applied },
             None => StuckError::NoPosition { input, committed, changelog },
         })
+    }
+
+    /// Checks that the changelog has every transaction that the group's offsets count. Positions do
+    /// not tell: a transaction of timers, or of follow-ups that were decided at once, moves none.
+    ///
+    /// The latest count applies, because an older version commits no offset of an input that it
+    /// does not have. Offsets that were committed without a count, by a version that knows none or
+    /// by hand, are not compared. A changelog with a greater count lacks nothing.
+    fn check_count(
+        &self,
+        task: &Task,
+        committed: &[Option<CommittedOffset>],
+    ) -> Result<(), StuckError> {
+        let counts = committed.iter().flatten().filter_map(|offset| offset.transactions);
+        let (counted, held) = (counts.max().unwrap_or(0), task.transactions());
+        if counted <= held {
+            return Ok(());
+        }
+        let topic = self.topology.changelog.clone();
+        let changelog = TopicPartition { topic, partition: task.partition };
+        Err(StuckError::TransactionsLost { changelog, counted, held })
     }
 
     /// Returns the offset at which to read an input whose position is `next`, while the log keeps

@@ -22,7 +22,9 @@
 
 use std::time::{Duration, Instant};
 
-use redpanda::log::{ProducerRecords, Session, TopicPartition, Transaction, TransactionError};
+use redpanda::log::{
+    CommittedOffset, ProducerRecords, Session, TopicPartition, Transaction, TransactionError,
+};
 use schemas::chain;
 
 use super::{
@@ -159,11 +161,12 @@ impl Worker {
         for task in self.active.values_mut().filter(|task| task.touched()) {
             let written = task.write_positions(&mut self.batch.output);
             written.map_err(SessionError::Position)?;
-            // The changelog's positions and the group's offsets are equal in every transaction. A
-            // restore relies on that.
+            // The changelog's positions and the group's offsets are equal in every transaction, and
+            // so are the counts of transactions. A restore relies on that.
+            let transactions = Some(task.transactions() + 1);
             offsets.extend(task.positions().iter().map(|(topic, next)| {
                 let input = TopicPartition { topic: topic.clone(), partition: task.partition };
-                (input, *next)
+                (input, CommittedOffset { next: *next, transactions })
             }));
         }
         Ok(Transaction { records: self.take_output(), offsets })

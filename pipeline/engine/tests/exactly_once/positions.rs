@@ -9,7 +9,7 @@ use redpanda::{
 };
 use schemas::Verdict;
 
-use crate::bank::{Deposit, Transfer, step_until};
+use crate::bank::{Deposit, OVERDUE_MS, Transfer, step_until};
 use crate::support::{PARTITIONS, balances, bank, bank_with, followups, send};
 
 #[test]
@@ -84,6 +84,57 @@ fn positions_whose_transaction_was_aborted_do_not_wait_for_another_period() {
     step_until(&mut driver, "the positions are written", |driver| state(driver) > 0);
     driver.settle();
     assert_eq!(driver.log.committed("bank", &followups("ann")), Some(0));
+}
+
+/// A bank whose latest transaction, in which a timer fired, is lost from the changelog.
+fn bank_without_its_last_timer() -> Driver {
+    let mut driver = bank(1);
+    send(&driver, "ann", 1, Deposit { amount: 1000 });
+    driver.settle();
+    // The follow-up is parked at its receiver, so the timer fires.
+    send(&driver, "ann", 2, Transfer { to: "bob".into(), amount: 666 });
+    driver.settle();
+    let changelog = TopicPartition::new("bank.state", followups("ann").partition);
+    let before = driver.log.span(&changelog).1;
+    driver.advance(Duration::from_millis(OVERDUE_MS.unsigned_abs() + 1));
+    driver.settle();
+    assert!(driver.log.span(&changelog).1 > before, "the timer has fired");
+    driver.kill(0);
+    driver.log.lose_after(&changelog, before);
+    driver
+}
+
+#[test]
+fn task_whose_changelog_has_lost_a_transaction_of_timers_only_is_stuck() {
+    let mut driver = bank_without_its_last_timer();
+    driver.start(0);
+    driver.settle();
+    let stuck = driver.stuck(0);
+    assert_eq!(stuck.len(), 1, "{stuck:?}");
+    assert!(
+        stuck[0].contains("the group's offsets count 4 transactions of the task, but")
+            && stuck[0].contains("the changelog holds 3: it has lost records"),
+        "{stuck:?}"
+    );
+}
+
+#[test]
+fn offsets_without_a_count_are_not_compared_and_the_next_transaction_counts_on() {
+    let mut driver = bank_without_its_last_timer();
+    // As a version does that does not count, and an operator.
+    for topic in ["account.commands", "account.followups"] {
+        let input = TopicPartition::new(topic, followups("ann").partition);
+        let next = driver.log.committed("bank", &input).unwrap();
+        driver.log.commit("bank", input, next);
+    }
+    driver.start(0);
+    let command = send(&driver, "ann", 3, Deposit { amount: 1 });
+    driver.settle();
+    assert_eq!(driver.outcomes(command).len(), 1);
+    driver.kill(0);
+    driver.start(0);
+    driver.settle();
+    assert!(driver.stuck(0).is_empty(), "{:?}", driver.stuck(0));
 }
 
 /// A bank that has read the first two of `written` follow-ups in each partition, before all of them

@@ -203,7 +203,7 @@ fn log_with_one_transaction() -> MemoryLog {
         value: None,
         headers: Headers::default(),
     };
-    let offsets = vec![(TopicPartition::new("input", 0), 0)];
+    let offsets = vec![(TopicPartition::new("input", 0), 0.into())];
     session
         .submit(Transaction { records: [event].into_iter().collect(), offsets })
         .expect("it writes");

@@ -11,7 +11,7 @@ use super::super::*;
 use super::{joined, member};
 use crate::{
     client::testing::MOCK_MAX,
-    log::{Membership, Restore as _},
+    log::{CommittedOffset, Membership, Restore as _},
 };
 
 #[test]
@@ -143,7 +143,7 @@ fn complete_tasks_are_assigned_while_another_member_reads_fewer_topics() {
 }
 
 #[test]
-fn restore_asks_the_coordinator_of_its_member_for_committed_offsets() {
+fn restore_asks_the_coordinator_of_its_member_for_committed_offsets_and_their_metadata() {
     let [cluster, other] = [(); 2].map(|()| MockCluster::new(1).expect("a mock"));
     for cluster in [&cluster, &other] {
         cluster.create_topic("input", 1, 1).expect("a topic");
@@ -152,7 +152,9 @@ fn restore_asks_the_coordinator_of_its_member_for_committed_offsets() {
     let mut member = joined(&cluster.bootstrap_servers());
     let inputs = [TopicPartition::new("input", 0)];
     let mut offsets = TopicPartitionList::new();
-    offsets.add_partition_offset("input", 0, Offset::Offset(7)).expect("an offset");
+    let mut element = offsets.add_partition("input", 0);
+    element.set_offset(Offset::Offset(7)).expect("an offset");
+    element.set_metadata("t42");
     member.consumer.commit(&offsets, CommitMode::Sync).expect("committed");
     // Every client apart from the group reaches brokers that know nothing of it.
     member.brokers = (&*other.bootstrap_servers()).into();
@@ -167,5 +169,5 @@ fn restore_asks_the_coordinator_of_its_member_for_committed_offsets() {
         }
         assert!(begun.elapsed() < MOCK_MAX, "it never ends");
     };
-    assert_eq!(start.committed, [Some(7)]);
+    assert_eq!(start.committed, [Some(CommittedOffset { next: 7, transactions: Some(42) })]);
 }
