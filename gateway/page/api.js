@@ -109,10 +109,11 @@ async function request(method, path, content, more = {}) {
   return { status: response.status, data };
 }
 
-// Gets new tokens; all callers share one request. Only a refusal ends the session: without a
-// response the refresh token is still valid.
+// Gets new tokens; all callers of a session share one request. Only a refusal ends the session:
+// without a response the refresh token is still valid.
 function refresh() {
-  return refreshing ??= (async mine => {
+  if (refreshing) return refreshing;
+  const own = refreshing = (async mine => {
     if (!refreshToken) {
       await borrow();
       if (mine === session && !accessToken) endSession("Your session has ended.");
@@ -127,7 +128,8 @@ function refresh() {
     if (response.ok) setTokens(data);
     else if ([400, 401, 403].includes(response.status)) endSession("Your session has ended.");
     else throw Failure.of(response, data);
-  })(session).finally(() => { refreshing = null; });
+  })(session).finally(() => { if (refreshing === own) refreshing = null; });
+  return own;
 }
 
 function setTokens(tokens) {
@@ -155,7 +157,7 @@ addEventListener("message", async ({ origin, data, source }) => {
 // first when its session ends.
 function forgetSession() {
   session++;
-  accessToken = refreshToken = lent = null;
+  accessToken = refreshToken = refreshing = lent = null;
   for (const page of borrowers) page.postMessage({ ended: true }, location.origin);
   borrowers.clear();
 }

@@ -135,7 +135,7 @@ async function placeOrder(event) {
     if (error.status && error.status < 500) unconfirmed = null;
     say("order-say", error.message, "bad");
   } finally {
-    $("place").disabled = !accessToken;
+    if (mine === session) $("place").disabled = false;
     loadOrders();
     reloadProducts(lines);
   }

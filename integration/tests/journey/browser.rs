@@ -1,12 +1,14 @@
 //! The live page in a real browser, headless Chromium over WebDriver, used as a person would. It
 //! reads only what the page shows, never the state of its script.
 
+mod answers;
 mod dashboard;
 mod newcomer;
 mod operations;
 pub(crate) mod relay;
 mod shelf;
 mod trace;
+mod turns;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::process::Stdio;
@@ -269,27 +271,6 @@ async fn visit(system: &System, page: &Page) {
         must(streams == 0.0, streams)
     })
     .await;
-}
-
-/// Logs in two users in one browser, whose accounts have the same version.
-async fn take_turns(system: &System, page: &Page) {
-    let (ada, bob) = (system.user("Ada").await, system.user("Bob").await);
-    for (user, name) in [(&ada, "Ada"), (&bob, "Bob"), (&ada, "Ada")] {
-        page.log_in(&user.email, PASSWORD).await;
-        page.says("#flow-state", "connected").await;
-        assert_eq!(Ok(name), page.text("#who").await.as_deref());
-        page.click("#leave").await;
-        page.says("#flow-state", "log in to see events").await;
-        // A reload makes the browser use its cache, if it has stored anything.
-        page.window.refresh().await.expect("the page again");
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs the stack and a browser"]
-async fn one_browser_shows_each_user_their_own_account() {
-    let system = system().await;
-    Page::visit(&system.url, async |page| take_turns(&system, page).await).await;
 }
 
 #[tokio::test]

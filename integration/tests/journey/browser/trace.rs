@@ -204,3 +204,38 @@ async fn log_out_on_one_page_ends_the_session_on_all_that_share_it() {
     let order = placed.expect(201).location_id().expect("its address").to_owned();
     Page::visit(&system.url, async |page| log_out_here_and_there(page, &ada, &order).await).await;
 }
+
+/// The shop's page has been loaded again meanwhile, so that it could not tell the trace that the
+/// session is over.
+async fn borrow_from_nobody_else(page: &Page, users: [&User; 2], order: &str) {
+    // Given Ada's trace beside the live page, at which Bob is now
+    page.log_in(&users[0].email, PASSWORD).await;
+    page.says("#orders", "confirmed").await;
+    let [live, trace] = open(page, &format!("#orders a[href='/orders/{order}']")).await;
+    page.says("#who", "Ada").await;
+    page.window.switch_to_window(live).await.expect("the live page");
+    page.window.refresh().await.expect("the page again");
+    page.log_in(&users[1].email, PASSWORD).await;
+    page.says("#who", "Bob").await;
+
+    // When the token of the trace expires, then it does not go on in Bob's session
+    page.window.switch_to_window(trace).await.expect("the trace");
+    let read_again = "accessToken = 'expired'; document.getElementById('again').click()";
+    page.run(read_again, vec![]).await;
+    page.says("#door-say", "Your session has ended.").await;
+    assert_eq!(page.text("#who").await.expect("the name"), "");
+}
+
+#[tokio::test]
+#[ignore = "needs the stack and a browser"]
+async fn trace_of_one_user_does_not_use_the_session_of_the_next() {
+    let system = system().await;
+    let admin = system.admin().await;
+    let sku = system.product(&admin, 100, 100).await;
+    let (ada, bob) = (system.user("Ada").await, system.user("Bob").await);
+    let order = ada.order(&[(&sku, 1)]).await;
+    Page::visit(&system.url, async |page| {
+        borrow_from_nobody_else(page, [&ada, &bob], &order).await;
+    })
+    .await;
+}
