@@ -14,22 +14,24 @@ function askPassword() {
     say("step-up-say", "Logging in …", "wait");
     try {
       const { data } = await request("POST", "/v1/sessions", content);
-      if (mine !== session) return;
+      if (mine !== session || signal.aborted) return;
       setTokens(data);
       // The session before is not needed any more. If this does not arrive, it expires.
       const headers = { Authorization: "Bearer " + old };
       send("/v1/sessions/current", { method: "DELETE", headers }).catch(() => {});
       dialog.close("done");
     } catch (error) {
+      if (signal.aborted) return;
       say("step-up-say", error.message, "bad");
       form.elements.password.select();
     } finally {
-      $("step-up-confirm").disabled = false;
+      if (!signal.aborted) $("step-up-confirm").disabled = false;
     }
   };
   form.reset();
   form.elements.email.value = email;
   say("step-up-say", "");
+  $("step-up-confirm").disabled = false;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 //! The operator's desk in a real browser: an order is poisoned on purpose, an admin sees it on the
 //! page and mends it there. It reads only what the page shows.
 
+mod dialogs;
 mod edits;
 mod live;
 mod pages;
