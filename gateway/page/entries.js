@@ -94,7 +94,7 @@ function deadLetter(it) {
 }
 
 // What is read when it is opened for the first time: `read` returns a promise of elements. If it
-// `isOld`, it is read again when it is opened again.
+// `isOld`, or could not be read, it is read again when it is opened again.
 function opened(text, label, read) {
   const content = make("details"), summary = make("summary", text);
   summary.setAttribute("aria-label", label);
@@ -110,8 +110,7 @@ function opened(text, label, read) {
       shown.replaceChildren(...await read());
     } catch (error) {
       shown.textContent = error.message;
-      // It is read again when it is opened again.
-      content.addEventListener("toggle", () => shown.remove(), { once: true });
+      content.isOld = true;
     }
   });
   return content;

@@ -3,27 +3,32 @@
 const pause = time => new Promise(resume => setTimeout(resume, time));
 
 // The lists, with the page to read next, whether more than the first one is shown, and how many
-// first pages the stream has brought. What `of` returns is the same for an entry that has changed.
+// first pages were asked for, or were brought by the stream. What `of` returns is the same for an
+// entry that has changed.
 const LISTS = {
-  parked: { path: PARKED, show: parkedKey, of: it => it.topic + "/" + it.key, frames: 0 },
-  dead: { path: DEAD_LETTERS, show: deadLetter, of: it => it.id, frames: 0 },
-  actions: { path: "/v1/operations/actions", show: action, of: it => it.command, frames: 0 },
+  parked: { path: PARKED, show: parkedKey, of: it => it.topic + "/" + it.key, firsts: 0 },
+  dead: { path: DEAD_LETTERS, show: deadLetter, of: it => it.id, firsts: 0 },
+  actions: { path: "/v1/operations/actions", show: action, of: it => it.command, firsts: 0 },
 };
 
 // Reads the first page of a list, or the next one.
 async function readList(id, cursor) {
-  const mine = session, list = LISTS[id], { isLong, frames } = list;
+  const mine = session, list = LISTS[id], more = $(id + "-more"), { isLong } = list;
   const query = cursor ? "?cursor=" + encodeURIComponent(cursor) : "";
+  const first = cursor ? list.firsts : ++list.firsts;
+  const isNewest = () => mine === session && first === list.firsts;
   // From now on the stream does not replace the page that the next one follows.
   list.isLong = Boolean(cursor);
+  more.disabled = true;
   try {
     const { data } = await request("GET", list.path + query);
-    if (mine !== session) return;
-    // A first page that the stream has brought meanwhile is newer.
-    if (cursor || frames === list.frames) showPage(id, data, Boolean(cursor));
+    // A first page that was asked for or brought meanwhile is newer, and has another next one.
+    if (isNewest()) showPage(id, data, Boolean(cursor));
   } catch (error) {
-    list.isLong = isLong;
+    if (isNewest()) list.isLong = isLong;
     throw error;
+  } finally {
+    if (isNewest()) more.disabled = false;
   }
 }
 
@@ -125,7 +130,8 @@ const STREAM = {
       $("read-at").textContent = "A list has changed: refresh to see it.";
       return;
     }
-    LISTS[id].frames++;
+    LISTS[id].firsts++;
+    $(id + "-more").disabled = false;
     showPage(id, JSON.parse(data, reviver), false);
     sayRead();
   },

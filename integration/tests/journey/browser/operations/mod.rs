@@ -5,6 +5,7 @@ mod dialogs;
 mod edits;
 mod live;
 mod pages;
+mod reads;
 
 use fantoccini::Locator;
 use integration::client::Client;
