@@ -1,5 +1,5 @@
-//! Holds back answers to a page's requests, and loses or replaces them, so that a test can show what
-//! the page does in between. Nothing is changed but `fetch`; the requests reach the server.
+//! Holds back answers to a page's requests, and loses or replaces them, so that a test can show
+//! what the page does in between. Nothing is changed but `fetch`; the requests reach the server.
 
 use serde_json::{Value, json};
 

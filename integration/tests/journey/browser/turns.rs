@@ -1,6 +1,6 @@
 //! Users take turns at one page. What it has begun for one of them, and has no answer yet, does
-//! nothing in the session of the next one. And an answer that was lost, or that a later one has overtaken, does not
-//! change what is shown or ordered.
+//! nothing in the session of the next one. And an answer that was lost, or that a later one has
+//! overtaken, does not change what is shown or ordered.
 
 use fantoccini::Locator;
 
