@@ -8,7 +8,10 @@ use rdkafka::{
 };
 
 use super::{config::REQUEST_MAX, errors::request};
-use crate::log::{CommittedOffset, LogError, TopicPartition};
+use crate::{
+    log::{CommittedOffset, LogError, TopicPartition},
+    raw::offset_metadata,
+};
 
 /// The first offset that the log holds of a partition, and its high watermark; with a client that
 /// reads committed records, the last stable offset instead.
@@ -71,7 +74,7 @@ pub(crate) fn committed<C: ConsumerContext>(
         match (element.error(), element.offset()) {
             (Err(error), _) => Some(Err(request(doing(), error))),
             (Ok(()), Offset::Offset(offset)) => {
-                Some(Ok(CommittedOffset::parse(offset, element.metadata())))
+                Some(Ok(CommittedOffset::parse(offset, offset_metadata(&answer, partition))))
             }
             (Ok(()), _) => None,
         }

@@ -30,8 +30,9 @@ pub struct CommittedOffset {
 
 impl CommittedOffset {
     /// The offset `next` with the metadata of its commit.
-    pub(crate) fn parse(next: i64, metadata: &str) -> Self {
-        let transactions = metadata.strip_prefix('t').and_then(|count| count.parse().ok());
+    pub(crate) fn parse(next: i64, metadata: &[u8]) -> Self {
+        let count = metadata.strip_prefix(b"t").and_then(|count| str::from_utf8(count).ok());
+        let transactions = count.and_then(|count| count.parse().ok());
         Self { next, transactions }
     }
 
@@ -113,10 +114,11 @@ mod tests {
     #[test]
     fn metadata_of_an_offset_parse_as_its_count_and_others_as_none() {
         let counted = CommittedOffset { next: 7, transactions: Some(42) };
-        assert_eq!(CommittedOffset::parse(7, &counted.metadata().expect("metadata")), counted);
+        let metadata = counted.metadata().expect("metadata");
+        assert_eq!(CommittedOffset::parse(7, metadata.as_bytes()), counted);
         assert_eq!(CommittedOffset::from(7).metadata(), None);
-        for metadata in ["", "t", "42", "tx", "by hand"] {
-            assert_eq!(CommittedOffset::parse(7, metadata), 7.into(), "{metadata}");
+        for metadata in [&b""[..], b"t", b"42", b"tx", b"t\xff", b"by hand"] {
+            assert_eq!(CommittedOffset::parse(7, metadata), 7.into(), "{metadata:?}");
         }
     }
 }
