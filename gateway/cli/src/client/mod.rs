@@ -6,14 +6,16 @@
 
 mod answer;
 mod connect;
+mod request;
 
 use std::time::Duration;
 
-use reqwest::{Method, Url, header::CONTENT_TYPE};
+use reqwest::{Url, header::CONTENT_TYPE};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 pub(crate) use answer::Answer;
+pub(crate) use request::Request;
 
 use crate::{
     ask::{self, Source},
@@ -47,51 +49,6 @@ pub(crate) struct Client {
     tokens: Tokens,
     /// Why the session's file can't be used, if it does not matter.
     unusable: Option<Failure>,
-}
-
-/// A request.
-pub(crate) struct Request<'a> {
-    method: Method,
-    path: &'a str,
-    query: &'a [(&'a str, &'a str)],
-    /// A document in JSON.
-    body: Option<String>,
-    headers: &'a [(&'static str, String)],
-    /// How long the gateway may wait before it answers.
-    wait: Duration,
-}
-
-impl<'a> Request<'a> {
-    /// Reads a resource.
-    pub(crate) fn get(path: &'a str) -> Self {
-        let (query, headers, wait) = (&[], &[], Duration::ZERO);
-        Self { method: Method::GET, path, query, body: None, headers, wait }
-    }
-
-    /// Sends a document, which is JSON.
-    pub(crate) fn post(path: &'a str, body: String) -> Self {
-        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
-    }
-
-    /// Ends a resource.
-    pub(crate) fn delete(path: &'a str) -> Self {
-        Self { method: Method::DELETE, ..Self::get(path) }
-    }
-
-    /// With parameters.
-    pub(crate) fn query(self, query: &'a [(&'a str, &'a str)]) -> Self {
-        Self { query, ..self }
-    }
-
-    /// With headers.
-    pub(crate) fn headers(self, headers: &'a [(&'static str, String)]) -> Self {
-        Self { headers, ..self }
-    }
-
-    /// The gateway may wait so long before it answers.
-    pub(crate) fn wait(self, wait: Duration) -> Self {
-        Self { wait, ..self }
-    }
 }
 
 impl Client {
