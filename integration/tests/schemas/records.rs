@@ -90,11 +90,11 @@ fn everything_that_the_services_have_written_is_readable() {
     let topics: Vec<_> = topics.filter(|name| !name.ends_with(".commands")).collect();
     let read = schemas(&own, &["replay", "--topics", &topics.join(",")], &[]);
 
-    // The operators' tests write `poison`, `Quark`, `lively` and `waits` into topics of a service,
-    // which then puts them aside.
+    // The operators' tests write `poison`, `Quark`, `lively`, `waits`, `dialog` and `mixed` into
+    // topics of a service, which then puts them aside.
     let unreadable = read.text.lines().filter(|line| line.starts_with("unreadable: "));
-    let poison =
-        [b'p', b'Q', b'l', b'w'].map(|byte| format!("it begins with byte {byte} instead of 0"));
+    let poison = [b'p', b'Q', b'l', b'w', b'd', b'm']
+        .map(|byte| format!("it begins with byte {byte} instead of 0"));
     let of_services: Vec<_> = unreadable
         .filter(|line| {
             let topics = [" order.followups[", " stock.followups["];
