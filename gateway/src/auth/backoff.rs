@@ -11,7 +11,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use schemas::chain;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 use uuid::Uuid;
 
 use crate::{
@@ -146,6 +146,19 @@ impl Backoff {
         }
     }
 
+    /// Works in a task of its own, which goes on when the request is cut off.
+    fn settle(
+        &self,
+        work: impl Future<Output = Result<(), CounterError>> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let backoff = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = work.await {
+                backoff.without_counters(&error);
+            }
+        })
+    }
+
     fn without_counters(&self, error: &CounterError) {
         self.metrics.counters_unavailable.inc();
         tracing::warn!(error = chain(error), "wrong passwords could not be counted");
@@ -177,7 +190,6 @@ impl Attempt {
         self.is_counted = true;
         let is_first = counted.first().is_some_and(|own| own.count == 1);
         if is_first
-            && known.is_none()
             && counted.last().is_some_and(|all| all.count > FIRST_FREE)
             && let Some(left) = self.first_delay().await?
         {
@@ -232,60 +244,53 @@ impl Attempt {
     /// The right password was given: the account knows the client from now on, and forgets its
     /// attempts, but not those of others.
     pub async fn record_match(mut self) {
-        let counters = self.backoff.counters.clone();
+        let (counters, known) = (self.backoff.counters.clone(), std::mem::take(&mut self.known));
         let own = self.levels.first().map_or("", |own| &own.name);
         let (delay, own) = (delay_key(own), count_key(own));
-        let settled = async {
-            counters.mark(&self.known, KNOWN).await?;
-            self.undo().await?;
+        let undo = self.undo();
+        let settled = self.backoff.settle(async move {
+            undo.await?;
+            counters.mark(&known, KNOWN).await?;
             counters.forget(&own).await?;
             counters.forget(&delay).await
-        };
-        if let Err(error) = settled.await {
-            self.backoff.without_counters(&error);
-        }
+        });
+        // It does not panic; the end of the process also ends it.
+        let _ = settled.await;
     }
 
     /// Takes the attempt back. Those before it stay.
     pub async fn withdraw(mut self) {
-        if let Err(error) = self.undo().await {
-            self.backoff.without_counters(&error);
-        }
+        let undo = self.undo();
+        // As above.
+        let _ = self.backoff.settle(undo).await;
     }
 
-    async fn undo(&mut self) -> Result<(), CounterError> {
-        let counters = self.backoff.counters.clone();
-        // Both at once: what fails is not tried again by the drop.
+    /// What takes the attempt back. From now on the drop does not do so.
+    fn undo(&mut self) -> impl Future<Output = Result<(), CounterError>> + Send + use<> {
+        let (counters, token) = (self.backoff.counters.clone(), std::mem::take(&mut self.token));
         let delays = std::mem::take(&mut self.delays);
-        if std::mem::take(&mut self.is_counted) {
-            for level in &self.levels {
+        let levels = std::mem::take(&mut self.levels);
+        let counted = if std::mem::take(&mut self.is_counted) { levels } else { Vec::new() };
+        async move {
+            for level in counted {
                 counters.undo(&count_key(&level.name)).await?;
             }
+            for key in delays {
+                counters.release(&key, &token).await?;
+            }
+            Ok(())
         }
-        for key in delays {
-            counters.release(&key, &self.token).await?;
-        }
-        Ok(())
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.is_counted && self.delays.is_empty() {
-            return;
-        }
-        let taken_back = Self {
-            backoff: self.backoff.clone(),
-            levels: std::mem::take(&mut self.levels),
-            known: std::mem::take(&mut self.known),
-            is_counted: self.is_counted,
-            delays: std::mem::take(&mut self.delays),
-            token: std::mem::take(&mut self.token),
-        };
-        // The request may be dropped with its runtime, at the end of the process.
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(taken_back.withdraw())),
-            Err(_) => taken_back.record_mismatch(),
+        let is_settled = !self.is_counted && self.delays.is_empty();
+        // The request may be dropped with its runtime, at the end of the process. Then the task ends
+        // too, and with it nothing that begins another one.
+        if !is_settled && Handle::try_current().is_ok() {
+            let undo = self.undo();
+            drop(self.backoff.settle(undo));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use futures_util::FutureExt as _;
 use gateway::auth::Attempt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -199,6 +200,38 @@ async fn attempt_that_is_cut_off_is_taken_back() {
     drop(attempt);
 
     gateway.counts((vec![4, 4], 0)).await;
+}
+
+#[tokio::test]
+async fn attempt_is_taken_back_though_the_request_is_cut_off_meanwhile() {
+    let gateway = gateway();
+    gateway.begin().await.record_mismatch();
+
+    let attempt = gateway.begin().await;
+    assert_eq!(gateway.counted(), (vec![2, 2], 0));
+    assert!(attempt.withdraw().now_or_never().is_none(), "it was not cut off");
+    gateway.counts((vec![1, 1], 0)).await;
+
+    // The attempts of a client that gives the right password are forgotten at its address.
+    let attempt = gateway.begin().await;
+    assert!(attempt.record_match().now_or_never().is_none(), "it was not cut off");
+    gateway.counts((vec![1], 0)).await;
+}
+
+#[test]
+fn attempt_that_ends_with_its_runtime_begins_no_task() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let gateway = runtime.block_on(async {
+        let gateway = gateway();
+        let attempt = gateway.begin().await;
+        tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop(attempt);
+        });
+        gateway
+    });
+    drop(runtime);
+    assert_eq!(gateway.counted(), (vec![1, 1], 0));
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ impl Counters for World {
     }
     fn undo<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CounterError>> {
         async move {
+            // It takes a moment, in which a request can be cut off.
+            tokio::task::yield_now().await;
             let mut inner = self.inner();
             if let Some((count, _)) = inner.counts.get_mut(key) {
                 *count -= 1;
