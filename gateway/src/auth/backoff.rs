@@ -1,11 +1,14 @@
 //! Back-off of an account whose password is being guessed. After a few wrong passwords from one
 //! client each further one costs that client a delay, which doubles. A client that has given the
-//! right password before is known to the account: it waits for nobody else. Other clients delay one
-//! another, later and shorter: those of one IPv6 network, which may be one person with many
-//! addresses, and all that have a wrong password of their own. Otherwise the first attempt of a
-//! client never waits in line: after very many wrong passwords it waits once, for a short time, so
-//! that the owner of an account under attack gets in from a new address too. Counters and delays
-//! are in Redis and expire; without Redis there is no delay.
+//! right password before is known to the account, and waits for nobody else. Unknown clients delay
+//! one another, later and shorter: those of one IPv6 network, which may be one person with many
+//! addresses, and all that have a wrong password of their own. The first attempt of an unknown
+//! client does not wait for clients outside its network, except once, for a short time, after very
+//! many wrong passwords. So the owner of an account under attack gets in from a new address too.
+//! Counters, delays and marks of known clients are in Redis and expire; without Redis there is no
+//! delay.
+
+mod delays;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -16,23 +19,15 @@ use uuid::Uuid;
 
 use crate::{
     client,
-    counters::{Count, CounterError, Counters},
+    counters::{CounterError, Counters},
     metrics::Metrics,
     problem::Problem,
     secret::Key,
 };
+use delays::{Delays, OF_ACCOUNT, OF_CLIENT, OF_NETWORKS};
 
 /// When attempts are forgotten.
 const WINDOW: Duration = Duration::from_secs(900);
-/// The delays of one client at one account.
-const OF_CLIENT: Delays = Delays { free_attempts: 5, delay_max: Duration::from_secs(300) };
-/// The delays of the unknown clients of an IPv6 /56 and of a /48, which are up to 256 and 65,536.
-const OF_NETWORKS: [Delays; 2] = [
-    Delays { free_attempts: 20, delay_max: Duration::from_secs(60) },
-    Delays { free_attempts: 100, delay_max: Duration::from_secs(30) },
-];
-/// The delays of all unknown clients that have a wrong attempt of their own.
-const OF_ACCOUNT: Delays = Delays { free_attempts: 50, delay_max: Duration::from_secs(5) };
 /// After how many attempts at an account the first one of an unknown client waits once.
 const FIRST_FREE: u64 = 300;
 /// How long it waits.
@@ -41,22 +36,8 @@ const FIRST_DELAY: Duration = Duration::from_secs(5);
 const FIRST_WITHIN: Duration = Duration::from_secs(60);
 /// How long an account knows a client after a right password. Longer than a session lasts.
 const KNOWN: Duration = Duration::from_secs(60 * 86_400);
-
-struct Delays {
-    /// The number of the first attempt in a row that costs a delay, if it is wrong.
-    free_attempts: u64,
-    /// The longest delay.
-    delay_max: Duration,
-}
-
-impl Delays {
-    /// The delay after this attempt, if it is wrong.
-    fn after(&self, attempt: Count) -> Option<Duration> {
-        let excess = attempt.count.checked_sub(self.free_attempts)?;
-        let doublings = u32::try_from(excess).unwrap_or(u32::MAX).min(16);
-        Some(Duration::from_secs(1 << doublings).min(self.delay_max))
-    }
-}
+/// How many clients an account knows at most: a single user may have very many addresses.
+const KNOWN_MAX: usize = 32;
 
 /// Counts the attempts at each account's password, and delays further ones.
 #[derive(Clone)]
@@ -88,8 +69,8 @@ pub struct Attempt {
     /// The client at the account; then its networks, if it has any, and the account, unless the
     /// account knows the client.
     levels: Vec<Level>,
-    /// The mark of a known client.
-    known: String,
+    /// The set of the marks of the clients that the account knows, and the client's mark there.
+    known: (String, String),
     /// Whether it is in the counters of all levels.
     is_counted: bool,
     /// The delays that it has begun.
@@ -112,7 +93,8 @@ impl Backoff {
     /// Returns a 429 problem during a delay, also for an account that does not exist.
     pub async fn begin(&self, account: &str, client: IpAddr) -> Result<Attempt, Problem> {
         let bucket = client::bucket(client);
-        let known = self.known.hex(&[account.as_bytes(), bucket.as_bytes()]);
+        let known = self.known.hex(&[account.as_bytes()]);
+        let mark = self.known.hex(&[account.as_bytes(), bucket.as_bytes()]);
         let mut levels = vec![Level::new(format!("{account}:{bucket}"), &OF_CLIENT)];
         let networks = client::networks(client).into_iter().flatten();
         levels.extend(
@@ -125,7 +107,7 @@ impl Backoff {
         let mut attempt = Attempt {
             backoff: self.clone(),
             levels,
-            known: format!("millrace:gateway:known:{known}"),
+            known: (format!("millrace:gateway:known:{known}"), mark),
             is_counted: false,
             delays: Vec::new(),
             token: Uuid::new_v4().to_string(),
@@ -146,7 +128,7 @@ impl Backoff {
         }
     }
 
-    /// Works in a task of its own, which goes on when the request is cut off.
+    /// Works in a task of its own, which goes on when the request is cut off, and does not fail.
     fn settle(
         &self,
         work: impl Future<Output = Result<(), CounterError>> + Send + 'static,
@@ -172,12 +154,13 @@ impl Attempt {
         let [delays, counts] = [delay_key, count_key]
             .map(|key| self.levels.iter().map(|level| key(&level.name)).collect::<Vec<_>>());
         let own = counts.first().map_or("", String::as_str);
-        let (known, own_attempts, left) = tokio::try_join!(
-            counters.left(&self.known),
+        let (known, mark) = &self.known;
+        let (is_known, own_attempts, left) = tokio::try_join!(
+            counters.is_marked(known, mark),
             counters.left(own),
             try_join_all(delays.iter().map(|key| counters.left(key)))
         )?;
-        if known.is_some() {
+        if is_known {
             self.levels.truncate(1);
         }
         let applies = |level: &Level| own_attempts.is_some() || !level.spares_first;
@@ -244,24 +227,23 @@ impl Attempt {
     /// The right password was given: the account knows the client from now on, and forgets its
     /// attempts, but not those of others.
     pub async fn record_match(mut self) {
-        let (counters, known) = (self.backoff.counters.clone(), std::mem::take(&mut self.known));
+        let counters = self.backoff.counters.clone();
+        let (known, mark) = std::mem::take(&mut self.known);
         let own = self.levels.first().map_or("", |own| &own.name);
         let (delay, own) = (delay_key(own), count_key(own));
         let undo = self.undo();
         let settled = self.backoff.settle(async move {
             undo.await?;
-            counters.mark(&known, KNOWN).await?;
+            counters.mark(&known, &mark, KNOWN, KNOWN_MAX).await?;
             counters.forget(&own).await?;
             counters.forget(&delay).await
         });
-        // It does not panic; the end of the process also ends it.
         let _ = settled.await;
     }
 
     /// Takes the attempt back. Those before it stay.
     pub async fn withdraw(mut self) {
         let undo = self.undo();
-        // As above.
         let _ = self.backoff.settle(undo).await;
     }
 

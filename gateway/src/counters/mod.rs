@@ -43,6 +43,18 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('DEL', KEYS[1])
 end";
 
+/// Adds a member that expires on its own, and keeps the newest ones. The set expires with its last.
+const MARK: &str = r"
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[2])";
+
+/// Whether the set has the member, and that has not expired.
+const IS_MARKED: &str = r"
+local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
+return ends and tonumber(ends) > tonumber(redis.call('TIME')[1])";
+
 /// A counter after an increment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
@@ -63,7 +75,7 @@ pub enum CounterError {
     Timeout,
 }
 
-/// Counters and claims that expire.
+/// Counters, claims and marks that expire.
 pub trait Counters: Send + Sync {
     /// Increments a counter; the first increment begins a window.
     fn hit<'a>(
@@ -71,7 +83,7 @@ pub trait Counters: Send + Sync {
         key: &'a str,
         window: Duration,
     ) -> BoxFuture<'a, Result<Count, CounterError>>;
-    /// The time until a counter, claim or mark expires; `None` when it does not exist.
+    /// The time until a counter or claim expires; `None` when it does not exist.
     fn left<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, CounterError>>;
     /// Takes one increment back, if the counter still exists. It exists no longer when that was its
     /// only one.
@@ -86,12 +98,21 @@ pub trait Counters: Send + Sync {
         value: &'a str,
         window: Duration,
     ) -> BoxFuture<'a, Result<String, CounterError>>;
-    /// Sets a mark, which has no value, for a window that begins now, whether it was set or not.
+    /// Sets a mark in a set for a window of whole seconds that begins now, whether it was set or
+    /// not. The set keeps its newest marks, and no more than `marks_max`. All have the same window.
     fn mark<'a>(
         &'a self,
-        key: &'a str,
+        set: &'a str,
+        mark: &'a str,
         window: Duration,
+        marks_max: usize,
     ) -> BoxFuture<'a, Result<(), CounterError>>;
+    /// Whether a set has this mark.
+    fn is_marked<'a>(
+        &'a self,
+        set: &'a str,
+        mark: &'a str,
+    ) -> BoxFuture<'a, Result<bool, CounterError>>;
     /// The value that `key` was set to by a claim; `None` when there is no such claim.
     fn claimed<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, CounterError>>;
     /// Deletes a claim, if it still has this value.
@@ -110,6 +131,8 @@ pub struct RedisCounters {
     claim: Script,
     undo: Script,
     release: Script,
+    mark: Script,
+    is_marked: Script,
 }
 
 impl RedisCounters {
@@ -121,8 +144,9 @@ impl RedisCounters {
     pub fn new(url: &str, tls: &Tls) -> Result<Self, StoreError> {
         let redis = Redis::answering_within(url, tls, REPLY_TIMEOUT)?;
         let hits = Arc::new(Hits::new(redis.clone()));
-        let [claim, undo, release] = [CLAIM, UNDO, RELEASE].map(Script::new);
-        Ok(Self { redis, hits, claim, undo, release })
+        let [claim, undo, release, mark, is_marked] =
+            [CLAIM, UNDO, RELEASE, MARK, IS_MARKED].map(Script::new);
+        Ok(Self { redis, hits, claim, undo, release, mark, is_marked })
     }
 }
 
@@ -196,14 +220,28 @@ impl Counters for RedisCounters {
 
     fn mark<'a>(
         &'a self,
-        key: &'a str,
+        set: &'a str,
+        mark: &'a str,
         window: Duration,
+        marks_max: usize,
     ) -> BoxFuture<'a, Result<(), CounterError>> {
         Box::pin(async move {
             let mut redis = self.redis.connection();
-            let mut set = redis::cmd("SET");
-            set.arg(key).arg("").arg("PX").arg(milliseconds(window));
-            before_deadline(set.query_async(&mut redis)).await
+            let mut script = self.mark.key(set);
+            script.arg(mark).arg(window.as_secs()).arg(marks_max);
+            before_deadline(script.invoke_async(&mut redis)).await
+        })
+    }
+
+    fn is_marked<'a>(
+        &'a self,
+        set: &'a str,
+        mark: &'a str,
+    ) -> BoxFuture<'a, Result<bool, CounterError>> {
+        Box::pin(async move {
+            let mut redis = self.redis.connection();
+            let mut script = self.is_marked.key(set);
+            before_deadline(script.arg(mark).invoke_async(&mut redis)).await
         })
     }
 

@@ -48,6 +48,13 @@ impl Gateway {
         assert_eq!(header(&delayed, "retry-after"), seconds, "{client}");
     }
 
+    /// For how many days Ada's account knows each of its clients.
+    fn known_for_days(&self) -> Vec<u64> {
+        let inner = self.world.inner();
+        let marks = inner.marks.values().flatten();
+        marks.map(|(_, left)| left.as_secs() / 86_400).collect()
+    }
+
     /// Lets time pass for all claims.
     fn pass(&self, time: Duration) {
         self.world.inner().claims.retain(|_, (_, left)| {
@@ -70,10 +77,12 @@ async fn clients_of_one_ipv6_customer_delay_one_another_and_no_others() {
     gateway.is_delayed(within(1, 20), "1").await;
     gateway.logs_in(within(1, 0x100)).await;
     gateway.logs_in(elsewhere(1)).await;
-    // The next one begins a longer delay.
-    gateway.pass(Duration::from_secs(1));
-    gateway.guess([within(1, 21)]).await;
-    gateway.is_delayed(within(1, 22), "2").await;
+    // Each further one begins a longer delay, up to the longest.
+    for (subnet, delay) in (21..).zip(["2", "4", "8", "16", "32", "60", "60"]) {
+        gateway.pass(Duration::from_secs(60));
+        gateway.guess([within(1, subnet)]).await;
+        gateway.is_delayed(within(1, 0xff), delay).await;
+    }
 }
 
 #[tokio::test]
@@ -82,6 +91,11 @@ async fn clients_of_one_ipv6_site_delay_one_another_and_no_others() {
     gateway.guess((0..100).map(|customer| within(1, customer << 8))).await;
     gateway.is_delayed(within(1, 100 << 8), "1").await;
     gateway.logs_in(within(2, 0)).await;
+    for (customer, delay) in (100..).zip(["2", "4", "8", "16", "30", "30"]) {
+        gateway.pass(Duration::from_secs(30));
+        gateway.guess([within(1, customer << 8)]).await;
+        gateway.is_delayed(within(1, 0xff << 8), delay).await;
+    }
 }
 
 #[tokio::test]
@@ -101,11 +115,25 @@ async fn client_that_has_given_the_right_password_before_waits_for_nobody_else()
     gateway.guess([owner]).await;
     gateway.logs_in(owner).await;
     // And counts as known for longer than a session lasts
-    let known = |(key, (_, left)): (&String, &(String, Duration))| {
-        key.contains(":known:").then_some(left.as_secs() / 86_400)
-    };
-    let all: Vec<_> = gateway.world.inner().claims.iter().filter_map(known).collect();
-    assert_eq!(all, [60, 60], "of this client and of the one that registered");
+    assert_eq!(gateway.known_for_days(), [60, 60], "this client and the one that registered");
+}
+
+#[tokio::test]
+async fn account_knows_a_bounded_number_of_clients_which_are_the_newest() {
+    let gateway = with_ada().await;
+    for number in 0..=32 {
+        gateway.logs_in(elsewhere(number)).await;
+    }
+    // The first one is known again, instead of the one that was the oldest then.
+    gateway.logs_in(elsewhere(1)).await;
+    gateway.logs_in(elsewhere(0)).await;
+    assert_eq!(gateway.known_for_days(), [60; 32]);
+
+    gateway.guess((100..400).map(elsewhere)).await;
+    gateway.logs_in(elsewhere(0)).await;
+    gateway.logs_in(elsewhere(1)).await;
+    gateway.is_delayed(elsewhere(2), "5").await;
+    gateway.logs_in(elsewhere(3)).await;
 }
 
 #[tokio::test]
@@ -122,7 +150,10 @@ async fn first_attempt_of_an_unknown_client_waits_once_after_very_many_guesses()
     gateway.guess([guesser]).await;
     gateway.logs_in(owner).await;
     gateway.logs_in(owner).await;
-    // Who comes back too late waits again.
+    // The attempt may be made within a minute; who comes back too late waits again.
+    gateway.is_delayed(elsewhere(1_003), "5").await;
+    gateway.pass(Duration::from_secs(5 + 59));
+    gateway.logs_in(elsewhere(1_003)).await;
     gateway.is_delayed(elsewhere(1_002), "5").await;
     gateway.pass(Duration::from_secs(65));
     gateway.is_delayed(elsewhere(1_002), "5").await;

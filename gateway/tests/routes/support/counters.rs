@@ -75,12 +75,33 @@ impl Counters for World {
     }
     fn mark<'a>(
         &'a self,
-        key: &'a str,
+        set: &'a str,
+        mark: &'a str,
         window: Duration,
+        marks_max: usize,
     ) -> BoxFuture<'a, Result<(), CounterError>> {
         async move {
-            self.inner().claims.insert(key.to_owned(), (String::new(), window));
+            let mut inner = self.inner();
+            let marks = inner.marks.entry(set.to_owned()).or_default();
+            marks.retain(|(it, _)| it != mark);
+            marks.push((mark.to_owned(), window));
+            let excess = marks.len().saturating_sub(marks_max);
+            marks.drain(..excess);
             Ok(())
+        }
+        .boxed()
+    }
+    fn is_marked<'a>(
+        &'a self,
+        set: &'a str,
+        mark: &'a str,
+    ) -> BoxFuture<'a, Result<bool, CounterError>> {
+        async move {
+            let inner = self.inner();
+            if inner.counters_down {
+                return Err(CounterError::Timeout);
+            }
+            Ok(inner.marks.get(set).is_some_and(|marks| marks.iter().any(|(it, _)| it == mark)))
         }
         .boxed()
     }

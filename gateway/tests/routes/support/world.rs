@@ -92,6 +92,8 @@ pub struct Inner {
     pub notifications: HashMap<Uuid, Notification>,
     pub counts: HashMap<String, (u64, Duration)>,
     pub claims: HashMap<String, (String, Duration)>,
+    /// By the name of their set, the newest last.
+    pub marks: HashMap<String, Vec<(String, Duration)>>,
     /// The items of the live stream.
     pub items: Vec<StreamItem>,
     /// Whether streams stay open after the last item.
