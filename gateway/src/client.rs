@@ -84,7 +84,7 @@ pub fn bucket(address: IpAddr) -> String {
 }
 
 /// The names of the wider networks of an IPv6 client: the /56 that one customer may have, and the
-/// /48 of a site. None for IPv4, where whoever is near is somebody else.
+/// /48 of a site. IPv4 has none: neighbouring addresses belong to other people.
 pub fn networks(address: IpAddr) -> Option<[String; 2]> {
     let IpAddr::V6(v6) = address.to_canonical() else { return None };
     let [a, b, c, d, ..] = v6.segments();

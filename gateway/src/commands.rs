@@ -72,8 +72,8 @@ pub type Confirmed = Box<dyn FnOnce() + Send>;
 
 /// The log, as far as the gateway writes to it.
 pub trait Commands: Send + Sync {
-    /// Writes a command; returns when the log has confirmed it. Calls `confirmed` then, also if that
-    /// is after an error, or after the future was dropped.
+    /// Writes a command; returns when the log has confirmed it. Calls `confirmed` then, even if this
+    /// future has returned an error or was dropped before.
     fn write(
         &self,
         record: CommandRecord,

@@ -147,8 +147,8 @@ impl State {
     }
 
     /// Compares the password of an account with its hash, if it has one. Each wrong one delays
-    /// further attempts of `client` at this account, and later those of other clients that it does
-    /// not know; one that was not compared does not count.
+    /// further attempts of `client` at this account, and later those of other clients that the
+    /// account does not know. A password that was not compared does not count.
     ///
     /// # Errors
     /// Returns a 429 problem during a delay, and a 503 problem when too many passwords of others

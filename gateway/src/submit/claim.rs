@@ -22,7 +22,7 @@ impl Submission {
     /// yet. Without Redis the request passes, and the wait for the outcome still compares.
     ///
     /// Nothing but time ends the claim, also if this attempt is not written: an earlier attempt of
-    /// the same request may be, and a repeat of it finds its own fingerprint and passes.
+    /// the same request may be written, and a repeat of it finds its own fingerprint and passes.
     pub(super) async fn claim_key(&self, call: &Call) -> Result<(), Problem> {
         if !self.has_key {
             return Ok(());
