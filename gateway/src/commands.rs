@@ -56,8 +56,8 @@ pub struct CommandRecord {
     pub command: Command,
 }
 
-/// The log did not confirm a command before the deadline, or refused it. It may still be written, by
-/// this attempt or by an earlier one of the same request.
+/// The log did not confirm a command before the deadline, or refused it. It may still be written,
+/// by this attempt or by an earlier one of the same request.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("writing to {topic}")]
 pub struct Unwritten {
@@ -72,8 +72,8 @@ pub type Confirmed = Box<dyn FnOnce() + Send>;
 
 /// The log, as far as the gateway writes to it.
 pub trait Commands: Send + Sync {
-    /// Writes a command; returns when the log has confirmed it. Calls `confirmed` then, even if this
-    /// future has returned an error or was dropped before.
+    /// Writes a command; returns when the log has confirmed it. Calls `confirmed` then, even if
+    /// this future has returned an error or was dropped before.
     fn write(
         &self,
         record: CommandRecord,
