@@ -2,9 +2,10 @@
 
 const pause = time => new Promise(resume => setTimeout(resume, time));
 
-// The lists, with the page to read next, whether more than the first one is shown, and how many
-// first pages were asked for, or were brought by the stream. What `of` returns is the same for an
-// entry that has changed.
+// The lists. Each has the page to read next; whether more than the first page is shown (`isLong`);
+// whether the page that is asked for is a next one (`asksNext`, null when none is asked for); and
+// how many first pages were asked for, or were brought by the stream. What `of` returns is the same
+// for an entry that has changed.
 const LISTS = {
   parked: { path: PARKED, show: parkedKey, of: it => it.topic + "/" + it.key, firsts: 0 },
   dead: { path: DEAD_LETTERS, show: deadLetter, of: it => it.id, firsts: 0 },
@@ -13,23 +14,24 @@ const LISTS = {
 
 // Reads the first page of a list, or the next one.
 async function readList(id, cursor) {
-  const mine = session, list = LISTS[id], more = $(id + "-more"), { isLong } = list;
+  const mine = session, list = LISTS[id], more = $(id + "-more");
   const query = cursor ? "?cursor=" + encodeURIComponent(cursor) : "";
   const first = cursor ? list.firsts : ++list.firsts;
   const isNewest = () => mine === session && first === list.firsts;
-  // From now on the stream does not replace the page that the next one follows.
-  list.isLong = Boolean(cursor);
+  list.asksNext = Boolean(cursor);
   more.disabled = true;
   try {
     const { data } = await request("GET", list.path + query);
     // A first page that was asked for or brought meanwhile is newer, and has another next one.
     if (isNewest()) showPage(id, data, Boolean(cursor));
-  } catch (error) {
-    if (isNewest()) list.isLong = isLong;
-    throw error;
   } finally {
-    if (isNewest()) more.disabled = false;
+    if (isNewest()) nothingIsAsked(id);
   }
+}
+
+function nothingIsAsked(id) {
+  LISTS[id].asksNext = null;
+  $(id + "-more").disabled = false;
 }
 
 // Puts rows into a list. Rows that stay are not moved, and keep their focus and their place.
@@ -84,6 +86,7 @@ function showPage(id, { items, next }, isNext) {
     const found = lost && $(id).querySelector(`[aria-label="${CSS.escape(focused)}"]`);
     if (found) found.focus({ preventScroll: true });
   }
+  list.isLong = isNext;
   list.next = next;
   $(id + "-more").hidden = !next;
 }
@@ -125,13 +128,14 @@ const STREAM = {
     const id = STREAMED[kind];
     if (kind === "pipeline") showFigures(JSON.parse(data));
     if (!id) return;
-    // Who reads on in a list is not sent back to its beginning.
-    if (LISTS[id].isLong) {
+    // A user who reads on in a list, or is about to, is not sent back to its beginning.
+    const list = LISTS[id];
+    if (list.asksNext ?? list.isLong) {
       $("read-at").textContent = "A list has changed: refresh to see it.";
       return;
     }
-    LISTS[id].firsts++;
-    $(id + "-more").disabled = false;
+    list.firsts++;
+    nothingIsAsked(id);
     showPage(id, JSON.parse(data, reviver), false);
     sayRead();
   },

@@ -17,7 +17,10 @@ function endSession(reason = "") {
   if (connection) connection.abort();
   setConnected(false, "connecting");
   for (const id of ["ask", "step-up"]) if ($(id).open) $(id).close();
-  for (const id of Object.keys(LISTS)) $(id).replaceChildren();
+  for (const [id, list] of Object.entries(LISTS)) {
+    $(id).replaceChildren();
+    Object.assign(list, { isLong: false, asksNext: null });
+  }
   drawFigures({});
   $("desk").hidden = true;
   showWho("", true);

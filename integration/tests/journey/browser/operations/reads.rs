@@ -18,11 +18,15 @@ async fn shown(page: &Page) -> Vec<String> {
     serde_json::from_value(page.run(SHOWN, vec![]).await).expect("names")
 }
 
-/// Logs in, and waits until the stream is open and all lists were read: the buttons that read them
-/// are disabled until then.
+/// Logs in, and waits until the stream is open and all lists were read.
 async fn enter_and_read(page: &Page) {
     enter(page).await;
     page.says("#state", "live").await;
+    have_read(page).await;
+}
+
+/// Waits until all lists were read: the button that reads them is disabled until then.
+async fn have_read(page: &Page) {
     eventually("the lists were read", SEEN_MAX, async || {
         let is_reading = page.run("return document.getElementById('read').disabled", vec![]).await;
         must(is_reading == false, is_reading)
@@ -138,6 +142,19 @@ async fn read_on(system: &System, page: &Page) {
     write_all("stock.followups", record()).await;
     streams(page, "2 records").await;
 
+    // When it is asked for again, and a refresh is lost before it arrives, then it is not added,
+    // and the list is live again too
+    let late = page.hold("GET", PARKED).await;
+    page.click("#parked-more").await;
+    late.here().await;
+    let lost = page.hold("GET", PARKED).await;
+    page.click("#read").await;
+    lost.lose().await;
+    late.release().await;
+    assert_eq!(first, shown(page).await);
+    write_all("stock.followups", record()).await;
+    streams(page, "3 records").await;
+
     // When it is asked for again, and the list is read from its beginning before it arrives, then
     // it is not added to that
     let late = page.hold("GET", PARKED).await;
@@ -162,6 +179,15 @@ async fn read_on(system: &System, page: &Page) {
     once.sort();
     once.dedup();
     assert_eq!(all.len(), once.len(), "{all:?}");
+
+    // When a refresh is lost, then both pages stay, also when a list changes after it
+    have_read(page).await;
+    let lost = page.hold("GET", PARKED).await;
+    page.click("#read").await;
+    lost.lose().await;
+    write_all("stock.followups", record()).await;
+    page.says("#read-at", "A list has changed: refresh to see it.").await;
+    assert_eq!(all, shown(page).await);
 }
 
 #[tokio::test]
