@@ -19,7 +19,11 @@ function openDoor(enter, reasonOf) {
     try {
       const content = { email: form.get("email"), password: form.get("password") };
       setTokens((await request("POST", "/v1/sessions", content)).data);
-      await enter();
+      await enter().catch(error => {
+        // Nobody needs the session of a user who does not get in.
+        if (accessToken) revoke(accessToken);
+        throw error;
+      });
       $("log-in").reset();
       say("door-say", "");
     } catch (error) {

@@ -14,11 +14,11 @@ function askPassword() {
     say("step-up-say", "Logging in …", "wait");
     try {
       const { data } = await request("POST", "/v1/sessions", content);
-      if (mine !== session || signal.aborted) return;
+      // After a cancellation nobody needs the new session, and otherwise nobody the old one.
+      const isLate = mine !== session || signal.aborted;
+      revoke(isLate ? data.access_token : old);
+      if (isLate) return;
       setTokens(data);
-      // The session before is not needed any more. If this does not arrive, it expires.
-      const headers = { Authorization: "Bearer " + old };
-      send("/v1/sessions/current", { method: "DELETE", headers }).catch(() => {});
       dialog.close("done");
     } catch (error) {
       if (signal.aborted) return;
