@@ -1,9 +1,10 @@
 //! The request limit: a hundred in fifteen minutes for each client address, over both gateways,
-//! whatever address a client claims.
+//! whatever address a client claims. And how long those wait who guess a password.
 
 use integration::client::{Client, any_address};
+use redis::AsyncCommands as _;
 
-use crate::support::{Judge, Send, system};
+use crate::support::{Judge, PASSWORD, Send, any, system, variable};
 
 #[tokio::test]
 #[ignore = "needs the stack"]
@@ -63,4 +64,52 @@ async fn the_hundred_and_first_request_is_too_many() {
         client.get(path).answer().await.expect(200);
     }
     system.visitor().get("/v1/products").answer().await.expect(200);
+}
+
+/// How many clients each account knows.
+async fn known() -> Vec<usize> {
+    let client = redis::Client::open(variable("MILLRACE_REDIS_URL")).expect("a URL");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
+    let keys: Vec<String> = redis.keys("millrace:gateway:known:*").await.expect("keys");
+    let mut sizes = Vec::new();
+    for key in keys {
+        let left_s: i64 = redis.ttl(&key).await.expect("a time");
+        assert!((1..=60 * 86_400).contains(&left_s), "{key} expires in {left_s} s");
+        sizes.push(redis.zcard(&key).await.expect("a size"));
+    }
+    sizes
+}
+
+#[tokio::test]
+#[ignore = "needs the stack"]
+async fn account_knows_the_newest_clients_which_do_not_wait_for_others() {
+    // Given an account, to which its owner logs in from many addresses
+    let system = system().await;
+    let ada = system.user("Ada").await;
+    let anybody = || Client::at(&system.url, any_address()).expect("a client");
+    let log_in = async |client: &Client| {
+        client.log_in(&ada.email, PASSWORD).answer().await.expect(200);
+    };
+    for _ in 0..33 {
+        log_in(&anybody()).await;
+    }
+    let owner = anybody();
+    log_in(&owner).await;
+
+    // Then it knows a bounded number of them
+    assert_eq!(Some(32), known().await.into_iter().max());
+
+    // When others guess the password until they wait for one another
+    let guess = async |client: &Client| client.log_in(&ada.email, &any()).answer().await;
+    for _ in 0..50 {
+        guess(&anybody()).await.expect(401);
+    }
+    let guesser = anybody();
+    guess(&guesser).await.expect(401);
+    guess(&guesser).await.expect(401);
+    guess(&guesser).await.problem(429, "too_many_attempts");
+
+    // Then the last of them does not wait, also after mistyping
+    guess(&owner).await.expect(401);
+    log_in(&owner).await;
 }
