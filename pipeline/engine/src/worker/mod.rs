@@ -104,6 +104,8 @@ pub struct Worker {
     pace: Pace,
     /// When the transaction in flight was submitted or its abort was requested.
     in_flight: Option<Instant>,
+    /// When the first records of the transaction that is open or in flight were handed over.
+    open_since: Option<Instant>,
 
     /// When the worker last looked for positions that no transaction carries, and committed them.
     positions_at: Instant,
@@ -155,6 +157,7 @@ impl Worker {
             shares: Shares::default(),
             pace: Pace::default(),
             in_flight: None,
+            open_since: None,
             positions_at: Instant::now(),
             positions_pending: None,
             fenced: 0,

@@ -46,7 +46,7 @@ impl Worker {
         self.batch = PendingBatch::default();
         self.positions_pending = None;
         self.spans = Spans::default();
-        self.in_flight = None;
+        (self.in_flight, self.open_since) = (None, None);
         self.paused = None;
         self.metrics.rebuilds.inc();
         self.publish();

@@ -70,8 +70,8 @@ pub struct Settings {
     /// also the first wait before a session is opened again, and the pause after the second abort
     /// in a row. Both double each time, up to 10 s.
     pub rebuild_wait: Duration,
-    /// A transaction that took so long before it was aborted shows that nobody could write
-    /// meanwhile, so that this time does not count against deadlines.
+    /// If a transaction is aborted this long after its first records were handed over, or later,
+    /// nobody could write meanwhile, and the time does not count against deadlines.
     pub slow_abort: Duration,
 }
 

@@ -97,6 +97,7 @@ impl Worker {
         }
         let records = self.take_output();
         self.batch.wrote(&records);
+        self.open_since.get_or_insert_with(Instant::now);
         Ok(session.write(records)?)
     }
 
@@ -113,6 +114,7 @@ impl Worker {
         session.submit(transaction)?;
         let now = Instant::now();
         self.in_flight = Some(now);
+        self.open_since.get_or_insert(now);
         self.pace.submitted(self.batch.inputs(), now);
         self.batch.submitted();
         self.spans.submitted();
@@ -216,7 +218,7 @@ impl Worker {
                 Ok(Some(Ended::Committed))
             }
             Some(Err(TransactionError::Aborted(reason))) => {
-                self.aborted(&reason, taken);
+                self.aborted(&reason);
                 Ok(Some(Ended::Aborted))
             }
             Some(Err(TransactionError::Fenced(detail))) => {
@@ -237,7 +239,7 @@ impl Worker {
     /// Makes the writes in flight final in every task. The pending batch stays, and may be
     /// submitted.
     fn committed(&mut self, taken: Duration) {
-        self.in_flight = None;
+        (self.in_flight, self.open_since) = (None, None);
         self.active.values_mut().for_each(Task::commit);
         // A task that is restored now may begin to read before a follow-up of this transaction.
         self.batch.open_partitions().committed(|partition| {
@@ -256,7 +258,7 @@ impl Worker {
     }
 
     /// Undoes in every task the writes in flight, and the pending ones on top of them.
-    fn aborted(&mut self, reason: &str, taken: Duration) {
+    fn aborted(&mut self, reason: &str) {
         let wait = self.pause_after_abort();
         tracing::warn!(
             processor = self.topology.processor,
@@ -272,7 +274,8 @@ impl Worker {
         self.spans.aborted();
         self.clear_batch();
         // The brokers have answered, but nothing could be written for so long.
-        if taken >= self.settings.slow_abort {
+        let open = self.open_since.take();
+        if open.is_some_and(|since| since.elapsed() >= self.settings.slow_abort) {
             self.resumed();
         }
     }

@@ -1,6 +1,6 @@
 //! Timers: when they fire, and when they wait for answers that nobody could give or read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{SILENCE_MAX, driver::Driver};
 use redpanda::memory::Fault;
@@ -164,6 +164,35 @@ fn timer_that_came_due_during_a_slow_aborted_transaction_waits_for_the_answer() 
         pass(&mut driver, 30_000);
         assert_eq!(overdue(&driver), 1, "{slow_abort:?}");
     }
+}
+
+#[test]
+fn aborted_transaction_is_slow_by_the_time_since_its_first_part() {
+    let mut driver = with_open_transfer();
+    driver.kill(0);
+    let slow_abort = Duration::from_millis(300);
+    let settings = driver.settings();
+    (settings.slow_abort, settings.part_min) = (slow_abort, 1);
+    // Only a batch of two inputs is submitted.
+    (settings.commit_interval, settings.records_max) = (Some(Duration::from_secs(3600)), 2);
+    settings.age_max = Duration::from_secs(3600);
+    driver.start(0);
+    driver.settle();
+
+    let command = send(&driver, "zoe", 3, Deposit { amount: 1 });
+    let log = driver.log.clone();
+    step_until(&mut driver, "a part", |_| log.open_transactions() > 0);
+    let written = Instant::now();
+    step_until(&mut driver, "a slow part", |_| written.elapsed() >= slow_abort);
+    driver.log.fail_next(&driver.transactional_id(0), Fault::Abort);
+    // The timer is the second input.
+    pass(&mut driver, OVERDUE_MS + 1);
+    assert_eq!(driver.outcomes(command).len(), 1);
+    assert_eq!(overdue(&driver), 0, "it was set anew");
+    driver.advance(Duration::from_secs(30));
+    driver.settle();
+    driver.stop(0).expect("it ends in order");
+    assert_eq!(overdue(&driver), 1);
 }
 
 #[test]
