@@ -115,8 +115,8 @@ pub(super) enum StuckError {
     NoPosition { input: TopicPartition, committed: i64, changelog: Topic },
     #[error(
         "{changelog}: the group's offsets count {counted} transactions of the task, but the \
-         changelog holds {held}: it has lost records. Restore the log's data; nothing is processed \
-         without them"
+         changelog holds {held}: it has lost records. Restore the log's data; if they are lost \
+         for good, see 'A stuck task' in pipeline/README.md"
     )]
     TransactionsLost { changelog: TopicPartition, counted: i64, held: i64 },
     #[error("what the task starts from can't be read")]
