@@ -40,8 +40,8 @@ fn renewed(resumed_ms: i64) -> i64 {
 }
 
 /// Whether a timer was set anew. It does not wait again because the service has just returned, or a
-/// service that restarts every few seconds might never fire it. One of a thousand other timers is
-/// taken for such a one: it fires when it is due.
+/// service that restarts every few seconds might never fire it. One in a thousand other timers
+/// looks like one, and fires when it is due.
 fn is_renewed(due_ms: i64) -> bool {
     due_ms.rem_euclid(1_000) == RENEWED_MS
 }
@@ -102,8 +102,8 @@ impl Task {
         fired
     }
 
-    /// When the next timer comes due, in milliseconds since the epoch. Those that are set anew
-    /// because they came due before nobody could answer need not be waited for.
+    /// When the next timer comes due, in milliseconds since the epoch. Those due before
+    /// `resumed_ms` need no wait: the next turn sets them anew, unless nobody can answer yet.
     pub(crate) fn next_due(&self) -> Option<i64> {
         self.due.next_ms(self.resumed_ms)
     }
