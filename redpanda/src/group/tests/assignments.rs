@@ -49,30 +49,42 @@ fn member_of(brokers: &str, inputs: &[Topic]) -> GroupConsumer {
     member
 }
 
-/// The error of a member of `a` and `b` that gets no assignment it can use.
-fn refused_assignment(cluster: &MockCluster<'_, impl ClientContext>) -> LogError {
-    refused_before(cluster, || {})
-}
-
-/// The same. Calls `then` after the assignment was refused and before the error.
-fn refused_before(cluster: &MockCluster<'_, impl ClientContext>, then: impl FnOnce()) -> LogError {
+/// A member of `a` and `b` that has got an assignment which it can't use. Calls `before_asking` once
+/// it is assigned, before the member asks the brokers why inputs are lacking.
+fn refused(
+    cluster: &MockCluster<'_, impl ClientContext>,
+    before_asking: impl FnOnce(),
+) -> GroupConsumer {
     let mut member = member_of(&cluster.bootstrap_servers(), &["a".into(), "b".into()]);
     let (begun, mut nothing) = (Instant::now(), Vec::new());
-    loop {
+    while member.consumer.context().changes().is_empty() {
         match member.poll(Duration::from_millis(50), 1, &mut nothing) {
             // The client reports a topic that it does not find.
             Ok(()) | Err(LogError::Retriable { .. }) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        assert!(begun.elapsed() < MOCK_MAX, "it is never assigned");
+    }
+    before_asking();
+    // The worker is not ready. The topics may still be created or extended, for a while.
+    let change = member.membership();
+    assert!(matches!(&change, Some(Membership::Lost(none)) if none.is_empty()), "{change:?}");
+    member
+}
+
+/// The error of the next poll of such a member, which has waited too long.
+fn polled_too_late(mut member: GroupConsumer) -> LogError {
+    member.assigned_max = Duration::ZERO;
+    let (begun, mut nothing) = (Instant::now(), Vec::new());
+    loop {
+        match member.poll(Duration::from_millis(50), 1, &mut nothing) {
+            Ok(()) | Err(LogError::Retriable { .. }) => {}
             Err(error) => return error,
         }
-        match member.membership() {
-            None => assert!(begun.elapsed() < MOCK_MAX, "it never ends"),
-            // The worker is not ready. The topics may still be created or extended, for a while.
-            Some(Membership::Lost(none)) if none.is_empty() => {
-                then();
-                return member.not_assigned();
-            }
-            change => panic!("{change:?}"),
-        }
+        // A further assignment is refused too.
+        let change = member.membership();
+        assert!(!matches!(change, Some(Membership::Assigned(_))), "{change:?}");
+        assert!(begun.elapsed() < MOCK_MAX, "it never ends");
     }
 }
 
@@ -85,7 +97,7 @@ fn inputs_with_different_partition_counts_are_no_assignment_and_end_the_process(
         let cluster = MockCluster::new(1).expect("a mock");
         cluster.create_topic("a", 2, 1).expect("a topic");
         of_b.into_iter().for_each(|count| cluster.create_topic("b", count, 1).expect("a topic"));
-        let error = refused_assignment(&cluster);
+        let error = polled_too_late(refused(&cluster, || {}));
         assert!(matches!(error, LogError::Exhausted { .. }), "{error:?}");
         let cause = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(cause.starts_with(expected), "{cause}");
@@ -93,27 +105,28 @@ fn inputs_with_different_partition_counts_are_no_assignment_and_end_the_process(
 }
 
 #[test]
-fn input_that_only_old_metadata_lack_has_the_member_replaced() {
+fn member_is_replaced_if_only_old_metadata_lacks_an_input() {
     let cluster = MockCluster::new(1).expect("a mock");
     cluster.create_topic("a", 1, 1).expect("a topic");
-    let mut is_refused = false;
+    let mut member = refused(&cluster, || {});
     // The broker that refused the assignment did not know the topic; the next one that is asked
-    // does.
-    let error = refused_before(&cluster, || {
-        is_refused = true;
-        cluster.create_topic("b", 1, 1).expect("a topic");
-    });
-    assert!(is_refused && matches!(error, LogError::Fatal { .. }), "{error:?}");
+    // does. A poll might meet a new assignment meanwhile.
+    cluster.create_topic("b", 1, 1).expect("a topic");
+    let error = member.not_assigned();
+    assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
 }
 
 #[test]
-fn assignment_that_lacks_an_input_for_now_has_the_member_replaced() {
+fn member_is_replaced_if_its_inputs_cant_be_compared_for_now() {
     let cluster = MockCluster::new(1).expect("a mock");
     cluster.create_topic("a", 1, 1).expect("a topic");
-    cluster.create_topic("b", 1, 1).expect("a topic");
-    let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-    cluster.topic_error("b", error).expect("an error");
-    let error = refused_assignment(&cluster);
+    let member = refused(&cluster, || {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        cluster.create_topic("b", 1, 1).expect("a topic");
+        cluster.topic_error("b", error).expect("an error");
+    });
+    assert_eq!(member.unusable, None, "the topics are not at fault");
+    let error = polled_too_late(member);
     assert!(matches!(error, LogError::Fatal { .. }), "{error:?}");
 }
 
