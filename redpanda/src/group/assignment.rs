@@ -61,7 +61,8 @@ impl GroupConsumer {
     /// The error of a member that has waited too long for an assignment. A new client may get one;
     /// but if the topics are at fault, only an operator can help, so the process must end. The
     /// first answer may have come from a broker whose metadata is old, so another client must get
-    /// the same one.
+    /// the same one. It may ask the same broker: then the process ends, and its supervisor restarts
+    /// it.
     pub(super) fn not_assigned(&mut self) -> LogError {
         let doing = format!("joining group {}", self.group);
         if self.unusable.take().is_some() {
