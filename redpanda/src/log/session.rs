@@ -23,8 +23,8 @@ use super::{
 pub struct CommittedOffset {
     /// The offset.
     pub next: i64,
-    /// How many transactions the task has sent, with the one that commits the offset. `None` if
-    /// whoever committed it did not say.
+    /// How many transactions the task has sent, including the one that commits the offset. `None`
+    /// if whoever committed it did not say.
     pub transactions: Option<i64>,
 }
 
@@ -53,8 +53,8 @@ impl From<i64> for CommittedOffset {
 pub struct Transaction {
     /// The records, in the order in which they are written.
     pub records: ProducerRecords,
-    /// For each input partition the offset to commit. Never empty, because sending
-    /// offsets is what fences a zombie (KIP-447).
+    /// For each input partition the offset to commit. Never empty, because sending offsets is what
+    /// fences a zombie (KIP-447).
     pub offsets: Vec<(TopicPartition, CommittedOffset)>,
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::CommittedOffset;
 
     #[test]
-    fn metadata_of_an_offset_parse_as_its_count_and_others_as_none() {
+    fn offset_metadata_parses_as_its_count_and_any_other_as_none() {
         let counted = CommittedOffset { next: 7, transactions: Some(42) };
         let metadata = counted.metadata().expect("metadata");
         assert_eq!(CommittedOffset::parse(7, metadata.as_bytes()), counted);
