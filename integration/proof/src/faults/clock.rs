@@ -71,6 +71,13 @@ int cnd_timedwait(cnd_t *restrict c, mtx_t *restrict m, const struct timespec *r
 pub(super) async fn clock_off(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     let library = std::path::absolute(build(&world.out)?)?;
     let library = library.to_str().context("the folder's name is not UTF-8")?;
+    let shifted = decide_while_shifted(world, library).await;
+    world.restart("order-0", &[]).await?;
+    shifted
+}
+
+/// Lets order-0 work with a clock that is ahead, and then with one that is behind.
+async fn decide_while_shifted(world: &World, library: &str) -> anyhow::Result<()> {
     for shift in [SHIFT_S, -SHIFT_S] {
         let shift_s = shift.to_string();
         let clock = [("LD_PRELOAD", library), ("CLOCK_SHIFT_S", &shift_s)];
@@ -83,7 +90,7 @@ pub(super) async fn clock_off(world: &World, _: &mut StdRng, _: &str) -> anyhow:
         );
         world.wait_for_commands(200).await?;
     }
-    world.restart("order-0", &[]).await
+    Ok(())
 }
 
 /// How far the time `seen` is ahead of `now`, in whole seconds; negative if it is behind.
