@@ -134,22 +134,23 @@ async fn lose(world: &World, id: i32) -> anyhow::Result<()> {
 
 /// Waits until every service commits transactions again.
 pub(super) async fn commits_again(world: &World, while_what: &str) -> anyhow::Result<()> {
-    let (begun, mut before) = (Instant::now(), Counts::new());
-    for service in first_services() {
-        let count = committed(world, &service).await;
-        before.insert(service.clone(), count.with_context(|| format!("{service} is silent"))?);
-    }
+    let (begun, services, mut before) = (Instant::now(), first_services(), Counts::new());
     loop {
         let mut now = Counts::new();
-        for service in before.keys() {
+        for service in &services {
             now.extend(committed(world, service).await.map(|count| (service.clone(), count)));
         }
-        let idle = idle(&before, &now);
+        for (service, count) in &now {
+            before.entry(service.clone()).or_insert(*count);
+        }
+        let idle = idle(&services, &before, &now);
         if idle.is_empty() {
             return Ok(());
         }
         if begun.elapsed() > DECIDED_MAX {
-            let what = format!("{idle:?} decide nothing for {DECIDED_MAX:?} while {while_what}");
+            let what = format!(
+                "{idle:?} decide nothing, or do not answer, for {DECIDED_MAX:?} while {while_what}"
+            );
             world.report('H', Damage::Late, what);
             return Ok(());
         }
@@ -164,11 +165,10 @@ async fn committed(world: &World, service: &str) -> Option<f64> {
     world.metric(service, "millrace_engine_transactions_committed_total", &[]).await
 }
 
-/// The services that have not committed several transactions since `before`.
-fn idle<'a>(before: &'a Counts, now: &Counts) -> Vec<&'a str> {
-    let works =
-        |(name, before): &(&String, &f64)| now.get(*name).is_some_and(|now| *now >= *before + 5.0);
-    before.iter().filter(|service| !works(service)).map(|(name, _)| name.as_str()).collect()
+/// The services that have not committed several transactions since `before`, their first answer.
+fn idle<'a>(services: &'a [String], before: &Counts, now: &Counts) -> Vec<&'a str> {
+    let works = |name: &str| Some(*now.get(name)? >= before.get(name)? + 5.0);
+    services.iter().map(String::as_str).filter(|name| works(name) != Some(true)).collect()
 }
 
 /// Waits until the other brokers lead all partitions of a broker.
@@ -226,9 +226,13 @@ mod tests {
         let counts = |counts: &[(&str, f64)]| -> Counts {
             counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
+        let services = ["order-0", "user-0"].map(str::to_owned);
         let before = counts(&[("order-0", 10.0), ("user-0", 3.0)]);
-        assert_eq!(idle(&before, &counts(&[("order-0", 15.0), ("user-0", 4.0)])), ["user-0"]);
-        assert_eq!(idle(&before, &counts(&[("user-0", 8.0)])), ["order-0"], "it does not answer");
-        assert_eq!(idle(&before, &counts(&[("order-0", 15.0), ("user-0", 8.0)])), [""; 0]);
+        let idle_at = |now: &[(&str, f64)]| idle(&services, &before, &counts(now));
+        assert_eq!(idle_at(&[("order-0", 15.0), ("user-0", 4.0)]), ["user-0"]);
+        assert_eq!(idle_at(&[("user-0", 8.0)]), ["order-0"], "it does not answer");
+        assert_eq!(idle_at(&[("order-0", 15.0), ("user-0", 8.0)]), [""; 0]);
+        let never = idle(&services, &Counts::new(), &Counts::new());
+        assert_eq!(never, services, "no service has ever answered");
     }
 }
