@@ -204,15 +204,20 @@ pub(super) async fn thread_dies(world: &World, rng: &mut StdRng, _: &str) -> any
 /// The first that is fenced three times in a row ends.
 pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Result<()> {
     // Other faults may have cost the first process sessions too.
-    let before = lost_sessions(world, "order-0").await.context("order-0 does not answer")?;
+    let before = losses(world, "order-0").await.context("order-0 does not answer")?;
     world.spawn("order-1", &[("MILLRACE_INSTANCE", "0")]).await?;
     world.may_end("order-0");
     world.may_end("order-1");
-    let (begun, mut fenced) = (Instant::now(), false);
+    // The member of the group may be fenced, and no transaction; then both processes lose sessions.
+    let twins = [("order-0", before), ("order-1", [0.0; 2])];
+    let (begun, mut rebuilt, mut fenced) = (Instant::now(), [false; 2], false);
     while begun.elapsed() < secs(10) || (!fenced && begun.elapsed() < secs(60)) {
-        for (twin, before) in [("order-0", before), ("order-1", 0.0)] {
-            fenced |= lost_sessions(world, twin).await.is_some_and(|now| now > before);
+        for ((twin, before), rebuilt) in twins.iter().zip(&mut rebuilt) {
+            let Some([sessions, transactions]) = losses(world, twin).await else { continue };
+            *rebuilt |= sessions > before[0];
+            fenced |= transactions > before[1];
         }
+        fenced |= rebuilt == [true; 2];
         sleep(Duration::from_millis(100)).await;
     }
     if !fenced {
@@ -224,10 +229,12 @@ pub(super) async fn twins(world: &World, _: &mut StdRng, _: &str) -> anyhow::Res
     world.restart("order-0", &[]).await
 }
 
-/// How many sessions a process has given up. It does so whenever another process fences its producer
-/// or its member of the group, and waits before it opens the next one.
-async fn lost_sessions(world: &World, name: &str) -> Option<f64> {
-    world.metric(name, "millrace_engine_rebuilds_total", &[]).await
+/// How many sessions a process has given up, for any reason, and how many of its transactions
+/// another process has fenced.
+async fn losses(world: &World, name: &str) -> Option<[f64; 2]> {
+    let sessions = world.metric(name, "millrace_engine_rebuilds_total", &[]).await?;
+    let (aborted, fenced) = ("millrace_engine_transactions_aborted_total", ["reason=\"fenced\""]);
+    Some([sessions, world.metric(name, aborted, &fenced).await?])
 }
 
 /// An instance is killed with offsets staged in a pending transaction, so the other instance takes
