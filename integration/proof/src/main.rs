@@ -42,8 +42,8 @@ const fn control(name: &'static str, fault: &'static str, violates: char) -> Con
 }
 
 /// The same for a mutant whose service may refuse to work with what the mutant has done, so that
-/// the fault can't end: its group's offsets are not those of its changelog, or count transactions
-/// that the changelog lacks. That counts for H.
+/// the fault can't end. What counts for H is that it says so: its group's offsets are not those of
+/// its changelog, or count transactions that the changelog lacks.
 const fn stalls(control: Control) -> Control {
     let stalls = &["the group has committed", "the group's offsets count"];
     Control { mutant: Mutant { stalls, ..control.mutant }, ..control }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{Write as _, stdout};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use redpanda::log::TopicPartition;
 
 use super::Suite;
@@ -33,7 +34,8 @@ impl Suite {
             // A look that begins in time counts, however long it takes.
             let late = since.elapsed() > limit;
             let looked = self.look().await;
-            if let Some(broken) = conclusion(&looked, late, limit, self.options.mutant.is_some()) {
+            let control = self.options.mutant.is_some();
+            if let Some(broken) = conclusion(&looked, late, limit, control)? {
                 if looked.is_ok() {
                     self.ledger.broken.clear();
                 }
@@ -97,16 +99,19 @@ impl Suite {
 /// The violations after a look at the system; `None` if it must be looked at again. `late` says
 /// whether the look has begun later than `limit` after the fault. In a control the limit is short,
 /// and a system that is whole has withstood its mutant, however late that is.
+///
+/// # Errors
+/// In a control, when the system could not be judged in time: that says nothing about the mutant.
 fn conclusion(
     looked: &anyhow::Result<Vec<Violation>>,
     late: bool,
     limit: Duration,
     control: bool,
-) -> Option<Vec<Violation>> {
+) -> anyhow::Result<Option<Vec<Violation>>> {
     let too_late = |what: String| {
         Some(vec![Violation::new('H', Damage::Late, format!("{} s {what}", limit.as_secs()))])
     };
-    match looked {
+    Ok(match looked {
         Ok(broken) if broken.is_empty() && late && !control => {
             too_late("after the fault not all invariants held yet; they do by now".to_owned())
         }
@@ -117,12 +122,15 @@ fn conclusion(
             broken.dedup();
             Some(broken)
         }
+        Err(error) if late && control => {
+            bail!("the control could not be judged: {}", schemas::chain(&**error))
+        }
         Err(error) if late => too_late(format!(
             "after the fault it could not be judged: {}",
             schemas::chain(&**error)
         )),
         _ => None,
-    }
+    })
 }
 
 /// G: no transaction stays open, so the last stable offset reaches the end.
@@ -153,7 +161,8 @@ mod tests {
 
     /// The invariants that are violated at the end; `None` if there is another look.
     fn concluded(looked: anyhow::Result<Vec<Violation>>, late: bool) -> Option<String> {
-        let broken = conclusion(&looked, late, RECOVERY_MAX, false)?;
+        let concluded = conclusion(&looked, late, RECOVERY_MAX, false).expect("no control");
+        let broken = concluded?;
         Some(broken.iter().map(|violation| violation.invariant).collect())
     }
 
@@ -161,7 +170,7 @@ mod tests {
     fn system_that_is_whole_only_after_the_limit_is_late() {
         assert_eq!(concluded(Ok(Vec::new()), false).as_deref(), Some(""));
         assert_eq!(concluded(Ok(Vec::new()), true).as_deref(), Some("H"));
-        let control = conclusion(&Ok(Vec::new()), true, CONTROL_MAX, true);
+        let control = conclusion(&Ok(Vec::new()), true, CONTROL_MAX, true).expect("a verdict");
         assert_eq!(control, Some(Vec::new()), "no mutant is caught because a machine is slow");
     }
 
@@ -173,5 +182,8 @@ mod tests {
         let unread = || Err(anyhow::anyhow!("no broker answers"));
         assert_eq!(concluded(unread(), false), None);
         assert_eq!(concluded(unread(), true).as_deref(), Some("H"));
+        let control = |late| conclusion(&unread(), late, CONTROL_MAX, true);
+        assert_eq!(control(false).expect("another look"), None);
+        assert!(control(true).is_err(), "no mutant is caught because the judge fails");
     }
 }
