@@ -268,8 +268,8 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let is_settled = !self.is_counted && self.delays.is_empty();
-        // The request may be dropped with its runtime, at the end of the process. Then the task ends
-        // too, and with it nothing that begins another one.
+        // The request may be dropped with its runtime, at the end of the process. Then the task
+        // ends too, and begins no other one.
         if !is_settled && Handle::try_current().is_ok() {
             let undo = self.undo();
             drop(self.backoff.settle(undo));

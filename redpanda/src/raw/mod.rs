@@ -6,10 +6,9 @@
 //!   flushes by itself, so it is enough to call it.
 //! - `produce`: sends a record. rdkafka's `send` looks its topic up by name, which it copies, and
 //!   allocates each header twice.
-//! - `headers`: reads the headers of a message. rdkafka's own
-//!   reader panics if a name is not UTF-8.
-//! - `offset_metadata`: reads the metadata of a committed offset. rdkafka's own
-//!   reader panics if it is not UTF-8.
+//! - `headers`: reads the headers of a message. rdkafka's own reader panics if a name is not UTF-8.
+//! - `offset_metadata`: reads the metadata of a committed offset. rdkafka's own reader panics if it
+//!   is not UTF-8.
 //! - `log_queue`: a queue of the client's log lines, which rdkafka does not have.
 //! - `topic_configs`, `create_acls`: IncrementalAlterConfigs and CreateAcls, which rdkafka does not
 //!   have; `admin`: what both share.

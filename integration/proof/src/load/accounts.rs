@@ -72,8 +72,8 @@ impl Account {
         }
     }
 
-    /// Whether a command of this kind makes sense. Nobody who orders is deactivated: mails to a user
-    /// without an address are retried for minutes, so the faults of mail would count fewer.
+    /// Whether a command of this kind makes sense. Nobody who orders is deactivated: mails to a
+    /// user without an address are retried for minutes, so the faults of mail would count fewer.
     fn allows(&self, kind: Kind) -> bool {
         match kind {
             Kind::RefreshSession => self.ended.is_some() || !self.sessions.is_empty(),

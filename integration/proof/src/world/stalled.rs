@@ -1,7 +1,7 @@
 //! A part of the system for which a fault has waited in vain.
 
-/// A part of the system that has not done in time what a fault waits for. Only a wait for a part ends
-/// with this error: every other error of a fault means that the suite has failed.
+/// A part of the system that has not done in time what a fault waits for. Only a wait for a part
+/// ends with this error: every other error of a fault means that the suite has failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{part} {what}; it says: {says}")]
 pub struct Stalled {

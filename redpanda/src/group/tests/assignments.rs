@@ -49,8 +49,8 @@ fn member_of(brokers: &str, inputs: &[Topic]) -> GroupConsumer {
     member
 }
 
-/// A member of `a` and `b` that has got an assignment which it can't use. Calls `before_asking` once
-/// it is assigned, before the member asks the brokers why inputs are lacking.
+/// A member of `a` and `b` that has got an assignment which it can't use. Calls `before_asking`
+/// once it is assigned, before the member asks the brokers why inputs are lacking.
 fn refused(
     cluster: &MockCluster<'_, impl ClientContext>,
     before_asking: impl FnOnce(),
