@@ -191,7 +191,8 @@ mod tests {
 
     #[tokio::test]
     async fn writes_to_a_silent_broker_are_bounded_and_end() {
-        let late_max = Duration::from_millis(500);
+        // On a busy machine three writes may take much longer than their deadlines.
+        let late_max = Duration::from_secs(3);
         let writer = CommandWriter::bounded((&silent()).into(), topics::all().clone(), 3, late_max);
         let write = || async {
             let (headers, deadline) = (Headers::default(), Duration::from_millis(10));
@@ -209,7 +210,7 @@ mod tests {
         // Each write ends some time after its deadline, and then another one is tried.
         let begun = Instant::now();
         while matches!(write().await, Err(WriteError::Full { .. })) {
-            assert!(begun.elapsed() < Duration::from_secs(10), "late writes do not end");
+            assert!(begun.elapsed() < late_max * 10, "late writes do not end");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
