@@ -28,8 +28,16 @@ fn links_lead_to_the_pages_at_the_published_ports() {
     for page in ["${gateway:raw}/operations", "${gateway:raw}/dashboard"] {
         assert!(links.contains(page), "no link leads to {page}: {links:?}");
     }
-    // What an operator mends on the desk.
-    let of_the_desk = ["millrace_engine_dead_letters_total", "millrace_engine_records_parked"];
+    // What an operator sees or mends on the desk.
+    let of_the_desk = [
+        "millrace_engine_dead_letters_total",
+        "millrace_engine_records_parked",
+        "millrace_engine_lag_records",
+        "millrace_engine_tasks",
+        "millrace_engine_restore_remaining_records",
+        "millrace_projection_partitions_waiting",
+        "millrace_projection_delay_seconds",
+    ];
     let desk = format!("http://localhost:{http_port}/operations");
     for rule in rules() {
         let used = metrics(rule["expr"].as_str().expect("an expression"));
