@@ -28,9 +28,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// stores, mail servers and brokers have deadlines far below it.
 pub(crate) const TURN_MAX: Duration = Duration::from_secs(60);
 
-/// How long a shutdown waits for the threads. The longest that one has to finish is a commit, for
-/// which the broker has 20 s.
-pub(crate) const END_MAX: Duration = Duration::from_secs(30);
+/// How long a shutdown waits for the threads. The longest that one has to finish is a turn of the
+/// mail worker: it begins mails for 5 s, the last of them may take 30 s, and the write of its report
+/// 10 s. A mail without a report is sent again. A commit takes the broker 20 s at most.
+pub(crate) const END_MAX: Duration = Duration::from_secs(50);
 
 /// The polling interval of [`Threads::join`].
 const JOIN_EVERY: Duration = Duration::from_millis(10);
