@@ -74,9 +74,14 @@ impl GroupConsumer {
 
     /// The first position that the log does not hold, as an error. The client's own error does not
     /// name the partition, so this compares all positions with the watermarks. `None` if all
-    /// positions are held, or a request fails.
+    /// positions are held, or a request fails. No request begins after the deadline of one, because
+    /// a part of a transaction may be open meanwhile.
     pub(super) fn out_of_range(&mut self) -> Option<LogError> {
+        let until = Instant::now() + REQUEST_MAX;
         self.next_offsets()?.into_iter().find_map(|(partition, offset)| {
+            if Instant::now() >= until {
+                return None;
+            }
             let (beginning, end) = self.watermarks(&partition).ok()?;
             let outside = !(beginning..=end).contains(&offset);
             outside.then_some(LogError::OutOfRange { partition, offset, beginning, end })
