@@ -124,6 +124,7 @@ impl Page {
             })
             .await;
             if let Some(folder) = std::env::var_os("MILLRACE_SCREENSHOTS") {
+                self.window.execute("scrollTo(0, 0)", vec![]).await.expect("it scrolls");
                 let picture = self.window.screenshot().await.expect("a screenshot");
                 let file = std::path::Path::new(&folder).join(format!("{name}{end}.png"));
                 std::fs::write(file, picture).expect("the screenshot's file");
