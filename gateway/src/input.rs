@@ -7,7 +7,7 @@ use std::str::FromStr;
 use email_address::{EmailAddress, Options};
 use icu_properties::{
     CodePointMapData, CodePointSetData,
-    props::{DefaultIgnorableCodePoint, GeneralCategory},
+    props::{DefaultIgnorableCodePoint, GeneralCategory, NoncharacterCodePoint},
 };
 use schemas::bounds::{self, NAME_CHARS_MAX, PRICE_MINOR_MAX, QUANTITY_MAX, SKU_BYTES_MAX};
 use unicode_normalization::UnicodeNormalization;
@@ -73,12 +73,18 @@ fn is_visible(text: &str) -> bool {
     each && !text.ends_with(&JOINERS[..2])
 }
 
+/// The blank Braille pattern. Unicode calls it a symbol, but it has no dots.
+const BLANK_PATTERN: char = '\u{2800}';
+
 /// Whether a character shows nothing: controls, characters that change the direction of text, line
-/// separators, private use, and everything that Unicode lets programs ignore.
+/// separators, private use, the blank pattern, what is no character, and everything that Unicode
+/// lets programs ignore (`Default_Ignorable_Code_Point`), such as the fillers of Hangul.
 fn is_invisible(c: char) -> bool {
     use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator, PrivateUse};
     let category = CodePointMapData::<GeneralCategory>::new().get(c);
-    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+    c == BLANK_PATTERN
+        || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || CodePointSetData::new::<NoncharacterCodePoint>().contains(c)
         || matches!(category, Control | Format | LineSeparator | ParagraphSeparator | PrivateUse)
 }
 
@@ -252,6 +258,23 @@ mod tests {
             assert!(name(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(name("Jose\u{301}").expect("a name"), "Jos\u{e9}");
+    }
+
+    #[test]
+    fn blank_character_and_code_point_that_is_no_character_are_refused() {
+        let blank = [
+            '\u{2800}', '\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{3164}',
+            '\u{ffa0}',
+        ];
+        let last_two = |plane: u32| [plane << 16 | 0xfffe, plane << 16 | 0xffff];
+        let code_points = (0xfdd0..=0xfdef).chain((0..=16).flat_map(last_two));
+        let none = code_points.map(|code| char::from_u32(code).expect("a code point"));
+        for wrong in blank.into_iter().chain(none) {
+            let texts = [wrong.to_string(), format!("a{wrong}b")];
+            assert!(texts.iter().all(|text| name(text).is_err()), "{wrong:?}");
+            assert!(email(&format!("a{wrong}b@x.org")).is_err(), "{wrong:?}");
+        }
+        assert!(name("\u{2801}\u{2803}").is_ok(), "a name in Braille");
     }
 
     #[test]
