@@ -38,20 +38,7 @@ pub(super) async fn items(
     scope: StreamScope,
     position: Option<String>,
 ) -> Result<BoxStream<'static, StreamItem>, StoreError> {
-    let end = live.end().await?;
-    let (positions, first) = match position.map(|position| position.parse::<Positions>()) {
-        None => {
-            let position = end.to_string();
-            (end, Some(StreamItem::Position { position }))
-        }
-        Some(Ok(positions)) if is_issued(&positions, &end) => (positions, None),
-        // No gateway has issued this position, or the stream was lost since then. So it is unknown
-        // what the client has seen.
-        Some(_) => {
-            let position = end.to_string();
-            (end, Some(StreamItem::Reset { position }))
-        }
-    };
+    let (positions, first) = beginning(position, live.end().await?);
     let live = Arc::new(live);
     // With the time at which the client last got a position.
     let reads = stream::unfold((positions, Instant::now()), move |(positions, told)| {
@@ -73,6 +60,23 @@ pub(super) async fn items(
         }
     });
     Ok(stream::iter(first).chain(reads.flatten()).boxed())
+}
+
+/// Where a stream begins that ends at `end`, and the item that says so to the client.
+fn beginning(position: Option<String>, end: Positions) -> (Positions, Option<StreamItem>) {
+    match position.map(|position| position.parse::<Positions>()) {
+        None => {
+            let position = end.to_string();
+            (end, Some(StreamItem::Position { position }))
+        }
+        Some(Ok(positions)) if is_issued(&positions, &end) => (positions, None),
+        // No gateway has issued this position, or the stream was lost since then. So it is unknown
+        // what the client has seen.
+        Some(_) => {
+            let position = end.to_string();
+            (end, Some(StreamItem::Reset { position }))
+        }
+    }
 }
 
 /// The position after a read of which the client sees nothing, if the last one is old.
@@ -184,6 +188,21 @@ mod tests {
             assert!(!is_issued(&at(wrong), &end), "{wrong}");
         }
         assert!(!is_issued(&at("order.events:0=1"), &at("")), "the stream was lost");
+    }
+
+    #[test]
+    fn stream_begins_with_a_reset_after_a_position_that_was_not_issued() {
+        let end: Positions = "order.events:0=17".parse().expect("positions");
+        let reset = StreamItem::Reset { position: end.to_string() };
+        let long = format!("order.events:0=1;{}", "x".repeat(2_048));
+        let foreign = "\u{e9}:0=1;order.events:0=1".to_owned();
+        for wrong in ["42".to_owned(), "\u{fffd}".to_owned(), foreign, long] {
+            let begun = beginning(Some(wrong.clone()), end.clone());
+            assert_eq!(begun, (end.clone(), Some(reset.clone())), "{wrong}");
+        }
+        let issued = "order.events:0=3";
+        let begun = beginning(Some(issued.to_owned()), end);
+        assert_eq!(begun, (issued.parse().expect("positions"), None));
     }
 
     #[test]

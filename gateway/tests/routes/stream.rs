@@ -35,6 +35,25 @@ async fn users_get_their_own_events_and_admins_all() {
 }
 
 #[tokio::test]
+async fn position_that_no_gateway_has_issued_is_one_all_the_same() {
+    let gateway = gateway();
+    let admin = gateway.admin();
+    let long = "x".repeat(2_049);
+    for (sent, asked_for) in [
+        (&b"caf\xe9"[..], "caf\u{fffd}"),
+        ("caf\u{e9}".as_bytes(), "caf\u{e9}"),
+        (long.as_bytes(), &long),
+    ] {
+        let open = with(Some(&admin), request("GET", "/v1/stream"));
+        let response = gateway.send(open.header("last-event-id", sent)).await;
+
+        assert_eq!(response.status(), 200, "{:?}", response.body());
+        let asked_for = Some(asked_for.to_owned());
+        assert_eq!(gateway.world.inner().opened.last(), Some(&(StreamScope::All, asked_for)));
+    }
+}
+
+#[tokio::test]
 async fn stream_names_its_position_before_the_first_event() {
     let gateway = gateway();
     gateway.world.inner().items = vec![StreamItem::Position { position: "2.0".into() }];
