@@ -2,10 +2,24 @@
 //! changes: a change of the tables is a new step. Then every service that has no tables for its
 //! traces gets them.
 
-use tokio_postgres::{Client, error::SqlState};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, Transaction, error::SqlState};
 
 use super::{error::failed, trace_tables};
-use crate::StoreError;
+use crate::{
+    StoreError,
+    deadline::{WRITE_MAX, within},
+};
+
+/// What is tried, for errors.
+pub(super) const DOING: &str = "migrating the tables of PostgreSQL";
+/// How often a migration that takes long is logged.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// The key of the advisory lock. Any number, the same in every program that migrates.
 const LOCK: i64 = 0x006d_696c_6c72_6163;
@@ -39,35 +53,66 @@ const LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 
 /// undoes none before it. Then it creates the tables of traces. A lock lets one program migrate at
 /// a time; the others wait for as long as that takes.
 pub(super) async fn run(client: &mut Client) -> Result<(), StoreError> {
-    while !next(client).await? {}
-    Ok(())
+    let begun = Instant::now();
+    let mut migrating = pin!(async {
+        while !next(client).await? {}
+        Ok(())
+    });
+    loop {
+        match timeout(TELL_EVERY, &mut migrating).await {
+            Ok(migrated) => return migrated,
+            Err(_) => tracing::info!(
+                seconds = begun.elapsed().as_secs(),
+                "the tables of PostgreSQL are still being migrated, by this or another program"
+            ),
+        }
+    }
 }
 
-/// Runs the next step, or nothing if another program migrates. Returns whether all have run.
+/// Runs the next step, or nothing if another program migrates. Returns whether all have run. Only
+/// the step itself may take longer than a write: a server that does not answer anything else does
+/// not answer at all.
 async fn next(client: &mut Client) -> Result<bool, StoreError> {
-    let failed = failed("migrating the tables of PostgreSQL");
+    let Some((transaction, done)) = within(WRITE_MAX, DOING, begin(client)).await? else {
+        return Ok(false);
+    };
+    let next = (0_i32..).zip(STEPS).nth(usize::try_from(done).unwrap_or(usize::MAX));
+    if let Some((_, sql)) = next {
+        transaction.batch_execute(sql).await.map_err(failed(DOING))?;
+    }
+    within(WRITE_MAX, DOING, end(transaction, next.map(|(step, _)| step))).await?;
+    Ok(next.is_none())
+}
+
+/// Begins the transaction of the next step, and returns it with the number of steps that have run.
+/// Returns `None` if another program migrates.
+async fn begin(client: &mut Client) -> Result<Option<(Transaction<'_>, i64)>, StoreError> {
+    let failed = failed(DOING);
     let transaction = client.transaction().await.map_err(&failed)?;
     transaction.batch_execute(LIMITS).await.map_err(&failed)?;
     match transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await {
-        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => return Ok(false),
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => return Ok(None),
         locked => locked.map_err(&failed)?,
     };
     transaction.batch_execute(CREATE).await.map_err(&failed)?;
-    let done: i64 = transaction
-        .query_one("SELECT count(*) FROM migrations", &[])
-        .await
-        .map_err(&failed)?
-        .get(0);
-    let next = (0_i32..).zip(STEPS).nth(usize::try_from(done).unwrap_or(usize::MAX));
-    match next {
-        Some((step, sql)) => {
-            transaction.batch_execute(sql).await.map_err(&failed)?;
+    let done = transaction.query_one("SELECT count(*) FROM migrations", &[]).await;
+    let done = done.map_err(&failed)?.get(0);
+    Ok(Some((transaction, done)))
+}
+
+/// Notes the step that has run, or creates the tables of traces if all have, and commits.
+async fn end(transaction: Transaction<'_>, step: Option<i32>) -> Result<(), StoreError> {
+    let failed = failed(DOING);
+    match step {
+        Some(step) => {
             let note = "INSERT INTO migrations (step) VALUES ($1)";
             transaction.execute(note, &[&step]).await.map_err(&failed)?;
-            tracing::info!(migration.step = step, "migrated the tables of PostgreSQL");
         }
         None => transaction.batch_execute(&trace_tables::CREATION).await.map_err(&failed)?,
     }
     transaction.commit().await.map_err(&failed)?;
-    Ok(next.is_none())
+    if let Some(step) = step {
+        tracing::info!(migration.step = step, "migrated the tables of PostgreSQL");
+    }
+    Ok(())
 }

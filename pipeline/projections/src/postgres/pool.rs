@@ -32,7 +32,8 @@ const STATEMENT_MS_MAX: u32 = 10_000;
 /// them.
 const SILENT_MS_MAX: u32 = 10_000;
 /// The deadline of a migration as a whole. A step may rewrite a table or build an index of it, and
-/// other instances wait meanwhile.
+/// other instances wait meanwhile. What is not a step has the deadline of a write, see
+/// `migrations.rs`.
 const MIGRATE_MAX: Duration = Duration::from_secs(3600);
 /// The time without an acknowledgement after which a connection counts as broken.
 const SILENT_MAX: Duration = Duration::from_secs(10);
@@ -109,7 +110,12 @@ impl Postgres {
     /// When the server does not answer or refuses a statement.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let migrating = async { migrations::run(&mut *self.get().await?).await };
-        self.within(MIGRATE_MAX, "migrating the tables of PostgreSQL", migrating).await
+        let migrated = deadline::within(MIGRATE_MAX, migrations::DOING, migrating).await;
+        if migrated.is_err() {
+            // It may have been late long before this deadline, as in `within`.
+            self.pool.retain(|_, _| false);
+        }
+        migrated
     }
 
     /// Checks that the server answers.

@@ -15,7 +15,10 @@ use schemas::chain;
 use secrecy::SecretString;
 
 use super::pool::{CONNECT_MAX, Postgres};
-use crate::{StoreError, deadline::READ_MAX};
+use crate::{
+    StoreError,
+    deadline::{READ_MAX, WRITE_MAX},
+};
 
 /// Reads one message of the protocol, with its tag if it is `tagged`, and returns its content.
 fn message(stream: &mut TcpStream, tagged: bool) -> io::Result<Vec<u8>> {
@@ -101,6 +104,25 @@ async fn connection_without_an_answer_is_closed_and_not_used_again() {
         assert!(begun.elapsed() < READ_MAX + CONNECT_MAX, "{:?}", begun.elapsed());
         assert_eq!(connections.load(Ordering::Relaxed), attempt);
     }
+}
+
+#[tokio::test]
+async fn migration_on_a_connection_without_an_answer_ends_soon_and_closes_it() {
+    let (url, connections) = black_hole();
+    let postgres = Postgres::new(&url, 1).expect("a URL");
+    // With a connection in the pool, only the migration waits, and the clock may jump.
+    drop(postgres.get().await.expect("a connection"));
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+
+    let error = chain(&postgres.migrate().await.expect_err("no answer"));
+
+    let elapsed = begun.elapsed();
+    assert_eq!(error, "migrating the tables of PostgreSQL: no answer within 20 s");
+    assert!(elapsed < WRITE_MAX + CONNECT_MAX, "{elapsed:?}");
+    tokio::time::resume();
+    drop(postgres.get().await.expect("a connection"));
+    assert_eq!(connections.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
