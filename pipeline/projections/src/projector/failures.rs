@@ -102,6 +102,8 @@ impl Projector<'_> {
                 self.log_failures += 1;
                 pause(wait_after(self.log_failures), &self.resources.shutdown);
             }
+            Err(LogError::OutOfRange { ref partition, offset, beginning, end })
+                if self.pass_removed_marker(partition, offset, (beginning, end)) => {}
             Err(ref error @ LogError::OutOfRange { ref partition, .. }) => {
                 self.resources.metrics.failed(projection, "log");
                 tracing::error!(

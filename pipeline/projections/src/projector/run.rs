@@ -60,7 +60,7 @@ fn prepare(projection: &dyn Projection, resources: &Resources, begin_turn: &dyn 
 }
 
 /// Joins the group, and joins it again whenever its membership fails for good.
-fn join_until_shutdown(
+pub(super) fn join_until_shutdown(
     projection: &dyn Projection,
     resources: &Resources,
     begin_turn: &dyn Fn(),
@@ -75,6 +75,7 @@ fn join_until_shutdown(
                 begin_turn();
                 projector.step()?;
             }
+            projector.store_at_end();
             Ok(())
         });
         begin_turn();

@@ -1,6 +1,7 @@
 //! Tests of the loop over a store in memory.
 
 mod claims;
+mod positions;
 mod retention;
 mod turns;
 
@@ -31,6 +32,8 @@ use crate::{
 /// A store in memory. Most tests have one partition.
 #[derive(Default)]
 struct Fake {
+    /// The topics that it reads; none stands for `events`.
+    topics: &'static [&'static str],
     /// The epoch and the position of each partition.
     claims: Mutex<BTreeMap<i32, (i64, Option<i64>)>>,
     /// Whether a projection without a position starts at the end of the log.
@@ -112,7 +115,7 @@ impl Projection for Fake {
     }
 
     fn topics(&self) -> &'static [&'static str] {
-        &["events"]
+        if self.topics.is_empty() { &["events"] } else { self.topics }
     }
 
     fn schemas(&self) -> Vec<&'static Schema> {
@@ -218,7 +221,8 @@ fn resources(log: &MemoryLog, runtime: &Runtime) -> Resources {
 }
 
 fn member<'a>(log: &MemoryLog, fake: &'a Fake, resources: &'a Resources) -> Projector<'a> {
-    Projector::new(log.input("projector.fake", &["events".into()]), fake, resources)
+    let topics: Vec<_> = fake.topics().iter().map(|topic| (*topic).into()).collect();
+    Projector::new(log.input("projector.fake", &topics), fake, resources)
 }
 
 fn steps(projector: &mut Projector<'_>, count: usize) {
@@ -234,17 +238,6 @@ fn projector_ends_if_its_process_must_be_restarted() {
     let resources = Resources { open: Arc::new(open), ..resources(&log, &runtime) };
     let error = run(Box::new(Fake::default()), &resources, &|| {}).expect_err("it ends");
     assert!(matches!(error, LogError::Exhausted { .. }), "{error:?}");
-}
-
-#[test]
-fn position_follows_the_log_past_the_marker_of_a_transaction() {
-    let (runtime, fake) = (Runtime::new().expect("a runtime"), Fake::default());
-    let log = log_with_one_transaction();
-    let resources = resources(&log, &runtime);
-    let mut projector = member(&log, &fake, &resources);
-    projector.store_positions.every = Duration::ZERO;
-    steps(&mut projector, 5);
-    assert_eq!(fake.position(), Some(2));
 }
 
 #[test]
