@@ -35,9 +35,9 @@ use crate::{
 /// a request.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// How long a turn begins to write the batches of a partition. The rest of its records is read
+/// How long a turn asks for schemas and begins to write batches. The rest of its records is read
 /// again. It ends long before the minute after which the thread counts as stuck, even if the last
-/// batch takes as long as it may.
+/// request and the last batch take as long as they may.
 pub(super) const APPLY_MAX: Duration = Duration::from_secs(5);
 
 /// The records of one partition that are applied in this turn.
@@ -73,10 +73,8 @@ impl Projector<'_> {
                 TopicPartition { topic: record.topic.clone(), partition: record.partition };
             by_partition.entry(partition).or_default().push(record.clone());
         }
-        let work: Vec<Work> = by_partition
-            .into_iter()
-            .filter_map(|(partition, records)| self.plan(partition, records))
-            .collect();
+        let until = Instant::now() + self.apply_max;
+        let work = by_partition.into_iter().filter_map(|of| self.plan(of, until)).collect();
         let (projection, resources) = (self.projection, self.resources);
         let (together, alone) = split(work);
         let applied = join(
@@ -93,8 +91,9 @@ impl Projector<'_> {
 
     /// Plans the work for one partition. Returns `None` if the partition is not claimed or has
     /// nothing to apply.
-    fn plan(&self, partition: TopicPartition, mut records: Vec<Record>) -> Option<Work> {
-        let (readable, learned) = self.learn_schemas(&records);
+    fn plan(&self, of: (TopicPartition, Vec<Record>), until: Instant) -> Option<Work> {
+        let (partition, mut records) = of;
+        let (readable, learned) = self.learn_schemas(&records, until);
         // The first record that can't be read ends this turn; those before it are applied.
         records.truncate(readable);
         let claimed = *self.slots.get(&partition)?.claimed()?;
@@ -106,7 +105,7 @@ impl Projector<'_> {
             claimed,
             records,
             unreadable,
-            until: Instant::now() + self.apply_max,
+            until,
         })
     }
 

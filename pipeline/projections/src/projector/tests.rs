@@ -3,6 +3,7 @@
 mod claims;
 mod positions;
 mod retention;
+mod schemas;
 mod turns;
 
 use std::{
