@@ -117,10 +117,22 @@ pub(crate) async fn check_change(call: &Call, aggregate: &str, id: &str) -> Resu
 /// # Errors
 /// Returns a 412 problem when the conditions are not met.
 pub(crate) async fn check_creation(call: &Call, aggregate: &str, id: &str) -> Result<(), Problem> {
-    if call.headers.contains_key(header::IF_MATCH) {
-        return Err(mismatch());
-    }
+    check_action(call)?;
     check_none_match(call, aggregate, id).await
+}
+
+/// Compares the conditions of a request that is about no representation, such as a log-in or an
+/// operator's command: what has none meets no `If-Match`, and every `If-None-Match`.
+///
+/// # Errors
+/// Returns a 412 problem when the conditions are not met.
+pub(crate) fn check_action(call: &Call) -> Result<(), Problem> {
+    if call.headers.contains_key(header::IF_MATCH) {
+        let detail = "There is no representation that If-Match could match. \
+                      Repeat the request without it.";
+        return Err(Problem::precondition_failed(detail));
+    }
+    Ok(())
 }
 
 /// `If-None-Match` on a command: it must not change a representation that the client knows, or with

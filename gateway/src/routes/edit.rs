@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     call::{Answer, Body, Call},
-    input,
+    conditions, input,
     problem::Problem,
 };
 
@@ -56,6 +56,7 @@ pub(super) async fn edit(mut call: Call) -> Answer {
     edited::check(&record_type, &value).map_err(|misfits| unfit(&misfits))?;
     if is_dry_run {
         let before = first(&call, &topic, &key, offset).await?;
+        conditions::check_action(&call)?;
         let body = json!({
             "dry_run": true, "type": record_type, "offset": offset,
             "before": before, "after": value,

@@ -13,6 +13,7 @@ use warp::http::StatusCode;
 
 use crate::{
     call::{Answer, Body, Call},
+    conditions,
     desk::ParkedKey,
     ids::Principal,
     input,
@@ -98,6 +99,7 @@ async fn redrive(mut call: Call, drop_first: bool) -> Answer {
         body["commands"] = json!(sent.write_each(&call, deadline, parts).await?);
         return Ok(sent.apply_headers(call.representation(StatusCode::OK, &body, None)));
     }
+    conditions::check_action(&call)?;
     Ok(call.representation(StatusCode::OK, &body, None))
 }
 

@@ -10,7 +10,8 @@ use warp::http::StatusCode;
 
 use super::Submission;
 use crate::{
-    call::Call, commands::Confirmed, counters::CounterError, metrics::Metrics, problem::Problem,
+    call::Call, commands::Confirmed, conditions, counters::CounterError, metrics::Metrics,
+    problem::Problem,
 };
 
 /// How long a request holds its `Idempotency-Key` in Redis. When the outcome is stored, a repeat is
@@ -18,12 +19,25 @@ use crate::{
 const CLAIM_MAX: Duration = Duration::from_secs(3600);
 
 impl Submission {
+    /// What comes before the first write of a request: its conditions, unless its handler has
+    /// compared them, so that no route forgets them, and the claim of its key.
+    ///
+    /// # Errors
+    /// Returns a 412 problem when the conditions are not met, and 422 when another request has the
+    /// idempotency key.
+    pub(super) async fn before_write(&self, call: &Call) -> Result<(), Problem> {
+        if !self.is_checked {
+            conditions::check_action(call)?;
+        }
+        self.claim_key(call).await
+    }
+
     /// Claims the idempotency key for this request, because there is no outcome to compare with
     /// yet. Without Redis the request passes, and the wait for the outcome still compares.
     ///
     /// Nothing but time ends the claim, also if this attempt is not written: an earlier attempt of
     /// the same request may be written, and a repeat of it finds its own fingerprint and passes.
-    pub(super) async fn claim_key(&self, call: &Call) -> Result<(), Problem> {
+    async fn claim_key(&self, call: &Call) -> Result<(), Problem> {
         if !self.has_key {
             return Ok(());
         }
@@ -57,7 +71,7 @@ impl Submission {
         Box::new(move || drop(tokio::spawn(confirm)))
     }
 
-    /// The result of a check that comes before the write; `None` when it failed and the log has
+    /// The result of a check that comes before the write, and that includes the conditions; `None` when it failed and the log has
     /// confirmed the same request before under its `Idempotency-Key`. The read model may show the
     /// effect of that one before its outcome is stored, and the check then fails because of it: the
     /// repeat writes nothing and is answered with the outcome.
@@ -65,11 +79,12 @@ impl Submission {
     /// # Errors
     /// Returns the problem of the check, unless the request is such a repeat.
     pub async fn checked<T>(
-        &self,
+        &mut self,
         call: &Call,
         check: Result<T, Problem>,
     ) -> Result<Option<T>, Problem> {
         // Anything else says nothing: the store did not answer, or nothing was compared.
+        self.is_checked = true;
         let refusals = [StatusCode::PRECONDITION_FAILED, StatusCode::FORBIDDEN];
         match check {
             Ok(checked) => Ok(Some(checked)),

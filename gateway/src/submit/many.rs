@@ -50,14 +50,15 @@ impl Submission {
     /// effect.
     ///
     /// # Errors
-    /// Returns a 422 problem when another request has the idempotency key. Then nothing is written.
+    /// Returns a 412 problem when the conditions are not met, and 422 when another request has the
+    /// idempotency key. Then nothing is written.
     pub async fn write_each(
         &self,
         call: &Call,
         deadline: Instant,
         parts: Vec<Part>,
     ) -> Result<Ends, Problem> {
-        self.claim_key(call).await?;
+        self.before_write(call).await?;
         let records: Vec<_> = parts.into_iter().map(|part| self.record(call, part)).collect();
         let sent = stream::iter(records).map(|record| sent(call, deadline, record));
         let count = |mut ends: Ends, end: End| async move {

@@ -42,6 +42,8 @@ pub struct Submission {
     pub(super) principal: Principal,
     /// Whether the request has an idempotency key, so that another request may have the same id.
     pub(super) has_key: bool,
+    /// Whether the handler has compared the conditions.
+    pub(super) is_checked: bool,
     /// What is kept for repeats with the confirmation.
     pub(super) remembered: Option<i32>,
     /// The outcome, as soon as it is known; from the beginning for a repeat.
@@ -111,6 +113,7 @@ impl Submission {
             fingerprint: call.state.ids.request(call.method.as_str(), &call.resource, canonical),
             principal,
             has_key: false,
+            is_checked: false,
             remembered: None,
             outcome: None,
             deadline: wait.map(|wait| Instant::now() + wait),
@@ -140,8 +143,8 @@ impl Submission {
     ///
     /// # Errors
     /// Returns a 503 problem when the log does not confirm the command in time; its `Location` says
-    /// later whether the command was written. Returns 422 when another request has the idempotency
-    /// key.
+    /// later whether the command was written. Returns 412 when the conditions are not met, and 422
+    /// when another request has the idempotency key.
     pub async fn write(
         &mut self,
         call: &Call,
@@ -151,7 +154,7 @@ impl Submission {
         if !self.is_new() {
             return Ok(());
         }
-        self.claim_key(call).await?;
+        self.before_write(call).await?;
         let record = CommandRecord {
             id: self.id,
             principal: self.principal.to_string(),

@@ -217,7 +217,7 @@ fn operation_describes_the_failures_of_what_it_takes() {
         };
         let is_read = operation.method == "GET";
         for (applies, statuses) in [
-            (!is_read, "500 503"),
+            (!is_read, "412 500 503"),
             (takes("Prefer") && !is_read, "202"),
             (takes("IdempotencyKey"), "400 409 422"),
             (takes("IfMatch"), "412"),

@@ -2,6 +2,7 @@
 //! This file holds what its tests share.
 
 mod access;
+mod conditions;
 mod dead_letters;
 mod edits;
 mod lists;
