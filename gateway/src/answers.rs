@@ -38,6 +38,9 @@ impl From<ReadError> for Problem {
 /// The answer of a store.
 pub type Read<'a, T> = BoxFuture<'a, Result<T, ReadError>>;
 
+/// The entries of a page of a list, unless the client asks for another number.
+pub const PAGE_SIZE_DEFAULT: usize = 20;
+
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {

@@ -73,7 +73,10 @@ impl Broker {
         record: &CommandRecord,
         confirmed: Confirmed,
     ) -> Result<(), Unwritten> {
-        let topic = record.command.topic();
+        let topic = record.command.topic().map_err(|error| Unwritten {
+            topic: error.topic.clone(),
+            source: health::cause(error),
+        })?;
         let unwritten = |source| Unwritten { topic: topic.clone(), source };
         let value = self.encoded(&record.command).map_err(unwritten)?;
         let (headers, timeout) = (headers_of(record), self.write_timeout);

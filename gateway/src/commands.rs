@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use redpanda::topics;
-use schemas::{Message as _, engine};
+use schemas::engine;
 use uuid::Uuid;
 
 use crate::health::{Cause, Health};
@@ -20,23 +20,48 @@ schemas::nested_messages! {
 
 impl Command {
     /// The context of the command, such as `user`: the type of its aggregate, and the first part of
-    /// its topic's name.
+    /// its topic's name, unless it is one of the engine.
     pub fn context(&self) -> &'static str {
-        schemas::context(self.name()).unwrap_or("unknown")
+        match self {
+            Self::User(_) => "user",
+            Self::Order(_) => "order",
+            Self::Stock(_) => "stock",
+            Self::Notification(_) => "notification",
+            Self::Engine(_) => "engine",
+        }
     }
 
     /// The topic of the command. One about parked records or a dead letter goes to the processor
     /// that reads their topic: the owner of its dead letters.
-    pub fn topic(&self) -> String {
-        let about = match self {
-            Self::Engine(engine::Command::Redrive(it)) => topics::all().dead(&it.topic),
-            Self::Engine(engine::Command::EditParkedRecord(it)) => topics::all().dead(&it.topic),
-            Self::Engine(engine::Command::ResendDeadLetter(it)) => topics::all().dead(&it.topic),
-            Self::Engine(engine::Command::RevealDeadLetter(it)) => topics::all().dead(&it.topic),
-            _ => None,
+    ///
+    /// # Errors
+    /// Returns [`NoProcessor`] when the command is about a topic that no processor reads.
+    pub fn topic(&self) -> Result<String, NoProcessor> {
+        let owner = match self {
+            Self::Engine(command) => {
+                let about = match command {
+                    engine::Command::Redrive(it) => &it.topic,
+                    engine::Command::EditParkedRecord(it) => &it.topic,
+                    engine::Command::ResendDeadLetter(it) => &it.topic,
+                    engine::Command::RevealDeadLetter(it) => &it.topic,
+                };
+                let dead = topics::all().dead(about);
+                dead.ok_or_else(|| NoProcessor { topic: about.clone() })?.owner.as_str()
+            }
+            Self::User(_) | Self::Order(_) | Self::Stock(_) | Self::Notification(_) => {
+                self.context()
+            }
         };
-        format!("{}.commands", about.map_or(self.context(), |dead| dead.owner.as_str()))
+        Ok(format!("{owner}.commands"))
     }
+}
+
+/// A command is about a topic that no processor reads.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no processor reads {topic}")]
+pub struct NoProcessor {
+    /// The topic.
+    pub topic: String,
 }
 
 /// A command with its key and the values of its headers.
@@ -90,25 +115,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_has_a_context() {
-        for schema in Command::schemas() {
-            assert!(schemas::context(schema.name).is_some(), "{}", schema.name);
+    fn context_of_a_command_is_that_of_its_record() {
+        let contexts = [
+            ("user", schemas::user::Command::schemas()),
+            ("order", schemas::order::Command::schemas()),
+            ("stock", schemas::stock::Command::schemas()),
+            ("notification", schemas::notification::Command::schemas()),
+            ("engine", schemas::engine::Command::schemas()),
+        ];
+        for (context, commands) in contexts {
+            for schema in commands {
+                assert_eq!(schemas::context(schema.name), Some(context), "{}", schema.name);
+            }
+            let topic = format!("{context}.commands");
+            assert_eq!(topics::all().get(&topic).is_some(), context != "engine", "{topic}");
         }
+        let command = Command::from(schemas::engine::Command::from(redrive("stock.followups")));
+        assert_eq!(command.context(), schemas::context(command.name()).expect("a context"));
+    }
+
+    fn redrive(topic: &str) -> Redrive {
+        let (topic, drop_first) = (topic.to_owned(), false);
+        Redrive { topic, drop_first, reason: None, first_offset: None }
     }
 
     #[test]
     fn re_drive_goes_to_the_processor_that_has_parked_the_key() {
-        let topic = |topic: &str| {
-            let (topic, drop_first) = (topic.to_owned(), false);
-            let redrive = Redrive { topic, drop_first, reason: None, first_offset: None };
-            Command::from(schemas::engine::Command::from(redrive)).topic()
-        };
+        let redriven =
+            |topic: &str| Command::from(schemas::engine::Command::from(redrive(topic))).topic();
+        let topic = |topic: &str| redriven(topic).expect("a topic");
         assert_eq!(topic("stock.followups"), "order.commands");
         assert_eq!(topic("email.followups"), "user.commands");
         assert_eq!(topic("user.events"), "notification.commands");
         for dead in topics::all().iter().filter(|topic| topic.is_dead()) {
             let source = dead.name.trim_end_matches(".dead");
             assert!(topics::all().get(&topic(source)).is_some(), "{source}");
+        }
+        for unread in ["order.state", "none"] {
+            assert_eq!(redriven(unread), Err(NoProcessor { topic: unread.to_owned() }));
         }
     }
 }

@@ -65,6 +65,12 @@ impl Problem {
             .header(header::ALLOW, &allowed)
     }
 
+    /// 422: the `Idempotency-Key` was used for another request.
+    pub fn key_reused() -> Self {
+        let detail = "This Idempotency-Key was used for another request.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+    }
+
     /// 401: the request has no token, or one that is not valid.
     pub fn unauthorized(code: &str, detail: &str) -> Self {
         let challenge = match code {

@@ -1,5 +1,5 @@
-//! Slots of the clients of streams, bounded in all, for one user and for one address. A user or
-//! address that takes one too many loses its own oldest slot, never another one's. This module does
+//! Seats of the clients of streams, bounded in all, for one user and for one address. A user or
+//! address that takes one too many loses its own oldest seat, never another one's. This module does
 //! not know what is streamed.
 
 use std::{
@@ -10,18 +10,18 @@ use std::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// How many slots there are.
+/// How many seats there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Slots in all.
+    /// Seats in all.
     pub all_max: usize,
-    /// Slots of one user.
+    /// Seats of one user.
     pub user_max: usize,
-    /// Slots of one address (IPv6: of a /64).
+    /// Seats of one address (IPv6: of a /64).
     pub address_max: usize,
 }
 
-/// The slots of one gateway.
+/// The seats of one gateway.
 pub struct Streams {
     bounds: Bounds,
     taken: Mutex<Taken>,
@@ -30,7 +30,7 @@ pub struct Streams {
 #[derive(Default)]
 struct Taken {
     next_number: u64,
-    /// The clients by the number of their slot, the oldest first.
+    /// The clients by the number of their seat, the oldest first.
     by_age: BTreeMap<u64, Client>,
 }
 
@@ -38,26 +38,26 @@ struct Client {
     /// `None` for an anonymous one, who has only the bound of the address.
     user: Option<Uuid>,
     address: String,
-    /// Dropped when the slot is lost, which ends the receiver in the slot.
+    /// Dropped when the seat is lost, which ends the receiver in the seat.
     _lost: oneshot::Sender<()>,
 }
 
-/// A slot; dropping it frees it.
-pub struct Slot {
+/// A seat; dropping it frees it.
+pub struct StreamSeat {
     streams: Arc<Streams>,
     number: u64,
     lost: oneshot::Receiver<()>,
 }
 
 impl Streams {
-    /// Slots within these bounds.
+    /// Seats within these bounds.
     pub fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self { bounds, taken: Mutex::default() })
     }
 
-    /// Takes a slot for `user` at `address`, if necessary the oldest slot of that user or address.
-    /// Returns `None` when other users and addresses have all slots.
-    pub fn take(self: &Arc<Self>, user: Option<Uuid>, address: String) -> Option<Slot> {
+    /// Takes a seat for `user` at `address`, if necessary the oldest seat of that user or address.
+    /// Returns `None` when other users and addresses have all seats.
+    pub fn take(self: &Arc<Self>, user: Option<Uuid>, address: String) -> Option<StreamSeat> {
         let Bounds { all_max, user_max, address_max } = self.bounds;
         let mut taken = self.taken();
         if user.is_some() {
@@ -71,7 +71,7 @@ impl Streams {
         let number = taken.next_number;
         taken.next_number += 1;
         taken.by_age.insert(number, Client { user, address, _lost });
-        Some(Slot { streams: self.clone(), number, lost })
+        Some(StreamSeat { streams: self.clone(), number, lost })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -80,7 +80,7 @@ impl Streams {
 }
 
 impl Taken {
-    /// Frees the oldest slots of the clients that `is_own` selects, until one more fits.
+    /// Frees the oldest seats of the clients that `is_own` selects, until one more fits.
     fn make_room(&mut self, max: usize, is_own: impl Fn(&Client) -> bool) {
         let own = self.by_age.iter().filter(|(_, client)| is_own(client));
         let numbers: Vec<_> = own.map(|(number, _)| *number).collect();
@@ -91,15 +91,15 @@ impl Taken {
     }
 }
 
-impl Slot {
-    /// Resolves when a newer stream of the same user or address has taken the slot.
+impl StreamSeat {
+    /// Resolves when a newer stream of the same user or address has taken the seat.
     pub async fn lost(&mut self) {
         // Nothing is ever sent; the receiver ends when the sender is dropped.
         let _ = (&mut self.lost).await;
     }
 }
 
-impl Drop for Slot {
+impl Drop for StreamSeat {
     fn drop(&mut self) {
         self.streams.taken().by_age.remove(&self.number);
     }
@@ -111,8 +111,8 @@ mod tests {
 
     use super::*;
 
-    fn is_lost(slot: &mut Slot) -> bool {
-        slot.lost().now_or_never().is_some()
+    fn is_lost(seat: &mut StreamSeat) -> bool {
+        seat.lost().now_or_never().is_some()
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         let streams = Streams::new(Bounds { all_max: 4, user_max: 2, address_max: 9 });
         let (ada, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let take =
-            |user, address: &str| streams.take(Some(user), address.to_owned()).expect("a slot");
+            |user, address: &str| streams.take(Some(user), address.to_owned()).expect("a seat");
         let mut bobs = take(bob, "b");
         let (mut first, mut second) = (take(ada, "a"), take(ada, "a2"));
 
@@ -129,14 +129,14 @@ mod tests {
         assert!(is_lost(&mut first));
         assert!(!is_lost(&mut second) && !is_lost(&mut third) && !is_lost(&mut bobs));
         drop(first);
-        assert_eq!(streams.taken().by_age.len(), 3, "dropping a lost slot frees no other one");
+        assert_eq!(streams.taken().by_age.len(), 3, "dropping a lost seat frees no other one");
     }
 
     #[test]
     fn address_with_one_stream_too_many_loses_its_own_oldest() {
         let streams = Streams::new(Bounds { all_max: 9, user_max: 9, address_max: 2 });
         let take = |user, address: &str| {
-            streams.take(Some(Uuid::from_u128(user)), address.to_owned()).expect("a slot")
+            streams.take(Some(Uuid::from_u128(user)), address.to_owned()).expect("a seat")
         };
         let mut elsewhere = take(1, "b");
         let (mut first, mut second) = (take(2, "a"), take(3, "a"));
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn anonymous_clients_of_different_addresses_take_nothing_from_each_other() {
         let streams = Streams::new(Bounds { all_max: 9, user_max: 1, address_max: 2 });
-        let take = |address: &str| streams.take(None, address.to_owned()).expect("a slot");
+        let take = |address: &str| streams.take(None, address.to_owned()).expect("a seat");
         let (mut elsewhere, mut first, mut second) = (take("b"), take("a"), take("a"));
         assert!(!is_lost(&mut first) && !is_lost(&mut second));
         let _third = take("a");
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn take_returns_none_while_all_slots_are_taken() {
         let streams = Streams::new(Bounds { all_max: 1, user_max: 2, address_max: 2 });
-        let slot = streams.take(Some(Uuid::from_u128(1)), "a".into()).expect("a slot");
+        let seat = streams.take(Some(Uuid::from_u128(1)), "a".into()).expect("a seat");
         assert!(streams.take(Some(Uuid::from_u128(2)), "b".into()).is_none());
-        drop(slot);
+        drop(seat);
         assert!(streams.take(Some(Uuid::from_u128(2)), "b".into()).is_some());
     }
 }

@@ -15,11 +15,20 @@ const SEEN_MAX: Duration = Duration::from_secs(15);
 /// How long the first admin may take until log-in works: the gateway sends the registration as a
 /// command when it starts.
 const ADMIN_MAX: Duration = Duration::from_secs(30);
-/// The products of a fresh system: SKU, name, price in cents, pieces.
-const PRODUCTS: [(&str, &str, i64, i64); 3] = [
-    ("rye-flour-1kg", "Rye flour, 1 kg", 349, 10_000),
-    ("spelt-5kg", "Whole spelt, 5 kg", 1890, 2_000),
-    ("millstone-pocket", "Pocket millstone", 12_900, 40),
+/// A product of a fresh system.
+struct Product {
+    sku: &'static str,
+    name: &'static str,
+    /// Its price in cents.
+    price_minor: i64,
+    pieces: i64,
+}
+
+/// The products of a fresh system.
+const PRODUCTS: [Product; 3] = [
+    Product { sku: "rye-flour-1kg", name: "Rye flour, 1 kg", price_minor: 349, pieces: 10_000 },
+    Product { sku: "spelt-5kg", name: "Whole spelt, 5 kg", price_minor: 1890, pieces: 2_000 },
+    Product { sku: "millstone-pocket", name: "Pocket millstone", price_minor: 12_900, pieces: 40 },
 ];
 
 /// The system on which the demo runs.
@@ -187,8 +196,10 @@ pub async fn run(target: &Target) -> Result<(), DemoError> {
     print("log in", session.took, "a token for ten minutes");
     let token = session.text("access_token")?;
 
-    let (sku, name, ..) = PRODUCTS[0];
-    let order = json!({ "lines": [{ "sku": sku, "quantity": 2 }, { "sku": PRODUCTS[1].0, "quantity": 1 }] });
+    let Product { sku, name, .. } = PRODUCTS[0];
+    let order = json!({
+        "lines": [{ "sku": sku, "quantity": 2 }, { "sku": PRODUCTS[1].sku, "quantity": 1 }],
+    });
     let placed = shopper.command("/v1/orders", Some(&token), order).await?.expect(&[201])?;
     let missing = |what: &str| DemoError::Missing { step: "order".into(), what: what.into() };
     let location = placed.location.clone().ok_or_else(|| missing("no Location in the answer"))?;
@@ -237,7 +248,7 @@ async fn log_in_admin(shopper: &Shopper, target: &Target) -> Result<String, Demo
 
 /// Adds the products and their stock. At a second start they exist and are left as they are.
 async fn stock_shelves(shopper: &Shopper, admin: &str) -> Result<(), DemoError> {
-    for (sku, name, price_minor, pieces) in PRODUCTS {
+    for Product { sku, name, price_minor, pieces } in PRODUCTS {
         let there = shopper.get(&format!("/v1/products/{sku}"), None).await?;
         if there.status == StatusCode::OK {
             print("read a product", there.took, &format!("{name} exists"));

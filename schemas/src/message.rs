@@ -146,9 +146,14 @@ macro_rules! messages {
         )+
 
         impl $crate::__serde::Serialize for $name {
-            fn serialize<S: $crate::__serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            fn serialize<S: $crate::__serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
                 match self {
-                    $(Self::$variant(record) => $crate::__serde::Serialize::serialize(record, serializer),)+
+                    $(Self::$variant(record) => {
+                        $crate::__serde::Serialize::serialize(record, serializer)
+                    })+
                 }
             }
         }
@@ -164,7 +169,11 @@ macro_rules! messages {
                 }
             }
 
-            fn encode(&self, codec: &$crate::Codec, out: &mut Vec<u8>) -> Result<(), $crate::CodecError> {
+            fn encode(
+                &self,
+                codec: &$crate::Codec,
+                out: &mut Vec<u8>,
+            ) -> Result<(), $crate::CodecError> {
                 match self {
                     $(Self::$variant(record) => $crate::Message::encode(record, codec, out),)+
                 }

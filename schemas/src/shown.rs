@@ -57,28 +57,32 @@ impl Shown {
         let schema_id = value.and_then(|bytes| Some(split(bytes).ok()?.0));
         let (value, personal, omitted) = match value.map(|bytes| read(codec, bytes)) {
             Some(Ok((masked, personal))) => (Some(masked), personal, None),
-            Some(Err(why)) => (None, None, Some(cut(&why).to_owned())),
+            Some(Err(error)) => (None, None, Some(cut(&chain(&error)).to_owned())),
             None => (None, None, Some("it has no value".to_owned())),
         };
         Self { headers, value, personal, omitted, schema_id }
     }
 }
 
+/// Why a value is not shown.
+#[derive(Debug, thiserror::Error)]
+enum NotShown {
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    #[error("it has {bytes} bytes as JSON; at most {max} are shown", max = VALUE_BYTES_MAX)]
+    TooLarge { bytes: usize },
+}
+
 /// The value with personal fields masked, and with them if it has any.
-fn read(codec: &Codec, bytes: &[u8]) -> Result<(String, Option<String>), String> {
-    let json = || -> Result<(Value, Value), CodecError> {
-        let datum = codec.open(bytes)?;
-        let mut value = datum.json()?;
-        hide(&mut value);
-        let mut masked = value.clone();
-        mask(&mut masked, datum.name());
-        Ok((masked, value))
-    };
-    let (masked, value) = json().map_err(|error| chain(&error))?;
+fn read(codec: &Codec, bytes: &[u8]) -> Result<(String, Option<String>), NotShown> {
+    let datum = codec.open(bytes)?;
+    let mut value = datum.json()?;
+    hide(&mut value);
+    let mut masked = value.clone();
+    mask(&mut masked, datum.name());
     let text = value.to_string();
     if text.len() > VALUE_BYTES_MAX {
-        let bytes = text.len();
-        return Err(format!("it has {bytes} bytes as JSON; at most {VALUE_BYTES_MAX} are shown"));
+        return Err(NotShown::TooLarge { bytes: text.len() });
     }
     let personal = (masked != value).then_some(text);
     Ok((masked.to_string(), personal))

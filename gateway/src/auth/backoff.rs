@@ -129,7 +129,7 @@ impl Backoff {
     }
 
     /// Works in a task of its own, which goes on when the request is cut off, and does not fail.
-    fn settle(
+    fn spawn_update(
         &self,
         work: impl Future<Output = Result<(), CounterError>> + Send + 'static,
     ) -> JoinHandle<()> {
@@ -232,19 +232,19 @@ impl Attempt {
         let own = self.levels.first().map_or("", |own| &own.name);
         let (delay, own) = (delay_key(own), count_key(own));
         let undo = self.undo();
-        let settled = self.backoff.settle(async move {
+        let updated = self.backoff.spawn_update(async move {
             undo.await?;
             counters.mark(&known, &mark, KNOWN, KNOWN_MAX).await?;
             counters.forget(&own).await?;
             counters.forget(&delay).await
         });
-        let _ = settled.await;
+        let _ = updated.await;
     }
 
     /// Takes the attempt back. Those before it stay.
     pub async fn withdraw(mut self) {
         let undo = self.undo();
-        let _ = self.backoff.settle(undo).await;
+        let _ = self.backoff.spawn_update(undo).await;
     }
 
     /// What takes the attempt back. From now on the drop does not do so.
@@ -267,12 +267,12 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let is_settled = !self.is_counted && self.delays.is_empty();
+        let is_open = self.is_counted || !self.delays.is_empty();
         // The request may be dropped with its runtime, at the end of the process. Then the task
         // ends too, and begins no other one.
-        if !is_settled && Handle::try_current().is_ok() {
+        if is_open && Handle::try_current().is_ok() {
             let undo = self.undo();
-            drop(self.backoff.settle(undo));
+            drop(self.backoff.spawn_update(undo));
         }
     }
 }

@@ -15,6 +15,7 @@ use warp::{
 };
 
 use crate::{
+    answers::PAGE_SIZE_DEFAULT,
     auth::{Caller, Role, STEP_UP_MAX_AGE},
     headers::set,
     load::Slot,
@@ -32,8 +33,6 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long the check that a caller is still active waits for the store.
 const ACTIVE_USER_TIMEOUT: Duration = Duration::from_millis(500);
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// The entries of a page of a list, unless the client asks for another number.
-pub const PAGE_SIZE_DEFAULT: usize = 20;
 const PAGE_SIZE_MAX: usize = 100;
 
 /// One request.

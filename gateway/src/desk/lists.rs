@@ -8,8 +8,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::{
-    answers::Page,
-    call::PAGE_SIZE_DEFAULT,
+    answers::{PAGE_SIZE_DEFAULT, Page},
     hub,
     reads::{Read, Reads},
 };

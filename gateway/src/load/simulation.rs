@@ -15,12 +15,21 @@ const MAX: usize = 96;
 /// A client address and how many requests a second it sends.
 type Source = (u16, u64);
 
+/// A request in the server.
+struct Request {
+    /// When it ends.
+    ready: Instant,
+    source: u16,
+    sent: Instant,
+    slot: Slot,
+}
+
 /// A server that does one request after the other, and the slots in front of it.
 struct Simulation {
     slots: Arc<Slots>,
     begun: Instant,
-    /// Requests in the server and when they end, in order.
-    queue: VecDeque<(Instant, u16, Instant, Slot)>,
+    /// Requests in the server, in the order in which they end.
+    queue: VecDeque<Request>,
     /// The parts of a request that each source has sent, in thousandths.
     due: Vec<u64>,
 }
@@ -68,8 +77,8 @@ impl Simulation {
             advance(Duration::from_millis(1)).await;
             credit = (credit + capacity).min(1_000 + capacity);
             let now = Instant::now();
-            while credit >= 1_000 && self.queue.front().is_some_and(|(ready, ..)| *ready <= now) {
-                let (_, source, sent, slot) = self.queue.pop_front().expect("a request");
+            while credit >= 1_000 && self.queue.front().is_some_and(|it| it.ready <= now) {
+                let Request { source, sent, slot, .. } = self.queue.pop_front().expect("a request");
                 slot.record();
                 credit -= 1_000;
                 let ms = u64::try_from((now - sent).as_millis()).expect("short");
@@ -86,7 +95,7 @@ impl Simulation {
                 match self.slots.take(IpAddr::from([10, 0, high, low])) {
                     Ok(slot) => {
                         let ready = now + Duration::from_millis(IDLE_MS);
-                        self.queue.push_back((ready, *source, now, slot));
+                        self.queue.push_back(Request { ready, source: *source, sent: now, slot });
                     }
                     Err(_) => seen.shed.push(*source),
                 }

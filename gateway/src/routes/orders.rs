@@ -30,7 +30,7 @@ const TRACED_COMMANDS_MAX: usize = 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Place {
+pub(super) struct NewOrder {
     lines: Vec<Object<Line>>,
 }
 
@@ -41,14 +41,14 @@ struct Line {
     quantity: i64,
 }
 
-impl Body for Place {
+impl Body for NewOrder {
     const SHAPE: &'static str = r#"{"lines": [{"sku": string, "quantity": integer}, ...]}"#;
 }
 
 /// POST /v1/orders
 pub(super) async fn place(mut call: Call) -> Answer {
     let caller = call.caller()?;
-    let body: Place = call.json().await?;
+    let body: NewOrder = call.json().await?;
     let lines: Vec<_> = body.lines.into_iter().map(|Object(line)| line).collect();
     let lines = merged(&lines)?;
     let (is_active, sent) = tokio::join!(

@@ -1,5 +1,5 @@
 //! Server-sent events for one client. The stream ends with the client's access token, when the
-//! gateway shuts down, when the client reads too slowly, and when its slot is lost to a newer one.
+//! gateway shuts down, when the client reads too slowly, and when its seat is lost to a newer one.
 //! This module does not know what is streamed.
 
 use std::{
@@ -19,7 +19,7 @@ use warp::{
 
 use crate::{
     auth::Caller, call::Call, client, headers::set, metrics::Metrics, problem::Problem,
-    streams::Slot,
+    streams::StreamSeat,
 };
 
 /// How long a client may take nothing before its stream ends.
@@ -28,8 +28,8 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// When a disconnected client should reconnect.
 const RECONNECT_AFTER: Duration = Duration::from_secs(2);
 
-/// Takes a slot for a client, who may be anonymous.
-pub(super) fn take_slot(call: &Call, caller: Option<&Caller>) -> Result<Slot, Problem> {
+/// Takes a seat for a client, who may be anonymous.
+pub(super) fn take_slot(call: &Call, caller: Option<&Caller>) -> Result<StreamSeat, Problem> {
     let user = caller.map(|caller| caller.user_id);
     let full = || {
         Problem::unavailable("Too many clients read the live stream.")
@@ -42,7 +42,7 @@ pub(super) fn take_slot(call: &Call, caller: Option<&Caller>) -> Result<Slot, Pr
 pub(super) fn respond(
     call: &Call,
     caller: Option<&Caller>,
-    mut slot: Slot,
+    mut seat: StreamSeat,
     queue_max: usize,
     events: impl Stream<Item = Event> + Send + 'static,
 ) -> Response {
@@ -64,7 +64,7 @@ pub(super) fn respond(
             let end = async {
                 tokio::select! {
                     () = token_end => Some(Event::default().event("end").data("token")),
-                    () = slot.lost() => Some(Event::default().event("end").data("replaced")),
+                    () = seat.lost() => Some(Event::default().event("end").data("replaced")),
                     () = draining => Some(Event::default().event("end").data("leaving")),
                     () = sender.closed() => None,
                 }

@@ -43,7 +43,7 @@ impl Submission {
         }
         let name = claim_key(self.id);
         match call.state.counters.claim(&name, &self.fingerprint, CLAIM_MAX).await {
-            Ok(first) if first != self.fingerprint => Err(key_reused()),
+            Ok(first) if first != self.fingerprint => Err(Problem::key_reused()),
             Ok(_) => Ok(()),
             Err(error) => {
                 not_compared(&call.state.metrics, &error);
@@ -141,9 +141,4 @@ fn confirmation_key(command: Uuid) -> String {
 fn not_compared(metrics: &Metrics, error: &CounterError) {
     metrics.counters_unavailable.inc();
     tracing::warn!(error = chain(error), "an Idempotency-Key is not compared with its claim");
-}
-
-pub(super) fn key_reused() -> Problem {
-    let detail = "This Idempotency-Key was used for another request.";
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
 }

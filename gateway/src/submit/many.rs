@@ -20,7 +20,7 @@ const IN_FLIGHT_MAX: usize = 32;
 
 /// How many commands of a request have ended in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Ends {
+pub struct CommandCounts {
     /// Accepted.
     pub accepted: usize,
     /// Refused.
@@ -57,21 +57,21 @@ impl Submission {
         call: &Call,
         deadline: Instant,
         parts: Vec<Part>,
-    ) -> Result<Ends, Problem> {
+    ) -> Result<CommandCounts, Problem> {
         self.before_write(call).await?;
         let records: Vec<_> = parts.into_iter().map(|part| self.record(call, part)).collect();
         let sent = stream::iter(records).map(|record| sent(call, deadline, record));
-        let count = |mut ends: Ends, end: End| async move {
+        let count = |mut counts: CommandCounts, end: End| async move {
             *match end {
-                End::Decided(Verdict::Accepted) => &mut ends.accepted,
-                End::Decided(Verdict::Refused) => &mut ends.refused,
-                End::Decided(Verdict::Failed) => &mut ends.failed,
-                End::Pending => &mut ends.pending,
-                End::Unsent => &mut ends.unsent,
+                End::Decided(Verdict::Accepted) => &mut counts.accepted,
+                End::Decided(Verdict::Refused) => &mut counts.refused,
+                End::Decided(Verdict::Failed) => &mut counts.failed,
+                End::Pending => &mut counts.pending,
+                End::Unsent => &mut counts.unsent,
             } += 1;
-            ends
+            counts
         };
-        Ok(sent.buffer_unordered(IN_FLIGHT_MAX).fold(Ends::default(), count).await)
+        Ok(sent.buffer_unordered(IN_FLIGHT_MAX).fold(CommandCounts::default(), count).await)
     }
 
     /// One command of this request. The request's own fingerprint is in its id, which repeats with

@@ -10,7 +10,7 @@ mod undecided;
 mod wait;
 mod write;
 
-pub use many::{Ends, Part};
+pub use many::{CommandCounts, Part};
 pub use submission::Submission;
 pub use wait::for_outcome;
 pub use write::write_in_background;

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use warp::http::{StatusCode, header};
 
 use super::{
-    claim::key_reused,
     undecided::Undecided,
     wait::{self, View},
     write::write,
@@ -134,7 +133,7 @@ impl Submission {
     fn check_fingerprint(&self) -> Result<(), Problem> {
         let stored = self.outcome.as_ref().and_then(|outcome| outcome.fingerprint.as_ref());
         match stored {
-            Some(fingerprint) if *fingerprint != self.fingerprint => Err(key_reused()),
+            Some(fingerprint) if *fingerprint != self.fingerprint => Err(Problem::key_reused()),
             _ => Ok(()),
         }
     }

@@ -49,7 +49,7 @@ pub(super) async fn write(
 /// The span of the write, if spans are exported and the trace is sampled.
 fn span(record: &CommandRecord) -> Option<Sending> {
     let parent = record.trace_parent.as_deref().filter(|_| spans::is_on())?;
-    let (topic, id) = (record.command.topic(), record.id.to_string());
+    let (topic, id) = (record.command.topic().ok()?, record.id.to_string());
     Sending::begin(parent, &topic, &id, record.command.name())
 }
 

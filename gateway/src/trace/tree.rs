@@ -83,12 +83,12 @@ pub(super) fn records(
     let first_ms = entries.iter().map(|entry| entry.at_ms).min().unwrap_or_default();
     let order = depth_first(&parents(&entries));
     let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
-    let shown = |(index, place): (usize, Place)| {
+    let shown = |(index, position): (usize, TreePosition)| {
         let entry = entries[index].take()?;
         let version = |id| versions.of(id, entry.kind.as_deref());
         Some(TracedRecord {
-            parent: place.parent,
-            depth: place.depth,
+            parent: position.parent,
+            depth: position.depth,
             partition: entry.partition,
             offset: entry.offset,
             key: entry.key,
@@ -133,7 +133,7 @@ fn parents(entries: &[TraceEntry]) -> Vec<Option<usize>> {
 
 /// Where an entry is in the tree: its parent's index in the order of the tree, and its depth.
 #[derive(Clone, Copy)]
-struct Place {
+struct TreePosition {
     parent: Option<usize>,
     depth: usize,
 }
@@ -141,7 +141,7 @@ struct Place {
 /// All entries, each after its parent and directly followed by its children, in their order. Of
 /// entries that caused each other in a circle, which only somebody writes by hand, the first one
 /// counts as a root.
-fn depth_first(parents: &[Option<usize>]) -> Vec<(usize, Place)> {
+fn depth_first(parents: &[Option<usize>]) -> Vec<(usize, TreePosition)> {
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); parents.len()];
     for (index, parent) in parents.iter().enumerate() {
         if let Some(parent) = parent {
@@ -152,13 +152,13 @@ fn depth_first(parents: &[Option<usize>]) -> Vec<(usize, Place)> {
     let mut is_placed = vec![false; parents.len()];
     let roots = (0..parents.len()).filter(|index| parents[*index].is_none());
     for root in roots.chain(0..parents.len()) {
-        let mut open = vec![(root, Place { parent: None, depth: 0 })];
-        while let Some((index, place)) = open.pop() {
+        let mut open = vec![(root, TreePosition { parent: None, depth: 0 })];
+        while let Some((index, position)) = open.pop() {
             if std::mem::replace(&mut is_placed[index], true) {
                 continue;
             }
-            let below = Place { parent: Some(order.len()), depth: place.depth + 1 };
-            order.push((index, place));
+            let below = TreePosition { parent: Some(order.len()), depth: position.depth + 1 };
+            order.push((index, position));
             open.extend(children[index].iter().rev().map(|child| (*child, below)));
         }
     }
@@ -191,9 +191,22 @@ mod tests {
         }
     }
 
-    /// Offset, parent, depth and time of each record, in the order of the tree.
-    fn tree(entries: Vec<TraceEntry>) -> Vec<(i64, Option<usize>, usize, i64)> {
-        let shown = |it: &TracedRecord| (it.offset, it.parent, it.depth, it.after_ms);
+    /// A record of the tree, as far as it is compared.
+    #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Shown {
+        offset: i64,
+        parent: Option<usize>,
+        depth: usize,
+        after_ms: i64,
+    }
+
+    fn at(offset: i64, parent: Option<usize>, depth: usize, after_ms: i64) -> Shown {
+        Shown { offset, parent, depth, after_ms }
+    }
+
+    /// Each record, in the order of the tree.
+    fn tree(entries: Vec<TraceEntry>) -> Vec<Shown> {
+        let shown = |it: &TracedRecord| at(it.offset, it.parent, it.depth, it.after_ms);
         records(entries, Vec::new(), &Versions::default()).iter().map(shown).collect()
     }
 
@@ -207,18 +220,17 @@ mod tests {
             entry("order.outcomes", 120, 5, Some(1)),
         ];
         let expected = vec![
-            (1, None, 0, 0),
-            (2, Some(0), 1, 10),
-            (3, Some(1), 2, 10),
-            (4, Some(2), 3, 10),
-            (5, Some(0), 1, 20),
+            at(1, None, 0, 0),
+            at(2, Some(0), 1, 10),
+            at(3, Some(1), 2, 10),
+            at(4, Some(2), 3, 10),
+            at(5, Some(0), 1, 20),
         ];
         assert_eq!(tree(entries.clone()), expected);
         entries.reverse();
         let mut again = tree(entries);
         again.sort_unstable();
-        let mut names: Vec<_> =
-            again.iter().map(|(offset, _, depth, _)| (*offset, *depth)).collect();
+        let mut names: Vec<_> = again.iter().map(|it| (it.offset, it.depth)).collect();
         names.dedup();
         assert_eq!(names, [(1, 0), (2, 1), (3, 2), (4, 3), (5, 1)]);
     }
@@ -259,7 +271,7 @@ mod tests {
             entry("a.events", 2, 2, Some(3)),
             entry("a.events", 3, 3, Some(2)),
         ];
-        let mut offsets: Vec<_> = tree(entries).iter().map(|it| it.0).collect();
+        let mut offsets: Vec<_> = tree(entries).iter().map(|it| it.offset).collect();
         offsets.sort_unstable();
         assert_eq!(offsets, [1, 2, 3]);
     }

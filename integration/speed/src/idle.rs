@@ -18,7 +18,7 @@ pub(crate) struct Options {
     seconds: u64,
     /// Seconds of rest before it
     #[arg(long, default_value_t = 20)]
-    settle: u64,
+    rest: u64,
     /// The file for the result as JSON
     #[arg(long, default_value = ".millrace/bench/idle.json")]
     out: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let pids = pids(&PROGRAMS.iter().map(|program| program.instance(0)).collect::<Vec<_>>())?;
-    std::thread::sleep(Duration::from_secs(options.settle));
+    std::thread::sleep(Duration::from_secs(options.rest));
     let used = || -> anyhow::Result<Vec<Duration>> {
         pids.values().map(|pid| Ok(usage(*pid)?.cpu)).collect()
     };

@@ -29,7 +29,8 @@ pub(crate) struct Options {
     commit_ms: u64,
     /// The contenders
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [
-        Contender::Plain, Contender::Streams, Contender::BareLoop, Contender::AtLeastOnce, Contender::Engine, Contender::StreamsRocksdb,
+        Contender::Plain, Contender::Streams, Contender::BareLoop, Contender::AtLeastOnce,
+        Contender::Engine, Contender::StreamsRocksdb,
     ])]
     contenders: Vec<Contender>,
     /// The file for the result as JSON

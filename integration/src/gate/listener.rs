@@ -1,6 +1,6 @@
 //! An address of the gate or of a relay, and the server behind it.
 
-use std::net::SocketAddr;
+use std::net::{AddrParseError, SocketAddr};
 use std::str::FromStr;
 
 /// An address for clients, and the broker behind it.
@@ -12,16 +12,37 @@ pub struct Listener {
     pub upstream: String,
 }
 
-impl FromStr for Listener {
-    type Err = String;
+/// A text that names no listener. Clap shows the text of the error, but not that of its source.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenerError {
+    /// It has no `=`.
+    #[error("expected LISTEN=UPSTREAM")]
+    NoPair,
+    /// The address for clients is none.
+    #[error("{listen} is no IP:PORT: {cause}")]
+    Listen {
+        /// The text before the `=`.
+        listen: String,
+        /// Why.
+        cause: AddrParseError,
+    },
+    /// The address of the broker has no port.
+    #[error("{0} is no HOST:PORT")]
+    Upstream(String),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (listen, upstream) = text.split_once('=').ok_or("expected LISTEN=UPSTREAM")?;
-        let listen = listen.parse().map_err(|error| format!("{listen} is no IP:PORT: {error}"))?;
+impl FromStr for Listener {
+    type Err = ListenerError;
+
+    fn from_str(text: &str) -> Result<Self, ListenerError> {
+        let (listen, upstream) = text.split_once('=').ok_or(ListenerError::NoPair)?;
+        let listen = listen
+            .parse()
+            .map_err(|cause| ListenerError::Listen { listen: listen.to_owned(), cause })?;
         let port = upstream.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         match port {
             Some(Ok(_)) => Ok(Self { listen, upstream: upstream.to_owned() }),
-            _ => Err(format!("{upstream} is no HOST:PORT")),
+            _ => Err(ListenerError::Upstream(upstream.to_owned())),
         }
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::{TcpListener, TcpStream};
 
-pub use listener::Listener;
+pub use listener::{Listener, ListenerError};
 pub use plan::{Exchange, Next, Plan};
 pub use settings::Settings;
 pub use wire::Request;

@@ -9,8 +9,16 @@ use schemas::headers;
 use crate::log::read;
 use crate::support::{Judge, SEEN_MAX, Send, eventually, must, system};
 
-/// What is compared of a record: topic, partition, offset, id, and the id of what caused it.
-type Traced = (String, i64, i64, String, String);
+/// What is compared of a record.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Traced {
+    topic: String,
+    partition: i64,
+    offset: i64,
+    id: String,
+    /// The id of what caused it.
+    caused_by: String,
+}
 
 /// The records of all topics but changelogs, by correlation id.
 async fn by_correlation() -> BTreeMap<String, BTreeSet<Traced>> {
@@ -19,13 +27,13 @@ async fn by_correlation() -> BTreeMap<String, BTreeSet<Traced>> {
     for topic in traced {
         for record in read(&topic.name).await {
             let header = |name| record.header(name).to_owned();
-            let traced = (
-                topic.name.clone(),
-                record.partition,
-                record.offset,
-                header(headers::ID),
-                header(headers::CAUSATION_ID),
-            );
+            let traced = Traced {
+                topic: topic.name.clone(),
+                partition: record.partition,
+                offset: record.offset,
+                id: header(headers::ID),
+                caused_by: header(headers::CAUSATION_ID),
+            };
             found.entry(header(headers::CORRELATION_ID)).or_default().insert(traced);
         }
     }
@@ -39,9 +47,12 @@ fn traced(answer: &integration::client::Answer) -> BTreeSet<Traced> {
     let number = |value: &serde_json::Value| value.as_i64().expect("a number");
     let traced: BTreeSet<_> = records
         .iter()
-        .map(|it| {
-            let (partition, offset) = (number(&it["partition"]), number(&it["offset"]));
-            (text(&it["topic"]), partition, offset, text(&it["id"]), text(&it["caused_by"]))
+        .map(|it| Traced {
+            topic: text(&it["topic"]),
+            partition: number(&it["partition"]),
+            offset: number(&it["offset"]),
+            id: text(&it["id"]),
+            caused_by: text(&it["caused_by"]),
         })
         .collect();
     assert_eq!(records.len(), traced.len(), "no record twice");

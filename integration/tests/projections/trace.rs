@@ -26,10 +26,10 @@ const CHAIN: [&str; 7] = [
 ];
 
 /// Where a record is.
-type Place = (String, i32, i64);
+type RecordPosition = (String, i32, i64);
 
 /// Writes one record of a command's chain, which the one before it caused.
-fn write(bench: &Bench, command: Uuid, step: usize) -> Place {
+fn write(bench: &Bench, command: Uuid, step: usize) -> RecordPosition {
     let id = |step: usize| match step {
         0 => command,
         _ => Uuid::new_v5(&command, &[u8::try_from(step).expect("small")]),
@@ -59,7 +59,7 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
         bench.member("three", &*notifications),
     ];
     // when records of many commands are written in turns, while they work
-    let mut expected: BTreeMap<Uuid, Vec<Place>> = BTreeMap::new();
+    let mut expected: BTreeMap<Uuid, Vec<RecordPosition>> = BTreeMap::new();
     for step in 0..CHAIN.len() {
         for number in 0..COMMANDS {
             let command = uuid(number);
@@ -70,15 +70,15 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
         }
     }
     // then each trace has its records and no other, once
-    let traces = || -> BTreeMap<Uuid, Vec<Place>> {
+    let traces = || -> BTreeMap<Uuid, Vec<RecordPosition>> {
         let trace = |command: &Uuid| {
             let view = bench.wait(bench.people.trace(&[*command])).expect("an answer");
             assert!(!view.is_cut);
-            let place = |entry: projections::postgres::TraceEntry| {
+            let position = |entry: projections::postgres::TraceEntry| {
                 (entry.topic, entry.partition, entry.offset)
             };
             // By time, which is the order in which they were written.
-            (*command, view.entries.into_iter().map(place).collect())
+            (*command, view.entries.into_iter().map(position).collect())
         };
         expected.keys().map(trace).collect()
     };
@@ -88,14 +88,16 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     }
     assert_eq!(traces(), expected);
     // and each record tells its command, and no other place does
-    let cause = |(topic, partition, offset): &Place| {
+    let cause = |(topic, partition, offset): &RecordPosition| {
         bench.wait(bench.people.cause(topic, *partition, *offset)).expect("an answer")
     };
     let all_causes = || expected.values().flatten().map(cause).collect::<Vec<_>>();
-    let each = |(command, places): (&Uuid, &Vec<Place>)| vec![Some(*command); places.len()];
+    let each =
+        |(command, positions): (&Uuid, &Vec<RecordPosition>)| vec![Some(*command); positions.len()];
     let causes: Vec<_> = expected.iter().flat_map(each).collect();
     assert_eq!(all_causes(), causes);
-    let last = |topic: &str| expected.values().flatten().filter(|place| place.0 == topic).max();
+    let last =
+        |topic: &str| expected.values().flatten().filter(|position| position.0 == topic).max();
     let (topic, partition, offset) = last("order.events").expect("one").clone();
     for (topic, offset) in [(&*topic, offset + 1_000_000), ("order.state", 0), ("none", 0)] {
         assert_eq!(cause(&(topic.to_owned(), partition, offset)), None);
@@ -103,7 +105,7 @@ fn trace_has_each_record_of_its_command_once_with_two_owners_and_after_a_rebuild
     // when one service's are erased under projectors at work, then the other's stay
     bench.wait(orders.erase()).expect("erased");
     let left = traces();
-    let topics: BTreeSet<_> = left.values().flatten().map(|place| place.0.as_str()).collect();
+    let topics: BTreeSet<_> = left.values().flatten().map(|position| position.0.as_str()).collect();
     assert_eq!(topics, ["notification.followups"].into());
     // and a rebuild gives the same
     bench.until(&mut members, "all are traced again", || (traces() == expected).then_some(()));

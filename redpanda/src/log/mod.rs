@@ -5,7 +5,7 @@
 //! [`crate::memory`] implements them in memory with the same transactional rules. The engine and
 //! the projectors know only what this folder declares.
 //!
-//! - `record`: topics, partitions, records as they are read and as they are written
+//! - `record`: topics, partitions, committed offsets, and records as they are read and written
 //! - `headers`: the headers of a record
 //! - `producer_records`: many records to be written, in one run of bytes
 //! - `input`: a group member that reads
@@ -25,6 +25,6 @@ pub use error::{Cause, LogError, TransactionError};
 pub use headers::Headers;
 pub use input::{Input, Membership};
 pub use producer_records::{ProducerRecordRef, ProducerRecords, wire_bytes};
-pub use record::{ProducerRecord, Record, Topic, TopicPartition};
+pub use record::{CommittedOffset, ProducerRecord, Record, Topic, TopicPartition};
 pub use restore::{Restore, Start};
-pub use session::{CommittedOffset, Connect, Session, Transaction};
+pub use session::{Connect, Session, Transaction};

@@ -1,4 +1,4 @@
-//! Topics, partitions and records. It holds data and calls nothing.
+//! Topics, partitions, committed offsets and records. It holds data and calls nothing.
 
 use std::{fmt, sync::Arc};
 
@@ -28,6 +28,36 @@ impl TopicPartition {
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// An offset that a group commits for a partition: that of the next record to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The offset.
+    pub next: i64,
+    /// How many transactions the task has sent, including the one that commits the offset. `None`
+    /// if whoever committed it did not say.
+    pub transactions: Option<i64>,
+}
+
+impl CommittedOffset {
+    /// The offset `next` with the metadata of its commit.
+    pub(crate) fn parse(next: i64, metadata: &[u8]) -> Self {
+        let count = metadata.strip_prefix(b"t").and_then(|count| str::from_utf8(count).ok());
+        let transactions = count.and_then(|count| count.parse().ok());
+        Self { next, transactions }
+    }
+
+    /// The metadata that is committed with the offset.
+    pub(crate) fn metadata(self) -> Option<String> {
+        self.transactions.map(|count| format!("t{count}"))
+    }
+}
+
+impl From<i64> for CommittedOffset {
+    fn from(next: i64) -> Self {
+        Self { next, transactions: None }
     }
 }
 
@@ -63,4 +93,20 @@ pub struct ProducerRecord {
     pub value: Option<Bytes>,
     /// The headers.
     pub headers: Headers,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CommittedOffset;
+
+    #[test]
+    fn offset_metadata_parses_as_its_count_and_any_other_as_none() {
+        let counted = CommittedOffset { next: 7, transactions: Some(42) };
+        let metadata = counted.metadata().expect("metadata");
+        assert_eq!(CommittedOffset::parse(7, metadata.as_bytes()), counted);
+        assert_eq!(CommittedOffset::from(7).metadata(), None);
+        for metadata in [&b""[..], b"t", b"42", b"tx", b"t\xff", b"by hand"] {
+            assert_eq!(CommittedOffset::parse(7, metadata), 7.into(), "{metadata:?}");
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{error::LogError, record::Record, session::CommittedOffset};
+use super::{
+    error::LogError,
+    record::{CommittedOffset, Record},
+};
 
 /// The offsets that a task starts from, beside its changelog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,39 +14,9 @@ use super::{
     error::{LogError, TransactionError},
     input::Input,
     producer_records::ProducerRecords,
-    record::{Record, TopicPartition},
+    record::{CommittedOffset, Record, TopicPartition},
     restore::Restore,
 };
-
-/// An offset that a group commits for a partition: that of the next record to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// The offset.
-    pub next: i64,
-    /// How many transactions the task has sent, including the one that commits the offset. `None`
-    /// if whoever committed it did not say.
-    pub transactions: Option<i64>,
-}
-
-impl CommittedOffset {
-    /// The offset `next` with the metadata of its commit.
-    pub(crate) fn parse(next: i64, metadata: &[u8]) -> Self {
-        let count = metadata.strip_prefix(b"t").and_then(|count| str::from_utf8(count).ok());
-        let transactions = count.and_then(|count| count.parse().ok());
-        Self { next, transactions }
-    }
-
-    /// The metadata that is committed with the offset.
-    pub(crate) fn metadata(self) -> Option<String> {
-        self.transactions.map(|count| format!("t{count}"))
-    }
-}
-
-impl From<i64> for CommittedOffset {
-    fn from(next: i64) -> Self {
-        Self { next, transactions: None }
-    }
-}
 
 /// The content of one transaction. All of it becomes visible, or none.
 #[derive(Clone, Debug, Default)]
@@ -105,20 +75,4 @@ pub trait Connect: Send + Sync {
         offset: i64,
         at_most: Duration,
     ) -> Result<Option<Record>, LogError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::CommittedOffset;
-
-    #[test]
-    fn offset_metadata_parses_as_its_count_and_any_other_as_none() {
-        let counted = CommittedOffset { next: 7, transactions: Some(42) };
-        let metadata = counted.metadata().expect("metadata");
-        assert_eq!(CommittedOffset::parse(7, metadata.as_bytes()), counted);
-        assert_eq!(CommittedOffset::from(7).metadata(), None);
-        for metadata in [&b""[..], b"t", b"42", b"tx", b"t\xff", b"by hand"] {
-            assert_eq!(CommittedOffset::parse(7, metadata), 7.into(), "{metadata:?}");
-        }
-    }
 }

@@ -14,20 +14,40 @@ use crate::{
     },
 };
 
-/// The pipeline's figures: name, text, unit and decimal places.
-const FIGURES: &[(&str, &str, &str, usize)] = &[
-    ("tasks_active", "active tasks", "", 0),
-    ("tasks_restoring", "tasks being restored", "", 0),
-    ("restore_remaining_records", "records left to restore", "", 0),
-    ("tasks_stuck", "stuck tasks", "", 0),
-    ("lag_records", "waiting records", "", 0),
-    ("lag_s", "the oldest waits at most", " s", 1),
-    ("read_models_behind_s", "slowest read model is behind", " s", 1),
-    ("commands_per_s", "commands", "/s", 1),
-    ("outcomes_per_s", "outcomes", "/s", 1),
-    ("transactions_per_s", "transactions", "/s", 1),
-    ("parked_records", "parked records", "", 0),
-    ("dead_letters_last_hour", "dead letters of the last hour", "", 0),
+/// One of the pipeline's figures.
+struct Figure {
+    /// Its name in the answer.
+    name: &'static str,
+    /// What people read.
+    text: &'static str,
+    unit: &'static str,
+    decimals: usize,
+}
+
+impl Figure {
+    const fn whole(name: &'static str, text: &'static str) -> Self {
+        Self { name, text, unit: "", decimals: 0 }
+    }
+
+    const fn tenths(name: &'static str, text: &'static str, unit: &'static str) -> Self {
+        Self { name, text, unit, decimals: 1 }
+    }
+}
+
+/// The pipeline's figures.
+const FIGURES: &[Figure] = &[
+    Figure::whole("tasks_active", "active tasks"),
+    Figure::whole("tasks_restoring", "tasks being restored"),
+    Figure::whole("restore_remaining_records", "records left to restore"),
+    Figure::whole("tasks_stuck", "stuck tasks"),
+    Figure::whole("lag_records", "waiting records"),
+    Figure::tenths("lag_s", "the oldest waits at most", " s"),
+    Figure::tenths("read_models_behind_s", "slowest read model is behind", " s"),
+    Figure::tenths("commands_per_s", "commands", "/s"),
+    Figure::tenths("outcomes_per_s", "outcomes", "/s"),
+    Figure::tenths("transactions_per_s", "transactions", "/s"),
+    Figure::whole("parked_records", "parked records"),
+    Figure::whole("dead_letters_last_hour", "dead letters of the last hour"),
 ];
 
 /// Each processor: its tasks by state, what restores have still to read, the records that wait for
@@ -89,8 +109,8 @@ fn lines(status: &Value) -> Vec<String> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let gateway = format!("{} ({})", text(status, "gateway"), url(status));
     let mut rows = vec![row("gateway", gateway)];
-    for (name, text, unit, places) in FIGURES {
-        rows.push(row(text, figure(&status["pipeline"], name, unit, *places)));
+    for Figure { name, text, unit, decimals } in FIGURES {
+        rows.push(row(text, figure(&status["pipeline"], name, unit, *decimals)));
     }
     for (name, text) in [("parked_keys", "parked keys"), ("dead_letters", "dead letters kept")] {
         let list = &status[name];
@@ -109,8 +129,8 @@ fn lines(status: &Value) -> Vec<String> {
 }
 
 /// A figure with its unit, or a dash if nobody reports it.
-fn figure(of: &Value, name: &str, unit: &str, places: usize) -> String {
-    of[name].as_f64().map_or_else(|| "-".to_owned(), |it| format!("{it:.places$}{unit}"))
+fn figure(of: &Value, name: &str, unit: &str, decimals: usize) -> String {
+    of[name].as_f64().map_or_else(|| "-".to_owned(), |it| format!("{it:.decimals$}{unit}"))
 }
 
 fn url(status: &Value) -> &str {

@@ -63,8 +63,13 @@ async fn by_record(client: &mut Client, record: &str) -> Result<Value, Failure> 
     Ok(found.map_err(|failure| failure.or_if(404, unknown))?.body)
 }
 
+/// A text that names no record.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected TOPIC:PARTITION:OFFSET, such as order.events:2:17")]
+struct NoRecordPlace;
+
 /// Where a record is, as the gateway's paths name it. A slash may stand for a colon.
-fn record_place(text: &str) -> Result<String, String> {
+fn record_place(text: &str) -> Result<String, NoRecordPlace> {
     let place = text.replace('/', ":");
     let mut parts = place.rsplitn(3, ':');
     let offset = parts.next().and_then(|part| part.parse::<i64>().ok());
@@ -76,7 +81,7 @@ fn record_place(text: &str) -> Result<String, String> {
     };
     match (offset, partition, parts.next()) {
         (Some(_), Some(_), Some(topic)) if is_name(topic) => Ok(place),
-        _ => Err("expected TOPIC:PARTITION:OFFSET, such as order.events:2:17".to_owned()),
+        _ => Err(NoRecordPlace),
     }
 }
 
@@ -193,7 +198,8 @@ mod tests {
             ["", "order.events", "order.events:2", ":2:17", "order.events:two:17", "a b:1:2"]
         {
             let wrong = record_place(text);
-            assert!(wrong.is_err_and(|why| why.contains("order.events:2:17")), "{text}");
+            let says = |error: NoRecordPlace| error.to_string().contains("order.events:2:17");
+            assert!(wrong.is_err_and(says), "{text}");
         }
     }
 

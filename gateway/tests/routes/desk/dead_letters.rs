@@ -37,7 +37,10 @@ async fn personal_fields_of_a_dead_letter_are_shown_after_a_command_with_a_reaso
     );
     assert_eq!(header(&revealed, "cache-control"), "no-store");
     let record = desk.world().last();
-    assert_eq!((&*record.command.topic(), &*record.key), ("order.commands", "order.commands:2:17"));
+    assert_eq!(
+        (&*record.command.topic().expect("a topic"), &*record.key),
+        ("order.commands", "order.commands:2:17")
+    );
     let expected = RevealDeadLetter {
         topic: "order.commands".into(),
         partition: 2,
@@ -61,7 +64,10 @@ async fn dead_letter_is_sent_again_by_a_command_under_its_own_key() {
 
     assert_eq!((sent.status().as_u16(), &json(&sent)["state"]), (200, &json!("accepted")));
     let record = desk.world().last();
-    assert_eq!((&*record.command.topic(), &*record.key), ("order.commands", "o-1"));
+    assert_eq!(
+        (&*record.command.topic().expect("a topic"), &*record.key),
+        ("order.commands", "o-1")
+    );
     assert_eq!(record.principal, desk.gateway.user_of(&desk.admin).to_string());
     let expected = ResendDeadLetter {
         topic: "order.commands".into(),

@@ -12,7 +12,10 @@ async fn edit_is_a_command_with_the_value_as_json() {
 
     assert_eq!((response.status().as_u16(), &json(&response)["state"]), (200, &json!("accepted")));
     let record = desk.world().last();
-    assert_eq!((&*record.command.topic(), &*record.key), ("order.commands", "tea"));
+    assert_eq!(
+        (&*record.command.topic().expect("a topic"), &*record.key),
+        ("order.commands", "tea")
+    );
     let Command::Engine(engine::Command::EditParkedRecord(command)) = record.command else {
         panic!("{:?}", record.command);
     };

@@ -19,7 +19,10 @@ async fn retry_is_a_command_to_the_processor_that_has_parked_the_key() {
     assert_eq!(response.status(), 200, "{:?}", response.body());
     assert_eq!(json(&response)["state"], "accepted");
     let record = desk.world().last();
-    assert_eq!((&*record.command.topic(), &*record.key), ("order.commands", "tea"));
+    assert_eq!(
+        (&*record.command.topic().expect("a topic"), &*record.key),
+        ("order.commands", "tea")
+    );
     assert_eq!(record.principal, desk.gateway.user_of(&desk.admin).to_string());
     let expected = Redrive {
         topic: "stock.followups".into(),

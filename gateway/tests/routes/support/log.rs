@@ -17,7 +17,7 @@ impl Commands for World {
         async move {
             let answer = self.inner().answer.clone();
             if matches!(answer, Answer::Unwritten) {
-                let topic = record.command.topic();
+                let topic = record.command.topic().expect("a topic");
                 return Err(Unwritten { topic, source: cause("no broker") });
             }
             self.take(record);

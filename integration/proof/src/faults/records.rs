@@ -144,11 +144,11 @@ async fn remove_followups(world: &World) -> anyhow::Result<()> {
 }
 
 /// The end of each partition.
-type Ends = Vec<(TopicPartition, i64)>;
+type PartitionEnds = Vec<(TopicPartition, i64)>;
 
 /// The ends of all topics of follow-ups, and the partitions of which a processor has committed
 /// less.
-fn positions(brokers: &str) -> anyhow::Result<(Ends, Vec<String>)> {
+fn positions(brokers: &str) -> anyhow::Result<(PartitionEnds, Vec<String>)> {
     let (mut ends, mut behind) = (Vec::new(), Vec::new());
     for topic in redpanda::topics::all().of_kind("followups") {
         // The owner of the context's follow-ups is its processor.

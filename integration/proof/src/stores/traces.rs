@@ -20,7 +20,7 @@ const LISTED_MAX: usize = 20;
 const COMPLETE_MAX: Duration = Duration::from_secs(1);
 
 /// Where a record is: topic, partition and offset.
-type Place = (String, i32, i64);
+type RecordPosition = (String, i32, i64);
 
 /// Compares the traces with the ledger.
 pub(super) async fn compare(
@@ -37,7 +37,7 @@ pub(super) async fn compare(
         for row in postgres.query(&query, &[]).await? {
             let entries = trace_entries(row.get(1)).context("a row of a trace")?;
             let command: Uuid = row.get(0);
-            stored.extend(entries.into_iter().map(|entry| (place(entry), command)));
+            stored.extend(entries.into_iter().map(|entry| (position(entry), command)));
         }
         let broken = differences(stored, &ledger.causes, &ledger.removed);
         if broken.is_empty() || begun.elapsed() > COMPLETE_MAX {
@@ -47,13 +47,13 @@ pub(super) async fn compare(
     }
 }
 
-fn place(entry: TraceEntry) -> Place {
+fn position(entry: TraceEntry) -> RecordPosition {
     (entry.topic, entry.partition, entry.offset)
 }
 
 fn differences(
-    stored: Vec<(Place, Uuid)>,
-    causes: &HashMap<Place, Uuid>,
+    stored: Vec<(RecordPosition, Uuid)>,
+    causes: &HashMap<RecordPosition, Uuid>,
     removed: &[(TopicPartition, Range<i64>)],
 ) -> Vec<Violation> {
     let mut broken = Vec::new();
@@ -64,34 +64,34 @@ fn differences(
     }
     // The log may have removed a record since it was traced, by DeleteRecords or by compaction; and
     // a record may be newer than what was read.
-    let is_unread = |(topic, partition, offset): &Place| {
+    let is_unread = |(topic, partition, offset): &RecordPosition| {
         read.get(&(topic, *partition)).is_none_or(|(first, last)| !(first..=last).contains(&offset))
             || removed.iter().any(|(at, offsets)| {
                 *at.topic == **topic && at.partition == *partition && offsets.contains(offset)
             })
             || topics::all().get(topic).is_some_and(|topic| topic.keep == Keep::Compacted)
     };
-    let mut traced: HashMap<Place, Uuid> = HashMap::with_capacity(stored.len());
-    for (place, command) in stored {
-        match causes.get(&place) {
+    let mut traced: HashMap<RecordPosition, Uuid> = HashMap::with_capacity(stored.len());
+    for (position, command) in stored {
+        match causes.get(&position) {
             Some(cause) if *cause != command => {
-                let what = format!("{place:?} of command {cause} is in the trace of {command}");
+                let what = format!("{position:?} of command {cause} is in the trace of {command}");
                 broken.push(Violation::new('E', Damage::Torn, what));
             }
-            None if !is_unread(&place) => {
-                let what = format!("{place:?} is in the trace of {command}, not in the log");
+            None if !is_unread(&position) => {
+                let what = format!("{position:?} is in the trace of {command}, not in the log");
                 broken.push(Violation::new('E', Damage::Torn, what));
             }
             _ => {}
         }
-        if traced.contains_key(&place) {
-            let what = format!("{place:?} is traced twice");
+        if traced.contains_key(&position) {
+            let what = format!("{position:?} is traced twice");
             broken.push(Violation::new('E', Damage::Doubled, what));
         }
-        traced.insert(place, command);
+        traced.insert(position, command);
     }
-    for (place, cause) in causes.iter().filter(|(place, _)| !traced.contains_key(*place)) {
-        let what = format!("{place:?} is missing in the trace of {cause}");
+    for (position, cause) in causes.iter().filter(|(position, _)| !traced.contains_key(*position)) {
+        let what = format!("{position:?} is missing in the trace of {cause}");
         broken.push(Violation::new('E', Damage::Lost, what));
     }
     broken.truncate(LISTED_MAX);
@@ -102,7 +102,7 @@ fn differences(
 mod tests {
     use super::*;
 
-    fn at(topic: &str, offset: i64) -> Place {
+    fn at(topic: &str, offset: i64) -> RecordPosition {
         (topic.to_owned(), 0, offset)
     }
 
@@ -110,7 +110,7 @@ mod tests {
     fn missing_foreign_doubled_and_invented_records_are_found() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let causes = HashMap::from([4, 5, 6, 8].map(|offset| (at("order.events", offset), one)));
-        let whole: Vec<_> = causes.iter().map(|(place, id)| (place.clone(), *id)).collect();
+        let whole: Vec<_> = causes.iter().map(|(position, id)| (position.clone(), *id)).collect();
         assert!(differences(whole.clone(), &causes, &[]).is_empty());
 
         let mut unread = whole.clone();
@@ -135,9 +135,9 @@ mod tests {
         for (offset, says) in
             [(4, "missing"), (5, "is in the trace of"), (6, "twice"), (7, "not in the log")]
         {
-            let place = format!("{:?}", at("order.events", offset));
+            let position = format!("{:?}", at("order.events", offset));
             assert!(
-                found.iter().any(|one| one.starts_with(&place) && one.contains(says)),
+                found.iter().any(|one| one.starts_with(&position) && one.contains(says)),
                 "{says}"
             );
         }

@@ -9,11 +9,11 @@ use crate::ledger::{Damage, Violation};
 
 /// The programs that may have ended.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct ExpectedEnds {
     expected: BTreeSet<String>,
 }
 
-impl Ends {
+impl ExpectedEnds {
     /// Begins with the state of all parts: those that have ended before may stay so.
     pub(super) fn since(parts: &[PartStatus]) -> Self {
         let ended = parts.iter().filter(|part| has_ended(part));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn program_that_nobody_has_ended_is_reported_once() {
-        let mut ends = Ends::default();
+        let mut ends = ExpectedEnds::default();
         ends.started("order-0", &[("MILLRACE_BROKERS", "127.0.0.1:9092")]);
         let found = ends.take_unexpected(&part("order-0", "dead")).expect("it has crashed");
         assert_eq!((found.invariant, found.damage), ('H', Damage::Late));
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn program_that_was_killed_or_told_to_end_is_not_reported() {
-        let mut ends = Ends::default();
+        let mut ends = ExpectedEnds::default();
         ends.expect("user-0");
         ends.started("order-0", &[("MILLRACE_FAULT", "after-poll:3:panic")]);
         for (name, state) in [
@@ -109,7 +109,7 @@ mod tests {
         }
         assert!(ends.take_unexpected(&part("user-1", "stopped")).is_some(), "it ended with code 0");
 
-        let mut ends = Ends::since(&[part("user-1", "stopped"), part("user-0", "ready")]);
+        let mut ends = ExpectedEnds::since(&[part("user-1", "stopped"), part("user-0", "ready")]);
         assert_eq!(ends.take_unexpected(&part("user-1", "stopped")), None, "before the suite");
         assert!(ends.take_unexpected(&part("user-0", "dead")).is_some());
     }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn program_at_a_fault_point_that_does_not_end_it_is_reported() {
         for fault in ["before-outcomes:3:stop", "abort:7", "panic:some-key"] {
-            let mut ends = Ends::default();
+            let mut ends = ExpectedEnds::default();
             ends.started("order-0", &[("MILLRACE_FAULT", fault)]);
             assert!(ends.take_unexpected(&part("order-0", "dead")).is_some(), "{fault}");
         }

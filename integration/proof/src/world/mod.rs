@@ -31,7 +31,7 @@ use crate::{
     system::System,
     threads::Threads,
 };
-use ends::Ends;
+use ends::ExpectedEnds;
 pub use stalled::Stalled;
 
 /// How long a part may take to become ready, or to die at a fault point.
@@ -63,7 +63,7 @@ pub struct World {
     pub load: Arc<Load>,
     proxies: Vec<Proxied>,
     found: Mutex<Vec<Violation>>,
-    ends: Mutex<Ends>,
+    ends: Mutex<ExpectedEnds>,
     /// The mutant with which the services are started, in a control run.
     pub mutant: Option<&'static str>,
     /// The folder for histories.
@@ -129,7 +129,7 @@ impl World {
             Mail::serve(variable("MILLRACE_SMTP_URL")?.trim_start_matches("smtp://")).await?;
         let load = Load::new(&brokers, codec.clone(), &out.join("commands.jsonl"))?;
         let control = Control::from_env()?;
-        let ends = Mutex::new(Ends::since(&control.status().await?));
+        let ends = Mutex::new(ExpectedEnds::since(&control.status().await?));
         Ok(Self {
             system: System::from_env(),
             control,

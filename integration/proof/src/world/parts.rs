@@ -7,7 +7,7 @@ use integration::stack::{ControlError, PartStatus};
 
 use super::{
     PART_MAX, World,
-    ends::{Ends, is_program},
+    ends::{ExpectedEnds, is_program},
 };
 use crate::ledger::{Damage, Violation};
 
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    fn ends(&self) -> std::sync::MutexGuard<'_, Ends> {
+    fn ends(&self) -> std::sync::MutexGuard<'_, ExpectedEnds> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -12,7 +12,9 @@ use redpanda::log::{Headers, Record};
 use schemas::{
     Outcome, Shown, Verdict, chain, edited,
     engine::{EditParkedRecord, Parked, ParkedRecordEdited},
-    headers, json, refusals,
+    headers,
+    json::{self, Misfit},
+    refusals,
 };
 
 use super::{
@@ -25,6 +27,17 @@ use crate::{
     error::{Failure, Missing},
     output::Output,
 };
+
+/// Why a parked record can't have the command's value.
+#[derive(Debug, thiserror::Error)]
+enum EditError {
+    #[error("the value is no JSON: {0}")]
+    NotJson(String),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Misfits(Vec<Misfit>),
+    #[error("{0}")]
+    NotShown(String),
+}
 
 impl Task {
     /// Applies the first parked record of a key with the command's value, and those behind it up to
@@ -49,7 +62,7 @@ impl Task {
         let (name, first) = parked.remove(0);
         let (value, before, after) = match self.edited(&record_type, &json, &first) {
             Ok(edited) => edited,
-            Err(detail) => return Ok(refused(undecided, refusals::INVALID, &detail)),
+            Err(error) => return Ok(refused(undecided, refusals::INVALID, &chain(&error))),
         };
         let undecided = self.about(Some(route), key, undecided);
         let partition = first.partition;
@@ -95,23 +108,21 @@ impl Task {
         Ok(Outcome { verdict: Verdict::Accepted, ..undecided })
     }
 
-    /// The value in the wire format, and how it is shown before and after; or why it can't be.
+    /// The value in the wire format, and how it is shown before and after.
     fn edited(
         &self,
         record_type: &str,
         json: &str,
         parked: &Parked,
-    ) -> Result<(Vec<u8>, Option<String>, String), String> {
-        let value = json::parse(json.as_bytes())
-            .map_err(|error| format!("the value is no JSON: {error}"))?;
+    ) -> Result<(Vec<u8>, Option<String>, String), EditError> {
+        let value =
+            json::parse(json.as_bytes()).map_err(|error| EditError::NotJson(error.to_string()))?;
         let written = edited::encode(&self.codec, record_type, value, parked.value.as_deref());
-        let bytes = written.map_err(|misfits| {
-            misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        let bytes = written.map_err(EditError::Misfits)?;
         let shown = |bytes: &[u8]| shown(|| Shown::of(&self.codec, |_| None, Some(bytes)));
         let Shown { value: after, omitted, .. } = shown(&bytes);
         // The event tells what was written, so a value that it can't show is not written.
-        let after = after.ok_or_else(|| omitted.unwrap_or_default())?;
+        let after = after.ok_or_else(|| EditError::NotShown(omitted.unwrap_or_default()))?;
         let before = parked.value.as_deref().and_then(|bytes| shown(bytes).value);
         Ok((bytes, before, after))
     }

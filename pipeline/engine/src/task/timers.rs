@@ -3,8 +3,8 @@
 //!
 //! Most timers are the deadlines of answers, so the time in which nobody could answer does not
 //! count: a timer is set later by the age of its input, and one that came due in such a time, or
-//! within [`SETTLE_MS`] of its end, is set anew, [`GRACE_MS`] after its end. The new due time is
-//! state, so that a service that restarts again and again fires the timer nevertheless.
+//! within [`AFTER_RESUME_MS`] of its end, is set anew, [`GRACE_MS`] after its end. The new due time
+//! is state, so that a service that restarts again and again fires the timer nevertheless.
 
 use domain::decider::CommandStatus;
 use schemas::chain;
@@ -27,7 +27,7 @@ const GRACE_MS: i64 = 30_000;
 /// A timer that comes due this soon after such a time waits as long, in milliseconds: its answer is
 /// on its way, or whoever should have answered is not back yet. No decider sets a timer for less
 /// time, so it was set before.
-const SETTLE_MS: i64 = 5_000;
+const AFTER_RESUME_MS: i64 = 5_000;
 /// The milliseconds of a second at which timers that were set anew are due. It is how they are
 /// recognised: see [`is_renewed`].
 const RENEWED_MS: i64 = 999;
@@ -79,8 +79,8 @@ impl Task {
             fired += 1;
             self.touched = true;
             self.processed += 1;
-            let settle_ms = if is_renewed(due_ms) { 0 } else { SETTLE_MS };
-            if due_ms < self.resumed_ms.saturating_add(settle_ms) {
+            let after_ms = if is_renewed(due_ms) { 0 } else { AFTER_RESUME_MS };
+            if due_ms < self.resumed_ms.saturating_add(after_ms) {
                 let due_ms = renewed(self.resumed_ms);
                 self.due.insert(due_ms, &name);
                 self.timers.put(&name, Some(due_ms));

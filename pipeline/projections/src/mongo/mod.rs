@@ -13,6 +13,7 @@ mod notifications;
 mod orders;
 mod positions;
 mod products;
+mod projected;
 mod reads;
 mod recipients;
 mod updates;

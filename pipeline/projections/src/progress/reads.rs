@@ -51,7 +51,7 @@ pub struct WhoApplied {
 }
 
 /// A position: the index of a projection, and a partition.
-type Place = (usize, TopicPartition);
+type ProjectionPartition = (usize, TopicPartition);
 
 impl WhoApplied {
     /// Reads from these stores.
@@ -70,20 +70,19 @@ impl WhoApplied {
         let times: BTreeSet<_> = entries.iter().map(|entry| entry.at_ms).collect();
         let steps = self.postgres.progress(&spans(times)).await?;
         let asked = entries.iter().flat_map(|entry| {
-            let unknown =
-                self.places(entry).filter(|place| by(&steps, self, place, entry).is_none());
+            let unknown = self.partitions(entry).filter(|at| by(&steps, self, at, entry).is_none());
             unknown.collect::<Vec<_>>()
         });
-        let asked: BTreeSet<Place> = asked.collect();
+        let asked: BTreeSet<ProjectionPartition> = asked.collect();
         let positions = self.positions(asked.into_iter().take(POSITIONS_MAX)).await;
         let of = |entry: &TraceEntry| {
-            let applied = self.places(entry).filter_map(|place| {
-                let since = match by(&steps, self, &place, entry) {
+            let applied = self.partitions(entry).filter_map(|at| {
+                let since = match by(&steps, self, &at, entry) {
                     Some(at_ms) => Since::By(at_ms),
-                    None if *positions.get(&place)? > entry.offset => Since::Unknown,
+                    None if *positions.get(&at)? > entry.offset => Since::Unknown,
                     None => Since::NotYet,
                 };
-                Some(Applied { projection: self.projections[place.0].name(), since })
+                Some(Applied { projection: self.projections[at.0].name(), since })
             });
             applied.collect()
         };
@@ -91,7 +90,7 @@ impl WhoApplied {
     }
 
     /// The positions that a record has to be compared with.
-    fn places(&self, entry: &TraceEntry) -> impl Iterator<Item = Place> {
+    fn partitions(&self, entry: &TraceEntry) -> impl Iterator<Item = ProjectionPartition> {
         let TraceEntry { topic, partition, .. } = entry;
         let reading = self.projections.iter().enumerate();
         let reading = reading.filter(|(_, it)| it.topics().contains(&topic.as_str()));
@@ -101,12 +100,15 @@ impl WhoApplied {
 
     /// The next offsets in the stores; 0 where there is none. Those that can't be read are left
     /// out.
-    async fn positions(&self, places: impl Iterator<Item = Place>) -> BTreeMap<Place, i64> {
-        let read = places.map(async |place: Place| {
-            let projection = &self.projections[place.0];
-            let claim = projection.positions().current_claim(projection.name(), &place.1);
+    async fn positions(
+        &self,
+        partitions: impl Iterator<Item = ProjectionPartition>,
+    ) -> BTreeMap<ProjectionPartition, i64> {
+        let read = partitions.map(async |at: ProjectionPartition| {
+            let projection = &self.projections[at.0];
+            let claim = projection.positions().current_claim(projection.name(), &at.1);
             match within(READ_MAX, "reading a position", claim).await {
-                Ok(claim) => Some((place, claim.and_then(|claim| claim.next).unwrap_or(0))),
+                Ok(claim) => Some((at, claim.and_then(|claim| claim.next).unwrap_or(0))),
                 Err(error) => {
                     let error = chain(&error);
                     tracing::warn!(error, "a trace is shown without a position");
@@ -119,8 +121,13 @@ impl WhoApplied {
 }
 
 /// The time of the first step that has a record.
-fn by(steps: &Steps, all: &WhoApplied, place: &Place, entry: &TraceEntry) -> Option<i64> {
-    let key = (all.projections[place.0].name().to_owned(), place.1.clone());
+fn by(
+    steps: &Steps,
+    all: &WhoApplied,
+    at: &ProjectionPartition,
+    entry: &TraceEntry,
+) -> Option<i64> {
+    let key = (all.projections[at.0].name().to_owned(), at.1.clone());
     first_behind(steps.get(&key)?, entry.offset)
 }
 
