@@ -69,8 +69,8 @@ async function askForAll(error) {
       [accepted, "applied"], [refused, "still failing or changed since"], [failed, "failed"],
       [pending, "not decided yet"], [unsent, "not sent"],
     ];
-    const told = parts.filter(([count]) => count).map(([count, end]) => `${count} ${end}`);
-    const text = `${pieces(data.keys, "key")}: ${told.join(", ") || "nothing to do"}.`;
+    const ends = parts.filter(([count]) => count).map(([count, end]) => `${count} ${end}`);
+    const text = `${pieces(data.keys, "key")}: ${ends.join(", ") || "nothing to do"}.`;
     return [text, accepted === data.keys ? "good" : "wait", pending + unsent > 0];
   };
   try {

@@ -55,7 +55,8 @@ impl Networks {
 }
 
 /// The client's address: the peer's, or when that is a trusted proxy, the rightmost address in
-/// `X-Forwarded-For` that is none. What is left of that is the client's own claim and is ignored.
+/// `X-Forwarded-For` that is not a trusted proxy. All to the left of it is the client's own claim
+/// and is ignored.
 pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     let mut address = peer.to_canonical();
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();

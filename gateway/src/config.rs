@@ -160,7 +160,7 @@ pub enum ConfigError {
         /// Why.
         source: SecretError,
     },
-    /// The first admin's address is none.
+    /// The first admin's address is invalid.
     #[error("MILLRACE_ADMIN_EMAIL: expected an address such as ada@example.org, found {0:?}")]
     AdminEmail(String),
     /// The first admin's password is too short or too long.

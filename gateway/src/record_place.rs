@@ -20,8 +20,8 @@ impl fmt::Display for RecordPlace {
 }
 
 impl RecordPlace {
-    /// Parses a place; `None` if the text is none. In a path its colons may be escaped, which the
-    /// path's normal form keeps, because they are reserved characters.
+    /// Parses a place; `None` if the text is invalid. In a path its colons may be escaped, which
+    /// the path's normal form keeps, because they are reserved characters.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.replace("%3A", ":");
         let mut parts = text.rsplitn(3, ':');

@@ -64,7 +64,7 @@ fn show(report: &Report, json: bool) -> ExitCode {
         print::note(note);
     }
     if let Err(error) = printed {
-        // It is done, but whoever reads the result does not learn that.
+        // The command is done, but the reader of the result does not learn that.
         print::note(&format!("millrace: the result can't be written: {error}"));
         return ExitCode::from(failure::FAILED);
     }

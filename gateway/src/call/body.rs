@@ -18,7 +18,7 @@ use crate::{
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a body is read that nobody wants.
+/// How long the unread rest of a body is read and dropped.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A body of a known shape.
@@ -27,10 +27,10 @@ pub trait Body: DeserializeOwned {
     const SHAPE: &'static str;
 }
 
-/// The body of a request. What is left of it when it is dropped is read in the background, because
-/// hyper closes a connection whose body is left, and the load balancer could then lose the response
-/// and take the gateway for dead. The load balancer has the whole body when it sends the request,
-/// so this takes no time; a slow client's connection is closed.
+/// The body of a request. The unread rest of it is read when it is dropped, in the background,
+/// because hyper closes a connection whose body is left, and the load balancer could then lose the
+/// response and take the gateway for dead. The load balancer has the whole body when it sends the
+/// request, so this takes no time; a slow client's connection is closed.
 pub struct RequestBody {
     chunks: Option<Chunks>,
 }
@@ -126,7 +126,7 @@ impl Drop for RequestBody {
     }
 }
 
-/// Reads and drops what is left of a body, up to the largest one.
+/// Reads and drops the rest of a body, up to the largest one.
 async fn discard(mut chunks: Chunks) {
     let mut left = BODY_BYTES_MAX;
     while let Some(Ok(chunk)) = chunks.next().await {

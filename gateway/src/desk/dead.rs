@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::shown::{json, sender};
 use crate::{record_place::RecordPlace, schema_versions::Versions, time};
 
-/// Which dead letter is meant, as text: `<topic>:<partition>:<offset of the dead letter>`.
+/// The id of a dead letter, as text: `<topic>:<partition>:<offset of the dead letter>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadId {
     /// The topic from which the record was read.
@@ -28,7 +28,7 @@ impl fmt::Display for DeadId {
 }
 
 impl DeadId {
-    /// Parses an id; `None` if the text is none.
+    /// Parses an id; `None` if the text is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let RecordPlace { topic, partition, offset } = RecordPlace::parse(text)?;
         Some(Self { topic, partition, dead_offset: offset })

@@ -34,8 +34,8 @@ struct List {
 impl Lists {
     /// The events for a client that has got the frame `seen` last, 0 for none: names and data.
     pub fn events(&self, seen: u64) -> impl Iterator<Item = (&'static str, Arc<str>)> {
-        let news = self.lists.iter().filter(move |list| list.number > seen);
-        news.map(|list| (list.name, list.json.clone()))
+        let changed = self.lists.iter().filter(move |list| list.number > seen);
+        changed.map(|list| (list.name, list.json.clone()))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 /// The longest key that processors take.
 const KEY_BYTES_MAX: usize = 1_024;
 
-/// Which parked key is meant.
+/// The parked key to re-drive or to give up, and the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Redriven {

@@ -27,15 +27,15 @@ pub(super) async fn open(call: Call) -> Answer {
 
 /// All lists, then those that change. A client that has missed a frame gets what is new in it.
 fn events(frames: watch::Receiver<Option<Arc<Lists>>>) -> impl Stream<Item = Event> {
-    let news = stream::unfold((frames, 0), |(mut frames, seen)| async move {
+    let changed = stream::unfold((frames, 0), |(mut frames, seen)| async move {
         loop {
             let frame = frames.borrow_and_update().clone();
             if let Some(frame) = frame.filter(|frame| frame.number > seen) {
-                let news: Vec<_> = frame.events(seen).collect();
-                return Some((news, (frames, frame.number)));
+                let changed: Vec<_> = frame.events(seen).collect();
+                return Some((changed, (frames, frame.number)));
             }
             frames.changed().await.ok()?;
         }
     });
-    news.flat_map(stream::iter).map(|(name, data)| Event::default().event(name).data(&*data))
+    changed.flat_map(stream::iter).map(|(name, data)| Event::default().event(name).data(&*data))
 }

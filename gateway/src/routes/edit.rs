@@ -21,7 +21,7 @@ use crate::{
 /// The engine's commands are on each topic of follow-ups, and are never parked there.
 const ENGINE: &str = "millrace.engine.";
 
-/// Which record is meant, the value that it gets, and why.
+/// The parked record to edit, its new value, and the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edited {

@@ -18,7 +18,7 @@ use crate::{
     submit::Submission,
 };
 
-/// Which dead letter is meant, and why its personal fields are shown or it is sent again.
+/// A dead letter, and why its personal fields are shown or it is sent again.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WithReason {

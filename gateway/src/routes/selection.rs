@@ -28,7 +28,7 @@ const WORK_MAX: Duration = Duration::from_secs(10);
 /// When a client should ask again if too many requests wait already.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Which parked keys are meant, and why.
+/// A selection of parked keys, and the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Selected {

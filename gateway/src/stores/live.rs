@@ -28,8 +28,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after a failed read.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a client that sees none of the events gets its position all the same. Otherwise it
-/// would reconnect with one that the stream has removed since, and be told that it has missed
-/// events.
+/// would reconnect with one that the stream has removed since, and learn that it has missed events.
 const POSITION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The items of `scope` after `position`, or from now on.
@@ -41,7 +40,7 @@ pub(super) async fn items(
     let (positions, first) = beginning(position, live.end().await?);
     let live = Arc::new(live);
     // With the time at which the client last got a position.
-    let reads = stream::unfold((positions, Instant::now()), move |(positions, told)| {
+    let reads = stream::unfold((positions, Instant::now()), move |(positions, sent_at)| {
         let live = live.clone();
         async move {
             let read = loop {
@@ -54,9 +53,9 @@ pub(super) async fn items(
                 tokio::time::sleep(RETRY_INTERVAL).await;
             };
             let mut items = visible(scope, positions, &read);
-            items.extend(position_alone(&items, &read, told.elapsed()));
-            let told = if items.is_empty() { told } else { Instant::now() };
-            Some((stream::iter(items), (read.positions, told)))
+            items.extend(position_alone(&items, &read, sent_at.elapsed()));
+            let sent_at = if items.is_empty() { sent_at } else { Instant::now() };
+            Some((stream::iter(items), (read.positions, sent_at)))
         }
     });
     Ok(stream::iter(first).chain(reads.flatten()).boxed())

@@ -141,7 +141,7 @@ async fn trace_by_a_record_shows_commands_without_a_user_to_admins_alone() {
     let entries = vec![entry("user.commands", 1_000, command, None)];
     gateway.world.inner().traces.insert(command, TraceView { entries, is_cut: false });
 
-    // Its id can't be guessed, and whoever knows it may read it.
+    // Its id can't be guessed, and a client that knows it may read its trace.
     assert_eq!(gateway.get(&path(command), None).await.status(), 200);
     // A place can be guessed.
     let by_record = "/v1/records/user.commands:2:40/trace";

@@ -95,10 +95,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let status = worker.status();
     let shutdown = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let told = shutdown.clone();
+    let stop = shutdown.clone();
     let thread = std::thread::Builder::new()
         .name("worker".to_owned())
-        .spawn(move || worker.run(&told, || {}))?;
+        .spawn(move || worker.run(&stop, || {}))?;
 
     let watch = async {
         while status.restoring() == 0 && status.tasks() == 0 {

@@ -75,14 +75,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 let contender = &options.contenders[index];
                 let name = format!("late-{round}-{commit_ms}-{index}");
                 let found = once(&rig, *contender, &name, *commit_ms, options)?;
-                let told = PERCENTILES
+                let figures = PERCENTILES
                     .map(|percentile| format!("{:.1}", ms(found.value_at_percentile(percentile))));
                 integration::say!(
                     "{:>2}/{} {:<24} commits every {commit_ms:>3} ms: {}, {:.1}",
                     round + 1,
                     options.rounds,
                     contender.name(),
-                    told.join(" | "),
+                    figures.join(" | "),
                     ms(found.max())
                 );
                 all.entry((*commit_ms, index)).or_default().push(found);

@@ -44,7 +44,7 @@ async fn broker(leader: i32) -> String {
 }
 
 #[tokio::test]
-async fn leader_is_told_by_the_first_broker_that_answers() {
+async fn leader_is_named_by_the_first_broker_that_answers() {
     let cluster = Cluster::at(&format!("127.0.0.1:1,{}", broker(3).await));
     assert_eq!(cluster.leader("order.events", 2).await.expect("a leader"), 3);
 }

@@ -86,7 +86,7 @@ impl Gate {
                     }
                 };
                 unreachable.store(false, Ordering::Relaxed);
-                // Connections are often reset, which is no news; an error of a rule or the codec is
+                // Connections are often reset, which is normal; an error of a rule or the codec is
                 // logged.
                 if let Err(error) = connection::serve(gate, client, kafka).await
                     && !error.is::<std::io::Error>()

@@ -160,8 +160,8 @@ pub(super) fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Kills what is left of the process group of a process that has ended. That nothing is left is no
-/// error.
+/// Kills the remaining processes of the process group of a process that has ended. It is no error
+/// if none remains.
 pub(super) fn kill_group(pid: u32) {
     let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
 }

@@ -173,14 +173,14 @@ fn every_setting_of_a_process_is_read_by_it() {
                 None => continue,
             },
         };
-        let told = names(environment(service).into_keys());
+        let given = names(environment(service).into_keys());
         // Every secret X can come from a file that X_FILE names.
         let is_read = |name: &str| {
             read.contains(name)
                 || name.strip_suffix("_FILE").is_some_and(|name| read.contains(name))
         };
         let unread: Vec<_> =
-            told.iter().filter(|name| *name != "RUST_LOG" && !is_read(name)).collect();
+            given.iter().filter(|name| *name != "RUST_LOG" && !is_read(name)).collect();
         assert!(unread.is_empty(), "{name} does not read {unread:?}");
     }
 }

@@ -178,9 +178,9 @@ pub(crate) async fn outcomes(codec: &Codec) -> BTreeMap<String, Vec<Outcome>> {
             record.key(),
             "the key of an outcome is its command"
         );
-        let told = outcomes.entry(record.key()).or_default();
-        if !told.contains(&outcome) {
-            told.push(outcome);
+        let of_command = outcomes.entry(record.key()).or_default();
+        if !of_command.contains(&outcome) {
+            of_command.push(outcome);
         }
     }
     outcomes

@@ -67,13 +67,13 @@ async fn order_is_confirmed_listed_notified_and_cancelled() {
     );
 
     // And she is notified
-    let told = async |kind: &str| {
+    let notified = async |kind: &str| {
         let inbox = ada.client.get("/v1/notifications").answer().await;
         let about = |one: &&Value| one["order_id"] == json!(id) && one["kind"] == json!(kind);
         inbox.items().iter().find(about).cloned().ok_or_else(|| inbox.body.to_string())
     };
     let notification =
-        eventually("a notification", SEEN_MAX, async || told("order_confirmed").await).await;
+        eventually("a notification", SEEN_MAX, async || notified("order_confirmed").await).await;
     assert_eq!(json!(false), notification["read"], "{notification}");
     let notification_id = notification["id"].as_str().expect("an id");
     ada.client
@@ -82,7 +82,7 @@ async fn order_is_confirmed_listed_notified_and_cancelled() {
         .answer()
         .await
         .expect(200);
-    let read = told("order_confirmed").await.expect("the notification");
+    let read = notified("order_confirmed").await.expect("the notification");
     assert_eq!(json!(true), read["read"], "{read}");
 
     // When she cancels it
@@ -96,7 +96,7 @@ async fn order_is_confirmed_listed_notified_and_cancelled() {
         must(available(&ada.client, &sku).await == 10, "not ten")
     })
     .await;
-    eventually("a notification of it", SEEN_MAX, async || told("order_cancelled").await).await;
+    eventually("a notification of it", SEEN_MAX, async || notified("order_cancelled").await).await;
     let history = ada.client.get(&format!("{location}/history")).answer().await;
     assert_eq!(Some("OrderCancelled"), kinds(history.items()).last().copied());
 }

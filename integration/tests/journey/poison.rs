@@ -103,11 +103,11 @@ async fn a_command_without_headers_works_or_is_refused() {
     // And the other is refused with a reason
     eventually("a refusal", SEEN_MAX, async || {
         let outcomes = outcomes(&codec).await;
-        let told =
+        let refusal =
             outcomes.values().flatten().find(|outcome| outcome.aggregate_id == bad.to_string());
-        let told = told.ok_or("nothing yet")?;
-        assert_eq!(Some("unknown_product"), told.code.as_deref());
-        assert_eq!("operator", told.principal);
+        let refusal = refusal.ok_or("nothing yet")?;
+        assert_eq!(Some("unknown_product"), refusal.code.as_deref());
+        assert_eq!("operator", refusal.principal);
         Ok(())
     })
     .await;
@@ -172,14 +172,14 @@ async fn dead_command_is_sent_again_once_however_often_it_is_asked_for() {
     let placed = events.iter().filter(|event| event.key() == key);
     let placed = placed.filter(|event| event.header("ce_type").ends_with("OrderPlaced"));
     assert_eq!(placed.count(), 1);
-    eventually("the desk tells it", SEEN_MAX, async || {
+    eventually("the desk shows it", SEEN_MAX, async || {
         let actions = admin.get("/v1/operations/actions").send().await;
         let actions = actions.map_err(|error| integration::chain(&error))?;
-        let told = actions.expect_code(200)?.items().iter().find(|it| it["key"] == found["id"]);
-        let told = told.ok_or("nothing yet")?;
-        must(told["reason"] == "it was in the wrong partition", told)?;
+        let action = actions.expect_code(200)?.items().iter().find(|it| it["key"] == found["id"]);
+        let action = action.ok_or("nothing yet")?;
+        must(action["reason"] == "it was in the wrong partition", action)?;
         let by = letter().await["resent_by"].clone();
-        must(by == first.body["id"] && by == told["command"], by)
+        must(by == first.body["id"] && by == action["command"], by)
     })
     .await;
 }

@@ -212,9 +212,9 @@ impl Judge for Answer {
 
     #[track_caller]
     fn expect_one_of(&self, statuses: &[u16]) -> &Self {
-        let told =
+        let message =
             || format!("{}: {} instead of {statuses:?}: {}", self.what, self.status, self.body);
-        assert!(statuses.contains(&self.status), "{}", told());
+        assert!(statuses.contains(&self.status), "{}", message());
         self
     }
 

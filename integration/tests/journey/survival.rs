@@ -44,9 +44,9 @@ async fn all_accepted_once(commands: &[String]) {
     })
     .await;
     for id in commands {
-        let told = &outcomes[id];
-        assert_eq!(1, told.len(), "{told:?}");
-        assert_eq!(schemas::Verdict::Accepted, told[0].verdict, "{told:?}");
+        let found = &outcomes[id];
+        assert_eq!(1, found.len(), "{found:?}");
+        assert_eq!(schemas::Verdict::Accepted, found[0].verdict, "{found:?}");
     }
 }
 
@@ -78,16 +78,16 @@ async fn kill_amid_orders(system: &System, part: &str) {
 
     // Every order took one piece, and each user has as many orders as were acknowledged.
     stock_adds_up(&admin, &sku, 10_000, i64::try_from(commands.len()).expect("few")).await;
-    let told = async || {
-        let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    let raised = async || {
+        let mut raised: BTreeMap<String, usize> = BTreeMap::new();
         for record in read("notification.events").await {
             if record.header("ce_type") == "millrace.notification.NotificationRaised" {
-                *told.entry(record.key()).or_default() += 1;
+                *raised.entry(record.key()).or_default() += 1;
             }
         }
-        told
+        raised
     };
-    assert!(told().await.values().all(|times| *times == 1), "a notification was raised twice");
+    assert!(raised().await.values().all(|times| *times == 1), "a notification was raised twice");
 }
 
 #[tokio::test]
@@ -102,10 +102,10 @@ async fn notification_is_killed_amid_orders_and_every_user_is_notified_once() {
     let system = system().await;
     kill_amid_orders(&system, "notification-0").await;
     let ada = system.user("Ada").await;
-    let told = async || {
+    let welcomed = async || {
         must(!ada.client.get("/v1/notifications").answer().await.items().is_empty(), "empty")
     };
-    eventually("a welcome", RECOVERY_MAX, told).await;
+    eventually("a welcome", RECOVERY_MAX, welcomed).await;
 }
 
 #[tokio::test]

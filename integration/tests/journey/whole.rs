@@ -34,7 +34,7 @@ async fn every_command_has_one_outcome() {
     .await;
 
     // And none has two different outcomes
-    let double: Vec<_> = outcomes.values().filter(|told| told.len() > 1).collect();
+    let double: Vec<_> = outcomes.values().filter(|of_command| of_command.len() > 1).collect();
     assert!(double.is_empty(), "{double:?}");
     println!("{} commands, {} outcomes", commands.len(), outcomes.len());
 }

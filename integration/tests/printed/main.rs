@@ -213,8 +213,11 @@ fn walkthrough_is_as_printed_and_orders_continue() {
     let mut takings = |build: &str| session.run(&format!("takings {build}")).join("\n");
     let of_old = sales.values().filter(|written| written[0].0 == old).count();
     for (build, count) in [("old", of_old), ("new", sales.len())] {
-        let told = takings(build);
-        assert!(told.starts_with(&format!("{count} sales, ")), "{build}: {count}, not {told}");
+        let printed = takings(build);
+        assert!(
+            printed.starts_with(&format!("{count} sales, ")),
+            "{build}: {count}, not {printed}"
+        );
     }
     assert_eq!(dead_letters(), dead, "dead letters were written");
     assert_eq!(processes(), running, "the stack's processes are others");

@@ -30,14 +30,14 @@ fn version_is_announced_after_the_read_model_holds_it() {
         bench.wait(bench.documents.order_version(order)).expect("an answer")?;
         bench.wait(bench.people.user_version(user)).expect("an answer")
     });
-    let told = bench.wait(async {
+    let reached = bench.wait(async {
         tokio::time::timeout(WITHIN, async {
             of_order.reaches(1).await;
             of_user.reaches(2).await;
         })
         .await
     });
-    told.expect("both were announced");
+    reached.expect("both were announced");
 }
 
 #[test]

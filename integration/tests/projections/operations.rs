@@ -179,7 +179,7 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     assert_eq!((&*done[0].key, done[0].parked_from), ("o-4", Some(101)));
     assert_eq!((&*done[1].principal, done[1].reason.as_deref()), ("an admin", Some("mended")));
 
-    // when an admin has read personal fields, then that is told too
+    // when an admin has read personal fields, then that action is listed too
     let revealed = DeadLetterRevealed {
         topic: "order.commands".into(),
         partition: 1,
@@ -190,11 +190,14 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
         revealed_at: bench.now(),
     };
     bench.append("order.operations", "order.commands:1:3", 1, &revealed);
-    bench.until(&mut members, "it is told", || (actions(&bench).len() == 3).then_some(()));
-    let told = &actions(&bench)[0];
-    assert_eq!((told.revealed_offset, told.reason.as_deref()), (Some(3), Some("a customer asks")));
+    bench.until(&mut members, "a new action", || (actions(&bench).len() == 3).then_some(()));
+    let action = &actions(&bench)[0];
+    assert_eq!(
+        (action.revealed_offset, action.reason.as_deref()),
+        (Some(3), Some("a customer asks"))
+    );
 
-    // when a dead letter is sent again, then that is told, and the dead letter names the command
+    // when a dead letter is sent again, then that is listed, and the dead letter names the command
     let letter = &letters(&bench)[3];
     let resent = DeadLetterResent {
         topic: letter.topic.clone(),
@@ -207,9 +210,12 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
         resent_at: bench.now(),
     };
     bench.append("order.operations", "o-2", 1, &resent);
-    bench.until(&mut members, "it is told", || (actions(&bench).len() == 4).then_some(()));
-    let told = &actions(&bench)[0];
-    assert_eq!((&*told.key, told.resent), ("o-2", Some((letter.partition, letter.dead_offset))));
+    bench.until(&mut members, "a new action", || (actions(&bench).len() == 4).then_some(()));
+    let action = &actions(&bench)[0];
+    assert_eq!(
+        (&*action.key, action.resent),
+        ("o-2", Some((letter.partition, letter.dead_offset)))
+    );
     let marked: Vec<_> = letters(&bench).into_iter().map(|it| it.resent_by).collect();
     assert_eq!(marked, [None, None, None, Some(uuid(11)), None, None]);
     let content =
@@ -217,8 +223,8 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     let content = content.expect("an answer").expect("a dead letter");
     assert_eq!(content.letter.resent_by, Some(uuid(11)));
 
-    // when a parked record is edited, then its key is not parked any more, and it is told what the
-    // record was before and after
+    // when a parked record is edited, then its key is not parked any more, and the action shows the
+    // record before and after
     let edited = ParkedRecordEdited {
         topic: "order.followups".into(),
         partition: 1,
@@ -235,12 +241,12 @@ fn desk_shows_each_dead_letter_and_parked_key_once_with_two_owners_and_after_a_r
     };
     assert!(keys(&bench).iter().any(|it| it.key == "o-4"));
     bench.append("order.operations", "o-4", 1, &edited);
-    bench.until(&mut members, "it is told", || (actions(&bench).len() == 5).then_some(()));
+    bench.until(&mut members, "a new action", || (actions(&bench).len() == 5).then_some(()));
     assert!(keys(&bench).iter().all(|it| it.key != "o-4"));
-    let told = &actions(&bench)[0];
-    assert_eq!((&*told.key, told.edited_offset), ("o-4", Some(101)));
-    assert_eq!(told.value_before.as_deref(), Some(r#"{"sku":"tee"}"#));
-    assert_eq!(told.value_after.as_deref(), Some(r#"{"sku":"tea"}"#));
+    let action = &actions(&bench)[0];
+    assert_eq!((&*action.key, action.edited_offset), ("o-4", Some(101)));
+    assert_eq!(action.value_before.as_deref(), Some(r#"{"sku":"tee"}"#));
+    assert_eq!(action.value_after.as_deref(), Some(r#"{"sku":"tea"}"#));
 
     // when the projection is erased under its members, then a rebuild gives the same
     let before = (keys(&bench), letters(&bench), actions(&bench));

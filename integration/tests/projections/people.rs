@@ -135,7 +135,7 @@ fn first_outcome_of_a_command_stays_and_waiting_readers_are_notified() {
     let mut members = [bench.member("o", &*outcomes)];
     // A notification may be lost, above all before the listener is connected, but not all of
     // twenty.
-    let told = (1..=20).any(|number| {
+    let is_notified = (1..=20).any(|number| {
         let mut notice = bench.notices.subscribe(uuid(number));
         outcome(&bench, uuid(number), None);
         let found = bench.until(&mut members, "an outcome", || {
@@ -148,7 +148,7 @@ fn first_outcome_of_a_command_stays_and_waiting_readers_are_notified() {
         }
         notified.is_some()
     });
-    assert!(told);
+    assert!(is_notified);
     let mut late = bench.notices.subscribe(uuid(1));
     outcome(&bench, uuid(1), Some("too_late"));
     outcome(&bench, uuid(100), Some("no"));

@@ -106,8 +106,8 @@ fn spawn(topics: &TestTopics, member: &str, fault: Option<&str>) -> Copier {
 #[test]
 #[ignore = "needs the stack: a process that other tests of this file start"]
 fn copying_process() {
-    let Ok(told) = std::env::var(COPY) else { return };
-    let (name, member) = told.split_once(' ').expect("a name and a member");
+    let Ok(given) = std::env::var(COPY) else { return };
+    let (name, member) = given.split_once(' ').expect("a name and a member");
     let settings = Settings {
         brokers: (&brokers()).into(),
         group: name.to_owned(),

@@ -4,7 +4,7 @@
 use crate::workspace::{cargo, read, root};
 
 /// The features that no deployed build may have.
-const NEVER: [&str; 3] = ["faults", "mutants", "benchmarks"];
+const NEVER: [&str; 4] = ["faults", "mutants", "benchmarks", "soak"];
 
 /// The features of NEVER that a build of the packages that `selection` names has, with the crate.
 fn found(selection: &[&str]) -> Vec<String> {

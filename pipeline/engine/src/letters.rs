@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_millis(20);
 /// and ends.
 const READ_MAX: Duration = Duration::from_secs(5);
 
-/// Which dead letter is meant.
+/// The position of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LetterAt {
     /// The partition of the topic of dead letters.

@@ -1,5 +1,5 @@
-//! A processor that is none of the services. It writes a sale to `sales.events` for each order that
-//! `order.events` confirms. `SALES_WRITES` selects its build while a record is being replaced:
+//! A processor that is not one of the services. It writes a sale to `sales.events` for each order
+//! that `order.events` confirms. `SALES_WRITES` selects its build while a record is being replaced:
 //! `old`, `both` or `new`. The records of one order are in one transaction. `schemas/EVOLUTION.md`
 //! runs it.
 #![forbid(unsafe_code)]

@@ -34,8 +34,8 @@ impl GroupConsumer {
         Some(change)
     }
 
-    /// The change that an assignment means. One that can't be used is none: the owner must not
-    /// count as ready, and the poll fails if no other one follows in time.
+    /// The change that an assignment means. One that can't be used gives no tasks: the owner must
+    /// not count as ready, and the poll fails if no other one follows in time.
     fn assigned(&mut self, tasks: Vec<i32>, is_incomplete: bool) -> Membership {
         self.unusable = None;
         if !is_incomplete {

@@ -66,7 +66,7 @@ pub(super) struct Change {
 struct Fetches {
     partitions: BTreeMap<TopicPartition, Fetch>,
     /// Whether the owner has not asked for the lag since the last statistics.
-    news: bool,
+    is_new: bool,
 }
 
 /// What the callbacks of one member have recorded.
@@ -113,7 +113,7 @@ impl GroupContext {
     /// The same, once for each time that there are new statistics.
     pub(super) fn take_fetches(&self) -> Option<BTreeMap<TopicPartition, Fetch>> {
         let mut statistics = self.statistics();
-        std::mem::take(&mut statistics.news).then(|| statistics.partitions.clone())
+        std::mem::take(&mut statistics.is_new).then(|| statistics.partitions.clone())
     }
 
     /// Forgets what was fetched, because the member has moved.
@@ -170,7 +170,7 @@ impl ClientContext for GroupContext {
             *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = answered;
         }
         let partitions = self.inputs.iter().flat_map(of_topic).collect();
-        *self.statistics() = Fetches { partitions, news: true };
+        *self.statistics() = Fetches { partitions, is_new: true };
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

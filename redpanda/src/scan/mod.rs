@@ -128,8 +128,8 @@ fn next_offset(consumer: &BaseConsumer<Standalone>, topic: &str, partition: i32)
 }
 
 /// The error for a position that the log does not hold. `error`, which the client has returned,
-/// does not name the partition. If all positions are held, the beginning of a partition has moved since
-/// the client asked for it, and the next attempt finds the new one.
+/// does not name the partition. If all positions are held, the beginning of a partition has moved
+/// since the client asked for it, and the next attempt finds the new one.
 fn out_of_range(
     consumer: &BaseConsumer<Standalone>,
     topic: &str,

@@ -189,7 +189,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Writes what is left of the transaction and commits it.
+    /// Writes the rest of the transaction and commits it.
     fn commit(
         &mut self,
         transaction: &Transaction,

@@ -20,7 +20,7 @@ use crate::log::Record;
 
 /// The most links of a span, as the SDK has it.
 const LINKS_MAX: usize = 128;
-/// Longer texts of headers, which only a record that is none of Millrace's has, are left out.
+/// Longer texts of headers, which only records of other programs have, are left out.
 const TEXT_BYTES_MAX: usize = 256;
 /// Older records are applied because a read model is rebuilt. Their traces are complete.
 const RECENT_MAX: Duration = Duration::from_secs(600);

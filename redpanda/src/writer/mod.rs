@@ -216,17 +216,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn late_acknowledgement_and_one_without_a_caller_are_told() {
+    async fn late_acknowledgement_and_one_without_a_caller_are_reported() {
         let cluster = MockCluster::new(1).expect("a mock");
         cluster.create_topic("order.commands", 4, 1).expect("a topic");
         cluster.broker_round_trip_time(1, Duration::from_millis(200)).expect("a slow broker");
         let (headers, value) = (Headers::default(), Bytes::from_static(b"value"));
         let writer = CommandWriter::new(&cluster.bootstrap_servers());
         for deadline in [Duration::from_millis(50), Duration::from_secs(10)] {
-            let (tell, told) = tokio::sync::oneshot::channel();
-            let tell = move || tell.send(()).unwrap_or_default();
+            let (report, reported) = tokio::sync::oneshot::channel();
+            let report = move || report.send(()).unwrap_or_default();
             let value = value.clone();
-            let write = writer.write_then("order.commands", "key", value, &headers, deadline, tell);
+            let write =
+                writer.write_then("order.commands", "key", value, &headers, deadline, report);
             if deadline < Duration::from_secs(1) {
                 let error = write.await.expect_err("the deadline comes first");
                 assert!(matches!(error, WriteError::Deadline { .. }), "{error}");
@@ -238,8 +239,8 @@ mod tests {
                     () = std::future::ready(()) => {}
                 }
             }
-            let told = tokio::time::timeout(Duration::from_secs(10), told).await;
-            assert!(matches!(told, Ok(Ok(()))), "{deadline:?}: {told:?}");
+            let reported = tokio::time::timeout(Duration::from_secs(10), reported).await;
+            assert!(matches!(reported, Ok(Ok(()))), "{deadline:?}: {reported:?}");
         }
     }
 

@@ -64,7 +64,7 @@ impl Datum<'_> {
         Ok(value)
     }
 
-    /// The error that says that the record is none of `expected`.
+    /// The error for a record whose type is not one of `expected`.
     pub fn unexpected(&self, expected: &[&'static Schema]) -> CodecError {
         CodecError::Unexpected {
             expected: expected.iter().map(|schema| schema.name).collect(),

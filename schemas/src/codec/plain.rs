@@ -58,7 +58,7 @@ impl Plain {
     }
 }
 
-/// Why a value is none of this schema. The texts of apache-avro print the value, which may be
+/// Why a value does not match this schema. The texts of apache-avro print the value, which may be
 /// personal, and errors are stored in dead letters and outcomes, and logged.
 #[derive(Debug, thiserror::Error)]
 enum Unresolved {
@@ -70,7 +70,7 @@ enum Unresolved {
     Symbol,
     #[error("a fixed has {read} bytes, and {written} were written")]
     Size { read: usize, written: usize },
-    #[error("a value that was written is none of its type")]
+    #[error("a value that was written does not match its type in the schema")]
     Type,
 }
 

@@ -221,7 +221,7 @@ impl Client {
 
     fn forbidden(&self, failure: Failure) -> Failure {
         let who = self.email().unwrap_or("the user of the access token");
-        failure.and(&format!("Expected an admin, and {who} is none."))
+        failure.and(&format!("Expected an admin, and {who} is not one."))
     }
 
     /// The failure of an answer that is not what the API describes.

@@ -48,7 +48,7 @@ impl Command {
         matches!(self, Self::Login(_) | Self::Logout)
     }
 
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
     /// If it is refused or fails.

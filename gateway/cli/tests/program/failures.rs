@@ -24,7 +24,7 @@ fn answer_that_refuses_ends_with_code_1_and_says_what_was_expected() {
         let ended = home.run(arguments).code(1);
         assert!(ended.err.contains(expected) && ended.out.is_empty(), "{ended:?}");
     };
-    says(&["audit"], "Expected an admin, and ada@example.org is none.");
+    says(&["audit"], "Expected an admin, and ada@example.org is not one.");
     says(&["dead", "list"], "Try again in 37 s.");
     says(&["parked", "list"], "expected a Millrace gateway there");
     says(&["dead", "show", "a:1:2"], "there is no dead letter a:1:2: expected an ID of");

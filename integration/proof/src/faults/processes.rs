@@ -245,7 +245,7 @@ pub(super) async fn takeover(world: &World, rng: &mut StdRng, _: &str) -> anyhow
     world.spawn("order-1", &[("MILLRACE_FAULT", &order)]).await?;
     world.wait_for_death("order-1").await?;
     let (killed, mut longest) = (Instant::now(), Duration::ZERO);
-    // Since when order-0 has not told the age of a worker's turn.
+    // Since when order-0 has not reported the age of a worker's turn.
     let mut silent_since = killed;
     while killed.elapsed() < PAST_TIMEOUTS * 2 {
         let ages = world.threads.ages("order-0").await.unwrap_or_default();

@@ -35,7 +35,7 @@ fn requests_of_a_transaction_are_known_by_their_numbers() {
     assert!(Protocol::Kafka.asks(b"\0\0\0\x08\0\0\0\x07\0\0\0\x07", TransactionRequest::Produce));
 }
 
-async fn told(server: TcpListener, answer: &'static [u8]) {
+async fn reply(server: TcpListener, answer: &'static [u8]) {
     let (mut stream, _) = server.accept().await.expect("the proxy connects");
     stream.write_all(answer).await.expect("it takes");
     stream.flush().await.expect("it takes");
@@ -50,8 +50,8 @@ async fn each_address_stands_for_a_server_of_its_own() {
     let at = |server: &TcpListener| server.local_addr().expect("its number").to_string();
     let pairs = [("127.0.0.1:0", &*at(&one)), ("127.0.0.1:0", &*at(&two))];
     let proxy = Proxy::start(&pairs, Protocol::Redis).await.expect("it listens");
-    tokio::spawn(told(one, b"1"));
-    tokio::spawn(told(two, b"2"));
+    tokio::spawn(reply(one, b"1"));
+    tokio::spawn(reply(two, b"2"));
     let mut seen = Vec::new();
     for address in proxy.at().split(',') {
         let mut client = TcpStream::connect(address).await.expect("the proxy listens");
@@ -87,15 +87,15 @@ async fn request(proxy: &Proxy, key: u8) -> TcpStream {
 
 /// The API keys of the first requests of `count` connections, in the order in which they arrive.
 fn arrivals(server: TcpListener, count: usize) -> tokio::sync::mpsc::Receiver<u8> {
-    let (told, arrivals) = tokio::sync::mpsc::channel(count);
+    let (sender, arrivals) = tokio::sync::mpsc::channel(count);
     tokio::spawn(async move {
         for _ in 0..count {
             let (mut stream, _) = server.accept().await.expect("the proxy connects");
-            let told = told.clone();
+            let sender = sender.clone();
             tokio::spawn(async move {
                 let mut message = [0; 12];
                 if stream.read_exact(&mut message).await.is_ok() {
-                    told.send(message[5]).await.expect("somebody listens");
+                    sender.send(message[5]).await.expect("somebody listens");
                 }
                 // The connection stays open.
                 drop(stream.read_u8().await);

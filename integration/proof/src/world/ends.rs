@@ -1,5 +1,5 @@
-//! Which programs may have ended: those that a fault has killed, stopped, or told to end. Every
-//! other end is a violation. It asks nobody; the caller knows the state of a part.
+//! Which programs may have ended: those that a fault has killed, stopped or ended. Every other end
+//! is a violation. It asks nobody; the caller knows the state of a part.
 
 use std::collections::BTreeSet;
 
@@ -36,8 +36,8 @@ impl ExpectedEnds {
         }
     }
 
-    /// The violation of H by a program that has ended, and that nobody has ended. The next call
-    /// does not return the same end again.
+    /// The violation of H by a program that ended although no fault ended it. The next call does
+    /// not return the same end again.
     pub(super) fn take_unexpected(&mut self, part: &PartStatus) -> Option<Violation> {
         if !has_ended(part) || !is_program(&part.name) || !self.expected.insert(part.name.clone()) {
             return None;
@@ -60,8 +60,8 @@ pub(super) fn is_program(name: &str) -> bool {
 }
 
 /// Whether a value of `MILLRACE_FAULT` ends the process that reaches the fault point. A stop does
-/// not, nor does an abort of a transaction, nor a panic of a decider, which only its command fails
-/// by.
+/// not, nor does an abort of a transaction, nor does a panic of a decider, which fails only its
+/// command.
 fn ends_process(fault: &str) -> bool {
     !fault.ends_with(":stop") && !fault.starts_with("abort:") && !fault.starts_with("panic:")
 }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn program_that_was_killed_or_told_to_end_is_not_reported() {
+    fn program_that_a_fault_has_killed_or_ended_is_not_reported() {
         let mut ends = ExpectedEnds::default();
         ends.expect("user-0");
         ends.started("order-0", &[("MILLRACE_FAULT", "after-poll:3:panic")]);

@@ -162,11 +162,11 @@ impl World {
     }
 }
 
-/// What a program has not done for whose readiness the stack has waited in vain, a violation of H;
-/// `None` for a server, or if the stack does not answer.
+/// What a program has not done in the time that the stack waits for its readiness, a violation of
+/// H; `None` for a server, or if the stack does not answer.
 fn unready(name: &str, error: &ControlError) -> Option<String> {
-    let in_vain = is_program(name) && matches!(error, ControlError::Refused { .. });
-    in_vain.then(|| format!("is not ready after {PART_MAX:?}: {}", schemas::chain(error)))
+    let is_late = is_program(name) && matches!(error, ControlError::Refused { .. });
+    is_late.then(|| format!("is not ready after {PART_MAX:?}: {}", schemas::chain(error)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A part of the system for which a fault has waited in vain.
+//! The error for a part of the system that has not done in time what a fault waits for.
 
 /// A part of the system that has not done in time what a fault waits for. Only a wait for a part
 /// ends with this error: every other error of a fault means that the suite has failed.

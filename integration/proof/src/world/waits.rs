@@ -72,7 +72,7 @@ impl World {
     /// Waits until a record with this key is a dead letter of `topic`.
     ///
     /// # Errors
-    /// When it is none in time.
+    /// When there is no such dead letter in time.
     pub async fn wait_for_letter(&self, topic: &str, key: &str) -> anyhow::Result<()> {
         let (dead, begun) = (format!("{topic}.dead"), Instant::now());
         let partitions = redpanda::topics::all().get(&dead).map_or(1, |topic| topic.partitions);
@@ -209,7 +209,7 @@ mod tests {
         let [user, order, notification] = DECIDED_BY_EACH;
         let seen = |counts: [usize; 3]| Decided::from_iter(DECIDED_BY_EACH.into_iter().zip(counts));
         let lacks =
-            |counts, what: &str| lacking(&seen(counts), 50).is_some_and(|told| told.contains(what));
+            |counts, what: &str| lacking(&seen(counts), 50).is_some_and(|text| text.contains(what));
         assert!(lacks([9, 20, 20], "49 of 50"));
         assert!(lacks([0, 50, 1], user) && lacks([60, 0, 1], order));
         assert!(lacks([1, 60, 0], notification));

@@ -121,7 +121,7 @@ pub(crate) struct Task {
     /// The service's clock when the worker began to decide. Only timers may depend on it: they are
     /// state, so a restore finds them as they were set.
     now_ms: i64,
-    /// The last time at which nobody could answer the task's follow-ups ([`timers`]).
+    /// The last time at which no reply to the task's follow-ups was possible ([`timers`]).
     resumed_ms: i64,
     /// Whether an input was applied or a timer fired since the last seal.
     touched: bool,

@@ -1,7 +1,7 @@
 //! Fires timers. A timer is an input like a record, but has no offset: a timer that fails is
 //! dropped with an alert, because there is no record to park.
 //!
-//! Most timers are the deadlines of answers, so the time in which nobody could answer does not
+//! Most timers are the deadlines of replies, so the time in which no reply was possible does not
 //! count: a timer is set later by the age of its input, and one that came due in such a time, or
 //! within [`AFTER_RESUME_MS`] of its end, is set anew, [`GRACE_MS`] after its end. The new due time
 //! is state, so that a service that restarts again and again fires the timer nevertheless.
@@ -21,18 +21,18 @@ use crate::{
     output::Output,
 };
 
-/// How long timers that came due while nobody could answer still wait, in milliseconds: the
-/// deadline of a saga. Whoever should have answered may have been away too, and begins now.
+/// How long timers that came due while no reply was possible still wait, in milliseconds: the
+/// deadline of a saga. The service that should have replied may have been away too, and starts now.
 const GRACE_MS: i64 = 30_000;
-/// A timer that comes due this soon after such a time waits as long, in milliseconds: its answer is
-/// on its way, or whoever should have answered is not back yet. No decider sets a timer for less
-/// time, so it was set before.
+/// A timer that comes due this soon after such a time waits as long, in milliseconds: its reply is
+/// on its way, or the service that should have sent it is not back yet. No decider sets a timer for
+/// less time, so it was set before.
 const AFTER_RESUME_MS: i64 = 5_000;
 /// The milliseconds of a second at which timers that were set anew are due. It is how they are
 /// recognised: see [`is_renewed`].
 const RENEWED_MS: i64 = 999;
 
-/// When a timer fires that is set anew because nobody could answer up to `resumed_ms`: up to a
+/// When a timer fires that is set anew because no reply was possible up to `resumed_ms`: up to a
 /// second less than [`GRACE_MS`] later.
 fn renewed(resumed_ms: i64) -> i64 {
     let due_ms = resumed_ms.saturating_add(GRACE_MS);
@@ -103,7 +103,7 @@ impl Task {
     }
 
     /// When the next timer comes due, in milliseconds since the epoch. Those due before
-    /// `resumed_ms` need no wait: the next turn sets them anew, unless nobody can answer yet.
+    /// `resumed_ms` need no wait: the next turn sets them anew, unless no reply is possible yet.
     pub(crate) fn next_due(&self) -> Option<i64> {
         self.due.next_ms(self.resumed_ms)
     }

@@ -41,13 +41,13 @@ fn credit(from: &str, amount: i64) -> String {
     format!(r#"{{"from":"{from}","amount":{amount}}}"#)
 }
 
-/// What operators are told about edits.
-fn told(driver: &Driver) -> Vec<ParkedRecordEdited> {
-    let told = |event| match event {
+/// The events for operators about edits.
+fn reported(driver: &Driver) -> Vec<ParkedRecordEdited> {
+    let edit = |event| match event {
         Operation::ParkedRecordEdited(event) => Some(event),
         _ => None,
     };
-    driver.read("bank.operations").into_iter().filter_map(|(_, event)| told(event)).collect()
+    driver.read("bank.operations").into_iter().filter_map(|(_, event)| edit(event)).collect()
 }
 
 /// The amounts that were credited to `key`, in order, with their records.
@@ -122,7 +122,7 @@ fn edited_record_is_applied_in_its_place_and_belongs_to_the_same_trace() {
             parked_from: None,
             edited_at: driver.outcomes(id)[0].decided_at,
         };
-        assert_eq!(told(&driver), [expected]);
+        assert_eq!(reported(&driver), [expected]);
 
         // A restart changes nothing, and a repeat has the same outcome.
         driver.kill(0);
@@ -131,7 +131,7 @@ fn edited_record_is_applied_in_its_place_and_belongs_to_the_same_trace() {
         edit(&mut driver, 5, "bob", &edit_of(failed.offset, &credit("ann", 1_660)));
         let outcomes = driver.outcomes(id);
         assert_eq!((outcomes.len(), &outcomes[0]), (2, &outcomes[1]));
-        assert_eq!((told(&driver).len(), amounts(&driver, "bob")), (1, vec![1_660, 5]));
+        assert_eq!((reported(&driver).len(), amounts(&driver, "bob")), (1, vec![1_660, 5]));
     }
 }
 
@@ -176,7 +176,7 @@ fn edit_that_is_refused_changes_nothing() {
         assert_eq!(code(&driver, id).as_deref(), Some(*expected), "{command:?}");
         let said = driver.outcomes(id)[0].detail.clone().unwrap();
         assert!(said.contains(detail), "{said}");
-        assert_eq!((kept(&driver, "parked/"), told(&driver)), (2, Vec::new()), "{command:?}");
+        assert_eq!((kept(&driver, "parked/"), reported(&driver)), (2, Vec::new()), "{command:?}");
     }
     assert!(credited(&driver, "bob").is_empty());
 
@@ -194,7 +194,7 @@ fn record_behind_an_edited_one_that_fails_stays_parked_and_can_be_edited_next() 
     driver.settle();
     let id = edit(&mut driver, 10, "bob", &edit_of(first, &credit("zoe", 1)));
     assert_eq!(driver.outcomes(id)[0].verdict, Verdict::Accepted);
-    let event = &told(&driver)[0];
+    let event = &reported(&driver)[0];
     assert_eq!((event.released, event.parked_from), (2, Some(third)));
     assert_eq!((kept(&driver, "parked/"), amounts(&driver, "bob")), (1, vec![1, 5]));
 
@@ -211,7 +211,7 @@ fn record_that_nobody_can_read_is_edited_under_a_type() {
     let id = edit(&mut driver, 1, "bob", &edit_of(offset, &credit("zoe", 7)));
     assert_eq!(driver.outcomes(id)[0].verdict, Verdict::Accepted);
     assert_eq!(amounts(&driver, "bob"), [7]);
-    let event = &told(&driver)[0];
+    let event = &reported(&driver)[0];
     assert_eq!((event.partition, event.before.as_deref()), (partition, None));
     assert_eq!(event.after, credit("zoe", 7));
 }

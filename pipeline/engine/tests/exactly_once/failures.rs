@@ -241,7 +241,7 @@ fn topic_of_operations_tells_what_is_parked_and_who_re_drove_it() {
 }
 
 #[test]
-fn reveal_of_a_dead_letter_is_accepted_once_by_the_owner_of_its_topic_and_told() {
+fn reveal_of_a_dead_letter_is_accepted_once_by_the_owner_of_its_topic_and_reported() {
     let mut driver = bank(1);
     let reveal = |topic: &str| RevealDeadLetter {
         topic: topic.into(),

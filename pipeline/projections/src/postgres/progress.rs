@@ -42,7 +42,10 @@ impl Postgres {
                     Ok(()) => is_migrated = true,
                     Err(error) => {
                         let error = chain(&error);
-                        tracing::warn!(error, "when records were applied is not yet written");
+                        tracing::warn!(
+                            error,
+                            "the times at which records were applied could not be written yet"
+                        );
                         progress.give_back(steps);
                     }
                 }

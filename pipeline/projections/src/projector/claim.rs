@@ -17,9 +17,8 @@
 //! none behind, and a projection that starts at the log's end would miss the records that were
 //! written between its first and its next claim.
 //!
-//! A claim never waits for the former owner itself. In
-//! PostgreSQL, which locks the position, it waits for that owner's open transaction, whose length
-//! the server bounds.
+//! A claim never waits for the former owner itself. In PostgreSQL, which locks the position, it
+//! waits for that owner's open transaction, whose length the server bounds.
 
 use std::time::Instant;
 

@@ -60,10 +60,16 @@ impl Projector<'_> {
         }
         match removed {
             Ok(0) => {}
-            Ok(count) => tracing::info!(projection, count, "removed what ended long ago"),
+            Ok(count) => {
+                tracing::info!(projection, count, "the projection has removed expired entries")
+            }
             Err(error) => {
                 self.resources.metrics.failed(projection, error.kind());
-                tracing::warn!(projection, error = chain(&error), "removing later");
+                tracing::warn!(
+                    projection,
+                    error = chain(&error),
+                    "expired entries could not be removed yet"
+                );
             }
         }
     }
@@ -93,7 +99,11 @@ impl Projector<'_> {
             Err(error) => {
                 let projection = self.projection.name();
                 self.resources.metrics.failed(projection, "log");
-                tracing::warn!(projection, error = chain(&error), "removing later");
+                tracing::warn!(
+                    projection,
+                    error = chain(&error),
+                    "the ends of the partitions could not be read, so nothing is removed yet"
+                );
                 None
             }
         }

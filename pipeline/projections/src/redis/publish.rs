@@ -11,7 +11,7 @@ use super::connection::Redis;
 pub(super) const OUTCOME: &str = "outcome:";
 /// The channel of new versions in read models, one `<aggregate>/<id>@<version>` a line.
 pub(super) const VIEW: &str = "view";
-/// The types of aggregates whose versions are announced. Stock is none of them, because two read
+/// The types of aggregates whose versions are announced. Stock is not one of them, because two read
 /// models hold it.
 pub(super) const ANNOUNCED: [&str; 3] = ["user", "order", "notification"];
 /// The channel of new entries in any live stream.

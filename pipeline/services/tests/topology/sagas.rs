@@ -189,7 +189,7 @@ fn saga_without_an_answer_ends_by_its_deadline_also_after_an_outage() {
     for (command, _) in ended {
         assert_eq!(millrace.outcome_of(command), "deadline");
     }
-    // The task that can't read the stock's partition knows that nobody could answer.
+    // The task that can't read the stock's partition knows that no reply was possible.
     millrace.log.withhold(Vec::new());
     millrace.run_until_idle();
     for (command, _) in waiting {

@@ -21,7 +21,8 @@ use reader::Reader;
 pub struct Parsed {
     /// All types of all texts.
     pub schemas: Schemas,
-    /// The texts as JSON, for [`Definitions`](super::Definitions); `None` for a text that is none.
+    /// The texts as JSON, for [`Definitions`](super::Definitions); `None` for a text that is not
+    /// JSON.
     pub json: Vec<Option<Value>>,
     /// Every problem, in the order of the texts.
     pub problems: Vec<Invalid>,

@@ -97,7 +97,7 @@ async fn answer_late(system: &System, page: &Page) {
         page.click("#cancel").await;
     }
 
-    // When the outcome for the first is late, then it is told beside the dialog of the second,
+    // When the outcome for the first is late, then it is shown beside the dialog of the second,
     // which stays open
     let late = page.hold("POST", RETRY).await;
     ask(page, "Try again", &first, "to no avail").await;
@@ -171,7 +171,7 @@ async fn refuse_late(system: &System, page: &Page) {
 
 #[tokio::test]
 #[ignore = "needs the stack and a browser"]
-async fn late_refusal_of_a_password_is_not_told_of_the_next_one() {
+async fn late_refusal_of_a_password_is_not_shown_for_the_next_one() {
     let system = system().await;
     Page::visit(&desk(&system), async |page| refuse_late(&system, page).await).await;
 }

@@ -14,7 +14,7 @@ use redpanda::{
 use schemas::{Verdict, engine::DeadLetterResent, headers};
 use uuid::Uuid;
 
-use super::{COMMANDS, FOLLOWUPS, dead, drop_first, noted, resend, told};
+use super::{COMMANDS, FOLLOWUPS, dead, drop_first, noted, reported, resend};
 use crate::{
     bank::{Account, Command, Credit, Deposit, Event, FollowUp, Memo, Noted, Panic, Transfer},
     support::{PARTITIONS, TOPICS, balances, bank, bank_on, bank_with, code, credits, send},
@@ -31,7 +31,7 @@ fn dead_command_is_decided_again_once_and_only_when_it_does_not_fail() {
     let early = resend(&driver, 2, "ann", COMMANDS, letter);
     driver.settle();
     assert_eq!(code(&driver, early).as_deref(), Some("still_failing"));
-    assert_eq!((dead(&driver, COMMANDS).len(), told(&driver)), (1, Vec::new()));
+    assert_eq!((dead(&driver, COMMANDS).len(), reported(&driver)), (1, Vec::new()));
 
     send(&driver, "ann", 3, Memo { text: "mended".into() });
     let [first, second] = [4, 5].map(|id| resend(&driver, id, "ann", COMMANDS, letter));
@@ -55,7 +55,7 @@ fn dead_command_is_decided_again_once_and_only_when_it_does_not_fail() {
         sent_id: first,
         resent_at: driver.outcomes(first)[0].decided_at,
     };
-    assert_eq!(told(&driver), [expected]);
+    assert_eq!(reported(&driver), [expected]);
     let failed = driver.outcomes(panic);
     assert_eq!((failed.len(), failed[0].verdict), (1, Verdict::Failed), "it stays failed");
 
@@ -75,7 +75,7 @@ fn dead_command_is_decided_again_once_and_only_when_it_does_not_fail() {
     assert_eq!(code(&driver, third).as_deref(), Some("already_sent_again"));
     let repeated = driver.outcomes(first);
     assert_eq!((repeated.len(), &repeated[0]), (2, &repeated[1]));
-    assert_eq!((noted(&driver, "a bug"), told(&driver).len()), (1, 1));
+    assert_eq!((noted(&driver, "a bug"), reported(&driver).len()), (1, 1));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn refused_command_was_not_sent_and_a_pending_one_has_the_outcome_of_its_saga() 
     let refused = resend(&driver, 1, "ann", COMMANDS, &letter);
     driver.settle();
     assert_eq!(code(&driver, refused).as_deref(), Some("overdrawn"));
-    assert!(told(&driver).is_empty());
+    assert!(reported(&driver).is_empty());
 
     send(&driver, "ann", 2, Deposit { amount: 7 });
     let pending = resend(&driver, 3, "ann", COMMANDS, &letter);
@@ -107,7 +107,7 @@ fn refused_command_was_not_sent_and_a_pending_one_has_the_outcome_of_its_saga() 
     let outcome = &driver.outcomes(pending)[..];
     assert_eq!((outcome.len(), outcome[0].verdict), (1, Verdict::Accepted));
     assert_eq!(balances(&driver), BTreeMap::from([("ann".into(), 2), ("bob".into(), 5)]));
-    assert_eq!(told(&driver).len(), 1);
+    assert_eq!(reported(&driver).len(), 1);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn follow_up_is_written_again_and_its_saga_ends() {
         assert_eq!(balances(&driver), BTreeMap::from([("ann".into(), 333), ("bob".into(), 668)]));
         // The new record is in the topic, has an id of its own, and belongs to the transfer.
         let records = driver.log.read_committed(FOLLOWUPS);
-        let sent_id = told(&driver)[0].sent_id.to_string();
+        let sent_id = reported(&driver)[0].sent_id.to_string();
         let again = |it: &&Record| it.headers.text(headers::ID) == Some(&*sent_id);
         let again = records.iter().find(again).expect("the new record");
         assert_eq!(again.headers.text(headers::TYPE), Some("bank.Credit"));
@@ -196,5 +196,5 @@ fn policy_derives_again_what_follows_from_a_dead_event() {
     assert_eq!(code(&driver, second).as_deref(), Some("already_sent_again"));
     assert_eq!(balances(&driver).get("bob"), Some(&1));
     assert_eq!(driver.log.read_committed("other.events").len(), 1, "it is not written again");
-    assert_eq!(told(&driver)[0].sent_id, Uuid::from_u128(1));
+    assert_eq!(reported(&driver)[0].sent_id, Uuid::from_u128(1));
 }

@@ -30,13 +30,13 @@ fn resend(driver: &Driver, id: u128, key: &str, topic: &str, letter: &Record) ->
     id
 }
 
-/// What operators are told about dead letters that were sent again.
-fn told(driver: &Driver) -> Vec<DeadLetterResent> {
-    let told = |event| match event {
+/// The events for operators about dead letters that were sent again.
+fn reported(driver: &Driver) -> Vec<DeadLetterResent> {
+    let resent = |event| match event {
         Operation::DeadLetterResent(event) => Some(event),
         _ => None,
     };
-    driver.read("bank.operations").into_iter().filter_map(|(_, event)| told(event)).collect()
+    driver.read("bank.operations").into_iter().filter_map(|(_, event)| resent(event)).collect()
 }
 
 fn noted(driver: &Driver, text: &str) -> usize {

@@ -6,7 +6,7 @@ use engine::driver::Driver;
 use redpanda::log::{Headers, Record, TopicPartition};
 use schemas::{Verdict, headers};
 
-use super::{COMMANDS, dead, noted, resend, told};
+use super::{COMMANDS, dead, noted, reported, resend};
 use crate::{
     bank::{Deposit, Memo, Panic},
     support::{PARTITIONS, bank, code, kept, send},
@@ -42,7 +42,7 @@ fn what_is_no_dead_letter_of_the_key_is_not_sent() {
         driver.settle();
         assert_eq!(code(&driver, id).as_deref(), Some(expected));
     }
-    assert!(told(&driver).is_empty());
+    assert!(reported(&driver).is_empty());
 
     // A log that does not answer refuses this attempt, and no later one.
     let partition = TopicPartition::new("account.commands.dead", letter.partition);

@@ -8,7 +8,7 @@ use redpanda::partition_of;
 use schemas::{Outcome, Verdict};
 use uuid::Uuid;
 
-use super::{COMMANDS, FOLLOWUPS, dead, drop_first, noted, resend, told};
+use super::{COMMANDS, FOLLOWUPS, dead, drop_first, noted, reported, resend};
 use crate::{
     bank::{Credit, Deposit, FollowUp, Memo, Panic},
     faults::fail_next,
@@ -89,7 +89,7 @@ fn dead_letters_are_sent_again_exactly_once_under_faults() {
             };
             assert_eq!(effects, was_sent, "seed {seed}: {topic} {key}");
         }
-        assert_eq!(told(&driver).len(), accepted.iter().sum::<usize>(), "seed {seed}");
+        assert_eq!(reported(&driver).len(), accepted.iter().sum::<usize>(), "seed {seed}");
         assert!(letters.iter().all(|(_, it)| {
             it.partition == partition_of(it.key.as_deref().unwrap(), PARTITIONS)
         }));

@@ -35,7 +35,7 @@ impl FromStr for KeyCursor {
     }
 }
 
-/// Which parked keys are meant: those whose first record has all that is given here.
+/// A selection of parked keys: those whose first record has all that is given here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParkedSelection {
     /// The topic from which it was read.

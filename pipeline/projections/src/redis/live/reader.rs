@@ -87,14 +87,14 @@ impl Live {
         let until = Instant::now() + block;
         loop {
             // Subscribed before the read, so that an entry in between is noticed.
-            let mut news = self.notices.live();
+            let mut appended = self.notices.live();
             let read = self.read_now(positions).await?;
             if read.reset || !read.entries.is_empty() || Instant::now() >= until {
                 return Ok(read);
             }
             let look = until.min(Instant::now() + LOOK_EVERY);
             // The sender lives as long as `self`.
-            let _ = tokio::time::timeout_at(look, news.changed()).await;
+            let _ = tokio::time::timeout_at(look, appended.changed()).await;
         }
     }
 
