@@ -22,7 +22,7 @@ pub struct Product {
     pub received: i64,
     /// The pieces that can be ordered.
     pub free: i64,
-    /// The pieces that are held by living orders.
+    /// The pieces that are held by placed and confirmed orders.
     pub held: i64,
     /// The version.
     pub version: i64,

@@ -111,7 +111,7 @@ fn wrong_arguments_exit_with_64_and_an_absent_registry_with_69() {
         ),
         (
             &["decode", "--schema", "millrace.order.CancelOrder@9"],
-            "has no released version 9, but 1 to 1",
+            "has no released version 9, but 1 to 2",
         ),
         (&["decode"], "schema id 1: name a registry"),
         (&["decode", "nowhere.bin"], "reading nowhere.bin"),

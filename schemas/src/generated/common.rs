@@ -7,38 +7,38 @@ use uuid::Uuid;
 
 use crate::message::record;
 
-/// The contract of the headers that stand beside each command, follow-up, event and outcome.
-/// Headers are UTF-8 text in the CloudEvents binding for Kafka (binary mode); this record says
-/// which there are and is written nowhere.
+/// The headers of every command, follow-up, event and outcome, in the CloudEvents binding for Kafka
+/// (binary mode). Each header is UTF-8 text. This record only documents the headers; no topic
+/// carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The version of CloudEvents: 1.0.
     pub ce_specversion: String,
-    /// The record's id. On a command it is the command id; what an input causes gets an id derived
-    /// from the input's.
+    /// The record's id. On a command it is the command id. A record that an input causes has an id
+    /// that is derived from the input's id.
     pub ce_id: Uuid,
     /// The full name of the value's record.
     pub ce_type: String,
-    /// Who wrote it: `/millrace/gateway`, `/millrace/order`.
+    /// The program that wrote the record, such as `/millrace/gateway` or `/millrace/order`.
     pub ce_source: String,
-    /// When it came about, RFC 3339 in UTC.
+    /// The time at which the record was caused, in UTC as in RFC 3339.
     pub ce_time: String,
-    /// The aggregate id: the record's key.
+    /// The aggregate id, which is the record's key.
     pub ce_subject: String,
-    /// Header `content-type`: avro/binary.
+    /// The media type of the value, in the header `content-type`: `avro/binary`.
     pub content_type: String,
-    /// The id of the command that began it all.
+    /// The id of the command that directly or indirectly caused this record.
     pub ce_correlationid: Uuid,
     /// The id of the record that directly caused this one; absent on commands.
     pub ce_causationid: Option<Uuid>,
     /// The W3C trace context.
     pub traceparent: Option<String>,
-    /// The aggregate's version after this event, in decimal digits; on events and states.
+    /// The aggregate's version after this event, in decimal digits. Only events and states have it.
     pub ce_version: Option<i64>,
-    /// Who is behind it: a user id, or the fingerprint of an address or a token. A command without
-    /// it is an operator's.
+    /// The principal that caused the record: a user id, or the fingerprint of an address or a
+    /// token. A command without it was sent by an operator.
     pub ce_principal: Option<String>,
-    /// On commands: the keyed hash of the canonical request in hexadecimal digits.
+    /// The keyed hash of the canonical request in hexadecimal digits. Only commands have it.
     pub ce_fingerprint: Option<String>,
 }
 
@@ -53,29 +53,32 @@ pub struct Money {
     pub currency: String,
 }
 
-/// What became of one command. Every command ends in exactly one outcome.
+/// The result of one command. Every command ends in exactly one outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The command that this is the outcome of; the record's key.
+    /// The command that has this outcome; the record's key.
     pub command_id: Uuid,
     /// The full name of the command's record.
     pub command_type: String,
-    /// How the command ended.
+    /// The verdict on the command.
     pub verdict: Verdict,
-    /// Why the command was not accepted, as a word for programs: `out_of_stock`.
+    /// The reason why the command was not accepted, as a code for programs such as `out_of_stock`;
+    /// null if it was accepted.
     pub code: Option<String>,
-    /// Why the command was not accepted, as a sentence for people. Holds no personal data.
+    /// The reason why the command was not accepted, as a sentence for people without personal data;
+    /// null if it was accepted.
     pub detail: Option<String>,
-    /// The context of the aggregate that decided: `order`.
+    /// The context of the aggregate that decided, such as `order`.
     pub aggregate: String,
     /// The key of the aggregate that decided.
     pub aggregate_id: String,
-    /// The aggregate's version after the decision; 0 while it does not exist. It is the entity tag.
+    /// The aggregate's version after the decision; 0 if the aggregate does not exist. The gateway
+    /// sends it as the entity tag.
     pub version: i64,
-    /// Who sent the command, and so who may read this outcome.
+    /// The sender of the command, who may read this outcome.
     pub principal: String,
-    /// The keyed hash of the request in hexadecimal digits, by which a repeat is told from another
-    /// request under the same key.
+    /// The keyed hash of the request in hexadecimal digits, which distinguishes a repeat from
+    /// another request with the same idempotency key.
     pub fingerprint: Option<String>,
     /// The record time of the input that ended the command.
     pub decided_at: i64,
@@ -83,8 +86,8 @@ pub struct Outcome {
 
 record!(Outcome, "millrace.Outcome");
 
-/// How a command ended: ACCEPTED, REFUSED by a rule of the domain, or FAILED because it could not
-/// be processed at all.
+/// The verdict on a command: ACCEPTED, REFUSED by a rule of the domain, or FAILED because the
+/// command could not be processed at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     /// `ACCEPTED`.

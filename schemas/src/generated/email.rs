@@ -7,28 +7,28 @@ use uuid::Uuid;
 
 use crate::{message::record, messages};
 
-/// A user asks for an address.
+/// Claims an address for a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimEmail {
-    /// The keyed hash of the address, and the record's key.
+    /// The keyed hash of the address in lower case, and the record's key.
     pub email_fingerprint: String,
-    /// Who asks, and is answered.
+    /// The user who claims the address, and who receives the reply.
     pub user_id: Uuid,
-    /// Which claim this is; the answer names it.
+    /// The id of the claim, which the reply repeats.
     pub claim_id: Uuid,
-    /// The user's version before the claim, which tells it from the user's other claims; null in
-    /// older records.
+    /// The user's version before the claim, which distinguishes it from the user's other claims;
+    /// null in older records.
     pub user_version: Option<i64>,
 }
 
 record!(ClaimEmail, "millrace.email.ClaimEmail");
 
-/// An address is a user's.
+/// An address was claimed by a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailClaimed {
-    /// The keyed hash of the address, and the record's key.
+    /// The keyed hash of the address in lower case, and the record's key.
     pub email_fingerprint: String,
-    /// Whose.
+    /// The user who owns the address.
     pub user_id: Uuid,
     /// The user's version before the claim; null in older records.
     pub user_version: Option<i64>,
@@ -36,26 +36,27 @@ pub struct EmailClaimed {
 
 record!(EmailClaimed, "millrace.email.EmailClaimed");
 
-/// An address is free again.
+/// An address was released and can be claimed again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailReleased {
-    /// The keyed hash of the address, and the record's key.
+    /// The keyed hash of the address in lower case, and the record's key.
     pub email_fingerprint: String,
-    /// Whose it was.
+    /// The user who owned the address.
     pub user_id: Uuid,
 }
 
 record!(EmailReleased, "millrace.email.EmailReleased");
 
-/// A user needs an address no more. Only its owner can release it.
+/// Releases an address that a user no longer needs. The follow-up is ignored if the user does not
+/// own the address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseEmail {
-    /// The keyed hash of the address, and the record's key.
+    /// The keyed hash of the address in lower case, and the record's key.
     pub email_fingerprint: String,
-    /// Who lets go.
+    /// The user who releases the address.
     pub user_id: Uuid,
-    /// The user's version before the release: a later claim stays. Null, also in older records,
-    /// releases whatever claim the user has.
+    /// The user's version before the release. A claim by the user at a later version stays in
+    /// force. If it is null, as in older records, any claim by the user ends.
     pub user_version: Option<i64>,
 }
 
@@ -93,23 +94,23 @@ pub mod state {
 
     use crate::message::record;
 
-    /// An address that is a user's.
+    /// An address that a user owns.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Claimed {
-        /// The keyed hash of the address, and the record's key.
+        /// The keyed hash of the address in lower case, and the record's key.
         pub email_fingerprint: String,
-        /// Whose.
+        /// The user who owns the address.
         pub user_id: Uuid,
-        /// The user's version before its last claim; null in older records.
+        /// The user's version before the user's last claim on the address; null in older records.
         pub user_version: Option<i64>,
     }
 
     record!(Claimed, "millrace.email.state.Claimed");
 
-    /// An address that was a user's once.
+    /// An address that a user owned once and that can be claimed again.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Free {
-        /// The keyed hash of the address, and the record's key.
+        /// The keyed hash of the address in lower case, and the record's key.
         pub email_fingerprint: String,
     }
 

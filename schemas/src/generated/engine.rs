@@ -7,20 +7,20 @@ use uuid::Uuid;
 
 use crate::{message::record, messages};
 
-/// How far a task has applied one of its input topics. Written in every transaction, so that
-/// restored state can be compared with the committed offsets.
+/// The position up to which a task has applied one of its input topics. Every transaction writes
+/// it, so that restored state can be compared with the committed offsets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// The input topic.
     pub topic: String,
-    /// The offset of the next record to apply: the committed offset.
+    /// The offset of the next record to apply, which is the committed offset.
     pub next_offset: i64,
 }
 
 record!(Applied, "millrace.engine.Applied");
 
-/// An operator has sent the record of a dead letter again. The record's key is that of the dead
-/// letter.
+/// An operator has sent the record of a dead letter again. The record's key is the dead letter's
+/// key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetterResent {
     /// The input topic from which the record was read.
@@ -31,12 +31,13 @@ pub struct DeadLetterResent {
     pub dead_offset: i64,
     /// The operator's command.
     pub command_id: Uuid,
-    /// Who sent the command.
+    /// The principal that sent the command.
     pub principal: String,
-    /// Why, in the sender's words.
+    /// The reason for the command, in the sender's words.
     pub reason: String,
-    /// The id under which it was sent again: of the operator's command for a command, of the new
-    /// record for a follow-up, and its own for an event, which is not written again.
+    /// The id with which the record was sent again: the id of the operator's command for a command,
+    /// the id of the new record for a follow-up, and the event's own id for an event, which is not
+    /// written again.
     pub sent_id: Uuid,
     /// The record time of the command.
     pub resent_at: i64,
@@ -44,8 +45,8 @@ pub struct DeadLetterResent {
 
 record!(DeadLetterResent, "millrace.engine.DeadLetterResent");
 
-/// An operator may read the personal fields of a dead letter. The record's key is that of the
-/// command.
+/// An operator may read the personal fields of a dead letter. The record's key is the command's
+/// key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetterRevealed {
     /// The input topic from which the record was read.
@@ -54,11 +55,11 @@ pub struct DeadLetterRevealed {
     pub partition: i32,
     /// The offset of the dead letter in `<topic>.dead`.
     pub dead_offset: i64,
-    /// The command.
+    /// The operator's command.
     pub command_id: Uuid,
-    /// Who sent the command.
+    /// The principal that sent the command.
     pub principal: String,
-    /// Why, in the sender's words.
+    /// The reason for the command, in the sender's words.
     pub reason: String,
     /// The record time of the command.
     pub revealed_at: i64,
@@ -66,41 +67,43 @@ pub struct DeadLetterRevealed {
 
 record!(DeadLetterRevealed, "millrace.engine.DeadLetterRevealed");
 
-/// A command of an operator: apply the first parked record of its key with another value, and then
-/// those behind it, in their order. If the record fails again, nothing is done.
+/// Applies the first parked record of a key with another value, and then the records parked behind
+/// it in their order. Only operators send it. If the edited record fails again, nothing changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditParkedRecord {
-    /// The input topic whose parked record is meant.
+    /// The input topic of the parked record.
     pub topic: String,
-    /// The offset of the first parked record: if another one is first, nothing is done.
+    /// The offset of the first parked record of the key. If another record is the first, nothing
+    /// changes.
     pub offset: i64,
-    /// The full name of the record that the value is.
+    /// The full name of the value's record.
     pub record_type: String,
-    /// The new value. A personal field that is masked, and a hash that is missing, are kept as they
-    /// are. (Personal data.)
+    /// The new value as JSON. Personal fields that are masked and hashes that are missing keep
+    /// their values. (Personal data.)
     pub json: String,
-    /// Why, in the sender's words, for `ParkedRecordEdited`.
+    /// The reason for the command, in the sender's words, which `ParkedRecordEdited` repeats.
     pub reason: String,
 }
 
 record!(EditParkedRecord, "millrace.engine.EditParkedRecord");
 
-/// That a command has been taken in, and what became of it: by this a repeat is answered without
-/// being done again.
+/// A command that the engine has received, and its outcome. With this entry the engine answers a
+/// repeat of the command without another decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handled {
-    /// The keyed hash of the request; another request under the same command id is refused. Null
-    /// when the command brought none.
+    /// The keyed hash of the request. Another request with the same command id is refused. Null if
+    /// the command had none.
     pub fingerprint: Option<String>,
-    /// The record time of the command; entries older than the horizon are forgotten.
+    /// The record time of the command. The engine forgets entries that are older than the dedupe
+    /// horizon.
     pub received_at: i64,
-    /// What became of the command; null while it is pending.
+    /// The outcome of the command; null while the command is pending.
     pub outcome: Option<crate::Outcome>,
 }
 
 record!(Handled, "millrace.engine.Handled");
 
-/// One header of a record, as it came.
+/// One header of a record, as it was received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// The header's name.
@@ -110,23 +113,24 @@ pub struct Header {
     pub value: Vec<u8>,
 }
 
-/// An operator has re-driven a parked key. The record's key is the parked one.
+/// An operator has re-driven a parked key. The record's key is the parked key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRedriven {
     /// The input topic of the parked records.
     pub topic: String,
     /// The command that re-drove the key.
     pub command_id: Uuid,
-    /// Who sent the command.
+    /// The principal that sent the command.
     pub principal: String,
-    /// Why, in the sender's words; null if the command had none.
+    /// The reason for the command, in the sender's words; null if the command had none.
     pub reason: Option<String>,
-    /// How many records are no longer parked.
+    /// The number of records that are no longer parked.
     pub released: i32,
-    /// The offset of the record that was given up and is a dead letter now; null if none was.
+    /// The offset of the record that was given up and is a dead letter now; null if no record was
+    /// given up.
     pub dropped_offset: Option<i64>,
-    /// The offset of the first record that is still parked, because it has failed again; null if
-    /// none is.
+    /// The offset of the first record that is still parked because it has failed again; null if no
+    /// record is parked.
     pub parked_from: Option<i64>,
     /// The record time of the command.
     pub redriven_at: i64,
@@ -137,19 +141,19 @@ record!(KeyRedriven, "millrace.engine.KeyRedriven");
 /// A record that failed, or that waits behind a failed one of the same key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
-    /// Where the record was read.
+    /// The input topic from which the record was read.
     pub topic: String,
-    /// Its partition.
+    /// The partition of the record in that topic.
     pub partition: i32,
-    /// Its offset.
+    /// The offset of the record in that partition.
     pub offset: i64,
-    /// Why it failed; empty when it only waits.
+    /// The error of the record that failed; empty if the record only waits behind it.
     pub error: String,
-    /// The record time.
+    /// The record time of the parked record.
     pub received_at: i64,
     /// The record's headers in their order.
     pub headers: Vec<Header>,
-    /// The record's value, byte for byte, in whatever encoding it came; null for a tombstone.
+    /// The bytes of the record's value as they were received; null for a tombstone.
     #[serde(with = "apache_avro::serde::bytes_opt")]
     pub value: Option<Vec<u8>>,
 }
@@ -157,31 +161,32 @@ pub struct Parked {
 record!(Parked, "millrace.engine.Parked");
 
 /// An operator has applied the first parked record of a key with another value. The record's key is
-/// the parked one. In its topic the record stays as it was.
+/// the parked key. The parked record stays unchanged in its topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedRecordEdited {
     /// The input topic of the parked records.
     pub topic: String,
     /// The partition of the edited record.
     pub partition: i32,
-    /// Its offset.
+    /// The offset of the edited record.
     pub offset: i64,
-    /// The full name of the record that its value is now.
+    /// The full name of the new value's record.
     pub record_type: String,
     /// The operator's command.
     pub command_id: Uuid,
-    /// Who sent the command.
+    /// The principal that sent the command.
     pub principal: String,
-    /// Why, in the sender's words.
+    /// The reason for the command, in the sender's words.
     pub reason: String,
-    /// Its value before as JSON, with personal fields masked and without hashes; null if there is
-    /// none to show.
+    /// The former value as JSON, with personal fields masked and without hashes; null if the value
+    /// can't be shown.
     pub before: Option<String>,
-    /// The value with which it was applied, shown in the same way.
+    /// The new value as JSON, with personal fields masked and without hashes.
     pub after: String,
-    /// How many records are no longer parked, the edited one included.
+    /// The number of records that are no longer parked, the edited record included.
     pub released: i32,
-    /// The offset of the first record that is still parked, because it has failed; null if none is.
+    /// The offset of the first record that is still parked because it has failed; null if no record
+    /// is parked.
     pub parked_from: Option<i64>,
     /// The record time of the command.
     pub edited_at: i64,
@@ -189,58 +194,62 @@ pub struct ParkedRecordEdited {
 
 record!(ParkedRecordEdited, "millrace.engine.ParkedRecordEdited");
 
-/// A record is parked until its key is re-driven: it has failed, or an earlier one of its key has.
-/// The record's key is that of the parked one. Written again if a re-drive fails.
+/// A record is parked until its key is re-driven, because the record or an earlier record of the
+/// key has failed. The record's key is the parked key. The event is written again if a re-drive
+/// fails.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordParked {
-    /// Where the record was read.
+    /// The input topic from which the record was read.
     pub topic: String,
-    /// Its partition.
+    /// The partition of the record in that topic.
     pub partition: i32,
-    /// Its offset.
+    /// The offset of the record in that partition.
     pub offset: i64,
-    /// Why it failed; null if it only waits behind an earlier one.
+    /// The error of the parked record; null if the record only waits behind an earlier one.
     pub error: Option<String>,
-    /// Its type, from its header `ce_type`; empty without one.
+    /// The type of the parked record, from its header `ce_type`; empty without that header.
     pub record_type: String,
-    /// Who sent it, or what caused it.
+    /// The sender of the parked record, or the principal that caused it.
     pub principal: String,
-    /// The size of its value; null for a tombstone.
+    /// The size of the parked record's value in bytes; null for a tombstone.
     pub bytes: Option<i64>,
-    /// The record time.
+    /// The record time of the parked record.
     pub received_at: i64,
-    /// Its headers as a JSON object, without those that repeat the key or the sender.
+    /// The parked record's headers as a JSON object, without headers that repeat the key or the
+    /// sender.
     pub headers: Option<String>,
-    /// Its value as JSON, with personal fields masked and without hashes; null if there is none to
-    /// show.
+    /// The parked record's value as JSON, with personal fields masked and without hashes; null if
+    /// the value can't be shown.
     pub value: Option<String>,
-    /// Why there is no value to show.
+    /// The reason why the value can't be shown; null if it is shown.
     pub omitted: Option<String>,
-    /// The registry's id of the schema that its value was written with; null if it names none.
+    /// The registry's id of the schema with which the value was written; null if the value names no
+    /// schema.
     pub schema_id: Option<i64>,
 }
 
 record!(RecordParked, "millrace.engine.RecordParked");
 
-/// A command of an operator: try the parked records of its key again, in their order.
+/// Applies the parked records of a key again, in their order. Only operators send it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redrive {
-    /// The input topic whose parked records are meant.
+    /// The input topic of the parked records.
     pub topic: String,
-    /// Whether the first of them, the one that failed, is given up; it becomes a dead letter.
+    /// Whether the first parked record, which failed, is given up and becomes a dead letter.
     pub drop_first: bool,
-    /// Why, in the sender's words, for `KeyRedriven`.
+    /// The reason for the command, in the sender's words, which `KeyRedriven` repeats; null without
+    /// a reason.
     pub reason: Option<String>,
-    /// The offset of the first of them as the sender knows it: if another one is first, nothing is
-    /// done. Null if any may be.
+    /// The offset of the first parked record that the sender has seen. If another record is the
+    /// first, nothing changes; null accepts any record.
     pub first_offset: Option<i64>,
 }
 
 record!(Redrive, "millrace.engine.Redrive");
 
-/// A command of an operator: send the record of a dead letter again, which is possible once. A dead
-/// command is decided as a new one, under the id of this command. The record's key is that of the
-/// dead letter.
+/// Sends the record of a dead letter again, which is possible once. Only operators send it. A
+/// command among the dead letters is decided as a new command with the id of this one. The record's
+/// key is the dead letter's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResendDeadLetter {
     /// The input topic from which the record was read.
@@ -249,14 +258,14 @@ pub struct ResendDeadLetter {
     pub partition: i32,
     /// The offset of the dead letter in `<topic>.dead`.
     pub dead_offset: i64,
-    /// Why, in the sender's words, for `DeadLetterResent`.
+    /// The reason for the command, in the sender's words, which `DeadLetterResent` repeats.
     pub reason: String,
 }
 
 record!(ResendDeadLetter, "millrace.engine.ResendDeadLetter");
 
-/// A command of an operator who wants to read the personal fields of a dead letter. The record's
-/// key is `<topic>:<partition>:<dead_offset>`.
+/// Asks for permission to read the personal fields of a dead letter. Only operators send it. The
+/// record's key is `<topic>:<partition>:<dead_offset>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevealDeadLetter {
     /// The input topic from which the record was read.
@@ -265,24 +274,24 @@ pub struct RevealDeadLetter {
     pub partition: i32,
     /// The offset of the dead letter in `<topic>.dead`.
     pub dead_offset: i64,
-    /// Why, in the sender's words, for `DeadLetterRevealed`.
+    /// The reason for the command, in the sender's words, which `DeadLetterRevealed` repeats.
     pub reason: String,
 }
 
 record!(RevealDeadLetter, "millrace.engine.RevealDeadLetter");
 
-/// A timer of an aggregate that is to fire. Context, key and the timer's name are in the changelog
-/// key.
+/// A timer of an aggregate that has not fired yet. The changelog key contains the context, the
+/// aggregate's key and the timer's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timer {
-    /// When it fires, at the earliest.
+    /// The earliest time at which the timer fires.
     pub due_at: i64,
 }
 
 record!(Timer, "millrace.engine.Timer");
 
-/// The command that an aggregate has taken in and still has to conclude: its outcome comes with a
-/// later input.
+/// The pending command of an aggregate: a command that the aggregate has accepted for processing
+/// and that a later input concludes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The pending command.
@@ -291,9 +300,9 @@ pub struct Waiting {
     pub command_type: String,
     /// The keyed hash of the request.
     pub fingerprint: Option<String>,
-    /// The correlation id that the command came with.
+    /// The correlation id of the command.
     pub correlation_id: String,
-    /// Who sent the command.
+    /// The principal that sent the command.
     pub principal: String,
     /// The record time of the command.
     pub since_at: i64,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{message::record, messages};
 
-/// What a notification is about.
+/// The subject of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// `WELCOME`.
@@ -40,7 +40,8 @@ impl Kind {
     }
 }
 
-/// How the mail stands.
+/// The status of a notification's mail: NONE if no mail was requested, REQUESTED while an attempt
+/// is under way or planned, SENT if the mail server has accepted it, FAILED if it was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Mail {
     /// `NONE`.
@@ -69,127 +70,127 @@ impl Mail {
     }
 }
 
-/// All attempts have failed: no mail is sent.
+/// A mail was given up, because the last attempt failed or no report on an attempt arrived in time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailFailed {
     /// The notification, and the record's key.
     pub notification_id: Uuid,
-    /// Who is notified.
+    /// The user who is notified.
     pub user_id: Uuid,
-    /// How many there were.
+    /// The number of attempts.
     pub attempts: i32,
-    /// The status codes of the mail server's last answer, or why there was no attempt.
+    /// The status codes of the mail server's last answer, or the reason why there was no answer.
     pub detail: String,
 }
 
 record!(MailFailed, "millrace.notification.MailFailed");
 
-/// A mail is to be sent.
+/// An attempt to send a mail was requested from the mail worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailRequested {
     /// The notification, and the record's key.
     pub notification_id: Uuid,
-    /// Who is notified.
+    /// The user who is notified.
     pub user_id: Uuid,
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: i32,
-    /// The mail's Message-ID without brackets: the same for all attempts.
+    /// The mail's Message-ID without brackets, which is the same in all attempts.
     pub message_id: String,
-    /// The subject.
+    /// The subject of the mail.
     pub title: String,
-    /// The text.
+    /// The text of the mail.
     pub body: String,
 }
 
 record!(MailRequested, "millrace.notification.MailRequested");
 
-/// The mail server has taken the mail.
+/// The mail server has accepted the mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailSent {
     /// The notification, and the record's key.
     pub notification_id: Uuid,
-    /// Who is notified.
+    /// The user who is notified.
     pub user_id: Uuid,
-    /// With which attempt.
+    /// The number of the attempt that succeeded, from 1.
     pub attempt: i32,
 }
 
 record!(MailSent, "millrace.notification.MailSent");
 
-/// The recipient has read it.
+/// Marks a notification as read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkRead {
     /// The notification, and the record's key.
     pub notification_id: Uuid,
-    /// Who is notified.
+    /// The user who is notified.
     pub user_id: Uuid,
 }
 
 record!(MarkRead, "millrace.notification.MarkRead");
 
-/// Somebody has something new in their inbox.
+/// A notification was added to a user's inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationRaised {
     /// The notification, and the record's key.
     pub notification_id: Uuid,
-    /// Who is notified.
+    /// The user who is notified.
     pub user_id: Uuid,
-    /// What it is about.
+    /// The subject of the notification.
     pub kind: Kind,
-    /// A line for people.
+    /// The title that the user reads, one line.
     pub title: String,
-    /// A sentence or two for people.
+    /// The text that the user reads, one or two sentences.
     pub body: String,
-    /// The order that it is about, if it is one.
+    /// The order that the notification is about; null if it is about none.
     pub order_id: Option<Uuid>,
-    /// When.
+    /// The time at which the notification was raised.
     pub raised_at: i64,
 }
 
 record!(NotificationRaised, "millrace.notification.NotificationRaised");
 
-/// The recipient has read it.
+/// A notification was read, or counts as read because the engine forgets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationRead {
     /// The notification, and the record's key.
     pub notification_id: Uuid,
-    /// Who is notified.
+    /// The user who is notified.
     pub user_id: Uuid,
-    /// When.
+    /// The time at which the notification was read.
     pub read_at: i64,
 }
 
 record!(NotificationRead, "millrace.notification.NotificationRead");
 
-/// Something has happened that somebody should know.
+/// Raises a notification for a user about an event of another context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaiseNotification {
     /// The notification, and the record's key.
     pub notification_id: Uuid,
-    /// Who is notified.
+    /// The user who is notified.
     pub user_id: Uuid,
-    /// What it is about.
+    /// The subject of the notification.
     pub kind: Kind,
-    /// The order that it is about, if it is one.
+    /// The order that the notification is about; null if it is about none.
     pub order_id: Option<Uuid>,
-    /// Why an order was rejected.
+    /// The reason why an order was rejected; null for other notifications.
     pub reason: Option<String>,
-    /// Whether it is sent by mail too.
+    /// Whether the notification is also sent by mail.
     pub mail: bool,
 }
 
 record!(RaiseNotification, "millrace.notification.RaiseNotification");
 
-/// The mail worker tells how an attempt has ended.
+/// Reports the result of an attempt to send a mail. Only the mail worker sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordDelivery {
     /// The notification, and the record's key.
     pub notification_id: Uuid,
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: i32,
-    /// Whether the mail server has taken the mail.
+    /// Whether the mail server has accepted the mail.
     pub delivered: bool,
-    /// The status codes of the mail server's answer, or why there was no attempt.
+    /// The status codes of the mail server's answer, or the reason why there was no answer.
     pub detail: String,
 }
 
@@ -236,28 +237,28 @@ pub mod state {
 
     use crate::message::record;
 
-    /// A notification.
+    /// A notification in a user's inbox.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Raised {
         /// The notification, and the record's key.
         pub notification_id: Uuid,
-        /// Who is notified.
+        /// The user who is notified.
         pub user_id: Uuid,
-        /// What it is about.
+        /// The subject of the notification.
         pub kind: crate::notification::Kind,
-        /// A line for people.
+        /// The title that the user reads, one line.
         pub title: String,
-        /// A sentence or two for people.
+        /// The text that the user reads, one or two sentences.
         pub body: String,
-        /// The order that it is about, if it is one.
+        /// The order that the notification is about; null if it is about none.
         pub order_id: Option<Uuid>,
-        /// When it was raised.
+        /// The time at which the notification was raised.
         pub raised_at: i64,
-        /// When it was read; null: not yet.
+        /// The time at which the notification was read; null while it is unread.
         pub read_at: Option<i64>,
-        /// How the mail stands.
+        /// The status of the mail.
         pub mail: crate::notification::Mail,
-        /// The latest attempt; 0: none.
+        /// The number of the latest attempt to send the mail; 0 before the first one.
         pub attempt: i32,
         /// The mail's Message-ID without brackets.
         pub message_id: String,

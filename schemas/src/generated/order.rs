@@ -7,161 +7,164 @@ use uuid::Uuid;
 
 use crate::{message::record, messages};
 
-/// The wish not to buy after all.
+/// Cancels an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelOrder {
     /// The order, and the record's key.
     pub order_id: Uuid,
-    /// Whose order it is.
+    /// The buyer. No other user can cancel the order.
     pub user_id: Uuid,
-    /// The version that the sender has seen (If-Match); another one refuses the command. Null: any.
+    /// The version of the order that the sender has seen (`If-Match`). The command is refused if
+    /// the order has another version; null accepts any version.
     pub expected_version: Option<i64>,
 }
 
 record!(CancelOrder, "millrace.order.CancelOrder");
 
-/// What is ordered of one product.
+/// A line of an order: a product and the number of pieces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// The product.
     pub sku: String,
-    /// How many; from 1.
+    /// The number of pieces, from 1.
     pub quantity: i32,
 }
 
-/// A line and what its stock has answered.
+/// A line of a placed order, with its price once its stock is reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenLine {
     /// The product.
     pub sku: String,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
-    /// What one costs; null until the stock has answered.
+    /// The price of one piece; null until the stock is reserved.
     pub unit_price: Option<crate::Money>,
 }
 
-/// The buyer has cancelled the order; what was held is released.
+/// The buyer cancelled the order. All reserved stock is released.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCancelled {
     /// The order, and the record's key.
     pub order_id: Uuid,
-    /// Whose order it is.
+    /// The user who placed the order.
     pub user_id: Uuid,
-    /// Why: by_customer.
+    /// The reason for the cancellation: `by_customer`.
     pub reason: String,
-    /// When.
+    /// The time at which the order was cancelled.
     pub cancelled_at: i64,
 }
 
 record!(OrderCancelled, "millrace.order.OrderCancelled");
 
-/// All goods are held: the order stands.
+/// The order was confirmed, because stock is reserved for all lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderConfirmed {
     /// The order, and the record's key.
     pub order_id: Uuid,
-    /// Whose order it is.
+    /// The user who placed the order.
     pub user_id: Uuid,
-    /// What is ordered, with prices.
+    /// The lines of the order, with prices.
     pub lines: Vec<PricedLine>,
-    /// What the order costs.
+    /// The total price of the order.
     pub total: crate::Money,
-    /// When.
+    /// The time at which the order was confirmed.
     pub confirmed_at: i64,
 }
 
 record!(OrderConfirmed, "millrace.order.OrderConfirmed");
 
-/// An order is placed; its goods are being reserved.
+/// An order was placed, and the reservation of stock has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderPlaced {
     /// The order, and the record's key.
     pub order_id: Uuid,
-    /// Whose order it is.
+    /// The user who placed the order.
     pub user_id: Uuid,
-    /// What is ordered, one line a product; at most 50.
+    /// The lines of the order, one for each product; at most 50.
     pub lines: Vec<Line>,
-    /// When.
+    /// The time at which the order was placed.
     pub placed_at: i64,
 }
 
 record!(OrderPlaced, "millrace.order.OrderPlaced");
 
-/// The order came to nothing; what was held is released.
+/// The order was rejected. All reserved stock is released.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderRejected {
     /// The order, and the record's key.
     pub order_id: Uuid,
-    /// Whose order it is.
+    /// The user who placed the order.
     pub user_id: Uuid,
-    /// Why: out_of_stock, unknown_product, deadline, mixed_currencies or total_overflow.
+    /// The reason for the rejection: `out_of_stock`, `unknown_product`, `deadline`,
+    /// `mixed_currencies` or `total_overflow`.
     pub reason: String,
-    /// The product that it failed on, if it was one.
+    /// The product that can't be reserved; null for other reasons.
     pub sku: Option<String>,
-    /// When.
+    /// The time at which the order was rejected.
     pub rejected_at: i64,
 }
 
 record!(OrderRejected, "millrace.order.OrderRejected");
 
-/// The wish to buy. It is concluded when all stock is reserved, or some can't be.
+/// Places an order. The command is concluded when the order is confirmed, rejected or cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaceOrder {
     /// The order, and the record's key.
     pub order_id: Uuid,
-    /// Whose order it is.
+    /// The user who placed the order.
     pub user_id: Uuid,
-    /// What is ordered, one line a product; at most 50.
+    /// The lines of the order, at most 50. Lines of the same product are merged.
     pub lines: Vec<Line>,
 }
 
 record!(PlaceOrder, "millrace.order.PlaceOrder");
 
-/// What is ordered of one product, with its price.
+/// A line of an order with its price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PricedLine {
     /// The product.
     pub sku: String,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
-    /// What one costs.
+    /// The price of one piece.
     pub unit_price: crate::Money,
 }
 
-/// The answer of a product's stock.
+/// Reports the reply of a product's stock to a request for a reservation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordReservation {
     /// The order, and the record's key.
     pub order_id: Uuid,
     /// The product.
     pub sku: String,
-    /// Whether the goods are held for the order.
+    /// Whether the stock has reserved the pieces for the order.
     pub reserved: bool,
-    /// How many.
+    /// The number of pieces that the order asked for.
     pub quantity: i32,
-    /// What one costs; null where nothing is held.
+    /// The price of one piece; null if nothing is reserved.
     pub unit_price: Option<crate::Money>,
-    /// Why nothing is held: unknown_product or out_of_stock.
+    /// The reason why nothing is reserved: `unknown_product` or `out_of_stock`; null if it is
+    /// reserved.
     pub reason: Option<String>,
-    /// When the order was placed that asked, which tells it from an earlier one of its id; null in
-    /// older records.
+    /// The time at which the order was placed, which distinguishes it from an earlier order with
+    /// the same id; null in older records.
     pub placed_at: Option<i64>,
 }
 
 record!(RecordReservation, "millrace.order.RecordReservation");
 
-/// The goods of one line are held for the order.
+/// The stock of one line was reserved for the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReservationRecorded {
     /// The order, and the record's key.
     pub order_id: Uuid,
-    /// Whose order it is.
+    /// The user who placed the order.
     pub user_id: Uuid,
     /// The product.
     pub sku: String,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
-    /// What one costs.
+    /// The price of one piece.
     pub unit_price: crate::Money,
 }
 
@@ -211,71 +214,72 @@ pub mod state {
 
     use crate::message::record;
 
-    /// An order that was cancelled.
+    /// A cancelled order.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Cancelled {
         /// The order, and the record's key.
         pub order_id: Uuid,
-        /// Whose order it is.
+        /// The user who placed the order.
         pub user_id: Uuid,
-        /// What was ordered.
+        /// The lines of the order.
         pub lines: Vec<crate::order::Line>,
-        /// When.
+        /// The time at which the order was cancelled.
         pub cancelled_at: i64,
-        /// When it was placed; null in older records.
+        /// The time at which the order was placed; null in older records.
         pub placed_at: Option<i64>,
     }
 
     record!(Cancelled, "millrace.order.state.Cancelled");
 
-    /// An order that stands.
+    /// A confirmed order.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Confirmed {
         /// The order, and the record's key.
         pub order_id: Uuid,
-        /// Whose order it is.
+        /// The user who placed the order.
         pub user_id: Uuid,
-        /// What is ordered, with prices.
+        /// The lines of the order, with prices.
         pub lines: Vec<crate::order::PricedLine>,
-        /// What it costs.
+        /// The total price of the order.
         pub total: crate::Money,
-        /// When it was placed.
+        /// The time at which the order was placed.
         pub placed_at: i64,
-        /// When it was confirmed.
+        /// The time at which the order was confirmed.
         pub confirmed_at: i64,
     }
 
     record!(Confirmed, "millrace.order.state.Confirmed");
 
-    /// An order whose goods are being reserved.
+    /// An order for whose lines stock is being reserved.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Placed {
         /// The order, and the record's key.
         pub order_id: Uuid,
-        /// Whose order it is.
+        /// The user who placed the order.
         pub user_id: Uuid,
-        /// The lines and what their stock has answered.
+        /// The lines of the order, with the prices of those that are reserved.
         pub lines: Vec<crate::order::OpenLine>,
-        /// When it was placed.
+        /// The time at which the order was placed.
         pub placed_at: i64,
     }
 
     record!(Placed, "millrace.order.state.Placed");
 
-    /// An order that came to nothing.
+    /// A rejected order.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Rejected {
         /// The order, and the record's key.
         pub order_id: Uuid,
-        /// Whose order it is.
+        /// The user who placed the order.
         pub user_id: Uuid,
-        /// What was ordered.
+        /// The lines of the order.
         pub lines: Vec<crate::order::Line>,
-        /// Why.
+        /// The reason for the rejection: `out_of_stock`, `unknown_product`, `deadline`,
+        /// `mixed_currencies` or `total_overflow`.
         pub reason: String,
-        /// When.
+        /// The time at which the order was rejected.
         pub rejected_at: i64,
-        /// When it was placed; null in older records.
+        /// The time at which the order was placed; null in older records.
         pub placed_at: Option<i64>,
     }
 

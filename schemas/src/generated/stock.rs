@@ -7,76 +7,78 @@ use uuid::Uuid;
 
 use crate::{message::record, messages};
 
-/// The wish to sell something.
+/// Adds a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddProduct {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
-    /// What people read.
+    /// The product's name, which customers read.
     pub name: String,
-    /// What one costs.
+    /// The price of one piece.
     pub price: crate::Money,
 }
 
 record!(AddProduct, "millrace.stock.AddProduct");
 
-/// A product is on sale.
+/// A product was added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductAdded {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
-    /// What people read.
+    /// The product's name, which customers read.
     pub name: String,
-    /// What one costs.
+    /// The price of one piece.
     pub price: crate::Money,
-    /// When.
+    /// The time at which the product was added.
     pub added_at: i64,
 }
 
 record!(ProductAdded, "millrace.stock.ProductAdded");
 
-/// Goods have arrived.
+/// Adds received pieces to the stock of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiveStock {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
 }
 
 record!(ReceiveStock, "millrace.stock.ReceiveStock");
 
-/// An order lets goods go. Only the owner of a reservation can release it.
+/// Releases the pieces that are reserved for an order. The follow-up is ignored if the order has no
+/// reservation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseStock {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
     /// The order.
     pub order_id: Uuid,
-    /// When the order was placed, which tells it from an earlier one of its id; null in older
-    /// records.
+    /// The time at which the order was placed, which distinguishes it from an earlier order with
+    /// the same id; null in older records.
     pub placed_at: Option<i64>,
 }
 
 record!(ReleaseStock, "millrace.stock.ReleaseStock");
 
-/// An order asks for goods.
+/// Reserves pieces of a product for an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReserveStock {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
     /// The order.
     pub order_id: Uuid,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
-    /// When the order was placed, which tells it from an earlier one of its id; null in older
-    /// records.
+    /// The time at which the order was placed, which distinguishes it from an earlier order with
+    /// the same id; null in older records.
     pub placed_at: Option<i64>,
 }
 
 record!(ReserveStock, "millrace.stock.ReserveStock");
 
-/// Why goods can't be reserved.
+/// The reason why pieces can't be reserved: UNKNOWN_SKU if there is no such product, INSUFFICIENT
+/// if too few pieces are free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Shortage {
     /// `UNKNOWN_SKU`.
@@ -97,85 +99,85 @@ impl Shortage {
     }
 }
 
-/// Goods have arrived.
+/// Received pieces were added to the stock of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockReceived {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
-    /// All that was ever received, after this.
+    /// The number of pieces ever received, after this event.
     pub received: i64,
-    /// What is available, after this.
+    /// The number of pieces that can be ordered, after this event.
     pub free: i64,
-    /// What living orders hold, after this.
+    /// The number of pieces that placed and confirmed orders hold, after this event.
     pub held: i64,
 }
 
 record!(StockReceived, "millrace.stock.StockReceived");
 
-/// Goods could not be held for an order.
+/// The reservation of a product for an order was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockRefused {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
     /// The order.
     pub order_id: Uuid,
-    /// How many were asked for.
+    /// The number of pieces that the order asked for.
     pub quantity: i32,
-    /// Why.
+    /// The reason for the refusal.
     pub reason: Shortage,
-    /// All that was ever received, after this.
+    /// The number of pieces ever received, after this event.
     pub received: i64,
-    /// What is available, after this.
+    /// The number of pieces that can be ordered, after this event.
     pub free: i64,
-    /// What living orders hold, after this.
+    /// The number of pieces that placed and confirmed orders hold, after this event.
     pub held: i64,
-    /// When the order was placed, which tells it from an earlier one of its id; null in older
-    /// records.
+    /// The time at which the order was placed, which distinguishes it from an earlier order with
+    /// the same id; null in older records.
     pub placed_at: Option<i64>,
 }
 
 record!(StockRefused, "millrace.stock.StockRefused");
 
-/// Goods that were held for an order are available again.
+/// The pieces that were reserved for an order were released and can be ordered again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockReleased {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
     /// The order.
     pub order_id: Uuid,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
-    /// All that was ever received, after this.
+    /// The number of pieces ever received, after this event.
     pub received: i64,
-    /// What is available, after this.
+    /// The number of pieces that can be ordered, after this event.
     pub free: i64,
-    /// What living orders hold, after this.
+    /// The number of pieces that placed and confirmed orders hold, after this event.
     pub held: i64,
 }
 
 record!(StockReleased, "millrace.stock.StockReleased");
 
-/// Goods are held for an order.
+/// Pieces of a product were reserved for an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockReserved {
     /// The product's stock keeping unit, and the record's key.
     pub sku: String,
     /// The order.
     pub order_id: Uuid,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i32,
-    /// What one costs this order.
+    /// The price of one piece in this order.
     pub unit_price: crate::Money,
-    /// All that was ever received, after this.
+    /// The number of pieces ever received, after this event.
     pub received: i64,
-    /// What is available, after this.
+    /// The number of pieces that can be ordered, after this event.
     pub free: i64,
-    /// What living orders hold, after this.
+    /// The number of pieces that placed and confirmed orders hold, after this event.
     pub held: i64,
-    /// When the order was placed, which tells it from an earlier one of its id; null in older
-    /// records.
+    /// The time at which the order was placed, which distinguishes it from an earlier order with
+    /// the same id; null in older records.
     pub placed_at: Option<i64>,
 }
 
@@ -230,40 +232,40 @@ pub mod state {
 
     use crate::message::record;
 
-    /// A product and its stock: received = free + held.
+    /// A product and its stock, where `received = free + held`.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Product {
         /// The product's stock keeping unit, and the record's key.
         pub sku: String,
-        /// What people read.
+        /// The product's name, which customers read.
         pub name: String,
-        /// What one costs.
+        /// The price of one piece.
         pub price: crate::Money,
-        /// All that was ever received.
+        /// The number of pieces ever received.
         pub received: i64,
-        /// What is available.
+        /// The number of pieces that can be ordered.
         pub free: i64,
-        /// What living orders hold.
+        /// The number of pieces that placed and confirmed orders hold.
         pub held: i64,
-        /// Since when it is on sale.
+        /// The time at which the product was added.
         pub added_at: i64,
     }
 
     record!(Product, "millrace.stock.state.Product");
 
-    /// What one order holds of a product.
+    /// The reservation of a product for one order.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Reservation {
         /// The product's stock keeping unit, and the record's key.
         pub sku: String,
         /// The order.
         pub order_id: Uuid,
-        /// How many.
+        /// The number of pieces.
         pub quantity: i32,
-        /// What one costs this order.
+        /// The price of one piece in this order.
         pub unit_price: crate::Money,
-        /// When the order was placed, which tells it from an earlier one of its id; null in older
-        /// records.
+        /// The time at which the order was placed, which distinguishes it from an earlier order
+        /// with the same id; null in older records.
         pub placed_at: Option<i64>,
     }
 

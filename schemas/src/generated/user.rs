@@ -7,119 +7,128 @@ use uuid::Uuid;
 
 use crate::{message::record, messages};
 
-/// The wish to have another address. It is concluded when that address is claimed or found taken.
+/// Changes a user's e-mail address. The command is concluded when the claim on the new address is
+/// granted, is refused or times out, or the user is deactivated. A change of letter case only is
+/// concluded at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeEmail {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The new address. (Personal data.)
+    /// The new e-mail address. (Personal data.)
     pub email: String,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// The version of the password that was verified for this; an old one is refused.
+    /// The version of the credential that the gateway verified for this command. The command is
+    /// refused if the user has another version.
     pub credential_version: i32,
-    /// The version that the sender has seen (If-Match); another one refuses the command. Null: any.
+    /// The version of the user that the sender has seen (`If-Match`). The command is refused if the
+    /// user has another version; null accepts any version.
     pub expected_version: Option<i64>,
 }
 
 record!(ChangeEmail, "millrace.user.ChangeEmail");
 
-/// The wish to be called otherwise.
+/// Changes a user's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeName {
     /// The user, and the record's key.
     pub user_id: Uuid,
     /// The new name. (Personal data.)
     pub name: String,
-    /// The version that the sender has seen (If-Match); another one refuses the command. Null: any.
+    /// The version of the user that the sender has seen (`If-Match`). The command is refused if the
+    /// user has another version; null accepts any version.
     pub expected_version: Option<i64>,
 }
 
 record!(ChangeName, "millrace.user.ChangeName");
 
-/// The wish to have another password. It ends all sessions.
+/// Changes a user's password and ends all of the user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangePassword {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The new password, hashed at the gateway (PHC string).
+    /// The hash of the new password as a PHC string, which the gateway computes.
     pub password_hash: String,
-    /// The version of the password that was verified for this; an old one is refused.
+    /// The version of the credential that the gateway verified for this command. The command is
+    /// refused if the user has another version.
     pub credential_version: i32,
 }
 
 record!(ChangePassword, "millrace.user.ChangePassword");
 
-/// What verifies a user's password. The only topic beside user.commands that holds it.
+/// The hash that verifies a user's password. Only the topics of this record and `user.commands`
+/// carry such hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The hash (PHC string).
+    /// The hash of the password, as a PHC string.
     pub password_hash: String,
-    /// Counts from 1 with each new password or hash.
+    /// The version of the credential, which counts from 1 and grows with each new password or hash.
     pub credential_version: i32,
-    /// When it became valid.
+    /// The time from which the credential is valid.
     pub changed_at: i64,
 }
 
 record!(Credential, "millrace.user.Credential");
 
-/// The wish to be no user any more. It ends all sessions and frees the address.
+/// Deactivates a user, ends all of the user's sessions and releases the address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeactivateUser {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The version of the password that was verified for this; an old one is refused.
+    /// The version of the credential that the gateway verified for this command. The command is
+    /// refused if the user has another version.
     pub credential_version: i32,
 }
 
 record!(DeactivateUser, "millrace.user.DeactivateUser");
 
-/// A change of address came to nothing; the user keeps the former one.
+/// A change of a user's e-mail address was refused. The user keeps the former address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailChangeRefused {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// Why: address_taken or claim_timed_out.
+    /// The reason for the refusal: `address_taken`, `claim_timed_out`, or `cancelled` if the user
+    /// was deactivated meanwhile.
     pub reason: String,
 }
 
 record!(EmailChangeRefused, "millrace.user.EmailChangeRefused");
 
-/// A user wants another address; the claim is under way.
+/// A change of a user's e-mail address has begun. The new address is being claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailChangeStarted {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The new address. (Personal data.)
+    /// The new e-mail address. (Personal data.)
     pub email: String,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// The claim that its answer will name.
+    /// The id of the claim, which the reply to it repeats.
     pub claim_id: Uuid,
 }
 
 record!(EmailChangeStarted, "millrace.user.EmailChangeStarted");
 
-/// A user has another address.
+/// A user's e-mail address was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailChanged {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The new address. (Personal data.)
+    /// The new e-mail address. (Personal data.)
     pub email: String,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// The keyed hash of the address before.
+    /// The keyed hash of the former address.
     pub former_fingerprint: String,
 }
 
 record!(EmailChanged, "millrace.user.EmailChanged");
 
-/// The wish to log out.
+/// Logs a user out of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndSession {
     /// The user, and the record's key.
@@ -130,7 +139,7 @@ pub struct EndSession {
 
 record!(EndSession, "millrace.user.EndSession");
 
-/// A user is called otherwise.
+/// A user's name was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameChanged {
     /// The user, and the record's key.
@@ -141,134 +150,137 @@ pub struct NameChanged {
 
 record!(NameChanged, "millrace.user.NameChanged");
 
-/// A user has another password.
+/// A user's password was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordChanged {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The version of the password that is valid now.
+    /// The version of the credential that is valid now.
     pub credential_version: i32,
 }
 
 record!(PasswordChanged, "millrace.user.PasswordChanged");
 
-/// A user's password is hashed with better parameters.
+/// The hash of a user's password was replaced by one with better parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordRehashed {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The version of the hash that is valid now.
+    /// The version of the credential that is valid now.
     pub credential_version: i32,
 }
 
 record!(PasswordRehashed, "millrace.user.PasswordRehashed");
 
-/// An address whose claim is under way.
+/// An address that is being claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingEmail {
-    /// The address. (Personal data.)
+    /// The e-mail address. (Personal data.)
     pub email: String,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// The claim that its answer will name.
+    /// The id of the claim, which the reply to it repeats.
     pub claim_id: Uuid,
 }
 
-/// The answer to a claim of an address.
+/// Reports the reply to a claim on an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordEmailClaim {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// The claim that this answers.
+    /// The id of the claim.
     pub claim_id: Uuid,
-    /// Whether the address is now this user's.
+    /// Whether the claim is granted, so that the user owns the address.
     pub granted: bool,
 }
 
 record!(RecordEmailClaim, "millrace.user.RecordEmailClaim");
 
-/// The wish to exchange a refresh token for its successor.
+/// Exchanges a refresh token for its successor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshSession {
     /// The user, and the record's key.
     pub user_id: Uuid,
     /// The session.
     pub session_id: Uuid,
-    /// The generation of the token that was presented, from 0.
+    /// The generation of the presented token, from 0.
     pub generation: i32,
-    /// The hash of the token that was presented, in hex.
+    /// The hash of the presented token, in hexadecimal digits.
     pub presented_hash: String,
-    /// The hash of the token of the next generation, in hex.
+    /// The hash of the token of the next generation, in hexadecimal digits.
     pub successor_hash: String,
 }
 
 record!(RefreshSession, "millrace.user.RefreshSession");
 
-/// The wish to become a user. It is concluded when the address is claimed or found taken.
+/// Registers a user. The command is concluded when the claim on the address is granted, is refused
+/// or times out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterUser {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The address. (Personal data.)
+    /// The e-mail address. (Personal data.)
     pub email: String,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// What the person wants to be called. (Personal data.)
+    /// The user's name. (Personal data.)
     pub name: String,
-    /// The password, hashed at the gateway with Argon2id (PHC string).
+    /// The Argon2id hash of the password as a PHC string, which the gateway computes.
     pub password_hash: String,
-    /// What the user may do. Only the gateway's own first command makes an administrator.
+    /// The role of the user. Only the gateway's own first command registers an administrator.
     pub role: Role,
 }
 
 record!(RegisterUser, "millrace.user.RegisterUser");
 
-/// A registration came to nothing.
+/// A registration was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationRefused {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// Why: address_taken or claim_timed_out.
+    /// The reason for the refusal: `address_taken` or `claim_timed_out`.
     pub reason: String,
 }
 
 record!(RegistrationRefused, "millrace.user.RegistrationRefused");
 
-/// Somebody wants to register; the claim of the address is under way.
+/// A registration has begun. The address is being claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationStarted {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// The address. (Personal data.)
+    /// The e-mail address. (Personal data.)
     pub email: String,
-    /// The name. (Personal data.)
+    /// The user's name. (Personal data.)
     pub name: String,
-    /// What the user may do.
+    /// The role of the user, which decides what the user may do.
     pub role: Role,
-    /// When.
+    /// The time at which the registration began.
     pub started_at: i64,
 }
 
 record!(RegistrationStarted, "millrace.user.RegistrationStarted");
 
-/// The same password, hashed with better parameters. It ends no session.
+/// Replaces the hash of a user's password with a hash of the same password with better parameters.
+/// No session ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RehashPassword {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The hash with the new parameters (PHC string).
+    /// The hash with the new parameters, as a PHC string.
     pub password_hash: String,
-    /// The version of the password that was verified for this; an old one is refused.
+    /// The version of the credential that the gateway verified for this command. The command is
+    /// refused if the user has another version.
     pub credential_version: i32,
 }
 
 record!(RehashPassword, "millrace.user.RehashPassword");
 
-/// What a user may do.
+/// The role of a user, which decides what the user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// `USER`.
@@ -294,19 +306,19 @@ impl Role {
 pub struct Session {
     /// The session.
     pub session_id: Uuid,
-    /// The generation of the token that is valid.
+    /// The generation of the refresh token that is valid now, from 0.
     pub generation: i32,
-    /// Its hash, in hex.
+    /// The hash of the refresh token that is valid now, in hexadecimal digits.
     pub refresh_hash: String,
-    /// When it began.
+    /// The time at which the session began.
     pub started_at: i64,
-    /// When this generation began.
+    /// The time at which this generation began.
     pub refreshed_at: i64,
-    /// When it ends by itself.
+    /// The time at which the session expires.
     pub expires_at: i64,
 }
 
-/// Why a session has ended.
+/// The reason why a session was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SessionEnd {
     /// `LOGGED_OUT`.
@@ -343,14 +355,14 @@ impl SessionEnd {
     }
 }
 
-/// A session has ended: its refresh tokens are worth nothing.
+/// A session was ended. Its refresh tokens are no longer accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEnded {
     /// The user, and the record's key.
     pub user_id: Uuid,
     /// The session.
     pub session_id: Uuid,
-    /// Why.
+    /// The reason why the session was ended.
     pub reason: SessionEnd,
 }
 
@@ -363,77 +375,78 @@ pub struct SessionRefreshed {
     pub user_id: Uuid,
     /// The session.
     pub session_id: Uuid,
-    /// The generation of the token that is valid now.
+    /// The generation of the refresh token that is valid now.
     pub generation: i32,
-    /// Its hash, in hex.
+    /// The hash of the refresh token that is valid now, in hexadecimal digits.
     pub refresh_hash: String,
-    /// When.
+    /// The time at which the token was exchanged.
     pub refreshed_at: i64,
 }
 
 record!(SessionRefreshed, "millrace.user.SessionRefreshed");
 
-/// Somebody has logged in.
+/// A user has logged in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStarted {
     /// The user, and the record's key.
     pub user_id: Uuid,
     /// The session.
     pub session_id: Uuid,
-    /// The hash of its refresh token, in hex.
+    /// The hash of the session's first refresh token, in hexadecimal digits.
     pub refresh_hash: String,
-    /// When.
+    /// The time at which the session began.
     pub started_at: i64,
-    /// When it ends by itself.
+    /// The time at which the session expires.
     pub expires_at: i64,
 }
 
 record!(SessionStarted, "millrace.user.SessionStarted");
 
-/// The wish to log in, after the gateway has verified the password.
+/// Logs a user in, after the gateway has verified the password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartSession {
     /// The user, and the record's key.
     pub user_id: Uuid,
     /// The new session.
     pub session_id: Uuid,
-    /// The hash of the first refresh token, in hex.
+    /// The hash of the first refresh token, in hexadecimal digits.
     pub refresh_hash: String,
-    /// The version of the password that was verified; an old one is refused.
+    /// The version of the credential that the gateway verified for this command. The command is
+    /// refused if the user has another version.
     pub credential_version: i32,
-    /// When the session ends by itself.
+    /// The time at which the session expires.
     pub expires_at: i64,
 }
 
 record!(StartSession, "millrace.user.StartSession");
 
-/// A user is none any more.
+/// A user was deactivated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDeactivated {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// When.
+    /// The time at which the user was deactivated.
     pub deactivated_at: i64,
 }
 
 record!(UserDeactivated, "millrace.user.UserDeactivated");
 
-/// A user is registered, and the address is theirs.
+/// A user was registered. The claim on the address was granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRegistered {
     /// The user, and the record's key.
     pub user_id: Uuid,
-    /// The address. (Personal data.)
+    /// The e-mail address. (Personal data.)
     pub email: String,
-    /// A keyed hash of the address in lower case: what claims are keyed by.
+    /// The keyed hash of the address in lower case, which is the key of claims on the address.
     pub email_fingerprint: String,
-    /// The name. (Personal data.)
+    /// The user's name. (Personal data.)
     pub name: String,
-    /// What the user may do.
+    /// The role of the user, which decides what the user may do.
     pub role: Role,
-    /// When.
+    /// The time at which the user was registered.
     pub registered_at: i64,
 }
 
@@ -497,56 +510,56 @@ pub mod state {
 
     use crate::message::record;
 
-    /// A user.
+    /// A registered user.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Active {
         /// The user, and the record's key.
         pub user_id: Uuid,
-        /// The address. (Personal data.)
+        /// The e-mail address. (Personal data.)
         pub email: String,
-        /// A keyed hash of the address in lower case: what claims are keyed by.
+        /// The keyed hash of the address in lower case, which is the key of claims on the address.
         pub email_fingerprint: String,
-        /// The name. (Personal data.)
+        /// The user's name. (Personal data.)
         pub name: String,
-        /// What the user may do.
+        /// The role of the user, which decides what the user may do.
         pub role: crate::user::Role,
-        /// The version of the password that is valid.
+        /// The version of the credential that is valid.
         pub credential_version: i32,
-        /// Since when.
+        /// The time at which the user was registered.
         pub registered_at: i64,
         /// The sessions that have not ended, oldest first; at most 20.
         pub sessions: Vec<crate::user::Session>,
-        /// The address that the user wants to have, while its claim is under way.
+        /// The new address of a change that is under way; null if there is none.
         pub pending_email: Option<crate::user::PendingEmail>,
     }
 
     record!(Active, "millrace.user.state.Active");
 
-    /// Somebody who was a user, or whose registration was refused. The key is never used again.
+    /// A user who was deactivated, or whose registration was refused.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Deactivated {
         /// The user, and the record's key.
         pub user_id: Uuid,
-        /// Since when.
+        /// The time at which the user was deactivated, or at which the refused registration began.
         pub since_at: i64,
     }
 
     record!(Deactivated, "millrace.user.state.Deactivated");
 
-    /// Somebody whose claim of an address is under way.
+    /// A user whose registration is under way: the address is being claimed.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Registering {
         /// The user, and the record's key.
         pub user_id: Uuid,
-        /// The address. (Personal data.)
+        /// The e-mail address. (Personal data.)
         pub email: String,
-        /// A keyed hash of the address in lower case: what claims are keyed by.
+        /// The keyed hash of the address in lower case, which is the key of claims on the address.
         pub email_fingerprint: String,
-        /// The name. (Personal data.)
+        /// The user's name. (Personal data.)
         pub name: String,
-        /// What the user may do.
+        /// The role of the user, which decides what the user may do.
         pub role: crate::user::Role,
-        /// Since when.
+        /// The time at which the registration began.
         pub started_at: i64,
     }
 

@@ -10,10 +10,10 @@ macro_rules! sale_made {
     ($more:literal) => {
         concat!(
             r#"{"type":"record","name":"SaleMade","namespace":"millrace.sales",
-                "doc":"Something was sold.","fields":[
+                "doc":"An order was sold.","fields":[
                 {"name":"order_id","type":{"type":"string","logicalType":"uuid"},
                  "doc":"The order, and the record's key."},
-                {"name":"total_minor","type":"long","doc":"What it came to, in cents."}]"#,
+                {"name":"total_minor","type":"long","doc":"The total price, in cents."}]"#,
             $more,
             "}"
         )
@@ -63,7 +63,7 @@ impl Record for SaleMadeV2 {
         static SCHEMA: Schema = Schema::foreign(
             "millrace.sales.SaleMadeV2",
             r#"{"type":"record","name":"SaleMadeV2","namespace":"millrace.sales",
-                "doc":"Something was sold.","fields":[
+                "doc":"An order was sold.","fields":[
                 {"name":"order_id","type":{"type":"string","logicalType":"uuid"},
                  "doc":"The order, and the record's key."},
                 {"name":"total","type":{"type":"record","name":"Money","namespace":"millrace",
@@ -73,7 +73,7 @@ impl Record for SaleMadeV2 {
                      "doc":"The amount in minor units, such as cents."},
                     {"name":"currency","type":"string",
                      "doc":"The currency as three capital letters, ISO 4217."}]},
-                 "doc":"What it came to."}]}"#,
+                 "doc":"The total price."}]}"#,
         );
         &SCHEMA
     };
