@@ -19,10 +19,10 @@ const QUEUE_MAX: usize = 1;
 /// GET /v1/operations/stream
 pub(super) async fn open(call: Call) -> Answer {
     let caller = call.admin()?;
-    let slot = sse::take_slot(&call, Some(&caller))?;
+    let seat = sse::take_seat(&call, Some(&caller))?;
     let lists = events(call.state.desk.subscribe());
     let events = stream::select(lists, pipeline::events(call.state.clone()));
-    Ok(sse::respond(&call, Some(&caller), slot, QUEUE_MAX, events))
+    Ok(sse::respond(&call, Some(&caller), seat, QUEUE_MAX, events))
 }
 
 /// All lists, then those that change. A client that has missed a frame gets what is new in it.

@@ -29,7 +29,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const RECONNECT_AFTER: Duration = Duration::from_secs(2);
 
 /// Takes a seat for a client, who may be anonymous.
-pub(super) fn take_slot(call: &Call, caller: Option<&Caller>) -> Result<StreamSeat, Problem> {
+pub(super) fn take_seat(call: &Call, caller: Option<&Caller>) -> Result<StreamSeat, Problem> {
     let user = caller.map(|caller| caller.user_id);
     let full = || {
         Problem::unavailable("Too many clients read the live stream.")

@@ -59,7 +59,7 @@ pub(super) async fn read(call: Call) -> Answer {
 /// GET /v1/statistics/stream
 pub(super) async fn open(call: Call) -> Answer {
     let (audience, caller) = audience(&call)?;
-    let slot = sse::take_slot(&call, caller.as_ref())?;
+    let seat = sse::take_seat(&call, caller.as_ref())?;
     let statistics = events(call.state.statistics.subscribe(), audience);
     let events = match audience {
         Audience::Admins => {
@@ -67,7 +67,7 @@ pub(super) async fn open(call: Call) -> Answer {
         }
         Audience::Everyone => statistics.right_stream(),
     };
-    Ok(sse::respond(&call, caller.as_ref(), slot, QUEUE_MAX, events))
+    Ok(sse::respond(&call, caller.as_ref(), seat, QUEUE_MAX, events))
 }
 
 /// All windows, then those that change. A client that has missed a frame gets all windows again.

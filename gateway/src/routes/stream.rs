@@ -24,7 +24,7 @@ pub(super) async fn open(call: Call) -> Answer {
     let position =
         position.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
     let position = position.filter(|position| !position.is_empty());
-    let slot = sse::take_slot(&call, Some(&caller))?;
+    let seat = sse::take_seat(&call, Some(&caller))?;
     let scope = match caller.role {
         Role::Admin => StreamScope::All,
         Role::User => StreamScope::Own(caller.user_id),
@@ -37,7 +37,7 @@ pub(super) async fn open(call: Call) -> Answer {
         }
         event(item)
     });
-    Ok(sse::respond(&call, Some(&caller), slot, QUEUE_MAX, events))
+    Ok(sse::respond(&call, Some(&caller), seat, QUEUE_MAX, events))
 }
 
 fn event(item: StreamItem) -> Event {

@@ -37,7 +37,7 @@ pub struct CommittedOffset {
     /// The offset.
     pub next: i64,
     /// How many transactions the task has sent, including the one that commits the offset. `None`
-    /// if whoever committed it did not say.
+    /// if the commit's metadata does not say.
     pub transactions: Option<i64>,
 }
 
