@@ -87,6 +87,9 @@ fn used() -> BTreeSet<String> {
 fn every_metric_that_is_used_is_exported() {
     let mut exported = exported();
     exported.extend(OF_REDPANDA.map(str::to_owned));
+    // The expression of a recorded rule is checked instead of its name.
+    let recorded = rules().into_iter().filter_map(|rule| rule["record"].as_str().map(metrics));
+    exported.extend(recorded.flatten());
     let is_exported = |name: &String| {
         let parts = ["_bucket", "_sum", "_count"];
         exported.contains(name)
