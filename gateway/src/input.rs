@@ -91,7 +91,7 @@ fn is_invisible(c: char) -> bool {
 /// A stock-keeping unit.
 ///
 /// # Errors
-/// Returns a 400 problem when the text is none.
+/// Returns a 400 problem when the text is invalid.
 pub fn sku(text: &str) -> Result<String, Problem> {
     let expected = || format!("expected 1 to {SKU_BYTES_MAX} of A-Z a-z 0-9 - _ ., not only dots");
     valid("sku", bounds::is_sku(text), text.to_owned(), expected)

@@ -25,7 +25,7 @@ pub struct Action {
     pub key: Option<String>,
     /// The command.
     pub command: Uuid,
-    /// How many records are no longer parked.
+    /// The number of records that are no longer parked.
     pub released: i32,
     /// The offset of the record that was given up.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,7 +15,7 @@ use crate::{record_place::RecordPlace, schema_versions::Versions, time};
 pub struct DeadId {
     /// The topic from which the record was read.
     pub topic: String,
-    /// Its partition.
+    /// The partition of its topic.
     pub partition: i32,
     /// The offset of the dead letter.
     pub dead_offset: i64,
@@ -42,7 +42,7 @@ pub struct DeadLetter {
     pub id: String,
     /// The topic from which the record was read.
     pub topic: String,
-    /// Its partition.
+    /// The partition of its topic.
     pub partition: i32,
     /// Its offset, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -45,7 +45,7 @@ pub struct Order {
     /// The reason of a rejection or cancellation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it was placed.
+    /// The time at which it was placed.
     pub placed_at: String,
     /// The aggregate's version.
     pub version: i64,

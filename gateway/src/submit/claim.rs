@@ -71,10 +71,11 @@ impl Submission {
         Box::new(move || drop(tokio::spawn(confirm)))
     }
 
-    /// The result of a check that comes before the write, and that includes the conditions; `None` when it failed and the log has
-    /// confirmed the same request before under its `Idempotency-Key`. The read model may show the
-    /// effect of that one before its outcome is stored, and the check then fails because of it: the
-    /// repeat writes nothing and is answered with the outcome.
+    /// The result of a check that comes before the write, and that includes the conditions; `None`
+    /// when it failed and the log has confirmed the same request before under its
+    /// `Idempotency-Key`. The read model may show the effect of that one before its outcome is
+    /// stored, and the check then fails because of it: the repeat writes nothing and is answered
+    /// with the outcome.
     ///
     /// # Errors
     /// Returns the problem of the check, unless the request is such a repeat.
@@ -83,8 +84,8 @@ impl Submission {
         call: &Call,
         check: Result<T, Problem>,
     ) -> Result<Option<T>, Problem> {
-        // Anything else says nothing: the store did not answer, or nothing was compared.
         self.is_checked = true;
+        // Anything else says nothing: the store did not answer, or nothing was compared.
         let refusals = [StatusCode::PRECONDITION_FAILED, StatusCode::FORBIDDEN];
         match check {
             Ok(checked) => Ok(Some(checked)),

@@ -46,7 +46,7 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS migrations \
     (step int PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())";
 
 /// A step on a table of many rows takes as long as it takes. But it waits for locks only briefly,
-/// because whoever needs the table waits behind it.
+/// because every statement that needs the table waits behind it.
 const LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'";
 
 /// Runs the steps that have not run, each in a transaction of its own, so that a step that fails

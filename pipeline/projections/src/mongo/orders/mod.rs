@@ -44,7 +44,7 @@ pub struct Order {
     pub currency: Option<String>,
     /// Why it was rejected or cancelled.
     pub reason: Option<String>,
-    /// When it was placed.
+    /// The time at which it was placed.
     pub placed_at: i64,
     /// When it last changed.
     pub changed_at: i64,

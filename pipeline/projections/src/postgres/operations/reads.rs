@@ -18,7 +18,7 @@ pub struct RecordCursor {
     pub at: i64,
     /// The name of its topic or processor.
     pub name: String,
-    /// Its partition.
+    /// The partition of its topic.
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
@@ -112,7 +112,7 @@ pub struct Action {
     pub principal: String,
     /// Why.
     pub reason: Option<String>,
-    /// How many records are no longer parked.
+    /// The number of records that are no longer parked.
     pub released: i32,
     /// The offset of the record that was given up.
     pub dropped_offset: Option<i64>,
